@@ -1,0 +1,144 @@
+//! `check`: what is wrong with KQL files, for editors and continuous integration.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::input::{self, Text};
+use super::{Context, report};
+use crate::engine::catalog::{LakeCatalog, SchemaFileCatalog};
+use crate::error::{Error, Refused, Result};
+use crate::kql;
+use crate::kql::catalog::Catalog;
+use crate::kql::diagnostics::{Diagnostic, Severity, line_column};
+use crate::kql::types::Column;
+
+/// Find what is wrong with KQL files, without running them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake check sql/*.kql
+  kqlake check --schema tables.json -f json queries/*.kql
+  echo 'traces | wher x' | kqlake check --syntax-only -
+A schema file is {\"Table\": {\"column\": \"type\", ...}, ...}; its tables are added to the lake's.
+Exit status: 0 when nothing is wrong, 3 when something is.")]
+pub struct Args {
+    /// Files to check; `-` is standard input
+    #[arg(required = true, value_name = "FILE|-")]
+    files: Vec<PathBuf>,
+    /// Check the syntax only, not names and types
+    #[arg(long, conflicts_with = "schema")]
+    syntax_only: bool,
+    /// JSON file with the columns of further tables
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Value of a parameter that the queries declare (may be repeated)
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    format: Form,
+}
+
+/// Form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people, on standard error.
+    Text,
+    /// One JSON array, one object a file, on standard output.
+    Json,
+}
+
+#[derive(Debug, Serialize)]
+struct FileReport {
+    file: String,
+    ok: bool,
+    /// The result's columns, when the query binds.
+    columns: Vec<ColumnReport>,
+    diagnostics: Vec<DiagnosticReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnReport {
+    name: String,
+    #[serde(rename = "type")]
+    ty: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct DiagnosticReport {
+    line: usize,
+    column: usize,
+    length: usize,
+    severity: &'static str,
+    code: &'static str,
+    message: String,
+    suggestion: Option<String>,
+}
+
+/// # Errors
+/// When a file cannot be read (exit status 2) or something is wrong in one (exit status 3).
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let params = input::params(&args.params)?;
+    let lake = LakeCatalog::new(context.lake());
+    let catalog: Box<dyn Catalog> = match &args.schema {
+        Some(path) => Box::new(SchemaFileCatalog::read(path, lake)?),
+        None => Box::new(lake),
+    };
+    let mut reports = Vec::new();
+    let mut wrong = 0;
+    for file in &args.files {
+        let text = if file == Path::new("-") { input::stdin() } else { input::file(file) }?;
+        let (columns, diagnostics) = findings(&text.text, args, catalog.as_ref(), &params, context);
+        let ok = diagnostics.iter().all(|d| d.severity != Severity::Error);
+        wrong += usize::from(!ok);
+        match args.format {
+            Form::Text => report::diagnostics(&Refused { name: text.name, text: text.text, diagnostics }),
+            Form::Json => reports.push(file_report(text, ok, columns, diagnostics)),
+        }
+    }
+    if args.format == Form::Json {
+        let mut json = serde_json::to_string_pretty(&reports).map_err(|err| Error::Defect(err.to_string()))?;
+        json.push('\n');
+        std::io::Write::write_all(&mut std::io::stdout(), json.as_bytes()).map_err(|err| Error::io("write", Path::new("standard output"), err))?;
+    }
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Error::query(match (args.files.len(), wrong) {
+        (1, _) => "the query is wrong".to_owned(),
+        (all, wrong) => format!("{wrong} of {all} files are wrong"),
+    }))
+}
+
+fn findings(text: &str, args: &Args, catalog: &dyn Catalog, params: &BTreeMap<String, String>, context: &Context) -> (Vec<Column>, Vec<Diagnostic>) {
+    if args.syntax_only {
+        return (Vec::new(), kql::parser::parse(text).diagnostics);
+    }
+    let bound = crate::engine::pending::bind_only(text, catalog, params, context.clock.now_micros());
+    (bound.columns.unwrap_or_default(), bound.diagnostics)
+}
+
+fn file_report(text: Text, ok: bool, columns: Vec<Column>, diagnostics: Vec<Diagnostic>) -> FileReport {
+    let diagnostics = diagnostics
+        .into_iter()
+        .map(|d| {
+            let (line, column) = line_column(&text.text, d.span.start as usize);
+            let length = text.text.get(d.span.start as usize..d.span.end as usize).map_or(0, |s| s.chars().count());
+            DiagnosticReport {
+                line,
+                column,
+                length,
+                severity: match d.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                code: d.code,
+                message: d.message,
+                suggestion: d.suggestion,
+            }
+        })
+        .collect();
+    let columns = columns.into_iter().map(|c| ColumnReport { name: c.name, ty: c.ty.name() }).collect();
+    FileReport { file: text.name, ok, columns, diagnostics }
+}

@@ -1,0 +1,53 @@
+//! `compact`: many small files of a day into few sorted ones.
+
+use super::Context;
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::kql::suggest::nearest;
+use crate::lake::tables::{self, TableDef};
+
+/// Merge the small files of each day into sorted ones, and remove files that no reader needs any more
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake compact
+  kqlake compact traces customEvents")]
+pub struct Args {
+    /// Tables to compact [default: all]
+    names: Vec<String>,
+}
+
+/// # Errors
+/// For an unknown table, or when the lake cannot be read or written.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let mut defs: Vec<&'static TableDef> = Vec::new();
+    for name in &args.names {
+        defs.push(tables::find(name).ok_or_else(|| unknown(name))?);
+    }
+    if defs.is_empty() {
+        defs.extend(tables::all());
+    }
+    let lake = context.lake();
+    lake.check().await?;
+    let progress = Progress::new(context, "compacting");
+    let mut merged = 0;
+    for def in defs {
+        progress.say(format!("compacting {}", def.name));
+        if let Some(line) = super::upkeep::compact(&lake, def, context).await? {
+            merged += 1;
+            progress.line(context, &line);
+        }
+    }
+    drop(progress);
+    if merged == 0 {
+        context.say("nothing to compact");
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> Error {
+    let error = Error::usage(format!("there is no table `{name}`"));
+    match nearest(name, tables::all().iter().map(|def| def.name)) {
+        Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),
+        None => error.hint("`kqlake tables` lists them"),
+    }
+}

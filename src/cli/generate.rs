@@ -1,0 +1,52 @@
+//! `generate`: telemetry with invented values, of any size, for benchmarks.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+
+use crate::error::{Error, Result};
+use crate::generate::{Kind, Options, run as write};
+
+/// Write invented telemetry of any size, for benchmarks; the same options give the same bytes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake generate traces --rows 1000000 --gzip -o /tmp/traces.ndjson.gz
+  kqlake generate audit --rows 1000 --seed 7")]
+pub struct Args {
+    /// What to write: traces, audit, message-trace or calls
+    kind: Kind,
+    /// How many records
+    #[arg(long, default_value_t = 1000)]
+    rows: u64,
+    /// Another seed gives other values
+    #[arg(long, default_value_t = Options::default().seed)]
+    seed: u64,
+    /// First day, UTC
+    #[arg(long, value_name = "DATE", default_value_t = Options::default().start)]
+    start: NaiveDate,
+    /// Days that the records are spread over
+    #[arg(long, default_value_t = Options::default().days)]
+    days: u32,
+    /// Compress with gzip
+    #[arg(long)]
+    gzip: bool,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// # Errors
+/// When the output cannot be written.
+pub fn run(args: &Args) -> Result<()> {
+    let options = Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
+    let path = args.output.as_deref().unwrap_or(Path::new("standard output"));
+    let failed = |err| Error::io("write", path, err);
+    let mut out: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(failed)?)),
+        None => Box::new(io::stdout()),
+    };
+    write(&options, out.as_mut()).map_err(failed)?;
+    out.flush().map_err(failed)
+}

@@ -1,0 +1,44 @@
+//! `ledger`: what was imported, what was not, and why.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::answer::OutputArgs;
+use super::input::Text;
+use super::results::write;
+use crate::error::Result;
+
+/// Show what was imported, what is missing and why: the newest try at each unit of work
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake ledger
+  kqlake ledger --failed
+  kqlake ledger --section files -f json")]
+pub struct Args {
+    /// Only units that did not finish, or of which records were set aside
+    #[arg(long)]
+    failed: bool,
+    /// Only one section
+    #[arg(long)]
+    section: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// # Errors
+/// When the ledger cannot be read or the listing not be written.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let mut text = "ImportLedger\n".to_owned();
+    if let Some(section) = &args.section {
+        text.push_str(&format!("| where section == @'{}'\n", section.replace('\'', "''")));
+    }
+    text.push_str("| summarize arg_max(startedAt, *) by section, unit\n");
+    if args.failed {
+        text.push_str("| where state != 'done' or quarantined > 0\n");
+    }
+    text.push_str("| project startedAt, section, unit, state, rows, duplicates, quarantined, bytes, took = finishedAt - startedAt, reason\n");
+    text.push_str("| sort by startedAt desc, section asc, unit asc");
+    let query = Text { name: "ledger".to_owned(), text };
+    let answer = context.engine().kql(&query.name, &query.text, &BTreeMap::new()).await?;
+    write(&answer, None, &args.output, &query, context).await
+}

@@ -1,0 +1,276 @@
+//! The command line: arguments into one call of the library, its answer into a format, its errors into an exit status.
+
+mod answer;
+mod check;
+mod compact;
+mod completions;
+mod doctor;
+mod export;
+mod functions;
+mod generate;
+mod input;
+mod ledger;
+mod progress;
+mod queries;
+mod query;
+mod report;
+mod results;
+mod run;
+mod sql;
+mod tables;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::{Clock, FixedClock, SystemClock};
+use crate::config::{Config, Flags, environment};
+use crate::engine::{self, Engine};
+use crate::error::{Error, Result, status};
+use crate::lake::Lake;
+
+/// Stack of the thread that plans and drives commands. Memory is taken only as far as the stack is used; deep trees need it.
+const STACK: usize = 64 << 20;
+/// Stack of the worker threads that execute plans.
+const WORKER_STACK: usize = 8 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  kqlake nightly                                    import, run the saved queries, export, compact
+  kqlake import --from ~/Downloads/traces.zip       land files of any known shape
+  kqlake query 'traces | summarize count() by bin(timestamp, 1d)'
+  kqlake query @slow.kql -f csv -o slow.csv
+  kqlake run company-open-latency-by-extension --param lookback=7d
+  kqlake sql 'SELECT count(*) FROM traces'
+
+Exit status: 0 done, 2 wrong command line or configuration, 3 wrong query, 4 a source could not be read,
+5 some parts finished and some did not, 6 the lake or its files could not be read or written, 70 a defect of kqlake.";
+
+/// Telemetry of Microsoft 365 and Business Central in a Delta lake of Parquet files; KQL and SQL over it, on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "kqlake", version, after_help = EXAMPLES, disable_help_subcommand = true, propagate_version = false)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Configuration file [default: kqlake.toml here, when there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the lake [default: data/lake]; it may be missing or empty
+    #[arg(long, global = true, value_name = "DIR")]
+    lake: Option<PathBuf>,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Memory that the engine may hold, as 512MB or 2GB [default: 2GB]
+    #[arg(long, global = true, value_name = "SIZE")]
+    memory_limit: Option<String>,
+    /// Longest time a query may run, as 30s or 10m, 0 for no limit [default: 10m]
+    #[arg(long, global = true, value_name = "TIME")]
+    timeout: Option<String>,
+    /// Threads to use [default: one for each processor]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// The instant that `now()` gives, for runs that must be repeatable
+    #[arg(long, global = true, value_name = "DATETIME", hide = true)]
+    now: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Query(query::Args),
+    Sql(sql::Args),
+    Run(run::Args),
+    Queries(queries::Args),
+    Check(check::Args),
+    Tables(tables::Args),
+    Export(export::Args),
+    Ledger(ledger::Args),
+    Doctor(doctor::Args),
+    Compact(compact::Args),
+    Functions(functions::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// What every command gets.
+#[derive(Debug)]
+pub struct Context {
+    /// Settings.
+    pub config: Config,
+    /// Only errors are said.
+    pub quiet: bool,
+    /// How much more is said.
+    pub verbose: u8,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Context {
+    /// The configured lake. Touches nothing.
+    pub fn lake(&self) -> Lake {
+        Lake::new(&self.config.lake)
+    }
+
+    /// An engine over it.
+    pub fn engine(&self) -> Engine {
+        Engine::new(self.lake(), engine::Options::of(&self.config), Arc::clone(&self.clock))
+    }
+
+    /// Configured values of saved queries' parameters. The importers' settings are known under the name that the saved
+    /// query of missing sections gives them.
+    pub fn configured_params(&self) -> BTreeMap<String, String> {
+        let settings = self.config.import_job_settings.clone().map(|value| ("settings".to_owned(), value));
+        settings.into_iter().chain(self.config.params.clone()).collect()
+    }
+
+    /// One line on standard error, unless `-q` is given. A closed standard error is no error.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            report::line(line);
+        }
+    }
+}
+
+/// Runs the command that the process's arguments say.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    report::on_panic();
+    let command = std::thread::Builder::new().name("kqlake".to_owned()).stack_size(STACK).spawn(move || run(args));
+    let status = match command.map(std::thread::JoinHandle::join) {
+        Ok(Ok(status)) => status,
+        // The panic's own message has been written where it happened.
+        Ok(Err(_)) => status::DEFECT,
+        Err(err) => report::error(&Error::Defect(format!("cannot start a thread: {err}"))),
+    };
+    ExitCode::from(status)
+}
+
+fn run(args: Vec<OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(err) => {
+            // Help and version go to standard output with status 0, everything else to standard error with status 2.
+            drop(err.print());
+            return u8::try_from(err.exit_code()).unwrap_or(status::USAGE);
+        }
+    };
+    match execute(cli) {
+        Ok(()) => status::DONE,
+        Err(err) => report::error(&err),
+    }
+}
+
+fn execute(cli: Cli) -> Result<()> {
+    let context = context(&cli.global)?;
+    log_to_stderr(&context);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
+        .thread_stack_size(WORKER_STACK)
+        .enable_all()
+        .build()
+        .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
+    let result = runtime.block_on(Box::pin(async {
+        tokio::select! {
+            result = dispatch(cli.command, &context) => result,
+            // Dropping the command's future stops its work and removes its half-written files.
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        }
+    }));
+    // Work that blocks (a read that hangs, a long sort) must not hold the process after its answer or after Ctrl-C.
+    runtime.shutdown_background();
+    std::io::stdout().flush().map_err(|err| Error::io("write", "standard output".as_ref(), err)).and(result)
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Query(args) => query::run(&args, context).await,
+        Command::Sql(args) => sql::run(&args, context).await,
+        Command::Run(args) => run::run(&args, context).await,
+        Command::Queries(args) => queries::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
+        Command::Tables(args) => tables::run(&args, context).await,
+        Command::Export(args) => export::run(&args, context).await,
+        Command::Ledger(args) => ledger::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Compact(args) => compact::run(&args, context).await,
+        Command::Functions(args) => functions::run(&args, context),
+        Command::Completions(args) => completions::run(&args),
+        Command::Generate(args) => generate::run(&args),
+    }
+}
+
+fn context(global: &Global) -> Result<Context> {
+    let flags = Flags {
+        config: global.config.clone(),
+        lake: global.lake.clone(),
+        memory_limit: global.memory_limit.clone(),
+        timeout: global.timeout.clone(),
+        threads: global.threads,
+    };
+    let config = Config::load(&flags, &environment)?;
+    if config.lake.to_str().is_some_and(|text| text.contains("://")) {
+        return Err(Error::usage(format!("--lake {}: only local folders are supported so far", config.lake.display())));
+    }
+    if config.lake.is_file() {
+        return Err(Error::usage(format!("--lake {} is a file, a folder was expected", config.lake.display()))
+            .hint("name the folder that holds the tables; it may be missing, the first import makes it"));
+    }
+    let clock: Arc<dyn Clock> = match global.now.clone().or_else(|| environment("KQLAKE_NOW")) {
+        None => Arc::new(SystemClock),
+        Some(text) => {
+            let instant = chrono::DateTime::parse_from_rfc3339(&text)
+                .map_err(|_| Error::usage(format!("--now {text}: an instant such as 2026-03-01T00:00:00Z was expected")))?;
+            Arc::new(FixedClock(instant.into()))
+        }
+    };
+    Ok(Context { config, quiet: global.quiet, verbose: global.verbose, clock })
+}
+
+/// Log lines of the library go to standard error; `KQLAKE_LOG` takes a filter as `tracing` reads it.
+fn log_to_stderr(context: &Context) {
+    let level = match (context.quiet, context.verbose) {
+        (true, _) => "off,kqlake=error",
+        (false, 0) => "off,kqlake=warn",
+        (false, 1) => "error,kqlake=info",
+        (false, 2) => "warn,kqlake=debug",
+        (false, _) => "info,kqlake=trace",
+    };
+    let filter = environment("KQLAKE_LOG").map_or_else(|| EnvFilter::new(level), EnvFilter::new);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(crate::output::terminal::shows_colors())
+        .without_time()
+        .with_target(false)
+        .finish();
+    // A second initialisation in one process (tests) keeps the first.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,56 @@
+//! `queries`: the saved queries.
+
+use std::path::Path;
+
+use super::Context;
+use super::answer::OutputArgs;
+use crate::error::Result;
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+use crate::output::listing::{Listing, text};
+use crate::saved::{self, Saved};
+
+/// List the saved queries, or show one
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake queries
+  kqlake queries company-open-latency-by-extension
+  kqlake queries -f json")]
+pub struct Args {
+    /// A query whose parameters and text to show
+    name: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// # Errors
+/// For an unknown name, or when the output cannot be written.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if let Some(name) = &args.name {
+        return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?));
+    }
+    let mut listing = Listing::new([("name", Type::String), ("question", Type::String), ("parameters", Type::String), ("chart", Type::String), ("export", Type::Bool)]);
+    for query in saved::all(Path::new(saved::FOLDER))? {
+        let params: Vec<String> = query.params.iter().map(|p| format!("{}={}", p.name, p.default)).collect();
+        listing.push([
+            text(&query.name),
+            text(&query.question),
+            text(params.join(" ")),
+            text(query.chart.as_deref().unwrap_or_default()),
+            Value::Bool(query.export),
+        ]);
+    }
+    args.output.listing(&listing, context)
+}
+
+fn shown(query: &Saved) -> String {
+    let mut out = format!("{}: {}\n{}\n", query.name, query.title, query.question);
+    for param in &query.params {
+        out.push_str(&format!("  --param {}=…  {}, {} (default {})\n", param.name, param.ty, param.about, param.default));
+    }
+    out.push_str(&format!("({})\n\n{}", query.file, query.text));
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    out
+}

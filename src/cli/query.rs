@@ -1,0 +1,38 @@
+//! `query`: ad-hoc KQL.
+
+use super::answer::OutputArgs;
+use super::results::write;
+use super::{Context, input};
+use crate::engine::Explain;
+use crate::error::Result;
+
+/// Answer a KQL query
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake query 'traces | where customDimensions.eventId == \"RT0019\" | summarize count() by bin(timestamp, 1h)'
+  kqlake query @signins.kql --param lookback=7d -f csv -o signins.csv
+  echo 'AuditRecords | count' | kqlake query -
+  kqlake query --explain=analyze 'traces | where timestamp > ago(1d) | count'")]
+pub struct Args {
+    /// The query; `@FILE` reads it from a file, `-` from standard input
+    #[arg(value_name = "KQL|@FILE|-", allow_hyphen_values = false)]
+    query: String,
+    /// Value of a parameter that the query declares (may be repeated)
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// Show how the query would run instead of its answer; with `=analyze` run it and show what each step did
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
+    explain: Option<Explain>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// # Errors
+/// When the query is wrong, fails, or its answer cannot be written.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    args.output.check()?;
+    let query = input::text(&args.query)?;
+    let params = input::params(&args.params)?;
+    let answer = context.engine().kql(&query.name, &query.text, &params).await?;
+    write(&answer, args.explain, &args.output, &query, context).await
+}

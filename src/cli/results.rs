@@ -1,0 +1,68 @@
+//! Running an answer and writing its rows as they come.
+
+use std::time::Duration;
+
+use super::answer::OutputArgs;
+use super::input::Text;
+use super::progress::Progress;
+use super::{Context, report};
+use crate::engine::{Answer, Explain};
+use crate::error::{Refused, Result};
+use crate::output::Format;
+
+/// A query that takes longer than this before its first rows shows that it runs.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Runs an answer's tables one after the other into their destination, or explains them.
+///
+/// # Errors
+/// When the query fails or its answer cannot be written.
+pub async fn write(answer: &Answer, explain: Option<Explain>, output: &OutputArgs, query: &Text, context: &Context) -> Result<()> {
+    if !answer.warnings.is_empty() && !context.quiet {
+        report::diagnostics(&Refused { name: query.name.clone(), text: query.text.clone(), diagnostics: answer.warnings.clone() });
+    }
+    if let Some(how) = explain {
+        let mut text = String::new();
+        for table in &answer.tables {
+            if answer.tables.len() > 1 {
+                text.push_str(&format!("{}\n", table.name));
+            }
+            text.push_str(&table.explain(how).await?);
+            text.push('\n');
+        }
+        return output.text(&text);
+    }
+    let mut destination = output.open(answer.tables.len())?;
+    for table in &answer.tables {
+        // The plan runs before the first byte is written, so that a query that fails at once leaves no half document.
+        let first = async {
+            let mut rows = table.run().await?;
+            let batch = rows.next().await?;
+            Ok::<_, crate::error::Error>((rows, batch))
+        };
+        let (mut rows, mut batch) = patiently(first, context).await?;
+        destination.sink.start(&table.name, &table.columns)?;
+        while let Some(rows_now) = batch {
+            destination.sink.rows(&rows_now)?;
+            batch = rows.next().await?;
+        }
+        destination.sink.end()?;
+    }
+    destination.finish(context)?;
+    if let Some(render) = answer.render.as_ref().filter(|_| output.format() == Format::Table) {
+        context.say(format_args!("render {}: shown as a table, the kind of chart is only noted", render.kind));
+    }
+    Ok(())
+}
+
+/// Awaits something, and shows after a while that it is still being worked on.
+async fn patiently<T>(work: impl Future<Output = T>, context: &Context) -> T {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(PATIENCE, work.as_mut()).await {
+        Ok(done) => done,
+        Err(_) => {
+            let _progress = Progress::new(context, "running the query");
+            work.await
+        }
+    }
+}

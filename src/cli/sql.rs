@@ -1,0 +1,33 @@
+//! `sql`: ad-hoc SQL over the same tables.
+
+use super::answer::OutputArgs;
+use super::results::write;
+use super::{Context, input};
+use crate::engine::Explain;
+use crate::error::Result;
+
+/// Answer a SQL query over the same tables (hidden columns such as event_date included)
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake sql 'SELECT event_date, count(*) FROM traces GROUP BY event_date ORDER BY event_date'
+  kqlake sql @report.sql -f parquet -o report.parquet
+Names are case-sensitive, as in KQL. SQL reads only: the lake is written by imports alone.")]
+pub struct Args {
+    /// The query; `@FILE` reads it from a file, `-` from standard input
+    #[arg(value_name = "SQL|@FILE|-")]
+    query: String,
+    /// Show how the query would run instead of its answer; with `=analyze` run it and show what each step did
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
+    explain: Option<Explain>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// # Errors
+/// When the query is wrong, fails, or its answer cannot be written.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    args.output.check()?;
+    let query = input::text(&args.query)?;
+    let answer = context.engine().sql(&query.text).await?;
+    write(&answer, args.explain, &args.output, &query, context).await
+}

@@ -1,0 +1,120 @@
+//! `tables`: what the lake holds.
+
+use super::Context;
+use super::answer::OutputArgs;
+use crate::engine::catalog::LakeCatalog;
+use crate::engine::views;
+use crate::error::{Error, Result};
+use crate::kql::suggest::nearest;
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+use crate::lake::tables::{self, TableDef};
+use crate::output::listing::{Listing, count, text};
+
+/// List the tables with their rows, dates and sizes, or one table's columns
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake tables
+  kqlake tables --all -f json
+  kqlake tables traces")]
+pub struct Args {
+    /// A table or view whose columns to show
+    name: Option<String>,
+    /// List tables without rows and views too
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// # Errors
+/// For an unknown name, or when the lake cannot be read.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let listing = match &args.name {
+        Some(name) => columns(name, context)?,
+        None => overview(args.all, context).await?,
+    };
+    args.output.listing(&listing, context)
+}
+
+async fn overview(all: bool, context: &Context) -> Result<Listing> {
+    let lake = context.lake();
+    lake.check().await?;
+    let mut listing = Listing::new([
+        ("table", Type::String),
+        ("rows", Type::Long),
+        ("files", Type::Long),
+        ("bytes", Type::Long),
+        ("first", Type::String),
+        ("last", Type::String),
+        ("version", Type::Long),
+        ("about", Type::String),
+    ]);
+    for def in tables::all() {
+        match lake.table_stats(def).await? {
+            Some(stats) => listing.push([
+                text(def.name),
+                count(stats.rows),
+                count(stats.files as u64),
+                count(stats.bytes),
+                stats.first_date.map_or(Value::Null, |day| text(day.to_string())),
+                stats.last_date.map_or(Value::Null, |day| text(day.to_string())),
+                Value::Long(stats.version),
+                text(def.about),
+            ]),
+            None if all => {
+                listing.push([text(def.name), Value::Long(0), Value::Long(0), Value::Long(0), Value::Null, Value::Null, Value::Null, text(def.about)]);
+            }
+            None => {}
+        }
+    }
+    if all {
+        for view in views::all() {
+            let about = view.text.lines().next().unwrap_or_default().trim_start_matches("// ");
+            listing.push([text(view.name), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, text(format!("View: {about}"))]);
+        }
+    }
+    if listing.rows.is_empty() {
+        context.say(format_args!("the lake {} holds no rows yet: `kqlake import --from PATH` lands files, `kqlake tables --all` lists all tables", context.config.lake.display()));
+    }
+    Ok(listing)
+}
+
+fn columns(name: &str, context: &Context) -> Result<Listing> {
+    let mut listing = Listing::new([("column", Type::String), ("type", Type::String), ("note", Type::String)]);
+    if let Some(def) = tables::find(name) {
+        for column in &def.columns {
+            listing.push([text(column.name), text(column.ty.name()), text(note(def, column))]);
+        }
+        return Ok(listing);
+    }
+    if let Some(view) = views::find(name) {
+        let bound = crate::engine::pending::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
+        for column in bound.columns.unwrap_or_default() {
+            listing.push([text(column.name), text(column.ty.name()), text("")]);
+        }
+        return Ok(listing);
+    }
+    let names = tables::all().iter().map(|def| def.name).chain(views::all().iter().map(|view| view.name));
+    let error = Error::usage(format!("there is no table `{name}`"));
+    Err(match nearest(name, names) {
+        Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),
+        None => error.hint("`kqlake tables --all` lists them"),
+    })
+}
+
+fn note(def: &TableDef, column: &crate::lake::tables::ColumnDef) -> String {
+    let mut notes = Vec::new();
+    if def.key.contains(&column.name) {
+        notes.push("key".to_owned());
+    }
+    if def.time == column.name {
+        notes.push("time".to_owned());
+    }
+    if let Some(from) = column.promoted {
+        notes.push(format!("{}.{}", from.source, from.key));
+    } else if column.hidden {
+        notes.push("SQL only".to_owned());
+    }
+    notes.join(", ")
+}

@@ -1,0 +1,91 @@
+//! What `compact` and `nightly` share: compacting a table, and exporting saved queries and tables.
+
+use std::sync::Arc;
+
+use chrono::{NaiveTime, TimeZone as _, Utc};
+
+use super::{Context, run};
+use crate::clock::{Clock, FixedClock};
+use crate::engine::{Answer, Engine};
+use crate::error::{Error, Result};
+use crate::export::{Export, Exported, Period};
+use crate::kql::types::Type;
+use crate::lake::tables::TableDef;
+use crate::lake::{CompactOptions, Lake};
+use crate::saved::Saved;
+
+/// Compacts a table; a line that says what was done, `None` when there was nothing to do.
+///
+/// # Errors
+/// When the lake cannot be read or written.
+pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Context) -> Result<Option<String>> {
+    let options = CompactOptions { memory_bytes: context.config.memory_limit / 2, ..CompactOptions::default() };
+    let report = lake.compact(def, &options).await?;
+    let mut parts = Vec::new();
+    if report.merged > 0 {
+        parts.push(format!("{} files merged into {}", report.merged, report.written));
+    }
+    if report.deleted > 0 {
+        parts.push(format!("{} old files deleted", report.deleted));
+    }
+    Ok((!parts.is_empty()).then(|| format!("{:<32} {}", def.name, parts.join(", "))))
+}
+
+/// The clock of exports: the midnight (UTC) before now. Exports hold complete days, so that running twice a day writes the
+/// same files, and a report does not change under its reader during the day.
+pub(super) fn export_clock(context: &Context) -> Arc<dyn Clock> {
+    let midnight = context.clock.now().date_naive().and_time(NaiveTime::MIN);
+    Arc::new(FixedClock(Utc.from_utc_datetime(&midnight)))
+}
+
+/// Exports the answer of a saved query.
+///
+/// # Errors
+/// When the query fails or a file cannot be written.
+pub(super) async fn export_query(query: &Saved, engine: &Engine, export: &mut Export, context: &Context) -> Result<Exported> {
+    let answer = run::answer(query, &std::collections::BTreeMap::new(), engine, context).await?;
+    let period = answer.tables.first().map_or(Period::Whole, |table| Period::of_result(&table.columns));
+    write(&query.name, &answer, period, &[], export).await
+}
+
+/// Exports a table, one file a day, its rows in the order of time and key.
+///
+/// # Errors
+/// When the table cannot be read or a file not be written.
+pub(super) async fn export_table(def: &'static TableDef, engine: &Engine, export: &mut Export) -> Result<Exported> {
+    let mut order = vec![def.time];
+    order.extend(def.key.iter().filter(|key| **key != def.time));
+    let order: Vec<String> = order.iter().map(|column| format!("['{column}'] asc")).collect();
+    let text = format!("['{}']\n| sort by {}", def.name, order.join(", "));
+    let answer = engine.kql(def.name, &text, &std::collections::BTreeMap::new()).await?;
+    let period = answer
+        .tables
+        .first()
+        .and_then(|table| table.columns.iter().position(|c| c.name == def.time && c.ty == Type::DateTime))
+        .map_or(Period::Whole, Period::Day);
+    write(def.name, &answer, period, &def.key, export).await
+}
+
+async fn write(name: &str, answer: &Answer, period: Period, key: &[&str], export: &mut Export) -> Result<Exported> {
+    let table = match answer.tables.as_slice() {
+        [table] => table,
+        tables => return Err(Error::query(format!("{name} gives {} tables, an export holds one", tables.len()))),
+    };
+    let mut rows = table.run().await?;
+    let mut out = export.table(name, &table.columns, period, key)?;
+    while let Some(batch) = rows.next().await? {
+        out.write(&batch)?;
+    }
+    out.finish()
+}
+
+/// What an export says of itself.
+pub(super) fn export_line(name: &str, done: &Exported) -> String {
+    let files = if done.files == 1 { "1 file".to_owned() } else { format!("{} files", done.files) };
+    let changed = match done.written {
+        0 => "unchanged".to_owned(),
+        n => format!("{n} written"),
+    };
+    let removed = if done.removed > 0 { format!(", {} removed", done.removed) } else { String::new() };
+    format!("{name:<44} {:>9} rows  {files}, {changed}{removed}", done.rows)
+}

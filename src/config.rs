@@ -1,0 +1,251 @@
+//! Settings: a flag wins over the environment (`KQLAKE_*`), that over the file `kqlake.toml`, that over the default.
+//!
+//! This is the only place that reads the environment. Secrets are no settings of this file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::kql::suggest::nearest;
+
+/// The configuration file that is read when none is named and it exists in the working folder.
+pub const FILE: &str = "kqlake.toml";
+/// Where the lake is when nothing says otherwise.
+pub const DEFAULT_LAKE: &str = "data/lake";
+/// Where exports go when nothing says otherwise.
+pub const DEFAULT_EXPORT: &str = "data/export";
+/// What `nightly` imports when nothing is configured.
+pub const DEFAULT_FIXTURES: &str = "fixtures";
+/// Longest time a query may run when nothing says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Memory that queries, imports and compaction may hold when nothing says otherwise.
+pub const DEFAULT_MEMORY: usize = 2 << 30;
+
+/// Keys of the file, for suggestions.
+const KEYS: &[&str] =
+    &["lake", "export", "from", "import_job_settings", "memory_limit", "spill_dir", "timeout", "threads", "params"];
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    lake: Option<PathBuf>,
+    export: Option<PathBuf>,
+    from: Option<Vec<PathBuf>>,
+    import_job_settings: Option<String>,
+    memory_limit: Option<String>,
+    spill_dir: Option<PathBuf>,
+    timeout: Option<String>,
+    threads: Option<usize>,
+    params: Option<BTreeMap<String, String>>,
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Default, Clone)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--lake`
+    pub lake: Option<PathBuf>,
+    /// `--memory-limit`
+    pub memory_limit: Option<String>,
+    /// `--timeout`
+    pub timeout: Option<String>,
+    /// `--threads`
+    pub threads: Option<usize>,
+}
+
+/// Everything that is configured, with its defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// The lake's folder.
+    pub lake: PathBuf,
+    /// Where exports go.
+    pub export: PathBuf,
+    /// Files and folders that `nightly` imports; `None` when nothing is configured.
+    pub from: Option<Vec<PathBuf>>,
+    /// Which sections the importer is set to run, `Calls=True;GraphUsersMetadata=True;…`: the default of the saved
+    /// queries' parameter of the same meaning.
+    pub import_job_settings: Option<String>,
+    /// Bytes that the engine may hold.
+    pub memory_limit: usize,
+    /// Where sorts and joins spill; the system's folder for temporary files when not set.
+    pub spill_dir: Option<PathBuf>,
+    /// Longest time a query may run; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// Threads and partitions; the number of processors when not set.
+    pub threads: Option<usize>,
+    /// Values of saved queries' parameters by name, in place of the defaults in their headers.
+    pub params: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Reads the file and the environment and lays the flags over them.
+    ///
+    /// # Errors
+    /// A named file that does not exist, an unknown key, a value that cannot be read: always [`Error::Usage`].
+    pub fn load(flags: &Flags, env: &dyn Fn(&str) -> Option<String>) -> Result<Config> {
+        let named = flags.config.clone().or_else(|| env("KQLAKE_CONFIG").map(PathBuf::from));
+        let file = match named {
+            Some(path) => Some(path),
+            None => Some(PathBuf::from(FILE)).filter(|p| p.is_file()),
+        };
+        let document = file.as_deref().map(read).transpose()?.unwrap_or_default();
+        // Paths in the file are meant from the file's folder, so that it works from anywhere.
+        let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
+        let based = |path: PathBuf| if base.as_os_str().is_empty() { path } else { base.join(path) };
+        let path = |flag: Option<PathBuf>, name: &str, written: Option<PathBuf>| flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based));
+
+        let memory = flags.memory_limit.clone().or_else(|| env("KQLAKE_MEMORY_LIMIT")).or(document.memory_limit);
+        let timeout = flags.timeout.clone().or_else(|| env("KQLAKE_TIMEOUT")).or(document.timeout);
+        let threads = match (flags.threads, env("KQLAKE_THREADS")) {
+            (Some(n), _) => Some(n),
+            (None, Some(text)) => Some(text.parse().map_err(|_| Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected")))?),
+            (None, None) => document.threads,
+        };
+        if threads == Some(0) {
+            return Err(Error::usage("the number of threads is 0, at least 1 was expected"));
+        }
+        Ok(Config {
+            lake: path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into()),
+            export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
+            from: document.from.map(|paths| paths.into_iter().map(&based).collect()),
+            import_job_settings: env("KQLAKE_IMPORT_JOB_SETTINGS").or(document.import_job_settings),
+            memory_limit: memory.as_deref().map(parse_bytes).transpose()?.unwrap_or(DEFAULT_MEMORY),
+            spill_dir: path(None, "KQLAKE_SPILL_DIR", document.spill_dir),
+            timeout: timeout.as_deref().map_or(Ok(Some(DEFAULT_TIMEOUT)), parse_duration)?,
+            threads,
+            params: document.params.unwrap_or_default(),
+            file,
+        })
+    }
+
+    /// What `nightly` and `import` read when no path is given: what is configured, else `fixtures/` where it exists.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn import_paths(&self) -> Result<Vec<PathBuf>> {
+        if let Some(paths) = &self.from {
+            return Ok(paths.clone());
+        }
+        let fixtures = PathBuf::from(DEFAULT_FIXTURES);
+        if fixtures.is_dir() {
+            return Ok(vec![fixtures]);
+        }
+        Err(Error::usage("nothing to import: no `from` is configured and there is no folder `fixtures` here")
+            .hint(format!("name files with `kqlake import --from PATH`, or write `from = [\"PATH\"]` into {FILE}")))
+    }
+}
+
+/// One variable of the process's environment; empty counts as not set.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+fn read(path: &Path) -> Result<Document> {
+    let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read the configuration {}: {err}", path.display())))?;
+    toml::from_str(&text).map_err(|err| {
+        let line = err.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let error = Error::usage(format!("{}:{line}: {}", path.display(), err.message()));
+        let unknown = err.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        match unknown.and_then(|word| nearest(word, KEYS.iter().copied())) {
+            Some(name) => error.hint(format!("did you mean `{name}`?")),
+            None => error,
+        }
+    })
+}
+
+/// `512MB`, `2GiB`, `1000000`: bytes. Units count in 1024.
+pub fn parse_bytes(text: &str) -> Result<usize> {
+    let wrong = || Error::usage(format!("`{text}` is no amount of memory; write it as 512MB or 2GB"));
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * f64::from(1u32 << 10).powi(shift / 10);
+    if !(1.0..=9e15).contains(&bytes) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie in a range that fits")]
+    Ok(bytes as usize)
+}
+
+/// `90s`, `10m`, `2h`, `250ms`, plain seconds; `0` and `none` are no limit.
+pub fn parse_duration(text: &str) -> Result<Option<Duration>> {
+    let wrong = || Error::usage(format!("`{text}` is no length of time; write it as 30s, 10m or 2h (0 for no limit)"));
+    let trimmed = text.trim();
+    if trimmed.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    if seconds == 0.0 {
+        return Ok(None);
+    }
+    Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file_beats_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("my.toml");
+        std::fs::write(&file, "lake = \"lake-of-file\"\ntimeout = \"5s\"\nthreads = 3\n").unwrap();
+        let flags = Flags { config: Some(file), threads: Some(7), ..Flags::default() };
+        let env = |name: &str| (name == "KQLAKE_TIMEOUT").then(|| "2m".to_owned());
+        let config = Config::load(&flags, &env).unwrap();
+        assert_eq!(config.lake, dir.path().join("lake-of-file"));
+        assert_eq!(config.timeout, Some(Duration::from_secs(120)));
+        assert_eq!(config.threads, Some(7));
+        assert_eq!(config.memory_limit, DEFAULT_MEMORY);
+    }
+
+    #[test]
+    fn a_mistyped_key_names_its_line_and_the_nearest_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kqlake.toml");
+        std::fs::write(&file, "\nmemory_limits = \"1GB\"\n").unwrap();
+        let err = Config::load(&Flags { config: Some(file), ..Flags::default() }, &none).unwrap_err();
+        assert_eq!(err.status(), 2);
+        assert!(err.to_string().contains(":2: unknown field"), "{err}");
+        assert_eq!(err.advice(), Some("did you mean `memory_limit`?"));
+    }
+
+    #[test]
+    fn amounts_and_lengths_are_read_with_their_units() {
+        assert_eq!(parse_bytes("512MB").unwrap(), 512 << 20);
+        assert_eq!(parse_bytes("1.5 GiB").unwrap(), 3 << 29);
+        assert!(parse_bytes("many").is_err());
+        assert_eq!(parse_duration("250ms").unwrap(), Some(Duration::from_millis(250)));
+        assert_eq!(parse_duration("0").unwrap(), None);
+        assert!(parse_duration("soon").is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! What tables a query may name: the lake's, the views over them, and for `check` those of a schema file.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use serde_json::Value as Json;
+use tokio::sync::Mutex;
+
+use super::views;
+use crate::error::{Error, Result};
+use crate::kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
+use crate::kql::types::{Column, Type};
+use crate::lake::tables::{self, TableDef};
+use crate::lake::{Lake, TableSnapshot};
+
+/// The schemas of all tables and views, built once: they do not depend on the lake.
+static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
+    let tables = tables::all().iter().map(|def| (def.name, Arc::new(schema_of(def))));
+    let views = views::all().iter().map(|view| {
+        let schema = TableSchema { view: Some(view.text.to_owned()), ..TableSchema::default() };
+        (view.name, Arc::new(schema))
+    });
+    tables.chain(views).collect()
+});
+
+/// What KQL sees of a table definition.
+fn schema_of(def: &TableDef) -> TableSchema {
+    let columns = def.columns.iter().filter(|c| !c.hidden).map(|c| Column::new(c.name, c.ty)).collect();
+    let promoted = def
+        .columns
+        .iter()
+        .filter_map(|c| {
+            let from = c.promoted?;
+            Some(PromotedColumn { column: c.name.to_owned(), ty: c.ty, source: from.source.to_owned(), key: from.key.to_owned() })
+        })
+        .collect();
+    TableSchema { columns, promoted, view: None }
+}
+
+/// The lake's tables and views for one query. A table is opened when it is first scanned, and the query sees that one
+/// snapshot of it wherever it names it.
+pub struct LakeCatalog {
+    lake: Lake,
+    pruning: bool,
+    opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
+}
+
+impl LakeCatalog {
+    /// The catalog of a lake, which may be missing. Touches nothing.
+    pub fn new(lake: Lake) -> LakeCatalog {
+        LakeCatalog { lake, pruning: true, opened: Mutex::new(HashMap::new()) }
+    }
+
+    /// The same, or with tables that never hear of filters, so that nothing is skipped.
+    #[must_use]
+    pub fn with_pruning(self, pruning: bool) -> LakeCatalog {
+        LakeCatalog { pruning, ..self }
+    }
+}
+
+/// A table that is not told what is looked for: every file is read, the filter stands above the scan.
+#[derive(Debug)]
+struct Unpruned(Arc<dyn TableProvider>);
+
+#[async_trait]
+impl TableProvider for Unpruned {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.0.table_type()
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.0.scan(state, projection, &[], limit).await
+    }
+}
+
+#[async_trait]
+impl Catalog for LakeCatalog {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = SCHEMAS.keys().map(|name| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
+        SCHEMAS.get(name).cloned()
+    }
+
+    async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
+        let external = |err| DataFusionError::External(Box::new(err));
+        let def = tables::find(name).ok_or_else(|| DataFusionError::Internal(format!("{name} is no table of the lake")))?;
+        let mut opened = self.opened.lock().await;
+        if !opened.contains_key(def.name) {
+            let snapshot = self.lake.snapshot(def).await.map_err(external)?;
+            opened.insert(def.name, snapshot);
+        }
+        let snapshot = opened.get(def.name).and_then(Option::as_ref);
+        Ok(match snapshot {
+            Some(snapshot) => ScanTable {
+                provider: if self.pruning { snapshot.provider() } else { Arc::new(Unpruned(snapshot.provider())) },
+                complete: def.columns.iter().filter(|c| c.promoted.is_some() && snapshot.promoted_complete(c.name)).map(|c| c.name.to_owned()).collect(),
+            },
+            None => ScanTable { provider: self.lake.provider(def).await.map_err(external)?, complete: HashSet::new() },
+        })
+    }
+}
+
+/// A catalog whose tables come from a JSON file `{"Table":{"column":"kqltype",…},…}`, beside those of another catalog.
+pub struct SchemaFileCatalog<C> {
+    base: C,
+    tables: BTreeMap<String, Arc<TableSchema>>,
+}
+
+impl<C: Catalog> SchemaFileCatalog<C> {
+    /// Reads the file. A table of the file hides one of the same name in `base`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not of that shape.
+    pub fn read(path: &Path, base: C) -> Result<Self> {
+        let wrong = |reason: String| {
+            Error::usage(format!("{}: {reason}", path.display())).hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
+        };
+        let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
+        let document: BTreeMap<String, serde_json::Map<String, Json>> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
+        let mut tables = BTreeMap::new();
+        for (name, columns) in document {
+            let columns = columns
+                .into_iter()
+                .map(|(column, ty)| {
+                    let known = ty.as_str().and_then(Type::parse);
+                    known.map(|ty| Column::new(&*column, ty)).ok_or_else(|| wrong(format!("column {name}.{column} has the unknown type {ty}")))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            tables.insert(name, Arc::new(TableSchema { columns, ..TableSchema::default() }));
+        }
+        Ok(SchemaFileCatalog { base, tables })
+    }
+}
+
+#[async_trait]
+impl<C: Catalog> Catalog for SchemaFileCatalog<C> {
+    fn names(&self) -> Vec<String> {
+        let mut names = self.base.names();
+        names.extend(self.tables.keys().cloned());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
+        self.tables.get(name).cloned().or_else(|| self.base.table(name))
+    }
+
+    async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
+        if self.tables.contains_key(name) {
+            return Err(DataFusionError::Plan(format!("the table {name} is known by its schema only")));
+        }
+        self.base.scan(name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lake_shows_visible_columns_and_knows_promoted_ones() {
+        let catalog = LakeCatalog::new(Lake::new(Path::new("nowhere")));
+        let traces = catalog.table("traces").unwrap();
+        assert_eq!(traces.columns[0], Column::new("timestamp", Type::DateTime));
+        assert!(traces.columns.iter().all(|c| c.name != "event_date"));
+        assert!(traces.promoted.iter().any(|p| p.source == "customDimensions" && p.key == "eventId"));
+        assert!(catalog.table("AppTraces").unwrap().view.is_some());
+        assert!(catalog.table("Traces").is_none());
+    }
+
+    #[test]
+    fn a_schema_file_adds_tables_and_names_what_is_wrong_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("schema.json");
+        std::fs::write(&path, r#"{"SigninLogs":{"TimeGenerated":"datetime","Status":"dynamic"}}"#).unwrap();
+        let catalog = SchemaFileCatalog::read(&path, LakeCatalog::new(Lake::new(Path::new("nowhere")))).unwrap();
+        assert_eq!(catalog.table("SigninLogs").unwrap().columns[1], Column::new("Status", Type::Dynamic));
+        assert!(catalog.table("traces").is_some());
+        std::fs::write(&path, r#"{"T":{"a":"strnig"}}"#).unwrap();
+        let err = SchemaFileCatalog::read(&path, LakeCatalog::new(Lake::new(Path::new("nowhere")))).err().unwrap();
+        assert!(err.to_string().contains("T.a"), "{err}");
+        assert_eq!(err.status(), 2);
+    }
+}

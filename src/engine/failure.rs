@@ -1,0 +1,97 @@
+//! What a failure of the engine means to the user: a wrong query, too little memory, unreadable files, or a defect of ours.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+use crate::error::Error;
+use crate::lake::LakeError;
+
+/// A failure of a KQL query that the binder had accepted: an error of planning is ours.
+pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
+    classify(err, memory_limit, |message| Error::Defect(format!("the query was understood but could not be planned: {message}")))
+}
+
+/// A failure of a SQL query: an error of planning is the query's.
+pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
+    classify(err, memory_limit, Error::query)
+}
+
+fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(String) -> Error) -> Error {
+    match err.find_root() {
+        DataFusionError::ResourcesExhausted(message) => out_of_memory(message, memory_limit),
+        DataFusionError::Execution(message) => Error::query(message.clone()),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::IoError(..) | ArrowError::ParquetError(_) | ArrowError::IpcError(_) => unreadable(err),
+            ArrowError::SchemaError(_) | ArrowError::InvalidArgumentError(_) => Error::Defect(err.strip_backtrace()),
+            // Overflow, a cast that does not fit, a division by zero: the data does not suit the query.
+            other => Error::query(other.to_string()),
+        },
+        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
+            of_planning(message.clone())
+        }
+        DataFusionError::SchemaError(..) | DataFusionError::SQL(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
+            of_planning(err.strip_backtrace())
+        }
+        DataFusionError::Internal(message) => Error::Defect(message.clone()),
+        DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),
+        DataFusionError::External(inner) if inner.downcast_ref::<LakeError>().is_some() => unreadable(err),
+        _ => unreadable(err),
+    }
+}
+
+fn unreadable(err: DataFusionError) -> Error {
+    match err {
+        DataFusionError::External(inner) => match inner.downcast::<LakeError>() {
+            Ok(lake) => (*lake).into(),
+            Err(other) => Error::storage("cannot read the lake", other),
+        },
+        other => Error::storage("cannot read the lake", other),
+    }
+}
+
+fn out_of_memory(message: &str, memory_limit: usize) -> Error {
+    // The engine's text lists operators and their bytes; its first line says enough here.
+    let first = message.lines().next().unwrap_or_default();
+    Error::query(format!("the query needs more memory than the {} MB it may have: {first}", memory_limit >> 20))
+        .hint("raise --memory-limit, or narrow the query: less time, fewer columns, `summarize` before `join`")
+}
+
+/// True when the operators ran out of memory.
+pub(super) fn is_out_of_memory(err: &DataFusionError) -> bool {
+    matches!(err.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+impl From<LakeError> for Error {
+    fn from(err: LakeError) -> Self {
+        let kind = io_kind(&err);
+        match err {
+            LakeError::NotAFolder { .. } => {
+                Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake; it may be missing")
+            }
+            _ => {
+                let error = Error::storage("the lake failed", err);
+                match kind {
+                    Some(std::io::ErrorKind::StorageFull) => {
+                        error.hint("free some room on the disk and run the same command again; nothing half written is visible")
+                    }
+                    Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => {
+                        error.hint("check the owner and permissions of the lake's folder")
+                    }
+                    _ => error,
+                }
+            }
+        }
+    }
+}
+
+/// The operating system's answer among an error's causes.
+fn io_kind(err: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    let mut next = Some(err);
+    while let Some(err) = next {
+        if let Some(io) = err.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        next = err.source();
+    }
+    None
+}

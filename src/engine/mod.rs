@@ -1,0 +1,210 @@
+//! Running queries: a session over the lake with limits on memory and time, KQL and SQL into streams of batches.
+
+pub mod catalog;
+mod explain;
+mod failure;
+pub mod pending;
+mod results;
+mod session;
+mod sql;
+pub mod views;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+pub use explain::Explain;
+pub use results::Rows;
+
+use crate::clock::Clock;
+use crate::config::{Config, DEFAULT_MEMORY};
+use crate::error::{Error, Refused, Result};
+use crate::kql::diagnostics::Diagnostic;
+use crate::kql::types::Column;
+use pending::{PlanEnv, PlanError, Render};
+use crate::lake::Lake;
+use catalog::LakeCatalog;
+use results::Deadline;
+
+/// How queries may run. The answer is the same under every setting; only memory, time and disk differ.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes that the operators of a query may hold together before they spill or fail.
+    pub memory_limit: usize,
+    /// Where they spill; the system's folder for temporary files when not set.
+    pub spill_dir: Option<PathBuf>,
+    /// Longest time a query may take, planning included.
+    pub timeout: Option<Duration>,
+    /// Partitions that work in parallel; the number of processors when not set.
+    pub partitions: Option<usize>,
+    /// Rows of a batch.
+    pub batch_size: usize,
+    /// Skip files, row groups and pages by their statistics.
+    pub pruning: bool,
+    /// Folders whose files `externaldata` may read.
+    pub file_roots: Vec<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            memory_limit: DEFAULT_MEMORY,
+            spill_dir: None,
+            timeout: None,
+            partitions: None,
+            batch_size: 8192,
+            pruning: true,
+            file_roots: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The options that a configuration asks for.
+    pub fn of(config: &Config) -> Options {
+        Options {
+            memory_limit: config.memory_limit,
+            spill_dir: config.spill_dir.clone(),
+            timeout: config.timeout,
+            partitions: config.threads,
+            ..Options::default()
+        }
+    }
+}
+
+/// Answers queries over one lake.
+#[derive(Clone)]
+pub struct Engine {
+    lake: Lake,
+    options: Options,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a query, ready to run: its tables in order, what is to be drawn, what was doubtful.
+#[derive(Debug)]
+pub struct Answer {
+    /// Result tables, usually one.
+    pub tables: Vec<ResultTable>,
+    /// What `render` asked for.
+    pub render: Option<Render>,
+    /// Warnings of the query's text.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One result table, planned and not yet run.
+pub struct ResultTable {
+    /// Name.
+    pub name: String,
+    /// Columns, in order.
+    pub columns: Vec<Column>,
+    plan: LogicalPlan,
+    session: SessionContext,
+    deadline: Deadline,
+    memory_limit: usize,
+    /// SQL may give Arrow types that KQL does not know.
+    foreign_types: bool,
+}
+
+impl std::fmt::Debug for ResultTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResultTable").field("name", &self.name).field("columns", &self.columns).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over a lake, which may be missing or empty. Touches nothing.
+    pub fn new(lake: Lake, options: Options, clock: Arc<dyn Clock>) -> Engine {
+        Engine { lake, options, clock }
+    }
+
+    /// The same engine with another source of time.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Engine {
+        Engine { clock, ..self }
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// Plans a KQL query. `name` is what messages call the text.
+    ///
+    /// # Errors
+    /// When the query is refused, or what it needs from the lake cannot be read.
+    pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<Answer> {
+        let deadline = Deadline::after(self.options.timeout);
+        let session = session::for_kql(&self.options)?;
+        let catalog = LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning);
+        let env = PlanEnv { catalog: &catalog, session: &session, now_us: self.clock.now_micros(), params, file_roots: &self.options.file_roots };
+        let planned = match deadline.bound(pending::plan(text, &env)).await? {
+            Ok(planned) => planned,
+            Err(PlanError::Refused(diagnostics)) => {
+                return Err(Error::Refused(Box::new(Refused { name: name.to_owned(), text: text.to_owned(), diagnostics })));
+            }
+            Err(PlanError::Execution(err)) => return Err(failure::of_kql(err, self.options.memory_limit)),
+        };
+        let tables = planned
+            .tables
+            .into_iter()
+            .map(|table| ResultTable {
+                name: table.name,
+                columns: table.columns,
+                plan: table.plan,
+                session: session.clone(),
+                deadline,
+                memory_limit: self.options.memory_limit,
+                foreign_types: false,
+            })
+            .collect();
+        Ok(Answer { tables, render: planned.render, warnings: planned.warnings })
+    }
+
+    /// Plans a SQL query over the same tables, hidden columns included. Only queries: nothing is ever written.
+    ///
+    /// # Errors
+    /// When the query is wrong, or what it needs from the lake cannot be read.
+    pub async fn sql(&self, text: &str) -> Result<Answer> {
+        let deadline = Deadline::after(self.options.timeout);
+        let session = session::for_sql(&self.options, self)?;
+        let (columns, plan) = deadline.bound(sql::plan(&session, text, &self.lake)).await??;
+        let table = ResultTable {
+            name: "Table_0".to_owned(),
+            columns,
+            plan,
+            session,
+            deadline,
+            memory_limit: self.options.memory_limit,
+            foreign_types: true,
+        };
+        Ok(Answer { tables: vec![table], render: None, warnings: Vec::new() })
+    }
+}
+
+impl ResultTable {
+    /// Runs the query.
+    ///
+    /// # Errors
+    /// When no physical plan can be made or the first files cannot be opened.
+    pub async fn run(&self) -> Result<Rows> {
+        Rows::start(self).await
+    }
+
+    /// How the query would run, or did run.
+    ///
+    /// # Errors
+    /// As [`ResultTable::run`].
+    pub async fn explain(&self, how: Explain) -> Result<String> {
+        explain::explain(self, how).await
+    }
+}

@@ -1,0 +1,71 @@
+//! Sessions: DataFusion with our limits and settings.
+//!
+//! A KQL session is lean on purpose: lowering names the functions it uses itself, so that nothing is registered, and a
+//! query that touches no table starts in a few milliseconds. SQL needs the registries.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::sql::LakeSchema;
+use super::{Engine, Options};
+use crate::error::{Error, Result};
+
+/// How many of the greediest operators an out-of-memory message names.
+const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
+
+/// A session for KQL plans.
+pub(super) fn for_kql(options: &Options) -> Result<SessionContext> {
+    let state = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options)?).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// A session for SQL, with all functions, whose default schema is the lake.
+pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionContext> {
+    let state =
+        SessionStateBuilder::new_with_default_features().with_config(config(options, false)).with_runtime_env(runtime(options)?).build();
+    let session = SessionContext::new_with_state(state);
+    let catalog = MemoryCatalogProvider::new();
+    let schema = Arc::new(LakeSchema::new(engine.clone()));
+    catalog.register_schema("public", schema).map_err(|err| Error::Defect(format!("cannot set up the catalog: {err}")))?;
+    session.register_catalog("datafusion", Arc::new(catalog));
+    Ok(session)
+}
+
+fn config(options: &Options, default_catalog: bool) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_batch_size(options.batch_size)
+        .with_create_default_catalog_and_schema(default_catalog)
+        .with_information_schema(false);
+    if let Some(partitions) = options.partitions {
+        config = config.with_target_partitions(partitions);
+    }
+    let settings = config.options_mut();
+    settings.execution.time_zone = Some("UTC".to_owned());
+    // KQL and the tables' names are case-sensitive; SQL must see the same names.
+    settings.sql_parser.enable_ident_normalization = false;
+    settings.execution.parquet.pruning = options.pruning;
+    settings.execution.parquet.enable_page_index = options.pruning;
+    settings.execution.parquet.bloom_filter_on_read = options.pruning;
+    settings.optimizer.enable_dynamic_filter_pushdown = options.pruning;
+    config
+}
+
+fn runtime(options: &Options) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit), NAMED_CONSUMERS);
+    let spill = match &options.spill_dir {
+        Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
+        .build_arc()
+        .map_err(|err| Error::storage("cannot set up the folder for temporary files", err))
+}

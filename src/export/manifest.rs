@@ -1,0 +1,144 @@
+//! `datapackage.json`: the tables of an export, their fields and files (Frictionless Data Package 2.0).
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::rows::{FORMULA_GUARD, seconds_name};
+use crate::error::{Error, Result};
+use crate::kql::types::{Column, Type};
+
+/// Name of the manifest in the export's folder.
+pub(super) const FILE: &str = "datapackage.json";
+/// Version of what `kqlake` adds to the standard's properties.
+const VERSION: u32 = 1;
+
+/// The manifest. Properties that others added are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    #[serde(default)]
+    resources: Vec<Json>,
+    #[serde(flatten)]
+    rest: Map<String, Json>,
+}
+
+/// One file of a table.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FileEntry {
+    pub(super) path: String,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+/// One table.
+#[derive(Debug)]
+pub(super) struct Resource {
+    name: String,
+    fields: Vec<Json>,
+    key: Vec<String>,
+    pub(super) files: Vec<FileEntry>,
+}
+
+impl Resource {
+    pub(super) fn new(name: &str, columns: &[Column], key: &[&str]) -> Resource {
+        let fields = columns.iter().flat_map(fields).collect();
+        Resource { name: name.to_owned(), fields, key: key.iter().map(|k| (*k).to_owned()).collect(), files: Vec::new() }
+    }
+
+    fn json(&self) -> Json {
+        let mut schema = json!({ "fields": self.fields });
+        if !self.key.is_empty() {
+            schema["primaryKey"] = json!(self.key);
+        }
+        json!({
+            "name": resource_name(&self.name),
+            "title": self.name,
+            "type": "table",
+            "path": self.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
+            "format": "csv",
+            "mediatype": "text/csv",
+            "encoding": "utf-8",
+            "dialect": { "delimiter": ",", "lineTerminator": "\r\n", "quoteChar": "\"", "doubleQuote": true, "header": true },
+            "schema": schema,
+            "bytes": self.files.iter().map(|f| f.bytes).sum::<u64>(),
+            "rows": self.files.iter().map(|f| f.rows).sum::<u64>(),
+            "files": self.files,
+            "formulaGuard": { "prefix": FORMULA_GUARD, "before": ["=", "+", "-", "@", "\t", "\r", "\u{0}"], "types": ["string", "guid", "dynamic"] },
+            "kqlake": { "version": VERSION },
+        })
+    }
+}
+
+/// The standard allows lower-case letters, digits and `-_.` in a name.
+fn resource_name(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The fields that a column becomes.
+fn fields(column: &Column) -> Vec<Json> {
+    let field = |name: &str, ty: &str, extra: Json| {
+        let mut field = json!({ "name": name, "type": ty, "kqlType": column.ty.name() });
+        if let (Some(field), Json::Object(extra)) = (field.as_object_mut(), extra) {
+            field.extend(extra);
+        }
+        field
+    };
+    match column.ty {
+        Type::Bool => vec![field(&column.name, "boolean", json!({ "trueValues": ["true"], "falseValues": ["false"] }))],
+        Type::Int | Type::Long => vec![field(&column.name, "integer", Json::Null)],
+        Type::Real | Type::Decimal => vec![field(&column.name, "number", Json::Null)],
+        Type::String => vec![field(&column.name, "string", Json::Null)],
+        Type::Guid => vec![field(&column.name, "string", Json::Null)],
+        Type::Dynamic => vec![field(&column.name, "string", json!({ "description": "JSON text; a text value stands without quotes" }))],
+        Type::DateTime => vec![field(&column.name, "datetime", json!({ "format": "any" }))],
+        Type::TimeSpan => vec![
+            field(&column.name, "string", json!({ "description": "[-][d.]hh:mm:ss[.fffffff]" })),
+            field(&seconds_name(&column.name), "number", json!({ "description": format!("{} in seconds", column.name) })),
+        ],
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of an earlier export; a missing one is empty.
+    pub(super) fn read(root: &Path) -> Result<Manifest> {
+        let path = root.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
+            Err(err) => return Err(Error::io("read", &path, err)),
+        };
+        serde_json::from_slice(&text)
+            .map_err(|err| Error::storage(format!("cannot read {}", path.display()), err).hint("remove the file; the next export writes it anew"))
+    }
+
+    /// Puts a table in place of its earlier entry. Tables are in the order of their names.
+    pub(super) fn put(&mut self, resource: Resource) {
+        let name = resource_name(&resource.name);
+        let name_of = |json: &Json| json["name"].as_str().unwrap_or_default().to_owned();
+        self.resources.retain(|r| name_of(r) != name);
+        self.resources.push(resource.json());
+        self.resources.sort_by_key(name_of);
+    }
+
+    /// Writes the manifest unless it is there already, letter for letter.
+    pub(super) fn write(&mut self, root: &Path, staging: &Path) -> Result<()> {
+        let mut document = Map::new();
+        document.insert("$schema".to_owned(), "https://datapackage.org/profiles/2.0/datapackage.json".into());
+        document.insert("name".to_owned(), "kqlake-export".into());
+        document.extend(std::mem::take(&mut self.rest).into_iter());
+        self.rest = document.clone();
+        document.insert("resources".to_owned(), Json::Array(self.resources.clone()));
+        let mut text = serde_json::to_string_pretty(&document).map_err(|err| Error::Defect(err.to_string()))?;
+        text.push('\n');
+        let path = root.join(FILE);
+        if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+            return Ok(());
+        }
+        let partial = staging.join(FILE);
+        fs::write(&partial, text).map_err(|err| Error::io("write", &path, err))?;
+        super::publish(&partial, &path)
+    }
+}

@@ -1,0 +1,263 @@
+//! CSV for Power BI and Excel: files that load without touching the import dialog, refresh after refresh.
+//!
+//! - UTF-8 with a byte-order mark (Power Query takes a file for UTF-8 only then), CRLF, quoting as RFC 4180 says.
+//! - One folder a table with nothing but its CSV files in it, one file a period, all with the same header; a table without
+//!   rows still has a file with its header.
+//! - Datetimes as `2026-01-05T08:00:00.0000000Z`; a timespan as text and, beside it, in seconds; dynamics as JSON text.
+//! - Text that a spreadsheet would take for a formula is prefixed with `'` (OWASP, "CSV Injection"); numbers are not.
+//! - `datapackage.json` (Frictionless Data Package 2.0) says what the fields are, how many rows each file has and its hash.
+//! - Files are written aside and renamed when complete; a file that would not change is left alone, with its date.
+
+mod manifest;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use arrow::record_batch::RecordBatch;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::kql::types::{Column, Type};
+use manifest::{FileEntry, Manifest, Resource};
+use rows::RowWriter;
+
+/// Bytes of a file that are held before they are appended to it.
+const HELD: usize = 1 << 18;
+/// Passing folders carry this prefix.
+const STAGING: &str = ".kqlake-staging-";
+
+/// How a table is cut into files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// One file.
+    Whole,
+    /// One file for each day of the datetime column at this place.
+    Day(usize),
+    /// One file for each month of it.
+    Month(usize),
+}
+
+impl Period {
+    /// The period of a result: months of its first column when that is a datetime, else one file.
+    pub fn of_result(columns: &[Column]) -> Period {
+        match columns.first() {
+            Some(first) if first.ty == Type::DateTime => Period::Month(0),
+            _ => Period::Whole,
+        }
+    }
+}
+
+/// What became of a table's files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Rows in all files.
+    pub rows: u64,
+    /// Files of the table.
+    pub files: usize,
+    /// Files that were written anew; the others had the same content already.
+    pub written: usize,
+    /// Files of earlier exports that the table no longer has.
+    pub removed: usize,
+}
+
+/// One export into a folder. What is not finished leaves the folder as it was.
+#[derive(Debug)]
+pub struct Export {
+    root: PathBuf,
+    staging: PathBuf,
+    manifest: Manifest,
+}
+
+impl Export {
+    /// Begins an export.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or its manifest not be read.
+    pub fn begin(root: &Path) -> Result<Export> {
+        if root.is_file() {
+            return Err(Error::usage(format!("{} is a file, a folder was expected", root.display())));
+        }
+        let staging = root.join(format!("{STAGING}{}", std::process::id()));
+        fs::create_dir_all(&staging).map_err(|err| Error::io("make the folder", root, err))?;
+        let manifest = Manifest::read(root)?;
+        Ok(Export { root: root.to_path_buf(), staging, manifest })
+    }
+
+    /// Begins a table.
+    ///
+    /// # Errors
+    /// When its passing folder cannot be made.
+    pub fn table(&mut self, name: &str, columns: &[Column], period: Period, key: &[&str]) -> Result<TableExport<'_>> {
+        let folder = self.staging.join(name);
+        fs::create_dir_all(&folder).map_err(|err| Error::io("make the folder", &folder, err))?;
+        let resource = Resource::new(name, columns, key);
+        Ok(TableExport { name: name.to_owned(), folder, period, rows: RowWriter::new(columns), parts: BTreeMap::new(), resource, export: self })
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.staging));
+    }
+}
+
+/// A file under way.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    held: Vec<u8>,
+    hash: Sha256,
+    bytes: u64,
+    rows: u64,
+}
+
+impl Part {
+    fn flush(&mut self) -> Result<()> {
+        // Opened only to append: a table of many days does not hold as many open files.
+        let failed = |err| Error::io("write", &self.path, err);
+        let mut file = fs::File::options().create(true).append(true).open(&self.path).map_err(failed)?;
+        file.write_all(&self.held).map_err(failed)?;
+        self.hash.update(&self.held);
+        self.bytes += self.held.len() as u64;
+        self.held.clear();
+        Ok(())
+    }
+}
+
+/// One table of an export.
+pub struct TableExport<'e> {
+    name: String,
+    folder: PathBuf,
+    period: Period,
+    rows: RowWriter,
+    /// Files by their period's text, empty for none.
+    parts: BTreeMap<String, Part>,
+    resource: Resource,
+    export: &'e mut Export,
+}
+
+impl TableExport<'_> {
+    /// Adds rows, in any order of periods; inside a file they keep their order.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let cells = self.rows.cells(batch).map_err(crate::output::OutputError::from)?;
+        for row in 0..batch.num_rows() {
+            let period = rows::period(self.period, &cells, row);
+            let part = match self.parts.get_mut(&period) {
+                Some(part) => part,
+                None => {
+                    let part = self.part(&period);
+                    self.parts.entry(period).or_insert(part)
+                }
+            };
+            self.rows.row(&cells, row, &mut part.held);
+            part.rows += 1;
+            if part.held.len() >= HELD {
+                part.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self, period: &str) -> Part {
+        let file = if period.is_empty() { format!("{}.csv", self.name) } else { format!("{}_{period}.csv", self.name) };
+        Part { path: self.folder.join(file), held: self.rows.header(), hash: Sha256::new(), bytes: 0, rows: 0 }
+    }
+
+    /// Puts the files in place: changed ones are renamed over the old ones, then the manifest, then files that the table
+    /// no longer has are removed.
+    ///
+    /// # Errors
+    /// When a file cannot be written, renamed or removed.
+    pub fn finish(mut self) -> Result<Exported> {
+        if self.parts.is_empty() {
+            let part = self.part("");
+            self.parts.insert(String::new(), part);
+        }
+        let target = self.export.root.join(&self.name);
+        fs::create_dir_all(&target).map_err(|err| Error::io("make the folder", &target, err))?;
+        let mut done = Exported { files: self.parts.len(), ..Exported::default() };
+        let mut current = BTreeSet::new();
+        for mut part in std::mem::take(&mut self.parts).into_values() {
+            part.flush()?;
+            let name = part.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let hash = hex(&part.hash.finalize());
+            let path = target.join(&name);
+            if !same_content(&path, part.bytes, &hash)? {
+                publish(&part.path, &path)?;
+                done.written += 1;
+            }
+            done.rows += part.rows;
+            self.resource.files.push(FileEntry { path: format!("{}/{name}", self.name), rows: part.rows, bytes: part.bytes, sha256: hash });
+            current.insert(name);
+        }
+        self.export.manifest.put(self.resource);
+        self.export.manifest.write(&self.export.root, &self.export.staging)?;
+        done.removed = remove_others(&target, &current)?;
+        drop(fs::remove_dir_all(&self.folder));
+        Ok(done)
+    }
+}
+
+/// Syncs a complete file and gives it its name.
+fn publish(from: &Path, to: &Path) -> Result<()> {
+    let failed = |err| Error::io("write", to, err);
+    fs::File::open(from).and_then(|file| file.sync_all()).map_err(failed)?;
+    fs::rename(from, to).map_err(failed)
+}
+
+fn same_content(path: &Path, bytes: u64, hash: &str) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == bytes => {}
+        _ => return Ok(false),
+    }
+    let failed = |err| Error::io("read", path, err);
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let mut digest = Digesting(Sha256::new());
+    io::copy(&mut file, &mut digest).map_err(failed)?;
+    Ok(hex(&digest.0.finalize()) == hash)
+}
+
+/// Feeds what is written into a hash.
+struct Digesting(Sha256);
+
+impl io::Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn remove_others(folder: &Path, current: &BTreeSet<String>) -> Result<usize> {
+    let failed = |err| Error::io("read the folder", folder, err);
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.extension().is_some_and(|e| e == "csv") && !current.contains(&name) {
+            fs::remove_file(&path).map_err(|err| Error::io("remove", &path, err))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

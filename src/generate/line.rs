@@ -1,0 +1,192 @@
+//! The generator's tools: a growing line, random numbers, and the text of times and ids.
+
+use chrono::NaiveDate;
+
+/// Ticks of 100 ns in a second.
+pub(super) const TICKS_OF_SECOND: u64 = 10_000_000;
+/// Ticks of 100 ns in a day.
+pub(super) const TICKS_OF_DAY: u64 = 86_400 * TICKS_OF_SECOND;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough for invented values.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 up to, and without, `limit`; 0 when the limit is 0.
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        // Multiply-shift: no division, and a bias far below what invented data could show.
+        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+    }
+
+    /// One of the choices; `choices` must not be empty.
+    pub(super) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// One of the words; `words` must not be empty.
+    pub(super) fn word<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len() as u64) as usize]
+    }
+
+    /// True once in `n` calls on average.
+    pub(super) fn once_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    /// A duration in ticks: many short ones and a long tail, from `least` milliseconds on.
+    pub(super) fn duration(&mut self, least: u64) -> u64 {
+        let doublings = self.next().trailing_zeros().min(9);
+        let milliseconds = (least << doublings) + self.below((least << doublings).max(1));
+        milliseconds * 10_000 + self.below(10_000)
+    }
+
+    /// A GUID as text.
+    pub(super) fn guid(&mut self) -> String {
+        let mut line = Line::with_capacity(36);
+        line.guid(self);
+        line.into_text()
+    }
+}
+
+/// The days' texts, made once.
+pub(super) struct Calendar {
+    /// `2026-01-05T`, for each day.
+    days: Vec<String>,
+}
+
+impl Calendar {
+    pub(super) fn new(start: NaiveDate, days: u32) -> Self {
+        // Two more days than records begin on: some records end after they begin.
+        Calendar { days: (0..days + 2).map(|day| super::day_after(start, day).format("%Y-%m-%dT").to_string()).collect() }
+    }
+
+    fn day(&self, ticks: u64) -> &str {
+        let day = (ticks / TICKS_OF_DAY) as usize;
+        &self.days[day.min(self.days.len() - 1)]
+    }
+}
+
+/// Text in the making.
+pub(super) struct Line(Vec<u8>);
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+impl Line {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Line(Vec::with_capacity(bytes))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn into_text(self) -> String {
+        // Only ASCII is put in by `guid`, the one caller's content.
+        self.0.into_iter().map(char::from).collect()
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// A number in decimal digits.
+    pub(super) fn number(&mut self, value: u64) -> &mut Self {
+        let mut digits = [0_u8; 20];
+        let mut at = digits.len();
+        let mut rest = value;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.0.extend_from_slice(&digits[at..]);
+        self
+    }
+
+    /// A number in `width` digits at least, with zeros before it.
+    pub(super) fn padded(&mut self, value: u64, width: usize) -> &mut Self {
+        let mut digits = [b'0'; 20];
+        let mut at = digits.len();
+        let mut rest = value;
+        while rest > 0 {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.0.extend_from_slice(&digits[at.min(digits.len() - width)..]);
+        self
+    }
+
+    /// A new GUID (version 4 by its form) in lower case.
+    pub(super) fn guid(&mut self, random: &mut Random) -> &mut Self {
+        let (high, low) = (random.next(), random.next());
+        let value = (u128::from(high) << 64 | u128::from(low)) & !(0xF_u128 << 76) & !(0xC_u128 << 60) | 4 << 76 | 8 << 60;
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for nibble in 0..32 {
+            if matches!(nibble, 8 | 12 | 16 | 20) {
+                at += 1;
+            }
+            text[at] = HEX[(value >> (124 - 4 * nibble)) as usize & 0xF];
+            at += 1;
+        }
+        self.0.extend_from_slice(&text);
+        self
+    }
+
+    /// 32 hexadecimal digits.
+    pub(super) fn hex(&mut self, random: &mut Random) -> &mut Self {
+        for word in [random.next(), random.next()] {
+            for nibble in 0..16 {
+                self.0.push(HEX[(word >> (60 - 4 * nibble)) as usize & 0xF]);
+            }
+        }
+        self
+    }
+
+    fn clock(&mut self, seconds: u64) -> &mut Self {
+        let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        self.padded(hours, 2).text(":").padded(minutes, 2).text(":").padded(seconds, 2)
+    }
+
+    /// A time with seven fraction digits, without a zone.
+    pub(super) fn time(&mut self, calendar: &Calendar, ticks: u64) -> &mut Self {
+        self.seconds(calendar, ticks).text(".").padded(ticks % TICKS_OF_SECOND, 7)
+    }
+
+    /// A time in whole seconds, without a zone.
+    pub(super) fn seconds(&mut self, calendar: &Calendar, ticks: u64) -> &mut Self {
+        self.text(calendar.day(ticks)).clock(ticks % TICKS_OF_DAY / TICKS_OF_SECOND)
+    }
+
+    /// A duration as .NET writes it: `hh:mm:ss.fffffff`, with days before it from one day on.
+    pub(super) fn span(&mut self, ticks: u64) -> &mut Self {
+        if ticks >= TICKS_OF_DAY {
+            self.number(ticks / TICKS_OF_DAY).text(".");
+        }
+        self.clock(ticks % TICKS_OF_DAY / TICKS_OF_SECOND).text(".").padded(ticks % TICKS_OF_SECOND, 7)
+    }
+}

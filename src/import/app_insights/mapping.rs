@@ -1,0 +1,398 @@
+//! Application Insights records to rows of the classic tables.
+//!
+//! Read are classic names (`timestamp`, `customDimensions`) and workspace names (`TimeGenerated`, `Properties`), records
+//! with fields by name (export blobs, query answers, CSV), and the nested records of the retired continuous export.
+
+use std::borrow::Cow;
+
+use super::continuous;
+use super::tables::{TABLES, by_fields, by_type_name, severity};
+use crate::import::convert::DateOrder;
+use crate::import::fields::{FieldMap, push_member};
+use crate::import::json_text::Members;
+use crate::import::row::{Cell, Identity, Row, Source};
+use crate::kql::types::Type;
+use crate::lake::tables::find;
+
+/// Names of other schemas for the columns of the classic one.
+const ALIASES: [(&str, &str); 22] = [
+    ("TimeGenerated", "timestamp"),
+    ("time", "timestamp"),
+    ("eventTime", "timestamp"),
+    ("Properties", "customDimensions"),
+    ("Measurements", "customMeasurements"),
+    ("ParentId", "operation_ParentId"),
+    ("SyntheticSource", "operation_SyntheticSource"),
+    ("AppVersion", "application_Version"),
+    ("AppRoleName", "cloud_RoleName"),
+    ("AppRoleInstance", "cloud_RoleInstance"),
+    ("ResourceGUID", "appId"),
+    ("DurationMs", "duration"),
+    ("ExceptionType", "type"),
+    ("DependencyType", "type"),
+    ("NetworkDurationMs", "networkDuration"),
+    ("SendDurationMs", "sendDuration"),
+    ("ReceiveDurationMs", "receiveDuration"),
+    ("ProcessingDurationMs", "processingDuration"),
+    ("TotalDurationMs", "totalDuration"),
+    ("Sum", "valueSum"),
+    ("Min", "valueMin"),
+    ("Max", "valueMax"),
+];
+
+/// Columns that all shapes of a record share and that together tell records apart.
+///
+/// Left out are those that some shape cannot carry (appName, itemCount, role names, client and location fields).
+const IDENTITY: [&str; 23] = [
+    "timestamp",
+    "message",
+    "name",
+    "id",
+    "url",
+    "severityLevel",
+    "operation_Id",
+    "operation_Name",
+    "session_Id",
+    "user_Id",
+    "problemId",
+    "type",
+    "outerMessage",
+    "innermostMessage",
+    "target",
+    "data",
+    "resultCode",
+    "location",
+    "valueSum",
+    "category",
+    "counter",
+    "customDimensions",
+    "customMeasurements",
+];
+
+/// The hidden column that says which record a row is by its content, for matching shapes that carry no item id.
+const CONTENT_ID: &str = "_contentId";
+/// The hidden column for fields of the source that have no column.
+const EXTRA: &str = "_extra";
+
+struct Table {
+    fields: FieldMap,
+    identity: Identity,
+    item_type: &'static str,
+    timestamp: usize,
+    item_type_column: usize,
+    item_id: usize,
+    severity: Option<usize>,
+    value_count: Option<usize>,
+    own_type: Option<usize>,
+    content_id: Option<usize>,
+    extra: Option<usize>,
+}
+
+impl Table {
+    fn new(name: &str, item_type: &'static str) -> Option<Self> {
+        let def = find(name)?;
+        let index = |column: &str| def.index_of(column);
+        Some(Self {
+            fields: FieldMap::new(def, &ALIASES),
+            identity: Identity::new(def, &IDENTITY),
+            item_type,
+            timestamp: index("timestamp")?,
+            item_type_column: index("itemType")?,
+            item_id: index("itemId")?,
+            severity: index("severityLevel"),
+            value_count: index("valueCount"),
+            own_type: index("type"),
+            content_id: index(CONTENT_ID),
+            extra: index(EXTRA),
+        })
+    }
+
+    /// Puts one field of the source into its place; gives back what has no place.
+    fn set<'a>(&mut self, row: &mut Row<'a>, name: &str, source: Source<'a>, order: DateOrder) -> bool {
+        let column = match (name.len(), name) {
+            // The workspace schema calls the table `Type`; the classic one calls the kind of a dependency or exception so.
+            (4, _) if name.eq_ignore_ascii_case("type") => {
+                if by_type_name(&source.text()).is_some() {
+                    return true;
+                }
+                self.own_type
+            }
+            (9, "ItemCount" | "itemCount") if self.value_count.is_some() => self.value_count,
+            _ => self.fields.column(name),
+        };
+        let Some(column) = column else {
+            return source.is_empty();
+        };
+        if column == self.item_type_column {
+            return true;
+        }
+        match source.read(self.fields.ty(column), order) {
+            Some(Cell::Null) => true,
+            Some(cell) => {
+                // `time` and `TimeGenerated` stand side by side in some exports: they are one value.
+                if row.cells[column].is_null() {
+                    row.cells[column] = cell;
+                }
+                true
+            }
+            None if Some(column) == self.severity => match severity(&source.text()) {
+                Some(level) => {
+                    row.cells[column] = Cell::Int(level);
+                    true
+                }
+                None => false,
+            },
+            None => false,
+        }
+    }
+
+    fn finish<'a>(&self, mut row: Row<'a>, extra: String) -> Result<Row<'a>, String> {
+        if row.cells[self.timestamp].is_null() {
+            return Err("the record has no time that can be read (timestamp, TimeGenerated or time)".into());
+        }
+        row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
+        let has_id = matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty());
+        if !has_id || self.content_id.is_some() {
+            let content = row.identity(&self.identity).hex();
+            if !has_id {
+                row.cells[self.item_id] = Cell::Text(Cow::Owned(content.clone()));
+            }
+            if let Some(column) = self.content_id {
+                row.cells[column] = Cell::Text(Cow::Owned(content));
+            }
+        }
+        if let (Some(column), true) = (self.extra, extra.len() > 1) {
+            row.cells[column] = Cell::Json(Cow::Owned(extra + "}"));
+        }
+        Ok(row)
+    }
+}
+
+/// Maps Application Insights records.
+pub struct AppInsights {
+    tables: Vec<Option<Table>>,
+}
+
+impl Default for AppInsights {
+    fn default() -> Self {
+        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect() }
+    }
+}
+
+/// A CSV heading or an answer's column list that was recognised.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// Names, without the zone that portals append (`timestamp [UTC]`).
+    names: Vec<String>,
+    /// Place of the column that names each row's table.
+    type_column: Option<usize>,
+    /// The table that the names fit, for rows that name none.
+    table: Option<usize>,
+    /// Month first or day first, as far as the values tell.
+    pub order: DateOrder,
+}
+
+impl Columns {
+    /// Recognises the columns of an Application Insights table; `hint` may name a table, such as an answer's name.
+    pub fn recognise(names: &[String], hint: &str) -> Option<Self> {
+        let names: Vec<String> = names.iter().map(|n| bare_name(n).to_owned()).collect();
+        let table = by_type_name(hint).or_else(|| by_fields(names.iter().map(String::as_str)));
+        let type_column = names.iter().position(|n| n.eq_ignore_ascii_case("itemType")).or_else(|| names.iter().position(|n| n == "Type"));
+        let columns = Self { names, type_column, table, order: DateOrder::Unknown };
+        let timed = columns.time_columns().next().is_some();
+        let says_item_type = columns.names.iter().any(|n| n.eq_ignore_ascii_case("itemType"));
+        (timed && (table.is_some() || says_item_type)).then_some(columns)
+    }
+
+    /// Places of the columns that hold times.
+    pub fn time_columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.names.iter().enumerate().filter(|(_, n)| ["timestamp", "TimeGenerated", "time"].iter().any(|t| n.eq_ignore_ascii_case(t))).map(|(i, _)| i)
+    }
+}
+
+/// A portal's heading without the zone or unit that it appends in brackets.
+fn bare_name(name: &str) -> &str {
+    match name.split_once('[') {
+        Some((front, _)) if name.ends_with(']') => front.trim_end(),
+        _ => name,
+    }
+}
+
+impl AppInsights {
+    /// True for a record of the retired continuous export.
+    pub fn is_continuous(members: &Members<'_>) -> bool {
+        members.get("context").is_some_and(|c| c.starts_with('{')) && (members.get("internal").is_some() || continuous::kind(members).is_some())
+    }
+
+    /// True for a record with the fields of one of the tables.
+    pub fn is_flat(members: &Members<'_>) -> bool {
+        let timed = ["timestamp", "TimeGenerated", "time"].iter().any(|t| members.has(t));
+        timed && table_of(members).is_ok()
+    }
+
+    /// Rows of a record of the retired continuous export.
+    pub fn continuous<'a>(&mut self, members: &Members<'_>) -> Result<Vec<Row<'a>>, String> {
+        let (table, records) = continuous::flatten(members)?;
+        let name = TABLES[table].0;
+        let table = self.tables[table].as_mut().ok_or_else(|| format!("there is no table {name}"))?;
+        records
+            .into_iter()
+            .map(|record| {
+                let mut row: Row<'a> = Row::with_columns(table.fields.table, table.fields.columns);
+                let mut extra = String::from("{");
+                for (column, value) in record {
+                    let text = value.to_string();
+                    let cell = table.fields.column(column).and_then(|i| {
+                        let cell = match (table.fields.ty(i), &value) {
+                            (Type::Int, serde_json::Value::String(name)) if Some(i) == table.severity => severity(name).map(Cell::Int),
+                            (ty, _) => Source::Json(&text).read(ty, DateOrder::Unknown).map(Cell::into_owned),
+                        };
+                        cell.map(|c| (i, c))
+                    });
+                    match cell {
+                        Some((i, cell)) => row.cells[i] = cell,
+                        None => push_member(&mut extra, column, &text),
+                    }
+                }
+                table.finish(row, extra)
+            })
+            .collect()
+    }
+
+    /// The row of a record with fields by name.
+    pub fn flat<'a>(&mut self, members: &Members<'a>) -> Result<Row<'a>, String> {
+        let index = table_of(members)?;
+        let table = self.tables[index].as_mut().ok_or_else(|| unknown_type(Some(TABLES[index].0)))?;
+        let mut row = Row::with_columns(table.fields.table, table.fields.columns);
+        let mut extra = String::from("{");
+        for (name, value) in &members.0 {
+            let text = value.get();
+            if !table.set(&mut row, name, Source::Json(text), DateOrder::Unknown) {
+                push_member(&mut extra, name, text);
+            }
+        }
+        table.finish(row, extra)
+    }
+
+    /// The row of values in the order of recognised columns.
+    pub fn ordered<'a>(&mut self, columns: &Columns, values: &mut dyn Iterator<Item = Source<'a>>) -> Result<Row<'a>, String> {
+        let values: Vec<Source<'a>> = values.take(columns.names.len()).collect();
+        let said = columns.type_column.and_then(|i| values.get(i)).map(|v| v.text());
+        let said = said.as_deref().map(str::trim).filter(|t| !t.is_empty());
+        let index = match said {
+            Some(name) => by_type_name(name),
+            None => columns.table,
+        };
+        let index = index.ok_or_else(|| unknown_type(said))?;
+        let table = self.tables[index].as_mut().ok_or_else(|| unknown_type(said))?;
+        let mut row = Row::with_columns(table.fields.table, table.fields.columns);
+        let mut extra = String::from("{");
+        for (name, value) in columns.names.iter().zip(values) {
+            if !table.set(&mut row, name, value, columns.order) {
+                match value {
+                    Source::Json(json) => push_member(&mut extra, name, json),
+                    Source::Field(text) => push_member(&mut extra, name, &serde_json::Value::from(text).to_string()),
+                }
+            }
+        }
+        table.finish(row, extra)
+    }
+}
+
+/// A record's table: by what it calls itself (an item type, else a workspace table, else a log category), else by its
+/// fields. A record that names a table we do not have is none of ours, whatever its fields.
+fn table_of(members: &Members<'_>) -> Result<usize, String> {
+    let mut unknown = None;
+    for name in ["itemType", "Type", "category"] {
+        if let Some(said) = members.get(name).map(|v| Source::Json(v).text()).filter(|t| !t.is_empty()) {
+            match by_type_name(&said) {
+                Some(table) => return Ok(table),
+                None => unknown = unknown.or(Some(said)),
+            }
+        }
+    }
+    // A performance counter has a category of its own, which names no table.
+    match unknown {
+        Some(said) if !members.has("counter") => Err(unknown_type(Some(&said))),
+        _ => by_fields(members.0.iter().map(|(n, _)| n.as_ref())).ok_or_else(|| unknown_type(None)),
+    }
+}
+
+fn unknown_type(said: Option<&str>) -> String {
+    match said {
+        Some(name) => format!("no table takes records of the type '{name}'"),
+        None => "the record does not say its type, and its fields fit no table".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSIC: &str = r#"{"timestamp":"2026-01-05T07:23:07.1234567Z","message":"m","severityLevel":2,"itemType":"trace","operation_Id":"o","session_Id":"s","user_Id":"u","appName":"bc","customDimensions":{"eventId":"RT0005","executionTime":"00:00:01.2530000"},"itemCount":1}"#;
+    const WORKSPACE: &str = r#"{"time":"2026-01-05T07:23:07.1234567Z","resourceId":"/X","Type":"AppTraces","OperationId":"o","SessionId":"s","UserId":"u","_BilledSize":803,"Properties":{"executionTime":"00:00:01.2530000","eventId":"RT0005"},"Message":"m","SeverityLevel":"2","ItemCount":1}"#;
+
+    fn flat(text: &str) -> Row<'_> {
+        let members = Members::parse(text).unwrap();
+        assert!(AppInsights::is_flat(&members));
+        AppInsights::default().flat(&members).unwrap()
+    }
+
+    #[test]
+    fn classic_workspace_answer_and_csv_are_one_record() {
+        let classic = flat(CLASSIC);
+        let workspace = flat(WORKSPACE);
+        assert_eq!(classic.table.name, "traces");
+        assert_eq!(classic.get("itemType"), &Cell::text("trace"));
+        for column in ["timestamp", "message", "severityLevel", "operation_Id", "session_Id", "itemId", "itemCount", "itemType"] {
+            assert_eq!(classic.get(column), workspace.get(column), "{column}");
+        }
+        let names = ["timestamp [UTC]", "message", "severityLevel", "itemType", "customDimensions", "operation_Id", "session_Id", "user_Id"].map(str::to_owned);
+        let columns = Columns::recognise(&names, "").unwrap();
+        let answer = [r#""2026-01-05T07:23:07.1234567Z""#, r#""m""#, "2", r#""trace""#, r#""{\"eventId\":\"RT0005\",\"executionTime\":\"00:00:01.2530000\"}""#, r#""o""#, r#""s""#, r#""u""#];
+        let answer = AppInsights::default().ordered(&columns, &mut answer.into_iter().map(Source::Json)).unwrap();
+        assert_eq!(answer.get("itemId"), classic.get("itemId"));
+        let csv = ["1/5/2026, 7:23:07.1234567 AM", "m", "2", "trace", r#"{"eventId": "RT0005", "executionTime": "00:00:01.2530000"}"#, "o", "s", "u"];
+        let csv = AppInsights::default().ordered(&columns, &mut csv.into_iter().map(Source::Field)).unwrap();
+        assert_eq!(csv.get("itemId"), classic.get("itemId"));
+    }
+
+    #[test]
+    fn types_of_rows_and_of_tables_are_told_apart() {
+        let dependency = flat(r#"{"TimeGenerated":"2026-01-05T07:23:07Z","Type":"AppDependencies","DependencyType":"SQL","Name":"n","Success":true,"DurationMs":12.5,"Target":"t"}"#);
+        assert_eq!(dependency.get("type"), &Cell::text("SQL"));
+        assert_eq!(dependency.get("success"), &Cell::text("True"));
+        assert_eq!(dependency.get("duration"), &Cell::Real(12.5));
+        let exception = flat(r#"{"timestamp":"2026-01-05T07:23:07Z","itemType":"exception","type":"E","problemId":"p","severityLevel":"Error","itemId":"i1"}"#);
+        assert_eq!((exception.get("type"), exception.get("severityLevel"), exception.get("itemId")), (&Cell::text("E"), &Cell::Int(3), &Cell::text("i1")));
+    }
+
+    #[test]
+    fn a_record_without_time_or_table_is_refused() {
+        let mut mapping = AppInsights::default();
+        let bad = Members::parse(r#"{"timestamp":"soon","message":"m","itemType":"trace"}"#).unwrap();
+        assert!(mapping.flat(&bad).unwrap_err().contains("no time"));
+        assert!(!AppInsights::is_flat(&Members::parse(r#"{"time":"2026-01-05","a":1}"#).unwrap()));
+    }
+
+    #[test]
+    fn continuous_export_is_flattened() {
+        let text = r#"{"view":[{"name":"Home","count":1,"durationMetric":{"value":41250000.0},"url":"https://x/Home"}],
+          "internal":{"data":{"id":"c1a2b3d4","documentVersion":"1.61"}},
+          "context":{"data":{"eventTime":"2026-01-05T16:42:45.445Z","samplingRate":50.0},"device":{"type":"Browser","osVersion":"Windows 10","browserVersion":"Chrome 66.0"},
+            "user":{"anonId":"u8","authId":"amy@contoso.com"},"session":{"id":"q"},"operation":{"id":"z","name":"op"},"location":{"clientip":"0.0.0.0","country":"Spain"},
+            "custom":{"dimensions":[{"a":"1"},{"b":"2"}],"metrics":[{"m1":{"value":5.0}}]}}}"#;
+        let members = Members::parse(text).unwrap();
+        assert!(AppInsights::is_continuous(&members));
+        let rows = AppInsights::default().continuous(&members).unwrap();
+        let row = &rows[0];
+        assert_eq!((rows.len(), row.table.name), (1, "pageViews"));
+        assert_eq!(row.get("duration"), &Cell::Real(4125.0));
+        assert_eq!(row.get("itemId"), &Cell::text("c1a2b3d4"));
+        assert_eq!(row.get("itemCount"), &Cell::Int(2));
+        assert_eq!(row.get("customDimensions"), &Cell::Json(r#"{"a":"1","b":"2"}"#.into()));
+        assert_eq!(row.get("customMeasurements"), &Cell::Json(r#"{"m1":5.0}"#.into()));
+        assert_eq!(row.get("client_CountryOrRegion"), &Cell::text("Spain"));
+        assert_eq!(row.get("user_AuthenticatedId"), &Cell::text("amy@contoso.com"));
+    }
+}

@@ -1,0 +1,5 @@
+//! Application Insights and Log Analytics records in all the shapes they are exported in.
+
+mod continuous;
+pub mod mapping;
+mod tables;

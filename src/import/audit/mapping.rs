@@ -1,0 +1,175 @@
+//! Audit records to rows of `AuditRecords`.
+//!
+//! The common schema and the fields that queries use most are typed; the whole record stays in `Raw`, so that record
+//! types, workloads and fields that nobody knew when this was written survive.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use crate::import::convert::{self, DateOrder};
+use crate::import::fields::FieldMap;
+use crate::import::json_text::{Members, compact, mend_surrogates, unescape};
+use crate::import::row::{Cell, Row, Source};
+use crate::lake::tables::find;
+
+/// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
+static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
+    include_str!("record_types.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('\t'))
+        .filter_map(|(number, name)| Some((number.parse().ok()?, name)))
+        .collect()
+});
+
+/// Names of user types by number (same schema, `UserType`).
+const USER_TYPES: [&str; 11] =
+    ["Regular", "Reserved", "Admin", "DCAdmin", "System", "Application", "ServicePrincipal", "CustomPolicy", "SystemPolicy", "PartnerTechnician", "Guest"];
+
+/// Spellings of fields that differ between the published schema and what is sent.
+const ALIASES: [(&str, &str); 3] = [("IntraSystemsId", "IntraSystemId"), ("InterSystemId", "InterSystemsId"), ("WorkspaceName", "WorkSpaceName")];
+
+/// Maps audit records.
+pub struct Audit {
+    fields: Option<FieldMap>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { fields: find("AuditRecords").map(|table| FieldMap::new(table, &ALIASES)) }
+    }
+}
+
+/// Values that stand around a record: in the columns of an audit search, or the members of a Graph audit query.
+#[derive(Debug, Default)]
+pub struct Around<'a> {
+    /// The record's id, where the record itself has none.
+    pub id: Option<Cow<'a, str>>,
+    /// The record's time, where the record itself has none.
+    pub created: Option<Cow<'a, str>>,
+    /// Month first or day first in `created`.
+    pub order: DateOrder,
+}
+
+impl Audit {
+    /// True for a record of the Management Activity API.
+    pub fn is_record(members: &Members<'_>) -> bool {
+        members.has("RecordType") && members.has("Operation") && (members.has("CreationTime") || members.has("Workload") || members.has("Id"))
+    }
+
+    /// True for an object that carries an audit record in a member: an audit search as JSON, a Graph audit query.
+    pub fn is_wrapped(members: &Members<'_>) -> bool {
+        members.has("AuditData")
+    }
+
+    /// The row of a wrapped record.
+    pub fn wrapped(&mut self, members: &Members<'_>) -> Result<Row<'static>, String> {
+        let data = members.get_any_case("AuditData").unwrap_or_default();
+        let inner = if data.starts_with('"') { unescape(data) } else { Cow::Borrowed(data) };
+        let around = Around {
+            id: members.text("Identity").or_else(|| members.text("RecordId")).or_else(|| members.text("id")),
+            created: members.text("CreationDate").or_else(|| members.text("createdDateTime")),
+            order: DateOrder::Unknown,
+        };
+        self.data(&inner, &around)
+    }
+
+    /// The row of a record given as JSON text, with what stands around it.
+    pub fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
+        let text = text.trim();
+        let members = Members::parse(text).map_err(|error| format!("AuditData is no valid JSON object: {error}"))?;
+        self.record(&members, text, around)
+    }
+
+    /// The row of a record.
+    pub fn record(&mut self, members: &Members<'_>, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
+        let fields = self.fields.as_mut().ok_or("there is no table AuditRecords")?;
+        let mut row: Row<'static> = Row::with_columns(fields.table, fields.columns);
+        for (name, value) in &members.0 {
+            let Some(column) = fields.column(name) else { continue };
+            // Raw keeps what its column cannot take.
+            if let Some(cell) = Source::Json(value.get()).read(fields.ty(column), DateOrder::Unknown) {
+                row.cells[column] = cell.into_owned();
+            }
+        }
+        if row.get("Id").is_null() {
+            row.set("Id", Cell::text(around.id.as_deref().unwrap_or_default().trim().to_owned()));
+        }
+        match row.get("Id").as_text() {
+            Some(id) => {
+                let id = convert::guid(id).unwrap_or_else(|| id.to_owned());
+                row.set("Id", Cell::text(id));
+            }
+            None => return Err("the record has no Id".into()),
+        }
+        if row.get("CreationTime").is_null() {
+            let time = around.created.as_deref().and_then(|t| convert::datetime(t, around.order));
+            row.set("CreationTime", time.map_or(Cell::Null, Cell::Time));
+        }
+        if row.get("CreationTime").is_null() {
+            return Err("the record has no CreationTime that can be read".into());
+        }
+        let number_and_name = |column: &str, names: &mut dyn Iterator<Item = (i64, &'static str)>| -> (Cell<'static>, Cell<'static>) {
+            // Relayed records say the name instead of the number.
+            let said = members.text(column).unwrap_or_default();
+            match convert::integer(&said) {
+                Some(number) => (Cell::Int(number), names.find(|(n, _)| *n == number).map_or(Cell::Null, |(_, name)| Cell::text(name))),
+                None => match names.find(|(_, name)| name.eq_ignore_ascii_case(said.trim())) {
+                    Some((number, name)) => (Cell::Int(number), Cell::text(name)),
+                    None => (Cell::Null, Cell::text(said.into_owned())),
+                },
+            }
+        };
+        let (number, name) = number_and_name("RecordType", &mut RECORD_TYPES.iter().copied());
+        row.set("RecordType", number);
+        row.set("RecordTypeName", name);
+        let (number, name) = number_and_name("UserType", &mut USER_TYPES.iter().enumerate().map(|(i, n)| (i as i64, *n)));
+        row.set("UserType", number);
+        row.set("UserTypeName", name);
+        row.set("Raw", raw(text));
+        Ok(row)
+    }
+}
+
+/// The record as it came, in a form that every JSON reader takes.
+pub fn raw(text: &str) -> Cell<'static> {
+    let mended = mend_surrogates(text);
+    Cell::Json(Cow::Owned(compact(&mended).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_and_their_wrappings_are_one() {
+        let record = r#"{"CreationTime":"2026-01-08T16:44:07","Id":"5F0C1C2A-7B1D-4E55-9A10-08DE4D00AA01","Operation":"FileModified","RecordType":6,"UserType":"0","Workload":"OneDrive","UserId":"amy@contoso.com","SiteUrl":"https://x/","NewField":{"a":1}}"#;
+        let members = Members::parse(record).unwrap();
+        assert!(Audit::is_record(&members));
+        let row = Audit::default().record(&members, record, &Around::default()).unwrap();
+        assert_eq!(row.get("Id"), &Cell::text("5f0c1c2a-7b1d-4e55-9a10-08de4d00aa01"));
+        assert_eq!(row.get("CreationTime"), &Cell::Time(1_767_890_647_000_000));
+        assert_eq!((row.get("RecordType"), row.get("RecordTypeName")), (&Cell::Int(6), &Cell::text("SharePointFileOperation")));
+        assert_eq!((row.get("UserType"), row.get("UserTypeName")), (&Cell::Int(0), &Cell::text("Regular")));
+        assert_eq!(row.get("Raw"), &Cell::Json(record.into()));
+        let wrapped = format!(r#"{{"id":"x","createdDateTime":"2026-01-08T16:44:07Z","auditData":{record}}}"#);
+        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap()).unwrap();
+        assert_eq!(again.cells, row.cells);
+        let text = serde_json::Value::from(record).to_string();
+        let wrapped = format!(r#"{{"Identity":"x","AuditData":{text}}}"#);
+        assert_eq!(Audit::default().wrapped(&Members::parse(&wrapped).unwrap()).unwrap().cells, row.cells);
+    }
+
+    #[test]
+    fn unknown_types_survive_and_keyless_records_do_not() {
+        let mut audit = Audit::default();
+        let mut row = |text: &str| audit.data(text, &Around::default());
+        let unknown = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"a","Operation":"New","RecordType":99999,"UserType":77}"#).unwrap();
+        assert_eq!((unknown.get("RecordType"), unknown.get("RecordTypeName"), unknown.get("UserType")), (&Cell::Int(99999), &Cell::Null, &Cell::Int(77)));
+        let named = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"b","Operation":"New","RecordType":"CopilotInteraction"}"#).unwrap();
+        assert_eq!(named.get("RecordType"), &Cell::Int(261));
+        assert!(row(r#"{"CreationTime":"2026-01-08T16:44:07","Operation":"New","RecordType":1}"#).is_err());
+        assert!(row(r#"{"Id":"b","CreationTime":"soon","Operation":"New","RecordType":1}"#).is_err());
+        assert!(row(r#"{"Id":"b","#).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! Microsoft Graph call records with their sessions and segments.
+
+pub mod mapping;

@@ -1,0 +1,156 @@
+//! Which column a source's field goes to: names are matched without regard to case, blanks and signs, and by alias.
+
+use std::collections::HashMap;
+
+use super::convert::DateOrder;
+use super::json_text::{Members, unescape};
+use super::row::{Cell, Row, Source, source_columns};
+use crate::kql::types::Type;
+use crate::lake::tables::TableDef;
+
+/// Names whose column was looked up once are remembered, up to this many.
+const REMEMBERED: usize = 4_096;
+
+/// A name as it is compared: its letters and digits in lower case.
+pub fn plain_name(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The columns of one table by the names that sources use.
+#[derive(Debug)]
+pub struct FieldMap {
+    /// The table.
+    pub table: &'static TableDef,
+    /// Columns that sources fill.
+    pub columns: usize,
+    by_name: HashMap<String, usize>,
+    seen: HashMap<String, Option<usize>>,
+}
+
+impl FieldMap {
+    /// A map of the table's own names and of aliases, each a source's name and the column's.
+    pub fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
+        let columns = source_columns(table);
+        let mut by_name: HashMap<String, usize> = table.columns[..columns].iter().enumerate().map(|(i, c)| (plain_name(c.name), i)).collect();
+        for (alias, column) in aliases {
+            if let Some(index) = table.index_of(column) {
+                by_name.entry(plain_name(alias)).or_insert(index);
+            }
+        }
+        Self { table, columns, by_name, seen: HashMap::new() }
+    }
+
+    /// The column of a source's field.
+    pub fn column(&mut self, name: &str) -> Option<usize> {
+        if let Some(known) = self.seen.get(name) {
+            return *known;
+        }
+        let found = self.by_name.get(&plain_name(name)).copied();
+        if self.seen.len() < REMEMBERED {
+            self.seen.insert(name.to_owned(), found);
+        }
+        found
+    }
+
+    /// True when some column has this name or alias.
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(&plain_name(name))
+    }
+
+    /// The column's type.
+    pub fn ty(&self, column: usize) -> Type {
+        self.table.columns[column].ty
+    }
+
+    /// A row of the members that have columns. The names of members without a column, or whose value its column cannot
+    /// take, go to `left`.
+    pub fn row<'a>(&mut self, members: &Members<'a>, left: &mut dyn FnMut(&str, &'a str)) -> Row<'a> {
+        let mut row = Row::with_columns(self.table, self.columns);
+        for (name, value) in &members.0 {
+            let text = value.get();
+            match self.column(name) {
+                Some(column) => match Source::Json(text).read(self.table.columns[column].ty, DateOrder::Unknown) {
+                    Some(Cell::Null) => {}
+                    Some(cell) => row.cells[column] = cell,
+                    None => left(name, text),
+                },
+                None => left(name, text),
+            }
+        }
+        row
+    }
+}
+
+/// The text of a member of a nested object, found along a path of names in any letter case.
+pub fn nested_text<'a>(json: &'a str, path: &[&str]) -> Option<String> {
+    let mut text: &'a str = json;
+    for name in path {
+        if !text.starts_with('{') {
+            return None;
+        }
+        text = Members::parse(text).ok()?.get_any_case(name)?;
+    }
+    match text.as_bytes().first()? {
+        b'"' => Some(unescape(text).into_owned()).filter(|t| !t.is_empty()),
+        b'{' | b'[' => None,
+        _ => Some(text.to_owned()),
+    }
+}
+
+/// The JSON text of a member of a nested object, found along a path of names in any letter case.
+pub fn nested<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
+    path.iter().try_fold(json, |text, name| if text.starts_with('{') { Members::parse(text).ok()?.get_any_case(name) } else { None })
+}
+
+/// The JSON text of an object without some of its members.
+pub fn without(members: &Members<'_>, names: &[&str]) -> String {
+    let mut out = String::from("{");
+    for (name, value) in members.0.iter().filter(|(name, _)| !names.contains(&name.as_ref())) {
+        push_member(&mut out, name, value.get());
+    }
+    out.push('}');
+    out
+}
+
+/// Appends a member to the text of an open JSON object.
+pub fn push_member(out: &mut String, name: &str, json: &str) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+    if name.bytes().any(|b| b == b'"' || b == b'\\' || b < b' ') {
+        out.push_str(&serde_json::Value::from(name).to_string());
+    } else {
+        out.push('"');
+        out.push_str(name);
+        out.push('"');
+    }
+    out.push(':');
+    out.push_str(json);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_in_every_spelling() {
+        for name in ["User Principal Name", "userPrincipalName", "USER_PRINCIPAL-NAME"] {
+            assert_eq!(plain_name(name), "userprincipalname");
+        }
+        let mut map = FieldMap::new(crate::lake::tables::find("traces").unwrap(), &[("TimeGenerated", "timestamp"), ("Properties", "customDimensions")]);
+        assert_eq!(map.column("timegenerated"), Some(0));
+        assert_eq!(map.column("Properties"), map.column("customDimensions"));
+        assert_eq!(map.column("OperationId"), map.table.index_of("operation_Id"));
+        assert_eq!(map.column("nothing of ours"), None);
+    }
+
+    #[test]
+    fn nested_members() {
+        let json = r#"{"A":{"b":[1],"C":"x\"y","n":5}}"#;
+        assert_eq!(nested_text(json, &["a", "c"]).as_deref(), Some("x\"y"));
+        assert_eq!(nested_text(json, &["a", "n"]).as_deref(), Some("5"));
+        assert_eq!(nested_text(json, &["a", "z", "c"]), None);
+        assert_eq!(nested(json, &["A", "B"]), Some("[1]"));
+        assert_eq!(without(&Members::parse(r#"{"a":1,"b\"":2,"c":3}"#).unwrap(), &["a"]), r#"{"b\"":2,"c":3}"#);
+    }
+}

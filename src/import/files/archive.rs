@@ -1,0 +1,134 @@
+//! Zip archives: their entries one after the other, as streams. Nothing is ever written to disk.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::rc::Rc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use zip::ZipArchive;
+
+use super::documents::Stop;
+use super::input::{Expansion, Limits};
+
+/// An entry of an archive.
+pub struct Entry<'a> {
+    /// Its name as the archive says it.
+    pub name: String,
+    /// When it was changed, as far as the archive says so.
+    pub modified: Option<DateTime<Utc>>,
+    /// Its content, or why it is not read.
+    pub content: Result<Content<'a>, String>,
+}
+
+/// The readable content of an entry.
+pub struct Content<'a> {
+    /// The decompressed bytes.
+    pub reader: Box<dyn Read + 'a>,
+    /// Its size in the archive.
+    pub compressed: u64,
+}
+
+/// Gives each entry but folders to `visit`, in the archive's order. An archive that cannot be opened is an error.
+pub fn each_entry(file: File, limits: Limits, visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>) -> io::Result<Result<(), Stop>> {
+    let size = file.metadata()?.len();
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(io::Error::other)?;
+    // Together the entries may grow no further than one compressed file of the archive's size.
+    let produced = Rc::new(Cell::new(0));
+    for index in 0..archive.len() {
+        let entry = match archive.by_index(index) {
+            Ok(entry) => entry,
+            Err(error) => {
+                let name = archive.name_for_index(index).and_then(Result::ok).map_or_else(|| format!("entry {}", index + 1), |n| n.into_owned());
+                let refused = Entry { name, modified: None, content: Err(format!("the entry cannot be opened: {error}")) };
+                if visit(refused).is_err() {
+                    return Ok(Err(Stop));
+                }
+                continue;
+            }
+        };
+        let name = entry.name().map_or_else(|_| String::from_utf8_lossy(entry.name_raw()).into_owned(), |n| n.into_owned());
+        if entry.is_dir() {
+            continue;
+        }
+        let modified = entry.last_modified().and_then(|at| {
+            let date = NaiveDate::from_ymd_opt(at.year().into(), at.month().into(), at.day().into())?;
+            Some(date.and_hms_opt(at.hour().into(), at.minute().into(), at.second().min(59).into())?.and_utc())
+        });
+        let symlink = entry.is_symlink();
+        let compressed = entry.compressed_size();
+        let content = match unsafe_name(&name) {
+            Some(reason) => Err(reason.to_owned()),
+            None if symlink => Err("the entry is a symbolic link".to_owned()),
+            None => Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed }),
+        };
+        if visit(Entry { name, modified, content }).is_err() {
+            return Ok(Err(Stop));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Why an entry's name is refused: it points outside of the folder that the archive stands for.
+fn unsafe_name(name: &str) -> Option<&'static str> {
+    let bytes = name.as_bytes();
+    if name.split(['/', '\\']).any(|part| part == "..") {
+        return Some("the entry's name points outside the archive with '..': refused");
+    }
+    if matches!(bytes.first(), Some(b'/' | b'\\')) || matches!(bytes, [drive, b':', ..] if drive.is_ascii_alphabetic()) {
+        return Some("the entry's name is absolute: refused");
+    }
+    if bytes.contains(&0) {
+        return Some("the entry's name has a zero byte: refused");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn names_that_leave_the_archive_are_refused() {
+        for bad in ["../x", "a/../../x", "/etc/x", "C:\\x", "\\\\host\\x", "a\\..\\..\\x"] {
+            assert!(unsafe_name(bad).is_some(), "{bad}");
+        }
+        for good in ["a/b.json", "a..b/c", "...", "y=2026/m=01/PT1H.json"] {
+            assert!(unsafe_name(good).is_none(), "{good}");
+        }
+    }
+
+    #[test]
+    fn entries_are_read_and_bombs_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file("good.json", options).unwrap();
+        writer.write_all(b"{}").unwrap();
+        writer.start_file("../evil.json", options).unwrap();
+        writer.write_all(b"{}").unwrap();
+        writer.start_file("bomb.json", options).unwrap();
+        writer.write_all(&vec![b' '; 1 << 20]).unwrap();
+        writer.finish().unwrap();
+        let limits = Limits { expand_floor: 1000, expand_ratio: 50, ..Limits::default() };
+        let mut seen = Vec::new();
+        each_entry(File::open(&path).unwrap(), limits, &mut |entry| {
+            let outcome = match entry.content {
+                Ok(mut content) => {
+                    let mut text = String::new();
+                    content.reader.read_to_string(&mut text).map(|_| text).map_err(|e| e.to_string())
+                }
+                Err(reason) => Err(reason),
+            };
+            seen.push((entry.name, outcome));
+            Ok(())
+        })
+        .unwrap()
+        .unwrap();
+        assert_eq!(seen[0], ("good.json".into(), Ok("{}".into())));
+        assert!(seen[1].1.as_ref().is_err_and(|e| e.contains("outside")));
+        assert!(seen[2].1.as_ref().is_err_and(|e| e.contains("bomb")));
+    }
+}

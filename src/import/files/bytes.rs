@@ -1,0 +1,184 @@
+//! A buffered byte stream that can look ahead and take bytes back, with the place of each byte known.
+
+use std::io::{self, Read};
+
+/// Bytes read at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// A reader with a window on what comes next.
+pub struct Bytes<'r> {
+    reader: Box<dyn Read + 'r>,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    ended: bool,
+    error: Option<io::Error>,
+}
+
+impl<'r> Bytes<'r> {
+    /// A stream over a reader.
+    pub fn new(reader: impl Read + 'r) -> Self {
+        Self { reader: Box::new(reader), buffer: vec![0; CHUNK], start: 0, end: 0, offset: 0, ended: false, error: None }
+    }
+
+    /// The place of the next byte, counted from the beginning of the (decompressed) text.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Why the stream ended before its time, when it did: a broken compressed stream, a disk that cannot be read.
+    ///
+    /// What came before the fault is good and is given out as if the stream ended there.
+    pub fn error(&self) -> Option<&io::Error> {
+        self.error.as_ref()
+    }
+
+    /// What is buffered, at least one byte unless the stream has ended.
+    pub fn chunk(&mut self) -> &[u8] {
+        if self.start == self.end {
+            self.fill();
+        }
+        &self.buffer[self.start..self.end]
+    }
+
+    /// At least `count` bytes of what comes next, or all there is.
+    pub fn peek(&mut self, count: usize) -> &[u8] {
+        while self.end - self.start < count && !self.ended {
+            self.fill();
+        }
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Passes over bytes that were seen.
+    pub fn consume(&mut self, count: usize) {
+        let count = count.min(self.end - self.start);
+        self.start += count;
+        self.offset += count as u64;
+    }
+
+    /// Puts bytes back in front of what comes next.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        if bytes.len() <= self.start {
+            self.start -= bytes.len();
+            self.buffer[self.start..self.start + bytes.len()].copy_from_slice(bytes);
+        } else {
+            let mut buffer = Vec::with_capacity(bytes.len() + (self.end - self.start) + CHUNK);
+            buffer.extend_from_slice(bytes);
+            buffer.extend_from_slice(&self.buffer[self.start..self.end]);
+            self.start = 0;
+            self.end = buffer.len();
+            buffer.resize(self.end + CHUNK, 0);
+            self.buffer = buffer;
+        }
+        self.offset -= (bytes.len() as u64).min(self.offset);
+    }
+
+    /// Reads more behind what is buffered.
+    fn fill(&mut self) {
+        if self.ended {
+            return;
+        }
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.buffer.len() > 8 * CHUNK {
+                // A great record was put back once; its room is not needed any more.
+                self.buffer = vec![0; CHUNK];
+            }
+        } else if self.buffer.len() - self.end < CHUNK / 4 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if self.buffer.len() - self.end < CHUNK {
+                self.buffer.resize(self.end + CHUNK, 0);
+            }
+        }
+        loop {
+            match self.reader.read(&mut self.buffer[self.end..]) {
+                Ok(0) => {
+                    self.ended = true;
+                    return;
+                }
+                Ok(read) => {
+                    self.end += read;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    self.error = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Appends a line without its end to `out`; `None` at the end of the stream, else the line's whole length.
+    ///
+    /// A line longer than `limit` is read to its end, but only its first `limit` bytes are kept.
+    pub fn line(&mut self, out: &mut Vec<u8>, limit: usize) -> Option<u64> {
+        let mut length = 0_u64;
+        let mut any = false;
+        loop {
+            let chunk = self.chunk();
+            if chunk.is_empty() {
+                break;
+            }
+            any = true;
+            let (piece, whole) = match memchr::memchr(b'\n', chunk) {
+                Some(at) => (&chunk[..at], true),
+                None => (chunk, false),
+            };
+            let room = limit.saturating_sub(out.len()).min(piece.len());
+            out.extend_from_slice(&piece[..room]);
+            length += piece.len() as u64;
+            let used = piece.len() + usize::from(whole);
+            self.consume(used);
+            if whole {
+                break;
+            }
+        }
+        if out.last() == Some(&b'\r') && length == out.len() as u64 {
+            out.pop();
+            length -= 1;
+        }
+        any.then_some(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_places_and_putting_back() {
+        let mut bytes = Bytes::new(&b"one\r\ntwo\n\nlast"[..]);
+        let mut line = Vec::new();
+        assert_eq!(bytes.line(&mut line, 100), Some(3));
+        assert_eq!((line.as_slice(), bytes.offset()), (&b"one"[..], 5));
+        bytes.put_back(b"one\r\n");
+        assert_eq!(bytes.offset(), 0);
+        assert_eq!(bytes.peek(8).get(..8), Some(&b"one\r\ntwo"[..]));
+        let mut all = Vec::new();
+        loop {
+            line.clear();
+            match bytes.line(&mut line, 2) {
+                Some(length) => all.push((String::from_utf8(line.clone()).unwrap(), length)),
+                None => break,
+            }
+        }
+        assert_eq!(all, [("on".into(), 4), ("tw".into(), 3), (String::new(), 0), ("la".into(), 4)]);
+    }
+
+    #[test]
+    fn puts_back_more_than_was_read_last() {
+        let mut bytes = Bytes::new(&b"tail"[..]);
+        let great = vec![b'x'; 3 * CHUNK];
+        bytes.put_back(&great);
+        bytes.put_back(b"head");
+        let mut out = Vec::new();
+        assert_eq!(bytes.line(&mut out, usize::MAX), Some((great.len() + 8) as u64));
+        assert!(out.starts_with(b"headx") && out.ends_with(b"xtail"));
+    }
+}

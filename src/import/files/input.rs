@@ -1,0 +1,300 @@
+//! From bytes on disk to a stream of UTF-8 text: counting, hashing, decompressing with bounds, and decoding UTF-16.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::bytes::Bytes;
+
+/// Bounds that keep hostile or broken input from taking the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one record; a longer one is refused.
+    pub record: usize,
+    /// How many times its compressed size a file may grow once it is larger than `expand_floor`.
+    pub expand_ratio: u64,
+    /// Bytes that a compressed file may always grow to.
+    pub expand_floor: u64,
+    /// Bytes of a refused record that are kept for reading.
+    pub quarantine_text: usize,
+    /// Refused records of one file that are kept; more are only counted.
+    pub quarantine_records: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { record: 64 << 20, expand_ratio: 300, expand_floor: 256 << 20, quarantine_text: 64 << 10, quarantine_records: 10_000 }
+    }
+}
+
+/// Layers of compression that are opened one inside the other.
+const MAX_LAYERS: usize = 3;
+
+/// Counts and hashes the bytes that pass, and tells of progress.
+pub struct Tap<'p, R> {
+    inner: R,
+    state: Rc<TapState<'p>>,
+}
+
+/// What a [`Tap`] has seen so far.
+pub struct TapState<'p> {
+    count: Cell<u64>,
+    hasher: RefCell<Option<Sha256>>,
+    progress: &'p dyn Fn(u64),
+}
+
+impl<'p> TapState<'p> {
+    /// A fresh state; `hashed` says whether the bytes are hashed.
+    pub fn new(hashed: bool, progress: &'p dyn Fn(u64)) -> Rc<Self> {
+        Rc::new(Self { count: Cell::new(0), hasher: RefCell::new(hashed.then(Sha256::new)), progress })
+    }
+
+    /// Bytes that passed.
+    pub fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// The SHA-256 of what passed, in hexadecimal.
+    pub fn digest(&self) -> Option<String> {
+        self.hasher.borrow_mut().take().map(|hasher| hex(&hasher.finalize()))
+    }
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+impl<'p, R: Read> Tap<'p, R> {
+    /// A tap on a reader.
+    pub fn new(inner: R, state: Rc<TapState<'p>>) -> Self {
+        Self { inner, state }
+    }
+}
+
+impl<R: Read> Read for Tap<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.state.count.set(self.state.count.get() + read as u64);
+        if let Some(hasher) = self.state.hasher.borrow_mut().as_mut() {
+            hasher.update(&buffer[..read]);
+        }
+        (self.state.progress)(read as u64);
+        Ok(read)
+    }
+}
+
+/// Refuses to expand a compressed stream beyond its bounds.
+pub struct Expansion<R, F> {
+    inner: R,
+    produced: Rc<Cell<u64>>,
+    consumed: F,
+    limits: Limits,
+}
+
+impl<R, F: Fn() -> u64> Expansion<R, F> {
+    /// Bounds a stream that was made from `consumed()` compressed bytes; streams may share what they `produced` so far.
+    pub fn new(inner: R, produced: Rc<Cell<u64>>, consumed: F, limits: Limits) -> Self {
+        Self { inner, produced, consumed, limits }
+    }
+}
+
+impl<R: Read, F: Fn() -> u64> Read for Expansion<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let produced = self.produced.get() + read as u64;
+        self.produced.set(produced);
+        if produced > self.limits.expand_floor && produced / (self.consumed)().max(1) > self.limits.expand_ratio {
+            return Err(io::Error::other(format!(
+                "it expands to more than {} times its size (over {} MiB): taken for a decompression bomb and not read further",
+                self.limits.expand_ratio,
+                self.limits.expand_floor >> 20
+            )));
+        }
+        Ok(read)
+    }
+}
+
+/// A stream whose first bytes were looked at.
+type Headed<'r> = io::Chain<io::Cursor<Vec<u8>>, Box<dyn Read + 'r>>;
+
+fn look_ahead(mut reader: Box<dyn Read + '_>, count: usize) -> io::Result<(Vec<u8>, Headed<'_>)> {
+    let mut head = Vec::with_capacity(count);
+    reader.by_ref().take(count as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), io::Cursor::new(head).chain(reader)))
+}
+
+/// What the beginning of a stream says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrapping {
+    /// No compression that we know.
+    Plain,
+    /// gzip
+    Gzip,
+    /// A zip archive.
+    Zip,
+}
+
+/// Recognises compression by its signature.
+pub fn wrapping(head: &[u8]) -> Wrapping {
+    match head {
+        [0x1f, 0x8b, 8, ..] => Wrapping::Gzip,
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Wrapping::Zip,
+        _ => Wrapping::Plain,
+    }
+}
+
+/// A stream of text, ready to be recognised.
+pub struct Text<'r> {
+    /// The text, as UTF-8 as far as it is text.
+    pub bytes: Bytes<'r>,
+    /// Names of the layers that were taken off, such as `gzip` and `UTF-16`.
+    pub layers: Vec<&'static str>,
+}
+
+/// Takes compression and encoding off a stream. `consumed` tells how many compressed bytes were read so far.
+///
+/// A zip archive inside is left as it is: archives need to seek, and are opened by name only at the top.
+pub fn open_text<'r>(reader: Box<dyn Read + 'r>, consumed: impl Fn() -> u64 + Clone + 'r, limits: Limits) -> io::Result<Text<'r>> {
+    let mut layers = Vec::new();
+    let (mut head, mut stream) = look_ahead(reader, 4)?;
+    while wrapping(&head) == Wrapping::Gzip {
+        if layers.len() == MAX_LAYERS {
+            return Err(io::Error::other(format!("gzip inside gzip more than {MAX_LAYERS} times")));
+        }
+        layers.push("gzip");
+        let inner = Expansion::new(MultiGzDecoder::new(stream), Rc::default(), consumed.clone(), limits);
+        (head, stream) = look_ahead(Box::new(inner), 4)?;
+    }
+    let bytes = match head.as_slice() {
+        [0xEF, 0xBB, 0xBF, ..] => {
+            let mut stream = stream;
+            stream.read_exact(&mut [0; 3])?;
+            Bytes::new(stream)
+        }
+        [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => {
+            layers.push("UTF-16");
+            Bytes::new(Utf16::new(stream, false))
+        }
+        [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => {
+            layers.push("UTF-16");
+            Bytes::new(Utf16::new(stream, true))
+        }
+        _ => Bytes::new(stream),
+    };
+    Ok(Text { bytes, layers })
+}
+
+/// Turns UTF-16 into UTF-8 as it passes; what is no character becomes U+FFFD.
+struct Utf16<R> {
+    inner: R,
+    big_endian: bool,
+    at_start: bool,
+    /// Bytes not yet decoded: half a unit or half a pair.
+    pending: Vec<u8>,
+    decoded: Vec<u8>,
+    given: usize,
+}
+
+impl<R: Read> Utf16<R> {
+    fn new(inner: R, big_endian: bool) -> Self {
+        Self { inner, big_endian, at_start: true, pending: Vec::new(), decoded: Vec::new(), given: 0 }
+    }
+
+    fn decode(&mut self, last: bool) {
+        let order = self.big_endian;
+        let units: Vec<u16> = self.pending.chunks_exact(2).map(|b| if order { u16::from_be_bytes([b[0], b[1]]) } else { u16::from_le_bytes([b[0], b[1]]) }).collect();
+        // The first half of a pair waits for the second.
+        let waits = !last && units.last().is_some_and(|u| (0xD800..0xDC00).contains(u));
+        let whole = units.len() - usize::from(waits);
+        self.decoded.clear();
+        self.given = 0;
+        for c in char::decode_utf16(units[..whole].iter().copied()) {
+            let c = c.unwrap_or('\u{fffd}');
+            if std::mem::take(&mut self.at_start) && c == '\u{feff}' {
+                continue;
+            }
+            self.decoded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.pending.drain(..whole * 2);
+    }
+}
+
+impl<R: Read> Read for Utf16<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.decoded.len() {
+            let kept = self.pending.len();
+            self.pending.resize(kept + 16 * 1024, 0);
+            let read = self.inner.read(&mut self.pending[kept..]);
+            self.pending.truncate(kept + *read.as_ref().unwrap_or(&0));
+            if read? == 0 {
+                self.decode(true);
+                if self.decoded.is_empty() {
+                    return Ok(0);
+                }
+            } else {
+                self.decode(false);
+            }
+        }
+        let count = buffer.len().min(self.decoded.len() - self.given);
+        buffer[..count].copy_from_slice(&self.decoded[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn text_of(bytes: &[u8], limits: Limits) -> (String, Vec<&'static str>, Option<String>) {
+        let count = Rc::new(Cell::new(bytes.len() as u64));
+        let mut text = open_text(Box::new(bytes), move || count.get(), limits).unwrap();
+        let mut out = Vec::new();
+        loop {
+            let chunk = text.bytes.chunk();
+            if chunk.is_empty() {
+                break;
+            }
+            out.extend_from_slice(chunk);
+            let length = chunk.len();
+            text.bytes.consume(length);
+        }
+        (String::from_utf8(out).unwrap(), text.layers, text.bytes.error().map(ToString::to_string))
+    }
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn layers_come_off() {
+        let limits = Limits::default();
+        let utf16: Vec<u8> = "\u{feff}é,😀\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(text_of(&utf16, limits), ("é,😀\r\n".into(), vec!["UTF-16"], None));
+        assert_eq!(text_of(b"\xEF\xBB\xBFa,b", limits), ("a,b".into(), vec![], None));
+        assert_eq!(text_of(&gz(&gz(b"{}")), limits), ("{}".into(), vec!["gzip", "gzip"], None));
+        assert_eq!(text_of(b"", limits), (String::new(), vec![], None));
+        assert_eq!(text_of(b"ab", limits).0, "ab");
+    }
+
+    #[test]
+    fn bombs_and_cut_streams_end_with_a_reason() {
+        let limits = Limits { expand_floor: 1000, expand_ratio: 50, ..Limits::default() };
+        let (_, _, error) = text_of(&gz(&vec![b' '; 1 << 20]), limits);
+        assert!(error.unwrap().contains("bomb"));
+        let whole = gz("{\"a\":1}\n".repeat(10_000).as_bytes());
+        let (text, _, error) = text_of(&whole[..whole.len() / 2], Limits::default());
+        assert!(error.is_some() && text.starts_with("{\"a\":1}\n"));
+    }
+}

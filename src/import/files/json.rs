@@ -1,0 +1,292 @@
+//! Pulling values out of a JSON text that may be larger than memory: one element at a time, by bracket matching.
+//!
+//! Values are cut out here and checked later by whoever parses them, so that one broken element does not cost the others.
+
+use super::bytes::Bytes;
+
+/// Why a value could not be cut out.
+#[derive(Debug)]
+pub enum JsonError {
+    /// The text ended inside a value.
+    Ended,
+    /// Something else stood where a value or a mark of punctuation must stand.
+    Syntax(String),
+    /// The value is longer than the limit; it was passed over.
+    TooLong(u64),
+}
+
+/// How a value begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `{`
+    Object,
+    /// `[`
+    Array,
+    /// `"`
+    String,
+    /// A number, `true`, `false` or `null`.
+    Word,
+    /// A closing bracket, comma or colon.
+    Mark(u8),
+    /// Nothing is left.
+    End,
+    /// No JSON.
+    Other(u8),
+}
+
+/// Passes over white space and says what comes next.
+pub fn next_kind(source: &mut Bytes<'_>) -> Kind {
+    loop {
+        let chunk = source.chunk();
+        let Some(at) = chunk.iter().position(|b| !b.is_ascii_whitespace()) else {
+            let length = chunk.len();
+            if length == 0 {
+                return Kind::End;
+            }
+            source.consume(length);
+            continue;
+        };
+        let byte = chunk[at];
+        source.consume(at);
+        return match byte {
+            b'{' => Kind::Object,
+            b'[' => Kind::Array,
+            b'"' => Kind::String,
+            b'0'..=b'9' | b'-' | b't' | b'f' | b'n' | b'N' | b'I' => Kind::Word,
+            b'}' | b']' | b',' | b':' => Kind::Mark(byte),
+            other => Kind::Other(other),
+        };
+    }
+}
+
+/// Passes over one mark of punctuation.
+pub fn expect_mark(source: &mut Bytes<'_>, mark: u8) -> Result<(), JsonError> {
+    match next_kind(source) {
+        Kind::Mark(found) if found == mark => {
+            source.consume(1);
+            Ok(())
+        }
+        Kind::Object if mark == b'{' => {
+            source.consume(1);
+            Ok(())
+        }
+        Kind::Array if mark == b'[' => {
+            source.consume(1);
+            Ok(())
+        }
+        Kind::End => Err(JsonError::Ended),
+        other => Err(JsonError::Syntax(format!("found {} where '{}' must stand", shown(other), char::from(mark)))),
+    }
+}
+
+fn shown(kind: Kind) -> String {
+    match kind {
+        Kind::Object => "'{'".into(),
+        Kind::Array => "'['".into(),
+        Kind::String => "a string".into(),
+        Kind::Word => "a number or word".into(),
+        Kind::Mark(byte) => format!("'{}'", char::from(byte)),
+        Kind::End => "the end".into(),
+        Kind::Other(byte) => format!("the byte 0x{byte:02x}"),
+    }
+}
+
+/// Moves to the next element of the array or object whose opening bracket was passed: true when there is one.
+/// `first` says that no element was read yet.
+pub fn next_element(source: &mut Bytes<'_>, close: u8, first: bool) -> Result<bool, JsonError> {
+    match next_kind(source) {
+        Kind::Mark(found) if found == close => {
+            source.consume(1);
+            Ok(false)
+        }
+        Kind::Mark(b',') => {
+            source.consume(1);
+            // A comma before the closing bracket is no JSON, but it costs nobody anything.
+            match next_kind(source) {
+                Kind::Mark(found) if found == close => {
+                    source.consume(1);
+                    Ok(false)
+                }
+                Kind::End => Err(JsonError::Ended),
+                _ => Ok(true),
+            }
+        }
+        Kind::End => Err(JsonError::Ended),
+        _ if first => Ok(true),
+        other => Err(JsonError::Syntax(format!("found {} where ',' or '{}' must stand", shown(other), char::from(close)))),
+    }
+}
+
+/// Reads a member's name and the colon behind it.
+pub fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, JsonError> {
+    match next_kind(source) {
+        Kind::String => {}
+        Kind::End => return Err(JsonError::Ended),
+        other => return Err(JsonError::Syntax(format!("found {} where a member name must stand", shown(other)))),
+    }
+    scratch.clear();
+    value(source, scratch, 64 * 1024)?;
+    expect_mark(source, b':')?;
+    let text = String::from_utf8_lossy(scratch);
+    Ok(crate::import::json_text::unescape(&text).into_owned())
+}
+
+/// Appends the text of the next value to `out`.
+///
+/// A value longer than `limit` is passed over to its end; its first `limit` bytes are in `out`.
+pub fn value(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+    match next_kind(source) {
+        Kind::Object | Kind::Array => nested(source, out, limit),
+        Kind::String => {
+            let mut scan = Scan::new(out, limit);
+            scan.push(b"\"");
+            source.consume(1);
+            scan.string(source)?;
+            scan.finish()
+        }
+        Kind::Word => word(source, out, limit),
+        Kind::End => Err(JsonError::Ended),
+        other => Err(JsonError::Syntax(format!("found {} where a value must stand", shown(other)))),
+    }
+}
+
+struct Scan<'a> {
+    out: &'a mut Vec<u8>,
+    room: usize,
+    length: u64,
+    limit: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn new(out: &'a mut Vec<u8>, limit: usize) -> Self {
+        Self { out, room: limit, length: 0, limit }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let kept = bytes.len().min(self.room);
+        self.out.extend_from_slice(&bytes[..kept]);
+        self.room -= kept;
+        self.length += bytes.len() as u64;
+    }
+
+    fn finish(&self) -> Result<(), JsonError> {
+        if self.length > self.limit as u64 { Err(JsonError::TooLong(self.length)) } else { Ok(()) }
+    }
+
+    /// Reads to the closing quote of a string whose opening quote was passed.
+    fn string(&mut self, source: &mut Bytes<'_>) -> Result<(), JsonError> {
+        loop {
+            let chunk = source.chunk();
+            if chunk.is_empty() {
+                return Err(JsonError::Ended);
+            }
+            match memchr::memchr2(b'"', b'\\', chunk) {
+                None => {
+                    let length = chunk.len();
+                    self.push(chunk);
+                    source.consume(length);
+                }
+                Some(at) if chunk[at] == b'"' => {
+                    self.push(&chunk[..=at]);
+                    source.consume(at + 1);
+                    return Ok(());
+                }
+                Some(at) => {
+                    self.push(&chunk[..at]);
+                    source.consume(at);
+                    let pair = source.peek(2);
+                    if pair.len() < 2 {
+                        self.push(pair);
+                        source.consume(1);
+                        return Err(JsonError::Ended);
+                    }
+                    self.push(&pair[..2]);
+                    source.consume(2);
+                }
+            }
+        }
+    }
+}
+
+fn nested(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+    let mut scan = Scan::new(out, limit);
+    let mut open: Vec<u8> = Vec::with_capacity(16);
+    loop {
+        let chunk = source.chunk();
+        if chunk.is_empty() {
+            return Err(JsonError::Ended);
+        }
+        let Some(at) = chunk.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']')) else {
+            let length = chunk.len();
+            scan.push(chunk);
+            source.consume(length);
+            continue;
+        };
+        let byte = chunk[at];
+        scan.push(&chunk[..=at]);
+        source.consume(at + 1);
+        match byte {
+            b'"' => scan.string(source)?,
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            close => {
+                if open.pop() != Some(close) {
+                    return Err(JsonError::Syntax(format!("'{}' closes nothing that is open", char::from(close))));
+                }
+                if open.is_empty() {
+                    return scan.finish();
+                }
+            }
+        }
+    }
+}
+
+fn word(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+    let mut scan = Scan::new(out, limit);
+    loop {
+        let chunk = source.chunk();
+        let end = chunk.iter().position(|b| matches!(b, b',' | b'}' | b']' | b':') || b.is_ascii_whitespace());
+        let length = end.unwrap_or(chunk.len());
+        scan.push(&chunk[..length]);
+        let over = end.is_some() || chunk.is_empty();
+        source.consume(length);
+        if over {
+            return scan.finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str, limit: usize) -> Result<String, JsonError> {
+        let mut out = Vec::new();
+        value(&mut Bytes::new(text.as_bytes()), &mut out, limit).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn values_are_cut_at_their_end() {
+        assert_eq!(cut(r#" {"a":[1,"]}\""],"b":{}} , 5"#, 100).unwrap(), r#"{"a":[1,"]}\""],"b":{}}"#);
+        assert_eq!(cut(r#""x\"y" z"#, 100).unwrap(), r#""x\"y""#);
+        assert_eq!(cut("-1.5e3,", 100).unwrap(), "-1.5e3");
+        assert!(matches!(cut(r#"{"a":"#, 100), Err(JsonError::Ended)));
+        assert!(matches!(cut(r#"{"a":"\"#, 100), Err(JsonError::Ended)));
+        assert!(matches!(cut("[1}", 100), Err(JsonError::Syntax(_))));
+        assert!(matches!(cut("[1,2,3,4,5]", 4), Err(JsonError::TooLong(11))));
+    }
+
+    #[test]
+    fn elements_one_by_one() {
+        let mut source = Bytes::new(&b"[ 1, {\"a\":2} ,3,]"[..]);
+        expect_mark(&mut source, b'[').unwrap();
+        let (mut first, mut all) = (true, Vec::new());
+        while next_element(&mut source, b']', first).unwrap() {
+            first = false;
+            let mut out = Vec::new();
+            value(&mut source, &mut out, 100).unwrap();
+            all.push(String::from_utf8(out).unwrap());
+        }
+        assert_eq!(all, ["1", "{\"a\":2}", "3"]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Files of any known shape: recognition by content, and readers that never hold more than one record.
+
+pub mod archive;
+pub mod bytes;
+pub mod csv;
+pub mod documents;
+pub mod input;
+pub mod json;
+pub mod sniff;

@@ -1,0 +1,139 @@
+//! What a text is, by its content.
+
+use super::bytes::Bytes;
+use super::json::{self, Kind};
+
+/// Bytes of a text that are looked at to recognise it.
+pub const WINDOW: usize = 256 * 1024;
+
+/// The form of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing, or only white space.
+    Empty,
+    /// JSON: one document, several, or one a line.
+    Json,
+    /// Perhaps CSV; its heading decides.
+    Csv,
+    /// None of these; the reasons name what was tried.
+    Unknown(Vec<String>),
+}
+
+/// Recognises the form of a text from its beginning.
+pub fn form(window: &[u8]) -> Form {
+    let Some(at) = window.iter().position(|b| !b.is_ascii_whitespace()) else {
+        return Form::Empty;
+    };
+    let first = window[at];
+    if matches!(first, b'{' | b'[') {
+        return Form::Json;
+    }
+    let mut tried = vec!["gzip and zip: no such signature".to_owned(), format!("JSON: begins with {} instead of '{{' or '['", shown(first))];
+    let refuse = |mut tried: Vec<String>, why: &str| {
+        tried.push(format!("CSV: {why}"));
+        Form::Unknown(tried)
+    };
+    if window.starts_with(b"PAR1") {
+        tried.push("a Parquet file is not imported; query it with another tool or export it as CSV".to_owned());
+        return Form::Unknown(tried);
+    }
+    if window.get(257..262) == Some(b"ustar") {
+        tried.push("a tar archive is not opened; unpack it first".to_owned());
+        return Form::Unknown(tried);
+    }
+    if window.starts_with(b"PK\x03\x04") {
+        tried.push("a zip archive inside another archive is not opened; unpack it first".to_owned());
+        return Form::Unknown(tried);
+    }
+    if first == b'<' {
+        tried.push("XML and HTML are not read; ask the service for JSON".to_owned());
+        return Form::Unknown(tried);
+    }
+    let heading = &window[at..];
+    let end = memchr::memchr(b'\n', heading).unwrap_or(heading.len());
+    let line = &heading[..end];
+    if line.iter().any(|b| *b < b' ' && !matches!(b, b'\t' | b'\r')) {
+        return refuse(tried, "the first line has control characters, this is no text");
+    }
+    if std::str::from_utf8(line).is_err() {
+        return refuse(tried, "the first line is not valid UTF-8");
+    }
+    if !line.iter().any(|b| matches!(b, b',' | b';' | b'\t')) && !line.starts_with(b"#TYPE") {
+        return refuse(tried, "the first line has no comma, semicolon or tab");
+    }
+    Form::Csv
+}
+
+fn shown(byte: u8) -> String {
+    if byte.is_ascii_graphic() { format!("'{}'", char::from(byte)) } else { format!("the byte 0x{byte:02x}") }
+}
+
+/// True when the text is one JSON value a line (NDJSON) rather than documents that span lines.
+///
+/// It is when any of its first lines is a whole object that begins in the first column, and there is more than one line,
+/// none of which looks like the inside of a document. Broken lines among them do not matter.
+pub fn is_lines(window: &[u8], whole: bool) -> bool {
+    let mut lines = window.split(|b| *b == b'\n').collect::<Vec<_>>();
+    if !whole {
+        // The last one may be cut.
+        lines.pop();
+    }
+    let mut filled = lines.into_iter().map(|l| l.trim_ascii_end()).filter(|l| !l.is_empty()).take(16).peekable();
+    let mut count = 0;
+    let mut complete = 0;
+    while let Some(line) = filled.next() {
+        count += 1;
+        if line[0] == b'{' {
+            if is_whole_object(line) {
+                complete += 1;
+                // The first object ends on its own line and another one follows: no document does that.
+                if count == 1 && filled.peek().is_some_and(|next| next[0] == b'{') {
+                    return true;
+                }
+            }
+        } else if count == 1 || line[0].is_ascii_whitespace() || matches!(line[0], b']' | b'}' | b'"') {
+            // The inside or the end of a document that spans lines.
+            return false;
+        }
+    }
+    count > 1 && complete > 0
+}
+
+fn is_whole_object(line: &[u8]) -> bool {
+    if !line.ends_with(b"}") && !line.ends_with(b"},") {
+        return false;
+    }
+    let mut source = Bytes::new(line);
+    let mut out = Vec::new();
+    // Nothing is kept of it: only its end is looked for.
+    let cut = json::value(&mut source, &mut out, 0);
+    matches!(cut, Ok(()) | Err(json::JsonError::TooLong(_))) && matches!(json::next_kind(&mut source), Kind::End | Kind::Mark(b','))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        assert_eq!(form(b" \r\n"), Form::Empty);
+        assert_eq!(form(b"\n {\"a\":1}"), Form::Json);
+        assert_eq!(form(b"a,b\r\n1,2"), Form::Csv);
+        for bad in [&b"\x00\x01\x02"[..], b"<html>", b"PAR1....", b"one word", b"\xff\xfe,\x80"] {
+            assert!(matches!(form(bad), Form::Unknown(tried) if !tried.is_empty()));
+        }
+    }
+
+    #[test]
+    fn lines_and_documents() {
+        let lines = |text: &str| is_lines(text.as_bytes(), true);
+        assert!(lines("{\"a\":1}\n{\"b\":2}\n"));
+        assert!(lines("{\"a\":1}\r\n\r\n{\"b\":\"broken\r\n{\"c\":3}"));
+        assert!(lines("{\"broken\":\n{\"b\":2}\n{\"c\":3}\n"));
+        assert!(!lines("{\"a\":1}"));
+        assert!(!lines("{\n  \"a\": [\n{\"b\":1}\n]}"));
+        assert!(!lines("[\n{\"a\":1},\n{\"b\":2}\n]"));
+        assert!(!lines("{\"value\":[{\"a\":1},\n{\"b\":2}]}"));
+        assert!(!lines(""));
+    }
+}

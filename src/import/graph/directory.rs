@@ -1,0 +1,203 @@
+//! Users, teams, channels, members and installed apps, as of the day on which their page was written.
+
+use std::borrow::Cow;
+
+use crate::import::audit::mapping::raw;
+use crate::import::fields::{FieldMap, nested_text};
+use crate::import::json_text::{Members, elements};
+use crate::import::row::{Cell, Row};
+use crate::lake::tables::find;
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// What a directory object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A user.
+    User,
+    /// A team.
+    Team,
+    /// A channel of a team.
+    Channel,
+    /// A member of a team.
+    Member,
+    /// An app installed in a team.
+    TeamApp,
+    /// An app installed for a user.
+    UserApp,
+}
+
+impl Kind {
+    const ALL: [(Kind, &'static str); 6] = [
+        (Kind::User, "Users"),
+        (Kind::Team, "Teams"),
+        (Kind::Channel, "TeamChannels"),
+        (Kind::Member, "TeamMembers"),
+        (Kind::TeamApp, "TeamApps"),
+        (Kind::UserApp, "UserTeamsApps"),
+    ];
+
+    /// What an object is, by its own type, its page's context, or its fields.
+    pub fn of(members: &Members<'_>, context: Option<&str>) -> Option<Kind> {
+        if !members.has("id") {
+            return None;
+        }
+        let said = members.text("@odata.type").unwrap_or_default().to_lowercase();
+        let context = context.unwrap_or_default();
+        let fragment = context.rsplit_once('#').map_or(context, |(_, f)| f);
+        let page = fragment.to_lowercase();
+        let installed_for_user = page.starts_with("users") || !page.starts_with("teams(") && !page.contains("/teams(");
+        if members.has("teamsApp") || members.has("teamsAppDefinition") {
+            return Some(if installed_for_user && page.contains("users") { Kind::UserApp } else { Kind::TeamApp });
+        }
+        if said.ends_with("conversationmember") || page.contains("/members") || (members.has("roles") && members.has("userId")) {
+            return Some(Kind::Member);
+        }
+        let id = members.text("id").unwrap_or_default();
+        if said.ends_with(".channel") || page.contains("/channels") || page.contains("/allchannels") || members.has("membershipType") || (id.starts_with("19:") && members.has("displayName")) {
+            return Some(Kind::Channel);
+        }
+        if said.ends_with(".user") || members.has("userPrincipalName") || page.starts_with("users") {
+            return Some(Kind::User);
+        }
+        let team_fields = ["memberSettings", "funSettings", "isArchived", "messagingSettings", "guestSettings", "specialization"];
+        let is_team_group = members.get_any_case("resourceProvisioningOptions").is_some_and(|o| o.to_lowercase().contains("\"team\""));
+        if said.ends_with(".team") || page.starts_with("teams") || page.ends_with("joinedteams") || is_team_group || team_fields.iter().any(|f| members.has(f)) {
+            return Some(Kind::Team);
+        }
+        // A deletion in a page of changes has nothing but its id.
+        (page.contains("delta") && members.has("@removed")).then_some(Kind::User)
+    }
+}
+
+/// Maps directory objects.
+pub struct Directory {
+    fields: Vec<Option<FieldMap>>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { fields: Kind::ALL.iter().map(|(_, name)| find(name).map(|t| FieldMap::new(t, &[]))).collect() }
+    }
+}
+
+fn cell(text: Option<String>) -> Cell<'static> {
+    text.map_or(Cell::Null, |t| Cell::Text(Cow::Owned(t)))
+}
+
+impl Directory {
+    /// The row of an object, as of the day of `written` (microseconds since 1970).
+    pub fn object(&mut self, kind: Kind, members: &Members<'_>, text: &str, context: Option<&str>, written: i64) -> Result<Row<'static>, String> {
+        let place = Kind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
+        let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
+        let row = fields.row(members, &mut |_, _| {});
+        let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
+        row.set("snapshotDate", Cell::Time(written.div_euclid(DAY) * DAY));
+        row.set("Raw", raw(text));
+        let context = context.unwrap_or_default();
+        let team = between(context, "teams('").or_else(|| between(context, "teams(%27")).unwrap_or_default();
+        match kind {
+            Kind::User => {
+                if let Some(manager) = members.get_any_case("manager") {
+                    row.set("managerId", cell(nested_text(manager, &["id"])));
+                    row.set("managerUserPrincipalName", cell(nested_text(manager, &["userPrincipalName"])));
+                }
+                if let Some(licences) = members.get_any_case("assignedLicenses").and_then(|l| elements(l).ok()) {
+                    let skus: Vec<String> = licences.iter().filter_map(|l| nested_text(l.get(), &["skuId"])).collect();
+                    row.set("licenseSkus", Cell::Json(Cow::Owned(serde_json::Value::from(skus).to_string())));
+                }
+                if let Some(removed) = members.get_any_case("@removed") {
+                    row.set("removedReason", cell(nested_text(removed, &["reason"])));
+                }
+            }
+            Kind::Team => {
+                if let Some(summary) = members.get_any_case("summary") {
+                    for name in ["ownersCount", "membersCount", "guestsCount"] {
+                        let count = nested_text(summary, &[name]).and_then(|t| t.parse().ok());
+                        row.set(name, count.map_or(Cell::Null, Cell::Int));
+                    }
+                }
+            }
+            Kind::Channel => set_owner(&mut row, "teamId", team),
+            Kind::Member => {
+                set_owner(&mut row, "teamId", team);
+                let roles: Vec<String> = members.get_any_case("roles").and_then(|r| serde_json::from_str(r).ok()).unwrap_or_default();
+                row.set("isOwner", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("owner"))));
+                row.set("isGuest", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("guest"))));
+            }
+            Kind::TeamApp => {
+                set_owner(&mut row, "teamId", team);
+                set_app(&mut row, members);
+            }
+            Kind::UserApp => {
+                let user = between(context, "users('").unwrap_or_default();
+                set_owner(&mut row, "userId", user);
+                if user.contains('@') {
+                    row.set("userPrincipalName", Cell::text(user.to_owned()));
+                }
+                set_app(&mut row, members);
+            }
+        }
+        if row.get("id").is_null() {
+            return Err("the object has no id".into());
+        }
+        Ok(row)
+    }
+}
+
+/// The owner that the page names, where the object does not. A page that names none leaves an empty text: the key has no
+/// missing parts.
+fn set_owner(row: &mut Row<'static>, column: &str, owner: &str) {
+    if row.get(column).is_null() {
+        row.set(column, Cell::Text(Cow::Owned(owner.to_owned())));
+    }
+}
+
+fn set_app(row: &mut Row<'static>, members: &Members<'_>) {
+    let app = members.get_any_case("teamsApp").unwrap_or("{}");
+    let definition = members.get_any_case("teamsAppDefinition").unwrap_or("{}");
+    let of = |path: &str| cell(nested_text(app, &[path]).or_else(|| nested_text(definition, &[path])));
+    row.set("teamsAppId", cell(nested_text(app, &["id"]).or_else(|| nested_text(definition, &["teamsAppId"]))));
+    for name in ["externalId", "displayName", "distributionMethod", "version", "azureADAppId", "publishingState", "shortDescription"] {
+        row.set(name, of(name));
+    }
+}
+
+/// The text between a mark and the next quote.
+fn between<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(mark)?;
+    let end = rest.find(['\'', '%', ')']).unwrap_or(rest.len());
+    Some(&rest[..end]).filter(|found| !found.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str, context: &str) -> (Kind, Row<'static>) {
+        let members = Members::parse(text).unwrap();
+        let kind = Kind::of(&members, Some(context)).unwrap();
+        (kind, Directory::default().object(kind, &members, text, Some(context), 1_767_597_787_000_000).unwrap())
+    }
+
+    #[test]
+    fn objects_by_page_and_by_fields() {
+        let base = "https://graph.microsoft.com/v1.0/$metadata#";
+        let (kind, user) = object(r#"{"id":"u","userPrincipalName":"amy@x","accountEnabled":true,"manager":{"id":"m","userPrincipalName":"bob@x"},"assignedLicenses":[{"skuId":"s","disabledPlans":[]}]}"#, &format!("{base}users(id,manager())"));
+        assert_eq!((kind, user.get("managerId"), user.get("licenseSkus")), (Kind::User, &Cell::text("m"), &Cell::Json(r#"["s"]"#.into())));
+        assert_eq!(user.get("snapshotDate"), &Cell::Time(1_767_571_200_000_000));
+        let (kind, _) = object(r#"{"id":"t","displayName":"T","description":null}"#, &format!("{base}teams"));
+        assert_eq!(kind, Kind::Team);
+        let (kind, channel) = object(r#"{"id":"19:a@thread.tacv2","displayName":"General","membershipType":"standard"}"#, &format!("{base}teams('t1')/channels"));
+        assert_eq!((kind, channel.get("teamId")), (Kind::Channel, &Cell::text("t1")));
+        let (kind, member) = object(r##"{"@odata.type":"#microsoft.graph.aadUserConversationMember","id":"m","roles":["owner"],"userId":"u","email":"a@x"}"##, &format!("{base}teams('t1')/members"));
+        assert_eq!((kind, member.get("isOwner"), member.get("isGuest")), (Kind::Member, &Cell::Bool(true), &Cell::Bool(false)));
+        let app = r#"{"id":"i","teamsApp":{"id":"a","displayName":"App","distributionMethod":"store"},"teamsAppDefinition":{"teamsAppId":"a","version":"1.0"}}"#;
+        let (kind, installed) = object(app, &format!("{base}teams('t1')/installedApps(teamsApp(),teamsAppDefinition())"));
+        assert_eq!((kind, installed.get("version")), (Kind::TeamApp, &Cell::text("1.0")));
+        let (kind, installed) = object(app, &format!("{base}users('u1')/teamwork/installedApps"));
+        assert_eq!((kind, installed.get("userId"), installed.get("teamsAppId")), (Kind::UserApp, &Cell::text("u1"), &Cell::text("a")));
+        assert_eq!(Kind::of(&Members::parse(r#"{"id":"x","name":"y"}"#).unwrap(), None), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! Microsoft 365 usage reports, CSV and JSON, to rows of one table a report.
+//!
+//! A report does not say its name: it is known by its columns. Some reports have the same columns as others; then the
+//! page's type or the file's name decides, and where neither does, the file is refused with the names that it could have.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::import::convert::DateOrder;
+use crate::import::fields::{FieldMap, plain_name, push_member};
+use crate::import::json_text::{Hash128, Members, elements};
+use crate::import::row::{Cell, Row, Source};
+use crate::kql::types::Type;
+use crate::lake::tables::{TableDef, find};
+
+/// What is known of a report's columns.
+struct Report {
+    table: &'static TableDef,
+    /// Sets of plain column names that the report is known to have: CSV, later CSV, JSON, JSON with nested rows taken out.
+    variants: Vec<BTreeSet<String>>,
+    /// All plain column names.
+    all: BTreeSet<String>,
+    fields: Option<FieldMap>,
+}
+
+/// Maps usage reports.
+pub struct Reports {
+    reports: Vec<Report>,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        let reports = include_str!("reports.tsv").lines().filter(|l| !l.starts_with('#')).filter_map(read_report).collect();
+        Self { reports }
+    }
+}
+
+fn read_report(line: &str) -> Option<Report> {
+    let mut parts = line.split('\t');
+    let table = find(parts.next()?)?;
+    let set = |list: &str| -> BTreeSet<String> { list.split('|').filter(|c| !c.is_empty()).map(report_name).collect() };
+    let csv = set(parts.next()?);
+    let later: BTreeSet<String> = set(parts.next()?).union(&csv).cloned().collect();
+    let json = parts.next()?;
+    let (mut flat, mut taken_out) = (BTreeSet::new(), BTreeSet::new());
+    for property in json.split('|').filter(|p| !p.is_empty()) {
+        match property.split_once(':') {
+            Some((list, inner)) => {
+                flat.insert(report_name(list));
+                taken_out.extend(inner.split(',').map(report_name));
+            }
+            None => {
+                flat.insert(report_name(property));
+                taken_out.insert(report_name(property));
+            }
+        }
+    }
+    let all = csv.iter().chain(&later).chain(&flat).chain(&taken_out).cloned().collect();
+    let mut variants = vec![csv, later, flat, taken_out];
+    variants.retain(|v| !v.is_empty());
+    Some(Report { table, variants, all, fields: None })
+}
+
+/// A column's plain name; CSV headings say `(Byte)` where JSON says `InBytes`.
+fn report_name(name: &str) -> String {
+    plain_name(&name.replace("(Byte)", "In Bytes"))
+}
+
+/// A recognised report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportId(usize);
+
+impl Reports {
+    /// True for a row of a report in JSON.
+    pub fn is_row(members: &Members<'_>) -> bool {
+        members.has("reportRefreshDate")
+    }
+
+    /// True for a report's CSV heading.
+    pub fn is_heading(names: &[String]) -> bool {
+        names.iter().any(|n| plain_name(n) == "reportrefreshdate")
+    }
+
+    /// The report that has these columns. `hints` are looked at, in order, when several have: the page's type, the file's
+    /// name.
+    ///
+    /// # Errors
+    /// No report has such columns, or several have and no hint tells which.
+    pub fn recognise<'n>(&self, names: impl Iterator<Item = &'n str>, hints: &[&str]) -> Result<ReportId, String> {
+        let names: BTreeSet<String> = names.filter(|n| !n.starts_with('@')).map(report_name).collect();
+        let mut candidates: Vec<usize> = self.places(|report| report.variants.contains(&names));
+        if candidates.is_empty() {
+            // A later version may have columns that we do not know yet, or leave some out.
+            let distance = |report: &Report| {
+                let unknown = names.difference(&report.all).count();
+                let missing = report.variants.iter().map(|v| v.difference(&names).count()).min().unwrap_or(usize::MAX);
+                (unknown * 3 <= names.len() && missing * 2 <= names.len()).then_some(unknown + missing)
+            };
+            let nearest = self.reports.iter().filter_map(distance).min();
+            candidates = self.places(|report| nearest.is_some() && distance(report) == nearest);
+        }
+        match candidates.as_slice() {
+            [] => {
+                let shown: Vec<&str> = names.iter().map(String::as_str).take(8).collect();
+                Err(format!("no usage report has the columns {}", shown.join(", ")))
+            }
+            [one] => Ok(ReportId(*one)),
+            several => {
+                for hint in hints {
+                    let hint = plain_name(hint);
+                    let mut named: Vec<usize> = several.iter().copied().filter(|i| hint.contains(&plain_name(self.reports[*i].table.name))).collect();
+                    named.sort_by_key(|i| std::cmp::Reverse(self.reports[*i].table.name.len()));
+                    if let Some(first) = named.first() {
+                        return Ok(ReportId(*first));
+                    }
+                }
+                let shown: Vec<&str> = several.iter().map(|i| self.reports[*i].table.name).collect();
+                Err(format!("its columns fit {} usage reports ({}); name the file after the one it is", shown.len(), shown.join(", ")))
+            }
+        }
+    }
+
+    fn places(&self, fits: impl Fn(&Report) -> bool) -> Vec<usize> {
+        self.reports.iter().enumerate().filter(|(_, r)| fits(r)).map(|(i, _)| i).collect()
+    }
+
+    /// The table of a recognised report.
+    pub fn table(&self, id: ReportId) -> &'static TableDef {
+        self.reports[id.0].table
+    }
+
+    /// The rows of a JSON row: several where it carries a list of them.
+    pub fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
+        let nested = members.0.iter().find(|(name, value)| matches!(name.as_ref(), "userCounts" | "details" | "userActivationCounts") && value.get().starts_with('['));
+        let inner = nested.map(|(_, list)| elements(list.get())).transpose().map_err(|error| format!("the report row's list cannot be read: {error}"))?;
+        let raw = crate::import::audit::mapping::raw(text);
+        match inner {
+            Some(items) if !items.is_empty() => items
+                .into_iter()
+                .map(|item| {
+                    let inner = Members::parse(item.get()).map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
+                    let all = members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
+                    self.row(id, all, raw.clone())
+                })
+                .collect(),
+            _ => {
+                let all = members.0.iter().map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
+                self.row(id, all, raw).map(|row| vec![row])
+            }
+        }
+    }
+
+    /// The row of a CSV row.
+    pub fn csv(&mut self, id: ReportId, names: &[String], values: &[&str]) -> Result<Vec<Row<'static>>, String> {
+        let mut raw = String::from("{");
+        for (name, value) in names.iter().zip(values) {
+            push_member(&mut raw, name, &serde_json::Value::from(*value).to_string());
+        }
+        raw.push('}');
+        let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), Source::Field(value)));
+        self.row(id, all, Cell::Json(Cow::Owned(raw))).map(|row| vec![row])
+    }
+
+    fn row<'v>(&mut self, id: ReportId, values: impl Iterator<Item = (&'v str, Source<'v>)>, raw: Cell<'static>) -> Result<Row<'static>, String> {
+        let report = &mut self.reports[id.0];
+        let table = report.table;
+        let fields = report.fields.get_or_insert_with(|| FieldMap::new(table, &[]));
+        let mut row: Row<'static> = Row::with_columns(table, fields.columns);
+        for (name, value) in values {
+            let column = if name.contains("(Byte)") { fields.column(&name.replace("(Byte)", "In Bytes")) } else { fields.column(name) };
+            let Some(column) = column else { continue };
+            let cell = match value {
+                // CSV joins products with a plus sign where JSON has a list.
+                Source::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => product_list(text),
+                _ => value.read(fields.ty(column), DateOrder::Unknown).unwrap_or_default().into_owned(),
+            };
+            if !cell.is_null() {
+                row.cells[column] = cell;
+            }
+        }
+        if row.get("reportRefreshDate").is_null() {
+            return Err("the report row has no refresh date that can be read".into());
+        }
+        row.set("Raw", raw);
+        let key = row_key(&row);
+        row.set("rowKey", Cell::text(key));
+        Ok(row)
+    }
+}
+
+fn product_list(text: &str) -> Cell<'static> {
+    let items: Vec<&str> = text.split('+').map(str::trim).filter(|t| !t.is_empty()).collect();
+    if items.is_empty() { Cell::Null } else { Cell::Json(Cow::Owned(serde_json::Value::from(items).to_string())) }
+}
+
+/// Names of the thing that a report row is about, the surest first.
+const ENTITY: [&str; 10] = ["userPrincipalName", "siteId", "groupId", "teamId", "userId", "siteUrl", "groupDisplayName", "teamName", "ownerPrincipalName", "displayName"];
+/// What tells rows of one entity, or rows without one, apart.
+const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
+
+/// A key that CSV and JSON give alike: report, refresh date, period, and what the row is about.
+fn row_key(row: &Row<'_>) -> String {
+    let mut hash = Hash128::of(row.table.name.as_bytes());
+    let mut add = |text: &str| hash = hash.then(Hash128::of(text.to_lowercase().as_bytes()));
+    for name in PARTS {
+        add(&match row.get(name) {
+            Cell::Time(time) => time.to_string(),
+            other => other.as_text().unwrap_or_default().trim().to_owned(),
+        });
+    }
+    add(&match row.get("reportPeriod") {
+        Cell::Int(days) => days.to_string(),
+        other => other.as_text().unwrap_or_default().trim().trim_start_matches(['D', 'd']).to_owned(),
+    });
+    match ENTITY.iter().find_map(|name| row.get(name).as_text().map(|text| (*name, text))) {
+        Some((name, entity)) => {
+            add(name);
+            add(entity.trim());
+        }
+        // A row about someone whose name is withheld: only its values tell it from others.
+        None if row.table.name.ends_with("Detail") => add(&format!("{:?}", row.get("Raw"))),
+        None => {}
+    }
+    hash.hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_is_recognised_by_its_columns_or_name() {
+        let reports = Reports::default();
+        assert!(reports.reports.len() > 70, "{}", reports.reports.len());
+        for line in include_str!("reports.tsv").lines().filter(|l| !l.starts_with('#')) {
+            let mut parts = line.split('\t');
+            let (name, csv) = (parts.next().unwrap(), parts.next().unwrap());
+            let file = format!("downloads/{name}11_20_2026 6_30_00 AM.csv");
+            let id = reports.recognise(csv.split('|'), &[&file]).unwrap();
+            assert_eq!(reports.table(id).name, name);
+        }
+    }
+
+    #[test]
+    fn twins_need_a_name() {
+        let reports = Reports::default();
+        let names = ["Report Refresh Date", "Send", "Receive", "Read", "Report Date", "Report Period"];
+        let error = reports.recognise(names.iter().copied(), &["x.csv"]).unwrap_err();
+        assert!(error.contains("EmailActivityCounts") && error.contains("EmailActivityUserCounts"), "{error}");
+        let id = reports.recognise(names.iter().copied(), &["EmailActivityUserCounts.csv"]).unwrap();
+        assert_eq!(reports.table(id).name, "EmailActivityUserCounts");
+        assert!(reports.recognise(["Report Refresh Date", "a", "b", "c"].into_iter(), &[]).unwrap_err().contains("no usage report"));
+    }
+
+    #[test]
+    fn csv_and_json_rows_have_one_key() {
+        let mut reports = Reports::default();
+        let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"Amy@contoso.com","lastActivityDate":"2026-01-04","isDeleted":false,"deletedDate":null,"viewedOrEditedFileCount":3,"syncedFileCount":"4","sharedInternallyFileCount":0,"sharedExternallyFileCount":0,"assignedProducts":["E5","POWER BI"],"reportPeriod":"7"}"#;
+        let members = Members::parse(json).unwrap();
+        let id = reports.recognise(members.0.iter().map(|(n, _)| n.as_ref()), &[]).unwrap();
+        let from_json = reports.json(id, &members, json).unwrap().remove(0);
+        let names = ["Report Refresh Date", "User Principal Name", "Is Deleted", "Deleted Date", "Last Activity Date", "Viewed Or Edited File Count", "Synced File Count", "Shared Internally File Count", "Shared Externally File Count", "Assigned Products", "Report Period"].map(str::to_owned);
+        assert_eq!(reports.recognise(names.iter().map(String::as_str), &[]), Ok(id));
+        let from_csv = reports.csv(id, &names, &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"]).unwrap().remove(0);
+        for column in ["reportRefreshDate", "rowKey", "isDeleted", "syncedFileCount", "assignedProducts", "reportPeriod"] {
+            assert_eq!(from_json.get(column), from_csv.get(column), "{column}");
+        }
+    }
+
+    #[test]
+    fn nested_rows_are_taken_out() {
+        let mut reports = Reports::default();
+        let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@contoso.com","displayName":"Amy","userActivationCounts":[{"productType":"A","windows":1},{"productType":"B","windows":2}]}"#;
+        let members = Members::parse(json).unwrap();
+        let id = reports.recognise(members.0.iter().map(|(n, _)| n.as_ref()), &[]).unwrap();
+        let rows = reports.json(id, &members, json).unwrap();
+        assert_eq!((rows.len(), rows[1].get("productType"), rows[1].get("windows")), (2, &Cell::text("B"), &Cell::Int(2)));
+        assert_ne!(rows[0].get("rowKey"), rows[1].get("rowKey"));
+    }
+}

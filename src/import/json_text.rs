@@ -1,0 +1,341 @@
+//! JSON text handled without a tree: unescaping, repair, compact form, and hashes that do not depend on key order.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+/// Nesting beyond which values are hashed as their text instead of by their structure.
+const MAX_DEPTH: usize = 64;
+
+/// The text of a JSON string literal (with its quotes).
+///
+/// A lone half of a surrogate pair becomes U+FFFD: services cut long texts without regard to pairs, and such a text must
+/// not cost the record.
+pub fn unescape(literal: &str) -> Cow<'_, str> {
+    let inner = literal.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(literal);
+    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
+        return Cow::Borrowed(inner);
+    };
+    let mut out = String::with_capacity(inner.len());
+    out.push_str(&inner[..first]);
+    let mut rest = &inner[first..];
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let bytes = rest.as_bytes();
+        let mut used = at + 2;
+        match bytes.get(at + 1) {
+            Some(b'n') => out.push('\n'),
+            Some(b't') => out.push('\t'),
+            Some(b'r') => out.push('\r'),
+            Some(b'b') => out.push('\u{8}'),
+            Some(b'f') => out.push('\u{c}'),
+            Some(b'u') => {
+                let (c, length) = unicode_escape(&bytes[at..]);
+                out.push(c);
+                used = at + length;
+            }
+            Some(&c) if c.is_ascii() => out.push(c as char),
+            _ => used = at + 1,
+        }
+        rest = rest.get(used..).unwrap_or("");
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character of `\uXXXX` (or of a pair of them) at the front, and the bytes it takes.
+fn unicode_escape(bytes: &[u8]) -> (char, usize) {
+    let unit = |from: usize| -> Option<u32> {
+        let digits = bytes.get(from..from + 4)?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    match unit(2) {
+        Some(high @ 0xD800..=0xDBFF) => {
+            if bytes.get(6..8) == Some(b"\\u")
+                && let Some(low @ 0xDC00..=0xDFFF) = unit(8)
+            {
+                let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+                return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
+            }
+            ('\u{fffd}', 6)
+        }
+        Some(code) => (char::from_u32(code).unwrap_or('\u{fffd}'), 6),
+        None => ('\u{fffd}', 2),
+    }
+}
+
+/// Puts U+FFFD for lone surrogate escapes, which readers of JSON refuse; other text is given back untouched.
+pub fn mend_surrogates(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let suspicious = memchr::memmem::find_iter(bytes, b"\\u").any(|at| matches!(bytes.get(at + 2), Some(b'd' | b'D')));
+    if !suspicious {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
+        at += found;
+        if bytes.get(at + 1) != Some(&b'u') {
+            at += 2;
+            if at > bytes.len() {
+                break;
+            }
+            continue;
+        }
+        let (c, length) = unicode_escape(&bytes[at..]);
+        let end = (at + length).min(bytes.len());
+        if c == '\u{fffd}' && !text[at..end].eq_ignore_ascii_case("\\ufffd") {
+            out.push_str(&text[copied..at]);
+            out.push_str("\\ufffd");
+            copied = end;
+        }
+        at = end;
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// The same JSON without white space between tokens. The text must be valid JSON.
+pub fn compact(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    // Writers are consistent: compact text has no blank behind its first bracket, its first colon or any line end.
+    let first_colon = memchr::memmem::find(bytes, b"\":").and_then(|at| bytes.get(at + 2));
+    let spaced = bytes.get(1).is_some_and(u8::is_ascii_whitespace)
+        || first_colon.is_some_and(u8::is_ascii_whitespace)
+        || memchr::memchr(b'\n', bytes).is_some()
+        || memchr::memmem::find(bytes, b"\" :").is_some()
+        || memchr::memmem::find(bytes, b", \"").is_some();
+    if !spaced {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'"' {
+            let end = string_end(bytes, at);
+            out.push_str(&text[at..end]);
+            at = end;
+        } else if bytes[at].is_ascii_whitespace() {
+            at += 1;
+        } else {
+            let end = bytes[at..].iter().position(|b| *b == b'"' || b.is_ascii_whitespace()).map_or(bytes.len(), |n| at + n);
+            out.push_str(&text[at..end]);
+            at = end;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The place behind the closing quote of a string that begins at `start`.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// The top-level members of a JSON object, each with its untouched value text.
+#[derive(Debug, Default)]
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads an object's members in one pass, checking the whole text.
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The value text of a member by its exact name; JSON null counts as missing.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.get()).filter(|text| *text != "null")
+    }
+
+    /// The value text of a member by its name in any letter case; JSON null counts as missing.
+    pub fn get_any_case(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.get()).filter(|text| *text != "null")
+    }
+
+    /// The unescaped text of a string member, by its name in any letter case.
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = self.get_any_case(name)?;
+        Some(if value.starts_with('"') { unescape(value) } else { Cow::Borrowed(value) })
+    }
+
+    /// True when there is a member of this name, in any letter case, that is not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.get_any_case(name).is_some()
+    }
+}
+
+/// An object's key: borrowed where it has no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a member name")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(v.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(32);
+                while let Some(Key(key)) = map.next_key()? {
+                    members.push((key, map.next_value::<&'de RawValue>()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// The elements of a JSON array, each as its untouched text.
+pub fn elements(text: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// A 128-bit hash under construction; two seeds of the 64-bit xxHash make it wide enough to tell billions of rows apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hash128(pub u64, pub u64);
+
+impl Hash128 {
+    /// The hash of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(xxhash_rust::xxh64::xxh64(bytes, 0), xxhash_rust::xxh64::xxh64(bytes, 0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// The hash of an ordered pair.
+    pub fn then(self, next: Self) -> Self {
+        let mut bytes = [0_u8; 32];
+        bytes[..8].copy_from_slice(&self.0.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.1.to_le_bytes());
+        bytes[16..24].copy_from_slice(&next.0.to_le_bytes());
+        bytes[24..].copy_from_slice(&next.1.to_le_bytes());
+        Self::of(&bytes)
+    }
+
+    /// A sum that does not depend on the order of its parts.
+    #[must_use]
+    pub fn plus(self, next: Self) -> Self {
+        Self(self.0.wrapping_add(next.0), self.1.wrapping_add(next.1))
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn hex(self) -> String {
+        format!("{:016x}{:016x}", self.0, self.1)
+    }
+}
+
+/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and number forms do
+/// not count, a number and the text of the same number are one, and null or empty members are as if absent.
+pub fn canonical_hash(text: &str) -> Option<Hash128> {
+    canonical(text.trim(), 0)
+}
+
+fn canonical(text: &str, depth: usize) -> Option<Hash128> {
+    match text.as_bytes().first()? {
+        _ if depth > MAX_DEPTH => Some(Hash128::of(text.as_bytes())),
+        b'{' => {
+            let Ok(members) = Members::parse(text) else {
+                return Some(Hash128::of(text.as_bytes()));
+            };
+            let mut sum = Hash128::default();
+            let mut any = false;
+            for (key, value) in &members.0 {
+                if let Some(value) = canonical(value.get(), depth + 1) {
+                    sum = sum.plus(Hash128::of(key.as_bytes()).then(value));
+                    any = true;
+                }
+            }
+            any.then(|| Hash128::of(b"{").then(sum))
+        }
+        b'[' => {
+            let Ok(items) = elements(text) else {
+                return Some(Hash128::of(text.as_bytes()));
+            };
+            let mut hash = Hash128::of(b"[");
+            for item in &items {
+                hash = hash.then(canonical(item.get(), depth + 1).unwrap_or_default());
+            }
+            (!items.is_empty()).then_some(hash)
+        }
+        b'"' => {
+            let value = unescape(text);
+            (!value.is_empty()).then(|| scalar(&value))
+        }
+        _ if text == "null" => None,
+        _ => Some(scalar(text)),
+    }
+}
+
+fn scalar(text: &str) -> Hash128 {
+    // 5, 5.0, 5e0 and "5" are one value; texts that only look like numbers keep their own form.
+    let numeric = match text.as_bytes() {
+        [b'0', b'0'..=b'9', ..] => false,
+        [b'0'..=b'9' | b'-', ..] => text.len() < 25,
+        _ => false,
+    };
+    if numeric
+        && let Ok(value) = text.parse::<f64>()
+        && value.is_finite()
+        && value.fract() == 0.0
+        && value.abs() < 9e15
+    {
+        return Hash128::of((value as i64).to_string().as_bytes());
+    }
+    Hash128::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unescapes_and_mends() {
+        assert_eq!(unescape(r#""a\"b\\c\/d\n\u00e9\ud83d\ude00\ud83dx""#), "a\"b\\c/d\né😀\u{fffd}x");
+        assert!(matches!(unescape(r#""plain""#), Cow::Borrowed("plain")));
+        assert_eq!(mend_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#), r#"{"a":"x\ufffd","b":"\\ud83d","c":"\ud83d\ude00"}"#);
+        assert!(serde_json::from_str::<serde_json::Value>(&mend_surrogates(r#"["\udc00","\ud800\ud800"]"#)).is_ok());
+    }
+
+    #[test]
+    fn compacts_only_between_tokens() {
+        assert_eq!(compact("{ \"a b\" : [1, 2 ,\n 3], \"c\": \"x \\\" , y\" }"), "{\"a b\":[1,2,3],\"c\":\"x \\\" , y\"}");
+        assert!(matches!(compact("{\"a\":\"x: y\"}"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn canonical_hashes_ignore_spelling() {
+        let same = [r#"{"a":"5","b":{"c":true}}"#, r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#, r#"{"b":{"c":true},"\u0061":5,"e":""}"#];
+        let hashes: Vec<_> = same.iter().map(|t| canonical_hash(t)).collect();
+        assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
+        assert_ne!(canonical_hash(r#"{"a":"5"}"#), canonical_hash(r#"{"a":"6"}"#));
+        assert_ne!(canonical_hash(r#"["a","b"]"#), canonical_hash(r#"["b","a"]"#));
+        assert_eq!(canonical_hash("{}"), None);
+        assert_eq!(canonical_hash(""), None);
+    }
+}

@@ -1,0 +1,299 @@
+//! One row on its way into the lake, and the reading of source values as column types.
+
+use std::borrow::Cow;
+
+use super::convert::{self, DateOrder};
+use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, unescape};
+use crate::kql::types::Type;
+use crate::lake::writer::RowBuilder;
+use crate::lake::tables::{IMPORT_ID, TableDef};
+
+/// A value of a row. Its kind agrees with its column's type.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Cell<'a> {
+    /// No value.
+    #[default]
+    Null,
+    /// bool
+    Bool(bool),
+    /// int and long
+    Int(i64),
+    /// real and decimal
+    Real(f64),
+    /// string and guid
+    Text(Cow<'a, str>),
+    /// datetime: microseconds since 1970-01-01 UTC
+    Time(i64),
+    /// timespan: ticks of 100 ns
+    Span(i64),
+    /// dynamic: valid JSON text, never the text `null`
+    Json(Cow<'a, str>),
+}
+
+impl<'a> Cell<'a> {
+    /// A text cell; empty text is no value.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        if text.is_empty() { Cell::Null } else { Cell::Text(text) }
+    }
+
+    /// The text of a text cell.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value with its own copy of what it borrowed.
+    pub fn into_owned(self) -> Cell<'static> {
+        match self {
+            Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+            Cell::Json(text) => Cell::Json(Cow::Owned(text.into_owned())),
+            Cell::Null => Cell::Null,
+            Cell::Bool(v) => Cell::Bool(v),
+            Cell::Int(v) => Cell::Int(v),
+            Cell::Real(v) => Cell::Real(v),
+            Cell::Time(v) => Cell::Time(v),
+            Cell::Span(v) => Cell::Span(v),
+        }
+    }
+
+    /// True for a missing value.
+    pub fn is_null(&self) -> bool {
+        *self == Cell::Null
+    }
+
+    /// A hash of the value that does not depend on how its source spelled it; `None` for no value.
+    fn canonical(&self) -> Option<Hash128> {
+        Some(match self {
+            Cell::Null => return None,
+            Cell::Bool(v) => Hash128::of(if *v { b"True" } else { b"False" }),
+            Cell::Int(v) | Cell::Time(v) | Cell::Span(v) => Hash128::of(&v.to_le_bytes()),
+            Cell::Real(v) => Hash128::of(&v.to_bits().to_le_bytes()),
+            Cell::Text(v) if v.is_empty() => return None,
+            Cell::Text(v) => Hash128::of(v.as_bytes()),
+            Cell::Json(v) => return canonical_hash(v),
+        })
+    }
+}
+
+/// A source value before its column's type is known.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// JSON text of a value.
+    Json(&'a str),
+    /// A CSV field.
+    Field(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// The value as plain text: a JSON string unescaped, anything else as it stands.
+    pub fn text(self) -> Cow<'a, str> {
+        match self {
+            Source::Json(json) if json.starts_with('"') => unescape(json),
+            Source::Json(text) | Source::Field(text) => Cow::Borrowed(text),
+        }
+    }
+
+    /// True for JSON null, an empty text, and an empty field.
+    pub fn is_empty(self) -> bool {
+        match self {
+            Source::Json(text) => text == "null" || text == "\"\"",
+            Source::Field(text) => text.is_empty(),
+        }
+    }
+
+    /// The value as a column of the given type takes it: `Some(Null)` for an empty value, `None` where it cannot be read.
+    ///
+    /// Numbers may arrive as text and text as numbers; both are read.
+    pub fn read(self, ty: Type, order: DateOrder) -> Option<Cell<'a>> {
+        if self.is_empty() {
+            return Some(Cell::Null);
+        }
+        match ty {
+            Type::String => Some(Cell::text(match self {
+                // The classic tables show booleans as these words.
+                Source::Json("true") => Cow::Borrowed("True"),
+                Source::Json("false") => Cow::Borrowed("False"),
+                other => other.text(),
+            })),
+            Type::Dynamic => self.dynamic(),
+            _ => {
+                let text = self.text();
+                let text = text.trim();
+                if text.is_empty() {
+                    return Some(Cell::Null);
+                }
+                match ty {
+                    Type::DateTime => convert::datetime(text, order).map(Cell::Time),
+                    Type::Long => convert::integer(text).map(Cell::Int),
+                    Type::Int => convert::integer(text).filter(|v| i32::try_from(*v).is_ok()).map(Cell::Int),
+                    Type::Real | Type::Decimal => convert::real(text).map(Cell::Real),
+                    Type::Bool => convert::boolean(text).map(Cell::Bool),
+                    Type::TimeSpan => convert::timespan(text).map(Cell::Span),
+                    _ => convert::guid(text).map(|v| Cell::Text(v.into())),
+                }
+            }
+        }
+    }
+
+    /// A dynamic value: an object or array as it came; JSON inside a string is taken out of it, as the query API and CSV
+    /// files carry dynamic columns.
+    fn dynamic(self) -> Option<Cell<'a>> {
+        let inner = match self {
+            Source::Json(json) if !json.starts_with('"') => return Some(Cell::Json(tidy(Cow::Borrowed(json)))),
+            other => other.text(),
+        };
+        let trimmed = inner.trim();
+        if trimmed.is_empty() || trimmed == "null" {
+            return Some(Cell::Null);
+        }
+        if trimmed.starts_with(['{', '[']) {
+            let whole = trimmed.len() == inner.len();
+            let text = if whole { inner } else { Cow::Owned(trimmed.to_owned()) };
+            let text = mended(text);
+            if serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok() {
+                return Some(Cell::Json(tidy(text)));
+            }
+            // Broken JSON stays what it is: a text.
+            return Some(Cell::Json(Cow::Owned(serde_json::Value::String(text.into_owned()).to_string())));
+        }
+        Some(Cell::Json(Cow::Owned(serde_json::Value::String(inner.into_owned()).to_string())))
+    }
+}
+
+fn mended(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => mend_surrogates(text),
+        Cow::Owned(text) => Cow::Owned(mend_surrogates(&text).into_owned()),
+    }
+}
+
+/// JSON as the lake keeps it: compact, and readable by every JSON reader.
+fn tidy(text: Cow<'_, str>) -> Cow<'_, str> {
+    match mended(text) {
+        Cow::Borrowed(text) => compact(text),
+        Cow::Owned(text) => match compact(&text) {
+            Cow::Borrowed(_) => Cow::Owned(text),
+            Cow::Owned(compacted) => Cow::Owned(compacted),
+        },
+    }
+}
+
+/// The number of a table's columns that a source fills: all before the promoted ones and our own.
+pub fn source_columns(table: &TableDef) -> usize {
+    table.columns.iter().take_while(|c| c.promoted.is_none() && c.name != IMPORT_ID).count()
+}
+
+/// A row of a table: one cell for each column that a source fills.
+#[derive(Debug, Clone)]
+pub struct Row<'a> {
+    /// The table.
+    pub table: &'static TableDef,
+    /// Values in column order.
+    pub cells: Vec<Cell<'a>>,
+}
+
+impl<'a> Row<'a> {
+    /// A row without values.
+    pub fn new(table: &'static TableDef) -> Self {
+        Self::with_columns(table, source_columns(table))
+    }
+
+    /// A row without values of a table whose [`source_columns`] were counted before.
+    pub fn with_columns(table: &'static TableDef, count: usize) -> Self {
+        Self { table, cells: vec![Cell::Null; count] }
+    }
+
+    /// Appends the row to a builder of its table.
+    pub fn append_to(&self, builder: &mut RowBuilder, import_id: &str) {
+        for (column, cell) in self.cells.iter().enumerate() {
+            match cell {
+                Cell::Null => {}
+                Cell::Bool(v) => builder.set_bool(column, *v),
+                Cell::Int(v) => builder.set_i64(column, *v),
+                Cell::Real(v) => builder.set_f64(column, *v),
+                Cell::Text(v) => builder.set_str(column, v),
+                Cell::Time(v) => builder.set_datetime_us(column, *v),
+                Cell::Span(v) => builder.set_ticks(column, *v),
+                Cell::Json(v) => builder.set_dynamic_valid(column, v),
+            }
+        }
+        if let Some(column) = self.table.index_of(IMPORT_ID) {
+            builder.set_str(column, import_id);
+        }
+        builder.end_row();
+    }
+
+    /// Sets a value by column name; a column that the table has not is passed over.
+    pub fn set(&mut self, column: &str, cell: Cell<'a>) {
+        if let Some(slot) = self.table.index_of(column).and_then(|i| self.cells.get_mut(i)) {
+            *slot = cell;
+        }
+    }
+
+    /// The value of a column; `Null` where the table has no such column.
+    pub fn get(&self, column: &str) -> &Cell<'a> {
+        self.table.index_of(column).and_then(|i| self.cells.get(i)).unwrap_or(&Cell::Null)
+    }
+
+    /// A hash over columns of an [`Identity`] that every shape of the same record gives alike.
+    pub fn identity(&self, identity: &Identity) -> Hash128 {
+        let mut sum = Hash128::of(self.table.name.as_bytes());
+        for (column, name) in &identity.columns {
+            if let Some(value) = self.cells[*column].canonical() {
+                sum = sum.plus(name.then(value));
+            }
+        }
+        sum
+    }
+}
+
+/// The columns of a table that say which record a row is, where no id of the source does.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    columns: Vec<(usize, Hash128)>,
+}
+
+impl Identity {
+    /// Those of the named columns that the table has.
+    pub fn new(table: &TableDef, names: &[&str]) -> Self {
+        let count = source_columns(table);
+        let columns = names.iter().filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, Hash128::of(name.as_bytes())))).collect();
+        Self { columns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str, ty: Type) -> Option<Cell<'_>> {
+        Source::Json(json).read(ty, DateOrder::Unknown)
+    }
+
+    #[test]
+    fn numbers_and_texts_change_places() {
+        assert_eq!(read("\"42\"", Type::Int), Some(Cell::Int(42)));
+        assert_eq!(read("42", Type::String), Some(Cell::text("42")));
+        assert_eq!(read("true", Type::String), Some(Cell::text("True")));
+        assert_eq!(read("\"1\"", Type::Bool), Some(Cell::Bool(true)));
+        assert_eq!(read("\"NaN\"", Type::Real).map(|c| matches!(c, Cell::Real(v) if v.is_nan())), Some(true));
+        assert_eq!(read("99999999999", Type::Int), None);
+        assert_eq!(read("null", Type::Long), Some(Cell::Null));
+        assert_eq!(read("\" \"", Type::DateTime), Some(Cell::Null));
+    }
+
+    #[test]
+    fn dynamic_is_taken_out_of_text() {
+        let expected = Some(Cell::Json(Cow::Borrowed(r#"{"a":"b"}"#)));
+        assert_eq!(read(r#"{"a":"b"}"#, Type::Dynamic), expected);
+        assert_eq!(read(r#""{\"a\":\"b\"}""#, Type::Dynamic), expected);
+        assert_eq!(read(r#"{ "a": "b" }"#, Type::Dynamic), expected);
+        assert_eq!(Source::Field("{\"a\": \"b\"}").read(Type::Dynamic, DateOrder::Unknown), expected);
+        assert_eq!(read(r#""plain""#, Type::Dynamic), Some(Cell::Json(Cow::Borrowed(r#""plain""#))));
+        assert_eq!(read(r#""{broken""#, Type::Dynamic), Some(Cell::Json(Cow::Borrowed(r#""{broken""#))));
+        assert_eq!(read(r#""""#, Type::Dynamic), Some(Cell::Null));
+    }
+}

@@ -1,0 +1,593 @@
+//! Calls of scalar functions: the registry's, the binder's own, and those that `let` defines.
+
+use std::rc::Rc;
+
+use super::expr::Ctx;
+use super::scope::Function;
+use super::{Bind, Binder, Binding, RowInfo, Scope, type_list};
+use crate::kql::ast::*;
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+impl Binder<'_> {
+    /// A call in a scalar expression.
+    pub(super) fn call(&mut self, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        if let Some((Binding::Function(function), _)) = ctx.scope.find(&name.text) {
+            return self.scalar_function_call(&function, name, args, ctx, span);
+        }
+        let registry = Registry::get();
+        if let Some(result) = self.special_call(name, args, ctx, span) {
+            return result;
+        }
+        if let (Some(function), true) = (registry.aggregate(&name.text), ctx.aggregates.is_some() && !ctx.in_aggregate) {
+            let aggregate = self.aggregate_call(function, name, args, ctx, span)?;
+            return Ok(self.add_aggregate(aggregate, ctx, span));
+        }
+        if let Some(function) = registry.scalar(&name.text) {
+            return self.registry_call(function, name, args, ctx, span);
+        }
+        if registry.aggregate(&name.text).is_some() {
+            return self.error(code::UNKNOWN, name.span, format!("the aggregate '{}' stands outside of summarize", name.text));
+        }
+        let mut candidates: Vec<String> = registry.scalar_names().map(str::to_owned).collect();
+        candidates.extend(ctx.scope.names());
+        if ctx.aggregates.is_some() {
+            candidates.extend(registry.aggregate_names().map(str::to_owned));
+        }
+        self.unknown("function", name, candidates)
+    }
+
+    /// Notes an aggregate; what is left in the expression is its column.
+    pub(super) fn add_aggregate(&mut self, aggregate: BoundAggregate, ctx: &mut Ctx<'_>, span: Span) -> BoundExpr {
+        let (id, ty) = (self.id(), aggregate.ty);
+        if let Some(aggregates) = &mut ctx.aggregates {
+            aggregates.push((id, aggregate));
+        }
+        BoundExpr::new(BoundKind::Column(id), ty, span)
+    }
+
+    /// Functions that are syntax rather than computation.
+    fn special_call(&mut self, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Option<Bind<BoundExpr>> {
+        let result = match name.text.as_str() {
+            "iff" | "iif" => self.iff(args, ctx, span),
+            "case" => self.case(args, ctx, span),
+            "not" => self.not(args, ctx, span),
+            "now" => self.now(args, ctx, span),
+            "ago" => self.ago(args, ctx, span),
+            "toscalar" => self.toscalar(args, ctx, span),
+            "column_ifexists" | "columnifexists" => self.column_ifexists(args, ctx, span),
+            "pack_all" => self.pack_all(args, ctx, span),
+            "bag_pack_columns" => self.pack_columns(args, ctx, span),
+            "ingestion_time" => Ok(BoundExpr::literal(Value::Null, Type::DateTime, span)),
+            "coalesce" => self.coalesce(args, ctx, span),
+            "__noop" => return None,
+            "datatable" | "materialize" => return None,
+            _ => {
+                let function = Registry::get().scalar(&name.text)?;
+                if matches!(
+                    function.name,
+                    "row_number" | "prev" | "next" | "row_cumsum" | "row_rank_dense" | "row_rank_min" | "row_window_session"
+                ) {
+                    self.window(function, name, args, ctx, span)
+                } else {
+                    return None;
+                }
+            }
+        };
+        Some(result)
+    }
+
+    fn arity(&mut self, name: &str, args: &[Arg], allowed: std::ops::RangeInclusive<usize>, span: Span) -> Bind<()> {
+        if allowed.contains(&args.len()) {
+            return Ok(());
+        }
+        let wanted = if allowed.start() == allowed.end() {
+            format!("{}", allowed.start())
+        } else if *allowed.end() == usize::MAX {
+            format!("{} or more", allowed.start())
+        } else {
+            format!("{} to {}", allowed.start(), allowed.end())
+        };
+        self.error(code::ARITY, span, format!("{name} takes {wanted} arguments, {} given", args.len()))
+    }
+
+    fn iff(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("iff", args, 3..=3, span)?;
+        let condition = self.scalar(&args[0].expr, ctx);
+        let values = vec![self.scalar(&args[1].expr, ctx), self.scalar(&args[2].expr, ctx)];
+        let condition = self.condition(condition?, "iff")?;
+        let values = values.into_iter().collect::<Bind<Vec<_>>>()?;
+        let (mut values, ty) = self.common(values, "iff", span)?;
+        let (Some(otherwise), Some(value)) = (values.pop(), values.pop()) else { return Err(super::Stop::Reported) };
+        Ok(BoundExpr::new(BoundKind::Case { branches: vec![(condition, value)], otherwise: Box::new(otherwise) }, ty, span))
+    }
+
+    fn case(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("case", args, 3..=usize::MAX, span)?;
+        if args.len() % 2 == 0 {
+            return self.error(code::ARITY, span, "case takes pairs of condition and value, and one value for all else");
+        }
+        let (mut conditions, mut values) = (Vec::new(), Vec::new());
+        for (i, arg) in args.iter().enumerate() {
+            let e = self.scalar(&arg.expr, ctx)?;
+            if i % 2 == 0 && i + 1 < args.len() {
+                conditions.push(self.condition(e, "case")?);
+            } else {
+                values.push(e);
+            }
+        }
+        let (mut values, ty) = self.common(values, "case", span)?;
+        let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
+        let branches = conditions.into_iter().zip(values).collect();
+        Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
+    }
+
+    /// Brings values to one type: the widest number, or dynamic where one of them is.
+    pub(super) fn common(&mut self, values: Vec<BoundExpr>, what: &str, span: Span) -> Bind<(Vec<BoundExpr>, Type)> {
+        let typed: Vec<Type> =
+            values.iter().filter(|v| !(v.ty != Type::String && v.as_literal().is_some_and(Value::is_null) && v.ty == Type::Dynamic)).map(|v| v.ty).collect();
+        let mut ty = typed.first().copied().unwrap_or(Type::Dynamic);
+        for other in &typed {
+            ty = match ty.widest(*other) {
+                Some(wide) => wide,
+                None if ty == Type::Dynamic || *other == Type::Dynamic => Type::Dynamic,
+                None => return self.error(code::TYPE, span, format!("{what} gives {ty} here and {other} there; they must be one type")),
+            };
+        }
+        let values = values
+            .into_iter()
+            .map(|v| if ty == Type::Dynamic { self.to_dynamic(v) } else { self.coerce(v, ty) })
+            .collect::<Bind<Vec<_>>>()?;
+        Ok((values, ty))
+    }
+
+    fn coalesce(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("coalesce", args, 2..=64, span)?;
+        let values = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
+        let (mut values, ty) = self.common(values, "coalesce", span)?;
+        let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
+        let mut branches = Vec::new();
+        for value in values {
+            let Some(function) = Registry::get().scalar("isnotempty") else { return self.unsupported(span, "coalesce") };
+            let present = BoundExpr::new(BoundKind::Call { function, args: vec![value.clone()] }, Type::Bool, value.span);
+            branches.push((self.fold(present)?, value));
+        }
+        Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
+    }
+
+    fn not(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("not", args, 1..=1, span)?;
+        let e = self.scalar(&args[0].expr, ctx)?;
+        let e = self.condition(e, "not")?;
+        Ok(BoundExpr::new(BoundKind::Not(Box::new(e)), Type::Bool, span))
+    }
+
+    fn now(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("now", args, 0..=1, span)?;
+        let now = BoundExpr::literal(Value::DateTime(self.now_us), Type::DateTime, span);
+        match args.first() {
+            None => Ok(now),
+            Some(offset) => {
+                let offset = self.scalar(&offset.expr, ctx)?;
+                self.binary(BinaryOp::Add, now, offset, span)
+            }
+        }
+    }
+
+    fn ago(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("ago", args, 1..=1, span)?;
+        let offset = self.scalar(&args[0].expr, ctx)?;
+        if offset.ty != Type::TimeSpan {
+            return self.report(
+                Diagnostic::error(code::TYPE, offset.span, format!("ago takes a timespan, not {}", offset.ty)).suggest("for example ago(1d)"),
+            );
+        }
+        let now = BoundExpr::literal(Value::DateTime(self.now_us), Type::DateTime, span);
+        self.binary(BinaryOp::Subtract, now, offset, span)
+    }
+
+    /// The first column of the first row, computed once.
+    fn toscalar(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("toscalar", args, 1..=1, span)?;
+        let inner = &args[0].expr;
+        if !self.is_tabular(inner, &ctx.scope, ctx.row) {
+            return self.scalar(inner, ctx);
+        }
+        let scope = ctx.scope.clone();
+        let rel = self.deeper(span, |b| b.table(inner, &scope))?;
+        let Some(first) = rel.columns.first().cloned() else {
+            return self.error(code::TYPE, span, "toscalar of a table without columns");
+        };
+        let rows = self.rows_of(rel, Some(1))?;
+        Ok(match rows {
+            None => BoundExpr::new(BoundKind::Unknown, first.ty, span),
+            Some(batches) => {
+                let value = batches
+                    .iter()
+                    .find(|b| b.num_rows() > 0)
+                    .map(|b| crate::kql::lower::arrow::value_at(b.column(0).as_ref(), first.ty, 0))
+                    .unwrap_or(if first.ty == Type::String { Value::String(String::new()) } else { Value::Null });
+                BoundExpr::literal(value, first.ty, span)
+            }
+        })
+    }
+
+    /// The values of a tabular expression's first column.
+    pub(super) fn first_column(&mut self, rel: Rel, span: Span) -> Bind<Vec<BoundExpr>> {
+        let Some(first) = rel.columns.first().cloned() else {
+            return self.error(code::TYPE, span, "a table without columns cannot be a list");
+        };
+        let Some(batches) = self.rows_of(rel, None)? else {
+            return Ok(vec![BoundExpr::new(BoundKind::Unknown, first.ty, span)]);
+        };
+        let mut values = Vec::new();
+        for batch in &batches {
+            for row in 0..batch.num_rows() {
+                let value = crate::kql::lower::arrow::value_at(batch.column(0).as_ref(), first.ty, row);
+                match value {
+                    Value::Dynamic(crate::kql::value::Json::Array(items)) => values.extend(
+                        items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)),
+                    ),
+                    value => values.push(BoundExpr::literal(value, first.ty, span)),
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    fn column_ifexists(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("column_ifexists", args, 2..=2, span)?;
+        let name = self.scalar(&args[0].expr, ctx)?;
+        let Some(Value::String(name)) = self.constant(&name, "the column's name")? else {
+            return self.error(code::TYPE, args[0].expr.span, "the column's name must be a constant string");
+        };
+        match ctx.row.find(&name) {
+            Some(column) => Ok(BoundExpr::column(column, span)),
+            None => self.scalar(&args[1].expr, ctx),
+        }
+    }
+
+    fn pack_all(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("pack_all", args, 0..=1, span)?;
+        let mut ignore = false;
+        if let Some(arg) = args.first() {
+            let e = self.scalar(&arg.expr, ctx)?;
+            ignore = self.constant(&e, "the argument of pack_all")? == Some(Value::Bool(true));
+        }
+        let columns: Vec<BoundColumn> = ctx.row.columns.clone();
+        self.pack(&columns, ignore, span)
+    }
+
+    fn pack_columns(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        let mut columns = Vec::new();
+        for arg in args {
+            match super::bare_name(&arg.expr).and_then(|n| ctx.row.find(&n.text)) {
+                Some(column) => columns.push(column.clone()),
+                None => return self.error(code::UNKNOWN, arg.expr.span, "bag_pack_columns takes columns"),
+            }
+        }
+        self.pack(&columns, false, span)
+    }
+
+    /// A bag of columns by their names.
+    pub(super) fn pack(&mut self, columns: &[BoundColumn], ignore_empty: bool, span: Span) -> Bind<BoundExpr> {
+        let registry = Registry::get();
+        let Some(function) = registry.scalar(if ignore_empty { "__bag_pack_present" } else { "bag_pack" }) else {
+            return self.unsupported(span, "pack_all");
+        };
+        let args = columns
+            .iter()
+            .flat_map(|c| [BoundExpr::literal(Value::String(c.name.clone()), Type::String, span), BoundExpr::column(c, span)])
+            .collect();
+        Ok(BoundExpr::new(BoundKind::Call { function, args }, Type::Dynamic, span))
+    }
+
+    fn window(&mut self, function: &'static ScalarFn, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        let bound = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
+        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, bound, span)?;
+        if ctx.windows.is_none() {
+            let message = format!("{} needs rows in an order", name.text);
+            let mut diagnostic = Diagnostic::error(code::TYPE, name.span, message);
+            if ctx.could_window {
+                diagnostic = diagnostic.suggest("put '| serialize' or '| sort by …' before it");
+            }
+            return self.report(diagnostic);
+        }
+        let partition = self.partition.iter().map(|h| h.id).collect();
+        let id = self.id();
+        if let Some(windows) = &mut ctx.windows {
+            windows.push((id, BoundWindow { function, args, ty, partition }));
+        }
+        Ok(BoundExpr::new(BoundKind::Column(id), ty, span))
+    }
+
+    /// A registry function.
+    fn registry_call(&mut self, function: &'static ScalarFn, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        if let ScalarImpl::Unsupported(why) = function.imp {
+            return self.error(code::UNSUPPORTED, name.span, format!("the function {} is not supported: {why}", name.text));
+        }
+        let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
+        let bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
+        self.function_of(function, bound, span)
+    }
+
+    /// A registry function over bound arguments.
+    pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
+        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        Ok(BoundExpr::new(BoundKind::Call { function, args }, ty, span))
+    }
+
+    /// Checks arguments against parameters, converts what converts by itself, and finds the result type.
+    pub(super) fn fit_args(
+        &mut self,
+        name: &str,
+        params: &'static [Param],
+        variadic: bool,
+        returns: Returns,
+        args: Vec<BoundExpr>,
+        span: Span,
+    ) -> Bind<(Vec<BoundExpr>, Type)> {
+        let least = params.iter().filter(|p| !p.optional).count();
+        let most = if variadic { usize::MAX } else { params.len() };
+        if args.len() < least || args.len() > most {
+            let wanted = match (least, most) {
+                (a, b) if a == b => format!("{a}"),
+                (a, usize::MAX) => format!("{a} or more"),
+                (a, b) => format!("{a} to {b}"),
+            };
+            let signature = params.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
+            return self.report(
+                Diagnostic::error(code::ARITY, span, format!("{name} takes {wanted} arguments, {} given", args.len()))
+                    .suggest(format!("{name}({signature}{})", if variadic { ", …" } else { "" })),
+            );
+        }
+        let mut fitted = Vec::with_capacity(args.len());
+        for (i, arg) in args.into_iter().enumerate() {
+            let Some(param) = params.get(i).or(params.last()) else { continue };
+            let arg = self.fit(name, param, arg)?;
+            if param.constant && arg.as_literal().is_none() && self.constant(&arg, &format!("'{}' of {name}", param.name))?.is_none() {
+                // Unknown while nothing may be run: its type is all that matters.
+            }
+            fitted.push(arg);
+        }
+        // Arguments that must share a type.
+        let same: Vec<usize> = (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == Kind::Same)).collect();
+        let mut common = None;
+        if !same.is_empty() {
+            let values = same.iter().map(|i| fitted[*i].clone()).collect();
+            let (values, ty) = self.common(values, name, span)?;
+            for (i, value) in same.iter().zip(values) {
+                fitted[*i] = value;
+            }
+            common = Some(ty);
+        }
+        let infos: Vec<ArgInfo> = fitted.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+        let ty = match returns {
+            Returns::Type(ty) => ty,
+            Returns::Arg(i) => fitted.get(i).map_or(Type::Dynamic, |a| a.ty),
+            Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
+            Returns::With(f) => match f(&infos) {
+                Ok(ty) => ty,
+                Err(message) => return self.error(code::TYPE, span, format!("{name}: {message}")),
+            },
+            Returns::Columns(_) | Returns::ColumnEach(_) => Type::Dynamic,
+        };
+        Ok((fitted, ty))
+    }
+
+    /// One argument for one parameter.
+    fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
+        use Type as T;
+        let ty = arg.ty;
+        let wanted = match param.kind {
+            Kind::Any | Kind::Same => return Ok(arg),
+            Kind::String if ty == T::String => return Ok(arg),
+            Kind::String => "string".to_owned(),
+            Kind::StringOrDynamic if ty == T::String || ty == T::Dynamic => return Ok(arg),
+            Kind::StringOrDynamic => "string".to_owned(),
+            Kind::Bool if ty == T::Bool => return Ok(arg),
+            Kind::Bool if ty.is_numeric() => return self.condition(arg, function),
+            Kind::Bool => "bool".to_owned(),
+            Kind::Integer if ty.is_integer() => return Ok(arg),
+            Kind::Integer => "int or long".to_owned(),
+            Kind::Number if ty.is_numeric() => return Ok(arg),
+            Kind::Number => "a number".to_owned(),
+            Kind::NumberOrDynamic if ty.is_numeric() => return Ok(arg),
+            Kind::NumberOrDynamic if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
+            Kind::NumberOrDynamic => "a number".to_owned(),
+            Kind::Summable if ty.is_summable() => return Ok(arg),
+            Kind::Summable if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
+            Kind::Summable => "a number, datetime or timespan".to_owned(),
+            Kind::Orderable if ty != T::Dynamic && ty != T::Guid => return Ok(arg),
+            Kind::Orderable => "a value that has an order".to_owned(),
+            Kind::DateTime if ty == T::DateTime => return Ok(arg),
+            Kind::DateTime if ty == T::String && arg.as_literal().is_some() => return self.coerce(arg, T::DateTime),
+            Kind::DateTime => "datetime".to_owned(),
+            Kind::TimeSpan if ty == T::TimeSpan => return Ok(arg),
+            Kind::TimeSpan => "timespan".to_owned(),
+            Kind::DateTimeOrTimeSpan if matches!(ty, T::DateTime | T::TimeSpan) => return Ok(arg),
+            Kind::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
+            Kind::Dynamic if ty == T::Dynamic => return Ok(arg),
+            Kind::Dynamic => "dynamic".to_owned(),
+            Kind::Guid if ty == T::Guid => return Ok(arg),
+            Kind::Guid => "guid".to_owned(),
+            Kind::TypeLiteral if ty == T::String => return Ok(arg),
+            Kind::TypeLiteral => "typeof(type)".to_owned(),
+            Kind::OneOf(types) if types.contains(&ty) => return Ok(arg),
+            Kind::OneOf(types) => match types.iter().find(|t| ty.widest(**t) == Some(**t)) {
+                Some(wider) => return self.coerce(arg, *wider),
+                None => type_list(types),
+            },
+        };
+        if arg.as_literal().is_some_and(Value::is_null) && ty == T::Dynamic {
+            return Ok(arg);
+        }
+        let mut diagnostic =
+            Diagnostic::error(code::TYPE, arg.span, format!("'{}' of {function} takes {wanted}, not {ty}", param.name));
+        if ty == T::Dynamic {
+            diagnostic = diagnostic.suggest(match param.kind {
+                Kind::String | Kind::StringOrDynamic => "wrap it in tostring(…)",
+                Kind::DateTime | Kind::DateTimeOrTimeSpan => "wrap it in todatetime(…)",
+                Kind::TimeSpan => "wrap it in totimespan(…)",
+                _ => "convert it first, for example with tolong(…) or toreal(…)",
+            });
+        } else if param.kind == Kind::Dynamic && ty == T::String {
+            diagnostic = diagnostic.suggest("wrap it in parse_json(…)");
+        }
+        self.report(diagnostic)
+    }
+
+    /// An aggregate call: arguments see columns, the predicate of an `…if` form becomes a filter.
+    pub(super) fn aggregate_call(
+        &mut self,
+        function: &'static AggregateFn,
+        name: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        span: Span,
+    ) -> Bind<BoundAggregate> {
+        if let AggregateImpl::Unsupported(why) = function.imp {
+            return self.error(code::UNSUPPORTED, name.span, format!("the aggregate {} is not supported: {why}", name.text));
+        }
+        ctx.in_aggregate = true;
+        let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
+        ctx.in_aggregate = false;
+        let mut bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
+        self.aggregate_of(function, &mut bound, span)
+    }
+
+    /// An aggregate over bound arguments.
+    pub(super) fn aggregate_of(&mut self, function: &'static AggregateFn, bound: &mut Vec<BoundExpr>, span: Span) -> Bind<BoundAggregate> {
+        let filter = match function.predicate {
+            Some(place) if place < bound.len() => {
+                let predicate = bound.remove(place);
+                Some(self.condition(predicate, function.name)?)
+            }
+            Some(_) => return self.error(code::ARITY, span, format!("{} needs a predicate", function.name)),
+            None => None,
+        };
+        let args = std::mem::take(bound);
+        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        Ok(BoundAggregate { function, args, filter, ty })
+    }
+
+    /// A scalar call of a function that `let` defined.
+    fn scalar_function_call(&mut self, function: &Rc<Function>, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        let scope = self.function_scope(function, name, args, Some(ctx), &[])?;
+        let function = function.clone();
+        self.deeper(span, |b| {
+            let Some(last) = b.body_statements(&function.body, &scope)? else {
+                return b.error(code::TYPE, span, format!("the function '{}' has no result", name.text));
+            };
+            // The body sees the function's own names only; columns reach it through its arguments.
+            let row = RowInfo::default();
+            if b.is_tabular(last, &scope, &row) {
+                return b.error(
+                    code::TYPE,
+                    span,
+                    format!("the function '{}' gives a table; a scalar is expected here (toscalar makes one)", name.text),
+                );
+            }
+            let mut inner = Ctx::new(&row, &scope);
+            let mut e = b.scalar(last, &mut inner)?;
+            e.span = span;
+            Ok(e)
+        })
+    }
+
+    /// The scope of a function's body: its parameters bound to arguments. `leading` are tabular arguments that come first
+    /// (`invoke`).
+    pub(super) fn function_scope(
+        &mut self,
+        function: &Rc<Function>,
+        name: &Name,
+        args: &[Arg],
+        mut ctx: Option<&mut Ctx<'_>>,
+        leading: &[Rc<Rel>],
+    ) -> Bind<Scope> {
+        let scope = function.scope.nested(true);
+        let mut positional = args.iter().filter(|a| a.name.is_none());
+        let mut leading = leading.iter();
+        let row = RowInfo::default();
+        for param in &function.params {
+            let named = args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == param.name.text));
+            if let ParamType::Table { columns, open } = &param.ty {
+                let rel = match leading.next() {
+                    Some(rel) => rel.clone(),
+                    None => {
+                        let Some(arg) = named.or_else(|| positional.next()) else {
+                            return self.error(code::ARITY, name.span, format!("'{}' needs the table '{}'", name.text, param.name.text));
+                        };
+                        let outer = ctx.as_ref().map_or_else(|| function.scope.clone(), |c| c.scope.clone());
+                        Rc::new(self.deeper(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
+                    }
+                };
+                let rel = self.shaped(rel, columns, *open, name)?;
+                scope.define(&param.name.text, Binding::Bound(rel));
+                continue;
+            }
+            let ParamType::Scalar(ty) = param.ty else { continue };
+            let value = match named.or_else(|| positional.next()) {
+                Some(arg) => match ctx.as_deref_mut() {
+                    Some(ctx) => self.scalar(&arg.expr, ctx)?,
+                    None => {
+                        let mut inner = Ctx::new(&row, &function.scope);
+                        self.scalar(&arg.expr, &mut inner)?
+                    }
+                },
+                None => match &param.default {
+                    Some(default) => {
+                        let mut inner = Ctx::new(&row, &function.scope);
+                        self.scalar(default, &mut inner)?
+                    }
+                    None => return self.error(code::ARITY, name.span, format!("'{}' needs the argument '{}'", name.text, param.name.text)),
+                },
+            };
+            let convertible = value.ty == ty
+                || (value.ty.is_numeric() && ty.is_numeric())
+                || value.ty == Type::Dynamic
+                || ty == Type::Dynamic
+                || value.as_literal().is_some();
+            if !convertible {
+                return self.error(code::TYPE, value.span, format!("'{}' of '{}' is {ty}, not {}", param.name.text, name.text, value.ty));
+            }
+            let value = self.coerce(value, ty)?;
+            scope.define(&param.name.text, Binding::Scalar(value));
+        }
+        if positional.next().is_some() {
+            return self.error(
+                code::ARITY,
+                name.span,
+                format!("'{}' takes {} arguments, {} given", name.text, function.params.len(), args.len()),
+            );
+        }
+        Ok(scope)
+    }
+
+    /// A tabular argument in the shape that the parameter declares.
+    fn shaped(&mut self, rel: Rc<Rel>, columns: &[ColumnDecl], open: bool, name: &Name) -> Bind<Rc<Rel>> {
+        for column in columns {
+            match rel.columns.iter().find(|c| c.name == column.name.text) {
+                Some(found) if found.ty == column.ty => {}
+                Some(found) => {
+                    return self.error(
+                        code::TYPE,
+                        name.span,
+                        format!("'{}' wants column '{}' as {}, the table has {}", name.text, column.name.text, column.ty, found.ty),
+                    );
+                }
+                None => {
+                    return self.error(code::UNKNOWN, name.span, format!("'{}' wants a table with the column '{}'", name.text, column.name.text));
+                }
+            }
+        }
+        if open || columns.is_empty() || columns.len() == rel.columns.len() {
+            return Ok(rel);
+        }
+        let kept = columns.iter().filter_map(|d| rel.columns.iter().find(|c| c.name == d.name.text).cloned()).collect();
+        Ok(Rc::new(Self::renamed((*rel).clone(), kept)))
+    }
+}

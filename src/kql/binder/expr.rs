@@ -1,0 +1,430 @@
+//! Scalar expressions: names, paths, operators.
+
+use super::names;
+use super::{Bind, Binder, Binding, RowInfo, Scope};
+use crate::kql::ast::*;
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::Registry;
+use crate::kql::lower;
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+/// Where a scalar expression stands.
+pub struct Ctx<'r> {
+    /// The columns in reach.
+    pub row: &'r RowInfo,
+    /// The right side's columns, in a join's condition.
+    pub right: Option<&'r RowInfo>,
+    /// Names in scope.
+    pub scope: Scope,
+    /// Where aggregates are allowed: those met so far.
+    pub aggregates: Option<Vec<(ColId, BoundAggregate)>>,
+    /// Inside an aggregate's argument, where columns may stand.
+    pub in_aggregate: bool,
+    /// Where window functions are allowed (ordered rows): those met so far.
+    pub windows: Option<Vec<(ColId, BoundWindow)>>,
+    /// Window functions could stand here if the rows were ordered.
+    pub could_window: bool,
+}
+
+impl<'r> Ctx<'r> {
+    /// A context over a row.
+    pub fn new(row: &'r RowInfo, scope: &Scope) -> Ctx<'r> {
+        Ctx {
+            row,
+            right: None,
+            scope: scope.clone(),
+            aggregates: None,
+            in_aggregate: false,
+            windows: None,
+            could_window: false,
+        }
+    }
+}
+
+impl Binder<'_> {
+    /// Binds a scalar expression and computes what is constant in it.
+    pub fn scalar(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+        let bound = self.scalar_inner(expr, ctx)?;
+        self.fold(bound)
+    }
+
+    fn scalar_inner(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+        let span = expr.span;
+        match &expr.kind {
+            ExprKind::Literal(literal) => Ok(literal_expr(literal, span)),
+            ExprKind::Name(name) => self.name(name, ctx),
+            ExprKind::Path { base, field } => self.path(base, field, ctx, span),
+            ExprKind::Index { base, index } => self.index(base, index, ctx, span),
+            ExprKind::Call { function, args } => self.call(function, args, ctx, span),
+            ExprKind::Unary { op, expr } => {
+                let inner = self.scalar(expr, ctx)?;
+                self.unary(*op, inner, span)
+            }
+            ExprKind::Binary { op, left, right } => {
+                if let (ExprKind::Star, BinaryOp::Text { .. } | BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::EqualIgnoreCase { .. } | BinaryOp::MatchesRegex) =
+                    (&left.kind, op)
+                {
+                    return self.any_column(*op, right, ctx, span);
+                }
+                let left = self.scalar(left, ctx);
+                let right = self.scalar(right, ctx);
+                let (left, right) = (left?, right?);
+                self.binary(*op, left, right, span)
+            }
+            ExprKind::Logical { and, terms } => {
+                let bound: Vec<Bind<BoundExpr>> = terms.iter().map(|t| self.scalar(t, ctx)).collect();
+                let mut terms = Vec::with_capacity(bound.len());
+                for term in bound {
+                    let term = term?;
+                    terms.push(self.condition(term, if *and { "and" } else { "or" })?);
+                }
+                Ok(BoundExpr::new(BoundKind::Logical { and: *and, terms }, Type::Bool, span))
+            }
+            ExprKind::List { op, left, items } => self.list(*op, left, items, ctx, span),
+            ExprKind::Between { negated, expr, low, high } => {
+                let (e, low, high) = (self.scalar(expr, ctx)?, self.scalar(low, ctx)?, self.scalar(high, ctx)?);
+                self.between(*negated, e, low, high, span)
+            }
+            ExprKind::Named { expr, .. } => self.scalar(expr, ctx),
+            ExprKind::TypeOf(TypeOf::Scalar(ty)) => Ok(BoundExpr::literal(Value::String(ty.name().into()), Type::String, span)),
+            ExprKind::TypeOf(_) | ExprKind::Star | ExprKind::Wildcard(_) => {
+                self.error(code::SYNTAX, span, "a scalar expression is expected here")
+            }
+            ExprKind::MethodCall { function, .. } => self.unsupported(function.span, &format!("'{}' in a scalar expression", function.text)),
+            ExprKind::Pipe { .. } | ExprKind::Source(_) | ExprKind::Operators(_) => {
+                self.error(code::TYPE, span, "a tabular expression stands where a scalar is expected; wrap it in toscalar(…)")
+            }
+            ExprKind::Lambda { .. } => self.error(code::TYPE, span, "a function stands where a scalar is expected"),
+            ExprKind::Error => Err(super::Stop::Reported),
+        }
+    }
+
+    /// Replaces a constant expression by its value.
+    pub fn fold(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
+        if matches!(e.kind, BoundKind::Literal(_)) {
+            return Ok(e);
+        }
+        let mut ready = true;
+        e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
+        if !ready || !e.is_constant() {
+            return Ok(e);
+        }
+        match lower::expr::evaluate(&e) {
+            Ok(Some(value)) => Ok(BoundExpr::literal(value, e.ty, e.span)),
+            Ok(None) => Ok(e),
+            Err(diagnostic) => self.report(*diagnostic),
+        }
+    }
+
+    /// A name: a parameter or local, a column, then what `let` has defined.
+    fn name(&mut self, name: &Name, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+        let found = ctx.scope.find(&name.text);
+        if let Some((binding, true)) = &found
+            && let Some(result) = self.scalar_binding(binding, name, ctx)
+        {
+            return result;
+        }
+        if let Some(column) = ctx.row.find(&name.text) {
+            if ctx.aggregates.is_some() && !ctx.in_aggregate {
+                return self.error(
+                    code::UNKNOWN,
+                    name.span,
+                    format!("column '{}' stands outside of an aggregate; use it in one, or group by it", name.text),
+                );
+            }
+            return Ok(BoundExpr::column(column, name.span));
+        }
+        if let Some((binding, _)) = &found
+            && let Some(result) = self.scalar_binding(binding, name, ctx)
+        {
+            return result;
+        }
+        if let Some((Binding::Function(_), _)) = &found {
+            return self.call(name, &[], ctx, name.span);
+        }
+        let mut candidates: Vec<String> = ctx.row.columns.iter().map(|c| c.name.clone()).collect();
+        candidates.extend(ctx.scope.names());
+        if found.is_some() || self.catalog.table(&name.text).is_some() {
+            return self.error(code::TYPE, name.span, format!("'{}' is a table; a scalar is expected here", name.text));
+        }
+        self.unknown("column", name, candidates)
+    }
+
+    fn scalar_binding(&mut self, binding: &Binding, name: &Name, ctx: &mut Ctx<'_>) -> Option<Bind<BoundExpr>> {
+        match binding {
+            Binding::Scalar(value) => {
+                let mut value = value.clone();
+                value.span = name.span;
+                Some(Ok(value))
+            }
+            Binding::Macro(expr, scope) => {
+                let empty = RowInfo::default();
+                let mut inner = Ctx::new(&empty, scope);
+                let expr = expr.clone();
+                let _ = ctx;
+                Some(self.deeper(name.span, |b| b.scalar(&expr, &mut inner)))
+            }
+            _ => None,
+        }
+    }
+
+    /// `base.field`
+    fn path(&mut self, base: &Expr, field: &Name, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        if let ExprKind::Name(side) = &base.kind
+            && matches!(side.text.as_str(), "$left" | "$right")
+        {
+            let row = if side.text == "$left" { Some(ctx.row) } else { ctx.right };
+            let Some(row) = row else {
+                return self.error(code::UNKNOWN, side.span, format!("'{}' stands outside of a join's condition", side.text));
+            };
+            return match row.find(&field.text) {
+                Some(column) => Ok(BoundExpr::column(column, span)),
+                None => {
+                    let names: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
+                    self.unknown("column", field, names)
+                }
+            };
+        }
+        let base = self.scalar(base, ctx)?;
+        self.step(base, PathStep::Key(field.text.clone()), ctx.row, field.span, span)
+    }
+
+    /// `base[index]`
+    fn index(&mut self, base: &Expr, index: &Expr, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        let base = self.scalar(base, ctx)?;
+        let index = self.scalar(index, ctx)?;
+        let step = match (index.as_literal(), index.ty) {
+            (Some(Value::Long(i)), _) => PathStep::Index(*i),
+            (Some(Value::Int(i)), _) => PathStep::Index((*i).into()),
+            (Some(Value::String(key)), _) => PathStep::Key(key.clone()),
+            (_, Type::String | Type::Int | Type::Long | Type::Dynamic) => PathStep::Computed(Box::new(index.clone())),
+            (_, other) => return self.error(code::TYPE, index.span, format!("an index is a string or an integer, not {other}")),
+        };
+        self.step(base, step, ctx.row, index.span, span)
+    }
+
+    /// One step into a dynamic value; a promoted key is recognised here.
+    fn step(&mut self, base: BoundExpr, step: PathStep, row: &RowInfo, at: Span, span: Span) -> Bind<BoundExpr> {
+        if base.ty != Type::Dynamic {
+            return self.report(
+                Diagnostic::error(code::TYPE, at, format!("a value of type {} has no members", base.ty))
+                    .suggest(if base.ty == Type::String { "parse the text first: parse_json(…)" } else { "only dynamic values have members" }),
+            );
+        }
+        if let (BoundKind::Column(parent), PathStep::Key(key)) = (&base.kind, &step) {
+            for hidden in &row.hidden {
+                if let HiddenRole::Promoted { parent: of, key: mirrored, complete } = &hidden.role
+                    && of == parent
+                    && mirrored == key
+                {
+                    let kind = BoundKind::Promoted {
+                        column: hidden.id,
+                        column_ty: hidden.ty,
+                        complete: *complete,
+                        base: Box::new(base.clone()),
+                        key: key.clone(),
+                    };
+                    return Ok(BoundExpr::new(kind, Type::Dynamic, span));
+                }
+            }
+        }
+        let kind = match base.kind {
+            BoundKind::Path { base, mut steps } => {
+                steps.push(step);
+                BoundKind::Path { base, steps }
+            }
+            _ => BoundKind::Path { base: Box::new(base), steps: vec![step] },
+        };
+        Ok(BoundExpr::new(kind, Type::Dynamic, span))
+    }
+
+    /// `* op x`: any string or dynamic column (for `==`, any column of a type that compares) fulfils it.
+    fn any_column(&mut self, op: BinaryOp, right: &Expr, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        let needle = self.scalar(right, ctx)?;
+        let columns: Vec<BoundColumn> = ctx.row.columns.clone();
+        let mut terms = Vec::new();
+        for column in &columns {
+            let textual = matches!(column.ty, Type::String | Type::Dynamic);
+            let comparable = column.ty == needle.ty || (column.ty.is_numeric() && needle.ty.is_numeric());
+            let fits = match op {
+                BinaryOp::Equal | BinaryOp::NotEqual => comparable,
+                _ => textual,
+            };
+            if fits {
+                let left = BoundExpr::column(column, span);
+                terms.push(self.binary(op, left, needle.clone(), span)?);
+            }
+        }
+        Ok(match terms.len() {
+            0 => BoundExpr::literal(Value::Bool(false), Type::Bool, span),
+            1 => terms.remove(0),
+            _ => BoundExpr::new(BoundKind::Logical { and: false, terms }, Type::Bool, span),
+        })
+    }
+
+    /// A predicate: bool, or what counts as one.
+    pub fn condition(&mut self, e: BoundExpr, what: &str) -> Bind<BoundExpr> {
+        match e.ty {
+            Type::Bool => Ok(e),
+            // The engine takes a number or a dynamic for a predicate: not zero, or a true one.
+            Type::Int | Type::Long | Type::Real => {
+                let zero = self.coerce(BoundExpr::literal(Value::Long(0), Type::Long, e.span), e.ty)?;
+                let span = e.span;
+                self.binary(BinaryOp::NotEqual, e, zero, span)
+            }
+            Type::Dynamic => self.convert(e, "tobool", Type::Bool),
+            other => self.error(code::TYPE, e.span, format!("{what} takes a bool, not {other}")),
+        }
+    }
+
+    /// Calls a one-argument conversion function.
+    pub fn convert(&mut self, e: BoundExpr, function: &str, ty: Type) -> Bind<BoundExpr> {
+        let span = e.span;
+        let Some(function) = Registry::get().scalar(function) else {
+            return self.unsupported(span, &format!("the function {function}"));
+        };
+        let call = BoundExpr::new(BoundKind::Call { function, args: vec![e] }, ty, span);
+        self.fold(call)
+    }
+
+    /// Widens to a type that the value's type converts to without loss; other types are converted as the `to…` functions do.
+    pub fn coerce(&mut self, e: BoundExpr, ty: Type) -> Bind<BoundExpr> {
+        if e.ty == ty {
+            return Ok(e);
+        }
+        if e.as_literal().is_some_and(Value::is_null) {
+            let null = if ty == Type::String { Value::String(String::new()) } else { Value::Null };
+            return Ok(BoundExpr::literal(null, ty, e.span));
+        }
+        let widening = matches!(
+            (e.ty, ty),
+            (Type::Int, Type::Long | Type::Real | Type::Decimal)
+                | (Type::Long, Type::Real | Type::Decimal)
+                | (Type::Real, Type::Decimal)
+                | (Type::Dynamic | Type::Guid, Type::String)
+        );
+        if widening {
+            let span = e.span;
+            let cast = BoundExpr::new(BoundKind::Cast(Box::new(e)), ty, span);
+            return self.fold(cast);
+        }
+        let function = match ty {
+            Type::Bool => "tobool",
+            Type::Int => "toint",
+            Type::Long => "tolong",
+            Type::Real => "toreal",
+            Type::Decimal => "todecimal",
+            Type::String => "tostring",
+            Type::DateTime => "todatetime",
+            Type::TimeSpan => "totimespan",
+            Type::Guid => "toguid",
+            Type::Dynamic => "todynamic",
+        };
+        if ty == Type::Dynamic {
+            return self.to_dynamic(e);
+        }
+        self.convert(e, function, ty)
+    }
+
+    /// A scalar as a dynamic value: numbers, bools and strings keep their kind.
+    pub fn to_dynamic(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
+        if e.ty == Type::Dynamic {
+            return Ok(e);
+        }
+        let span = e.span;
+        let cast = BoundExpr::new(BoundKind::Cast(Box::new(e)), Type::Dynamic, span);
+        self.fold(cast)
+    }
+
+    /// The value of an expression that must be known before the query runs; `None` while binding without data.
+    pub fn constant(&mut self, e: &BoundExpr, what: &str) -> Bind<Option<Value>> {
+        if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
+            return Ok(None);
+        }
+        match lower::expr::evaluate(e) {
+            Ok(Some(value)) => Ok(Some(value)),
+            Ok(None) => self.error(code::CONSTANT, e.span, format!("{what} must be a constant")),
+            Err(diagnostic) => self.report(*diagnostic),
+        }
+    }
+
+    /// A constant integer, for counts.
+    pub fn constant_long(&mut self, expr: &Expr, scope: &Scope, what: &str) -> Bind<Option<i64>> {
+        let row = RowInfo::default();
+        let e = self.scalar(expr, &mut Ctx::new(&row, scope))?;
+        let span = e.span;
+        match self.constant(&e, what)? {
+            Some(Value::Long(n)) => Ok(Some(n)),
+            Some(Value::Int(n)) => Ok(Some(n.into())),
+            Some(Value::Real(n)) => Ok(Some(n as i64)),
+            Some(Value::Dynamic(json)) if json.is_number() => Ok(json.as_i64().or(json.as_f64().map(|v| v as i64))),
+            Some(_) => self.error(code::TYPE, span, format!("{what} must be an integer")),
+            None => Ok(None),
+        }
+    }
+
+    /// Names a derived expression and settles a list of names for an operator.
+    pub fn wanted(item: &NamedExpr) -> names::Wanted {
+        match item.names.first() {
+            Some(name) => names::Wanted::Explicit(name.text.clone()),
+            None => match names::derived(&item.expr) {
+                Some(name) => names::Wanted::Derived(name),
+                None => names::Wanted::Generated,
+            },
+        }
+    }
+}
+
+/// A literal as a bound constant.
+pub fn literal_expr(literal: &Literal, span: Span) -> BoundExpr {
+    BoundExpr::literal(literal_value(literal), literal.ty(), span)
+}
+
+/// A literal's value.
+pub fn literal_value(literal: &Literal) -> Value {
+    match literal {
+        Literal::Bool(v) => v.map_or(Value::Null, Value::Bool),
+        Literal::Int(v) => v.map_or(Value::Null, Value::Int),
+        Literal::Long(v) => v.map_or(Value::Null, Value::Long),
+        Literal::Real(v) => v.map_or(Value::Null, Value::Real),
+        Literal::Decimal(v) => v.as_deref().and_then(decimal).map_or(Value::Null, Value::Decimal),
+        Literal::String(v) => Value::String(v.clone()),
+        // A tick beyond the microsecond is dropped: datetimes are kept in microseconds.
+        Literal::DateTime(v) => {
+            v.map_or(Value::Null, |ticks| Value::DateTime((ticks - crate::kql::value::UNIX_EPOCH_TICKS).div_euclid(10)))
+        }
+        Literal::TimeSpan(v) => v.map_or(Value::Null, Value::TimeSpan),
+        Literal::Guid(v) => v.clone().map_or(Value::Null, Value::Guid),
+        Literal::Dynamic(v) => Value::Dynamic(v.clone()),
+    }
+}
+
+/// The digits of a decimal literal, scaled by 10^18; digits beyond are dropped.
+pub fn decimal(text: &str) -> Option<i128> {
+    let text = text.trim();
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, mantissa) = match mantissa.as_bytes().first()? {
+        b'-' => (true, &mantissa[1..]),
+        b'+' => (false, &mantissa[1..]),
+        _ => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value: i128 = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add((digit - b'0').into())?;
+    }
+    let shift = 18 + exponent - i32::try_from(fraction.len()).ok()?;
+    value = if shift >= 0 { value.checked_mul(10i128.checked_pow(shift as u32)?)? } else { value / 10i128.checked_pow(shift.unsigned_abs()).unwrap_or(i128::MAX) };
+    Some(if negative { -value } else { value })
+}

@@ -1,0 +1,259 @@
+//! From the syntax tree and a catalog to the typed operator tree, with KQL's own typing, naming and scoping rules.
+//!
+//! The binder reads no data. Where a result's columns depend on rows (`evaluate bag_unpack`) or a constant is a query's answer
+//! (`toscalar`), it stops with a [`Request`]; the planner runs the request's tree and binds again with the answer.
+
+mod calls;
+mod expr;
+mod names;
+mod operators;
+mod ops;
+mod scope;
+mod source;
+mod statements;
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::record_batch::RecordBatch;
+
+pub use expr::decimal;
+pub use operators::range_rows;
+pub use scope::{Binding, RowInfo, Scope};
+
+use super::ast::{Expr, ExprKind, Name, Script, Span};
+use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
+use super::catalog::Catalog;
+use super::diagnostics::{Diagnostic, Severity, code};
+use super::types::{Column, Type};
+
+/// Why binding of a part ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// A diagnostic was given.
+    Reported,
+    /// Rows are needed first; the request is in [`Binder::request`].
+    Pending,
+}
+
+/// The result of binding a part.
+pub type Bind<T> = Result<T, Stop>;
+
+/// How deep views, functions and sub-queries may nest.
+const MAX_DEPTH: usize = 64;
+
+/// A query's result: one or several tables.
+#[derive(Debug)]
+pub struct BoundQuery {
+    /// The tables, in order, with their names.
+    pub tables: Vec<(String, Rel)>,
+    /// The `render` annotation: kind and properties.
+    pub render: Option<(String, Vec<(String, String)>)>,
+}
+
+/// Rows that the planner has to fetch before binding can go on.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What to run.
+    pub rel: Rel,
+    /// At most so many rows are wanted.
+    pub limit: Option<u64>,
+}
+
+/// The state of binding one text.
+pub struct Binder<'a> {
+    catalog: &'a dyn Catalog,
+    now_us: i64,
+    params: &'a BTreeMap<String, String>,
+    complete: &'a dyn Fn(&str, &str) -> bool,
+    answers: Option<&'a [Vec<RecordBatch>]>,
+    next_answer: usize,
+    next_id: ColId,
+    depth: usize,
+    path_keys: HashSet<String>,
+    /// Keys that tell sub-queries apart, innermost last.
+    partition: Vec<HiddenColumn>,
+    /// What was found wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What must be run before binding can go on.
+    pub request: Option<Request>,
+    /// Tables that the query scans.
+    pub scanned: HashSet<String>,
+    /// `render`, when one was met.
+    render: Option<(String, Vec<(String, String)>)>,
+    /// Further result tables of `fork` and `facet`.
+    extra_tables: Vec<(String, Rel)>,
+}
+
+impl<'a> Binder<'a> {
+    /// A binder. `answers` are the rows of the requests so far, in order; `None` binds without running anything, so that
+    /// values and columns that depend on rows stay unknown. `complete` tells whether a table's promoted column answers for
+    /// its key in every file.
+    pub fn new(
+        catalog: &'a dyn Catalog,
+        params: &'a BTreeMap<String, String>,
+        now_us: i64,
+        complete: &'a dyn Fn(&str, &str) -> bool,
+        answers: Option<&'a [Vec<RecordBatch>]>,
+    ) -> Self {
+        Binder {
+            catalog,
+            now_us,
+            params,
+            complete,
+            answers,
+            next_answer: 0,
+            next_id: 1,
+            depth: 0,
+            path_keys: HashSet::new(),
+            partition: Vec::new(),
+            diagnostics: Vec::new(),
+            request: None,
+            scanned: HashSet::new(),
+            render: None,
+            extra_tables: Vec::new(),
+        }
+    }
+
+    /// Binds a whole text. `None` if it has errors (see [`Binder::diagnostics`]) or needs rows first (see [`Binder::request`]).
+    pub fn bind(&mut self, script: &Script) -> Option<BoundQuery> {
+        names::collect_path_keys(script, &mut self.path_keys);
+        let scope = Scope::root();
+        let tables = self.bind_script(script, &scope).ok()?;
+        if self.request.is_some() || self.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            return None;
+        }
+        Some(BoundQuery { tables, render: self.render.take() })
+    }
+
+    /// A fresh column id.
+    fn id(&mut self) -> ColId {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Reports an error.
+    fn error<T>(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> Bind<T> {
+        self.report(Diagnostic::error(code, span, message))
+    }
+
+    /// Reports a diagnostic and stops this part.
+    fn report<T>(&mut self, diagnostic: Diagnostic) -> Bind<T> {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+        Err(Stop::Reported)
+    }
+
+    /// Reports something that does not stop the query.
+    fn warn(&mut self, span: Span, message: impl Into<String>) {
+        let diagnostic = Diagnostic::warning(code::UNSUPPORTED, span, message);
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Refuses what the language has and kqlake does not.
+    fn unsupported<T>(&mut self, span: Span, what: &str) -> Bind<T> {
+        self.error(code::UNSUPPORTED, span, format!("{what} is not supported"))
+    }
+
+    /// An unknown name, with the nearest known one.
+    fn unknown<T>(&mut self, what: &str, name: &Name, candidates: Vec<String>) -> Bind<T> {
+        let mut diagnostic = Diagnostic::error(code::UNKNOWN, name.span, format!("unknown {what} '{}'", name.text));
+        if let Some(near) = super::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
+            diagnostic = diagnostic.suggest(format!("did you mean '{near}'?"));
+        }
+        self.report(diagnostic)
+    }
+
+    /// Runs `f` one level deeper; refuses a nesting without end.
+    fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
+        if self.depth >= MAX_DEPTH {
+            return self.error(code::LIMIT, span, format!("more than {MAX_DEPTH} levels of functions, views or sub-queries"));
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// The rows of a tree; `None` when nothing may be run.
+    fn rows_of(&mut self, rel: Rel, limit: Option<u64>) -> Bind<Option<Vec<RecordBatch>>> {
+        let Some(answers) = self.answers else { return Ok(None) };
+        let place = self.next_answer;
+        self.next_answer += 1;
+        match answers.get(place) {
+            Some(batches) => Ok(Some(batches.clone())),
+            None => {
+                self.request = Some(Request { rel, limit });
+                Err(Stop::Pending)
+            }
+        }
+    }
+
+    /// A filter over an input.
+    fn filtered(input: Rel, predicate: BoundExpr) -> Rel {
+        Rel {
+            columns: input.columns.clone(),
+            hidden: input.hidden.clone(),
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::Filter { input: Box::new(input), predicate },
+        }
+    }
+
+    /// A projection to these columns. Hidden columns go along as long as what they mirror is there.
+    fn projected(input: Rel, columns: Vec<(BoundColumn, BoundExpr)>) -> Rel {
+        let kept = |id: ColId| columns.iter().any(|(c, e)| c.id == id && matches!(e.kind, BoundKind::Column(from) if from == id));
+        let hidden: Vec<HiddenColumn> = input
+            .hidden
+            .iter()
+            .filter(|h| match &h.role {
+                HiddenRole::Promoted { parent, .. } => kept(*parent),
+                HiddenRole::Key => true,
+            })
+            .filter(|h| !columns.iter().any(|(c, _)| c.id == h.id))
+            .cloned()
+            .collect();
+        let pass = |h: &HiddenColumn| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()));
+        let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();
+        exprs.extend(hidden.iter().map(pass));
+        Rel {
+            columns: columns.into_iter().map(|(c, _)| c).collect(),
+            hidden,
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::Project { input: Box::new(input), exprs },
+        }
+    }
+
+    /// Passes the given columns on under new names (ids unchanged).
+    fn renamed(input: Rel, columns: Vec<BoundColumn>) -> Rel {
+        let columns = columns
+            .into_iter()
+            .map(|c| {
+                let e = BoundExpr::new(BoundKind::Column(c.id), c.ty, Span::default());
+                (c, e)
+            })
+            .collect();
+        Self::projected(input, columns)
+    }
+
+    /// A tabular expression's columns, for messages and results.
+    pub fn columns_of(rel: &Rel) -> Vec<Column> {
+        rel.columns.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect()
+    }
+}
+
+/// A bare name, if the expression is one.
+fn bare_name(expr: &Expr) -> Option<&Name> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// The types that a message lists.
+fn type_list(types: &[Type]) -> String {
+    types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,284 @@
+//! Names of result columns.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::functions::{Naming, Registry};
+
+/// A target of `project`, `extend`, `summarize` or `distinct` before its name is settled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// Spelled by the user.
+    Explicit(String),
+    /// Follows from the expression (`tostring(x)` → `x`).
+    Derived(String),
+    /// `Column1`, `Column2`, …
+    Generated,
+}
+
+/// Settles the names of a list of targets. `avoid` holds the input's names that generated ones step over.
+///
+/// Rules: Kusto's column naming; a second target of one name gets the next free number, and a spelled name elsewhere in the
+/// list counts as taken.
+pub fn settle(wanted: &[Wanted], avoid: &HashSet<&str>) -> Vec<String> {
+    let spelled: HashSet<&str> = wanted
+        .iter()
+        .filter_map(|w| match w {
+            Wanted::Explicit(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut used: HashSet<String> = HashSet::new();
+    let mut generated = 0;
+    let mut out = Vec::with_capacity(wanted.len());
+    for w in wanted {
+        let name = match w {
+            Wanted::Explicit(name) | Wanted::Derived(name) => {
+                if used.contains(name) {
+                    (1..).map(|n| format!("{name}{n}")).find(|n| !used.contains(n) && !spelled.contains(n.as_str())).unwrap_or_default()
+                } else {
+                    name.clone()
+                }
+            }
+            Wanted::Generated => loop {
+                generated += 1;
+                let name = format!("Column{generated}");
+                if !used.contains(&name) && !avoid.contains(name.as_str()) {
+                    break name;
+                }
+            },
+        };
+        used.insert(name.clone());
+        out.push(name);
+    }
+    out
+}
+
+/// The name that an expression gives its column, if it gives one.
+pub fn derived(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name.text.clone()),
+        ExprKind::Path { base, field } => {
+            if let ExprKind::Name(side) = &base.kind
+                && (side.text == "$left" || side.text == "$right")
+            {
+                return Some(field.text.clone());
+            }
+            Some(format!("{}_{}", derived(base)?, field.text))
+        }
+        ExprKind::Index { base, index } => match &index.kind {
+            ExprKind::Literal(Literal::Long(Some(i))) => Some(format!("{}_{i}", derived(base)?)),
+            ExprKind::Literal(Literal::String(key)) => Some(format!("{}_{key}", derived(base)?)),
+            ExprKind::Unary { op: UnaryOp::Minus, expr } => match &expr.kind {
+                ExprKind::Literal(Literal::Long(Some(i))) => Some(format!("{}__{i}", derived(base)?)),
+                _ => None,
+            },
+            _ => None,
+        },
+        ExprKind::Named { name, .. } => Some(name.text.clone()),
+        ExprKind::Call { function, args } => call_name(function, args),
+        _ => buried(expr),
+    }
+}
+
+/// The name of a call's column by the function's naming rule.
+fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
+    let first = args.first().map(|a| &a.expr);
+    if let Some(name) = args.iter().find_map(buried_in) {
+        return Some(name);
+    }
+    let registry = Registry::get();
+    let naming = registry.aggregate(&function.text).map(|f| (f.naming, true)).or(registry.scalar(&function.text).map(|f| (f.naming, false)));
+    match naming? {
+        (Naming::Generated, _) => None,
+        (Naming::FirstArg, _) => derived(first?),
+        (Naming::Prefix(prefix), true) => Some(format!("{prefix}_{}", first.and_then(simple_name).unwrap_or_default())),
+        (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", derived(first?)?)),
+        (Naming::Suffix(suffix), _) => Some(format!("{}{suffix}", derived(first?)?)),
+    }
+}
+
+/// An aggregate's argument lends its name when it is a column or path; other expressions do not, whatever they wrap.
+fn simple_name(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Name(_) | ExprKind::Path { .. } | ExprKind::Index { .. } | ExprKind::Call { .. } => derived(expr),
+        _ => None,
+    }
+}
+
+/// A `Name =` buried in a call's argument names the output column.
+fn buried(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Named { name, .. } => Some(name.text.clone()),
+        ExprKind::Call { args, .. } => args.iter().find_map(buried_in),
+        _ => None,
+    }
+}
+
+fn buried_in(arg: &Arg) -> Option<String> {
+    arg.name.as_ref().map(|n| n.text.clone()).or_else(|| buried(&arg.expr))
+}
+
+/// True if a name matches a pattern with `*`.
+pub fn wildcard_match(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// Collects the keys of all dynamic paths in a text, so that scans offer the promoted columns that can be used.
+pub fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
+    // The tree's debug form is not parsed: a walk over names is enough, and a key too many costs nothing.
+    struct Walk<'k>(&'k mut HashSet<String>);
+    impl Walk<'_> {
+        fn script(&mut self, script: &Script) {
+            for statement in &script.statements {
+                match &statement.kind {
+                    StatementKind::Let { value, .. } | StatementKind::Query(value) => self.expr(value),
+                    _ => {}
+                }
+            }
+        }
+        fn all(&mut self, exprs: &[Expr]) {
+            exprs.iter().for_each(|e| self.expr(e));
+        }
+        fn named(&mut self, exprs: &[NamedExpr]) {
+            exprs.iter().for_each(|e| self.expr(&e.expr));
+        }
+        fn keys(&mut self, keys: &[SortKey]) {
+            keys.iter().for_each(|k| self.expr(&k.expr.expr));
+        }
+        fn expr(&mut self, expr: &Expr) {
+            match &expr.kind {
+                ExprKind::Path { base, field } => {
+                    self.0.insert(field.text.clone());
+                    self.expr(base);
+                }
+                ExprKind::Index { base, index } => {
+                    if let ExprKind::Literal(Literal::String(key)) = &index.kind {
+                        self.0.insert(key.clone());
+                    }
+                    self.expr(base);
+                    self.expr(index);
+                }
+                ExprKind::Call { args, .. } => args.iter().for_each(|a| self.expr(&a.expr)),
+                ExprKind::MethodCall { base, args, .. } => {
+                    self.expr(base);
+                    args.iter().for_each(|a| self.expr(&a.expr));
+                }
+                ExprKind::Unary { expr, .. } | ExprKind::Named { expr, .. } => self.expr(expr),
+                ExprKind::Binary { left, right, .. } => {
+                    self.expr(left);
+                    self.expr(right);
+                }
+                ExprKind::Logical { terms, .. } => self.all(terms),
+                ExprKind::List { left, items, .. } => {
+                    self.expr(left);
+                    self.all(items);
+                }
+                ExprKind::Between { expr, low, high, .. } => {
+                    self.expr(expr);
+                    self.expr(low);
+                    self.expr(high);
+                }
+                ExprKind::Pipe { source, operators } => {
+                    self.expr(source);
+                    operators.iter().for_each(|o| self.operator(o));
+                }
+                ExprKind::Source(operator) => self.operator(operator),
+                ExprKind::Operators(operators) => operators.iter().for_each(|o| self.operator(o)),
+                ExprKind::Lambda { body, .. } => self.script(body),
+                ExprKind::Literal(_)
+                | ExprKind::Name(_)
+                | ExprKind::Wildcard(_)
+                | ExprKind::Star
+                | ExprKind::TypeOf(_)
+                | ExprKind::Error => {}
+            }
+        }
+        fn operator(&mut self, operator: &Operator) {
+            use OperatorKind as K;
+            match &operator.kind {
+                K::Where(e) | K::Take(e) | K::Sample(e) | K::Invoke(e) | K::Evaluate { call: e, .. } => self.expr(e),
+                K::Project(l) | K::Extend(l) | K::Distinct(l) | K::Print(l) | K::Serialize(l) => self.named(l),
+                K::Summarize { aggregates, by } => {
+                    self.named(aggregates);
+                    self.named(by);
+                }
+                K::Sort(keys) => self.keys(keys),
+                K::Top { keys, .. } => self.keys(keys),
+                K::Join { right, on } | K::Lookup { right, on } => {
+                    self.expr(right);
+                    self.all(on);
+                }
+                K::Union(tables) => self.all(tables),
+                K::MvExpand { items, .. } => items.iter().for_each(|i| self.expr(&i.expr.expr)),
+                K::MvApply { items, body, .. } => {
+                    items.iter().for_each(|i| self.expr(&i.expr.expr));
+                    self.expr(body);
+                }
+                K::Parse { expr, .. } | K::ParseKv { expr, .. } => self.expr(expr),
+                K::MakeSeries { items, axis, by, .. } => {
+                    items.iter().for_each(|i| self.expr(&i.expr.expr));
+                    self.expr(&axis.expr);
+                    self.named(by);
+                }
+                K::TopNested(levels) => levels.iter().for_each(|l| {
+                    self.expr(&l.of.expr);
+                    self.expr(&l.by.expr);
+                }),
+                K::TopHitters { of, by, .. } => {
+                    self.expr(&of.expr);
+                    by.iter().for_each(|b| self.expr(&b.expr));
+                }
+                K::SampleDistinct { of, .. } | K::Reduce { by: of } => self.expr(&of.expr),
+                K::Partition { body, .. } => self.expr(body),
+                K::Scan { order_by, steps, .. } => {
+                    self.keys(order_by);
+                    for step in steps {
+                        self.expr(&step.condition);
+                        step.assignments.iter().for_each(|(_, e)| self.expr(e));
+                    }
+                }
+                K::Search { predicate, .. } => self.expr(predicate),
+                K::Find { predicate, .. } => predicate.iter().for_each(|p| self.expr(p)),
+                K::Fork(branches) => branches.iter().for_each(|(_, b)| self.expr(b)),
+                K::Facet { with, .. } => with.iter().for_each(|w| self.expr(w)),
+                _ => {}
+            }
+        }
+    }
+    Walk(keys).script(script);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_target_of_a_name_steps_over_spelled_names() {
+        let avoid = HashSet::new();
+        let wanted = [Wanted::Generated, Wanted::Explicit("Column1".into())];
+        assert_eq!(settle(&wanted, &avoid), ["Column1", "Column11"]);
+        let wanted = [Wanted::Derived("a".into()), Wanted::Derived("a".into()), Wanted::Explicit("a1".into())];
+        assert_eq!(settle(&wanted, &avoid), ["a", "a2", "a1"]);
+    }
+
+    #[test]
+    fn wildcards_match_anywhere() {
+        assert!(wildcard_match("App*", "AppTraces"));
+        assert!(wildcard_match("*_Id", "user_Id"));
+        assert!(wildcard_match("a*b*c", "aXbYc"));
+        assert!(!wildcard_match("a*b", "aXc"));
+        assert!(wildcard_match("*", ""));
+    }
+}

@@ -1,0 +1,97 @@
+//! `mv-expand`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::names::{self, Wanted};
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::types::Type;
+
+use super::shape::property_text;
+
+/// Elements that the legacy spelling `mvexpand` gives for one row.
+const LEGACY_LIMIT: i64 = 128;
+
+impl Binder<'_> {
+    pub(super) fn mv_expand(&mut self, input: Rel, operator: &Operator, items: &[ExpandItem], limit: Option<&Expr>, legacy: bool, scope: &Scope) -> Bind<Rel> {
+        let limit = match limit {
+            Some(limit) => self.constant_long(limit, scope, "the limit of mv-expand")?,
+            None => legacy.then_some(LEGACY_LIMIT),
+        };
+        let bag_as_array = ["kind", "bagexpansion"]
+            .iter()
+            .filter_map(|name| operator.property(name))
+            .any(|p| property_text(&p.value) == "array");
+        let index = operator.property("with_itemindex").map(|p| property_text(&p.value));
+        self.expanded(input, items, limit, bag_as_array, index, false, scope)
+    }
+
+    /// Rows of expanded arrays and bags. Unnamed columns are replaced in place, others come last, then the index.
+    #[allow(clippy::too_many_arguments, reason = "the options of one operator, used by mv-apply too")]
+    pub(in crate::kql::binder) fn expanded(
+        &mut self,
+        input: Rel,
+        items: &[ExpandItem],
+        limit: Option<i64>,
+        bag_as_array: bool,
+        index: Option<String>,
+        keep_empty: bool,
+        scope: &Scope,
+    ) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let mut targets: Vec<(Wanted, BoundExpr, Type)> = Vec::with_capacity(items.len());
+        for item in items {
+            let e = self.scalar(&item.expr.expr, &mut Ctx::new(&row, scope))?;
+            if e.ty != Type::Dynamic {
+                let mut diagnostic = Diagnostic::error(code::EXPAND, e.span, format!("mv-expand takes a dynamic value, not {}", e.ty));
+                if e.ty == Type::String {
+                    diagnostic = diagnostic.suggest("parse the text first: mv-expand parse_json(…)");
+                }
+                return self.report(diagnostic);
+            }
+            targets.push((Self::wanted(&item.expr), e, item.to.unwrap_or(Type::Dynamic)));
+        }
+        let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
+        let settled = names::settle(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), &avoid);
+        let mut columns = input.columns.clone();
+        let mut expand = Vec::with_capacity(targets.len());
+        for (name, (_, expr, ty)) in settled.into_iter().zip(targets) {
+            let column = BoundColumn { id: self.id(), name, ty };
+            expand.push(ExpandColumn { id: column.id, expr, ty });
+            match columns.iter_mut().find(|c| c.name == column.name) {
+                Some(place) => *place = column,
+                None => columns.push(column),
+            }
+        }
+        let index = index.map(|name| {
+            let id = self.id();
+            let taken = |n: &str| columns.iter().any(|c| c.name == n);
+            let name = if taken(&name) {
+                (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default()
+            } else {
+                name
+            };
+            columns.push(BoundColumn { id, name, ty: Type::Long });
+            id
+        });
+        let hidden = input
+            .hidden
+            .iter()
+            .filter(|h| match &h.role {
+                HiddenRole::Promoted { parent, .. } => columns.iter().any(|c| c.id == *parent),
+                HiddenRole::Key => true,
+            })
+            .cloned()
+            .collect();
+        Ok(Rel {
+            columns,
+            hidden,
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::Expand { input: Box::new(input), items: expand, index, limit, bag_as_array, keep_empty },
+        })
+    }
+}

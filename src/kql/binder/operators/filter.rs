@@ -1,0 +1,122 @@
+//! `where`, `take`, `distinct`, `count`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, names};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::Registry;
+use crate::kql::types::Type;
+
+impl Binder<'_> {
+    pub(super) fn filter(&mut self, input: Rel, predicate: &Expr, scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let mut ctx = Ctx::new(&row, scope);
+        ctx.could_window = true;
+        if input.serialized {
+            ctx.windows = Some(Vec::new());
+        }
+        let e = self.scalar(predicate, &mut ctx)?;
+        let e = self.condition(e, "where")?;
+        let windows = ctx.windows.take().unwrap_or_default();
+        if windows.is_empty() {
+            return Ok(Self::filtered(input, e));
+        }
+        // The window columns are there for the predicate only.
+        let columns = input.columns.clone();
+        let filtered = Self::filtered(Self::with_windows(input, windows), e);
+        Ok(Self::renamed(filtered, columns))
+    }
+
+    /// Adds window functions' columns, as hidden company of the input's.
+    pub(in crate::kql::binder) fn with_windows(input: Rel, windows: Vec<(ColId, BoundWindow)>) -> Rel {
+        let mut rel = input;
+        for window in windows {
+            rel = Rel {
+                columns: rel.columns.clone(),
+                hidden: rel.hidden.clone(),
+                serialized: true,
+                table_name: None,
+                kind: RelKind::Window { input: Box::new(rel), functions: vec![window] },
+            };
+        }
+        rel
+    }
+
+    pub(super) fn take(&mut self, input: Rel, count: &Expr, scope: &Scope) -> Bind<Rel> {
+        let count = self.constant_long(count, scope, "the count of take")?.unwrap_or(0);
+        Ok(self.limited(input, count))
+    }
+
+    /// The first rows; a negative count gives none.
+    pub(super) fn limited(&mut self, input: Rel, count: i64) -> Rel {
+        Rel {
+            columns: input.columns.clone(),
+            hidden: input.hidden.clone(),
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::Limit {
+                input: Box::new(input),
+                count: count.max(0).unsigned_abs(),
+                partition: self.partition.iter().map(|h| h.id).collect(),
+            },
+        }
+    }
+
+    pub(super) fn distinct(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let mut keys: Vec<(names::Wanted, BoundExpr)> = Vec::new();
+        for item in items {
+            if matches!(item.expr.kind, ExprKind::Star) {
+                keys.extend(row.columns.iter().map(|c| (names::Wanted::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))));
+                continue;
+            }
+            let e = self.scalar(&item.expr, &mut Ctx::new(&row, scope))?;
+            if e.ty == Type::Dynamic {
+                return self.report(
+                    Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be told apart").suggest("wrap it in tostring(…)"),
+                );
+            }
+            keys.push((Self::wanted(item), e));
+        }
+        let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
+        let settled = names::settle(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), &avoid);
+        let keys = settled.into_iter().zip(keys).map(|(name, (_, e))| (name, e)).collect();
+        Ok(self.grouped(input, keys, Vec::new()))
+    }
+
+    /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
+    pub(in crate::kql::binder) fn grouped(&mut self, input: Rel, keys: Vec<(String, BoundExpr)>, aggregates: Vec<(ColId, BoundAggregate)>) -> Rel {
+        let mut columns = Vec::with_capacity(keys.len());
+        let mut bound = Vec::with_capacity(keys.len());
+        for (name, e) in keys {
+            let id = self.id();
+            columns.push(BoundColumn { id, name, ty: e.ty });
+            bound.push((id, e));
+        }
+        let partition = self.partition.clone();
+        for h in &partition {
+            bound.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+        }
+        Rel {
+            columns,
+            hidden: partition,
+            serialized: false,
+            table_name: None,
+            kind: RelKind::Aggregate { input: Box::new(input), keys: bound, aggregates },
+        }
+    }
+
+    pub(super) fn count(&mut self, input: Rel, name: Option<&Name>) -> Bind<Rel> {
+        let Some(function) = Registry::get().aggregate("count") else {
+            return self.unsupported(Span::default(), "count");
+        };
+        let id = self.id();
+        let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
+        let mut rel = self.grouped(input, Vec::new(), vec![(id, aggregate)]);
+        rel.columns.push(BoundColumn { id, name: name.map_or("Count".to_owned(), |n| n.text.clone()), ty: Type::Long });
+        Ok(rel)
+    }
+}

@@ -1,0 +1,203 @@
+//! `join` and `lookup`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::types::Type;
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    pub(super) fn join(&mut self, left: Rel, operator: &Operator, right: &Expr, on: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let kind = match operator.property("kind") {
+            None => JoinKind::InnerUnique,
+            Some(property) => match property_text(&property.value).to_lowercase().as_str() {
+                "innerunique" => JoinKind::InnerUnique,
+                "inner" => JoinKind::Inner,
+                "leftouter" => JoinKind::LeftOuter,
+                "rightouter" => JoinKind::RightOuter,
+                "fullouter" => JoinKind::FullOuter,
+                "leftsemi" => JoinKind::LeftSemi,
+                "rightsemi" => JoinKind::RightSemi,
+                "leftanti" | "anti" | "leftantisemi" => JoinKind::LeftAnti,
+                "rightanti" | "rightantisemi" => JoinKind::RightAnti,
+                other => {
+                    return self.report(
+                        Diagnostic::error(code::SYNTAX, property.value.span, format!("'{other}' is no kind of join")).suggest(
+                            "innerunique, inner, leftouter, rightouter, fullouter, leftsemi, rightsemi, leftanti or rightanti",
+                        ),
+                    );
+                }
+            },
+        };
+        let right = self.table(right, scope)?;
+        let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
+        let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        let (columns, hidden): (Vec<BoundColumn>, Vec<HiddenColumn>) = match kind {
+            JoinKind::LeftSemi | JoinKind::LeftAnti => (left.columns.clone(), left.hidden.clone()),
+            JoinKind::RightSemi | JoinKind::RightAnti => (right.columns.clone(), right.hidden.clone()),
+            _ => {
+                let columns = merged_columns(&left.columns, &right.columns, &HashSet::new());
+                (columns, left.hidden.iter().chain(&right.hidden).cloned().collect())
+            }
+        };
+        Ok(Rel {
+            columns,
+            hidden,
+            serialized: false,
+            table_name: None,
+            kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on: pairs },
+        })
+    }
+
+    pub(super) fn lookup(&mut self, left: Rel, operator: &Operator, right: &Expr, on: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let kind = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
+            None => JoinKind::LeftOuter,
+            Some((kind, _)) if kind == "leftouter" => JoinKind::LeftOuter,
+            Some((kind, _)) if kind == "inner" => JoinKind::Inner,
+            Some((kind, span)) => return self.error(code::SYNTAX, span, format!("lookup is leftouter or inner, not '{kind}'")),
+        };
+        let right = self.table(right, scope)?;
+        let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
+        let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        let columns = merged_columns(&left.columns, &right.columns, &right_keys);
+        Ok(Rel {
+            columns,
+            hidden: left.hidden.iter().chain(&right.hidden).cloned().collect(),
+            serialized: false,
+            table_name: None,
+            kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on: pairs },
+        })
+    }
+
+    /// True if a tree was used on both sides, so that ids would collide.
+    fn shares_ids(&self, left: &Rel, right: &Rel) -> bool {
+        let ids: HashSet<ColId> = left.columns.iter().map(|c| c.id).chain(left.hidden.iter().map(|h| h.id)).collect();
+        right.columns.iter().any(|c| ids.contains(&c.id)) || right.hidden.iter().any(|h| ids.contains(&h.id))
+    }
+
+    /// Conditions: a column of both sides by name, or equalities between the sides. Gives pairs of keys and the ids of right
+    /// key columns.
+    #[allow(clippy::type_complexity, reason = "pairs and the keys they use, read together once")]
+    fn join_conditions(&mut self, left: &Rel, right: &Rel, on: &[Expr], scope: &Scope, keyword: Span) -> Bind<(Vec<(BoundExpr, BoundExpr)>, HashSet<ColId>)> {
+        if on.is_empty() {
+            return self.error(code::SYNTAX, keyword, "a condition is missing: write 'on' and the common columns");
+        }
+        let (left_row, right_row) = (RowInfo::of(left), RowInfo::of(right));
+        let mut pairs = Vec::new();
+        let mut right_keys = HashSet::new();
+        let mut failed = false;
+        for condition in on {
+            match self.join_condition(condition, &left_row, &right_row, scope, &mut pairs) {
+                Ok(()) => {}
+                Err(Stop::Reported) => failed = true,
+                Err(stop) => return Err(stop),
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        for (_, r) in &pairs {
+            if let BoundKind::Column(id) = &r.kind {
+                right_keys.insert(*id);
+            } else if let BoundKind::Cast(inner) = &r.kind
+                && let BoundKind::Column(id) = &inner.kind
+            {
+                right_keys.insert(*id);
+            }
+        }
+        Ok((pairs, right_keys))
+    }
+
+    fn join_condition(
+        &mut self,
+        condition: &Expr,
+        left: &RowInfo,
+        right: &RowInfo,
+        scope: &Scope,
+        pairs: &mut Vec<(BoundExpr, BoundExpr)>,
+    ) -> Bind<()> {
+        match &condition.kind {
+            ExprKind::Name(name) => {
+                let (Some(l), Some(r)) = (left.find(&name.text), right.find(&name.text)) else {
+                    let (side, row) = if left.find(&name.text).is_none() { ("left", left) } else { ("right", right) };
+                    let candidates: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
+                    return self.unknown(&format!("column on the {side} side:"), name, candidates);
+                };
+                let (l, r) = (BoundExpr::column(l, name.span), BoundExpr::column(r, name.span));
+                self.join_pair(l, r, condition.span, pairs)
+            }
+            ExprKind::Logical { and: true, terms } => {
+                for term in terms {
+                    self.join_condition(term, left, right, scope, pairs)?;
+                }
+                Ok(())
+            }
+            ExprKind::Binary { op: BinaryOp::Equal, left: a, right: b } => {
+                let mut ctx = Ctx::new(left, scope);
+                ctx.right = Some(right);
+                let (a, b) = (self.scalar(a, &mut ctx)?, self.scalar(b, &mut ctx)?);
+                let on_right = |e: &BoundExpr| e.any(&|p| matches!(p.kind, BoundKind::Column(id) if right.columns.iter().any(|c| c.id == id)));
+                let (l, r) = match (on_right(&a), on_right(&b)) {
+                    (false, true) => (a, b),
+                    (true, false) => (b, a),
+                    _ => {
+                        return self.report(
+                            Diagnostic::error(code::TYPE, condition.span, "an equality of a join compares the left with the right side")
+                                .suggest("for example $left.a == $right.b"),
+                        );
+                    }
+                };
+                self.join_pair(l, r, condition.span, pairs)
+            }
+            _ => self.report(
+                Diagnostic::error(code::TYPE, condition.span, "a join's condition is a common column or an equality")
+                    .suggest("for example: on a, b or on $left.a == $right.b"),
+            ),
+        }
+    }
+
+    fn join_pair(&mut self, l: BoundExpr, r: BoundExpr, span: Span, pairs: &mut Vec<(BoundExpr, BoundExpr)>) -> Bind<()> {
+        if l.ty == Type::Dynamic || r.ty == Type::Dynamic {
+            return self.report(
+                Diagnostic::error(code::TYPE, span, "a dynamic value cannot be a join's key").suggest("extend a tostring(…) of it first"),
+            );
+        }
+        let ty = match (l.ty, r.ty) {
+            (a, b) if a == b => a,
+            (a, b) if a.is_integer() && b.is_integer() => Type::Long,
+            (a, b) if a.is_numeric() && b.is_numeric() => a.widest(b).unwrap_or(Type::Real),
+            (a, b) => {
+                return self.error(code::TYPE, span, format!("the join's keys have different types: {a} and {b}; convert one of them"));
+            }
+        };
+        let (l, r) = (self.coerce(l, ty)?, self.coerce(r, ty)?);
+        pairs.push((l, r));
+        Ok(())
+    }
+}
+
+/// Left columns, then right ones under names that are free: a taken name gets the next number.
+fn merged_columns(left: &[BoundColumn], right: &[BoundColumn], dropped: &HashSet<ColId>) -> Vec<BoundColumn> {
+    let mut columns = left.to_vec();
+    let mut taken: HashSet<String> = left.iter().map(|c| c.name.clone()).collect();
+    let spelled: HashSet<&str> = right.iter().map(|c| c.name.as_str()).collect();
+    for column in right {
+        if dropped.contains(&column.id) {
+            continue;
+        }
+        let mut column = column.clone();
+        if taken.contains(&column.name) {
+            let base = column.name.clone();
+            column.name =
+                (1..).map(|n| format!("{base}{n}")).find(|n| !taken.contains(n) && !spelled.contains(n.as_str())).unwrap_or_default();
+        }
+        taken.insert(column.name.clone());
+        columns.push(column);
+    }
+    columns
+}

@@ -1,0 +1,292 @@
+//! `project`, `extend`, `project-away`, `project-keep`, `project-rename`, `project-reorder`, `serialize`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::names::{self, Wanted};
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::code;
+use crate::kql::functions::Returns;
+use crate::kql::types::Type;
+
+impl Binder<'_> {
+    pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
+        let (targets, input) = self.targets(input, items, scope)?;
+        let settled = self.settled(&targets, &HashSet::new(), items)?;
+        let mut columns = Vec::with_capacity(targets.len());
+        let mut used = HashSet::new();
+        for (name, (_, e)) in settled.into_iter().zip(targets) {
+            // A plain column keeps its id, so that what mirrors it goes along; a second copy gets one of its own.
+            let id = match e.kind {
+                BoundKind::Column(id) if used.insert(id) => id,
+                _ => self.id(),
+            };
+            columns.push((BoundColumn { id, name, ty: e.ty }, e));
+        }
+        Ok(Self::projected(input, columns))
+    }
+
+    pub(super) fn extend(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
+        let existing = input.columns.clone();
+        let (targets, input) = self.targets(input, items, scope)?;
+        let avoid: HashSet<&str> = existing.iter().map(|c| c.name.as_str()).collect();
+        let settled = self.settled(&targets, &avoid, items)?;
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            existing.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        for (name, (_, e)) in settled.into_iter().zip(targets) {
+            let same = matches!(e.kind, BoundKind::Column(id) if existing.iter().any(|c| c.id == id && c.name == name));
+            if same {
+                continue;
+            }
+            let column = BoundColumn { id: self.id(), name, ty: e.ty };
+            match columns.iter_mut().find(|(c, _)| c.name == column.name) {
+                Some(place) => *place = (column, e),
+                None => columns.push((column, e)),
+            }
+        }
+        Ok(Self::projected(input, columns))
+    }
+
+    pub(super) fn serialize(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
+        let rel = Rel {
+            columns: input.columns.clone(),
+            hidden: input.hidden.clone(),
+            serialized: true,
+            table_name: None,
+            kind: RelKind::Serialize { input: Box::new(input) },
+        };
+        if items.is_empty() { Ok(rel) } else { self.extend(rel, items, scope) }
+    }
+
+    /// Binds the targets of `project` or `extend`; window functions are put below. All errors are reported, not only the first.
+    pub(in crate::kql::binder) fn targets(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<(Vec<(Wanted, BoundExpr)>, Rel)> {
+        let row = RowInfo::of(&input);
+        let mut ctx = Ctx::new(&row, scope);
+        ctx.could_window = true;
+        if input.serialized {
+            ctx.windows = Some(Vec::new());
+        }
+        let mut targets = Vec::with_capacity(items.len());
+        let mut failed = false;
+        for item in items {
+            match self.target(item, &mut ctx) {
+                Ok(found) => targets.extend(found),
+                Err(Stop::Reported) => failed = true,
+                Err(stop) => return Err(stop),
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        let windows = ctx.windows.take().unwrap_or_default();
+        Ok((targets, Self::with_windows(input, windows)))
+    }
+
+    /// One target; a function of several columns gives several.
+    fn target(&mut self, item: &NamedExpr, ctx: &mut Ctx<'_>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        if matches!(item.expr.kind, ExprKind::Star) {
+            return self.error(code::SYNTAX, item.expr.span, "'*' cannot stand here; name the columns, or use project-away");
+        }
+        let e = self.scalar(&item.expr, ctx)?;
+        if let BoundKind::Call { function, args } = &e.kind
+            && let Returns::ColumnEach(suffix) = function.returns
+        {
+            // One column for each array; with a single array the value is the column itself.
+            let arrays: Vec<usize> = (0..args.len()).filter(|i| args[*i].ty == Type::Dynamic).collect();
+            let written: &[Arg] = match &item.expr.kind {
+                ExprKind::Call { args, .. } => args,
+                _ => &[],
+            };
+            let mut found = Vec::with_capacity(arrays.len());
+            for (place, at) in arrays.iter().enumerate() {
+                let wanted = match item.names.get(place) {
+                    Some(name) => Wanted::Explicit(name.text.clone()),
+                    None if item.tuple && !item.names.is_empty() => break,
+                    None => {
+                        let base = written.get(*at).and_then(|a| names::derived(&a.expr)).unwrap_or_else(|| format!("array{place}"));
+                        Wanted::Derived(format!("{base}_{suffix}"))
+                    }
+                };
+                let column = if arrays.len() == 1 {
+                    e.clone()
+                } else {
+                    BoundExpr::new(BoundKind::Element { call: Box::new(e.clone()), index: place }, Type::Dynamic, e.span)
+                };
+                found.push((wanted, column));
+            }
+            return Ok(found);
+        }
+        if let BoundKind::Call { function, .. } = &e.kind
+            && let Returns::Columns(parts) = function.returns
+        {
+            let base = match &item.expr.kind {
+                ExprKind::Call { function, args } => {
+                    let argument = args.first().and_then(|a| names::derived(&a.expr));
+                    argument.map_or(function.text.clone(), |a| format!("{}_{a}", function.text))
+                }
+                _ => function.name.to_owned(),
+            };
+            let mut found = Vec::new();
+            for (i, (suffix, ty)) in parts.iter().enumerate() {
+                let wanted = match (item.names.get(i), item.tuple, item.names.first()) {
+                    (Some(name), true, _) => Wanted::Explicit(name.text.clone()),
+                    (_, true, _) if !item.names.is_empty() => break,
+                    (_, false, Some(name)) if i == 0 => Wanted::Explicit(name.text.clone()),
+                    (_, false, Some(name)) => Wanted::Derived(format!("{}_{suffix}", name.text)),
+                    _ => Wanted::Derived(format!("{base}_{suffix}")),
+                };
+                let kind = BoundKind::Element { call: Box::new(e.clone()), index: i };
+                found.push((wanted, BoundExpr::new(kind, *ty, e.span)));
+            }
+            return Ok(found);
+        }
+        if item.tuple && item.names.len() > 1 {
+            // A tuple over one value takes its elements, where that value is an array.
+            if e.ty != Type::Dynamic {
+                return self.error(code::TYPE, item.expr.span, format!("{} names stand before one value", item.names.len()));
+            }
+            let mut found = Vec::new();
+            for (i, name) in item.names.iter().enumerate() {
+                let kind = BoundKind::Path { base: Box::new(e.clone()), steps: vec![PathStep::Index(i as i64)] };
+                found.push((Wanted::Explicit(name.text.clone()), BoundExpr::new(kind, Type::Dynamic, e.span)));
+            }
+            return Ok(found);
+        }
+        Ok(vec![(Self::wanted(item), e)])
+    }
+
+    /// Settles names; one name spelled twice is refused.
+    pub(in crate::kql::binder) fn settled(&mut self, targets: &[(Wanted, BoundExpr)], avoid: &HashSet<&str>, items: &[NamedExpr]) -> Bind<Vec<String>> {
+        let mut spelled = HashSet::new();
+        for name in items.iter().flat_map(|i| &i.names) {
+            if !spelled.insert(name.text.as_str()) {
+                return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
+            }
+        }
+        Ok(names::settle(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid))
+    }
+
+    /// The columns that a list of names and wildcards picks, in the order of the input; a plain name must exist.
+    fn picked(&mut self, input: &Rel, patterns: &[Expr], scope: &Scope) -> Bind<HashSet<ColId>> {
+        let mut picked = HashSet::new();
+        let mut failed = false;
+        for pattern in patterns {
+            match &pattern.kind {
+                ExprKind::Wildcard(name) => {
+                    picked.extend(input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).map(|c| c.id));
+                }
+                ExprKind::Star => picked.extend(input.columns.iter().map(|c| c.id)),
+                ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
+                    Some(column) => {
+                        picked.insert(column.id);
+                    }
+                    None => {
+                        let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
+                        let _: Bind<()> = self.unknown("column", name, candidates);
+                        failed = true;
+                    }
+                },
+                _ => {
+                    let row = RowInfo::of(input);
+                    let e = self.scalar(pattern, &mut Ctx::new(&row, scope))?;
+                    match e.kind {
+                        BoundKind::Column(id) => {
+                            picked.insert(id);
+                        }
+                        _ => return self.error(code::SYNTAX, pattern.span, "a column's name or a pattern with '*' is expected here"),
+                    }
+                }
+            }
+        }
+        if failed { Err(Stop::Reported) } else { Ok(picked) }
+    }
+
+    pub(super) fn project_away(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let picked = self.picked(&input, patterns, scope)?;
+        let columns = input.columns.iter().filter(|c| !picked.contains(&c.id)).cloned().collect();
+        Ok(Self::renamed(input, columns))
+    }
+
+    pub(super) fn project_keep(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let picked = self.picked(&input, patterns, scope)?;
+        let columns = input.columns.iter().filter(|c| picked.contains(&c.id)).cloned().collect();
+        Ok(Self::renamed(input, columns))
+    }
+
+    pub(super) fn project_rename(&mut self, input: Rel, pairs: &[(Name, Expr)]) -> Bind<Rel> {
+        let mut columns = input.columns.clone();
+        for (new, old) in pairs {
+            let Some(old) = crate::kql::binder::bare_name(old) else {
+                return self.error(code::SYNTAX, old.span, "project-rename takes new = old");
+            };
+            let Some(at) = input.columns.iter().position(|c| c.name == old.text) else {
+                let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
+                return self.unknown("column", old, candidates);
+            };
+            columns[at].name = new.text.clone();
+        }
+        let mut seen = HashSet::new();
+        for column in &columns {
+            if !seen.insert(column.name.clone()) {
+                let span = pairs.iter().find(|(n, _)| n.text == column.name).map_or(Span::default(), |(n, _)| n.span);
+                return self.error(code::DUPLICATE, span, format!("there is a column '{}' already", column.name));
+            }
+        }
+        Ok(Self::renamed(input, columns))
+    }
+
+    pub(super) fn project_reorder(&mut self, input: Rel, items: &[ReorderItem]) -> Bind<Rel> {
+        let mut order: Vec<BoundColumn> = Vec::new();
+        for item in items {
+            let mut matched: Vec<BoundColumn> = match &item.name.kind {
+                ExprKind::Wildcard(name) => {
+                    input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).cloned().collect()
+                }
+                ExprKind::Star => input.columns.clone(),
+                ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
+                    Some(column) => vec![column.clone()],
+                    None => {
+                        let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
+                        return self.unknown("column", name, candidates);
+                    }
+                },
+                _ => return self.error(code::SYNTAX, item.name.span, "a column's name or a pattern with '*' is expected here"),
+            };
+            match item.order.as_ref().map(|o| o.text.as_str()) {
+                Some("asc") => matched.sort_by(|a, b| a.name.cmp(&b.name)),
+                Some("desc") => matched.sort_by(|a, b| b.name.cmp(&a.name)),
+                Some("granny-asc") => matched.sort_by_key(|c| granny(&c.name)),
+                Some("granny-desc") => {
+                    matched.sort_by_key(|c| granny(&c.name));
+                    matched.reverse();
+                }
+                _ => {}
+            }
+            for column in matched {
+                if !order.iter().any(|c| c.id == column.id) {
+                    order.push(column);
+                }
+            }
+        }
+        let rest: Vec<BoundColumn> = input.columns.iter().filter(|c| !order.iter().any(|o| o.id == c.id)).cloned().collect();
+        order.extend(rest);
+        Ok(Self::renamed(input, order))
+    }
+}
+
+/// A name's parts, digits compared as numbers (`a20` before `a100`).
+fn granny(name: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(text_end);
+        let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let (digits, tail) = tail.split_at(digits_end);
+        parts.push((text.to_owned(), digits.parse().unwrap_or(u64::MAX)));
+        rest = tail;
+    }
+    parts
+}

@@ -1,0 +1,164 @@
+//! Operators that stand first: `print`, `range`, `datatable`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::names::Wanted;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::code;
+use crate::kql::types::Type;
+use crate::kql::value::{Json, Value};
+
+/// Rows that `range` may make.
+const MAX_RANGE_ROWS: i64 = 1 << 32;
+
+impl Binder<'_> {
+    pub(super) fn print(&mut self, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
+        let nothing = Rel {
+            kind: RelKind::Values(vec![Vec::new()]),
+            columns: Vec::new(),
+            hidden: Vec::new(),
+            serialized: true,
+            table_name: None,
+        };
+        let (targets, _) = self.targets(nothing, items, scope)?;
+        let targets: Vec<(Wanted, BoundExpr)> = targets
+            .into_iter()
+            .enumerate()
+            .map(|(i, (w, e))| match w {
+                Wanted::Explicit(_) => (w, e),
+                // The columns of a several-column function carry its name.
+                Wanted::Derived(name) if matches!(e.kind, BoundKind::Element { .. }) => (Wanted::Derived(name), e),
+                _ => (Wanted::Derived(format!("print_{i}")), e),
+            })
+            .collect();
+        let settled = self.settled(&targets, &HashSet::new(), items)?;
+        let mut columns = Vec::new();
+        let mut exprs = Vec::new();
+        for (name, (_, e)) in settled.into_iter().zip(targets) {
+            let id = self.id();
+            columns.push(BoundColumn { id, name, ty: e.ty });
+            exprs.push((id, e));
+        }
+        Ok(Rel { kind: RelKind::Print(exprs), columns, hidden: Vec::new(), serialized: true, table_name: None })
+    }
+
+    pub(super) fn range(&mut self, column: &Name, from: &Expr, to: &Expr, step: &Expr, scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::default();
+        let from = self.scalar(from, &mut Ctx::new(&row, scope))?;
+        let to = self.scalar(to, &mut Ctx::new(&row, scope))?;
+        let step = self.scalar(step, &mut Ctx::new(&row, scope))?;
+        let (ty, step_ty) = match (from.ty, to.ty, step.ty) {
+            (Type::DateTime, Type::DateTime, Type::TimeSpan) => (Type::DateTime, Type::TimeSpan),
+            (Type::TimeSpan, Type::TimeSpan, Type::TimeSpan) => (Type::TimeSpan, Type::TimeSpan),
+            (a, b, c) if a.is_numeric() && b.is_numeric() && c.is_numeric() => {
+                let ty = a.widest(b).and_then(|t| t.widest(c)).unwrap_or(Type::Long).max(Type::Long);
+                (ty, ty)
+            }
+            (Type::Dynamic, b, c) if b.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
+            (a, Type::Dynamic, c) if a.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
+            (a, b, c) => return self.error(code::TYPE, from.span.to(step.span), format!("range from {a} to {b} step {c} has no meaning")),
+        };
+        let (from, to, step) = (self.coerce(from, ty)?, self.coerce(to, ty)?, self.coerce(step, step_ty)?);
+        let at = step.span;
+        let id = self.id();
+        let columns = vec![BoundColumn { id, name: column.text.clone(), ty }];
+        let values = (
+            self.constant(&from, "the start of range")?,
+            self.constant(&to, "the end of range")?,
+            self.constant(&step, "the step of range")?,
+        );
+        let kind = match values {
+            (Some(from), Some(to), Some(step)) => {
+                let zero = matches!(step, Value::Long(0) | Value::TimeSpan(0) | Value::Int(0)) || matches!(step, Value::Real(v) if v == 0.0);
+                if zero {
+                    return self.error(code::TYPE, at, "the step of range must not be zero");
+                }
+                if range_rows(&from, &to, &step).is_none_or(|n| n > MAX_RANGE_ROWS) {
+                    return self.error(code::LIMIT, at, format!("range would make more than {MAX_RANGE_ROWS} rows"));
+                }
+                RelKind::Range { id, ty, from, to, step }
+            }
+            _ => RelKind::Values(Vec::new()),
+        };
+        Ok(Rel { kind, columns, hidden: Vec::new(), serialized: true, table_name: None })
+    }
+
+    pub(super) fn datatable(&mut self, declared: &[ColumnDecl], values: &[Expr], scope: &Scope, span: Span) -> Bind<Rel> {
+        let mut columns: Vec<BoundColumn> = Vec::with_capacity(declared.len());
+        for column in declared {
+            if columns.iter().any(|c| c.name == column.name.text) {
+                return self.error(code::DUPLICATE, column.name.span, format!("the column '{}' is declared twice", column.name.text));
+            }
+            columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
+        }
+        if columns.is_empty() || values.len() % columns.len() != 0 {
+            return self.error(
+                code::ARITY,
+                span,
+                format!("{} values do not fill rows of {} columns", values.len(), columns.len()),
+            );
+        }
+        let row = RowInfo::default();
+        let mut rows = Vec::with_capacity(values.len() / columns.len());
+        let mut failed = false;
+        for cells in values.chunks(columns.len()) {
+            let mut values = Vec::with_capacity(columns.len());
+            for (cell, column) in cells.iter().zip(&columns) {
+                let bound = self.scalar(cell, &mut Ctx::new(&row, scope)).and_then(|e| self.cell(e, column.ty));
+                match bound {
+                    Ok(value) => values.push(value),
+                    Err(Stop::Reported) => failed = true,
+                    Err(stop) => return Err(stop),
+                }
+            }
+            rows.push(values);
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        Ok(Rel { kind: RelKind::Values(rows), columns, hidden: Vec::new(), serialized: false, table_name: None })
+    }
+
+    /// A value of a datatable in its column's type.
+    fn cell(&mut self, e: BoundExpr, ty: Type) -> Bind<Value> {
+        let span = e.span;
+        let e = match (e.ty, ty) {
+            (a, b) if a == b => e,
+            (_, Type::Dynamic) => match e.as_literal() {
+                Some(Value::String(text)) => BoundExpr::literal(Value::Dynamic(Json::String(text.clone())), Type::Dynamic, span),
+                _ => self.to_dynamic(e)?,
+            },
+            _ => {
+                let before = e.clone();
+                let coerced = self.coerce(e, ty)?;
+                let lost = coerced.as_literal().is_some_and(Value::is_null) && !before.as_literal().is_some_and(Value::is_null);
+                if lost && before.ty != Type::String {
+                    return self.error(code::TYPE, span, format!("this {} is no {ty}", before.ty));
+                }
+                coerced
+            }
+        };
+        Ok(self.constant(&e, "a value of datatable")?.unwrap_or(Value::Null))
+    }
+}
+
+/// How many rows a range has; `None` where that is no number.
+pub fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> {
+    let number = |v: &Value| match v {
+        Value::Int(v) => Some(f64::from(*v)),
+        Value::Long(v) | Value::TimeSpan(v) => Some(*v as f64),
+        Value::DateTime(v) => Some(*v as f64 * 10.0),
+        Value::Real(v) => Some(*v),
+        Value::Decimal(v) => Some(*v as f64 / 1e18),
+        _ => None,
+    };
+    if from.is_null() || to.is_null() || step.is_null() {
+        return Some(0);
+    }
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    let rows = ((to - from) / step).floor() + 1.0;
+    if rows.is_nan() { None } else { Some(rows.clamp(0.0, 9e18) as i64) }
+}

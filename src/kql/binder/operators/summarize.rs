@@ -1,0 +1,249 @@
+//! `summarize`.
+
+use std::collections::HashSet;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::names::{self, Wanted};
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::Registry;
+use crate::kql::types::Type;
+
+impl Binder<'_> {
+    pub(super) fn summarize(&mut self, input: Rel, aggregates: &[NamedExpr], by: &[NamedExpr], scope: &Scope, span: Span) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let mut failed = false;
+        let mut keys: Vec<(Wanted, BoundExpr)> = Vec::new();
+        for item in by {
+            match self.group_key(item, &row, scope) {
+                Ok(key) => keys.push(key),
+                Err(Stop::Reported) => failed = true,
+                Err(stop) => return Err(stop),
+            }
+        }
+        let mut ctx = Ctx::new(&row, scope);
+        ctx.aggregates = Some(Vec::new());
+        let key_names: HashSet<String> = keys
+            .iter()
+            .filter_map(|(w, e)| match (w, &e.kind) {
+                (Wanted::Derived(n) | Wanted::Explicit(n), BoundKind::Column(_)) => Some(n.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut results: Vec<(Wanted, BoundExpr)> = Vec::new();
+        for item in aggregates {
+            match self.aggregate_item(item, &mut ctx, &key_names) {
+                Ok(found) => results.extend(found),
+                Err(Stop::Reported) => failed = true,
+                Err(stop) => return Err(stop),
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        if keys.is_empty() && results.is_empty() {
+            return self.error(code::SYNTAX, span, "summarize needs an aggregate or a key");
+        }
+        // Keys first in the order written, then aggregates; one scope of names.
+        let all: Vec<(Wanted, BoundExpr)> = keys.iter().cloned().chain(results.iter().cloned()).collect();
+        let items: Vec<NamedExpr> = by.iter().chain(aggregates).cloned().collect();
+        let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
+        let settled = self.settled(&all, &avoid, &items)?;
+        let (key_names, result_names) = settled.split_at(keys.len());
+        let bound = ctx.aggregates.take().unwrap_or_default();
+        let named_keys = key_names.iter().cloned().zip(keys.into_iter().map(|(_, e)| e)).collect();
+        let grouped = self.grouped(input, named_keys, bound);
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        for (name, (_, e)) in result_names.iter().zip(results) {
+            let id = match e.kind {
+                BoundKind::Column(id) if !columns.iter().any(|(c, _)| c.id == id) => id,
+                _ => self.id(),
+            };
+            columns.push((BoundColumn { id, name: name.clone(), ty: e.ty }, e));
+        }
+        Ok(Self::projected(grouped, columns))
+    }
+
+    /// A key of `by`; dynamic values cannot be grouped.
+    pub(in crate::kql::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(Wanted, BoundExpr)> {
+        let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
+        if e.ty == Type::Dynamic {
+            return self.report(
+                Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be a group key").suggest("wrap it in tostring(…)"),
+            );
+        }
+        Ok((Self::wanted(item), e))
+    }
+
+    /// One item of `summarize`: an expression over aggregates, or a call that gives several columns.
+    pub(in crate::kql::binder) fn aggregate_item(
+        &mut self,
+        item: &NamedExpr,
+        ctx: &mut Ctx<'_>,
+        keys: &HashSet<String>,
+    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        if let ExprKind::Call { function, args } = &item.expr.kind
+            && !matches!(ctx.scope.find(&function.text), Some((super::super::Binding::Function(_), _)))
+            && let Some(known) = Registry::get().aggregate(&function.text)
+        {
+            match known.name {
+                "arg_max" | "arg_min" | "argmax" | "argmin" => return self.arg_extreme(item, function, args, ctx, keys),
+                "take_any" | "any" if args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) => {
+                    return self.take_any(item, function, args, ctx, keys);
+                }
+                "percentiles" | "percentilesw" => return self.percentiles(item, function, args, ctx),
+                _ => {}
+            }
+        }
+        let e = self.scalar(&item.expr, ctx)?;
+        if item.tuple && item.names.len() > 1 {
+            return self.error(code::TYPE, item.expr.span, format!("{} names stand before one value", item.names.len()));
+        }
+        Ok(vec![(Self::wanted(item), e)])
+    }
+
+    /// Binds an aggregate's argument, which sees columns.
+    fn argument(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+        ctx.in_aggregate = true;
+        let e = self.scalar(expr, ctx);
+        ctx.in_aggregate = false;
+        e
+    }
+
+    /// `arg_max(v, a, b)` and `arg_max(v, *)`: the extreme first, then the columns of its row.
+    fn arg_extreme(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>, keys: &HashSet<String>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        if args.is_empty() {
+            return self.error(code::ARITY, function.span, format!("{} takes the value to look for and the columns to return", function.text));
+        }
+        let registry = Registry::get();
+        let greatest = function.text.ends_with("max");
+        let legacy = !function.text.contains('_');
+        let by = self.argument(&args[0].expr, ctx)?;
+        if by.ty == Type::Dynamic {
+            return self.report(
+                Diagnostic::error(code::TYPE, by.span, "a dynamic value has no order").suggest("convert it, for example with tolong(…)"),
+            );
+        }
+        let by_name = names::derived(&args[0].expr);
+        let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
+        for arg in &args[1..] {
+            if matches!(arg.expr.kind, ExprKind::Star) {
+                for column in ctx.row.columns.clone() {
+                    if keys.contains(&column.name) || by_name.as_deref() == Some(column.name.as_str()) {
+                        continue;
+                    }
+                    values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
+                }
+                continue;
+            }
+            let e = self.argument(&arg.expr, ctx)?;
+            let name = arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr));
+            values.push((name, e));
+        }
+        let mut out = Vec::with_capacity(values.len() + 1);
+        let extreme = if greatest { "max" } else { "min" };
+        let (Some(extreme_fn), Some(arg_fn)) = (registry.aggregate(extreme), registry.aggregate(if greatest { "arg_max" } else { "arg_min" })) else {
+            return self.unsupported(function.span, &function.text);
+        };
+        let first = BoundAggregate { function: extreme_fn, args: vec![by.clone()], filter: None, ty: by.ty };
+        let first = self.add_aggregate(first, ctx, item.expr.span);
+        let wanted = match (item.names.first(), &by_name) {
+            (Some(name), _) => Wanted::Explicit(name.text.clone()),
+            (None, Some(name)) if legacy => Wanted::Derived(format!("{extreme}_{name}")),
+            (None, Some(name)) => Wanted::Derived(name.clone()),
+            (None, None) => Wanted::Derived(format!("{extreme}_")),
+        };
+        out.push((wanted, first));
+        for (i, (name, e)) in values.into_iter().enumerate() {
+            let ty = e.ty;
+            let aggregate = BoundAggregate { function: arg_fn, args: vec![by.clone(), e], filter: None, ty };
+            let column = self.add_aggregate(aggregate, ctx, item.expr.span);
+            let wanted = match (item.tuple.then(|| item.names.get(i + 1)).flatten(), name) {
+                (Some(name), _) => Wanted::Explicit(name.text.clone()),
+                (None, Some(name)) if legacy => match &by_name {
+                    Some(by) => Wanted::Derived(format!("{extreme}_{by}_{name}")),
+                    None => Wanted::Derived(name),
+                },
+                (None, Some(name)) => Wanted::Derived(name),
+                (None, None) => Wanted::Generated,
+            };
+            out.push((wanted, column));
+        }
+        Ok(out)
+    }
+
+    /// `take_any(*)` and `take_any(a, b)`.
+    fn take_any(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>, keys: &HashSet<String>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        let Some(any) = Registry::get().aggregate("take_any") else { return self.unsupported(function.span, &function.text) };
+        let legacy = function.text == "any";
+        let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
+        for arg in args {
+            if matches!(arg.expr.kind, ExprKind::Star) {
+                for column in ctx.row.columns.clone() {
+                    if !keys.contains(&column.name) {
+                        values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
+                    }
+                }
+                continue;
+            }
+            let e = self.argument(&arg.expr, ctx)?;
+            values.push((arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr)), e));
+        }
+        let mut out = Vec::with_capacity(values.len());
+        for (i, (name, e)) in values.into_iter().enumerate() {
+            let ty = e.ty;
+            let column = self.add_aggregate(BoundAggregate { function: any, args: vec![e], filter: None, ty }, ctx, item.expr.span);
+            let wanted = match (item.names.get(i), name) {
+                (Some(name), _) => Wanted::Explicit(name.text.clone()),
+                (None, Some(name)) if legacy => Wanted::Derived(format!("any_{name}")),
+                (None, Some(name)) => Wanted::Derived(name),
+                (None, None) if legacy => Wanted::Derived("any_".to_owned()),
+                (None, None) => Wanted::Generated,
+            };
+            out.push((wanted, column));
+        }
+        Ok(out)
+    }
+
+    /// `percentiles(x, p1, p2, …)`: one column a percentile.
+    fn percentiles(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        let weighted = function.text == "percentilesw";
+        let lead = if weighted { 2 } else { 1 };
+        if args.len() <= lead {
+            return self.error(code::ARITY, function.span, format!("{} takes a value and one or more percentages", function.text));
+        }
+        let single = if weighted { "percentilew" } else { "percentile" };
+        let Some(percentile) = Registry::get().aggregate(single) else { return self.unsupported(function.span, &function.text) };
+        let values = args[..lead].iter().map(|a| self.argument(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
+        let name = names::derived(&args[0].expr);
+        let mut out = Vec::with_capacity(args.len() - lead);
+        for (i, arg) in args[lead..].iter().enumerate() {
+            let p = self.argument(&arg.expr, ctx)?;
+            let shown = match self.constant(&p, "the percentage")? {
+                Some(value) => {
+                    let mut text = String::new();
+                    crate::kql::format::to_string(value.as_ref(&mut text)).replace('.', "_")
+                }
+                None => i.to_string(),
+            };
+            let shown = shown.strip_suffix("_0").map_or(shown.clone(), str::to_owned);
+            let mut bound = values.clone();
+            bound.push(p);
+            let aggregate = self.aggregate_of(percentile, &mut bound, item.expr.span)?;
+            let column = self.add_aggregate(aggregate, ctx, item.expr.span);
+            let wanted = match (item.names.get(i), &name) {
+                (Some(name), _) if item.tuple || i == 0 => Wanted::Explicit(name.text.clone()),
+                _ => match (&item.names.first(), &name) {
+                    (Some(first), _) => Wanted::Derived(format!("{}_{shown}", first.text)),
+                    (None, Some(name)) => Wanted::Derived(format!("percentile_{name}_{shown}")),
+                    (None, None) => Wanted::Derived(format!("percentile__{shown}")),
+                },
+            };
+            out.push((wanted, column));
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,173 @@
+//! `union`.
+
+use std::collections::HashMap;
+
+use crate::kql::ast::*;
+use crate::kql::binder::names::wildcard_match;
+use crate::kql::binder::{Bind, Binder, Binding, Scope, Stop};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::code;
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    pub(super) fn union(&mut self, input: Option<Rel>, operator: &Operator, tables: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let inner = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
+            None => false,
+            Some((kind, _)) if kind == "outer" => false,
+            Some((kind, _)) if kind == "inner" => true,
+            Some((kind, span)) => return self.error(code::SYNTAX, span, format!("union is outer or inner, not '{kind}'")),
+        };
+        let fuzzy = operator.property("isfuzzy").is_some_and(|p| property_text(&p.value).eq_ignore_ascii_case("true"));
+        let source = operator.property("withsource").or(operator.property("with_source")).map(|p| property_text(&p.value));
+        let mut rels: Vec<(String, Rel)> = Vec::new();
+        let mut number = 0;
+        let mut label = |rel: &Rel| {
+            let name = rel.table_name.clone().unwrap_or_else(|| format!("union_arg{number}"));
+            number += 1;
+            name
+        };
+        if let Some(rel) = input {
+            rels.push((label(&rel), rel));
+        }
+        let mut failed = false;
+        for table in tables {
+            match self.union_branch(table, scope, fuzzy) {
+                Ok(found) => {
+                    for rel in found {
+                        rels.push((label(&rel), rel));
+                    }
+                }
+                Err(Stop::Reported) => failed = true,
+                Err(stop) => return Err(stop),
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        if rels.is_empty() {
+            return self.error(code::UNKNOWN, operator.span, "none of the union's tables exists");
+        }
+        self.unite(rels, inner, source, operator.span)
+    }
+
+    /// The tables of one term; with `isfuzzy`, none for a table that does not exist.
+    pub(in crate::kql::binder) fn union_branch(&mut self, table: &Expr, scope: &Scope, fuzzy: bool) -> Bind<Vec<Rel>> {
+        if let ExprKind::Wildcard(pattern) = &table.kind {
+            let mut names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
+            names.sort();
+            let mut views: Vec<String> = scope
+                .names()
+                .into_iter()
+                .filter(|n| wildcard_match(&pattern.text, n))
+                .filter(|n| matches!(scope.find(n), Some((Binding::Function(f), _)) if f.view))
+                .collect();
+            views.sort();
+            views.dedup();
+            if names.is_empty() && views.is_empty() {
+                if fuzzy {
+                    return Ok(Vec::new());
+                }
+                return self.error(code::UNKNOWN, pattern.span, format!("no table matches '{}'", pattern.text));
+            }
+            let mut rels = Vec::new();
+            for name in names.into_iter().chain(views) {
+                let mut rel = self.table(&Expr { kind: ExprKind::Name(Name { text: name.clone(), span: pattern.span }), span: pattern.span }, scope)?;
+                rel.table_name = Some(name);
+                rels.push(rel);
+            }
+            return Ok(rels);
+        }
+        if !fuzzy {
+            return Ok(vec![self.table(table, scope)?]);
+        }
+        // A fuzzy union goes on without what cannot be resolved.
+        let before = self.diagnostics.len();
+        match self.table(table, scope) {
+            Ok(rel) => Ok(vec![rel]),
+            Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
+                let message = self.diagnostics.get(before).map_or_else(String::new, |d| d.message.clone());
+                self.diagnostics.truncate(before);
+                self.warn(table.span, format!("left out of the fuzzy union: {message}"));
+                Ok(Vec::new())
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// Rows of all tables, columns by name; a name with several types becomes a column a type.
+    pub(in crate::kql::binder) fn unite(&mut self, rels: Vec<(String, Rel)>, inner: bool, source: Option<String>, span: Span) -> Bind<Rel> {
+        // Names in the order of their first appearance, each with its types in that order.
+        let mut order: Vec<(String, Vec<Type>)> = Vec::new();
+        let mut place: HashMap<String, usize> = HashMap::new();
+        for (_, rel) in &rels {
+            for column in &rel.columns {
+                let at = *place.entry(column.name.clone()).or_insert_with(|| {
+                    order.push((column.name.clone(), Vec::new()));
+                    order.len() - 1
+                });
+                if !order[at].1.contains(&column.ty) {
+                    order[at].1.push(column.ty);
+                }
+            }
+        }
+        if inner {
+            order.retain(|(name, types)| {
+                types.len() == 1 && rels.iter().all(|(_, rel)| rel.columns.iter().any(|c| c.name == *name && c.ty == types[0]))
+            });
+        }
+        let mut names: Vec<String> = order.iter().filter(|(_, t)| t.len() == 1).map(|(n, _)| n.clone()).collect();
+        let mut targets: Vec<(String, String, Type)> = Vec::new();
+        for (name, types) in &order {
+            if types.len() == 1 {
+                targets.push((name.clone(), name.clone(), types[0]));
+                continue;
+            }
+            for ty in types {
+                let base = format!("{name}_{ty}");
+                let unique = std::iter::once(base.clone())
+                    .chain((1..).map(|n| format!("{base}{n}")))
+                    .find(|n| !names.contains(n))
+                    .unwrap_or_default();
+                names.push(unique.clone());
+                targets.push((unique, name.clone(), *ty));
+            }
+        }
+        let mut columns = Vec::new();
+        if let Some(source) = &source {
+            if targets.iter().any(|(n, _, _)| n == source) {
+                return self.error(code::DUPLICATE, span, format!("there is a column '{source}' already; give withsource another name"));
+            }
+            columns.push(BoundColumn { id: self.id(), name: source.clone(), ty: Type::String });
+        }
+        for (name, _, ty) in &targets {
+            columns.push(BoundColumn { id: self.id(), name: name.clone(), ty: *ty });
+        }
+        let partition = self.partition.clone();
+        let mut inputs = Vec::with_capacity(rels.len());
+        for (label, rel) in rels {
+            let mut exprs = Vec::with_capacity(columns.len());
+            if source.is_some() {
+                exprs.push(BoundExpr::literal(Value::String(label), Type::String, span));
+            }
+            for (_, from, ty) in &targets {
+                exprs.push(match rel.columns.iter().find(|c| c.name == *from && c.ty == *ty) {
+                    Some(column) => BoundExpr::column(column, span),
+                    None => {
+                        let missing = if *ty == Type::String { Value::String(String::new()) } else { Value::Null };
+                        BoundExpr::literal(missing, *ty, span)
+                    }
+                });
+            }
+            for h in &partition {
+                exprs.push(BoundExpr::new(BoundKind::Column(h.id), h.ty, span));
+            }
+            inputs.push((rel, exprs));
+        }
+        let mut ids: Vec<ColId> = columns.iter().map(|c| c.id).collect();
+        ids.extend(partition.iter().map(|h| h.id));
+        Ok(Rel { columns, hidden: partition, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
+    }
+}

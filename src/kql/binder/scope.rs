@@ -1,0 +1,106 @@
+//! Names in scope: what `let`, parameters and functions have defined, and the columns of the row at hand.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::kql::ast::{Expr, ParamDecl, Script};
+use crate::kql::bound::{BoundColumn, BoundExpr, HiddenColumn, Rel};
+
+/// What a name stands for.
+#[derive(Clone)]
+pub enum Binding {
+    /// A scalar, bound once.
+    Scalar(BoundExpr),
+    /// A scalar that is bound anew at each use, because two uses may differ (`rand()`).
+    Macro(Rc<Expr>, Scope),
+    /// A tabular expression, bound anew at each use.
+    Table(Rc<Expr>, Scope),
+    /// A tabular argument or an `as` name: the tree as it was bound.
+    Bound(Rc<Rel>),
+    /// A function.
+    Function(Rc<Function>),
+    /// A namespace of tables, such as `database('x')`.
+    Database,
+}
+
+/// A user-defined function.
+pub struct Function {
+    /// Parameters.
+    pub params: Vec<ParamDecl>,
+    /// Body.
+    pub body: Rc<Script>,
+    /// Where it was defined: its names resolve there.
+    pub scope: Scope,
+    /// `view () { … }`: seen by wildcards of `union`.
+    pub view: bool,
+}
+
+struct Inner {
+    parent: Option<Scope>,
+    names: RefCell<HashMap<String, Binding>>,
+    /// Names of parameters and a function's own `let`s win over columns.
+    local: bool,
+}
+
+/// A lexical scope.
+#[derive(Clone)]
+pub struct Scope(Rc<Inner>);
+
+impl Scope {
+    /// The outermost scope of a text.
+    pub fn root() -> Scope {
+        Scope(Rc::new(Inner { parent: None, names: RefCell::default(), local: false }))
+    }
+
+    /// A scope inside this one. With `local`, its names win over columns.
+    pub fn nested(&self, local: bool) -> Scope {
+        Scope(Rc::new(Inner { parent: Some(self.clone()), names: RefCell::default(), local }))
+    }
+
+    /// Defines a name here.
+    pub fn define(&self, name: &str, binding: Binding) {
+        self.0.names.borrow_mut().insert(name.to_owned(), binding);
+    }
+
+    /// What a name stands for, and whether it wins over columns.
+    pub fn find(&self, name: &str) -> Option<(Binding, bool)> {
+        let mut scope = self;
+        loop {
+            if let Some(binding) = scope.0.names.borrow().get(name) {
+                return Some((binding.clone(), scope.0.local));
+            }
+            scope = scope.0.parent.as_ref()?;
+        }
+    }
+
+    /// All names in scope, nearest first.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.names.borrow().keys().cloned().collect();
+        if let Some(parent) = &self.0.parent {
+            names.extend(parent.names());
+        }
+        names
+    }
+}
+
+/// The columns that a scalar expression sees.
+#[derive(Clone, Default)]
+pub struct RowInfo {
+    /// Visible columns.
+    pub columns: Vec<BoundColumn>,
+    /// Columns carried along.
+    pub hidden: Vec<HiddenColumn>,
+}
+
+impl RowInfo {
+    /// The row of a tabular expression.
+    pub fn of(rel: &Rel) -> RowInfo {
+        RowInfo { columns: rel.columns.clone(), hidden: rel.hidden.clone() }
+    }
+
+    /// A column by exact name.
+    pub fn find(&self, name: &str) -> Option<&BoundColumn> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}

@@ -1,0 +1,358 @@
+//! Tabular expressions: tables, views, functions, sub-queries.
+
+use std::rc::Rc;
+
+use super::scope::Function;
+use super::{Bind, Binder, Binding, RowInfo, Scope};
+use crate::kql::ast::*;
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+/// Functions whose call is a tabular expression.
+const TABLE_CALLS: [&str; 8] = ["table", "materialize", "database", "cluster", "workspace", "app", "adx", "arg"];
+
+impl Binder<'_> {
+    /// True if the expression gives a table, judged without binding it.
+    pub(super) fn is_tabular(&self, expr: &Expr, scope: &Scope, row: &RowInfo) -> bool {
+        match &expr.kind {
+            ExprKind::Pipe { .. } | ExprKind::Source(_) | ExprKind::MethodCall { .. } | ExprKind::Wildcard(_) => true,
+            ExprKind::Name(name) => match scope.find(&name.text) {
+                Some((binding, local)) => {
+                    let hidden = !local && row.find(&name.text).is_some();
+                    !hidden && self.binding_is_tabular(&binding)
+                }
+                None => row.find(&name.text).is_none() && self.catalog.table(&name.text).is_some(),
+            },
+            ExprKind::Call { function, args } => match scope.find(&function.text) {
+                Some((Binding::Function(f), _)) => self.function_is_tabular(&f),
+                _ if function.text == "materialize" => args.first().is_some_and(|a| self.is_tabular(&a.expr, scope, row)),
+                _ => TABLE_CALLS.contains(&function.text.as_str()),
+            },
+            ExprKind::Path { base, .. } => matches!(&base.kind, ExprKind::Call { function, .. } if TABLE_CALLS.contains(&function.text.as_str()))
+                || matches!(&base.kind, ExprKind::MethodCall { .. }),
+            ExprKind::Lambda { params, body, .. } => params.is_empty() && self.body_is_tabular(body, scope),
+            _ => false,
+        }
+    }
+
+    fn binding_is_tabular(&self, binding: &Binding) -> bool {
+        match binding {
+            Binding::Table(..) | Binding::Bound(_) | Binding::Database => true,
+            Binding::Function(f) => self.function_is_tabular(f),
+            Binding::Scalar(_) | Binding::Macro(..) => false,
+        }
+    }
+
+    /// True if a function's body gives a table.
+    pub(super) fn function_is_tabular(&self, function: &Rc<Function>) -> bool {
+        let scope = function.scope.nested(true);
+        for param in &function.params {
+            let binding = match &param.ty {
+                ParamType::Scalar(ty) => Binding::Scalar(BoundExpr::new(BoundKind::Unknown, *ty, param.name.span)),
+                ParamType::Table { .. } => Binding::Bound(Rc::new(empty_rel())),
+            };
+            scope.define(&param.name.text, binding);
+        }
+        self.body_is_tabular(&function.body, &scope)
+    }
+
+    fn body_is_tabular(&self, body: &Script, scope: &Scope) -> bool {
+        let scope = scope.nested(true);
+        let row = RowInfo::default();
+        let mut tabular = false;
+        for statement in &body.statements {
+            match &statement.kind {
+                StatementKind::Let { name, value } => {
+                    let binding = match &value.kind {
+                        ExprKind::Lambda { params, body, view } if !(params.is_empty() && *view) => Binding::Function(Rc::new(Function {
+                            params: params.clone(),
+                            body: Rc::new((**body).clone()),
+                            scope: scope.clone(),
+                            view: *view,
+                        })),
+                        _ if self.is_tabular(value, &scope, &row) => Binding::Bound(Rc::new(empty_rel())),
+                        _ => Binding::Scalar(BoundExpr::new(BoundKind::Unknown, Type::Dynamic, value.span)),
+                    };
+                    scope.define(&name.text, binding);
+                }
+                StatementKind::Query(value) => tabular = self.is_tabular(value, &scope, &row),
+                _ => {}
+            }
+        }
+        tabular
+    }
+
+    /// Binds a tabular expression.
+    pub(super) fn table(&mut self, expr: &Expr, scope: &Scope) -> Bind<Rel> {
+        let span = expr.span;
+        match &expr.kind {
+            ExprKind::Pipe { source, operators } => {
+                let mut rel = self.table(source, scope)?;
+                for (i, operator) in operators.iter().enumerate() {
+                    rel = self.operator(Some(rel), operator, scope, i + 1 == operators.len())?;
+                }
+                Ok(rel)
+            }
+            ExprKind::Source(operator) => self.operator(None, operator, scope, true),
+            ExprKind::Name(name) => self.table_name(name, scope),
+            ExprKind::Call { function, args } => self.table_call(function, args, scope, span),
+            ExprKind::MethodCall { base, function, args } => self.method_call(base, function, args, scope, span),
+            ExprKind::Path { base, field } => self.qualified(base, field, scope, span),
+            ExprKind::Wildcard(name) => self.error(code::SYNTAX, name.span, "a table name with '*' can only stand in union, search or find"),
+            ExprKind::Lambda { params, body, .. } if params.is_empty() => {
+                let inner = scope.nested(true);
+                let body = Rc::new((**body).clone());
+                match self.body_statements(&body, &inner)? {
+                    Some(last) => self.table(last, &inner),
+                    None => self.error(code::TYPE, span, "the body has no query"),
+                }
+            }
+            ExprKind::Named { expr, .. } => self.table(expr, scope),
+            ExprKind::Error => Err(super::Stop::Reported),
+            _ => {
+                let row = RowInfo::default();
+                let mut ctx = super::expr::Ctx::new(&row, scope);
+                // A scalar where a table must be: bind it for its own errors first.
+                let e = self.scalar(expr, &mut ctx)?;
+                self.report(
+                    Diagnostic::error(code::TYPE, span, format!("a tabular expression is expected here, not a {}", e.ty))
+                        .suggest("to show a value, write: print …"),
+                )
+            }
+        }
+    }
+
+    /// A table, view, `let` or function by name.
+    fn table_name(&mut self, name: &Name, scope: &Scope) -> Bind<Rel> {
+        if let Some((binding, _)) = scope.find(&name.text) {
+            return match binding {
+                Binding::Table(expr, inner) => {
+                    let mut rel = self.deeper(name.span, |b| b.table(&expr, &inner))?;
+                    rel.table_name = None;
+                    Ok(rel)
+                }
+                Binding::Bound(rel) => Ok(self.fresh((*rel).clone())),
+                Binding::Function(function) => self.table_function(&function, name, &[], None, scope),
+                Binding::Scalar(e) => {
+                    self.error(code::TYPE, name.span, format!("'{}' is a {}; a table is expected here", name.text, e.ty))
+                }
+                Binding::Macro(..) | Binding::Database => {
+                    self.error(code::TYPE, name.span, format!("'{}' is no table", name.text))
+                }
+            };
+        }
+        self.catalog_table(name)
+    }
+
+    /// A table or view of the catalog.
+    pub(super) fn catalog_table(&mut self, name: &Name) -> Bind<Rel> {
+        let Some(schema) = self.catalog.table(&name.text) else {
+            let mut candidates = self.catalog.names();
+            let folded = name.text.to_lowercase();
+            if let Some(exact) = candidates.iter().find(|c| c.to_lowercase() == folded).cloned() {
+                return self.report(
+                    Diagnostic::error(code::UNKNOWN, name.span, format!("unknown table '{}': names are case-sensitive", name.text))
+                        .suggest(format!("did you mean '{exact}'?")),
+                );
+            }
+            candidates.sort();
+            return self.unknown("table", name, candidates);
+        };
+        if let Some(view) = &schema.view {
+            let parsed = crate::kql::parser::parse(view);
+            let text = view.clone();
+            if let Some(first) = parsed.diagnostics.into_iter().next() {
+                return self.error(code::SYNTAX, name.span, format!("the view '{}' cannot be read: {} in {text}", name.text, first.message));
+            }
+            let root = Scope::root();
+            let mut rel = self.deeper(name.span, |b| {
+                let tables = b.bind_script(&parsed.script, &root)?;
+                match tables.into_iter().next() {
+                    Some((_, rel)) => Ok(rel),
+                    None => b.error(code::SYNTAX, name.span, "the view has no query"),
+                }
+            })?;
+            rel.table_name = Some(name.text.clone());
+            return Ok(rel);
+        }
+        self.scanned.insert(name.text.clone());
+        let mut columns = Vec::with_capacity(schema.columns.len());
+        let mut scan = Vec::with_capacity(schema.columns.len());
+        for column in &schema.columns {
+            let id = self.id();
+            columns.push(BoundColumn { id, name: column.name.clone(), ty: column.ty });
+            scan.push((id, column.name.clone(), column.ty));
+        }
+        let (mut hidden, mut promoted) = (Vec::new(), Vec::new());
+        for p in &schema.promoted {
+            if !self.path_keys.contains(&p.key) {
+                continue;
+            }
+            let Some(parent) = columns.iter().find(|c| c.name == p.source).map(|c| c.id) else { continue };
+            let id = self.id();
+            let complete = (self.complete)(&name.text, &p.column);
+            hidden.push(HiddenColumn { id, ty: p.ty, role: HiddenRole::Promoted { parent, key: p.key.clone(), complete } });
+            promoted.push((id, p.clone()));
+        }
+        Ok(Rel {
+            kind: RelKind::Scan { table: name.text.clone(), columns: scan, promoted },
+            columns,
+            hidden,
+            serialized: false,
+            table_name: Some(name.text.clone()),
+        })
+    }
+
+    /// The same rows under fresh ids, so that a tree can be used twice.
+    pub(super) fn fresh(&mut self, rel: Rel) -> Rel {
+        let columns: Vec<(BoundColumn, BoundExpr)> = rel
+            .columns
+            .iter()
+            .map(|c| {
+                let mut new = c.clone();
+                new.id = self.id();
+                (new, BoundExpr::column(c, Span::default()))
+            })
+            .collect();
+        // Promoted columns follow their bag under its new id.
+        let mut hidden = Vec::new();
+        let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();
+        for h in &rel.hidden {
+            let HiddenRole::Promoted { parent, key, complete } = &h.role else {
+                exprs.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+                hidden.push(h.clone());
+                continue;
+            };
+            let Some(at) = rel.columns.iter().position(|c| c.id == *parent) else { continue };
+            let id = self.id();
+            exprs.push((id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+            hidden.push(HiddenColumn {
+                id,
+                ty: h.ty,
+                role: HiddenRole::Promoted { parent: columns[at].0.id, key: key.clone(), complete: *complete },
+            });
+        }
+        let (serialized, table_name) = (rel.serialized, rel.table_name.clone());
+        Rel {
+            columns: columns.into_iter().map(|(c, _)| c).collect(),
+            hidden,
+            serialized,
+            table_name,
+            kind: RelKind::Project { input: Box::new(rel), exprs },
+        }
+    }
+
+    /// `f(args)` as a table.
+    fn table_call(&mut self, function: &Name, args: &[Arg], scope: &Scope, span: Span) -> Bind<Rel> {
+        if let Some((Binding::Function(f), _)) = scope.find(&function.text) {
+            return self.table_function(&f, function, args, None, scope);
+        }
+        match function.text.as_str() {
+            "materialize" if args.len() == 1 => self.table(&args[0].expr, scope),
+            "table" if !args.is_empty() => {
+                let row = RowInfo::default();
+                let e = self.scalar(&args[0].expr, &mut super::expr::Ctx::new(&row, scope))?;
+                let at = args[0].expr.span;
+                match self.constant(&e, "the table's name")? {
+                    Some(Value::String(name)) => self.table_name(&Name { text: name, span: at }, scope),
+                    _ => self.error(code::TYPE, at, "the table's name must be a constant string"),
+                }
+            }
+            "toscalar" => self.error(code::TYPE, span, "toscalar gives a scalar; a table is expected here"),
+            "database" | "cluster" | "workspace" | "app" | "adx" | "arg" => {
+                self.error(code::TYPE, span, format!("{}(…) names no table; add .TableName", function.text))
+            }
+            _ => {
+                let mut candidates = scope.names();
+                candidates.extend(["table", "materialize", "range", "print", "datatable"].map(str::to_owned));
+                let known = crate::kql::functions::Registry::get().scalar(&function.text).is_some();
+                if known {
+                    return self.report(
+                        Diagnostic::error(code::TYPE, span, format!("{} gives a scalar; a table is expected here", function.text))
+                            .suggest("to show a value, write: print …"),
+                    );
+                }
+                self.unknown("tabular function", function, candidates)
+            }
+        }
+    }
+
+    /// A user-defined function as a table.
+    pub(super) fn table_function(&mut self, function: &Rc<Function>, name: &Name, args: &[Arg], leading: Option<Rc<Rel>>, scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::default();
+        let mut ctx = super::expr::Ctx::new(&row, scope);
+        let leading: Vec<Rc<Rel>> = leading.into_iter().collect();
+        let inner = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
+        let function = function.clone();
+        self.deeper(name.span, |b| match b.body_statements(&function.body, &inner)? {
+            Some(last) => {
+                let mut rel = b.table(last, &inner)?;
+                rel.table_name = None;
+                Ok(rel)
+            }
+            None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),
+        })
+    }
+
+    /// `database('x').T`, `cluster('c').database('d').T`: the lake is the only database; others are refused, never guessed.
+    fn qualified(&mut self, base: &Expr, field: &Name, scope: &Scope, span: Span) -> Bind<Rel> {
+        self.check_namespace(base, scope, span)?;
+        self.catalog_table(field)
+    }
+
+    fn method_call(&mut self, base: &Expr, function: &Name, args: &[Arg], scope: &Scope, span: Span) -> Bind<Rel> {
+        match function.text.as_str() {
+            "table" if args.len() == 1 => {
+                self.check_namespace(base, scope, span)?;
+                self.table_call(function, args, &Scope::root(), span)
+            }
+            _ => self.unsupported(function.span, &format!("'.{}(…)' here", function.text)),
+        }
+    }
+
+    /// Checks that a chain of `cluster(…)`, `database(…)`, `workspace(…)` names what the catalog maps to this lake.
+    fn check_namespace(&mut self, base: &Expr, scope: &Scope, span: Span) -> Bind<()> {
+        let mut names = Vec::new();
+        let mut at = base;
+        loop {
+            match &at.kind {
+                ExprKind::Call { function, args } => {
+                    names.push((function.text.clone(), self.namespace_name(args, scope)?));
+                    break;
+                }
+                ExprKind::MethodCall { base, function, args } => {
+                    names.push((function.text.clone(), self.namespace_name(args, scope)?));
+                    at = base;
+                }
+                ExprKind::Name(name) if matches!(scope.find(&name.text), Some((Binding::Database, _))) => return Ok(()),
+                _ => return self.error(code::SYNTAX, span, "a table is expected here"),
+            }
+        }
+        for (kind, name) in names {
+            if !self.catalog.maps(&kind, &name) {
+                return self.report(
+                    Diagnostic::error(code::UNKNOWN, span, format!("{kind}('{name}') is not mapped to this lake"))
+                        .suggest(format!("map it in kqlake.toml under [{kind}s], or leave it out to read the lake's own table")),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn namespace_name(&mut self, args: &[Arg], scope: &Scope) -> Bind<String> {
+        let Some(arg) = args.first() else { return Ok(String::new()) };
+        let row = RowInfo::default();
+        let e = self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+        Ok(match self.constant(&e, "the name")? {
+            Some(Value::String(name)) => name,
+            _ => String::new(),
+        })
+    }
+}
+
+/// A table without columns, where only its being a table counts.
+pub(super) fn empty_rel() -> Rel {
+    Rel { kind: RelKind::Values(Vec::new()), columns: Vec::new(), hidden: Vec::new(), serialized: false, table_name: None }
+}

@@ -1,0 +1,233 @@
+//! Statements: `let`, `declare query_parameters`, `set`, and the queries themselves.
+
+use std::rc::Rc;
+
+use super::expr::Ctx;
+use super::scope::Function;
+use super::{Bind, Binder, Binding, RowInfo, Scope, Stop};
+use crate::kql::ast::*;
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Severity, code};
+use crate::kql::value::Value;
+
+/// Options of `set` that mean nothing to a local engine and are passed over.
+const IGNORED_OPTIONS: [&str; 24] = [
+    "notruncation",
+    "truncationmaxsize",
+    "truncationmaxrecords",
+    "norequesttimeout",
+    "servertimeout",
+    "querytrace",
+    "best_effort",
+    "deferpartialqueryfailures",
+    "maxmemoryconsumptionperiterator",
+    "maxoutputcolumns",
+    "max_memory_consumption_per_query_per_node",
+    "query_results_cache_max_age",
+    "query_results_progressive_enabled",
+    "query_language",
+    "query_datascope",
+    "query_consistency",
+    "query_weakconsistency_session_id",
+    "query_take_max_records",
+    "query_fanout_nodes_percent",
+    "query_fanout_threads_percent",
+    "query_force_row_level_security",
+    "query_python_debug",
+    "push_selection_through_aggregation",
+    "materialized_view_shuffle",
+];
+
+impl Binder<'_> {
+    /// Binds all statements; the queries' trees in order. Errors of one statement do not hide those of the next.
+    pub(super) fn bind_script(&mut self, script: &Script, scope: &Scope) -> Bind<Vec<(String, Rel)>> {
+        let mut tables = Vec::new();
+        let mut failed = false;
+        for statement in &script.statements {
+            let result = match &statement.kind {
+                StatementKind::Query(expr) => self.query(expr, scope).map(|rel| {
+                    let mut found = Vec::new();
+                    std::mem::swap(&mut found, &mut self.extra_tables);
+                    if let Some(rel) = rel {
+                        found.push((String::new(), rel));
+                    }
+                    for (name, rel) in found {
+                        let name = if name.is_empty() { format!("Table_{}", tables.len()) } else { name };
+                        tables.push((name, rel));
+                    }
+                }),
+                _ => self.statement(statement, scope),
+            };
+            match result {
+                Ok(()) => {}
+                Err(Stop::Pending) => return Err(Stop::Pending),
+                Err(Stop::Reported) => failed = true,
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        if tables.is_empty() && !self.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            let end = script.statements.last().map_or(Span::default(), |s| s.span);
+            return self.error(code::SYNTAX, end, "the text has no query; end it with a tabular expression");
+        }
+        Ok(tables)
+    }
+
+    fn query(&mut self, expr: &Expr, scope: &Scope) -> Bind<Option<Rel>> {
+        let rel = self.table(expr, scope)?;
+        // `fork` and `facet` leave their tables beside; the tree itself is then only a carrier.
+        let only_extra = !self.extra_tables.is_empty() && matches!(rel.kind, RelKind::Values(_)) && rel.columns.is_empty();
+        Ok((!only_extra).then_some(rel))
+    }
+
+    /// The statements of a function's body in its scope; gives the last, its result.
+    pub(super) fn body_statements<'s>(&mut self, body: &'s Rc<Script>, scope: &Scope) -> Bind<Option<&'s Expr>> {
+        let mut last = None;
+        for statement in &body.statements {
+            match &statement.kind {
+                StatementKind::Query(expr) => last = Some(expr),
+                _ => self.statement(statement, scope)?,
+            }
+        }
+        Ok(last)
+    }
+
+    fn statement(&mut self, statement: &Statement, scope: &Scope) -> Bind<()> {
+        match &statement.kind {
+            StatementKind::Let { name, value } => self.bind_let(name, value, scope),
+            StatementKind::DeclareParameters(params) => {
+                for param in params {
+                    self.query_parameter(param, scope)?;
+                }
+                Ok(())
+            }
+            StatementKind::Set { name, value } => self.set(name, value.as_ref(), scope),
+            StatementKind::Alias { name, .. } => {
+                scope.define(&name.text, Binding::Database);
+                Ok(())
+            }
+            StatementKind::Restrict(_) => {
+                self.unsupported(statement.span, "restrict access (it narrows what a query may see, so it is not ignored)")
+            }
+            StatementKind::DeclarePattern => self.unsupported(statement.span, "declare pattern"),
+            StatementKind::Query(_) => Ok(()),
+        }
+    }
+
+    fn bind_let(&mut self, name: &Name, value: &Expr, scope: &Scope) -> Bind<()> {
+        let row = RowInfo::default();
+        let binding = match &value.kind {
+            ExprKind::Lambda { params, body, view } => {
+                let function =
+                    Rc::new(Function { params: params.clone(), body: Rc::new((**body).clone()), scope: scope.clone(), view: *view });
+                Binding::Function(function)
+            }
+            _ if self.is_tabular(value, scope, &row) => {
+                // Each use binds anew: a tabular let is a macro. Binding it once here shows its errors even if nobody uses it.
+                let before = self.scanned.clone();
+                let (answers, at) = (self.answers, self.next_answer);
+                self.answers = None;
+                let extra = self.extra_tables.len();
+                let checked = self.deeper(value.span, |b| b.table(value, scope));
+                self.answers = answers;
+                self.next_answer = at;
+                self.extra_tables.truncate(extra);
+                checked?;
+                self.scanned = before;
+                Binding::Table(Rc::new(value.clone()), scope.nested(false))
+            }
+            _ => {
+                let mut ctx = Ctx::new(&row, scope);
+                let e = self.scalar(value, &mut ctx)?;
+                let volatile = e.any(&|part| matches!(&part.kind, BoundKind::Call { function, .. } if function.volatile));
+                if volatile { Binding::Macro(Rc::new(value.clone()), scope.nested(false)) } else { Binding::Scalar(e) }
+            }
+        };
+        scope.define(&name.text, binding);
+        Ok(())
+    }
+
+    /// A declared query parameter takes its value from the command line as a value, never as text of the query.
+    fn query_parameter(&mut self, param: &ParamDecl, scope: &Scope) -> Bind<()> {
+        let ParamType::Scalar(ty) = param.ty else {
+            return self.unsupported(param.name.span, "a tabular query parameter");
+        };
+        let row = RowInfo::default();
+        let value = match self.params.get(&param.name.text) {
+            Some(text) => {
+                let given = BoundExpr::literal(Value::String(text.clone()), crate::kql::types::Type::String, param.name.span);
+                // A timespan may be written as a literal (1d), a datetime as any text that todatetime reads.
+                match self.parameter_literal(text, ty) {
+                    Some(value) => BoundExpr::literal(value, ty, param.name.span),
+                    None => self.coerce(given, ty)?,
+                }
+            }
+            None => match &param.default {
+                Some(default) => {
+                    let e = self.scalar(default, &mut Ctx::new(&row, scope))?;
+                    self.coerce(e, ty)?
+                }
+                None if self.answers.is_none() => BoundExpr::new(BoundKind::Unknown, ty, param.name.span),
+                None => {
+                    return self.error(
+                        code::ARITY,
+                        param.name.span,
+                        format!("the parameter '{0}' has no value; give one with --param {0}=…", param.name.text),
+                    );
+                }
+            },
+        };
+        if value.as_literal().is_some_and(Value::is_null) && self.params.contains_key(&param.name.text) {
+            return self.error(code::TYPE, param.name.span, format!("the value given for '{}' is no {ty}", param.name.text));
+        }
+        scope.define(&param.name.text, Binding::Scalar(value));
+        Ok(())
+    }
+
+    /// A parameter's text read as a KQL literal of its type (`1d`, `datetime(2026-01-05)`, `dynamic([1])`).
+    fn parameter_literal(&self, text: &str, ty: crate::kql::types::Type) -> Option<Value> {
+        if ty == crate::kql::types::Type::String {
+            return None;
+        }
+        let parsed = crate::kql::parser::parse(&format!("print {text}"));
+        if !parsed.diagnostics.is_empty() {
+            return None;
+        }
+        let StatementKind::Query(Expr { kind: ExprKind::Source(operator), .. }) = &parsed.script.statements.first()?.kind else { return None };
+        let OperatorKind::Print(items) = &operator.kind else { return None };
+        let [NamedExpr { expr: Expr { kind: ExprKind::Literal(literal), .. }, names, .. }] = items.as_slice() else { return None };
+        (names.is_empty() && literal.ty() == ty).then(|| super::expr::literal_value(literal))
+    }
+
+    fn set(&mut self, name: &Name, value: Option<&Expr>, scope: &Scope) -> Bind<()> {
+        let option = name.text.to_lowercase();
+        let row = RowInfo::default();
+        let value = match value {
+            Some(e) => match self.scalar(e, &mut Ctx::new(&row, scope)) {
+                Ok(e) => Some(e),
+                // Some options take bare words; only those that are honoured need a value.
+                Err(Stop::Reported) if option != "query_now" => {
+                    self.diagnostics.retain(|d| d.span.start < name.span.start || d.span.start > name.span.end + 4096);
+                    None
+                }
+                Err(stop) => return Err(stop),
+            },
+            None => None,
+        };
+        match option.as_str() {
+            "query_now" | "request_now" => match value.as_ref().and_then(BoundExpr::as_literal) {
+                Some(Value::DateTime(now)) => {
+                    self.now_us = *now;
+                    Ok(())
+                }
+                _ => self.error(code::TYPE, name.span, "query_now takes a datetime"),
+            },
+            _ if IGNORED_OPTIONS.contains(&option.as_str()) || option.starts_with("request_") || option.starts_with("query_") => Ok(()),
+            _ => {
+                self.warn(name.span, format!("the option '{}' is not known and ignored", name.text));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The typed operator tree: what a query means. Every column has an id of its own, so that names never collide.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use super::ast::{Span, TextOp};
+use super::catalog::PromotedColumn;
+use super::functions::{AggregateFn, ScalarFn};
+use super::types::Type;
+use super::value::Value;
+
+/// Identifies a column within one query.
+pub type ColId = u32;
+
+/// A column of a tabular expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundColumn {
+    /// Id, unique in the query. A column that passes an operator unchanged keeps it.
+    pub id: ColId,
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub ty: Type,
+}
+
+/// A column that the tree carries beside the visible ones.
+#[derive(Debug, Clone)]
+pub struct HiddenColumn {
+    /// Id.
+    pub id: ColId,
+    /// Type.
+    pub ty: Type,
+    /// Why it is carried.
+    pub role: HiddenRole,
+}
+
+/// Why a hidden column is carried.
+#[derive(Debug, Clone)]
+pub enum HiddenRole {
+    /// Mirrors a key of the dynamic column `parent`; answers for it everywhere if `complete`.
+    Promoted { parent: ColId, key: String, complete: bool },
+    /// Tells the rows of one sub-query of `mv-apply` or `partition` from another's.
+    Key,
+}
+
+/// A tabular expression.
+#[derive(Debug, Clone)]
+pub struct Rel {
+    /// What it does.
+    pub kind: RelKind,
+    /// Visible columns, in order.
+    pub columns: Vec<BoundColumn>,
+    /// Columns carried along.
+    pub hidden: Vec<HiddenColumn>,
+    /// The order of rows means something (after `sort`, `top`, `range`, `serialize`).
+    pub serialized: bool,
+    /// Name of the table, when this is one as it stands (for `withsource`).
+    pub table_name: Option<String>,
+}
+
+/// One sort key.
+#[derive(Debug, Clone)]
+pub struct BoundSortKey {
+    /// Key.
+    pub expr: BoundExpr,
+    /// Ascending.
+    pub ascending: bool,
+    /// Nulls before everything else.
+    pub nulls_first: bool,
+}
+
+/// Kinds of join. `lookup` is an inner or left outer join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    /// One left row a key, then inner.
+    InnerUnique,
+    /// All matching pairs.
+    Inner,
+    /// And left rows without a match.
+    LeftOuter,
+    /// And right rows without a match.
+    RightOuter,
+    /// And both.
+    FullOuter,
+    /// Left rows with a match.
+    LeftSemi,
+    /// Right rows with a match.
+    RightSemi,
+    /// Left rows without a match.
+    LeftAnti,
+    /// Right rows without a match.
+    RightAnti,
+}
+
+/// An aggregate call.
+#[derive(Debug, Clone)]
+pub struct BoundAggregate {
+    /// The function.
+    pub function: &'static AggregateFn,
+    /// Arguments without the predicate.
+    pub args: Vec<BoundExpr>,
+    /// Rows that count, for `…if` forms.
+    pub filter: Option<BoundExpr>,
+    /// Result type.
+    pub ty: Type,
+}
+
+/// One column that `mv-expand` expands.
+#[derive(Debug, Clone)]
+pub struct ExpandColumn {
+    /// Id of the result.
+    pub id: ColId,
+    /// The bag or array.
+    pub expr: BoundExpr,
+    /// Type of the elements; dynamic unless `to typeof()`.
+    pub ty: Type,
+}
+
+/// A function over all rows of its input, in order, in one place.
+pub trait Compute: std::fmt::Debug + Send + Sync {
+    /// Name for EXPLAIN.
+    fn name(&self) -> &str;
+    /// From all input batches (columns in the order of [`RelKind::Compute::inputs`]) to the output columns
+    /// ([`Rel::columns`] of the node, in order, in their Arrow forms).
+    ///
+    /// # Errors
+    /// A message for the user: the rows cannot be computed.
+    fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>;
+}
+
+/// What a tabular expression does.
+#[derive(Debug, Clone)]
+pub enum RelKind {
+    /// Reads a table: `(id, provider's column)`.
+    Scan { table: String, columns: Vec<(ColId, String, Type)>, promoted: Vec<(ColId, PromotedColumn)> },
+    /// Rows given in the text, in order.
+    Values(Vec<Vec<Value>>),
+    /// One row of expressions over nothing.
+    Print(Vec<(ColId, BoundExpr)>),
+    /// `range`: from, to and step of one type (long, real, datetime with timespan step, timespan).
+    Range { id: ColId, ty: Type, from: Value, to: Value, step: Value },
+    /// Keeps rows whose predicate is true.
+    Filter { input: Box<Rel>, predicate: BoundExpr },
+    /// Computes columns; `(id, Column(id))` passes one on.
+    Project { input: Box<Rel>, exprs: Vec<(ColId, BoundExpr)> },
+    /// Groups; without keys one row always.
+    Aggregate { input: Box<Rel>, keys: Vec<(ColId, BoundExpr)>, aggregates: Vec<(ColId, BoundAggregate)> },
+    /// Orders rows.
+    Sort { input: Box<Rel>, keys: Vec<BoundSortKey> },
+    /// Makes the present order the order of the rows (a row index where there is none).
+    Serialize { input: Box<Rel> },
+    /// First rows, of each combination of `partition` columns when there are any.
+    Limit { input: Box<Rel>, count: u64, partition: Vec<ColId> },
+    /// Joins on equality of expressions; null equals null.
+    Join { left: Box<Rel>, right: Box<Rel>, kind: JoinKind, on: Vec<(BoundExpr, BoundExpr)> },
+    /// Rows of all inputs; each input has, in order, an expression for each of the output columns.
+    Union { inputs: Vec<(Rel, Vec<BoundExpr>)>, ids: Vec<ColId> },
+    /// Expands arrays and bags to rows, zipped.
+    Expand { input: Box<Rel>, items: Vec<ExpandColumn>, index: Option<ColId>, limit: Option<i64>, bag_as_array: bool, keep_empty: bool },
+    /// Window functions over ordered rows: each gives a column from argument columns.
+    Window { input: Box<Rel>, functions: Vec<(ColId, BoundWindow)> },
+    /// Anything that needs all rows at once.
+    Compute { input: Option<Box<Rel>>, inputs: Vec<ColId>, op: Arc<dyn Compute> },
+}
+
+/// A window function call.
+#[derive(Debug, Clone)]
+pub struct BoundWindow {
+    /// The function (`row_number`, `prev`, …).
+    pub function: &'static ScalarFn,
+    /// Arguments.
+    pub args: Vec<BoundExpr>,
+    /// Result type.
+    pub ty: Type,
+    /// Starts anew for each combination of these columns.
+    pub partition: Vec<ColId>,
+}
+
+/// A typed scalar expression.
+#[derive(Debug, Clone)]
+pub struct BoundExpr {
+    /// What it is.
+    pub kind: BoundKind,
+    /// Type.
+    pub ty: Type,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A step of a dynamic path.
+#[derive(Debug, Clone)]
+pub enum PathStep {
+    /// `.key`, `["key"]`
+    Key(String),
+    /// `[0]`, `[-1]`
+    Index(i64),
+    /// `[expr]`: a string or an integer computed for each row.
+    Computed(Box<BoundExpr>),
+}
+
+/// Kinds of scalar expression.
+#[derive(Debug, Clone)]
+pub enum BoundKind {
+    /// A constant.
+    Literal(Value),
+    /// A column.
+    Column(ColId),
+    /// A registry function.
+    Call { function: &'static ScalarFn, args: Vec<BoundExpr> },
+    /// Widening of a number or a change of type that cannot fail (int to long, literal text to datetime was folded before).
+    Cast(Box<BoundExpr>),
+    /// `base.a.b[0]`
+    Path { base: Box<BoundExpr>, steps: Vec<PathStep> },
+    /// A promoted key: `column` mirrors the path `base.key`.
+    Promoted { column: ColId, column_ty: Type, complete: bool, base: Box<BoundExpr>, key: String },
+    /// `+ - * / %` of operands whose types the binder has settled.
+    Arithmetic { op: super::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
+    /// `-x`
+    Negate(Box<BoundExpr>),
+    /// `== != < <= > >=` of operands of one type, or `=~ !~`.
+    Compare { op: super::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
+    /// `and`, `or`
+    Logical { and: bool, terms: Vec<BoundExpr> },
+    /// `not(x)`
+    Not(Box<BoundExpr>),
+    /// String search; several needles for `has_any` and `has_all`.
+    Text { op: TextOp, all: bool, negated: bool, case_sensitive: bool, left: Box<BoundExpr>, needles: Vec<BoundExpr> },
+    /// `matches regex`
+    Regex { left: Box<BoundExpr>, pattern: Box<BoundExpr> },
+    /// `in` over constants and expressions of the left side's type.
+    In { negated: bool, ignore_case: bool, left: Box<BoundExpr>, items: Vec<BoundExpr> },
+    /// `in` over a dynamic array computed for each row.
+    InArray { negated: bool, ignore_case: bool, left: Box<BoundExpr>, array: Box<BoundExpr> },
+    /// `case`, `iff`: the first true condition's value, else the last.
+    Case { branches: Vec<(BoundExpr, BoundExpr)>, otherwise: Box<BoundExpr> },
+    /// The value at a place of the array that a several-column function gives.
+    Element { call: Box<BoundExpr>, index: usize },
+    /// A value that is known only when the query runs, where binding is all that is wanted.
+    Unknown,
+}
+
+impl BoundExpr {
+    /// An expression.
+    pub fn new(kind: BoundKind, ty: Type, span: Span) -> Self {
+        BoundExpr { kind, ty, span }
+    }
+
+    /// A constant.
+    pub fn literal(value: Value, ty: Type, span: Span) -> Self {
+        BoundExpr::new(BoundKind::Literal(value), ty, span)
+    }
+
+    /// A column.
+    pub fn column(column: &BoundColumn, span: Span) -> Self {
+        BoundExpr::new(BoundKind::Column(column.id), column.ty, span)
+    }
+
+    /// The value, if this is a constant.
+    pub fn as_literal(&self) -> Option<&Value> {
+        match &self.kind {
+            BoundKind::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Calls `f` with every direct part.
+    pub fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a BoundExpr)) {
+        match &self.kind {
+            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
+            BoundKind::Call { args, .. } => args.iter().for_each(f),
+            BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => f(e),
+            BoundKind::Path { base, steps } => {
+                f(base);
+                for step in steps {
+                    if let PathStep::Computed(e) = step {
+                        f(e);
+                    }
+                }
+            }
+            BoundKind::Promoted { base, .. } => f(base),
+            BoundKind::Arithmetic { left, right, .. } | BoundKind::Compare { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            BoundKind::Logical { terms, .. } => terms.iter().for_each(f),
+            BoundKind::Text { left, needles, .. } => {
+                f(left);
+                needles.iter().for_each(f);
+            }
+            BoundKind::Regex { left, pattern } => {
+                f(left);
+                f(pattern);
+            }
+            BoundKind::In { left, items, .. } => {
+                f(left);
+                items.iter().for_each(f);
+            }
+            BoundKind::InArray { left, array, .. } => {
+                f(left);
+                f(array);
+            }
+            BoundKind::Case { branches, otherwise } => {
+                for (condition, value) in branches {
+                    f(condition);
+                    f(value);
+                }
+                f(otherwise);
+            }
+            BoundKind::Element { call, .. } => f(call),
+        }
+    }
+
+    /// True if the expression, or a part, fulfils `test`.
+    pub fn any(&self, test: &dyn Fn(&BoundExpr) -> bool) -> bool {
+        if test(self) {
+            return true;
+        }
+        let mut found = false;
+        self.for_each_part(&mut |part| found = found || part.any(test));
+        found
+    }
+
+    /// True if no column and nothing volatile or unknown is in it.
+    pub fn is_constant(&self) -> bool {
+        !self.any(&|e| match &e.kind {
+            BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown => true,
+            BoundKind::Call { function, .. } => function.volatile,
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! What the binder and lowering ask about tables; the engine answers from the lake, `check --schema` from a file.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::error::DataFusionError;
+
+use super::types::{Column, Type};
+
+/// A table or view as the binder sees it.
+#[derive(Debug, Clone, Default)]
+pub struct TableSchema {
+    /// The columns that KQL shows, in order.
+    pub columns: Vec<Column>,
+    /// Columns that mirror keys of a dynamic column; KQL reaches them only through the bag.
+    pub promoted: Vec<PromotedColumn>,
+    /// The KQL text that a view stands for; a view has no provider.
+    pub view: Option<String>,
+}
+
+/// A hidden column that mirrors a key of a dynamic column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromotedColumn {
+    /// The hidden column's name in the provider.
+    pub column: String,
+    /// Its KQL type.
+    pub ty: Type,
+    /// The dynamic column, such as `customDimensions`.
+    pub source: String,
+    /// The key at the bag's top level.
+    pub key: String,
+}
+
+/// A table to scan.
+pub struct ScanTable {
+    /// Gives at least the schema's columns by name, in their Arrow forms.
+    pub provider: Arc<dyn TableProvider>,
+    /// Promoted columns from which everything about their key can be answered in every file; others fall back to the bag.
+    pub complete: HashSet<String>,
+}
+
+/// The tables that a query may name.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// Names of all tables and views, for wildcards and suggestions.
+    fn names(&self) -> Vec<String>;
+    /// A table or view by exact name.
+    fn table(&self, name: &str) -> Option<Arc<TableSchema>>;
+    /// Whether `cluster('name')`, `database('name')`, `workspace('name')`, … stands for this lake.
+    fn maps(&self, kind: &str, name: &str) -> bool {
+        let _ = (kind, name);
+        false
+    }
+    /// What to scan for a table.
+    ///
+    /// # Errors
+    /// When the lake's files cannot be read, or the table has none because the catalog is a schema only.
+    async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError>;
+}

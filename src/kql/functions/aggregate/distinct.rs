@@ -1,0 +1,117 @@
+//! Distinct counts: dcount (exact for small sets, an estimate beyond) and count_distinct (exact).
+
+use std::collections::HashSet;
+
+use super::codec::{Decoder, write_u64};
+use crate::kql::functions::sketch::hll::Hll;
+use crate::kql::functions::sketch::{IdentityBuilder, hash64, key128};
+use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+/// The functions.
+pub const AGGREGATES: &[AggregateFn] = &[
+    AggregateFn::new("dcount", APPROXIMATE, Returns::Type(Type::Long), Naming::Prefix("dcount"), AggregateImpl::Rows(dcount), "Number of distinct values; exact up to thousands, an estimate beyond."),
+    AggregateFn::new("dcountif", APPROXIMATE, Returns::Type(Type::Long), Naming::Prefix("dcountif"), AggregateImpl::Rows(dcount), "Number of distinct values over the rows for which the predicate is true.")
+        .predicate(1),
+    AggregateFn::new("count_distinct", EXACT, Returns::Type(Type::Long), Naming::Prefix("count_distinct"), AggregateImpl::Rows(count_distinct), "Exact number of distinct values."),
+    AggregateFn::new("count_distinctif", EXACT, Returns::Type(Type::Long), Naming::Prefix("count_distinctif"), AggregateImpl::Rows(count_distinct), "Exact number of distinct values over the rows for which the predicate is true.")
+        .predicate(1),
+];
+
+const APPROXIMATE: &[Param] = &[Param::req("expr", Kind::Any), Param::opt("accuracy", Kind::Integer).constant()];
+const EXACT: &[Param] = &[Param::req("expr", Kind::OneOf(NOT_DYNAMIC))];
+const NOT_DYNAMIC: &[Type] =
+    &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
+
+/// The accuracy level among the constant arguments (the default is 1).
+pub(super) fn accuracy(args: &[ArgInfo], place: usize) -> Result<i64, String> {
+    match args.get(place).map(|a| &a.constant) {
+        None => Ok(1),
+        Some(Some(Value::Int(v))) => Ok((*v).into()),
+        Some(Some(Value::Long(v))) => Ok(*v),
+        Some(_) => Err("the accuracy must be a constant from 0 to 4".to_owned()),
+    }
+}
+
+fn dcount(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    let accuracy = accuracy(args, 1)?;
+    let hll = Hll::new(accuracy).ok_or_else(|| format!("the accuracy must be from 0 to 4, not {accuracy}"))?;
+    Ok(Box::new(Approximate { hll }))
+}
+
+fn count_distinct(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    Ok(Box::new(Exact::default()))
+}
+
+#[derive(Debug)]
+struct Approximate {
+    hll: Hll,
+}
+
+impl Accumulate for Approximate {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if !args[0].is_null() {
+            self.hll.insert(hash64(args[0]));
+        }
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.hll.write(&mut out);
+        out
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        if let Some(other) = Hll::read(&mut Decoder::new(state)) {
+            self.hll.merge(&other);
+        }
+    }
+
+    fn finish(&self) -> Value {
+        Value::Long(self.hll.count() as i64)
+    }
+
+    fn size(&self) -> usize {
+        self.hll.size()
+    }
+}
+
+/// The keys of the distinct values: the values themselves up to 64 bits, 128-bit hashes of texts.
+#[derive(Debug, Default)]
+struct Exact {
+    keys: HashSet<u128, IdentityBuilder>,
+}
+
+impl Accumulate for Exact {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if !args[0].is_null() {
+            self.keys.insert(key128(args[0]));
+        }
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.keys.len() * 16 + 8);
+        write_u64(&mut out, self.keys.len() as u64);
+        for key in &self.keys {
+            out.extend_from_slice(&key.to_le_bytes());
+        }
+        out
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        let mut decoder = Decoder::new(state);
+        for _ in 0..decoder.u64().unwrap_or(0) {
+            let (Some(low), Some(high)) = (decoder.fixed_u64(), decoder.fixed_u64()) else { return };
+            self.keys.insert(u128::from(high) << 64 | u128::from(low));
+        }
+    }
+
+    fn finish(&self) -> Value {
+        Value::Long(self.keys.len() as i64)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.keys.capacity() * 17
+    }
+}

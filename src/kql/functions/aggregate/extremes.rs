@@ -1,0 +1,172 @@
+//! arg_max, arg_min and take_any, one returned column at a time.
+//!
+//! The binder writes `arg_max(by, a, b)` as one call for each column, `arg_max(by, by)`, `arg_max(by, a)`, …: all of them
+//! see the same rows in the same order and choose the same row. The first row wins a tie. Rows whose `by` is null (or
+//! NaN) count only when there is no other; then the first of them is taken.
+
+use std::cmp::Ordering;
+
+use super::codec::{Decoder, Held, write_value};
+use super::order::order;
+use crate::kql::functions::columns::{ColumnBuilder, to_value};
+use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+const BY: &[Param] = &[Param::req("by", Kind::Orderable), Param::opt("returned", Kind::Any)];
+const ONE: &[Param] = &[Param::req("expr", Kind::Any)];
+
+/// The functions.
+pub const AGGREGATES: &[AggregateFn] = &[
+    AggregateFn::new("arg_max", BY, Returns::With(last_type), Naming::Prefix("max"), AggregateImpl::Rows(arg_max), "Columns of the row with the greatest value.").variadic(),
+    AggregateFn::new("arg_min", BY, Returns::With(last_type), Naming::Prefix("min"), AggregateImpl::Rows(arg_min), "Columns of the row with the least value.").variadic(),
+    AggregateFn::new("argmax", BY, Returns::With(last_type), Naming::Prefix("max"), AggregateImpl::Rows(arg_max), "Columns of the row with the greatest value (older name of arg_max).").variadic(),
+    AggregateFn::new("argmin", BY, Returns::With(last_type), Naming::Prefix("min"), AggregateImpl::Rows(arg_min), "Columns of the row with the least value (older name of arg_min).").variadic(),
+    AggregateFn::new("take_any", ONE, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(take_any), "Some value that is not null, if there is one.").variadic(),
+    AggregateFn::new("any", ONE, Returns::Arg(0), Naming::Prefix("any"), AggregateImpl::Rows(take_any), "Some value that is not null, if there is one (older name of take_any).").variadic(),
+    AggregateFn::new("take_anyif", ONE, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(take_any), "Some value over the rows for which the predicate is true.").predicate(1),
+    AggregateFn::new("anyif", ONE, Returns::Arg(0), Naming::Prefix("anyif"), AggregateImpl::Rows(take_any), "Some value over the rows for which the predicate is true (older name of take_anyif).").predicate(1),
+];
+
+fn last_type(args: &[ArgInfo]) -> Result<Type, String> {
+    args.last().map(|a| a.ty).ok_or_else(|| "an argument is missing".to_owned())
+}
+
+fn arg_max(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    Ok(Box::new(Extreme { wins: Ordering::Greater, best: None }))
+}
+fn arg_min(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    Ok(Box::new(Extreme { wins: Ordering::Less, best: None }))
+}
+fn take_any(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    Ok(Box::new(Any::default()))
+}
+
+/// The best row so far: its `by` and the returned value.
+#[derive(Debug)]
+struct Extreme {
+    wins: Ordering,
+    best: Option<(Held, Held)>,
+}
+
+/// True for what has no place in the order.
+fn orderless(value: ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Null => true,
+        ValueRef::Real(v) => v.is_nan(),
+        _ => false,
+    }
+}
+
+impl Extreme {
+    #[inline]
+    fn offer(&mut self, by: ValueRef<'_>, value: ValueRef<'_>) {
+        let better = match &self.best {
+            None => true,
+            Some((best, _)) => match (orderless(best.as_ref()), orderless(by)) {
+                (_, true) => false,
+                (true, false) => true,
+                (false, false) => order(by, best.as_ref()) == self.wins,
+            },
+        };
+        if better {
+            self.best = Some((by.into(), value.into()));
+        }
+    }
+}
+
+impl Accumulate for Extreme {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        self.offer(args[0], args[args.len() - 1]);
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some((by, value)) = &self.best {
+            write_value(&mut out, by.as_ref());
+            write_value(&mut out, value.as_ref());
+        }
+        out
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        let mut decoder = Decoder::new(state);
+        if let (Some(by), Some(value)) = (decoder.value(), decoder.value()) {
+            self.offer(by, value);
+        }
+    }
+
+    fn finish(&self) -> Value {
+        self.best.as_ref().map_or(Value::Null, |b| to_value(b.1.as_ref()))
+    }
+
+    fn finish_into(&self, out: &mut ColumnBuilder) {
+        out.push_ref(self.best.as_ref().map_or(ValueRef::Null, |b| b.1.as_ref()));
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.best.as_ref().map_or(0, |b| b.0.heap() + b.1.heap())
+    }
+}
+
+/// The first value that is not null.
+#[derive(Debug, Default)]
+struct Any {
+    value: Held,
+}
+
+impl Accumulate for Any {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if self.value == Held::Null {
+            self.value = args[0].into();
+        }
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_value(&mut out, self.value.as_ref());
+        out
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        if let Some(value) = Decoder::new(state).value() {
+            self.update(&[value]);
+        }
+    }
+
+    fn finish(&self) -> Value {
+        to_value(self.value.as_ref())
+    }
+
+    fn finish_into(&self, out: &mut ColumnBuilder) {
+        out.push_ref(self.value.as_ref());
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.value.heap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_row_wins_and_nulls_only_when_alone() {
+        let feed = |rows: &[(Option<i64>, &'static str)]| {
+            let mut best = arg_max(&[], Type::String).unwrap();
+            for (by, value) in rows {
+                best.update(&[by.map_or(ValueRef::Null, ValueRef::Long), ValueRef::String(value)]);
+            }
+            best
+        };
+        let text = |b: &dyn Accumulate| b.finish();
+        assert_eq!(text(&*feed(&[(None, "n"), (Some(1), "a"), (Some(2), "b"), (Some(2), "c")])), Value::String("b".into()));
+        assert_eq!(text(&*feed(&[(None, "n"), (None, "m")])), Value::String("n".into()));
+        let mut merged = feed(&[(None, "n")]);
+        merged.merge(&feed(&[]).state());
+        merged.merge(&feed(&[(Some(-5), "z")]).state());
+        assert_eq!(text(&*merged), Value::String("z".into()));
+        assert_eq!(feed(&[]).finish(), Value::Null);
+    }
+}

@@ -1,0 +1,148 @@
+//! buildschema: the narrowest schema that all dynamic values fit.
+//!
+//! A scalar is its type's name; a bag is a bag of its properties' schemas; an array is a bag whose key `` `indexer` `` holds
+//! the schema of its elements. Several kinds in one place are an array of alternatives: the bag first, then the names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
+use crate::kql::types::Type;
+use crate::kql::value::{Json, Value, ValueRef};
+
+/// The functions.
+pub const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(
+    "buildschema",
+    &[Param::req("expr", Kind::Dynamic)],
+    Returns::Type(Type::Dynamic),
+    Naming::Prefix("schema"),
+    AggregateImpl::Rows(|_, _| Ok(Box::new(Build::default()))),
+    "The narrowest schema that all dynamic values fit.",
+)];
+
+/// The key of an array's elements.
+const INDEXER: &str = "`indexer`";
+
+#[derive(Debug, Default)]
+struct Schema {
+    properties: BTreeMap<String, Schema>,
+    scalars: BTreeSet<&'static str>,
+}
+
+/// The name of a scalar's type, from the names that a schema may hold.
+fn scalar_name(name: &str) -> Option<&'static str> {
+    ["bool", "double", "long", "string", "datetime", "timespan", "guid", "decimal", "int"].into_iter().find(|n| *n == name)
+}
+
+impl Schema {
+    fn add(&mut self, json: &Json) {
+        match json {
+            Json::Null => {}
+            Json::Bool(_) => {
+                self.scalars.insert("bool");
+            }
+            Json::Number(n) => {
+                self.scalars.insert(if n.is_f64() { "double" } else { "long" });
+            }
+            Json::String(_) => {
+                self.scalars.insert("string");
+            }
+            Json::Array(items) => {
+                let element = self.properties.entry(INDEXER.to_owned()).or_default();
+                for item in items {
+                    element.add(item);
+                }
+            }
+            Json::Object(map) => {
+                for (key, value) in map {
+                    self.properties.entry(key.clone()).or_default().add(value);
+                }
+            }
+        }
+    }
+
+    /// Takes a schema in its JSON form.
+    fn merge(&mut self, json: &Json) {
+        match json {
+            Json::String(name) => {
+                self.scalars.extend(scalar_name(name));
+            }
+            Json::Array(alternatives) => {
+                for alternative in alternatives {
+                    self.merge(alternative);
+                }
+            }
+            Json::Object(map) => {
+                for (key, value) in map {
+                    self.properties.entry(key.clone()).or_default().merge(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn to_json(&self) -> Json {
+        let mut alternatives = Vec::new();
+        if !self.properties.is_empty() {
+            alternatives.push(Json::Object(self.properties.iter().map(|(k, v)| (k.clone(), v.to_json())).collect()));
+        }
+        alternatives.extend(self.scalars.iter().map(|s| Json::from(*s)));
+        match alternatives.len() {
+            1 => alternatives.remove(0),
+            0 => Json::Object(serde_json::Map::new()),
+            _ => Json::Array(alternatives),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Build {
+    schema: Schema,
+    keys: usize,
+}
+
+impl Accumulate for Build {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if let ValueRef::Dynamic(text) = args[0]
+            && let Ok(json) = serde_json::from_str::<Json>(text)
+        {
+            // A text cannot bring more keys than half its length; the count is for the memory limit only.
+            self.keys = self.keys.max(text.len() / 2);
+            self.schema.add(&json);
+        }
+    }
+
+    fn state(&self) -> Vec<u8> {
+        self.schema.to_json().to_string().into_bytes()
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        if let Ok(json) = serde_json::from_slice::<Json>(state) {
+            self.keys = self.keys.max(state.len() / 2);
+            self.schema.merge(&json);
+        }
+    }
+
+    fn finish(&self) -> Value {
+        Value::Dynamic(self.schema.to_json())
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.keys * 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_in_one_place_become_alternatives_and_states_merge() {
+        let mut a = Build::default();
+        a.update(&[ValueRef::Dynamic(r#"{"x":1,"y":[1,2.5]}"#)]);
+        let mut b = Build::default();
+        b.update(&[ValueRef::Dynamic(r#"{"x":{"z":true},"y":"s"}"#)]);
+        a.merge(&b.state());
+        let expected = serde_json::json!({"x": [{"z": "bool"}, "long"], "y": [{"`indexer`": ["double", "long"]}, "string"]});
+        assert_eq!(a.finish(), Value::Dynamic(expected));
+    }
+}

@@ -1,0 +1,193 @@
+//! hll, tdigest and their merges: sketches as values, to be kept, merged and asked later.
+
+use super::codec::Decoder;
+use super::distinct::accuracy;
+use crate::kql::functions::sketch::hash64;
+use crate::kql::functions::sketch::hll::Hll;
+use crate::kql::functions::sketch::tdigest::{TDigest, number};
+use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::kql::types::Type;
+use crate::kql::value::{Json, Value, ValueRef};
+
+type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
+
+const fn sketch(name: &'static str, params: &'static [Param], prefix: &'static str, make: Make, doc: &'static str) -> AggregateFn {
+    AggregateFn::new(name, params, Returns::Type(Type::Dynamic), Naming::Prefix(prefix), AggregateImpl::Rows(make), doc)
+}
+
+const COUNTED: &[Type] = &[Type::Int, Type::Long, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid, Type::Dynamic];
+const HLL: &[Param] = &[Param::req("expr", Kind::OneOf(COUNTED)), Param::opt("accuracy", Kind::Integer).constant()];
+const TDIGEST: &[Param] = &[Param::req("expr", Kind::Summable), Param::opt("weight", Kind::Integer)];
+const MERGED: &[Param] = &[Param::req("sketch", Kind::Dynamic)];
+
+/// The functions.
+pub const AGGREGATES: &[AggregateFn] = &[
+    sketch("hll", HLL, "hll", hll, "A sketch of the distinct values, for hll_merge and dcount_hll."),
+    sketch("hll_if", HLL, "hll_if", hll, "A sketch of the distinct values over the rows for which the predicate is true.").predicate(1),
+    sketch("hll_merge", MERGED, "hll_merge", |_, _| Ok(Box::new(Distinct { hll: None })), "One sketch of the distinct values that several have seen."),
+    sketch("tdigest", TDIGEST, "tdigest", tdigest, "A sketch of the distribution of the values, for percentile_tdigest."),
+    sketch("tdigest_merge", MERGED, "merge_tdigests", |_, _| Ok(Box::new(MergedQuantiles::default())), "One sketch of the values that several have seen.")
+        .aliases(&["merge_tdigest"]),
+];
+
+fn hll(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    let accuracy = accuracy(args, 1)?;
+    let hll = Hll::new(accuracy).ok_or_else(|| format!("the accuracy must be from 0 to 4, not {accuracy}"))?;
+    Ok(Box::new(DistinctOf { hll }))
+}
+
+fn tdigest(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
+    let of = args.first().map_or(Type::Real, |a| a.ty);
+    Ok(Box::new(Quantiles { of, digest: TDigest::default() }))
+}
+
+/// A sketch of distinct values in the making.
+#[derive(Debug)]
+struct DistinctOf {
+    hll: Hll,
+}
+
+impl Accumulate for DistinctOf {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if !args[0].is_null() {
+            self.hll.insert(hash64(args[0]));
+        }
+    }
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.hll.write(&mut out);
+        out
+    }
+    fn merge(&mut self, state: &[u8]) {
+        if let Some(other) = Hll::read(&mut Decoder::new(state)) {
+            self.hll.merge(&other);
+        }
+    }
+    fn finish(&self) -> Value {
+        Value::Dynamic(self.hll.to_json())
+    }
+    fn size(&self) -> usize {
+        self.hll.size()
+    }
+}
+
+/// The merge of sketches of distinct values; null until there is one.
+#[derive(Debug)]
+struct Distinct {
+    hll: Option<Hll>,
+}
+
+impl Distinct {
+    fn add(&mut self, other: Hll) {
+        match &mut self.hll {
+            Some(hll) => hll.merge(&other),
+            None => self.hll = Some(other),
+        }
+    }
+}
+
+impl Accumulate for Distinct {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if let ValueRef::Dynamic(text) = args[0]
+            && let Some(other) = serde_json::from_str::<Json>(text).ok().and_then(|json| Hll::from_json(&json))
+        {
+            self.add(other);
+        }
+    }
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(hll) = &self.hll {
+            hll.write(&mut out);
+        }
+        out
+    }
+    fn merge(&mut self, state: &[u8]) {
+        if let Some(other) = Hll::read(&mut Decoder::new(state)) {
+            self.add(other);
+        }
+    }
+    fn finish(&self) -> Value {
+        self.hll.as_ref().map_or(Value::Null, |h| Value::Dynamic(h.to_json()))
+    }
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.hll.as_ref().map_or(0, Hll::size)
+    }
+}
+
+/// A sketch of a distribution in the making.
+#[derive(Debug)]
+struct Quantiles {
+    of: Type,
+    digest: TDigest,
+}
+
+impl Accumulate for Quantiles {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        let weight = args.get(1).map_or(Some(1), |w| w.as_i64());
+        if let (Some(v), Some(weight)) = (number(args[0]), weight) {
+            self.digest.insert(v, weight as f64);
+        }
+    }
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.digest.write(&mut out);
+        out
+    }
+    fn merge(&mut self, state: &[u8]) {
+        if let Some(other) = TDigest::read(&mut Decoder::new(state)) {
+            self.digest.merge(&other);
+        }
+    }
+    fn finish(&self) -> Value {
+        Value::Dynamic(self.digest.to_json(self.of))
+    }
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.digest.size()
+    }
+}
+
+/// The merge of sketches of distributions.
+#[derive(Debug, Default)]
+struct MergedQuantiles {
+    of: Option<Type>,
+    digest: TDigest,
+}
+
+impl MergedQuantiles {
+    fn add(&mut self, digest: &TDigest, of: Type) {
+        self.of.get_or_insert(of);
+        self.digest.merge(digest);
+    }
+}
+
+impl Accumulate for MergedQuantiles {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        if let ValueRef::Dynamic(text) = args[0]
+            && let Some((digest, of)) = serde_json::from_str::<Json>(text).ok().and_then(|json| TDigest::from_json(&json))
+        {
+            self.add(&digest, of);
+        }
+    }
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(of) = self.of {
+            super::codec::write_bytes(&mut out, of.name().as_bytes());
+            self.digest.write(&mut out);
+        }
+        out
+    }
+    fn merge(&mut self, state: &[u8]) {
+        let mut decoder = Decoder::new(state);
+        if let Some(of) = decoder.text().and_then(Type::parse)
+            && let Some(digest) = TDigest::read(&mut decoder)
+        {
+            self.add(&digest, of);
+        }
+    }
+    fn finish(&self) -> Value {
+        self.of.map_or(Value::Null, |of| Value::Dynamic(self.digest.to_json(of)))
+    }
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.digest.size()
+    }
+}

@@ -1,0 +1,405 @@
+//! An aggregate of the registry as a DataFusion aggregate.
+//!
+//! The state between phases is one Binary column: what [`Accumulate::state`] gives. A group's state can be merged in any
+//! number of pieces, so partial aggregation, repartitioning and spilling need nothing more.
+//!
+//! Row order: an aggregate marked `ordered` may be called with one argument more than it was bound with, the row's
+//! position (`Int64` or `UInt64`) in the serialized input. The answer then follows the positions, whatever phases,
+//! partitions and batches the rows come through. A DataFusion `ORDER BY` on such a position works the same way, because
+//! the ordering columns are handed over behind the arguments. Without positions rows count in the order they arrive.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
+
+use super::codec::{Decoder, write_bytes, write_i64, write_value};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, scalar};
+use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo};
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+/// The DataFusion aggregate that computes one call of an aggregate function.
+///
+/// `args` are the call's bound arguments in the order of the expressions that the call will be given (without the
+/// predicate of an `…if` form, which becomes the call's filter). Constants that the function refuses, and functions
+/// without a computation of their own ([`AggregateImpl::Native`]), show as an error when the call is planned.
+pub fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
+    let identity = format!("{}/{returns}/{args:?}", function.name);
+    let call = Call { function, args, returns };
+    AggregateUDF::new_from_impl(KqlAggregate { call: Arc::new(call), identity, signature: Signature::user_defined(Volatility::Immutable) })
+}
+
+/// One call of an aggregate: what a new state is made from.
+#[derive(Debug)]
+struct Call {
+    function: &'static AggregateFn,
+    args: Vec<ArgInfo>,
+    returns: Type,
+}
+
+impl Call {
+    fn new_state(&self) -> Result<Box<dyn Accumulate>> {
+        match self.function.imp {
+            AggregateImpl::Rows(make) => {
+                make(&self.args, self.returns).map_err(|why| DataFusionError::Plan(format!("{}: {why}", self.function.name)))
+            }
+            AggregateImpl::Native => Err(DataFusionError::Internal(format!("{} has a native computation", self.function.name))),
+            AggregateImpl::Unsupported(why) => Err(DataFusionError::Plan(format!("{} is not supported: {why}", self.function.name))),
+        }
+    }
+
+    /// A new state for rows that come with positions, or without.
+    fn new_any(self: &Arc<Self>, positioned: bool) -> Result<Box<dyn Accumulate>> {
+        if positioned { Ok(Box::new(Positioned::new(Arc::clone(self)))) } else { self.new_state() }
+    }
+
+    /// Opens the argument columns, and the positions if there are any.
+    fn open(&self, values: &[ArrayRef]) -> Result<(Vec<ColumnReader>, Option<ArrayRef>)> {
+        if values.len() < self.args.len() {
+            return Err(DataFusionError::Internal(format!(
+                "{} was bound with {} arguments and called with {}",
+                self.function.name,
+                self.args.len(),
+                values.len()
+            )));
+        }
+        let readers = values
+            .iter()
+            .zip(&self.args)
+            .map(|(array, arg)| ColumnReader::new(array, arg.ty))
+            .collect::<std::result::Result<Vec<_>, String>>()
+            .map_err(|why| DataFusionError::Execution(format!("{}: {why}", self.function.name)))?;
+        let positions = match values.get(self.args.len()) {
+            Some(array) => Some(cast(array, &DataType::Int64)?),
+            None => None,
+        };
+        Ok((readers, positions))
+    }
+}
+
+/// The aggregate as DataFusion sees it.
+#[derive(Clone)]
+struct KqlAggregate {
+    call: Arc<Call>,
+    identity: String,
+    signature: Signature,
+}
+
+impl fmt::Debug for KqlAggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KqlAggregate({})", self.call.function.name)
+    }
+}
+
+impl PartialEq for KqlAggregate {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for KqlAggregate {}
+
+impl Hash for KqlAggregate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
+}
+
+impl KqlAggregate {
+    fn positioned(&self, args: &AccumulatorArgs<'_>) -> bool {
+        self.call.function.ordered && args.exprs.len() + args.order_bys.len() > self.call.args.len()
+    }
+}
+
+impl AggregateUDFImpl for KqlAggregate {
+    fn name(&self) -> &str {
+        self.call.function.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(arg_types.to_vec())
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        // Planning asks for the type first: what the function refuses is said here, before anything runs.
+        self.call.new_state()?;
+        Ok(arrow_type(self.call.returns))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new(format_state_name(args.name, "state"), DataType::Binary, true))])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let state = self.call.new_any(self.positioned(&args))?;
+        Ok(Box::new(Single { call: Arc::clone(&self.call), state }))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        let positioned = self.positioned(&args);
+        if !positioned && let Some(fast) = super::fast::groups(self.call.function, &self.call.args, self.call.returns) {
+            return Ok(fast);
+        }
+        Ok(Box::new(Groups { call: Arc::clone(&self.call), positioned, states: Vec::new(), sizes: Vec::new(), total: 0, touched: Vec::new() }))
+    }
+
+    fn default_value(&self, _: &DataType) -> Result<ScalarValue> {
+        Ok(scalar(&self.call.new_state()?.finish(), self.call.returns))
+    }
+}
+
+/// The state of all rows, for a summary without keys.
+#[derive(Debug)]
+struct Single {
+    call: Arc<Call>,
+    state: Box<dyn Accumulate>,
+}
+
+impl Accumulator for Single {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (columns, positions) = self.call.open(values)?;
+        let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
+        let rows = values.first().map_or(0, |v| v.len());
+        let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
+        for row in 0..rows {
+            args.clear();
+            args.extend(columns.iter().map(|c| c.get(row)));
+            args.extend(positions.map(|p| ValueRef::Long(p.value(row))));
+            self.state.update(&args);
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(scalar(&self.state.finish(), self.call.returns))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.state.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::Binary(Some(self.state.state()))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for state in state_column(states)?.as_binary::<i32>().iter().flatten() {
+            self.state.merge(state);
+        }
+        Ok(())
+    }
+}
+
+/// The column of states; whatever kind of binary it comes as.
+pub(super) fn state_column(states: &[ArrayRef]) -> Result<ArrayRef> {
+    let column = states.first().ok_or_else(|| DataFusionError::Internal("an aggregate's state column is missing".to_owned()))?;
+    Ok(if column.data_type() == &DataType::Binary { Arc::clone(column) } else { cast(column, &DataType::Binary)? })
+}
+
+/// The states of many groups.
+struct Groups {
+    call: Arc<Call>,
+    positioned: bool,
+    states: Vec<Box<dyn Accumulate>>,
+    /// What `total` counts for each group, so that one batch touches only its own groups.
+    sizes: Vec<usize>,
+    total: usize,
+    touched: Vec<usize>,
+}
+
+impl Groups {
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        while self.states.len() < groups {
+            let state = self.call.new_any(self.positioned)?;
+            let size = state.size();
+            self.total += size;
+            self.sizes.push(size);
+            self.states.push(state);
+        }
+        Ok(())
+    }
+
+    /// Brings the count of bytes up to date for the groups of one batch.
+    fn recount(&mut self) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for group in self.touched.drain(..) {
+            let size = self.states[group].size();
+            self.total = self.total - self.sizes[group] + size;
+            self.sizes[group] = size;
+        }
+    }
+
+    fn emit(&mut self, emit_to: EmitTo) -> Vec<Box<dyn Accumulate>> {
+        let sizes = emit_to.take_needed(&mut self.sizes);
+        self.total -= sizes.iter().sum::<usize>();
+        emit_to.take_needed(&mut self.states)
+    }
+}
+
+/// True where a row passes the call's filter.
+pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+    filter.is_none_or(|f| f.is_valid(row) && f.value(row))
+}
+
+impl GroupsAccumulator for Groups {
+    fn update_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], filter: Option<&BooleanArray>, groups: usize) -> Result<()> {
+        self.grow(groups)?;
+        let (columns, positions) = self.call.open(values)?;
+        let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
+        let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
+        for (row, &group) in group_indices.iter().enumerate() {
+            if !passes(filter, row) {
+                continue;
+            }
+            args.clear();
+            args.extend(columns.iter().map(|c| c.get(row)));
+            args.extend(positions.map(|p| ValueRef::Long(p.value(row))));
+            self.states[group].update(&args);
+            self.touched.push(group);
+        }
+        self.recount();
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let states = self.emit(emit_to);
+        let mut out = ColumnBuilder::new(self.call.returns, states.len());
+        for state in states {
+            state.finish_into(&mut out);
+        }
+        Ok(out.finish())
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let states = self.emit(emit_to);
+        let mut out = BinaryBuilder::with_capacity(states.len(), states.len() * 16);
+        for state in states {
+            out.append_value(state.state());
+        }
+        Ok(vec![Arc::new(out.finish())])
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], groups: usize) -> Result<()> {
+        self.grow(groups)?;
+        let column = state_column(values)?;
+        let states = column.as_binary::<i32>();
+        for (row, &group) in group_indices.iter().enumerate() {
+            if states.is_valid(row) {
+                self.states[group].merge(states.value(row));
+                self.touched.push(group);
+            }
+        }
+        self.recount();
+        Ok(())
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let (columns, positions) = self.call.open(values)?;
+        let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
+        let rows = values.first().map_or(0, |v| v.len());
+        let mut out = BinaryBuilder::with_capacity(rows, rows * 16);
+        let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
+        for row in 0..rows {
+            let mut state = self.call.new_any(self.positioned)?;
+            if passes(filter, row) {
+                args.clear();
+                args.extend(columns.iter().map(|c| c.get(row)));
+                args.extend(positions.map(|p| ValueRef::Long(p.value(row))));
+                state.update(&args);
+            }
+            out.append_value(state.state());
+        }
+        Ok(vec![Arc::new(out.finish())])
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+            + self.total
+            + self.states.capacity() * size_of::<Box<dyn Accumulate>>()
+            + self.sizes.capacity() * size_of::<usize>()
+            + self.touched.capacity() * size_of::<usize>()
+    }
+}
+
+/// The state of an order-sensitive aggregate whose rows come with positions: the rows themselves, played back in the
+/// order of their positions at the end.
+#[derive(Debug)]
+struct Positioned {
+    call: Arc<Call>,
+    /// Position, and where the row's arguments start in `bytes`; each row ends where the next starts.
+    rows: Vec<(i64, usize, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Positioned {
+    fn new(call: Arc<Call>) -> Positioned {
+        Positioned { call, rows: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+impl Accumulate for Positioned {
+    fn update(&mut self, args: &[ValueRef<'_>]) {
+        let Some((ValueRef::Long(position), args)) = args.split_last() else { return };
+        let start = self.bytes.len();
+        for arg in args {
+            write_value(&mut self.bytes, *arg);
+        }
+        self.rows.push((*position, start, self.bytes.len()));
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes.len() + self.rows.len() * 6);
+        for (position, start, end) in &self.rows {
+            write_i64(&mut out, *position);
+            write_bytes(&mut out, &self.bytes[*start..*end]);
+        }
+        out
+    }
+
+    fn merge(&mut self, state: &[u8]) {
+        let mut decoder = Decoder::new(state);
+        while let (Some(position), Some(args)) = (decoder.i64(), decoder.bytes()) {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(args);
+            self.rows.push((position, start, self.bytes.len()));
+        }
+    }
+
+    fn finish(&self) -> Value {
+        // The same call made a state before the query started; it cannot fail now.
+        let Ok(mut state) = self.call.new_state() else { return Value::Null };
+        let mut rows = self.rows.clone();
+        rows.sort_by_key(|r| r.0);
+        let mut args = Vec::with_capacity(self.call.args.len());
+        for (_, start, end) in rows {
+            let mut decoder = Decoder::new(&self.bytes[start..end]);
+            args.clear();
+            while let Some(value) = decoder.value() {
+                args.push(value);
+            }
+            state.update(&args);
+        }
+        state.finish()
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.bytes.capacity() + self.rows.capacity() * size_of::<(i64, usize, usize)>()
+    }
+}

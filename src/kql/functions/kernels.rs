@@ -1,0 +1,308 @@
+//! Building blocks of functions over whole columns: operands that are constants or columns, and columns of text in and out.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, PrimitiveArray, StringArray, StringBuilder, StringViewArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+
+use super::columns::{ColumnReader, arrow_type};
+use super::scalar::json;
+use super::{ArgInfo, json_text};
+use crate::kql::format;
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+/// A column of text opened for reading. A missing row is the empty text.
+#[derive(Debug, Clone)]
+pub enum Texts {
+    /// `Utf8`
+    Utf8(StringArray),
+    /// `Utf8View`
+    View(StringViewArray),
+    /// `LargeUtf8`
+    Large(LargeStringArray),
+}
+
+impl Texts {
+    /// Opens a string array of any form.
+    pub fn new(array: &ArrayRef) -> Result<Texts, String> {
+        Ok(match array.data_type() {
+            DataType::Utf8 => Texts::Utf8(array.as_string::<i32>().clone()),
+            DataType::Utf8View => Texts::View(array.as_string_view().clone()),
+            DataType::LargeUtf8 => Texts::Large(array.as_string::<i64>().clone()),
+            found => {
+                let text = cast(array, &DataType::Utf8).map_err(|e| format!("a column of type {found} cannot be read as text: {e}"))?;
+                Texts::Utf8(text.as_string::<i32>().clone())
+            }
+        })
+    }
+
+    /// Opens a column of any KQL type as its `tostring` text.
+    pub fn display(array: &ArrayRef, ty: Type) -> Result<Texts, String> {
+        match ty {
+            Type::String | Type::Guid => Texts::new(array),
+            _ => Texts::new(&display(array, ty)?),
+        }
+    }
+
+    /// The text of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> &str {
+        match self {
+            Texts::Utf8(a) if a.is_valid(row) => a.value(row),
+            Texts::View(a) if a.is_valid(row) => a.value(row),
+            Texts::Large(a) if a.is_valid(row) => a.value(row),
+            _ => "",
+        }
+    }
+}
+
+/// The `tostring` text of each row of a column.
+pub fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+    match ty {
+        Type::String | Type::Guid => standard(array, Type::String),
+        // Arrow writes integers as KQL does.
+        Type::Int | Type::Long => cast(array, &DataType::Utf8).map_err(|e| e.to_string()),
+        Type::Dynamic => {
+            let texts = Texts::new(array)?;
+            let mut out = TextOut::new(array.len());
+            let mut buffer = String::new();
+            for row in 0..array.len() {
+                match texts.get(row) {
+                    text if text.starts_with(['"', '{', '[', 'n']) => {
+                        buffer.clear();
+                        json_text::push_display(&mut buffer, text);
+                        out.push(&buffer);
+                    }
+                    text => out.push(text),
+                }
+            }
+            out.finish()
+        }
+        _ => {
+            let reader = ColumnReader::new(array, ty)?;
+            let mut out = TextOut::new(array.len());
+            let mut buffer = String::new();
+            for row in 0..array.len() {
+                buffer.clear();
+                format::write_value(&mut buffer, reader.get(row));
+                out.push(&buffer);
+            }
+            out.finish()
+        }
+    }
+}
+
+/// The array in the type's own Arrow form.
+pub fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+    let form = arrow_type(ty);
+    if *array.data_type() == form {
+        return Ok(array.clone());
+    }
+    cast(array, &form).map_err(|e| format!("a column of type {} cannot be read as {ty}: {e}", array.data_type()))
+}
+
+/// A primitive column made from text, row by row; `None` is null, and so is a missing text.
+pub fn from_text<T: ArrowPrimitiveType>(array: &ArrayRef, convert: impl Fn(&str) -> Option<T::Native>) -> Result<PrimitiveArray<T>, String> {
+    let convert = |text: Option<&str>| text.and_then(&convert);
+    Ok(match Texts::new(array)? {
+        Texts::Utf8(a) => a.iter().map(convert).collect(),
+        Texts::View(a) => a.iter().map(convert).collect(),
+        Texts::Large(a) => a.iter().map(convert).collect(),
+    })
+}
+
+/// A string column in the making.
+///
+/// The text of one column is limited to 2 GiB, as Arrow's offsets are; more is an error and no panic.
+#[derive(Debug)]
+pub struct TextOut {
+    builder: StringBuilder,
+    left: usize,
+    full: bool,
+}
+
+impl TextOut {
+    /// For about so many rows.
+    pub fn new(rows: usize) -> TextOut {
+        TextOut { builder: StringBuilder::with_capacity(rows, rows * 8), left: i32::MAX as usize, full: false }
+    }
+
+    /// Appends a row.
+    #[inline]
+    pub fn push(&mut self, text: &str) {
+        match self.left.checked_sub(text.len()) {
+            Some(left) => {
+                self.left = left;
+                self.builder.append_value(text);
+            }
+            None => self.full = true,
+        }
+    }
+
+    /// Appends a null row.
+    #[inline]
+    pub fn push_null(&mut self) {
+        self.builder.append_null();
+    }
+
+    /// Appends a row that may be null.
+    pub fn push_option(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.push(text),
+            None => self.push_null(),
+        }
+    }
+
+    /// The column.
+    ///
+    /// # Errors
+    /// The text was too long.
+    pub fn finish(mut self) -> Result<ArrayRef, String> {
+        if self.full {
+            return Err("the text of one batch of rows is longer than 2 GiB".into());
+        }
+        Ok(Arc::new(self.builder.finish()))
+    }
+}
+
+/// An argument that is used as text, whatever its type.
+#[derive(Debug, Clone)]
+pub struct TextArg {
+    constant: Option<String>,
+    ty: Type,
+}
+
+/// A [`TextArg`] with a batch's column.
+#[derive(Debug)]
+pub enum OpenText<'a> {
+    /// The same for all rows.
+    Constant(&'a str),
+    /// A column.
+    Column(Texts),
+}
+
+impl TextArg {
+    /// Prepares an argument.
+    pub fn new(info: &ArgInfo) -> TextArg {
+        TextArg { constant: info.constant.as_ref().map(text_of), ty: info.ty }
+    }
+
+    /// The text, if it is a constant.
+    pub fn constant(&self) -> Option<&str> {
+        self.constant.as_deref()
+    }
+
+    /// Opens the argument's column.
+    pub fn open(&self, array: &ArrayRef) -> Result<OpenText<'_>, String> {
+        Ok(match &self.constant {
+            Some(text) => OpenText::Constant(text),
+            None => OpenText::Column(Texts::display(array, self.ty)?),
+        })
+    }
+}
+
+impl OpenText<'_> {
+    /// The text of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> &str {
+        match self {
+            OpenText::Constant(text) => text,
+            OpenText::Column(texts) => texts.get(row),
+        }
+    }
+}
+
+/// An argument of any type, read as values.
+#[derive(Debug, Clone)]
+pub struct ValueArg {
+    constant: Option<(Value, String)>,
+    ty: Type,
+}
+
+/// A [`ValueArg`] with a batch's column.
+#[derive(Debug)]
+pub enum OpenValue<'a> {
+    /// The same for all rows.
+    Constant(ValueRef<'a>),
+    /// A column.
+    Column(ColumnReader),
+}
+
+impl ValueArg {
+    /// Prepares an argument.
+    pub fn new(info: &ArgInfo) -> ValueArg {
+        let constant = info.constant.as_ref().map(|value| {
+            let mut text = String::new();
+            value.as_ref(&mut text);
+            (value.clone(), text)
+        });
+        ValueArg { constant, ty: info.ty }
+    }
+
+    /// Opens the argument's column.
+    pub fn open(&self, array: &ArrayRef) -> Result<OpenValue<'_>, String> {
+        Ok(match &self.constant {
+            Some((Value::Dynamic(_), text)) if text != "null" && !text.is_empty() => OpenValue::Constant(ValueRef::Dynamic(text)),
+            Some((Value::Dynamic(_), _)) => OpenValue::Constant(ValueRef::Null),
+            // Only a dynamic value needs the buffer.
+            Some((value, _)) => OpenValue::Constant(scalar_ref(value)),
+            None => OpenValue::Column(ColumnReader::new(array, self.ty)?),
+        })
+    }
+}
+
+impl OpenValue<'_> {
+    /// The value of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> ValueRef<'_> {
+        match self {
+            OpenValue::Constant(value) => *value,
+            OpenValue::Column(reader) => reader.get(row),
+        }
+    }
+}
+
+/// Borrows a value that is not dynamic.
+fn scalar_ref(value: &Value) -> ValueRef<'_> {
+    match value {
+        Value::Null | Value::Dynamic(_) => ValueRef::Null,
+        Value::Bool(v) => ValueRef::Bool(*v),
+        Value::Int(v) => ValueRef::Int(*v),
+        Value::Long(v) => ValueRef::Long(*v),
+        Value::Real(v) => ValueRef::Real(*v),
+        Value::Decimal(v) => ValueRef::Decimal(*v),
+        Value::String(v) => ValueRef::String(v),
+        Value::DateTime(v) => ValueRef::DateTime(*v),
+        Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
+        Value::Guid(v) => ValueRef::Guid(v),
+    }
+}
+
+/// The `tostring` text of a value.
+pub fn text_of(value: &Value) -> String {
+    let mut buffer = String::new();
+    let mut out = String::new();
+    match value.as_ref(&mut buffer) {
+        ValueRef::Dynamic(text) => json_text::push_display(&mut out, text),
+        other => format::write_value(&mut out, other),
+    }
+    out
+}
+
+/// The `tostring` text of a borrowed value; borrowed itself where the value is text.
+pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
+    match value {
+        ValueRef::String(text) | ValueRef::Guid(text) => text.into(),
+        ValueRef::Dynamic(text) if text.starts_with('"') => json::unquote(text),
+        ValueRef::Dynamic(text) => {
+            let mut out = String::new();
+            json_text::push_display(&mut out, text);
+            out.into()
+        }
+        other => format::to_string(other).into(),
+    }
+}

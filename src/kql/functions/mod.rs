@@ -1,0 +1,343 @@
+//! The registry of KQL functions: what each is called, takes, gives, how its result column is named, and how it is computed.
+//!
+//! A family of functions is one file with a `FUNCTIONS` (or `AGGREGATES`) table; [`scalar::families`] and
+//! [`aggregate::families`] list the files. The binder checks calls against these tables, lowering turns an entry into a
+//! DataFusion expression, and `docs/kql-support.md` is generated from them.
+
+pub mod aggregate;
+pub mod columns;
+pub mod json_text;
+pub mod kernels;
+pub mod parse_text;
+pub mod scalar;
+pub mod sketch;
+pub mod text;
+pub mod window;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::ArrayRef;
+
+use super::types::Type;
+use super::value::{Value, ValueRef};
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any scalar.
+    Any,
+    /// string only (a dynamic is refused).
+    String,
+    /// string, or a dynamic read as its text.
+    StringOrDynamic,
+    /// bool (a dynamic is refused).
+    Bool,
+    /// int or long.
+    Integer,
+    /// int, long, real or decimal.
+    Number,
+    /// A number, or a dynamic converted as what it holds.
+    NumberOrDynamic,
+    /// Number, datetime or timespan.
+    Summable,
+    /// Number, datetime, timespan, string or bool: what has an order.
+    Orderable,
+    /// datetime (a string literal is converted).
+    DateTime,
+    /// timespan.
+    TimeSpan,
+    /// datetime or timespan.
+    DateTimeOrTimeSpan,
+    /// dynamic.
+    Dynamic,
+    /// guid.
+    Guid,
+    /// `typeof(type)`; the argument's value is the type's name as a string.
+    TypeLiteral,
+    /// The same type as the first argument of kind `Same` (int and long, and numbers, widen to their widest).
+    Same,
+    /// One of these types.
+    OneOf(&'static [Type]),
+}
+
+/// A parameter of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Name, for named arguments, messages and documentation.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// May be left out. Optional parameters follow the required ones.
+    pub optional: bool,
+    /// Must be known before the query runs.
+    pub constant: bool,
+}
+
+impl Param {
+    /// A required parameter.
+    pub const fn req(name: &'static str, kind: Kind) -> Param {
+        Param { name, kind, optional: false, constant: false }
+    }
+    /// An optional parameter.
+    pub const fn opt(name: &'static str, kind: Kind) -> Param {
+        Param { name, kind, optional: true, constant: false }
+    }
+    /// The same, but it must be a constant.
+    pub const fn constant(self) -> Param {
+        Param { constant: true, ..self }
+    }
+}
+
+/// What the binder knows of an argument.
+#[derive(Debug, Clone)]
+pub struct ArgInfo {
+    /// Type.
+    pub ty: Type,
+    /// Value, when it is a constant.
+    pub constant: Option<Value>,
+}
+
+/// The type of a result.
+#[derive(Clone, Copy)]
+pub enum Returns {
+    /// Always this type.
+    Type(Type),
+    /// The type of the argument at this place.
+    Arg(usize),
+    /// The widest type of all arguments of kind `Same`.
+    Same,
+    /// Computed from the arguments; the error is the reason of a refusal.
+    With(fn(&[ArgInfo]) -> Result<Type, String>),
+    /// Several columns: `(suffix, type)` each. Such a function gives a dynamic array of the columns' values, and
+    /// `extend f(y)` makes the columns `f_y_suffix`, `extend (a, b) = f(y)` the columns a and b.
+    Columns(&'static [(&'static str, Type)]),
+    /// One dynamic column for each dynamic argument, named after it and this suffix (`x_sorted`; an argument without a name
+    /// is `array0`, `array1`, … by its place). With a single dynamic argument the function gives the value itself, with
+    /// several a dynamic array of the columns' values, as for `Columns`.
+    ColumnEach(&'static str),
+}
+
+/// How an unnamed result column is named (`reference: column naming`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// `Column1`, `Column2`, …
+    Generated,
+    /// The name of the first argument, if that has one (`tostring(x)` → `x`).
+    FirstArg,
+    /// A prefix and the name of the first argument (`strlen_x`); for aggregates `prefix_` even when the argument has no name.
+    Prefix(&'static str),
+    /// The first argument's name and a suffix (`x_sorted`).
+    Suffix(&'static str),
+}
+
+/// A row-wise function with its constants prepared: called once for each row, in the order of the rows.
+pub type RowFn = Box<dyn Fn(&[ValueRef<'_>]) -> Value + Send + Sync>;
+
+/// A function over whole columns with its constants prepared: the argument columns and the number of rows in, the result
+/// column (in the Arrow form of the result type) out.
+pub type ColumnFn = Box<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync>;
+
+/// How a scalar function is computed. Null handling is each function's own; strings are never null.
+#[derive(Clone, Copy)]
+pub enum ScalarImpl {
+    /// One call for each row.
+    Row(fn(&[ValueRef<'_>]) -> Value),
+    /// One call for each row, for string and dynamic results: the result's text (JSON text for dynamic) is appended to the
+    /// buffer. False makes the row null (for string: empty) and drops what was appended.
+    Text(fn(&[ValueRef<'_>], &mut String) -> bool),
+    /// Patterns, needles and the like are compiled once a query from the constant arguments (`None` where an argument is
+    /// no constant; the closure must then work from its row values). The error refuses the query.
+    Prepared(fn(&[ArgInfo], Type) -> Result<RowFn, String>),
+    /// Over whole columns: arrays of one length in the argument types' Arrow form (a constant comes as a repeated array
+    /// only if the function does not ask for it in `Prepared`), for what must be fast. The result has the Arrow form of
+    /// the return type.
+    Columns(fn(&[ArrayRef], usize) -> Result<ArrayRef, String>),
+    /// As `Columns`, but chosen and prepared once a query from the arguments' types and constants (Arrow types alone do not
+    /// tell a timespan from a long or a dynamic from a string). A constant argument is read from its `ArgInfo`; its array is
+    /// never read and may be of any length.
+    Kernel(fn(&[ArgInfo], Type) -> Result<ColumnFn, String>),
+    /// The binder or lowering builds it from other expressions (operators, `iff`, `case`, window functions, `now`, …).
+    Special,
+    /// Known and refused by name.
+    Unsupported(&'static str),
+}
+
+/// A scalar function of the language.
+#[derive(Clone, Copy)]
+pub struct ScalarFn {
+    /// Name.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// Parameters.
+    pub params: &'static [Param],
+    /// The last parameter may repeat (any number of times, zero included if it is optional).
+    pub variadic: bool,
+    /// Result type.
+    pub returns: Returns,
+    /// Result column's name.
+    pub naming: Naming,
+    /// True when two calls with the same arguments may differ (`rand`, `new_guid`).
+    pub volatile: bool,
+    /// How it is computed.
+    pub imp: ScalarImpl,
+    /// One sentence for `kqlake functions` and the support page.
+    pub doc: &'static str,
+}
+
+impl ScalarFn {
+    /// An entry with the usual answers: no aliases, not variadic, generated name, not volatile.
+    pub const fn new(name: &'static str, params: &'static [Param], returns: Returns, imp: ScalarImpl, doc: &'static str) -> ScalarFn {
+        ScalarFn { name, aliases: &[], params, variadic: false, returns, naming: Naming::Generated, volatile: false, imp, doc }
+    }
+    /// With other names.
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> ScalarFn {
+        ScalarFn { aliases, ..self }
+    }
+    /// With a repeating last parameter.
+    pub const fn variadic(self) -> ScalarFn {
+        ScalarFn { variadic: true, ..self }
+    }
+    /// With another naming rule.
+    pub const fn naming(self, naming: Naming) -> ScalarFn {
+        ScalarFn { naming, ..self }
+    }
+    /// Volatile.
+    pub const fn volatile(self) -> ScalarFn {
+        ScalarFn { volatile: true, ..self }
+    }
+}
+
+impl std::fmt::Debug for ScalarFn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScalarFn({})", self.name)
+    }
+}
+
+/// The running state of a row-wise aggregate.
+pub trait Accumulate: Send + Sync + std::fmt::Debug {
+    /// Takes one row's arguments.
+    fn update(&mut self, args: &[ValueRef<'_>]);
+    /// The state as bytes that `merge` of another instance reads.
+    fn state(&self) -> Vec<u8>;
+    /// Takes another instance's state.
+    fn merge(&mut self, state: &[u8]);
+    /// The result.
+    fn finish(&self) -> Value;
+    /// Appends the result to a column; for states that hold it in the column's form already.
+    fn finish_into(&self, out: &mut columns::ColumnBuilder) {
+        out.push(&self.finish());
+    }
+    /// Bytes held, for the memory limit.
+    fn size(&self) -> usize;
+}
+
+/// How an aggregate is computed.
+#[derive(Clone, Copy)]
+pub enum AggregateImpl {
+    /// Row by row; made anew for each group from the constant arguments and the result type.
+    Rows(fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>),
+    /// Lowering maps it to a DataFusion aggregate (count, sum, min, max, avg, …).
+    Native,
+    /// Known and refused by name.
+    Unsupported(&'static str),
+}
+
+/// An aggregate function of the language.
+#[derive(Clone, Copy)]
+pub struct AggregateFn {
+    /// Name.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// Parameters (without the predicate of an `…if` form).
+    pub params: &'static [Param],
+    /// The last parameter may repeat.
+    pub variadic: bool,
+    /// Result type. `Returns::Columns` is not used here; `percentiles`, `arg_max` and `take_any` name their columns in the binder.
+    pub returns: Returns,
+    /// Result column's name.
+    pub naming: Naming,
+    /// For `…if` forms: the place of the predicate among the written arguments. Rows where it is not true are left out.
+    pub predicate: Option<usize>,
+    /// The result depends on the order of the rows (`make_list`); lowering hands them over in the input's order.
+    pub ordered: bool,
+    /// How it is computed.
+    pub imp: AggregateImpl,
+    /// One sentence for `kqlake functions` and the support page.
+    pub doc: &'static str,
+}
+
+impl AggregateFn {
+    /// An entry with the usual answers.
+    pub const fn new(name: &'static str, params: &'static [Param], returns: Returns, naming: Naming, imp: AggregateImpl, doc: &'static str) -> AggregateFn {
+        AggregateFn { name, aliases: &[], params, variadic: false, returns, naming, predicate: None, ordered: false, imp, doc }
+    }
+    /// With other names.
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> AggregateFn {
+        AggregateFn { aliases, ..self }
+    }
+    /// With a repeating last parameter.
+    pub const fn variadic(self) -> AggregateFn {
+        AggregateFn { variadic: true, ..self }
+    }
+    /// An `…if` form whose predicate stands at this place.
+    pub const fn predicate(self, place: usize) -> AggregateFn {
+        AggregateFn { predicate: Some(place), ..self }
+    }
+    /// Sensitive to the order of rows.
+    pub const fn ordered(self) -> AggregateFn {
+        AggregateFn { ordered: true, ..self }
+    }
+}
+
+impl std::fmt::Debug for AggregateFn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AggregateFn({})", self.name)
+    }
+}
+
+/// All functions by name and alias.
+pub struct Registry {
+    scalars: HashMap<&'static str, &'static ScalarFn>,
+    aggregates: HashMap<&'static str, &'static AggregateFn>,
+}
+
+static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
+    let mut registry = Registry { scalars: HashMap::new(), aggregates: HashMap::new() };
+    for function in scalar::families().iter().flat_map(|f| f.iter()) {
+        for name in std::iter::once(&function.name).chain(function.aliases) {
+            registry.scalars.insert(name, function);
+        }
+    }
+    for function in aggregate::families().iter().flat_map(|f| f.iter()) {
+        for name in std::iter::once(&function.name).chain(function.aliases) {
+            registry.aggregates.insert(name, function);
+        }
+    }
+    Arc::new(registry)
+});
+
+impl Registry {
+    /// The registry of the whole language.
+    pub fn get() -> &'static Registry {
+        &REGISTRY
+    }
+    /// A scalar function by name or alias.
+    pub fn scalar(&self, name: &str) -> Option<&'static ScalarFn> {
+        self.scalars.get(name).copied()
+    }
+    /// An aggregate by name or alias.
+    pub fn aggregate(&self, name: &str) -> Option<&'static AggregateFn> {
+        self.aggregates.get(name).copied()
+    }
+    /// Names and aliases of all scalar functions.
+    pub fn scalar_names(&self) -> impl Iterator<Item = &'static str> {
+        self.scalars.keys().copied()
+    }
+    /// Names and aliases of all aggregates.
+    pub fn aggregate_names(&self) -> impl Iterator<Item = &'static str> {
+        self.aggregates.keys().copied()
+    }
+}

@@ -1,0 +1,745 @@
+//! Access to parts of JSON text without building a tree.
+//!
+//! A dynamic value is JSON text at run time, and most questions about it concern one key of a bag of a kilobyte or two
+//! (`customDimensions.eventId`). The functions here find that part in place and give a slice of the text. Text that is not
+//! well-formed JSON never panics; parts of it are simply not found.
+//!
+//! Keys are compared by their meaning, so an escaped spelling (`"caf\u00e9"`) is found too. Of several equal keys the first
+//! counts.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int32Array, Int64Array, LargeStringArray, StringArray, StringBuilder, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2, memmem};
+
+use crate::kql::format;
+use crate::kql::value::ValueRef;
+
+/// One step of a path into a dynamic value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// `d.name` or `d["name"]`: the value of a bag's key.
+    Key(String),
+    /// `d[0]`: an array's element; negative numbers count from the end.
+    Index(i64),
+}
+
+/// What a JSON value is, told from its first characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`, or nothing at all.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A number without fraction and exponent.
+    Integer,
+    /// Any other number.
+    Real,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object: a property bag.
+    Object,
+}
+
+/// What the text holds.
+pub fn kind(text: &str) -> Kind {
+    let text = text.trim_start_matches(WHITE);
+    match text.as_bytes().first() {
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b'"') => Kind::String,
+        Some(b't' | b'f') => Kind::Bool,
+        Some(b'-' | b'0'..=b'9') => {
+            if text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) {
+                Kind::Real
+            } else {
+                Kind::Integer
+            }
+        }
+        _ => Kind::Null,
+    }
+}
+
+const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+fn skip_white(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The place behind the string that starts at `at` (on its quote).
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let first = at + 1;
+    let mut from = first;
+    loop {
+        let quote = memchr(b'"', bytes.get(from..)?)? + from;
+        let mut backslashes = 0;
+        while quote - backslashes > first && bytes[quote - backslashes - 1] == b'\\' {
+            backslashes += 1;
+        }
+        if backslashes % 2 == 0 {
+            return Some(quote + 1);
+        }
+        from = quote + 1;
+    }
+}
+
+/// The place behind the value that starts at `at` (white space already skipped).
+fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => string_end(bytes, at),
+        b'{' | b'[' => {
+            let mut depth = 0usize;
+            loop {
+                match bytes.get(at)? {
+                    b'"' => {
+                        at = string_end(bytes, at)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(at + 1);
+                        }
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
+        }
+        b',' | b'}' | b']' | b':' => None,
+        _ => {
+            while let Some(b) = bytes.get(at) {
+                if matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') {
+                    break;
+                }
+                at += 1;
+            }
+            Some(at)
+        }
+    }
+}
+
+/// The entries of an object in their order: the raw key between its quotes, and the raw value.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.text.as_bytes();
+        let mut at = skip_white(bytes, self.at);
+        if bytes.get(at) == Some(&b',') {
+            at = skip_white(bytes, at + 1);
+        }
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(bytes, at)?;
+        let colon = skip_white(bytes, key_end);
+        if bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = skip_white(bytes, colon + 1);
+        let end = value_end(bytes, start)?;
+        self.at = end;
+        Some((self.text.get(at + 1..key_end - 1)?, self.text.get(start..end)?))
+    }
+}
+
+/// The entries of an object; `None` for any other value.
+pub fn entries(text: &str) -> Option<Entries<'_>> {
+    let at = skip_white(text.as_bytes(), 0);
+    (text.as_bytes().get(at) == Some(&b'{')).then_some(Entries { text, at: at + 1 })
+}
+
+/// The elements of an array in their order, as raw text.
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.text.as_bytes();
+        let mut start = skip_white(bytes, self.at);
+        if bytes.get(start) == Some(&b',') {
+            start = skip_white(bytes, start + 1);
+        }
+        if bytes.get(start) == Some(&b']') {
+            return None;
+        }
+        let end = value_end(bytes, start)?;
+        self.at = end;
+        self.text.get(start..end)
+    }
+}
+
+/// The elements of an array; `None` for any other value.
+pub fn elements(text: &str) -> Option<Elements<'_>> {
+    let at = skip_white(text.as_bytes(), 0);
+    (text.as_bytes().get(at) == Some(&b'[')).then_some(Elements { text, at: at + 1 })
+}
+
+/// True when a raw key (without quotes, escapes as written) means this name.
+pub fn key_is(raw: &str, name: &str) -> bool {
+    if memchr(b'\\', raw.as_bytes()).is_none() { raw == name } else { unescape(raw) == name }
+}
+
+/// The value of a key of an object, as raw text. `None` when the value is no object or has no such key.
+pub fn get_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    entries(text)?.find(|(raw, _)| key_is(raw, key)).map(|(_, value)| value)
+}
+
+/// An element of an array, as raw text; negative places count from the end. `None` outside and for any other value.
+pub fn get_index(text: &str, index: i64) -> Option<&str> {
+    let mut all = elements(text)?;
+    let place = if index < 0 { usize::try_from(all.clone().count() as i64 + index).ok()? } else { usize::try_from(index).ok()? };
+    all.nth(place)
+}
+
+/// The part of a value that a path leads to, as raw text. `None` where a step leads nowhere and where JSON `null` stands.
+pub fn path<'a>(text: &'a str, steps: &[Step]) -> Option<&'a str> {
+    let mut part = text.trim_matches(WHITE);
+    for step in steps {
+        part = match step {
+            Step::Key(key) => get_key(part, key)?,
+            Step::Index(index) => get_index(part, *index)?,
+        };
+    }
+    (kind(part) != Kind::Null).then_some(part)
+}
+
+/// A path made ready for many texts.
+#[derive(Debug)]
+pub struct Path {
+    steps: Vec<PreparedStep>,
+}
+
+#[derive(Debug)]
+enum PreparedStep {
+    /// The key, and a search for its plain spelling in quotes (absent where it has to be escaped).
+    Key(String, Option<Finder<'static>>),
+    Index(i64),
+}
+
+impl Path {
+    /// Prepares a path.
+    pub fn new(steps: &[Step]) -> Path {
+        let steps = steps
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => {
+                    let plain = !key.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
+                    PreparedStep::Key(key.clone(), plain.then(|| Finder::new(&format!("\"{key}\"")).into_owned()))
+                }
+                Step::Index(index) => PreparedStep::Index(*index),
+            })
+            .collect();
+        Path { steps }
+    }
+
+    /// As [`path`].
+    pub fn get<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let mut part = text;
+        for step in &self.steps {
+            part = match step {
+                PreparedStep::Key(key, None) => get_key(part, key)?,
+                PreparedStep::Key(key, Some(finder)) => find_key(part, key, finder)?,
+                PreparedStep::Index(index) => get_index(part, *index)?,
+            };
+        }
+        let part = part.trim_matches(WHITE);
+        (kind(part) != Kind::Null).then_some(part)
+    }
+}
+
+/// Looks for `"key"` with a substring search before anything is walked.
+///
+/// A quoted text that no backslash precedes and a colon follows is a key; it belongs to the outermost object for certain
+/// when no bracket stands between the object's own and the key. In all other cases the entries are walked.
+fn find_key<'a>(text: &'a str, key: &str, finder: &Finder<'_>) -> Option<&'a str> {
+    let bytes = text.as_bytes();
+    let open = skip_white(bytes, 0);
+    if bytes.get(open) != Some(&b'{') {
+        return None;
+    }
+    match finder.find(&bytes[open + 1..]) {
+        None => {
+            // The key may still be there in an escaped spelling.
+            memchr(b'\\', bytes)?;
+        }
+        Some(offset) => {
+            let at = open + 1 + offset;
+            let colon = skip_white(bytes, at + key.len() + 2);
+            if bytes.get(colon) == Some(&b':') && bytes[at - 1] != b'\\' && memchr2(b'{', b'[', &bytes[open + 1..at]).is_none() {
+                let start = skip_white(bytes, colon + 1);
+                let end = value_end(bytes, start)?;
+                return text.get(start..end);
+            }
+        }
+    }
+    get_key(text, key)
+}
+
+/// The text that a JSON string means; any other value's text as it is.
+pub fn unquote(text: &str) -> Cow<'_, str> {
+    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(inner) => unescape(inner),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Resolves the escapes of a JSON string's inside. What is no valid escape stays as it is written.
+pub fn unescape(inner: &str) -> Cow<'_, str> {
+    let Some(first) = memchr(b'\\', inner.as_bytes()) else {
+        return Cow::Borrowed(inner);
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    let mut next = Some(first);
+    while let Some(at) = next {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let (c, length) = match escape.as_bytes().get(1) {
+            Some(b'n') => ('\n', 2),
+            Some(b't') => ('\t', 2),
+            Some(b'r') => ('\r', 2),
+            Some(b'b') => ('\u{8}', 2),
+            Some(b'f') => ('\u{c}', 2),
+            Some(b @ (b'"' | b'\\' | b'/')) => (char::from(*b), 2),
+            Some(b'u') => unicode_escape(escape).unwrap_or(('\\', 1)),
+            _ => ('\\', 1),
+        };
+        out.push(c);
+        rest = &escape[length..];
+        next = memchr(b'\\', rest.as_bytes());
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character of `\uXXXX` or of a surrogate pair, and the escape's length. A lone surrogate is U+FFFD.
+fn unicode_escape(text: &str) -> Option<(char, usize)> {
+    let unit = |from: usize| u32::from_str_radix(text.get(from..from + 4)?, 16).ok();
+    let high = unit(2)?;
+    if (0xd800..0xdc00).contains(&high) && text.get(6..8) == Some("\\u") {
+        if let Some(low) = unit(8).filter(|low| (0xdc00..0xe000).contains(low)) {
+            return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
+        }
+    }
+    Some((char::from_u32(high).unwrap_or('\u{fffd}'), 6))
+}
+
+/// Appends a text as a JSON string, quotes included.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut from = 0;
+    for (at, b) in text.bytes().enumerate() {
+        let escape = match b {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0x08 => "\\b",
+            0x0c => "\\f",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[from..at]);
+        if escape.is_empty() {
+            let _ = write!(out, "\\u{b:04x}");
+        } else {
+            out.push_str(escape);
+        }
+        from = at + 1;
+    }
+    out.push_str(&text[from..]);
+    out.push('"');
+}
+
+/// Appends a real as JSON. JSON has no NaN and no infinities: they are written as the strings that Kusto's answers give.
+pub fn write_real(out: &mut String, value: f64) {
+    if value.is_finite() {
+        format::write_real(out, value);
+    } else {
+        out.push('"');
+        format::write_real(out, value);
+        out.push('"');
+    }
+}
+
+/// Appends the JSON form of a value: numbers and bools as such, a dynamic as it is, every other type as its `tostring` text.
+pub fn write_value(out: &mut String, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => out.push_str("null"),
+        ValueRef::Bool(v) => out.push_str(if v { "true" } else { "false" }),
+        ValueRef::Int(_) | ValueRef::Long(_) => format::write_value(out, value),
+        ValueRef::Real(v) => write_real(out, v),
+        ValueRef::String(v) => write_string(out, v),
+        ValueRef::Dynamic(v) => out.push_str(v),
+        ValueRef::Decimal(_) | ValueRef::DateTime(_) | ValueRef::TimeSpan(_) | ValueRef::Guid(_) => {
+            out.push('"');
+            format::write_value(out, value);
+            out.push('"');
+        }
+    }
+}
+
+/// The text without the white space between its tokens.
+pub fn compact(text: &str) -> Cow<'_, str> {
+    if memchr2(b' ', b'\n', text.as_bytes()).is_none() && memchr2(b'\t', b'\r', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    write_compact(&mut out, text);
+    Cow::Owned(out)
+}
+
+fn write_compact(out: &mut String, text: &str) {
+    let bytes = text.as_bytes();
+    let mut at = skip_white(bytes, 0);
+    let mut from = at;
+    while let Some(b) = bytes.get(at) {
+        match b {
+            b'"' => at = string_end(bytes, at).unwrap_or(bytes.len()),
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                out.push_str(&text[from..at]);
+                at = skip_white(bytes, at);
+                from = at;
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(&text[from..]);
+}
+
+/// A number's value; the strings that stand for NaN and the infinities count as numbers. `None` for anything else.
+pub fn number(text: &str) -> Option<f64> {
+    match text.as_bytes().first()? {
+        b'-' | b'0'..=b'9' => text.parse().ok(),
+        b'"' => match text {
+            "\"NaN\"" => Some(f64::NAN),
+            "\"Infinity\"" => Some(f64::INFINITY),
+            "\"-Infinity\"" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A text that is the same for equal values: `1` and `1.0`, a string in any spelling, an array or bag with any spacing.
+pub fn identity(text: &str) -> Cow<'_, str> {
+    match kind(text) {
+        Kind::Integer if text.len() < 19 && text != "-0" => Cow::Borrowed(text),
+        Kind::Integer | Kind::Real => match text.parse::<i64>() {
+            Ok(v) => Cow::Owned(v.to_string()),
+            Err(_) => match text.parse::<f64>() {
+                // Below 2^63 a whole real names the same number as a long.
+                Ok(v) if v.fract() == 0.0 && v.abs() < 9.223_372_036_854_775e18 => Cow::Owned((v as i64).to_string()),
+                Ok(v) => Cow::Owned(v.to_string()),
+                Err(_) => Cow::Borrowed(text),
+            },
+        },
+        Kind::String if memchr(b'\\', text.as_bytes()).is_some() => {
+            let mut out = String::with_capacity(text.len());
+            write_string(&mut out, &unquote(text));
+            Cow::Owned(out)
+        }
+        Kind::Array | Kind::Object => compact(text),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Elements that are told apart by [`identity`].
+#[derive(Debug, Default)]
+pub struct ValueSet<'a> {
+    seen: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> ValueSet<'a> {
+    /// The set of an array's elements.
+    pub fn of(elements: impl Iterator<Item = &'a str>) -> Self {
+        ValueSet { seen: elements.map(identity).collect() }
+    }
+    /// Adds a value; false when an equal one is there.
+    pub fn insert(&mut self, text: &'a str) -> bool {
+        self.seen.insert(identity(text))
+    }
+    /// True when an equal value is there.
+    pub fn contains(&self, text: &str) -> bool {
+        self.seen.contains(&identity(text))
+    }
+    /// How many different values.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+/// Appends the `tostring` text of a part: a string's meaning, any other value compact.
+fn write_text(out: &mut String, part: &str) {
+    match part.as_bytes().first() {
+        Some(b'"') => out.push_str(&unquote(part)),
+        Some(b'{' | b'[') => write_compact(out, part),
+        _ => out.push_str(part),
+    }
+}
+
+/// The texts of a column of any string form.
+enum Texts<'a> {
+    Utf8(&'a StringArray),
+    View(&'a StringViewArray),
+    Large(&'a LargeStringArray),
+}
+
+impl<'a> Texts<'a> {
+    fn get(&self, row: usize) -> Option<&'a str> {
+        match self {
+            Texts::Utf8(a) => a.is_valid(row).then(|| a.value(row)),
+            Texts::View(a) => a.is_valid(row).then(|| a.value(row)),
+            Texts::Large(a) => a.is_valid(row).then(|| a.value(row)),
+        }
+    }
+}
+
+/// Calls `work` with the texts of a column; other Arrow forms (dictionaries) are first turned into plain strings.
+fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> R) -> Result<R, String> {
+    let any = values.as_any();
+    if let Some(a) = any.downcast_ref::<StringArray>() {
+        Ok(work(Texts::Utf8(a)))
+    } else if let Some(a) = any.downcast_ref::<StringViewArray>() {
+        Ok(work(Texts::View(a)))
+    } else if let Some(a) = any.downcast_ref::<LargeStringArray>() {
+        Ok(work(Texts::Large(a)))
+    } else {
+        let plain = cast(values, &DataType::Utf8).map_err(|e| e.to_string())?;
+        let plain = plain.as_any().downcast_ref::<StringArray>().ok_or("not a column of text")?;
+        Ok(work(Texts::Utf8(plain)))
+    }
+}
+
+/// `d.a.b[0]` over a column of dynamics: the parts as dynamics, null where a path leads nowhere or to JSON `null`.
+///
+/// Arrays and bags come out without white space between tokens. The error is of an input that holds no text.
+pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+    let path = Path::new(steps);
+    with_texts(values, |texts| {
+        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+        for row in 0..values.len() {
+            match texts.get(row).and_then(|text| path.get(text)) {
+                Some(part) if part.starts_with(['{', '[']) => out.append_value(compact(part)),
+                Some(part) => out.append_value(part),
+                None => out.append_null(),
+            }
+        }
+        Arc::new(out.finish()) as ArrayRef
+    })
+}
+
+/// `tostring(d.a.b[0])` over a column of dynamics, in one pass: empty text where a path leads nowhere or to JSON `null`.
+pub fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+    let path = Path::new(steps);
+    with_texts(values, |texts| {
+        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+        let mut text_of_row = String::new();
+        for row in 0..values.len() {
+            match texts.get(row).and_then(|text| path.get(text)) {
+                // Most parts are strings without escapes: these are copied once.
+                Some(part) if part.starts_with('"') => match unquote(part) {
+                    Cow::Borrowed(text) => out.append_value(text),
+                    Cow::Owned(text) => out.append_value(text),
+                },
+                Some(part) => {
+                    text_of_row.clear();
+                    write_text(&mut text_of_row, part);
+                    out.append_value(&text_of_row);
+                }
+                None => out.append_value(""),
+            }
+        }
+        Arc::new(out.finish()) as ArrayRef
+    })
+}
+
+/// `d.a.b[0] == 'literal'` over a column of dynamics: the part's text compared without copying it. False where the path leads
+/// nowhere or to JSON `null`, as equality with null is.
+pub fn path_text_equals_column(values: &ArrayRef, steps: &[Step], literal: &str) -> Result<BooleanArray, String> {
+    let path = Path::new(steps);
+    // A part that is equal holds the literal's characters as they are, or is written with an escape.
+    let plain = literal.len() >= 8 && !literal.starts_with(['{', '[']) && !literal.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
+    let finder = memmem::Finder::new(literal);
+    with_texts(values, |texts| {
+        (0..values.len())
+            .map(|row| {
+                let Some(text) = texts.get(row) else { return Some(false) };
+                if plain && memchr(b'\\', text.as_bytes()).is_none() && finder.find(text.as_bytes()).is_none() {
+                    return Some(false);
+                }
+                Some(path.get(text).is_some_and(|part| text_is(part, literal)))
+            })
+            .collect()
+    })
+}
+
+/// True when the `tostring` text of a raw value is this text.
+pub fn text_is(raw: &str, text: &str) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'"') => unquote(raw) == text,
+        Some(b'{' | b'[') => compact(raw) == text,
+        _ => raw == text,
+    }
+}
+
+/// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` tells that the
+/// keys are JSON text, whose strings and numbers count in the same way.
+pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
+    enum Keys<'a> {
+        Long(&'a Int64Array),
+        Int(&'a Int32Array),
+        Text(Texts<'a>),
+    }
+    let build = |keys: Keys<'_>| {
+        with_texts(values, |texts| {
+            let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+            for row in 0..values.len() {
+                let part = texts.get(row).and_then(|text| {
+                    let index = match &keys {
+                        Keys::Long(a) => a.is_valid(row).then(|| a.value(row))?,
+                        Keys::Int(a) => a.is_valid(row).then(|| a.value(row).into())?,
+                        Keys::Text(keys) => {
+                            let key = keys.get(row)?;
+                            match kind(key) {
+                                Kind::String if key_is_dynamic => return get_key(text, &unquote(key)),
+                                Kind::Integer if key_is_dynamic => key.parse().ok()?,
+                                _ if key_is_dynamic => return None,
+                                _ => return get_key(text, key),
+                            }
+                        }
+                    };
+                    get_index(text, index)
+                });
+                match part.filter(|part| kind(part) != Kind::Null) {
+                    Some(part) => out.append_value(compact(part)),
+                    None => out.append_null(),
+                }
+            }
+            Arc::new(out.finish()) as ArrayRef
+        })
+    };
+    let any = keys.as_any();
+    if let Some(a) = any.downcast_ref::<Int64Array>() {
+        build(Keys::Long(a))
+    } else if let Some(a) = any.downcast_ref::<Int32Array>() {
+        build(Keys::Int(a))
+    } else {
+        with_texts(keys, |texts| build(Keys::Text(texts)))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(path: &str) -> Vec<Step> {
+        path.split('.').map(|s| s.parse().map_or_else(|_| Step::Key(s.to_owned()), Step::Index)).collect()
+    }
+
+    #[test]
+    fn paths_lead_to_the_same_part_with_and_without_preparation() {
+        let bag = r#"{ "a" : "x" ,"b":{"a":1,"c":[10,{"d":null},"}"]},"say \"a":2,"n":null,"caf\u00e9":3,"s":"{\"t\":1}","t":4,"a":"later"}"#;
+        for (path_text, expected) in [
+            ("a", Some("\"x\"")),
+            ("b.a", Some("1")),
+            ("b.c.0", Some("10")),
+            ("b.c.-1", Some("\"}\"")),
+            ("b.c.-4", None),
+            ("b.c.1.d", None),
+            ("b.c.3", None),
+            ("b.0", None),
+            ("say \"a", Some("2")),
+            ("n", None),
+            ("café", Some("3")),
+            ("t", Some("4")),
+            ("c", None),
+            ("d", None),
+            ("a.b", None),
+        ] {
+            let steps = steps(path_text);
+            assert_eq!(path(bag, &steps), expected, "{path_text}");
+            assert_eq!(Path::new(&steps).get(bag), expected, "{path_text} prepared");
+        }
+    }
+
+    #[test]
+    fn broken_text_is_never_found_and_never_panics() {
+        let whole = r#"{"a":{"b":["x\"",1,{"c":"\u12"}]},"d":[[["#;
+        for end in 0..whole.len() {
+            let text = &whole[..end];
+            for key in ["a", "d", "zz"] {
+                let _ = get_key(text, key);
+                let _ = Path::new(&[Step::Key(key.to_owned()), Step::Key("b".to_owned())]).get(text);
+            }
+            let _ = (get_index(text, 0), compact(text).len(), unquote(text).len(), identity(text).len());
+        }
+        assert_eq!(get_key("", "a"), None);
+        assert_eq!(get_index("[1,", -1), Some("1"));
+    }
+
+    #[test]
+    fn strings_are_read_and_written() {
+        assert_eq!(unquote(r#""a\n\"\u00e9\ud83d\ude00\q\ud800""#), "a\n\"é😀\\q\u{fffd}");
+        let mut out = String::new();
+        write_string(&mut out, "a\"b\\\n\u{1}é");
+        assert_eq!(out, r#""a\"b\\\n\u0001é""#);
+        assert_eq!(unquote(&out), "a\"b\\\n\u{1}é");
+    }
+
+    #[test]
+    fn equal_values_have_one_identity() {
+        for (a, b) in [("1", "1.0"), ("1e2", "100"), (r#""\u0061""#, r#""a""#), ("[1, 2]", "[1,2]"), ("-0.0", "0")] {
+            assert_eq!(identity(a), identity(b), "{a} {b}");
+        }
+        assert_ne!(identity("1"), identity("\"1\""));
+        assert_ne!(identity("9223372036854775807"), identity("9223372036854775806"));
+    }
+
+    #[test]
+    fn columns_give_parts_texts_and_comparisons() {
+        let rows = vec![Some(r#"{"id":"RT0005","n":5,"o":{"x": 1}}"#), Some(r#"{"id":"a\"b"}"#), Some("{}"), None, Some(r#"{"id":null}"#)];
+        let values: ArrayRef = Arc::new(StringArray::from(rows));
+        let texts = |a: ArrayRef| a.as_any().downcast_ref::<StringArray>().unwrap().iter().map(|v| v.map(str::to_owned)).collect::<Vec<_>>();
+        let some = |v: &str| Some(v.to_owned());
+        assert_eq!(texts(get_path_column(&values, &steps("id")).unwrap()), [some("\"RT0005\""), some(r#""a\"b""#), None, None, None]);
+        assert_eq!(texts(get_path_column(&values, &steps("o")).unwrap())[0], some(r#"{"x":1}"#));
+        assert_eq!(texts(get_path_text_column(&values, &steps("id")).unwrap()), [some("RT0005"), some("a\"b"), some(""), some(""), some("")]);
+        let equal = |literal: &str| path_text_equals_column(&values, &steps("id"), literal).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>();
+        assert_eq!(equal("RT0005"), [true, false, false, false, false]);
+        assert_eq!(equal("a\"b"), [false, true, false, false, false]);
+        assert_eq!(equal(""), [false; 5]);
+        let keys: ArrayRef = Arc::new(StringArray::from(vec![Some("n"), Some("id"), Some("x"), Some("x"), None]));
+        assert_eq!(texts(get_element_column(&values, &keys, false).unwrap()), [some("5"), some(r#""a\"b""#), None, None, None]);
+    }
+}

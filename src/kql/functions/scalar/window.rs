@@ -1,0 +1,32 @@
+//! The window functions' entries; their computation over ordered columns is [`crate::kql::functions::window`].
+
+use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::kql::types::Type;
+
+const RESTART: Param = Param::opt("restart", Kind::Bool);
+const OFFSET: Param = Param::opt("offset", Kind::Integer).constant();
+const DEFAULT: Param = Param::opt("default_value", Kind::Any).constant();
+const RANKED: &[Type] =
+    &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
+
+/// The functions.
+pub const FUNCTIONS: &[ScalarFn] = &[
+    ScalarFn::new("row_number", &[Param::opt("startingIndex", Kind::Integer).constant(), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "The row's number in serialized input."),
+    ScalarFn::new("prev", &[Param::req("column", Kind::Any), OFFSET, DEFAULT], Returns::Arg(0), ScalarImpl::Special, "The value some rows before this one in serialized input."),
+    ScalarFn::new("next", &[Param::req("column", Kind::Any), OFFSET, DEFAULT], Returns::Arg(0), ScalarImpl::Special, "The value some rows behind this one in serialized input."),
+    ScalarFn::new("row_cumsum", &[Param::req("term", Kind::Number), RESTART], Returns::Arg(0), ScalarImpl::Special, "The sum of a column up to this row of serialized input."),
+    ScalarFn::new("row_rank_dense", &[Param::req("term", Kind::OneOf(RANKED)), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "How many different values serialized input had up to this row."),
+    ScalarFn::new("row_rank_min", &[Param::req("term", Kind::OneOf(RANKED)), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "The number of the first row of serialized input with this row's value."),
+    ScalarFn::new(
+        "row_window_session",
+        &[
+            Param::req("expr", Kind::DateTime),
+            Param::req("maxDistanceFromFirst", Kind::TimeSpan).constant(),
+            Param::req("maxDistanceBetweenNeighbors", Kind::TimeSpan).constant(),
+            RESTART,
+        ],
+        Returns::Type(Type::DateTime),
+        ScalarImpl::Special,
+        "The first value of the session that this row of serialized input belongs to.",
+    ),
+];

@@ -1,0 +1,83 @@
+//! Sketches of great collections: distinct counts ([`hll`]) and quantiles ([`tdigest`]).
+//!
+//! Both are exact for small collections, merge in any order, and are KQL values: dynamic bags whose `sketch` says what
+//! they are. The bags are this engine's own and stay readable across its versions.
+
+pub mod hll;
+pub mod tdigest;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::kql::value::ValueRef;
+
+/// Spreads the bits of a number over all 64 (the finalizer of SplitMix64, a bijection: distinct numbers stay distinct).
+fn spread(v: u64) -> u64 {
+    let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    v ^ (v >> 31)
+}
+
+/// The bits that stand for a real: one zero, one NaN.
+fn real_bits(v: f64) -> u64 {
+    if v == 0.0 {
+        0
+    } else if v.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        v.to_bits()
+    }
+}
+
+/// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.
+pub fn hash64(value: ValueRef<'_>) -> u64 {
+    match value {
+        ValueRef::Null => 0,
+        ValueRef::Bool(v) => spread(1 + u64::from(v)),
+        ValueRef::Int(v) => spread(i64::from(v) as u64 ^ 0x9e37_79b9_7f4a_7c15),
+        ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => spread(v as u64 ^ 0x9e37_79b9_7f4a_7c15),
+        ValueRef::Real(v) => spread(real_bits(v) ^ 0x9e37_79b9_7f4a_7c15),
+        ValueRef::Decimal(v) => xxh64(&v.to_le_bytes(), 0),
+        ValueRef::String(v) | ValueRef::Guid(v) | ValueRef::Dynamic(v) => xxh64(v.as_bytes(), 0),
+    }
+}
+
+/// A 128-bit key of a value among values of one type: the value itself where it fits, else two independent hashes.
+pub fn key128(value: ValueRef<'_>) -> u128 {
+    match value {
+        ValueRef::Null => 0,
+        ValueRef::Bool(v) => 1 + u128::from(v),
+        ValueRef::Int(v) => i64::from(v) as u64 as u128,
+        ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => v as u64 as u128,
+        ValueRef::Real(v) => real_bits(v).into(),
+        ValueRef::Decimal(v) => v as u128,
+        ValueRef::String(v) | ValueRef::Guid(v) | ValueRef::Dynamic(v) => text_key(v),
+    }
+}
+
+/// A 128-bit key of a text.
+pub fn text_key(text: &str) -> u128 {
+    u128::from(xxh64(text.as_bytes(), 0)) << 64 | u128::from(xxh64(text.as_bytes(), 0x5bd1_e995))
+}
+
+/// A hasher for keys that are hashes already.
+#[derive(Debug, Default, Clone)]
+pub struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh64(bytes, self.0);
+    }
+    fn write_u64(&mut self, v: u64) {
+        self.0 = v;
+    }
+    fn write_u128(&mut self, v: u128) {
+        // Small numbers are their own keys, so the low half is spread once more.
+        self.0 = spread(v as u64 ^ (v >> 64) as u64);
+    }
+}
+
+/// Builds [`Identity`] hashers.
+pub type IdentityBuilder = std::hash::BuildHasherDefault<Identity>;

@@ -1,0 +1,691 @@
+//! Search in text: the matchers behind `has`, `contains`, `startswith`, `has_any`, `=~` and their kin.
+//!
+//! A [`Matcher`] is compiled once a query from constant needles and then runs over Arrow string arrays. Rows are searched
+//! many at a time: the text of a block of rows is one buffer, so that a rare needle costs one pass of a vectorised search
+//! and not one call a row.
+//!
+//! Rules, from the Kusto documentation ("String operators") and measured answers: a *term* is a maximal run of Unicode letters
+//! and digits, every other character (the underscore too) delimits. `h has n` is true if `n` occurs in `h` such that at each
+//! edge of `n` whose own edge character belongs to a term, the neighbouring character in `h` does not. An empty needle
+//! occurs everywhere. Case is ignored by simple folding, one character for one.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, OffsetSizeTrait, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::{cast, take};
+use arrow::datatypes::DataType;
+use memchr::memmem;
+use regex::Regex;
+
+use crate::kql::ast::TextOp;
+use crate::kql::functions::scalar::json;
+
+/// Bytes of text that are folded and searched at a time: they stay in the first-level cache.
+const BLOCK: usize = 32 * 1024;
+
+/// A needle list of an equality that is longer than this is looked up by hash.
+const HASHED_FROM: usize = 4;
+
+/// A matcher that is true where any of the needles is found.
+pub fn matcher(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
+    Matcher::build(Op::from(op), needles, false, case_sensitive)
+}
+
+/// A matcher that is true where all of the needles are found (`has_all`).
+pub fn matcher_all(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
+    Matcher::build(Op::from(op), needles, true, case_sensitive)
+}
+
+/// A matcher that is true where the text equals one of the needles (`=~`, `in~`, `in`).
+pub fn equal_matcher(needles: &[String], case_sensitive: bool) -> Matcher {
+    Matcher::build(Op::Equals, needles, false, case_sensitive)
+}
+
+/// What a matcher looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    /// The needle anywhere; `lead` and `trail` tell at which edges the term rule holds.
+    Find { lead: bool, trail: bool },
+    /// The needle at the start.
+    Starts,
+    /// The needle at the end.
+    Ends,
+    /// The needle and nothing else.
+    Equals,
+}
+
+impl From<TextOp> for Op {
+    fn from(op: TextOp) -> Op {
+        match op {
+            TextOp::Has => Op::Find { lead: true, trail: true },
+            TextOp::HasPrefix => Op::Find { lead: true, trail: false },
+            TextOp::HasSuffix => Op::Find { lead: false, trail: true },
+            TextOp::Contains => Op::Find { lead: false, trail: false },
+            TextOp::StartsWith => Op::Starts,
+            TextOp::EndsWith => Op::Ends,
+        }
+    }
+}
+
+/// Needles of a text search, compiled.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    /// The answer, where it does not depend on the text.
+    constant: Option<bool>,
+    /// All groups must match; else one must.
+    all: bool,
+    groups: Vec<Group>,
+}
+
+/// How the searched text is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fold {
+    /// Not at all.
+    None,
+    /// ASCII letters: enough where the needles are ASCII.
+    Ascii,
+    /// Every character.
+    Unicode,
+}
+
+/// Needles that are searched in one pass; the group matches if one of them does.
+#[derive(Debug, Clone)]
+struct Group {
+    op: Op,
+    fold: Fold,
+    needles: Vec<Needle>,
+    search: Search,
+    shortest: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Needle {
+    /// The needle, folded.
+    bytes: Vec<u8>,
+    /// The character before an occurrence must not belong to a term.
+    lead: bool,
+    /// The character after an occurrence must not belong to a term.
+    trail: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Search {
+    /// One needle.
+    One(Box<memmem::Finder<'static>>),
+    /// Several: finds every place where one of them starts.
+    Many(Box<AhoCorasick>),
+    /// Compared in place, one by one.
+    InPlace,
+    /// Whole texts by hash.
+    Hashed(HashSet<Vec<u8>>),
+}
+
+impl Matcher {
+    fn build(op: Op, needles: &[String], all: bool, case_sensitive: bool) -> Matcher {
+        let constant = |value| Matcher { constant: Some(value), all, groups: Vec::new() };
+        let mut wanted: Vec<&str> = needles.iter().map(String::as_str).collect();
+        if op != Op::Equals {
+            // An empty needle is found everywhere.
+            if !all && wanted.iter().any(|n| n.is_empty()) {
+                return constant(true);
+            }
+            wanted.retain(|n| !n.is_empty());
+        }
+        if wanted.is_empty() {
+            return constant(all);
+        }
+        let fold_of = |n: &str| {
+            if case_sensitive {
+                Fold::None
+            } else if n.is_ascii() {
+                Fold::Ascii
+            } else {
+                Fold::Unicode
+            }
+        };
+        let groups = if all {
+            wanted.iter().map(|n| Group::new(op, fold_of(n), &[n])).collect()
+        } else {
+            [Fold::None, Fold::Ascii, Fold::Unicode]
+                .into_iter()
+                .filter_map(|fold| {
+                    let group: Vec<&str> = wanted.iter().copied().filter(|n| fold_of(n) == fold).collect();
+                    (!group.is_empty()).then(|| Group::new(op, fold, &group))
+                })
+                .collect()
+        };
+        Matcher { constant: None, all, groups }
+    }
+
+    /// Whether one text matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+        self.constant.unwrap_or_else(|| SCRATCH.with_borrow_mut(|scratch| self.row(text.as_bytes(), scratch)))
+    }
+
+    fn row(&self, text: &[u8], scratch: &mut Vec<u8>) -> bool {
+        if self.all { self.groups.iter().all(|g| g.row(text, scratch)) } else { self.groups.iter().any(|g| g.row(text, scratch)) }
+    }
+
+    /// Matches every row of a string array (Utf8, Utf8View, LargeUtf8 or a dictionary of them). A null row is the empty
+    /// text; the answer has no nulls.
+    ///
+    /// # Errors
+    /// The array holds no text.
+    pub fn eval(&self, array: &ArrayRef) -> Result<BooleanArray, String> {
+        let rows = array.len();
+        if let Some(value) = self.constant {
+            return Ok(BooleanArray::new(if value { BooleanBuffer::new_set(rows) } else { BooleanBuffer::new_unset(rows) }, None));
+        }
+        let hits = match array.data_type() {
+            DataType::Utf8 => {
+                let text = array.as_string::<i32>();
+                self.combine(rows, |group, hits| group.offsets(text.value_offsets(), text.value_data(), hits))
+            }
+            DataType::LargeUtf8 => {
+                let text = array.as_string::<i64>();
+                self.combine(rows, |group, hits| group.offsets(text.value_offsets(), text.value_data(), hits))
+            }
+            DataType::Utf8View => {
+                let text = array.as_string_view();
+                self.combine(rows, |group, hits| group.views(rows, |row| text.value(row).as_bytes(), hits))
+            }
+            DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => {
+                let dictionary = array.as_any_dictionary();
+                let answers: ArrayRef = Arc::new(self.eval(dictionary.values())?);
+                let taken = take(&answers, dictionary.keys(), None).map_err(|e| e.to_string())?;
+                let taken = taken.as_boolean();
+                // A null key is the empty text, as a null value is.
+                return Ok(self.with_missing(taken.values().clone(), taken.nulls()));
+            }
+            DataType::Null => BooleanBuffer::new_unset(rows),
+            other => {
+                let text = cast(array, &DataType::Utf8).map_err(|_| format!("text was expected and {other} found"))?;
+                return self.eval(&text);
+            }
+        };
+        let nulls = if *array.data_type() == DataType::Null { Some(NullBuffer::new_null(rows)) } else { array.nulls().cloned() };
+        Ok(self.with_missing(hits, nulls.as_ref()))
+    }
+
+    /// As [`Matcher::eval`] over dynamic values as JSON text: a string is searched without its quotes, anything else as its
+    /// JSON.
+    pub fn eval_dynamic(&self, array: &ArrayRef) -> Result<BooleanArray, String> {
+        self.eval(&dynamic_text(array)?)
+    }
+
+    /// Combines the groups' answers.
+    fn combine(&self, rows: usize, run: impl Fn(&Group, &mut BooleanBufferBuilder)) -> BooleanBuffer {
+        let mut combined: Option<BooleanBuffer> = None;
+        for group in &self.groups {
+            let mut hits = BooleanBufferBuilder::new(rows);
+            hits.append_n(rows, false);
+            run(group, &mut hits);
+            let hits = hits.finish();
+            combined = Some(match combined {
+                None => hits,
+                Some(before) if self.all => &before & &hits,
+                Some(before) => &before | &hits,
+            });
+        }
+        combined.unwrap_or_else(|| BooleanBuffer::new_unset(rows))
+    }
+
+    /// Gives missing rows the empty text's answer.
+    fn with_missing(&self, hits: BooleanBuffer, nulls: Option<&NullBuffer>) -> BooleanArray {
+        let hits = match nulls {
+            Some(nulls) if nulls.null_count() > 0 => {
+                let present = nulls.inner();
+                if self.is_match("") { &hits | &(!present) } else { &hits & present }
+            }
+            _ => hits,
+        };
+        BooleanArray::new(hits, None)
+    }
+}
+
+impl Group {
+    fn new(op: Op, fold: Fold, needles: &[&str]) -> Group {
+        let mut seen = HashSet::new();
+        let needles: Vec<Needle> = needles
+            .iter()
+            .filter_map(|text| {
+                let bytes = match fold {
+                    Fold::None => text.as_bytes().to_vec(),
+                    Fold::Ascii => text.as_bytes().to_ascii_lowercase(),
+                    Fold::Unicode => text.chars().map(fold_char).collect::<String>().into_bytes(),
+                };
+                if !seen.insert(bytes.clone()) {
+                    return None;
+                }
+                let (lead, trail) = match op {
+                    Op::Find { lead, trail } => (
+                        lead && text.chars().next().is_some_and(is_term_char),
+                        trail && text.chars().next_back().is_some_and(is_term_char),
+                    ),
+                    _ => (false, false),
+                };
+                Some(Needle { bytes, lead, trail })
+            })
+            .collect();
+        let search = match op {
+            Op::Find { .. } if needles.len() == 1 => Search::One(Box::new(memmem::Finder::new(&needles[0].bytes).into_owned())),
+            Op::Find { .. } => {
+                match AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles.iter().map(|n| &n.bytes)) {
+                    Ok(automaton) => Search::Many(Box::new(automaton)),
+                    // More needles than an automaton can hold: each is looked for by itself.
+                    Err(_) => Search::InPlace,
+                }
+            }
+            Op::Equals if needles.len() > HASHED_FROM => Search::Hashed(needles.iter().map(|n| n.bytes.clone()).collect()),
+            _ => Search::InPlace,
+        };
+        let shortest = needles.iter().map(|n| n.bytes.len()).min().unwrap_or(0);
+        Group { op, fold, needles, search, shortest }
+    }
+
+    /// The next place at or after `from` where a needle may start.
+    #[inline]
+    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        match &self.search {
+            Search::One(finder) => finder.find(&text[from..]).map(|at| at + from),
+            Search::Many(automaton) => automaton.find(Input::new(text).span(from..text.len())).map(|m| m.start()),
+            _ => self.needles.iter().filter_map(|n| memmem::find(&text[from..], &n.bytes)).min().map(|at| at + from),
+        }
+    }
+
+    /// Whether a needle stands at a place of a row, with the edges that it needs.
+    #[inline]
+    fn stands_at(&self, row: &[u8], at: usize) -> bool {
+        let rest = &row[at..];
+        self.needles.iter().any(|needle| {
+            rest.starts_with(&needle.bytes)
+                && !(needle.lead && term_before(row, at))
+                && !(needle.trail && term_after(row, at + needle.bytes.len()))
+        })
+    }
+
+    /// Whether one text matches.
+    fn row(&self, text: &[u8], scratch: &mut Vec<u8>) -> bool {
+        if text.len() < self.shortest && self.fold != Fold::Unicode {
+            return false;
+        }
+        if !matches!(self.op, Op::Find { .. }) {
+            return self.in_place(text, scratch);
+        }
+        let text = match self.fold {
+            Fold::None => text,
+            Fold::Ascii => {
+                scratch.clear();
+                scratch.extend(text.iter().map(u8::to_ascii_lowercase));
+                scratch
+            }
+            Fold::Unicode => {
+                if text.is_ascii() {
+                    return false;
+                }
+                scratch.clear();
+                fold_into(text, scratch);
+                scratch
+            }
+        };
+        let mut from = 0;
+        while let Some(at) = self.next(text, from) {
+            if self.stands_at(text, at) {
+                return true;
+            }
+            from = at + 1;
+        }
+        false
+    }
+
+    /// Start, end and equality, which need no search.
+    fn in_place(&self, bytes: &[u8], scratch: &mut Vec<u8>) -> bool {
+        if self.fold == Fold::Unicode && bytes.is_ascii() {
+            return false;
+        }
+        if let Search::Hashed(set) = &self.search {
+            return match self.fold {
+                Fold::None => set.contains(bytes),
+                Fold::Ascii => {
+                    scratch.clear();
+                    scratch.extend(bytes.iter().map(u8::to_ascii_lowercase));
+                    set.contains(scratch.as_slice())
+                }
+                Fold::Unicode => {
+                    scratch.clear();
+                    fold_into(bytes, scratch);
+                    set.contains(scratch.as_slice())
+                }
+            };
+        }
+        if self.fold == Fold::Unicode {
+            scratch.clear();
+            fold_into(bytes, scratch);
+            let folded = scratch.as_slice();
+            return self.needles.iter().any(|n| match self.op {
+                Op::Starts => folded.starts_with(&n.bytes),
+                Op::Ends => folded.ends_with(&n.bytes),
+                _ => folded == n.bytes,
+            });
+        }
+        self.needles.iter().any(|n| {
+            let length = n.bytes.len();
+            let part = match self.op {
+                Op::Starts if bytes.len() >= length => &bytes[..length],
+                Op::Ends if bytes.len() >= length => &bytes[bytes.len() - length..],
+                Op::Equals if bytes.len() == length => bytes,
+                _ => return false,
+            };
+            if self.fold == Fold::None { part == n.bytes } else { part.eq_ignore_ascii_case(&n.bytes) }
+        })
+    }
+
+    /// Rows that lie one behind the other in a buffer.
+    fn offsets<O: OffsetSizeTrait>(&self, offsets: &[O], data: &[u8], hits: &mut BooleanBufferBuilder) {
+        let rows = offsets.len() - 1;
+        let text_of = |row: usize| &data[offsets[row].as_usize()..offsets[row + 1].as_usize()];
+        if !matches!(self.op, Op::Find { .. }) {
+            let mut scratch = Vec::new();
+            for row in 0..rows {
+                let length = offsets[row + 1].as_usize() - offsets[row].as_usize();
+                // The length decides most rows without a look at the text.
+                if self.fold != Fold::Unicode && (length < self.shortest || (self.op == Op::Equals && self.needles.len() == 1 && length != self.shortest)) {
+                    continue;
+                }
+                if self.in_place(text_of(row), &mut scratch) {
+                    hits.set_bit(row, true);
+                }
+            }
+            return;
+        }
+        let (first, last) = (offsets[0].as_usize(), offsets[rows].as_usize());
+        match self.fold {
+            Fold::None => self.scan(&data[first..last], |row| offsets[row].as_usize() - first, rows, 0, hits),
+            Fold::Unicode if data[first..last].is_ascii() => {}
+            Fold::Unicode => self.views(rows, text_of, hits),
+            Fold::Ascii => {
+                let mut block = Vec::new();
+                let mut row = 0;
+                while row < rows {
+                    let start = offsets[row].as_usize();
+                    let mut end = row + 1;
+                    while end < rows && offsets[end + 1].as_usize() - start <= BLOCK {
+                        end += 1;
+                    }
+                    block.clear();
+                    block.extend(data[start..offsets[end].as_usize()].iter().map(u8::to_ascii_lowercase));
+                    self.scan(&block, |r| offsets[row + r].as_usize() - start, end - row, row, hits);
+                    row = end;
+                }
+            }
+        }
+    }
+
+    /// Rows that lie anywhere: they are gathered into blocks.
+    fn views<'a>(&self, rows: usize, text_of: impl Fn(usize) -> &'a [u8], hits: &mut BooleanBufferBuilder) {
+        if !matches!(self.op, Op::Find { .. }) {
+            let mut scratch = Vec::new();
+            for row in 0..rows {
+                if self.in_place(text_of(row), &mut scratch) {
+                    hits.set_bit(row, true);
+                }
+            }
+            return;
+        }
+        let mut block = Vec::with_capacity(BLOCK);
+        let mut starts = vec![0];
+        let mut first = 0;
+        for row in 0..rows {
+            let text = text_of(row);
+            match self.fold {
+                Fold::None => block.extend_from_slice(text),
+                Fold::Ascii => block.extend(text.iter().map(u8::to_ascii_lowercase)),
+                // ASCII text holds no needle that is not ASCII.
+                Fold::Unicode if text.is_ascii() => {}
+                Fold::Unicode => fold_into(text, &mut block),
+            }
+            starts.push(block.len());
+            if block.len() >= BLOCK || row + 1 == rows {
+                self.scan(&block, |r| starts[r], row + 1 - first, first, hits);
+                block.clear();
+                starts.truncate(1);
+                first = row + 1;
+            }
+        }
+    }
+
+    /// Searches a buffer of folded rows; `start(r)` is where row `r` starts, `start(rows)` the end.
+    fn scan(&self, text: &[u8], start: impl Fn(usize) -> usize, rows: usize, first: usize, hits: &mut BooleanBufferBuilder) {
+        let mut row = 0;
+        let mut from = 0;
+        while from < text.len() {
+            let Some(at) = self.next(text, from) else { return };
+            while row + 1 < rows && start(row + 1) <= at {
+                row += 1;
+            }
+            let (begin, end) = (start(row), start(row + 1));
+            if self.stands_at(&text[begin..end], at - begin) {
+                hits.set_bit(first + row, true);
+                from = end;
+            } else {
+                from = at + 1;
+            }
+        }
+    }
+}
+
+/// The text of dynamic values: strings without their quotes, anything else as it stands.
+pub fn dynamic_text(array: &ArrayRef) -> Result<ArrayRef, String> {
+    let text = match array.data_type() {
+        DataType::Utf8 => array.clone(),
+        _ => cast(array, &DataType::Utf8).map_err(|e| e.to_string())?,
+    };
+    let strings = text.as_string::<i32>();
+    let quoted = |row: usize| !strings.is_null(row) && strings.value(row).starts_with('"');
+    if !(0..strings.len()).any(quoted) {
+        return Ok(text);
+    }
+    let unquoted: StringArray = strings.iter().map(|value| value.map(json::unquote)).collect();
+    Ok(Arc::new(unquoted))
+}
+
+/// A letter or digit of any script: what terms are made of.
+pub fn is_term_char(c: char) -> bool {
+    // `char::is_alphanumeric` also holds for marks and symbols with the Alphabetic property, which are neither; below U+0345
+    // there are none.
+    static LETTER_OR_NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{N}]$").ok());
+    if c < '\u{345}' {
+        return c.is_alphanumeric();
+    }
+    c.is_alphanumeric() && LETTER_OR_NUMBER.as_ref().is_none_or(|re| re.is_match(c.encode_utf8(&mut [0; 4])))
+}
+
+/// Whether the character that ends before a byte position belongs to a term.
+fn term_before(text: &[u8], at: usize) -> bool {
+    let Some(&last) = at.checked_sub(1).and_then(|i| text.get(i)) else { return false };
+    if last < 0x80 {
+        return last.is_ascii_alphanumeric();
+    }
+    let mut start = at - 1;
+    while start > 0 && text[start] & 0xC0 == 0x80 {
+        start -= 1;
+    }
+    std::str::from_utf8(&text[start..at]).ok().and_then(|s| s.chars().next()).is_some_and(is_term_char)
+}
+
+/// Whether the character that starts at a byte position belongs to a term.
+fn term_after(text: &[u8], at: usize) -> bool {
+    let Some(&first) = text.get(at) else { return false };
+    if first < 0x80 {
+        return first.is_ascii_alphanumeric();
+    }
+    let mut end = at + 1;
+    while end < text.len() && text[end] & 0xC0 == 0x80 {
+        end += 1;
+    }
+    std::str::from_utf8(&text[at..end]).ok().and_then(|s| s.chars().next()).is_some_and(is_term_char)
+}
+
+/// Simple case folding of a character: to upper case and then to lower case, where each is one character. ASCII folds to
+/// ASCII only, and nothing else does.
+pub fn fold_char(c: char) -> char {
+    if c.is_ascii() {
+        return c.to_ascii_lowercase();
+    }
+    let upper = only(c.to_uppercase()).unwrap_or(c);
+    let folded = only(upper.to_lowercase()).unwrap_or(upper);
+    if folded.is_ascii() { c } else { folded }
+}
+
+/// The only character of an iterator that gives one.
+fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
+    let first = chars.next()?;
+    chars.next().is_none().then_some(first)
+}
+
+/// Appends the folded text.
+fn fold_into(text: &[u8], out: &mut Vec<u8>) {
+    let mut buffer = [0; 4];
+    // Arrow strings are UTF-8, so that nothing is lost here.
+    for c in String::from_utf8_lossy(text).chars() {
+        if c.is_ascii() {
+            out.push(c.to_ascii_lowercase() as u8);
+        } else {
+            out.extend_from_slice(fold_char(c).encode_utf8(&mut buffer).as_bytes());
+        }
+    }
+}
+
+/// Equality without regard to case (`=~`).
+pub fn equal_ignoring_case(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    a.chars().map(fold_char).eq(b.chars().map(fold_char))
+}
+
+/// One search whose needle is no constant.
+pub fn matches(op: TextOp, text: &str, needle: &str, case_sensitive: bool) -> bool {
+    if needle.is_empty() {
+        return true;
+    }
+    if case_sensitive && op == TextOp::Contains {
+        return memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
+    }
+    if case_sensitive && op == TextOp::StartsWith {
+        return text.starts_with(needle);
+    }
+    if case_sensitive && op == TextOp::EndsWith {
+        return text.ends_with(needle);
+    }
+    matcher(op, &[needle.to_owned()], case_sensitive).is_match(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringViewArray;
+    use arrow::array::{DictionaryArray, LargeStringArray};
+    use arrow::datatypes::Int32Type;
+
+    const ROWS: [&str; 12] = [
+        "hello world",
+        "helloworld",
+        "HELLO-there",
+        "",
+        "a_hello_b",
+        "\u{e9}hello",
+        "say: RT0019: x",
+        "CAF\u{c9} au lait",
+        "caf\u{e9}teria",
+        "hellohello hello",
+        "Stra\u{df}e",
+        "x\u{200b}hello",
+    ];
+
+    /// The answers over every array form, which must agree with each other and with one text at a time.
+    fn hits(matcher: &Matcher) -> Vec<usize> {
+        let single: Vec<usize> = (0..ROWS.len()).filter(|i| matcher.is_match(ROWS[*i])).collect();
+        let padded = StringArray::from_iter_values(std::iter::once("hello, left out").chain(ROWS));
+        let forms: [ArrayRef; 5] = [
+            Arc::new(StringArray::from_iter_values(ROWS)),
+            Arc::new(padded.slice(1, ROWS.len())),
+            Arc::new(LargeStringArray::from_iter_values(ROWS)),
+            Arc::new(StringViewArray::from_iter_values(ROWS)),
+            Arc::new(ROWS.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        ];
+        for form in forms {
+            let answer = matcher.eval(&form).unwrap();
+            assert_eq!((0..ROWS.len()).filter(|i| answer.value(*i)).collect::<Vec<_>>(), single, "{:?} {matcher:?}", form.data_type());
+        }
+        single
+    }
+
+    fn find(op: TextOp, needles: &[&str], cs: bool) -> Vec<usize> {
+        hits(&matcher(op, &needles.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(), cs))
+    }
+
+    #[test]
+    fn terms_are_runs_of_letters_and_digits() {
+        assert_eq!(find(TextOp::Has, &["hello"], false), [0, 2, 4, 9, 11]);
+        assert_eq!(find(TextOp::Has, &["hello"], true), [0, 4, 9, 11]);
+        assert_eq!(find(TextOp::HasPrefix, &["hello"], false), [0, 1, 2, 4, 9, 11]);
+        assert_eq!(find(TextOp::HasSuffix, &["hello"], false), [0, 2, 4, 5, 9, 11]);
+        assert_eq!(find(TextOp::Has, &["rt0019: X"], false), [6]);
+        assert_eq!(find(TextOp::Has, &["t0019: x"], false), [0usize; 0]);
+        assert_eq!(find(TextOp::Has, &["caf\u{e9}"], false), [7]);
+        assert_eq!(find(TextOp::Contains, &["caf\u{e9}"], false), [7, 8]);
+        assert_eq!(find(TextOp::Has, &["caf"], false), [0usize; 0]);
+        assert_eq!(find(TextOp::Has, &[""], false), (0..ROWS.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn starts_ends_and_equality_fold_simply() {
+        assert_eq!(find(TextOp::StartsWith, &["HELLO"], false), [0, 1, 2, 9]);
+        assert_eq!(find(TextOp::StartsWith, &["HELLO"], true), [2]);
+        assert_eq!(find(TextOp::EndsWith, &["LAIT", "world"], false), [0, 1, 7]);
+        assert_eq!(hits(&equal_matcher(&["strasse".into(), "STRA\u{df}E".into()], false)), [10]);
+        assert_eq!(hits(&equal_matcher(&["".into()], false)), [3]);
+        assert!(equal_ignoring_case("\u{3a3}\u{e9}", "\u{3c2}\u{c9}"));
+        assert!(!equal_ignoring_case("\u{212a}", "k"));
+    }
+
+    #[test]
+    fn lists_of_needles() {
+        let needles = |n: &[&str]| n.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        // A needle that fails at its edge does not hide another that starts at the same place.
+        assert_eq!(find(TextOp::Has, &["hell", "hello", "x"], false), [0, 2, 4, 6, 9, 11]);
+        assert_eq!(hits(&matcher_all(TextOp::Has, &needles(&["hello", "WORLD", ""]), false)), [0]);
+        assert_eq!(hits(&matcher_all(TextOp::Has, &[], false)).len(), ROWS.len());
+        assert_eq!(find(TextOp::Has, &[], false), [0usize; 0]);
+        assert_eq!(hits(&equal_matcher(&needles(&["a", "b", "c", "d", "HELLOWORLD"]), false)), [1]);
+    }
+
+    #[test]
+    fn missing_text_is_empty_text_and_dynamic_strings_are_unquoted() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec![None, Some("a")]));
+        let answer = |m: Matcher| m.eval(&array).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>();
+        assert_eq!(answer(equal_matcher(&["".into()], false)), [true, false]);
+        assert_eq!(answer(matcher(TextOp::Contains, &["a".into()], false)), [false, true]);
+        let json: ArrayRef = Arc::new(StringArray::from(vec![r#""a\nb""#, r#"{"k":"a b"}"#]));
+        let m = matcher(TextOp::StartsWith, &["a\n".into()], false);
+        assert_eq!(m.eval_dynamic(&json).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn blocks_join_without_a_seam() {
+        let rows: Vec<String> = (0..5000).map(|i| if i % 7 == 0 { format!("{i} NEEDLE {i}") } else { "xneedle ".repeat(i % 5) }).collect();
+        let array: ArrayRef = Arc::new(StringArray::from_iter_values(&rows));
+        let m = matcher(TextOp::Has, &["needle".into()], false);
+        let answer = m.eval(&array).unwrap();
+        for (i, row) in rows.iter().enumerate() {
+            assert_eq!(answer.value(i), m.is_match(row), "{i}");
+            assert_eq!(answer.value(i), i % 7 == 0, "{i}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `+ - * / %` and unary minus: wrapping integers, null for a division by zero, datetimes and timespans in ticks.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use arrow::compute::kernels::arity::{binary as binary_kernel, try_binary};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
+
+use super::arrow::data_type;
+use super::expr::{Lowered, internal, value};
+use super::kernel;
+use crate::kql::ast::BinaryOp;
+use crate::kql::bound::BoundExpr;
+use crate::kql::types::Type;
+use crate::kql::value::{MAX_DATETIME_US, MIN_DATETIME_US, UNIX_EPOCH_TICKS};
+
+/// `left op right`; the binder has brought the operands to types that meet here.
+pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
+    let (l, r) = (value(left)?, value(right)?);
+    Ok(match (left.ty, right.ty, op) {
+        (Type::DateTime, Type::DateTime, BinaryOp::Subtract) => {
+            kernel::call("datetime_difference", "", DataType::Int64, vec![l, r], |a, _| {
+                let (x, y) = (timestamps(&a[0])?, timestamps(&a[1])?);
+                ok(binary_kernel::<_, _, _, Int64Type>(x, y, |x, y| x.wrapping_sub(y).wrapping_mul(10)))
+            })
+        }
+        (Type::DateTime, Type::TimeSpan, BinaryOp::Add | BinaryOp::Subtract) => shift(l, r, op == BinaryOp::Subtract),
+        (Type::TimeSpan, Type::DateTime, BinaryOp::Add) => shift(r, l, false),
+        (Type::DateTime, Type::TimeSpan, BinaryOp::Modulo) => {
+            kernel::call("datetime_modulo", "", DataType::Int64, vec![l, r], |a, _| {
+                let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
+                nullable_binary(x, y, |x: i64, y: i64| modulo(x.wrapping_mul(10).wrapping_add(UNIX_EPOCH_TICKS), y))
+            })
+        }
+        (Type::TimeSpan, Type::TimeSpan, BinaryOp::Divide) => {
+            binary_expr(cast(l, DataType::Float64), Operator::Divide, cast(r, DataType::Float64))
+        }
+        (Type::TimeSpan, Type::Real, BinaryOp::Multiply) => scale(l, r, false),
+        (Type::Real, Type::TimeSpan, BinaryOp::Multiply) => scale(r, l, false),
+        (Type::TimeSpan, Type::Real, BinaryOp::Divide) => scale(l, r, true),
+        (_, _, BinaryOp::Divide) if ty == Type::Real => binary_expr(l, Operator::Divide, r),
+        (_, _, BinaryOp::Modulo) if ty == Type::Real => {
+            kernel::call("real_modulo", "", DataType::Float64, vec![l, r], |a, _| {
+                let (x, y) = (a[0].as_primitive::<Float64Type>(), a[1].as_primitive::<Float64Type>());
+                ok(binary_kernel::<_, _, _, Float64Type>(x, y, |x, y| {
+                    let rest = x % y;
+                    if rest < 0.0 { rest + y.abs() } else { rest }
+                }))
+            })
+        }
+        (_, _, BinaryOp::Divide) if matches!(ty, Type::Long | Type::TimeSpan) => {
+            kernel::call("integer_division", "", DataType::Int64, vec![long(l, left.ty), long(r, right.ty)], |a, _| {
+                nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| (y != 0).then(|| x.wrapping_div(y)))
+            })
+        }
+        (_, _, BinaryOp::Modulo) if matches!(ty, Type::Long | Type::TimeSpan) => {
+            kernel::call("integer_modulo", "", DataType::Int64, vec![long(l, left.ty), long(r, right.ty)], |a, _| {
+                nullable_binary(longs(&a[0])?, longs(&a[1])?, modulo)
+            })
+        }
+        (_, _, BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo) => {
+            let operator = match op {
+                BinaryOp::Add => Operator::Plus,
+                BinaryOp::Subtract => Operator::Minus,
+                BinaryOp::Multiply => Operator::Multiply,
+                BinaryOp::Divide => Operator::Divide,
+                _ => Operator::Modulo,
+            };
+            if ty == Type::Decimal {
+                return Ok(decimal(op, l, r));
+            }
+            binary_expr(l, operator, r)
+        }
+        _ => return Err(internal(left, "no arithmetic")),
+    })
+}
+
+/// `-x`
+pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
+    let v = value(inner)?;
+    Ok(match ty {
+        Type::Long | Type::TimeSpan => kernel::call("negate", "", DataType::Int64, vec![long(v, inner.ty)], |a, _| {
+            ok(longs(&a[0])?.unary::<_, Int64Type>(i64::wrapping_neg))
+        }),
+        _ => Expr::Negative(Box::new(v)),
+    })
+}
+
+/// A datetime moved by ticks; null outside of the calendar. The seventh digit is dropped towards the past.
+fn shift(datetime: Expr, ticks: Expr, back: bool) -> Expr {
+    kernel::call("datetime_shift", if back { "back" } else { "" }, data_type(Type::DateTime), vec![datetime, ticks], move |a, _| {
+        let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
+        let shifted: PrimitiveArray<TimestampMicrosecondType> = nullable(x, y, |x: i64, y: i64| {
+            let y = if back { y.checked_neg()? } else { y };
+            x.checked_add(y.div_euclid(10)).filter(|v| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(v))
+        })?;
+        ok(shifted.with_timezone("UTC"))
+    })
+}
+
+/// A timespan times or by a real, truncated to whole ticks.
+fn scale(ticks: Expr, factor: Expr, divide: bool) -> Expr {
+    kernel::call("timespan_scale", if divide { "divide" } else { "" }, DataType::Int64, vec![ticks, factor], move |a, _| {
+        let (x, y) = (longs(&a[0])?, a[1].as_primitive::<Float64Type>());
+        nullable_binary(x, y, |x: i64, y: f64| {
+            let scaled = if divide { x as f64 / y } else { x as f64 * y };
+            scaled.is_finite().then_some(scaled as i64)
+        })
+    })
+}
+
+/// Decimal arithmetic at the fixed scale; null on overflow and for a division by zero.
+fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
+    use arrow::datatypes::Decimal128Type;
+    kernel::call("decimal", format!("{op:?}"), data_type(Type::Decimal), vec![l, r], move |a, _| {
+        let (x, y) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Decimal128Type>());
+        let out: PrimitiveArray<Decimal128Type> = nullable(x, y, |x: i128, y: i128| match op {
+            BinaryOp::Add => x.checked_add(y),
+            BinaryOp::Subtract => x.checked_sub(y),
+            BinaryOp::Multiply => mul_div(x, y, SCALE),
+            BinaryOp::Divide => (y != 0).then(|| mul_div(x, SCALE, y)).flatten(),
+            _ => (y != 0).then(|| x.rem_euclid(y)),
+        })?;
+        ok(out.with_data_type(data_type(Type::Decimal)))
+    })
+}
+
+const SCALE: i128 = 1_000_000_000_000_000_000;
+
+/// `x * y / z` without losing the product's high part.
+fn mul_div(x: i128, y: i128, z: i128) -> Option<i128> {
+    if let Some(product) = x.checked_mul(y) {
+        return Some(product / z);
+    }
+    // The product needs 256 bits: divide first what is divisible, keep the remainder's share.
+    let (whole, rest) = (x / z, x % z);
+    whole.checked_mul(y)?.checked_add(match rest.checked_mul(y) {
+        Some(product) => product / z,
+        None => ((rest as f64) * (y as f64) / (z as f64)) as i128,
+    })
+}
+
+/// The mathematical remainder, never negative; null for zero.
+fn modulo(x: i64, y: i64) -> Option<i64> {
+    (y != 0).then(|| {
+        let rest = x.wrapping_rem(y);
+        if rest < 0 { rest.wrapping_add(y.wrapping_abs()) } else { rest }
+    })
+}
+
+/// An int operand widened to the kernels' long.
+fn long(e: Expr, ty: Type) -> Expr {
+    if ty == Type::Int { cast(e, DataType::Int64) } else { e }
+}
+
+fn longs(array: &ArrayRef) -> Result<&PrimitiveArray<Int64Type>, String> {
+    array.as_primitive_opt::<Int64Type>().ok_or_else(|| format!("long expected, {} found", array.data_type()))
+}
+
+fn timestamps(array: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>, String> {
+    array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| format!("datetime expected, {} found", array.data_type()))
+}
+
+fn ok<A: Array + 'static>(result: impl IntoArray<A>) -> Result<ArrayRef, String> {
+    Ok(Arc::new(result.into_array()?))
+}
+
+/// What the kernels of this file return, with or without an Arrow error.
+trait IntoArray<A> {
+    fn into_array(self) -> Result<A, String>;
+}
+
+impl<T: ArrowPrimitiveType> IntoArray<PrimitiveArray<T>> for PrimitiveArray<T> {
+    fn into_array(self) -> Result<PrimitiveArray<T>, String> {
+        Ok(self)
+    }
+}
+
+impl<T: ArrowPrimitiveType> IntoArray<PrimitiveArray<T>> for Result<PrimitiveArray<T>, arrow::error::ArrowError> {
+    fn into_array(self) -> Result<PrimitiveArray<T>, String> {
+        self.map_err(|e| e.to_string())
+    }
+}
+
+/// Row by row with null for null and for `None`.
+fn nullable<A: ArrowPrimitiveType, B: ArrowPrimitiveType, O: ArrowPrimitiveType>(
+    x: &PrimitiveArray<A>,
+    y: &PrimitiveArray<B>,
+    f: impl Fn(A::Native, B::Native) -> Option<O::Native>,
+) -> Result<PrimitiveArray<O>, String> {
+    // The common case has no row without a result: compute it without building a null mask anew.
+    let quick = try_binary::<_, _, _, O>(x, y, |x, y| f(x, y).ok_or(arrow::error::ArrowError::DivideByZero));
+    if let Ok(array) = quick {
+        return Ok(array);
+    }
+    Ok((0..x.len()).map(|i| if x.is_null(i) || y.is_null(i) { None } else { f(x.value(i), y.value(i)) }).collect())
+}
+
+fn nullable_binary<A: ArrowPrimitiveType, B: ArrowPrimitiveType>(
+    x: &PrimitiveArray<A>,
+    y: &PrimitiveArray<B>,
+    f: impl Fn(A::Native, B::Native) -> Option<i64>,
+) -> Result<ArrayRef, String> {
+    let out: PrimitiveArray<Int64Type> = nullable(x, y, f)?;
+    Ok(Arc::new(out))
+}

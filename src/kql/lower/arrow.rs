@@ -1,0 +1,49 @@
+//! KQL types and values in their Arrow forms, as lowering needs them; the forms themselves are [`columns`]'.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, make_array};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+
+use crate::kql::functions::columns::{self, ColumnBuilder};
+use crate::kql::types::Type;
+use crate::kql::value::{Json, Value};
+
+pub use columns::field;
+
+/// The Arrow type of a KQL type.
+pub fn data_type(ty: Type) -> DataType {
+    columns::arrow_type(ty)
+}
+
+/// A value as a DataFusion scalar of the type's Arrow form. A null string is the empty string.
+pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
+    columns::scalar(value, ty)
+}
+
+/// The value at a row of an array in the type's Arrow form.
+pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
+    let array = make_array(array.to_data());
+    match columns::value_at(&array, ty, row) {
+        crate::kql::value::ValueRef::Dynamic(text) => {
+            // Text that is no JSON can only come from foreign files: it is kept as a string.
+            Value::Dynamic(serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())))
+        }
+        other => columns::to_value(other),
+    }
+}
+
+/// An array of values in the type's Arrow form.
+pub fn array(values: impl IntoIterator<Item = Value>, ty: Type) -> ArrayRef {
+    let mut builder = ColumnBuilder::new(ty, 0);
+    for value in values {
+        builder.push(&value);
+    }
+    builder.finish()
+}
+
+/// The Arrow schema of columns.
+pub fn schema(columns: impl IntoIterator<Item = (String, Type)>) -> SchemaRef {
+    Arc::new(Schema::new(columns.into_iter().map(|(n, t)| field(&n, t)).collect::<Vec<_>>()))
+}

@@ -1,0 +1,284 @@
+//! Operators that DataFusion has no node for, as tables over an inner plan.
+//!
+//! The inner plan is planned when the outer one is, inside [`TableProvider::scan`]; so no planner extension is needed and the
+//! optimizer prunes the columns on both sides.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
+use futures::{StreamExt, TryStreamExt};
+
+use super::arrow::data_type;
+use super::expr::column_name;
+use super::sources::scan_of;
+use super::{Lower, Lowering, Node, OrderKey, named};
+use crate::kql::bound::{ColId, Compute, Rel};
+
+/// How an operator works on its input.
+pub enum Work {
+    /// On each batch by itself, in any partition; rows stay in place.
+    Batches(Arc<dyn Fn(RecordBatch) -> Result<RecordBatch, String> + Send + Sync>),
+    /// On all rows at once, in their order.
+    All(Arc<dyn Compute>),
+}
+
+impl Clone for Work {
+    fn clone(&self) -> Self {
+        match self {
+            Work::Batches(f) => Work::Batches(f.clone()),
+            Work::All(f) => Work::All(f.clone()),
+        }
+    }
+}
+
+/// An operator over an inner plan as a table.
+pub struct ComputeTable {
+    name: String,
+    input: Option<LogicalPlan>,
+    schema: SchemaRef,
+    work: Work,
+}
+
+impl fmt::Debug for ComputeTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ComputeTable({})", self.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for ComputeTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let input = match &self.input {
+            Some(plan) => {
+                let plan = state.create_physical_plan(plan).await?;
+                Some(match &self.work {
+                    Work::Batches(_) => plan,
+                    Work::All(_) => single_partition(plan),
+                })
+            }
+            None => None,
+        };
+        let exec: Arc<dyn ExecutionPlan> = Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone()));
+        let Some(projection) = projection else { return Ok(exec) };
+        let schema = self.schema.clone();
+        let exprs = projection
+            .iter()
+            .map(|i| {
+                let name = schema.field(*i).name().clone();
+                let column: Arc<dyn datafusion::physical_expr::PhysicalExpr> =
+                    Arc::new(datafusion::physical_expr::expressions::Column::new(&name, *i));
+                (column, name)
+            })
+            .collect::<Vec<_>>();
+        Ok(Arc::new(ProjectionExec::try_new(exprs, exec)?))
+    }
+}
+
+/// All rows in one partition, in their order if the plan has one.
+fn single_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    if plan.output_partitioning().partition_count() <= 1 {
+        return plan;
+    }
+    match plan.output_ordering() {
+        Some(order) => Arc::new(SortPreservingMergeExec::new(order.clone(), plan)),
+        None => Arc::new(CoalescePartitionsExec::new(plan)),
+    }
+}
+
+/// Runs a [`Work`].
+struct ComputeExec {
+    name: String,
+    input: Option<Arc<dyn ExecutionPlan>>,
+    schema: SchemaRef,
+    work: Work,
+    properties: Arc<PlanProperties>,
+}
+
+impl ComputeExec {
+    fn new(name: String, input: Option<Arc<dyn ExecutionPlan>>, schema: SchemaRef, work: Work) -> Self {
+        let partitions = match (&input, &work) {
+            (Some(input), Work::Batches(_)) => input.output_partitioning().partition_count(),
+            _ => 1,
+        };
+        let emission = match work {
+            Work::Batches(_) => EmissionType::Incremental,
+            Work::All(_) => EmissionType::Final,
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(partitions),
+            emission,
+            Boundedness::Bounded,
+        );
+        ComputeExec { name, input, schema, work, properties: Arc::new(properties) }
+    }
+}
+
+impl fmt::Debug for ComputeExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ComputeExec({})", self.name)
+    }
+}
+
+impl DisplayAs for ComputeExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ComputeExec: {}", self.name)
+    }
+}
+
+impl ExecutionPlan for ComputeExec {
+    fn name(&self) -> &str {
+        "ComputeExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.input.iter().collect()
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().map(|c| match self.work {
+            Work::Batches(_) => c,
+            Work::All(_) => single_partition(c),
+        });
+        Ok(Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone())))
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn datafusion::physical_expr::PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![false; self.children().len()]
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let schema = self.schema.clone();
+        let input = self.input.as_ref().map(|i| i.execute(partition, context)).transpose()?;
+        let name = self.name.clone();
+        let failed = move |message: String| DataFusionError::Execution(format!("{name}: {message}"));
+        match self.work.clone() {
+            Work::Batches(work) => {
+                let Some(input) = input else {
+                    return Err(DataFusionError::Internal("an operator over batches has no input".to_owned()));
+                };
+                let stream = input.map(move |batch| work(batch?).map_err(&failed));
+                Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+            }
+            Work::All(op) => {
+                let stream = async move {
+                    let batches: Vec<RecordBatch> = match input {
+                        Some(input) => input.try_collect().await?,
+                        None => Vec::new(),
+                    };
+                    let out = op.run(batches).map_err(failed)?;
+                    Ok::<_, DataFusionError>(futures::stream::iter(out.into_iter().map(Ok)))
+                };
+                let stream = futures::stream::once(stream).try_flatten();
+                // Operators give their columns by place: names are those of the plan.
+                let named_schema = schema.clone();
+                let stream = stream.map(move |batch: DfResult<RecordBatch>| {
+                    let batch = batch?;
+                    Ok(RecordBatch::try_new(named_schema.clone(), batch.columns().to_vec())?)
+                });
+                Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+            }
+        }
+    }
+}
+
+/// A plan over an operator's output, its columns unqualified.
+pub fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, work: Work) -> Lower<LogicalPlan> {
+    let table = ComputeTable { name: name.to_owned(), input, schema, work };
+    Ok(scan_of(Arc::new(table))?.build()?)
+}
+
+impl Lowering<'_> {
+    /// An operator over all rows; its output's order is the order of the rows.
+    pub(super) fn compute(&self, rel: &Rel, input: Option<&Rel>, inputs: &[ColId], op: &Arc<dyn Compute>) -> Lower<Node> {
+        let inner = match input {
+            Some(input) => {
+                let node = self.rel(input)?;
+                let plan = node.ordered_plan()?;
+                let columns: Vec<Expr> = inputs.iter().map(|id| named(&column_name(*id))).collect();
+                Some(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+            }
+            None => None,
+        };
+        let fields: Vec<arrow::datatypes::Field> = rel
+            .columns
+            .iter()
+            .map(|c| (c.id, c.ty))
+            .chain(rel.hidden.iter().map(|h| (h.id, h.ty)))
+            .map(|(id, ty)| arrow::datatypes::Field::new(column_name(id), data_type(ty), true))
+            .collect();
+        // The rows of the result are numbered, so that their order outlives whatever DataFusion does next.
+        let row = self.fresh("__row");
+        let mut with_row = fields.clone();
+        with_row.push(arrow::datatypes::Field::new(&row, arrow::datatypes::DataType::Int64, false));
+        let numbered = Arc::new(Numbered { op: op.clone(), schema: Arc::new(arrow::datatypes::Schema::new(with_row)) });
+        let plan = plan_of(op.name(), inner, numbered.schema.clone(), Work::All(numbered.clone()))?;
+        Ok(Node { plan, order: vec![OrderKey { column: row, ascending: true, nulls_first: true }] })
+    }
+}
+
+/// Numbers the rows that another operator gives.
+#[derive(Debug)]
+struct Numbered {
+    op: Arc<dyn Compute>,
+    schema: SchemaRef,
+}
+
+impl Compute for Numbered {
+    fn name(&self) -> &str {
+        self.op.name()
+    }
+
+    fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
+        let mut next = 0i64;
+        let mut out = Vec::new();
+        for batch in self.op.run(input)? {
+            let rows = batch.num_rows() as i64;
+            let mut columns = batch.columns().to_vec();
+            columns.push(Arc::new(arrow::array::Int64Array::from_iter_values(next..next + rows)));
+            next += rows;
+            out.push(RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())?);
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,224 @@
+//! Access into dynamic values, and the promoted columns that spare it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::prelude::coalesce;
+
+use super::arrow::data_type;
+use super::expr::{Lowered, column, text, value};
+use super::kernel;
+use crate::kql::bound::{BoundExpr, BoundKind, PathStep};
+use crate::kql::functions::columns::ColumnReader;
+use crate::kql::functions::scalar::json::{self, Step};
+use crate::kql::types::Type;
+use crate::kql::value::ValueRef;
+
+/// The constant head of a path, and the computed steps behind it.
+fn constant_steps(steps: &[PathStep]) -> (Vec<Step>, &[PathStep]) {
+    let mut constant = Vec::new();
+    for (i, step) in steps.iter().enumerate() {
+        match step {
+            PathStep::Key(key) => constant.push(Step::Key(key.clone())),
+            PathStep::Index(index) => constant.push(Step::Index(*index)),
+            PathStep::Computed(_) => return (constant, &steps[i..]),
+        }
+    }
+    (constant, &[])
+}
+
+/// `base.a[0]…` as JSON text; null where it is missing.
+pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
+    let (constant, rest) = constant_steps(steps);
+    let mut out = value(base)?;
+    if !constant.is_empty() {
+        out = path_kernel(out, constant, false);
+    }
+    let mut rest = rest.iter();
+    while let Some(step) = rest.next() {
+        out = match step {
+            PathStep::Key(key) => path_kernel(out, vec![Step::Key(key.clone())], false),
+            PathStep::Index(index) => path_kernel(out, vec![Step::Index(*index)], false),
+            PathStep::Computed(index) => {
+                let is_dynamic = index.ty == Type::Dynamic;
+                let key = if index.ty == Type::Int { cast(value(index)?, DataType::Int64) } else { text(index)? };
+                kernel::call("dynamic_element", if is_dynamic { "dynamic" } else { "" }, DataType::Utf8, vec![out, key], move |a, _| {
+                    json::get_element_column(&a[0], &a[1], is_dynamic)
+                })
+            }
+        };
+    }
+    Ok(out)
+}
+
+fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
+    let key = format!("{steps:?}");
+    if as_text {
+        let path = json::Path::new(&steps);
+        kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, rows| {
+            let reader = ColumnReader::new(&a[0], Type::Dynamic)?;
+            let mut out = StringBuilder::with_capacity(rows, rows * 16);
+            for row in 0..rows {
+                let part = match reader.get(row) {
+                    ValueRef::Dynamic(text) => path.get(text).filter(|part| *part != "null"),
+                    _ => None,
+                };
+                match part {
+                    Some(part) if part.starts_with('"') => out.append_value(json::unquote(part)),
+                    Some(part) if part.starts_with(['{', '[']) => out.append_value(json::compact(part)),
+                    Some(part) => out.append_value(part),
+                    None => out.append_null(),
+                }
+            }
+            Ok(Arc::new(out.finish()) as ArrayRef)
+        })
+    } else {
+        kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| json::get_path_column(&a[0], &steps))
+    }
+}
+
+/// A promoted key's value as JSON, from the bag.
+pub fn promoted_json(base: &BoundExpr, key: &str) -> Lowered<Expr> {
+    Ok(path_kernel(value(base)?, vec![Step::Key(key.to_owned())], false))
+}
+
+/// The text that a cast of a dynamic to string stands for; null where the value is missing. `None` if `e` is no such cast.
+pub fn text_of(e: &BoundExpr) -> Lowered<Option<Expr>> {
+    match &e.kind {
+        BoundKind::Cast(inner) if inner.ty == Type::Dynamic && e.ty == Type::String => text_of_value(inner),
+        _ => Ok(None),
+    }
+}
+
+/// A dynamic value's text without its JSON in between: read from a promoted column where that answers, else straight from
+/// the bag.
+pub fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
+    Ok(Some(match &e.kind {
+        BoundKind::Promoted { column: id, column_ty, complete, base, key } => {
+            let from_bag = |base: &BoundExpr| -> Lowered<Expr> { Ok(path_kernel(value(base)?, vec![Step::Key(key.clone())], true)) };
+            match (column_ty, complete) {
+                (Type::String, true) => column(*id),
+                // A file that does not answer for the key leaves nulls, for which the bag is asked.
+                (Type::String, false) => coalesce(vec![column(*id), from_bag(base)?]),
+                (ty, true) => typed_text(column(*id), *ty),
+                _ => from_bag(base)?,
+            }
+        }
+        BoundKind::Path { base, steps } => {
+            let (constant, rest) = constant_steps(steps);
+            if rest.is_empty() { path_kernel(value(base)?, constant, true) } else { path_kernel(value(e)?, Vec::new(), true) }
+        }
+        _ => path_kernel(value(e)?, Vec::new(), true),
+    }))
+}
+
+/// The `tostring` text of a typed column, null for null.
+fn typed_text(e: Expr, ty: Type) -> Expr {
+    kernel::call("typed_text", ty.name(), DataType::Utf8, vec![e], move |a, rows| {
+        let reader = ColumnReader::new(&a[0], ty)?;
+        let mut out = StringBuilder::with_capacity(rows, rows * 16);
+        let mut text = String::new();
+        for row in 0..rows {
+            match reader.get(row) {
+                ValueRef::Null => out.append_null(),
+                v => {
+                    text.clear();
+                    crate::kql::format::write_value(&mut text, v);
+                    out.append_value(&text);
+                }
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+}
+
+/// A conversion of a promoted key that its typed column answers by itself: `totimespan(customDimensions.executionTime)`.
+pub fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<Expr> {
+    let BoundKind::Promoted { column: id, column_ty, complete: true, .. } = &arg.kind else { return None };
+    let fits = match (function, column_ty) {
+        ("totimespan" | "totime", Type::TimeSpan) => true,
+        ("tolong" | "toint" | "toreal" | "todouble", Type::Long) => true,
+        ("toreal" | "todouble", Type::Real) => true,
+        _ => false,
+    };
+    if !fits {
+        return None;
+    }
+    Some(if data_type(*column_ty) == data_type(ty) { column(*id) } else { cast(column(*id), data_type(ty)) })
+}
+
+/// A scalar as JSON text.
+pub fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
+    let ty = inner.ty;
+    Ok(kernel::call("to_dynamic", ty.name(), DataType::Utf8, vec![text(inner)?], move |a, rows| {
+        let reader = ColumnReader::new(&a[0], ty)?;
+        let mut out = StringBuilder::with_capacity(rows, rows * 16);
+        let mut text = String::new();
+        for row in 0..rows {
+            match reader.get(row) {
+                ValueRef::Null => out.append_null(),
+                v => {
+                    text.clear();
+                    json::write_value(&mut text, v);
+                    out.append_value(&text);
+                }
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    }))
+}
+
+/// The element at a place of the array that a several-column function gives, in the column's type.
+pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
+    let array = value(call)?;
+    Ok(kernel::call("tuple_element", format!("{index} {ty}"), data_type(ty), vec![array], move |a, rows| {
+        let elements = json::get_path_column(&a[0], &[Step::Index(index as i64)])?;
+        if ty == Type::Dynamic {
+            return Ok(elements);
+        }
+        let reader = ColumnReader::new(&elements, Type::Dynamic)?;
+        let mut values = Vec::with_capacity(rows);
+        for row in 0..rows {
+            values.push(typed_element(reader.get(row), ty));
+        }
+        Ok(super::arrow::array(values, ty))
+    }))
+}
+
+/// An element of a dynamic array as a value of a type: numbers as they are, text by its own rules.
+pub fn typed_element(v: ValueRef<'_>, ty: Type) -> crate::kql::value::Value {
+    use crate::kql::value::{Json, Value};
+    let json = v.to_json();
+    match (ty, json) {
+        (_, Json::Null) if ty != Type::String => Value::Null,
+        (Type::Bool, Json::Bool(v)) => Value::Bool(v),
+        (Type::Bool, Json::Number(n)) => n.as_i64().map_or(Value::Null, |n| Value::Bool(n != 0)),
+        (Type::Int, Json::Number(n)) => {
+            n.as_i64().or(n.as_f64().map(|v| v.trunc() as i64)).and_then(|v| i32::try_from(v).ok()).map_or(Value::Null, Value::Int)
+        }
+        (Type::Long, Json::Number(n)) => n.as_i64().or(n.as_f64().map(|v| v.trunc() as i64)).map_or(Value::Null, Value::Long),
+        (Type::Long | Type::Int, Json::Bool(v)) => {
+            if ty == Type::Int { Value::Int(v.into()) } else { Value::Long(v.into()) }
+        }
+        (Type::Real, Json::Number(n)) => n.as_f64().map_or(Value::Null, Value::Real),
+        (Type::Real, Json::String(s)) => match s.as_str() {
+            "NaN" => Value::Real(f64::NAN),
+            "Infinity" => Value::Real(f64::INFINITY),
+            "-Infinity" => Value::Real(f64::NEG_INFINITY),
+            _ => Value::Null,
+        },
+        (Type::Decimal, Json::Number(n)) => crate::kql::binder::decimal(&n.to_string()).map_or(Value::Null, Value::Decimal),
+        (Type::String, json) => {
+            let mut text = String::new();
+            let value = Value::Dynamic(json);
+            let shown = crate::kql::format::to_string(value.as_ref(&mut text));
+            Value::String(shown)
+        }
+        (Type::TimeSpan, Json::Number(n)) => n.as_i64().map_or(Value::Null, Value::TimeSpan),
+        (Type::DateTime | Type::TimeSpan | Type::Guid, Json::String(s)) => super::convert_text(&s, ty),
+        (Type::Dynamic, json) => Value::Dynamic(json),
+        _ => Value::Null,
+    }
+}

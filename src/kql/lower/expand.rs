@@ -1,0 +1,172 @@
+//! `mv-expand`: arrays and bags to rows.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+
+use super::arrow::data_type;
+use super::compute::{Work, plan_of};
+use super::dynamic::typed_element;
+use super::expr::{column_name, value};
+use super::{Lower, Lowering, Node};
+use crate::kql::bound::{ColId, ExpandColumn, Rel};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader};
+use crate::kql::functions::scalar::json;
+use crate::kql::types::Type;
+use crate::kql::value::ValueRef;
+
+impl Lowering<'_> {
+    pub(super) fn expand(
+        &self,
+        input: &Rel,
+        items: &[ExpandColumn],
+        index: Option<ColId>,
+        limit: Option<i64>,
+        bag_as_array: bool,
+        keep_empty: bool,
+    ) -> Lower<Node> {
+        let mut node = self.rel(input)?;
+        // Rows of one input row stay in the order of its elements: its position comes first, then the element's.
+        let position = if node.order.is_empty() { None } else { Some(self.position(&mut node)?) };
+        let element = self.fresh("__row_element");
+        let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).collect();
+        let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
+        for item in items {
+            exprs.push(value(&item.expr)?.alias(format!("__expand{}", item.id)));
+        }
+        let plan = LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?;
+        let mut fields: Vec<Field> =
+            plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
+        fields.extend(items.iter().map(|item| Field::new(column_name(item.id), data_type(item.ty), true)));
+        if let Some(id) = index {
+            fields.push(Field::new(column_name(id), DataType::Int64, true));
+        }
+        fields.push(Field::new(&element, DataType::Int64, true));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let work = Expander {
+            passed: passed.len(),
+            types: items.iter().map(|i| i.ty).collect(),
+            index: index.is_some(),
+            limit: limit.map(|l| usize::try_from(l.max(0)).unwrap_or(usize::MAX)),
+            bag_as_array,
+            keep_empty,
+            schema: schema.clone(),
+        };
+        let plan = plan_of("mv-expand", Some(plan), schema, Work::Batches(Arc::new(move |batch| work.run(&batch))))?;
+        let mut order = node.order;
+        if let Some(position) = position {
+            let key = |column| super::OrderKey { column, ascending: true, nulls_first: true };
+            order = vec![key(position), key(element)];
+        }
+        Ok(Node { plan, order })
+    }
+}
+
+/// What is needed to expand a batch.
+struct Expander {
+    passed: usize,
+    types: Vec<Type>,
+    index: bool,
+    limit: Option<usize>,
+    bag_as_array: bool,
+    keep_empty: bool,
+    schema: SchemaRef,
+}
+
+impl Expander {
+    fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {
+        let rows = batch.num_rows();
+        let readers = (0..self.types.len())
+            .map(|i| ColumnReader::new(batch.column(self.passed + i), Type::Dynamic))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut builders: Vec<ColumnBuilder> = self.types.iter().map(|ty| ColumnBuilder::new(*ty, rows * 2)).collect();
+        let mut sources: Vec<u64> = Vec::with_capacity(rows * 2);
+        let mut places: Vec<i64> = Vec::with_capacity(rows * 2);
+        for row in 0..rows {
+            let parts: Vec<Parts<'_>> = readers.iter().map(|r| Parts::of(r.get(row), self.bag_as_array)).collect();
+            let mut count = parts.iter().map(Parts::len).max().unwrap_or(0);
+            if count == 0 && self.keep_empty {
+                count = 1;
+            }
+            let count = count.min(self.limit.unwrap_or(usize::MAX));
+            for place in 0..count {
+                sources.push(row as u64);
+                places.push(place as i64);
+            }
+            for ((part, builder), ty) in parts.iter().zip(&mut builders).zip(&self.types) {
+                part.write(count, builder, *ty);
+            }
+        }
+        let picks = UInt64Array::from(sources);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        for i in 0..self.passed {
+            columns.push(arrow::compute::take(batch.column(i), &picks, None).map_err(|e| e.to_string())?);
+        }
+        for builder in &mut builders {
+            columns.push(builder.finish());
+        }
+        let places: ArrayRef = Arc::new(Int64Array::from(places));
+        if self.index {
+            columns.push(places.clone());
+        }
+        columns.push(places);
+        RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())
+    }
+}
+
+/// The elements of one cell.
+enum Parts<'a> {
+    /// Raw JSON of each element.
+    Raw(Vec<&'a str>),
+    /// Bags' single-key bags or pairs, built.
+    Built(Vec<String>),
+    /// Null: one row with null.
+    Null,
+}
+
+impl<'a> Parts<'a> {
+    fn of(v: ValueRef<'a>, bag_as_array: bool) -> Parts<'a> {
+        let ValueRef::Dynamic(text) = v else { return Parts::Null };
+        if let Some(elements) = json::elements(text) {
+            return Parts::Raw(elements.collect());
+        }
+        if let Some(entries) = json::entries(text) {
+            let built = entries
+                .map(|(key, value)| if bag_as_array { format!("[\"{key}\",{value}]") } else { format!("{{\"{key}\":{value}}}") })
+                .collect();
+            return Parts::Built(built);
+        }
+        Parts::Raw(vec![text])
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Parts::Raw(v) => v.len(),
+            Parts::Built(v) => v.len(),
+            Parts::Null => 1,
+        }
+    }
+
+    fn write(&self, count: usize, builder: &mut ColumnBuilder, ty: Type) {
+        for place in 0..count {
+            let raw = match self {
+                Parts::Raw(v) => v.get(place).copied(),
+                Parts::Built(v) => v.get(place).map(String::as_str),
+                Parts::Null => None,
+            };
+            match raw {
+                Some(raw) if raw.trim() != "null" => {
+                    if ty == Type::Dynamic {
+                        builder.push_ref(ValueRef::Dynamic(&json::compact(raw)));
+                    } else {
+                        builder.push(&typed_element(ValueRef::Dynamic(raw), ty));
+                    }
+                }
+                _ => builder.push_ref(ValueRef::Null),
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Scalar expressions as DataFusion expressions.
+//!
+//! Two contexts: [`value`] gives KQL's exact answer; [`filter`] may give null where KQL gives false, because a filter
+//! drops both, and so leaves columns bare for the Parquet scan's pruning. A null string stands for the empty string
+//! throughout; [`text`] makes it one where DataFusion would tell the two apart.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, when};
+use datafusion::prelude::coalesce;
+
+use super::arrow::{data_type, scalar, value_at};
+use super::{arithmetic, dynamic, search};
+use crate::kql::ast::BinaryOp;
+use crate::kql::bound::{BoundExpr, BoundKind, ColId};
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::scalar::udf;
+use crate::kql::functions::{ArgInfo, ScalarFn};
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+/// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
+pub type Lowered<T> = Result<T, Box<Diagnostic>>;
+
+/// The DataFusion column of a column id.
+pub fn column(id: ColId) -> Expr {
+    Expr::Column(Column::new_unqualified(column_name(id)))
+}
+
+/// The DataFusion name of a column id.
+pub fn column_name(id: ColId) -> String {
+    format!("c{id}")
+}
+
+/// A typed null.
+pub fn null(ty: Type) -> Expr {
+    lit(ScalarValue::try_from(&data_type(ty)).unwrap_or(ScalarValue::Null))
+}
+
+/// Whether the expression's DataFusion form may be null where KQL's value is not: a null string column.
+fn may_be_null_text(e: &BoundExpr) -> bool {
+    match &e.kind {
+        BoundKind::Literal(_) | BoundKind::Call { .. } => false,
+        BoundKind::Cast(_) => false,
+        _ => e.ty == Type::String,
+    }
+}
+
+/// The value, with a null string made the empty string.
+pub fn text(e: &BoundExpr) -> Lowered<Expr> {
+    let lowered = value(e)?;
+    Ok(if e.ty == Type::String && may_be_null_text(e) { coalesce(vec![lowered, lit("")]) } else { lowered })
+}
+
+/// KQL's value of an expression; a string may be null for empty.
+pub fn value(e: &BoundExpr) -> Lowered<Expr> {
+    Ok(match &e.kind {
+        BoundKind::Literal(v) => lit(scalar(v, e.ty)),
+        BoundKind::Column(id) => column(*id),
+        BoundKind::Unknown => null(e.ty),
+        BoundKind::Call { function, args } => call(function, args, e)?,
+        BoundKind::Cast(inner) => widen(inner, e.ty)?,
+        BoundKind::Path { base, steps } => dynamic::path(base, steps)?,
+        BoundKind::Promoted { base, key, .. } => dynamic::promoted_json(base, key)?,
+        BoundKind::Arithmetic { op, left, right } => arithmetic::binary(*op, left, right, e.ty)?,
+        BoundKind::Negate(inner) => arithmetic::negate(inner, e.ty)?,
+        BoundKind::Compare { op, left, right } => compare(*op, left, right, false)?,
+        BoundKind::Logical { and, terms } => logical(*and, terms.iter().map(value).collect::<Lowered<_>>()?),
+        BoundKind::Not(inner) => Expr::Not(Box::new(value(inner)?)),
+        BoundKind::Text { .. } | BoundKind::Regex { .. } => search::text(e, false)?,
+        BoundKind::In { .. } => search::in_list(e, false)?,
+        BoundKind::InArray { .. } => search::in_array(e)?,
+        BoundKind::Case { branches, otherwise } => {
+            let mut branches = branches.iter();
+            let Some((condition, first)) = branches.next() else { return value(otherwise) };
+            let mut builder = when(filter(condition)?, text(first)?);
+            for (condition, result) in branches {
+                builder = builder.when(filter(condition)?, text(result)?);
+            }
+            builder.otherwise(text(otherwise)?).map_err(|error| internal(e, &error.to_string()))?
+        }
+        BoundKind::Element { call, index } => dynamic::element(call, *index, e.ty)?,
+    })
+}
+
+/// The predicate for a filter: null stands for false.
+pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
+    match &e.kind {
+        BoundKind::Compare { op, left, right } => compare(*op, left, right, true),
+        BoundKind::Logical { and, terms } => Ok(logical(*and, terms.iter().map(filter).collect::<Lowered<_>>()?)),
+        BoundKind::Text { .. } | BoundKind::Regex { .. } => search::text(e, true),
+        BoundKind::In { .. } => search::in_list(e, true),
+        BoundKind::Not(inner) => match &inner.kind {
+            // not(a and b) and not(a or b) have no shorter exact form; not of a text search does.
+            BoundKind::Text { op, all, negated, case_sensitive, left, needles } => {
+                let kind = BoundKind::Text {
+                    op: *op,
+                    all: *all,
+                    negated: !negated,
+                    case_sensitive: *case_sensitive,
+                    left: left.clone(),
+                    needles: needles.clone(),
+                };
+                search::text(&BoundExpr::new(kind, Type::Bool, e.span), false)
+            }
+            _ => value(e),
+        },
+        BoundKind::Call { function, args } if function.name == "isnotempty" && args[0].ty == Type::String => {
+            Ok(raw_text(&args[0])?.not_eq(lit("")))
+        }
+        _ => value(e),
+    }
+}
+
+/// A flat chain of `and` or `or` as a balanced tree: a chain of 100,000 terms must not become as deep a tree.
+pub fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
+    let op = if and { Operator::And } else { Operator::Or };
+    while terms.len() > 1 {
+        let mut next = Vec::with_capacity(terms.len().div_ceil(2));
+        let mut iter = terms.into_iter();
+        while let Some(left) = iter.next() {
+            next.push(match iter.next() {
+                Some(right) => binary_expr(left, op, right),
+                None => left,
+            });
+        }
+        terms = next;
+    }
+    terms.pop().unwrap_or_else(|| lit(and))
+}
+
+/// A string operand as it stands: null stands for empty.
+fn raw_text(e: &BoundExpr) -> Lowered<Expr> {
+    match dynamic::text_of(e)? {
+        Some(text) => Ok(text),
+        None => value(e),
+    }
+}
+
+/// True for text taken out of a dynamic value, where a missing one is null and not the empty string.
+fn is_dynamic_text(e: &BoundExpr) -> bool {
+    matches!(&e.kind, BoundKind::Cast(inner) if inner.ty == Type::Dynamic) && e.ty == Type::String
+}
+
+/// `== != < <= > >= =~ !~` with KQL's null rules.
+fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -> Lowered<Expr> {
+    use BinaryOp as B;
+    let string = left.ty == Type::String && right.ty == Type::String;
+    match op {
+        B::Less | B::LessOrEqual | B::Greater | B::GreaterOrEqual => {
+            let (l, r) = (value(left)?, value(right)?);
+            let operator = match op {
+                B::Less => Operator::Lt,
+                B::LessOrEqual => Operator::LtEq,
+                B::Greater => Operator::Gt,
+                _ => Operator::GtEq,
+            };
+            let mut out = binary_expr(l.clone(), operator, r.clone());
+            // Arrow orders NaN above every number; in KQL no comparison with NaN is true.
+            if left.ty == Type::Real {
+                let greater = matches!(op, B::Greater | B::GreaterOrEqual);
+                let suspect = if greater { (left, l) } else { (right, r) };
+                if suspect.0.as_literal().is_none() {
+                    out = out.and(Expr::Not(Box::new(datafusion::functions::math::expr_fn::isnan(suspect.1))));
+                }
+            }
+            Ok(out)
+        }
+        B::EqualIgnoreCase { negated } => search::equal_ignore_case(left, right, negated, filtering),
+        B::Equal | B::NotEqual => {
+            let equal = op == B::Equal;
+            if string && !is_dynamic_text(left) && !is_dynamic_text(right) {
+                return compare_strings(equal, left, right, filtering);
+            }
+            let (l, r) = (operand(left)?, operand(right)?);
+            let literal_right = right.as_literal().is_some_and(|v| !v.is_null());
+            let literal_left = left.as_literal().is_some_and(|v| !v.is_null());
+            if filtering {
+                return Ok(if equal {
+                    l.eq(r)
+                } else if literal_right {
+                    l.clone().not_eq(r).or(l.is_null())
+                } else {
+                    binary_expr(l, Operator::IsDistinctFrom, r)
+                });
+            }
+            let answer = if equal {
+                coalesce(vec![l.clone().eq(r.clone()), lit(false)])
+            } else {
+                binary_expr(l.clone(), Operator::IsDistinctFrom, r.clone())
+            };
+            if literal_left || literal_right {
+                return Ok(answer);
+            }
+            let both_null = l.is_null().and(r.is_null());
+            when(both_null, null(Type::Bool)).otherwise(answer).map_err(|error| internal(left, &error.to_string()))
+        }
+        _ => Err(internal(left, "no comparison")),
+    }
+}
+
+/// An operand of `==`: text of a dynamic stays nullable.
+fn operand(e: &BoundExpr) -> Lowered<Expr> {
+    if is_dynamic_text(e) { raw_text(e) } else { text(e) }
+}
+
+/// Equality of strings, which are never null, so that the answer is never null either.
+fn compare_strings(equal: bool, left: &BoundExpr, right: &BoundExpr, filtering: bool) -> Lowered<Expr> {
+    let (left, right) = if left.as_literal().is_some() { (right, left) } else { (left, right) };
+    if let Some(Value::String(literal)) = right.as_literal() {
+        let l = value(left)?;
+        let nullable = may_be_null_text(left);
+        return Ok(match (equal, literal.is_empty(), nullable) {
+            (true, _, false) => l.eq(lit(literal.as_str())),
+            (false, _, false) => l.not_eq(lit(literal.as_str())),
+            (true, false, true) if filtering => l.eq(lit(literal.as_str())),
+            (true, false, true) => coalesce(vec![l.eq(lit(literal.as_str())), lit(false)]),
+            (true, true, true) => l.clone().is_null().or(l.eq(lit(""))),
+            (false, false, true) => l.clone().is_null().or(l.not_eq(lit(literal.as_str()))),
+            (false, true, true) if filtering => l.not_eq(lit("")),
+            (false, true, true) => coalesce(vec![l.not_eq(lit("")), lit(false)]),
+        });
+    }
+    let (l, r) = (text(left)?, text(right)?);
+    Ok(if equal { l.eq(r) } else { l.not_eq(r) })
+}
+
+/// Numeric widening, and a dynamic's text or typed content.
+fn widen(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
+    if ty == Type::Dynamic && inner.ty != Type::Dynamic {
+        return dynamic::from_scalar(inner);
+    }
+    if inner.ty == Type::Dynamic && ty == Type::String {
+        return match dynamic::text_of_value(inner)? {
+            Some(text) => Ok(text),
+            None => value(inner),
+        };
+    }
+    Ok(match (inner.ty, ty) {
+        (from, to) if from == to => value(inner)?,
+        (Type::Real, Type::Decimal) => cast(value(inner)?, data_type(ty)),
+        (_, Type::String) if inner.ty == Type::Guid => value(inner)?,
+        // A bool's number is 0 or 1; every other widening is Arrow's own.
+        _ => cast(value(inner)?, data_type(ty)),
+    })
+}
+
+/// A registry function.
+fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lowered<Expr> {
+    match (function.name, args) {
+        ("isnull" | "isnotnull", [arg]) => {
+            let is_null = function.name == "isnull";
+            if arg.ty == Type::String {
+                return Ok(lit(!is_null));
+            }
+            let v = value(arg)?;
+            return Ok(if is_null { v.is_null() } else { v.is_not_null() });
+        }
+        ("isempty" | "isnotempty" | "notempty", [arg]) => {
+            let empty = function.name == "isempty";
+            let v = match arg.ty {
+                Type::String => text(arg)?,
+                Type::Dynamic => coalesce(vec![raw_text(&BoundExpr::new(BoundKind::Cast(Box::new(arg.clone())), Type::String, arg.span))?, lit("")]),
+                _ => {
+                    let v = value(arg)?;
+                    return Ok(if empty { v.is_null() } else { v.is_not_null() });
+                }
+            };
+            return Ok(if empty { v.eq(lit("")) } else { v.not_eq(lit("")) });
+        }
+        ("tostring", [arg]) if arg.ty == Type::String => return text(arg),
+        ("tostring", [arg]) if arg.ty == Type::Dynamic => {
+            if let Some(t) = dynamic::text_of_value(arg)? {
+                return Ok(coalesce(vec![t, lit("")]));
+            }
+        }
+        (name, [arg]) => {
+            if let Some(direct) = dynamic::converted_promoted(name, arg, e.ty) {
+                return Ok(direct);
+            }
+        }
+        _ => {}
+    }
+    let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+    let udf = udf::udf(function, infos, e.ty).map_err(|message| Box::new(Diagnostic::error(code::TYPE, e.span, message)))?;
+    Ok(udf.call(args.iter().map(value).collect::<Lowered<_>>()?))
+}
+
+/// The constant value of an expression without columns; `None` if it cannot be computed.
+pub fn evaluate(e: &BoundExpr) -> Lowered<Option<Value>> {
+    if let BoundKind::Literal(value) = &e.kind {
+        return Ok(Some(value.clone()));
+    }
+    if !e.is_constant() {
+        return Ok(None);
+    }
+    let lowered = text(e)?;
+    let schema = DFSchema::empty();
+    // Coercions that the analyzer would add are not run here; the forms above need none, but literals of views and text may mix.
+    let lowered = match lowered.get_type(&schema) {
+        Ok(DataType::Null) => return Ok(Some(Value::Null)),
+        _ => lowered,
+    };
+    let properties = datafusion::logical_expr::execution_props::ExecutionProps::new();
+    let physical = datafusion::physical_expr::create_physical_expr(&lowered, &schema, &properties, &Default::default())
+        .map_err(|error| internal(e, &error.to_string()))?;
+    let row = arrow::record_batch::RecordBatch::try_new_with_options(
+        arrow::datatypes::Schema::empty().into(),
+        vec![],
+        &arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1)),
+    )
+    .map_err(|error| internal(e, &error.to_string()))?;
+    let array = physical
+        .evaluate(&row)
+        .and_then(|v| v.into_array(1))
+        .map_err(|error| Box::new(Diagnostic::error(code::TYPE, e.span, error.strip_backtrace())))?;
+    Ok(Some(value_at(array.as_ref(), e.ty, 0)))
+}
+
+/// A refusal that stands for a defect of ours.
+pub fn internal(e: &BoundExpr, message: &str) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error(code::UNSUPPORTED, e.span, format!("this expression cannot be planned: {message}")))
+}

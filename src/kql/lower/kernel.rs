@@ -1,0 +1,81 @@
+//! Scalar kernels of the lowering itself: closures as DataFusion functions.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+type KernelFn = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
+
+/// A closure over arrays as a DataFusion function. Two kernels are the same if name and key are.
+struct Kernel {
+    name: &'static str,
+    /// Everything that the closure depends on beside its arguments.
+    key: String,
+    returns: DataType,
+    signature: Signature,
+    run: Arc<KernelFn>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({} {})", self.name, self.key)
+    }
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.key == other.key && self.returns == other.returns
+    }
+}
+
+impl Eq for Kernel {}
+
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, &self.key).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Kernel {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if scalars { 1 } else { args.number_rows };
+        let arrays = args.args.iter().map(|a| a.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
+        let result = (self.run)(&arrays, rows).map_err(DataFusionError::Execution)?;
+        if scalars && !args.args.is_empty() {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+/// A call of a closure. `key` must tell closures of one name apart.
+pub fn call(
+    name: &'static str,
+    key: impl Into<String>,
+    returns: DataType,
+    args: Vec<Expr>,
+    run: impl Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync + 'static,
+) -> Expr {
+    let volatility = Volatility::Immutable;
+    let signature = if args.is_empty() { Signature::nullary(volatility) } else { Signature::any(args.len(), volatility) };
+    let kernel = Kernel { name, key: key.into(), returns, signature, run: Arc::new(run) };
+    ScalarUDF::from(kernel).call(args)
+}

@@ -1,0 +1,315 @@
+//! From the typed operator tree to DataFusion's logical plan.
+//!
+//! Columns are named after their ids (`c12`), so that joins never collide; the result gets its KQL names at the very end.
+//! The order of rows is a property of the lowered tree, not a node: `sort` only notes its keys, and whatever needs the order
+//! (the result, `take`, window functions, `make_list`) asks for it. So nothing is sorted twice or in vain.
+
+pub mod arrow;
+mod aggregates;
+mod arithmetic;
+pub mod compute;
+mod dynamic;
+mod expand;
+pub mod expr;
+mod join;
+mod kernel;
+mod search;
+mod sources;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit, when};
+use datafusion::prelude::SessionContext;
+
+use self::expr::{column, column_name, filter, text, value};
+use super::bound::*;
+use super::catalog::ScanTable;
+use super::diagnostics::Diagnostic;
+use super::types::Type;
+use super::value::Value;
+
+/// Why a tree cannot be lowered.
+#[derive(Debug)]
+pub enum LowerError {
+    /// The query is refused.
+    Refused(Box<Diagnostic>),
+    /// DataFusion cannot plan it, or a table cannot be read.
+    Plan(DataFusionError),
+}
+
+impl From<Box<Diagnostic>> for LowerError {
+    fn from(value: Box<Diagnostic>) -> Self {
+        LowerError::Refused(value)
+    }
+}
+
+impl From<DataFusionError> for LowerError {
+    fn from(value: DataFusionError) -> Self {
+        LowerError::Plan(value)
+    }
+}
+
+/// The result of lowering a part.
+pub type Lower<T> = Result<T, LowerError>;
+
+/// One key of an order: a column of the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderKey {
+    /// The plan's column.
+    pub column: String,
+    /// Ascending.
+    pub ascending: bool,
+    /// Nulls first.
+    pub nulls_first: bool,
+}
+
+impl OrderKey {
+    fn sort_expr(&self) -> SortExpr {
+        named(&self.column).sort(self.ascending, self.nulls_first)
+    }
+}
+
+/// A lowered tree: its plan has a column for each visible and hidden column of the tree, and those of its order.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The plan.
+    pub plan: LogicalPlan,
+    /// The order of rows; empty if there is none.
+    pub order: Vec<OrderKey>,
+}
+
+impl Node {
+    /// A plan without an order.
+    fn unordered(plan: LogicalPlan) -> Node {
+        Node { plan, order: Vec::new() }
+    }
+
+    /// The order as sort expressions.
+    fn sort_exprs(&self) -> Vec<SortExpr> {
+        self.order.iter().map(OrderKey::sort_expr).collect()
+    }
+
+    /// The plan with its rows in order.
+    fn ordered_plan(self) -> Lower<LogicalPlan> {
+        if self.order.is_empty() {
+            return Ok(self.plan);
+        }
+        let keys = self.sort_exprs();
+        Ok(LogicalPlanBuilder::from(self.plan).sort(keys)?.build()?)
+    }
+}
+
+/// A column of a plan by its exact name.
+fn named(name: &str) -> Expr {
+    Expr::Column(datafusion::common::Column::new_unqualified(name))
+}
+
+/// What lowering needs beside the tree.
+pub struct Lowering<'a> {
+    /// The scanned tables.
+    pub scans: &'a HashMap<String, ScanTable>,
+    /// Plans operators that run a plan of their own.
+    pub session: &'a SessionContext,
+    next: std::cell::Cell<u32>,
+}
+
+impl<'a> Lowering<'a> {
+    /// A lowering over these tables.
+    pub fn new(scans: &'a HashMap<String, ScanTable>, session: &'a SessionContext) -> Self {
+        Lowering { scans, session, next: std::cell::Cell::new(0) }
+    }
+
+    /// A name that no column has.
+    fn fresh(&self, prefix: &str) -> String {
+        self.next.set(self.next.get() + 1);
+        format!("{prefix}{}", self.next.get())
+    }
+
+    /// A whole query: rows in order, columns under their KQL names.
+    ///
+    /// # Errors
+    /// A refusal that only shows here (a pattern that cannot be compiled), or DataFusion's own.
+    pub fn query(&self, rel: &Rel) -> Lower<LogicalPlan> {
+        let node = self.rel(rel)?;
+        let plan = node.ordered_plan()?;
+        let exprs: Vec<Expr> = rel.columns.iter().map(|c| result_column(c)).collect();
+        if exprs.is_empty() {
+            return Ok(LogicalPlanBuilder::from(plan).limit(0, Some(0))?.build()?);
+        }
+        Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+    }
+
+    /// One tree.
+    pub fn rel(&self, rel: &Rel) -> Lower<Node> {
+        match &rel.kind {
+            RelKind::Scan { table, columns, promoted } => self.scan(table, columns, promoted),
+            RelKind::Values(rows) => self.values(&rel.columns, rows),
+            RelKind::Print(exprs) => {
+                let plan = LogicalPlanBuilder::empty(true);
+                let exprs = exprs.iter().map(|(id, e)| Ok(text(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
+                Ok(Node::unordered(plan.project(exprs)?.build()?))
+            }
+            RelKind::Range { id, ty, from, to, step } => self.range(*id, *ty, from, to, step),
+            RelKind::Filter { input, predicate } => {
+                let node = self.rel(input)?;
+                let plan = LogicalPlanBuilder::from(node.plan).filter(filter(predicate)?)?.build()?;
+                Ok(Node { plan, order: node.order })
+            }
+            RelKind::Project { input, exprs } => self.project(input, exprs),
+            RelKind::Aggregate { input, keys, aggregates } => self.aggregate(input, keys, aggregates),
+            RelKind::Sort { input, keys } => self.sort(input, keys),
+            RelKind::Serialize { input } => self.serialize(input),
+            RelKind::Limit { input, count, partition } => self.limit(input, *count, partition),
+            RelKind::Join { left, right, kind, on } => self.join(left, right, *kind, on),
+            RelKind::Union { inputs, ids } => self.union(inputs, ids),
+            RelKind::Expand { input, items, index, limit, bag_as_array, keep_empty } => {
+                self.expand(input, items, *index, *limit, *bag_as_array, *keep_empty)
+            }
+            RelKind::Window { input, functions } => self.window(input, functions),
+            RelKind::Compute { input, inputs, op } => self.compute(rel, input.as_deref(), inputs, op),
+        }
+    }
+
+    fn project(&self, input: &Rel, exprs: &[(ColId, BoundExpr)]) -> Lower<Node> {
+        let node = self.rel(input)?;
+        let mut out = Vec::with_capacity(exprs.len() + node.order.len());
+        for (id, e) in exprs {
+            let name = column_name(*id);
+            out.push(match &e.kind {
+                BoundKind::Column(from) if from == id => column(*id),
+                _ => value(e)?.alias(name),
+            });
+        }
+        // The columns that the order needs go along under their names.
+        for key in &node.order {
+            let kept = exprs.iter().any(|(id, _)| column_name(*id) == key.column);
+            if !kept {
+                out.push(named(&key.column));
+            }
+        }
+        dedup_by_name(&mut out);
+        if out.is_empty() {
+            // A row without columns still counts: carry something.
+            out.push(lit(0i64).alias(self.fresh("__none")));
+        }
+        let plan = LogicalPlanBuilder::from(node.plan).project(out)?.build()?;
+        Ok(Node { plan, order: node.order })
+    }
+
+    fn sort(&self, input: &Rel, keys: &[BoundSortKey]) -> Lower<Node> {
+        let node = self.rel(input)?;
+        let mut order: Vec<OrderKey> = Vec::new();
+        let mut computed: Vec<Expr> = Vec::new();
+        for key in keys {
+            if key.expr.as_literal().is_some() {
+                continue;
+            }
+            let mut push = |e: Expr, ascending: bool, nulls_first: bool| {
+                let column = match &e {
+                    Expr::Column(c) => c.name.clone(),
+                    _ => {
+                        let name = self.fresh("__key");
+                        computed.push(e.alias(name.clone()));
+                        name
+                    }
+                };
+                order.push(OrderKey { column, ascending, nulls_first });
+            };
+            if key.expr.ty == Type::Real {
+                // NaN stands with the nulls, next to the numbers; Arrow would put it above them.
+                let v = value(&key.expr)?;
+                let nan = datafusion::functions::math::expr_fn::isnan(v.clone());
+                let (null_rank, nan_rank, number_rank) = if key.nulls_first { (0i64, 1i64, 2i64) } else { (2, 1, 0) };
+                let rank = when(v.clone().is_null(), lit(null_rank)).when(nan, lit(nan_rank)).otherwise(lit(number_rank))?;
+                push(rank, true, true);
+                push(v, key.ascending, key.nulls_first);
+            } else {
+                push(text(&key.expr)?, key.ascending, key.nulls_first);
+            }
+        }
+        // What was in order before stays so among equal keys.
+        order.extend(node.order.iter().filter(|k| !order.iter().any(|o| o.column == k.column)).cloned().collect::<Vec<_>>());
+        let plan = if computed.is_empty() { node.plan } else { with_columns(node.plan, computed)? };
+        Ok(Node { plan, order })
+    }
+
+    fn limit(&self, input: &Rel, count: u64, partition: &[ColId]) -> Lower<Node> {
+        let node = self.rel(input)?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if !partition.is_empty() {
+            return self.limit_each(node, count, partition);
+        }
+        let order = node.order.clone();
+        let plan = if order.is_empty() {
+            LogicalPlanBuilder::from(node.plan).limit(0, Some(count))?.build()?
+        } else {
+            let keys = node.sort_exprs();
+            LogicalPlanBuilder::from(node.plan).sort_with_limit(keys, Some(count))?.build()?
+        };
+        Ok(Node { plan, order })
+    }
+
+    fn union(&self, inputs: &[(Rel, Vec<BoundExpr>)], ids: &[ColId]) -> Lower<Node> {
+        let mut plans = Vec::with_capacity(inputs.len());
+        for (rel, exprs) in inputs {
+            let node = self.rel(rel)?;
+            let exprs =
+                ids.iter().zip(exprs).map(|(id, e)| Ok(value(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
+            plans.push(LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?);
+        }
+        let mut plans = plans.into_iter();
+        let Some(first) = plans.next() else { return Ok(Node::unordered(LogicalPlanBuilder::empty(false).build()?)) };
+        let mut builder = LogicalPlanBuilder::from(first);
+        for plan in plans {
+            builder = builder.union(plan)?;
+        }
+        Ok(Node::unordered(builder.build()?))
+    }
+}
+
+/// All columns of a plan and some more.
+fn with_columns(plan: LogicalPlan, more: Vec<Expr>) -> Lower<LogicalPlan> {
+    let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    exprs.extend(more);
+    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+}
+
+/// Drops later expressions of a name that an earlier one has.
+fn dedup_by_name(exprs: &mut Vec<Expr>) {
+    let mut seen = std::collections::HashSet::new();
+    exprs.retain(|e| seen.insert(e.schema_name().to_string()));
+}
+
+/// A result column under its KQL name, with its KQL type beside it.
+fn result_column(c: &BoundColumn) -> Expr {
+    use datafusion::logical_expr::expr::Alias;
+    use std::collections::BTreeMap;
+    let metadata = BTreeMap::from([(super::functions::columns::TYPE_KEY.to_owned(), c.ty.name().to_owned())]);
+    Expr::Alias(Alias::new(column(c.id), None::<&str>, c.name.clone()).with_metadata(Some(metadata.into())))
+}
+
+/// Text read as a value of a type, as dynamic elements and parsed pieces are; null where it is none.
+pub fn convert_text(content: &str, ty: Type) -> Value {
+    let function = match ty {
+        Type::DateTime => "todatetime",
+        Type::TimeSpan => "totimespan",
+        Type::Guid => "toguid",
+        Type::Long => "tolong",
+        Type::Int => "toint",
+        Type::Real => "toreal",
+        Type::Bool => "tobool",
+        Type::Decimal => "todecimal",
+        Type::String => return Value::String(content.to_owned()),
+        Type::Dynamic => return Value::Dynamic(serde_json::from_str(content).unwrap_or_else(|_| content.into())),
+    };
+    let Some(function) = super::functions::Registry::get().scalar(function) else { return Value::Null };
+    let literal = BoundExpr::literal(Value::String(content.to_owned()), Type::String, Default::default());
+    let call = BoundExpr::new(BoundKind::Call { function, args: vec![literal] }, ty, Default::default());
+    expr::evaluate(&call).ok().flatten().unwrap_or(Value::Null)
+}
+
+/// Reference-counted scans, for operators that plan later.
+pub type Scans = Arc<HashMap<String, ScanTable>>;

@@ -1,0 +1,159 @@
+//! Tables, given rows and ranges.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+
+use super::arrow::{array, data_type};
+use super::expr::column_name;
+use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
+use crate::kql::bound::{BoundColumn, ColId};
+use crate::kql::catalog::PromotedColumn;
+use crate::kql::functions::columns::ColumnBuilder;
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+impl Lowering<'_> {
+    pub(super) fn scan(&self, table: &str, columns: &[(ColId, String, Type)], promoted: &[(ColId, PromotedColumn)]) -> Lower<Node> {
+        let Some(scan) = self.scans.get(table) else {
+            return Err(LowerError::Plan(datafusion::error::DataFusionError::Plan(format!("the table {table} was not opened"))));
+        };
+        let schema = scan.provider.schema();
+        let source = provider_as_source(scan.provider.clone());
+        let builder = LogicalPlanBuilder::scan(table, source, None)?;
+        let pick = |name: &str, ty: Type, id: ColId| {
+            let field = schema.field_with_name(name).ok();
+            let e = match field {
+                Some(_) => datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name)),
+                None => super::expr::null(ty),
+            };
+            // Foreign files may hold another Arrow form of the type.
+            let same = field.is_none_or(|f| {
+                *f.data_type() == data_type(ty) || (data_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
+            });
+            let e = if same { e } else { datafusion::logical_expr::cast(e, data_type(ty)) };
+            e.alias(column_name(id))
+        };
+        let mut exprs: Vec<_> = columns.iter().map(|(id, name, ty)| pick(name, *ty, *id)).collect();
+        exprs.extend(promoted.iter().map(|(id, p)| pick(&p.column, p.ty, *id)));
+        Ok(Node::unordered(builder.project(exprs)?.build()?))
+    }
+
+    /// Rows of a `datatable`; their order in the text is the order of the rows.
+    pub(super) fn values(&self, columns: &[BoundColumn], rows: &[Vec<Value>]) -> Lower<Node> {
+        let mut builders: Vec<ColumnBuilder> = columns.iter().map(|c| ColumnBuilder::new(c.ty, rows.len())).collect();
+        for row in rows {
+            for (builder, value) in builders.iter_mut().zip(row) {
+                builder.push(value);
+            }
+        }
+        let index_name = self.fresh("__row");
+        let mut fields: Vec<Field> =
+            columns.iter().map(|c| Field::new(column_name(c.id), data_type(c.ty), true)).collect();
+        fields.push(Field::new(&index_name, arrow::datatypes::DataType::Int64, false));
+        let mut arrays: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        arrays.push(Arc::new(Int64Array::from_iter_values(0..rows.len() as i64)));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?;
+        let table = MemTable::try_new(schema, vec![vec![batch]])?;
+        let plan = scan_of(Arc::new(table))?.build()?;
+        Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
+    }
+
+    pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
+        let name = column_name(id);
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(&name, data_type(ty), true)]));
+        let rows = crate::kql::binder::range_rows(from, to, step).unwrap_or(0);
+        let stream = RangeStream { schema: schema.clone(), ty, from: from.clone(), step: step.clone(), rows };
+        let ascending = match step {
+            Value::Long(v) | Value::TimeSpan(v) => *v > 0,
+            Value::Real(v) => *v > 0.0,
+            Value::Decimal(v) => *v > 0,
+            _ => true,
+        };
+        let table = datafusion::catalog::streaming::StreamingTable::try_new(schema, vec![Arc::new(stream)])?
+            .with_sort_order(vec![named(&name).sort(ascending, ascending)]);
+        let plan = scan_of(Arc::new(table))?.build()?;
+        Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending }] })
+    }
+}
+
+fn is_text(data_type: &arrow::datatypes::DataType) -> bool {
+    use arrow::datatypes::DataType as D;
+    matches!(data_type, D::Utf8 | D::Utf8View | D::LargeUtf8)
+}
+
+/// A scan whose columns need no qualifier.
+pub(super) fn scan_of(table: Arc<dyn TableProvider>) -> Lower<LogicalPlanBuilder> {
+    let names: Vec<String> = table.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let builder = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None)?;
+    let exprs: Vec<_> = names
+        .iter()
+        .map(|n| datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(UNNAMED_TABLE), n)).alias(n))
+        .collect();
+    Ok(builder.project(exprs)?)
+}
+
+/// Makes a range's rows batch by batch.
+#[derive(Debug)]
+struct RangeStream {
+    schema: SchemaRef,
+    ty: Type,
+    from: Value,
+    step: Value,
+    rows: i64,
+}
+
+/// Rows of one batch of a range.
+const RANGE_BATCH: i64 = 8192;
+
+impl RangeStream {
+    fn batch(&self, start: i64, count: i64) -> ArrayRef {
+        let at = |i: i64| -> Value {
+            match (&self.from, &self.step) {
+                (Value::Long(from), Value::Long(step)) => Value::Long(from.wrapping_add(step.wrapping_mul(i))),
+                (Value::Real(from), Value::Real(step)) => Value::Real(from + step * i as f64),
+                (Value::Decimal(from), Value::Decimal(step)) => Value::Decimal(from + step * i128::from(i)),
+                (Value::TimeSpan(from), Value::TimeSpan(step)) => Value::TimeSpan(from.wrapping_add(step.wrapping_mul(i))),
+                (Value::DateTime(from), Value::TimeSpan(step)) => {
+                    // Ticks are summed before the seventh digit is dropped.
+                    Value::DateTime(from.wrapping_add(step.wrapping_mul(i).div_euclid(10)))
+                }
+                _ => Value::Null,
+            }
+        };
+        array((start..start + count).map(at), self.ty)
+    }
+}
+
+impl PartitionStream for RangeStream {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let this = RangeStream {
+            schema: self.schema.clone(),
+            ty: self.ty,
+            from: self.from.clone(),
+            step: self.step.clone(),
+            rows: self.rows,
+        };
+        let batches = (0..this.rows).step_by(RANGE_BATCH as usize).map(move |start| {
+            let count = RANGE_BATCH.min(this.rows - start);
+            let array = this.batch(start, count);
+            let array = arrow::compute::cast(&array, &data_type(this.ty))?;
+            Ok(RecordBatch::try_new(this.schema.clone(), vec![array])?)
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
+    }
+}
+

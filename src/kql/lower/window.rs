@@ -1,0 +1,215 @@
+//! Window functions: one pass over the rows in their order.
+
+use std::sync::Arc;
+
+use arrow::array::Array;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+
+use super::arrow::data_type;
+use super::compute::{Work, plan_of};
+use super::expr::{column, column_name, text};
+use super::{Lower, Lowering, Node};
+use crate::kql::bound::{BoundWindow, ColId, Compute, Rel};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, to_value};
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+impl Lowering<'_> {
+    pub(super) fn window(&self, input: &Rel, functions: &[(ColId, BoundWindow)]) -> Lower<Node> {
+        let mut node = self.rel(input)?;
+        if node.order.is_empty() {
+            node = self.numbered(node)?;
+        }
+        for (id, window) in functions {
+            node = self.one_window(node, *id, window)?;
+        }
+        Ok(node)
+    }
+
+    /// A row index for rows that have no order yet.
+    fn numbered(&self, mut node: Node) -> Lower<Node> {
+        let name = self.position(&mut node)?;
+        node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
+        Ok(node)
+    }
+
+    fn one_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
+        let order = node.order.clone();
+        let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).collect();
+        let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
+        for (i, arg) in window.args.iter().enumerate() {
+            exprs.push(text(arg)?.alias(format!("__arg{i}")));
+        }
+        for (i, key) in window.partition.iter().enumerate() {
+            exprs.push(column(*key).alias(format!("__part{i}")));
+        }
+        let plan = node.ordered_plan()?;
+        let plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
+        let mut fields: Vec<Field> = plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
+        fields.push(Field::new(column_name(id), data_type(window.ty), true));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let op = WindowOp {
+            name: window.function.name,
+            passed: passed.len(),
+            args: window.args.iter().map(|a| a.ty).collect(),
+            partitions: window.partition.len(),
+            ty: window.ty,
+            schema: schema.clone(),
+        };
+        let plan = plan_of(window.function.name, Some(plan), schema, Work::All(Arc::new(op)))?;
+        Ok(Node { plan, order })
+    }
+}
+
+/// A window function over collected rows.
+#[derive(Debug)]
+struct WindowOp {
+    name: &'static str,
+    passed: usize,
+    args: Vec<Type>,
+    partitions: usize,
+    ty: Type,
+    schema: SchemaRef,
+}
+
+impl Compute for WindowOp {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
+        let Some(first) = input.first() else { return Ok(Vec::new()) };
+        let batch = arrow::compute::concat_batches(&first.schema(), &input).map_err(|e| e.to_string())?;
+        let rows = batch.num_rows();
+        let args = self
+            .args
+            .iter()
+            .enumerate()
+            .map(|(i, ty)| ColumnReader::new(batch.column(self.passed + i), *ty))
+            .collect::<Result<Vec<_>, _>>()?;
+        let parts: Vec<_> = (0..self.partitions).map(|i| batch.column(self.passed + self.args.len() + i).clone()).collect();
+        let parts = parts.iter().map(|p| ColumnReader::new(p, Type::Long)).collect::<Result<Vec<_>, _>>()?;
+        // A row begins a part where any of its keys differs from the row before.
+        let begins: Vec<bool> = (0..rows).map(|row| row == 0 || parts.iter().any(|p| p.get(row) != p.get(row - 1))).collect();
+        let mut out = ColumnBuilder::new(self.ty, rows);
+        self.fill(&args, &begins, rows, &mut out);
+        let mut columns = batch.columns()[..self.passed].to_vec();
+        columns.push(out.finish());
+        debug_assert!(columns.iter().all(|c| c.len() == rows));
+        Ok(vec![RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())?])
+    }
+}
+
+impl WindowOp {
+    fn fill(&self, args: &[ColumnReader], begins: &[bool], rows: usize, out: &mut ColumnBuilder) {
+        let is_true = |reader: Option<&ColumnReader>, row: usize| reader.is_some_and(|r| r.get(row) == ValueRef::Bool(true));
+        match self.name {
+            "row_number" => {
+                let start = args.first().filter(|_| rows > 0).and_then(|a| a.get(0).as_i64()).unwrap_or(1);
+                let mut n = start;
+                for row in 0..rows {
+                    if begins[row] || is_true(args.get(1), row) {
+                        n = start;
+                    }
+                    out.push(&Value::Long(n));
+                    n += 1;
+                }
+            }
+            "prev" | "next" => {
+                let mut begin = 0;
+                let ends = part_ends(begins);
+                for row in 0..rows {
+                    if begins[row] {
+                        begin = row;
+                    }
+                    let offset = args.get(1).and_then(|a| a.get(row).as_i64()).unwrap_or(1);
+                    let offset = if self.name == "prev" { -offset } else { offset };
+                    let at = row as i64 + offset;
+                    if at >= begin as i64 && at < ends[row] as i64 {
+                        out.push_ref(args[0].get(at as usize));
+                    } else if let Some(default) = args.get(2) {
+                        out.push_ref(default.get(row));
+                    } else {
+                        out.push_ref(ValueRef::Null);
+                    }
+                }
+            }
+            "row_cumsum" => {
+                let (mut long, mut real) = (0i64, 0f64);
+                for row in 0..rows {
+                    if begins[row] || is_true(args.get(1), row) {
+                        (long, real) = (0, 0.0);
+                    }
+                    match args[0].get(row) {
+                        ValueRef::Real(v) => real += v,
+                        ValueRef::TimeSpan(v) => long = long.wrapping_add(v),
+                        v => long = long.wrapping_add(v.as_i64().unwrap_or(0)),
+                    }
+                    out.push(&match self.ty {
+                        Type::Real => Value::Real(real),
+                        Type::TimeSpan => Value::TimeSpan(long),
+                        Type::Int => Value::Int(long as i32),
+                        _ => Value::Long(long),
+                    });
+                }
+            }
+            "row_rank_dense" | "row_rank_min" => {
+                let (mut rank, mut place) = (0i64, 0i64);
+                for row in 0..rows {
+                    let anew = begins[row] || is_true(args.get(1), row);
+                    place = if anew { 1 } else { place + 1 };
+                    if anew {
+                        rank = 1;
+                    } else if args[0].get(row) != args[0].get(row - 1) {
+                        rank = if self.name == "row_rank_min" { place } else { rank + 1 };
+                    }
+                    out.push(&Value::Long(rank));
+                }
+            }
+            // row_window_session(expr, maxFromFirst, maxBetween, restart): the time of the session's first row.
+            _ => {
+                let ticks = |v: ValueRef<'_>| match v {
+                    ValueRef::DateTime(v) => Some(v.saturating_mul(10)),
+                    ValueRef::TimeSpan(v) => Some(v),
+                    _ => None,
+                };
+                let mut first: Option<(i64, Value)> = None;
+                let mut before = 0i64;
+                for row in 0..rows {
+                    let v = args[0].get(row);
+                    let Some(now) = ticks(v) else {
+                        out.push_ref(ValueRef::Null);
+                        continue;
+                    };
+                    let from_first = args.get(1).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
+                    let between = args.get(2).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
+                    let goes_on = !begins[row]
+                        && !is_true(args.get(3), row)
+                        && first.as_ref().is_some_and(|(start, _)| now - start <= from_first && now - before <= between);
+                    if !goes_on {
+                        first = Some((now, to_value(v)));
+                    }
+                    before = now;
+                    if let Some((_, start)) = &first {
+                        out.push(start);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// For each row, one past the last row of its part.
+fn part_ends(begins: &[bool]) -> Vec<usize> {
+    let mut ends = vec![begins.len(); begins.len()];
+    let mut end = begins.len();
+    for row in (0..begins.len()).rev() {
+        ends[row] = end;
+        if begins[row] {
+            end = row;
+        }
+    }
+    ends
+}

@@ -1,0 +1,180 @@
+//! From KQL text to DataFusion plans: parse, bind, fetch what binding needs, lower.
+
+use std::collections::{BTreeMap, HashMap};
+
+use datafusion::common::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+use super::binder::{Binder, Request};
+use super::catalog::{Catalog, ScanTable};
+use super::diagnostics::{Diagnostic, Severity};
+use super::lower::{LowerError, Lowering};
+use super::types::Column;
+
+/// What a query is planned in.
+pub struct PlanEnv<'a> {
+    /// The tables.
+    pub catalog: &'a dyn Catalog,
+    /// Plans and runs what binding needs to know (`toscalar`, `evaluate pivot`).
+    pub session: &'a SessionContext,
+    /// `now()`, one instant a query: microseconds since 1970-01-01 UTC.
+    pub now_us: i64,
+    /// Values of declared query parameters, as text.
+    pub params: &'a BTreeMap<String, String>,
+}
+
+/// A planned query.
+#[derive(Debug)]
+pub struct Planned {
+    /// One plan a result table.
+    pub tables: Vec<PlannedTable>,
+    /// The `render` annotation.
+    pub render: Option<Render>,
+    /// What is doubtful or was ignored.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One result table.
+#[derive(Debug)]
+pub struct PlannedTable {
+    /// `Table_0`, … or the name that `fork` and `facet` give.
+    pub name: String,
+    /// Columns, in order.
+    pub columns: Vec<Column>,
+    /// The plan; its columns are those above, in their Arrow forms. A null string stands for the empty string.
+    pub plan: LogicalPlan,
+}
+
+/// How a result is to be drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Render {
+    /// `timechart`, `piechart`, …
+    pub kind: String,
+    /// Properties as written.
+    pub properties: Vec<(String, String)>,
+}
+
+/// Why a query has no plan.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The query is wrong; at least one of these is an error.
+    Refused(Vec<Diagnostic>),
+    /// A table could not be read, or a part that had to run first failed.
+    Execution(DataFusionError),
+}
+
+impl From<DataFusionError> for PlanError {
+    fn from(value: DataFusionError) -> Self {
+        PlanError::Execution(value)
+    }
+}
+
+/// What binding alone tells.
+#[derive(Debug)]
+pub struct Bound {
+    /// The columns of the last result table, where the text binds.
+    pub columns: Option<Vec<Column>>,
+    /// Errors and warnings, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Rounds of fetching that a query may need: a bound against queries that feed on themselves.
+const MAX_ROUNDS: usize = 256;
+
+/// Plans a query.
+///
+/// # Errors
+/// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read.
+pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
+    let parsed = super::parser::parse(text);
+    if parsed.has_errors() {
+        return Err(PlanError::Refused(parsed.diagnostics));
+    }
+    let mut scans: HashMap<String, ScanTable> = HashMap::new();
+    let mut answers = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        let step = {
+            let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
+            let mut binder = Binder::new(env.catalog, env.params, env.now_us, &complete, Some(&answers));
+            let bound = binder.bind(&parsed.script);
+            let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
+            let mut diagnostics = parsed.diagnostics.clone();
+            diagnostics.append(&mut binder.diagnostics);
+            match (bound, binder.request.take()) {
+                (_, Some(request)) => Step::Fetch(request, missing),
+                (Some(query), None) => Step::Lower(query, missing, diagnostics),
+                (None, None) => {
+                    diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
+                    return Err(PlanError::Refused(diagnostics));
+                }
+            }
+        };
+        let (request, query, missing) = match step {
+            Step::Fetch(request, missing) => (Some(request), None, missing),
+            Step::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
+        };
+        if !missing.is_empty() {
+            // What is promoted in a table is known only once it is open: bind again with that knowledge.
+            for table in missing {
+                let scan = env.catalog.scan(&table).await?;
+                scans.insert(table, scan);
+            }
+            continue;
+        }
+        let lowering = Lowering::new(&scans, env.session);
+        if let Some(request) = request {
+            answers.push(fetch(&lowering, &request, env).await?);
+            continue;
+        }
+        let Some((query, diagnostics)) = query else { continue };
+        let mut tables = Vec::with_capacity(query.tables.len());
+        for (name, rel) in &query.tables {
+            let plan = lowering.query(rel).map_err(refuse)?;
+            tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
+        }
+        let render = query.render.map(|(kind, properties)| Render { kind, properties });
+        return Ok(Planned { tables, render, warnings: diagnostics });
+    }
+    Err(PlanError::Execution(DataFusionError::Plan(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
+}
+
+enum Step {
+    Fetch(Request, Vec<String>),
+    Lower(super::binder::BoundQuery, Vec<String>, Vec<Diagnostic>),
+}
+
+fn refuse(error: LowerError) -> PlanError {
+    match error {
+        LowerError::Refused(diagnostic) => PlanError::Refused(vec![*diagnostic]),
+        LowerError::Plan(error) => PlanError::Execution(error),
+    }
+}
+
+/// Runs a request's tree.
+async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<arrow::record_batch::RecordBatch>, PlanError> {
+    let plan = lowering.query(&request.rel).map_err(refuse)?;
+    let plan = match request.limit {
+        Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
+            .limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?
+            .build()?,
+        None => plan,
+    };
+    let frame = env.session.execute_logical_plan(plan).await?;
+    Ok(frame.collect().await?)
+}
+
+/// Parses and binds a text without running anything. What depends on rows stays unknown.
+pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
+    let parsed = super::parser::parse(text);
+    let mut diagnostics = parsed.diagnostics.clone();
+    let mut columns = None;
+    if !parsed.has_errors() {
+        let complete = |_: &str, _: &str| false;
+        let mut binder = Binder::new(catalog, params, now_us, &complete, None);
+        columns = binder.bind(&parsed.script).and_then(|q| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)));
+        diagnostics.append(&mut binder.diagnostics);
+    }
+    diagnostics.sort_by_key(|d| d.span.start);
+    Bound { columns, diagnostics }
+}

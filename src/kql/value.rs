@@ -1,0 +1,165 @@
+//! KQL values, one at a time: what literals hold and what row-wise functions take and give.
+
+use super::types::Type;
+
+/// A JSON value whose objects keep the order of their keys.
+pub type Json = serde_json::Value;
+
+/// Ticks of 100 ns between 0001-01-01 and 1970-01-01.
+pub const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
+/// Ticks of a second.
+pub const TICKS_PER_SECOND: i64 = 10_000_000;
+/// Ticks of a day.
+pub const TICKS_PER_DAY: i64 = 864_000_000_000;
+/// Microseconds since 1970 of 0001-01-01T00:00:00Z, the least datetime.
+pub const MIN_DATETIME_US: i64 = -62_135_596_800_000_000;
+/// Microseconds since 1970 of 9999-12-31T23:59:59.999999Z, the greatest datetime.
+pub const MAX_DATETIME_US: i64 = 253_402_300_799_999_999;
+
+/// An owned KQL value. The type is known beside it; `Null` is the null of any type but string.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Null of any type. A null string is the empty string.
+    Null,
+    /// bool
+    Bool(bool),
+    /// int
+    Int(i32),
+    /// long
+    Long(i64),
+    /// real
+    Real(f64),
+    /// decimal, scaled by 10^18
+    Decimal(i128),
+    /// string
+    String(String),
+    /// datetime: microseconds since 1970-01-01 UTC
+    DateTime(i64),
+    /// timespan: ticks of 100 ns
+    TimeSpan(i64),
+    /// guid, lower case with dashes
+    Guid(String),
+    /// dynamic; `Json::Null` is the same as `Null`
+    Dynamic(Json),
+}
+
+/// A borrowed KQL value: what a row-wise function sees of an argument.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// Null of any type but string.
+    Null,
+    /// bool
+    Bool(bool),
+    /// int
+    Int(i32),
+    /// long
+    Long(i64),
+    /// real
+    Real(f64),
+    /// decimal, scaled by 10^18
+    Decimal(i128),
+    /// string (never null: a missing one is empty)
+    String(&'a str),
+    /// datetime: microseconds since 1970-01-01 UTC
+    DateTime(i64),
+    /// timespan: ticks of 100 ns
+    TimeSpan(i64),
+    /// guid, lower case with dashes
+    Guid(&'a str),
+    /// dynamic, as JSON text (never the text `null`: that is `Null`)
+    Dynamic(&'a str),
+}
+
+impl Value {
+    /// Borrows the value; a dynamic's JSON text is written into `text`.
+    pub fn as_ref<'a>(&'a self, text: &'a mut String) -> ValueRef<'a> {
+        match self {
+            Value::Null | Value::Dynamic(Json::Null) => ValueRef::Null,
+            Value::Bool(v) => ValueRef::Bool(*v),
+            Value::Int(v) => ValueRef::Int(*v),
+            Value::Long(v) => ValueRef::Long(*v),
+            Value::Real(v) => ValueRef::Real(*v),
+            Value::Decimal(v) => ValueRef::Decimal(*v),
+            Value::String(v) => ValueRef::String(v),
+            Value::DateTime(v) => ValueRef::DateTime(*v),
+            Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
+            Value::Guid(v) => ValueRef::Guid(v),
+            Value::Dynamic(v) => {
+                *text = v.to_string();
+                ValueRef::Dynamic(text)
+            }
+        }
+    }
+
+    /// True for null of any type (the empty string is not null).
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null | Value::Dynamic(Json::Null))
+    }
+
+    /// The value's type; `None` for null.
+    pub fn ty(&self) -> Option<Type> {
+        Some(match self {
+            Value::Null => return None,
+            Value::Bool(_) => Type::Bool,
+            Value::Int(_) => Type::Int,
+            Value::Long(_) => Type::Long,
+            Value::Real(_) => Type::Real,
+            Value::Decimal(_) => Type::Decimal,
+            Value::String(_) => Type::String,
+            Value::DateTime(_) => Type::DateTime,
+            Value::TimeSpan(_) => Type::TimeSpan,
+            Value::Guid(_) => Type::Guid,
+            Value::Dynamic(_) => Type::Dynamic,
+        })
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// True for null of any type.
+    pub fn is_null(self) -> bool {
+        self == ValueRef::Null
+    }
+
+    /// int or long as i64.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            ValueRef::Int(v) => Some(v.into()),
+            ValueRef::Long(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Any number as f64.
+    pub fn as_f64(self) -> Option<f64> {
+        match self {
+            ValueRef::Int(v) => Some(v.into()),
+            ValueRef::Long(v) => Some(v as f64),
+            ValueRef::Real(v) => Some(v),
+            ValueRef::Decimal(v) => Some(v as f64 / 1e18),
+            _ => None,
+        }
+    }
+
+    /// The text of a string; `None` for any other value.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            ValueRef::String(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The JSON value that a dynamic holds (`Json::Null` for null, or where its text cannot be read).
+    /// A scalar becomes its JSON form: numbers and bools as such, everything else as its `tostring` text.
+    pub fn to_json(self) -> Json {
+        match self {
+            ValueRef::Null => Json::Null,
+            ValueRef::Bool(v) => Json::Bool(v),
+            ValueRef::Int(v) => v.into(),
+            ValueRef::Long(v) => v.into(),
+            ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or(Json::Null, Json::Number),
+            ValueRef::Dynamic(text) => serde_json::from_str(text).unwrap_or(Json::Null),
+            ValueRef::String(v) => Json::String(v.to_owned()),
+            other => Json::String(super::format::to_string(other)),
+        }
+    }
+}

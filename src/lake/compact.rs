@@ -1,0 +1,369 @@
+//! Upkeep of a table: many small files of a day become few large ones, still sorted; what no reader needs is deleted.
+//!
+//! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
+//! takes back its work when one of its inputs has gone meanwhile.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::ident;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt as _;
+
+use super::delta::{Change, CommitError, FileEntry, NewFile};
+use super::error::LakeError;
+use super::fault::Step;
+use super::landing::run_blocking;
+use super::layout::Layout;
+use super::provider::LakeTable;
+use super::snapshot::{LiveFile, TableSnapshot};
+use super::tables::{EVENT_DATE, TableDef};
+use super::writer::FileWriter;
+use super::{Lake, intent};
+
+/// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
+const MOST_INPUTS: usize = 16;
+/// Days that one commit replaces the files of.
+const DAYS_A_COMMIT: usize = 32;
+/// Tries to commit one replacement.
+const TRIES: usize = 16;
+/// Rows of a batch while merging.
+const BATCH_ROWS: usize = 4096;
+
+/// How a table is kept.
+#[derive(Debug, Clone)]
+pub struct CompactOptions {
+    /// Size in bytes that files should have. Files of at least half of it are left alone.
+    pub target_bytes: u64,
+    /// How long files stay that no version needs any more: running queries and slow readers may still read them.
+    pub grace: Duration,
+    /// Memory for sorting files of other writers, in bytes.
+    pub memory_bytes: usize,
+}
+
+impl Default for CompactOptions {
+    /// 192 MiB files, a day's grace, 512 MiB of memory.
+    fn default() -> Self {
+        CompactOptions { target_bytes: 192 << 20, grace: Duration::from_secs(24 * 60 * 60), memory_bytes: 512 << 20 }
+    }
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Files that were replaced.
+    pub merged: usize,
+    /// Files that replaced them.
+    pub written: usize,
+    /// Files that were deleted from the disk.
+    pub deleted: usize,
+    /// Replacements that were given up because another writer changed their inputs; the next compaction does them.
+    pub skipped: usize,
+    /// The table's version afterwards; `None` when there is no such table.
+    pub version: Option<i64>,
+}
+
+/// Files of one day with the files that are to replace them.
+struct Replacement {
+    inputs: Vec<FileEntry>,
+    outputs: Vec<NewFile>,
+}
+
+pub(super) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
+    let mut report = CompactReport::default();
+    let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
+    // Each round merges what fits at a time, so many overlapping files take several; a round without work is the last.
+    loop {
+        let work = plan(&snapshot, options);
+        if work.is_empty() {
+            break;
+        }
+        let skipped = report.skipped;
+        for days in work.chunks(DAYS_A_COMMIT) {
+            let mut replacements = Vec::new();
+            for inputs in days {
+                match merge(&snapshot, inputs, options).await {
+                    Ok(replacement) => replacements.push(replacement),
+                    Err(e) => {
+                        delete(snapshot.dir(), &replacements);
+                        return Err(e);
+                    }
+                }
+            }
+            commit(lake, def, replacements, &mut report).await?;
+        }
+        let Some(now) = lake.snapshot(def).await? else { break };
+        let stuck = now.version() == snapshot.version() || report.skipped > skipped;
+        snapshot = now;
+        if stuck {
+            break;
+        }
+    }
+    report.version = Some(snapshot.version());
+    report.deleted = clean(lake, def, options.grace).await?;
+    Ok(report)
+}
+
+/// The files to merge, by their positions in the snapshot: one list a day that has something to gain.
+fn plan(snapshot: &TableSnapshot, options: &CompactOptions) -> Vec<Vec<usize>> {
+    let def = snapshot.def();
+    let set = def.promoted_set();
+    let outdated = |f: &LiveFile| !f.sorted || f.rows.is_none() || f.promoted.set != set;
+    let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    for (at, file) in snapshot.files().iter().enumerate() {
+        if file.size() < options.target_bytes / 2 || outdated(file) {
+            days.entry(file.day).or_default().push(at);
+        }
+    }
+    let files = snapshot.files();
+    days.into_values()
+        .filter(|day| day.len() > 1 || day.iter().any(|at| outdated(&files[*at])))
+        .map(|mut day| {
+            day.sort_by_key(|at| (files[*at].time, files[*at].path().to_owned()));
+            first_chains(files, day)
+        })
+        .collect()
+}
+
+/// The files of at most [`MOST_INPUTS`] chains, where the files of a chain follow one another in time.
+fn first_chains(files: &[LiveFile], day: Vec<usize>) -> Vec<usize> {
+    let mut ends: Vec<i64> = Vec::new();
+    let mut out = Vec::new();
+    for at in day {
+        let (first, last) = files[at].time.unwrap_or((i64::MIN, i64::MAX));
+        if let Some(end) = ends.iter_mut().find(|end| **end <= first) {
+            *end = last;
+        } else if ends.len() < MOST_INPUTS {
+            ends.push(last);
+        } else {
+            continue;
+        }
+        out.push(at);
+    }
+    out
+}
+
+/// Merges files of one day into new ones.
+async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOptions) -> Result<Replacement, LakeError> {
+    let def = snapshot.def();
+    let read = |source: DataFusionError| LakeError::Read { table: def.name, source };
+    let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
+    let day = files.first().map_or(0, |f| f.day);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+        .build_arc()
+        .map_err(read)?;
+    let config = SessionConfig::new().with_target_partitions(1).with_batch_size(BATCH_ROWS);
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let table = LakeTable::of_files(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
+    let columns = snapshot.layout().core.fields().iter().map(|f| ident(f.name())).collect::<Vec<_>>();
+    let mut rows = context
+        .read_table(Arc::new(table))
+        .and_then(|rows| rows.select(columns))
+        .and_then(|rows| rows.sort(vec![ident(def.time).sort(true, true)]))
+        .map_err(read)?
+        .execute_stream()
+        .await
+        .map_err(read)?;
+
+    let (send, receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
+    let (layout, dir, target) = (snapshot.layout().clone(), snapshot.dir().to_owned(), options.target_bytes);
+    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, day, target, receive)));
+    let mut failed = None;
+    while let Some(batch) = rows.next().await {
+        match batch {
+            // A writer that has ended early says why below.
+            Ok(batch) => {
+                if send.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Err(e) => {
+                failed = Some(read(e));
+                break;
+            }
+        }
+    }
+    drop(send);
+    let joined = writer.await.map_err(|source| LakeError::Worker { table: def.name, source })?;
+    let (outputs, written) = joined??;
+    let replacement = Replacement { inputs: files.iter().map(|f| f.entry.clone()).collect(), outputs };
+    // The rows must all be there: a merge that loses rows would be the worst of defects.
+    let known: Option<u64> = files.iter().map(|f| f.rows).sum();
+    if failed.is_none() && known.is_some_and(|known| known != written) {
+        let reason = format!("merging {} files gave {written} rows of {}", files.len(), known.unwrap_or(0));
+        failed = Some(LakeError::Shape { table: def.name, reason });
+    }
+    match failed {
+        Some(e) => {
+            delete(snapshot.dir(), &[replacement]);
+            Err(e)
+        }
+        None => Ok(replacement),
+    }
+}
+
+/// Writes a stream of sorted rows of one day into files of about a target size. Gives the files and their rows.
+fn write(
+    layout: &Arc<Layout>,
+    dir: &Path,
+    day: i32,
+    target: u64,
+    mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
+) -> Result<(Vec<NewFile>, u64), LakeError> {
+    let mut done: Vec<NewFile> = Vec::new();
+    let mut current: Option<FileWriter> = None;
+    let mut written = 0;
+    let mut step = |batch: Option<RecordBatch>| -> Result<(), LakeError> {
+        if let Some(batch) = &batch {
+            let core = layout.core_of_file(batch)?;
+            if current.is_none() {
+                current = Some(FileWriter::create(layout, dir, day)?);
+            }
+            if let Some(file) = &mut current {
+                file.write(&core)?;
+            }
+            written += core.num_rows() as u64;
+        }
+        if let Some(file) = current.take_if(|file| batch.is_none() || file.size() as u64 >= target) {
+            done.push(file.finish()?);
+        }
+        Ok(())
+    };
+    let result = loop {
+        let batch = rows.blocking_recv();
+        let last = batch.is_none();
+        let result = step(batch);
+        if last || result.is_err() {
+            break result;
+        }
+    };
+    match result {
+        Ok(()) => Ok((done, written)),
+        Err(e) => {
+            if let Some(file) = current {
+                file.abandon();
+            }
+            for file in &done {
+                let _ = std::fs::remove_file(dir.join(&file.path));
+            }
+            Err(e)
+        }
+    }
+}
+
+/// Deletes the files of replacements that were not committed.
+fn delete(dir: &Path, replacements: &[Replacement]) {
+    for file in replacements.iter().flat_map(|r| &r.outputs) {
+        // No log names the file; a later compaction deletes it should this fail.
+        let _ = std::fs::remove_file(dir.join(&file.path));
+    }
+}
+
+/// Commits replacements, as far as their inputs are still live.
+async fn commit(
+    lake: &Lake,
+    def: &'static TableDef,
+    mut replacements: Vec<Replacement>,
+    report: &mut CompactReport,
+) -> Result<(), LakeError> {
+    let dir = lake.table_dir(def);
+    let turn = lake.turn(def);
+    let _turn = turn.lock().await;
+    lake.fault().pass(Step::BeforeCompactCommit)?;
+    for _ in 0..TRIES {
+        let Some(log) = lake.log(def).await? else { return Ok(()) };
+        let live: HashSet<String> = log.files().into_iter().map(|f| f.path).collect();
+        let (good, gone): (Vec<_>, Vec<_>) =
+            replacements.into_iter().partition(|r| r.inputs.iter().all(|file| live.contains(&file.path)));
+        report.skipped += gone.len();
+        delete(&dir, &gone);
+        replacements = good;
+        if replacements.is_empty() {
+            return Ok(());
+        }
+        let add: Vec<NewFile> = replacements.iter().flat_map(|r| r.outputs.iter().cloned()).collect();
+        let remove: Vec<FileEntry> = replacements.iter().flat_map(|r| r.inputs.iter().cloned()).collect();
+        let (written, merged) = (add.len(), remove.len());
+        let first = add.first().map(|f| f.path.clone());
+        let change = Change { add, remove, data_change: false, ..Change::default() };
+        match log.commit(change, &dir).await {
+            Ok(log) => lake.keep_log(def, log),
+            Err(CommitError::Behind) => continue,
+            Err(CommitError::Failed(error)) => {
+                // An error does not prove that nothing was written: the log does.
+                let now = lake.log(def).await?;
+                let there = now.is_some_and(|log| log.files().iter().any(|f| Some(&f.path) == first.as_ref()));
+                if !there {
+                    delete(&dir, &replacements);
+                    return Err(error);
+                }
+            }
+        }
+        report.written += written;
+        report.merged += merged;
+        return Ok(());
+    }
+    report.skipped += replacements.len();
+    delete(&dir, &replacements);
+    Ok(())
+}
+
+/// Deletes files that no version of the last while refers to, intents that never happened, and old log entries.
+async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
+    let dir = lake.table_dir(def);
+    let limit = SystemTime::now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let list = {
+        let dir = dir.clone();
+        run_blocking(def.name, move || data_files(&dir)).await?
+    };
+    let old: Vec<(String, SystemTime)> = list
+        .map_err(|source| LakeError::Io { table: def.name, path: dir.clone(), source })?
+        .into_iter()
+        .filter(|(_, modified)| *modified < limit)
+        .collect();
+    // The log is read after the folder: a file that was committed in between is live now.
+    let Some(log) = lake.log(def).await? else { return Ok(0) };
+    let mut deleted = 0;
+    if !old.is_empty() {
+        let live: HashSet<String> = log.files().into_iter().map(|f| f.path).collect();
+        let mut unused = old.into_iter().filter(|(path, _)| !live.contains(path)).peekable();
+        // The log's tombstones are only read when there is something to delete.
+        let removed: HashMap<String, i64> = if unused.peek().is_some() { log.tombstones(&dir).await? } else { HashMap::new() };
+        let oldest = limit.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        for (path, _) in unused {
+            // Removed lately: a running query may still read it.
+            if removed.get(&path).is_some_and(|at| *at >= oldest) {
+                continue;
+            }
+            deleted += usize::from(std::fs::remove_file(dir.join(&path)).is_ok());
+        }
+    }
+    deleted += intent::sweep(lake.root(), def, &log, &dir, limit).await?;
+    log.clean_log(&dir).await?;
+    Ok(deleted)
+}
+
+/// The data files in a table's folder with the time of their last change.
+fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
+    let mut out = Vec::new();
+    for day in std::fs::read_dir(dir)? {
+        let day = day?;
+        let name = day.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(EVENT_DATE) || !day.file_type()?.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(day.path())? {
+            let file = file?;
+            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| SystemTime::now());
+            out.push((format!("{name}/{}", file.file_name().to_string_lossy()), modified));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,422 @@
+//! The Delta log of one table: the only file that names `deltalake`.
+//!
+//! Commits never use the library's own conflict resolution: it lets two writers replace the same file when one of them
+//! only compacts, which would double rows. A commit here succeeds only right after the version that it is based on;
+//! otherwise [`CommitError::Behind`] tells the caller to look again and decide anew.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
+use deltalake::{DeltaTable, DeltaTableError, TableProperty};
+use futures::TryStreamExt as _;
+use url::Url;
+
+use super::error::{LakeError, io_cause};
+use super::tables::{EVENT_DATE, TableDef};
+
+/// The table-wide application transaction that every landing carries; its version is the table version that it makes.
+pub const ROWS_TRANSACTION: &str = "kqlake/rows";
+
+/// Commits between two checkpoints of a log.
+const CHECKPOINT_EVERY: u64 = 20;
+
+/// Reader features that change nothing about how files are read here.
+const HARMLESS_FEATURES: [&str; 3] = ["v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"];
+
+/// A live data file as the log describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileEntry {
+    /// Path below the table's folder, decoded.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Milliseconds since 1970 when the file was written.
+    pub modified: i64,
+    /// Text of the partition column.
+    pub event_date: Option<String>,
+    /// Statistics as JSON text.
+    pub stats: Option<String>,
+    /// Tags of the file.
+    pub tags: HashMap<String, Option<String>>,
+    /// True when rows of the file are deleted by a vector beside it.
+    pub has_deletion_vector: bool,
+}
+
+/// A file to add in a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFile {
+    /// Path below the table's folder.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Milliseconds since 1970 when the file was written.
+    pub modified: i64,
+    /// Text of the partition column.
+    pub event_date: String,
+    /// Statistics as JSON text.
+    pub stats: String,
+    /// Tags of the file.
+    pub tags: HashMap<String, String>,
+}
+
+/// What a commit does to a table.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Files to add.
+    pub add: Vec<NewFile>,
+    /// Live files to remove, as the base version lists them.
+    pub remove: Vec<FileEntry>,
+    /// False when the rows stay the same (compaction).
+    pub data_change: bool,
+    /// Application transactions.
+    pub transactions: Vec<(String, i64)>,
+    /// Facts for the commit's own record; nothing reads them back.
+    pub info: Vec<(String, serde_json::Value)>,
+}
+
+/// Why a commit did not happen, or may not have happened.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Another commit came first: nothing was written.
+    Behind,
+    /// The commit failed; whether it is in the log must be looked up.
+    Failed(LakeError),
+}
+
+/// A table's log at one version. Cloning is cheap.
+#[derive(Clone)]
+pub struct Log {
+    table: &'static str,
+    store: LogStoreRef,
+    state: Arc<DeltaTableState>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Log({} v{})", self.table, self.version())
+    }
+}
+
+fn delta_error(table: &'static str, dir: &Path, source: DeltaTableError) -> LakeError {
+    if let Some(kind) = io_cause(&source) {
+        return LakeError::Io { table, path: dir.to_owned(), source: kind };
+    }
+    LakeError::Log { table, source: Box::new(source) }
+}
+
+fn dir_url(dir: &Path) -> Result<Url, LakeError> {
+    Url::from_directory_path(dir).map_err(|()| LakeError::NotAFolder { path: dir.to_owned() })
+}
+
+fn open_store(table: &'static str, dir: &Path) -> Result<LogStoreRef, LakeError> {
+    logstore_for(&dir_url(dir)?, StorageConfig::default()).map_err(|e| delta_error(table, dir, e))
+}
+
+impl Log {
+    /// The newest version of the table in a folder; `None` when there is no table.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
+        match tokio::fs::metadata(dir.join("_delta_log")).await {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Err(LakeError::NotAFolder { path: dir.join("_delta_log") }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LakeError::Io { table, path: dir.to_owned(), source }),
+        }
+        let store = open_store(table, dir)?;
+        match DeltaTableState::try_new(&store, None).await {
+            Ok(state) => Ok(Some(Self { table, store, state: Arc::new(state) })),
+            // A folder whose first commit never came: a crash between making the folder and creating the table.
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(e) => Err(delta_error(table, dir, e)),
+        }
+    }
+
+    /// Creates the table with a definition's columns, or opens what another process created meanwhile.
+    ///
+    /// # Errors
+    /// The folder or the log cannot be written.
+    pub async fn create(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
+        tokio::fs::create_dir_all(dir).await.map_err(|source| LakeError::Io {
+            table: def.name,
+            path: dir.to_owned(),
+            source,
+        })?;
+        let store = open_store(def.name, dir)?;
+        let columns = kernel_fields(def.name, &def.arrow_schema())?;
+        let created = DeltaTable::new(store)
+            .create()
+            .with_table_name(def.name)
+            .with_comment(def.about)
+            .with_columns(columns.fields().cloned())
+            .with_partition_columns([EVENT_DATE])
+            .with_configuration_property(TableProperty::CheckpointInterval, Some(CHECKPOINT_EVERY.to_string()))
+            .with_configuration_property(
+                TableProperty::DataSkippingStatsColumns,
+                Some(def.statistics_columns().collect::<Vec<_>>().join(",")),
+            )
+            .with_save_mode(SaveMode::Ignore)
+            .await;
+        match (created, Self::open(def.name, dir).await?) {
+            (_, Some(log)) => Ok(log),
+            (Err(e), None) => Err(delta_error(def.name, dir, e)),
+            (Ok(_), None) => Err(LakeError::Log {
+                table: def.name,
+                source: "the table is not there after it was created".into(),
+            }),
+        }
+    }
+
+    /// The newest version, read incrementally.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn refreshed(&self, dir: &Path) -> Result<Self, LakeError> {
+        let mut state = self.state.as_ref().clone();
+        match state.update(&self.store, None).await {
+            Ok(()) => Ok(Self { state: Arc::new(state), ..self.clone() }),
+            // The folder may have been replaced by an older or other table: start over.
+            Err(_) => Self::open(self.table, dir).await?.ok_or_else(|| LakeError::Log {
+                table: self.table,
+                source: "the table's log is gone".into(),
+            }),
+        }
+    }
+
+    /// The version.
+    pub fn version(&self) -> i64 {
+        i64::try_from(self.state.version()).unwrap_or(i64::MAX)
+    }
+
+    /// The columns as the log lists them, partition column included.
+    pub fn schema(&self) -> SchemaRef {
+        self.state.snapshot().arrow_schema()
+    }
+
+    /// Refuses tables that need something of a reader that is not implemented here: wrong rows would be the result.
+    ///
+    /// # Errors
+    /// [`LakeError::Unsupported`] naming the feature.
+    pub fn check_readable(&self) -> Result<(), LakeError> {
+        let refuse = |feature: String| LakeError::Unsupported { table: self.table, feature };
+        let protocol = self.state.protocol();
+        let config = self.state.metadata().configuration();
+        if config.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
+            return Err(refuse("columnMapping".into()));
+        }
+        if let Some(features) = protocol.reader_features() {
+            for feature in features {
+                let name = feature.to_string();
+                if !HARMLESS_FEATURES.contains(&name.as_str()) {
+                    return Err(refuse(name));
+                }
+            }
+        } else if protocol.min_reader_version() > 2 {
+            return Err(refuse(format!("reader version {}", protocol.min_reader_version())));
+        }
+        if self.state.metadata().partition_columns() != [EVENT_DATE] {
+            return Err(refuse(format!("partitioning other than by {EVENT_DATE}")));
+        }
+        Ok(())
+    }
+
+    /// The live files, in the order of the log.
+    pub fn files(&self) -> Vec<FileEntry> {
+        self.state
+            .log_data()
+            .iter()
+            .map(|view| {
+                // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
+                #[allow(deprecated)]
+                let add = view.add_action();
+                FileEntry {
+                    path: add.path,
+                    size: u64::try_from(add.size).unwrap_or(0),
+                    modified: add.modification_time,
+                    event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
+                    stats: add.stats,
+                    tags: add.tags.unwrap_or_default(),
+                    has_deletion_vector: add.deletion_vector.is_some(),
+                }
+            })
+            .collect()
+    }
+
+    /// The version of an application transaction.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn transaction(&self, app_id: &str, dir: &Path) -> Result<Option<i64>, LakeError> {
+        self.state
+            .transaction_version(&self.store, app_id)
+            .await
+            .map_err(|e| delta_error(self.table, dir, e))
+    }
+
+    /// Commits a change right after this version and gives the log at the new version.
+    ///
+    /// # Errors
+    /// [`CommitError::Behind`] when another commit came first.
+    pub async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
+        let now = chrono::Utc::now().timestamp_millis();
+        let data_change = change.data_change;
+        let operation = if data_change {
+            DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(vec![EVENT_DATE.to_owned()]),
+                predicate: None,
+            }
+        } else {
+            DeltaOperation::Optimize { predicate: None, target_size: 0 }
+        };
+        let mut actions: Vec<Action> = Vec::with_capacity(change.add.len() + change.remove.len());
+        actions.extend(change.remove.into_iter().map(|file| {
+            Action::Remove(Remove {
+                path: file.path,
+                data_change,
+                deletion_timestamp: Some(now),
+                extended_file_metadata: Some(true),
+                partition_values: Some(HashMap::from([(EVENT_DATE.to_owned(), file.event_date)])),
+                size: i64::try_from(file.size).ok(),
+                ..Remove::default()
+            })
+        }));
+        actions.extend(change.add.into_iter().map(|file| {
+            Action::Add(Add {
+                path: file.path,
+                partition_values: HashMap::from([(EVENT_DATE.to_owned(), Some(file.event_date))]),
+                size: i64::try_from(file.size).unwrap_or(i64::MAX),
+                modification_time: file.modified,
+                data_change,
+                stats: Some(file.stats),
+                tags: Some(file.tags.into_iter().map(|(k, v)| (k, Some(v))).collect()),
+                ..Add::default()
+            })
+        }));
+        // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata(change.info)
+            .with_application_transactions(
+                change
+                    .transactions
+                    .into_iter()
+                    .map(|(app, version)| Transaction::new_with_last_update(app, version, Some(now)))
+                    .collect(),
+            );
+        let committed = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(self.state.as_ref()), self.store.clone(), operation)
+            .await;
+        match committed {
+            Ok(done) => {
+                let log = Self { state: Arc::new(done.snapshot()), ..self.clone() };
+                // Durable before it is reported: a power cut must not take back what the caller was told.
+                sync_file(&dir.join("_delta_log").join(format!("{:020}.json", done.version()))).await;
+                if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
+                    && let Err(error) = log.checkpoint(dir).await
+                {
+                    // The log is whole without it; the next one will be tried again.
+                    tracing::warn!(table = self.table, %error, "checkpoint not written");
+                }
+                Ok(log)
+            }
+            Err(DeltaTableError::Transaction {
+                source: TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_),
+            })
+            | Err(DeltaTableError::VersionAlreadyExists(_)) => Err(CommitError::Behind),
+            Err(e) => Err(CommitError::Failed(delta_error(self.table, dir, e))),
+        }
+    }
+
+    /// Adds columns. Another process may do the same at the same time; look at the schema of a refreshed log afterwards.
+    ///
+    /// # Errors
+    /// The log cannot be written, or a column of that name has another type.
+    pub async fn add_columns(&self, fields: &[Arc<Field>], dir: &Path) -> Result<Self, LakeError> {
+        // Columns that arrive later may be null in the files that are there.
+        let nullable = Schema::new(fields.iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>());
+        let columns = kernel_fields(self.table, &nullable)?;
+        let mut table = DeltaTable::new(self.store.clone());
+        table.load().await.map_err(|e| delta_error(self.table, dir, e))?;
+        let properties = CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+        let added = table
+            .add_columns()
+            .with_fields(columns.fields().cloned().collect::<Vec<_>>())
+            .with_commit_properties(properties)
+            .await;
+        let now = self.refreshed(dir).await?;
+        let missing = fields.iter().any(|f| now.schema().field_with_name(f.name()).is_err());
+        match added {
+            Err(e) if missing => Err(delta_error(self.table, dir, e)),
+            _ => Ok(now),
+        }
+    }
+
+    /// Removed files with the milliseconds since 1970 when they were removed.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn tombstones(&self, dir: &Path) -> Result<HashMap<String, i64>, LakeError> {
+        self.state
+            .all_tombstones(&self.store)
+            .map_ok(|t| (t.path().into_owned(), t.deletion_timestamp().unwrap_or(0)))
+            .try_collect()
+            .await
+            .map_err(|e| delta_error(self.table, dir, e))
+    }
+
+    /// Writes a checkpoint of this version.
+    ///
+    /// # Errors
+    /// It cannot be written; the log is whole without it.
+    pub async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
+        deltalake::checkpoints::create_checkpoint_from_table_url_and_cleanup(
+            dir_url(dir)?,
+            self.state.version(),
+            Some(false),
+            None,
+        )
+        .await
+        .map_err(|e| delta_error(self.table, dir, e))
+    }
+
+    /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days).
+    ///
+    /// # Errors
+    /// The log cannot be listed or written.
+    pub async fn clean_log(&self, dir: &Path) -> Result<usize, LakeError> {
+        const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
+        deltalake::checkpoints::cleanup_expired_logs_for(
+            self.state.version(),
+            self.store.as_ref(),
+            chrono::Utc::now().timestamp_millis() - RETENTION_MILLIS,
+            None,
+        )
+        .await
+        .map_err(|e| delta_error(self.table, dir, e))
+    }
+}
+
+/// Arrow fields as Delta fields.
+fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, LakeError> {
+    schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
+}
+
+/// Brings a file to the disk; a file system that cannot is no reason to fail.
+async fn sync_file(path: &Path) {
+    if let Ok(file) = tokio::fs::File::open(path).await {
+        let _ = file.sync_all().await;
+    }
+}

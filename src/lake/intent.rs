@@ -1,0 +1,162 @@
+//! What a landing is about to do, written before it does it, and where each stream has got to.
+//!
+//! `<lake>/_intents/<table>/<stream>.<number>.json` is an intent. The commit carries the stream's application transaction
+//! with the same number; so after a crash the log tells whether the intent happened. An intent that happened becomes the
+//! stream's position, `<stream>.json`. An intent that did not happen says nothing and is deleted in time.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::xxh64;
+
+use super::Position;
+use super::delta::Log;
+use super::error::LakeError;
+use super::tables::TableDef;
+
+/// The version of the files' form.
+const FORMAT: u32 = 1;
+
+/// The content of an intent and of a position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// Version of this form.
+    pub format: u32,
+    /// The table.
+    pub table: String,
+    /// The stream.
+    pub stream: String,
+    /// The version of the stream's application transaction.
+    pub number: i64,
+    /// The position that the commit reaches.
+    pub cursor: serde_json::Value,
+    /// The run that lands the rows.
+    pub import_id: String,
+}
+
+/// Numbers grow with time and differ between writers of one moment.
+fn next_number() -> i64 {
+    let now = chrono::Utc::now().timestamp_micros().max(0);
+    // Ten bits of chance below the microseconds: room until the year 2255.
+    (now << 10) | (rand::random::<i64>() & 0x3ff)
+}
+
+/// The folder of a table's intents.
+pub fn folder(root: &Path, def: &TableDef) -> PathBuf {
+    root.join("_intents").join(def.name)
+}
+
+/// A stream's name as part of a file name, unique however the stream is called.
+fn file_stem(stream: &str) -> String {
+    let plain: String =
+        stream.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
+}
+
+/// An intent on disk.
+#[derive(Debug)]
+pub struct Pending {
+    /// What it says.
+    pub intent: Intent,
+    path: PathBuf,
+    settled: PathBuf,
+}
+
+impl Pending {
+    /// Writes an intent.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(root: &Path, def: &TableDef, position: &Position) -> Result<Self, LakeError> {
+        let intent = Intent {
+            format: FORMAT,
+            table: def.name.to_owned(),
+            stream: position.stream.clone(),
+            number: next_number(),
+            cursor: position.cursor.clone(),
+            import_id: position.import_id.clone(),
+        };
+        let (folder, stem) = (folder(root, def), file_stem(&position.stream));
+        let path = folder.join(format!("{stem}.{}.json", intent.number));
+        let io = |source| LakeError::Io { table: def.name, path: path.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(io)?;
+        let text = serde_json::to_vec(&intent).map_err(|e| io(e.into()))?;
+        // Written under another name first: a half-written intent is never read.
+        let draft = path.with_extension("tmp");
+        let mut file = std::fs::File::create(&draft).map_err(io)?;
+        file.write_all(&text).and_then(|()| file.sync_data()).map_err(io)?;
+        std::fs::rename(&draft, &path).map_err(io)?;
+        Ok(Pending { intent, path, settled: folder.join(format!("{stem}.json")) })
+    }
+
+    /// Makes the intent the stream's position, after its commit.
+    ///
+    /// # Errors
+    /// The disk refuses; the log still knows what happened.
+    pub fn settle(self, def: &TableDef) -> Result<(), LakeError> {
+        std::fs::rename(&self.path, &self.settled).map_err(|source| LakeError::Io {
+            table: def.name,
+            path: self.settled.clone(),
+            source,
+        })
+    }
+
+    /// Takes the intent back.
+    pub fn withdraw(self) {
+        // Left behind it would say nothing: its number is in no log.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn read(path: &Path) -> Option<Intent> {
+    let text = std::fs::read(path).ok()?;
+    serde_json::from_slice::<Intent>(&text).ok().filter(|i| i.format == FORMAT)
+}
+
+/// The position that a stream's newest commit into a table reached; `None` when it has none, or when the log and the
+/// position files do not fit together (a restored backup): the source must then be read from its start, which is safe.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn position(root: &Path, def: &TableDef, log: &Log, dir: &Path, stream: &str) -> Result<Option<Intent>, LakeError> {
+    let Some(number) = log.transaction(stream, dir).await? else { return Ok(None) };
+    let (folder, stem) = (folder(root, def), file_stem(stream));
+    let candidates = [folder.join(format!("{stem}.{number}.json")), folder.join(format!("{stem}.json"))];
+    Ok(candidates.iter().filter_map(|path| read(path)).find(|i| i.number == number && i.stream == stream))
+}
+
+/// Deletes intents older than a moment that never happened, and drafts; an intent that did happen becomes the position.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn sweep(
+    root: &Path,
+    def: &TableDef,
+    log: &Log,
+    dir: &Path,
+    older_than: std::time::SystemTime,
+) -> Result<usize, LakeError> {
+    let folder = folder(root, def);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(0) };
+    let mut deleted = 0;
+    for entry in entries.flatten() {
+        // Positions have one dot, intents and drafts two.
+        if entry.file_name().to_string_lossy().matches('.').count() != 2
+            || !entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| at < older_than)
+        {
+            continue;
+        }
+        let path = entry.path();
+        if let Some(intent) = read(&path)
+            && log.transaction(&intent.stream, dir).await? == Some(intent.number)
+        {
+            let settled = folder.join(format!("{}.json", file_stem(&intent.stream)));
+            let _ = std::fs::rename(&path, settled);
+        } else if std::fs::remove_file(&path).is_ok() {
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,254 @@
+//! How a table's rows lie in its files: which columns, in which order, and the tags that tell what a file holds.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use xxhash_rust::xxh64::xxh64;
+
+use super::error::LakeError;
+use super::tables::{EVENT_DATE, TableDef};
+
+/// Tag: the column that a file's rows are sorted by.
+pub const TAG_SORTED_BY: &str = "kqlake.sortedBy";
+/// Tag: the number of the promoted set that a file was written with, then after `!` the columns that are not complete.
+pub const TAG_PROMOTED: &str = "kqlake.promoted";
+/// Tag: the least and greatest time of a file in microseconds since 1970, as `least/greatest`.
+pub const TAG_TIME: &str = "kqlake.time";
+/// Tag: a hash of the columns of a file, their types and their order.
+pub const TAG_LAYOUT: &str = "kqlake.layout";
+
+/// Where a file column's values come from when a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A column of the core rows.
+    Core(usize),
+    /// A promoted column, by its position in [`super::promote::Promoter::names`].
+    Promoted(usize),
+}
+
+/// The columns of a table's files at one version of its log.
+///
+/// Core rows are what has to be kept: the definition's columns except promoted ones and the partition column, then the
+/// columns that the log has and the definition does not know.
+#[derive(Debug)]
+pub struct Layout {
+    /// The table.
+    pub def: &'static TableDef,
+    /// All columns of a file written now.
+    pub file: SchemaRef,
+    /// The columns of core rows.
+    pub core: SchemaRef,
+    /// For every column of `file`, where it comes from.
+    pub sources: Vec<Source>,
+    /// Position of the time column in `core`.
+    pub time: usize,
+    /// Positions of the key columns in `core`.
+    pub key: Vec<usize>,
+    /// Hash of `file` for [`TAG_LAYOUT`].
+    pub hash: String,
+}
+
+impl Layout {
+    /// The layout of a table whose log has these columns.
+    ///
+    /// # Errors
+    /// A column at rest has another type than the definition says.
+    pub fn new(def: &'static TableDef, at_rest: &Schema) -> Result<Self, LakeError> {
+        let mut file: Vec<Arc<Field>> = Vec::new();
+        let mut core: Vec<Arc<Field>> = Vec::new();
+        let mut sources = Vec::new();
+        let mut promoted = 0;
+        for column in def.columns.iter().filter(|c| c.name != EVENT_DATE) {
+            let mut field = def.field(column);
+            if let Ok(found) = at_rest.field_with_name(column.name) {
+                if found.data_type() != field.data_type() {
+                    return Err(LakeError::ColumnType {
+                        table: def.name,
+                        column: column.name.to_owned(),
+                        found: found.data_type().to_string(),
+                        expected: field.data_type().to_string(),
+                    });
+                }
+                let nullable = field.is_nullable() || found.is_nullable();
+                field = field.with_nullable(nullable);
+            }
+            let field = Arc::new(field);
+            if column.promoted.is_some() {
+                sources.push(Source::Promoted(promoted));
+                promoted += 1;
+            } else {
+                sources.push(Source::Core(core.len()));
+                core.push(field.clone());
+            }
+            file.push(field);
+        }
+        for extra in at_rest.fields().iter().filter(|f| def.index_of(f.name()).is_none()) {
+            sources.push(Source::Core(core.len()));
+            core.push(extra.clone());
+            file.push(extra.clone());
+        }
+        let mut text = String::new();
+        for field in &file {
+            text.push_str(&format!("{}:{}:{}\n", field.name(), field.data_type(), field.is_nullable()));
+        }
+        let core = Schema::new(core);
+        let position = |name: &'static str| {
+            core.index_of(name).map_err(|_| LakeError::Shape { table: def.name, reason: format!("no column {name}") })
+        };
+        Ok(Layout {
+            time: position(def.time)?,
+            key: def.key.iter().map(|k| position(k)).collect::<Result<_, _>>()?,
+            def,
+            file: Arc::new(Schema::new(file)),
+            core: Arc::new(core),
+            sources,
+            hash: format!("{:016x}", xxh64(text.as_bytes(), 0)),
+        })
+    }
+
+    /// The columns of a definition that its log lacks; they must be added before rows land.
+    pub fn missing(def: &TableDef, at_rest: &Schema) -> Vec<Arc<Field>> {
+        def.columns
+            .iter()
+            .filter(|c| at_rest.field_with_name(c.name).is_err())
+            .map(|c| Arc::new(def.field(c)))
+            .collect()
+    }
+
+    /// Core rows out of a batch in [`TableDef`] column order without the partition column.
+    ///
+    /// # Errors
+    /// The batch has other columns.
+    pub fn core_of_landed(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+        let def = self.def;
+        let expected = def.columns.len() - 1;
+        if batch.num_columns() != expected {
+            let reason = format!("a batch has {} columns, expected {expected}", batch.num_columns());
+            return Err(LakeError::Shape { table: def.name, reason });
+        }
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.core.fields().len());
+        for (column, array) in def.columns.iter().zip(batch.columns()) {
+            if column.promoted.is_none() {
+                let wanted = self.core.field(columns.len());
+                columns.push(self.fit(array, wanted)?);
+            }
+        }
+        for extra in &self.core.fields()[columns.len()..] {
+            columns.push(new_null_array(extra.data_type(), batch.num_rows()));
+        }
+        self.batch(columns)
+    }
+
+    /// Core rows out of a batch as a file gives it: columns by name, what the file lacks is null.
+    ///
+    /// # Errors
+    /// A column cannot be read as its type, or the time is null.
+    pub fn core_of_file(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+        let columns = self
+            .core
+            .fields()
+            .iter()
+            .map(|wanted| match batch.column_by_name(wanted.name()) {
+                Some(array) => self.fit(array, wanted),
+                None => Ok(new_null_array(wanted.data_type(), batch.num_rows())),
+            })
+            .collect::<Result<_, _>>()?;
+        self.batch(columns)
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch, LakeError> {
+        RecordBatch::try_new(self.core.clone(), columns).map_err(|source| LakeError::Arrow { table: self.def.name, source })
+    }
+
+    /// An array as a column's type; views and large texts become plain text.
+    fn fit(&self, array: &ArrayRef, wanted: &Field) -> Result<ArrayRef, LakeError> {
+        if !wanted.is_nullable() && array.null_count() > 0 {
+            let column = self.def.columns.iter().find(|c| c.name == wanted.name()).map_or("", |c| c.name);
+            return Err(LakeError::Missing { table: self.def.name, column });
+        }
+        if array.data_type() == wanted.data_type() {
+            return Ok(array.clone());
+        }
+        let fits = matches!(
+            (array.data_type(), wanted.data_type()),
+            (DataType::Utf8View | DataType::LargeUtf8 | DataType::Null, DataType::Utf8)
+                | (DataType::Null, _)
+                | (DataType::Timestamp(..), DataType::Timestamp(..))
+                | (DataType::Int32, DataType::Int64)
+        );
+        if !fits {
+            let reason = format!("column {} came as {}, expected {}", wanted.name(), array.data_type(), wanted.data_type());
+            return Err(LakeError::Shape { table: self.def.name, reason });
+        }
+        cast(array, wanted.data_type()).map_err(|source| LakeError::Arrow { table: self.def.name, source })
+    }
+}
+
+/// The value of [`TAG_PROMOTED`].
+pub fn promoted_tag(set: u32, incomplete: &[&str]) -> String {
+    if incomplete.is_empty() { set.to_string() } else { format!("{set}!{}", incomplete.join(",")) }
+}
+
+/// What [`TAG_PROMOTED`] says of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PromotedTag {
+    /// The number of the promoted set; 0 when the file does not say.
+    pub set: u32,
+    /// Columns that are not complete.
+    pub incomplete: Vec<String>,
+}
+
+impl PromotedTag {
+    /// Reads the tag.
+    pub fn parse(text: Option<&str>) -> Self {
+        let Some(text) = text else { return Self::default() };
+        let (set, rest) = text.split_once('!').unwrap_or((text, ""));
+        PromotedTag {
+            set: set.parse().unwrap_or(0),
+            incomplete: rest.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+        }
+    }
+
+    /// True when the file's column alone answers for its bag.
+    pub fn complete(&self, def: &TableDef, column: &str) -> bool {
+        self.set >= def.promoted_since(column) && !self.incomplete.iter().any(|c| c == column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::tables;
+
+    #[test]
+    fn columns_that_only_the_log_knows_are_kept() {
+        let def = tables::find("traces").expect("traces");
+        let mut fields: Vec<_> = def.arrow_schema().fields().iter().cloned().collect();
+        fields.retain(|f| f.name() != "appName");
+        fields.push(Arc::new(Field::new("later", DataType::Int64, true)));
+        let at_rest = Schema::new(fields);
+        let layout = Layout::new(def, &at_rest).expect("layout");
+        assert_eq!(layout.core.fields().last().expect("last").name(), "later");
+        assert_eq!(layout.sources.len(), layout.file.fields().len());
+        assert!(layout.file.field_with_name(EVENT_DATE).is_err());
+        assert_eq!(Layout::missing(def, &at_rest).iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["appName"]);
+    }
+
+    #[test]
+    fn another_type_at_rest_is_an_error() {
+        let def = tables::find("traces").expect("traces");
+        let at_rest = Schema::new(vec![Field::new("message", DataType::Int64, true)]);
+        assert!(matches!(Layout::new(def, &at_rest), Err(LakeError::ColumnType { column, .. }) if column == "message"));
+    }
+
+    #[test]
+    fn promoted_tags_read_back() {
+        let def = tables::find("traces").expect("traces");
+        let tag = PromotedTag::parse(Some(&promoted_tag(1, &["customDimensions_eventId"])));
+        assert!(!tag.complete(def, "customDimensions_eventId"));
+        assert!(tag.complete(def, "customDimensions_clientType"));
+        assert!(!PromotedTag::parse(None).complete(def, "customDimensions_clientType"));
+    }
+}

@@ -1,0 +1,376 @@
+//! Promoted columns: typed copies of the dimensions that queries use most, filled from their bag when a file is written.
+//!
+//! A file lists a promoted column as complete when the column alone can answer for the bag: the column is null exactly
+//! where the bag has no such key, and every value was a JSON string that reads the same as the column's value does in KQL.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Builder, StringArray, StringBuilder, new_null_array};
+use arrow::datatypes::DataType;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::tables::TableDef;
+use crate::kql::format::write_timespan;
+use crate::kql::types::Type;
+
+/// The promoted columns of a batch of rows.
+#[derive(Debug)]
+pub struct Promotion {
+    /// The columns in the order of [`Promoter::names`].
+    pub columns: Vec<ArrayRef>,
+    /// Whether each column alone can answer for these rows.
+    pub complete: Vec<bool>,
+}
+
+/// Fills a table's promoted columns.
+#[derive(Debug)]
+pub struct Promoter {
+    names: Vec<&'static str>,
+    types: Vec<Type>,
+    bags: Vec<Bag>,
+}
+
+/// One dynamic column and the keys that are promoted out of it.
+#[derive(Debug)]
+struct Bag {
+    source: &'static str,
+    slots: HashMap<&'static str, usize>,
+    /// The keys of the row before, in order, with their slots: rows of one kind have their keys in the same order.
+    last: Vec<(Box<str>, Option<usize>)>,
+}
+
+/// Keys remembered of a row.
+const REMEMBERED: usize = 256;
+
+impl Promoter {
+    /// A promoter for a table.
+    pub fn new(def: &TableDef) -> Self {
+        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new() };
+        for column in &def.columns {
+            let Some(promoted) = column.promoted else { continue };
+            let slot = promoter.names.len();
+            promoter.names.push(column.name);
+            promoter.types.push(column.ty);
+            match promoter.bags.iter_mut().find(|b| b.source == promoted.source) {
+                Some(bag) => {
+                    bag.slots.insert(promoted.key, slot);
+                }
+                None => promoter.bags.push(Bag {
+                    source: promoted.source,
+                    slots: HashMap::from([(promoted.key, slot)]),
+                    last: Vec::new(),
+                }),
+            }
+        }
+        promoter
+    }
+
+    /// Names of the promoted columns.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
+    pub fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
+        let mut slots: Vec<Slot> = self.types.iter().map(|ty| Slot::new(*ty)).collect();
+        for source in &mut self.bags {
+            let Some(texts) = bag(source.source) else { continue };
+            for row in 0..rows {
+                if texts.is_valid(row) {
+                    read_bag(source, texts.value(row), row, &mut slots);
+                }
+            }
+        }
+        let complete = slots.iter().map(|s| s.complete).collect();
+        Promotion { columns: slots.into_iter().map(|s| s.finish(rows)).collect(), complete }
+    }
+}
+
+/// Reads one bag into the slots. Text that is no JSON object has no keys.
+fn read_bag(bag: &mut Bag, text: &str, row: usize, slots: &mut [Slot]) {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let visitor = BagVisitor { bag, row, slots: &mut *slots };
+    let whole = Deserializer::deserialize_map(&mut json, visitor).is_ok() && json.end().is_ok();
+    if !whole {
+        // What was read of a broken bag is not what reading the bag itself gives.
+        for slot in slots.iter_mut().filter(|s| s.len() > row) {
+            slot.complete = false;
+        }
+    }
+}
+
+struct BagVisitor<'b> {
+    bag: &'b mut Bag,
+    row: usize,
+    slots: &'b mut [Slot],
+}
+
+impl<'de> Visitor<'de> for BagVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property bag")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut at = 0;
+        while let Some(slot) = map.next_key_seed(KeySeed { bag: &mut *self.bag, at })? {
+            at += 1;
+            match slot {
+                Some(slot) => self.slots[slot].set(self.row, map.next_value::<&RawValue>()?.get()),
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key and finds its slot.
+struct KeySeed<'b> {
+    bag: &'b mut Bag,
+    at: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        if let Some((known, slot)) = self.bag.last.get(self.at)
+            && **known == *key
+        {
+            return Ok(*slot);
+        }
+        let slot = self.bag.slots.get(key).copied();
+        if self.at < REMEMBERED {
+            self.bag.last.truncate(self.at);
+            self.bag.last.push((key.into(), slot));
+        }
+        Ok(slot)
+    }
+}
+
+/// One promoted column in the making.
+#[derive(Debug)]
+struct Slot {
+    values: Values,
+    complete: bool,
+    /// Room for canonical texts.
+    scratch: String,
+}
+
+#[derive(Debug)]
+enum Values {
+    /// Nothing yet: most columns of a batch stay empty.
+    Empty(Type),
+    Text(StringBuilder),
+    Long(Int64Builder),
+    Span(Int64Builder),
+}
+
+impl Slot {
+    fn new(ty: Type) -> Self {
+        Slot { values: Values::Empty(ty), complete: true, scratch: String::new() }
+    }
+
+    fn len(&self) -> usize {
+        use arrow::array::ArrayBuilder as _;
+        match &self.values {
+            Values::Empty(_) => 0,
+            Values::Text(b) => b.len(),
+            Values::Long(b) | Values::Span(b) => b.len(),
+        }
+    }
+
+    /// Takes the JSON text of a row's value.
+    fn set(&mut self, row: usize, json: &str) {
+        if self.len() > row {
+            // The key stands twice in the bag: the bag decides which one counts.
+            self.complete = false;
+            return;
+        }
+        if let Values::Empty(ty) = self.values {
+            self.values = match ty {
+                Type::TimeSpan => Values::Span(Int64Builder::new()),
+                Type::Long => Values::Long(Int64Builder::new()),
+                _ => Values::Text(StringBuilder::new()),
+            };
+        }
+        let missing = row - self.len();
+        let unescaped;
+        let (text, is_string) = match json.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+            Some(plain) if !plain.contains('\\') => (plain, true),
+            Some(_) => {
+                unescaped = serde_json::from_str::<String>(json).unwrap_or_default();
+                (unescaped.as_str(), true)
+            }
+            None => (json, false),
+        };
+        self.complete &= is_string;
+        let null = json == "null";
+        match &mut self.values {
+            Values::Empty(_) => {}
+            Values::Text(b) => {
+                b.append_nulls(missing);
+                if null { b.append_null() } else { b.append_value(text) }
+            }
+            Values::Long(b) => {
+                b.append_nulls(missing);
+                let value = text.parse::<i64>().ok();
+                b.append_option(value);
+                self.complete &= value.is_some() && canonical_long(text);
+            }
+            Values::Span(b) => {
+                b.append_nulls(missing);
+                let value = parse_timespan(text);
+                b.append_option(value);
+                self.scratch.clear();
+                if let Some(ticks) = value {
+                    write_timespan(&mut self.scratch, ticks);
+                }
+                self.complete &= value.is_some() && self.scratch == text;
+            }
+        }
+    }
+
+    fn finish(self, rows: usize) -> ArrayRef {
+        let missing = rows - self.len();
+        match self.values {
+            Values::Empty(Type::TimeSpan | Type::Long) => new_null_array(&DataType::Int64, rows),
+            Values::Empty(_) => new_null_array(&DataType::Utf8, rows),
+            Values::Text(mut b) => {
+                b.append_nulls(missing);
+                Arc::new(b.finish())
+            }
+            Values::Long(mut b) | Values::Span(mut b) => {
+                b.append_nulls(missing);
+                Arc::new(b.finish())
+            }
+        }
+    }
+}
+
+/// True when a number's text is the one that `tostring` gives for it.
+fn canonical_long(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match digits.as_bytes() {
+        [b'0'] => !text.starts_with('-'),
+        [b'1'..=b'9', ..] => true,
+        _ => false,
+    }
+}
+
+/// Ticks of a timespan text `[-][d.]hh:mm:ss[.fffffff]`; `None` for anything else.
+pub(super) fn parse_timespan(text: &str) -> Option<i64> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (days, clock) = match text.split_once('.') {
+        Some((days, rest)) if rest.contains(':') => (number(days, 8)?, rest),
+        _ => (0, text),
+    };
+    let mut parts = clock.splitn(3, ':');
+    let (hours, minutes, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let (seconds, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    let (hours, minutes, seconds) = (number(hours, 2)?, number(minutes, 2)?, number(seconds, 2)?);
+    if hours > 23 || minutes > 59 || seconds > 59 || fraction.len() > 7 {
+        return None;
+    }
+    let mut ticks = if fraction.is_empty() { 0 } else { number(fraction, 7)? };
+    for _ in fraction.len()..7 {
+        ticks *= 10;
+    }
+    let total = (((days * 24 + hours) * 60 + minutes) * 60 + seconds).checked_mul(10_000_000)?.checked_add(ticks)?;
+    Some(if negative { -total } else { total })
+}
+
+/// An unsigned number of at most `digits` digits and at least one.
+fn number(text: &str, digits: usize) -> Option<i64> {
+    if text.is_empty() || text.len() > digits || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray as _;
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+    use crate::lake::tables;
+
+    fn promote(bags: &[Option<&str>]) -> (Promoter, Promotion) {
+        let mut promoter = Promoter::new(tables::find("traces").expect("traces"));
+        let texts = StringArray::from(bags.to_vec());
+        let promotion = promoter.run(bags.len(), |name| (name == "customDimensions").then_some(&texts));
+        (promoter, promotion)
+    }
+
+    fn column<'a>(of: &'a (Promoter, Promotion), key: &str) -> (&'a ArrayRef, bool) {
+        let at = of.0.names().iter().position(|n| *n == format!("customDimensions_{key}")).expect(key);
+        (&of.1.columns[at], of.1.complete[at])
+    }
+
+    #[test]
+    fn values_come_typed_and_complete() {
+        let out = promote(&[
+            Some(r#"{"eventId":"RT0005","executionTime":"00:00:01.2530000","sqlRowsRead":"12"}"#),
+            None,
+            Some(r#"{"eventId":"a \"b\"","other":[1,{"eventId":"no"}]}"#),
+            Some("[]"),
+        ]);
+        let (ids, complete) = column(&out, "eventId");
+        assert_eq!(ids.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("RT0005"), None, Some("a \"b\""), None]);
+        assert!(complete);
+        let (spans, complete) = column(&out, "executionTime");
+        assert_eq!(spans.as_primitive::<Int64Type>().iter().next(), Some(Some(12_530_000)));
+        assert!(complete);
+        assert_eq!(column(&out, "sqlRowsRead").0.as_primitive::<Int64Type>().value(0), 12);
+        let (empty, complete) = column(&out, "clientType");
+        assert!(empty.null_count() == 4 && complete);
+    }
+
+    #[test]
+    fn what_the_column_cannot_answer_makes_it_incomplete() {
+        for bag in [
+            r#"{"eventId":1}"#,
+            r#"{"eventId":null}"#,
+            r#"{"eventId":"x","eventId":"y"}"#,
+            r#"{"eventId":"x""#,
+            r#"{"eventId":"x"} trailing"#,
+        ] {
+            assert!(!column(&promote(&[Some(bag)]), "eventId").1, "{bag}");
+        }
+        for (key, value) in [("executionTime", "1:2:3"), ("executionTime", "00:00:01.5"), ("executionTime", "x"), ("sqlRowsRead", "007")] {
+            let bag = format!(r#"{{"{key}":"{value}"}}"#);
+            assert!(!column(&promote(&[Some(&bag)]), key).1, "{bag}");
+        }
+    }
+
+    #[test]
+    fn timespans_read_as_dotnet_writes_them() {
+        assert_eq!(parse_timespan("1.02:03:04.5000000"), Some(((26 * 3600 + 184) * 10 + 5) * 1_000_000));
+        assert_eq!(parse_timespan("-00:00:01"), Some(-10_000_000));
+        for wrong in ["", "5", "24:00:00", "00:60:00", "00:00:01.12345678", "a.00:00:00", "00:00"] {
+            assert_eq!(parse_timespan(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Scans of a table: a plain Parquet scan over the files that can hold wanted rows.
+//!
+//! Files are left out by their day and by their bounds in the log. A declared order, exact counts and exact bounds reach
+//! the optimizer only where every chosen file's tags vouch for them.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray as _, BooleanArray, Date32Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use async_trait::async_trait;
+use chrono::DateTime;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Column, ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use object_store::ObjectMeta;
+
+use super::snapshot::{LiveFile, TableSnapshot};
+use super::tables::{EVENT_DATE, KQL_TYPE};
+
+/// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
+const MOST_CHAINS: usize = 32;
+
+/// Text columns that are long enough for it to pay to read them only where the other columns pass.
+const LONG_TEXTS: [&str; 7] = ["message", "details", "data", "outerMessage", "innermostMessage", "url", "EventData"];
+
+/// A table provider of one version of a table.
+#[derive(Debug)]
+pub struct LakeTable {
+    snapshot: TableSnapshot,
+    /// The positions of the files to look at; all when absent.
+    only: Option<HashSet<usize>>,
+}
+
+impl LakeTable {
+    /// A provider of all rows of a snapshot.
+    pub fn new(snapshot: TableSnapshot) -> Self {
+        LakeTable { snapshot, only: None }
+    }
+
+    /// A provider of the rows of some files, by their positions in the snapshot.
+    pub(super) fn of_files(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
+        LakeTable { snapshot, only: Some(only) }
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> &TableSnapshot {
+        &self.snapshot
+    }
+}
+
+/// True for a filter that the day of a file alone decides.
+fn decided_by_day(filter: &Expr) -> bool {
+    let columns = filter.column_refs();
+    !columns.is_empty() && columns.iter().all(|c| c.name == EVENT_DATE) && !filter.is_volatile()
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.snapshot.schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|filter| {
+                if decided_by_day(filter) {
+                    TableProviderFilterPushDown::Exact
+                } else {
+                    TableProviderFilterPushDown::Inexact
+                }
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let view = View::new(&self.snapshot, projection, filters);
+        let mut files: Vec<&LiveFile> = self
+            .snapshot
+            .files()
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| self.only.as_ref().is_none_or(|only| only.contains(at)))
+            .map(|(_, file)| file)
+            .collect();
+        let (by_day, by_row): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(decided_by_day);
+        keep_days(state, &by_day, &mut files)?;
+        keep_bounds(state, &view, &by_row, &mut files)?;
+        if by_row.is_empty()
+            && let Some(limit) = limit
+        {
+            keep_enough(limit, &mut files);
+        }
+        if files.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.snapshot.schema().project(columns)?),
+                None => self.snapshot.schema().clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        view.plan(state, files, &by_row, limit)
+    }
+}
+
+/// The part of a table's columns that a scan needs.
+///
+/// Scans describe every file's statistics for every column of their schema: with hundreds of columns and hundreds of
+/// files that alone would take longer than many queries.
+struct View<'a> {
+    snapshot: &'a TableSnapshot,
+    /// Positions in the snapshot's schema of the view's file columns.
+    columns: Vec<usize>,
+    table: TableSchema,
+    /// Positions in the view of what the scan gives.
+    projection: Vec<usize>,
+}
+
+impl<'a> View<'a> {
+    fn new(snapshot: &'a TableSnapshot, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Self {
+        let schema = snapshot.schema();
+        // The partition column comes last.
+        let date = schema.fields().len() - 1;
+        let wanted: Vec<usize> = match projection {
+            Some(columns) => columns.clone(),
+            None => (0..schema.fields().len()).collect(),
+        };
+        let mut needed: BTreeSet<usize> = wanted.iter().copied().collect();
+        for filter in filters {
+            needed.extend(filter.column_refs().iter().filter_map(|c| schema.index_of(&c.name).ok()));
+        }
+        needed.remove(&date);
+        let columns: Vec<usize> = needed.into_iter().collect();
+        let file = Schema::new(columns.iter().map(|at| schema.fields()[*at].clone()).collect::<Vec<_>>());
+        let table = TableSchema::builder(Arc::new(file))
+            .with_table_partition_cols(vec![schema.fields()[date].clone()])
+            .build();
+        let projection = wanted
+            .iter()
+            .map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len()))
+            .collect();
+        View { snapshot, columns, table, projection }
+    }
+
+    fn plan(
+        &self,
+        state: &dyn Session,
+        files: Vec<&LiveFile>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let def = self.snapshot.def();
+        let schema = self.table.table_schema().clone();
+        let target = state.config().target_partitions().max(1);
+        let ordered = schema.index_of(def.time).is_ok() && files.iter().all(|f| f.sorted);
+        let (groups, ordered) = group(files, target, ordered);
+        let groups: Vec<Vec<PartitionedFile>> = groups
+            .into_iter()
+            .map(|files| files.into_iter().map(|f| self.partitioned(f)).collect::<Result<_>>())
+            .collect::<Result<_>>()?;
+        let statistics = Statistics::try_merge_iter(groups.iter().flatten().filter_map(|f| f.statistics.as_deref()), &schema)?;
+        let ordering = if ordered {
+            let time = PhysicalSortExpr::new_default(col(def.time, &schema)?);
+            LexOrdering::new([time]).into_iter().collect()
+        } else {
+            Vec::new()
+        };
+
+        let store_url = ObjectStoreUrl::local_filesystem();
+        let runtime = state.runtime_env();
+        let options =
+            TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
+        let mut source = ParquetSource::new(self.table.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                runtime.object_store(&store_url)?,
+                runtime.cache_manager.get_file_metadata_cache(),
+            )));
+        if self.reads_long_columns_late(filters) {
+            source = source.with_pushdown_filters(true).with_reorder_filters(true);
+        }
+        let config = FileScanConfigBuilder::new(store_url, Arc::new(source))
+            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_projection_indices(Some(self.projection.clone()))?
+            .with_output_ordering(ordering)
+            .with_statistics(statistics)
+            // Filters that rows decide may leave fewer rows than any limit says.
+            .with_limit(limit.filter(|_| filters.is_empty()))
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// Whether filters should run inside the Parquet reader: that pays when long columns are wanted that no filter needs,
+    /// because then only the pages with passing rows are decoded.
+    fn reads_long_columns_late(&self, filters: &[Expr]) -> bool {
+        if filters.is_empty() {
+            return false;
+        }
+        let filtered: HashSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
+        let schema = self.table.table_schema();
+        self.projection.iter().map(|at| schema.field(*at)).any(|field| {
+            let long = field.metadata().get(KQL_TYPE).is_some_and(|ty| ty == "dynamic")
+                || LONG_TEXTS.contains(&field.name().as_str());
+            long && !filtered.contains(field.name().as_str())
+        })
+    }
+
+    fn partitioned(&self, file: &LiveFile) -> Result<PartitionedFile> {
+        let path = self.snapshot.dir().join(Path::new(file.path()));
+        let location = object_store::path::Path::from_absolute_path(&path)
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut out = PartitionedFile::new_from_meta(ObjectMeta {
+            location,
+            last_modified: DateTime::from_timestamp_millis(file.entry.modified).unwrap_or_default(),
+            size: file.size(),
+            e_tag: None,
+            version: None,
+        });
+        if file.same_layout {
+            // Spares reading the schema of every file, and its fields are then the table's in every respect.
+            out = out.with_arrow_schema(self.snapshot.layout().file.clone());
+        }
+        // Partition values first: the statistics take theirs from them.
+        Ok(out
+            .with_partition_values(vec![ScalarValue::Date32(Some(file.day))])
+            .with_statistics(Arc::new(self.statistics(file))))
+    }
+
+    fn statistics(&self, file: &LiveFile) -> Statistics {
+        let column_statistics = self
+            .columns
+            .iter()
+            .map(|at| {
+                let mut out = ColumnStatistics::new_unknown();
+                if let Some(bounds) = file.bounds.get(at) {
+                    let precise = |value: &Option<ScalarValue>| match value {
+                        Some(value) if bounds.exact => Precision::Exact(value.clone()),
+                        Some(value) => Precision::Inexact(value.clone()),
+                        None => Precision::Absent,
+                    };
+                    out.min_value = precise(&bounds.least);
+                    out.max_value = precise(&bounds.greatest);
+                    if let Some(nulls) = bounds.nulls.and_then(|n| usize::try_from(n).ok()) {
+                        out.null_count = Precision::Exact(nulls);
+                    }
+                }
+                out
+            })
+            .collect();
+        Statistics {
+            num_rows: file.rows.and_then(|n| usize::try_from(n).ok()).map_or(Precision::Absent, Precision::Exact),
+            total_byte_size: Precision::Absent,
+            column_statistics,
+        }
+    }
+}
+
+/// Keeps the files whose day passes filters that only look at the day.
+fn keep_days(state: &dyn Session, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
+    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(()) };
+    let Some(date) = files.first().map(|_| arrow::datatypes::Field::new(EVENT_DATE, DataType::Date32, false)) else {
+        return Ok(());
+    };
+    let schema = Arc::new(Schema::new(vec![date]));
+    let days = Date32Array::from_iter_values(files.iter().map(|f| f.day));
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(days)])?;
+    let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
+    let passed = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
+    let passed: &BooleanArray = passed
+        .as_boolean_opt()
+        .ok_or_else(|| DataFusionError::Internal(format!("a filter on {EVENT_DATE} is no truth value")))?;
+    let mut passed = passed.iter();
+    files.retain(|_| passed.next().flatten() == Some(true));
+    Ok(())
+}
+
+/// Keeps the files that may hold rows which pass the filters.
+fn keep_bounds(state: &dyn Session, view: &View<'_>, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
+    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(()) };
+    let schema = view.table.table_schema().clone();
+    let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.clone())?)?;
+    // A filter that cannot be turned into one on bounds leaves out nothing.
+    let Ok(pruning) = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(filter) else {
+        return Ok(());
+    };
+    if pruning.always_true() {
+        return Ok(());
+    }
+    let Ok(kept) = pruning.prune(&FileBounds { schema: &schema, view, files: files.as_slice() }) else { return Ok(()) };
+    let mut kept = kept.into_iter();
+    files.retain(|_| kept.next().unwrap_or(true));
+    Ok(())
+}
+
+/// Keeps only as many files as are needed for a number of rows.
+fn keep_enough(limit: usize, files: &mut Vec<&LiveFile>) {
+    let mut rows = 0u64;
+    let enough = files.iter().position(|file| {
+        rows = rows.saturating_add(file.rows.unwrap_or(0));
+        rows >= limit as u64
+    });
+    if let Some(last) = enough {
+        files.truncate(last + 1);
+    }
+}
+
+/// The bounds of files, for pruning. Unlike the optimizer's statistics these may be wider than the values.
+struct FileBounds<'a> {
+    schema: &'a Schema,
+    view: &'a View<'a>,
+    files: &'a [&'a LiveFile],
+}
+
+impl FileBounds<'_> {
+    fn values(&self, column: &Column, bound: impl Fn(&LiveFile, usize) -> Option<ScalarValue>) -> Option<ArrayRef> {
+        let at = self.schema.index_of(&column.name).ok()?;
+        if at == self.view.columns.len() {
+            return Some(Arc::new(Date32Array::from_iter_values(self.files.iter().map(|f| f.day))));
+        }
+        let position = self.view.columns[at];
+        let null = ScalarValue::try_from(self.schema.field(at).data_type()).ok()?;
+        let mut known = false;
+        let values: Vec<ScalarValue> = self
+            .files
+            .iter()
+            .map(|file| {
+                let value = bound(file, position);
+                known |= value.is_some();
+                value.unwrap_or_else(|| null.clone())
+            })
+            .collect();
+        if known { ScalarValue::iter_to_array(values).ok() } else { None }
+    }
+}
+
+impl PruningStatistics for FileBounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |file, at| file.bounds.get(&at)?.least.clone())
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |file, at| file.bounds.get(&at)?.greatest.clone())
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let at = self.schema.index_of(&column.name).ok()?;
+        if at == self.view.columns.len() {
+            return Some(Arc::new(UInt64Array::from(vec![0; self.files.len()])));
+        }
+        let position = self.view.columns[at];
+        let counts: UInt64Array = self.files.iter().map(|f| f.bounds.get(&position).and_then(|b| b.nulls)).collect();
+        Some(Arc::new(counts))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.files.iter().map(|f| f.rows).collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// Distributes files over about `target` partitions. In order, the files of a partition follow one another in time.
+/// Gives the partitions and whether they are in order.
+fn group<'a>(mut files: Vec<&'a LiveFile>, target: usize, ordered: bool) -> (Vec<Vec<&'a LiveFile>>, bool) {
+    if ordered {
+        let time = |f: &LiveFile| f.time.unwrap_or((i64::MIN, i64::MAX));
+        files.sort_by_key(|f| (time(f), f.path().to_owned()));
+        let mut chains: Vec<Vec<&LiveFile>> = Vec::new();
+        for &file in &files {
+            let fits = |chain: &&mut Vec<&LiveFile>| chain.last().is_some_and(|last| time(last).1 <= time(file).0);
+            match chains.iter_mut().find(fits) {
+                Some(chain) => chain.push(file),
+                None => chains.push(vec![file]),
+            }
+        }
+        if chains.len() <= MOST_CHAINS.max(target) {
+            // Cut the largest chains in two until every partition has work.
+            while chains.len() < target {
+                let size = |chain: &Vec<&LiveFile>| chain.iter().map(|f| f.size()).sum::<u64>();
+                let Some(at) = (0..chains.len()).filter(|at| chains[*at].len() > 1).max_by_key(|at| size(&chains[*at])) else {
+                    break;
+                };
+                let half = size(&chains[at]) / 2;
+                let mut before = 0;
+                let cut = chains[at]
+                    .iter()
+                    .position(|f| {
+                        before += f.size();
+                        before >= half
+                    })
+                    .map_or(1, |at| at + 1)
+                    .clamp(1, chains[at].len() - 1);
+                let rest = chains[at].split_off(cut);
+                chains.push(rest);
+            }
+            return (chains, true);
+        }
+    }
+    // The largest first, each to the partition that has least so far.
+    files.sort_by_key(|f| std::cmp::Reverse(f.size()));
+    let mut groups: Vec<(u64, Vec<&LiveFile>)> = vec![(0, Vec::new()); target.min(files.len())];
+    for file in files {
+        if let Some(group) = groups.iter_mut().min_by_key(|g| g.0) {
+            group.0 += file.size().max(1);
+            group.1.push(file);
+        }
+    }
+    (groups.into_iter().map(|g| g.1).collect(), false)
+}

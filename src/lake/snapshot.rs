@@ -1,0 +1,267 @@
+//! One version of a table: its live files with what the log knows of them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, NaiveDate};
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::delta::{FileEntry, Log};
+use super::error::LakeError;
+use super::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
+use super::provider::LakeTable;
+use super::tables::{EVENT_DATE, TableDef};
+use super::writer::day_from_text;
+
+/// What is known of a column's values in a file. Bounds may be wider than the values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// No value is less.
+    pub least: Option<ScalarValue>,
+    /// No value is greater.
+    pub greatest: Option<ScalarValue>,
+    /// Rows without a value.
+    pub nulls: Option<u64>,
+    /// True when the bounds are values that occur.
+    pub exact: bool,
+}
+
+/// A live file.
+#[derive(Debug, Clone)]
+pub struct LiveFile {
+    /// Its entry in the log.
+    pub(super) entry: FileEntry,
+    /// Its day, in days since 1970.
+    pub day: i32,
+    /// Its rows, when the log says.
+    pub rows: Option<u64>,
+    /// Its least and greatest time in microseconds, when the file was written here.
+    pub time: Option<(i64, i64)>,
+    /// True when its rows are known to be sorted by time.
+    pub sorted: bool,
+    /// Which promoted columns answer for their bags.
+    pub promoted: PromotedTag,
+    /// True when its columns are exactly those that a file written now would have.
+    pub same_layout: bool,
+    /// Bounds by column position in [`TableSnapshot::schema`].
+    pub bounds: HashMap<usize, Bounds>,
+}
+
+impl LiveFile {
+    /// Path below the table's folder.
+    pub fn path(&self) -> &str {
+        &self.entry.path
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.entry.size
+    }
+}
+
+/// Numbers of a table, from its log alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableStats {
+    /// The table's version.
+    pub version: i64,
+    /// Rows of the files that say how many they have; all that were written here do.
+    pub rows: u64,
+    /// Live files.
+    pub files: usize,
+    /// Their size.
+    pub bytes: u64,
+    /// The first day that has rows.
+    pub first_date: Option<NaiveDate>,
+    /// The last day that has rows.
+    pub last_date: Option<NaiveDate>,
+    /// The first instant in microseconds since 1970, where every file says it.
+    pub first_time: Option<i64>,
+    /// The last instant in microseconds since 1970, where every file says it.
+    pub last_time: Option<i64>,
+}
+
+/// One version of a table. Cloning is cheap, and a snapshot stays as it is while the table goes on.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    def: &'static TableDef,
+    version: i64,
+    dir: PathBuf,
+    layout: Arc<Layout>,
+    schema: SchemaRef,
+    files: Vec<LiveFile>,
+}
+
+/// The log's statistics of a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Stats {
+    num_records: Option<u64>,
+    min_values: Map<String, Value>,
+    max_values: Map<String, Value>,
+    null_count: Map<String, Value>,
+}
+
+impl TableSnapshot {
+    pub(super) fn new(def: &'static TableDef, dir: &Path, log: &Log) -> Result<Self, LakeError> {
+        log.check_readable()?;
+        let layout = Arc::new(Layout::new(def, &log.schema())?);
+        let mut fields: Vec<Arc<Field>> = layout.file.fields().iter().cloned().collect();
+        if let Some(date) = def.columns.iter().find(|c| c.name == EVENT_DATE) {
+            fields.push(Arc::new(def.field(date)));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let files = log
+            .files()
+            .into_iter()
+            .map(|entry| live_file(def, &layout, entry))
+            .collect::<Result<_, _>>()?;
+        Ok(TableSnapshot(Arc::new(Inner { def, version: log.version(), dir: dir.to_owned(), layout, schema, files })))
+    }
+
+    /// The table's definition.
+    pub fn def(&self) -> &'static TableDef {
+        self.0.def
+    }
+
+    /// The table's version.
+    pub fn version(&self) -> i64 {
+        self.0.version
+    }
+
+    /// The columns: the definition's, then those that only the lake has, then the partition column.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.0.schema
+    }
+
+    /// The live files.
+    pub fn files(&self) -> &[LiveFile] {
+        &self.0.files
+    }
+
+    /// The table's folder.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    pub(super) fn layout(&self) -> &Arc<Layout> {
+        &self.0.layout
+    }
+
+    /// True when a promoted column alone can answer for its bag in every live file: it is null exactly where the bag has
+    /// no such key, and reads in KQL as the bag's value does.
+    pub fn promoted_complete(&self, column: &str) -> bool {
+        let known = self.0.def.columns.iter().any(|c| c.name == column && c.promoted.is_some());
+        known && self.0.files.iter().all(|f| f.promoted.complete(self.0.def, column))
+    }
+
+    /// A provider of this version.
+    pub fn provider(&self) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::new(self.clone()))
+    }
+
+    /// Numbers of this version.
+    pub fn stats(&self) -> TableStats {
+        let files = &self.0.files;
+        let epoch = NaiveDate::default();
+        let date = |day: i32| epoch.checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
+        let times: Option<Vec<(i64, i64)>> = files.iter().map(|f| f.time).collect();
+        TableStats {
+            version: self.0.version,
+            rows: files.iter().filter_map(|f| f.rows).sum(),
+            files: files.len(),
+            bytes: files.iter().map(LiveFile::size).sum(),
+            first_date: files.iter().map(|f| f.day).min().and_then(date),
+            last_date: files.iter().map(|f| f.day).max().and_then(date),
+            first_time: times.as_ref().and_then(|t| t.iter().map(|t| t.0).min()),
+            last_time: times.as_ref().and_then(|t| t.iter().map(|t| t.1).max()),
+        }
+    }
+}
+
+/// Reads a file's entry.
+fn live_file(def: &'static TableDef, layout: &Layout, entry: FileEntry) -> Result<LiveFile, LakeError> {
+    if entry.has_deletion_vector {
+        return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
+    }
+    let day = entry.event_date.as_deref().and_then(day_from_text).ok_or_else(|| LakeError::Shape {
+        table: def.name,
+        reason: format!("file {} has no {EVENT_DATE}", entry.path),
+    })?;
+    let tag = |name: &str| entry.tags.get(name).and_then(|v| v.as_deref());
+    let ours = tag(TAG_LAYOUT).is_some();
+    let time = tag(TAG_TIME).and_then(|t| {
+        let (first, last) = t.split_once('/')?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    });
+    // Statistics that cannot be read prune nothing; they are no reason to refuse the file.
+    let stats: Stats = entry.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
+    let mut bounds = HashMap::new();
+    for (at, field) in layout.file.fields().iter().enumerate() {
+        let name = field.name().as_str();
+        let nulls = stats.null_count.get(name).and_then(Value::as_u64);
+        let found = if let (true, Some((first, last))) = (name == def.time, time) {
+            let instant = |us| ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
+            Bounds { least: Some(instant(first)), greatest: Some(instant(last)), nulls, exact: true }
+        } else {
+            let value = |of: &Map<String, Value>, greatest| of.get(name).and_then(|v| bound(v, field.data_type(), greatest));
+            let exact = ours && matches!(field.data_type(), DataType::Int32 | DataType::Int64);
+            Bounds { least: value(&stats.min_values, false), greatest: value(&stats.max_values, true), nulls, exact }
+        };
+        if found.nulls.is_some() || found.least.is_some() || found.greatest.is_some() {
+            bounds.insert(at, found);
+        }
+    }
+    Ok(LiveFile {
+        day,
+        rows: stats.num_records,
+        time,
+        sorted: tag(TAG_SORTED_BY) == Some(def.time) && time.is_some(),
+        promoted: PromotedTag::parse(tag(TAG_PROMOTED)),
+        same_layout: tag(TAG_LAYOUT) == Some(layout.hash.as_str()),
+        bounds,
+        entry,
+    })
+}
+
+/// A bound as the log states it. Instants there are cut to milliseconds, so the greatest is up to 999 µs too small.
+fn bound(value: &Value, ty: &DataType, greatest: bool) -> Option<ScalarValue> {
+    match ty {
+        DataType::Int64 => value.as_i64().map(|v| ScalarValue::Int64(Some(v))),
+        DataType::Int32 => value.as_i64().and_then(|v| i32::try_from(v).ok()).map(|v| ScalarValue::Int32(Some(v))),
+        DataType::Utf8 => value.as_str().map(|v| ScalarValue::Utf8(Some(v.to_owned()))),
+        DataType::Timestamp(..) => {
+            let instant = DateTime::parse_from_rfc3339(value.as_str()?).ok()?.timestamp_micros();
+            let us = if greatest { instant.checked_add(999)? } else { instant };
+            Some(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())))
+        }
+        // Floating point bounds say nothing of NaN, and other types are not worth it.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn instants_of_the_log_are_widened() {
+        let ty = super::super::tables::arrow_type(crate::kql::types::Type::DateTime);
+        let us = |value: &Value, greatest| match bound(value, &ty, greatest) {
+            Some(ScalarValue::TimestampMicrosecond(v, _)) => v,
+            _ => None,
+        };
+        let text = json!("1970-01-01T00:00:00.001Z");
+        assert_eq!((us(&text, false), us(&text, true)), (Some(1_000), Some(1_999)));
+        assert_eq!(us(&json!("nonsense"), true), None);
+    }
+}

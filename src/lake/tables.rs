@@ -1,0 +1,307 @@
+//! The lake's table definitions, as data: what columns a table has, of which KQL type, which key makes a row unique.
+//!
+//! The definitions live in `tables/*.tsv`: a line `@table time key same-key about` opens a table, each following line is
+//! a column and its KQL type. `promoted.tsv` names the dimensions that have a typed column of their own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::kql::types::Type;
+
+/// The Arrow field metadata key that holds a column's KQL type, such as `timespan`.
+pub const KQL_TYPE: &str = "kql.type";
+
+/// The partition column: the UTC day of the row's own time.
+pub const EVENT_DATE: &str = "event_date";
+
+/// The column that names the run that landed a row.
+pub const IMPORT_ID: &str = "_importId";
+
+/// Columns, beside time and key, whose least and greatest value per file the log keeps: short values that queries filter on.
+const STATISTICS: &[&str] = &[
+    "name",
+    "severityLevel",
+    "operation_Name",
+    "cloud_RoleName",
+    "resultCode",
+    "success",
+    "customDimensions_eventId",
+    "customDimensions_eventID",
+    "customDimensions_extensionName",
+    "customDimensions_extensionId",
+    "customDimensions_clientType",
+    "customDimensions_environmentName",
+    "customDimensions_environmentType",
+    "customDimensions_companyName",
+    "customDimensions_aadTenantId",
+    "customDimensions_alObjectName",
+    "customDimensions_alObjectType",
+    "RecordType",
+    "Operation",
+    "Workload",
+    "UserId",
+    "ResultStatus",
+    "senderAddress",
+    "recipientAddress",
+    "status",
+    "userPrincipalName",
+    "section",
+    "unit",
+    "state",
+    "type",
+    "version",
+    "reportPeriod",
+];
+
+/// One column of a table definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnDef {
+    /// Name as KQL sees it, case-sensitive.
+    pub name: &'static str,
+    /// KQL type.
+    pub ty: Type,
+    /// True for columns that KQL's `*` and schema do not show (promoted dimensions, the partition column); SQL sees all.
+    pub hidden: bool,
+    /// Where a promoted column's value comes from: a dynamic column and a key at its top level.
+    pub promoted: Option<Promoted>,
+}
+
+/// The place in a dynamic column that a promoted column mirrors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Promoted {
+    /// The dynamic column, such as `customDimensions`.
+    pub source: &'static str,
+    /// The key at the top level of the bag, such as `eventId`.
+    pub key: &'static str,
+}
+
+/// How an arriving row meets a landed row with the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSameKey {
+    /// The landed row stays; the arriving one is a duplicate.
+    Keep,
+    /// The row with the greater value in this column stays.
+    NewestBy(&'static str),
+}
+
+/// A table of the lake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDef {
+    /// Name, case-sensitive; also the folder's name in the lake.
+    pub name: &'static str,
+    /// What a row is, in one sentence.
+    pub about: &'static str,
+    /// Columns in order. The last two are always `_importId` (string) and the hidden partition column `event_date`.
+    pub columns: Vec<ColumnDef>,
+    /// The datetime column that rows are sorted by and `event_date` comes from. Never null at rest.
+    pub time: &'static str,
+    /// Columns that together make a row unique; never null at rest.
+    pub key: Vec<&'static str>,
+    /// What happens to a second row of the same key.
+    pub on_same_key: OnSameKey,
+}
+
+impl TableDef {
+    /// Position of a column by its exact name.
+    pub fn index_of(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == column)
+    }
+
+    /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type under [`KQL_TYPE`].
+    /// Only the time column and the partition column are never null.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(|c| self.field(c)).collect::<Vec<_>>()))
+    }
+
+    /// One column's Arrow field. The partition column is a `Date32`, whatever its KQL type says.
+    pub fn field(&self, column: &ColumnDef) -> Field {
+        let ty = if column.name == EVENT_DATE { DataType::Date32 } else { arrow_type(column.ty) };
+        let nullable = column.name != self.time && column.name != EVENT_DATE;
+        Field::new(column.name, ty, nullable)
+            .with_metadata(HashMap::from([(KQL_TYPE.to_owned(), column.ty.name().to_owned())]))
+    }
+
+    /// Names of the columns whose least and greatest value the log keeps for every file.
+    pub fn statistics_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.columns
+            .iter()
+            .map(|c| c.name)
+            .filter(|name| *name == self.time || self.key.contains(name) || STATISTICS.contains(name))
+    }
+
+    /// The number of the newest set of promoted columns; files state the number that they were written with.
+    pub fn promoted_set(&self) -> u32 {
+        self.columns.iter().filter(|c| c.promoted.is_some()).map(|c| self.promoted_since(c.name)).max().unwrap_or(0)
+    }
+
+    /// The number of the promoted set since which a column is written.
+    pub fn promoted_since(&self, column: &str) -> u32 {
+        BUILT_IN.since.get(&(self.name, column)).copied().unwrap_or(1)
+    }
+}
+
+/// The Arrow type that holds values of a KQL type, at rest and in queries.
+pub fn arrow_type(ty: Type) -> DataType {
+    match ty {
+        Type::Bool => DataType::Boolean,
+        Type::Int => DataType::Int32,
+        Type::Long | Type::TimeSpan => DataType::Int64,
+        Type::Real => DataType::Float64,
+        Type::Decimal => DataType::Decimal128(38, 18),
+        Type::String | Type::Guid | Type::Dynamic => DataType::Utf8,
+        Type::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+/// Every table of the lake, in a fixed order.
+pub fn all() -> &'static [TableDef] {
+    &BUILT_IN.tables
+}
+
+/// A table by its exact name.
+pub fn find(name: &str) -> Option<&'static TableDef> {
+    all().iter().find(|t| t.name == name)
+}
+
+/// The definitions that are built in.
+struct BuiltIn {
+    tables: Vec<TableDef>,
+    /// (table, column) of promoted columns that are younger than the first set.
+    since: HashMap<(&'static str, &'static str), u32>,
+}
+
+static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
+    // The data is part of the program and the tests of this module read it: it cannot be malformed at run time.
+    match read_built_in() {
+        Ok(built_in) => built_in,
+        Err(line) => unreachable!("built-in table definition: {line}"),
+    }
+});
+
+const SOURCES: [&str; 5] = [
+    include_str!("tables/app_insights.tsv"),
+    include_str!("tables/audit.tsv"),
+    include_str!("tables/graph.tsv"),
+    include_str!("tables/reports.tsv"),
+    include_str!("tables/ledger.tsv"),
+];
+const PROMOTED: &str = include_str!("tables/promoted.tsv");
+
+/// Lines that are neither empty nor comments, split at tabs.
+fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(|l| (l, l.split('\t').collect()))
+}
+
+fn read_built_in() -> Result<BuiltIn, String> {
+    let mut tables: Vec<TableDef> = Vec::new();
+    for source in SOURCES {
+        for (line, parts) in lines(source) {
+            match parts.as_slice() {
+                [name, time, key, same, about] if name.starts_with('@') => tables.push(TableDef {
+                    name: &name[1..],
+                    about,
+                    columns: Vec::new(),
+                    time,
+                    key: key.split(',').collect(),
+                    on_same_key: match *same {
+                        "keep" => OnSameKey::Keep,
+                        other => OnSameKey::NewestBy(other.strip_prefix("newest ").ok_or(line)?),
+                    },
+                }),
+                [name, ty] => tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
+                    name,
+                    ty: Type::parse(ty).ok_or(line)?,
+                    hidden: false,
+                    promoted: None,
+                }),
+                _ => return Err(line.to_owned()),
+            }
+        }
+    }
+    let mut since = HashMap::new();
+    let mut current: Option<(usize, &'static str)> = None;
+    for (line, parts) in lines(PROMOTED) {
+        match (parts.as_slice(), current) {
+            ([name, source], _) if name.starts_with('@') => {
+                let at = tables.iter().position(|t| t.name == &name[1..]).ok_or(line)?;
+                current = Some((at, source));
+            }
+            ([key, ty, column, set @ ..], Some((at, source))) => {
+                let table = &mut tables[at];
+                table.columns.push(ColumnDef {
+                    name: column,
+                    ty: Type::parse(ty).ok_or(line)?,
+                    hidden: true,
+                    promoted: Some(Promoted { source, key }),
+                });
+                if let [set] = set {
+                    since.insert((table.name, *column), set.parse().map_err(|_| line.to_owned())?);
+                }
+            }
+            _ => return Err(line.to_owned()),
+        }
+    }
+    for table in &mut tables {
+        let own = |name, ty, hidden| ColumnDef { name, ty, hidden, promoted: None };
+        table.columns.push(own(IMPORT_ID, Type::String, false));
+        table.columns.push(own(EVENT_DATE, Type::DateTime, true));
+    }
+    Ok(BuiltIn { tables, since })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_sound() {
+        assert!(all().len() > 90, "{}", all().len());
+        let mut names = HashSet::new();
+        for table in all() {
+            assert!(names.insert(table.name.to_lowercase()), "{} twice", table.name);
+            let mut columns = HashSet::new();
+            for column in &table.columns {
+                // Delta tells column names apart without regard to case, and forbids these signs without column mapping.
+                assert!(columns.insert(column.name.to_lowercase()), "{}.{} twice", table.name, column.name);
+                assert!(!column.name.contains([' ', ',', ';', '{', '}', '(', ')', '=', '\n', '\t']), "{}", column.name);
+                if let Some(promoted) = column.promoted {
+                    let source = &table.columns[table.index_of(promoted.source).expect("source column")];
+                    assert_eq!(source.ty, Type::Dynamic);
+                    assert!(column.hidden);
+                }
+            }
+            let n = table.columns.len();
+            assert_eq!(table.columns[n - 2].name, IMPORT_ID);
+            assert_eq!(table.columns[n - 1].name, EVENT_DATE);
+            assert_eq!(table.columns[table.index_of(table.time).expect("time column")].ty, Type::DateTime);
+            assert!(!table.key.is_empty());
+            for key in &table.key {
+                let ty = table.columns[table.index_of(key).expect("key column")].ty;
+                assert!(matches!(ty, Type::String | Type::DateTime | Type::Long | Type::Int), "{}.{key}", table.name);
+            }
+            if let OnSameKey::NewestBy(column) = table.on_same_key {
+                let ty = table.columns[table.index_of(column).expect("order column")].ty;
+                assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_tables_that_queries_know_are_there() {
+        for name in ["traces", "customEvents", "AuditRecords", "CallRecords", "MessageTrace", "TeamsUserActivityUserDetail", "ImportLedger"] {
+            assert!(find(name).is_some(), "{name}");
+        }
+        let traces = find("traces").expect("traces");
+        let event_id = &traces.columns[traces.index_of("customDimensions_eventId").expect("eventId")];
+        assert_eq!(event_id.promoted, Some(Promoted { source: "customDimensions", key: "eventId" }));
+        let time = &traces.columns[traces.index_of("customDimensions_serverExecutionTime").expect("duration")];
+        assert_eq!(time.ty, Type::TimeSpan);
+        let schema = traces.arrow_schema();
+        assert_eq!(schema.field(0).metadata()[KQL_TYPE], "datetime");
+        assert_eq!(schema.fields().last().expect("last").data_type(), &DataType::Date32);
+    }
+}

@@ -1,0 +1,405 @@
+//! Writes a table's Parquet files: one day and one sort order a file, statistics for the log from what was written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{AsArray as _, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use chrono::{DateTime, Days, NaiveDate};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::statistics::Statistics;
+use serde_json::{Map, Value, json};
+
+use super::delta::NewFile;
+use super::error::LakeError;
+use super::layout::{Layout, Source, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
+use super::promote::Promoter;
+pub use super::rows::RowBuilder;
+use super::tables::{EVENT_DATE, TableDef};
+use crate::kql::types::Type;
+
+/// Rows of a row group: small enough that "the last hour" skips most of a day.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Rows that are sorted, promoted and handed to the encoder at a time.
+pub const CHUNK_ROWS: usize = 8192;
+/// Longest text that the log keeps as a column's least or greatest value.
+const STATISTIC_BYTES: usize = 128;
+
+/// Days from 1970-01-01 to the day of an instant.
+pub fn day_of(us: i64) -> i32 {
+    i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.
+pub fn day_text(day: i32) -> Option<String> {
+    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
+    let days = Days::new(u64::from(day.unsigned_abs()));
+    let date = if day < 0 { epoch.checked_sub_days(days)? } else { epoch.checked_add_days(days)? };
+    (1..=9999).contains(&chrono::Datelike::year(&date)).then(|| date.format("%Y-%m-%d").to_string())
+}
+
+/// The day that a partition's text names.
+pub fn day_from_text(text: &str) -> Option<i32> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    i32::try_from(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days()).ok()
+}
+
+/// One file in the making. Rows should come sorted by time; the file is tagged as sorted only when they did.
+pub struct FileWriter {
+    layout: Arc<Layout>,
+    path: PathBuf,
+    relative: String,
+    day: String,
+    writer: ArrowWriter<BufWriter<File>>,
+    promoter: Promoter,
+    complete: Vec<bool>,
+    rows: u64,
+    first: i64,
+    last: i64,
+    previous: i64,
+    sorted: bool,
+}
+
+impl FileWriter {
+    /// Opens a new file for a day's rows below a table's folder.
+    ///
+    /// # Errors
+    /// The file cannot be made; [`LakeError::Shape`] for a day outside the years 1 to 9999.
+    pub fn create(layout: &Arc<Layout>, dir: &Path, day: i32) -> Result<Self, LakeError> {
+        let table = layout.def.name;
+        let day = day_text(day).ok_or_else(|| LakeError::Shape {
+            table,
+            reason: format!("a {} lies outside the years 1 to 9999", layout.def.time),
+        })?;
+        let relative = format!("{EVENT_DATE}={day}/part-{}.parquet", uuid::Uuid::new_v4());
+        let path = dir.join(&relative);
+        let io = |source| LakeError::Io { table, path: path.clone(), source };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(io)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io)?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(layout)?)
+            // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(BufWriter::with_capacity(1 << 18, file), layout.file.clone(), options)
+            .map_err(|e| LakeError::from_parquet(table, path.clone(), e))?;
+        let promoter = Promoter::new(layout.def);
+        Ok(FileWriter {
+            complete: vec![true; promoter.names().len()],
+            promoter,
+            layout: layout.clone(),
+            path,
+            relative,
+            day,
+            writer,
+            rows: 0,
+            first: i64::MAX,
+            last: i64::MIN,
+            previous: i64::MIN,
+            sorted: true,
+        })
+    }
+
+    /// Adds core rows.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(&mut self, core: &RecordBatch) -> Result<(), LakeError> {
+        let mut at = 0;
+        while at < core.num_rows() {
+            let rows = CHUNK_ROWS.min(core.num_rows() - at);
+            self.write_chunk(&core.slice(at, rows))?;
+            at += rows;
+        }
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, core: &RecordBatch) -> Result<(), LakeError> {
+        let table = self.layout.def.name;
+        let times: &TimestampMicrosecondArray = core.column(self.layout.time).as_primitive();
+        for &time in times.values() {
+            self.sorted &= self.previous <= time;
+            self.previous = time;
+            self.first = self.first.min(time);
+            self.last = self.last.max(time);
+        }
+        let promotion = self.promoter.run(core.num_rows(), |bag| {
+            core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>())
+        });
+        for (all, now) in self.complete.iter_mut().zip(&promotion.complete) {
+            *all &= now;
+        }
+        let columns = self
+            .layout
+            .sources
+            .iter()
+            .map(|source| match *source {
+                Source::Core(at) => core.column(at).clone(),
+                Source::Promoted(at) => promotion.columns[at].clone(),
+            })
+            .collect();
+        let batch = RecordBatch::try_new(self.layout.file.clone(), columns)
+            .map_err(|source| LakeError::Arrow { table, source })?;
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(&batch).map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
+    }
+
+    /// About how large the file is so far, in bytes.
+    pub fn size(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the file, brings it to the disk and tells what the log needs to know of it.
+    ///
+    /// # Errors
+    /// The disk refuses; the file is deleted then, as far as that is possible.
+    pub fn finish(mut self) -> Result<NewFile, LakeError> {
+        match self.close() {
+            Ok((metadata, size)) => Ok(self.describe(&metadata, size)),
+            Err(e) => {
+                self.abandon();
+                Err(e)
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(ParquetMetaData, u64), LakeError> {
+        let table = self.layout.def.name;
+        let metadata = self.writer.finish().map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))?;
+        let io = |source| LakeError::Io { table, path: self.path.clone(), source };
+        self.writer.inner_mut().flush().map_err(io)?;
+        let file = self.writer.inner().get_ref();
+        // The log must not name a file that a power cut could take back.
+        file.sync_data().map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        Ok((metadata, size))
+    }
+
+    fn describe(&self, metadata: &ParquetMetaData, size: u64) -> NewFile {
+        let def = self.layout.def;
+        let incomplete: Vec<&str> = self
+            .promoter
+            .names()
+            .iter()
+            .zip(&self.complete)
+            .filter(|(_, complete)| !**complete)
+            .map(|(name, _)| *name)
+            .collect();
+        let mut tags = HashMap::from([
+            (TAG_LAYOUT.to_owned(), self.layout.hash.clone()),
+            (TAG_TIME.to_owned(), format!("{}/{}", self.first, self.last)),
+        ]);
+        if self.sorted {
+            tags.insert(TAG_SORTED_BY.to_owned(), def.time.to_owned());
+        }
+        if !self.complete.is_empty() {
+            tags.insert(TAG_PROMOTED.to_owned(), promoted_tag(def.promoted_set(), &incomplete));
+        }
+        NewFile {
+            path: self.relative.clone(),
+            size,
+            modified: chrono::Utc::now().timestamp_millis(),
+            event_date: self.day.clone(),
+            stats: statistics(&self.layout, metadata, self.rows).to_string(),
+            tags,
+        }
+    }
+
+    /// Deletes the file.
+    pub fn abandon(self) {
+        // A file that the log does not name is never read; compaction deletes it later should this fail.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn properties(layout: &Layout) -> Result<WriterProperties, LakeError> {
+    let def = layout.def;
+    let level = ZstdLevel::try_new(3).map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
+    let time = layout.file.index_of(def.time).ok().and_then(|at| i32::try_from(at).ok());
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(20_000)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(time.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]));
+    for column in &def.columns {
+        let path = || parquet::schema::types::ColumnPath::new(vec![column.name.to_owned()]);
+        if column.ty == Type::Dynamic {
+            // Large and seldom equal: neither a dictionary nor a least and greatest value is of use.
+            properties = properties
+                .set_column_dictionary_enabled(path(), false)
+                .set_column_statistics_enabled(path(), EnabledStatistics::None);
+        }
+        if def.key.contains(&column.name) && column.ty == Type::String {
+            properties = properties.set_column_bloom_filter_enabled(path(), true);
+        }
+    }
+    Ok(properties.build())
+}
+
+/// The statistics of a file for the log. They may be wider than the values and never narrower.
+fn statistics(layout: &Layout, metadata: &ParquetMetaData, rows: u64) -> Value {
+    let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
+    for name in layout.def.statistics_columns() {
+        let Ok(at) = layout.file.index_of(name) else { continue };
+        let column: Option<Vec<&Statistics>> = metadata.row_groups().iter().map(|g| g.column(at).statistics()).collect();
+        let Some(groups) = column else { continue };
+        if let Some(count) = groups.iter().map(|s| s.null_count_opt()).sum::<Option<u64>>() {
+            nulls.insert(name.to_owned(), json!(count));
+        }
+        // A row group of nulls has no bounds and adds nothing to them.
+        let bounded = |s: &&&Statistics| s.min_bytes_opt().is_some() && s.max_bytes_opt().is_some();
+        if groups.iter().any(|s| !bounded(&s) && s.null_count_opt().is_none_or(|n| n == 0)) {
+            continue;
+        }
+        let values: Vec<&Statistics> = groups.iter().filter(bounded).copied().collect();
+        if let Some((low, high)) = bounds(layout.file.field(at).data_type(), &values) {
+            least.insert(name.to_owned(), low);
+            greatest.insert(name.to_owned(), high);
+        }
+    }
+    json!({ "numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls })
+}
+
+/// The least and greatest value of a column over row groups; `None` where they cannot be stated safely.
+fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Value, Value)> {
+    match ty {
+        DataType::Int64 | DataType::Int32 | DataType::Timestamp(..) => {
+            let number = |bytes: &[u8]| match bytes.len() {
+                4 => Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+                8 => Some(i64::from_le_bytes(bytes.try_into().ok()?)),
+                _ => None,
+            };
+            let low = groups.iter().map(|s| number(s.min_bytes_opt()?)).collect::<Option<Vec<_>>>()?.into_iter().min()?;
+            let high = groups.iter().map(|s| number(s.max_bytes_opt()?)).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            if matches!(ty, DataType::Timestamp(..)) {
+                return Some((Value::from(milliseconds(low)?), Value::from(milliseconds(high)?)));
+            }
+            Some((Value::from(low), Value::from(high)))
+        }
+        DataType::Utf8 => {
+            // Parquet cuts long texts at 64 bytes and rounds the greatest up where it does; what it could not cut is left out.
+            let text = |bytes: Option<&[u8]>| {
+                let bytes = bytes.filter(|b| b.len() <= STATISTIC_BYTES)?;
+                std::str::from_utf8(bytes).ok().map(str::to_owned)
+            };
+            let low = groups.iter().map(|s| text(s.min_bytes_opt())).collect::<Option<Vec<_>>>()?.into_iter().min()?;
+            let high = groups.iter().map(|s| text(s.max_bytes_opt())).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            Some((Value::from(low), Value::from(high)))
+        }
+        _ => None,
+    }
+}
+
+/// An instant as Delta statistics have it: cut to milliseconds, which readers make up for by widening the greatest.
+fn milliseconds(us: i64) -> Option<String> {
+    let instant = DateTime::from_timestamp_millis(us.div_euclid(1000))?;
+    Some(instant.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// Rows of some batches by their position: (batch, row).
+pub type Picks = Vec<(usize, usize)>;
+
+/// Groups rows by day and sorts each day's by time; rows of one instant keep their order.
+pub fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, usize)]) -> BTreeMap<i32, Picks> {
+    let times: Vec<&[i64]> = batches
+        .iter()
+        .map(|b| {
+            let times: &arrow::array::PrimitiveArray<TimestampMicrosecondType> = b.column(layout.time).as_primitive();
+            times.values().as_ref()
+        })
+        .collect();
+    let mut days: BTreeMap<i32, Picks> = BTreeMap::new();
+    for &(batch, row) in picks {
+        days.entry(day_of(times[batch][row])).or_default().push((batch, row));
+    }
+    for rows in days.values_mut() {
+        rows.sort_by_key(|&(batch, row)| times[batch][row]);
+    }
+    days
+}
+
+/// Writes picked rows of core batches, in the order of the picks, into one new file.
+///
+/// # Errors
+/// The disk refuses; no half file stays.
+pub fn write_picks(
+    layout: &Arc<Layout>,
+    dir: &Path,
+    day: i32,
+    batches: &[RecordBatch],
+    picks: &[(usize, usize)],
+) -> Result<NewFile, LakeError> {
+    let mut file = FileWriter::create(layout, dir, day)?;
+    let refs: Vec<&RecordBatch> = batches.iter().collect();
+    for chunk in picks.chunks(CHUNK_ROWS) {
+        let rows = gather(&refs, chunk).map_err(|source| LakeError::Arrow { table: layout.def.name, source });
+        if let Err(e) = rows.and_then(|rows| file.write(&rows)) {
+            file.abandon();
+            return Err(e);
+        }
+    }
+    file.finish()
+}
+
+/// Rows by position; neighbours in one batch are not copied.
+fn gather(batches: &[&RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let (batch, first) = picks[0];
+    if picks.iter().enumerate().all(|(n, pick)| *pick == (batch, first + n)) {
+        return Ok(batches[batch].slice(first, picks.len()));
+    }
+    interleave_record_batch(batches, picks)
+}
+
+/// Names of the columns of a definition that a file of it is read by for keys and their order.
+pub fn key_columns(def: &TableDef) -> Vec<&'static str> {
+    let mut names = def.key.clone();
+    if let super::tables::OnSameKey::NewestBy(column) = def.on_same_key {
+        names.push(column);
+    }
+    names
+}
+
+/// A Parquet error for a file of a table.
+pub fn file_error(table: &'static str, path: &Path, source: ParquetError) -> LakeError {
+    LakeError::from_parquet(table, path.to_owned(), source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(day_text(0).as_deref(), Some("1970-01-01"));
+        assert_eq!(day_text(-719_162).as_deref(), Some("0001-01-01"));
+        assert_eq!(day_text(-719_163), None);
+        assert_eq!(day_text(2_932_897), None);
+        for day in [-719_162, -1, 0, 20_000, 2_932_896] {
+            assert_eq!(day_text(day).as_deref().and_then(day_from_text), Some(day));
+        }
+    }
+
+    #[test]
+    fn instants_are_cut_to_milliseconds_downwards() {
+        assert_eq!(milliseconds(1_999).as_deref(), Some("1970-01-01T00:00:00.001Z"));
+        assert_eq!(milliseconds(-1).as_deref(), Some("1969-12-31T23:59:59.999Z"));
+    }
+}

@@ -1,0 +1,13 @@
+//! kqlake: telemetry in, a Delta lake of Parquet files, KQL and SQL answers out.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod export;
+pub mod generate;
+pub mod kql;
+pub mod lake;
+pub mod output;
+pub mod saved;

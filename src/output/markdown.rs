@@ -1,0 +1,83 @@
+//! Markdown tables, as GitHub reads them.
+
+use std::io::Write;
+
+use arrow::record_batch::RecordBatch;
+
+use super::cell::{Cells, is_right_aligned, write_text};
+use super::{OutputError, Sink};
+use crate::kql::types::Column;
+
+/// Writes Markdown tables, an empty line between two.
+#[derive(Debug)]
+pub struct MarkdownSink<W> {
+    out: W,
+    columns: Vec<Column>,
+    tables: usize,
+}
+
+impl<W: Write> MarkdownSink<W> {
+    pub fn new(out: W) -> Self {
+        MarkdownSink { out, columns: Vec::new(), tables: 0 }
+    }
+}
+
+/// A cell may hold neither a bar nor a line break.
+fn escape(line: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '|' => line.push_str("\\|"),
+            '\n' => line.push_str("<br>"),
+            '\r' => {}
+            _ => line.push(c),
+        }
+    }
+}
+
+impl<W: Write + Send> Sink for MarkdownSink<W> {
+    fn start(&mut self, _name: &str, columns: &[Column]) -> Result<(), OutputError> {
+        let mut head = String::new();
+        if self.tables > 0 {
+            head.push('\n');
+        }
+        for column in columns {
+            head.push_str("| ");
+            escape(&mut head, &column.name);
+            head.push(' ');
+        }
+        head.push_str("|\n");
+        for column in columns {
+            head.push_str(if is_right_aligned(column.ty) { "| ---: " } else { "| --- " });
+        }
+        head.push_str("|\n");
+        self.columns = columns.to_vec();
+        self.tables += 1;
+        Ok(self.out.write_all(head.as_bytes())?)
+    }
+
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        let cells = Cells::of_batch(&self.columns, batch)?;
+        let (mut line, mut text) = (String::new(), String::new());
+        for row in 0..batch.num_rows() {
+            line.clear();
+            for column in &cells {
+                text.clear();
+                write_text(&mut text, column.get(row));
+                line.push_str("| ");
+                escape(&mut line, &text);
+                line.push(' ');
+            }
+            line.push_str("|\n");
+            self.out.write_all(line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), OutputError> {
+        Ok(self.out.flush()?)
+    }
+}

@@ -1,0 +1,68 @@
+//! Parquet: the result as one file, with its KQL types in the fields' metadata.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::cell::arrow_type;
+use super::{OutputError, Sink};
+use crate::kql::types::Column;
+
+/// Writes one table as a Parquet file.
+pub struct ParquetSink<W: Write + Send> {
+    out: Option<W>,
+    writer: Option<ArrowWriter<W>>,
+    schema: SchemaRef,
+}
+
+impl<W: Write + Send> ParquetSink<W> {
+    pub fn new(out: W) -> Self {
+        ParquetSink { out: Some(out), writer: None, schema: Arc::new(Schema::empty()) }
+    }
+}
+
+impl<W: Write + Send> Sink for ParquetSink<W> {
+    fn start(&mut self, _name: &str, columns: &[Column]) -> Result<(), OutputError> {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|c| Field::new(&c.name, arrow_type(c.ty), true).with_metadata(HashMap::from([("kql.type".to_owned(), c.ty.name().to_owned())])))
+            .collect();
+        self.schema = Arc::new(Schema::new(fields));
+        let out = self.out.take().ok_or_else(|| std::io::Error::other("a Parquet file holds one table"))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_created_by(format!("kqlake {}", env!("CARGO_PKG_VERSION")))
+            .build();
+        self.writer = Some(ArrowWriter::try_new(out, Arc::clone(&self.schema), Some(properties))?);
+        Ok(())
+    }
+
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        let arrays: Vec<ArrayRef> =
+            batch.columns().iter().zip(self.schema.fields()).map(|(array, field)| cast(array, field.data_type())).collect::<Result<_, _>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
+        if let Some(writer) = &mut self.writer {
+            writer.write(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), OutputError> {
+        if let Some(writer) = self.writer.take() {
+            writer.into_inner()?.flush()?;
+        }
+        Ok(())
+    }
+}

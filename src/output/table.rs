@@ -1,0 +1,150 @@
+//! Drawn tables for people: as wide as the terminal, the first rows only unless all are asked for.
+
+use std::io::Write;
+
+use arrow::record_batch::RecordBatch;
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+use super::cell::{Cells, is_right_aligned, write_text};
+use super::{Drawing, LeftOut, OutputError, Sink};
+use crate::kql::types::Column;
+use crate::kql::value::ValueRef;
+
+/// Rows that are drawn at once when all are asked for: the columns' widths come from the first piece, memory stays small.
+const PIECE: usize = 1000;
+
+/// Draws tables.
+pub struct TableSink<W> {
+    out: W,
+    drawing: Drawing,
+    titles: bool,
+    columns: Vec<Column>,
+    pending: Vec<Vec<String>>,
+    widths: Option<Vec<u16>>,
+    shown: usize,
+    total: usize,
+    left_out: Option<LeftOut>,
+    tables: usize,
+    bottom: Option<String>,
+}
+
+impl<W: Write> TableSink<W> {
+    pub fn new(out: W, drawing: Drawing, titles: bool) -> Self {
+        TableSink {
+            out,
+            drawing,
+            titles,
+            columns: Vec::new(),
+            pending: Vec::new(),
+            widths: None,
+            shown: 0,
+            total: 0,
+            left_out: None,
+            tables: 0,
+            bottom: None,
+        }
+    }
+
+    fn draw(&mut self) -> Result<(), OutputError> {
+        let first = self.widths.is_none();
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = self.drawing.width {
+            table.set_width(width);
+        }
+        // The header takes part in every piece, so that widths agree; only the first piece's is written.
+        table.set_header(self.columns.iter().map(|c| Cell::new(&c.name)));
+        for row in self.pending.drain(..) {
+            table.add_row(row.into_iter().zip(&self.columns).map(|(text, column)| {
+                let cell = Cell::new(text);
+                if is_right_aligned(column.ty) { cell.set_alignment(CellAlignment::Right) } else { cell }
+            }));
+        }
+        if let Some(widths) = &self.widths {
+            table.set_constraints(widths.iter().map(|w| ColumnConstraint::Absolute(Width::Fixed(*w))));
+        }
+        let drawn: Vec<String> = table.lines().collect();
+        if first {
+            self.widths = drawn.first().map(|border| widths_of(border));
+        }
+        // The header stands once, above the line that begins with `╞`; the last border is written by `end`.
+        let body = drawn.len().saturating_sub(1);
+        let head = drawn.iter().position(|line| line.starts_with('╞')).map_or(0, |at| at + 1);
+        for line in drawn.iter().take(body).skip(if first { 0 } else { head }) {
+            writeln!(self.out, "{line}")?;
+        }
+        self.bottom = drawn.into_iter().next_back();
+        Ok(())
+    }
+}
+
+/// Widths of the columns between the corners of a drawn border.
+fn widths_of(border: &str) -> Vec<u16> {
+    border.trim_matches(['┌', '┐']).split('┬').map(|run| u16::try_from(run.chars().count()).unwrap_or(u16::MAX)).collect()
+}
+
+/// A cell's text for the screen: a datetime without digits that say nothing, control characters made visible.
+fn text_of(value: ValueRef<'_>) -> String {
+    let mut text = String::new();
+    write_text(&mut text, value);
+    if matches!(value, ValueRef::DateTime(_)) {
+        let short = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+        return format!("{short}Z");
+    }
+    if text.contains(|c: char| c.is_control() && c != '\n') {
+        text = text.chars().map(|c| if c.is_control() && c != '\n' { if c == '\t' { ' ' } else { '\u{fffd}' } } else { c }).collect();
+    }
+    text
+}
+
+impl<W: Write + Send> Sink for TableSink<W> {
+    fn start(&mut self, name: &str, columns: &[Column]) -> Result<(), OutputError> {
+        if self.titles {
+            let gap = if self.tables > 0 { "\n" } else { "" };
+            writeln!(self.out, "{gap}{name}")?;
+        }
+        self.tables += 1;
+        self.columns = columns.to_vec();
+        (self.widths, self.shown, self.total) = (None, 0, 0);
+        Ok(())
+    }
+
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        self.total += batch.num_rows();
+        let room = self.drawing.max_rows.map_or(usize::MAX, |max| max.saturating_sub(self.shown));
+        if room == 0 {
+            return Ok(());
+        }
+        let cells = Cells::of_batch(&self.columns, batch)?;
+        for row in 0..batch.num_rows().min(room) {
+            self.pending.push(cells.iter().map(|c| text_of(c.get(row))).collect());
+            self.shown += 1;
+            if self.pending.len() == PIECE {
+                self.draw()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), OutputError> {
+        if !self.pending.is_empty() || self.widths.is_none() {
+            self.draw()?;
+        }
+        if let Some(bottom) = self.bottom.take() {
+            writeln!(self.out, "{bottom}")?;
+        }
+        if self.shown < self.total {
+            let (shown, total) = self.left_out.map_or((0, 0), |l| (l.shown, l.total));
+            self.left_out = Some(LeftOut { shown: shown + self.shown, total: total + self.total });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), OutputError> {
+        Ok(self.out.flush()?)
+    }
+
+    fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
+    }
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Schema};
+
+use super::cell::arrow_type;
+use super::*;
+use crate::kql::types::Type;
+
+/// Two rows of every type, the second one null everywhere.
+fn sample() -> (Vec<Column>, RecordBatch) {
+    let arrays: Vec<(Type, ArrayRef)> = vec![
+        (Type::Bool, Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        (Type::Int, Arc::new(Int32Array::from(vec![Some(-1), None]))),
+        (Type::Long, Arc::new(Int64Array::from(vec![Some(i64::MAX), None]))),
+        (Type::Real, Arc::new(Float64Array::from(vec![Some(f64::NAN), None]))),
+        (
+            Type::Decimal,
+            Arc::new(Decimal128Array::from(vec![Some(1_500_000_000_000_000_000), None]).with_precision_and_scale(38, 18).unwrap()),
+        ),
+        (Type::String, Arc::new(StringArray::from(vec![Some("a \"b\",\n|c"), None]))),
+        (Type::DateTime, Arc::new(TimestampMicrosecondArray::from(vec![Some(1_577_934_245_600_000), None]).with_timezone("UTC"))),
+        (Type::TimeSpan, Arc::new(Int64Array::from(vec![Some(936_455_000_000_i64), None]))),
+        (Type::Guid, Arc::new(StringArray::from(vec![Some("74be27de-1e4e-49d9-b579-fe0b331d3642"), None]))),
+        (Type::Dynamic, Arc::new(StringArray::from(vec![Some("{\"k\":\n[1,\"x\"]}"), Some("null")]))),
+    ];
+    let columns: Vec<Column> = arrays.iter().map(|(ty, _)| Column::new(ty.name(), *ty)).collect();
+    let fields: Vec<Field> = arrays.iter().map(|(ty, _)| Field::new(ty.name(), arrow_type(*ty), true)).collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.into_iter().map(|(_, a)| a).collect()).unwrap();
+    (columns, batch)
+}
+
+fn written(format: Format, tables: usize) -> Vec<u8> {
+    let (columns, batch) = sample();
+    let mut bytes = Vec::new();
+    {
+        let mut sink = sink(format, &mut bytes, tables, Drawing::default());
+        for _ in 0..tables {
+            sink.start("Table_0", &columns).unwrap();
+            sink.rows(&batch).unwrap();
+            sink.end().unwrap();
+        }
+        sink.finish().unwrap();
+    }
+    bytes
+}
+
+fn text(format: Format) -> String {
+    String::from_utf8(written(format, 1)).unwrap()
+}
+
+#[test]
+fn kusto_answers_hold_every_type_as_its_readers_expect() {
+    let answer: serde_json::Value = serde_json::from_str(&text(Format::Kusto)).unwrap();
+    let table = &answer["Tables"][0];
+    assert_eq!(table["TableName"], "Table_0");
+    let types: Vec<_> = table["Columns"].as_array().unwrap().iter().map(|c| c["DataType"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(types, ["SByte", "Int32", "Int64", "Double", "SqlDecimal", "String", "DateTime", "TimeSpan", "Guid", "Object"]);
+    assert_eq!(
+        table["Rows"],
+        serde_json::json!([
+            [
+                true, -1, i64::MAX, "NaN", "1.5", "a \"b\",\n|c", "2020-01-02T03:04:05.6000000Z", "1.02:00:45.5000000",
+                "74be27de-1e4e-49d9-b579-fe0b331d3642", {"k": [1, "x"]}
+            ],
+            [null, null, null, null, null, "", null, null, null, null]
+        ])
+    );
+}
+
+#[test]
+fn kusto_numbers_further_tables() {
+    let answer: serde_json::Value = serde_json::from_slice(&written(Format::Kusto, 2)).unwrap();
+    assert_eq!(answer["Tables"][1]["TableName"], "Table_1");
+}
+
+#[test]
+fn json_is_an_array_of_objects_and_ndjson_one_object_a_line() {
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text(Format::Json)).unwrap();
+    let lines: Vec<serde_json::Value> = text(Format::Ndjson).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(rows, lines);
+    assert_eq!(rows[0]["dynamic"]["k"][1], "x");
+    let several: Vec<Vec<serde_json::Value>> = serde_json::from_slice(&written(Format::Json, 2)).unwrap();
+    assert_eq!(several.len(), 2);
+}
+
+#[test]
+fn csv_quotes_what_needs_it_and_leaves_nulls_empty() {
+    let text = text(Format::Csv);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows[0].get(0), Some("true"));
+    assert_eq!(rows[0].get(5), Some("a \"b\",\n|c"));
+    assert_eq!(rows[1].iter().collect::<String>(), "");
+    assert!(text.contains("\"a \"\"b\"\",\n|c\""));
+}
+
+#[test]
+fn markdown_keeps_bars_and_line_breaks_inside_their_cell() {
+    let text = text(Format::Markdown);
+    assert_eq!(text.lines().count(), 4);
+    assert!(text.contains("a \"b\",<br>\\|c"), "{text}");
+}
+
+#[test]
+fn a_drawn_table_says_how_many_rows_it_left_out() {
+    let (columns, batch) = sample();
+    let mut bytes = Vec::new();
+    let left = {
+        let mut sink = sink(Format::Table, &mut bytes, 1, Drawing { max_rows: Some(3), width: None });
+        sink.start("T", &columns).unwrap();
+        for _ in 0..5 {
+            sink.rows(&batch).unwrap();
+        }
+        sink.end().unwrap();
+        sink.left_out()
+    };
+    assert_eq!(left, Some(LeftOut { shown: 3, total: 10 }));
+    assert!(String::from_utf8(bytes).unwrap().contains("2020-01-02T03:04:05.6Z"));
+}
+
+#[test]
+fn parquet_reads_back_with_kql_types() {
+    let bytes = bytes::Bytes::from(written(Format::Parquet, 1));
+    let mut reader = ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let batch = reader.next().unwrap().unwrap();
+    assert_eq!(batch.num_rows(), 2);
+    assert_eq!(batch.schema().field(7).metadata()["kql.type"], "timespan");
+}
