@@ -6,6 +6,7 @@ use crate::engine::catalog::LakeCatalog;
 use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::kql::suggest::nearest;
+use crate::kql;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 use crate::lake::tables::{self, TableDef};
@@ -89,7 +90,7 @@ fn columns(name: &str, context: &Context) -> Result<Listing> {
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = crate::engine::pending::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
+        let bound = crate::kql::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

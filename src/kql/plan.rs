@@ -1,6 +1,7 @@
 //! From KQL text to DataFusion plans: parse, bind, fetch what binding needs, lower.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
@@ -22,6 +23,8 @@ pub struct PlanEnv<'a> {
     pub now_us: i64,
     /// Values of declared query parameters, as text.
     pub params: &'a BTreeMap<String, String>,
+    /// Folders that `externaldata` may read files from.
+    pub file_roots: &'a [PathBuf],
 }
 
 /// A planned query.

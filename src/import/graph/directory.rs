@@ -47,9 +47,11 @@ impl Kind {
         let context = context.unwrap_or_default();
         let fragment = context.rsplit_once('#').map_or(context, |(_, f)| f);
         let page = fragment.to_lowercase();
-        let installed_for_user = page.starts_with("users") || !page.starts_with("teams(") && !page.contains("/teams(");
+        if page.contains("/tabs") {
+            return None;
+        }
         if members.has("teamsApp") || members.has("teamsAppDefinition") {
-            return Some(if installed_for_user && page.contains("users") { Kind::UserApp } else { Kind::TeamApp });
+            return Some(if page.contains("users") { Kind::UserApp } else { Kind::TeamApp });
         }
         if said.ends_with("conversationmember") || page.contains("/members") || (members.has("roles") && members.has("userId")) {
             return Some(Kind::Member);
@@ -58,7 +60,9 @@ impl Kind {
         if said.ends_with(".channel") || page.contains("/channels") || page.contains("/allchannels") || members.has("membershipType") || (id.starts_with("19:") && members.has("displayName")) {
             return Some(Kind::Channel);
         }
-        if said.ends_with(".user") || members.has("userPrincipalName") || page.starts_with("users") {
+        // Sign-ins, calls and the like name a user, too.
+        let about_a_user = ["callId", "callType", "correlationId", "appDisplayName", "activityDateTime", "activityDisplayName", "operation"].iter().any(|f| members.has(f));
+        if said.ends_with(".user") || page.starts_with("users") || (members.has("userPrincipalName") && !about_a_user) {
             return Some(Kind::User);
         }
         let team_fields = ["memberSettings", "funSettings", "isArchived", "messagingSettings", "guestSettings", "specialization"];

@@ -13,6 +13,13 @@ use crate::import::row::{Cell, Row, Source};
 use crate::kql::types::Type;
 use crate::lake::tables::{TableDef, find};
 
+/// Members that hold rows of their own.
+const LISTS: [&str; 3] = ["userCounts", "details", "userActivationCounts"];
+
+fn nested_list<'a>(members: &Members<'a>) -> Option<&'a str> {
+    members.0.iter().find(|(name, value)| LISTS.contains(&name.as_ref()) && value.get().starts_with('[')).map(|(_, value)| value.get())
+}
+
 /// What is known of a report's columns.
 struct Report {
     table: &'static TableDef,
@@ -120,6 +127,23 @@ impl Reports {
         }
     }
 
+    /// The report that a JSON row belongs to; see [`Reports::recognise`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recognise_json(&self, members: &Members<'_>, hints: &[&str]) -> Result<ReportId, String> {
+        let own = members.0.iter().map(|(name, _)| name.as_ref());
+        // Two reports differ only inside their list.
+        let first = nested_list(members).and_then(|list| elements(list).ok()).and_then(|items| items.first().map(|i| i.get()));
+        match first.and_then(|text| Members::parse(text).ok()) {
+            Some(inner) => {
+                let names = own.filter(|name| !LISTS.contains(name)).chain(inner.0.iter().map(|(name, _)| name.as_ref()));
+                self.recognise(names, hints)
+            }
+            None => self.recognise(own, hints),
+        }
+    }
+
     fn places(&self, fits: impl Fn(&Report) -> bool) -> Vec<usize> {
         self.reports.iter().enumerate().filter(|(_, r)| fits(r)).map(|(i, _)| i).collect()
     }
@@ -131,8 +155,7 @@ impl Reports {
 
     /// The rows of a JSON row: several where it carries a list of them.
     pub fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
-        let nested = members.0.iter().find(|(name, value)| matches!(name.as_ref(), "userCounts" | "details" | "userActivationCounts") && value.get().starts_with('['));
-        let inner = nested.map(|(_, list)| elements(list.get())).transpose().map_err(|error| format!("the report row's list cannot be read: {error}"))?;
+        let inner = nested_list(members).map(elements).transpose().map_err(|error| format!("the report row's list cannot be read: {error}"))?;
         let raw = crate::import::audit::mapping::raw(text);
         match inner {
             Some(items) if !items.is_empty() => items
@@ -257,7 +280,7 @@ mod tests {
         let mut reports = Reports::default();
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"Amy@contoso.com","lastActivityDate":"2026-01-04","isDeleted":false,"deletedDate":null,"viewedOrEditedFileCount":3,"syncedFileCount":"4","sharedInternallyFileCount":0,"sharedExternallyFileCount":0,"assignedProducts":["E5","POWER BI"],"reportPeriod":"7"}"#;
         let members = Members::parse(json).unwrap();
-        let id = reports.recognise(members.0.iter().map(|(n, _)| n.as_ref()), &[]).unwrap();
+        let id = reports.recognise_json(&members, &[]).unwrap();
         let from_json = reports.json(id, &members, json).unwrap().remove(0);
         let names = ["Report Refresh Date", "User Principal Name", "Is Deleted", "Deleted Date", "Last Activity Date", "Viewed Or Edited File Count", "Synced File Count", "Shared Internally File Count", "Shared Externally File Count", "Assigned Products", "Report Period"].map(str::to_owned);
         assert_eq!(reports.recognise(names.iter().map(String::as_str), &[]), Ok(id));
@@ -272,7 +295,7 @@ mod tests {
         let mut reports = Reports::default();
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@contoso.com","displayName":"Amy","userActivationCounts":[{"productType":"A","windows":1},{"productType":"B","windows":2}]}"#;
         let members = Members::parse(json).unwrap();
-        let id = reports.recognise(members.0.iter().map(|(n, _)| n.as_ref()), &[]).unwrap();
+        let id = reports.recognise_json(&members, &[]).unwrap();
         let rows = reports.json(id, &members, json).unwrap();
         assert_eq!((rows.len(), rows[1].get("productType"), rows[1].get("windows")), (2, &Cell::text("B"), &Cell::Int(2)));
         assert_ne!(rows[0].get("rowKey"), rows[1].get("rowKey"));

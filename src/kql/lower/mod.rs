@@ -113,19 +113,19 @@ pub struct Lowering<'a> {
     pub scans: &'a HashMap<String, ScanTable>,
     /// Plans operators that run a plan of their own.
     pub session: &'a SessionContext,
-    next: std::cell::Cell<u32>,
+    next: std::sync::atomic::AtomicU32,
 }
 
 impl<'a> Lowering<'a> {
     /// A lowering over these tables.
     pub fn new(scans: &'a HashMap<String, ScanTable>, session: &'a SessionContext) -> Self {
-        Lowering { scans, session, next: std::cell::Cell::new(0) }
+        Lowering { scans, session, next: std::sync::atomic::AtomicU32::new(0) }
     }
 
     /// A name that no column has.
     fn fresh(&self, prefix: &str) -> String {
-        self.next.set(self.next.get() + 1);
-        format!("{prefix}{}", self.next.get())
+        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("{prefix}{number}")
     }
 
     /// A whole query: rows in order, columns under their KQL names.

@@ -1,0 +1,184 @@
+//! Refused records: set aside as NDJSON, one file a unit, complete or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::ImportError;
+use super::files::documents::Place;
+use super::files::input::Limits;
+
+/// The quarantine of one run: a folder that is made when the first record is refused.
+#[derive(Debug)]
+pub struct Quarantine {
+    folder: Option<PathBuf>,
+    limits: Limits,
+    used: std::collections::HashMap<String, u32>,
+}
+
+impl Quarantine {
+    /// The quarantine of a run; without a folder nothing is written.
+    pub fn new(folder: Option<PathBuf>, limits: Limits) -> Self {
+        Self { folder, limits, used: Default::default() }
+    }
+
+    /// Begins a unit.
+    pub fn unit(&mut self, name: &str) -> UnitQuarantine<'_> {
+        UnitQuarantine { quarantine: self, name: name.to_owned(), open: None, written: 0, omitted: 0, failed: None }
+    }
+
+    /// A file name for a unit that no other unit of the run has.
+    fn file_for(&mut self, unit: &str) -> Option<PathBuf> {
+        let last = unit.rsplit(['/', '\\']).next().unwrap_or(unit);
+        // Of an archive's entry both names are kept.
+        let base = match unit.rsplit_once('!') {
+            Some((archive, _)) => format!("{}!{last}", archive.rsplit(['/', '\\']).next().unwrap_or(archive)),
+            None => last.to_owned(),
+        };
+        let safe: String = base.chars().map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '!' | ' ' | '(' | ')') { c } else { '_' }).take(120).collect();
+        let count = self.used.entry(safe.to_lowercase()).or_default();
+        *count += 1;
+        let name = if *count == 1 { format!("{safe}.ndjson") } else { format!("{safe}-{count}.ndjson") };
+        self.folder.as_ref().map(|folder| folder.join(name))
+    }
+}
+
+struct Open {
+    path: PathBuf,
+    temporary: PathBuf,
+    writer: BufWriter<File>,
+}
+
+/// The refused records of one unit.
+pub struct UnitQuarantine<'q> {
+    quarantine: &'q mut Quarantine,
+    name: String,
+    open: Option<Open>,
+    written: u64,
+    omitted: u64,
+    failed: Option<ImportError>,
+}
+
+impl UnitQuarantine<'_> {
+    /// Sets a record aside. A failure is kept and given back by [`UnitQuarantine::finish`].
+    pub fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) {
+        if self.failed.is_some() || self.quarantine.folder.is_none() {
+            return;
+        }
+        if self.written >= self.quarantine.limits.quarantine_records {
+            self.omitted += 1;
+            return;
+        }
+        let limit = self.quarantine.limits.quarantine_text;
+        let (kept, cut) = if text.len() > limit { (&text[..limit], true) } else { (text, false) };
+        let mut entry = json!({
+            "file": self.name,
+            "place": { "line": place.line, "byte": place.byte, "record": place.record },
+            "reason": reason,
+            "record": String::from_utf8_lossy(kept),
+        });
+        if cut {
+            entry["cutAt"] = limit.into();
+            entry["bytes"] = text.len().into();
+        }
+        self.line(&entry);
+        self.written += 1;
+    }
+
+    fn line(&mut self, entry: &serde_json::Value) {
+        if let Err((path, source)) = self.try_line(entry) {
+            self.failed = Some(ImportError::Quarantine { path, source });
+        }
+    }
+
+    fn try_line(&mut self, entry: &serde_json::Value) -> Result<(), (PathBuf, io::Error)> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let Some(path) = self.quarantine.file_for(&self.name) else { return Ok(()) };
+                let temporary = path.with_extension("ndjson.tmp");
+                let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&temporary));
+                let file = made.map_err(|error| (path.clone(), error))?;
+                self.open.insert(Open { path, temporary, writer: BufWriter::new(file) })
+            }
+        };
+        writeln!(open.writer, "{entry}").map_err(|error| (open.path.clone(), error))
+    }
+
+    /// Makes the file final; its path when there is one.
+    pub fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
+        if self.omitted > 0 {
+            let entry = json!({ "file": self.name, "reason": format!("{} more records were refused; their texts are not kept", self.omitted) });
+            self.line(&entry);
+        }
+        let open = self.open.take();
+        if let Some(failed) = self.failed.take() {
+            if let Some(open) = open {
+                let _ = fs::remove_file(open.temporary);
+            }
+            return Err(failed);
+        }
+        let Some(Open { path, temporary, writer }) = open else { return Ok(None) };
+        let result = writer.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&temporary, &path));
+        match result {
+            Ok(()) => Ok(Some(path)),
+            Err(source) => {
+                let _ = fs::remove_file(&temporary);
+                Err(ImportError::Quarantine { path, source })
+            }
+        }
+    }
+}
+
+impl Drop for UnitQuarantine<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _ = fs::remove_file(open.temporary);
+        }
+    }
+}
+
+/// The folder of a run's refused records.
+pub fn folder_of(lake: &Path, import_id: &str) -> PathBuf {
+    super::quarantine_folder(lake).join(import_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_set_aside_with_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { quarantine_text: 4, quarantine_records: 2, ..Limits::default() };
+        let mut quarantine = Quarantine::new(Some(folder.path().join("run")), limits);
+        let mut unit = quarantine.unit("a/b/x.json");
+        for n in 1..=3 {
+            unit.refuse(Place { line: Some(n), byte: 9, record: n }, "no valid JSON", b"{\"\xff rest");
+        }
+        let path = unit.finish().unwrap().unwrap();
+        assert!(path.ends_with("run/x.json.ndjson"));
+        let lines: Vec<serde_json::Value> = fs::read_to_string(&path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!((lines[1]["place"]["line"].as_u64(), lines[1]["record"].as_str()), (Some(2), Some("{\"\u{fffd} ")));
+        assert!(lines[2]["reason"].as_str().unwrap().starts_with("1 more"));
+        assert_eq!(quarantine.unit("clean").finish().unwrap(), None);
+        let mut twin = quarantine.unit("other/x.json");
+        twin.refuse(Place::default(), "r", b"");
+        assert!(twin.finish().unwrap().unwrap().ends_with("x.json-2.ndjson"));
+        assert_eq!(fs::read_dir(folder.path().join("run")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_unwritable_folder_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let mut quarantine = Quarantine::new(Some(file.join("run")), Limits::default());
+        let mut unit = quarantine.unit("x");
+        unit.refuse(Place::default(), "r", b"");
+        assert!(matches!(unit.finish(), Err(ImportError::Quarantine { .. })));
+    }
+}

@@ -1,0 +1,185 @@
+//! The plugins of `evaluate`, and `reduce`: computations over all rows of a table at once.
+//!
+//! A plugin knows nothing of expressions. Its caller binds the call by [`Plugin::params`], evaluates expression arguments
+//! as columns appended behind the visible ones ([`Input::visible`] tells how many those are), and hands over the rows.
+//! Where [`Plugin::schema`] cannot tell the result's columns from the arguments, they follow from the rows.
+
+mod active_users_count;
+mod activity_counts_metrics;
+mod activity_engagement;
+mod activity_metrics;
+mod autocluster;
+mod bag_unpack;
+mod basket;
+mod dcount_intersect;
+mod diffpatterns;
+mod funnel_sequence;
+mod funnel_sequence_completion;
+mod ip_lookup;
+mod narrow;
+mod new_activity_metrics;
+mod patterns;
+mod pivot;
+pub mod reduce;
+mod rolling_percentile;
+mod rows_near;
+mod schema_merge;
+mod sequence_detect;
+mod session_count;
+mod sliding_window_counts;
+pub mod table;
+mod timeline;
+
+pub use table::{Input, Table};
+
+use super::Kind;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::Value;
+
+/// What a parameter of a plugin takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// A column of the input.
+    Column(Kind),
+    /// Any expression over the input's columns. It comes as an appended column; a `name =` in front names that column.
+    Expression(Kind),
+    /// A value known before the query runs.
+    Constant(Kind),
+    /// A tabular expression.
+    Table,
+    /// A column of the tabular argument.
+    LookupColumn(Kind),
+    /// An aggregate call over the input's columns (`count()`, `sum(x)`).
+    Aggregate,
+    /// A column of the input, or the constant text `~` for none.
+    ColumnOrTilde(Kind),
+}
+
+/// A parameter of a plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct PluginParam {
+    /// Name, for named arguments and messages.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: ParamKind,
+    /// May be left out.
+    pub optional: bool,
+}
+
+impl PluginParam {
+    const fn req(name: &'static str, kind: ParamKind) -> PluginParam {
+        PluginParam { name, kind, optional: false }
+    }
+    const fn opt(name: &'static str, kind: ParamKind) -> PluginParam {
+        PluginParam { name, kind, optional: true }
+    }
+}
+
+/// A bound argument, in the place of its parameter.
+#[derive(Debug, Clone)]
+pub enum PluginArg {
+    /// The place of a column of the input (or of the tabular argument, for [`ParamKind::LookupColumn`]).
+    Column(usize),
+    /// A constant and its type.
+    Constant(Value, Type),
+    /// The rows of a tabular argument.
+    Table(Table),
+    /// Left out, while a later argument was given.
+    Missing,
+}
+
+/// The result's columns, where the arguments tell them; `None` where they follow from the rows.
+pub type SchemaFn = fn(&[Column], &[PluginArg]) -> Result<Option<Vec<Column>>, String>;
+
+/// A plugin, or one of its forms where it has several.
+#[derive(Clone, Copy)]
+pub struct Plugin {
+    /// Name.
+    pub name: &'static str,
+    /// Parameters.
+    pub params: &'static [PluginParam],
+    /// The last parameter may repeat, zero times if it is optional.
+    pub repeats: bool,
+    /// The result's columns, from all columns of the input and the arguments.
+    pub schema: SchemaFn,
+    /// Computes the result. The error is for the user.
+    pub run: fn(&Input, &[PluginArg]) -> Result<Table, String>,
+    /// The rows' order counts: the input must be serialized.
+    pub ordered: bool,
+    /// One sentence for the support page.
+    pub doc: &'static str,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plugin({})", self.name)
+    }
+}
+
+/// All plugins. Two entries of one name are two forms of its arguments; the first that fits is meant.
+pub const PLUGINS: &[&Plugin] = &[
+    &active_users_count::PLUGIN,
+    &activity_counts_metrics::PLUGIN,
+    &activity_engagement::PLUGIN,
+    &activity_engagement::PLUGIN_BETWEEN,
+    &activity_metrics::PLUGIN,
+    &activity_metrics::PLUGIN_BETWEEN,
+    &autocluster::PLUGIN,
+    &bag_unpack::PLUGIN,
+    &basket::PLUGIN,
+    &dcount_intersect::PLUGIN,
+    &diffpatterns::PLUGIN,
+    &funnel_sequence::PLUGIN,
+    &funnel_sequence_completion::PLUGIN,
+    &ip_lookup::IPV4,
+    &ip_lookup::IPV6,
+    &narrow::PLUGIN,
+    &new_activity_metrics::PLUGIN,
+    &new_activity_metrics::PLUGIN_LOOKBACK,
+    &pivot::PLUGIN,
+    &rolling_percentile::PLUGIN,
+    &rows_near::PLUGIN,
+    &schema_merge::PLUGIN,
+    &sequence_detect::PLUGIN,
+    &session_count::PLUGIN,
+    &sliding_window_counts::PLUGIN,
+];
+
+/// The forms of a plugin, in the order in which they are tried; none for an unknown name.
+pub fn find(name: &str) -> impl Iterator<Item = &'static Plugin> + '_ {
+    PLUGINS.iter().copied().filter(move |p| p.name == name)
+}
+
+/// The place of a column argument.
+pub(crate) fn column(args: &[PluginArg], place: usize) -> Result<usize, String> {
+    match args.get(place) {
+        Some(PluginArg::Column(at)) => Ok(*at),
+        _ => Err("a column is expected".to_owned()),
+    }
+}
+
+/// The places of all column arguments from a place on.
+pub(crate) fn columns_from(args: &[PluginArg], place: usize) -> Vec<usize> {
+    args.iter()
+        .skip(place)
+        .filter_map(|a| match a {
+            PluginArg::Column(at) => Some(*at),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A constant argument; `None` where it was left out, or is the text `~` that stands for the default.
+pub(crate) fn constant(args: &[PluginArg], place: usize) -> Option<&Value> {
+    match args.get(place) {
+        Some(PluginArg::Constant(Value::String(tilde), _)) if tilde == "~" => None,
+        Some(PluginArg::Constant(value, _)) => Some(value),
+        _ => None,
+    }
+}
+
+/// A number among the constant arguments.
+pub(crate) fn number(args: &[PluginArg], place: usize) -> Option<f64> {
+    let mut text = String::new();
+    constant(args, place).and_then(|v| v.as_ref(&mut text).as_f64())
+}

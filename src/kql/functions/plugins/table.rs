@@ -1,0 +1,191 @@
+//! Rows in memory: what plugins take and give.
+
+use std::collections::HashMap;
+
+use arrow::array::{ArrayRef, RecordBatchOptions, new_empty_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+
+use crate::kql::functions::aggregate::codec::{Held, write_value};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field};
+use crate::kql::types::Column;
+use crate::kql::value::ValueRef;
+
+/// Columns and their rows.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Names and KQL types.
+    pub columns: Vec<Column>,
+    /// The rows; every batch has the columns in this order, in their Arrow forms.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Table {
+    /// A table of arrays of one length.
+    pub fn from_arrays(columns: Vec<Column>, arrays: Vec<ArrayRef>, rows: usize) -> Result<Table, String> {
+        let fields: Vec<_> = columns.iter().map(|c| field(&c.name, c.ty)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Schema::new(fields).into(), arrays, &options).map_err(|e| e.to_string())?;
+        Ok(Table { columns, batches: vec![batch] })
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// A plugin's input: all rows in one piece.
+#[derive(Debug)]
+pub struct Input {
+    /// Names and KQL types of all columns.
+    pub columns: Vec<Column>,
+    /// How many of them are the table's own; those behind hold the values of expression arguments.
+    pub visible: usize,
+    /// Number of rows.
+    pub rows: usize,
+    arrays: Vec<ArrayRef>,
+    readers: Vec<ColumnReader>,
+}
+
+impl Input {
+    /// Opens a table whose first `visible` columns are its own.
+    pub fn new(table: &Table, visible: usize) -> Result<Input, String> {
+        let mut arrays = Vec::with_capacity(table.columns.len());
+        let mut readers = Vec::with_capacity(table.columns.len());
+        for (i, column) in table.columns.iter().enumerate() {
+            let pieces: Vec<&dyn arrow::array::Array> =
+                table.batches.iter().filter_map(|b| b.columns().get(i)).map(|a| a.as_ref()).collect();
+            let array = match pieces.as_slice() {
+                [] => new_empty_array(&arrow_type(column.ty)),
+                pieces => concat(pieces).map_err(|e| e.to_string())?,
+            };
+            readers.push(ColumnReader::new(&array, column.ty)?);
+            arrays.push(array);
+        }
+        Ok(Input { columns: table.columns.clone(), visible: visible.min(table.columns.len()), rows: table.rows(), arrays, readers })
+    }
+
+    /// The value of a column in a row.
+    pub fn get(&self, column: usize, row: usize) -> ValueRef<'_> {
+        self.readers.get(column).map_or(ValueRef::Null, |r| r.get(row))
+    }
+
+    /// The columns that are the table's own.
+    pub fn own(&self) -> &[Column] {
+        &self.columns[..self.visible]
+    }
+
+    /// The place of a column of this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+
+    /// A column's array.
+    pub fn array(&self, column: usize) -> &ArrayRef {
+        &self.arrays[column]
+    }
+
+    /// A column's values in these rows; `None` makes a row null.
+    pub fn take(&self, column: usize, rows: &[Option<u32>]) -> Result<ArrayRef, String> {
+        let indices = arrow::array::UInt32Array::from(rows.to_vec());
+        let taken = take(self.arrays[column].as_ref(), &indices, None).map_err(|e| e.to_string())?;
+        let ty = self.columns[column].ty;
+        // A missing string is the empty string.
+        if taken.null_count() > 0 && ty == crate::kql::types::Type::String {
+            let reader = ColumnReader::new(&taken, ty)?;
+            let mut builder = ColumnBuilder::new(ty, taken.len());
+            (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
+            return Ok(builder.finish());
+        }
+        if taken.data_type() == &arrow_type(ty) { Ok(taken) } else { arrow::compute::cast(&taken, &arrow_type(ty)).map_err(|e| e.to_string()) }
+    }
+
+    /// These rows of the table's own columns.
+    pub fn select(&self, rows: &[u32]) -> Result<Table, String> {
+        let indices: Vec<Option<u32>> = rows.iter().map(|r| Some(*r)).collect();
+        let arrays = (0..self.visible).map(|c| self.take(c, &indices)).collect::<Result<Vec<_>, _>>()?;
+        Table::from_arrays(self.own().to_vec(), arrays, rows.len())
+    }
+}
+
+/// Collects a result row by row.
+#[derive(Debug)]
+pub struct Output {
+    columns: Vec<Column>,
+    builders: Vec<ColumnBuilder>,
+    rows: usize,
+}
+
+impl Output {
+    /// A result with these columns.
+    pub fn new(columns: Vec<Column>) -> Output {
+        let builders = columns.iter().map(|c| ColumnBuilder::new(c.ty, 16)).collect();
+        Output { columns, builders, rows: 0 }
+    }
+
+    /// Appends a row: a value for each column.
+    pub fn push<'a>(&mut self, values: impl IntoIterator<Item = ValueRef<'a>>) {
+        let mut values = values.into_iter();
+        for builder in &mut self.builders {
+            builder.push_ref(values.next().unwrap_or(ValueRef::Null));
+        }
+        self.rows += 1;
+    }
+
+    /// The table.
+    pub fn finish(mut self) -> Result<Table, String> {
+        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        Table::from_arrays(self.columns, arrays, self.rows)
+    }
+}
+
+/// Numbers distinct tuples of values in the order of first appearance.
+#[derive(Debug, Default)]
+pub struct Interner {
+    numbers: HashMap<Vec<u8>, u32>,
+    tuples: Vec<Vec<Held>>,
+    key: Vec<u8>,
+}
+
+impl Interner {
+    /// The number of a tuple.
+    pub fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
+        self.key.clear();
+        for value in tuple.clone() {
+            write_value(&mut self.key, value);
+        }
+        if let Some(number) = self.numbers.get(&self.key) {
+            return *number;
+        }
+        let number = self.tuples.len() as u32;
+        self.numbers.insert(self.key.clone(), number);
+        self.tuples.push(tuple.into_iter().map(Held::from).collect());
+        number
+    }
+
+    /// The tuple of a number.
+    pub fn tuple(&self, number: u32) -> &[Held] {
+        self.tuples.get(number as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many tuples there are.
+    pub fn len(&self) -> usize {
+        self.tuples.len()
+    }
+
+    /// True before the first tuple.
+    pub fn is_empty(&self) -> bool {
+        self.tuples.is_empty()
+    }
+}
+
+/// A name that is not among the taken ones: the name itself, or with the first free number behind it.
+pub fn free_name(name: &str, taken: &[Column]) -> String {
+    let used = |n: &str| taken.iter().any(|c| c.name == n);
+    if !used(name) {
+        return name.to_owned();
+    }
+    (1..).map(|n| format!("{name}{n}")).find(|n| !used(n)).unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! Functions over series: dynamic arrays of numbers, as `make-series` and `make_list` give them.
+//!
+//! A series whose numbers are all whole stays whole where the arithmetic allows; one real number makes it a series of reals.
+//! Sources: the Kusto documentation's page of each function, and the answers of Microsoft's engine where the page is silent.
+
+mod arithmetic;
+mod decompose;
+mod fill;
+mod filter;
+mod fit;
+mod fourier;
+mod periods;
+mod statistics;
+
+use super::json;
+use crate::kql::functions::ScalarFn;
+use crate::kql::value::ValueRef;
+
+/// The tables of the series functions.
+pub const FAMILIES: &[&[ScalarFn]] = &[
+    arithmetic::FUNCTIONS,
+    decompose::FUNCTIONS,
+    fill::FUNCTIONS,
+    filter::FUNCTIONS,
+    fit::FUNCTIONS,
+    fourier::FUNCTIONS,
+    periods::FUNCTIONS,
+    statistics::FUNCTIONS,
+];
+
+/// An element of a series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Number {
+    Whole(i64),
+    Real(f64),
+}
+
+impl Number {
+    fn read(text: &str) -> Option<Number> {
+        match text.parse() {
+            Ok(whole) => Some(Number::Whole(whole)),
+            Err(_) => json::number(text).map(Number::Real),
+        }
+    }
+
+    fn of(value: ValueRef<'_>) -> Option<Number> {
+        match value.as_i64() {
+            Some(whole) => Some(Number::Whole(whole)),
+            None => value.as_f64().map(Number::Real),
+        }
+    }
+
+    fn real(self) -> f64 {
+        match self {
+            Number::Whole(v) => v as f64,
+            Number::Real(v) => v,
+        }
+    }
+}
+
+/// A series as read from a dynamic array; what is no number is `None`.
+#[derive(Debug, Clone)]
+struct Series {
+    items: Vec<Option<Number>>,
+}
+
+impl Series {
+    /// Reads a dynamic array; `None` for any other value.
+    fn read(value: ValueRef<'_>) -> Option<Series> {
+        match value {
+            ValueRef::Dynamic(text) => json::elements(text).map(|elements| Series { items: elements.map(Number::read).collect() }),
+            _ => None,
+        }
+    }
+
+    /// True when no number has a fraction part.
+    fn is_whole(&self) -> bool {
+        self.items.iter().all(|item| !matches!(item, Some(Number::Real(_))))
+    }
+
+    /// All numbers as reals; `None` when an element is none.
+    fn reals(&self) -> Option<Vec<f64>> {
+        self.items.iter().map(|item| item.map(Number::real)).collect()
+    }
+}
+
+/// Reads a series that must consist of numbers only and not be empty.
+fn numbers(value: ValueRef<'_>) -> Option<Vec<f64>> {
+    Series::read(value)?.reals().filter(|values| !values.is_empty())
+}
+
+/// Appends a JSON array of reals.
+fn write_reals(out: &mut String, values: impl IntoIterator<Item = f64>) {
+    out.push('[');
+    for (i, value) in values.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        json::write_real(out, value);
+    }
+    out.push(']');
+}
+
+/// Appends a JSON array of numbers, null where there is none. With `whole` every real is cut to a whole number.
+fn write_numbers(out: &mut String, values: impl IntoIterator<Item = Option<Number>>) {
+    out.push('[');
+    for (i, value) in values.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        match value {
+            Some(Number::Whole(v)) => out.push_str(&v.to_string()),
+            Some(Number::Real(v)) => json::write_real(out, v),
+            None => out.push_str("null"),
+        }
+    }
+    out.push(']');
+}
+
+/// Runs a function of the series tables on JSON arguments.
+#[cfg(test)]
+fn call(name: &str, args: &[ValueRef<'_>]) -> String {
+    use crate::kql::functions::ScalarImpl;
+    use crate::kql::value::Value;
+    let function = FAMILIES.iter().flat_map(|f| f.iter()).find(|f| f.name == name).unwrap();
+    match function.imp {
+        ScalarImpl::Text(f) => {
+            let mut out = String::new();
+            if f(args, &mut out) { out } else { "null".to_owned() }
+        }
+        ScalarImpl::Row(f) => match f(args) {
+            Value::Real(v) => v.to_string(),
+            Value::Null => "null".to_owned(),
+            other => format!("{other:?}"),
+        },
+        _ => String::new(),
+    }
+}
+
+/// True when two JSON arrays hold the same numbers, to twelve digits.
+#[cfg(test)]
+fn alike(found: &str, expected: &str) -> bool {
+    fn flat(text: &str) -> Vec<f64> {
+        text.split(|c: char| matches!(c, '[' | ']' | ',' | '{' | '}' | ':' | '"')).filter_map(|t| t.parse().ok()).collect()
+    }
+    let (found, expected) = (flat(found), flat(expected));
+    found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs().max(1.0))
+}

@@ -1,0 +1,224 @@
+//! Golden queries: `tests/kqlt/*.kqlt`, each answered under every setting, with one answer.
+//!
+//! A file is blocks with a line `====` between them:
+//!
+//! ```text
+//! # what is shown here
+//! query:
+//! print x = 1
+//! ordered: true                 (optional: the order of the rows counts)
+//! columns: x:long
+//! rows:
+//! [1]                           (a JSON array a row, values as the Kusto v1 answer writes them)
+//! ```
+//!
+//! Instead of columns and rows `error: TEXT` expects a refusal whose message holds the text; `plan: TEXT` expects the text
+//! in the physical plan.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use kqlake::clock::FixedClock;
+use kqlake::engine::{Engine, Explain, Options};
+use kqlake::error::Error;
+use kqlake::lake::Lake;
+use kqlake::output::{Drawing, Format, sink};
+use serde_json::Value as Json;
+
+use super::support::project;
+
+#[derive(Debug, Default)]
+struct Block {
+    title: String,
+    query: String,
+    columns: Option<String>,
+    rows: Vec<Json>,
+    ordered: bool,
+    error: Option<String>,
+    plan: Vec<String>,
+}
+
+fn parse(text: &str) -> Result<Vec<Block>, String> {
+    let mut blocks = Vec::new();
+    for part in text.split("\n====") {
+        let mut block = Block::default();
+        let mut section = "";
+        for line in part.trim_start_matches('=').lines() {
+            let trimmed = line.trim();
+            let keyed = |key: &str| trimmed.strip_prefix(key).map(|rest| rest.trim().to_owned());
+            if section != "query" || is_key(trimmed) {
+                if let Some(value) = keyed("columns:") {
+                    (block.columns, section) = (Some(value), "");
+                    continue;
+                } else if trimmed == "rows:" || trimmed == "query:" {
+                    section = if trimmed == "rows:" { "rows" } else { "query" };
+                    continue;
+                } else if let Some(value) = keyed("ordered:") {
+                    (block.ordered, section) = (value == "true", "");
+                    continue;
+                } else if let Some(value) = keyed("error:") {
+                    (block.error, section) = (Some(value), "");
+                    continue;
+                } else if let Some(value) = keyed("plan:") {
+                    block.plan.push(value);
+                    section = "";
+                    continue;
+                }
+            }
+            match section {
+                "query" => block.query.push_str(&format!("{line}\n")),
+                "rows" if !trimmed.is_empty() => {
+                    block.rows.push(serde_json::from_str(trimmed).map_err(|err| format!("{}: {trimmed}: {err}", block.title))?);
+                }
+                _ if trimmed.starts_with('#') => block.title.push_str(trimmed.trim_start_matches(['#', ' '])),
+                _ if trimmed.is_empty() => {}
+                _ => return Err(format!("{}: unexpected line `{trimmed}`", block.title)),
+            }
+        }
+        if !block.query.trim().is_empty() {
+            if block.columns.is_none() && block.error.is_none() && block.plan.is_empty() {
+                return Err(format!("{}: nothing is expected of `{}`", block.title, block.query.trim()));
+            }
+            blocks.push(block);
+        }
+    }
+    Ok(blocks)
+}
+
+/// Lines that end a query. A query has no line that begins like them.
+fn is_key(line: &str) -> bool {
+    ["columns:", "ordered:", "error:", "plan:"].iter().any(|key| line.starts_with(key)) || line == "rows:"
+}
+
+/// Every setting under which an answer must be the same.
+fn settings() -> Vec<(&'static str, Options)> {
+    let base = Options::default;
+    vec![
+        ("default", base()),
+        ("1 partition", Options { partitions: Some(1), ..base() }),
+        ("8 partitions", Options { partitions: Some(8), ..base() }),
+        ("batches of 3 rows", Options { batch_size: 3, partitions: Some(2), ..base() }),
+        ("pruning off", Options { pruning: false, ..base() }),
+        ("little memory", Options { memory_limit: 24 << 20, partitions: Some(2), ..base() }),
+    ]
+}
+
+struct Table {
+    columns: String,
+    rows: Vec<Json>,
+}
+
+async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
+    let answer = engine.kql("query", query, &BTreeMap::new()).await?;
+    let mut bytes = Vec::new();
+    {
+        let mut sink = sink(Format::Kusto, &mut bytes, answer.tables.len(), Drawing::default());
+        for table in &answer.tables {
+            let mut rows = table.run().await?;
+            sink.start(&table.name, &table.columns)?;
+            while let Some(batch) = rows.next().await? {
+                sink.rows(&batch)?;
+            }
+            sink.end()?;
+        }
+        sink.finish()?;
+    }
+    let document: Json = serde_json::from_slice(&bytes).expect("a Kusto answer is JSON");
+    let table = &document["Tables"][0];
+    let text = |c: &Json, key: &str| c[key].as_str().unwrap_or_default().to_owned();
+    let columns: Vec<String> =
+        table["Columns"].as_array().expect("columns").iter().map(|c| format!("{}:{}", text(c, "ColumnName"), text(c, "ColumnType"))).collect();
+    Ok(Table { columns: columns.join(", "), rows: table["Rows"].as_array().expect("rows").clone() })
+}
+
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(x), Json::Number(y)) => {
+            x == y
+                || match (x.as_f64(), y.as_f64()) {
+                    (Some(x), Some(y)) => (x - y).abs() <= 1e-9 * x.abs().max(y.abs()),
+                    _ => false,
+                }
+        }
+        (Json::Array(x), Json::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Json::Object(x), Json::Object(y)) => x.len() == y.len() && x.iter().all(|(k, v)| y.get(k).is_some_and(|w| same(v, w))),
+        _ => a == b,
+    }
+}
+
+fn difference(block: &Block, found: &Table) -> Option<String> {
+    let names = |text: &str| text.split(',').map(|c| c.split_whitespace().collect::<String>()).collect::<Vec<_>>().join(", ");
+    if let Some(expected) = &block.columns
+        && names(expected) != names(&found.columns)
+    {
+        return Some(format!("columns {expected} expected, {} found", found.columns));
+    }
+    block.columns.as_ref()?;
+    let equal = if block.ordered {
+        block.rows.len() == found.rows.len() && block.rows.iter().zip(&found.rows).all(|(a, b)| same(a, b))
+    } else {
+        let mut left: Vec<&Json> = found.rows.iter().collect();
+        block.rows.len() == found.rows.len()
+            && block.rows.iter().all(|row| left.iter().position(|other| same(row, other)).map(|at| left.swap_remove(at)).is_some())
+    };
+    (!equal).then(|| {
+        let show = |rows: &[Json]| rows.iter().map(|r| format!("    {r}")).collect::<Vec<_>>().join("\n");
+        format!("rows expected\n{}\n  found\n{}", show(&block.rows), show(&found.rows))
+    })
+}
+
+async fn failure(block: &Block, engine: &Engine) -> Option<String> {
+    match (answer(engine, &block.query).await, &block.error) {
+        (Ok(_), Some(text)) => Some(format!("the error `{text}` expected, the query ran")),
+        (Err(err), Some(text)) => {
+            let said = match &err {
+                Error::Refused(refused) => refused.diagnostics.iter().map(|d| format!("{} {} {}\n", d.code, d.message, d.suggestion.as_deref().unwrap_or(""))).collect(),
+                other => other.chain(),
+            };
+            (!said.contains(text.as_str()) || err.status() != 3).then(|| format!("the error `{text}` expected, status {}: {said}", err.status()))
+        }
+        (Err(err), None) => Some(err.chain()),
+        (Ok(found), None) => difference(block, &found),
+    }
+}
+
+#[test]
+fn golden_queries_have_one_answer_under_every_setting() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build().expect("a runtime");
+    let clock = Arc::new(FixedClock::at_micros(1_768_219_200_000_000));
+    let mut files: Vec<_> = std::fs::read_dir(project().join("tests/kqlt")).expect("tests/kqlt").map(|e| e.expect("an entry").path()).collect();
+    files.sort();
+    let (mut count, mut failures) = (0, Vec::new());
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "kqlt")) {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let text = std::fs::read_to_string(file).expect("a readable file");
+        let blocks = parse(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
+        for block in blocks {
+            count += 1;
+            for (setting, options) in settings() {
+                let engine = Engine::new(Lake::new(Path::new(dir.path())), options, Arc::clone(&clock) as _);
+                if let Some(why) = runtime.block_on(failure(&block, &engine)) {
+                    failures.push(format!("{name}: {} ({setting})\n{}  {why}", block.title, block.query));
+                    break;
+                }
+            }
+            if !block.plan.is_empty() {
+                let engine = Engine::new(Lake::new(dir.path()), Options { partitions: Some(2), ..Options::default() }, Arc::clone(&clock) as _);
+                let plan = runtime.block_on(async {
+                    let answer = engine.kql("query", &block.query, &BTreeMap::new()).await?;
+                    answer.tables[0].explain(Explain::Plan).await
+                });
+                match plan {
+                    Ok(plan) => failures.extend(
+                        block.plan.iter().filter(|part| !plan.contains(part.as_str())).map(|part| format!("{name}: {}: `{part}` expected in\n{plan}", block.title)),
+                    ),
+                    Err(err) => failures.push(format!("{name}: {}: {}", block.title, err.chain())),
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} golden queries failed:\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(count > 0, "no golden queries were found");
+}
