@@ -115,7 +115,7 @@ fn findings(text: &str, args: &Args, catalog: &dyn Catalog, params: &BTreeMap<St
     if args.syntax_only {
         return (Vec::new(), kql::parser::parse(text).diagnostics);
     }
-    let bound = crate::kql::bind_only(text, catalog, params, context.clock.now_micros());
+    let bound = kql::bind_only(text, catalog, params, context.clock.now_micros());
     (bound.columns.unwrap_or_default(), bound.diagnostics)
 }
 

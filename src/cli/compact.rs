@@ -34,12 +34,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         progress.say(format!("compacting {}", def.name));
         if let Some(line) = super::upkeep::compact(&lake, def, context).await? {
             merged += 1;
-            progress.line(context, &line);
+            progress.tell(context, &line);
         }
     }
     drop(progress);
     if merged == 0 {
-        context.say("nothing to compact");
+        context.tell("nothing to compact");
     }
     Ok(())
 }

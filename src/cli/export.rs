@@ -55,7 +55,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
             }
         };
         match done {
-            Ok(done) => progress.line(context, &export_line(&name, &done)),
+            Ok(done) => progress.tell(context, &export_line(&name, &done)),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(err) => failures.push((name, err)),
         }
@@ -66,7 +66,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 
 fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context: &Context) -> Result<()> {
     if failures.is_empty() {
-        context.say(format_args!("exported to {}", root.display()));
+        context.tell(format_args!("exported to {}", root.display()));
         return Ok(());
     }
     if count == 1

@@ -8,8 +8,10 @@ mod doctor;
 mod export;
 mod functions;
 mod generate;
+mod import;
 mod input;
 mod ledger;
+mod nightly;
 mod progress;
 mod queries;
 mod query;
@@ -94,6 +96,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Nightly(nightly::Args),
+    Import(import::Args),
     Query(query::Args),
     Sql(sql::Args),
     Run(run::Args),
@@ -145,6 +149,16 @@ impl Context {
     pub fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
             report::line(line);
+        }
+    }
+}
+
+impl Context {
+    /// One line of the command's own summary on standard output, unless `-q` is given. Nobody reading it is no reason to
+    /// stop the work that it tells of.
+    pub fn tell(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            drop(writeln!(std::io::stdout(), "{line}"));
         }
     }
 }
@@ -201,6 +215,8 @@ fn execute(cli: Cli) -> Result<()> {
 
 async fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
+        Command::Nightly(args) => nightly::run(&args, context).await,
+        Command::Import(args) => import::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
         Command::Sql(args) => sql::run(&args, context).await,
         Command::Run(args) => run::run(&args, context).await,

@@ -90,7 +90,7 @@ fn columns(name: &str, context: &Context) -> Result<Listing> {
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = crate::kql::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
+        let bound = kql::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::Error;
 use crate::lake::LakeError;
@@ -29,8 +30,14 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             of_planning(message.clone())
         }
-        DataFusionError::SchemaError(..) | DataFusionError::SQL(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
-            of_planning(err.strip_backtrace())
+        DataFusionError::SQL(parser, _) => of_planning(match parser.as_ref() {
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
+            ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
+        }),
+        DataFusionError::SchemaError(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
+            // A list of all columns of a wide table helps nobody; the nearest name stands before it.
+            let text = err.strip_backtrace();
+            of_planning(text.split("\nValid fields are").next().unwrap_or_default().trim_start_matches("Schema error: ").to_owned())
         }
         DataFusionError::Internal(message) => Error::Defect(message.clone()),
         DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),

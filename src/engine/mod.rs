@@ -24,7 +24,7 @@ use crate::config::{Config, DEFAULT_MEMORY};
 use crate::error::{Error, Refused, Result};
 use crate::kql::diagnostics::Diagnostic;
 use crate::kql::types::Column;
-use crate::kql::{PlanEnv, PlanError, Render};
+use crate::kql::{self, PlanEnv, PlanError, Render};
 use crate::lake::Lake;
 use catalog::LakeCatalog;
 use results::Deadline;
@@ -44,6 +44,8 @@ pub struct Options {
     pub batch_size: usize,
     /// Skip files, row groups and pages by their statistics.
     pub pruning: bool,
+    /// Folders whose files `externaldata` may read.
+    pub file_roots: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             partitions: None,
             batch_size: 8192,
             pruning: true,
+            file_roots: Vec::new(),
         }
     }
 }
@@ -142,8 +145,8 @@ impl Engine {
         let deadline = Deadline::after(self.options.timeout);
         let session = session::for_kql(&self.options)?;
         let catalog = LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning);
-        let env = PlanEnv { catalog: &catalog, session: &session, now_us: self.clock.now_micros(), params, file_roots: &[] };
-        let planned = match deadline.bound(crate::kql::plan(text, &env)).await? {
+        let env = PlanEnv { catalog: &catalog, session: &session, now_us: self.clock.now_micros(), params, file_roots: &self.options.file_roots };
+        let planned = match deadline.bound(kql::plan(text, &env)).await? {
             Ok(planned) => planned,
             Err(PlanError::Refused(diagnostics)) => {
                 return Err(Error::Refused(Box::new(Refused { name: name.to_owned(), text: text.to_owned(), diagnostics })));

@@ -42,6 +42,8 @@ pub enum HiddenRole {
     Promoted { parent: ColId, key: String, complete: bool },
     /// Tells the rows of one sub-query of `mv-apply` or `partition` from another's.
     Key,
+    /// A copy of an outer column, the same in all rows of a sub-query.
+    Carried,
 }
 
 /// A tabular expression.
@@ -150,6 +152,8 @@ pub enum RelKind {
     Sort { input: Box<Rel>, keys: Vec<BoundSortKey> },
     /// Makes the present order the order of the rows (a row index where there is none).
     Serialize { input: Box<Rel> },
+    /// Numbers the rows in a new column.
+    RowIndex { input: Box<Rel>, id: ColId },
     /// First rows, of each combination of `partition` columns when there are any.
     Limit { input: Box<Rel>, count: u64, partition: Vec<ColId> },
     /// Joins on equality of expressions; null equals null.
@@ -175,6 +179,19 @@ pub struct BoundWindow {
     pub ty: Type,
     /// Starts anew for each combination of these columns.
     pub partition: Vec<ColId>,
+}
+
+/// Several values at once from a row's arguments: the columns of `parse`.
+pub trait RowFields: std::fmt::Debug + Send + Sync {
+    /// Everything that tells two of them apart; equal keys are computed once.
+    fn key(&self) -> String;
+    /// Types of the values, in order.
+    fn types(&self) -> Vec<Type>;
+    /// The values over whole columns.
+    ///
+    /// # Errors
+    /// Arguments of a type that cannot be read.
+    fn run(&self, args: &[arrow::array::ArrayRef], rows: usize) -> Result<Vec<arrow::array::ArrayRef>, String>;
 }
 
 /// A typed scalar expression.
@@ -236,6 +253,8 @@ pub enum BoundKind {
     Case { branches: Vec<(BoundExpr, BoundExpr)>, otherwise: Box<BoundExpr> },
     /// The value at a place of the array that a several-column function gives.
     Element { call: Box<BoundExpr>, index: usize },
+    /// One of the values that a function of several gives.
+    Field { source: Arc<dyn RowFields>, args: Vec<BoundExpr>, index: usize },
     /// A value that is known only when the query runs, where binding is all that is wanted.
     Unknown,
 }
@@ -268,7 +287,7 @@ impl BoundExpr {
     pub fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a BoundExpr)) {
         match &self.kind {
             BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
-            BoundKind::Call { args, .. } => args.iter().for_each(f),
+            BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter().for_each(f),
             BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => f(e),
             BoundKind::Path { base, steps } => {
                 f(base);
@@ -309,6 +328,62 @@ impl BoundExpr {
             }
             BoundKind::Element { call, .. } => f(call),
         }
+    }
+
+    /// Calls `f` with every direct part, to change it.
+    pub fn for_each_part_mut(&mut self, f: &mut dyn FnMut(&mut BoundExpr)) {
+        match &mut self.kind {
+            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
+            BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter_mut().for_each(f),
+            BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => f(e),
+            BoundKind::Path { base, steps } => {
+                f(base);
+                for step in steps {
+                    if let PathStep::Computed(e) = step {
+                        f(e);
+                    }
+                }
+            }
+            BoundKind::Promoted { base, .. } => f(base),
+            BoundKind::Arithmetic { left, right, .. } | BoundKind::Compare { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            BoundKind::Logical { terms, .. } => terms.iter_mut().for_each(f),
+            BoundKind::Text { left, needles, .. } => {
+                f(left);
+                needles.iter_mut().for_each(f);
+            }
+            BoundKind::Regex { left, pattern } => {
+                f(left);
+                f(pattern);
+            }
+            BoundKind::In { left, items, .. } => {
+                f(left);
+                items.iter_mut().for_each(f);
+            }
+            BoundKind::InArray { left, array, .. } => {
+                f(left);
+                f(array);
+            }
+            BoundKind::Case { branches, otherwise } => {
+                for (condition, value) in branches {
+                    f(condition);
+                    f(value);
+                }
+                f(otherwise);
+            }
+            BoundKind::Element { call, .. } => f(call),
+        }
+    }
+
+    /// Puts other columns in the place of those it reads.
+    pub fn replace_columns(&mut self, map: &dyn Fn(ColId) -> ColId) {
+        match &mut self.kind {
+            BoundKind::Column(id) | BoundKind::Promoted { column: id, .. } => *id = map(*id),
+            _ => {}
+        }
+        self.for_each_part_mut(&mut |part| part.replace_columns(map));
     }
 
     /// True if the expression, or a part, fulfils `test`.

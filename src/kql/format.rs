@@ -114,8 +114,31 @@ pub fn write_datetime(out: &mut String, us: i64) {
     let (year, month, day) = civil_from_days(us.div_euclid(DAY));
     let rest = us.rem_euclid(DAY);
     let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{micros:06}0Z");
+    // Written digit by digit: results and exports hold millions of them.
+    let mut text = *b"0000-00-00T00:00:00.0000000Z";
+    let fields = [
+        (0, 4, year as u64),
+        (5, 2, month.into()),
+        (8, 2, day.into()),
+        (11, 2, (seconds / 3600) as u64),
+        (14, 2, (seconds / 60 % 60) as u64),
+        (17, 2, (seconds % 60) as u64),
+        (20, 6, micros as u64),
+    ];
+    for (at, width, mut number) in fields {
+        for digit in text[at..at + width].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    }
+    match std::str::from_utf8(&text) {
+        Ok(text) if (0..=9999).contains(&year) => out.push_str(text),
+        // Outside of the calendar: no datetime of the language, but the text still tells what was held.
+        Ok(text) => {
+            let _ = write!(out, "{year}{}", &text[4..]);
+        }
+        Err(_) => {}
+    }
 }
 
 /// `[-][d.]hh:mm:ss[.fffffff]`: days only when there are any, the fraction only when it is not zero.

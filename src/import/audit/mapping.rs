@@ -109,25 +109,27 @@ impl Audit {
         if row.get("CreationTime").is_null() {
             return Err("the record has no CreationTime that can be read".into());
         }
-        let number_and_name = |column: &str, names: &mut dyn Iterator<Item = (i64, &'static str)>| -> (Cell<'static>, Cell<'static>) {
-            // Relayed records say the name instead of the number.
-            let said = members.text(column).unwrap_or_default();
-            match convert::integer(&said) {
-                Some(number) => (Cell::Int(number), names.find(|(n, _)| *n == number).map_or(Cell::Null, |(_, name)| Cell::text(name))),
-                None => match names.find(|(_, name)| name.eq_ignore_ascii_case(said.trim())) {
-                    Some((number, name)) => (Cell::Int(number), Cell::text(name)),
-                    None => (Cell::Null, Cell::text(said.into_owned())),
-                },
-            }
-        };
-        let (number, name) = number_and_name("RecordType", &mut RECORD_TYPES.iter().copied());
+        // Relayed records say the name instead of the number.
+        let (number, name) = number_and_name(&members.text("RecordType").unwrap_or_default(), RECORD_TYPES.iter().copied());
         row.set("RecordType", number);
         row.set("RecordTypeName", name);
-        let (number, name) = number_and_name("UserType", &mut USER_TYPES.iter().enumerate().map(|(i, n)| (i as i64, *n)));
+        let user_types = USER_TYPES.iter().enumerate().map(|(i, n)| (i as i64, *n));
+        let (number, name) = number_and_name(&members.text("UserType").unwrap_or_default(), user_types);
         row.set("UserType", number);
         row.set("UserTypeName", name);
         row.set("Raw", raw(text));
         Ok(row)
+    }
+}
+
+/// The number and name of an enumeration's member that is given as either; an unknown one keeps what it came as.
+fn number_and_name(said: &str, mut names: impl Iterator<Item = (i64, &'static str)>) -> (Cell<'static>, Cell<'static>) {
+    match convert::integer(said) {
+        Some(number) => (Cell::Int(number), names.find(|(n, _)| *n == number).map_or(Cell::Null, |(_, name)| Cell::text(name))),
+        None => match names.find(|(_, name)| name.eq_ignore_ascii_case(said.trim())) {
+            Some((number, name)) => (Cell::Int(number), Cell::text(name)),
+            None => (Cell::Null, Cell::text(said.to_owned())),
+        },
     }
 }
 

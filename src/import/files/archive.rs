@@ -36,10 +36,11 @@ pub fn each_entry(file: File, limits: Limits, visit: &mut dyn FnMut(Entry<'_>) -
     // Together the entries may grow no further than one compressed file of the archive's size.
     let produced = Rc::new(Cell::new(0));
     for index in 0..archive.len() {
+        let listed = archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
         let entry = match archive.by_index(index) {
             Ok(entry) => entry,
             Err(error) => {
-                let name = archive.name_for_index(index).and_then(Result::ok).map_or_else(|| format!("entry {}", index + 1), |n| n.into_owned());
+                let name = listed.unwrap_or_else(|| format!("entry {}", index + 1));
                 let refused = Entry { name, modified: None, content: Err(format!("the entry cannot be opened: {error}")) };
                 if visit(refused).is_err() {
                     return Ok(Err(Stop));

@@ -296,7 +296,7 @@ impl Binder<'_> {
             }
             return self.report(diagnostic);
         }
-        let partition = self.partition.iter().map(|h| h.id).collect();
+        let partition = self.partition_keys();
         let id = self.id();
         if let Some(windows) = &mut ctx.windows {
             windows.push((id, BoundWindow { function, args, ty, partition }));

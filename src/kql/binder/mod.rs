@@ -9,7 +9,7 @@ mod names;
 mod operators;
 mod ops;
 mod scope;
-mod source;
+pub(super) mod source;
 mod statements;
 
 use std::collections::{BTreeMap, HashSet};
@@ -210,7 +210,7 @@ impl<'a> Binder<'a> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => kept(*parent),
-                HiddenRole::Key => true,
+                HiddenRole::Key | HiddenRole::Carried => true,
             })
             .filter(|h| !columns.iter().any(|(c, _)| c.id == h.id))
             .cloned()

@@ -8,6 +8,8 @@ pub mod aggregate;
 pub mod columns;
 pub mod json_text;
 pub mod kernels;
+pub mod make_series;
+pub mod parse_pattern;
 pub mod parse_text;
 pub mod scalar;
 pub mod sketch;

@@ -80,6 +80,8 @@ pub(super) struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     pos: usize,
+    /// Up to here no typographic quote has a partner.
+    unclosed_until: usize,
     tokens: Vec<Token>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -103,6 +105,7 @@ impl<'a> Scanner<'a> {
             text,
             bytes: text.as_bytes(),
             pos: 0,
+            unclosed_until: 0,
             // Queries have about one token in five bytes.
             tokens: Vec::with_capacity(text.len() / 5 + 8),
             diagnostics: Vec::new(),
@@ -362,17 +365,23 @@ impl<'a> Scanner<'a> {
             '‘' | '’' | '‚' | '‛' => ['‘', '’', '‛', '\''],
             _ => return self.strange_character(start, c),
         };
-        let body = &self.text[self.pos..];
         let message = "typographic quotes cannot enclose a string";
         self.error_with(start, self.pos, message, "write straight quotes: \"…\" or '…'");
-        let line = body.find(['\n', '\r']).unwrap_or(body.len());
-        match body[..line].find(close) {
-            Some(found) => {
-                let quote = body[found..].chars().next().map_or(0, char::len_utf8);
-                self.pos += found + quote;
+        if self.pos < self.unclosed_until {
+            return Some(TokenKind::Bad);
+        }
+        let body = &self.text[self.pos..];
+        let end = body.char_indices().find(|(_, c)| close.contains(c) || matches!(c, '\n' | '\r'));
+        match end {
+            Some((at, c)) if close.contains(&c) => {
+                self.pos += at + c.len_utf8();
                 Some(TokenKind::String)
             }
-            None => Some(TokenKind::Bad),
+            _ => {
+                // Nothing on this line closes a quote of this kind; one look is enough for the whole line.
+                self.unclosed_until = self.pos + end.map_or(body.len(), |(at, _)| at);
+                Some(TokenKind::Bad)
+            }
         }
     }
 

@@ -4,9 +4,8 @@ use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
-use datafusion::prelude::coalesce;
 
-use super::expr::{column_name, filter, text, value};
+use super::expr::{coalesce, column_name, filter, text, value};
 use super::{Lower, Lowering, Node, named, with_columns};
 use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
@@ -68,7 +67,7 @@ impl Lowering<'_> {
         ));
         let keys = node.sort_exprs();
         use datafusion::logical_expr::ExprFunctionExt;
-        let numbered = window.order_by(keys).build()?;
+        let numbered = if keys.is_empty() { window } else { window.order_by(keys).build()? };
         let inner = numbered.schema_name().to_string();
         let plan = LogicalPlanBuilder::from(node.plan.clone()).window(vec![numbered])?.build()?;
         let mut exprs: Vec<Expr> =

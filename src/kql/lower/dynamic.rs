@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringBuilder};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, StringBuilder, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
-use datafusion::prelude::coalesce;
 
 use super::arrow::data_type;
-use super::expr::{Lowered, column, text, value};
+use super::expr::{coalesce, Lowered, column, text, value};
 use super::kernel;
-use crate::kql::bound::{BoundExpr, BoundKind, PathStep};
+use crate::kql::bound::{BoundExpr, BoundKind, PathStep, RowFields};
 use crate::kql::functions::columns::ColumnReader;
 use crate::kql::functions::scalar::json::{self, Step};
 use crate::kql::types::Type;
@@ -168,6 +167,20 @@ pub fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     }))
+}
+
+/// One of the values of a function of several: the function runs once, however many of them are asked for.
+pub fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> Lowered<Expr> {
+    let fields: Fields =
+        source.types().iter().enumerate().map(|(i, ty)| Field::new(format!("f{i}"), data_type(*ty), true)).collect();
+    let run = source.clone();
+    let shape = fields.clone();
+    let args = args.iter().map(text).collect::<Lowered<Vec<_>>>()?;
+    let all = kernel::call("row_fields", source.key(), DataType::Struct(fields), args, move |a, rows| {
+        let columns = run.run(a, rows)?;
+        Ok(Arc::new(StructArray::try_new(shape.clone(), columns, None).map_err(|e| e.to_string())?) as ArrayRef)
+    });
+    Ok(datafusion::functions::core::expr_fn::get_field(all, format!("f{index}")))
 }
 
 /// The element at a place of the array that a several-column function gives, in the column's type.

@@ -7,7 +7,6 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, when};
-use datafusion::prelude::coalesce;
 
 use super::arrow::{data_type, scalar, value_at};
 use super::{arithmetic, dynamic, search};
@@ -30,6 +29,17 @@ pub fn column(id: ColId) -> Expr {
 /// The DataFusion name of a column id.
 pub fn column_name(id: ColId) -> String {
     format!("c{id}")
+}
+
+/// The first value that is not null. (DataFusion's own coalesce needs its simplifier; constants are computed without it.)
+pub fn coalesce(values: Vec<Expr>) -> Expr {
+    let mut values = values.into_iter().rev();
+    let Some(mut out) = values.next() else { return lit(ScalarValue::Null) };
+    for value in values {
+        let present = Box::new(value.clone().is_not_null());
+        out = Expr::Case(datafusion::logical_expr::Case::new(None, vec![(present, Box::new(value))], Some(Box::new(out))));
+    }
+    out
 }
 
 /// A typed null.
@@ -80,6 +90,7 @@ pub fn value(e: &BoundExpr) -> Lowered<Expr> {
             builder.otherwise(text(otherwise)?).map_err(|error| internal(e, &error.to_string()))?
         }
         BoundKind::Element { call, index } => dynamic::element(call, *index, e.ty)?,
+        BoundKind::Field { source, args, index } => dynamic::field(source, args, *index)?,
     })
 }
 

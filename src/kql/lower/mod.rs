@@ -162,6 +162,15 @@ impl<'a> Lowering<'a> {
             RelKind::Aggregate { input, keys, aggregates } => self.aggregate(input, keys, aggregates),
             RelKind::Sort { input, keys } => self.sort(input, keys),
             RelKind::Serialize { input } => self.serialize(input),
+            RelKind::RowIndex { input, id } => {
+                let mut node = self.rel(input)?;
+                let position = self.position(&mut node)?;
+                let plan = with_columns(node.plan, vec![named(&position).alias(column_name(*id))])?;
+                if node.order.is_empty() {
+                    node.order = vec![OrderKey { column: position, ascending: true, nulls_first: true }];
+                }
+                Ok(Node { plan, order: node.order })
+            }
             RelKind::Limit { input, count, partition } => self.limit(input, *count, partition),
             RelKind::Join { left, right, kind, on } => self.join(left, right, *kind, on),
             RelKind::Union { inputs, ids } => self.union(inputs, ids),

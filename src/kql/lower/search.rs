@@ -5,11 +5,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit};
-use datafusion::prelude::coalesce;
 use regex::Regex;
 
 use super::arrow::scalar;
-use super::expr::{Lowered, internal, text as text_value, value};
+use super::expr::{coalesce, Lowered, internal, text as text_value, value};
 use super::kernel;
 use crate::kql::ast::TextOp;
 use crate::kql::bound::{BoundExpr, BoundKind};

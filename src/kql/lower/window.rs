@@ -36,6 +36,14 @@ impl Lowering<'_> {
     }
 
     fn one_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
+        let mut node = node;
+        // The rows of one sub-query must stand together.
+        for key in window.partition.iter().rev() {
+            let column = column_name(*key);
+            if !node.order.iter().any(|k| k.column == column) {
+                node.order.insert(0, super::OrderKey { column, ascending: true, nulls_first: true });
+            }
+        }
         let order = node.order.clone();
         let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).collect();
         let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
@@ -90,7 +98,10 @@ impl Compute for WindowOp {
             .map(|(i, ty)| ColumnReader::new(batch.column(self.passed + i), *ty))
             .collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<_> = (0..self.partitions).map(|i| batch.column(self.passed + self.args.len() + i).clone()).collect();
-        let parts = parts.iter().map(|p| ColumnReader::new(p, Type::Long)).collect::<Result<Vec<_>, _>>()?;
+        let parts = parts
+            .iter()
+            .map(|p| ColumnReader::new(p, crate::kql::functions::columns::natural_type(p.data_type())))
+            .collect::<Result<Vec<_>, _>>()?;
         // A row begins a part where any of its keys differs from the row before.
         let begins: Vec<bool> = (0..rows).map(|row| row == 0 || parts.iter().any(|p| p.get(row) != p.get(row - 1))).collect();
         let mut out = ColumnBuilder::new(self.ty, rows);

@@ -157,7 +157,7 @@ impl Parser<'_> {
                 let remedy = "write the null of a type, as in long(null); test with isnull(x) or isempty(x)";
                 return Err(self.fail_with(token.span(), "`null` is no value by itself", remedy));
             }
-            "datatable" | "externaldata" | "external_data" if self.kind_at(1) == TokenKind::Word => return self.inline_source(),
+            "datatable" | "externaldata" | "external_data" => return self.inline_source(),
             "entity_group" if self.kind_at(1) == TokenKind::LeftBracket => return self.unsupported_source(),
             "toscalar" | "totable" if self.word_at(1) == "kind" && self.kind_at(2) == TokenKind::Assign => {
                 // `toscalar kind=nooptimization (…)` steers Kusto's optimizer only.

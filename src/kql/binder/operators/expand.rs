@@ -82,7 +82,7 @@ impl Binder<'_> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => columns.iter().any(|c| c.id == *parent),
-                HiddenRole::Key => true,
+                HiddenRole::Key | HiddenRole::Carried => true,
             })
             .cloned()
             .collect();

@@ -60,7 +60,7 @@ impl Binder<'_> {
             kind: RelKind::Limit {
                 input: Box::new(input),
                 count: count.max(0).unsigned_abs(),
-                partition: self.partition.iter().map(|h| h.id).collect(),
+                partition: self.partition_keys(),
             },
         }
     }
@@ -87,6 +87,11 @@ impl Binder<'_> {
         Ok(self.grouped(input, keys, Vec::new()))
     }
 
+    /// The columns that tell sub-queries apart.
+    pub(in crate::kql::binder) fn partition_keys(&self) -> Vec<ColId> {
+        self.partition.iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
+    }
+
     /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
     pub(in crate::kql::binder) fn grouped(&mut self, input: Rel, keys: Vec<(String, BoundExpr)>, aggregates: Vec<(ColId, BoundAggregate)>) -> Rel {
         let mut columns = Vec::with_capacity(keys.len());
@@ -97,8 +102,16 @@ impl Binder<'_> {
             bound.push((id, e));
         }
         let partition = self.partition.clone();
+        let mut aggregates = aggregates;
         for h in &partition {
-            bound.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+            let e = BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default());
+            match (&h.role, Registry::get().aggregate("take_any")) {
+                // One value in all rows of a group: any of them is it.
+                (HiddenRole::Carried, Some(function)) => {
+                    aggregates.push((h.id, BoundAggregate { function, args: vec![e], filter: None, ty: h.ty }));
+                }
+                _ => bound.push((h.id, e)),
+            }
         }
         Rel {
             columns,

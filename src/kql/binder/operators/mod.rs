@@ -1,13 +1,19 @@
 //! Tabular operators, one file an operator or a close family.
 
+mod apply;
+mod branch;
 mod expand;
 mod filter;
+mod find;
 mod join;
+mod parse;
 mod project;
+mod series;
 mod shape;
 mod sort;
 mod sources;
 mod summarize;
+mod top;
 mod union;
 
 pub use sources::range_rows;
@@ -25,6 +31,8 @@ impl Binder<'_> {
             (K::Range { column, from, to, step }, _) => return self.range(column, from, to, step, scope),
             (K::Datatable { columns, values }, _) => return self.datatable(columns, values, scope, operator.span),
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
+            (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
+            (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
             (_, Some(input)) => input,
             (_, None) => return self.unsupported(operator.keyword, "this operator without an input"),
         };
@@ -45,6 +53,18 @@ impl Binder<'_> {
             K::Join { right, on } => self.join(input, operator, right, on, scope),
             K::Lookup { right, on } => self.lookup(input, operator, right, on, scope),
             K::MvExpand { items, limit, legacy } => self.mv_expand(input, operator, items, limit.as_ref(), *legacy, scope),
+            K::Parse { expr, pattern, filter } => self.parse(input, operator, expr, pattern, *filter, scope),
+            K::ParseKv { expr, columns } => self.parse_kv(input, operator, expr, columns, scope),
+            K::MvApply { items, limit, id, body } => self.mv_apply(input, operator, items, limit.as_ref(), id.as_ref(), body, scope),
+            K::Partition { by, body, .. } => self.partition(input, by, body, scope),
+            K::MakeSeries { items, axis, range, by } => self.make_series(input, operator, items, axis, range, by, scope),
+            K::TopNested(levels) => self.top_nested(input, operator, levels, scope),
+            K::TopHitters { count, of, by } => self.top_hitters(input, operator, count, of, by.as_ref(), scope),
+            K::Sample(count) => self.sample(input, count, scope),
+            K::SampleDistinct { count, of } => self.sample_distinct(input, count, of, scope),
+            K::Fork(branches) => self.fork(input, operator, branches, scope),
+            K::Facet { by, with } => self.facet(input, operator, by, with.as_ref(), scope),
+            K::Invoke(call) => self.invoke(input, call, scope),
             K::Serialize(items) => self.serialize(input, items, scope),
             K::GetSchema => self.getschema(&input, operator.span),
             K::As(name) => self.alias(input, name, scope),

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{ArrayRef, RecordBatchOptions, new_empty_array};
+use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::kql::functions::aggregate::codec::{Held, write_value};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field};
@@ -55,7 +55,7 @@ impl Input {
         let mut arrays = Vec::with_capacity(table.columns.len());
         let mut readers = Vec::with_capacity(table.columns.len());
         for (i, column) in table.columns.iter().enumerate() {
-            let pieces: Vec<&dyn arrow::array::Array> =
+            let pieces: Vec<&dyn Array> =
                 table.batches.iter().filter_map(|b| b.columns().get(i)).map(|a| a.as_ref()).collect();
             let array = match pieces.as_slice() {
                 [] => new_empty_array(&arrow_type(column.ty)),

@@ -13,6 +13,15 @@ const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The bag functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
+    // What `pack_all(true)` is bound to; no query can mean it by its own name.
+    ScalarFn::new(
+        "__bag_pack_present",
+        &[Param::req("key", Kind::String), Param::req("value", Kind::Any), Param::opt("more", Kind::Any)],
+        Returns::With(pack_type),
+        ScalarImpl::Text(|args, out| write_pack(args, out, true)),
+        "A bag of the given keys and values, without null values and empty strings.",
+    )
+    .variadic(),
     ScalarFn::new(
         "bag_has_key",
         &[Param::req("bag", Kind::Dynamic), Param::req("key", Kind::String)],
@@ -33,7 +42,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "bag_pack",
         &[Param::req("key", Kind::String), Param::req("value", Kind::Any), Param::opt("more", Kind::Any)],
         Returns::With(pack_type),
-        ScalarImpl::Text(pack),
+        ScalarImpl::Text(|args, out| write_pack(args, out, false)),
         "A bag of the given keys and values.",
     )
     .aliases(&["pack", "pack_dictionary"])
@@ -201,12 +210,15 @@ fn pack_type(args: &[ArgInfo]) -> Result<Type, String> {
     }
 }
 
-fn pack(args: &[ValueRef<'_>], out: &mut String) -> bool {
+fn write_pack(args: &[ValueRef<'_>], out: &mut String, only_present: bool) -> bool {
     let mut writer = BagWriter::new(out);
     for (i, pair) in args.chunks_exact(2).enumerate() {
         let key = pair[0].as_str().unwrap_or_default();
         // Of equal keys the first counts, as everywhere.
         if args[..2 * i].iter().step_by(2).any(|before| before.as_str() == Some(key)) {
+            continue;
+        }
+        if only_present && matches!(pair[1], ValueRef::Null | ValueRef::String("")) {
             continue;
         }
         json::write_value(writer.key(key), pair[1]);
@@ -375,7 +387,9 @@ mod tests {
         assert_eq!(call(set_key, &[bag, S("k"), S("new")]), r#"{"k":"new","o":{"x":"abc","y":1.50},"l":[100, 200]}"#);
         assert_eq!(call(set_key, &[D(r#"{"a":1}"#), S("$.b.c"), L(2)]), r#"{"a":1,"b":{"c":2}}"#);
         assert_eq!(call(set_key, &[D("[1]"), S("a"), L(2)]), "null");
-        assert_eq!(call(pack, &[S("a"), TimeSpan(10_000_000), S("b\""), Null, S("a"), L(3)]), r#"{"a":"00:00:01","b\"":null}"#);
+        let pairs = [S("a"), TimeSpan(10_000_000), S("b\""), Null, S("a"), L(3), S("c"), S("")];
+        assert_eq!(call(|args, out| write_pack(args, out, false), &pairs), r#"{"a":"00:00:01","b\"":null,"c":""}"#);
+        assert_eq!(call(|args, out| write_pack(args, out, true), &pairs), r#"{"a":"00:00:01"}"#);
         assert_eq!(call(zip, &[D(r#"["a",8,"b"]"#), D(r#"[1,"2"]"#)]), r#"{"a":1,"b":null}"#);
         assert_eq!(call(to_json, &[D(r#"{"b": [1,{"d":1,"c":2}],"a": "x"}"#)]), r#"{"a":"x","b":[1,{"c":2,"d":1}]}"#);
         assert_eq!(has_key(&[bag, S("$.o.x")]), Value::Bool(true));

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 
 use super::conversion::{datetime_at, ticks_of};
@@ -14,9 +14,6 @@ use crate::kql::functions::kernels::{ValueArg, standard};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::{MIN_DATETIME_US, Value, ValueRef};
-
-/// One in a decimal's scale.
-const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -206,6 +203,7 @@ mod tests {
     use crate::kql::format;
     use crate::kql::functions::parse_text::datetime;
 
+    const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
     const HOUR: i64 = 36_000_000_000;
 
     #[test]

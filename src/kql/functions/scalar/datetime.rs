@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int32Array, Int64Array, TimestampMicrosecondArray};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray};
 
 use super::conversion::{datetime_of, real_of, timespan_of};
 use crate::kql::format::{civil_from_days, days_from_civil};
-use crate::kql::functions::kernels::{ValueArg, standard, text_of};
+use crate::kql::functions::kernels::{ValueArg, text_of};
 use crate::kql::functions::parse_text::{date_us, days_in_month};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
@@ -31,7 +30,7 @@ const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];
 /// A part of a datetime as an int.
 macro_rules! part {
     ($name:literal, $unit:expr, $doc:literal) => {
-        ScalarFn::new($name, DATE, INT, ScalarImpl::Kernel(|_, _| part_kernel($unit, 0)), $doc)
+        ScalarFn::new($name, DATE, INT, ScalarImpl::Kernel(|args, _| by_date(&args[0], 0, $unit)), $doc)
     };
 }
 
@@ -248,24 +247,11 @@ fn part_of(us: i64, unit: Unit) -> i64 {
     }
 }
 
-/// The part of the argument at a place.
-fn part_kernel(unit: Unit, place: usize) -> Result<ColumnFn, String> {
-    Ok(Box::new(move |arrays, rows| {
-        let dates = standard(&arrays[place], Type::DateTime)?;
-        let dates = dates.as_primitive::<TimestampMicrosecondType>();
-        Ok(Arc::new((0..rows).map(|row| {
-            // A constant comes as a column of one row.
-            let row = row.min(dates.len().saturating_sub(1));
-            (!dates.is_empty() && dates.is_valid(row)).then(|| part_of(dates.value(row), unit) as i32)
-        }).collect::<Int32Array>()))
-    }))
-}
-
 fn datetime_part(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     by_date(&args[1], 1, constant_unit(&args[0])?)
 }
 
-/// As [`part_kernel`], with a constant taken from what is known of it.
+/// A part of the argument at a place.
 fn by_date(date: &ArgInfo, place: usize, unit: Unit) -> Result<ColumnFn, String> {
     let date = ValueArg::new(date);
     Ok(Box::new(move |arrays, rows| {
@@ -402,7 +388,7 @@ fn datetime_diff(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
             _ => None,
         });
         Ok(match returns {
-            Type::Real => Arc::new(differences.map(|d| d.map(|d| d as f64)).collect::<arrow::array::Float64Array>()),
+            Type::Real => Arc::new(differences.map(|d| d.map(|d| d as f64)).collect::<Float64Array>()),
             _ => Arc::new(differences.collect::<Int64Array>()),
         })
     }))
@@ -416,7 +402,7 @@ fn whole(value: ValueRef<'_>) -> Option<i64> {
 fn make_datetime(args: &[ValueRef<'_>]) -> Value {
     let made = || -> Option<i64> {
         let [year, rest @ ..] = args else { return None };
-        if rest.is_empty() && !matches!(year, ValueRef::Int(_) | ValueRef::Real(_)) {
+        if rest.is_empty() {
             return datetime_of(*year);
         }
         let number = |place: usize, default: i64| rest.get(place).map_or(Some(default), |v| whole(*v));

@@ -201,7 +201,13 @@ pub fn elements(text: &str) -> Option<Elements<'_>> {
 
 /// True when a raw key (without quotes, escapes as written) means this name.
 pub fn key_is(raw: &str, name: &str) -> bool {
-    if memchr(b'\\', raw.as_bytes()).is_none() { raw == name } else { unescape(raw) == name }
+    let escaped = || memchr(b'\\', raw.as_bytes()).is_some();
+    if raw == name {
+        !escaped() || unescape(raw) == name
+    } else {
+        // A spelling with escapes is longer than what it means.
+        raw.len() > name.len() && escaped() && unescape(raw) == name
+    }
 }
 
 /// The value of a key of an object, as raw text. `None` when the value is no object or has no such key.

@@ -3,30 +3,17 @@
 //! A series whose numbers are all whole stays whole where the arithmetic allows; one real number makes it a series of reals.
 //! Sources: the Kusto documentation's page of each function, and the answers of Microsoft's engine where the page is silent.
 
-mod arithmetic;
-mod decompose;
-mod fill;
-mod filter;
-mod fit;
-mod fourier;
-mod periods;
-mod statistics;
+pub mod arithmetic;
+pub mod decompose;
+pub mod fill;
+pub mod filter;
+pub mod fit;
+pub mod fourier;
+pub mod periods;
+pub mod statistics;
 
 use super::json;
-use crate::kql::functions::ScalarFn;
 use crate::kql::value::ValueRef;
-
-/// The tables of the series functions.
-pub const FAMILIES: &[&[ScalarFn]] = &[
-    arithmetic::FUNCTIONS,
-    decompose::FUNCTIONS,
-    fill::FUNCTIONS,
-    filter::FUNCTIONS,
-    fit::FUNCTIONS,
-    fourier::FUNCTIONS,
-    periods::FUNCTIONS,
-    statistics::FUNCTIONS,
-];
 
 /// An element of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,7 +88,7 @@ fn write_reals(out: &mut String, values: impl IntoIterator<Item = f64>) {
     out.push(']');
 }
 
-/// Appends a JSON array of numbers, null where there is none. With `whole` every real is cut to a whole number.
+/// Appends a JSON array of numbers, null where there is none.
 fn write_numbers(out: &mut String, values: impl IntoIterator<Item = Option<Number>>) {
     out.push('[');
     for (i, value) in values.into_iter().enumerate() {
@@ -122,7 +109,7 @@ fn write_numbers(out: &mut String, values: impl IntoIterator<Item = Option<Numbe
 fn call(name: &str, args: &[ValueRef<'_>]) -> String {
     use crate::kql::functions::ScalarImpl;
     use crate::kql::value::Value;
-    let function = FAMILIES.iter().flat_map(|f| f.iter()).find(|f| f.name == name).unwrap();
+    let function = super::families().iter().flat_map(|f| f.iter()).find(|f| f.name == name).unwrap();
     match function.imp {
         ScalarImpl::Text(f) => {
             let mut out = String::new();

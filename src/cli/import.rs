@@ -1,0 +1,177 @@
+//! `import`: files of any known shape into the lake.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::progress::Bytes;
+use super::{Context, report};
+use crate::error::{Error, Result};
+use crate::import::{Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, UnitReport, UnitState, import_paths};
+use crate::kql::literals::parse_datetime;
+use crate::kql::value::UNIX_EPOCH_TICKS;
+
+/// Land files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz or .zip
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake import --from ~/Downloads/query_data.csv
+  kqlake import --from exports/ --since 2026-01-01
+  kqlake import GraphUsageReports --from reports/ --dry-run
+Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
+record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
+status is 5. Sections without --from are read live from the services, which comes with a later version.")]
+pub struct Args {
+    /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
+    #[arg(value_name = "SECTION")]
+    sections: Vec<Section>,
+    /// Files and folders to read
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    from: Vec<PathBuf>,
+    /// Only records from this instant on
+    #[arg(long, value_name = "DATETIME", value_parser = instant)]
+    since: Option<i64>,
+    /// Only records before this instant
+    #[arg(long, value_name = "DATETIME", value_parser = instant)]
+    until: Option<i64>,
+    /// Recognise and count, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Read files again that an earlier import finished
+    #[arg(long)]
+    again: bool,
+}
+
+/// Microseconds since 1970 of an instant as KQL writes it.
+fn instant(text: &str) -> Result<i64, String> {
+    let ticks = parse_datetime(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
+    Ok((ticks - UNIX_EPOCH_TICKS).div_euclid(10))
+}
+
+/// # Errors
+/// When nothing is to be imported, a path does not exist, or the lake cannot be written; [`Error::Incomplete`] when a file
+/// or record could not be read.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let paths = match (&args.from, &context.config.from) {
+        (from, _) if !from.is_empty() => from.clone(),
+        (_, Some(configured)) if args.sections.is_empty() => configured.clone(),
+        _ => {
+            return Err(Error::usage("live sections come with a later version: this one imports files")
+                .hint("name files or folders with --from PATH"));
+        }
+    };
+    let options = ImportOptions {
+        filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
+        dry_run: args.dry_run,
+        again: args.again,
+        clock: Arc::clone(&context.clock),
+        ..ImportOptions::default()
+    };
+    let summary = land(&paths, &options, context).await?;
+    if args.dry_run {
+        context.tell("nothing was written (--dry-run)");
+    }
+    outcome(&summary)
+}
+
+/// Imports paths with progress, and tells what came of them: one line a section, one for each file with something wrong.
+///
+/// # Errors
+/// When a path does not exist or the lake cannot be written.
+pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<ImportSummary> {
+    let lake = context.lake();
+    lake.check().await?;
+    let progress = Bytes::new(context);
+    let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
+    drop(progress);
+    for unit in &summary.units {
+        tell_unit(unit, context);
+    }
+    for path in &summary.passed_over {
+        tracing::info!("{} holds no data and was passed over.", path.display());
+    }
+    for section in &summary.sections {
+        context.tell(section_line(section));
+    }
+    if summary.units.is_empty() {
+        context.say("nothing to import: the folders hold no files with data");
+    }
+    Ok(summary)
+}
+
+/// The exit status's truth about an import.
+///
+/// # Errors
+/// [`Error::Incomplete`] when a file or record could not be read.
+pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
+    if summary.is_complete() {
+        return Ok(());
+    }
+    let files = summary.units.iter().filter(|u| !u.state.is_complete()).count();
+    Err(Error::Incomplete(format!("{} of {} files could not be read completely; everything else is in the lake", files, summary.units.len())))
+}
+
+fn failed(err: ImportError) -> Error {
+    match err {
+        ImportError::NotFound { path } => {
+            Error::usage(format!("{} does not exist", path.display())).hint("--from takes files and folders; check the spelling")
+        }
+        ImportError::Unreadable { .. } => Error::Source(err.to_string()),
+        ImportError::Lake(err) => err.into(),
+        ImportError::Quarantine { path, source } => Error::io("set refused records aside in", &path, source),
+        ImportError::Reader(_) => Error::Defect(err.to_string()),
+    }
+}
+
+fn tell_unit(unit: &UnitReport, context: &Context) {
+    match unit.state {
+        UnitState::Done | UnitState::Unchanged | UnitState::Filtered => return,
+        UnitState::Empty => {
+            context.say(format_args!("warning: {} is empty", unit.name));
+            return;
+        }
+        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => {}
+    }
+    // What is missing from the lake is said even with -q.
+    report::line(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or(unit.state.name())));
+    for refusal in unit.refusals.iter().take(SHOWN_REFUSALS) {
+        report::line(format_args!("  {}: {}", refusal.place, refusal.reason));
+    }
+    let more = unit.counts.refused.saturating_sub(SHOWN_REFUSALS.min(unit.refusals.len()) as u64);
+    let aside = unit.quarantine.as_deref().map(|path| format!("set aside in {}", relative(path).display()));
+    match (more, aside) {
+        (0, None) => {}
+        (0, Some(aside)) => report::line(format_args!("  {aside}")),
+        (more, aside) => report::line(format_args!("  and {more} more{}", aside.map(|a| format!(", {a}")).unwrap_or_default())),
+    }
+}
+
+/// Refused records of a file that are shown.
+const SHOWN_REFUSALS: usize = 3;
+
+/// A path below the working folder without it.
+fn relative(path: &Path) -> &Path {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
+}
+
+fn section_line(section: &SectionReport) -> String {
+    let mut parts = vec![format!("{} new", section.new)];
+    if section.replaced > 0 {
+        parts.push(format!("{} replaced", section.replaced));
+    }
+    if section.duplicates > 0 {
+        parts.push(format!("{} there already", section.duplicates));
+    }
+    if section.refused > 0 {
+        parts.push(format!("{} set aside", section.refused));
+    }
+    if section.unchanged > 0 {
+        parts.push(format!("{} unchanged since", files(section.unchanged)));
+    }
+    let state = if section.finished { "" } else { "  NOT FINISHED" };
+    #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
+    let seconds = section.micros as f64 / 1e6;
+    format!("{:<24} {:>9}  {:>10} records: {}  ({seconds:.1} s){state}", section.section.name(), files(section.units), section.records, parts.join(", "))
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}

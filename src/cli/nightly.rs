@@ -1,0 +1,105 @@
+//! `nightly`: everything that a night has to do, in one command.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::progress::Progress;
+use super::upkeep::{compact, export_clock, export_line, export_query};
+use super::{Context, import, report};
+use crate::error::{Error, Result, status};
+use crate::export::Export;
+use crate::import::ImportOptions;
+use crate::lake::tables;
+use crate::saved;
+
+/// Import everything, run the saved queries marked for export, write the exports, compact
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake nightly
+  0 2 * * * kqlake --config /etc/kqlake.toml nightly        (crontab)
+Without a configuration it imports everything under fixtures/. Running it again adds nothing that is there already.
+Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error.")]
+pub struct Args {}
+
+/// # Errors
+/// When there is nothing to import or the lake cannot be written; [`Error::Incomplete`] when some of it failed.
+pub async fn run(_args: &Args, context: &Context) -> Result<()> {
+    let paths = context.config.import_paths()?;
+    let mut failures = Vec::new();
+
+    let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    context.tell(format_args!("import from {}", shown.join(", ")));
+    let options = ImportOptions { clock: Arc::clone(&context.clock), ..ImportOptions::default() };
+    let summary = import::land(&paths, &options, context).await?;
+    if let Err(err) = import::outcome(&summary) {
+        failures.push(err);
+    }
+
+    let export = &context.config.export;
+    context.tell(format_args!("\nsaved queries, exported to {}", export.display()));
+    failures.extend(export_all(context).await?);
+
+    context.tell("\ncompaction");
+    failures.extend(compact_all(context).await);
+
+    context.tell(format_args!(
+        "\nLook next: `kqlake tables` (what the lake holds), `kqlake queries` (what it can be asked),\n`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
+        export.display()
+    ));
+    finish(failures)
+}
+
+/// Runs and exports the marked saved queries, each on its own: one that fails does not keep the others.
+async fn export_all(context: &Context) -> Result<Vec<Error>> {
+    let engine = context.engine().with_clock(export_clock(context));
+    let mut export = Export::begin(&context.config.export)?;
+    let progress = Progress::new(context, "running the saved queries");
+    let mut failures = Vec::new();
+    for query in saved::all(Path::new(saved::FOLDER))?.iter().filter(|q| q.export) {
+        progress.say(format!("running {}", query.name));
+        match export_query(query, &engine, &mut export, context).await {
+            Ok(done) => progress.tell(context, &export_line(&query.name, &done)),
+            Err(err) => {
+                progress.tell(context, &format!("{:<44} FAILED", query.name));
+                failures.push(err);
+            }
+        }
+    }
+    Ok(failures)
+}
+
+async fn compact_all(context: &Context) -> Vec<Error> {
+    let lake = context.lake();
+    let progress = Progress::new(context, "compacting");
+    let (mut failures, mut lines) = (Vec::new(), 0);
+    for def in tables::all() {
+        progress.say(format!("compacting {}", def.name));
+        match compact(&lake, def, context).await {
+            Ok(None) => {}
+            Ok(Some(line)) => {
+                progress.tell(context, &line);
+                lines += 1;
+            }
+            Err(err) => failures.push(err),
+        }
+    }
+    if lines == 0 && failures.is_empty() {
+        progress.tell(context, "nothing to do");
+    }
+    failures
+}
+
+/// Every failure on standard error; the exit status is that of the gravest, 5 when parts failed for reasons of their own.
+fn finish(failures: Vec<Error>) -> Result<()> {
+    let Some(gravest) = failures.iter().map(Error::status).max() else { return Ok(()) };
+    for err in &failures {
+        report::error(err);
+    }
+    let count = if failures.len() == 1 { "1 part".to_owned() } else { format!("{} parts", failures.len()) };
+    let message = format!("{count} of the night did not finish; the same command goes on where it ended");
+    Err(match gravest {
+        status::STORAGE => Error::Storage { message, hint: None, source: None },
+        status::DEFECT => Error::Defect(message),
+        _ => Error::Incomplete(message),
+    })
+}

@@ -1,0 +1,167 @@
+//! `mv-apply` and `partition`: a pipe of operators for each row's elements, or for each value of a column.
+//!
+//! No sub-query is run a row at a time. The rows of all sub-queries go through the operators together, told apart by key
+//! columns that every operator in the body minds: `summarize` groups by them too, `top` takes rows of each, windows start
+//! anew. What of the outer row the body drops is carried beside it.
+
+use crate::kql::ast::*;
+use crate::kql::binder::{Bind, Binder, Scope};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::code;
+use crate::kql::types::Type;
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]
+    pub(super) fn mv_apply(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        items: &[ExpandItem],
+        limit: Option<&Expr>,
+        id: Option<&Expr>,
+        body: &Expr,
+        scope: &Scope,
+    ) -> Bind<Rel> {
+        if let Some(id) = id {
+            return self.unsupported(id.span, "the id of mv-apply");
+        }
+        let limit = match limit {
+            Some(limit) => self.constant_long(limit, scope, "the limit of mv-apply")?,
+            None => None,
+        };
+        let index = operator.property("with_itemindex").map(|p| property_text(&p.value));
+        let outer = input.columns.clone();
+        // Number the rows, and carry copies of the outer columns.
+        let key = HiddenColumn { id: self.id(), ty: Type::Long, role: HiddenRole::Key };
+        let mut hidden = input.hidden.clone();
+        hidden.push(key.clone());
+        let numbered = Rel {
+            columns: input.columns.clone(),
+            hidden,
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::RowIndex { input: Box::new(input), id: key.id },
+        };
+        let mut carried = Vec::with_capacity(outer.len());
+        let mut exprs: Vec<(ColId, BoundExpr)> = Vec::new();
+        for column in &outer {
+            exprs.push((column.id, BoundExpr::column(column, Span::default())));
+            let copy = HiddenColumn { id: self.id(), ty: column.ty, role: HiddenRole::Carried };
+            exprs.push((copy.id, BoundExpr::column(column, Span::default())));
+            carried.push(copy);
+        }
+        for h in &numbered.hidden {
+            exprs.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+        }
+        let mut hidden = numbered.hidden.clone();
+        hidden.extend(carried.iter().cloned());
+        let with_copies = Rel {
+            columns: outer.clone(),
+            hidden,
+            serialized: numbered.serialized,
+            table_name: None,
+            kind: RelKind::Project { input: Box::new(numbered), exprs },
+        };
+        let expanded = self.expanded(with_copies, items, limit, false, index, false, scope)?;
+        let expanded_columns: Vec<BoundColumn> =
+            expanded.columns.iter().filter(|c| !outer.iter().any(|o| o.id == c.id)).cloned().collect();
+        let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
+        let result = self.sub_query(expanded, &added, body, scope)?;
+        // Outer columns from their copies, an expanded one in its place if the body still has it, then what the body adds.
+        let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
+        let mut placed: Vec<ColId> = Vec::new();
+        for (column, copy) in outer.iter().zip(&carried) {
+            if let Some(replacement) = expanded_columns.iter().find(|e| e.name == column.name) {
+                if let Some(kept) = result.columns.iter().find(|c| c.id == replacement.id) {
+                    placed.push(kept.id);
+                    columns.push((kept.clone(), BoundExpr::column(kept, Span::default())));
+                }
+                continue;
+            }
+            let e = BoundExpr::new(BoundKind::Column(copy.id), copy.ty, Span::default());
+            columns.push((BoundColumn { id: copy.id, name: column.name.clone(), ty: column.ty }, e));
+        }
+        for column in &result.columns {
+            let same_outer = outer.iter().any(|o| o.id == column.id);
+            if same_outer || placed.contains(&column.id) {
+                continue;
+            }
+            let mut column = column.clone();
+            let taken = |n: &str| columns.iter().any(|(c, _)| c.name == n);
+            if taken(&column.name) {
+                let base = column.name.clone();
+                column.name = (1..).map(|n| format!("{base}{n}")).find(|n| !taken(n)).unwrap_or_default();
+            }
+            let e = BoundExpr::column(&column, Span::default());
+            columns.push((column, e));
+        }
+        let mut rel = Self::projected(result, columns);
+        rel.hidden.retain(|h| h.id != key.id && !carried.iter().any(|c| c.id == h.id));
+        Ok(rel)
+    }
+
+    pub(super) fn partition(&mut self, input: Rel, by: &Name, body: &Expr, scope: &Scope) -> Bind<Rel> {
+        let Some(column) = input.columns.iter().find(|c| c.name == by.text).cloned() else {
+            let candidates = input.columns.iter().map(|c| c.name.clone()).collect();
+            return self.unknown("column", by, candidates);
+        };
+        if column.ty == Type::Dynamic {
+            return self.error(code::TYPE, by.span, "a dynamic column cannot part the rows; extend a tostring(…) of it first");
+        }
+        let key = HiddenColumn { id: self.id(), ty: column.ty, role: HiddenRole::Key };
+        let mut exprs: Vec<(ColId, BoundExpr)> =
+            input.columns.iter().map(|c| (c.id, BoundExpr::column(c, Span::default()))).collect();
+        exprs.extend(input.hidden.iter().map(|h| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()))));
+        exprs.push((key.id, BoundExpr::column(&column, Span::default())));
+        let mut hidden = input.hidden.clone();
+        hidden.push(key.clone());
+        let keyed = Rel {
+            columns: input.columns.clone(),
+            hidden,
+            serialized: input.serialized,
+            table_name: None,
+            kind: RelKind::Project { input: Box::new(input), exprs },
+        };
+        let mut rel = self.sub_query(keyed, std::slice::from_ref(&key), body, scope)?;
+        rel.hidden.retain(|h| h.id != key.id);
+        rel.serialized = false;
+        Ok(rel)
+    }
+
+    /// Binds the operators of a body over an input whose sub-queries the keys tell apart.
+    fn sub_query(&mut self, input: Rel, added: &[HiddenColumn], body: &Expr, scope: &Scope) -> Bind<Rel> {
+        let depth = self.partition.len();
+        self.partition.extend(added.iter().cloned());
+        let result = match &body.kind {
+            ExprKind::Operators(operators) => {
+                let mut rel = Ok(input);
+                for operator in operators {
+                    rel = rel.and_then(|rel| self.operator(Some(rel), operator, scope, false));
+                }
+                rel
+            }
+            ExprKind::Pipe { source, operators } => match &source.kind {
+                // A body may begin with an operator that could stand first as well.
+                ExprKind::Source(first) => {
+                    let mut rel = self.operator(Some(input), first, scope, false);
+                    for operator in operators {
+                        rel = rel.and_then(|rel| self.operator(Some(rel), operator, scope, false));
+                    }
+                    rel
+                }
+                _ => self.unsupported(body.span, "a sub-query with a source of its own"),
+            },
+            ExprKind::Source(first) => self.operator(Some(input), first, scope, false),
+            _ => self.error(code::SYNTAX, body.span, "operators are expected here, for example: where …, summarize …"),
+        };
+        self.partition.truncate(depth);
+        result
+    }
+
+    /// Refuses an operator that cannot work on many sub-queries at once.
+    pub(in crate::kql::binder) fn not_in_sub_query(&mut self, operator: &Operator, what: &str) -> Bind<()> {
+        if self.partition.is_empty() { Ok(()) } else { self.unsupported(operator.keyword, &format!("{what} inside of mv-apply or partition")) }
+    }
+}

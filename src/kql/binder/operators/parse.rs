@@ -1,0 +1,124 @@
+//! `parse`, `parse-where`, `parse-kv`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::parse_pattern::{KeyValues, Mode, Pattern, Piece};
+use crate::kql::types::Type;
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    pub(super) fn parse(&mut self, input: Rel, operator: &Operator, expr: &Expr, pattern: &[ParsePart], filter: bool, scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let text = self.parse_text(expr, &row, scope)?;
+        let mode = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
+            None => Mode::Simple,
+            Some((kind, _)) if kind == "simple" => Mode::Simple,
+            Some((kind, _)) if kind == "relaxed" => Mode::Relaxed,
+            Some((kind, _)) if kind == "regex" => Mode::Regex,
+            Some((kind, span)) => return self.error(code::SYNTAX, span, format!("parse is simple, relaxed or regex, not '{kind}'")),
+        };
+        let flags = operator.property("flags").map(|p| property_text(&p.value)).unwrap_or_default();
+        let mut pieces = Vec::with_capacity(pattern.len());
+        let mut columns: Vec<(Name, Type)> = Vec::new();
+        for (i, part) in pattern.iter().enumerate() {
+            pieces.push(match part {
+                ParsePart::Text(text, _) => Piece::Text(text.clone()),
+                ParsePart::Skip(span) => {
+                    if let Some(ParsePart::Column { ty, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
+                        && ty.unwrap_or(Type::String) == Type::String
+                    {
+                        return self.error(code::PATTERN, *span, "'*' directly behind a string column leaves open where the column ends");
+                    }
+                    Piece::Skip
+                }
+                ParsePart::Column { name, ty } => {
+                    if let Some(ParsePart::Column { ty: before, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
+                        && before.unwrap_or(Type::String) == Type::String
+                    {
+                        return self.report(
+                            Diagnostic::error(code::PATTERN, name.span, "two columns stand side by side; put a text between them"),
+                        );
+                    }
+                    let ty = ty.unwrap_or(Type::String);
+                    columns.push((name.clone(), ty));
+                    Piece::Column(ty)
+                }
+            });
+        }
+        let pattern = match Pattern::new(mode, &flags, pieces, columns.iter().map(|(n, t)| (n.text.clone(), *t)).collect()) {
+            Ok(pattern) => Arc::new(pattern),
+            Err(message) => return self.error(code::PATTERN, operator.span, message),
+        };
+        let fields: Vec<(String, Type)> = columns.iter().map(|(n, t)| (n.text.clone(), *t)).collect();
+        let matched = fields.len();
+        let rel = self.with_fields(input, pattern.clone(), vec![text.clone()], &fields);
+        if !filter {
+            return Ok(rel);
+        }
+        let kind = BoundKind::Field { source: pattern, args: vec![text], index: matched };
+        let predicate = BoundExpr::new(kind, Type::Bool, operator.span);
+        // The predicate reads the input's text, which is still there under the projection's input: filter first.
+        let RelKind::Project { input, exprs } = rel.kind else { return Ok(rel) };
+        let filtered = Self::filtered(*input, predicate);
+        Ok(Rel { kind: RelKind::Project { input: Box::new(filtered), exprs }, ..rel })
+    }
+
+    pub(super) fn parse_kv(&mut self, input: Rel, operator: &Operator, expr: &Expr, columns: &[ColumnDecl], scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let text = self.parse_text(expr, &row, scope)?;
+        let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
+        let fields: Vec<(String, Type)> = columns.iter().map(|c| (c.name.text.clone(), c.ty)).collect();
+        let kv = KeyValues::new(
+            fields.clone(),
+            option("pair_delimiter"),
+            option("kv_delimiter"),
+            option("quote"),
+            option("escape"),
+            option("greedy").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            option("regex"),
+        );
+        match kv {
+            Ok(kv) => Ok(self.with_fields(input, Arc::new(kv), vec![text], &fields)),
+            Err(message) => self.error(code::PATTERN, operator.span, message),
+        }
+    }
+
+    fn parse_text(&mut self, expr: &Expr, row: &RowInfo, scope: &Scope) -> Bind<BoundExpr> {
+        let e = self.scalar(expr, &mut Ctx::new(row, scope))?;
+        match e.ty {
+            Type::String => Ok(e),
+            Type::Dynamic => self.coerce(e, Type::String),
+            other => self.report(
+                Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}")).suggest("wrap it in tostring(…)"),
+            ),
+        }
+    }
+
+    /// The input with the fields of a function over each row; a column of the same name is replaced.
+    pub(in crate::kql::binder) fn with_fields(&mut self, input: Rel, source: Arc<dyn RowFields>, args: Vec<BoundExpr>, fields: &[(String, Type)]) -> Rel {
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        let mut seen = HashSet::new();
+        for (index, (name, ty)) in fields.iter().enumerate() {
+            let mut name = name.clone();
+            if !seen.insert(name.clone()) {
+                name = (1..).map(|n| format!("{name}{n}")).find(|n| seen.insert(n.clone())).unwrap_or(name);
+            }
+            let column = BoundColumn { id: self.id(), name, ty: *ty };
+            let kind = BoundKind::Field { source: source.clone(), args: args.clone(), index };
+            let e = BoundExpr::new(kind, *ty, Span::default());
+            match columns.iter_mut().find(|(c, _)| c.name == column.name) {
+                Some(place) => *place = (column, e),
+                None => columns.push((column, e)),
+            }
+        }
+        Self::projected(input, columns)
+    }
+}

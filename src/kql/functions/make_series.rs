@@ -1,0 +1,243 @@
+//! `make-series`: arrays over an axis of equal steps.
+//!
+//! Rules: Kusto documentation, "make-series operator". Buckets without rows get the default; the end of the axis does not
+//! belong to it, except for the older `in range()`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::record_batch::RecordBatch;
+
+use super::columns::{ColumnBuilder, ColumnReader, to_value};
+use super::scalar::json;
+use crate::kql::bound::Compute;
+use crate::kql::format;
+use crate::kql::types::Type;
+use crate::kql::value::{Value, ValueRef};
+
+/// Elements that an array may have.
+const MAX_POINTS: usize = 1_048_576;
+
+/// One series.
+#[derive(Debug, Clone)]
+pub struct SeriesColumn {
+    /// Type of the aggregate.
+    pub ty: Type,
+    /// What stands in a bucket without rows.
+    pub default: Value,
+}
+
+/// The operator's parameters. Input columns: keys, the bucket, one value a series.
+#[derive(Debug)]
+pub struct MakeSeries {
+    /// Types of the keys.
+    pub keys: Vec<Type>,
+    /// Type of the axis.
+    pub axis: Type,
+    /// First bucket, if given.
+    pub from: Option<Value>,
+    /// End, if given.
+    pub to: Option<Value>,
+    /// Step: a timespan for a datetime axis, else of the axis' type.
+    pub step: Value,
+    /// The end belongs to the axis.
+    pub inclusive: bool,
+    /// The series.
+    pub series: Vec<SeriesColumn>,
+    /// One row of defaults for an empty input.
+    pub nonempty: bool,
+}
+
+/// A place on the axis as a number: whole ticks or units where the axis has them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Whole(i64),
+    Real(f64),
+}
+
+fn place(v: ValueRef<'_>) -> Option<Place> {
+    Some(match v {
+        ValueRef::DateTime(us) => Place::Whole(us.checked_mul(10)?),
+        ValueRef::TimeSpan(t) => Place::Whole(t),
+        ValueRef::Int(v) => Place::Whole(v.into()),
+        ValueRef::Long(v) => Place::Whole(v),
+        ValueRef::Real(v) => Place::Real(v),
+        ValueRef::Decimal(v) => Place::Real(v as f64 / 1e18),
+        _ => return None,
+    })
+}
+
+impl Place {
+    /// How many steps from `start`.
+    fn steps(self, start: Place, step: Place) -> Option<i64> {
+        match (self, start, step) {
+            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) if step != 0 => Some((v - start).div_euclid(step)),
+            (v, start, step) => {
+                let steps = (v.real() - start.real()) / step.real();
+                // Buckets are multiples of the step; rounding takes off what binary fractions add.
+                steps.is_finite().then(|| steps.round() as i64)
+            }
+        }
+    }
+
+    fn real(self) -> f64 {
+        match self {
+            Place::Whole(v) => v as f64,
+            Place::Real(v) => v,
+        }
+    }
+
+    fn at(self, step: Place, n: i64) -> Place {
+        match (self, step) {
+            (Place::Whole(v), Place::Whole(step)) => Place::Whole(v.wrapping_add(step.wrapping_mul(n))),
+            (v, step) => Place::Real(v.real() + step.real() * n as f64),
+        }
+    }
+}
+
+impl MakeSeries {
+    fn axis_value(&self, place: Place) -> Value {
+        match (place, self.axis) {
+            (Place::Whole(t), Type::DateTime) => Value::DateTime(t.div_euclid(10)),
+            (Place::Whole(t), Type::TimeSpan) => Value::TimeSpan(t),
+            (Place::Whole(v), _) => Value::Long(v),
+            (Place::Real(v), _) => Value::Real(v),
+        }
+    }
+
+    /// The axis: its start and how many points it has.
+    fn axis_points(&self, buckets: impl Iterator<Item = Place>, step: Place) -> Result<Option<(Place, usize)>, String> {
+        let given = |v: &Option<Value>| -> Option<Place> {
+            let mut text = String::new();
+            v.as_ref().and_then(|v| place(v.as_ref(&mut text)))
+        };
+        let (mut least, mut greatest): (Option<Place>, Option<Place>) = (None, None);
+        for b in buckets {
+            if least.is_none_or(|l| b.real() < l.real()) {
+                least = Some(b);
+            }
+            if greatest.is_none_or(|g| b.real() > g.real()) {
+                greatest = Some(b);
+            }
+        }
+        let Some(start) = given(&self.from).or(least) else { return Ok(None) };
+        let points = match (given(&self.to), greatest) {
+            (Some(to), _) => {
+                // Without a start the axis begins at the first bucket.
+                let distance = to.real() - start.real();
+                let steps = distance / step.real();
+                if steps < 0.0 {
+                    0
+                } else if self.inclusive {
+                    steps.floor() as i64 + 1
+                } else {
+                    steps.ceil() as i64
+                }
+            }
+            (None, Some(last)) => last.steps(start, step).map_or(0, |n| n + 1),
+            (None, None) => 0,
+        };
+        let points = usize::try_from(points.max(0)).unwrap_or(usize::MAX);
+        if points > MAX_POINTS {
+            return Err(format!("a series would have {points} points; at most {MAX_POINTS} are possible"));
+        }
+        Ok(Some((start, points)))
+    }
+}
+
+impl Compute for MakeSeries {
+    fn name(&self) -> &str {
+        "make-series"
+    }
+
+    fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
+        let keys = self.keys.len();
+        let mut text = String::new();
+        let step = place(self.step.as_ref(&mut text)).filter(|s| s.real() > 0.0).ok_or("the step must be greater than zero")?;
+        let mut groups: Vec<(Vec<Value>, BTreeMap<i64, Vec<Value>>)> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
+        let mut rows: Vec<(usize, Place, Vec<Value>)> = Vec::new();
+        for batch in &input {
+            let readers = (0..batch.num_columns())
+                .map(|i| {
+                    let ty = match i {
+                        i if i < keys => self.keys[i],
+                        i if i == keys => self.axis,
+                        i => self.series[i - keys - 1].ty,
+                    };
+                    ColumnReader::new(batch.column(i), ty)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            for row in 0..batch.num_rows() {
+                let Some(at) = place(readers[keys].get(row)) else { continue };
+                let key: Vec<Value> = (0..keys).map(|i| to_value(readers[i].get(row))).collect();
+                let group = *index.entry(format!("{key:?}")).or_insert_with(|| {
+                    groups.push((key, BTreeMap::new()));
+                    groups.len() - 1
+                });
+                let values = readers[keys + 1..].iter().map(|r| to_value(r.get(row))).collect();
+                rows.push((group, at, values));
+            }
+        }
+        let axis = self.axis_points(rows.iter().map(|(_, at, _)| *at), step)?;
+        let (start, points) = match axis {
+            Some(axis) => axis,
+            None if self.nonempty && keys == 0 => (Place::Whole(0), 0),
+            None => return Ok(Vec::new()),
+        };
+        if groups.is_empty() {
+            if !(self.nonempty && keys == 0) {
+                return Ok(Vec::new());
+            }
+            groups.push((Vec::new(), BTreeMap::new()));
+        }
+        for (group, at, values) in rows {
+            if let Some(n) = at.steps(start, step) {
+                groups[group].1.insert(n, values);
+            }
+        }
+        let mut axis_text = String::from("[");
+        let mut scratch = String::new();
+        for n in 0..points {
+            if n > 0 {
+                axis_text.push(',');
+            }
+            write_element(&mut axis_text, &self.axis_value(start.at(step, n as i64)), &mut scratch);
+        }
+        axis_text.push(']');
+        let mut builders: Vec<ColumnBuilder> = self.keys.iter().map(|ty| ColumnBuilder::new(*ty, groups.len())).collect();
+        let mut arrays: Vec<ColumnBuilder> =
+            (0..=self.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, groups.len())).collect();
+        for (key, buckets) in &groups {
+            for (builder, value) in builders.iter_mut().zip(key) {
+                builder.push(value);
+            }
+            for (i, series) in self.series.iter().enumerate() {
+                let mut out = String::from("[");
+                for n in 0..points {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    let value = buckets.get(&(n as i64)).map_or(&series.default, |values| &values[i]);
+                    write_element(&mut out, value, &mut scratch);
+                }
+                out.push(']');
+                arrays[i].push_ref(ValueRef::Dynamic(&out));
+            }
+            arrays[self.series.len()].push_ref(ValueRef::Dynamic(&axis_text));
+        }
+        let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect();
+        let batch = RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)));
+        batch.map(|b| vec![b]).map_err(|e| e.to_string())
+    }
+}
+
+/// A value as an element of a dynamic array.
+fn write_element(out: &mut String, value: &Value, scratch: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::TimeSpan(_) => {
+            json::write_string(out, &format::to_string(value.as_ref(scratch)));
+        }
+        other => json::write_value(out, other.as_ref(scratch)),
+    }
+}

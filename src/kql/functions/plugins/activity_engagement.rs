@@ -1,0 +1,91 @@
+//! activity_engagement: distinct ids of an inner window against those of an outer one, such as daily against weekly users.
+
+use std::collections::HashSet;
+
+use super::table::{Input, Output, Table};
+use super::timeline::{Events, schema};
+use super::{ParamKind, Plugin, PluginArg, PluginParam};
+use crate::kql::functions::Kind;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::ValueRef;
+
+const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(Kind::Any));
+const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
+const INNER: PluginParam = PluginParam::req("InnerActivityWindow", ParamKind::Constant(Kind::Any));
+const OUTER: PluginParam = PluginParam::req("OuterActivityWindow", ParamKind::Constant(Kind::Summable));
+const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(Kind::Any));
+const DOC: &str = "Ratio of the distinct ids of an inner window to those of an outer window, for each inner window.";
+
+/// The form over all events.
+pub const PLUGIN: Plugin = Plugin {
+    name: "activity_engagement",
+    params: &[ID, TIMELINE, INNER, OUTER],
+    repeats: false,
+    schema: |columns, args| columns_of(columns, args, 4).map(Some),
+    run: |input, args| run(input, args, None),
+    ordered: false,
+    doc: DOC,
+};
+
+/// The form between a start and an end.
+///
+/// Inner windows are counted from the start. The outer window of an inner one ends with it and is *OuterActivityWindow*
+/// long, so it also takes events before the start. An inner window whose outer window has no events has no row.
+pub const PLUGIN_BETWEEN: Plugin = Plugin {
+    params: &[
+        ID,
+        TIMELINE,
+        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
+        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
+        INNER,
+        OUTER,
+        DIMENSION,
+    ],
+    repeats: true,
+    schema: |columns, args| columns_of(columns, args, 6).map(Some),
+    run: |input, args| run(input, args, Some((2, 3))),
+    ..PLUGIN
+};
+
+fn columns_of(columns: &[Column], args: &[PluginArg], dimensions: usize) -> Result<Vec<Column>, String> {
+    let computed = [("dcount_activities_inner", Type::Long), ("dcount_activities_outer", Type::Long), ("activity_ratio", Type::Real)];
+    schema(columns, args, dimensions, &computed)
+}
+
+fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Result<Table, String> {
+    let dimensions = if between.is_some() { 6 } else { 4 };
+    let events = Events::read(input, args, dimensions)?;
+    let axis = events.axis;
+    let mut output = Output::new(columns_of(&input.columns, args, dimensions)?);
+    let times = || events.groups.iter().flat_map(|g| g.events.iter().map(|e| e.0));
+    let (start, end, origin) = match between {
+        Some((from, to)) => {
+            let start = axis.constant(args, from, "the start")?;
+            (start, axis.constant(args, to, "the end")?, start)
+        }
+        None => match (times().min(), times().max()) {
+            (Some(first), Some(last)) => (first, last, axis.zero()),
+            _ => return output.finish(),
+        },
+    };
+    let inner = axis.bins(args, dimensions - 2, "the inner window", origin)?;
+    let outer = axis.distance(args, dimensions - 1, "the outer window")?;
+    for group in &events.groups {
+        let bins = group.ids_by_bin(inner, start.saturating_sub(outer), end);
+        for bin in inner.all(start, end)? {
+            let from = inner.next(bin).saturating_sub(outer);
+            let seen: HashSet<u32> = bins.range(from.min(bin)..=bin).flat_map(|(_, ids)| ids).copied().collect();
+            if seen.is_empty() {
+                continue;
+            }
+            let count = bins.get(&bin).map_or(0, HashSet::len);
+            let computed = [
+                ValueRef::Long(count as i64),
+                ValueRef::Long(seen.len() as i64),
+                ValueRef::Real(count as f64 / seen.len() as f64),
+            ];
+            output.push(std::iter::once(axis.value(bin)).chain(events.dimension_values(group)).chain(computed));
+        }
+    }
+    output.finish()
+}

@@ -1,0 +1,33 @@
+//! narrow: a row for each cell of the table.
+
+use super::Plugin;
+use super::table::{Input, Output, Table};
+use crate::kql::format;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::ValueRef;
+
+/// The plugin: the row's number from 0, the column's name, and the cell's text.
+pub const PLUGIN: Plugin = Plugin {
+    name: "narrow",
+    params: &[],
+    repeats: false,
+    schema: |_, _| Ok(Some(columns())),
+    run: |input, _| run(input),
+    ordered: false,
+    doc: "A row for each cell: row number, column name and value as text.",
+};
+
+fn columns() -> Vec<Column> {
+    vec![Column::new("Row", Type::Long), Column::new("Column", Type::String), Column::new("Value", Type::String)]
+}
+
+fn run(input: &Input) -> Result<Table, String> {
+    let mut output = Output::new(columns());
+    for row in 0..input.rows {
+        for (i, column) in input.own().iter().enumerate() {
+            let text = format::to_string(input.get(i, row));
+            output.push([ValueRef::Long(row as i64), ValueRef::String(&column.name), ValueRef::String(&text)]);
+        }
+    }
+    output.finish()
+}

@@ -1,0 +1,213 @@
+//! What autocluster, basket and diffpatterns share: frequent combinations of column values.
+//!
+//! A pattern is a set of items, a column's value each, and the rows that have all of them. Only closed patterns are looked
+//! at: those that no further item fits without losing a row. They are enumerated as in T. Uno and others, "LCM: An Efficient
+//! Algorithm for Enumerating Frequent Closed Item Sets" (2003).
+
+use super::table::{Input, Interner, Output};
+use super::{PluginArg, column, constant};
+use crate::kql::functions::aggregate::codec::Held;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::{Value, ValueRef};
+
+/// Patterns that one search may find; what is found first is kept.
+const MOST: usize = 20_000;
+
+/// A set of items and the rows that have them.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// Places in [`Items::items`], ascending.
+    pub items: Vec<usize>,
+    /// Rows, ascending.
+    pub rows: Vec<u32>,
+}
+
+/// A value of a column.
+#[derive(Debug)]
+pub struct Item {
+    /// The column's place in the input.
+    pub column: usize,
+    /// Its value.
+    pub value: Held,
+    rows: Vec<u32>,
+}
+
+/// The rows as items.
+#[derive(Debug)]
+pub struct Items {
+    /// Frequent values.
+    pub items: Vec<Item>,
+    /// Columns that patterns are made of.
+    pub columns: Vec<usize>,
+    /// Each row's weight.
+    pub weights: Vec<f64>,
+    /// For each row, its items.
+    by_row: Vec<Vec<usize>>,
+}
+
+impl Items {
+    /// Reads the rows. `least` is the weight that an item must have.
+    pub fn read(input: &Input, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
+        let columns: Vec<usize> = (0..input.visible).filter(|c| !left_out.contains(c)).collect();
+        let mut items = Vec::new();
+        for column in &columns {
+            let mut values = Interner::default();
+            let mut rows: Vec<Vec<u32>> = Vec::new();
+            for row in 0..input.rows {
+                let value = values.number([input.get(*column, row)]) as usize;
+                rows.resize_with(rows.len().max(value + 1), Vec::new);
+                rows[value].push(row as u32);
+            }
+            for (number, rows) in rows.into_iter().enumerate() {
+                let weight: f64 = rows.iter().map(|r| weights[*r as usize]).sum();
+                // What is missing is no pattern's value: it could not be told from a wildcard.
+                let value = values.tuple(number as u32).first().cloned().unwrap_or_default();
+                let missing = matches!(value.as_ref(), ValueRef::Null | ValueRef::String(""));
+                if weight >= least && weight > 0.0 && !missing {
+                    items.push(Item { column: *column, value, rows });
+                }
+            }
+        }
+        let mut by_row = vec![Vec::new(); input.rows];
+        for (i, item) in items.iter().enumerate() {
+            for row in &item.rows {
+                by_row[*row as usize].push(i);
+            }
+        }
+        Items { items, columns, weights, by_row }
+    }
+
+    /// The weight of rows.
+    pub fn weight(&self, rows: &[u32]) -> f64 {
+        rows.iter().map(|r| self.weights[*r as usize]).sum()
+    }
+
+    /// The closed patterns of at least one item whose rows satisfy `keep`, grown by at most `depth` choices.
+    ///
+    /// `keep` must not hold for a part of rows for which it does not hold as a whole.
+    pub fn closed(&self, depth: usize, keep: &dyn Fn(&[u32]) -> bool) -> Vec<Pattern> {
+        let all: Vec<u32> = (0..self.weights.len() as u32).collect();
+        let mut found = Vec::new();
+        if all.is_empty() {
+            return found;
+        }
+        let root = Pattern { items: self.closure(&all), rows: all };
+        self.grow(&root, None, depth, keep, &mut found);
+        if !root.items.is_empty() {
+            found.push(root);
+        }
+        found
+    }
+
+    /// The items that all these rows have.
+    fn closure(&self, rows: &[u32]) -> Vec<usize> {
+        let Some((first, rest)) = rows.split_first() else { return Vec::new() };
+        let mut items = self.by_row[*first as usize].clone();
+        for row in rest {
+            if items.is_empty() {
+                break;
+            }
+            let theirs = &self.by_row[*row as usize];
+            items.retain(|i| theirs.binary_search(i).is_ok());
+        }
+        items
+    }
+
+    fn grow(&self, pattern: &Pattern, last: Option<usize>, depth: usize, keep: &dyn Fn(&[u32]) -> bool, found: &mut Vec<Pattern>) {
+        if depth == 0 {
+            return;
+        }
+        for item in last.map_or(0, |l| l + 1)..self.items.len() {
+            if found.len() >= MOST {
+                return;
+            }
+            if pattern.items.binary_search(&item).is_ok() {
+                continue;
+            }
+            let rows = intersect(&pattern.rows, &self.items[item].rows);
+            if rows.is_empty() || !keep(&rows) {
+                continue;
+            }
+            let items = self.closure(&rows);
+            // An earlier item in the closure means that the pattern is found from there.
+            if items.iter().take_while(|i| **i < item).any(|i| pattern.items.binary_search(i).is_err()) {
+                continue;
+            }
+            let next = Pattern { items, rows };
+            self.grow(&next, Some(item), depth - 1, keep, found);
+            found.push(next);
+        }
+    }
+}
+
+fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let (mut i, mut j, mut out) = (0, 0, Vec::with_capacity(a.len().min(b.len())));
+    while i < a.len() && j < b.len() {
+        match a[i].cmp(&b[j]) {
+            std::cmp::Ordering::Less => i += 1,
+            std::cmp::Ordering::Greater => j += 1,
+            std::cmp::Ordering::Equal => {
+                out.push(a[i]);
+                i += 1;
+                j += 1;
+            }
+        }
+    }
+    out
+}
+
+/// The weight column among the arguments: its place, if one is named.
+pub fn weight_column(args: &[PluginArg], place: usize) -> Option<usize> {
+    column(args, place).ok()
+}
+
+/// Each row's weight: the weight column's value, or 1.
+pub fn weights(input: &Input, column: Option<usize>) -> Vec<f64> {
+    (0..input.rows).map(|row| column.map_or(1.0, |c| input.get(c, row).as_f64().unwrap_or(0.0).max(0.0))).collect()
+}
+
+/// The wildcards of the types: null (the empty string), or what the arguments from a place on give for their type.
+pub struct Wildcards(Vec<(Type, Value)>);
+
+impl Wildcards {
+    /// Reads the arguments.
+    pub fn read(args: &[PluginArg], place: usize) -> Wildcards {
+        let given = (place..args.len()).filter_map(|i| match (&args[i], constant(args, i)) {
+            (PluginArg::Constant(_, ty), Some(value)) => Some((*ty, value.clone())),
+            _ => None,
+        });
+        Wildcards(given.collect())
+    }
+
+    fn of(&self, ty: Type) -> &Value {
+        self.0.iter().find(|(t, _)| *t == ty).map_or(&Value::Null, |(_, v)| v)
+    }
+}
+
+/// The columns of a result: what is counted, and the columns of the patterns.
+pub fn columns(input: &[Column], left_out: &[usize], counted: &[(&str, Type)]) -> Vec<Column> {
+    let own = input.iter().enumerate().filter(|(i, _)| !left_out.contains(i)).map(|(_, c)| c.clone());
+    counted.iter().map(|(name, ty)| Column::new(*name, *ty)).chain(own).collect()
+}
+
+/// Appends a pattern's row.
+pub fn push(output: &mut Output, input: &Input, items: &Items, pattern: &Pattern, counted: &[ValueRef<'_>], wildcards: &Wildcards) {
+    let mut row: Vec<Held> = counted.iter().map(|v| Held::from(*v)).collect();
+    for column in &items.columns {
+        let value = pattern.items.iter().map(|i| &items.items[*i]).find(|item| item.column == *column).map(|item| item.value.clone());
+        row.push(value.unwrap_or_else(|| {
+            let mut text = String::new();
+            Held::from(wildcards.of(input.columns[*column].ty).as_ref(&mut text))
+        }));
+    }
+    output.push(row.iter().map(Held::as_ref));
+}
+
+/// A percentage with so many digits behind the point.
+pub fn percent(part: f64, whole: f64, digits: i32) -> f64 {
+    if whole <= 0.0 {
+        return 0.0;
+    }
+    let scale = 10f64.powi(digits);
+    (part / whole * 100.0 * scale).round() / scale
+}

@@ -1,0 +1,62 @@
+//! pivot: the values of one column as columns.
+
+use std::collections::BTreeMap;
+
+use super::table::{Input, Interner, Table, free_name};
+use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
+use crate::kql::format;
+use crate::kql::functions::Kind;
+use crate::kql::functions::columns::ColumnBuilder;
+use crate::kql::types::Column;
+use crate::kql::value::{Value, ValueRef};
+
+/// The plugin, over rows that are aggregated already.
+///
+/// Its caller summarizes by the columns that stay and the pivoted one, and hands over the result: the columns that stay
+/// first, then the pivoted column (argument 0) and the aggregate's (argument 1). Argument 2 is the aggregate's answer over
+/// no rows, for the cells that no row fills. The columns that stay are those that the call names, else all but the pivoted
+/// one and those in the aggregate's arguments; the aggregate is `count()` where the call names none.
+pub const PLUGIN: Plugin = Plugin {
+    name: "pivot",
+    params: &[
+        PluginParam::req("pivotColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::opt("aggregateFunction", ParamKind::Aggregate),
+        PluginParam::opt("columnName", ParamKind::Column(Kind::Any)),
+    ],
+    repeats: true,
+    schema: |_, _| Ok(None),
+    run,
+    ordered: false,
+    doc: "The values of one column as columns, each with an aggregate.",
+};
+
+fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+    let (pivoted, aggregate) = (column(args, 0)?, column(args, 1)?);
+    let empty = constant(args, 2).cloned().unwrap_or(Value::Null);
+    let stay: Vec<usize> = (0..input.visible).filter(|c| *c != pivoted && *c != aggregate).collect();
+    let mut keys = Interner::default();
+    let mut first: Vec<Option<u32>> = Vec::new();
+    // Cells by pivoted value, ordered by its text: from the number of the row to the row of the input.
+    let mut cells: BTreeMap<String, BTreeMap<u32, usize>> = BTreeMap::new();
+    for row in 0..input.rows {
+        let key = keys.number(stay.iter().map(|c| input.get(*c, row)));
+        if key as usize == first.len() {
+            first.push(Some(row as u32));
+        }
+        cells.entry(format::to_string(input.get(pivoted, row))).or_default().insert(key, row);
+    }
+    let mut columns: Vec<Column> = stay.iter().map(|c| input.columns[*c].clone()).collect();
+    let mut arrays = stay.iter().map(|c| input.take(*c, &first)).collect::<Result<Vec<_>, _>>()?;
+    let ty = input.columns[aggregate].ty;
+    let mut text = String::new();
+    let empty: ValueRef<'_> = empty.as_ref(&mut text);
+    for (name, rows) in cells {
+        columns.push(Column::new(free_name(&name, &columns), ty));
+        let mut builder = ColumnBuilder::new(ty, first.len());
+        for key in 0..first.len() as u32 {
+            builder.push_ref(rows.get(&key).map_or(empty, |row| input.get(aggregate, *row)));
+        }
+        arrays.push(builder.finish());
+    }
+    Table::from_arrays(columns, arrays, first.len())
+}

@@ -1,0 +1,59 @@
+//! session_count: how many sessions started in each bin of the timeline.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::table::{Input, Output, Table};
+use super::timeline::{Events, schema};
+use super::{ParamKind, Plugin, PluginArg, PluginParam};
+use crate::kql::functions::Kind;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::ValueRef;
+
+/// The plugin.
+///
+/// An event starts a session when its id has no event within the *LookBackWindow* before it. Sessions are counted in bins
+/// that start at multiples of *Bin*, for events from *Start* to *End*; events before *Start* count for the look-back only.
+pub const PLUGIN: Plugin = Plugin {
+    name: "session_count",
+    params: &[
+        PluginParam::req("IdColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
+        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
+        PluginParam::req("Bin", ParamKind::Constant(Kind::Any)),
+        PluginParam::req("LookBackWindow", ParamKind::Constant(Kind::Summable)),
+        PluginParam::opt("Dimension", ParamKind::Column(Kind::Any)),
+    ],
+    repeats: true,
+    schema: |columns, args| columns_of(columns, args).map(Some),
+    run,
+    ordered: false,
+    doc: "Sessions started in each bin of the timeline.",
+};
+
+fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, String> {
+    schema(columns, args, 6, &[("count_sessions", Type::Long)])
+}
+
+fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+    let events = Events::read(input, args, 6)?;
+    let axis = events.axis;
+    let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
+    let bins = axis.bins(args, 4, "the bin", axis.zero())?;
+    let window = axis.distance(args, 5, "the look-back window")?;
+    let mut output = Output::new(columns_of(&input.columns, args)?);
+    for group in &events.groups {
+        let mut last: HashMap<u32, i64> = HashMap::new();
+        let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
+        for (t, id) in group.events.iter().filter(|e| e.0 <= end) {
+            let before = last.insert(*id, *t);
+            if *t >= start && before.is_none_or(|b| t.saturating_sub(b) >= window) {
+                *counts.entry(bins.start(*t)).or_default() += 1;
+            }
+        }
+        for (bin, count) in counts {
+            output.push(std::iter::once(axis.value(bin)).chain(events.dimension_values(group)).chain([ValueRef::Long(count)]));
+        }
+    }
+    output.finish()
+}

@@ -1,0 +1,100 @@
+//! Time zones of the IANA database: `datetime_utc_to_local` and `datetime_local_to_utc`.
+//!
+//! A local time that a change of the clocks skips or repeats is read with the offset that holds after the change.
+
+use std::str::FromStr as _;
+
+use chrono::{DateTime, Duration, NaiveDateTime, Offset as _, TimeZone as _};
+use chrono_tz::Tz;
+
+use crate::kql::functions::kernels::{ValueArg, text_of, text_of_ref};
+use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::kql::types::Type;
+use crate::kql::value::{Json, MAX_DATETIME_US, MIN_DATETIME_US, Value, ValueRef};
+
+const PARAMS: &[Param] = &[Param::req("from", Kind::DateTime), Param::req("timezone", Kind::StringOrDynamic)];
+
+/// The functions of this family.
+pub const FUNCTIONS: &[ScalarFn] = &[
+    ScalarFn::new(
+        "datetime_utc_to_local",
+        PARAMS,
+        Returns::Type(Type::DateTime),
+        ScalarImpl::Kernel(|args, _| convert(args, to_local)),
+        "A UTC time as local time of a time zone.",
+    ),
+    ScalarFn::new(
+        "datetime_local_to_utc",
+        PARAMS,
+        Returns::Type(Type::DateTime),
+        ScalarImpl::Kernel(|args, _| convert(args, to_utc)),
+        "A local time of a time zone as UTC.",
+    ),
+    ScalarFn::new("datetime_list_timezones", &[], Returns::Type(Type::Dynamic), ScalarImpl::Row(|_| zones()), "The names of all time zones."),
+];
+
+fn zones() -> Value {
+    Value::Dynamic(chrono_tz::TZ_VARIANTS.iter().map(|zone| Json::from(zone.name())).collect())
+}
+
+fn naive(us: i64) -> Option<NaiveDateTime> {
+    Some(DateTime::from_timestamp_micros(us)?.naive_utc())
+}
+
+fn to_local(us: i64, zone: Tz) -> Option<i64> {
+    let offset = zone.offset_from_utc_datetime(&naive(us)?).fix().local_minus_utc();
+    us.checked_add(i64::from(offset) * 1_000_000)
+}
+
+fn to_utc(us: i64, zone: Tz) -> Option<i64> {
+    let local = naive(us)?;
+    let found = zone.offset_from_local_datetime(&local);
+    let offset = match found.latest() {
+        Some(offset) => offset,
+        // Skipped: the offset is that of the first hour that exists again.
+        None => (1..=26).find_map(|hours| zone.offset_from_local_datetime(&(local + Duration::hours(hours))).latest())?,
+    };
+    us.checked_sub(i64::from(offset.fix().local_minus_utc()) * 1_000_000)
+}
+
+fn convert(args: &[ArgInfo], shift: fn(i64, Tz) -> Option<i64>) -> Result<ColumnFn, String> {
+    use arrow::array::TimestampMicrosecondArray;
+    let constant = match &args[1].constant {
+        Some(name) => {
+            let name = text_of(name);
+            Some(Tz::from_str(&name).map_err(|_| format!("there is no time zone '{name}'; print datetime_list_timezones() shows them all"))?)
+        }
+        None => None,
+    };
+    let (date, zone) = (ValueArg::new(&args[0]), ValueArg::new(&args[1]));
+    Ok(Box::new(move |arrays, rows| {
+        let (dates, zones) = (date.open(&arrays[0])?, zone.open(&arrays[1])?);
+        let shifted = (0..rows).map(|row| {
+            let ValueRef::DateTime(us) = dates.get(row) else { return None };
+            let zone = constant.or_else(|| Tz::from_str(&text_of_ref(zones.get(row))).ok())?;
+            shift(us, zone).filter(|us| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(us))
+        });
+        Ok(std::sync::Arc::new(shifted.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kql::functions::parse_text::datetime;
+
+    #[test]
+    fn there_and_back_and_around_changes_of_the_clocks() {
+        let t = |text| datetime(text).unwrap();
+        for (local, zone, utc) in [
+            ("2020-02-02T20:02:20", "US/Pacific", "2020-02-03T04:02:20"),
+            ("2020-02-02T20:02:20", "Europe/Paris", "2020-02-02T19:02:20"),
+            ("2022-03-27T02:00", "Europe/Brussels", "2022-03-27T00:00"),
+            ("2022-10-30T02:30", "Europe/Brussels", "2022-10-30T01:30"),
+            ("2022-03-27T03:00", "Europe/Brussels", "2022-03-27T01:00"),
+        ] {
+            assert_eq!(to_utc(t(local), zone.parse().unwrap()), Some(t(utc)), "{local} {zone}");
+        }
+        assert_eq!(to_local(t("2022-03-27T00:00"), "Europe/Brussels".parse().unwrap()), Some(t("2022-03-27T01:00")));
+    }
+}

@@ -1,0 +1,66 @@
+//! Exports, read with an independent CSV reader.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use super::support::{run_in, sample_lake};
+
+/// Header and rows of an export file, after checks of its bytes.
+fn read(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    let bytes = std::fs::read(path).expect("an export file");
+    assert!(bytes.starts_with(b"\xef\xbb\xbf"), "{}: no byte-order mark", path.display());
+    assert!(bytes.ends_with(b"\r\n"), "{}: no CRLF at the end", path.display());
+    let mut reader = csv::Reader::from_reader(&bytes[3..]);
+    let header = reader.headers().expect("a header").iter().map(str::to_owned).collect();
+    // A reader that is not flexible refuses rows of another width.
+    let rows = reader.records().map(|r| r.expect("a row of the header's width").iter().map(str::to_owned).collect()).collect();
+    (header, rows)
+}
+
+fn manifest(dir: &Path) -> BTreeMap<String, Json> {
+    let text = std::fs::read(dir.join("datapackage.json")).expect("the manifest");
+    let document: Json = serde_json::from_slice(&text).expect("JSON");
+    let resources = document["resources"].as_array().expect("resources").clone();
+    resources.into_iter().map(|r| (r["title"].as_str().expect("a title").to_owned(), r)).collect()
+}
+
+#[test]
+fn exports_load_as_the_manifest_says_and_a_second_export_writes_nothing() {
+    let dir = sample_lake();
+    let args = ["--now", "2026-01-12T03:00:00Z", "--lake", "lake", "export", "traces", "AuditRecords", "authorization-outcomes", "Teams", "--to", "out"];
+    run_in(dir.path(), &args).exits(0);
+    let out = dir.path().join("out");
+    let resources = manifest(&out);
+    assert_eq!(resources.keys().map(String::as_str).collect::<Vec<_>>(), ["AuditRecords", "Teams", "authorization-outcomes", "traces"]);
+    for (name, resource) in &resources {
+        let fields: Vec<&str> = resource["schema"]["fields"].as_array().expect("fields").iter().map(|f| f["name"].as_str().expect("a name")).collect();
+        let mut rows = 0;
+        for file in resource["files"].as_array().expect("files") {
+            let (header, found) = read(&out.join(file["path"].as_str().expect("a path")));
+            assert_eq!(header, fields, "{name}");
+            assert_eq!(found.len() as u64, file["rows"].as_u64().expect("rows"), "{name}");
+            rows += found.len();
+        }
+        assert_eq!(rows as u64, resource["rows"].as_u64().expect("rows"));
+        let folder: Vec<_> = std::fs::read_dir(out.join(name)).expect("the folder").collect();
+        assert_eq!(folder.len(), resource["files"].as_array().expect("files").len(), "{name}: nothing else may be in the folder");
+    }
+    // The same rows as the lake has.
+    let count = run_in(dir.path(), &["--lake", "lake", "query", "traces | count"]).exits(0).out;
+    assert_eq!(count.lines().nth(1).expect("a count"), resources["traces"]["rows"].to_string());
+    assert!(resources["traces"]["files"].as_array().expect("files").len() > 1, "one file a day");
+
+    let changed = |dir: &Path| -> Vec<_> {
+        resources
+            .values()
+            .flat_map(|r| r["files"].as_array().expect("files"))
+            .map(|f| std::fs::metadata(dir.join(f["path"].as_str().expect("a path"))).and_then(|m| m.modified()).expect("a date"))
+            .collect()
+    };
+    let before = changed(&out);
+    let run = run_in(dir.path(), &args).exits(0);
+    assert_eq!(changed(&out), before);
+    assert!(!run.err.contains("written"), "{}", run.err);
+}
