@@ -52,11 +52,6 @@ impl FieldMap {
         found
     }
 
-    /// True when some column has this name or alias.
-    pub fn knows(&self, name: &str) -> bool {
-        self.by_name.contains_key(&plain_name(name))
-    }
-
     /// The column's type.
     pub fn ty(&self, column: usize) -> Type {
         self.table.columns[column].ty

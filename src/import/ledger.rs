@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use datafusion::prelude::{SessionContext, col};
+use datafusion::logical_expr::ident;
+use datafusion::prelude::SessionContext;
 use serde_json::json;
 
 use super::row::{Cell, Row};
@@ -90,7 +91,7 @@ pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
         return Ok(known);
     }
     let columns = ["section", "unit", "state", "startedAt", "bytes", "contentHash", "attempt", "tables"];
-    let frame = SessionContext::new().read_table(lake.provider(def).await?).and_then(|table| table.select(columns.map(col).to_vec()));
+    let frame = SessionContext::new().read_table(lake.provider(def).await?).and_then(|table| table.select(columns.map(ident).to_vec()));
     let batches = match frame {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),

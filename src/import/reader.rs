@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
 
 use super::files::archive::{self, Entry};
-use super::files::documents::{Place, Stop, Walked, walk};
+use super::files::documents::{ENDS_INSIDE, ENDS_OPEN, Place, Stop, Walked, walk};
 use super::files::input::{Limits, Tap, TapState, Wrapping, hex, open_text, wrapping};
 use super::ledger::{Known, KnownUnits};
 use super::quarantine::{Quarantine, UnitQuarantine};
@@ -146,6 +146,8 @@ struct UnitOutput<'u> {
     batches: &'u mut Batches,
     quarantine: UnitQuarantine<'u>,
     refusals: Vec<Refusal>,
+    /// True when the record that was refused last was cut off by the end of the text.
+    cut: bool,
     /// True when the receiver is gone.
     stopped: bool,
 }
@@ -161,6 +163,7 @@ impl Output for UnitOutput<'_> {
         if self.refusals.len() < SHOWN_REFUSALS {
             self.refusals.push(Refusal { place: place.to_string(), reason: reason.to_owned() });
         }
+        self.cut = reason.starts_with(ENDS_INSIDE) || reason.starts_with(ENDS_OPEN);
         tracing::debug!(%place, reason, "record refused");
         self.quarantine.refuse(place, reason, text);
         Ok(())
@@ -346,7 +349,7 @@ impl Reader {
     fn unit(&mut self, unit: Unit<'_>) -> Result<UnitReport, Ended> {
         self.send_started(&unit.name)?;
         let mut report = report(&unit.name, UnitState::Done, self.now());
-        let mut output = UnitOutput { batches: &mut self.batches, quarantine: self.quarantine.unit(&unit.name), refusals: Vec::new(), stopped: false };
+        let mut output = UnitOutput { batches: &mut self.batches, quarantine: self.quarantine.unit(&unit.name), refusals: Vec::new(), cut: false, stopped: false };
         let consumed = unit.consumed;
         let opened = open_text(unit.reader, move || consumed(), self.reading.limits);
         let (walked, counts, first_unknown) = match opened {
@@ -365,9 +368,12 @@ impl Reader {
                 drop(mapper);
                 if let Some(error) = text.bytes.error() {
                     let reason = format!("reading stopped: {error}");
-                    let place = Place { byte: text.bytes.offset(), record: counts.records, ..Place::default() };
-                    counts.refused += 1;
-                    output.refused(place, &reason, b"")?;
+                    // Where it broke inside a record, that record says so already.
+                    if !output.cut {
+                        let place = Place { byte: text.bytes.offset(), record: counts.records, ..Place::default() };
+                        counts.refused += 1;
+                        output.refused(place, &reason, b"")?;
+                    }
                     report.reason = Some(reason);
                 }
                 // What follows the last record still belongs to the file, and to its hash.

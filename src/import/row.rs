@@ -220,9 +220,8 @@ impl<'a> Row<'a> {
                 Cell::Json(v) => builder.set_dynamic_valid(column, v),
             }
         }
-        if let Some(column) = self.table.index_of(IMPORT_ID) {
-            builder.set_str(column, import_id);
-        }
+        // Next to last in every table; looking it up by name would cost more than all the rest of a row.
+        builder.set_str(self.table.columns.len().saturating_sub(2), import_id);
         builder.end_row();
     }
 

@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::files::documents::{ENDS_INSIDE, ENDS_OPEN};
 use super::ledger::{self, KnownUnits};
 use super::quarantine;
 use super::reader::{Message, Reading, read_all};
@@ -237,7 +238,7 @@ fn belongs(unit: &UnitReport, section: Section) -> bool {
 
 /// True when a unit was not read to its end: records may be missing that nobody has seen.
 fn was_cut(unit: &UnitReport) -> bool {
-    unit.reason.as_deref().is_some_and(|reason| reason.starts_with("reading stopped") || reason.contains("the file ends") || reason.contains("the document ends"))
+    unit.reason.as_deref().is_some_and(|reason| reason.starts_with("reading stopped") || reason.contains(ENDS_INSIDE) || reason.contains(ENDS_OPEN))
 }
 
 /// Lands the import's own rows: events and log lines, and the ledger, each in one commit. The ledger comes last: it says

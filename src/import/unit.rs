@@ -8,7 +8,7 @@ use super::audit::mapping::{Around, Audit};
 use super::calls::mapping::{Calls, call_of};
 use super::convert::DateOrder;
 use super::fields::plain_name;
-use super::files::documents::{Answer, Heading, Item, Page, Place, Sink, Stop, column_names};
+use super::files::documents::{ENDS_INSIDE, Answer, Heading, Item, Page, Place, Sink, Stop, column_names};
 use super::graph::directory::{Directory, Kind};
 use super::graph::reports::{ReportId, Reports};
 use super::json_text::{Members, elements, unescape};
@@ -180,7 +180,7 @@ impl<'m> UnitMapper<'m> {
             Ok(members) => members,
             Err(error) => {
                 self.counts.records += 1;
-                let reason = if error.is_eof() { "the file ends inside this record".to_owned() } else { format!("no valid JSON: {error}") };
+                let reason = if error.is_eof() { ENDS_INSIDE.to_owned() } else { format!("no valid JSON: {error}") };
                 return self.refuse(place, &reason, text.as_bytes());
             }
         };

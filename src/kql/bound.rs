@@ -44,6 +44,8 @@ pub enum HiddenRole {
     Key,
     /// A copy of an outer column, the same in all rows of a sub-query.
     Carried,
+    /// No column at all: the columns follow from rows that were not read, so any name may be one.
+    Open,
 }
 
 /// A tabular expression.
@@ -138,6 +140,8 @@ pub enum RelKind {
     Scan { table: String, columns: Vec<(ColId, String, Type)>, promoted: Vec<(ColId, PromotedColumn)> },
     /// Rows given in the text, in order.
     Values(Vec<Vec<Value>>),
+    /// Rows in memory, in order.
+    Rows(Vec<RecordBatch>),
     /// One row of expressions over nothing.
     Print(Vec<(ColId, BoundExpr)>),
     /// `range`: from, to and step of one type (long, real, datetime with timespan step, timespan).

@@ -127,12 +127,7 @@ pub fn render(diagnostic: &Diagnostic, text: &str, style: RenderStyle<'_>) -> St
     let _ = writeln!(out, "{gutter} {quiet}-->{reset} {name}{line}:{column}");
     let _ = writeln!(out, "{gutter}  {quiet}|{reset}");
     let _ = writeln!(out, " {quiet}{number} |{reset} {}", excerpt.line);
-    let _ = writeln!(
-        out,
-        "{gutter}  {quiet}|{reset} {}{strong}{}{reset}",
-        " ".repeat(excerpt.indent),
-        "^".repeat(excerpt.width)
-    );
+    let _ = writeln!(out, "{gutter}  {quiet}|{reset} {}{strong}{}{reset}", " ".repeat(excerpt.indent), "^".repeat(excerpt.width));
     if let Some(suggestion) = &diagnostic.suggestion {
         let _ = writeln!(out, "{gutter}  {quiet}={reset} {bold}help{reset}: {suggestion}");
     }
@@ -203,7 +198,8 @@ mod tests {
     use super::*;
 
     fn plain(text: &str, start: usize, end: usize) -> String {
-        let diagnostic = Diagnostic::error(code::SYNTAX, Span::new(start, end), "unknown operator `wher`").suggest("did you mean `where`?");
+        let diagnostic =
+            Diagnostic::error(code::SYNTAX, Span::new(start, end), "unknown operator `wher`").suggest("did you mean `where`?");
         render(&diagnostic, text, RenderStyle { source_name: Some("q.kql"), color: false })
     }
 

@@ -17,3 +17,6 @@ pub mod types;
 pub mod value;
 
 pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, plan};
+
+#[cfg(test)]
+mod soup_tests;

@@ -33,8 +33,12 @@ const MOST_INPUTS: usize = 16;
 const DAYS_A_COMMIT: usize = 32;
 /// Tries to commit one replacement.
 const TRIES: usize = 16;
-/// Rows of a batch while merging.
-const BATCH_ROWS: usize = 4096;
+/// Rows of a batch while merging, at most.
+const BATCH_ROWS: u64 = 4096;
+/// Bytes that the batches of all inputs may take while merging.
+const BATCH_BYTES: u64 = 64 << 20;
+/// How much larger rows are in memory than in their files, about.
+const EXPANSION: u64 = 12;
 
 /// How a table is kept.
 #[derive(Debug, Clone)]
@@ -125,7 +129,7 @@ fn plan(snapshot: &TableSnapshot, options: &CompactOptions) -> Vec<Vec<usize>> {
     days.into_values()
         .filter(|day| day.len() > 1 || day.iter().any(|at| outdated(&files[*at])))
         .map(|mut day| {
-            day.sort_by_key(|at| (files[*at].time, files[*at].path().to_owned()));
+            day.sort_by(|a, b| (files[*a].time, files[*a].path()).cmp(&(files[*b].time, files[*b].path())));
             first_chains(files, day)
         })
         .collect()
@@ -159,7 +163,11 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .build_arc()
         .map_err(read)?;
-    let config = SessionConfig::new().with_target_partitions(1).with_batch_size(BATCH_ROWS);
+    // Wide rows come in small batches: every input holds one in memory.
+    let bytes = files.iter().map(|f| f.size()).sum::<u64>().saturating_mul(EXPANSION);
+    let rows = files.iter().filter_map(|f| f.rows).sum::<u64>().max(1);
+    let batch = (BATCH_BYTES / (files.len().min(MOST_INPUTS) as u64 * (bytes / rows).max(64))).clamp(64, BATCH_ROWS);
+    let config = SessionConfig::new().with_target_partitions(1).with_batch_size(batch as usize);
     let context = SessionContext::new_with_config_rt(config, runtime);
     let table = LakeTable::of_files(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
     let columns = snapshot.layout().core.fields().iter().map(|f| ident(f.name())).collect::<Vec<_>>();
@@ -279,9 +287,9 @@ async fn commit(
     lake.fault().pass(Step::BeforeCompactCommit)?;
     for _ in 0..TRIES {
         let Some(log) = lake.log(def).await? else { return Ok(()) };
-        let live: HashSet<String> = log.files().into_iter().map(|f| f.path).collect();
+        let live: HashSet<&str> = log.files().iter().map(|f| f.path.as_str()).collect();
         let (good, gone): (Vec<_>, Vec<_>) =
-            replacements.into_iter().partition(|r| r.inputs.iter().all(|file| live.contains(&file.path)));
+            replacements.into_iter().partition(|r| r.inputs.iter().all(|file| live.contains(file.path.as_str())));
         report.skipped += gone.len();
         delete(&dir, &gone);
         replacements = good;
@@ -332,8 +340,8 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
     let Some(log) = lake.log(def).await? else { return Ok(0) };
     let mut deleted = 0;
     if !old.is_empty() {
-        let live: HashSet<String> = log.files().into_iter().map(|f| f.path).collect();
-        let mut unused = old.into_iter().filter(|(path, _)| !live.contains(path)).peekable();
+        let live: HashSet<&str> = log.files().iter().map(|f| f.path.as_str()).collect();
+        let mut unused = old.into_iter().filter(|(path, _)| !live.contains(path.as_str())).peekable();
         // The log's tombstones are only read when there is something to delete.
         let removed: HashMap<String, i64> = if unused.peek().is_some() { log.tombstones(&dir).await? } else { HashMap::new() };
         let oldest = limit.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));

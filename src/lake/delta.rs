@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
@@ -97,6 +97,7 @@ pub struct Log {
     table: &'static str,
     store: LogStoreRef,
     state: Arc<DeltaTableState>,
+    files: Arc<OnceLock<Vec<FileEntry>>>,
 }
 
 impl std::fmt::Debug for Log {
@@ -121,6 +122,10 @@ fn open_store(table: &'static str, dir: &Path) -> Result<LogStoreRef, LakeError>
 }
 
 impl Log {
+    fn new(table: &'static str, store: LogStoreRef, state: DeltaTableState) -> Self {
+        Log { table, store, state: Arc::new(state), files: Arc::default() }
+    }
+
     /// The newest version of the table in a folder; `None` when there is no table.
     ///
     /// # Errors
@@ -134,7 +139,7 @@ impl Log {
         }
         let store = open_store(table, dir)?;
         match DeltaTableState::try_new(&store, None).await {
-            Ok(state) => Ok(Some(Self { table, store, state: Arc::new(state) })),
+            Ok(state) => Ok(Some(Self::new(table, store, state))),
             // A folder whose first commit never came: a crash between making the folder and creating the table.
             Err(DeltaTableError::NotATable(_)) => Ok(None),
             Err(e) => Err(delta_error(table, dir, e)),
@@ -183,7 +188,8 @@ impl Log {
     pub async fn refreshed(&self, dir: &Path) -> Result<Self, LakeError> {
         let mut state = self.state.as_ref().clone();
         match state.update(&self.store, None).await {
-            Ok(()) => Ok(Self { state: Arc::new(state), ..self.clone() }),
+            Ok(()) if state.version() == self.state.version() => Ok(self.clone()),
+            Ok(()) => Ok(Self::new(self.table, self.store.clone(), state)),
             // The folder may have been replaced by an older or other table: start over.
             Err(_) => Self::open(self.table, dir).await?.ok_or_else(|| LakeError::Log {
                 table: self.table,
@@ -230,25 +236,21 @@ impl Log {
     }
 
     /// The live files, in the order of the log.
-    pub fn files(&self) -> Vec<FileEntry> {
-        self.state
-            .log_data()
-            .iter()
-            .map(|view| {
-                // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
-                #[allow(deprecated)]
-                let add = view.add_action();
-                FileEntry {
-                    path: add.path,
-                    size: u64::try_from(add.size).unwrap_or(0),
-                    modified: add.modification_time,
-                    event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
-                    stats: add.stats,
-                    tags: add.tags.unwrap_or_default(),
-                    has_deletion_vector: add.deletion_vector.is_some(),
-                }
-            })
-            .collect()
+    pub fn files(&self) -> &[FileEntry] {
+        self.files.get_or_init(|| self.state.log_data().iter().map(|view| {
+            // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
+            #[allow(deprecated)]
+            let add = view.add_action();
+            FileEntry {
+                path: add.path,
+                size: u64::try_from(add.size).unwrap_or(0),
+                modified: add.modification_time,
+                event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
+                stats: add.stats,
+                tags: add.tags.unwrap_or_default(),
+                has_deletion_vector: add.deletion_vector.is_some(),
+            }
+        }).collect())
     }
 
     /// The version of an application transaction.
@@ -321,7 +323,7 @@ impl Log {
             .await;
         match committed {
             Ok(done) => {
-                let log = Self { state: Arc::new(done.snapshot()), ..self.clone() };
+                let log = Self::new(self.table, self.store.clone(), done.snapshot());
                 // Durable before it is reported: a power cut must not take back what the caller was told.
                 sync_file(&dir.join("_delta_log").join(format!("{:020}.json", done.version()))).await;
                 if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1

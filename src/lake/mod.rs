@@ -14,6 +14,7 @@ mod layout;
 mod promote;
 pub mod provider;
 mod rows;
+mod session;
 pub mod snapshot;
 pub mod tables;
 pub mod writer;

@@ -30,6 +30,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
+use object_store::path::Path as StorePath;
 
 use super::snapshot::{LiveFile, TableSnapshot};
 use super::tables::{EVENT_DATE, KQL_TYPE};
@@ -180,9 +181,11 @@ impl<'a> View<'a> {
         let target = state.config().target_partitions().max(1);
         let ordered = schema.index_of(def.time).is_ok() && files.iter().all(|f| f.sorted);
         let (groups, ordered) = group(files, target, ordered);
+        let folder =
+            StorePath::from_absolute_path(self.snapshot.dir()).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let groups: Vec<Vec<PartitionedFile>> = groups
             .into_iter()
-            .map(|files| files.into_iter().map(|f| self.partitioned(f)).collect::<Result<_>>())
+            .map(|files| files.into_iter().map(|f| self.partitioned(&folder, f)).collect::<Result<_>>())
             .collect::<Result<_>>()?;
         let statistics = Statistics::try_merge_iter(groups.iter().flatten().filter_map(|f| f.statistics.as_deref()), &schema)?;
         let ordering = if ordered {
@@ -231,10 +234,14 @@ impl<'a> View<'a> {
         })
     }
 
-    fn partitioned(&self, file: &LiveFile) -> Result<PartitionedFile> {
-        let path = self.snapshot.dir().join(Path::new(file.path()));
-        let location = object_store::path::Path::from_absolute_path(&path)
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+    fn partitioned(&self, folder: &StorePath, file: &LiveFile) -> Result<PartitionedFile> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"=-_./".contains(&b);
+        let location = if file.path().bytes().all(plain) {
+            StorePath::parse(format!("{folder}/{}", file.path()))
+        } else {
+            StorePath::from_absolute_path(self.snapshot.dir().join(Path::new(file.path())))
+        }
+        .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let mut out = PartitionedFile::new_from_meta(ObjectMeta {
             location,
             last_modified: DateTime::from_timestamp_millis(file.entry.modified).unwrap_or_default(),
@@ -393,10 +400,10 @@ impl PruningStatistics for FileBounds<'_> {
 
 /// Distributes files over about `target` partitions. In order, the files of a partition follow one another in time.
 /// Gives the partitions and whether they are in order.
-fn group<'a>(mut files: Vec<&'a LiveFile>, target: usize, ordered: bool) -> (Vec<Vec<&'a LiveFile>>, bool) {
+fn group(mut files: Vec<&LiveFile>, target: usize, ordered: bool) -> (Vec<Vec<&LiveFile>>, bool) {
     if ordered {
         let time = |f: &LiveFile| f.time.unwrap_or((i64::MIN, i64::MAX));
-        files.sort_by_key(|f| (time(f), f.path().to_owned()));
+        files.sort_by(|a, b| time(a).cmp(&time(b)).then_with(|| a.path().cmp(b.path())));
         let mut chains: Vec<Vec<&LiveFile>> = Vec::new();
         for &file in &files {
             let fits = |chain: &&mut Vec<&LiveFile>| chain.last().is_some_and(|last| time(last).1 <= time(file).0);

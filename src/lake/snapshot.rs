@@ -118,10 +118,12 @@ impl TableSnapshot {
             fields.push(Arc::new(def.field(date)));
         }
         let schema = Arc::new(Schema::new(fields));
+        let positions: HashMap<&str, usize> =
+            layout.file.fields().iter().enumerate().map(|(at, f)| (f.name().as_str(), at)).collect();
         let files = log
             .files()
-            .into_iter()
-            .map(|entry| live_file(def, &layout, entry))
+            .iter()
+            .map(|entry| live_file(def, &layout, &positions, entry.clone()))
             .collect::<Result<_, _>>()?;
         Ok(TableSnapshot(Arc::new(Inner { def, version: log.version(), dir: dir.to_owned(), layout, schema, files })))
     }
@@ -187,7 +189,12 @@ impl TableSnapshot {
 }
 
 /// Reads a file's entry.
-fn live_file(def: &'static TableDef, layout: &Layout, entry: FileEntry) -> Result<LiveFile, LakeError> {
+fn live_file(
+    def: &'static TableDef,
+    layout: &Layout,
+    positions: &HashMap<&str, usize>,
+    entry: FileEntry,
+) -> Result<LiveFile, LakeError> {
     if entry.has_deletion_vector {
         return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
     }
@@ -204,20 +211,22 @@ fn live_file(def: &'static TableDef, layout: &Layout, entry: FileEntry) -> Resul
     // Statistics that cannot be read prune nothing; they are no reason to refuse the file.
     let stats: Stats = entry.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
     let mut bounds = HashMap::new();
-    for (at, field) in layout.file.fields().iter().enumerate() {
-        let name = field.name().as_str();
+    let instant = |us| ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
+    for name in stats.null_count.keys().chain(stats.min_values.keys()).chain(stats.max_values.keys()) {
+        let Some(&at) = positions.get(name.as_str()) else { continue };
+        if bounds.contains_key(&at) {
+            continue;
+        }
+        let ty = layout.file.field(at).data_type();
         let nulls = stats.null_count.get(name).and_then(Value::as_u64);
         let found = if let (true, Some((first, last))) = (name == def.time, time) {
-            let instant = |us| ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
             Bounds { least: Some(instant(first)), greatest: Some(instant(last)), nulls, exact: true }
         } else {
-            let value = |of: &Map<String, Value>, greatest| of.get(name).and_then(|v| bound(v, field.data_type(), greatest));
-            let exact = ours && matches!(field.data_type(), DataType::Int32 | DataType::Int64);
+            let value = |of: &Map<String, Value>, greatest| of.get(name).and_then(|v| bound(v, ty, greatest));
+            let exact = ours && matches!(ty, DataType::Int32 | DataType::Int64);
             Bounds { least: value(&stats.min_values, false), greatest: value(&stats.max_values, true), nulls, exact }
         };
-        if found.nulls.is_some() || found.least.is_some() || found.greatest.is_some() {
-            bounds.insert(at, found);
-        }
+        bounds.insert(at, found);
     }
     Ok(LiveFile {
         day,

@@ -154,9 +154,9 @@ impl FileWriter {
         self.writer.write(&batch).map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
     }
 
-    /// About how large the file is so far, in bytes.
+    /// Bytes of the row groups that are complete.
     pub fn size(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+        self.writer.bytes_written()
     }
 
     /// Rows so far.

@@ -361,6 +361,11 @@ async fn scans_leave_out_files_and_keep_order() {
     assert_eq!(by_time.matches(".parquet").count(), 1, "{by_time}");
     let limited = plan(&lake, "traces", r#"select "itemId" from traces limit 10"#).await;
     assert_eq!(limited.matches(".parquet").count(), 1, "{limited}");
+    // No column at all.
+    let ones = query(&lake, "traces", r#"select 1 from traces where "itemId" <> '0-0'"#).await;
+    assert_eq!(ones.iter().map(RecordBatch::num_rows).sum::<usize>(), 299);
+    let crossed = number(&lake, "traces", "select count(*) from traces a, (select 1 from traces limit 2) b").await;
+    assert_eq!(crossed, 600);
     let none = number(&lake, "traces", "select count(*) from traces where event_date = date '2020-01-01'").await;
     assert_eq!(none, 0);
     let by_event = plan(&lake, "traces", r#"select count(*) from traces where "customDimensions_eventId" = 'RT9999'"#).await;

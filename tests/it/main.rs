@@ -2,6 +2,7 @@
 
 mod cli;
 mod export;
+mod import;
 mod kqlt;
 mod lake;
 mod nightly;

@@ -10,6 +10,11 @@ use super::json::{self, JsonError, Kind};
 use super::sniff::{self, Form, WINDOW};
 use crate::import::json_text::unescape;
 
+/// Why a record is refused that the text ends in.
+pub const ENDS_INSIDE: &str = "the file ends inside this record";
+/// Why a document is refused that the text ends in, between two records.
+pub const ENDS_OPEN: &str = "the document ends before its closing bracket";
+
 /// Where a record stands in its file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
@@ -282,8 +287,8 @@ impl Walker<'_, '_> {
 
     fn broken(&mut self, error: JsonError, begin: u64) -> Result<Ended, Stop> {
         let reason = match error {
-            JsonError::Ended if self.buffer.is_empty() => "the document ends before its closing bracket; what followed is missing".to_owned(),
-            JsonError::Ended => "the file ends inside this record".to_owned(),
+            JsonError::Ended if self.buffer.is_empty() => format!("{ENDS_OPEN}; what followed is missing"),
+            JsonError::Ended => ENDS_INSIDE.to_owned(),
             JsonError::Syntax(what) => format!("no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket", self.source.offset()),
             JsonError::TooLong(length) => format!("a value has {length} bytes, over the limit of {}", self.limits.record),
         };

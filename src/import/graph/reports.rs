@@ -149,7 +149,8 @@ impl Reports {
     }
 
     /// The table of a recognised report.
-    pub fn table(&self, id: ReportId) -> &'static TableDef {
+    #[cfg(test)]
+    fn table(&self, id: ReportId) -> &'static TableDef {
         self.reports[id.0].table
     }
 

@@ -9,7 +9,7 @@ use crate::import::convert::{self, DateOrder};
 use crate::import::fields::{FieldMap, plain_name, push_member};
 use crate::import::json_text::{Hash128, Members};
 use crate::import::row::{Cell, Row, Source};
-use crate::lake::tables::{TableDef, find};
+use crate::lake::tables::find;
 
 /// Names of the reporting web service, of PowerShell and of the admin centre for Graph's.
 const TRACE_ALIASES: [(&str, &str); 24] = [
@@ -267,11 +267,6 @@ fn finish_detail(mut row: Row<'static>) -> Result<Row<'static>, String> {
     }
     row.set("rowKey", Cell::text(key.hex()));
     Ok(row)
-}
-
-/// The tables, for those who ask which a heading's rows go to.
-pub fn table_of(kind: CsvKind) -> Option<&'static TableDef> {
-    find(if kind == CsvKind::Details { "MessageTraceDetail" } else { "MessageTrace" })
 }
 
 #[cfg(test)]

@@ -379,7 +379,7 @@ impl Binder<'_> {
     }
 
     /// One argument for one parameter.
-    fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
+    pub(super) fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
         use Type as T;
         let ty = arg.ty;
         let wanted = match param.kind {

@@ -144,6 +144,9 @@ impl Binder<'_> {
         if let Some((Binding::Function(_), _)) = &found {
             return self.call(name, &[], ctx, name.span);
         }
+        if found.is_none() && ctx.row.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open)) {
+            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Dynamic, name.span));
+        }
         let mut candidates: Vec<String> = ctx.row.columns.iter().map(|c| c.name.clone()).collect();
         candidates.extend(ctx.scope.names());
         if found.is_some() || self.catalog.table(&name.text).is_some() {

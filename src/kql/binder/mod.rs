@@ -210,7 +210,7 @@ impl<'a> Binder<'a> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => kept(*parent),
-                HiddenRole::Key | HiddenRole::Carried => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open => true,
             })
             .filter(|h| !columns.iter().any(|(c, _)| c.id == h.id))
             .cloned()

@@ -92,6 +92,11 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     match naming? {
         (Naming::Generated, _) => None,
         (Naming::FirstArg, _) => derived(first?),
+        // A covariance is named after both of its arguments.
+        (Naming::Prefix(prefix), true) if prefix.starts_with("covariance") => {
+            let name = |i: usize| args.get(i).and_then(|a| simple_name(&a.expr)).unwrap_or_default();
+            Some(format!("{prefix}_{}_{}", name(0), name(1)))
+        }
         (Naming::Prefix(prefix), true) => Some(format!("{prefix}_{}", first.and_then(simple_name).unwrap_or_default())),
         (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", derived(first?)?)),
         (Naming::Suffix(suffix), _) => Some(format!("{}{suffix}", derived(first?)?)),

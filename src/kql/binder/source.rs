@@ -289,7 +289,8 @@ impl Binder<'_> {
         self.deeper(name.span, |b| match b.body_statements(&function.body, &inner)? {
             Some(last) => {
                 let mut rel = b.table(last, &inner)?;
-                rel.table_name = None;
+                // A view is known by its name where tables are told apart.
+                rel.table_name = function.view.then(|| name.text.clone());
                 Ok(rel)
             }
             None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),

@@ -247,7 +247,9 @@ impl Scanner<'_, '_> {
             && if fraction == 0 {
                 whole < 19 || number.parse::<i64>().is_ok()
             } else {
-                whole + fraction <= 15 && (fraction == 1 || !number.ends_with('0')) && (first != b'0' || !number.contains("0.0000"))
+                whole + fraction <= 15
+                    && (fraction == 1 || !number.ends_with('0'))
+                    && (first != b'0' || !number.contains("0.0000"))
             };
         if !plain {
             let value: f64 = number.parse().ok().filter(|v: &f64| v.is_finite())?;
@@ -284,7 +286,9 @@ mod tests {
         ] {
             assert_eq!(canonical(text).as_deref(), Some(want), "{text}");
         }
-        for text in ["", " ", "abc", "{", "[1,]", "{\"a\"}", "01", "1.", "'a'", "[1] x", "\"\\x\"", "nul", "1e999", "[1}", "{\"a\":1,}"] {
+        for text in
+            ["", " ", "abc", "{", "[1,]", "{\"a\"}", "01", "1.", "'a'", "[1] x", "\"\\x\"", "nul", "1e999", "[1}", "{\"a\":1,}"]
+        {
             assert_eq!(canonical(text), None, "{text}");
         }
         assert_eq!(canonical(&"[".repeat(100_000)), None);
@@ -292,7 +296,10 @@ mod tests {
 
     #[test]
     fn scalars_are_read_and_displayed() {
-        assert_eq!([kind(" 12 "), kind("-1.5e3"), kind(""), kind("?")], [Kind::Long(12), Kind::Real(-1500.0), Kind::Null, Kind::Null]);
+        assert_eq!(
+            [kind(" 12 "), kind("-1.5e3"), kind(""), kind("?")],
+            [Kind::Long(12), Kind::Real(-1500.0), Kind::Null, Kind::Null]
+        );
         for (text, want) in [("\"a\\nb\"", "a\nb"), ("{ \"a b\" : [1, 2] }", "{\"a b\":[1,2]}"), ("null", ""), ("1.5", "1.5")] {
             let mut out = String::new();
             push_display(&mut out, text);

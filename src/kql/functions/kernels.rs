@@ -34,7 +34,8 @@ impl Texts {
             DataType::Utf8View => Texts::View(array.as_string_view().clone()),
             DataType::LargeUtf8 => Texts::Large(array.as_string::<i64>().clone()),
             found => {
-                let text = cast(array, &DataType::Utf8).map_err(|e| format!("a column of type {found} cannot be read as text: {e}"))?;
+                let text =
+                    cast(array, &DataType::Utf8).map_err(|e| format!("a column of type {found} cannot be read as text: {e}"))?;
                 Texts::Utf8(text.as_string::<i32>().clone())
             }
         })
@@ -106,7 +107,10 @@ pub fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
 }
 
 /// A primitive column made from text, row by row; `None` is null, and so is a missing text.
-pub fn from_text<T: ArrowPrimitiveType>(array: &ArrayRef, convert: impl Fn(&str) -> Option<T::Native>) -> Result<PrimitiveArray<T>, String> {
+pub fn from_text<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    convert: impl Fn(&str) -> Option<T::Native>,
+) -> Result<PrimitiveArray<T>, String> {
     let convert = |text: Option<&str>| text.and_then(&convert);
     Ok(match Texts::new(array)? {
         Texts::Utf8(a) => a.iter().map(convert).collect(),

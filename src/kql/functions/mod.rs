@@ -6,11 +6,13 @@
 
 pub mod aggregate;
 pub mod columns;
+pub mod folding;
 pub mod json_text;
 pub mod kernels;
 pub mod make_series;
 pub mod parse_pattern;
 pub mod parse_text;
+pub mod plugins;
 pub mod scalar;
 pub mod sketch;
 pub mod text;

@@ -24,7 +24,9 @@ pub fn int(text: &str) -> Option<i32> {
     let value = long(text)?;
     match i32::try_from(value) {
         Ok(v) => Some(v),
-        Err(_) if text.trim_start().get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x")) => u32::try_from(value).ok().map(|v| v as i32),
+        Err(_) if text.trim_start().get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x")) => {
+            u32::try_from(value).ok().map(|v| v as i32)
+        }
         Err(_) => None,
     }
 }
@@ -320,7 +322,18 @@ fn zone_seconds(text: &[u8]) -> Option<i64> {
 }
 
 const MONTHS: [&[u8]; 12] = [
-    b"january", b"february", b"march", b"april", b"may", b"june", b"july", b"august", b"september", b"october", b"november", b"december",
+    b"january",
+    b"february",
+    b"march",
+    b"april",
+    b"may",
+    b"june",
+    b"july",
+    b"august",
+    b"september",
+    b"october",
+    b"november",
+    b"december",
 ];
 const DAYS: [&[u8]; 7] = [b"sunday", b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday"];
 
@@ -421,7 +434,10 @@ mod tests {
             assert_eq!(long(text), want, "{text}");
         }
         assert_eq!([int("2147483648"), int("0xFFFFFFFF"), int("-2147483648")], [None, Some(-1), Some(i32::MIN)]);
-        assert_eq!([boolean("TRUE"), boolean(" 2 "), boolean("0"), boolean("1.0"), boolean("yes")], [Some(true), Some(true), Some(false), None, None]);
+        assert_eq!(
+            [boolean("TRUE"), boolean(" 2 "), boolean("0"), boolean("1.0"), boolean("yes")],
+            [Some(true), Some(true), Some(false), None, None]
+        );
     }
 
     #[test]
@@ -492,7 +508,9 @@ mod tests {
     #[test]
     fn guids() {
         let canonical = Some("01234567-89ab-cdef-0123-456789abcdef".to_owned());
-        for text in ["0123456789ABCDEF0123456789abcdef", "0123456789ab-cdef-0123-456789abcdef", "{01234567-89ab-cdef-0123-456789abcdef}"] {
+        for text in
+            ["0123456789ABCDEF0123456789abcdef", "0123456789ab-cdef-0123-456789abcdef", "{01234567-89ab-cdef-0123-456789abcdef}"]
+        {
             assert_eq!(guid(text), canonical);
         }
         assert_eq!([guid("xyz"), guid(""), guid("0123456789abcdef0123456789abcdef0")], [None, None, None]);

@@ -93,10 +93,7 @@ pub(super) fn is_word_byte(byte: u8) -> bool {
 
 /// Kusto's white space beyond ASCII; portals and mail programs put it into copied text.
 fn is_wide_space(c: char) -> bool {
-    matches!(
-        c,
-        '\u{A0}' | '\u{1680}' | '\u{180E}' | '\u{2000}'..='\u{200B}' | '\u{202F}' | '\u{205F}' | '\u{3000}' | '\u{FEFF}'
-    )
+    matches!(c, '\u{A0}' | '\u{1680}' | '\u{180E}' | '\u{2000}'..='\u{200B}' | '\u{202F}' | '\u{205F}' | '\u{3000}' | '\u{FEFF}')
 }
 
 impl<'a> Scanner<'a> {
@@ -150,8 +147,8 @@ impl<'a> Scanner<'a> {
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0C => self.pos += 1,
                 b'/' if self.peek(1) == b'/' => {
-                    self.pos = memchr::memchr2(b'\n', b'\r', &self.bytes[self.pos..])
-                        .map_or(self.bytes.len(), |found| self.pos + found);
+                    self.pos =
+                        memchr::memchr2(b'\n', b'\r', &self.bytes[self.pos..]).map_or(self.bytes.len(), |found| self.pos + found);
                 }
                 0x80.. => match self.text[self.pos..].chars().next() {
                     Some(c) if is_wide_space(c) => self.pos += c.len_utf8(),
@@ -177,7 +174,9 @@ impl<'a> Scanner<'a> {
     fn token(&mut self) -> Option<TokenKind> {
         use TokenKind as T;
         match (self.bytes[self.pos], self.peek(1)) {
-            (b'h' | b'H' | b'@' | b'"' | b'\'' | b'`' | b'~', _) if strings::starts_string(&self.bytes[self.pos..]) => self.string(),
+            (b'h' | b'H' | b'@' | b'"' | b'\'' | b'`' | b'~', _) if strings::starts_string(&self.bytes[self.pos..]) => {
+                self.string()
+            }
             (b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$', _) => self.word(),
             (b'0'..=b'9', _) => self.number(),
             (b'(', _) => self.one(T::LeftParen),

@@ -38,7 +38,9 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
             let form = if verbatim { Form::Verbatim(quote) } else { Form::Plain(quote) };
             Some(Opening { len: len + 1, form })
         }
-        fence @ (b'`' | b'~') if at(len + 1) == fence && at(len + 2) == fence => Some(Opening { len: len + 3, form: Form::Fenced(fence) }),
+        fence @ (b'`' | b'~') if at(len + 1) == fence && at(len + 2) == fence => {
+            Some(Opening { len: len + 3, form: Form::Fenced(fence) })
+        }
         _ => None,
     }
 }

@@ -8,12 +8,7 @@ fn tokens(text: &str) -> Vec<(TokenKind, &str)> {
 }
 
 fn parts<'a>(text: &'a str, lexed: &Lexed) -> Vec<(TokenKind, &'a str)> {
-    lexed
-        .tokens
-        .iter()
-        .filter(|t| t.kind != TokenKind::End)
-        .map(|t| (t.kind, &text[t.start as usize..t.end as usize]))
-        .collect()
+    lexed.tokens.iter().filter(|t| t.kind != TokenKind::End).map(|t| (t.kind, &text[t.start as usize..t.end as usize])).collect()
 }
 
 fn kinds(text: &str) -> Vec<TokenKind> {

@@ -1,12 +1,15 @@
 //! `summarize`: groups and aggregates.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
 use super::expr::{coalesce, column_name, filter, text, value};
-use super::{Lower, Lowering, Node, named, with_columns};
+use super::{Lower, Lowering, Node, kernel, named, with_columns};
 use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
@@ -37,10 +40,25 @@ impl Lowering<'_> {
         let mut finished: Vec<Expr> = groups.iter().map(|g| named(&g.schema_name().to_string())).collect();
         finished.extend(constants);
         for (id, aggregate) in aggregates {
-            let (call, finish) = self.call(aggregate, position.as_deref())?;
-            let raw = format!("a{id}");
-            calls.push(call.alias(raw.clone()));
-            finished.push(finish(named(&raw)).alias(column_name(*id)));
+            let (parts, finish) = self.call(aggregate, position.as_deref())?;
+            let mut raw = Vec::with_capacity(parts.len());
+            for (i, part) in parts.into_iter().enumerate() {
+                let name = format!("a{id}_{i}");
+                calls.push(part.alias(name.clone()));
+                raw.push(named(&name));
+            }
+            finished.push(finish(raw).alias(column_name(*id)));
+        }
+        // Groups of given rows stand in the order of their first rows.
+        let mut order = Vec::new();
+        if !groups.is_empty()
+            && let [key] = node.order.as_slice()
+            && key.column.starts_with("__row")
+        {
+            let name = self.fresh("__row");
+            calls.push(min(named(&key.column)).alias(name.clone()));
+            finished.push(named(&name));
+            order.push(super::OrderKey { column: name, ascending: true, nulls_first: true });
         }
         let no_keys = groups.is_empty();
         let plan = if calls.is_empty() && !no_keys {
@@ -49,7 +67,7 @@ impl Lowering<'_> {
             LogicalPlanBuilder::from(node.plan).aggregate(groups, calls)?.build()?
         };
         let plan = LogicalPlanBuilder::from(plan).project(finished)?.build()?;
-        Ok(Node::unordered(plan))
+        Ok(Node { plan, order })
     }
 
     /// A column that numbers the rows in their order; it is added to the node where there is none.
@@ -77,32 +95,54 @@ impl Lowering<'_> {
         Ok(name)
     }
 
-    /// One aggregate: the call, and what makes KQL's answer out of DataFusion's.
-    #[allow(clippy::type_complexity, reason = "a call and the step behind it")]
-    fn call(&self, aggregate: &BoundAggregate, position: Option<&str>) -> Lower<(Expr, Box<dyn Fn(Expr) -> Expr>)> {
-        let keep: Box<dyn Fn(Expr) -> Expr> = Box::new(|e| e);
+    /// One aggregate: the calls, and what makes KQL's answer out of DataFusion's.
+    fn call(&self, aggregate: &BoundAggregate, position: Option<&str>) -> Lower<(Vec<Expr>, Finish)> {
+        let keep: Finish = Box::new(one);
         let predicate = aggregate.filter.as_ref().map(filter).transpose()?;
-        let arg = |i: usize| aggregate.args.get(i).map(text).transpose();
         let ty = aggregate.ty;
+        let source = aggregate.args.first().map_or(Type::Long, |a| a.ty);
+        let arg = match aggregate.args.first() {
+            Some(e) => text(e)?,
+            None => lit(0i64),
+        };
         let native = matches!(aggregate.function.imp, AggregateImpl::Native);
-        let (call, finish): (Expr, Box<dyn Fn(Expr) -> Expr>) = match (aggregate.function.name, native) {
+        let (calls, finish): (Vec<Expr>, Finish) = match (aggregate.function.name, native) {
             // count(x) counts rows, null or not.
-            ("count" | "countif", true) => (count(lit(1i64)), keep),
+            ("count" | "countif", true) => (vec![count(lit(1i64))], keep),
             ("sum" | "sumif", true) => {
-                let e = arg(0)?.unwrap_or_else(|| lit(0i64));
                 let zero = match ty {
                     Type::Real => lit(0.0f64),
                     Type::Decimal => cast(lit(0i64), super::arrow::data_type(ty)),
                     _ => lit(0i64),
                 };
-                let source = aggregate.args.first().map_or(Type::Long, |a| a.ty);
-                let e = if source == Type::Int { cast(e, DataType::Int64) } else { e };
                 let target = super::arrow::data_type(ty);
-                (sum(e), Box::new(move |e| coalesce(vec![cast(e, target.clone()), zero.clone()])))
+                (vec![sum(ticks(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
             }
-            ("avg" | "avgif", true) => return Ok((self.average(aggregate, predicate)?, average_finish(ty))),
-            ("min" | "minif", true) => (min(arg(0)?.unwrap_or_else(|| lit(0i64))), keep),
-            ("max" | "maxif", true) => (max(arg(0)?.unwrap_or_else(|| lit(0i64))), keep),
+            ("avg" | "avgif", true) => {
+                if source == Type::Real {
+                    let mean = datafusion::functions_aggregate::expr_fn::avg(arg);
+                    (vec![mean], Box::new(|e| coalesce(vec![one(e), lit(f64::NAN)])))
+                } else {
+                    // Whole numbers are summed as such (and wrap as such), then divided once.
+                    let arg = ticks(arg, source);
+                    let target = super::arrow::data_type(ty);
+                    let divide = move |mut e: Vec<Expr>| {
+                        let (n, sum) = (e.pop(), e.pop());
+                        let (Some(n), Some(sum)) = (n, sum) else { return lit(f64::NAN) };
+                        let mean = cast(sum, DataType::Float64) / cast(n, DataType::Float64);
+                        match ty {
+                            Type::Real => coalesce(vec![mean, lit(f64::NAN)]),
+                            Type::DateTime => cast(cast(mean, DataType::Int64), target.clone()),
+                            _ => cast(mean, target.clone()),
+                        }
+                    };
+                    (vec![sum(arg.clone()), count(arg)], Box::new(divide))
+                }
+            }
+            ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg))], Box::new(|e| real_value(one(e)))),
+            ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg))], Box::new(|e| real_value(one(e)))),
+            ("min" | "minif", true) => (vec![min(arg)], keep),
+            ("max" | "maxif", true) => (vec![max(arg)], keep),
             _ => {
                 let infos = aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
                 let function = udaf(aggregate.function, infos, ty);
@@ -112,17 +152,10 @@ impl Lowering<'_> {
                 {
                     args.push(named(position));
                 }
-                (function.call(args), keep)
+                (vec![function.call(args)], keep)
             }
         };
-        Ok((with_filter(call, predicate), finish))
-    }
-
-    /// The sum and the count of an average in one struct-free pair: DataFusion's own avg over reals.
-    fn average(&self, aggregate: &BoundAggregate, predicate: Option<Expr>) -> Lower<Expr> {
-        let e = aggregate.args.first().map(text).transpose()?.unwrap_or_else(|| lit(0i64));
-        let call = datafusion::functions_aggregate::expr_fn::avg(cast(e, DataType::Float64));
-        Ok(with_filter(call, predicate))
+        Ok((calls.into_iter().map(|c| with_filter(c, predicate.clone())).collect(), finish))
     }
 
     /// The first rows of each group.
@@ -170,12 +203,44 @@ impl Lowering<'_> {
     }
 }
 
-/// Makes KQL's average: NaN of nothing for a real, whole ticks for timespans and datetimes.
-fn average_finish(ty: Type) -> Box<dyn Fn(Expr) -> Expr> {
-    Box::new(move |e| match ty {
-        Type::Real => coalesce(vec![e, lit(f64::NAN)]),
-        Type::DateTime => cast(cast(e, DataType::Int64), super::arrow::data_type(ty)),
-        _ => cast(e, super::arrow::data_type(ty)),
+/// Makes KQL's answer out of the calls' columns.
+type Finish = Box<dyn Fn(Vec<Expr>) -> Expr>;
+
+/// The only column of a single call.
+fn one(mut columns: Vec<Expr>) -> Expr {
+    columns.pop().unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null))
+}
+
+/// Integers and times as longs, which sums take.
+fn ticks(e: Expr, ty: Type) -> Expr {
+    match ty {
+        Type::Int | Type::DateTime | Type::Bool => cast(e, DataType::Int64),
+        _ => e,
+    }
+}
+
+/// A real as a long that orders alike, NaN first: DataFusion's own extremes start from the greatest and least finite number
+/// and so miss the infinities.
+fn real_order(e: Expr) -> Expr {
+    kernel::call("real_order", "", DataType::Int64, vec![e], |a, _| {
+        let reals = a[0].as_primitive::<Float64Type>();
+        Ok(Arc::new(reals.unary::<_, Int64Type>(|v| {
+            if v.is_nan() {
+                return i64::MIN;
+            }
+            let bits = v.to_bits() as i64;
+            bits ^ (((bits >> 63) as u64) >> 1) as i64
+        })) as ArrayRef)
+    })
+}
+
+/// The real that a long of [`real_order`] stands for.
+fn real_value(e: Expr) -> Expr {
+    kernel::call("real_value", "", DataType::Float64, vec![e], |a, _| {
+        let longs = a[0].as_primitive::<Int64Type>();
+        Ok(Arc::new(longs.unary::<_, Float64Type>(|v| {
+            if v == i64::MIN { f64::NAN } else { f64::from_bits((v ^ (((v >> 63) as u64) >> 1) as i64) as u64) }
+        })) as ArrayRef)
     })
 }
 

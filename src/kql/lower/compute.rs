@@ -14,7 +14,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, OrderingRequirements};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -25,7 +25,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::arrow::data_type;
 use super::expr::column_name;
-use super::sources::scan_of;
+use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named};
 use crate::kql::bound::{ColId, Compute, Rel};
 
@@ -183,6 +183,19 @@ impl ExecutionPlan for ComputeExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        // The optimizer must not take the order away that the operator was planned over.
+        match &self.work {
+            Work::All(_) => self.input.iter().map(|i| i.output_ordering().cloned().map(OrderingRequirements::from)).collect(),
+            Work::Batches(_) => vec![None; self.children().len()],
+        }
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        let one = matches!(self.work, Work::All(_));
+        vec![if one { Distribution::SinglePartition } else { Distribution::UnspecifiedDistribution }; self.children().len()]
+    }
+
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![false; self.children().len()]
     }
@@ -197,7 +210,11 @@ impl ExecutionPlan for ComputeExec {
                 let Some(input) = input else {
                     return Err(DataFusionError::Internal("an operator over batches has no input".to_owned()));
                 };
-                let stream = input.map(move |batch| work(batch?).map_err(&failed));
+                let named_schema = schema.clone();
+                let stream = input.map(move |batch| {
+                    let batch = work(batch?).map_err(&failed)?;
+                    Ok(RecordBatch::try_new(named_schema.clone(), batch.columns().to_vec())?)
+                });
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
             }
             Work::All(op) => {
@@ -224,7 +241,9 @@ impl ExecutionPlan for ComputeExec {
 
 /// A plan over an operator's output, its columns unqualified.
 pub fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, work: Work) -> Lower<LogicalPlan> {
-    let table = ComputeTable { name: name.to_owned(), input, schema, work };
+    let fields: Vec<arrow::datatypes::Field> =
+        schema.fields().iter().map(|f| f.as_ref().clone().with_name(inner_name(f.name()))).collect();
+    let table = ComputeTable { name: name.to_owned(), input, schema: Arc::new(arrow::datatypes::Schema::new(fields)), work };
     Ok(scan_of(Arc::new(table))?.build()?)
 }
 

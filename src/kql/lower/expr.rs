@@ -195,11 +195,16 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
                     binary_expr(l, Operator::IsDistinctFrom, r)
                 });
             }
-            let answer = if equal {
+            let mut answer = if equal {
                 coalesce(vec![l.clone().eq(r.clone()), lit(false)])
             } else {
                 binary_expr(l.clone(), Operator::IsDistinctFrom, r.clone())
             };
+            if left.ty == Type::Real {
+                // NaN equals nothing, itself included.
+                let nan = coalesce(vec![datafusion::functions::math::expr_fn::isnan(l.clone()), lit(false)]);
+                answer = if equal { answer.and(Expr::Not(Box::new(nan))) } else { answer.or(nan) };
+            }
             if literal_left || literal_right {
                 return Ok(answer);
             }

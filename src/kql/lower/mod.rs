@@ -147,6 +147,7 @@ impl<'a> Lowering<'a> {
         match &rel.kind {
             RelKind::Scan { table, columns, promoted } => self.scan(table, columns, promoted),
             RelKind::Values(rows) => self.values(&rel.columns, rows),
+            RelKind::Rows(batches) => self.rows(&rel.columns, batches),
             RelKind::Print(exprs) => {
                 let plan = LogicalPlanBuilder::empty(true);
                 let exprs = exprs.iter().map(|(id, e)| Ok(text(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;

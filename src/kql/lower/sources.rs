@@ -57,8 +57,8 @@ impl Lowering<'_> {
         }
         let index_name = self.fresh("__row");
         let mut fields: Vec<Field> =
-            columns.iter().map(|c| Field::new(column_name(c.id), data_type(c.ty), true)).collect();
-        fields.push(Field::new(&index_name, arrow::datatypes::DataType::Int64, false));
+            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), data_type(c.ty), true)).collect();
+        fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
         let mut arrays: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect();
         arrays.push(Arc::new(Int64Array::from_iter_values(0..rows.len() as i64)));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
@@ -68,9 +68,30 @@ impl Lowering<'_> {
         Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
     }
 
+    /// Rows in memory; their order is the order of the rows.
+    pub(super) fn rows(&self, columns: &[BoundColumn], batches: &[RecordBatch]) -> Lower<Node> {
+        let index_name = self.fresh("__row");
+        let mut fields: Vec<Field> =
+            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), data_type(c.ty), true)).collect();
+        fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let mut next = 0i64;
+        let mut numbered = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let rows = batch.num_rows() as i64;
+            let mut arrays = batch.columns().to_vec();
+            arrays.push(Arc::new(Int64Array::from_iter_values(next..next + rows)));
+            next += rows;
+            numbered.push(RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?);
+        }
+        let table = MemTable::try_new(schema, vec![numbered])?;
+        let plan = scan_of(Arc::new(table))?.build()?;
+        Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
+    }
+
     pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
         let name = column_name(id);
-        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(&name, data_type(ty), true)]));
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(inner_name(&name), data_type(ty), true)]));
         let rows = crate::kql::binder::range_rows(from, to, step).unwrap_or(0);
         let stream = RangeStream { schema: schema.clone(), ty, from: from.clone(), step: step.clone(), rows };
         let ascending = match step {
@@ -80,7 +101,7 @@ impl Lowering<'_> {
             _ => true,
         };
         let table = datafusion::catalog::streaming::StreamingTable::try_new(schema, vec![Arc::new(stream)])?
-            .with_sort_order(vec![named(&name).sort(ascending, ascending)]);
+            .with_sort_order(vec![named(&inner_name(&name)).sort(ascending, ascending)]);
         let plan = scan_of(Arc::new(table))?.build()?;
         Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending }] })
     }
@@ -91,15 +112,27 @@ fn is_text(data_type: &arrow::datatypes::DataType) -> bool {
     matches!(data_type, D::Utf8 | D::Utf8View | D::LargeUtf8)
 }
 
-/// A scan whose columns need no qualifier.
+/// A scan whose columns need no qualifier. The table's own columns carry a prefix (see [`inner_name`]): a qualified and a
+/// bare column of one name would be ambiguous to DataFusion.
 pub(super) fn scan_of(table: Arc<dyn TableProvider>) -> Lower<LogicalPlanBuilder> {
     let names: Vec<String> = table.schema().fields().iter().map(|f| f.name().clone()).collect();
     let builder = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None)?;
     let exprs: Vec<_> = names
         .iter()
-        .map(|n| datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(UNNAMED_TABLE), n)).alias(n))
+        .map(|n| {
+            let column = datafusion::common::Column::new(Some(UNNAMED_TABLE), n);
+            datafusion::logical_expr::Expr::Column(column).alias(n.strip_prefix(INNER).unwrap_or(n))
+        })
         .collect();
     Ok(builder.project(exprs)?)
+}
+
+/// Prefix of the columns of tables that lowering makes itself.
+const INNER: &str = "in_";
+
+/// A column's name inside of a table that lowering makes itself.
+pub(super) fn inner_name(name: &str) -> String {
+    format!("{INNER}{name}")
 }
 
 /// Makes a range's rows batch by batch.

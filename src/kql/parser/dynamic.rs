@@ -4,9 +4,9 @@ use serde_json::{Map, Number};
 
 use super::super::ast::{Expr, ExprKind, Literal};
 use super::super::lexer::{self, TokenKind};
+use super::super::literals;
 use super::super::types::Type;
 use super::super::value::Json;
-use super::super::literals;
 use super::{Parser, Read};
 
 impl Parser<'_> {
@@ -89,7 +89,11 @@ impl Parser<'_> {
             _ => {
                 let span = self.token().span();
                 let message = format!("expected a JSON value, found {}", self.found());
-                return Err(self.fail_with(span, message, "texts need quotes; for computed values write pack_array(…) or bag_pack(…)"));
+                return Err(self.fail_with(
+                    span,
+                    message,
+                    "texts need quotes; for computed values write pack_array(…) or bag_pack(…)",
+                ));
             }
         };
         self.bump();

@@ -239,6 +239,11 @@ impl<'a> Parser<'a> {
         if self.at(kind) { Ok(self.bump()) } else { Err(self.unexpected(words::describe_kind(kind))) }
     }
 
+    /// The bracket that closes one opened before.
+    fn close(&mut self, kind: TokenKind, open: Token) -> Read<Token> {
+        if self.at(kind) { Ok(self.bump()) } else { Err(self.unclosed(kind, open)) }
+    }
+
     fn expect_word(&mut self, word: &str) -> Read<Token> {
         if self.at_word(word) { Ok(self.bump()) } else { Err(self.unexpected(&format!("`{word}`"))) }
     }
@@ -355,5 +360,7 @@ impl<'a> Parser<'a> {
     }
 }
 
+#[cfg(test)]
+mod soup_tests;
 #[cfg(test)]
 mod tests;

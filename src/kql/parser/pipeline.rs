@@ -130,7 +130,8 @@ impl Parser<'_> {
     /// `datatable`, `externaldata`: sources that stand inside of expressions.
     pub(super) fn source_operator(&mut self) -> Read<Operator> {
         let keyword = self.bump();
-        let read = if self.text_of(keyword) == "datatable" { operators::sources::datatable } else { operators::sources::externaldata };
+        let read =
+            if self.text_of(keyword) == "datatable" { operators::sources::datatable } else { operators::sources::externaldata };
         self.read_operator(keyword.span(), read)
     }
 
@@ -226,7 +227,11 @@ impl Parser<'_> {
             return None;
         }
         let word = self.word();
-        if word == "hint" && self.kind_at(1) == TokenKind::Dot && self.kind_at(2) == TokenKind::Word && self.kind_at(3) == TokenKind::Assign {
+        if word == "hint"
+            && self.kind_at(1) == TokenKind::Dot
+            && self.kind_at(2) == TokenKind::Word
+            && self.kind_at(3) == TokenKind::Assign
+        {
             let start = self.bump().start;
             self.bump();
             let text = format!("hint.{}", self.word());
@@ -274,7 +279,7 @@ impl Parser<'_> {
             self.expect(TokenKind::Assign)?;
             let mut values = vec![self.property_list_value()?];
             loop {
-                let len = self.name_len(1);
+                let len = if matches!(values[0].kind, ExprKind::Name(_)) { self.name_len(1) } else { 0 };
                 let goes_on = self.at(TokenKind::Comma) && len > 0 && self.kind_at(1 + len) != TokenKind::Assign;
                 if !goes_on {
                     break;
@@ -308,7 +313,8 @@ impl Parser<'_> {
             return None;
         }
         let start = self.bump().start;
-        while matches!(self.kind(), TokenKind::Star | TokenKind::Word | TokenKind::Long) && self.last_end() == self.token().start {
+        while matches!(self.kind(), TokenKind::Star | TokenKind::Word | TokenKind::Long) && self.last_end() == self.token().start
+        {
             self.bump();
         }
         let span = self.span_from(start);
@@ -326,7 +332,6 @@ impl Parser<'_> {
         let span = name.span;
         Ok(Expr { kind: ExprKind::Name(name), span })
     }
-
 }
 
 /// One value, or several as a call of the empty name.

@@ -98,8 +98,14 @@ impl Parser<'_> {
             }
             TokenKind::LeftBrace => Err(self.foreign_parameter()),
             TokenKind::Keyword => self.keyword_primary(),
+            TokenKind::Bar if self.at_start_of_query() => Err(self.unexpected("a table before the first `|`")),
             _ => Err(self.unexpected("an expression")),
         }
+    }
+
+    fn at_start_of_query(&self) -> bool {
+        use TokenKind::{LeftBrace, LeftParen, Semicolon};
+        self.pos == 0 || matches!(self.tokens[self.pos - 1].kind, Semicolon | LeftBrace | LeftParen)
     }
 
     /// `{name}`: Workbooks and dashboards put a value there before the query is sent.
@@ -125,21 +131,25 @@ impl Parser<'_> {
         {
             let span = self.token().span();
             let message = "`!` stands only in front of operators, as in `!=`, `!in` or `!has`";
-            return Err(self.fail_with(span, message, format!("write not({operand}…)")));
+            return Err(self.fail_with(span, message, format!("write not({operand}(…))")));
         }
         Err(self.unexpected("an expression"))
     }
 
     /// `(expr)`, `(T | …)`
     fn parenthesized(&mut self) -> Read<Expr> {
-        let start = self.bump().start;
+        let open = self.bump();
         let expr = self.nested(Parser::pipeline)?;
         if self.at(TokenKind::Comma) {
             let span = self.token().span();
-            return Err(self.fail_with(span, "parentheses hold one expression", "for a list write dynamic([…]) or pack_array(…)"));
+            return Err(self.fail_with(
+                span,
+                "parentheses hold one expression",
+                "for a list write dynamic([…]) or pack_array(…)",
+            ));
         }
-        self.expect(TokenKind::RightParen)?;
-        Ok(Expr { kind: expr.kind, span: self.span_from(start) })
+        self.close(TokenKind::RightParen, open)?;
+        Ok(Expr { kind: expr.kind, span: self.span_from(open.start) })
     }
 
     fn word_primary(&mut self) -> Read<Expr> {
@@ -182,7 +192,9 @@ impl Parser<'_> {
         let word = self.word();
         let span = self.token().span();
         // What follows shows whether a column of that name was meant.
-        let named = self.kind_at(1) == TokenKind::Comma || self.kind_at(1) == TokenKind::Bar || words::infix_sign(self.kind_at(1)).is_some();
+        let named = self.kind_at(1) == TokenKind::Comma
+            || self.kind_at(1) == TokenKind::Bar
+            || words::infix_sign(self.kind_at(1)).is_some();
         let message = format!("expected an expression, found `{word}`");
         if named {
             return self.fail_with(span, message, format!("a column of this name is written ['{word}']"));
@@ -226,14 +238,14 @@ impl Parser<'_> {
 
     /// `(a, name = b, *)`
     pub(super) fn arguments(&mut self) -> Read<Vec<Arg>> {
-        self.expect(TokenKind::LeftParen)?;
+        let open = self.expect(TokenKind::LeftParen)?;
         let args = self.nested(|p| {
             if p.at(TokenKind::RightParen) {
                 return Ok(Vec::new());
             }
             p.list(Parser::argument)
         })?;
-        self.expect(TokenKind::RightParen)?;
+        self.close(TokenKind::RightParen, open)?;
         Ok(args)
     }
 
@@ -319,6 +331,10 @@ impl Parser<'_> {
                 self.pos = closing + 1;
                 self.height = 1;
                 Ok(Expr { kind: ExprKind::Literal(literal), span })
+            }
+            None if content.contains('(') => {
+                let message = format!("`{word}(…)` encloses a literal and no call");
+                Err(self.fail_with(span, message, format!("to{ty}(…) converts a value")))
             }
             None => {
                 let shown: String = content.lines().next().unwrap_or("").chars().take(60).collect();
@@ -445,6 +461,10 @@ impl Parser<'_> {
         if !self.eat_word("to") {
             return Ok(None);
         }
+        if let Some(ty) = Type::parse(self.word()) {
+            let span = self.token().span();
+            return Err(self.fail_with(span, "the type stands in `typeof`", format!("write `to typeof({ty})`")));
+        }
         self.expect_word("typeof")?;
         if !self.at(TokenKind::LeftParen) {
             return Err(self.unexpected("`(`"));
@@ -472,8 +492,12 @@ impl Parser<'_> {
         let name = self.text_of(keyword).to_owned();
         self.skip_balanced();
         let span = self.span_from(keyword.start);
-        let operator =
-            super::super::ast::Operator { kind: OperatorKind::Unsupported(name), properties: Vec::new(), keyword: keyword.span(), span };
+        let operator = super::super::ast::Operator {
+            kind: OperatorKind::Unsupported(name),
+            properties: Vec::new(),
+            keyword: keyword.span(),
+            span,
+        };
         Ok(self.leaf(ExprKind::Source(Box::new(operator)), keyword.start))
     }
 }

@@ -1,8 +1,8 @@
 //! Where reading goes on after an error, and how errors are worded.
 
 use super::super::ast::Span;
-use super::super::diagnostics::{Diagnostic, code};
-use super::super::lexer::TokenKind;
+use super::super::diagnostics::{Diagnostic, code, line_column};
+use super::super::lexer::{Token, TokenKind};
 use super::super::suggest;
 use super::{Parser, Stop, words};
 
@@ -27,6 +27,22 @@ impl Parser<'_> {
             diagnostic = diagnostic.suggest(hint);
         }
         self.report(diagnostic);
+        Stop
+    }
+
+    /// Reports that a bracket is not closed where it should be.
+    pub(super) fn unclosed(&mut self, kind: TokenKind, open: Token) -> Stop {
+        let before = self.diagnostics.len();
+        self.unexpected(words::describe_kind(kind));
+        // At the end of a statement the place tells nothing; where the bracket was opened does.
+        if matches!(self.kind(), TokenKind::End | TokenKind::Semicolon)
+            && self.diagnostics.len() > before
+            && let Some(last) = self.diagnostics.last_mut()
+        {
+            let (line, column) = line_column(self.text, open.start as usize);
+            let bracket = &self.text[open.start as usize..open.end as usize];
+            last.suggestion = Some(format!("the `{bracket}` at {line}:{column} is not closed"));
+        }
         Stop
     }
 

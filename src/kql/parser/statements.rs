@@ -12,7 +12,8 @@ impl Parser<'_> {
         if first.kind == TokenKind::Dot && self.kind_at(1) == TokenKind::Word {
             let span = first.span().to(self.token_at(1).span());
             let message = format!("`.{} …` is a management command; only queries run here", self.word_at(1));
-            let diagnostic = Diagnostic::error(code::UNSUPPORTED, span, message).suggest("`kqlake tables` lists the tables and their columns");
+            let diagnostic =
+                Diagnostic::error(code::UNSUPPORTED, span, message).suggest("`kqlake tables` lists the tables and their columns");
             self.give_up(diagnostic);
             return true;
         }
@@ -63,7 +64,13 @@ impl Parser<'_> {
                 self.report(diagnostic.suggest("end the statement with `;`"));
                 return;
             }
-            self.unexpected(if self.at(TokenKind::Bar) { "a table before `|`" } else { "`|`, `;` or the end of the query" });
+            if matches!(self.kind(), TokenKind::RightParen | TokenKind::RightBracket | TokenKind::RightBrace) {
+                let span = self.token().span();
+                let message = format!("{} closes nothing", self.found());
+                self.fail(span, message);
+            } else {
+                self.unexpected("`|`, `;` or the end of the query");
+            }
             let at = self.pos;
             self.recover(at);
             if self.pos == at && !self.at(TokenKind::Bar) {

@@ -153,7 +153,8 @@ pub(super) const INFIX_WORDS: [&str; 42] = [
 /// Words that are no bare names where a value is expected: operators between values, and the tabular operators that Kusto keeps for
 /// itself. All other keywords may be names there.
 pub(super) fn is_reserved(word: &str) -> bool {
-    matches!(word, "where" | "project" | "print" | "union" | "find" | "search" | "invoke") || infix_word(word).is_some()
+    matches!(word, "where" | "project" | "print" | "union" | "find" | "search" | "invoke" | "asc" | "desc")
+        || infix_word(word).is_some()
 }
 
 /// What a kind of token is called in messages.

@@ -82,7 +82,7 @@ impl Binder<'_> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => columns.iter().any(|c| c.id == *parent),
-                HiddenRole::Key | HiddenRole::Carried => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open => true,
             })
             .cloned()
             .collect();

@@ -22,12 +22,30 @@ impl Binder<'_> {
         let e = self.condition(e, "where")?;
         let windows = ctx.windows.take().unwrap_or_default();
         if windows.is_empty() {
-            return Ok(Self::filtered(input, e));
+            return Ok(Self::filtered_below_unique(input, e));
         }
         // The window columns are there for the predicate only.
         let columns = input.columns.clone();
         let filtered = Self::filtered(Self::with_windows(input, windows), e);
         Ok(Self::renamed(filtered, columns))
+    }
+
+    /// A filter; directly behind an `innerunique` join, one over left columns picks left rows before one of each key is kept,
+    /// as the engine does.
+    fn filtered_below_unique(mut input: Rel, predicate: BoundExpr) -> Rel {
+        if let RelKind::Join { left, kind: JoinKind::InnerUnique, .. } = &mut input.kind {
+            let of_left = |id: ColId| left.columns.iter().any(|c| c.id == id) || left.hidden.iter().any(|h| h.id == id);
+            let foreign = predicate.any(&|e| match e.kind {
+                BoundKind::Column(id) | BoundKind::Promoted { column: id, .. } => !of_left(id),
+                _ => false,
+            });
+            if !foreign {
+                let inner = std::mem::replace(&mut **left, crate::kql::binder::source::empty_rel());
+                **left = Self::filtered(inner, predicate);
+                return input;
+            }
+        }
+        Self::filtered(input, predicate)
     }
 
     /// Adds window functions' columns, as hidden company of the input's.

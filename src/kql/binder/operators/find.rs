@@ -17,7 +17,15 @@ impl Binder<'_> {
         if let Some(input) = input {
             let row = RowInfo::of(&input);
             let e = self.search_term(predicate, &row, scope, case_sensitive)?;
-            return Ok(Self::filtered(input, e));
+            let label = input.table_name.clone().unwrap_or_else(|| "search_arg0".to_owned());
+            let filtered = Self::filtered(input, e);
+            let mut columns = Vec::with_capacity(filtered.columns.len() + 1);
+            if filtered.columns.iter().all(|c| c.name != "$table") {
+                let source = BoundColumn { id: self.id(), name: "$table".to_owned(), ty: Type::String };
+                columns.push((source, BoundExpr::literal(Value::String(label), Type::String, operator.span)));
+            }
+            columns.extend(filtered.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, operator.span))));
+            return Ok(Self::projected(filtered, columns));
         }
         let mut rels = Vec::new();
         for rel in self.searched_tables(tables, scope, operator.span)? {
@@ -89,6 +97,13 @@ impl Binder<'_> {
                     }
                 }
             }
+            ExprKind::Literal(literal @ (Literal::Long(_) | Literal::Int(_) | Literal::Real(_) | Literal::Decimal(_))) => {
+                // A bare number is a term as well.
+                let value = crate::kql::binder::expr::literal_value(literal);
+                let mut text = String::new();
+                let term = crate::kql::format::to_string(value.as_ref(&mut text));
+                self.term_anywhere(&term, row, e.span, case_sensitive)
+            }
             ExprKind::Star => Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, e.span)),
             _ => {
                 let e = self.scalar(e, &mut Ctx::new(row, scope))?;
@@ -103,19 +118,17 @@ impl Binder<'_> {
         }
     }
 
-    /// A term in any column; numbers and other types are searched by their text.
+    /// A term in any column of text.
     fn term_anywhere(&mut self, term: &str, row: &RowInfo, span: Span, case_sensitive: bool) -> Bind<BoundExpr> {
         if term.is_empty() || term == "*" {
             return Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, span));
         }
         let mut terms = Vec::new();
         for column in row.columns.clone() {
-            let e = BoundExpr::column(&column, span);
-            let text = if matches!(column.ty, Type::String | Type::Dynamic) {
-                self.coerce(e, Type::String)?
-            } else {
-                self.convert(e, "tostring", Type::String)?
-            };
+            if !matches!(column.ty, Type::String | Type::Dynamic) {
+                continue;
+            }
+            let text = self.coerce(BoundExpr::column(&column, span), Type::String)?;
             terms.push(term_in(text, term, span, case_sensitive));
         }
         Ok(BoundExpr::new(BoundKind::Logical { and: false, terms }, Type::Bool, span))

@@ -2,6 +2,7 @@
 
 mod apply;
 mod branch;
+mod evaluate;
 mod expand;
 mod filter;
 mod find;
@@ -65,6 +66,8 @@ impl Binder<'_> {
             K::Fork(branches) => self.fork(input, operator, branches, scope),
             K::Facet { by, with } => self.facet(input, operator, by, with.as_ref(), scope),
             K::Invoke(call) => self.invoke(input, call, scope),
+            K::Evaluate { call, schema } => self.evaluate(input, operator, call, schema.as_ref(), scope),
+            K::Reduce { by } => self.reduce(input, operator, by, scope),
             K::Serialize(items) => self.serialize(input, items, scope),
             K::GetSchema => self.getschema(&input, operator.span),
             K::As(name) => self.alias(input, name, scope),

@@ -25,7 +25,9 @@ impl Binder<'_> {
             };
             columns.push((BoundColumn { id, name, ty: e.ty }, e));
         }
-        Ok(Self::projected(input, columns))
+        let mut rel = Self::projected(input, columns);
+        rel.hidden.retain(|h| !matches!(h.role, HiddenRole::Open));
+        Ok(rel)
     }
 
     pub(super) fn extend(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {

@@ -8,6 +8,7 @@ use crate::kql::binder::names::Wanted;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::code;
+use crate::kql::functions::Returns;
 use crate::kql::types::Type;
 use crate::kql::value::{Json, Value};
 
@@ -30,7 +31,7 @@ impl Binder<'_> {
             .map(|(i, (w, e))| match w {
                 Wanted::Explicit(_) => (w, e),
                 // The columns of a several-column function carry its name.
-                Wanted::Derived(name) if matches!(e.kind, BoundKind::Element { .. }) => (Wanted::Derived(name), e),
+                Wanted::Derived(name) if several_columns(&e) => (Wanted::Derived(name), e),
                 _ => (Wanted::Derived(format!("print_{i}")), e),
             })
             .collect();
@@ -142,6 +143,15 @@ impl Binder<'_> {
             }
         };
         Ok(self.constant(&e, "a value of datatable")?.unwrap_or(Value::Null))
+    }
+}
+
+/// True for a column of a function that gives several.
+fn several_columns(e: &BoundExpr) -> bool {
+    match &e.kind {
+        BoundKind::Element { .. } => true,
+        BoundKind::Call { function, .. } => matches!(function.returns, Returns::ColumnEach(_)),
+        _ => false,
     }
 }
 

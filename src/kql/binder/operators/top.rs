@@ -130,8 +130,13 @@ impl Binder<'_> {
         let mut rel = self.grouped(input, vec![(name, key)], vec![(id, aggregate)]);
         let result = BoundColumn { id, name: shown, ty };
         rel.columns.push(result.clone());
-        let key = BoundSortKey { expr: BoundExpr::column(&result, Span::default()), ascending: false, nulls_first: false };
-        let sorted = Self::sorted(rel, vec![key]);
+        // Values of one weight: the greater one, so that the answer does not depend on the order of rows.
+        let by_key = rel.columns.first().map(|c| BoundExpr::column(c, Span::default()));
+        let keys = std::iter::once(BoundExpr::column(&result, Span::default()))
+            .chain(by_key)
+            .map(|expr| BoundSortKey { expr, ascending: false, nulls_first: false })
+            .collect();
+        let sorted = Self::sorted(rel, keys);
         Ok(self.limited(sorted, n))
     }
 

@@ -84,7 +84,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     for row in 0..input.rows {
         let ValueRef::Dynamic(text) = input.get(bag, row) else { continue };
         for (key, part) in json::entries(text).into_iter().flatten() {
-            let key = json::unquote(key);
+            let key = json::unescape(key);
             if ignored.contains(key.as_ref()) {
                 continue;
             }

@@ -49,7 +49,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         }
         for bin in bins.all(start, end)? {
             let from = bins.next(bin).saturating_sub(window).min(bin);
-            let (mut count, mut ids) = (0, HashSet::new());
+            let (mut count, mut ids): (i64, HashSet<u32>) = (0, HashSet::new());
             for (n, seen) in by_bin.range(from..=bin).map(|(_, b)| b) {
                 count += n;
                 ids.extend(seen);

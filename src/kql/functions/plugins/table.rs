@@ -8,9 +8,11 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::kql::functions::aggregate::codec::{Held, write_value};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field};
-use crate::kql::types::Column;
-use crate::kql::value::ValueRef;
+use crate::kql::format;
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, to_json};
+use crate::kql::functions::parse_text;
+use crate::kql::types::{Column, Type};
+use crate::kql::value::{Value, ValueRef};
 
 /// Columns and their rows.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +95,7 @@ impl Input {
         let taken = take(self.arrays[column].as_ref(), &indices, None).map_err(|e| e.to_string())?;
         let ty = self.columns[column].ty;
         // A missing string is the empty string.
-        if taken.null_count() > 0 && ty == crate::kql::types::Type::String {
+        if taken.null_count() > 0 && ty == Type::String {
             let reader = ColumnReader::new(&taken, ty)?;
             let mut builder = ColumnBuilder::new(ty, taken.len());
             (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
@@ -188,4 +190,49 @@ pub fn free_name(name: &str, taken: &[Column]) -> String {
         return name.to_owned();
     }
     (1..).map(|n| format!("{name}{n}")).find(|n| !used(n)).unwrap_or_default()
+}
+
+impl Table {
+    /// The table with the columns that a query declares (`evaluate f() : (a:long, b:string)`): by name, values of another
+    /// type converted, columns that are not there null.
+    pub fn conform(&self, declared: &[Column]) -> Result<Table, String> {
+        let input = Input::new(self, self.columns.len())?;
+        let mut arrays = Vec::with_capacity(declared.len());
+        for column in declared {
+            match input.find(&column.name) {
+                Some(at) if self.columns[at].ty == column.ty => arrays.push(ArrayRef::clone(input.array(at))),
+                found => {
+                    let mut builder = ColumnBuilder::new(column.ty, input.rows);
+                    for row in 0..input.rows {
+                        let value = found.map_or(ValueRef::Null, |at| input.get(at, row));
+                        builder.push(&convert(value, column.ty));
+                    }
+                    arrays.push(builder.finish());
+                }
+            }
+        }
+        Table::from_arrays(declared.to_vec(), arrays, input.rows)
+    }
+}
+
+/// A value as one of another type, as `toX` functions convert it; null where it cannot be.
+fn convert(value: ValueRef<'_>, ty: Type) -> Value {
+    let text = match value {
+        ValueRef::Null => return Value::Null,
+        ValueRef::String(text) => text.to_owned(),
+        other => format::to_string(other),
+    };
+    let parsed = match ty {
+        Type::String => Some(Value::String(text)),
+        Type::Bool => parse_text::boolean(&text).map(Value::Bool),
+        Type::Int => parse_text::int(&text).map(Value::Int).or_else(|| value.as_f64().map(|v| Value::Int(v as i32))),
+        Type::Long => parse_text::long(&text).map(Value::Long).or_else(|| value.as_f64().map(|v| Value::Long(v as i64))),
+        Type::Real => value.as_f64().or_else(|| parse_text::real(&text)).map(Value::Real),
+        Type::Decimal => parse_text::decimal(&text).map(Value::Decimal),
+        Type::DateTime => parse_text::datetime(&text).map(Value::DateTime),
+        Type::TimeSpan => parse_text::timespan(&text).map(Value::TimeSpan),
+        Type::Guid => parse_text::guid(&text).map(Value::Guid),
+        Type::Dynamic => Some(Value::Dynamic(to_json(value))),
+    };
+    parsed.unwrap_or(Value::Null)
 }

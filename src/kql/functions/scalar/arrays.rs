@@ -92,7 +92,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "Sorts the first array upwards and the others with it; nulls come last unless a final false says otherwise.",
     )
     .variadic()
-    .naming(Naming::Suffix("sorted")),
+    .naming(Naming::Suffix("_sorted")),
     ScalarFn::new(
         "array_sort_desc",
         &[Param::req("array", Kind::Dynamic), Param::opt("more", Kind::OneOf(&[Type::Dynamic, Type::Bool]))],
@@ -101,7 +101,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "Sorts the first array downwards and the others with it; nulls come last unless a final false says otherwise.",
     )
     .variadic()
-    .naming(Naming::Suffix("sorted")),
+    .naming(Naming::Suffix("_sorted")),
     ScalarFn::new(
         "array_split",
         &[Param::req("array", Kind::Dynamic), Param::req("index", COUNT_OR_PLACES)],
@@ -132,7 +132,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Text(repeat),
         "An array that holds a value several times.",
     )
-    .naming(Naming::Prefix("repeat")),
+    .naming(Naming::Prefix("repeat_")),
     ScalarFn::new(
         "zip",
         &[Param::req("array1", Kind::Dynamic), Param::req("array2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)],

@@ -13,7 +13,7 @@ const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The bag functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
-    // What `pack_all(true)` is bound to; no query can mean it by its own name.
+    // What `pack_all(true)` is bound to.
     ScalarFn::new(
         "__bag_pack_present",
         &[Param::req("key", Kind::String), Param::req("value", Kind::Any), Param::opt("more", Kind::Any)],
@@ -85,7 +85,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "A bag of all columns of the row; with true without those that are null or empty.",
     ),
     ScalarFn::new("treepath", &[Param::req("object", Kind::Dynamic)], DYNAMIC, ScalarImpl::Text(tree_path), "The paths of all parts of a bag, as an array.")
-        .naming(Naming::Prefix("tree")),
+        .naming(Naming::Prefix("tree_")),
 ];
 
 fn bag<'a>(value: ValueRef<'a>) -> Option<Vec<(&'a str, &'a str)>> {

@@ -165,7 +165,9 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
     let mut buffer = String::new();
     let size = size.constant.as_ref()?.as_ref(&mut buffer);
     let from = value.ty;
-    let unary = |f: Box<dyn Fn(&ArrayRef) -> Result<ArrayRef, String> + Send + Sync>| -> Option<ColumnFn> { Some(Box::new(move |arrays, _| f(&arrays[0]))) };
+    let unary = |f: Box<dyn Fn(&ArrayRef) -> Result<ArrayRef, String> + Send + Sync>| -> Option<ColumnFn> {
+        Some(Box::new(move |arrays, _| f(&arrays[0])))
+    };
     match to {
         Type::Real if from == Type::Real => {
             let size = size.as_f64().filter(|s| *s > 0.0)?;
@@ -186,9 +188,9 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
             let size = ticks(size).filter(|s| *s > 0 && s % 10 == 0)? as u64 / 10;
             unary(Box::new(move |array| {
                 let values = standard(array, Type::DateTime)?;
-                let binned = values
-                    .as_primitive::<TimestampMicrosecondType>()
-                    .unary::<_, TimestampMicrosecondType>(|v| v.wrapping_sub((v.wrapping_sub(MIN_DATETIME_US) as u64 % size) as i64));
+                let binned = values.as_primitive::<TimestampMicrosecondType>().unary::<_, TimestampMicrosecondType>(|v| {
+                    v.wrapping_sub((v.wrapping_sub(MIN_DATETIME_US) as u64 % size) as i64)
+                });
                 Ok(Arc::new(binned.with_timezone("UTC")))
             }))
         }
@@ -199,9 +201,9 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, TimestampMicrosecondArray};
     use crate::kql::format;
     use crate::kql::functions::parse_text::datetime;
+    use arrow::array::{Int64Array, TimestampMicrosecondArray};
 
     const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
     const HOUR: i64 = 36_000_000_000;
@@ -225,24 +227,44 @@ mod tests {
         }
         let at = |v, s, f| bin_value(R::Real(v), R::Real(s), R::Real(f), Type::Real);
         assert_eq!(at(6.5, 2.5, 7.0), Value::Real(4.5));
-        assert_eq!(bin_value(R::TimeSpan(HOUR), R::TimeSpan(24 * HOUR), R::TimeSpan(12 * HOUR), Type::TimeSpan), Value::TimeSpan(-12 * HOUR));
-        assert_eq!(bin_value(R::Decimal(7 * DECIMAL_ONE / 2), R::Long(1), R::Long(0), Type::Decimal), Value::Decimal(3 * DECIMAL_ONE));
+        assert_eq!(
+            bin_value(R::TimeSpan(HOUR), R::TimeSpan(24 * HOUR), R::TimeSpan(12 * HOUR), Type::TimeSpan),
+            Value::TimeSpan(-12 * HOUR)
+        );
+        assert_eq!(
+            bin_value(R::Decimal(7 * DECIMAL_ONE / 2), R::Long(1), R::Long(0), Type::Decimal),
+            Value::Decimal(3 * DECIMAL_ONE)
+        );
     }
 
     #[test]
     fn weeks_start_on_mondays_and_fast_and_slow_agree() {
-        let times = ["2007-03-08T12:00:00.5", "0001-01-01", "9999-12-31T23:59:59.9999999", "1969-07-20T20:17:40"].map(|t| datetime(t).unwrap());
+        let times = ["2007-03-08T12:00:00.5", "0001-01-01", "9999-12-31T23:59:59.9999999", "1969-07-20T20:17:40"]
+            .map(|t| datetime(t).unwrap());
         let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC"));
         for size in [7 * 24 * HOUR, 90 * 60 * 10_000_000, 333 * 10_000, 10, 3] {
-            let info = [ArgInfo { ty: Type::DateTime, constant: None }, ArgInfo { ty: Type::TimeSpan, constant: Some(Value::TimeSpan(size)) }];
+            let info = [
+                ArgInfo { ty: Type::DateTime, constant: None },
+                ArgInfo { ty: Type::TimeSpan, constant: Some(Value::TimeSpan(size)) },
+            ];
             let binned = bin(&info, Type::DateTime).unwrap()(&[array.clone(), array.clone()], times.len()).unwrap();
             let binned = binned.as_primitive::<TimestampMicrosecondType>();
             for (i, time) in times.iter().enumerate() {
-                let slow = bin_value(ValueRef::DateTime(*time), ValueRef::TimeSpan(size), ValueRef::DateTime(MIN_DATETIME_US), Type::DateTime);
+                let slow = bin_value(
+                    ValueRef::DateTime(*time),
+                    ValueRef::TimeSpan(size),
+                    ValueRef::DateTime(MIN_DATETIME_US),
+                    Type::DateTime,
+                );
                 assert_eq!(Value::DateTime(binned.value(i)), slow, "{size}");
             }
         }
-        let week = bin_value(ValueRef::DateTime(times[0]), ValueRef::TimeSpan(7 * 24 * HOUR), ValueRef::DateTime(MIN_DATETIME_US), Type::DateTime);
+        let week = bin_value(
+            ValueRef::DateTime(times[0]),
+            ValueRef::TimeSpan(7 * 24 * HOUR),
+            ValueRef::DateTime(MIN_DATETIME_US),
+            Type::DateTime,
+        );
         assert_eq!(format::to_string(week.as_ref(&mut String::new())), "2007-03-05T00:00:00.0000000Z");
         let longs: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MIN)]));
         let info = [ArgInfo { ty: Type::Long, constant: None }, ArgInfo { ty: Type::Long, constant: Some(Value::Long(5)) }];

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
 use crate::kql::functions::columns::ColumnReader;
 use crate::kql::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl, json_text, parse_text};
 use crate::kql::functions::scalar::json;
+use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl, json_text, parse_text};
 use crate::kql::types::Type;
 use crate::kql::value::{UNIX_EPOCH_TICKS, Value, ValueRef};
 
@@ -31,12 +33,26 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     conversion("tostring", ANY, Type::String, ScalarImpl::Kernel(to_string), "The value's text; the empty string for null."),
     conversion("tolong", ANY, Type::Long, ScalarImpl::Kernel(to_long), "The value as a long; null if it is none."),
     conversion("toint", ANY, Type::Int, ScalarImpl::Kernel(to_int), "The value as an int; null if it is none."),
-    conversion("toreal", ANY, Type::Real, ScalarImpl::Kernel(to_real), "The value as a real; null if it is none.").aliases(&["todouble"]),
+    conversion("toreal", ANY, Type::Real, ScalarImpl::Kernel(to_real), "The value as a real; null if it is none.")
+        .aliases(&["todouble"]),
     conversion("todecimal", ANY, Type::Decimal, ScalarImpl::Kernel(to_decimal), "The value as a decimal; null if it is none."),
-    conversion("tobool", ANY, Type::Bool, ScalarImpl::Kernel(to_bool), "The value as a bool; null if it is none.").aliases(&["toboolean"]),
-    conversion("todatetime", ANY, Type::DateTime, ScalarImpl::Kernel(to_datetime), "The value as a datetime; null if it is none."),
-    conversion("totimespan", ANY, Type::TimeSpan, ScalarImpl::Kernel(to_timespan), "The value as a timespan; null if it is none.")
-        .aliases(&["totime"]),
+    conversion("tobool", ANY, Type::Bool, ScalarImpl::Kernel(to_bool), "The value as a bool; null if it is none.")
+        .aliases(&["toboolean"]),
+    conversion(
+        "todatetime",
+        ANY,
+        Type::DateTime,
+        ScalarImpl::Kernel(to_datetime),
+        "The value as a datetime; null if it is none.",
+    ),
+    conversion(
+        "totimespan",
+        ANY,
+        Type::TimeSpan,
+        ScalarImpl::Kernel(to_timespan),
+        "The value as a timespan; null if it is none.",
+    )
+    .aliases(&["totime"]),
     conversion(
         "toguid",
         &[Param::req("value", Kind::OneOf(&[Type::String, Type::Dynamic, Type::Guid]))],
@@ -44,10 +60,22 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(to_guid),
         "The text as a guid; null if it is none.",
     ),
-    conversion("parse_json", TEXT, Type::Dynamic, ScalarImpl::Kernel(parse_json), "JSON text as a dynamic value; other text as a dynamic string.")
-        .aliases(&["parsejson", "todynamic", "toobject"]),
-    ScalarFn::new("gettype", ANY, Returns::Type(Type::String), ScalarImpl::Kernel(get_type), "The name of the value's type; for a dynamic, of what it holds.")
-        .naming(Naming::Prefix("type_")),
+    conversion(
+        "parse_json",
+        TEXT,
+        Type::Dynamic,
+        ScalarImpl::Kernel(parse_json),
+        "JSON text as a dynamic value; other text as a dynamic string.",
+    )
+    .aliases(&["parsejson", "todynamic", "toobject"]),
+    ScalarFn::new(
+        "gettype",
+        ANY,
+        Returns::Type(Type::String),
+        ScalarImpl::Kernel(get_type),
+        "The name of the value's type; for a dynamic, of what it holds.",
+    )
+    .naming(Naming::Prefix("type_")),
     ScalarFn::new(
         "tohex",
         &[Param::req("value", Kind::Integer), Param::opt("minLength", Kind::Integer)],
@@ -250,7 +278,9 @@ fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Int => standard(array, Type::Int)?,
-            Type::Long | Type::TimeSpan => Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32)),
+            Type::Long | Type::TimeSpan => {
+                Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32))
+            }
             Type::String => Arc::new(from_text::<Int32Type>(array, parse_text::int)?),
             Type::Dynamic => Arc::new(from_text::<Int32Type>(array, |v| int_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -265,7 +295,9 @@ fn to_real(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Real | Type::Int => standard(array, Type::Real)?,
-            Type::Long | Type::TimeSpan => Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64)),
+            Type::Long | Type::TimeSpan => {
+                Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64))
+            }
             Type::String => Arc::new(from_text::<Float64Type>(array, parse_text::real)?),
             Type::Dynamic => Arc::new(from_text::<Float64Type>(array, |v| real_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -448,13 +480,17 @@ mod tests {
 
     #[test]
     fn kernels_read_every_form_of_text() {
-        let view: ArrayRef = Arc::new(arrow::array::StringViewArray::from(vec![Some("[1, 2]"), Some("abc"), Some(""), None, Some("null")]));
+        let view: ArrayRef =
+            Arc::new(arrow::array::StringViewArray::from(vec![Some("[1, 2]"), Some("abc"), Some(""), None, Some("null")]));
         let info = |ty| [ArgInfo { ty, constant: None }];
         let parsed = parse_json(&info(Type::String), Type::Dynamic).unwrap()(&[view], 5).unwrap();
         let texts = parsed.as_string::<i32>();
         assert_eq!(texts.iter().collect::<Vec<_>>(), [Some("[1,2]"), Some("\"abc\""), None, None, None]);
         let text = to_string(&info(Type::Dynamic), Type::String).unwrap()(&[parsed.clone()], 5).unwrap();
-        assert_eq!(text.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("[1,2]"), Some("abc"), Some(""), Some(""), Some("")]);
+        assert_eq!(
+            text.as_string::<i32>().iter().collect::<Vec<_>>(),
+            [Some("[1,2]"), Some("abc"), Some(""), Some(""), Some("")]
+        );
         let types = get_type(&info(Type::Dynamic), Type::String).unwrap()(&[parsed], 5).unwrap();
         assert_eq!(types.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["array", "string", "null", "null", "null"]);
     }

@@ -56,7 +56,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     part!("dayofyear", Unit::DayOfYear, "The day of the year, from 1."),
     part!("hourofday", Unit::Hour, "The hour, from 0."),
     part!("week_of_year", Unit::Week, "The week of the year by ISO 8601.").aliases(&["weekofyear"]),
-    ScalarFn::new("dayofweek", DATE, Returns::Type(Type::TimeSpan), ScalarImpl::Kernel(day_of_week), "The days since the last Sunday, as a timespan."),
+    ScalarFn::new(
+        "dayofweek",
+        DATE,
+        Returns::Type(Type::TimeSpan),
+        ScalarImpl::Kernel(day_of_week),
+        "The days since the last Sunday, as a timespan.",
+    ),
     ScalarFn::new(
         "datetime_part",
         &[PART, Param::req("datetime", Kind::DateTime)],
@@ -289,7 +295,8 @@ fn start(us: i64, unit: Unit, offset: i64) -> Option<i64> {
         Unit::Month | Unit::Year => {
             let (year, month, ..) = civil(us);
             let months = year * 12 + i64::from(month) - 1;
-            let first = if unit == Unit::Year { year.checked_add(offset)?.checked_mul(12)? } else { months.checked_add(offset)? };
+            let first =
+                if unit == Unit::Year { year.checked_add(offset)?.checked_mul(12)? } else { months.checked_add(offset)? };
             // Some way outside of the calendar the algorithm still holds; far outside it would overflow.
             let year = Some(first.div_euclid(12)).filter(|y| (-1..=10_001).contains(y))?;
             Some(days_from_civil(year, first.rem_euclid(12) as u32 + 1, 1) * DAY)
@@ -480,7 +487,11 @@ mod tests {
             ("0001-01-02", Edge::Start(Unit::Day), i64::MIN, "null"),
             ("0001-01-02", Edge::End(Unit::Month), i64::MAX, "null"),
         ] {
-            assert_eq!(shown(edge_of(t(text), edge, offset)).trim_end_matches('0'), want.trim_end_matches('0'), "{text} {edge:?} {offset}");
+            assert_eq!(
+                shown(edge_of(t(text), edge, offset)).trim_end_matches('0'),
+                want.trim_end_matches('0'),
+                "{text} {edge:?} {offset}"
+            );
         }
     }
 
@@ -512,11 +523,14 @@ mod tests {
 
     #[test]
     fn parts() {
-        for (text, week) in [("2016-01-01", 53), ("2017-01-01", 52), ("2021-01-03", 53), ("2018-12-31", 1), ("0001-01-01", 1), ("9999-12-31", 52)] {
+        for (text, week) in
+            [("2016-01-01", 53), ("2017-01-01", 52), ("2021-01-03", 53), ("2018-12-31", 1), ("0001-01-01", 1), ("9999-12-31", 52)]
+        {
             assert_eq!(part_of(t(text), Unit::Week), week, "{text}");
         }
         let instant = t("2017-10-30T01:02:03.7654321");
-        let parts = [Unit::Quarter, Unit::DayOfYear, Unit::Hour, Unit::Second, Unit::Millisecond, Unit::Microsecond].map(|u| part_of(instant, u));
+        let parts = [Unit::Quarter, Unit::DayOfYear, Unit::Hour, Unit::Second, Unit::Millisecond, Unit::Microsecond]
+            .map(|u| part_of(instant, u));
         assert_eq!(parts, [4, 303, 1, 3, 765, 765_432]);
     }
 

@@ -34,8 +34,15 @@ const fn text(name: &'static str, f: fn(&[ValueRef<'_>], &mut String) -> bool, d
 pub const FUNCTIONS: &[ScalarFn] = &[
     text("base64_encode_tostring", |args, out| with_text(args, |text| STANDARD.encode_string(text, out)), "The text in base64.")
         .aliases(&["base64_encodestring"]),
-    text("base64_decode_tostring", base64_decode, "The text that base64 stands for; empty if it is not UTF-8.").aliases(&["base64_decodestring"]),
-    ScalarFn::new("base64_decode_toarray", TEXT, Returns::Type(Type::Dynamic), ScalarImpl::Row(base64_decode_array), "The bytes that base64 stands for as an array."),
+    text("base64_decode_tostring", base64_decode, "The text that base64 stands for; empty if it is not UTF-8.")
+        .aliases(&["base64_decodestring"]),
+    ScalarFn::new(
+        "base64_decode_toarray",
+        TEXT,
+        Returns::Type(Type::Dynamic),
+        ScalarImpl::Row(base64_decode_array),
+        "The bytes that base64 stands for as an array.",
+    ),
     ScalarFn::new(
         "base64_encode_fromarray",
         &[Param::req("array", Kind::Dynamic)],
@@ -43,27 +50,71 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(base64_encode_array),
         "An array of bytes in base64; empty if it is no such array.",
     ),
-    ScalarFn::new("base64_encode_fromguid", &[Param::req("guid", Kind::Guid)], STRING, ScalarImpl::Row(base64_encode_guid), "A guid's bytes in base64."),
-    ScalarFn::new("base64_decode_toguid", TEXT, Returns::Type(Type::Guid), ScalarImpl::Row(base64_decode_guid), "The guid whose bytes base64 stands for."),
-    text("url_encode", |args, out| with_text(args, |text| url_encode(text, "+", out)), "The text escaped for a URL's query; a space becomes `+`."),
-    text("url_encode_component", |args, out| with_text(args, |text| url_encode(text, "%20", out)), "The text escaped for any part of a URL."),
+    ScalarFn::new(
+        "base64_encode_fromguid",
+        &[Param::req("guid", Kind::Guid)],
+        STRING,
+        ScalarImpl::Row(base64_encode_guid),
+        "A guid's bytes in base64.",
+    ),
+    ScalarFn::new(
+        "base64_decode_toguid",
+        TEXT,
+        Returns::Type(Type::Guid),
+        ScalarImpl::Row(base64_decode_guid),
+        "The guid whose bytes base64 stands for.",
+    ),
+    text(
+        "url_encode",
+        |args, out| with_text(args, |text| url_encode(text, "+", out)),
+        "The text escaped for a URL's query; a space becomes `+`.",
+    ),
+    text(
+        "url_encode_component",
+        |args, out| with_text(args, |text| url_encode(text, "%20", out)),
+        "The text escaped for any part of a URL.",
+    ),
     text("url_decode", url_decode, "The text without URL escapes."),
-    text("gzip_compress_to_base64_string", |args, out| with_text(args, |text| STANDARD.encode_string(gzip(text.as_bytes()), out)), "The text compressed by gzip, in base64."),
+    text(
+        "gzip_compress_to_base64_string",
+        |args, out| with_text(args, |text| STANDARD.encode_string(gzip(text.as_bytes()), out)),
+        "The text compressed by gzip, in base64.",
+    ),
     text(
         "gzip_decompress_from_base64_string",
         |args, out| decompress(args, out, |bytes| Box::new(MultiGzDecoder::new(bytes))),
         "The text that was compressed by gzip_compress_to_base64_string().",
     ),
-    text("zlib_compress_to_base64_string", |args, out| with_text(args, |text| STANDARD.encode_string(zlib(text.as_bytes()), out)), "The text compressed by zlib, in base64."),
+    text(
+        "zlib_compress_to_base64_string",
+        |args, out| with_text(args, |text| STANDARD.encode_string(zlib(text.as_bytes()), out)),
+        "The text compressed by zlib, in base64.",
+    ),
     text(
         "zlib_decompress_from_base64_string",
         |args, out| decompress(args, out, |bytes| Box::new(ZlibDecoder::new(bytes))),
         "The text that was compressed by zlib_compress_to_base64_string().",
     ),
-    text("punycode_from_string", |args, out| with_text(args, |text| out.push_str(&punycode::encode(text).unwrap_or_default())), "The text in punycode."),
-    text("punycode_to_string", |args, out| with_text(args, |text| out.push_str(&punycode::decode(text).unwrap_or_default())), "The text that punycode stands for."),
-    text("punycode_domain_to_string", |args, out| with_text(args, |text| punycode::encode_domain(text, out)), "An internationalised domain name in its ASCII form."),
-    text("punycode_domain_from_string", |args, out| with_text(args, |text| punycode::decode_domain(text, out)), "The internationalised domain name of an ASCII form."),
+    text(
+        "punycode_from_string",
+        |args, out| with_text(args, |text| out.push_str(&punycode::encode(text).unwrap_or_default())),
+        "The text in punycode.",
+    ),
+    text(
+        "punycode_to_string",
+        |args, out| with_text(args, |text| out.push_str(&punycode::decode(text).unwrap_or_default())),
+        "The text that punycode stands for.",
+    ),
+    text(
+        "punycode_domain_to_string",
+        |args, out| with_text(args, |text| punycode::encode_domain(text, out)),
+        "An internationalised domain name in its ASCII form.",
+    ),
+    text(
+        "punycode_domain_from_string",
+        |args, out| with_text(args, |text| punycode::decode_domain(text, out)),
+        "The internationalised domain name of an ASCII form.",
+    ),
     ScalarFn::new(
         "unicode_codepoints_from_string",
         &[Param::req("value", Kind::Any)],
@@ -123,7 +174,9 @@ fn base64_decode_array(args: &[ValueRef<'_>]) -> Value {
 
 fn base64_encode_array(args: &[ValueRef<'_>]) -> Value {
     let bytes = match args.first() {
-        Some(ValueRef::Dynamic(array)) => json::elements(array).and_then(|e| e.map(|byte| byte.parse::<u8>().ok()).collect::<Option<Vec<u8>>>()),
+        Some(ValueRef::Dynamic(array)) => {
+            json::elements(array).and_then(|e| e.map(|byte| byte.parse::<u8>().ok()).collect::<Option<Vec<u8>>>())
+        }
         _ => None,
     };
     Value::String(bytes.map(|b| STANDARD.encode(b)).unwrap_or_default())
@@ -147,7 +200,9 @@ fn url_encode(text: &str, space: &str, out: &mut String) {
     use std::fmt::Write as _;
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'*' | b'(' | b')' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'*' | b'(' | b')' => {
+                out.push(char::from(byte))
+            }
             b' ' => out.push_str(space),
             _ => {
                 let _ = write!(out, "%{byte:02x}");
@@ -267,7 +322,11 @@ mod tests {
             ("url_encode", "https://a/b c~\u{e9}", "https%3a%2f%2fa%2fb+c%7e%c3%a9"),
             ("url_encode_component", "a b", "a%20b"),
             ("url_decode", "a%2fb+c", "a/b c"),
-            ("gzip_compress_to_base64_string", "1234567890qwertyuiop", "H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA=="),
+            (
+                "gzip_compress_to_base64_string",
+                "1234567890qwertyuiop",
+                "H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA==",
+            ),
             ("zlib_compress_to_base64_string", "1234567890qwertyuiop", "eAEBFADr/zEyMzQ1Njc4OTBxd2VydHl1aW9wOAkGdw=="),
             ("gzip_decompress_from_base64_string", "x0x0x0", ""),
             ("unicode_codepoints_from_string", "K\u{24b0}", "[75,9392]"),
@@ -279,7 +338,10 @@ mod tests {
         assert_eq!(call("base64_decode_toguid", &[ValueRef::String("8jMxriJurkmwahbmqbIS6w==")]), Value::Guid(guid.into()));
         assert_eq!(call("base64_encode_fromarray", &[ValueRef::Dynamic("[75, 117]")]), Value::String("S3U=".into()));
         assert_eq!(call("base64_encode_fromarray", &[ValueRef::Dynamic("[256]")]), Value::String(String::new()));
-        assert_eq!(call("unicode_codepoints_to_string", &[ValueRef::Long(75), ValueRef::Dynamic("[117,115]")]), Value::String("Kus".into()));
+        assert_eq!(
+            call("unicode_codepoints_to_string", &[ValueRef::Long(75), ValueRef::Dynamic("[117,115]")]),
+            Value::String("Kus".into())
+        );
     }
 
     #[test]
@@ -287,8 +349,13 @@ mod tests {
         let text = "a long text, a long text, a long text ".repeat(100);
         assert!(deflate(text.as_bytes()).len() < text.len() / 10);
         for kind in ["gzip", "zlib"] {
-            let Value::String(packed) = call(&format!("{kind}_compress_to_base64_string"), &[ValueRef::String(&text)]) else { panic!() };
-            assert_eq!(call(&format!("{kind}_decompress_from_base64_string"), &[ValueRef::String(&packed)]), Value::String(text.clone()));
+            let Value::String(packed) = call(&format!("{kind}_compress_to_base64_string"), &[ValueRef::String(&text)]) else {
+                panic!()
+            };
+            assert_eq!(
+                call(&format!("{kind}_decompress_from_base64_string"), &[ValueRef::String(&packed)]),
+                Value::String(text.clone())
+            );
         }
     }
 }

@@ -25,9 +25,27 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The xxHash64 of a value, or its remainder by a number.",
     )
     .aliases(&["hash_xxhash64"]),
-    ScalarFn::new("hash_md5", SOURCE, STRING, ScalarImpl::Text(|args, out| digest::<Md5>(args, out)), "The MD5 hash of a value's text in hexadecimal digits."),
-    ScalarFn::new("hash_sha1", SOURCE, STRING, ScalarImpl::Text(|args, out| digest::<Sha1>(args, out)), "The SHA-1 hash of a value's text in hexadecimal digits."),
-    ScalarFn::new("hash_sha256", SOURCE, STRING, ScalarImpl::Text(|args, out| digest::<Sha256>(args, out)), "The SHA-256 hash of a value's text in hexadecimal digits."),
+    ScalarFn::new(
+        "hash_md5",
+        SOURCE,
+        STRING,
+        ScalarImpl::Text(|args, out| digest::<Md5>(args, out)),
+        "The MD5 hash of a value's text in hexadecimal digits.",
+    ),
+    ScalarFn::new(
+        "hash_sha1",
+        SOURCE,
+        STRING,
+        ScalarImpl::Text(|args, out| digest::<Sha1>(args, out)),
+        "The SHA-1 hash of a value's text in hexadecimal digits.",
+    ),
+    ScalarFn::new(
+        "hash_sha256",
+        SOURCE,
+        STRING,
+        ScalarImpl::Text(|args, out| digest::<Sha256>(args, out)),
+        "The SHA-256 hash of a value's text in hexadecimal digits.",
+    ),
     ScalarFn::new(
         "hash_combine",
         &[Param::req("hash", Kind::Any), Param::req("hash", Kind::Any)],

@@ -49,8 +49,18 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     )
     .variadic(),
     special("not", &[Param::req("expression", Kind::Bool)], BOOL, "True for false, false for true, null for null."),
-    special("now", &[Param::opt("offset", Kind::TimeSpan)], Returns::Type(Type::DateTime), "The time of the query, the same in all its places."),
-    special("ago", &[Param::req("timespan", Kind::TimeSpan)], Returns::Type(Type::DateTime), "The time of the query less a timespan."),
+    special(
+        "now",
+        &[Param::opt("offset", Kind::TimeSpan)],
+        Returns::Type(Type::DateTime),
+        "The time of the query, the same in all its places.",
+    ),
+    special(
+        "ago",
+        &[Param::req("timespan", Kind::TimeSpan)],
+        Returns::Type(Type::DateTime),
+        "The time of the query less a timespan.",
+    ),
     special("coalesce", SAME, Returns::Same, "The first value that is neither null nor the empty string.").variadic(),
     special(
         "column_ifexists",
@@ -59,7 +69,12 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "A column if there is one of this name, else another value.",
     )
     .aliases(&["columnifexists"]),
-    special("toscalar", &[Param::req("expression", ANY)], Returns::Arg(0), "The first column of the first row of a table, computed once."),
+    special(
+        "toscalar",
+        &[Param::req("expression", ANY)],
+        Returns::Arg(0),
+        "The first column of the first row of a table, computed once.",
+    ),
     special("ingestion_time", &[], Returns::Type(Type::DateTime), "When a row was landed; null where that is not kept."),
     special("materialize", &[Param::req("expression", ANY)], Returns::Arg(0), "A table that is computed once for all its uses."),
     special("table", NAME, Returns::Type(Type::Dynamic), "A table by name."),
@@ -82,8 +97,21 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The least of several values; nulls do not count.",
     )
     .variadic(),
-    ScalarFn::new("isnull", VALUE, BOOL, ScalarImpl::Kernel(|args, _| nullness(args, true)), "Whether the value is null; a string never is."),
-    ScalarFn::new("isnotnull", VALUE, BOOL, ScalarImpl::Kernel(|args, _| nullness(args, false)), "Whether the value is not null.").aliases(&["notnull"]),
+    ScalarFn::new(
+        "isnull",
+        VALUE,
+        BOOL,
+        ScalarImpl::Kernel(|args, _| nullness(args, true)),
+        "Whether the value is null; a string never is.",
+    ),
+    ScalarFn::new(
+        "isnotnull",
+        VALUE,
+        BOOL,
+        ScalarImpl::Kernel(|args, _| nullness(args, false)),
+        "Whether the value is not null.",
+    )
+    .aliases(&["notnull"]),
     ScalarFn::new(
         "around",
         &[Param::req("value", Kind::Summable), Param::req("center", Kind::Summable), Param::req("delta", Kind::Summable)],
@@ -102,7 +130,14 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(assert),
         "True, or the end of the query with a message.",
     ),
-    ScalarFn::new("new_guid", &[], Returns::Type(Type::Guid), ScalarImpl::Row(|_| Value::Guid(uuid::Uuid::new_v4().to_string())), "A random guid.").volatile(),
+    ScalarFn::new(
+        "new_guid",
+        &[],
+        Returns::Type(Type::Guid),
+        ScalarImpl::Row(|_| Value::Guid(uuid::Uuid::new_v4().to_string())),
+        "A random guid.",
+    )
+    .volatile(),
     ScalarFn::new(
         "rand",
         &[Param::opt("N", Kind::Integer)],
@@ -112,8 +147,20 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     )
     .naming(Naming::FirstArg)
     .volatile(),
-    ScalarFn::new("current_cluster_endpoint", &[], STRING, ScalarImpl::Row(|_| Value::String("localhost".into())), "Where the query runs: here."),
-    ScalarFn::new("current_database", &[], STRING, ScalarImpl::Row(|_| Value::String("kqlake".into())), "The name of the lake as a database."),
+    ScalarFn::new(
+        "current_cluster_endpoint",
+        &[],
+        STRING,
+        ScalarImpl::Row(|_| Value::String("localhost".into())),
+        "Where the query runs: here.",
+    ),
+    ScalarFn::new(
+        "current_database",
+        &[],
+        STRING,
+        ScalarImpl::Row(|_| Value::String("kqlake".into())),
+        "The name of the lake as a database.",
+    ),
     refused("current_principal", &[], Type::String, NO_SIGN_IN),
     refused("current_principal_details", &[], Type::Dynamic, NO_SIGN_IN),
     refused("current_principal_is_member_of", &[Param::req("group", ANY)], Type::Bool, NO_SIGN_IN).variadic(),
@@ -122,7 +169,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     refused("cursor_current", &[], Type::String, NO_CURSORS).aliases(&["current_cursor"]),
     refused("extent_id", &[], Type::Guid, NO_EXTENTS).aliases(&["extentid"]),
     refused("extent_tags", &[], Type::Dynamic, NO_EXTENTS),
-    refused("estimate_data_size", &[Param::req("column", ANY)], Type::Long, "sizes in Microsoft's storage have no meaning here").variadic(),
+    refused("estimate_data_size", &[Param::req("column", ANY)], Type::Long, "sizes in Microsoft's storage have no meaning here")
+        .variadic(),
     refused("iscolumnexists", NAME, Type::Bool, "use column_ifexists()"),
     refused("external_table", NAME, Type::Dynamic, "there are no external tables in a local lake"),
     refused("materialized_view", NAME, Type::Dynamic, "there are no materialized views in a local lake"),

@@ -20,6 +20,7 @@ pub mod series;
 pub mod sets;
 pub mod sketch;
 pub mod strings;
+pub mod substrings;
 pub mod time_format;
 pub mod timezones;
 pub mod udf;
@@ -55,6 +56,7 @@ pub fn families() -> &'static [&'static [ScalarFn]] {
         sets::FUNCTIONS,
         sketch::FUNCTIONS,
         strings::FUNCTIONS,
+        substrings::FUNCTIONS,
         time_format::FUNCTIONS,
         timezones::FUNCTIONS,
         user_agent::FUNCTIONS,

@@ -13,7 +13,6 @@ use crate::kql::types::Type;
 use crate::kql::value::{Json, Value, ValueRef};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
-const STRING: Returns = Returns::Type(Type::String);
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -317,7 +316,9 @@ fn extract_json(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
         }
         let mut out = ColumnBuilder::new(returns, rows);
         for row in 0..rows {
-            out.push(&path.get(sources.get(row)).map_or(Value::Null, |part| convert(ValueRef::Dynamic(&json::compact(part)), returns)));
+            out.push(
+                &path.get(sources.get(row)).map_or(Value::Null, |part| convert(ValueRef::Dynamic(&json::compact(part)), returns)),
+            );
         }
         Ok(out.finish())
     }))
@@ -406,7 +407,10 @@ mod tests {
 
     #[test]
     fn json_paths() {
-        assert_eq!(json_path("$.a.b[0]['c d']").unwrap(), [Step::Key("a".into()), Step::Key("b".into()), Step::Index(0), Step::Key("c d".into())]);
+        assert_eq!(
+            json_path("$.a.b[0]['c d']").unwrap(),
+            [Step::Key("a".into()), Step::Key("b".into()), Step::Index(0), Step::Key("c d".into())]
+        );
         assert_eq!(json_path("$").unwrap(), []);
         assert_eq!(json_path("$.[1]").unwrap(), [Step::Index(1)]);
         assert!(["$..a", "$[", "$[x]", "$.a."].iter().all(|p| json_path(p).is_err()));

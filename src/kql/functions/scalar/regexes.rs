@@ -11,7 +11,7 @@ use memchr::memmem;
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::conversion::convert;
-use super::strings::{Window, place};
+use super::substrings::{Window, place};
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
 use crate::kql::functions::scalar::json;
@@ -22,7 +22,8 @@ use crate::kql::value::{Value, ValueRef};
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
 
-const EXTRACT_ALL: &[Param] = &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::Any), Param::opt("source2", Kind::String)];
+const EXTRACT_ALL: &[Param] =
+    &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::Any), Param::opt("source2", Kind::String)];
 const TRIM: &[Param] = &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::String)];
 
 /// The functions of this family.
@@ -43,8 +44,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "extract_all",
         EXTRACT_ALL,
         Returns::With(|args| match args {
-            [_, source] if source.ty != Type::String => Err("extract_all() searches a string".into()),
-            [_, groups, _] if groups.ty != Type::Dynamic => Err("extract_all() takes the capture groups as a dynamic array".into()),
+            [_, source] if source.ty != Type::String => Err("a string is searched".into()),
+            [_, groups, _] if groups.ty != Type::Dynamic => Err("the capture groups are given as a dynamic array".into()),
             _ => Ok(Type::Dynamic),
         }),
         ScalarImpl::Kernel(extract_all),
@@ -53,21 +54,47 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["extractall"]),
     ScalarFn::new(
         "replace_regex",
-        &[Param::req("source", Kind::String), Param::req("lookup_regex", Kind::String).constant(), Param::req("rewrite_pattern", Kind::String).constant()],
+        &[
+            Param::req("source", Kind::String),
+            Param::req("lookup_regex", Kind::String).constant(),
+            Param::req("rewrite_pattern", Kind::String).constant(),
+        ],
         STRING,
         ScalarImpl::Kernel(|args, _| replace(&args[1], &args[2], &args[0], 0)),
         "The text with every match of a pattern replaced; `\\1` stands for a group.",
     ),
     ScalarFn::new(
         "replace",
-        &[Param::req("regex", Kind::String).constant(), Param::req("rewrite", Kind::String).constant(), Param::req("source", Kind::String)],
+        &[
+            Param::req("regex", Kind::String).constant(),
+            Param::req("rewrite", Kind::String).constant(),
+            Param::req("source", Kind::String),
+        ],
         STRING,
         ScalarImpl::Kernel(|args, _| replace(&args[0], &args[1], &args[2], 2)),
         "The older name of replace_regex(), with the text last.",
     ),
-    ScalarFn::new("trim", TRIM, STRING, ScalarImpl::Kernel(|args, _| trim(args, true, true)), "The text without a match of a pattern at its start and one at its end."),
-    ScalarFn::new("trim_start", TRIM, STRING, ScalarImpl::Kernel(|args, _| trim(args, true, false)), "The text without a match of a pattern at its start."),
-    ScalarFn::new("trim_end", TRIM, STRING, ScalarImpl::Kernel(|args, _| trim(args, false, true)), "The text without a match of a pattern at its end."),
+    ScalarFn::new(
+        "trim",
+        TRIM,
+        STRING,
+        ScalarImpl::Kernel(|args, _| trim(args, true, true)),
+        "The text without a match of a pattern at its start and one at its end.",
+    ),
+    ScalarFn::new(
+        "trim_start",
+        TRIM,
+        STRING,
+        ScalarImpl::Kernel(|args, _| trim(args, true, false)),
+        "The text without a match of a pattern at its start.",
+    ),
+    ScalarFn::new(
+        "trim_end",
+        TRIM,
+        STRING,
+        ScalarImpl::Kernel(|args, _| trim(args, false, true)),
+        "The text without a match of a pattern at its end.",
+    ),
     ScalarFn::new(
         "countof",
         &[Param::req("source", Kind::String), Param::req("search", Kind::String), Param::opt("kind", Kind::String).constant()],
@@ -88,7 +115,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(indexof_regex),
         "The place of a pattern's match; -1 if there is none.",
     ),
-    ScalarFn::new("regex_quote", &[Param::req("string", Kind::Any)], STRING, ScalarImpl::Row(regex_quote), "The text as a pattern that matches just it."),
+    ScalarFn::new(
+        "regex_quote",
+        &[Param::req("string", Kind::Any)],
+        STRING,
+        ScalarImpl::Row(regex_quote),
+        "The text as a pattern that matches just it.",
+    ),
 ];
 
 /// Compiles a pattern; the error tells what is wrong with it.
@@ -161,7 +194,10 @@ fn wanted_groups(regex: &Regex, list: Option<&str>) -> Result<Vec<usize>, String
             match name.parse::<usize>() {
                 Ok(number) if (1..regex.captures_len()).contains(&number) => Ok(number),
                 Ok(number) => Err(format!("the pattern has no capture group {number}")),
-                Err(_) => regex.capture_names().position(|n| n == Some(&name)).ok_or_else(|| format!("the pattern has no capture group '{name}'")),
+                Err(_) => regex
+                    .capture_names()
+                    .position(|n| n == Some(&name))
+                    .ok_or_else(|| format!("the pattern has no capture group '{name}'")),
             }
         })
         .collect()
@@ -418,10 +454,16 @@ mod tests {
     use arrow::datatypes::{Int32Type, Int64Type};
 
     /// A call: `None` is the column of sources.
-    fn run(kernel: impl Fn(&[ArgInfo]) -> Result<ColumnFn, String>, args: &[Option<Value>], rows: &[&str]) -> Result<ArrayRef, String> {
+    fn run(
+        kernel: impl Fn(&[ArgInfo]) -> Result<ColumnFn, String>,
+        args: &[Option<Value>],
+        rows: &[&str],
+    ) -> Result<ArrayRef, String> {
         let column: ArrayRef = Arc::new(StringArray::from_iter_values(rows));
-        let infos: Vec<ArgInfo> =
-            args.iter().map(|a| ArgInfo { ty: a.as_ref().and_then(Value::ty).unwrap_or(Type::String), constant: a.clone() }).collect();
+        let infos: Vec<ArgInfo> = args
+            .iter()
+            .map(|a| ArgInfo { ty: a.as_ref().and_then(Value::ty).unwrap_or(Type::String), constant: a.clone() })
+            .collect();
         let arrays: Vec<ArrayRef> = args.iter().map(|_| column.clone()).collect();
         kernel(&infos)?(&arrays, rows.len())
     }
@@ -455,7 +497,10 @@ mod tests {
     fn all_matches() {
         let all = |a: &[ArgInfo]| extract_all(a, Type::Dynamic);
         let rows = ["a1b", "x"];
-        assert_eq!(texts(run(all, &[s(r"([a-z])(\d)?"), None], &rows).unwrap()), some(&[r#"[["a","1"],["b",""]]"#, r#"[["x",""]]"#]));
+        assert_eq!(
+            texts(run(all, &[s(r"([a-z])(\d)?"), None], &rows).unwrap()),
+            some(&[r#"[["a","1"],["b",""]]"#, r#"[["x",""]]"#])
+        );
         assert_eq!(texts(run(all, &[s(r"(\d)"), None], &rows).unwrap()), [Some(r#"["1"]"#.to_owned()), None]);
         let named = Some(Value::Dynamic(serde_json::json!(["d", 1])));
         assert_eq!(texts(run(all, &[s(r"([a-z])(?P<d>\d)"), named, None], &["a1"]).unwrap()), some(&[r#"[["1","a"]]"#]));
@@ -480,7 +525,10 @@ mod tests {
         let longs = |array: ArrayRef| array.as_primitive::<Int64Type>().values().to_vec();
         assert_eq!(longs(run(count, &[None, s("aa")], &["aaaa", "b", ""]).unwrap()), [3, 0, 0]);
         assert_eq!(longs(run(count, &[None, s("aa"), s("regex")], &["aaaa", "b", ""]).unwrap()), [2, 0, 0]);
-        assert_eq!(longs(run(|a| indexof_regex(a, Type::Long), &[None, s("[b-d]"), Some(Value::Long(2))], &["abcd", "ab"]).unwrap()), [2, -1]);
+        assert_eq!(
+            longs(run(|a| indexof_regex(a, Type::Long), &[None, s("[b-d]"), Some(Value::Long(2))], &["abcd", "ab"]).unwrap()),
+            [2, -1]
+        );
         assert!(run(count, &[None, s("a"), s("foo")], &["a"]).is_err());
     }
 }

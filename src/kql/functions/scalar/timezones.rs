@@ -30,7 +30,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(|args, _| convert(args, to_utc)),
         "A local time of a time zone as UTC.",
     ),
-    ScalarFn::new("datetime_list_timezones", &[], Returns::Type(Type::Dynamic), ScalarImpl::Row(|_| zones()), "The names of all time zones."),
+    ScalarFn::new(
+        "datetime_list_timezones",
+        &[],
+        Returns::Type(Type::Dynamic),
+        ScalarImpl::Row(|_| zones()),
+        "The names of all time zones.",
+    ),
 ];
 
 fn zones() -> Value {
@@ -62,7 +68,10 @@ fn convert(args: &[ArgInfo], shift: fn(i64, Tz) -> Option<i64>) -> Result<Column
     let constant = match &args[1].constant {
         Some(name) => {
             let name = text_of(name);
-            Some(Tz::from_str(&name).map_err(|_| format!("there is no time zone '{name}'; print datetime_list_timezones() shows them all"))?)
+            Some(
+                Tz::from_str(&name)
+                    .map_err(|_| format!("there is no time zone '{name}'; print datetime_list_timezones() shows them all"))?,
+            )
         }
         None => None,
     };

@@ -158,7 +158,9 @@ fn find_system(agent: &str) -> (&'static str, String) {
     if let Some(rest) = behind(agent, "CrOS ") {
         return ("Chrome OS", version(rest.split_once(' ').map_or("", |(_, v)| v)).to_owned());
     }
-    for (token, family) in [("Android", "Android"), ("Mac OS X", "Mac OS X"), ("Ubuntu", "Ubuntu"), ("Fedora", "Fedora"), ("Linux", "Linux")] {
+    for (token, family) in
+        [("Android", "Android"), ("Mac OS X", "Mac OS X"), ("Ubuntu", "Ubuntu"), ("Fedora", "Fedora"), ("Linux", "Linux")]
+    {
         if agent.contains(token) {
             return (family, String::new());
         }
@@ -233,11 +235,20 @@ mod tests {
                 ["Android", "10", ""],
                 "Samsung SM-G960F",
             ),
-            ("Mozilla/5.0 (Windows; U; en-US) AppleWebKit/531.9 (KHTML, like Gecko) AdobeAIR/2.5.1", ["AdobeAIR", "2", "5", "1"], ["Windows", "", ""], "Other"),
+            (
+                "Mozilla/5.0 (Windows; U; en-US) AppleWebKit/531.9 (KHTML, like Gecko) AdobeAIR/2.5.1",
+                ["AdobeAIR", "2", "5", "1"],
+                ["Windows", "", ""],
+                "Other",
+            ),
             ("curl/7.58.0", ["curl", "7", "58", "0"], ["Other", "", ""], "Other"),
         ] {
             let found = browser(agent);
-            assert_eq!(["Family", "MajorVersion", "MinorVersion", "Patch"].map(|k| found[k].as_str().unwrap()), browser_is, "{agent}");
+            assert_eq!(
+                ["Family", "MajorVersion", "MinorVersion", "Patch"].map(|k| found[k].as_str().unwrap()),
+                browser_is,
+                "{agent}"
+            );
             let found = system(agent);
             assert_eq!(["Family", "MajorVersion", "MinorVersion"].map(|k| found[k].as_str().unwrap()), system_is, "{agent}");
             assert_eq!(device(agent)["Family"], device_is, "{agent}");

@@ -10,7 +10,10 @@ impl Parser<'_> {
     /// Expressions with names up to a keyword that goes on with the operator.
     pub(super) fn expressions_before(&mut self, keyword: &str) -> Read<Vec<NamedExpr>> {
         self.list(|p| {
-            if p.at_word(keyword) && p.last_kind() == TokenKind::Comma && !matches!(p.kind_at(1), TokenKind::Comma | TokenKind::Assign) {
+            if p.at_word(keyword)
+                && p.last_kind() == TokenKind::Comma
+                && !matches!(p.kind_at(1), TokenKind::Comma | TokenKind::Assign)
+            {
                 return Err(p.unexpected("an expression after `,`"));
             }
             p.named_expression()
@@ -60,7 +63,12 @@ impl Parser<'_> {
     fn at_star_column(&self) -> bool {
         !matches!(
             self.kind_at(1),
-            TokenKind::Comma | TokenKind::Bar | TokenKind::Semicolon | TokenKind::RightParen | TokenKind::RightBrace | TokenKind::End
+            TokenKind::Comma
+                | TokenKind::Bar
+                | TokenKind::Semicolon
+                | TokenKind::RightParen
+                | TokenKind::RightBrace
+                | TokenKind::End
         )
     }
 }

@@ -21,10 +21,11 @@ pub(super) fn lookup(p: &mut Parser<'_>, options: &mut Options) -> Read<Operator
 }
 
 fn right_and_conditions(p: &mut Parser<'_>) -> Read<(Expr, Vec<Expr>)> {
-    let right = p.postfix()?;
+    let mut right = p.postfix()?;
     if p.at(TokenKind::Bar) && p.conditions_follow() {
         let span = p.token().span();
-        return Err(p.fail_with(span, "a table with operators behind it stands in parentheses here", "write `join (T | …) on …`"));
+        p.fail_with(span, "a table with operators behind it stands in parentheses here", "write `join (T | …) on …`");
+        right = p.pipe_behind(right)?;
     }
     if p.at_word("where") {
         let span = p.token().span();

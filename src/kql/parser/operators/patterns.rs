@@ -2,7 +2,7 @@
 
 use super::super::super::ast::{OperatorKind, ParsePart, Property};
 use super::super::super::lexer::TokenKind;
-use super::super::{Parser, Read};
+use super::super::{Parser, Read, words};
 
 type Options = Vec<Property>;
 
@@ -38,7 +38,8 @@ fn part(p: &mut Parser<'_>) -> Read<Option<ParsePart>> {
             let text = p.strings();
             ParsePart::Text(text, p.span_from(start))
         }
-        _ if p.name_len(0) > 0 => {
+        // A word that can be no column belongs to an operator whose pipe is missing.
+        _ if p.name_len(0) > 0 && !words::is_reserved(p.word()) => {
             let name = p.name()?;
             let ty = if p.eat(TokenKind::Colon) { Some(p.type_name()?) } else { None };
             ParsePart::Column { name, ty }

@@ -104,7 +104,10 @@ pub(super) fn getschema(p: &mut Parser<'_>, options: &mut Options) -> Read<Opera
 /// `render kind [with (property = value, …)]`, and the older `render kind property = value …`.
 pub(super) fn render(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     let kind = p.name()?;
-    p.strict_properties(&["kind", "title", "accumulate", "xcolumn", "ycolumns", "series", "xtitle", "ytitle", "legend"], options)?;
+    p.strict_properties(
+        &["kind", "title", "accumulate", "xcolumn", "ycolumns", "series", "xtitle", "ytitle", "legend"],
+        options,
+    )?;
     if p.at_word("by") {
         let token = p.bump();
         let columns = p.list(Parser::name_or_wildcard)?;

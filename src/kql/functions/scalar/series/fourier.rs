@@ -38,9 +38,19 @@ struct Complex {
 impl Complex {
     const ZERO: Complex = Complex { re: 0.0, im: 0.0 };
 
-    fn unit(angle: f64) -> Complex {
-        let (im, re) = angle.sin_cos();
-        Complex { re, im }
+    /// The number of length 1 at a part of the turn, clockwise; exact at the quarters.
+    fn unit(part: u64, of: u64) -> Complex {
+        let part = part % of;
+        match 4 * part {
+            0 => Complex { re: 1.0, im: 0.0 },
+            quarters if quarters == of => Complex { re: 0.0, im: -1.0 },
+            quarters if quarters == 2 * of => Complex { re: -1.0, im: 0.0 },
+            quarters if quarters == 3 * of => Complex { re: 0.0, im: 1.0 },
+            _ => {
+                let (im, re) = (-2.0 * PI * part as f64 / of as f64).sin_cos();
+                Complex { re, im }
+            }
+        }
     }
 
     fn times(self, other: Complex) -> Complex {
@@ -86,7 +96,7 @@ fn transform(values: &mut [Complex]) {
         return transform_power_of_two(values);
     }
     // The angle is taken modulo the circle while it is a whole number: its square would lose digits.
-    let chirp: Vec<Complex> = (0..n as u64).map(|i| Complex::unit(-PI * ((i * i) % (2 * n as u64)) as f64 / n as f64)).collect();
+    let chirp: Vec<Complex> = (0..n as u64).map(|i| Complex::unit(i * i, 2 * n as u64)).collect();
     let size = (2 * n - 1).next_power_of_two();
     let mut a = vec![Complex::ZERO; size];
     let mut b = vec![Complex::ZERO; size];
@@ -119,7 +129,7 @@ fn transform_power_of_two(values: &mut [Complex]) {
             values.swap(i, j);
         }
     }
-    let twiddles: Vec<Complex> = (0..n / 2).map(|i| Complex::unit(-2.0 * PI * i as f64 / n as f64)).collect();
+    let twiddles: Vec<Complex> = (0..n as u64 / 2).map(|i| Complex::unit(i, n as u64)).collect();
     let mut width = 2;
     while width <= n {
         let step = n / width;

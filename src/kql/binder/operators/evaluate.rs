@@ -1,0 +1,345 @@
+//! `evaluate` and `reduce`.
+//!
+//! Plugins need all rows, and the columns of some follow from the rows; so the input is fetched while binding, and the plugin's
+//! table stands in the tree.
+
+use arrow::record_batch::RecordBatch;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop, names};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::plugins::reduce::Reduce;
+use crate::kql::functions::plugins::{self, Input, ParamKind, Plugin, PluginArg, PluginParam, Table};
+use crate::kql::functions::{Kind, Param, Registry};
+use crate::kql::types::{Column, Type};
+use crate::kql::value::{Json, Value};
+
+use super::shape::property_text;
+
+/// A call's arguments, bound to a plugin's parameters.
+struct Call {
+    plugin: &'static Plugin,
+    args: Vec<PluginArg>,
+    /// Columns of expression arguments, appended to the input's.
+    appended: Vec<(BoundColumn, BoundExpr)>,
+    /// An argument's value is known only when the query runs.
+    unknown: bool,
+}
+
+impl Binder<'_> {
+    pub(super) fn evaluate(&mut self, input: Rel, operator: &Operator, call: &Expr, declared: Option<&TypeOf>, scope: &Scope) -> Bind<Rel> {
+        self.not_in_sub_query(operator, "evaluate")?;
+        let ExprKind::Call { function, args } = &call.kind else {
+            return self.error(code::SYNTAX, call.span, "evaluate takes a plugin, for example: evaluate bag_unpack(d)");
+        };
+        let declared = declared.map(|d| self.declared_columns(d, &input));
+        if function.text == "pivot" {
+            return self.pivot(input, function, args, declared, scope);
+        }
+        let forms: Vec<&'static Plugin> = plugins::find(&function.text).collect();
+        if forms.is_empty() {
+            let mut candidates: Vec<String> = plugins::PLUGINS.iter().map(|p| p.name.to_owned()).collect();
+            candidates.dedup();
+            return self.unknown("plugin", function, candidates);
+        }
+        let row = RowInfo::of(&input);
+        let before = self.diagnostics.len();
+        let mut first_errors: Option<Vec<Diagnostic>> = None;
+        for plugin in forms {
+            match self.plugin_args(plugin, function, args, &row, scope) {
+                Ok(call) => return self.run_plugin(input, call, declared, operator.span),
+                Err(Stop::Reported) => {
+                    let errors = self.diagnostics.split_off(before);
+                    first_errors.get_or_insert(errors);
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        self.diagnostics.extend(first_errors.unwrap_or_default());
+        Err(Stop::Reported)
+    }
+
+    /// The columns that a query declares behind a plugin.
+    fn declared_columns(&self, declared: &TypeOf, input: &Rel) -> Vec<Column> {
+        let of = |columns: &[ColumnDecl]| columns.iter().map(|c| Column::new(c.name.text.clone(), c.ty)).collect::<Vec<_>>();
+        match declared {
+            TypeOf::Scalar(ty) => vec![Column::new("Column1", *ty)],
+            TypeOf::Schema(columns) => of(columns),
+            TypeOf::StarSchema(columns) => {
+                let mut all = Self::columns_of(input);
+                all.extend(of(columns));
+                all
+            }
+        }
+    }
+
+    /// Binds arguments to one form of a plugin.
+    fn plugin_args(&mut self, plugin: &'static Plugin, name: &Name, args: &[Arg], row: &RowInfo, scope: &Scope) -> Bind<Call> {
+        let least = plugin.params.iter().filter(|p| !p.optional).count();
+        let most = if plugin.repeats { usize::MAX } else { plugin.params.len() };
+        if args.len() < least || args.len() > most {
+            let names = plugin.params.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
+            return self.report(
+                Diagnostic::error(code::ARITY, name.span, format!("{} takes {least} arguments or more, {} given", plugin.name, args.len()))
+                    .suggest(format!("{}({names})", plugin.name)),
+            );
+        }
+        let mut call = Call { plugin, args: Vec::new(), appended: Vec::new(), unknown: false };
+        let mut place = 0;
+        for arg in args {
+            let named = arg.name.as_ref().and_then(|n| plugin.params.iter().position(|p| p.name == n.text));
+            if let Some(at) = named {
+                while call.args.len() < at {
+                    call.args.push(PluginArg::Missing);
+                }
+                place = at;
+            }
+            let Some(param) = plugin.params.get(place).or(plugin.params.last()).copied() else { continue };
+            place += 1;
+            let bound = self.plugin_arg(&param, arg, named.is_some(), row, scope, &mut call)?;
+            call.args.push(bound);
+        }
+        Ok(call)
+    }
+
+    fn plugin_arg(&mut self, param: &PluginParam, arg: &Arg, named: bool, row: &RowInfo, scope: &Scope, call: &mut Call) -> Bind<PluginArg> {
+        let span = arg.expr.span;
+        match param.kind {
+            ParamKind::ColumnOrTilde(_) if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") => {
+                Ok(PluginArg::Constant(Value::String("~".to_owned()), Type::String))
+            }
+            ParamKind::Column(kind) | ParamKind::ColumnOrTilde(kind) => {
+                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                let BoundKind::Column(id) = e.kind else {
+                    return self.error(code::TYPE, span, format!("'{}' must be a column", param.name));
+                };
+                self.check_kind(param, kind, &e)?;
+                match row.columns.iter().position(|c| c.id == id) {
+                    Some(at) => Ok(PluginArg::Column(at)),
+                    None => self.error(code::TYPE, span, format!("'{}' must be a column of the input", param.name)),
+                }
+            }
+            ParamKind::Expression(kind) => {
+                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                self.check_kind(param, kind, &e)?;
+                let given = arg.name.as_ref().filter(|_| !named).map(|n| n.text.clone());
+                let column_name = given.or_else(|| names::derived(&arg.expr)).unwrap_or_else(|| format!("Column{}", call.appended.len() + 1));
+                let at = row.columns.len() + call.appended.len();
+                call.appended.push((BoundColumn { id: self.id(), name: column_name, ty: e.ty }, e));
+                Ok(PluginArg::Column(at))
+            }
+            ParamKind::Constant(kind) => {
+                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                self.check_kind(param, kind, &e)?;
+                let ty = e.ty;
+                match self.constant(&e, &format!("'{}'", param.name))? {
+                    Some(value) => Ok(PluginArg::Constant(value, ty)),
+                    None => {
+                        call.unknown = true;
+                        Ok(PluginArg::Missing)
+                    }
+                }
+            }
+            ParamKind::Table => {
+                let rel = self.table(&arg.expr, scope)?;
+                let columns = Self::columns_of(&rel);
+                match self.rows_of(rel, None)? {
+                    Some(batches) => Ok(PluginArg::Table(Table { columns, batches })),
+                    None => Ok(PluginArg::Table(Table { columns, batches: Vec::new() })),
+                }
+            }
+            ParamKind::LookupColumn(_) => {
+                let table = call.args.iter().find_map(|a| match a {
+                    PluginArg::Table(t) => Some(t.columns.clone()),
+                    _ => None,
+                });
+                let columns = table.unwrap_or_default();
+                let Some(name) = crate::kql::binder::bare_name(&arg.expr) else {
+                    return self.error(code::TYPE, span, format!("'{}' must be a column of the table", param.name));
+                };
+                match columns.iter().position(|c| c.name == name.text) {
+                    Some(at) => Ok(PluginArg::Column(at)),
+                    None => self.unknown("column", name, columns.into_iter().map(|c| c.name).collect()),
+                }
+            }
+            ParamKind::Aggregate => self.unsupported(span, "an aggregate as an argument of this plugin"),
+        }
+    }
+
+    fn check_kind(&mut self, param: &PluginParam, kind: Kind, e: &BoundExpr) -> Bind<()> {
+        // The same rules as for a function's parameter; nothing is converted.
+        let parameter = Param { name: param.name, kind, optional: param.optional, constant: false };
+        self.fit("the plugin", &parameter, e.clone()).map(|_| ())
+    }
+
+    fn run_plugin(&mut self, input: Rel, call: Call, declared: Option<Vec<Column>>, span: Span) -> Bind<Rel> {
+        let visible = input.columns.len();
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        columns.extend(call.appended.iter().cloned());
+        let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
+        let rel = Self::projected(input, columns);
+        let Some(batches) = self.rows_of(rel, None)? else {
+            let schema = match declared {
+                Some(declared) => Some(declared),
+                None if call.unknown => None,
+                None => match (call.plugin.schema)(&all, &call.args) {
+                    Ok(schema) => schema,
+                    Err(message) => return self.error(code::TYPE, span, format!("{}: {message}", call.plugin.name)),
+                },
+            };
+            return Ok(self.unknown_rows(schema, &all[..visible], &call));
+        };
+        let table = Table { columns: all, batches };
+        let result = Input::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
+        self.plugin_result(result, declared, call.plugin.name, span)
+    }
+
+    fn plugin_result(&mut self, result: Result<Table, String>, declared: Option<Vec<Column>>, name: &str, span: Span) -> Bind<Rel> {
+        let result = match declared {
+            Some(declared) => result.and_then(|t| t.conform(&declared)),
+            None => result,
+        };
+        match result {
+            Ok(table) => Ok(self.rows(table.columns, table.batches)),
+            Err(message) => self.error(code::TYPE, span, format!("{name}: {message}")),
+        }
+    }
+
+    /// Rows in memory as a tree.
+    pub(in crate::kql::binder) fn rows(&mut self, columns: Vec<Column>, batches: Vec<RecordBatch>) -> Rel {
+        let columns = columns.into_iter().map(|c| BoundColumn { id: self.id(), name: c.name, ty: c.ty }).collect();
+        Rel { kind: RelKind::Rows(batches), columns, hidden: Vec::new(), serialized: false, table_name: None }
+    }
+
+    /// A result whose rows are not wanted. Where its columns follow from rows, any name may be one.
+    fn unknown_rows(&mut self, schema: Option<Vec<Column>>, input: &[Column], call: &Call) -> Rel {
+        let open = schema.is_none();
+        let columns = schema.unwrap_or_else(|| {
+            // What a plugin that unpacks a column leaves of the input.
+            let used: Vec<usize> = match call.args.first() {
+                Some(PluginArg::Column(at)) => vec![*at],
+                _ => Vec::new(),
+            };
+            input.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, c)| c.clone()).collect()
+        });
+        let mut rel = self.rows(columns, Vec::new());
+        if open {
+            rel.hidden.push(HiddenColumn { id: self.id(), ty: Type::Dynamic, role: HiddenRole::Open });
+        }
+        rel
+    }
+
+    /// `pivot(column[, aggregate[, columns that stay…]])`: summarize first, then turn.
+    fn pivot(&mut self, input: Rel, name: &Name, args: &[Arg], declared: Option<Vec<Column>>, scope: &Scope) -> Bind<Rel> {
+        let row = RowInfo::of(&input);
+        let Some(first) = args.first() else {
+            return self.error(code::ARITY, name.span, "pivot takes a column, and an aggregate");
+        };
+        let pivoted = self.scalar(&first.expr, &mut Ctx::new(&row, scope))?;
+        let BoundKind::Column(pivot_id) = pivoted.kind else {
+            return self.error(code::TYPE, first.expr.span, "pivot takes a column");
+        };
+        let mut ctx = Ctx::new(&row, scope);
+        ctx.aggregates = Some(Vec::new());
+        let registry = Registry::get();
+        match args.get(1) {
+            Some(aggregate) => {
+                self.scalar(&aggregate.expr, &mut ctx)?;
+            }
+            None => {
+                let Some(function) = registry.aggregate("count") else { return self.unsupported(name.span, "pivot") };
+                let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
+                self.add_aggregate(aggregate, &mut ctx, name.span);
+            }
+        }
+        let aggregates = ctx.aggregates.take().unwrap_or_default();
+        let [(id, aggregate)] = aggregates.as_slice() else {
+            return self.error(code::TYPE, name.span, "the second argument of pivot is one aggregate, such as sum(x)");
+        };
+        let mut stay: Vec<BoundColumn> = Vec::new();
+        if args.len() > 2 {
+            for arg in &args[2..] {
+                let e = self.scalar(&arg.expr, &mut Ctx::new(&row, scope))?;
+                match row.columns.iter().find(|c| matches!(e.kind, BoundKind::Column(id) if id == c.id)) {
+                    Some(column) => stay.push(column.clone()),
+                    None => return self.error(code::TYPE, arg.expr.span, "a column is expected here"),
+                }
+            }
+        } else {
+            let used = |id: ColId| {
+                aggregate.args.iter().chain(&aggregate.filter).any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)))
+            };
+            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
+        }
+        let empty = match (aggregate.function.name, aggregate.ty) {
+            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", Type::Real) => Value::Real(0.0),
+            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", _) => Value::Long(0),
+            (name, Type::Dynamic) if name.starts_with("make_list") || name.starts_with("make_set") => Value::Dynamic(Json::Array(Vec::new())),
+            _ => Value::Null,
+        };
+        let ty = aggregate.ty;
+        let aggregate = (*id, aggregate.clone());
+        let mut keys: Vec<(String, BoundExpr)> =
+            stay.iter().map(|c| (c.name.clone(), BoundExpr::column(c, name.span))).collect();
+        // A dynamic column that stays is told apart by its text.
+        for (_, e) in &mut keys {
+            if e.ty == Type::Dynamic {
+                let inner = e.clone();
+                *e = self.coerce(inner, Type::String)?;
+            }
+        }
+        let pivot_column = BoundColumn { id: pivot_id, name: "__pivot".to_owned(), ty: pivoted.ty };
+        let mut pivot_key = BoundExpr::column(&pivot_column, name.span);
+        if pivot_key.ty == Type::Dynamic {
+            pivot_key = self.coerce(pivot_key, Type::String)?;
+        }
+        keys.push(("__pivot".to_owned(), pivot_key));
+        let (aggregate_id, places) = (aggregate.0, keys.len());
+        let mut rel = self.grouped(input, keys, vec![aggregate]);
+        rel.columns.push(BoundColumn { id: aggregate_id, name: "__aggregate".to_owned(), ty });
+        let columns = Self::columns_of(&rel);
+        let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
+        let call = Call { plugin, args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)], appended: Vec::new(), unknown: false };
+        let Some(batches) = self.rows_of(rel, None)? else {
+            return Ok(match declared {
+                Some(declared) => self.rows(declared, Vec::new()),
+                None => self.unknown_rows(None, &columns[..places], &call),
+            });
+        };
+        let visible = columns.len();
+        let table = Table { columns, batches };
+        let result = Input::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
+        self.plugin_result(result, declared, "pivot", name.span)
+    }
+
+    /// `reduce by expr with (threshold=…, characters=…)`
+    pub(super) fn reduce(&mut self, input: Rel, operator: &Operator, by: &NamedExpr, scope: &Scope) -> Bind<Rel> {
+        self.not_in_sub_query(operator, "reduce")?;
+        let row = RowInfo::of(&input);
+        let e = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
+        let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
+        let mut reduce = Reduce { characters: option("characters"), source: option("kind").as_deref() == Some("source"), ..Reduce::default() };
+        if let Some(threshold) = operator.property("threshold") {
+            match property_text(&threshold.value).parse() {
+                Ok(value) => reduce.threshold = value,
+                Err(_) => return self.error(code::TYPE, threshold.value.span, "the threshold is a number from 0 to 1"),
+            }
+        }
+        let visible = input.columns.len();
+        let own = Self::columns_of(&input);
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        columns.push((BoundColumn { id: self.id(), name: "__reduce".to_owned(), ty: e.ty }, e));
+        let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
+        let rel = Self::projected(input, columns);
+        let Some(batches) = self.rows_of(rel, None)? else {
+            return Ok(self.rows(reduce.schema(&own), Vec::new()));
+        };
+        let table = Table { columns: all, batches };
+        let result = Input::new(&table, visible).and_then(|input| reduce.run(&input, visible));
+        self.plugin_result(result, None, "reduce", operator.span)
+    }
+}
