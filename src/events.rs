@@ -44,11 +44,8 @@ impl EventLog {
 
     /// A log line at an instant (microseconds since 1970).
     pub fn line(&mut self, importer: Importer, severity: Severity, at: i64, message: &str) {
-        match severity {
-            Severity::Information => tracing::info!(importer = importer.name(), "{message}"),
-            Severity::Warning => tracing::warn!(importer = importer.name(), "{message}"),
-            Severity::Error => tracing::error!(importer = importer.name(), "{message}"),
-        }
+        // Whoever runs the import tells of it in their own words; this is for those who want to follow it.
+        tracing::info!(importer = importer.name(), ?severity, "{message}");
         let mut row = self.begin("traces", "trace", importer, at);
         if let Some(row) = &mut row {
             row.set("message", Cell::text(message.to_owned()));
@@ -112,7 +109,6 @@ impl EventLog {
         row.set("appName", Cell::text("kqlake"));
         row.set("sdkVersion", Cell::text(concat!("kqlake:", env!("CARGO_PKG_VERSION"))));
         row.set("itemId", Cell::text(format!("{}-{number}", self.import_id)));
-        row.set("_contentId", Cell::text(format!("{}-{number}", self.import_id)));
         row.set("itemType", Cell::text(item_type));
         row.set("itemCount", Cell::Int(1));
         Some(row)

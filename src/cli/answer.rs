@@ -128,8 +128,13 @@ impl Destination {
         if let Some(staged) = staged {
             staged.publish()?;
         }
-        if let Some(LeftOut { shown, total }) = left_out {
-            context.say(format_args!("{shown} of {total} rows shown (--max-rows all shows them all, -f csv writes them all)"));
+        if let Some(LeftOut { shown, total, columns_hidden }) = left_out {
+            if shown < total {
+                context.say(format_args!("{shown} of {total} rows shown (--max-rows all shows them all, -f csv writes them all)"));
+            }
+            if columns_hidden > 0 {
+                context.say(format_args!("{columns_hidden} columns did not fit (`project` fewer, or -f json writes them all)"));
+            }
         }
         Ok(())
     }

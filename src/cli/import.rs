@@ -135,7 +135,9 @@ fn tell_unit(unit: &UnitReport, context: &Context) {
     for refusal in unit.refusals.iter().take(SHOWN_REFUSALS) {
         report::line(format_args!("  {}: {}", refusal.place, refusal.reason));
     }
-    let more = unit.counts.refused.saturating_sub(SHOWN_REFUSALS.min(unit.refusals.len()) as u64);
+    // A single refusal is the unit's reason itself.
+    let said = SHOWN_REFUSALS.min(unit.refusals.len()).max(1) as u64;
+    let more = unit.counts.refused.saturating_sub(said);
     let aside = unit.quarantine.as_deref().map(|path| format!("set aside in {}", relative(path).display()));
     match (more, aside) {
         (0, None) => {}

@@ -263,8 +263,9 @@ fn context(global: &Global) -> Result<Context> {
 /// Log lines of the library go to standard error; `KQLAKE_LOG` takes a filter as `tracing` reads it.
 fn log_to_stderr(context: &Context) {
     let level = match (context.quiet, context.verbose) {
-        (true, _) => "off,kqlake=error",
-        (false, 0) => "off,kqlake=warn",
+        // What an import logs is said by the command itself, in fewer words.
+        (true, _) => "off,kqlake=error,kqlake::import=off",
+        (false, 0) => "off,kqlake=warn,kqlake::import=off",
         (false, 1) => "error,kqlake=info",
         (false, 2) => "warn,kqlake=debug",
         (false, _) => "info,kqlake=trace",

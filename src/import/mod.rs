@@ -19,6 +19,7 @@ mod quarantine;
 mod reader;
 mod row;
 mod runner;
+mod twins;
 mod unit;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use super::ledger::{self, KnownUnits};
 use super::quarantine;
 use super::reader::{Message, Reading, read_all};
 use super::row::Row;
+use super::twins::Twins;
 use super::{ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState};
 use crate::events::{EventLog, Severity};
 use crate::lake::tables::{TableDef, find};
@@ -117,6 +118,9 @@ struct Landings<'l> {
 
 struct Open {
     landing: Landing,
+    twins: Option<Twins>,
+    /// Rows that were left out because a row of the same content is there under another id.
+    left_out: u64,
     rows: u64,
     bytes: usize,
 }
@@ -135,9 +139,18 @@ impl Landings<'_> {
                 self.commit_all().await?;
             }
             let landing = self.lake.land(table).await?;
-            self.open.insert(table.name, Open { landing, rows: 0, bytes: 0 });
+            self.open.insert(table.name, Open { landing, twins: Twins::new(table), left_out: 0, rows: 0, bytes: 0 });
         }
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
+        let batch = match &mut open.twins {
+            Some(twins) => {
+                let before = batch.num_rows();
+                let batch = twins.leave_out(self.lake, batch).await?;
+                open.left_out += (before - batch.num_rows()) as u64;
+                batch
+            }
+            None => batch,
+        };
         open.rows += batch.num_rows() as u64;
         open.bytes += batch.get_array_memory_size();
         open.landing.write(batch).await?;
@@ -166,7 +179,8 @@ impl Landings<'_> {
     async fn commit(&mut self, table: &'static str) -> Result<(), ImportError> {
         let Some(open) = self.open.remove(table) else { return Ok(()) };
         let position = Position { stream: format!("files/{table}"), cursor: json!({ "units": self.units }), import_id: self.import_id.to_owned() };
-        let landed = open.landing.commit(position).await?;
+        let mut landed = open.landing.commit(position).await?;
+        landed.duplicates += open.left_out;
         tracing::debug!(table, new = landed.new, duplicates = landed.duplicates, replaced = landed.replaced, "committed");
         add(self.landed.entry(table).or_default(), landed);
         Ok(())

@@ -1,7 +1,8 @@
 //! The lake's table definitions, as data: what columns a table has, of which KQL type, which key makes a row unique.
 //!
 //! The definitions live in `tables/*.tsv`: a line `@table time key same-key about` opens a table, each following line is
-//! a column and its KQL type. `promoted.tsv` names the dimensions that have a typed column of their own.
+//! a column, its KQL type, and `hidden` where KQL's `*` does not show it. `promoted.tsv` names the dimensions that have a
+//! typed column of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -210,10 +211,10 @@ fn read_built_in() -> Result<BuiltIn, String> {
                         other => OnSameKey::NewestBy(other.strip_prefix("newest ").ok_or(line)?),
                     },
                 }),
-                [name, ty] => tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
+                [name, ty] | [name, ty, "hidden"] => tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
                     name,
                     ty: Type::parse(ty).ok_or(line)?,
-                    hidden: false,
+                    hidden: parts.len() == 3,
                     promoted: None,
                 }),
                 _ => return Err(line.to_owned()),

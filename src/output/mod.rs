@@ -119,12 +119,14 @@ pub trait Sink: Send {
 }
 
 /// How much of a table was drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
     /// Rows drawn.
     pub shown: usize,
     /// Rows there were.
     pub total: usize,
+    /// Columns that did not fit into the width.
+    pub columns_hidden: usize,
 }
 
 /// How a table is drawn.

@@ -9,6 +9,7 @@ use super::cell::{Cells, is_right_aligned, write_text};
 use super::{Drawing, LeftOut, OutputError, Sink};
 use crate::kql::types::Column;
 use crate::kql::value::ValueRef;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows that are drawn at once when all are asked for: the columns' widths come from the first piece, memory stays small.
 const PIECE: usize = 1000;
@@ -21,6 +22,8 @@ pub struct TableSink<W> {
     columns: Vec<Column>,
     pending: Vec<Vec<String>>,
     widths: Option<Vec<u16>>,
+    /// How many columns are drawn: as many as fit.
+    fitting: usize,
     shown: usize,
     total: usize,
     left_out: Option<LeftOut>,
@@ -37,6 +40,7 @@ impl<W: Write> TableSink<W> {
             columns: Vec::new(),
             pending: Vec::new(),
             widths: None,
+            fitting: 0,
             shown: 0,
             total: 0,
             left_out: None,
@@ -47,15 +51,18 @@ impl<W: Write> TableSink<W> {
 
     fn draw(&mut self) -> Result<(), OutputError> {
         let first = self.widths.is_none();
+        if first {
+            self.fitting = self.drawing.width.map_or(self.columns.len(), |width| self.fitting_columns(usize::from(width)));
+        }
         let mut table = Table::new();
         table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(width) = self.drawing.width {
             table.set_width(width);
         }
         // The header takes part in every piece, so that widths agree; only the first piece's is written.
-        table.set_header(self.columns.iter().map(|c| Cell::new(&c.name)));
+        table.set_header(self.columns.iter().take(self.fitting).map(|c| Cell::new(&c.name)));
         for row in self.pending.drain(..) {
-            table.add_row(row.into_iter().zip(&self.columns).map(|(text, column)| {
+            table.add_row(row.into_iter().zip(&self.columns).take(self.fitting).map(|(text, column)| {
                 let cell = Cell::new(text);
                 if is_right_aligned(column.ty) { cell.set_alignment(CellAlignment::Right) } else { cell }
             }));
@@ -75,6 +82,23 @@ impl<W: Write> TableSink<W> {
         }
         self.bottom = drawn.into_iter().next_back();
         Ok(())
+    }
+}
+
+/// Below this width a wrapped column cannot be read any more.
+const READABLE: usize = 16;
+
+impl<W: Write> TableSink<W> {
+    /// How many columns, from the left, can be drawn readably in a width.
+    fn fitting_columns(&self, width: usize) -> usize {
+        let mut used = 1;
+        let fits = self.columns.iter().enumerate().take_while(|(at, column)| {
+            let cells = self.pending.iter().filter_map(|row| row.get(*at)).map(|cell| cell.width());
+            let natural = cells.chain([column.name.width()]).max().unwrap_or(0);
+            used += natural.min(READABLE) + 3;
+            used <= width
+        });
+        fits.count().max(1)
     }
 }
 
@@ -133,9 +157,13 @@ impl<W: Write + Send> Sink for TableSink<W> {
         if let Some(bottom) = self.bottom.take() {
             writeln!(self.out, "{bottom}")?;
         }
-        if self.shown < self.total {
-            let (shown, total) = self.left_out.map_or((0, 0), |l| (l.shown, l.total));
-            self.left_out = Some(LeftOut { shown: shown + self.shown, total: total + self.total });
+        if self.shown < self.total || self.fitting < self.columns.len() {
+            let so_far = self.left_out.unwrap_or_default();
+            self.left_out = Some(LeftOut {
+                shown: so_far.shown + self.shown,
+                total: so_far.total + self.total,
+                columns_hidden: so_far.columns_hidden + self.columns.len() - self.fitting,
+            });
         }
         Ok(())
     }

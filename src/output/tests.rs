@@ -115,7 +115,7 @@ fn a_drawn_table_says_how_many_rows_it_left_out() {
         sink.end().unwrap();
         sink.left_out()
     };
-    assert_eq!(left, Some(LeftOut { shown: 3, total: 10 }));
+    assert_eq!(left, Some(LeftOut { shown: 3, total: 10, columns_hidden: 0 }));
     assert!(String::from_utf8(bytes).unwrap().contains("2020-01-02T03:04:05.6Z"));
 }
 
@@ -126,4 +126,25 @@ fn parquet_reads_back_with_kql_types() {
     let batch = reader.next().unwrap().unwrap();
     assert_eq!(batch.num_rows(), 2);
     assert_eq!(batch.schema().field(7).metadata()["kql.type"], "timespan");
+}
+
+#[test]
+fn a_drawn_table_keeps_to_the_width_and_says_what_did_not_fit() {
+    let (columns, batch) = sample();
+    let mut bytes = Vec::new();
+    let left = {
+        let mut sink = sink(Format::Table, &mut bytes, 1, Drawing { max_rows: None, width: Some(60) });
+        sink.start("T", &columns).unwrap();
+        for _ in 0..700 {
+            sink.rows(&batch).unwrap();
+        }
+        sink.end().unwrap();
+        sink.left_out().unwrap()
+    };
+    assert!(left.columns_hidden > 0 && left.shown == 1400);
+    let text = String::from_utf8(bytes).unwrap();
+    let widths: std::collections::BTreeSet<usize> = text.lines().map(|line| line.chars().count()).collect();
+    assert_eq!(widths.len(), 1, "{widths:?}");
+    assert!(widths.first().is_some_and(|w| *w <= 60));
+    assert_eq!(text.lines().filter(|line| line.starts_with('╞')).count(), 1);
 }

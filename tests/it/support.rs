@@ -60,7 +60,7 @@ impl Run {
     /// Fails unless the exit status is the expected one; a panic never is.
     #[track_caller]
     pub fn exits(self, status: i32) -> Run {
-        assert!(!self.err.contains("panicked") && !self.err.contains("defect"), "kqlake {}\n{}", self.args, self.err);
+        assert!(!self.err.contains("panicked") && !self.err.contains("met a defect"), "kqlake {}\n{}", self.args, self.err);
         assert_eq!(self.status, status, "kqlake {}\nstdout: {}\nstderr: {}", self.args, head(&self.out), head(&self.err));
         self
     }

@@ -11,6 +11,7 @@ use crate::import::convert::DateOrder;
 use crate::import::fields::{FieldMap, push_member};
 use crate::import::json_text::Members;
 use crate::import::row::{Cell, Identity, Row, Source};
+use crate::import::twins::{self, CONTENT_ID};
 use crate::kql::types::Type;
 use crate::lake::tables::find;
 
@@ -69,8 +70,6 @@ const IDENTITY: [&str; 23] = [
     "customMeasurements",
 ];
 
-/// The hidden column that says which record a row is by its content, for matching shapes that carry no item id.
-const CONTENT_ID: &str = "_contentId";
 /// The hidden column for fields of the source that have no column.
 const EXTRA: &str = "_extra";
 
@@ -153,12 +152,12 @@ impl Table {
         row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
         let has_id = matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty());
         if !has_id || self.content_id.is_some() {
-            let content = row.identity(&self.identity).hex();
+            let content = row.identity(&self.identity);
             if !has_id {
-                row.cells[self.item_id] = Cell::Text(Cow::Owned(content.clone()));
+                row.cells[self.item_id] = Cell::Text(Cow::Owned(content.hex()));
             }
             if let Some(column) = self.content_id {
-                row.cells[column] = Cell::Text(Cow::Owned(content));
+                row.cells[column] = Cell::Int(twins::content_id(content));
             }
         }
         if let (Some(column), true) = (self.extra, extra.len() > 1) {

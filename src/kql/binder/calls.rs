@@ -63,8 +63,7 @@ impl Binder<'_> {
             "bag_pack_columns" => self.pack_columns(args, ctx, span),
             "ingestion_time" => Ok(BoundExpr::literal(Value::Null, Type::DateTime, span)),
             "coalesce" => self.coalesce(args, ctx, span),
-            "__noop" => return None,
-            "datatable" | "materialize" => return None,
+            "column_names_of" => self.column_names_of(args, ctx, span),
             _ => {
                 let function = Registry::get().scalar(&name.text)?;
                 if matches!(
@@ -236,6 +235,15 @@ impl Binder<'_> {
             }
         }
         Ok(values)
+    }
+
+    /// The names of a table's columns, as an array.
+    fn column_names_of(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("column_names_of", args, 1..=1, span)?;
+        let scope = ctx.scope.clone();
+        let rel = self.deeper(span, |b| b.table(&args[0].expr, &scope))?;
+        let names = rel.columns.iter().map(|c| crate::kql::value::Json::from(c.name.as_str())).collect();
+        Ok(BoundExpr::literal(Value::Dynamic(crate::kql::value::Json::Array(names)), Type::Dynamic, span))
     }
 
     fn column_ifexists(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {

@@ -108,6 +108,12 @@ impl Binder<'_> {
         }
         let mut ready = true;
         e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
+        // A function of several columns stays a call, so that its columns can be told.
+        if let BoundKind::Call { function, .. } = &e.kind
+            && matches!(function.returns, crate::kql::functions::Returns::Columns(_) | crate::kql::functions::Returns::ColumnEach(_))
+        {
+            return Ok(e);
+        }
         if !ready || !e.is_constant() {
             return Ok(e);
         }

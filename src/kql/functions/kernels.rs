@@ -310,3 +310,39 @@ pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
         other => format::to_string(other).into(),
     }
 }
+
+/// Calls over constants, for the unit tests of the families.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use crate::kql::functions::ColumnFn;
+    use arrow::datatypes::Int64Type;
+
+    /// What [`ScalarImpl::Kernel`](crate::kql::functions::ScalarImpl::Kernel) holds.
+    pub type Prepare = fn(&[ArgInfo], Type) -> Result<ColumnFn, String>;
+
+    /// A string.
+    pub fn s(text: &str) -> Value {
+        Value::String(text.into())
+    }
+
+    /// The one row of a call.
+    fn call(kernel: Prepare, args: &[Value], returns: Type) -> ArrayRef {
+        let info = |value: &Value| ArgInfo { ty: value.ty().unwrap_or(Type::Dynamic), constant: Some(value.clone()) };
+        let infos: Vec<ArgInfo> = args.iter().map(info).collect();
+        // The arrays of constants are not read.
+        let arrays: Vec<ArrayRef> = args.iter().map(|_| Arc::new(StringArray::new_null(0)) as ArrayRef).collect();
+        kernel(&infos, returns).unwrap()(&arrays, 1).unwrap()
+    }
+
+    /// The text of a call's result.
+    pub fn text(kernel: Prepare, args: &[Value]) -> Option<String> {
+        let array = call(kernel, args, Type::String);
+        array.as_string::<i32>().iter().next().flatten().map(str::to_owned)
+    }
+
+    /// The number of a call's result.
+    pub fn long(kernel: Prepare, args: &[Value]) -> Option<i64> {
+        call(kernel, args, Type::Long).as_primitive::<Int64Type>().iter().next().flatten()
+    }
+}

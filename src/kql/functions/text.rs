@@ -141,7 +141,8 @@ impl Matcher {
             return constant(all);
         }
         let fold_of = |n: &str| {
-            if case_sensitive {
+            // Digits and signs have no case.
+            if case_sensitive || n.bytes().all(|b| b.is_ascii() && !b.is_ascii_alphabetic()) {
                 Fold::None
             } else if n.is_ascii() {
                 Fold::Ascii
@@ -326,7 +327,7 @@ impl Group {
             Fold::None => text,
             Fold::Ascii => {
                 scratch.clear();
-                scratch.extend(text.iter().map(u8::to_ascii_lowercase));
+                lower_into(text, scratch);
                 scratch
             }
             Fold::Unicode => {
@@ -358,7 +359,7 @@ impl Group {
                 Fold::None => set.contains(bytes),
                 Fold::Ascii => {
                     scratch.clear();
-                    scratch.extend(bytes.iter().map(u8::to_ascii_lowercase));
+                    lower_into(bytes, scratch);
                     set.contains(scratch.as_slice())
                 }
                 Fold::Unicode => {
@@ -425,7 +426,7 @@ impl Group {
                         end += 1;
                     }
                     block.clear();
-                    block.extend(data[start..offsets[end].as_usize()].iter().map(u8::to_ascii_lowercase));
+                    lower_into(&data[start..offsets[end].as_usize()], &mut block);
                     self.scan(&block, |r| offsets[row + r].as_usize() - start, end - row, row, hits);
                     row = end;
                 }
@@ -451,7 +452,7 @@ impl Group {
             let text = text_of(row);
             match self.fold {
                 Fold::None => block.extend_from_slice(text),
-                Fold::Ascii => block.extend(text.iter().map(u8::to_ascii_lowercase)),
+                Fold::Ascii => lower_into(text, &mut block),
                 // ASCII text holds no needle that is not ASCII.
                 Fold::Unicode if text.is_ascii() => {}
                 Fold::Unicode => fold_into(text, &mut block),
@@ -484,6 +485,13 @@ impl Group {
             }
         }
     }
+}
+
+/// Appends a text with its ASCII letters in lower case. Copied first and changed in place: both steps are vectorised.
+fn lower_into(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    out[start..].make_ascii_lowercase();
 }
 
 /// The text of dynamic values: strings without their quotes, anything else as it stands.

@@ -58,10 +58,10 @@ pub(super) fn scan(bytes: &[u8]) -> Scanned {
     };
     let (quote, missing) = match form {
         Form::Fenced(fence) => {
-            let (needle, missing): (&[u8], _) = if fence == b'`' { (b"```", "```") } else { (b"~~~", "~~~") };
-            return match memchr::memmem::find(&bytes[len..], needle) {
+            let found = memchr::memchr_iter(fence, &bytes[len..]).find(|at| bytes[len + at..].starts_with(&[fence; 3]));
+            return match found {
                 Some(found) => Scanned { len: len + found + 3, bad_escape, missing_end: None },
-                None => Scanned { len: bytes.len(), bad_escape, missing_end: Some(missing) },
+                None => Scanned { len: bytes.len(), bad_escape, missing_end: Some(if fence == b'`' { "```" } else { "~~~" }) },
             };
         }
         Form::Plain(quote) | Form::Verbatim(quote) => (quote, if quote == b'"' { "\"" } else { "'" }),

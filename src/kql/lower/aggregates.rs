@@ -139,8 +139,8 @@ impl Lowering<'_> {
                     (vec![sum(arg.clone()), count(arg)], Box::new(divide))
                 }
             }
-            ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg))], Box::new(|e| real_value(one(e)))),
-            ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg))], Box::new(|e| real_value(one(e)))),
+            ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg, false))], Box::new(|e| real_value(one(e)))),
+            ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg, true))], Box::new(|e| real_value(one(e)))),
             ("min" | "minif", true) => (vec![min(arg)], keep),
             ("max" | "maxif", true) => (vec![max(arg)], keep),
             _ => {
@@ -219,14 +219,14 @@ fn ticks(e: Expr, ty: Type) -> Expr {
     }
 }
 
-/// A real as a long that orders alike, NaN first: DataFusion's own extremes start from the greatest and least finite number
-/// and so miss the infinities.
-fn real_order(e: Expr) -> Expr {
-    kernel::call("real_order", "", DataType::Int64, vec![e], |a, _| {
+/// A real as a long that orders alike, NaN at the end that is asked for (an extreme of NaN and numbers is NaN): DataFusion's
+/// own extremes start from the greatest and least finite number and so miss the infinities.
+fn real_order(e: Expr, nan_last: bool) -> Expr {
+    kernel::call("real_order", if nan_last { "last" } else { "" }, DataType::Int64, vec![e], move |a, _| {
         let reals = a[0].as_primitive::<Float64Type>();
         Ok(Arc::new(reals.unary::<_, Int64Type>(|v| {
             if v.is_nan() {
-                return i64::MIN;
+                return if nan_last { i64::MAX } else { i64::MIN };
             }
             let bits = v.to_bits() as i64;
             bits ^ (((bits >> 63) as u64) >> 1) as i64

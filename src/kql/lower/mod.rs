@@ -13,6 +13,7 @@ mod expand;
 pub mod expr;
 mod join;
 mod kernel;
+pub mod scan;
 mod search;
 mod sources;
 mod window;

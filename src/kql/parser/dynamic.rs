@@ -49,12 +49,13 @@ impl Parser<'_> {
         let text = self.text_of(token);
         let number = match token.kind {
             TokenKind::Long if text.starts_with("0x") || text.starts_with("0X") => literals::parse_long(text).map(Number::from),
-            TokenKind::Long => {
-                let signed = if negative { text.bytes().len() < 20 } else { true };
-                let long = format!("{}{text}", if negative { "-" } else { "" }).parse::<i64>().ok().filter(|_| signed);
-                // Beyond a long the number is kept as a real, as JSON readers do.
-                long.map(Number::from).or_else(|| real_number(text, negative))
-            }
+            // Beyond a long the number is kept as a real, as JSON readers do.
+            TokenKind::Long => text
+                .parse::<i128>()
+                .ok()
+                .and_then(|v| i64::try_from(if negative { -v } else { v }).ok())
+                .map(Number::from)
+                .or_else(|| real_number(text, negative)),
             TokenKind::Real => real_number(text, negative),
             _ => return Err(self.unexpected("a number")),
         };

@@ -52,6 +52,13 @@ impl Binder<'_> {
         if tables.is_empty() {
             let mut names = self.catalog.names();
             names.sort();
+            let mut views: Vec<String> = scope.names();
+            views.retain(|n| matches!(scope.find(n), Some((crate::kql::binder::Binding::Function(f), _)) if f.view));
+            views.sort();
+            views.dedup();
+            for name in views {
+                rels.push(self.table(&Expr { kind: ExprKind::Name(Name { text: name, span }), span }, scope)?);
+            }
             for name in names {
                 if self.catalog.table(&name).is_some_and(|t| t.view.is_none()) {
                     rels.push(self.catalog_table(&Name { text: name, span })?);

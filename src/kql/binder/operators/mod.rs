@@ -9,6 +9,7 @@ mod find;
 mod join;
 mod parse;
 mod project;
+mod scan;
 mod series;
 mod shape;
 mod sort;
@@ -68,6 +69,7 @@ impl Binder<'_> {
             K::Invoke(call) => self.invoke(input, call, scope),
             K::Evaluate { call, schema } => self.evaluate(input, operator, call, schema.as_ref(), scope),
             K::Reduce { by } => self.reduce(input, operator, by, scope),
+            K::Scan { .. } => self.scan(input, operator, &operator.kind, scope),
             K::Serialize(items) => self.serialize(input, items, scope),
             K::GetSchema => self.getschema(&input, operator.span),
             K::As(name) => self.alias(input, name, scope),

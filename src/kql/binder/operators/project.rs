@@ -136,7 +136,8 @@ impl Binder<'_> {
                     (Some(name), true, _) => Wanted::Explicit(name.text.clone()),
                     (_, true, _) if !item.names.is_empty() => break,
                     (_, false, Some(name)) if i == 0 => Wanted::Explicit(name.text.clone()),
-                    (_, false, Some(name)) => Wanted::Derived(format!("{}_{suffix}", name.text)),
+                    // One name in front takes the first column only.
+                    (_, false, Some(_)) => break,
                     _ => Wanted::Derived(format!("{base}_{suffix}")),
                 };
                 let kind = BoundKind::Element { call: Box::new(e.clone()), index: i };

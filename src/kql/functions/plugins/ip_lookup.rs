@@ -9,34 +9,42 @@ use crate::kql::functions::Kind;
 use crate::kql::types::Column;
 use crate::kql::value::Value;
 
+const TABLE: PluginParam = PluginParam::req("LookupTable", ParamKind::Table);
+const SOURCE: PluginParam = PluginParam::req("SourceIPv4Key", ParamKind::Column(Kind::String));
+const KEY: PluginParam = PluginParam::req("IPv4LookupKey", ParamKind::LookupColumn(Kind::String));
+const EXTRA: PluginParam = PluginParam::req("ExtraKey", ParamKind::Column(Kind::Any));
+const UNMATCHED: PluginParam = PluginParam::opt("return_unmatched", ParamKind::Constant(Kind::Bool));
+
 /// ipv4_lookup: the table's columns, then those of the lookup table without its extra keys.
 ///
 /// Addresses and ranges (`10.0.0.0/8`) match where they agree in the bits that the shorter of the two prefixes has. Every
-/// matching row of the lookup table makes a row. Extra keys are columns that both tables have and that must be equal.
+/// matching row of the lookup table makes a row. Extra keys, up to three, are columns that both tables have and that must
+/// be equal.
 pub const IPV4: Plugin = Plugin {
     name: "ipv4_lookup",
-    params: &[
-        PluginParam::req("LookupTable", ParamKind::Table),
-        PluginParam::req("SourceIPv4Key", ParamKind::Column(Kind::String)),
-        PluginParam::req("IPv4LookupKey", ParamKind::LookupColumn(Kind::String)),
-        PluginParam::opt("return_unmatched", ParamKind::Constant(Kind::Bool)),
-        PluginParam::opt("ExtraKey", ParamKind::Column(Kind::Any)),
-    ],
-    repeats: true,
+    params: &[TABLE, SOURCE, KEY, UNMATCHED],
+    repeats: false,
     schema: |columns, args| schema(columns, args, false).map(Some),
     run: |input, args| run(input, args, false),
     ordered: false,
     doc: "Rows joined to a table of IPv4 ranges.",
 };
 
+/// The form with one extra key.
+pub const IPV4_EXTRA_1: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, UNMATCHED], ..IPV4 };
+/// The form with two extra keys.
+pub const IPV4_EXTRA_2: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
+/// The form with three extra keys.
+pub const IPV4_EXTRA_3: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
+
 /// ipv6_lookup: the columns of the lookup table, then the table's.
 pub const IPV6: Plugin = Plugin {
     name: "ipv6_lookup",
     params: &[
-        PluginParam::req("LookupTable", ParamKind::Table),
+        TABLE,
         PluginParam::req("SourceIPv6Key", ParamKind::Column(Kind::String)),
         PluginParam::req("IPv6LookupKey", ParamKind::LookupColumn(Kind::String)),
-        PluginParam::opt("return_unmatched", ParamKind::Constant(Kind::Bool)),
+        UNMATCHED,
     ],
     repeats: false,
     schema: |columns, args| schema(columns, args, true).map(Some),

@@ -63,3 +63,20 @@ pub fn families() -> &'static [&'static [ScalarFn]] {
         window::FUNCTIONS,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_name_is_given_once_and_optional_parameters_come_last() {
+        let mut seen = HashSet::new();
+        for function in families().iter().copied().flatten() {
+            for name in std::iter::once(&function.name).chain(function.aliases) {
+                assert!(seen.insert(*name), "{name}");
+            }
+            assert!(function.params.is_sorted_by_key(|p| p.optional), "{}", function.name);
+        }
+    }
+}

@@ -317,35 +317,8 @@ fn has_any_index(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kql::functions::kernels::testing::{long, s, text};
     use crate::kql::value::Value;
-    use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-    use arrow::datatypes::Int64Type;
-
-    fn constants(values: &[Value]) -> Vec<ArgInfo> {
-        values.iter().map(|v| ArgInfo { ty: v.ty().unwrap_or(Type::Dynamic), constant: Some(v.clone()) }).collect()
-    }
-
-    fn s(text: &str) -> Value {
-        Value::String(text.into())
-    }
-
-    /// A call over constants: its one row.
-    fn call(kernel: fn(&[ArgInfo], Type) -> Result<ColumnFn, String>, args: &[Value]) -> ArrayRef {
-        let arrays: Vec<ArrayRef> = args.iter().map(|_| Arc::new(StringArray::new_null(0)) as ArrayRef).collect();
-        kernel(&constants(args), Type::String).unwrap()(&arrays, 1).unwrap()
-    }
-
-    fn text(kernel: fn(&[ArgInfo], Type) -> Result<ColumnFn, String>, args: &[Value]) -> Option<String> {
-        let array = call(kernel, args);
-        let array = array.as_string::<i32>();
-        array.is_valid(0).then(|| array.value(0).to_owned())
-    }
-
-    fn long(kernel: fn(&[ArgInfo], Type) -> Result<ColumnFn, String>, args: &[Value]) -> Option<i64> {
-        let array = call(kernel, args);
-        let array = array.as_primitive::<Int64Type>();
-        array.is_valid(0).then(|| array.value(0))
-    }
 
     #[test]
     fn places() {

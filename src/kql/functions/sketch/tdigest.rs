@@ -159,7 +159,7 @@ impl TDigest {
 fn join_neighbours(values: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let total: f64 = values.iter().map(|v| v.1).sum();
     let delta = LIMIT as f64;
-    let scale = |q: f64| delta / std::f64::consts::PI * (2.0 * q.clamp(0.0, 1.0) - 1.0).asin();
+    let scale = |q: f64| delta / (2.0 * std::f64::consts::PI) * (2.0 * q.clamp(0.0, 1.0) - 1.0).asin();
     let mut out: Vec<(f64, f64)> = Vec::with_capacity(LIMIT);
     let mut before = 0.0;
     let mut low = scale(0.0);

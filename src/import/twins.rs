@@ -1,0 +1,153 @@
+//! Rows of one record under two ids.
+//!
+//! Application Insights records carry an item id in some shapes (query answers, portal CSV) and none in others (export
+//! blobs, where the row's id is a hash of its content). A record that arrives in both kinds of shape would land twice: the
+//! ids differ. So rows keep a hash of their content beside their id, and a row is left out when a row of the same content
+//! is there and one of the two has no id of its own. Two rows with ids of their own are never taken for one.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use datafusion::prelude::{SessionContext, col, lit};
+use datafusion::scalar::ScalarValue;
+
+use super::ImportError;
+use super::json_text::Hash128;
+use crate::lake::tables::TableDef;
+use crate::lake::{Lake, LakeError};
+
+/// The hidden column with the hash of what all shapes of a record share.
+pub const CONTENT_ID: &str = "_contentId";
+/// The column with the source's id, or a hash where it gave none.
+const ITEM_ID: &str = "itemId";
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// A content's hash as its column keeps it.
+pub fn content_id(content: Hash128) -> i64 {
+    content.0.cast_signed()
+}
+
+/// True when an item id is a hash that we gave, of the content with this content id.
+fn is_derived(item_id: &str, content: i64) -> bool {
+    item_id.len() == 32 && u64::from_str_radix(item_id.get(..16).unwrap_or_default(), 16).is_ok_and(|hash| hash.cast_signed() == content)
+}
+
+/// Kinds of ids that a content was seen with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    own: bool,
+    derived: bool,
+}
+
+/// The contents of a table's rows on the days that rows came for.
+#[derive(Debug)]
+pub struct Twins {
+    table: &'static TableDef,
+    days: HashSet<i64>,
+    seen: HashMap<i64, Seen>,
+}
+
+impl Twins {
+    /// What is known of a table at first; `None` for tables whose rows keep no content id.
+    pub fn new(table: &'static TableDef) -> Option<Self> {
+        let fits = table.index_of(CONTENT_ID).is_some() && table.index_of(ITEM_ID).is_some();
+        fits.then(|| Self { table, days: HashSet::new(), seen: HashMap::new() })
+    }
+
+    /// The batch without rows whose record is in the lake, or came before, under another id.
+    ///
+    /// # Errors
+    /// The rows at rest cannot be read.
+    pub async fn leave_out(&mut self, lake: &Lake, batch: RecordBatch) -> Result<RecordBatch, ImportError> {
+        let arrow = |source| ImportError::Lake(LakeError::Arrow { table: self.table.name, source });
+        let Some(times) = batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned() else {
+            return Ok(batch);
+        };
+        let days: HashSet<i64> = times.values().iter().map(|time| time.div_euclid(DAY)).filter(|day| !self.days.contains(day)).collect();
+        self.load(lake, days).await?;
+        let mut keep = vec![true; batch.num_rows()];
+        each(&batch, |row, content, item_id| {
+            let derived = is_derived(item_id, content);
+            let seen = self.seen.entry(content).or_default();
+            if seen.derived || (derived && seen.own) {
+                keep[row] = false;
+            } else if derived {
+                seen.derived = true;
+            } else {
+                seen.own = true;
+            }
+        });
+        if keep.iter().all(|k| *k) {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(arrow)
+    }
+
+    /// Reads the contents of days that were not looked at yet.
+    async fn load(&mut self, lake: &Lake, days: HashSet<i64>) -> Result<(), ImportError> {
+        let (Some(first), Some(last)) = (days.iter().min().copied(), days.iter().max().copied()) else { return Ok(()) };
+        self.days.extend(&days);
+        let Some(snapshot) = lake.snapshot(self.table).await? else { return Ok(()) };
+        let instant = |day: i64| lit(ScalarValue::TimestampMicrosecond(Some(day.saturating_mul(DAY)), Some("UTC".into())));
+        let time = col(format!("\"{}\"", self.table.time));
+        let frame = SessionContext::new()
+            .read_table(snapshot.provider())
+            .and_then(|table| table.filter(time.clone().gt_eq(instant(first)).and(time.clone().lt(instant(last + 1)))))
+            .and_then(|table| table.select([self.table.time, CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec()));
+        let batches = match frame {
+            Ok(frame) => frame.collect().await,
+            Err(error) => Err(error),
+        };
+        let failed = |error: datafusion::error::DataFusionError| ImportError::Lake(LakeError::Shape { table: self.table.name, reason: error.to_string() });
+        for batch in batches.map_err(failed)? {
+            let Some(times) = batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned() else { continue };
+            each(&batch, |row, content, item_id| {
+                // Days between the first and the last that nobody asked for are read, but not remembered.
+                if days.contains(&times.value(row).div_euclid(DAY)) {
+                    let seen = self.seen.entry(content).or_default();
+                    if is_derived(item_id, content) { seen.derived = true } else { seen.own = true }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Gives each row that has a content id, with its item id.
+fn each(batch: &RecordBatch, mut visit: impl FnMut(usize, i64, &str)) {
+    let contents = batch.column_by_name(CONTENT_ID).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let (Some(contents), Some(ids)) = (contents, batch.column_by_name(ITEM_ID)) else { return };
+    for row in 0..batch.num_rows() {
+        if contents.is_valid(row) {
+            visit(row, contents.value(row), text(ids, row));
+        }
+    }
+}
+
+/// A text of either string type; empty where there is none.
+fn text(array: &ArrayRef, row: usize) -> &str {
+    if array.is_null(row) {
+        return "";
+    }
+    match array.as_string_view_opt() {
+        Some(view) => view.value(row),
+        None => array.as_string_opt::<i32>().map_or("", |strings| strings.value(row)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_ids_are_told_from_own_ones() {
+        let content = Hash128::of(b"record");
+        assert!(is_derived(&content.hex(), content_id(content)));
+        assert!(!is_derived(&Hash128::of(b"other").hex(), content_id(content)));
+        assert!(!is_derived("19aedcf0-ef3a-5254-8c49-12e3d177ade7", content_id(content)));
+        assert!(!is_derived("", content_id(content)));
+    }
+}

@@ -1,0 +1,168 @@
+//! `scan`: a state machine over ordered rows.
+
+use std::sync::Arc;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::lower::scan::{Scan, Step, StepOutput};
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    pub(super) fn scan(&mut self, input: Rel, operator: &Operator, parts: &OperatorKind, scope: &Scope) -> Bind<Rel> {
+        self.not_in_sub_query(operator, "scan")?;
+        let OperatorKind::Scan { partition_by, order_by, declare, steps } = parts else {
+            return self.unsupported(operator.keyword, "scan");
+        };
+        let mut input = input;
+        let mut partition = Vec::new();
+        for e in partition_by {
+            let row = RowInfo::of(&input);
+            let key = self.scalar(e, &mut Ctx::new(&row, scope))?;
+            match key.kind {
+                BoundKind::Column(id) => partition.push(id),
+                _ => return self.error(code::TYPE, e.span, "scan is partitioned by columns"),
+            }
+        }
+        if !order_by.is_empty() || !partition.is_empty() {
+            let mut keys: Vec<BoundSortKey> = Vec::new();
+            for id in &partition {
+                if let Some(column) = input.columns.iter().find(|c| c.id == *id) {
+                    keys.push(BoundSortKey { expr: BoundExpr::column(column, operator.keyword), ascending: true, nulls_first: true });
+                }
+            }
+            for key in self.sort_keys(&input, order_by, scope)? {
+                keys.push(key);
+            }
+            input = Self::sorted(input, keys);
+        }
+        if !input.serialized {
+            return self.report(
+                Diagnostic::error(code::TYPE, operator.keyword, "scan needs rows in an order")
+                    .suggest("put '| sort by …' or '| serialize' before it"),
+            );
+        }
+        // The row that conditions see: the input's columns, the declared ones, and `step.column` of every step's last match.
+        let mut row = RowInfo::of(&input);
+        row.hidden.clear();
+        let own = row.columns.len();
+        let mut declared = Vec::with_capacity(declare.len());
+        for column in declare {
+            let ty = column.column.ty;
+            let default = match &column.default {
+                Some(e) => {
+                    let empty = RowInfo::default();
+                    let e = self.scalar(e, &mut Ctx::new(&empty, scope))?;
+                    let e = self.coerce(e, ty)?;
+                    self.constant(&e, "a default of scan")?.unwrap_or(Value::Null)
+                }
+                None if ty == Type::String => Value::String(String::new()),
+                None => Value::Null,
+            };
+            row.columns.push(BoundColumn { id: self.id(), name: column.column.name.text.clone(), ty });
+            declared.push(default);
+        }
+        let visible: Vec<BoundColumn> = row.columns.clone();
+        // Columns of steps are reached by `step.column`: the row has them under that name.
+        let mut state = Vec::new();
+        for step in steps {
+            for column in &visible {
+                let held = BoundColumn { id: self.id(), name: format!("{}.{}", step.name.text, column.name), ty: column.ty };
+                state.push(held);
+            }
+        }
+        let mut full = row.clone();
+        full.columns.extend(state.iter().cloned());
+        let mut bound_steps = Vec::with_capacity(steps.len());
+        for step in steps {
+            let condition = self.scan_expr(&step.condition, &full, steps, scope)?;
+            let condition = self.condition(condition, "a step's condition")?;
+            let mut assignments = Vec::with_capacity(step.assignments.len());
+            for (name, e) in &step.assignments {
+                let Some(at) = visible.iter().skip(own).position(|c| c.name == name.text) else {
+                    return self.error(code::UNKNOWN, name.span, format!("'{}' is not declared by scan", name.text));
+                };
+                let e = self.scan_expr(e, &full, steps, scope)?;
+                let e = self.coerce(e, visible[own + at].ty)?;
+                assignments.push((at, e));
+            }
+            let output = match step.output.as_ref().map(|o| o.text.as_str()) {
+                None | Some("all") => StepOutput::All,
+                Some("last") => StepOutput::Last,
+                Some("none") => StepOutput::None,
+                Some(other) => return self.error(code::SYNTAX, step.name.span, format!("a step's output is all, last or none, not '{other}'")),
+            };
+            bound_steps.push(Step { condition, assignments, output });
+        }
+        let match_id = operator.property("with_match_id").map(|p| property_text(&p.value));
+        let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
+        let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
+        let op = Scan {
+            own: row.columns[..own].to_vec(),
+            declared: visible[own..].iter().cloned().zip(declared).collect(),
+            state,
+            steps: bound_steps,
+            partition,
+            match_id: match_id.is_some(),
+        };
+        let mut columns: Vec<BoundColumn> = visible.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
+        if let Some(name) = match_id {
+            columns.push(BoundColumn { id: self.id(), name, ty: Type::Long });
+        }
+        Ok(Rel {
+            columns,
+            hidden: Vec::new(),
+            serialized: true,
+            table_name: None,
+            kind: RelKind::Compute { input: Some(Box::new(input)), inputs, op: Arc::new(op) },
+        })
+    }
+
+    /// An expression of a step: `step.column` is a column of the state.
+    fn scan_expr(&mut self, e: &Expr, full: &RowInfo, steps: &[ScanStep], scope: &Scope) -> Bind<BoundExpr> {
+        let mut rewritten = e.clone();
+        state_names(&mut rewritten, steps);
+        self.scalar(&rewritten, &mut Ctx::new(full, scope))
+    }
+}
+
+/// Writes `step.column` as one name.
+fn state_names(e: &mut Expr, steps: &[ScanStep]) {
+    if let ExprKind::Path { base, field } = &e.kind
+        && let ExprKind::Name(step) = &base.kind
+        && steps.iter().any(|s| s.name.text == step.text)
+    {
+        let name = Name { text: format!("{}.{}", step.text, field.text), span: e.span };
+        e.kind = ExprKind::Name(name);
+        return;
+    }
+    match &mut e.kind {
+        ExprKind::Path { base, .. } => state_names(base, steps),
+        ExprKind::Index { base, index } => {
+            state_names(base, steps);
+            state_names(index, steps);
+        }
+        ExprKind::Call { args, .. } => args.iter_mut().for_each(|a| state_names(&mut a.expr, steps)),
+        ExprKind::Unary { expr, .. } | ExprKind::Named { expr, .. } => state_names(expr, steps),
+        ExprKind::Binary { left, right, .. } => {
+            state_names(left, steps);
+            state_names(right, steps);
+        }
+        ExprKind::Logical { terms, .. } => terms.iter_mut().for_each(|t| state_names(t, steps)),
+        ExprKind::List { left, items, .. } => {
+            state_names(left, steps);
+            items.iter_mut().for_each(|i| state_names(i, steps));
+        }
+        ExprKind::Between { expr, low, high, .. } => {
+            state_names(expr, steps);
+            state_names(low, steps);
+            state_names(high, steps);
+        }
+        _ => {}
+    }
+}
