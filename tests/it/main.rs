@@ -5,6 +5,7 @@ mod export;
 mod import;
 mod kqlt;
 mod lake;
+mod layering;
 mod nightly;
 mod saved;
 mod support;

@@ -127,9 +127,8 @@ impl Compute for Scan {
                         sources.iter().filter(|(_, there)| *there).map(|(at, _)| Some(*at)).chain((step == 0 && held[0].is_none()).then_some(None)).collect();
                     let Some(from) = candidates.into_iter().next() else { continue };
                     let mut cells: Vec<Value> = own.clone();
-                    // Declared columns carry on from the match.
-                    let carried = from.and_then(|at| held[at].as_ref()).map_or(&defaults[..], |h| &h.values[self.own.len()..]);
-                    cells.extend(carried.iter().cloned());
+                    // Declared columns begin with their defaults in each row; what a match holds is read as `step.column`.
+                    cells.extend(defaults.iter().cloned());
                     for h in &held {
                         cells.extend(h.as_ref().map_or(&blank, |h| &h.values).iter().cloned());
                     }
