@@ -99,13 +99,17 @@ impl Config {
         // Paths in the file are meant from the file's folder, so that it works from anywhere.
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
         let based = |path: PathBuf| if base.as_os_str().is_empty() { path } else { base.join(path) };
-        let path = |flag: Option<PathBuf>, name: &str, written: Option<PathBuf>| flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based));
+        let path = |flag: Option<PathBuf>, name: &str, written: Option<PathBuf>| {
+            flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
+        };
 
         let memory = flags.memory_limit.clone().or_else(|| env("KQLAKE_MEMORY_LIMIT")).or(document.memory_limit);
         let timeout = flags.timeout.clone().or_else(|| env("KQLAKE_TIMEOUT")).or(document.timeout);
         let threads = match (flags.threads, env("KQLAKE_THREADS")) {
             (Some(n), _) => Some(n),
-            (None, Some(text)) => Some(text.parse().map_err(|_| Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected")))?),
+            (None, Some(text)) => {
+                Some(text.parse().map_err(|_| Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected")))?)
+            }
             (None, None) => document.threads,
         };
         if threads == Some(0) {
@@ -148,7 +152,8 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<Document> {
-    let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read the configuration {}: {err}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|err| Error::usage(format!("cannot read the configuration {}: {err}", path.display())))?;
     toml::from_str(&text).map_err(|err| {
         let line = err.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let error = Error::usage(format!("{}:{line}: {}", path.display(), err.message()));

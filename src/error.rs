@@ -123,10 +123,16 @@ impl Error {
         }
         let hint = match err.kind() {
             io::ErrorKind::StorageFull => Some("free some room on the disk and run the same command again"),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some("check the folder's owner and permissions"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("check the folder's owner and permissions")
+            }
             _ => None,
         };
-        Error::Storage { message: format!("cannot {doing} {}", path.display()), hint: hint.map(str::to_owned), source: Some(err.into()) }
+        Error::Storage {
+            message: format!("cannot {doing} {}", path.display()),
+            hint: hint.map(str::to_owned),
+            source: Some(err.into()),
+        }
     }
 
     /// The same with advice on what to do.

@@ -68,11 +68,14 @@ impl OutputArgs {
         self.check()?;
         let format = self.format();
         if format == Format::Parquet && tables != 1 {
-            return Err(Error::usage(format!("the query gives {tables} tables, a Parquet file holds one")).hint("use -f json or -f kusto"));
+            return Err(Error::usage(format!("the query gives {tables} tables, a Parquet file holds one"))
+                .hint("use -f json or -f kusto"));
         }
         let drawing = Drawing { max_rows: self.max_rows.0, width: if self.path().is_none() { terminal::width() } else { None } };
         Ok(match self.path() {
-            None => Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, io::stdout()), tables, drawing), staged: None },
+            None => {
+                Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, io::stdout()), tables, drawing), staged: None }
+            }
             Some(path) => {
                 let staged = Staged::beside(path);
                 let file = File::create(&staged.partial).map_err(|err| Error::io("write", path, err))?;
@@ -130,7 +133,8 @@ impl Destination {
         }
         if let Some(LeftOut { shown, total, columns_hidden }) = left_out {
             if shown < total {
-                context.say(format_args!("{shown} of {total} rows shown (--max-rows all shows them all, -f csv writes them all)"));
+                context
+                    .say(format_args!("{shown} of {total} rows shown (--max-rows all shows them all, -f csv writes them all)"));
             }
             if columns_hidden > 0 {
                 context.say(format_args!("{columns_hidden} columns did not fit (`project` fewer, or -f json writes them all)"));

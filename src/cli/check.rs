@@ -100,7 +100,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if args.format == Form::Json {
         let mut json = serde_json::to_string_pretty(&reports).map_err(|err| Error::Defect(err.to_string()))?;
         json.push('\n');
-        std::io::Write::write_all(&mut std::io::stdout(), json.as_bytes()).map_err(|err| Error::io("write", Path::new("standard output"), err))?;
+        std::io::Write::write_all(&mut std::io::stdout(), json.as_bytes())
+            .map_err(|err| Error::io("write", Path::new("standard output"), err))?;
     }
     if wrong == 0 {
         return Ok(());
@@ -111,7 +112,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }))
 }
 
-fn findings(text: &str, args: &Args, catalog: &dyn Catalog, params: &BTreeMap<String, String>, context: &Context) -> (Vec<Column>, Vec<Diagnostic>) {
+fn findings(
+    text: &str,
+    args: &Args,
+    catalog: &dyn Catalog,
+    params: &BTreeMap<String, String>,
+    context: &Context,
+) -> (Vec<Column>, Vec<Diagnostic>) {
     if args.syntax_only {
         return (Vec::new(), kql::parser::parse(text).diagnostics);
     }

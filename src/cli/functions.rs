@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::Context;
 use super::answer::OutputArgs;
 use crate::error::{Error, Result};
-use crate::kql::suggest::nearest;
 use crate::kql::functions::{AggregateFn, AggregateImpl, Kind, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use crate::kql::suggest::nearest;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 use crate::output::listing::{Listing, text};
@@ -43,7 +43,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             None => error.hint("`kqlake functions` lists them all"),
         });
     }
-    let mut listing = Listing::new([("name", Type::String), ("kind", Type::String), ("call", Type::String), ("supported", Type::Bool), ("about", Type::String)]);
+    let mut listing = Listing::new([
+        ("name", Type::String),
+        ("kind", Type::String),
+        ("call", Type::String),
+        ("supported", Type::Bool),
+        ("about", Type::String),
+    ]);
     for name in names.iter().filter(|n| args.name.as_deref().is_none_or(|wanted| wanted == **n)) {
         let entries = registry.scalar(name).map(Entry::Scalar).into_iter().chain(registry.aggregate(name).map(Entry::Aggregate));
         for entry in entries {
@@ -108,7 +114,9 @@ fn call(name: &str, params: &[Param], variadic: bool, returns: Returns) -> Strin
     }
     let result = match returns {
         Returns::Type(ty) => format!(" -> {ty}"),
-        Returns::Columns(columns) => format!(" -> ({})", columns.iter().map(|(n, ty)| format!("{n}: {ty}")).collect::<Vec<_>>().join(", ")),
+        Returns::Columns(columns) => {
+            format!(" -> ({})", columns.iter().map(|(n, ty)| format!("{n}: {ty}")).collect::<Vec<_>>().join(", "))
+        }
         Returns::Arg(at) => params.get(at).map_or(String::new(), |p| format!(" -> type of {}", p.name)),
         _ => String::new(),
     };

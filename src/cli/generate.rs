@@ -40,7 +40,8 @@ pub struct Args {
 /// # Errors
 /// When the output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let options = Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
+    let options =
+        Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
     let path = args.output.as_deref().unwrap_or(Path::new("standard output"));
     let failed = |err| Error::io("write", path, err);
     let mut out: Box<dyn Write> = match &args.output {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::progress::Bytes;
 use super::{Context, report};
 use crate::error::{Error, Result};
-use crate::import::{Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, UnitReport, UnitState, import_paths};
+use crate::import::{
+    Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, UnitReport, UnitState, import_paths,
+};
 use crate::kql::literals::parse_datetime;
 use crate::kql::value::UNIX_EPOCH_TICKS;
 
@@ -106,7 +108,11 @@ pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
         return Ok(());
     }
     let files = summary.units.iter().filter(|u| !u.state.is_complete()).count();
-    Err(Error::Incomplete(format!("{} of {} files could not be read completely; everything else is in the lake", files, summary.units.len())))
+    Err(Error::Incomplete(format!(
+        "{} of {} files could not be read completely; everything else is in the lake",
+        files,
+        summary.units.len()
+    )))
 }
 
 fn failed(err: ImportError) -> Error {
@@ -171,7 +177,13 @@ fn section_line(section: &SectionReport) -> String {
     let state = if section.finished { "" } else { "  NOT FINISHED" };
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
     let seconds = section.micros as f64 / 1e6;
-    format!("{:<24} {:>9}  {:>10} records: {}  ({seconds:.1} s){state}", section.section.name(), files(section.units), section.records, parts.join(", "))
+    format!(
+        "{:<24} {:>9}  {:>10} records: {}  ({seconds:.1} s){state}",
+        section.section.name(),
+        files(section.units),
+        section.records,
+        parts.join(", ")
+    )
 }
 
 fn files(count: u64) -> String {

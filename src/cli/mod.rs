@@ -279,7 +279,7 @@ fn log_to_stderr(context: &Context) {
         .with_target(false)
         .finish();
     // A second initialisation in one process (tests) keeps the first.
-    drop(tracing::subscriber::set_global_default(subscriber));
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 #[cfg(test)]

@@ -29,7 +29,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(name) = &args.name {
         return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?));
     }
-    let mut listing = Listing::new([("name", Type::String), ("question", Type::String), ("parameters", Type::String), ("chart", Type::String), ("export", Type::Bool)]);
+    let mut listing = Listing::new([
+        ("name", Type::String),
+        ("question", Type::String),
+        ("parameters", Type::String),
+        ("chart", Type::String),
+        ("export", Type::Bool),
+    ]);
     for query in saved::all(Path::new(saved::FOLDER))? {
         let params: Vec<String> = query.params.iter().map(|p| format!("{}={}", p.name, p.default)).collect();
         listing.push([
@@ -47,6 +53,9 @@ fn shown(query: &Saved) -> String {
     let mut out = format!("{}: {}\n{}\n", query.name, query.title, query.question);
     for param in &query.params {
         out.push_str(&format!("  --param {}=…  {}, {} (default {})\n", param.name, param.ty, param.about, param.default));
+    }
+    if let Some(note) = &query.note {
+        out.push_str(&format!("{note}\n"));
     }
     out.push_str(&format!("({})\n\n{}", query.file, query.text));
     if !out.ends_with('\n') {

@@ -17,9 +17,19 @@ const PATIENCE: Duration = Duration::from_millis(700);
 ///
 /// # Errors
 /// When the query fails or its answer cannot be written.
-pub async fn write(answer: &Answer, explain: Option<Explain>, output: &OutputArgs, query: &Text, context: &Context) -> Result<()> {
+pub async fn write(
+    answer: &Answer,
+    explain: Option<Explain>,
+    output: &OutputArgs,
+    query: &Text,
+    context: &Context,
+) -> Result<()> {
     if !answer.warnings.is_empty() && !context.quiet {
-        report::diagnostics(&Refused { name: query.name.clone(), text: query.text.clone(), diagnostics: answer.warnings.clone() });
+        report::diagnostics(&Refused {
+            name: query.name.clone(),
+            text: query.text.clone(),
+            diagnostics: answer.warnings.clone(),
+        });
     }
     if let Some(how) = explain {
         let mut text = String::new();

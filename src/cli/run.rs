@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Context;
 use super::answer::OutputArgs;
 use super::input::{self, Text};
 use super::results::write;
-use super::Context;
 use crate::engine::{Answer, Engine, Explain};
 use crate::error::{Error, Result};
 use crate::saved::{self, Language, Saved};

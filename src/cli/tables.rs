@@ -5,8 +5,8 @@ use super::answer::OutputArgs;
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::views;
 use crate::error::{Error, Result};
-use crate::kql::suggest::nearest;
 use crate::kql;
+use crate::kql::suggest::nearest;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 use crate::lake::tables::{self, TableDef};
@@ -64,7 +64,16 @@ async fn overview(all: bool, context: &Context) -> Result<Listing> {
                 text(def.about),
             ]),
             None if all => {
-                listing.push([text(def.name), Value::Long(0), Value::Long(0), Value::Long(0), Value::Null, Value::Null, Value::Null, text(def.about)]);
+                listing.push([
+                    text(def.name),
+                    Value::Long(0),
+                    Value::Long(0),
+                    Value::Long(0),
+                    Value::Null,
+                    Value::Null,
+                    Value::Null,
+                    text(def.about),
+                ]);
             }
             None => {}
         }
@@ -72,11 +81,23 @@ async fn overview(all: bool, context: &Context) -> Result<Listing> {
     if all {
         for view in views::all() {
             let about = view.text.lines().next().unwrap_or_default().trim_start_matches("// ");
-            listing.push([text(view.name), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, text(format!("View: {about}"))]);
+            listing.push([
+                text(view.name),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                text(format!("View: {about}")),
+            ]);
         }
     }
     if listing.rows.is_empty() {
-        context.say(format_args!("the lake {} holds no rows yet: `kqlake import --from PATH` lands files, `kqlake tables --all` lists all tables", context.config.lake.display()));
+        context.say(format_args!(
+            "the lake {} holds no rows yet: `kqlake import --from PATH` lands files, `kqlake tables --all` lists all tables",
+            context.config.lake.display()
+        ));
     }
     Ok(listing)
 }
@@ -90,7 +111,12 @@ fn columns(name: &str, context: &Context) -> Result<Listing> {
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = kql::bind_only(view, &LakeCatalog::new(context.lake()), &std::collections::BTreeMap::new(), context.clock.now_micros());
+        let bound = kql::bind_only(
+            view,
+            &LakeCatalog::new(context.lake()),
+            &std::collections::BTreeMap::new(),
+            context.clock.now_micros(),
+        );
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

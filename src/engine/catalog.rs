@@ -114,7 +114,12 @@ impl Catalog for LakeCatalog {
         Ok(match snapshot {
             Some(snapshot) => ScanTable {
                 provider: if self.pruning { snapshot.provider() } else { Arc::new(Unpruned(snapshot.provider())) },
-                complete: def.columns.iter().filter(|c| c.promoted.is_some() && snapshot.promoted_complete(c.name)).map(|c| c.name.to_owned()).collect(),
+                complete: def
+                    .columns
+                    .iter()
+                    .filter(|c| c.promoted.is_some() && snapshot.promoted_complete(c.name))
+                    .map(|c| c.name.to_owned())
+                    .collect(),
             },
             None => ScanTable { provider: self.lake.provider(def).await.map_err(external)?, complete: HashSet::new() },
         })
@@ -134,17 +139,21 @@ impl<C: Catalog> SchemaFileCatalog<C> {
     /// When the file cannot be read or is not of that shape.
     pub fn read(path: &Path, base: C) -> Result<Self> {
         let wrong = |reason: String| {
-            Error::usage(format!("{}: {reason}", path.display())).hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
+            Error::usage(format!("{}: {reason}", path.display()))
+                .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
         };
         let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
-        let document: BTreeMap<String, serde_json::Map<String, Json>> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
+        let document: BTreeMap<String, serde_json::Map<String, Json>> =
+            serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         let mut tables = BTreeMap::new();
         for (name, columns) in document {
             let columns = columns
                 .into_iter()
                 .map(|(column, ty)| {
                     let known = ty.as_str().and_then(Type::parse);
-                    known.map(|ty| Column::new(&*column, ty)).ok_or_else(|| wrong(format!("column {name}.{column} has the unknown type {ty}")))
+                    known
+                        .map(|ty| Column::new(&*column, ty))
+                        .ok_or_else(|| wrong(format!("column {name}.{column} has the unknown type {ty}")))
                 })
                 .collect::<Result<Vec<_>>>()?;
             tables.insert(name, Arc::new(TableSchema { columns, ..TableSchema::default() }));

@@ -37,7 +37,9 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::SchemaError(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
             // A list of all columns of a wide table helps nobody; the nearest name stands before it.
             let text = err.strip_backtrace();
-            of_planning(text.split("\nValid fields are").next().unwrap_or_default().trim_start_matches("Schema error: ").to_owned())
+            of_planning(
+                text.split("\nValid fields are").next().unwrap_or_default().trim_start_matches("Schema error: ").to_owned(),
+            )
         }
         DataFusionError::Internal(message) => Error::Defect(message.clone()),
         DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),

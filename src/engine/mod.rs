@@ -145,7 +145,13 @@ impl Engine {
         let deadline = Deadline::after(self.options.timeout);
         let session = session::for_kql(&self.options)?;
         let catalog = LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning);
-        let env = PlanEnv { catalog: &catalog, session: &session, now_us: self.clock.now_micros(), params, file_roots: &self.options.file_roots };
+        let env = PlanEnv {
+            catalog: &catalog,
+            session: &session,
+            now_us: self.clock.now_micros(),
+            params,
+            file_roots: &self.options.file_roots,
+        };
         let planned = match deadline.bound(kql::plan(text, &env)).await? {
             Ok(planned) => planned,
             Err(PlanError::Refused(diagnostics)) => {

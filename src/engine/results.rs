@@ -11,8 +11,8 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
@@ -128,13 +128,21 @@ impl Rows {
     }
 
     fn formed(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let arrays = batch.columns().iter().zip(&self.columns).map(|(array, column)| in_form_of(column.ty, array)).collect::<Result<_, _>>()?;
+        let arrays = batch
+            .columns()
+            .iter()
+            .zip(&self.columns)
+            .map(|(array, column)| in_form_of(column.ty, array))
+            .collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
     }
 }
 
-async fn open(session: &SessionContext, plan: &datafusion::logical_expr::LogicalPlan) -> Result<SendableRecordBatchStream, DataFusionError> {
+async fn open(
+    session: &SessionContext,
+    plan: &datafusion::logical_expr::LogicalPlan,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
     let physical = session.state().create_physical_plan(plan).await?;
     execute_stream(physical, session.task_ctx())
 }
@@ -157,9 +165,12 @@ pub(super) fn kql_type(field: &Field) -> Type {
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Type::Decimal,
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Type::DateTime,
         DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => Type::TimeSpan,
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_) | DataType::Struct(_) | DataType::Map(..) => {
-            Type::Dynamic
-        }
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::ListView(_)
+        | DataType::Struct(_)
+        | DataType::Map(..) => Type::Dynamic,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             noted.filter(|ty| matches!(ty, Type::Dynamic | Type::Guid)).unwrap_or(Type::String)
         }
@@ -176,7 +187,8 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Duration(_) => {
             let micros = cast(array, &DataType::Duration(TimeUnit::Microsecond))?;
-            let ticks: Int64Array = micros.as_primitive::<DurationMicrosecondType>().iter().map(|v| v.map(|us| us.saturating_mul(10))).collect();
+            let ticks: Int64Array =
+                micros.as_primitive::<DurationMicrosecondType>().iter().map(|v| v.map(|us| us.saturating_mul(10))).collect();
             Ok(Arc::new(ticks))
         }
         DataType::Time32(_) | DataType::Time64(_) => {
@@ -195,9 +207,12 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         | DataType::BinaryView
         | DataType::FixedSizeBinary(_)
         | DataType::Union(..) => displayed(array),
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_) | DataType::Struct(_) | DataType::Map(..) => {
-            as_json(array)
-        }
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::ListView(_)
+        | DataType::Struct(_)
+        | DataType::Map(..) => as_json(array),
         _ => cast(array, &wanted),
     }
 }
@@ -214,7 +229,8 @@ fn as_json(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     const HEAD: &str = "{\"v\":";
     let schema = Arc::new(Schema::new(vec![Field::new("v", array.data_type().clone(), true)]));
     let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)])?;
-    let mut writer = arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
+    let mut writer =
+        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
     writer.write(&batch)?;
     writer.finish()?;
     let lines = String::from_utf8(writer.into_inner()).map_err(|err| ArrowError::ExternalError(err.into()))?;

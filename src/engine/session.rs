@@ -28,8 +28,10 @@ pub(super) fn for_kql(options: &Options) -> Result<SessionContext> {
 
 /// A session for SQL, with all functions, whose default schema is the lake.
 pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionContext> {
-    let state =
-        SessionStateBuilder::new_with_default_features().with_config(config(options, false)).with_runtime_env(runtime(options)?).build();
+    let state = SessionStateBuilder::new_with_default_features()
+        .with_config(config(options, false))
+        .with_runtime_env(runtime(options)?)
+        .build();
     let session = SessionContext::new_with_state(state);
     let catalog = MemoryCatalogProvider::new();
     let schema = Arc::new(LakeSchema::new(engine.clone()));

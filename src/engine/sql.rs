@@ -58,12 +58,9 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub(super) async fn plan(session: &SessionContext, text: &str, _lake: &Lake) -> Result<(Vec<Column>, LogicalPlan)> {
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
     let plan = session.state().create_logical_plan(text).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
-    SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false)
-        .verify_plan(&plan)
-        .map_err(|_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"))?;
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
+        |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
+    )?;
     let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), kql_type(field))).collect();
     Ok((columns, plan))
 }

@@ -92,7 +92,9 @@ fn fields(column: &Column) -> Vec<Json> {
         Type::Real | Type::Decimal => vec![field(&column.name, "number", Json::Null)],
         Type::String => vec![field(&column.name, "string", Json::Null)],
         Type::Guid => vec![field(&column.name, "string", Json::Null)],
-        Type::Dynamic => vec![field(&column.name, "string", json!({ "description": "JSON text; a text value stands without quotes" }))],
+        Type::Dynamic => {
+            vec![field(&column.name, "string", json!({ "description": "JSON text; a text value stands without quotes" }))]
+        }
         Type::DateTime => vec![field(&column.name, "datetime", json!({ "format": "any" }))],
         Type::TimeSpan => vec![
             field(&column.name, "string", json!({ "description": "[-][d.]hh:mm:ss[.fffffff]" })),
@@ -110,8 +112,9 @@ impl Manifest {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
             Err(err) => return Err(Error::io("read", &path, err)),
         };
-        serde_json::from_slice(&text)
-            .map_err(|err| Error::storage(format!("cannot read {}", path.display()), err).hint("remove the file; the next export writes it anew"))
+        serde_json::from_slice(&text).map_err(|err| {
+            Error::storage(format!("cannot read {}", path.display()), err).hint("remove the file; the next export writes it anew")
+        })
     }
 
     /// Puts a table in place of its earlier entry. Tables are in the order of their names.

@@ -94,7 +94,15 @@ impl Export {
         let folder = self.staging.join(name);
         fs::create_dir_all(&folder).map_err(|err| Error::io("make the folder", &folder, err))?;
         let resource = Resource::new(name, columns, key);
-        Ok(TableExport { name: name.to_owned(), folder, period, rows: RowWriter::new(columns), parts: BTreeMap::new(), resource, export: self })
+        Ok(TableExport {
+            name: name.to_owned(),
+            folder,
+            period,
+            rows: RowWriter::new(columns),
+            parts: BTreeMap::new(),
+            resource,
+            export: self,
+        })
     }
 }
 
@@ -193,7 +201,12 @@ impl TableExport<'_> {
                 done.written += 1;
             }
             done.rows += part.rows;
-            self.resource.files.push(FileEntry { path: format!("{}/{name}", self.name), rows: part.rows, bytes: part.bytes, sha256: hash });
+            self.resource.files.push(FileEntry {
+                path: format!("{}/{name}", self.name),
+                rows: part.rows,
+                bytes: part.bytes,
+                sha256: hash,
+            });
             current.insert(name);
         }
         self.export.manifest.put(self.resource);

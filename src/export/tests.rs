@@ -73,6 +73,7 @@ fn the_manifest_names_every_file_with_its_rows_and_hash() {
     assert_eq!(resource["rows"], 1);
     let hash = hex(&Sha256::digest(fs::read(dir.path().join("T/T_2024-10-04.csv")).unwrap()));
     assert_eq!(resource["files"][0]["sha256"], hash);
-    let fields: Vec<_> = resource["schema"]["fields"].as_array().unwrap().iter().map(|f| f["type"].as_str().unwrap().to_owned()).collect();
+    let fields: Vec<_> =
+        resource["schema"]["fields"].as_array().unwrap().iter().map(|f| f["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(fields, ["datetime", "string", "string", "number"]);
 }

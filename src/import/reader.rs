@@ -27,7 +27,7 @@ use crate::lake::writer::RowBuilder;
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8_192;
 /// Bytes of a batch; a batch may be larger by one record.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 /// Bytes between two messages of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
 /// Refused records of a unit whose reasons are in the summary.
@@ -209,11 +209,10 @@ impl Reader {
         let (size, modified) = (meta.len(), meta.modified().ok());
         let written = written_day(&name).or_else(|| modified.and_then(micros_of)).unwrap_or_else(|| self.now());
         let mut head = Vec::with_capacity(4);
-        let zip = match file.by_ref().take(4).read_to_end(&mut head).and_then(|_| io::Seek::rewind(&mut file)) {
-            Ok(()) => wrapping(&head) == Wrapping::Zip,
-            Err(error) => return self.done(failed(self, error)),
-        };
-        if zip {
+        if let Err(error) = file.by_ref().take(4).read_to_end(&mut head) {
+            return self.done(failed(self, error));
+        }
+        if wrapping(&head) == Wrapping::Zip {
             return self.archive(file, name, size, written);
         }
         if let Some(known) = self.reading.known.complete(&name, size).cloned() {
@@ -227,7 +226,9 @@ impl Reader {
         let progress = progress_to(sender);
         let tap = TapState::new(true, &progress);
         let counted = Rc::clone(&tap);
-        let unit = Unit { name, reader: Box::new(Tap::new(file, Rc::clone(&tap))), consumed: Rc::new(move || counted.count()), written };
+        // Pipes cannot be rewound: what was looked at goes in front again.
+        let whole = io::Cursor::new(head).chain(file);
+        let unit = Unit { name, reader: Box::new(Tap::new(whole, Rc::clone(&tap))), consumed: Rc::new(move || counted.count()), written };
         let mut report = self.unit(unit)?;
         report.bytes = size;
         // The hash is of what was read: a file that grew meanwhile is read again next time.
@@ -240,6 +241,7 @@ impl Reader {
         let started = self.now();
         let mut bytes = Some(size);
         let hash = file.try_clone().and_then(|mut copy| {
+            io::Seek::rewind(&mut copy)?;
             let hash = hash_reader(&mut copy);
             io::Seek::rewind(&mut copy)?;
             hash
@@ -417,7 +419,7 @@ impl Reader {
     }
 }
 
-fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
+pub(super) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
     UnitReport {
         name: name.to_owned(),
         section: None,

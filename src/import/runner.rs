@@ -1,7 +1,7 @@
 //! The landing side of an import: finds the files, starts the reader, lands what it sends, and writes the ledger and the
 //! import's own events.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::files::documents::{ENDS_INSIDE, ENDS_OPEN};
 use super::ledger::{self, KnownUnits};
 use super::quarantine;
-use super::reader::{Message, Reading, read_all};
+use super::reader::{Message, Reading, read_all, report};
 use super::row::Row;
 use super::twins::Twins;
 use super::{ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState};
@@ -23,10 +23,8 @@ use crate::lake::{Lake, Landed, Landing, Position};
 
 /// Messages that wait for the landing side; with the batches' size they bound what is in flight.
 const QUEUE: usize = 4;
-/// Rows of a table after which it is committed at the next end of a unit.
-const COMMIT_AT_UNIT: u64 = 500_000;
-/// Rows of a table after which it is committed inside a unit: what a landing remembers of its rows grows with them.
-const COMMIT_INSIDE: u64 = 2_000_000;
+/// Rows of a table after which it is committed, be it inside a unit: what a landing remembers of its rows grows with them.
+const COMMIT_ROWS: u64 = 400_000;
 /// Bytes that all open landings together may have buffered.
 const BUFFERED: usize = 128 << 20;
 /// Bytes that one landing buffers at most before it writes them out.
@@ -44,6 +42,11 @@ pub async fn run(lake: &Lake, paths: &[PathBuf], options: &ImportOptions, progre
     let import_id = options.import_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut summary = ImportSummary { import_id: import_id.clone(), passed_over: found.passed_over, ..ImportSummary::default() };
     progress.total(found.files.len() as u64, found.bytes);
+    for (path, error) in &found.closed {
+        let mut report = report(&path.display().to_string(), UnitState::Failed, started);
+        report.reason = Some(format!("the folder cannot be read: {error}"));
+        summary.units.push(report);
+    }
 
     let mut known = ledger::read(lake).await?;
     if options.again {
@@ -99,7 +102,7 @@ async fn receive(
             Message::Finished(report) => {
                 progress.unit_finished(&report);
                 summary.units.push(*report);
-                landings.unit_ended().await?;
+                landings.units += 1;
             }
             Message::Broken(error) => return Err(error),
         }
@@ -154,7 +157,7 @@ impl Landings<'_> {
         open.rows += batch.num_rows() as u64;
         open.bytes += batch.get_array_memory_size();
         open.landing.write(batch).await?;
-        if open.rows >= COMMIT_INSIDE {
+        if open.rows >= COMMIT_ROWS {
             self.commit(table.name).await?;
         }
         while self.open.values().map(Open::buffered).sum::<usize>() > BUFFERED {
@@ -163,15 +166,6 @@ impl Landings<'_> {
                 Some(name) => self.commit(name).await?,
                 None => break,
             }
-        }
-        Ok(())
-    }
-
-    async fn unit_ended(&mut self) -> Result<(), ImportError> {
-        self.units += 1;
-        let due: Vec<&'static str> = self.open.iter().filter(|(_, open)| open.rows >= COMMIT_AT_UNIT).map(|(name, _)| *name).collect();
-        for name in due {
-            self.commit(name).await?;
         }
         Ok(())
     }
@@ -318,17 +312,20 @@ async fn land_rows<'r>(lake: &Lake, table: &str, rows: impl Iterator<Item = &'r 
 }
 
 /// The files below the named paths.
+#[derive(Default)]
 struct Found {
     files: Vec<PathBuf>,
     passed_over: Vec<PathBuf>,
+    /// Folders inside named ones that cannot be looked into, and why.
+    closed: Vec<(PathBuf, std::io::Error)>,
     bytes: u64,
 }
 
 /// Finds files in a fixed order: the named paths as they were named, what is in folders by name. A file that is named
 /// twice is read once.
 fn find_files(lake: &Lake, paths: &[PathBuf]) -> Result<Found, ImportError> {
-    let mut found = Found { files: Vec::new(), passed_over: Vec::new(), bytes: 0 };
-    let mut seen = std::collections::HashSet::new();
+    let mut found = Found::default();
+    let mut seen = HashSet::new();
     for path in paths {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let meta = match fs::metadata(&path) {
@@ -337,7 +334,9 @@ fn find_files(lake: &Lake, paths: &[PathBuf]) -> Result<Found, ImportError> {
             Err(source) => return Err(ImportError::Unreadable { path, source }),
         };
         if meta.is_dir() {
-            folder(lake.root(), &path, &mut seen, &mut found)?;
+            if let Err(source) = folder(lake.root(), &path, &mut seen, &mut found) {
+                return Err(ImportError::Unreadable { path, source });
+            }
         } else if seen.insert(path.clone()) {
             found.bytes += meta.len();
             found.files.push(path);
@@ -346,21 +345,23 @@ fn find_files(lake: &Lake, paths: &[PathBuf]) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-fn folder(lake: &Path, path: &Path, seen: &mut std::collections::HashSet<PathBuf>, found: &mut Found) -> Result<(), ImportError> {
-    let unreadable = |source| ImportError::Unreadable { path: path.to_owned(), source };
-    let mut entries = fs::read_dir(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+fn folder(lake: &Path, path: &Path, seen: &mut HashSet<PathBuf>, found: &mut Found) -> std::io::Result<()> {
+    let mut entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let kind = entry.file_type().map_err(unreadable)?;
+        let kind = entry.file_type()?;
         // Links to folders could lead round in a circle; links to files are as good as files.
         let is_file = kind.is_file() || (kind.is_symlink() && path.is_file());
         if kind.is_dir() {
             // The lake's own files are no sources.
-            if !name.starts_with('.') && path != lake {
-                folder(lake, &path, seen, found)?;
+            if !name.starts_with('.')
+                && path != lake
+                && let Err(error) = folder(lake, &path, seen, found)
+            {
+                found.closed.push((path, error));
             }
         } else if is_file {
             if is_no_data(&name) {

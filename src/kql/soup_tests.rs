@@ -247,6 +247,8 @@ fn deep_and_long_queries_are_bound_or_refused() {
         format!("T{}", " | where c_bool".repeat(1_000)),
         format!("T | extend {}c = 1", (0..500).map(|i| format!("x{i} = c_long, ")).collect::<String>()),
     ] {
-        sound(&text);
+        // As much stack as the command line gives itself: a tree may be as deep as the parser lets it.
+        let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(move || sound(&text));
+        assert!(thread.is_ok_and(|thread| thread.join().is_ok()));
     }
 }

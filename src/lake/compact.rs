@@ -36,7 +36,7 @@ const TRIES: usize = 16;
 /// Rows of a batch while merging, at most.
 const BATCH_ROWS: u64 = 4096;
 /// Bytes that the batches of all inputs may take while merging.
-const BATCH_BYTES: u64 = 64 << 20;
+const BATCH_BYTES: u64 = 24 << 20;
 /// How much larger rows are in memory than in their files, about.
 const EXPANSION: u64 = 12;
 
@@ -182,7 +182,8 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
 
     let (send, receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
     let (layout, dir, target) = (snapshot.layout().clone(), snapshot.dir().to_owned(), options.target_bytes);
-    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, day, target, receive)));
+    let needed = layout.columns_of_files(files.iter().map(|f| &f.entry));
+    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, day, &needed, target, receive)));
     let mut failed = None;
     while let Some(batch) = rows.next().await {
         match batch {
@@ -222,6 +223,7 @@ fn write(
     layout: &Arc<Layout>,
     dir: &Path,
     day: i32,
+    columns: &[bool],
     target: u64,
     mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
 ) -> Result<(Vec<NewFile>, u64), LakeError> {
@@ -232,7 +234,7 @@ fn write(
         if let Some(batch) = &batch {
             let core = layout.core_of_file(batch)?;
             if current.is_none() {
-                current = Some(FileWriter::create(layout, dir, day)?);
+                current = Some(FileWriter::create(layout, dir, day, columns)?);
             }
             if let Some(file) = &mut current {
                 file.write(&core)?;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use xxhash_rust::xxh64::xxh64;
 
+use super::delta::FileEntry;
 use super::error::LakeError;
+use super::promote::Promoter;
 use super::tables::{EVENT_DATE, TableDef};
 
 /// Tag: the column that a file's rows are sorted by.
@@ -16,7 +18,8 @@ pub const TAG_SORTED_BY: &str = "kqlake.sortedBy";
 pub const TAG_PROMOTED: &str = "kqlake.promoted";
 /// Tag: the least and greatest time of a file in microseconds since 1970, as `least/greatest`.
 pub const TAG_TIME: &str = "kqlake.time";
-/// Tag: a hash of the columns of a file, their types and their order.
+/// Tag: a hash of the columns that a table had when a file was written, their types and their order; then, after a colon,
+/// which of them the file has, as hexadecimal digits of four columns each, the first column in the lowest bit.
 pub const TAG_LAYOUT: &str = "kqlake.layout";
 
 /// Where a file column's values come from when a file is written.
@@ -106,6 +109,75 @@ impl Layout {
             sources,
             hash: format!("{:016x}", xxh64(text.as_bytes(), 0)),
         })
+    }
+
+    /// All columns.
+    pub fn all_columns(&self) -> Vec<bool> {
+        vec![true; self.sources.len()]
+    }
+
+    /// The columns that have a value in some row of core batches, and the time column. A file needs no others: readers
+    /// take what a file lacks for null, and a table may have hundreds of columns that most of its files have no use for.
+    pub fn columns_of(&self, batches: &[RecordBatch]) -> Vec<bool> {
+        let filled = |at: usize| at == self.time || batches.iter().any(|b| b.column(at).null_count() < b.num_rows());
+        let mut promoter = Promoter::new(self.def);
+        let mut promoted = vec![false; promoter.names().len()];
+        for source in promoter.sources() {
+            for texts in batches.iter().filter_map(|b| b.column_by_name(source)).filter_map(|c| c.as_string_opt::<i32>()) {
+                promoter.mark(source, texts, &mut promoted);
+            }
+        }
+        self.sources
+            .iter()
+            .map(|source| match *source {
+                Source::Core(at) => filled(at),
+                Source::Promoted(at) => promoted[at],
+            })
+            .collect()
+    }
+
+    /// The schema of a file with some of the columns.
+    pub fn file_schema(&self, columns: &[bool]) -> SchemaRef {
+        if columns.iter().all(|c| *c) {
+            return self.file.clone();
+        }
+        let fields: Vec<_> = self.file.fields().iter().zip(columns).filter(|(_, there)| **there).map(|(f, _)| f.clone()).collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The value of [`TAG_LAYOUT`] for a file with some of the columns.
+    pub fn tag(&self, columns: &[bool]) -> String {
+        let digit = |four: &[bool]| {
+            let bits = four.iter().enumerate().fold(0, |bits, (at, there)| bits | (u32::from(*there) << at));
+            char::from_digit(bits, 16).unwrap_or('0')
+        };
+        format!("{}:{}", self.hash, columns.chunks(4).map(digit).collect::<String>())
+    }
+
+    /// The columns that a file has by its tag; `None` when it was written with other columns in mind.
+    pub fn columns_by_tag(&self, tag: Option<&str>) -> Option<Vec<bool>> {
+        let digits = tag?.strip_prefix(self.hash.as_str())?.strip_prefix(':')?;
+        let mut columns = Vec::with_capacity(self.sources.len() + 4);
+        for digit in digits.chars() {
+            let bits = digit.to_digit(16)?;
+            columns.extend((0..4).map(|at| bits & (1 << at) != 0));
+        }
+        columns.truncate(self.sources.len());
+        (columns.len() == self.sources.len()).then_some(columns)
+    }
+
+    /// The columns that a file needs whose rows come from other files: what one of them has, or all when that is unknown.
+    pub fn columns_of_files<'a>(&self, files: impl IntoIterator<Item = &'a FileEntry>) -> Vec<bool> {
+        let mut out = vec![false; self.sources.len()];
+        for file in files {
+            let tag = |name: &str| file.tags.get(name).and_then(|v| v.as_deref());
+            let current = PromotedTag::parse(tag(TAG_PROMOTED)).set == self.def.promoted_set();
+            let Some(columns) = self.columns_by_tag(tag(TAG_LAYOUT)).filter(|_| current) else { return self.all_columns() };
+            for (any, this) in out.iter_mut().zip(columns) {
+                *any |= this;
+            }
+        }
+        out
     }
 
     /// The columns of a definition that its log lacks; they must be added before rows land.
@@ -241,6 +313,21 @@ mod tests {
         let def = tables::find("traces").expect("traces");
         let at_rest = Schema::new(vec![Field::new("message", DataType::Int64, true)]);
         assert!(matches!(Layout::new(def, &at_rest), Err(LakeError::ColumnType { column, .. }) if column == "message"));
+    }
+
+    #[test]
+    fn layout_tags_read_back() {
+        let def = tables::find("traces").expect("traces");
+        let layout = Layout::new(def, &def.arrow_schema()).expect("layout");
+        let mut columns = layout.all_columns();
+        assert_eq!(layout.columns_by_tag(Some(&layout.tag(&columns))), Some(columns.clone()));
+        columns[3] = false;
+        columns[200] = false;
+        assert_eq!(layout.columns_by_tag(Some(&layout.tag(&columns))), Some(columns.clone()));
+        assert_eq!(layout.file_schema(&columns).fields().len(), columns.len() - 2);
+        for wrong in ["", "0000000000000000:ff", &layout.hash, &format!("{}:f", layout.hash), &format!("{}:x", layout.hash)] {
+            assert_eq!(layout.columns_by_tag(Some(wrong)), None, "{wrong}");
+        }
     }
 
     #[test]

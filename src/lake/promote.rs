@@ -73,6 +73,21 @@ impl Promoter {
         &self.names
     }
 
+    /// Marks the promoted columns that a dynamic column's texts have keys for.
+    pub fn mark(&mut self, source: &str, texts: &StringArray, present: &mut [bool]) {
+        let Some(bag) = self.bags.iter_mut().find(|b| b.source == source) else { return };
+        for text in texts.iter().flatten() {
+            let mut json = serde_json::Deserializer::from_str(text);
+            // Of a broken bag the keys before the break are marked, which only makes a column that may stay empty.
+            let _ = Deserializer::deserialize_map(&mut json, MarkVisitor { bag: &mut *bag, present: &mut *present });
+        }
+    }
+
+    /// The dynamic columns that are read.
+    pub fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.bags.iter().map(|b| b.source).collect::<Vec<_>>().into_iter()
+    }
+
     /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
     pub fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
         let mut slots: Vec<Slot> = self.types.iter().map(|ty| Slot::new(*ty)).collect();
@@ -124,6 +139,32 @@ impl<'de> Visitor<'de> for BagVisitor<'_> {
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads only the keys.
+struct MarkVisitor<'b> {
+    bag: &'b mut Bag,
+    present: &'b mut [bool],
+}
+
+impl<'de> Visitor<'de> for MarkVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property bag")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut at = 0;
+        while let Some(slot) = map.next_key_seed(KeySeed { bag: &mut *self.bag, at })? {
+            at += 1;
+            map.next_value::<IgnoredAny>()?;
+            if let Some(slot) = slot {
+                self.present[slot] = true;
             }
         }
         Ok(())

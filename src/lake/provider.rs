@@ -249,9 +249,9 @@ impl<'a> View<'a> {
             e_tag: None,
             version: None,
         });
-        if file.same_layout {
-            // Spares reading the schema of every file, and its fields are then the table's in every respect.
-            out = out.with_arrow_schema(self.snapshot.layout().file.clone());
+        if let Some(schema) = &file.file_schema {
+            // Its fields are then the table's in every respect, which spares a conversion of every column.
+            out = out.with_arrow_schema(schema.clone());
         }
         // Partition values first: the statistics take theirs from them.
         Ok(out

@@ -14,7 +14,7 @@ use super::error::LakeError;
 use super::fault::Step;
 use super::keys::{KeyCache, KeyMap, KeySet, RowKeys, open_file};
 use super::landing::delete;
-use super::layout::Layout;
+use super::layout::{Layout, TAG_LAYOUT};
 use super::tables::OnSameKey;
 use super::writer::{FileWriter, day_from_text, day_of, sort_by_day, write_picks};
 
@@ -169,8 +169,9 @@ impl Session {
         let mut kept = keep.into_iter();
         rows.retain(|_| kept.next().unwrap_or(false));
         let picks = rows;
+        let columns = layout.columns_of(batches);
         for (day, picks) in sort_by_day(layout, batches, &picks) {
-            let file = write_picks(layout, dir, day, batches, &picks)?;
+            let file = write_picks(layout, dir, day, &columns, batches, &picks)?;
             let place = self.files.len() as u64;
             let mut file_keys = RowKeys::default();
             for pick in &picks {
@@ -248,7 +249,8 @@ impl Session {
         let mut rewritten = Vec::new();
         if !self.files.is_empty() {
             for (file, kill) in &killed {
-                let copied = rewrite(layout, dir, &file.path, file.event_date.as_deref(), kill);
+                let columns = layout.columns_of_files([file]);
+                let copied = rewrite(layout, dir, &file.path, file.event_date.as_deref(), &columns, kill);
                 match copied {
                     Ok(Some((file, _))) => rewritten.push(file),
                     Ok(None) => {}
@@ -272,7 +274,9 @@ impl Session {
             }
             let dead = std::mem::take(&mut written.dead);
             let old = dir.join(&written.file.path);
-            match rewrite(layout, dir, &written.file.path, Some(&written.file.event_date), &dead)? {
+            let columns = layout.columns_by_tag(written.file.tags.get(TAG_LAYOUT).map(String::as_str));
+            let columns = columns.unwrap_or_else(|| layout.all_columns());
+            match rewrite(layout, dir, &written.file.path, Some(&written.file.event_date), &columns, &dead)? {
                 Some((file, rows)) => {
                     written.file = file;
                     written.rows = rows;
@@ -298,12 +302,13 @@ impl Session {
     }
 }
 
-/// Writes a file anew without some rows; `None` when no row is left. Gives the new file and its rows.
+/// Writes a file anew without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
 fn rewrite(
     layout: &Arc<Layout>,
     dir: &Path,
     file: &str,
     day: Option<&str>,
+    columns: &[bool],
     without: &KeySet,
 ) -> Result<Option<(NewFile, u64)>, LakeError> {
     let def = layout.def;
@@ -321,7 +326,7 @@ fn rewrite(
             let core = filter_record_batch(&core, &keep).map_err(arrow)?;
             if core.num_rows() > 0 {
                 if out.is_none() {
-                    out = Some(FileWriter::create(layout, dir, day)?);
+                    out = Some(FileWriter::create(layout, dir, day, columns)?);
                 }
                 if let Some(out) = &mut out {
                     out.write(&core)?;

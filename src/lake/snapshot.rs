@@ -46,8 +46,8 @@ pub struct LiveFile {
     pub sorted: bool,
     /// Which promoted columns answer for their bags.
     pub promoted: PromotedTag,
-    /// True when its columns are exactly those that a file written now would have.
-    pub same_layout: bool,
+    /// The schema of the file, when its tag says it.
+    pub file_schema: Option<SchemaRef>,
     /// Bounds by column position in [`TableSnapshot::schema`].
     pub bounds: HashMap<usize, Bounds>,
 }
@@ -120,11 +120,19 @@ impl TableSnapshot {
         let schema = Arc::new(Schema::new(fields));
         let positions: HashMap<&str, usize> =
             layout.file.fields().iter().enumerate().map(|(at, f)| (f.name().as_str(), at)).collect();
-        let files = log
-            .files()
-            .iter()
-            .map(|entry| live_file(def, &layout, &positions, entry.clone()))
-            .collect::<Result<_, _>>()?;
+        // Most files have the same few sets of columns.
+        let mut schemas: HashMap<&str, Option<SchemaRef>> = HashMap::new();
+        let mut files = Vec::with_capacity(log.files().len());
+        for entry in log.files() {
+            let file_schema = match entry.tags.get(TAG_LAYOUT).and_then(|t| t.as_deref()) {
+                Some(tag) => schemas
+                    .entry(tag)
+                    .or_insert_with(|| layout.columns_by_tag(Some(tag)).map(|columns| layout.file_schema(&columns)))
+                    .clone(),
+                None => None,
+            };
+            files.push(live_file(def, &layout, &positions, entry.clone(), file_schema)?);
+        }
         Ok(TableSnapshot(Arc::new(Inner { def, version: log.version(), dir: dir.to_owned(), layout, schema, files })))
     }
 
@@ -194,6 +202,7 @@ fn live_file(
     layout: &Layout,
     positions: &HashMap<&str, usize>,
     entry: FileEntry,
+    file_schema: Option<SchemaRef>,
 ) -> Result<LiveFile, LakeError> {
     if entry.has_deletion_vector {
         return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
@@ -234,7 +243,7 @@ fn live_file(
         time,
         sorted: tag(TAG_SORTED_BY) == Some(def.time) && time.is_some(),
         promoted: PromotedTag::parse(tag(TAG_PROMOTED)),
-        same_layout: tag(TAG_LAYOUT) == Some(layout.hash.as_str()),
+        file_schema,
         bounds,
         entry,
     })

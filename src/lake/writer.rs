@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array as _, AsArray as _, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::{DateTime, Days, NaiveDate};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -59,6 +59,9 @@ pub struct FileWriter {
     path: PathBuf,
     relative: String,
     day: String,
+    /// Which of the layout's columns the file has, and their schema.
+    columns: Vec<bool>,
+    schema: SchemaRef,
     writer: ArrowWriter<BufWriter<File>>,
     promoter: Promoter,
     complete: Vec<bool>,
@@ -70,11 +73,12 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
-    /// Opens a new file for a day's rows below a table's folder.
+    /// Opens a new file for a day's rows below a table's folder, with some of the layout's columns: those that may have
+    /// values.
     ///
     /// # Errors
     /// The file cannot be made; [`LakeError::Shape`] for a day outside the years 1 to 9999.
-    pub fn create(layout: &Arc<Layout>, dir: &Path, day: i32) -> Result<Self, LakeError> {
+    pub fn create(layout: &Arc<Layout>, dir: &Path, day: i32, columns: &[bool]) -> Result<Self, LakeError> {
         let table = layout.def.name;
         let day = day_text(day).ok_or_else(|| LakeError::Shape {
             table,
@@ -87,11 +91,12 @@ impl FileWriter {
             std::fs::create_dir_all(parent).map_err(io)?;
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io)?;
+        let schema = layout.file_schema(columns);
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(layout)?)
+            .with_properties(properties(layout, &schema)?)
             // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(BufWriter::with_capacity(1 << 18, file), layout.file.clone(), options)
+        let writer = ArrowWriter::try_new_with_options(BufWriter::with_capacity(1 << 16, file), schema.clone(), options)
             .map_err(|e| LakeError::from_parquet(table, path.clone(), e))?;
         let promoter = Promoter::new(layout.def);
         Ok(FileWriter {
@@ -101,6 +106,8 @@ impl FileWriter {
             path,
             relative,
             day,
+            columns: columns.to_vec(),
+            schema,
             writer,
             rows: 0,
             first: i64::MAX,
@@ -139,17 +146,27 @@ impl FileWriter {
         for (all, now) in self.complete.iter_mut().zip(&promotion.complete) {
             *all &= now;
         }
-        let columns = self
-            .layout
-            .sources
-            .iter()
-            .map(|source| match *source {
-                Source::Core(at) => core.column(at).clone(),
-                Source::Promoted(at) => promotion.columns[at].clone(),
-            })
-            .collect();
-        let batch = RecordBatch::try_new(self.layout.file.clone(), columns)
-            .map_err(|source| LakeError::Arrow { table, source })?;
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for (source, there) in self.layout.sources.iter().zip(&self.columns) {
+            let column = match *source {
+                Source::Core(at) => core.column(at),
+                Source::Promoted(at) => &promotion.columns[at],
+            };
+            if *there {
+                columns.push(column.clone());
+            } else if column.null_count() < column.len() {
+                // Whoever said that there are no values was wrong; for a promoted column the bag still has them.
+                match *source {
+                    Source::Promoted(at) => self.complete[at] = false,
+                    Source::Core(at) => {
+                        let reason = format!("column {} has values that its file has no room for", core.schema().field(at).name());
+                        return Err(LakeError::Shape { table, reason });
+                    }
+                }
+            }
+        }
+        let batch =
+            RecordBatch::try_new(self.schema.clone(), columns).map_err(|source| LakeError::Arrow { table, source })?;
         self.rows += batch.num_rows() as u64;
         self.writer.write(&batch).map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
     }
@@ -201,7 +218,7 @@ impl FileWriter {
             .map(|(name, _)| *name)
             .collect();
         let mut tags = HashMap::from([
-            (TAG_LAYOUT.to_owned(), self.layout.hash.clone()),
+            (TAG_LAYOUT.to_owned(), self.layout.tag(&self.columns)),
             (TAG_TIME.to_owned(), format!("{}/{}", self.first, self.last)),
         ]);
         if self.sorted {
@@ -215,7 +232,7 @@ impl FileWriter {
             size,
             modified: chrono::Utc::now().timestamp_millis(),
             event_date: self.day.clone(),
-            stats: statistics(&self.layout, metadata, self.rows).to_string(),
+            stats: statistics(def, &self.schema, metadata, self.rows).to_string(),
             tags,
         }
     }
@@ -227,10 +244,10 @@ impl FileWriter {
     }
 }
 
-fn properties(layout: &Layout) -> Result<WriterProperties, LakeError> {
+fn properties(layout: &Layout, schema: &Schema) -> Result<WriterProperties, LakeError> {
     let def = layout.def;
     let level = ZstdLevel::try_new(3).map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
-    let time = layout.file.index_of(def.time).ok().and_then(|at| i32::try_from(at).ok());
+    let time = schema.index_of(def.time).ok().and_then(|at| i32::try_from(at).ok());
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -254,10 +271,14 @@ fn properties(layout: &Layout) -> Result<WriterProperties, LakeError> {
 }
 
 /// The statistics of a file for the log. They may be wider than the values and never narrower.
-fn statistics(layout: &Layout, metadata: &ParquetMetaData, rows: u64) -> Value {
+fn statistics(def: &TableDef, schema: &Schema, metadata: &ParquetMetaData, rows: u64) -> Value {
     let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for name in layout.def.statistics_columns() {
-        let Ok(at) = layout.file.index_of(name) else { continue };
+    for name in def.statistics_columns() {
+        let Ok(at) = schema.index_of(name) else {
+            // A column that the file lacks is null in every row.
+            nulls.insert(name.to_owned(), json!(rows));
+            continue;
+        };
         let column: Option<Vec<&Statistics>> = metadata.row_groups().iter().map(|g| g.column(at).statistics()).collect();
         let Some(groups) = column else { continue };
         if let Some(count) = groups.iter().map(|s| s.null_count_opt()).sum::<Option<u64>>() {
@@ -269,7 +290,7 @@ fn statistics(layout: &Layout, metadata: &ParquetMetaData, rows: u64) -> Value {
             continue;
         }
         let values: Vec<&Statistics> = groups.iter().filter(bounded).copied().collect();
-        if let Some((low, high)) = bounds(layout.file.field(at).data_type(), &values) {
+        if let Some((low, high)) = bounds(schema.field(at).data_type(), &values) {
             least.insert(name.to_owned(), low);
             greatest.insert(name.to_owned(), high);
         }
@@ -335,7 +356,7 @@ pub fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, us
     days
 }
 
-/// Writes picked rows of core batches, in the order of the picks, into one new file.
+/// Writes picked rows of core batches, in the order of the picks, into one new file with some of the layout's columns.
 ///
 /// # Errors
 /// The disk refuses; no half file stays.
@@ -343,10 +364,11 @@ pub fn write_picks(
     layout: &Arc<Layout>,
     dir: &Path,
     day: i32,
+    columns: &[bool],
     batches: &[RecordBatch],
     picks: &[(usize, usize)],
 ) -> Result<NewFile, LakeError> {
-    let mut file = FileWriter::create(layout, dir, day)?;
+    let mut file = FileWriter::create(layout, dir, day, columns)?;
     let refs: Vec<&RecordBatch> = batches.iter().collect();
     for chunk in picks.chunks(CHUNK_ROWS) {
         let rows = gather(&refs, chunk).map_err(|source| LakeError::Arrow { table: layout.def.name, source });

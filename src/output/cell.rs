@@ -109,7 +109,12 @@ impl Cells {
 
     /// The value of a row. A string is never null: a missing one is empty.
     pub fn get(&self, row: usize) -> ValueRef<'_> {
-        fn known<'a, A: Array, V>(array: &'a A, row: usize, value: impl Fn(&'a A, usize) -> V, wrap: impl Fn(V) -> ValueRef<'a>) -> ValueRef<'a> {
+        fn known<'a, A: Array, V>(
+            array: &'a A,
+            row: usize,
+            value: impl Fn(&'a A, usize) -> V,
+            wrap: impl Fn(V) -> ValueRef<'a>,
+        ) -> ValueRef<'a> {
             if array.is_null(row) { ValueRef::Null } else { wrap(value(array, row)) }
         }
         match &self.0 {

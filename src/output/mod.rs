@@ -77,7 +77,9 @@ impl From<OutputError> for Error {
         let kind = match &err {
             OutputError::Io(io) => Some(io.kind()),
             OutputError::Arrow(ArrowError::IoError(_, io)) => Some(io.kind()),
-            OutputError::Parquet(::parquet::errors::ParquetError::External(source)) => source.downcast_ref::<io::Error>().map(io::Error::kind),
+            OutputError::Parquet(::parquet::errors::ParquetError::External(source)) => {
+                source.downcast_ref::<io::Error>().map(io::Error::kind)
+            }
             _ => None,
         };
         match kind {

@@ -33,7 +33,10 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
     fn start(&mut self, _name: &str, columns: &[Column]) -> Result<(), OutputError> {
         let fields: Vec<Field> = columns
             .iter()
-            .map(|c| Field::new(&c.name, arrow_type(c.ty), true).with_metadata(HashMap::from([("kql.type".to_owned(), c.ty.name().to_owned())])))
+            .map(|c| {
+                Field::new(&c.name, arrow_type(c.ty), true)
+                    .with_metadata(HashMap::from([("kql.type".to_owned(), c.ty.name().to_owned())]))
+            })
             .collect();
         self.schema = Arc::new(Schema::new(fields));
         let out = self.out.take().ok_or_else(|| std::io::Error::other("a Parquet file holds one table"))?;
@@ -46,8 +49,12 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
     }
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        let arrays: Vec<ArrayRef> =
-            batch.columns().iter().zip(self.schema.fields()).map(|(array, field)| cast(array, field.data_type())).collect::<Result<_, _>>()?;
+        let arrays: Vec<ArrayRef> = batch
+            .columns()
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(array, field)| cast(array, field.data_type()))
+            .collect::<Result<_, _>>()?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
         if let Some(writer) = &mut self.writer {
             writer.write(&batch)?;

@@ -4,12 +4,12 @@ use std::io::Write;
 
 use arrow::record_batch::RecordBatch;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{Cells, is_right_aligned, write_text};
 use super::{Drawing, LeftOut, OutputError, Sink};
-use crate::kql::types::Column;
+use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
-use unicode_width::UnicodeWidthStr as _;
 
 /// Rows that are drawn at once when all are asked for: the columns' widths come from the first piece, memory stays small.
 const PIECE: usize = 1000;
@@ -67,9 +67,12 @@ impl<W: Write> TableSink<W> {
                 if is_right_aligned(column.ty) { cell.set_alignment(CellAlignment::Right) } else { cell }
             }));
         }
-        if let Some(widths) = &self.widths {
-            table.set_constraints(widths.iter().map(|w| ColumnConstraint::Absolute(Width::Fixed(*w))));
-        }
+        match &self.widths {
+            Some(widths) => table.set_constraints(widths.iter().map(|w| ColumnConstraint::Absolute(Width::Fixed(*w)))),
+            None => table.set_constraints(self.columns.iter().take(self.fitting).map(|column| {
+                if wraps(column.ty) { ColumnConstraint::LowerBoundary(Width::Fixed(3)) } else { ColumnConstraint::ContentWidth }
+            })),
+        };
         let drawn: Vec<String> = table.lines().collect();
         if first {
             self.widths = drawn.first().map(|border| widths_of(border));
@@ -86,7 +89,12 @@ impl<W: Write> TableSink<W> {
 }
 
 /// Below this width a wrapped column cannot be read any more.
-const READABLE: usize = 16;
+const READABLE: usize = 24;
+
+/// Texts may wrap; a number, an instant or an id is read as a whole.
+fn wraps(ty: Type) -> bool {
+    matches!(ty, Type::String | Type::Dynamic)
+}
 
 impl<W: Write> TableSink<W> {
     /// How many columns, from the left, can be drawn readably in a width.
@@ -95,7 +103,8 @@ impl<W: Write> TableSink<W> {
         let fits = self.columns.iter().enumerate().take_while(|(at, column)| {
             let cells = self.pending.iter().filter_map(|row| row.get(*at)).map(|cell| cell.width());
             let natural = cells.chain([column.name.width()]).max().unwrap_or(0);
-            used += natural.min(READABLE) + 3;
+            let least = if wraps(column.ty) { natural.min(READABLE) } else { natural };
+            used += least + 3;
             used <= width
         });
         fits.count().max(1)
@@ -116,7 +125,10 @@ fn text_of(value: ValueRef<'_>) -> String {
         return format!("{short}Z");
     }
     if text.contains(|c: char| c.is_control() && c != '\n') {
-        text = text.chars().map(|c| if c.is_control() && c != '\n' { if c == '\t' { ' ' } else { '\u{fffd}' } } else { c }).collect();
+        text = text
+            .chars()
+            .map(|c| if c.is_control() && c != '\n' { if c == '\t' { ' ' } else { '\u{fffd}' } } else { c })
+            .collect();
     }
     text
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Field, Schema};
 
 use super::cell::arrow_type;
@@ -16,7 +18,9 @@ fn sample() -> (Vec<Column>, RecordBatch) {
         (Type::Real, Arc::new(Float64Array::from(vec![Some(f64::NAN), None]))),
         (
             Type::Decimal,
-            Arc::new(Decimal128Array::from(vec![Some(1_500_000_000_000_000_000), None]).with_precision_and_scale(38, 18).unwrap()),
+            Arc::new(
+                Decimal128Array::from(vec![Some(1_500_000_000_000_000_000), None]).with_precision_and_scale(38, 18).unwrap(),
+            ),
         ),
         (Type::String, Arc::new(StringArray::from(vec![Some("a \"b\",\n|c"), None]))),
         (Type::DateTime, Arc::new(TimestampMicrosecondArray::from(vec![Some(1_577_934_245_600_000), None]).with_timezone("UTC"))),

@@ -6,8 +6,21 @@ use crate::kql::types::Type;
 
 /// The kinds of chart that KQL's `render` knows (Kusto documentation, "render operator").
 const CHARTS: [&str; 15] = [
-    "table", "anomalychart", "areachart", "barchart", "card", "columnchart", "ladderchart", "linechart", "piechart", "pivotchart",
-    "scatterchart", "stackedareachart", "timechart", "timepivot", "treemap",
+    "table",
+    "anomalychart",
+    "areachart",
+    "barchart",
+    "card",
+    "columnchart",
+    "ladderchart",
+    "linechart",
+    "piechart",
+    "pivotchart",
+    "scatterchart",
+    "stackedareachart",
+    "timechart",
+    "timepivot",
+    "treemap",
 ];
 
 /// A line of a header that cannot be understood.
@@ -148,7 +161,10 @@ mod tests {
         assert_eq!((saved.title.as_str(), saved.question.as_str()), ("T", "Q?"));
         assert_eq!(saved.params.len(), 2);
         assert_eq!((saved.params[0].default.as_str(), saved.params[0].about.as_str()), ("\"a — b=c\"", "the list"));
-        assert_eq!(saved.params[1], Parameter { name: "n".into(), ty: "long".into(), default: String::new(), about: String::new() });
+        assert_eq!(
+            saved.params[1],
+            Parameter { name: "n".into(), ty: "long".into(), default: String::new(), about: String::new() }
+        );
         assert_eq!(saved.chart.as_deref(), Some("barchart"));
         assert!(saved.export);
         assert_eq!(saved.note.as_deref(), Some("one two"));

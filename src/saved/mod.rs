@@ -121,7 +121,8 @@ pub fn all(folder: &Path) -> Result<Vec<Saved>> {
             let Some((name, language)) = name_and_language(&path) else { continue };
             let file = path.display().to_string();
             if let Some(first) = own.insert(name.clone(), file.clone()) {
-                return Err(Error::usage(format!("{first} and {file} are both the saved query `{name}`")).hint("rename or remove one of them"));
+                return Err(Error::usage(format!("{first} and {file} are both the saved query `{name}`"))
+                    .hint("rename or remove one of them"));
             }
             let text = std::fs::read_to_string(&path).map_err(|err| Error::usage(format!("cannot read {file}: {err}")))?;
             found.insert(name.clone(), header::read(name, file, language, &text)?);
@@ -160,7 +161,11 @@ impl Saved {
     ///
     /// # Errors
     /// For a given name that the query does not declare.
-    pub fn values(&self, given: &BTreeMap<String, String>, configured: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    pub fn values(
+        &self,
+        given: &BTreeMap<String, String>,
+        configured: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>> {
         let known = || self.params.iter().map(|p| p.name.as_str());
         if let Some(name) = given.keys().find(|name| !known().any(|k| k == *name)) {
             let error = Error::usage(format!("the saved query {} has no parameter `{name}`", self.name));
@@ -170,7 +175,8 @@ impl Saved {
                 None => error.hint(format!("it takes {}", known().collect::<Vec<_>>().join(", "))),
             });
         }
-        let mut values: BTreeMap<String, String> = configured.iter().filter(|(name, _)| known().any(|k| k == *name)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut values: BTreeMap<String, String> =
+            configured.iter().filter(|(name, _)| known().any(|k| k == *name)).map(|(k, v)| (k.clone(), v.clone())).collect();
         values.extend(given.iter().map(|(k, v)| (k.clone(), v.clone())));
         Ok(values)
     }
@@ -183,7 +189,8 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_built_in() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
-        let mut files: Vec<String> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut files: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
         assert_eq!(files, BUILT_IN.iter().map(|(file, _)| *file).collect::<Vec<_>>());
     }
@@ -192,7 +199,8 @@ mod tests {
     fn every_header_is_complete_and_declares_what_the_query_declares() {
         for saved in all(Path::new("nowhere")).unwrap() {
             assert!(saved.title != saved.name && saved.question.ends_with('?') && saved.chart.is_some(), "{}", saved.name);
-            let declared = saved.text.split("declare query_parameters(").nth(1).map_or("", |rest| rest.split(");").next().unwrap_or(""));
+            let declared =
+                saved.text.split("declare query_parameters(").nth(1).map_or("", |rest| rest.split(");").next().unwrap_or(""));
             for param in &saved.params {
                 assert!(declared.contains(&format!("{}:{}", param.name, param.ty)), "{}: {}", saved.name, param.name);
                 assert!(!param.about.is_empty() && !param.default.is_empty(), "{}: {}", saved.name, param.name);

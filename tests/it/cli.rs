@@ -44,7 +44,8 @@ fn parquet_goes_to_a_file_that_sql_tools_read() {
     let dir = empty();
     run_in(dir.path(), &["query", "range x from 1 to 3 step 1", "-o", "x.parquet"]).exits(0);
     let file = std::fs::File::open(dir.path().join("x.parquet")).expect("the file");
-    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
+    let mut reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
     assert_eq!(reader.next().expect("a batch").expect("rows").num_rows(), 3);
     run_in(dir.path(), &["query", "print 1", "-f", "parquet"]).exits(2).says("-o");
     run_in(dir.path(), &["query", "print 1 | invalid", "-o", "y.csv"]).exits(3);
@@ -121,7 +122,16 @@ fn sql_reads_the_same_tables() {
     let dir = empty();
     assert_eq!(run_in(dir.path(), &["sql", "SELECT count(*) AS n FROM traces"]).exits(0).out, "n\n0\n");
     assert_eq!(run_in(dir.path(), &["sql", "SELECT count(*) AS n FROM AppTraces"]).exits(0).out, "n\n0\n");
-    let run = run_in(dir.path(), &["sql", "SELECT array_agg(x) AS l, max(TIMESTAMP '2026-01-02 03:04:05') AS t FROM (VALUES (1), (2)) AS v(x)", "-f", "json"]).exits(0);
+    let run = run_in(
+        dir.path(),
+        &[
+            "sql",
+            "SELECT array_agg(x) AS l, max(TIMESTAMP '2026-01-02 03:04:05') AS t FROM (VALUES (1), (2)) AS v(x)",
+            "-f",
+            "json",
+        ],
+    )
+    .exits(0);
     let rows: Json = serde_json::from_str(&run.out).expect("JSON");
     assert_eq!(rows[0]["l"], serde_json::json!([1, 2]));
     assert_eq!(rows[0]["t"], "2026-01-02T03:04:05.0000000Z");
@@ -146,7 +156,8 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn a_full_disk_exits_6() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("the device that is always full");
-    let output = kqlake(["query", "range x from 1 to 100000 step 1", "-f", "csv"]).stdout(full).output().expect("the program runs");
+    let output =
+        kqlake(["query", "range x from 1 to 100000 step 1", "-f", "csv"]).stdout(full).output().expect("the program runs");
     assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -169,13 +180,17 @@ fn check_reports_for_people_and_for_editors() {
     let run = run_in(dir.path(), &["check", "-f", "json", "good.kql", "bad.kql"]).exits(3);
     let reports: Json = serde_json::from_str(&run.out).expect("JSON");
     assert_eq!(reports[0]["ok"], true);
-    assert_eq!(reports[0]["columns"], serde_json::json!([{ "name": "timestamp", "type": "datetime" }, { "name": "n", "type": "long" }]));
+    assert_eq!(
+        reports[0]["columns"],
+        serde_json::json!([{ "name": "timestamp", "type": "datetime" }, { "name": "n", "type": "long" }])
+    );
     let finding = &reports[1]["diagnostics"][0];
     assert_eq!((&finding["line"], &finding["column"], &finding["length"]), (&2.into(), &9.into(), &6.into()));
     assert_eq!(finding["severity"], "error");
     assert!(finding["suggestion"].as_str().expect("a suggestion").contains("message"));
 
-    std::fs::write(dir.path().join("schema.json"), r#"{"SigninLogs":{"TimeGenerated":"datetime","UserPrincipalName":"string"}}"#).expect("a file");
+    std::fs::write(dir.path().join("schema.json"), r#"{"SigninLogs":{"TimeGenerated":"datetime","UserPrincipalName":"string"}}"#)
+        .expect("a file");
     std::fs::write(dir.path().join("signin.kql"), "SigninLogs | distinct UserPrincipalName").expect("a file");
     run_in(dir.path(), &["check", "signin.kql"]).exits(3);
     run_in(dir.path(), &["check", "--syntax-only", "signin.kql"]).exits(0);
@@ -222,7 +237,10 @@ fn damaged_files_are_set_aside_and_the_lake_stays_readable() {
         seen += 1;
     }
     assert!(seen > 10);
-    let names: Vec<String> = std::fs::read_dir(dir.path()).expect("the folder").map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = std::fs::read_dir(dir.path())
+        .expect("the folder")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     assert_eq!(names, ["data"], "an import writes into the lake only");
 }
 
@@ -231,5 +249,15 @@ fn damaged_files_are_set_aside_and_the_lake_stays_readable() {
 fn a_folder_that_cannot_be_written_exits_6() {
     let dir = empty();
     // Nobody, not even the administrator, makes folders there.
-    run_in(dir.path(), &["--lake", "/proc/kqlake-lake", "import", "--from", project().join("fixtures/audit").to_str().expect("a path of characters")]).exits(6);
+    run_in(
+        dir.path(),
+        &[
+            "--lake",
+            "/proc/kqlake-lake",
+            "import",
+            "--from",
+            project().join("fixtures/audit").to_str().expect("a path of characters"),
+        ],
+    )
+    .exits(6);
 }

@@ -29,13 +29,33 @@ fn manifest(dir: &Path) -> BTreeMap<String, Json> {
 #[test]
 fn exports_load_as_the_manifest_says_and_a_second_export_writes_nothing() {
     let dir = sample_lake();
-    let args = ["--now", "2026-01-12T03:00:00Z", "--lake", "lake", "export", "traces", "AuditRecords", "authorization-outcomes", "Teams", "--to", "out"];
+    let args = [
+        "--now",
+        "2026-01-12T03:00:00Z",
+        "--lake",
+        "lake",
+        "export",
+        "traces",
+        "AuditRecords",
+        "authorization-outcomes",
+        "Teams",
+        "--to",
+        "out",
+    ];
     run_in(dir.path(), &args).exits(0);
     let out = dir.path().join("out");
     let resources = manifest(&out);
-    assert_eq!(resources.keys().map(String::as_str).collect::<Vec<_>>(), ["AuditRecords", "Teams", "authorization-outcomes", "traces"]);
+    assert_eq!(
+        resources.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["AuditRecords", "Teams", "authorization-outcomes", "traces"]
+    );
     for (name, resource) in &resources {
-        let fields: Vec<&str> = resource["schema"]["fields"].as_array().expect("fields").iter().map(|f| f["name"].as_str().expect("a name")).collect();
+        let fields: Vec<&str> = resource["schema"]["fields"]
+            .as_array()
+            .expect("fields")
+            .iter()
+            .map(|f| f["name"].as_str().expect("a name"))
+            .collect();
         let mut rows = 0;
         for file in resource["files"].as_array().expect("files") {
             let (header, found) = read(&out.join(file["path"].as_str().expect("a path")));

@@ -211,6 +211,36 @@ async fn one_record_in_four_shapes_lands_once() {
 }
 
 #[tokio::test]
+async fn a_record_with_an_id_and_the_same_without_are_one() {
+    let with_id = |n: usize| classic(n).replacen('{', &format!(r#"{{"itemId":"0000000{n}-0000-4000-8000-000000000000","#), 1);
+    // Two records that differ in their ids alone are two.
+    let twin = with_id(0).replacen("00000000-", "99999999-", 1);
+    let ids = lines((0..5).map(with_id).chain([twin]));
+    let bare = lines((0..7).map(workspace));
+    for (first, second, rows, left_out) in [(&ids, &bare, 8, 5), (&bare, &ids, 7, 6)] {
+        let place = Place::new();
+        place.import(&[place.file("1.json", first)]).await;
+        let summary = place.import(&[place.file("2.json", second)]).await;
+        assert_eq!((place.count("traces").await, summary.tables["traces"].duplicates), (rows, left_out));
+        let together = Place::new();
+        together.import(&[together.file("1.json", first), together.file("2.json", second)]).await;
+        assert_eq!(together.count("traces").await, rows);
+    }
+}
+
+#[tokio::test]
+async fn fields_without_a_column_survive() {
+    let place = Place::new();
+    let record = r#"{"time":"2026-01-05T07:23:07Z","resourceId":"/X","Type":"AppTraces","Message":"m","SeverityLevel":"very bad","_BilledSize":803,"ItemCount":1}"#;
+    place.import(&[place.file("1.json", record)]).await;
+    let extra = place.rows("traces", &["_extra"]).await;
+    assert_eq!(extra, [r#"{"resourceId":"/X","SeverityLevel":"very bad","_BilledSize":803}"#]);
+    let audit = r#"{"CreationTime":"2026-01-08T16:44:07","Id":"a","Operation":"New","RecordType":99999,"Workload":"Tomorrow","NewField":{"a":[1,2]}}"#;
+    place.import(&[place.file("2.json", audit)]).await;
+    assert_eq!(place.rows("AuditRecords", &["RecordType", "Workload", "Raw"]).await, [format!("99999|Tomorrow|{audit}")]);
+}
+
+#[tokio::test]
 async fn damage_costs_the_damaged_record_only() {
     let place = Place::new();
     let good: Vec<String> = (0..6).map(classic).collect();

@@ -127,8 +127,12 @@ async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
     let document: Json = serde_json::from_slice(&bytes).expect("a Kusto answer is JSON");
     let table = &document["Tables"][0];
     let text = |c: &Json, key: &str| c[key].as_str().unwrap_or_default().to_owned();
-    let columns: Vec<String> =
-        table["Columns"].as_array().expect("columns").iter().map(|c| format!("{}:{}", text(c, "ColumnName"), text(c, "ColumnType"))).collect();
+    let columns: Vec<String> = table["Columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .map(|c| format!("{}:{}", text(c, "ColumnName"), text(c, "ColumnType")))
+        .collect();
     Ok(Table { columns: columns.join(", "), rows: table["Rows"].as_array().expect("rows").clone() })
 }
 
@@ -160,7 +164,10 @@ fn difference(block: &Block, found: &Table) -> Option<String> {
     } else {
         let mut left: Vec<&Json> = found.rows.iter().collect();
         block.rows.len() == found.rows.len()
-            && block.rows.iter().all(|row| left.iter().position(|other| same(row, other)).map(|at| left.swap_remove(at)).is_some())
+            && block
+                .rows
+                .iter()
+                .all(|row| left.iter().position(|other| same(row, other)).map(|at| left.swap_remove(at)).is_some())
     };
     (!equal).then(|| {
         let show = |rows: &[Json]| rows.iter().map(|r| format!("    {r}")).collect::<Vec<_>>().join("\n");
@@ -173,52 +180,76 @@ async fn failure(block: &Block, engine: &Engine) -> Option<String> {
         (Ok(_), Some(text)) => Some(format!("the error `{text}` expected, the query ran")),
         (Err(err), Some(text)) => {
             let said = match &err {
-                Error::Refused(refused) => refused.diagnostics.iter().map(|d| format!("{} {} {}\n", d.code, d.message, d.suggestion.as_deref().unwrap_or(""))).collect(),
+                Error::Refused(refused) => refused
+                    .diagnostics
+                    .iter()
+                    .map(|d| format!("{} {} {}\n", d.code, d.message, d.suggestion.as_deref().unwrap_or("")))
+                    .collect(),
                 other => other.chain(),
             };
-            (!said.contains(text.as_str()) || err.status() != 3).then(|| format!("the error `{text}` expected, status {}: {said}", err.status()))
+            (!said.contains(text.as_str()) || err.status() != 3)
+                .then(|| format!("the error `{text}` expected, status {}: {said}", err.status()))
         }
         (Err(err), None) => Some(err.chain()),
         (Ok(found), None) => difference(block, &found),
     }
 }
 
-#[test]
-fn golden_queries_have_one_answer_under_every_setting() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build().expect("a runtime");
+/// Answers one file's queries: how many there are, and what failed.
+fn run_file(file: &Path, lake: &Path, runtime: &tokio::runtime::Handle) -> (usize, Vec<String>) {
+    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = std::fs::read_to_string(file).expect("a readable file");
+    let blocks = parse(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
     let clock = Arc::new(FixedClock::at_micros(1_768_219_200_000_000));
-    let mut files: Vec<_> = std::fs::read_dir(project().join("tests/kqlt")).expect("tests/kqlt").map(|e| e.expect("an entry").path()).collect();
-    files.sort();
-    let (mut count, mut failures) = (0, Vec::new());
-    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "kqlt")) {
-        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = std::fs::read_to_string(file).expect("a readable file");
-        let blocks = parse(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
-        for block in blocks {
-            count += 1;
-            for (setting, options) in settings() {
-                let engine = Engine::new(Lake::new(Path::new(dir.path())), options, Arc::clone(&clock) as _);
-                if let Some(why) = runtime.block_on(failure(&block, &engine)) {
-                    failures.push(format!("{name}: {} ({setting})\n{}  {why}", block.title, block.query));
-                    break;
-                }
-            }
-            if !block.plan.is_empty() {
-                let engine = Engine::new(Lake::new(dir.path()), Options { partitions: Some(2), ..Options::default() }, Arc::clone(&clock) as _);
-                let plan = runtime.block_on(async {
-                    let answer = engine.kql("query", &block.query, &BTreeMap::new()).await?;
-                    answer.tables[0].explain(Explain::Plan).await
-                });
-                match plan {
-                    Ok(plan) => failures.extend(
-                        block.plan.iter().filter(|part| !plan.contains(part.as_str())).map(|part| format!("{name}: {}: `{part}` expected in\n{plan}", block.title)),
-                    ),
-                    Err(err) => failures.push(format!("{name}: {}: {}", block.title, err.chain())),
-                }
+    let mut failures = Vec::new();
+    for block in &blocks {
+        for (setting, options) in settings() {
+            let engine = Engine::new(Lake::new(lake), options, Arc::clone(&clock) as _);
+            if let Some(why) = runtime.block_on(failure(block, &engine)) {
+                failures.push(format!("{name}: {} ({setting})\n{}  {why}", block.title, block.query));
+                break;
             }
         }
+        if block.plan.is_empty() {
+            continue;
+        }
+        let engine = Engine::new(Lake::new(lake), Options { partitions: Some(2), ..Options::default() }, Arc::clone(&clock) as _);
+        let plan = runtime.block_on(async {
+            let answer = engine.kql("query", &block.query, &BTreeMap::new()).await?;
+            answer.tables[0].explain(Explain::Plan).await
+        });
+        match plan {
+            Ok(plan) => {
+                let missing = block.plan.iter().filter(|part| !plan.contains(part.as_str()));
+                failures.extend(missing.map(|part| format!("{name}: {}: `{part}` expected in\n{plan}", block.title)));
+            }
+            Err(err) => failures.push(format!("{name}: {}: {}", block.title, err.chain())),
+        }
     }
+    (blocks.len(), failures)
+}
+
+#[test]
+fn golden_queries_have_one_answer_under_every_setting() {
+    const STACK: usize = 16 << 20;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().expect("a runtime");
+    let entries = std::fs::read_dir(project().join("tests/kqlt")).expect("tests/kqlt").map(|e| e.expect("an entry").path());
+    let mut files: Vec<_> = entries.filter(|f| f.extension().is_some_and(|e| e == "kqlt")).collect();
+    files.sort();
+    let (handle, lake) = (runtime.handle(), dir.path());
+    let results: Vec<(usize, Vec<String>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = files
+            .iter()
+            .map(|file| {
+                let work = move || run_file(file, lake, handle);
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).expect("a thread")
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().expect("a file's queries run to their end")).collect()
+    });
+    let count: usize = results.iter().map(|(n, _)| n).sum();
+    let failures: Vec<String> = results.into_iter().flat_map(|(_, f)| f).collect();
     assert!(failures.is_empty(), "{} of {count} golden queries failed:\n\n{}", failures.len(), failures.join("\n\n"));
     assert!(count > 0, "no golden queries were found");
 }

@@ -10,7 +10,9 @@ fn sources(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_path_buf()];
     }
     let entries = std::fs::read_dir(path).expect("a folder of sources").map(|e| e.expect("an entry").path());
-    let mut files: Vec<PathBuf> = entries.flat_map(|p| if p.is_dir() || p.extension().is_some_and(|e| e == "rs") { sources(&p) } else { Vec::new() }).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flat_map(|p| if p.is_dir() || p.extension().is_some_and(|e| e == "rs") { sources(&p) } else { Vec::new() })
+        .collect();
     files.sort();
     files
 }
@@ -22,7 +24,12 @@ fn lines_with(files: &[PathBuf], words: &[&str]) -> Vec<String> {
         let text = std::fs::read_to_string(file).expect("a source file");
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            found.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{}:{}: {word}", file.display(), number + 1)));
+            found.extend(
+                words
+                    .iter()
+                    .filter(|word| code.contains(**word))
+                    .map(|word| format!("{}:{}: {word}", file.display(), number + 1)),
+            );
         }
     }
     found
@@ -34,7 +41,10 @@ fn the_front_end_knows_neither_engine_nor_files_nor_clocks() {
     let mut files = sources(&kql.join("lexer"));
     files.extend(sources(&kql.join("parser")));
     files.push(kql.join("ast.rs"));
-    let found = lines_with(&files, &["datafusion", "arrow::", "deltalake", "std::fs", "std::time", "chrono", "crate::lake", "crate::engine", "tokio"]);
+    let found = lines_with(
+        &files,
+        &["datafusion", "arrow::", "deltalake", "std::fs", "std::time", "chrono", "crate::lake", "crate::engine", "tokio"],
+    );
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -48,7 +58,8 @@ fn one_file_names_deltalake() {
 
 #[test]
 fn only_the_command_line_prints() {
-    let files: Vec<PathBuf> = sources(&project().join("src")).into_iter().filter(|f| !f.components().any(|c| c.as_os_str() == "cli")).collect();
+    let files: Vec<PathBuf> =
+        sources(&project().join("src")).into_iter().filter(|f| !f.components().any(|c| c.as_os_str() == "cli")).collect();
     let found = lines_with(&files, &["println!", "eprintln!", "print!(", "eprint!(", "dbg!("]);
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -45,7 +45,12 @@ fn a_second_night_adds_only_what_it_says_of_itself_and_rewrites_nothing() {
     files(&dir.path().join("data"), &mut after);
     let own = |path: &str| OWN.iter().any(|t| path.contains(&format!("/{t}/"))) || path.contains("/_");
     for (name, now) in &again {
-        assert!(OWN.contains(&name.as_str()) || night.get(name) == Some(now), "{name}: {:?} became {now:?}\n{}", night.get(name), second.err);
+        assert!(
+            OWN.contains(&name.as_str()) || night.get(name) == Some(now),
+            "{name}: {:?} became {now:?}\n{}",
+            night.get(name),
+            second.err
+        );
     }
     for (file, date) in &after {
         assert!(own(file) || before.get(file) == Some(date), "{file} was written by the second night");

@@ -1,6 +1,6 @@
 //! Every saved query on the sample data's lake, against its reviewed answer in `tests/saved/`.
 
-use super::support::{csv_rows, project, run_in, sample_lake, same_text};
+use super::support::{csv_rows, project, run_in, same_text, sample_lake};
 
 #[test]
 fn saved_queries_give_their_reviewed_answers() {
@@ -39,7 +39,12 @@ fn difference(expected: &[Vec<String>], found: &[Vec<String>]) -> Option<String>
     for line in 0..lines {
         let (a, b) = (expected.get(line).unwrap_or(&empty), found.get(line).unwrap_or(&empty));
         if !same(a, b) {
-            return Some(format!("{} rows expected, {} found; line {}:\n  expected {a:?}\n  found    {b:?}", expected.len(), found.len(), line + 1));
+            return Some(format!(
+                "{} rows expected, {} found; line {}:\n  expected {a:?}\n  found    {b:?}",
+                expected.len(),
+                found.len(),
+                line + 1
+            ));
         }
     }
     None

@@ -151,23 +151,30 @@ impl CsvReader {
 
     /// Gives the first line of the record up, and goes on behind it.
     fn rescue(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, reason: &str) -> CsvRead {
-        let first_line = memchr::memchr(b'\n', &record.raw).map(|at| at + 1);
-        self.rescues += 1;
-        match first_line {
-            Some(at) if self.rescues <= MAX_RESCUES => {
-                let rest = record.raw.split_off(at);
-                source.put_back(&rest);
-                self.line = record.line + 1;
-            }
-            _ => {
-                // Nothing is left to rescue, or trying again and again would take forever.
-                while !source.chunk().is_empty() {
-                    let length = source.chunk().len();
-                    source.consume(length);
-                }
+        if !self.split_off_first_line(source, record, b"") {
+            // Nothing is left to rescue, or trying again and again would take forever.
+            while !source.chunk().is_empty() {
+                let length = source.chunk().len();
+                source.consume(length);
             }
         }
         CsvRead::Bad(reason.to_owned())
+    }
+
+    /// Takes a record of several lines apart that turned out to be none, because a quote stood open: its first line stays
+    /// in the record, the others are read again. False when it has one line only, or this was done too often.
+    pub fn read_again_behind_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> bool {
+        self.split_off_first_line(source, record, b"\n")
+    }
+
+    fn split_off_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, end: &[u8]) -> bool {
+        let Some(at) = memchr::memchr(b'\n', &record.raw).filter(|_| self.rescues < MAX_RESCUES) else { return false };
+        self.rescues += 1;
+        let mut rest = record.raw.split_off(at + 1);
+        rest.extend_from_slice(end);
+        source.put_back(&rest);
+        self.line = record.line + 1;
+        true
     }
 
     fn skip_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {

@@ -556,6 +556,8 @@ fn csv(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Wa
                 let (found, expected) = (record.len(), heading.columns.len());
                 let surplus_is_blank = (expected..found).all(|i| record.field(i).is_none_or(<[u8]>::is_empty));
                 if found < expected || !surplus_is_blank {
+                    reader.read_again_behind_first_line(source, &mut record);
+                    let kept = record.raw.len().min(limits.quarantine_text);
                     let reason = format!("the row has {found} fields where the heading has {expected}");
                     sink.item(Item::Bad { reason, text: &record.raw[..kept] }, place)?;
                 } else if let Err(error) = std::str::from_utf8(&record.raw) {

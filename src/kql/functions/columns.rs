@@ -8,12 +8,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array, Float64Builder,
-    Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringBuilder, StringViewArray,
-    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
+    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringBuilder,
+    StringViewArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::scalar::ScalarValue;
 
 use crate::kql::types::Type;
@@ -109,10 +111,13 @@ impl ColumnReader {
             (DataType::Date32, Type::DateTime) => R::Date(array.as_primitive::<Date32Type>().clone()),
             (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => R::Text(array.as_string::<i32>().clone(), ty),
             (DataType::Utf8View, Type::String | Type::Guid | Type::Dynamic) => R::TextView(array.as_string_view().clone(), ty),
-            (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => R::LargeText(array.as_string::<i64>().clone(), ty),
+            (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => {
+                R::LargeText(array.as_string::<i64>().clone(), ty)
+            }
             (found, _) => {
                 let form = arrow_type(ty);
-                let converted = cast(array, &form).map_err(|e| format!("a column of type {found} cannot be read as {ty}: {e}"))?;
+                let converted =
+                    cast(array, &form).map_err(|e| format!("a column of type {found} cannot be read as {ty}: {e}"))?;
                 return ColumnReader::new(&converted, ty);
             }
         })
@@ -150,7 +155,10 @@ impl ColumnReader {
     /// The KQL type of the column's values.
     pub fn ty(&self) -> Type {
         match self {
-            ColumnReader::Null(ty) | ColumnReader::Text(_, ty) | ColumnReader::TextView(_, ty) | ColumnReader::LargeText(_, ty) => *ty,
+            ColumnReader::Null(ty)
+            | ColumnReader::Text(_, ty)
+            | ColumnReader::TextView(_, ty)
+            | ColumnReader::LargeText(_, ty) => *ty,
             ColumnReader::Bool(_) => Type::Bool,
             ColumnReader::Int(_) => Type::Int,
             ColumnReader::Long(_) => Type::Long,
@@ -196,7 +204,9 @@ pub fn value_at(array: &ArrayRef, ty: Type, row: usize) -> ValueRef<'_> {
         (DataType::Timestamp(TimeUnit::Microsecond, _), Type::DateTime) => {
             ValueRef::DateTime(array.as_primitive::<TimestampMicrosecondType>().value(row))
         }
-        (DataType::Date32, Type::DateTime) => ValueRef::DateTime(i64::from(array.as_primitive::<Date32Type>().value(row)) * DAY_US),
+        (DataType::Date32, Type::DateTime) => {
+            ValueRef::DateTime(i64::from(array.as_primitive::<Date32Type>().value(row)) * DAY_US)
+        }
         (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i32>().value(row), ty),
         (DataType::Utf8View, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string_view().value(row), ty),
         (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i64>().value(row), ty),

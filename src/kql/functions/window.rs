@@ -8,10 +8,10 @@
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
 
+use super::ArgInfo;
 use super::aggregate::codec::Held;
 use super::aggregate::order::order;
 use super::columns::{ColumnBuilder, ColumnReader};
-use super::ArgInfo;
 use crate::kql::types::Type;
 use crate::kql::value::{Value, ValueRef};
 
@@ -29,15 +29,35 @@ pub struct Window {
 #[derive(Debug)]
 enum Call {
     /// The number of the next row, and where numbering restarts.
-    RowNumber { next: i64, start: i64 },
+    RowNumber {
+        next: i64,
+        start: i64,
+    },
     /// The last `offset` values of the rows before.
-    Prev { offset: usize, default: Value, before: Option<ArrayRef> },
-    Next { offset: usize, default: Value },
+    Prev {
+        offset: usize,
+        default: Value,
+        before: Option<ArrayRef>,
+    },
+    Next {
+        offset: usize,
+        default: Value,
+    },
     Sum(Sum),
     /// `rank` is the current row's, `rows` the number of rows since the restart.
-    Rank { dense: bool, last: Option<Held>, rank: i64, rows: i64 },
+    Rank {
+        dense: bool,
+        last: Option<Held>,
+        rank: i64,
+        rows: i64,
+    },
     /// Start of the session and the value before, in microseconds.
-    Session { start: Option<i64>, before: Option<i64>, from_first: i64, between: i64 },
+    Session {
+        start: Option<i64>,
+        before: Option<i64>,
+        from_first: i64,
+        between: i64,
+    },
 }
 
 #[derive(Debug)]
@@ -171,7 +191,11 @@ impl Window {
                     match sum {
                         Sum::Integer(sum) => {
                             *sum = if restart { 0 } else { *sum }.wrapping_add(v.as_i64().unwrap_or(0));
-                            out.push_ref(if self.returns == Type::Int { ValueRef::Int(*sum as i32) } else { ValueRef::Long(*sum) });
+                            out.push_ref(if self.returns == Type::Int {
+                                ValueRef::Int(*sum as i32)
+                            } else {
+                                ValueRef::Long(*sum)
+                            });
                         }
                         Sum::Real(sum) => {
                             *sum = if restart { 0.0 } else { *sum } + v.as_f64().unwrap_or(0.0);
@@ -264,7 +288,9 @@ mod tests {
     #[test]
     fn neighbors_are_found_across_batches() {
         let column = [longs(&[1, 2, 3, 4, 5, 6])];
-        let args = |offset, default| [info(Type::Long, None), info(Type::Long, Some(Value::Long(offset))), info(Type::Long, Some(default))];
+        let args = |offset, default| {
+            [info(Type::Long, None), info(Type::Long, Some(Value::Long(offset))), info(Type::Long, Some(default))]
+        };
         assert_eq!(run("prev", &args(2, Value::Null), &column), [None, None, Some(1), Some(2), Some(3), Some(4)]);
         assert_eq!(run("next", &args(3, Value::Long(-1)), &column), [4, 5, 6, -1, -1, -1].map(Some));
     }

@@ -116,8 +116,8 @@ pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
             }
             _ => value(e),
         },
-        BoundKind::Call { function, args } if function.name == "isnotempty" && args[0].ty == Type::String => {
-            Ok(raw_text(&args[0])?.not_eq(lit("")))
+        BoundKind::Call { function, args } if function.name == "isnotempty" && matches!(args[0].ty, Type::String | Type::Dynamic) => {
+            Ok(bare_text(&args[0])?.not_eq(lit("")))
         }
         _ => value(e),
     }
@@ -138,6 +138,22 @@ pub fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
         terms = next;
     }
     terms.pop().unwrap_or_else(|| lit(and))
+}
+
+/// The text of a string or dynamic where null and the empty string mean the same, taken as directly as can be: a
+/// `tostring` around it changes nothing.
+pub fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
+    match &e.kind {
+        BoundKind::Call { function, args } if function.name == "tostring" && matches!(args[0].ty, Type::String | Type::Dynamic) => {
+            bare_text(&args[0])
+        }
+        BoundKind::Cast(inner) if inner.ty == Type::Dynamic && e.ty == Type::String => bare_text(inner),
+        _ if e.ty == Type::Dynamic => match dynamic::text_of_value(e)? {
+            Some(text) => Ok(text),
+            None => value(e),
+        },
+        _ => value(e),
+    }
 }
 
 /// A string operand as it stands: null stands for empty.
@@ -224,8 +240,8 @@ fn operand(e: &BoundExpr) -> Lowered<Expr> {
 fn compare_strings(equal: bool, left: &BoundExpr, right: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     let (left, right) = if left.as_literal().is_some() { (right, left) } else { (left, right) };
     if let Some(Value::String(literal)) = right.as_literal() {
-        let l = value(left)?;
-        let nullable = may_be_null_text(left);
+        let l = bare_text(left)?;
+        let nullable = may_be_null_text(left) || matches!(&left.kind, BoundKind::Call { function, .. } if function.name == "tostring");
         return Ok(match (equal, literal.is_empty(), nullable) {
             (true, _, false) => l.eq(lit(literal.as_str())),
             (false, _, false) => l.not_eq(lit(literal.as_str())),

@@ -21,10 +21,7 @@ use crate::kql::value::{Value, ValueRef};
 
 /// The left side of a search: nullable text, where null is searched as the empty string.
 fn haystack(e: &BoundExpr) -> Lowered<Expr> {
-    match super::dynamic::text_of(e)? {
-        Some(text) => Ok(text),
-        None => value(e),
-    }
+    super::expr::bare_text(e)
 }
 
 /// `has`, `contains`, … with one or several needles, and `matches regex`.

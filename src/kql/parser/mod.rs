@@ -30,7 +30,7 @@ use super::lexer::{self, Token, TokenKind};
 pub use operators::operator_names;
 
 /// How deep brackets may nest, and how many operators or accessors may follow one another without brackets (`a + b + …`, `a.b.c…`).
-/// Chains of `and` and of `or` are flat and have no limit.
+/// Chains of `and` and of `or` are flat and have no limit. Who walks a tree by recursion needs stack for this depth.
 pub const MAX_DEPTH: u32 = 500;
 
 /// Depth up to which the caller's stack is surely enough, debug builds and threads of 2 MiB included.

@@ -5,21 +5,84 @@ use crate::kql::types::Type;
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
-    AggregateFn::new("count", &[Param::opt("expr", Kind::Any)], Returns::Type(Type::Long), Naming::Prefix("count"), AggregateImpl::Native, "Number of rows."),
-    AggregateFn::new("countif", &[], Returns::Type(Type::Long), Naming::Prefix("countif"), AggregateImpl::Native, "Number of rows for which the predicate is true.")
-        .predicate(0),
+    AggregateFn::new(
+        "count",
+        &[Param::opt("expr", Kind::Any)],
+        Returns::Type(Type::Long),
+        Naming::Prefix("count"),
+        AggregateImpl::Native,
+        "Number of rows.",
+    ),
+    AggregateFn::new(
+        "countif",
+        &[],
+        Returns::Type(Type::Long),
+        Naming::Prefix("countif"),
+        AggregateImpl::Native,
+        "Number of rows for which the predicate is true.",
+    )
+    .predicate(0),
     AggregateFn::new("sum", SUMMED, Returns::With(sum_type), Naming::Prefix("sum"), AggregateImpl::Native, "Sum; 0 of nothing."),
-    AggregateFn::new("sumif", SUMMED, Returns::With(sum_type), Naming::Prefix("sumif"), AggregateImpl::Native, "Sum over the rows for which the predicate is true.")
-        .predicate(1),
-    AggregateFn::new("avg", SUMMED, Returns::With(avg_type), Naming::Prefix("avg"), AggregateImpl::Native, "Mean; NaN of nothing."),
-    AggregateFn::new("avgif", SUMMED, Returns::With(avg_type), Naming::Prefix("avgif"), AggregateImpl::Native, "Mean over the rows for which the predicate is true.")
-        .predicate(1),
-    AggregateFn::new("min", ORDERED, Returns::Arg(0), Naming::Prefix("min"), AggregateImpl::Native, "Least value; null of nothing."),
-    AggregateFn::new("minif", ORDERED, Returns::Arg(0), Naming::Prefix("minif"), AggregateImpl::Native, "Least value over the rows for which the predicate is true.")
-        .predicate(1),
-    AggregateFn::new("max", ORDERED, Returns::Arg(0), Naming::Prefix("max"), AggregateImpl::Native, "Greatest value; null of nothing."),
-    AggregateFn::new("maxif", ORDERED, Returns::Arg(0), Naming::Prefix("maxif"), AggregateImpl::Native, "Greatest value over the rows for which the predicate is true.")
-        .predicate(1),
+    AggregateFn::new(
+        "sumif",
+        SUMMED,
+        Returns::With(sum_type),
+        Naming::Prefix("sumif"),
+        AggregateImpl::Native,
+        "Sum over the rows for which the predicate is true.",
+    )
+    .predicate(1),
+    AggregateFn::new(
+        "avg",
+        SUMMED,
+        Returns::With(avg_type),
+        Naming::Prefix("avg"),
+        AggregateImpl::Native,
+        "Mean; NaN of nothing.",
+    ),
+    AggregateFn::new(
+        "avgif",
+        SUMMED,
+        Returns::With(avg_type),
+        Naming::Prefix("avgif"),
+        AggregateImpl::Native,
+        "Mean over the rows for which the predicate is true.",
+    )
+    .predicate(1),
+    AggregateFn::new(
+        "min",
+        ORDERED,
+        Returns::Arg(0),
+        Naming::Prefix("min"),
+        AggregateImpl::Native,
+        "Least value; null of nothing.",
+    ),
+    AggregateFn::new(
+        "minif",
+        ORDERED,
+        Returns::Arg(0),
+        Naming::Prefix("minif"),
+        AggregateImpl::Native,
+        "Least value over the rows for which the predicate is true.",
+    )
+    .predicate(1),
+    AggregateFn::new(
+        "max",
+        ORDERED,
+        Returns::Arg(0),
+        Naming::Prefix("max"),
+        AggregateImpl::Native,
+        "Greatest value; null of nothing.",
+    ),
+    AggregateFn::new(
+        "maxif",
+        ORDERED,
+        Returns::Arg(0),
+        Naming::Prefix("maxif"),
+        AggregateImpl::Native,
+        "Greatest value over the rows for which the predicate is true.",
+    )
+    .predicate(1),
 ];
 
 const SUMMED: &[Param] = &[Param::req("expr", Kind::Summable)];

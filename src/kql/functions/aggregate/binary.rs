@@ -8,9 +8,30 @@ const PARAMS: &[Param] = &[Param::req("expr", Kind::Integer)];
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
-    AggregateFn::new("binary_all_and", PARAMS, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a & b)))), "Bitwise and of all values; null of nothing."),
-    AggregateFn::new("binary_all_or", PARAMS, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a | b)))), "Bitwise or of all values; null of nothing."),
-    AggregateFn::new("binary_all_xor", PARAMS, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a ^ b)))), "Bitwise exclusive or of all values; null of nothing."),
+    AggregateFn::new(
+        "binary_all_and",
+        PARAMS,
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a & b)))),
+        "Bitwise and of all values; null of nothing.",
+    ),
+    AggregateFn::new(
+        "binary_all_or",
+        PARAMS,
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a | b)))),
+        "Bitwise or of all values; null of nothing.",
+    ),
+    AggregateFn::new(
+        "binary_all_xor",
+        PARAMS,
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Rows(|_, _| Ok(Box::new(Bits::new(|a, b| a ^ b)))),
+        "Bitwise exclusive or of all values; null of nothing.",
+    ),
 ];
 
 #[derive(Debug)]

@@ -25,14 +25,41 @@ const BAG: &[Param] = &[Param::req("expr", Kind::Dynamic), Param::opt("maxSize",
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
     gather("make_list", ANY, "list", make_list, "All values in an array, in the order of the rows."),
-    gather("makelist", ANY, "list", makelist, "All values in an array; up to 128 unless told otherwise (older name of make_list)."),
-    gather("make_list_if", ANY, "list", make_list, "Values in an array, over the rows for which the predicate is true.").predicate(1),
-    gather("make_list_with_nulls", &[Param::req("expr", Kind::Any)], "list", make_list_with_nulls, "All values in an array, nulls included."),
+    gather(
+        "makelist",
+        ANY,
+        "list",
+        makelist,
+        "All values in an array; up to 128 unless told otherwise (older name of make_list).",
+    ),
+    gather("make_list_if", ANY, "list", make_list, "Values in an array, over the rows for which the predicate is true.")
+        .predicate(1),
+    gather(
+        "make_list_with_nulls",
+        &[Param::req("expr", Kind::Any)],
+        "list",
+        make_list_with_nulls,
+        "All values in an array, nulls included.",
+    ),
     gather("make_set", ANY, "set", make_set, "The distinct values in an array."),
-    gather("makeset", ANY, "set", makeset, "The distinct values in an array; up to 128 unless told otherwise (older name of make_set)."),
-    gather("make_set_if", ANY, "set", make_set, "The distinct values in an array, over the rows for which the predicate is true.").predicate(1),
+    gather(
+        "makeset",
+        ANY,
+        "set",
+        makeset,
+        "The distinct values in an array; up to 128 unless told otherwise (older name of make_set).",
+    ),
+    gather(
+        "make_set_if",
+        ANY,
+        "set",
+        make_set,
+        "The distinct values in an array, over the rows for which the predicate is true.",
+    )
+    .predicate(1),
     gather("make_bag", BAG, "bag", make_bag, "The properties of all bags in one bag; the first value of a property stays."),
-    gather("make_bag_if", BAG, "bag", make_bag, "The properties of the bags for which the predicate is true, in one bag.").predicate(1),
+    gather("make_bag_if", BAG, "bag", make_bag, "The properties of the bags for which the predicate is true, in one bag.")
+        .predicate(1),
     gather("make_dictionary", BAG, "dictionary", make_bag, "The properties of all bags in one bag (older name of make_bag)."),
 ];
 

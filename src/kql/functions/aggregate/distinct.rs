@@ -11,12 +11,40 @@ use crate::kql::value::{Value, ValueRef};
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
-    AggregateFn::new("dcount", APPROXIMATE, Returns::Type(Type::Long), Naming::Prefix("dcount"), AggregateImpl::Rows(dcount), "Number of distinct values; exact up to thousands, an estimate beyond."),
-    AggregateFn::new("dcountif", APPROXIMATE, Returns::Type(Type::Long), Naming::Prefix("dcountif"), AggregateImpl::Rows(dcount), "Number of distinct values over the rows for which the predicate is true.")
-        .predicate(1),
-    AggregateFn::new("count_distinct", EXACT, Returns::Type(Type::Long), Naming::Prefix("count_distinct"), AggregateImpl::Rows(count_distinct), "Exact number of distinct values."),
-    AggregateFn::new("count_distinctif", EXACT, Returns::Type(Type::Long), Naming::Prefix("count_distinctif"), AggregateImpl::Rows(count_distinct), "Exact number of distinct values over the rows for which the predicate is true.")
-        .predicate(1),
+    AggregateFn::new(
+        "dcount",
+        APPROXIMATE,
+        Returns::Type(Type::Long),
+        Naming::Prefix("dcount"),
+        AggregateImpl::Rows(dcount),
+        "Number of distinct values; exact up to thousands, an estimate beyond.",
+    ),
+    AggregateFn::new(
+        "dcountif",
+        APPROXIMATE,
+        Returns::Type(Type::Long),
+        Naming::Prefix("dcountif"),
+        AggregateImpl::Rows(dcount),
+        "Number of distinct values over the rows for which the predicate is true.",
+    )
+    .predicate(1),
+    AggregateFn::new(
+        "count_distinct",
+        EXACT,
+        Returns::Type(Type::Long),
+        Naming::Prefix("count_distinct"),
+        AggregateImpl::Rows(count_distinct),
+        "Exact number of distinct values.",
+    ),
+    AggregateFn::new(
+        "count_distinctif",
+        EXACT,
+        Returns::Type(Type::Long),
+        Naming::Prefix("count_distinctif"),
+        AggregateImpl::Rows(count_distinct),
+        "Exact number of distinct values over the rows for which the predicate is true.",
+    )
+    .predicate(1),
 ];
 
 const APPROXIMATE: &[Param] = &[Param::req("expr", Kind::Any), Param::opt("accuracy", Kind::Integer).constant()];
@@ -101,7 +129,10 @@ impl Accumulate for Exact {
 
     fn merge(&mut self, state: &[u8]) {
         let mut decoder = Decoder::new(state);
-        for _ in 0..decoder.u64().unwrap_or(0) {
+        let count = decoder.u64().unwrap_or(0);
+        // Keys come in the order of another table's buckets; without room for all of them they would pile up in a few.
+        self.keys.reserve(usize::try_from(count).unwrap_or(0).min(state.len() / 16));
+        for _ in 0..count {
             let (Some(low), Some(high)) = (decoder.fixed_u64(), decoder.fixed_u64()) else { return };
             self.keys.insert(u128::from(high) << 64 | u128::from(low));
         }

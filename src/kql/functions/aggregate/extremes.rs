@@ -18,14 +18,78 @@ const ONE: &[Param] = &[Param::req("expr", Kind::Any)];
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
-    AggregateFn::new("arg_max", BY, Returns::With(last_type), Naming::Prefix("max"), AggregateImpl::Rows(arg_max), "Columns of the row with the greatest value.").variadic(),
-    AggregateFn::new("arg_min", BY, Returns::With(last_type), Naming::Prefix("min"), AggregateImpl::Rows(arg_min), "Columns of the row with the least value.").variadic(),
-    AggregateFn::new("argmax", BY, Returns::With(last_type), Naming::Prefix("max"), AggregateImpl::Rows(arg_max), "Columns of the row with the greatest value (older name of arg_max).").variadic(),
-    AggregateFn::new("argmin", BY, Returns::With(last_type), Naming::Prefix("min"), AggregateImpl::Rows(arg_min), "Columns of the row with the least value (older name of arg_min).").variadic(),
-    AggregateFn::new("take_any", ONE, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(take_any), "Some value that is not null, if there is one.").variadic(),
-    AggregateFn::new("any", ONE, Returns::Arg(0), Naming::Prefix("any"), AggregateImpl::Rows(take_any), "Some value that is not null, if there is one (older name of take_any).").variadic(),
-    AggregateFn::new("take_anyif", ONE, Returns::Arg(0), Naming::FirstArg, AggregateImpl::Rows(take_any), "Some value over the rows for which the predicate is true.").predicate(1),
-    AggregateFn::new("anyif", ONE, Returns::Arg(0), Naming::Prefix("anyif"), AggregateImpl::Rows(take_any), "Some value over the rows for which the predicate is true (older name of take_anyif).").predicate(1),
+    AggregateFn::new(
+        "arg_max",
+        BY,
+        Returns::With(last_type),
+        Naming::Prefix("max"),
+        AggregateImpl::Rows(arg_max),
+        "Columns of the row with the greatest value.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "arg_min",
+        BY,
+        Returns::With(last_type),
+        Naming::Prefix("min"),
+        AggregateImpl::Rows(arg_min),
+        "Columns of the row with the least value.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "argmax",
+        BY,
+        Returns::With(last_type),
+        Naming::Prefix("max"),
+        AggregateImpl::Rows(arg_max),
+        "Columns of the row with the greatest value (older name of arg_max).",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "argmin",
+        BY,
+        Returns::With(last_type),
+        Naming::Prefix("min"),
+        AggregateImpl::Rows(arg_min),
+        "Columns of the row with the least value (older name of arg_min).",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "take_any",
+        ONE,
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Rows(take_any),
+        "Some value that is not null, if there is one.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "any",
+        ONE,
+        Returns::Arg(0),
+        Naming::Prefix("any"),
+        AggregateImpl::Rows(take_any),
+        "Some value that is not null, if there is one (older name of take_any).",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "take_anyif",
+        ONE,
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Rows(take_any),
+        "Some value over the rows for which the predicate is true.",
+    )
+    .predicate(1),
+    AggregateFn::new(
+        "anyif",
+        ONE,
+        Returns::Arg(0),
+        Naming::Prefix("anyif"),
+        AggregateImpl::Rows(take_any),
+        "Some value over the rows for which the predicate is true (older name of take_anyif).",
+    )
+    .predicate(1),
 ];
 
 fn last_type(args: &[ArgInfo]) -> Result<Type, String> {

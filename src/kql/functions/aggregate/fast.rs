@@ -32,7 +32,16 @@ pub fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) -> Option
         Type::String | Type::Guid | Type::Dynamic => Values::Text(Vec::new()),
         Type::Decimal => return None,
     };
-    Some(Box::new(ArgExtreme { greatest, by: by.ty, ty: value.ty, groups: Vec::new(), values, heap: 0, best: Vec::new(), touched: Vec::new() }))
+    Some(Box::new(ArgExtreme {
+        greatest,
+        by: by.ty,
+        ty: value.ty,
+        groups: Vec::new(),
+        values,
+        heap: 0,
+        best: Vec::new(),
+        touched: Vec::new(),
+    }))
 }
 
 /// What a group has seen.
@@ -201,7 +210,13 @@ fn write_state(out: &mut Vec<u8>, seen: Seen, value: ValueRef<'_>) {
 }
 
 impl GroupsAccumulator for ArgExtreme {
-    fn update_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], filter: Option<&BooleanArray>, groups: usize) -> Result<()> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        filter: Option<&BooleanArray>,
+        groups: usize,
+    ) -> Result<()> {
         self.grow(groups);
         let (by, value) = self.open(values)?;
         for (row, group) in group_indices.iter().enumerate() {

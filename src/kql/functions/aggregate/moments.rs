@@ -9,12 +9,20 @@ use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kin
 use crate::kql::types::Type;
 use crate::kql::value::{Value, ValueRef};
 
-const fn one(name: &'static str, imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>, doc: &'static str) -> AggregateFn {
+const fn one(
+    name: &'static str,
+    imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>,
+    doc: &'static str,
+) -> AggregateFn {
     const PARAMS: &[Param] = &[Param::req("expr", Kind::Summable)];
     AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::Prefix(name), AggregateImpl::Rows(imp), doc)
 }
 
-const fn two(name: &'static str, imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>, doc: &'static str) -> AggregateFn {
+const fn two(
+    name: &'static str,
+    imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>,
+    doc: &'static str,
+) -> AggregateFn {
     const PARAMS: &[Param] = &[Param::req("expr1", Kind::Summable), Param::req("expr2", Kind::Summable)];
     AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::Prefix(name), AggregateImpl::Rows(imp), doc)
 }

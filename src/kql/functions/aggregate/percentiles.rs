@@ -21,16 +21,58 @@ const PERCENTILES: Param = Param::req("percentile", Kind::NumberOrDynamic).const
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
-    AggregateFn::new("percentile", &[VALUE, PERCENTILE], Returns::With(one_type), Naming::Prefix("percentile"), AggregateImpl::Rows(percentile), "The percentile of the values."),
-    AggregateFn::new("percentiles", &[VALUE, PERCENTILE], Returns::With(one_type), Naming::Prefix("percentile"), AggregateImpl::Rows(percentile), "Several percentiles, a column each.")
-        .variadic(),
-    AggregateFn::new("percentiles_array", &[VALUE, PERCENTILES], Returns::Type(Type::Dynamic), Naming::Prefix("percentiles"), AggregateImpl::Rows(percentile_array), "Several percentiles in an array.")
-        .variadic(),
-    AggregateFn::new("percentilew", &[VALUE, WEIGHT, PERCENTILE], Returns::With(one_type), Naming::Prefix("percentile"), AggregateImpl::Rows(weighted), "The percentile of weighted values."),
-    AggregateFn::new("percentilesw", &[VALUE, WEIGHT, PERCENTILE], Returns::With(one_type), Naming::Prefix("percentile"), AggregateImpl::Rows(weighted), "Several percentiles of weighted values, a column each.")
-        .variadic(),
-    AggregateFn::new("percentilesw_array", &[VALUE, WEIGHT, PERCENTILES], Returns::Type(Type::Dynamic), Naming::Prefix("percentiles"), AggregateImpl::Rows(weighted_array), "Several percentiles of weighted values in an array.")
-        .variadic(),
+    AggregateFn::new(
+        "percentile",
+        &[VALUE, PERCENTILE],
+        Returns::With(one_type),
+        Naming::Prefix("percentile"),
+        AggregateImpl::Rows(percentile),
+        "The percentile of the values.",
+    ),
+    AggregateFn::new(
+        "percentiles",
+        &[VALUE, PERCENTILE],
+        Returns::With(one_type),
+        Naming::Prefix("percentile"),
+        AggregateImpl::Rows(percentile),
+        "Several percentiles, a column each.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "percentiles_array",
+        &[VALUE, PERCENTILES],
+        Returns::Type(Type::Dynamic),
+        Naming::Prefix("percentiles"),
+        AggregateImpl::Rows(percentile_array),
+        "Several percentiles in an array.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "percentilew",
+        &[VALUE, WEIGHT, PERCENTILE],
+        Returns::With(one_type),
+        Naming::Prefix("percentile"),
+        AggregateImpl::Rows(weighted),
+        "The percentile of weighted values.",
+    ),
+    AggregateFn::new(
+        "percentilesw",
+        &[VALUE, WEIGHT, PERCENTILE],
+        Returns::With(one_type),
+        Naming::Prefix("percentile"),
+        AggregateImpl::Rows(weighted),
+        "Several percentiles of weighted values, a column each.",
+    )
+    .variadic(),
+    AggregateFn::new(
+        "percentilesw_array",
+        &[VALUE, WEIGHT, PERCENTILES],
+        Returns::Type(Type::Dynamic),
+        Naming::Prefix("percentiles"),
+        AggregateImpl::Rows(weighted_array),
+        "Several percentiles of weighted values in an array.",
+    )
+    .variadic(),
 ];
 
 fn one_type(args: &[ArgInfo]) -> Result<Type, String> {

@@ -11,11 +11,18 @@ use crate::kql::value::{Json, Value, ValueRef};
 
 type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
 
-const fn sketch(name: &'static str, params: &'static [Param], prefix: &'static str, make: Make, doc: &'static str) -> AggregateFn {
+const fn sketch(
+    name: &'static str,
+    params: &'static [Param],
+    prefix: &'static str,
+    make: Make,
+    doc: &'static str,
+) -> AggregateFn {
     AggregateFn::new(name, params, Returns::Type(Type::Dynamic), Naming::Prefix(prefix), AggregateImpl::Rows(make), doc)
 }
 
-const COUNTED: &[Type] = &[Type::Int, Type::Long, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid, Type::Dynamic];
+const COUNTED: &[Type] =
+    &[Type::Int, Type::Long, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid, Type::Dynamic];
 const HLL: &[Param] = &[Param::req("expr", Kind::OneOf(COUNTED)), Param::opt("accuracy", Kind::Integer).constant()];
 const TDIGEST: &[Param] = &[Param::req("expr", Kind::Summable), Param::opt("weight", Kind::Integer)];
 const MERGED: &[Param] = &[Param::req("sketch", Kind::Dynamic)];
@@ -23,11 +30,24 @@ const MERGED: &[Param] = &[Param::req("sketch", Kind::Dynamic)];
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[
     sketch("hll", HLL, "hll", hll, "A sketch of the distinct values, for hll_merge and dcount_hll."),
-    sketch("hll_if", HLL, "hll_if", hll, "A sketch of the distinct values over the rows for which the predicate is true.").predicate(1),
-    sketch("hll_merge", MERGED, "hll_merge", |_, _| Ok(Box::new(Distinct { hll: None })), "One sketch of the distinct values that several have seen."),
+    sketch("hll_if", HLL, "hll_if", hll, "A sketch of the distinct values over the rows for which the predicate is true.")
+        .predicate(1),
+    sketch(
+        "hll_merge",
+        MERGED,
+        "hll_merge",
+        |_, _| Ok(Box::new(Distinct { hll: None })),
+        "One sketch of the distinct values that several have seen.",
+    ),
     sketch("tdigest", TDIGEST, "tdigest", tdigest, "A sketch of the distribution of the values, for percentile_tdigest."),
-    sketch("tdigest_merge", MERGED, "merge_tdigests", |_, _| Ok(Box::new(MergedQuantiles::default())), "One sketch of the values that several have seen.")
-        .aliases(&["merge_tdigest"]),
+    sketch(
+        "tdigest_merge",
+        MERGED,
+        "merge_tdigests",
+        |_, _| Ok(Box::new(MergedQuantiles::default())),
+        "One sketch of the values that several have seen.",
+    )
+    .aliases(&["merge_tdigest"]),
 ];
 
 fn hll(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {

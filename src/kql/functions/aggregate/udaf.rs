@@ -34,7 +34,11 @@ use crate::kql::value::{Value, ValueRef};
 pub fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
     let identity = format!("{}/{returns}/{args:?}", function.name);
     let call = Call { function, args, returns };
-    AggregateUDF::new_from_impl(KqlAggregate { call: Arc::new(call), identity, signature: Signature::user_defined(Volatility::Immutable) })
+    AggregateUDF::new_from_impl(KqlAggregate {
+        call: Arc::new(call),
+        identity,
+        signature: Signature::user_defined(Volatility::Immutable),
+    })
 }
 
 /// One call of an aggregate: what a new state is made from.
@@ -52,7 +56,9 @@ impl Call {
                 make(&self.args, self.returns).map_err(|why| DataFusionError::Plan(format!("{}: {why}", self.function.name)))
             }
             AggregateImpl::Native => Err(DataFusionError::Internal(format!("{} has a native computation", self.function.name))),
-            AggregateImpl::Unsupported(why) => Err(DataFusionError::Plan(format!("{} is not supported: {why}", self.function.name))),
+            AggregateImpl::Unsupported(why) => {
+                Err(DataFusionError::Plan(format!("{} is not supported: {why}", self.function.name)))
+            }
         }
     }
 
@@ -78,8 +84,8 @@ impl Call {
             .collect::<std::result::Result<Vec<_>, String>>()
             .map_err(|why| DataFusionError::Execution(format!("{}: {why}", self.function.name)))?;
         let positions = match values.get(self.args.len()) {
-            Some(array) => Some(cast(array, &DataType::Int64)?),
-            None => None,
+            Some(array) if self.function.ordered => Some(cast(array, &DataType::Int64)?),
+            _ => None,
         };
         Ok((readers, positions))
     }
@@ -156,7 +162,14 @@ impl AggregateUDFImpl for KqlAggregate {
         if !positioned && let Some(fast) = super::fast::groups(self.call.function, &self.call.args, self.call.returns) {
             return Ok(fast);
         }
-        Ok(Box::new(Groups { call: Arc::clone(&self.call), positioned, states: Vec::new(), sizes: Vec::new(), total: 0, touched: Vec::new() }))
+        Ok(Box::new(Groups {
+            call: Arc::clone(&self.call),
+            positioned,
+            states: Vec::new(),
+            sizes: Vec::new(),
+            total: 0,
+            touched: Vec::new(),
+        }))
     }
 
     fn default_value(&self, _: &DataType) -> Result<ScalarValue> {
@@ -259,7 +272,13 @@ pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
 }
 
 impl GroupsAccumulator for Groups {
-    fn update_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], filter: Option<&BooleanArray>, groups: usize) -> Result<()> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        filter: Option<&BooleanArray>,
+        groups: usize,
+    ) -> Result<()> {
         self.grow(groups)?;
         let (columns, positions) = self.call.open(values)?;
         let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
@@ -401,5 +420,52 @@ impl Accumulate for Positioned {
 
     fn size(&self) -> usize {
         size_of_val(self) + self.bytes.capacity() + self.rows.capacity() * size_of::<(i64, usize, usize)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kql::functions::Registry;
+    use arrow::array::Int64Array;
+
+    fn call(name: &str, ty: Type) -> Arc<Call> {
+        let function = Registry::get().aggregate(name).unwrap();
+        Arc::new(Call { function, args: vec![ArgInfo { ty, constant: None }], returns: Type::Dynamic })
+    }
+
+    fn groups(call: &Arc<Call>, positioned: bool) -> Groups {
+        Groups { call: Arc::clone(call), positioned, states: Vec::new(), sizes: Vec::new(), total: 0, touched: Vec::new() }
+    }
+
+    fn longs(values: &[i64]) -> ArrayRef {
+        Arc::new(Int64Array::from(values.to_vec()))
+    }
+
+    #[test]
+    fn positions_put_rows_of_several_streams_in_order() {
+        let call = call("make_list", Type::Long);
+        let mut last = groups(&call, true);
+        for (values, positions) in [([30, 10], [3, 1]), ([20, 0], [2, 0])] {
+            let mut partial = groups(&call, true);
+            partial.update_batch(&[longs(&values), longs(&positions)], &[0, 0], None, 1).unwrap();
+            let states = partial.state(EmitTo::All).unwrap();
+            last.merge_batch(&states, &[0], 1).unwrap();
+        }
+        let lists = last.evaluate(EmitTo::All).unwrap();
+        assert_eq!(lists.as_string::<i32>().value(0), "[0,10,20,30]");
+    }
+
+    #[test]
+    fn groups_keep_their_own_rows_and_bytes_are_given_back() {
+        let call = call("make_list", Type::Long);
+        let mut all = groups(&call, false);
+        let filter = BooleanArray::from(vec![Some(true), None, Some(true), Some(false)]);
+        all.update_batch(&[longs(&[1, 2, 3, 4])], &[0, 0, 1, 1], Some(&filter), 3).unwrap();
+        let first = all.evaluate(EmitTo::First(1)).unwrap();
+        let rest = all.evaluate(EmitTo::All).unwrap();
+        let text = |array: &ArrayRef, row| array.as_string::<i32>().value(row).to_owned();
+        assert_eq!([text(&first, 0), text(&rest, 0), text(&rest, 1)], ["[1]", "[3]", "[]"]);
+        assert_eq!(all.total, 0);
     }
 }

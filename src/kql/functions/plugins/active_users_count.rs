@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::timeline::{Events, schema};
 use super::table::{Input, Output, Table};
+use super::timeline::{Events, schema};
 use super::{ParamKind, Plugin, PluginArg, PluginParam};
 use crate::kql::functions::Kind;
 use crate::kql::types::{Column, Type};

@@ -48,7 +48,8 @@ pub const PLUGIN_BETWEEN: Plugin = Plugin {
 };
 
 fn columns_of(columns: &[Column], args: &[PluginArg], dimensions: usize) -> Result<Vec<Column>, String> {
-    let computed = [("dcount_activities_inner", Type::Long), ("dcount_activities_outer", Type::Long), ("activity_ratio", Type::Real)];
+    let computed =
+        [("dcount_activities_inner", Type::Long), ("dcount_activities_outer", Type::Long), ("activity_ratio", Type::Real)];
     schema(columns, args, dimensions, &computed)
 }
 

@@ -44,8 +44,12 @@ pub const PLUGIN_BETWEEN: Plugin = Plugin {
 };
 
 fn columns_of(columns: &[Column], args: &[PluginArg], dimensions: usize) -> Result<Vec<Column>, String> {
-    let computed =
-        [("dcount_values", Type::Long), ("dcount_newvalues", Type::Long), ("retention_rate", Type::Real), ("churn_rate", Type::Real)];
+    let computed = [
+        ("dcount_values", Type::Long),
+        ("dcount_newvalues", Type::Long),
+        ("retention_rate", Type::Real),
+        ("churn_rate", Type::Real),
+    ];
     schema(columns, args, dimensions, &computed)
 }
 

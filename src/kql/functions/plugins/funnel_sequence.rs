@@ -125,7 +125,8 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let missing = if input.columns[state].ty == Type::String { ValueRef::String("") } else { ValueRef::Null };
     let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).first()).map_or(missing, Held::as_ref);
     for ((bin, before, behind), who) in rows {
-        let samples: Vec<Json> = who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| to_json(v.as_ref())).collect();
+        let samples: Vec<Json> =
+            who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| to_json(v.as_ref())).collect();
         let samples = Json::Array(samples).to_string();
         output.push([axis.value(bin), name(before), name(behind), ValueRef::Long(who.len() as i64), ValueRef::Dynamic(&samples)]);
     }

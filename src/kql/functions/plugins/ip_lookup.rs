@@ -72,7 +72,11 @@ fn call<'a>(columns: &[Column], args: &'a [PluginArg]) -> Result<Call<'a>, Strin
             PluginArg::Constant(value, _) => unmatched = *value == Value::Bool(true),
             PluginArg::Column(at) => {
                 let name = &columns[*at].name;
-                let there = lookup.columns.iter().position(|c| c.name == *name).ok_or_else(|| format!("the lookup table has no column {name}"))?;
+                let there = lookup
+                    .columns
+                    .iter()
+                    .position(|c| c.name == *name)
+                    .ok_or_else(|| format!("the lookup table has no column {name}"))?;
                 extra.push((*at, there));
             }
             _ => {}
@@ -152,8 +156,12 @@ fn run(input: &Input, args: &[PluginArg], v6: bool) -> Result<Table, String> {
                     }
                 } else {
                     // The row itself holds a range, wider than these.
-                    let mut found: Vec<u32> =
-                        rows.iter().filter(|((k, b), _)| *k == key && mask(*b, prefix) == bits).flat_map(|(_, r)| r).copied().collect();
+                    let mut found: Vec<u32> = rows
+                        .iter()
+                        .filter(|((k, b), _)| *k == key && mask(*b, prefix) == bits)
+                        .flat_map(|(_, r)| r)
+                        .copied()
+                        .collect();
                     found.sort_unstable();
                     take(&found);
                 }

@@ -102,7 +102,11 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
                 let seen = periods.get(to).unwrap_or(&nobody);
                 let retained = cohort.intersection(seen).count();
                 let churned = cohort.len() - retained;
-                let unknown = if to == from { cohort.len() } else { seen.iter().filter(|id| first.get(id).is_none_or(|f| f > from)).count() };
+                let unknown = if to == from {
+                    cohort.len()
+                } else {
+                    seen.iter().filter(|id| first.get(id).is_none_or(|f| f > from)).count()
+                };
                 let rate = |n: usize| ValueRef::Real(n as f64 / cohort.len() as f64);
                 let computed = [
                     ValueRef::Long(unknown as i64),

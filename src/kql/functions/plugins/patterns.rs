@@ -113,7 +113,14 @@ impl Items {
         items
     }
 
-    fn grow(&self, pattern: &Pattern, last: Option<usize>, depth: usize, keep: &dyn Fn(&[u32]) -> bool, found: &mut Vec<Pattern>) {
+    fn grow(
+        &self,
+        pattern: &Pattern,
+        last: Option<usize>,
+        depth: usize,
+        keep: &dyn Fn(&[u32]) -> bool,
+        found: &mut Vec<Pattern>,
+    ) {
         if depth == 0 {
             return;
         }
@@ -191,10 +198,18 @@ pub fn columns(input: &[Column], left_out: &[usize], counted: &[(&str, Type)]) -
 }
 
 /// Appends a pattern's row.
-pub fn push(output: &mut Output, input: &Input, items: &Items, pattern: &Pattern, counted: &[ValueRef<'_>], wildcards: &Wildcards) {
+pub fn push(
+    output: &mut Output,
+    input: &Input,
+    items: &Items,
+    pattern: &Pattern,
+    counted: &[ValueRef<'_>],
+    wildcards: &Wildcards,
+) {
     let mut row: Vec<Held> = counted.iter().map(|v| Held::from(*v)).collect();
     for column in &items.columns {
-        let value = pattern.items.iter().map(|i| &items.items[*i]).find(|item| item.column == *column).map(|item| item.value.clone());
+        let value =
+            pattern.items.iter().map(|i| &items.items[*i]).find(|item| item.column == *column).map(|item| item.value.clone());
         row.push(value.unwrap_or_else(|| {
             let mut text = String::new();
             Held::from(wildcards.of(input.columns[*column].ty).as_ref(&mut text))

@@ -164,7 +164,12 @@ mod tests {
         let found = options.run(&Input::new(&table, 1).unwrap(), 0).unwrap();
         let batch = &found.batches[0];
         (0..batch.num_rows())
-            .map(|r| (format::to_string(value_at(batch.column(0), Type::String, r)), value_at(batch.column(1), Type::Long, r).as_i64().unwrap()))
+            .map(|r| {
+                (
+                    format::to_string(value_at(batch.column(0), Type::String, r)),
+                    value_at(batch.column(1), Type::Long, r).as_i64().unwrap(),
+                )
+            })
             .collect()
     }
 

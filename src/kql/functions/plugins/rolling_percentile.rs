@@ -53,10 +53,12 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
 
 fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let (value, index) = (column(args, 0)?, column(args, 2)?);
-    let percentile = number(args, 1).filter(|p| (0.0..=100.0).contains(p)).ok_or("the percentile must be a constant from 0 to 100")?;
+    let percentile =
+        number(args, 1).filter(|p| (0.0..=100.0).contains(p)).ok_or("the percentile must be a constant from 0 to 100")?;
     let axis = Axis::of(&input.columns[index])?;
     let bins = axis.bins(args, 3, "the bin size", axis.zero())?;
-    let per_window = number(args, 4).filter(|n| *n >= 1.0).ok_or("the bins of a window must be a constant of at least 1")? as usize;
+    let per_window =
+        number(args, 4).filter(|n| *n >= 1.0).ok_or("the bins of a window must be a constant of at least 1")? as usize;
     let dimensions = columns_from(args, 5);
     let mut keys = Interner::default();
     let mut groups: Vec<BTreeMap<i64, Vec<Held>>> = Vec::new();

@@ -15,7 +15,9 @@ pub const PLUGIN: Plugin = Plugin {
     ],
     repeats: false,
     // The condition's column comes behind the table's own, which pass unchanged.
-    schema: |columns, args| Ok(Some(columns.iter().enumerate().filter(|(i, _)| column(args, 0) != Ok(*i)).map(|(_, c)| c.clone()).collect())),
+    schema: |columns, args| {
+        Ok(Some(columns.iter().enumerate().filter(|(i, _)| column(args, 0) != Ok(*i)).map(|(_, c)| c.clone()).collect()))
+    },
     run,
     ordered: true,
     doc: "Rows around those where a condition holds.",
@@ -23,7 +25,8 @@ pub const PLUGIN: Plugin = Plugin {
 
 fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let condition = column(args, 0)?;
-    let before = number(args, 1).filter(|n| *n >= 0.0).ok_or("the number of rows must be a constant that is not negative")? as usize;
+    let before =
+        number(args, 1).filter(|n| *n >= 0.0).ok_or("the number of rows must be a constant that is not negative")? as usize;
     let after = number(args, 2).map_or(before, |n| n.max(0.0) as usize);
     let mut rows: Vec<u32> = Vec::new();
     // The first row that is not taken yet.

@@ -67,7 +67,12 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
             Ok(ty) => (i as i64, ty.dotnet_name().to_owned(), ty.name().to_owned()),
             Err(why) => (-1, format!("ERROR(unknown CSL type:ERROR({why}))"), format!("ERROR({why})")),
         };
-        output.push([ValueRef::String(&column.name), ValueRef::Long(ordinal), ValueRef::String(&data_type), ValueRef::String(&kind)]);
+        output.push([
+            ValueRef::String(&column.name),
+            ValueRef::Long(ordinal),
+            ValueRef::String(&data_type),
+            ValueRef::String(&kind),
+        ]);
     }
     output.finish()
 }

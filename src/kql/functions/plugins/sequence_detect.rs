@@ -33,7 +33,8 @@ const MOST: usize = 5_000_000;
 
 /// The places of the steps and of the dimensions.
 fn parts(columns: &[Column], args: &[PluginArg]) -> Result<(Vec<usize>, Vec<usize>), String> {
-    let (steps, dimensions): (Vec<usize>, Vec<usize>) = columns_from(args, 3).into_iter().partition(|c| columns[*c].ty == Type::Bool);
+    let (steps, dimensions): (Vec<usize>, Vec<usize>) =
+        columns_from(args, 3).into_iter().partition(|c| columns[*c].ty == Type::Bool);
     if steps.is_empty() { Err("at least one step, a predicate, is expected".to_owned()) } else { Ok((steps, dimensions)) }
 }
 

@@ -7,8 +7,8 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use crate::kql::functions::aggregate::codec::{Held, write_value};
 use crate::kql::format;
+use crate::kql::functions::aggregate::codec::{Held, write_value};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, to_json};
 use crate::kql::functions::parse_text;
 use crate::kql::types::{Column, Type};
@@ -57,8 +57,7 @@ impl Input {
         let mut arrays = Vec::with_capacity(table.columns.len());
         let mut readers = Vec::with_capacity(table.columns.len());
         for (i, column) in table.columns.iter().enumerate() {
-            let pieces: Vec<&dyn Array> =
-                table.batches.iter().filter_map(|b| b.columns().get(i)).map(|a| a.as_ref()).collect();
+            let pieces: Vec<&dyn Array> = table.batches.iter().filter_map(|b| b.columns().get(i)).map(|a| a.as_ref()).collect();
             let array = match pieces.as_slice() {
                 [] => new_empty_array(&arrow_type(column.ty)),
                 pieces => concat(pieces).map_err(|e| e.to_string())?,
@@ -66,7 +65,13 @@ impl Input {
             readers.push(ColumnReader::new(&array, column.ty)?);
             arrays.push(array);
         }
-        Ok(Input { columns: table.columns.clone(), visible: visible.min(table.columns.len()), rows: table.rows(), arrays, readers })
+        Ok(Input {
+            columns: table.columns.clone(),
+            visible: visible.min(table.columns.len()),
+            rows: table.rows(),
+            arrays,
+            readers,
+        })
     }
 
     /// The value of a column in a row.
@@ -101,7 +106,11 @@ impl Input {
             (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
             return Ok(builder.finish());
         }
-        if taken.data_type() == &arrow_type(ty) { Ok(taken) } else { arrow::compute::cast(&taken, &arrow_type(ty)).map_err(|e| e.to_string()) }
+        if taken.data_type() == &arrow_type(ty) {
+            Ok(taken)
+        } else {
+            arrow::compute::cast(&taken, &arrow_type(ty)).map_err(|e| e.to_string())
+        }
     }
 
     /// These rows of the table's own columns.

@@ -21,7 +21,9 @@ impl Axis {
     pub fn of(column: &Column) -> Result<Axis, String> {
         match column.ty {
             Type::DateTime | Type::TimeSpan | Type::Int | Type::Long => Ok(Axis { ty: column.ty }),
-            other => Err(format!("the timeline column {} must be a datetime, a timespan or an integer, not {other}", column.name)),
+            other => {
+                Err(format!("the timeline column {} must be a datetime, a timespan or an integer, not {other}", column.name))
+            }
         }
     }
 
@@ -230,7 +232,12 @@ impl Events {
 }
 
 /// The columns of an activity plugin's result: the timeline, the dimensions, and what is computed.
-pub fn schema(columns: &[Column], args: &[PluginArg], dimensions: usize, computed: &[(&str, Type)]) -> Result<Vec<Column>, String> {
+pub fn schema(
+    columns: &[Column],
+    args: &[PluginArg],
+    dimensions: usize,
+    computed: &[(&str, Type)],
+) -> Result<Vec<Column>, String> {
     let time = column(args, 1)?;
     let mut out = vec![columns[time].clone()];
     out.extend(columns_from(args, dimensions).into_iter().map(|c| columns[c].clone()));

@@ -18,7 +18,14 @@ const COUNT_OR_PLACES: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Dynamic
 
 /// The array functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
-    ScalarFn::new("array_concat", &[Param::req("array", Kind::Dynamic)], DYNAMIC, ScalarImpl::Text(concat), "Joins arrays to one.").variadic(),
+    ScalarFn::new(
+        "array_concat",
+        &[Param::req("array", Kind::Dynamic)],
+        DYNAMIC,
+        ScalarImpl::Text(concat),
+        "Joins arrays to one.",
+    )
+    .variadic(),
     ScalarFn::new(
         "array_iff",
         &[Param::req("condition_array", Kind::Dynamic), Param::req("when_true", Kind::Any), Param::req("when_false", Kind::Any)],
@@ -48,7 +55,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The number of elements; null for what is no array.",
     )
     .aliases(&["arraylength"]),
-    ScalarFn::new("array_reverse", &[Param::req("array", Kind::Dynamic)], DYNAMIC, ScalarImpl::Text(reverse), "The elements from last to first."),
+    ScalarFn::new(
+        "array_reverse",
+        &[Param::req("array", Kind::Dynamic)],
+        DYNAMIC,
+        ScalarImpl::Text(reverse),
+        "The elements from last to first.",
+    ),
     ScalarFn::new(
         "array_rotate_left",
         &[Param::req("array", Kind::Dynamic), Param::req("rotate_count", Kind::Integer)],
@@ -117,7 +130,14 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The sum of the numbers in an array; nulls do not count, anything else makes it null.",
     )
     .aliases(&["series_sum"]),
-    ScalarFn::new("pack_array", &[Param::req("value", Kind::Any)], DYNAMIC, ScalarImpl::Text(pack_array), "An array of the arguments' values.").variadic(),
+    ScalarFn::new(
+        "pack_array",
+        &[Param::req("value", Kind::Any)],
+        DYNAMIC,
+        ScalarImpl::Text(pack_array),
+        "An array of the arguments' values.",
+    )
+    .variadic(),
     ScalarFn::new(
         "range",
         &[Param::req("start", Kind::Summable), Param::req("stop", Kind::Summable), Param::opt("step", Kind::Summable)],
@@ -291,8 +311,9 @@ fn split(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let mut from = 0;
     out.push('[');
     for place in places {
-        let to = (if place < 0 { size.saturating_add(place) } else { place }).clamp(from, size);
-        write_array(out, elements[from as usize..to as usize].iter().copied());
+        let to = (if place < 0 { size.saturating_add(place) } else { place }).clamp(0, size);
+        // A place before the last one gives an empty part; the next part starts there all the same.
+        write_array(out, elements[from as usize..to.max(from) as usize].iter().copied());
         out.push(',');
         from = to;
     }
@@ -350,10 +371,16 @@ fn zip(args: &[ValueRef<'_>], out: &mut String) -> bool {
 /// What `range` takes: ends of one kind, and for datetimes a timespan as step.
 fn range_type(args: &[ArgInfo]) -> Result<Type, String> {
     let fits = match (args[0].ty, args[1].ty, args.get(2).map(|a| a.ty)) {
-        (Type::DateTime, Type::DateTime, step) | (Type::TimeSpan, Type::TimeSpan, step) => step.is_none_or(|s| s == Type::TimeSpan),
+        (Type::DateTime, Type::DateTime, step) | (Type::TimeSpan, Type::TimeSpan, step) => {
+            step.is_none_or(|s| s == Type::TimeSpan)
+        }
         (start, stop, step) => start.is_numeric() && stop.is_numeric() && step.is_none_or(Type::is_numeric),
     };
-    if fits { Ok(Type::Dynamic) } else { Err("range() takes numbers, or datetimes or timespans with a timespan as step".to_owned()) }
+    if fits {
+        Ok(Type::Dynamic)
+    } else {
+        Err("range() takes numbers, or datetimes or timespans with a timespan as step".to_owned())
+    }
 }
 
 fn range(args: &[ValueRef<'_>], out: &mut String) -> bool {
@@ -446,7 +473,13 @@ fn sort(args: &[ValueRef<'_>], out: &mut String, descending: bool) -> bool {
     let mut order: Vec<usize> = (0..first.len()).collect();
     order.sort_by(|a, b| match (first[*a] == "null", first[*b] == "null") {
         (false, false) => compare(first[*a], first[*b], descending),
-        (a_null, b_null) => if nulls_last { a_null.cmp(&b_null) } else { b_null.cmp(&a_null) },
+        (a_null, b_null) => {
+            if nulls_last {
+                a_null.cmp(&b_null)
+            } else {
+                b_null.cmp(&a_null)
+            }
+        }
     });
     if arrays.len() == 1 {
         write_array(out, order.iter().map(|i| first[*i]));
@@ -500,6 +533,7 @@ mod tests {
             ("array_slice", vec![five, L(4), L(1)], "[]"),
             ("array_split", vec![five, D("[1,3]")], "[[1],[2,3],[4,5]]"),
             ("array_split", vec![five, L(-1)], "[[1,2,3,4],[5]]"),
+            ("array_split", vec![five, D("[-1,-2]")], "[[1,2,3,4],[],[4,5]]"),
             ("array_rotate_left", vec![five, L(7)], "[3,4,5,1,2]"),
             ("array_rotate_right", vec![five, L(-2)], "[3,4,5,1,2]"),
             ("array_shift_right", vec![five, L(2), L(-1)], "[-1,-1,1,2,3]"),

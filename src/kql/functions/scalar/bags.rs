@@ -29,7 +29,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(has_key),
         "True when a bag has a key; the key may be a path like $.a.b.",
     ),
-    ScalarFn::new("bag_keys", &[Param::req("object", Kind::Dynamic)], DYNAMIC, ScalarImpl::Text(keys), "The names of a bag's keys, as an array."),
+    ScalarFn::new(
+        "bag_keys",
+        &[Param::req("object", Kind::Dynamic)],
+        DYNAMIC,
+        ScalarImpl::Text(keys),
+        "The names of a bag's keys, as an array.",
+    ),
     ScalarFn::new(
         "bag_merge",
         &[Param::req("bag1", Kind::Dynamic), Param::req("bag2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)],
@@ -76,7 +82,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Text(zip),
         "A bag of an array of keys and an array of values.",
     ),
-    ScalarFn::new("dynamic_to_json", &[Param::req("value", Kind::Any)], Returns::Type(Type::String), ScalarImpl::Text(to_json), "JSON text with the keys of all bags in alphabetical order."),
+    ScalarFn::new(
+        "dynamic_to_json",
+        &[Param::req("value", Kind::Any)],
+        Returns::Type(Type::String),
+        ScalarImpl::Text(to_json),
+        "JSON text with the keys of all bags in alphabetical order.",
+    ),
     ScalarFn::new(
         "pack_all",
         &[Param::opt("ignore_null_empty", Kind::Bool).constant()],
@@ -84,8 +96,14 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Special,
         "A bag of all columns of the row; with true without those that are null or empty.",
     ),
-    ScalarFn::new("treepath", &[Param::req("object", Kind::Dynamic)], DYNAMIC, ScalarImpl::Text(tree_path), "The paths of all parts of a bag, as an array.")
-        .naming(Naming::Prefix("tree_")),
+    ScalarFn::new(
+        "treepath",
+        &[Param::req("object", Kind::Dynamic)],
+        DYNAMIC,
+        ScalarImpl::Text(tree_path),
+        "The paths of all parts of a bag, as an array.",
+    )
+    .naming(Naming::Prefix("tree_")),
 ];
 
 fn bag<'a>(value: ValueRef<'a>) -> Option<Vec<(&'a str, &'a str)>> {

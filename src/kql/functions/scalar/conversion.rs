@@ -124,7 +124,8 @@ fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl F
 
 /// A datetime's ticks since 0001-01-01.
 pub fn ticks_of(datetime_us: i64) -> i64 {
-    datetime_us * 10 + UNIX_EPOCH_TICKS
+    // A file may hold what is no datetime of the calendar; that must not end the query.
+    datetime_us.wrapping_mul(10).wrapping_add(UNIX_EPOCH_TICKS)
 }
 
 /// The datetime at so many ticks since 0001-01-01; `None` outside of the calendar.

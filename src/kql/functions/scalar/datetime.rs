@@ -380,7 +380,7 @@ fn unit_number(us: i64, unit: Unit) -> i64 {
 
 fn difference(a: i64, b: i64, unit: Unit) -> i64 {
     match unit {
-        Unit::Nanosecond => (a - b).saturating_mul(1000),
+        Unit::Nanosecond => a.saturating_sub(b).saturating_mul(1000),
         _ => unit_number(a, unit) - unit_number(b, unit),
     }
 }

@@ -8,7 +8,14 @@ use crate::kql::types::Type;
 const ANY: &[Param] = &[Param::req("argument", Kind::Any)];
 
 const fn unsupported(name: &'static str, returns: Type) -> ScalarFn {
-    ScalarFn::new(name, ANY, Returns::Type(returns), ScalarImpl::Unsupported("geospatial functions are not part of kqlake"), "Geospatial function.").variadic()
+    ScalarFn::new(
+        name,
+        ANY,
+        Returns::Type(returns),
+        ScalarImpl::Unsupported("geospatial functions are not part of kqlake"),
+        "Geospatial function.",
+    )
+    .variadic()
 }
 
 /// The geospatial functions.

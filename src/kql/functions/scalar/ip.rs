@@ -16,7 +16,8 @@ const LONG: Returns = Returns::Type(Type::Long);
 const TEXT: Returns = Returns::Type(Type::String);
 
 const ONE: &[Param] = &[Param::req("ip", Kind::String)];
-const COMPARED: &[Param] = &[Param::req("ip1", Kind::String), Param::req("ip2", Kind::String), Param::opt("prefix", Kind::Integer)];
+const COMPARED: &[Param] =
+    &[Param::req("ip1", Kind::String), Param::req("ip2", Kind::String), Param::opt("prefix", Kind::Integer)];
 const MASKED: &[Param] = &[Param::req("ip", Kind::String), Param::req("prefix", Kind::Integer)];
 const RANGE: &[Param] = &[Param::req("ip", Kind::String), Param::req("ip_range", Kind::String)];
 const RANGES: &[Param] = &[Param::req("ip", Kind::StringOrDynamic), Param::req("ranges", Kind::StringOrDynamic)];
@@ -55,7 +56,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "True when a text holds an IPv4 address that starts with any of several prefixes.",
     )
     .variadic(),
-    ScalarFn::new("has_ipv4", IN_TEXT, BOOL, ScalarImpl::Row(|args| has_any(args, false)), "True when a text holds an IPv4 address."),
+    ScalarFn::new(
+        "has_ipv4",
+        IN_TEXT,
+        BOOL,
+        ScalarImpl::Row(|args| has_any(args, false)),
+        "True when a text holds an IPv4 address.",
+    ),
     ScalarFn::new(
         "has_ipv4_prefix",
         IN_TEXT,
@@ -63,7 +70,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(|args| has_any(args, true)),
         "True when a text holds an IPv4 address that starts with a prefix.",
     ),
-    ScalarFn::new("ipv4_compare", COMPARED, LONG, ScalarImpl::Row(compare_v4), "-1, 0 or 1 as an IPv4 address is below, equal to or above another."),
+    ScalarFn::new(
+        "ipv4_compare",
+        COMPARED,
+        LONG,
+        ScalarImpl::Row(compare_v4),
+        "-1, 0 or 1 as an IPv4 address is below, equal to or above another.",
+    ),
     ScalarFn::new(
         "ipv4_is_in_any_range",
         RANGES,
@@ -86,7 +99,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(|args| matches(&compare_v4(args))),
         "True when two IPv4 addresses are in the same network.",
     ),
-    ScalarFn::new("ipv4_is_private", ONE, BOOL, ScalarImpl::Row(is_private), "True when an IPv4 address belongs to a private network (RFC 1918)."),
+    ScalarFn::new(
+        "ipv4_is_private",
+        ONE,
+        BOOL,
+        ScalarImpl::Row(is_private),
+        "True when an IPv4 address belongs to a private network (RFC 1918).",
+    ),
     ScalarFn::new(
         "ipv4_netmask_suffix",
         ONE,
@@ -101,7 +120,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Text(cidr_list),
         "The networks that make up a range of IPv4 addresses.",
     ),
-    ScalarFn::new("ipv6_compare", COMPARED, LONG, ScalarImpl::Row(compare_v6), "-1, 0 or 1 as an IPv6 or IPv4 address is below, equal to or above another."),
+    ScalarFn::new(
+        "ipv6_compare",
+        COMPARED,
+        LONG,
+        ScalarImpl::Row(compare_v6),
+        "-1, 0 or 1 as an IPv6 or IPv4 address is below, equal to or above another.",
+    ),
     ScalarFn::new(
         "ipv6_is_in_any_range",
         RANGES,
@@ -124,7 +149,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(|args| matches(&compare_v6(args))),
         "True when two IPv6 or IPv4 addresses are in the same network.",
     ),
-    ScalarFn::new("parse_ipv4", ONE, LONG, ScalarImpl::Row(|args| parse_v4_masked(text(args[0]), Some(32))), "The number of an IPv4 address."),
+    ScalarFn::new(
+        "parse_ipv4",
+        ONE,
+        LONG,
+        ScalarImpl::Row(|args| parse_v4_masked(text(args[0]), Some(32))),
+        "The number of an IPv4 address.",
+    ),
     ScalarFn::new(
         "parse_ipv4_mask",
         MASKED,
@@ -212,7 +243,9 @@ fn format_v4(args: &[ValueRef<'_>], out: &mut String, with_length: bool) -> bool
         ValueRef::Int(_) | ValueRef::Long(_) => args[0].as_i64().and_then(|v| u32::try_from(v).ok()).map(|address| (address, 32)),
         other => text(other).and_then(parse_v4),
     };
-    let Some((address, length)) = parsed.and_then(|(address, own)| Some((address, shorter(own, given, 32)?))) else { return false };
+    let Some((address, length)) = parsed.and_then(|(address, own)| Some((address, shorter(own, given, 32)?))) else {
+        return false;
+    };
     out.push_str(&Ipv4Addr::from(mask_v4(address, length)).to_string());
     if with_length {
         out.push_str(&format!("/{length}"));
@@ -288,7 +321,9 @@ fn is_private(args: &[ValueRef<'_>]) -> Value {
 }
 
 fn cidr_list(args: &[ValueRef<'_>], out: &mut String) -> bool {
-    let (Some((start, _)), Some((end, _))) = (text(args[0]).and_then(parse_v4), text(args[1]).and_then(parse_v4)) else { return false };
+    let (Some((start, _)), Some((end, _))) = (text(args[0]).and_then(parse_v4), text(args[1]).and_then(parse_v4)) else {
+        return false;
+    };
     if start > end {
         return false;
     }
@@ -459,7 +494,11 @@ mod tests {
             ("ipv4_is_private", vec![S("172.31.1.1")], "true"),
             ("ipv4_is_private", vec![S("172.32.1.1")], "false"),
             ("ipv4_netmask_suffix", vec![S("10.1.2.3/16")], "16"),
-            ("ipv4_range_to_cidr_list", vec![S("1.1.128.0"), S("1.1.140.255")], r#"["1.1.128.0/21","1.1.136.0/22","1.1.140.0/24"]"#),
+            (
+                "ipv4_range_to_cidr_list",
+                vec![S("1.1.128.0"), S("1.1.140.255")],
+                r#"["1.1.128.0/21","1.1.136.0/22","1.1.140.0/24"]"#,
+            ),
             ("ipv4_range_to_cidr_list", vec![S("0.0.0.0"), S("255.255.255.255")], r#"["0.0.0.0/0"]"#),
             ("parse_ipv6", vec![S("192.168.255.255/24")], "0000:0000:0000:0000:0000:ffff:c0a8:ff00"),
             ("parse_ipv6_mask", vec![S("::192.168.255.255/24"), Long(128)], "0000:0000:0000:0000:0000:0000:c0a8:ff00"),

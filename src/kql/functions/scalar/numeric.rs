@@ -193,7 +193,11 @@ pub fn beta_inv(p: f64, a: f64, b: f64) -> f64 {
         if error == 0.0 {
             break;
         }
-        if error > 0.0 { high = x } else { low = x }
+        if error > 0.0 {
+            high = x
+        } else {
+            low = x
+        }
         // Newton's step where it stays inside the bracket, else its middle.
         let newton = x - error / beta_pdf(x, a, b);
         let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };

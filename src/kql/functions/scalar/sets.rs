@@ -14,7 +14,14 @@ const TWO_SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2
 
 /// The set functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
-    ScalarFn::new("set_union", SETS, Returns::Type(Type::Dynamic), ScalarImpl::Text(union), "The different values that are in any of the arrays.").variadic(),
+    ScalarFn::new(
+        "set_union",
+        SETS,
+        Returns::Type(Type::Dynamic),
+        ScalarImpl::Text(union),
+        "The different values that are in any of the arrays.",
+    )
+    .variadic(),
     ScalarFn::new(
         "set_intersect",
         SETS,
@@ -38,7 +45,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(has_element),
         "True when a value is in an array.",
     ),
-    ScalarFn::new("set_equals", TWO_SETS, Returns::Type(Type::Bool), ScalarImpl::Row(equals), "True when two arrays hold the same different values."),
+    ScalarFn::new(
+        "set_equals",
+        TWO_SETS,
+        Returns::Type(Type::Bool),
+        ScalarImpl::Row(equals),
+        "True when two arrays hold the same different values.",
+    ),
     ScalarFn::new(
         "jaccard_index",
         TWO_SETS,

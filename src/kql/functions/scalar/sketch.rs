@@ -13,9 +13,22 @@ const DIGEST: Param = Param::req("tdigest", Kind::Dynamic);
 
 /// The functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
-    ScalarFn::new("dcount_hll", &[HLL], Returns::Type(Type::Long), ScalarImpl::Row(dcount_hll), "The distinct count of a sketch made by hll or hll_merge.")
-        .naming(Naming::Prefix("dcount_hll_")),
-    ScalarFn::new("hll_merge", &[HLL, HLL], Returns::Type(Type::Dynamic), ScalarImpl::Row(hll_merge), "One sketch of the distinct values that several have seen.").variadic(),
+    ScalarFn::new(
+        "dcount_hll",
+        &[HLL],
+        Returns::Type(Type::Long),
+        ScalarImpl::Row(dcount_hll),
+        "The distinct count of a sketch made by hll or hll_merge.",
+    )
+    .naming(Naming::Prefix("dcount_hll_")),
+    ScalarFn::new(
+        "hll_merge",
+        &[HLL, HLL],
+        Returns::Type(Type::Dynamic),
+        ScalarImpl::Row(hll_merge),
+        "One sketch of the distinct values that several have seen.",
+    )
+    .variadic(),
     ScalarFn::new(
         "percentile_tdigest",
         &[DIGEST, Param::req("percentile", Kind::Number), Param::opt("type", Kind::TypeLiteral)],
@@ -33,11 +46,29 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     )
     .naming(Naming::Prefix("percentile_tdigest_"))
     .variadic(),
-    ScalarFn::new("percentrank_tdigest", &[DIGEST, Param::req("value", Kind::Summable)], Returns::Type(Type::Real), ScalarImpl::Row(percent_rank), "The percentage of the sketch's values that are not greater than a value."),
-    ScalarFn::new("rank_tdigest", &[DIGEST, Param::req("value", Kind::Summable)], Returns::Type(Type::Real), ScalarImpl::Row(rank), "How many of the sketch's values are not greater than a value."),
-    ScalarFn::new("tdigest_merge", &[DIGEST, DIGEST], Returns::Type(Type::Dynamic), ScalarImpl::Row(tdigest_merge), "One sketch of the values that several have seen.")
-        .aliases(&["merge_tdigest"])
-        .variadic(),
+    ScalarFn::new(
+        "percentrank_tdigest",
+        &[DIGEST, Param::req("value", Kind::Summable)],
+        Returns::Type(Type::Real),
+        ScalarImpl::Row(percent_rank),
+        "The percentage of the sketch's values that are not greater than a value.",
+    ),
+    ScalarFn::new(
+        "rank_tdigest",
+        &[DIGEST, Param::req("value", Kind::Summable)],
+        Returns::Type(Type::Real),
+        ScalarImpl::Row(rank),
+        "How many of the sketch's values are not greater than a value.",
+    ),
+    ScalarFn::new(
+        "tdigest_merge",
+        &[DIGEST, DIGEST],
+        Returns::Type(Type::Dynamic),
+        ScalarImpl::Row(tdigest_merge),
+        "One sketch of the values that several have seen.",
+    )
+    .aliases(&["merge_tdigest"])
+    .variadic(),
 ];
 
 fn json(value: ValueRef<'_>) -> Option<Json> {

@@ -25,7 +25,9 @@ pub fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type) -> st
         ScalarImpl::Prepared(prepare) => Body::Row(prepare(&args, returns)?),
         ScalarImpl::Text(text) => Body::Text(text),
         ScalarImpl::Columns(columns) => Body::Columns(Box::new(columns), vec![false; args.len()]),
-        ScalarImpl::Kernel(prepare) => Body::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect()),
+        ScalarImpl::Kernel(prepare) => {
+            Body::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect())
+        }
         ScalarImpl::Special => return Err(format!("{} cannot be used here", function.name)),
         ScalarImpl::Unsupported(why) => return Err(format!("{} is not supported: {why}", function.name)),
     };
@@ -174,13 +176,22 @@ mod tests {
         let udf = udf(&JOIN, vec![info(None), info(Some(Value::String("!".into())))], Type::String).unwrap();
         let return_field = Arc::new(Field::new("r", DataType::Utf8, true));
         let arg_fields = args.iter().map(|a| Arc::new(Field::new("a", a.data_type(), true))).collect();
-        udf.invoke_with_args(ScalarFunctionArgs { args, arg_fields, number_rows: rows, return_field, config_options: Arc::default() }).unwrap()
+        udf.invoke_with_args(ScalarFunctionArgs {
+            args,
+            arg_fields,
+            number_rows: rows,
+            return_field,
+            config_options: Arc::default(),
+        })
+        .unwrap()
     }
 
     #[test]
     fn views_and_missing_strings_are_read_and_constants_stay_constant() {
         let bang = || ColumnarValue::Scalar(ScalarValue::Utf8(Some("!".into())));
-        let ColumnarValue::Array(array) = call(vec![ColumnarValue::Array(Arc::new(StringViewArray::from(vec![Some("a"), None]))), bang()], 2) else {
+        let ColumnarValue::Array(array) =
+            call(vec![ColumnarValue::Array(Arc::new(StringViewArray::from(vec![Some("a"), None]))), bang()], 2)
+        else {
             panic!("an array was expected");
         };
         let text = array.as_string::<i32>();

@@ -11,12 +11,48 @@ const RANKED: &[Type] =
 
 /// The functions.
 pub const FUNCTIONS: &[ScalarFn] = &[
-    ScalarFn::new("row_number", &[Param::opt("startingIndex", Kind::Integer).constant(), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "The row's number in serialized input."),
-    ScalarFn::new("prev", &[Param::req("column", Kind::Any), OFFSET, DEFAULT], Returns::Arg(0), ScalarImpl::Special, "The value some rows before this one in serialized input."),
-    ScalarFn::new("next", &[Param::req("column", Kind::Any), OFFSET, DEFAULT], Returns::Arg(0), ScalarImpl::Special, "The value some rows behind this one in serialized input."),
-    ScalarFn::new("row_cumsum", &[Param::req("term", Kind::Number), RESTART], Returns::Arg(0), ScalarImpl::Special, "The sum of a column up to this row of serialized input."),
-    ScalarFn::new("row_rank_dense", &[Param::req("term", Kind::OneOf(RANKED)), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "How many different values serialized input had up to this row."),
-    ScalarFn::new("row_rank_min", &[Param::req("term", Kind::OneOf(RANKED)), RESTART], Returns::Type(Type::Long), ScalarImpl::Special, "The number of the first row of serialized input with this row's value."),
+    ScalarFn::new(
+        "row_number",
+        &[Param::opt("startingIndex", Kind::Integer).constant(), RESTART],
+        Returns::Type(Type::Long),
+        ScalarImpl::Special,
+        "The row's number in serialized input.",
+    ),
+    ScalarFn::new(
+        "prev",
+        &[Param::req("column", Kind::Any), OFFSET, DEFAULT],
+        Returns::Arg(0),
+        ScalarImpl::Special,
+        "The value some rows before this one in serialized input.",
+    ),
+    ScalarFn::new(
+        "next",
+        &[Param::req("column", Kind::Any), OFFSET, DEFAULT],
+        Returns::Arg(0),
+        ScalarImpl::Special,
+        "The value some rows behind this one in serialized input.",
+    ),
+    ScalarFn::new(
+        "row_cumsum",
+        &[Param::req("term", Kind::Number), RESTART],
+        Returns::Arg(0),
+        ScalarImpl::Special,
+        "The sum of a column up to this row of serialized input.",
+    ),
+    ScalarFn::new(
+        "row_rank_dense",
+        &[Param::req("term", Kind::OneOf(RANKED)), RESTART],
+        Returns::Type(Type::Long),
+        ScalarImpl::Special,
+        "How many different values serialized input had up to this row.",
+    ),
+    ScalarFn::new(
+        "row_rank_min",
+        &[Param::req("term", Kind::OneOf(RANKED)), RESTART],
+        Returns::Type(Type::Long),
+        ScalarImpl::Special,
+        "The number of the first row of serialized input with this row's value.",
+    ),
     ScalarFn::new(
         "row_window_session",
         &[

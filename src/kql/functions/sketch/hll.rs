@@ -68,6 +68,10 @@ impl Hll {
         }
         match &other.content {
             Content::Exact(set) => {
+                if let Content::Exact(ours) = &mut self.content {
+                    // Hashes come in the order of another table's buckets; without room they would pile up in a few.
+                    ours.reserve(set.len().min(1 << self.bits));
+                }
                 for hash in set {
                     self.insert(*hash);
                 }
@@ -166,7 +170,7 @@ impl Hll {
         let content = match decoder.u8()? {
             0 => {
                 let count = decoder.u64()?;
-                let mut set = HashSet::default();
+                let mut set = HashSet::with_capacity_and_hasher((count as usize).min(1 << bits), IdentityBuilder::default());
                 for _ in 0..count {
                     set.insert(decoder.fixed_u64()?);
                 }

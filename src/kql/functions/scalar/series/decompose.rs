@@ -84,9 +84,7 @@ impl Parts {
         }
         let period = match seasonality.map_or(Some(-1), |v| v.as_i64())? {
             0 => None,
-            period if period < 0 => {
-                best_period(known, threshold.map_or(Some(SEASONALITY_THRESHOLD), |v| v.as_f64())?)
-            }
+            period if period < 0 => best_period(known, threshold.map_or(Some(SEASONALITY_THRESHOLD), |v| v.as_f64())?),
             period => Some(usize::try_from(period).ok()?.min(values.len())),
         };
         let seasonal = match period {

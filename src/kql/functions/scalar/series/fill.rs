@@ -148,7 +148,11 @@ mod tests {
             ("series_fill_backward", vec![D("[null,36,null,16,null]")], "[36,36,16,16,null]"),
             ("series_fill_forward", vec![D("[0,36,0]"), Long(0)], "[0,36,36]"),
             ("series_fill_linear", vec![whole], "[111,111,73,36,41,32,24,16,61]"),
-            ("series_fill_linear", vec![reals, Null, Bool(false)], "[null,111.0,73.5,36.0,29.333333333333332,22.666666666666668,16.0,null]"),
+            (
+                "series_fill_linear",
+                vec![reals, Null, Bool(false)],
+                "[null,111.0,73.5,36.0,29.333333333333332,22.666666666666668,16.0,null]",
+            ),
             ("series_fill_linear", vec![D("[null,null]"), Null, Bool(true), Real(3.14159)], "[3.14159,3.14159]"),
             ("series_fill_linear", vec![D("[null]")], "[0.0]"),
         ] {

@@ -21,7 +21,11 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_iir",
-        &[Param::req("series", Kind::Dynamic), Param::req("numerators", Kind::Dynamic), Param::req("denominators", Kind::Dynamic)],
+        &[
+            Param::req("series", Kind::Dynamic),
+            Param::req("numerators", Kind::Dynamic),
+            Param::req("denominators", Kind::Dynamic),
+        ],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(iir),
         "An infinite impulse response filter: weighted sums of the input and of the output so far.",
@@ -48,7 +52,8 @@ fn fir(args: &[ValueRef<'_>], out: &mut String) -> bool {
         out,
         (0..values.len()).map(|i| {
             // Outside the series there are zeros.
-            let sum: f64 = weights.iter().enumerate().filter_map(|(j, w)| values.get((i + ahead).checked_sub(j)?).map(|v| v * w)).sum();
+            let sum: f64 =
+                weights.iter().enumerate().filter_map(|(j, w)| values.get((i + ahead).checked_sub(j)?).map(|v| v * w)).sum();
             Some(match (whole, normalize) {
                 (true, _) => Number::Whole(sum as i64),
                 (false, true) => Number::Real(sum / total),

@@ -215,7 +215,8 @@ impl TwoLines {
         };
         let left = rests(&mut y.iter());
         let right = rests(&mut y.iter().rev());
-        let split = (least..=n - least).min_by(|a, b| (left[a - 1] + right[n - a - 1]).total_cmp(&(left[b - 1] + right[n - b - 1])))?;
+        let split =
+            (least..=n - least).min_by(|a, b| (left[a - 1] + right[n - a - 1]).total_cmp(&(left[b - 1] + right[n - b - 1])))?;
         let (left, right) = (Line::fit(&y[..split]), Line::fit(&y[split..]));
         let fitted: Vec<f64> = (0..n).map(|i| if i < split { left.at(i) } else { right.at(i - split) }).collect();
         let (rsquare, variance, rvariance) = quality(y, &fitted);
@@ -362,7 +363,13 @@ mod tests {
     fn two_lines_break_where_the_rest_is_least() {
         let found = call("series_fit_2lines_dynamic", &[D("[1,2.2,2.5,4.7,5.0,12,10.3,10.3,9,8.3,6.2]")]);
         let fitted = json::get_key(&found, "line_fit").unwrap();
-        assert!(alike(fitted, "[0.98,2.03,3.08,4.13,5.18,11.942857142857143,10.905714285714286,9.868571428571428,8.831428571428573,7.794285714285716,6.75714285714286]"), "{fitted}");
+        assert!(
+            alike(
+                fitted,
+                "[0.98,2.03,3.08,4.13,5.18,11.942857142857143,10.905714285714286,9.868571428571428,8.831428571428573,7.794285714285716,6.75714285714286]"
+            ),
+            "{fitted}"
+        );
         assert_eq!(json::get_key(&found, "split_idx"), Some("5"));
     }
 

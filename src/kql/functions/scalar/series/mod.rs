@@ -55,7 +55,9 @@ impl Series {
     /// Reads a dynamic array; `None` for any other value.
     fn read(value: ValueRef<'_>) -> Option<Series> {
         match value {
-            ValueRef::Dynamic(text) => json::elements(text).map(|elements| Series { items: elements.map(Number::read).collect() }),
+            ValueRef::Dynamic(text) => {
+                json::elements(text).map(|elements| Series { items: elements.map(Number::read).collect() })
+            }
             _ => None,
         }
     }

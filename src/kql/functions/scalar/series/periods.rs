@@ -99,7 +99,9 @@ impl Hills {
         let to = if frequency > 1.0 { ((lag + n / (frequency - 1.0)) / 2.0 + 1.0).floor() } else { n };
         let to = to.min(self.longest() as f64) as usize;
         let height = self.correlation[period];
-        if self.correlation[from..=to].iter().any(|c| *c > height) || self.correlation.get(period + 1).is_some_and(|c| *c > height) {
+        if self.correlation[from..=to].iter().any(|c| *c > height)
+            || self.correlation.get(period + 1).is_some_and(|c| *c > height)
+        {
             return 0.0;
         }
         let (low, high) = ((frequency - 0.5).floor().max(1.0) as usize, (frequency + 0.5).ceil() as usize);
@@ -124,7 +126,8 @@ impl Hills {
         for (period, score) in found {
             let repeats = |better: usize| {
                 let times = (period as f64 / better as f64).round();
-                (times >= 2.0 && (period as f64 - times * better as f64).abs() <= times) || (n / period as f64 - n / better as f64).abs() <= 1.0
+                (times >= 2.0 && (period as f64 - times * better as f64).abs() <= times)
+                    || (n / period as f64 - n / better as f64).abs() <= 1.0
             };
             if kept.len() < count && !kept.iter().any(|(better, _)| repeats(*better)) {
                 kept.push((period, score));
@@ -202,10 +205,13 @@ fn seasonal(args: &[ValueRef<'_>], out: &mut String) -> bool {
         Some(period) => usize::try_from(period).ok().filter(|p| *p > 0),
         None => return false,
     };
-    write_reals(out, match period {
-        Some(period) => seasonal_part(learned, period.min(values.len()), values.len()),
-        None => vec![0.0; values.len()],
-    });
+    write_reals(
+        out,
+        match period {
+            Some(period) => seasonal_part(learned, period.min(values.len()), values.len()),
+            None => vec![0.0; values.len()],
+        },
+    );
     true
 }
 

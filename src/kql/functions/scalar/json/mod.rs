@@ -7,17 +7,16 @@
 //! Keys are compared by their meaning, so an escaped spelling (`"caf\u00e9"`) is found too. Of several equal keys the first
 //! counts.
 
+mod columns;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int32Array, Int64Array, LargeStringArray, StringArray, StringBuilder, StringViewArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2};
 
+pub use self::columns::{get_element_column, get_path_column, get_path_text_column};
 use crate::kql::format;
 use crate::kql::value::ValueRef;
 
@@ -218,7 +217,8 @@ pub fn get_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// An element of an array, as raw text; negative places count from the end. `None` outside and for any other value.
 pub fn get_index(text: &str, index: i64) -> Option<&str> {
     let mut all = elements(text)?;
-    let place = if index < 0 { usize::try_from(all.clone().count() as i64 + index).ok()? } else { usize::try_from(index).ok()? };
+    let place =
+        if index < 0 { usize::try_from(all.clone().count() as i64 + index).ok()? } else { usize::try_from(index).ok()? };
     all.nth(place)
 }
 
@@ -505,166 +505,6 @@ impl<'a> ValueSet<'a> {
     }
 }
 
-/// Appends the `tostring` text of a part: a string's meaning, any other value compact.
-fn write_text(out: &mut String, part: &str) {
-    match part.as_bytes().first() {
-        Some(b'"') => out.push_str(&unquote(part)),
-        Some(b'{' | b'[') => write_compact(out, part),
-        _ => out.push_str(part),
-    }
-}
-
-/// The texts of a column of any string form.
-enum Texts<'a> {
-    Utf8(&'a StringArray),
-    View(&'a StringViewArray),
-    Large(&'a LargeStringArray),
-}
-
-impl<'a> Texts<'a> {
-    fn get(&self, row: usize) -> Option<&'a str> {
-        match self {
-            Texts::Utf8(a) => a.is_valid(row).then(|| a.value(row)),
-            Texts::View(a) => a.is_valid(row).then(|| a.value(row)),
-            Texts::Large(a) => a.is_valid(row).then(|| a.value(row)),
-        }
-    }
-}
-
-/// Calls `work` with the texts of a column; other Arrow forms (dictionaries) are first turned into plain strings.
-fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> R) -> Result<R, String> {
-    let any = values.as_any();
-    if let Some(a) = any.downcast_ref::<StringArray>() {
-        Ok(work(Texts::Utf8(a)))
-    } else if let Some(a) = any.downcast_ref::<StringViewArray>() {
-        Ok(work(Texts::View(a)))
-    } else if let Some(a) = any.downcast_ref::<LargeStringArray>() {
-        Ok(work(Texts::Large(a)))
-    } else {
-        let plain = cast(values, &DataType::Utf8).map_err(|e| e.to_string())?;
-        let plain = plain.as_any().downcast_ref::<StringArray>().ok_or("not a column of text")?;
-        Ok(work(Texts::Utf8(plain)))
-    }
-}
-
-/// `d.a.b[0]` over a column of dynamics: the parts as dynamics, null where a path leads nowhere or to JSON `null`.
-///
-/// Arrays and bags come out without white space between tokens. The error is of an input that holds no text.
-pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
-    let path = Path::new(steps);
-    with_texts(values, |texts| {
-        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
-        for row in 0..values.len() {
-            match texts.get(row).and_then(|text| path.get(text)) {
-                Some(part) if part.starts_with(['{', '[']) => out.append_value(compact(part)),
-                Some(part) => out.append_value(part),
-                None => out.append_null(),
-            }
-        }
-        Arc::new(out.finish()) as ArrayRef
-    })
-}
-
-/// `tostring(d.a.b[0])` over a column of dynamics, in one pass: empty text where a path leads nowhere or to JSON `null`.
-pub fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
-    let path = Path::new(steps);
-    with_texts(values, |texts| {
-        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
-        let mut text_of_row = String::new();
-        for row in 0..values.len() {
-            match texts.get(row).and_then(|text| path.get(text)) {
-                // Most parts are strings without escapes: these are copied once.
-                Some(part) if part.starts_with('"') => match unquote(part) {
-                    Cow::Borrowed(text) => out.append_value(text),
-                    Cow::Owned(text) => out.append_value(text),
-                },
-                Some(part) => {
-                    text_of_row.clear();
-                    write_text(&mut text_of_row, part);
-                    out.append_value(&text_of_row);
-                }
-                None => out.append_value(""),
-            }
-        }
-        Arc::new(out.finish()) as ArrayRef
-    })
-}
-
-/// `d.a.b[0] == 'literal'` over a column of dynamics: the part's text compared without copying it. False where the path leads
-/// nowhere or to JSON `null`, as equality with null is.
-pub fn path_text_equals_column(values: &ArrayRef, steps: &[Step], literal: &str) -> Result<BooleanArray, String> {
-    let path = Path::new(steps);
-    // A part that is equal holds the literal's characters as they are, or is written with an escape.
-    let plain = literal.len() >= 8 && !literal.starts_with(['{', '[']) && !literal.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
-    let finder = memmem::Finder::new(literal);
-    with_texts(values, |texts| {
-        (0..values.len())
-            .map(|row| {
-                let Some(text) = texts.get(row) else { return Some(false) };
-                if plain && memchr(b'\\', text.as_bytes()).is_none() && finder.find(text.as_bytes()).is_none() {
-                    return Some(false);
-                }
-                Some(path.get(text).is_some_and(|part| text_is(part, literal)))
-            })
-            .collect()
-    })
-}
-
-/// True when the `tostring` text of a raw value is this text.
-pub fn text_is(raw: &str, text: &str) -> bool {
-    match raw.as_bytes().first() {
-        Some(b'"') => unquote(raw) == text,
-        Some(b'{' | b'[') => compact(raw) == text,
-        _ => raw == text,
-    }
-}
-
-/// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` tells that the
-/// keys are JSON text, whose strings and numbers count in the same way.
-pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
-    enum Keys<'a> {
-        Long(&'a Int64Array),
-        Int(&'a Int32Array),
-        Text(Texts<'a>),
-    }
-    let build = |keys: Keys<'_>| {
-        with_texts(values, |texts| {
-            let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
-            for row in 0..values.len() {
-                let part = texts.get(row).and_then(|text| {
-                    let index = match &keys {
-                        Keys::Long(a) => a.is_valid(row).then(|| a.value(row))?,
-                        Keys::Int(a) => a.is_valid(row).then(|| a.value(row).into())?,
-                        Keys::Text(keys) => {
-                            let key = keys.get(row)?;
-                            match kind(key) {
-                                Kind::String if key_is_dynamic => return get_key(text, &unquote(key)),
-                                Kind::Integer if key_is_dynamic => key.parse().ok()?,
-                                _ if key_is_dynamic => return None,
-                                _ => return get_key(text, key),
-                            }
-                        }
-                    };
-                    get_index(text, index)
-                });
-                match part.filter(|part| kind(part) != Kind::Null) {
-                    Some(part) => out.append_value(compact(part)),
-                    None => out.append_null(),
-                }
-            }
-            Arc::new(out.finish()) as ArrayRef
-        })
-    };
-    let any = keys.as_any();
-    if let Some(a) = any.downcast_ref::<Int64Array>() {
-        build(Keys::Long(a))
-    } else if let Some(a) = any.downcast_ref::<Int32Array>() {
-        build(Keys::Int(a))
-    } else {
-        with_texts(keys, |texts| build(Keys::Text(texts)))?
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -730,22 +570,5 @@ mod tests {
         }
         assert_ne!(identity("1"), identity("\"1\""));
         assert_ne!(identity("9223372036854775807"), identity("9223372036854775806"));
-    }
-
-    #[test]
-    fn columns_give_parts_texts_and_comparisons() {
-        let rows = vec![Some(r#"{"id":"RT0005","n":5,"o":{"x": 1}}"#), Some(r#"{"id":"a\"b"}"#), Some("{}"), None, Some(r#"{"id":null}"#)];
-        let values: ArrayRef = Arc::new(StringArray::from(rows));
-        let texts = |a: ArrayRef| a.as_any().downcast_ref::<StringArray>().unwrap().iter().map(|v| v.map(str::to_owned)).collect::<Vec<_>>();
-        let some = |v: &str| Some(v.to_owned());
-        assert_eq!(texts(get_path_column(&values, &steps("id")).unwrap()), [some("\"RT0005\""), some(r#""a\"b""#), None, None, None]);
-        assert_eq!(texts(get_path_column(&values, &steps("o")).unwrap())[0], some(r#"{"x":1}"#));
-        assert_eq!(texts(get_path_text_column(&values, &steps("id")).unwrap()), [some("RT0005"), some("a\"b"), some(""), some(""), some("")]);
-        let equal = |literal: &str| path_text_equals_column(&values, &steps("id"), literal).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>();
-        assert_eq!(equal("RT0005"), [true, false, false, false, false]);
-        assert_eq!(equal("a\"b"), [false, true, false, false, false]);
-        assert_eq!(equal(""), [false; 5]);
-        let keys: ArrayRef = Arc::new(StringArray::from(vec![Some("n"), Some("id"), Some("x"), Some("x"), None]));
-        assert_eq!(texts(get_element_column(&values, &keys, false).unwrap()), [some("5"), some(r#""a\"b""#), None, None, None]);
     }
 }
