@@ -140,7 +140,18 @@ mod tests {
         assert_eq!(spoken("Usage reports", 465_900_000), "Usage reports: 0 hours, 7 mins, and 45 seconds.");
         assert_eq!(spoken("Audit events", 90_061_000_000), "Audit events: 1 days, 1 hours, 1 mins, and 1 seconds.");
         let mut log = EventLog::new("run");
-        let report = SectionReport { section: Section::Audit, units: 1, unchanged: 0, records: 3, new: 2, duplicates: 1, replaced: 0, refused: 0, finished: true, micros: 1_500_000 };
+        let report = SectionReport {
+            section: Section::Audit,
+            units: 1,
+            unchanged: 0,
+            records: 3,
+            new: 2,
+            duplicates: 1,
+            replaced: 0,
+            refused: 0,
+            finished: true,
+            micros: 1_500_000,
+        };
         log.section_finished(&report, 5);
         log.cycle_finished(Importer::Office365Activity, 2_000_000, 1, 6);
         log.line(Importer::Office365Activity, Severity::Information, 7, "done");
@@ -148,7 +159,10 @@ mod tests {
         assert_eq!(events[0].get("name"), &Cell::text("FinishedSectionImport"));
         assert_eq!(events[0].get("operation_Name"), &Cell::text("Office365ActivityImporter"));
         let Cell::Json(dimensions) = events[0].get("customDimensions") else { panic!("no dimensions") };
-        assert!(dimensions.contains(r#""section":"Audit events""#) && dimensions.contains(r#""timeTaken":"00:00:01.5000000""#), "{dimensions}");
+        assert!(
+            dimensions.contains(r#""section":"Audit events""#) && dimensions.contains(r#""timeTaken":"00:00:01.5000000""#),
+            "{dimensions}"
+        );
         assert_ne!(events[0].get("itemId"), events[1].get("itemId"));
         assert_eq!(log.rows_of("traces").count(), 1);
     }

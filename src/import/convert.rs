@@ -2,8 +2,8 @@
 //!
 //! All functions give `None` for what they cannot read; they never guess a value.
 
-use super::datetime_text::loose_datetime;
 pub use super::datetime_text::DateOrder;
+use super::datetime_text::loose_datetime;
 
 /// Ticks of 100 ns in a second.
 const TICKS: i64 = 10_000_000;
@@ -118,7 +118,11 @@ pub(super) fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 /// Minutes east of UTC that a zone text says; no text is UTC.
 pub(super) fn zone_minutes(text: &[u8]) -> Option<i64> {
     let text = text.trim_ascii();
-    if text.is_empty() || text.eq_ignore_ascii_case(b"z") || text.eq_ignore_ascii_case(b"utc") || text.eq_ignore_ascii_case(b"gmt") {
+    if text.is_empty()
+        || text.eq_ignore_ascii_case(b"z")
+        || text.eq_ignore_ascii_case(b"utc")
+        || text.eq_ignore_ascii_case(b"gmt")
+    {
         return Some(0);
     }
     let text = match text.get(..3) {
@@ -257,7 +261,9 @@ pub fn guid(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let dashes = [8, 13, 18, 23];
     match bytes.len() {
-        36 if bytes.iter().enumerate().all(|(i, b)| if dashes.contains(&i) { *b == b'-' } else { b.is_ascii_hexdigit() }) => Some(text.to_ascii_lowercase()),
+        36 if bytes.iter().enumerate().all(|(i, b)| if dashes.contains(&i) { *b == b'-' } else { b.is_ascii_hexdigit() }) => {
+            Some(text.to_ascii_lowercase())
+        }
         32 if bytes.iter().all(u8::is_ascii_hexdigit) => {
             let t = text.to_ascii_lowercase();
             Some(format!("{}-{}-{}-{}-{}", &t[..8], &t[8..12], &t[12..16], &t[16..20], &t[20..]))

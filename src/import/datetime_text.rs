@@ -128,7 +128,8 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                 }
                 meridiem = Some((word.eq_ignore_ascii_case("pm"), word.starts_with(['A', 'P'])));
             }
-            Piece::Word(word) if word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt") => {}
+            Piece::Word(word)
+                if word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt") => {}
             Piece::Word(word) if word.eq_ignore_ascii_case("t") && taken == 0 => {}
             Piece::Word(_) => return None,
         }
@@ -164,19 +165,19 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
 #[allow(clippy::type_complexity, reason = "three numbers and two flags that only the caller above reads")]
 fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<((i64, i64, i64, bool), bool)> {
     // A weekday may stand in front ("Mon, 05 Jan 2026").
-    if let (Some(Piece::Word(word)), true) = (pieces.first(), pieces.len() > 3) {
-        if month_number(word).is_none() {
-            *at = 1;
-        }
+    if let Some(Piece::Word(word)) = pieces.first()
+        && pieces.len() > 3
+        && month_number(word).is_none()
+    {
+        *at = 1;
     }
     let parts = pieces.get(*at..*at + 3)?;
     *at += 3;
     Some(match *parts {
         [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => ((m, d, y, false), true),
         [Piece::Number(a, 1..=2, _), Piece::Number(b, 1..=2, sep), Piece::Number(y, 4, _)] => ((a, b, y, sep != '/'), false),
-        [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)] | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => {
-            ((month_number(word)?, d, y, false), true)
-        }
+        [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)]
+        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => ((month_number(word)?, d, y, false), true),
         _ => return None,
     })
 }

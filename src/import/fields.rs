@@ -31,7 +31,8 @@ impl FieldMap {
     /// A map of the table's own names and of aliases, each a source's name and the column's.
     pub fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
         let columns = source_columns(table);
-        let mut by_name: HashMap<String, usize> = table.columns[..columns].iter().enumerate().map(|(i, c)| (plain_name(c.name), i)).collect();
+        let mut by_name: HashMap<String, usize> =
+            table.columns[..columns].iter().enumerate().map(|(i, c)| (plain_name(c.name), i)).collect();
         for (alias, column) in aliases {
             if let Some(index) = table.index_of(column) {
                 by_name.entry(plain_name(alias)).or_insert(index);
@@ -94,7 +95,8 @@ pub fn nested_text<'a>(json: &'a str, path: &[&str]) -> Option<String> {
 
 /// The JSON text of a member of a nested object, found along a path of names in any letter case.
 pub fn nested<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
-    path.iter().try_fold(json, |text, name| if text.starts_with('{') { Members::parse(text).ok()?.get_any_case(name) } else { None })
+    path.iter()
+        .try_fold(json, |text, name| if text.starts_with('{') { Members::parse(text).ok()?.get_any_case(name) } else { None })
 }
 
 /// The JSON text of an object without some of its members.
@@ -132,7 +134,10 @@ mod tests {
         for name in ["User Principal Name", "userPrincipalName", "USER_PRINCIPAL-NAME"] {
             assert_eq!(plain_name(name), "userprincipalname");
         }
-        let mut map = FieldMap::new(crate::lake::tables::find("traces").unwrap(), &[("TimeGenerated", "timestamp"), ("Properties", "customDimensions")]);
+        let mut map = FieldMap::new(
+            crate::lake::tables::find("traces").unwrap(),
+            &[("TimeGenerated", "timestamp"), ("Properties", "customDimensions")],
+        );
         assert_eq!(map.column("timegenerated"), Some(0));
         assert_eq!(map.column("Properties"), map.column("customDimensions"));
         assert_eq!(map.column("OperationId"), map.table.index_of("operation_Id"));

@@ -318,7 +318,10 @@ mod tests {
     fn unescapes_and_mends() {
         assert_eq!(unescape(r#""a\"b\\c\/d\n\u00e9\ud83d\ude00\ud83dx""#), "a\"b\\c/d\né😀\u{fffd}x");
         assert!(matches!(unescape(r#""plain""#), Cow::Borrowed("plain")));
-        assert_eq!(mend_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#), r#"{"a":"x\ufffd","b":"\\ud83d","c":"\ud83d\ude00"}"#);
+        assert_eq!(
+            mend_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#),
+            r#"{"a":"x\ufffd","b":"\\ud83d","c":"\ud83d\ude00"}"#
+        );
         assert!(serde_json::from_str::<serde_json::Value>(&mend_surrogates(r#"["\udc00","\ud800\ud800"]"#)).is_ok());
     }
 
@@ -330,7 +333,11 @@ mod tests {
 
     #[test]
     fn canonical_hashes_ignore_spelling() {
-        let same = [r#"{"a":"5","b":{"c":true}}"#, r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#, r#"{"b":{"c":true},"\u0061":5,"e":""}"#];
+        let same = [
+            r#"{"a":"5","b":{"c":true}}"#,
+            r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#,
+            r#"{"b":{"c":true},"\u0061":5,"e":""}"#,
+        ];
         let hashes: Vec<_> = same.iter().map(|t| canonical_hash(t)).collect();
         assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
         assert_ne!(canonical_hash(r#"{"a":"5"}"#), canonical_hash(r#"{"a":"6"}"#));

@@ -52,8 +52,12 @@ impl KnownUnits {
     /// The entries of an archive, if all of them were finished when the archive had this hash.
     pub fn archive(&self, name: &str, hash: &str) -> Vec<(String, Known)> {
         let prefix = format!("{name}!");
-        let mut entries: Vec<(String, Known)> =
-            self.units.iter().filter(|(unit, known)| unit.starts_with(&prefix) && known.hash == hash).map(|(unit, known)| (unit.clone(), known.clone())).collect();
+        let mut entries: Vec<(String, Known)> = self
+            .units
+            .iter()
+            .filter(|(unit, known)| unit.starts_with(&prefix) && known.hash == hash)
+            .map(|(unit, known)| (unit.clone(), known.clone()))
+            .collect();
         if entries.iter().any(|(_, known)| !is_complete(known)) {
             entries.clear();
         }
@@ -91,7 +95,8 @@ pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
         return Ok(known);
     }
     let columns = ["section", "unit", "state", "startedAt", "bytes", "contentHash", "attempt", "tables"];
-    let frame = SessionContext::new().read_table(lake.provider(def).await?).and_then(|table| table.select(columns.map(ident).to_vec()));
+    let frame =
+        SessionContext::new().read_table(lake.provider(def).await?).and_then(|table| table.select(columns.map(ident).to_vec()));
     let batches = match frame {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),
@@ -130,12 +135,17 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
         long.or(time).or_else(|| array.as_primitive_opt::<arrow::datatypes::Int32Type>().map(|a| a.value(row).into()))
     };
     for row in 0..batch.num_rows() {
-        let (Some(unit), Some(hash), Some(state)) = (text(batch, "unit", row), text(batch, "contentHash", row), text(batch, "state", row)) else { continue };
+        let (Some(unit), Some(hash), Some(state)) =
+            (text(batch, "unit", row), text(batch, "contentHash", row), text(batch, "state", row))
+        else {
+            continue;
+        };
         let started = number("startedAt", row).unwrap_or(i64::MIN);
         if known.units.get(unit).is_some_and(|newer| newer.started >= started) {
             continue;
         }
-        let tables: BTreeMap<String, u64> = text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let tables: BTreeMap<String, u64> =
+            text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let this = Known {
             hash: hash.to_owned(),
             state: state.to_owned(),
@@ -196,7 +206,15 @@ mod tests {
     use super::*;
 
     fn known(state: &str, hash: &str) -> Known {
-        Known { hash: hash.into(), state: state.into(), section: None, bytes: 7, attempts: 1, started: 0, tables: vec!["traces".into()] }
+        Known {
+            hash: hash.into(),
+            state: state.into(),
+            section: None,
+            bytes: 7,
+            attempts: 1,
+            started: 0,
+            tables: vec!["traces".into()],
+        }
     }
 
     #[test]

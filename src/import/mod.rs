@@ -210,7 +210,14 @@ pub struct ImportOptions {
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { import_id: None, filter: Filter::default(), dry_run: false, again: false, limits: Limits::default(), clock: Arc::new(SystemClock) }
+        Self {
+            import_id: None,
+            filter: Filter::default(),
+            dry_run: false,
+            again: false,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 
@@ -380,7 +387,12 @@ impl ImportSummary {
 /// # Errors
 /// A named path does not exist or cannot be looked at, or the lake cannot be read or written. A file that cannot be read
 /// is no error of the import but a state of its unit.
-pub async fn import_paths(lake: &Lake, paths: &[PathBuf], options: &ImportOptions, progress: &dyn Progress) -> Result<ImportSummary, ImportError> {
+pub async fn import_paths(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportSummary, ImportError> {
     runner::run(lake, paths, options, progress).await
 }
 

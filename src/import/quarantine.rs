@@ -37,7 +37,11 @@ impl Quarantine {
             Some((archive, _)) => format!("{}!{last}", archive.rsplit(['/', '\\']).next().unwrap_or(archive)),
             None => last.to_owned(),
         };
-        let safe: String = base.chars().map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '!' | ' ' | '(' | ')') { c } else { '_' }).take(120).collect();
+        let safe: String = base
+            .chars()
+            .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '!' | ' ' | '(' | ')') { c } else { '_' })
+            .take(120)
+            .collect();
         let count = self.used.entry(safe.to_lowercase()).or_default();
         *count += 1;
         let name = if *count == 1 { format!("{safe}.ndjson") } else { format!("{safe}-{count}.ndjson") };
@@ -121,7 +125,11 @@ impl UnitQuarantine<'_> {
             return Err(failed);
         }
         let Some(Open { path, temporary, writer }) = open else { return Ok(None) };
-        let result = writer.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&temporary, &path));
+        let result = writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&temporary, &path));
         match result {
             Ok(()) => Ok(Some(path)),
             Err(source) => {
@@ -160,7 +168,8 @@ mod tests {
         }
         let path = unit.finish().unwrap().unwrap();
         assert!(path.ends_with("run/x.json.ndjson"));
-        let lines: Vec<serde_json::Value> = fs::read_to_string(&path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            fs::read_to_string(&path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!((lines[1]["place"]["line"].as_u64(), lines[1]["record"].as_str()), (Some(2), Some("{\"\u{fffd} ")));
         assert!(lines[2]["reason"].as_str().unwrap().starts_with("1 more"));

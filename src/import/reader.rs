@@ -70,7 +70,12 @@ pub struct Reading {
 /// Reads all files and sends what they hold.
 pub fn read_all(reading: Reading, sender: Sender<Message>) {
     let quarantine = Quarantine::new(reading.quarantine.clone(), reading.limits);
-    let mut reader = Reader { batches: Batches { sender, builders: HashMap::new(), import_id: reading.import_id.clone(), dry_run: reading.dry_run }, reading, quarantine, mappings: Mappings::default() };
+    let mut reader = Reader {
+        batches: Batches { sender, builders: HashMap::new(), import_id: reading.import_id.clone(), dry_run: reading.dry_run },
+        reading,
+        quarantine,
+        mappings: Mappings::default(),
+    };
     let files = std::mem::take(&mut reader.reading.files);
     for path in &files {
         match reader.file(path) {
@@ -228,7 +233,12 @@ impl Reader {
         let counted = Rc::clone(&tap);
         // Pipes cannot be rewound: what was looked at goes in front again.
         let whole = io::Cursor::new(head).chain(file);
-        let unit = Unit { name, reader: Box::new(Tap::new(whole, Rc::clone(&tap))), consumed: Rc::new(move || counted.count()), written };
+        let unit = Unit {
+            name,
+            reader: Box::new(Tap::new(whole, Rc::clone(&tap))),
+            consumed: Rc::new(move || counted.count()),
+            written,
+        };
         let mut report = self.unit(unit)?;
         report.bytes = size;
         // The hash is of what was read: a file that grew meanwhile is read again next time.
@@ -273,7 +283,8 @@ impl Reader {
                 Ok(content) => {
                     let compressed = content.compressed;
                     let progress = progress_to(self.batches.sender.clone());
-                    let written = written_day(&entry_name).or_else(|| entry.modified.map(|m| m.timestamp_micros())).unwrap_or(written);
+                    let written =
+                        written_day(&entry_name).or_else(|| entry.modified.map(|m| m.timestamp_micros())).unwrap_or(written);
                     let unit = Unit { name: entry_name, reader: content.reader, consumed: Rc::new(move || compressed), written };
                     let result = self.unit(unit);
                     progress(compressed);
@@ -351,7 +362,13 @@ impl Reader {
     fn unit(&mut self, unit: Unit<'_>) -> Result<UnitReport, Ended> {
         self.send_started(&unit.name)?;
         let mut report = report(&unit.name, UnitState::Done, self.now());
-        let mut output = UnitOutput { batches: &mut self.batches, quarantine: self.quarantine.unit(&unit.name), refusals: Vec::new(), cut: false, stopped: false };
+        let mut output = UnitOutput {
+            batches: &mut self.batches,
+            quarantine: self.quarantine.unit(&unit.name),
+            refusals: Vec::new(),
+            cut: false,
+            stopped: false,
+        };
         let consumed = unit.consumed;
         let opened = open_text(unit.reader, move || consumed(), self.reading.limits);
         let (walked, counts, first_unknown) = match opened {
@@ -402,7 +419,15 @@ impl Reader {
             (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
             _ if counts.refused > 0 => {
                 let shown = output.refusals.first().map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
-                (UnitState::Incomplete, Some(report.reason.take().unwrap_or_else(|| format!("{} of {} records refused{shown}", counts.refused, counts.records))))
+                (
+                    UnitState::Incomplete,
+                    Some(
+                        report
+                            .reason
+                            .take()
+                            .unwrap_or_else(|| format!("{} of {} records refused{shown}", counts.refused, counts.records)),
+                    ),
+                )
             }
             _ if counts.filtered > 0 => (UnitState::Filtered, None),
             _ => (UnitState::Done, None),
@@ -473,8 +498,12 @@ fn written_day(name: &str) -> Option<i64> {
     };
     let date = |at: usize| -> Option<i64> {
         let (year, month, day, end) = match bytes.get(at + 4) {
-            Some(b'-' | b'_') if bytes.get(at + 7) == bytes.get(at + 4) => (number(at, 4)?, number(at + 5, 2)?, number(at + 8, 2)?, at + 10),
-            Some(b'/') if bytes.get(at + 5..at + 7) == Some(b"m=") && bytes.get(at + 9..at + 12) == Some(b"/d=") => (number(at, 4)?, number(at + 7, 2)?, number(at + 12, 2)?, at + 14),
+            Some(b'-' | b'_') if bytes.get(at + 7) == bytes.get(at + 4) => {
+                (number(at, 4)?, number(at + 5, 2)?, number(at + 8, 2)?, at + 10)
+            }
+            Some(b'/') if bytes.get(at + 5..at + 7) == Some(b"m=") && bytes.get(at + 9..at + 12) == Some(b"/d=") => {
+                (number(at, 4)?, number(at + 7, 2)?, number(at + 12, 2)?, at + 14)
+            }
             Some(b'0'..=b'9') => (number(at, 4)?, number(at + 4, 2)?, number(at + 6, 2)?, at + 8),
             _ => return None,
         };
@@ -508,7 +537,13 @@ mod tests {
     #[test]
     fn days_in_names() {
         let day = Some(1_767_571_200_000_000);
-        for name in ["users 2026-01-05.json", "x/y=2026/m=01/d=05/h=07/PT1H.json", "users_20260105.json", "2025-01-01/users-2026-01-05/page1.json", "a_2026_01_05_b"] {
+        for name in [
+            "users 2026-01-05.json",
+            "x/y=2026/m=01/d=05/h=07/PT1H.json",
+            "users_20260105.json",
+            "2025-01-01/users-2026-01-05/page1.json",
+            "a_2026_01_05_b",
+        ] {
             assert_eq!(written_day(name), day, "{name}");
         }
         for name in ["users.json", "120260105", "99999999.json", "2026-13-45.json", ""] {

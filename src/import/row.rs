@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::convert::{self, DateOrder};
 use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, unescape};
 use crate::kql::types::Type;
-use crate::lake::writer::RowBuilder;
 use crate::lake::tables::{IMPORT_ID, TableDef};
+use crate::lake::writer::RowBuilder;
 
 /// A value of a row. Its kind agrees with its column's type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -259,7 +259,10 @@ impl Identity {
     /// Those of the named columns that the table has.
     pub fn new(table: &TableDef, names: &[&str]) -> Self {
         let count = source_columns(table);
-        let columns = names.iter().filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, Hash128::of(name.as_bytes())))).collect();
+        let columns = names
+            .iter()
+            .filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, Hash128::of(name.as_bytes()))))
+            .collect();
         Self { columns }
     }
 }

@@ -35,7 +35,12 @@ const OPEN_TABLES: usize = 128;
 const LOGGED_UNITS: usize = 1_000;
 
 /// Runs an import of files.
-pub async fn run(lake: &Lake, paths: &[PathBuf], options: &ImportOptions, progress: &dyn Progress) -> Result<ImportSummary, ImportError> {
+pub async fn run(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportSummary, ImportError> {
     let started = options.clock.now_micros();
     lake.check().await?;
     let found = find_files(lake, paths)?;
@@ -172,7 +177,11 @@ impl Landings<'_> {
 
     async fn commit(&mut self, table: &'static str) -> Result<(), ImportError> {
         let Some(open) = self.open.remove(table) else { return Ok(()) };
-        let position = Position { stream: format!("files/{table}"), cursor: json!({ "units": self.units }), import_id: self.import_id.to_owned() };
+        let position = Position {
+            stream: format!("files/{table}"),
+            cursor: json!({ "units": self.units }),
+            import_id: self.import_id.to_owned(),
+        };
         let mut landed = open.landing.commit(position).await?;
         landed.duplicates += open.left_out;
         tracing::debug!(table, new = landed.new, duplicates = landed.duplicates, replaced = landed.replaced, "committed");
@@ -246,7 +255,9 @@ fn belongs(unit: &UnitReport, section: Section) -> bool {
 
 /// True when a unit was not read to its end: records may be missing that nobody has seen.
 fn was_cut(unit: &UnitReport) -> bool {
-    unit.reason.as_deref().is_some_and(|reason| reason.starts_with("reading stopped") || reason.contains(ENDS_INSIDE) || reason.contains(ENDS_OPEN))
+    unit.reason
+        .as_deref()
+        .is_some_and(|reason| reason.starts_with("reading stopped") || reason.contains(ENDS_INSIDE) || reason.contains(ENDS_OPEN))
 }
 
 /// Lands the import's own rows: events and log lines, and the ledger, each in one commit. The ledger comes last: it says
@@ -294,7 +305,12 @@ fn tell(summary: &ImportSummary, now: i64) -> EventLog {
     log
 }
 
-async fn land_rows<'r>(lake: &Lake, table: &str, rows: impl Iterator<Item = &'r Row<'static>>, import_id: &str) -> Result<(), ImportError> {
+async fn land_rows<'r>(
+    lake: &Lake,
+    table: &str,
+    rows: impl Iterator<Item = &'r Row<'static>>,
+    import_id: &str,
+) -> Result<(), ImportError> {
     let Some(def) = find(table) else { return Ok(()) };
     let mut builder = RowBuilder::new(def);
     for row in rows {
@@ -303,7 +319,9 @@ async fn land_rows<'r>(lake: &Lake, table: &str, rows: impl Iterator<Item = &'r 
     if builder.rows() == 0 {
         return Ok(());
     }
-    let batch = builder.finish().map_err(|source| ImportError::Reader(format!("own rows of {table} do not fit their table: {source}")))?;
+    let batch = builder
+        .finish()
+        .map_err(|source| ImportError::Reader(format!("own rows of {table} do not fit their table: {source}")))?;
     let mut landing = lake.land(def).await?;
     landing.write(batch).await?;
     let position = Position { stream: format!("import/{table}"), cursor: json!({}), import_id: import_id.to_owned() };
@@ -378,7 +396,9 @@ fn folder(lake: &Path, path: &Path, seen: &mut HashSet<PathBuf>, found: &mut Fou
 /// True for files that lie beside data and are none: hidden ones, and notes. A file that is named itself is always read.
 fn is_no_data(name: &str) -> bool {
     let lower = name.to_lowercase();
-    name.starts_with('.') || lower.ends_with(".md") || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
+    name.starts_with('.')
+        || lower.ends_with(".md")
+        || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub fn content_id(content: Hash128) -> i64 {
 
 /// True when an item id is a hash that we gave, of the content with this content id.
 fn is_derived(item_id: &str, content: i64) -> bool {
-    item_id.len() == 32 && u64::from_str_radix(item_id.get(..16).unwrap_or_default(), 16).is_ok_and(|hash| hash.cast_signed() == content)
+    item_id.len() == 32
+        && u64::from_str_radix(item_id.get(..16).unwrap_or_default(), 16).is_ok_and(|hash| hash.cast_signed() == content)
 }
 
 /// Kinds of ids that a content was seen with.
@@ -63,10 +64,13 @@ impl Twins {
     /// The rows at rest cannot be read.
     pub async fn leave_out(&mut self, lake: &Lake, batch: RecordBatch) -> Result<RecordBatch, ImportError> {
         let arrow = |source| ImportError::Lake(LakeError::Arrow { table: self.table.name, source });
-        let Some(times) = batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned() else {
+        let Some(times) =
+            batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned()
+        else {
             return Ok(batch);
         };
-        let days: HashSet<i64> = times.values().iter().map(|time| time.div_euclid(DAY)).filter(|day| !self.days.contains(day)).collect();
+        let days: HashSet<i64> =
+            times.values().iter().map(|time| time.div_euclid(DAY)).filter(|day| !self.days.contains(day)).collect();
         self.load(lake, days).await?;
         let mut keep = vec![true; batch.num_rows()];
         each(&batch, |row, content, item_id| {
@@ -96,14 +100,22 @@ impl Twins {
         let frame = SessionContext::new()
             .read_table(snapshot.provider())
             .and_then(|table| table.filter(time.clone().gt_eq(instant(first)).and(time.clone().lt(instant(last + 1)))))
-            .and_then(|table| table.select([self.table.time, CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec()));
+            .and_then(|table| {
+                table.select([self.table.time, CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec())
+            });
         let batches = match frame {
             Ok(frame) => frame.collect().await,
             Err(error) => Err(error),
         };
-        let failed = |error: datafusion::error::DataFusionError| ImportError::Lake(LakeError::Shape { table: self.table.name, reason: error.to_string() });
+        let failed = |error: datafusion::error::DataFusionError| {
+            ImportError::Lake(LakeError::Shape { table: self.table.name, reason: error.to_string() })
+        };
         for batch in batches.map_err(failed)? {
-            let Some(times) = batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned() else { continue };
+            let Some(times) =
+                batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned()
+            else {
+                continue;
+            };
             each(&batch, |row, content, item_id| {
                 // Days between the first and the last that nobody asked for are read, but not remembered.
                 if days.contains(&times.value(row).div_euclid(DAY)) {

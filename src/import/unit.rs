@@ -8,7 +8,7 @@ use super::audit::mapping::{Around, Audit};
 use super::calls::mapping::{Calls, call_of};
 use super::convert::DateOrder;
 use super::fields::plain_name;
-use super::files::documents::{ENDS_INSIDE, Answer, Heading, Item, Page, Place, Sink, Stop, column_names};
+use super::files::documents::{Answer, ENDS_INSIDE, Heading, Item, Page, Place, Sink, Stop, column_names};
 use super::graph::directory::{Directory, Kind};
 use super::graph::reports::{ReportId, Reports};
 use super::json_text::{Members, elements, unescape};
@@ -50,7 +50,12 @@ enum Shape {
 #[derive(Debug, Clone)]
 enum Table {
     App(Columns),
-    Audit { data: usize, id: Option<usize>, created: Option<usize>, order: DateOrder },
+    Audit {
+        data: usize,
+        id: Option<usize>,
+        created: Option<usize>,
+        order: DateOrder,
+    },
     Traces(CsvKind, DateOrder),
     Report(ReportId),
     /// Records of another source, by name.
@@ -135,7 +140,10 @@ impl<'m> UnitMapper<'m> {
 
     /// True when no record was of a known shape, though there were some.
     pub fn is_unknown(&self) -> bool {
-        self.counts.unknown > 0 && self.counts.unknown == self.counts.refused && self.counts.rows.is_empty() && self.counts.filtered == 0
+        self.counts.unknown > 0
+            && self.counts.unknown == self.counts.refused
+            && self.counts.rows.is_empty()
+            && self.counts.filtered == 0
     }
 
     fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) -> Result<(), Stop> {
@@ -249,7 +257,11 @@ impl<'m> UnitMapper<'m> {
         }
         if Reports::is_row(members) {
             let said = members.text("@odata.type").unwrap_or_default();
-            return self.mappings.reports.recognise_json(members, &[&said, context.unwrap_or_default(), &self.name]).map(Shape::Report);
+            return self
+                .mappings
+                .reports
+                .recognise_json(members, &[&said, context.unwrap_or_default(), &self.name])
+                .map(Shape::Report);
         }
         if Calls::is_record(members) {
             return Ok(Shape::Call);
@@ -274,7 +286,10 @@ impl<'m> UnitMapper<'m> {
 
     /// The records of a page that stands in a line or an element, or in the answer to a batch.
     fn container(&mut self, members: &Members<'_>, place: Place, depth: u8) -> Result<(), Stop> {
-        let context = ["@odata.context", "odata.metadata"].iter().find_map(|name| members.get_any_case(name)).map(|c| unescape(c).into_owned());
+        let context = ["@odata.context", "odata.metadata"]
+            .iter()
+            .find_map(|name| members.get_any_case(name))
+            .map(|c| unescape(c).into_owned());
         let page = Page { context };
         let Some((kind, inner)) = inner_page(members) else {
             return Ok(());
@@ -351,7 +366,12 @@ impl<'m> UnitMapper<'m> {
         }
         let at = |names: &[&str]| columns.iter().position(|c| names.contains(&plain_name(c).as_str()));
         if let Some(data) = at(&["auditdata"]) {
-            return Ok(Table::Audit { data, id: at(&["recordid", "identity"]), created: at(&["creationdate", "creationtime"]), order: DateOrder::Unknown });
+            return Ok(Table::Audit {
+                data,
+                id: at(&["recordid", "identity"]),
+                created: at(&["creationdate", "creationtime"]),
+                order: DateOrder::Unknown,
+            });
         }
         if Reports::is_heading(columns) {
             return self.mappings.reports.recognise(columns.iter().map(String::as_str), &[&self.name]).map(Table::Report);
@@ -374,7 +394,9 @@ impl<'m> UnitMapper<'m> {
         self.counts.records += 1;
         let mappings = &mut *self.mappings;
         let mapped: Result<Vec<Row<'_>>, String> = match &self.table {
-            Some(Table::App(columns)) => mappings.app.ordered(columns, &mut values.iter().map(|v| Source::Field(v))).map(|row| vec![row]),
+            Some(Table::App(columns)) => {
+                mappings.app.ordered(columns, &mut values.iter().map(|v| Source::Field(v))).map(|row| vec![row])
+            }
             Some(Table::Audit { data, id, created, order }) => {
                 let field = |at: &Option<usize>| at.and_then(|i| values.get(i)).filter(|v| !v.is_empty()).map(|v| (*v).into());
                 let around = Around { id: field(id), created: field(created), order: *order };
@@ -398,7 +420,9 @@ impl Sink for UnitMapper<'_> {
             Item::AnswerRow { answer, text } => self.answer_row(answer, text, place),
             Item::CsvRow { heading, record } => {
                 // The walk has checked the whole record's text.
-                let values: Vec<&str> = (0..heading.columns.len()).map(|i| record.field(i).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default()).collect();
+                let values: Vec<&str> = (0..heading.columns.len())
+                    .map(|i| record.field(i).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default())
+                    .collect();
                 self.csv_row(heading, &values, &record.raw, place)
             }
             Item::Bad { reason, text } => {
@@ -421,7 +445,8 @@ impl Sink for UnitMapper<'_> {
             }
             Table::Audit { created, order, .. } => *order = evidence(created.as_slice()),
             Table::Traces(_, order) => {
-                let places: Vec<usize> = heading.columns.iter().enumerate().filter(|(_, n)| Traces::is_time(n)).map(|(i, _)| i).collect();
+                let places: Vec<usize> =
+                    heading.columns.iter().enumerate().filter(|(_, n)| Traces::is_time(n)).map(|(i, _)| i).collect();
                 *order = evidence(&places);
             }
             Table::Report(_) | Table::Objects => {}

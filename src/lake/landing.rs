@@ -14,7 +14,7 @@ use super::error::LakeError;
 use super::fault::Step;
 use super::intent::Pending;
 use super::layout::Layout;
-use super::session::{Reconciled, Session};
+use super::intake::{Intake, Reconciled};
 use super::tables::TableDef;
 use super::{Lake, Position};
 
@@ -38,7 +38,7 @@ pub struct Landed {
     pub replaced: u64,
 }
 
-/// A write session of one unit of import into one table.
+/// The writing of one unit of import into one table.
 ///
 /// Dropping it without [`Landing::commit`] or [`Landing::abort`] leaves files behind that no one reads; compaction deletes
 /// them later.
@@ -52,7 +52,7 @@ pub struct Landing {
     buffer: Vec<RecordBatch>,
     buffered_bytes: usize,
     buffered_rows: usize,
-    session: Session,
+    intake: Intake,
     /// True after a write failed: rows are lost, so nothing of this landing may become visible.
     failed: bool,
     /// True while it is not known whether a commit is in the log.
@@ -71,7 +71,7 @@ impl Landing {
             buffer: Vec::new(),
             buffered_bytes: 0,
             buffered_rows: 0,
-            session: Session::default(),
+            intake: Intake::default(),
             failed: false,
             uncertain: false,
         })
@@ -109,15 +109,15 @@ impl Landing {
         }
         let batches = std::mem::take(&mut self.buffer);
         (self.buffered_bytes, self.buffered_rows) = (0, 0);
-        let mut session = std::mem::take(&mut self.session);
+        let mut intake = std::mem::take(&mut self.intake);
         let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), self.log.clone());
         let work = move || {
-            let done = session.write(&layout, &dir, &lake, &log, &batches);
-            (session, done)
+            let done = intake.write(&layout, &dir, &lake, &log, &batches);
+            (intake, done)
         };
         self.failed = true;
-        let (session, done) = run_blocking(self.def.name, work).await?;
-        self.session = session;
+        let (intake, done) = run_blocking(self.def.name, work).await?;
+        self.intake = intake;
         done?;
         self.failed = false;
         Ok(())
@@ -144,8 +144,8 @@ impl Landing {
             }
             return Err(e);
         }
-        if self.session.files.is_empty() {
-            return Ok(Landed { duplicates: self.session.duplicates, ..Landed::default() });
+        if self.intake.files.is_empty() {
+            return Ok(Landed { duplicates: self.intake.duplicates, ..Landed::default() });
         }
         let turn = self.lake.turn(self.def);
         // One at a time within this process: waiting is cheaper than losing against oneself.
@@ -168,11 +168,11 @@ impl Landing {
             })?;
             let Some(log) = self.prepare(log).await? else { continue };
             let Reconciled { rewritten, removed, replaced } = self.reconcile(&log).await?;
-            let mut add: Vec<NewFile> = self.session.files.iter().map(|w| w.file.clone()).collect();
+            let mut add: Vec<NewFile> = self.intake.files.iter().map(|w| w.file.clone()).collect();
             if add.is_empty() {
-                return Ok(Landed { duplicates: self.session.duplicates, ..Landed::default() });
+                return Ok(Landed { duplicates: self.intake.duplicates, ..Landed::default() });
             }
-            let rows = self.session.files.iter().map(|w| w.rows).sum::<u64>();
+            let rows = self.intake.files.iter().map(|w| w.rows).sum::<u64>();
             add.extend(rewritten.iter().cloned());
             let pending = Pending::write(self.lake.root(), self.def, position)?;
             self.lake.fault().pass(Step::IntentWritten)?;
@@ -235,7 +235,7 @@ impl Landing {
             return Ok(Landed {
                 version: Some(version),
                 new: rows.saturating_sub(replaced),
-                duplicates: self.session.duplicates,
+                duplicates: self.intake.duplicates,
                 replaced,
             });
         }
@@ -263,14 +263,14 @@ impl Landing {
     /// Brings this landing in line with a version of the table: own rows that are there already leave their files, landed
     /// rows that are older than own ones are taken out of theirs.
     async fn reconcile(&mut self, log: &Log) -> Result<Reconciled, LakeError> {
-        let mut session = std::mem::take(&mut self.session);
+        let mut intake = std::mem::take(&mut self.intake);
         let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), log.clone());
         let work = move || {
-            let done = session.reconcile(&layout, &dir, lake.keys(), log.files());
-            (session, done)
+            let done = intake.reconcile(&layout, &dir, lake.keys(), log.files());
+            (intake, done)
         };
-        let (session, done) = run_blocking(self.def.name, work).await?;
-        self.session = session;
+        let (intake, done) = run_blocking(self.def.name, work).await?;
+        self.intake = intake;
         done
     }
 
@@ -280,7 +280,7 @@ impl Landing {
     }
 
     fn delete_files(&self) {
-        delete(&self.dir, self.session.files.iter().map(|w| &w.file));
+        delete(&self.dir, self.intake.files.iter().map(|w| &w.file));
     }
 }
 

@@ -55,8 +55,11 @@ impl Place {
         let mut rows = Vec::new();
         for batch in &batches {
             let options = FormatOptions::default();
-            let format: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("a format")).collect();
-            rows.extend((0..batch.num_rows()).map(|row| format.iter().map(|f| f.value(row).to_string()).collect::<Vec<_>>().join("|")));
+            let format: Vec<_> =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("a format")).collect();
+            rows.extend(
+                (0..batch.num_rows()).map(|row| format.iter().map(|f| f.value(row).to_string()).collect::<Vec<_>>().join("|")),
+            );
         }
         rows.sort();
         rows
@@ -134,7 +137,11 @@ fn answer(rows: &[String]) -> String {
         .iter()
         .map(|name| serde_json::json!({ "name": name, "type": "string" }))
         .collect();
-    format!(r#"{{"tables":[{{"name":"PrimaryResult","columns":{},"rows":[{}]}}]}}"#, serde_json::Value::from(columns), rows.join(","))
+    format!(
+        r#"{{"tables":[{{"name":"PrimaryResult","columns":{},"rows":[{}]}}]}}"#,
+        serde_json::Value::from(columns),
+        rows.join(",")
+    )
 }
 
 /// The same trace as the portal's CSV has it.
@@ -151,7 +158,8 @@ fn csv_row(n: usize) -> String {
 
 const CSV_HEADING: &str = "\u{feff}timestamp [UTC],message,severityLevel,customDimensions,operation_Id,session_Id,itemType\r\n";
 
-const TRACE: [&str; 7] = ["timestamp", "message", "severityLevel", "operation_Id", "session_Id", "itemId", "customDimensions_eventId"];
+const TRACE: [&str; 7] =
+    ["timestamp", "message", "severityLevel", "operation_Id", "session_Id", "itemId", "customDimensions_eventId"];
 
 fn lines(records: impl IntoIterator<Item = String>) -> String {
     records.into_iter().map(|r| r + "\n").collect()
@@ -251,10 +259,35 @@ async fn damage_costs_the_damaged_record_only() {
     let cases: [(&str, Vec<u8>, usize, u64); 7] = [
         ("cut.json", whole.as_bytes()[..whole.len() - 40].to_vec(), 5, 1),
         ("cut.ndjson", lines(good.clone()).as_bytes()[..lines(good.clone()).len() - 30].to_vec(), 5, 1),
-        ("utf8.ndjson", [good[0].as_bytes(), b"\n{\"timestamp\":\"2026-01-05\",\"message\":\"\xff\",\"itemType\":\"trace\"}\n", good[1].as_bytes()].concat(), 2, 1),
-        ("time.ndjson", [good[0].as_bytes(), b"\n{\"timestamp\":\"later\",\"message\":\"m\",\"itemType\":\"trace\"}\n{}\nnull\n", good[1].as_bytes()].concat(), 2, 3),
+        (
+            "utf8.ndjson",
+            [
+                good[0].as_bytes(),
+                b"\n{\"timestamp\":\"2026-01-05\",\"message\":\"\xff\",\"itemType\":\"trace\"}\n",
+                good[1].as_bytes(),
+            ]
+            .concat(),
+            2,
+            1,
+        ),
+        (
+            "time.ndjson",
+            [
+                good[0].as_bytes(),
+                b"\n{\"timestamp\":\"later\",\"message\":\"m\",\"itemType\":\"trace\"}\n{}\nnull\n",
+                good[1].as_bytes(),
+            ]
+            .concat(),
+            2,
+            3,
+        ),
         ("answer.json", answered.as_bytes()[..inside_the_fourth].to_vec(), 3, 1),
-        ("open.csv", format!("{CSV_HEADING}{}\"1/5/2026, 7:00:00 AM\",\"open,1,,o,s,trace\r\n{}", csv_row(0), csv_row(1)).into_bytes(), 2, 1),
+        (
+            "open.csv",
+            format!("{CSV_HEADING}{}\"1/5/2026, 7:00:00 AM\",\"open,1,,o,s,trace\r\n{}", csv_row(0), csv_row(1)).into_bytes(),
+            2,
+            1,
+        ),
         ("short.csv", format!("{CSV_HEADING}{}1,2,3\r\n{}", csv_row(0), csv_row(1)).into_bytes(), 2, 1),
     ];
     for (name, content, rows, refused) in cases {
@@ -267,7 +300,9 @@ async fn damage_costs_the_damaged_record_only() {
         assert_eq!(place.count("traces").await, rows, "{name}");
         let quarantined = place.quarantined();
         assert_eq!(quarantined.len() as u64, refused, "{name}: {quarantined:?}");
-        assert!(quarantined.iter().all(|q| q["file"].as_str().is_some_and(|f| f.ends_with(name)) && !q["reason"].as_str().unwrap_or_default().is_empty()));
+        assert!(quarantined.iter().all(
+            |q| q["file"].as_str().is_some_and(|f| f.ends_with(name)) && !q["reason"].as_str().unwrap_or_default().is_empty()
+        ));
         assert!(unit.quarantine.as_ref().is_some_and(|p| p.is_file()), "{name}");
     }
     // Mended and imported again, the rest arrives.
@@ -281,7 +316,8 @@ async fn damage_costs_the_damaged_record_only() {
 #[tokio::test]
 async fn the_quarantine_says_where_and_why() {
     let place = Place::new();
-    let path = place.file("x.ndjson", format!("{}\n{{\"timestamp\":\"later\",\"itemType\":\"trace\",\"message\":\"m\"}}\n", classic(1)));
+    let path =
+        place.file("x.ndjson", format!("{}\n{{\"timestamp\":\"later\",\"itemType\":\"trace\",\"message\":\"m\"}}\n", classic(1)));
     place.import(&[path]).await;
     let quarantined = place.quarantined();
     let [entry] = quarantined.as_slice() else { panic!("{quarantined:?}") };
@@ -300,7 +336,11 @@ async fn what_is_no_data_is_named_with_what_was_tried() {
         ("unknown.json", b"{\"a\":1,\"b\":2}".to_vec(), "members (a, b)"),
         ("page.html", b"<!DOCTYPE html><html></html>".to_vec(), "XML"),
         ("error.json", b"{\"error\":{\"code\":\"BadRequest\",\"message\":\"no such table\"}}".to_vec(), "no such table"),
-        ("twins.csv", b"Report Refresh Date,Send,Receive,Read,Report Date,Report Period\n2026-01-05,1,2,3,2026-01-05,7\n".to_vec(), "EmailActivityUserCounts"),
+        (
+            "twins.csv",
+            b"Report Refresh Date,Send,Receive,Read,Report Date,Report Period\n2026-01-05,1,2,3,2026-01-05,7\n".to_vec(),
+            "EmailActivityUserCounts",
+        ),
     ] {
         let path = place.file(name, content);
         let summary = place.import(&[path]).await;
@@ -347,7 +387,12 @@ async fn archives_are_read_in_place_and_their_names_do_not_lead_outside() {
 #[tokio::test]
 async fn a_record_may_be_large_but_not_beyond_the_limit() {
     let place = Place::new();
-    let record = |size: usize| format!(r#"{{"timestamp":"2026-01-05T00:00:00Z","itemType":"trace","message":"m","operation_Id":"{size}","customDimensions":{{"sqlStatement":"{}"}}}}"#, "x".repeat(size));
+    let record = |size: usize| {
+        format!(
+            r#"{{"timestamp":"2026-01-05T00:00:00Z","itemType":"trace","message":"m","operation_Id":"{size}","customDimensions":{{"sqlStatement":"{}"}}}}"#,
+            "x".repeat(size)
+        )
+    };
     let path = place.file("large.ndjson", record(50 << 20));
     let summary = place.import(&[path]).await;
     assert_eq!((only(&summary).state, place.count("traces").await), (UnitState::Done, 1));
@@ -360,9 +405,17 @@ async fn a_record_may_be_large_but_not_beyond_the_limit() {
 
 #[tokio::test]
 async fn newer_versions_and_more_final_states_win_in_any_order() {
-    let call = |version: u32, sessions: &str| format!(r#"{{"id":"c1","version":{version},"type":"groupCall","modalities":["audio"],"startDateTime":"2026-01-06T12:30:39Z","endDateTime":"2026-01-06T12:35:45Z","sessions":[{sessions}]}}"#);
+    let call = |version: u32, sessions: &str| {
+        format!(
+            r#"{{"id":"c1","version":{version},"type":"groupCall","modalities":["audio"],"startDateTime":"2026-01-06T12:30:39Z","endDateTime":"2026-01-06T12:35:45Z","sessions":[{sessions}]}}"#
+        )
+    };
     let session = r#"{"id":"s1","startDateTime":"2026-01-06T12:30:39Z","caller":{},"callee":{},"segments":[]}"#;
-    let trace = |status: &str| format!(r#"{{"value":[{{"id":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","recipientAddress":"bob@x","senderAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13Z","status":"{status}"}}]}}"#);
+    let trace = |status: &str| {
+        format!(
+            r#"{{"value":[{{"id":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","recipientAddress":"bob@x","senderAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13Z","status":"{status}"}}]}}"#
+        )
+    };
     for reverse in [false, true] {
         let place = Place::new();
         let mut paths = vec![

@@ -274,6 +274,74 @@ async fn the_newest_version_wins() {
     assert_eq!(kinds().await, ["a3", "b2", "c0", "d5"]);
 }
 
+/// A small generator of pseudo-random numbers (Marsaglia's xorshift): every run does the same.
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_and_any_cut_give_the_same_table() {
+    let steps = [Step::FileWritten, Step::IntentWritten, Step::BeforeCommit, Step::AfterCommit, Step::BeforeIntentRemoved];
+    let sql = r#"select id || ' ' || version || ' ' || "type" from "CallRecords" order by id"#;
+    for seed in 1..4u64 {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
+        let mut model: BTreeMap<String, (i64, String)> = BTreeMap::new();
+        for turn in 0..25i64 {
+            let stop = (dice.throw(3) == 0).then(|| steps[dice.throw(5) as usize]);
+            let lake = Lake::with_fault(dir.path(), Fault::new(move |step| Some(step) == stop));
+            if dice.throw(5) == 0 {
+                let options = CompactOptions { grace: Duration::ZERO, ..CompactOptions::default() };
+                lake.compact(def("CallRecords"), &options).await.expect("compact");
+                continue;
+            }
+            let mut landing = lake.land(def("CallRecords")).await.expect("landing");
+            let mut after = model.clone();
+            let mut written = Ok(());
+            for _ in 0..1 + dice.throw(3) {
+                let rows: Vec<(String, i64, i64, String)> = (0..1 + dice.throw(6))
+                    .map(|n| {
+                        let id = format!("call-{}", dice.throw(8));
+                        (id, DAY + dice.throw(30) as i64 * HOUR / 10, dice.throw(6) as i64, format!("{turn}.{n}"))
+                    })
+                    .collect();
+                let batch: Vec<(&str, i64, Option<i64>, &str)> =
+                    rows.iter().map(|(id, us, version, kind)| (id.as_str(), *us, Some(*version), kind.as_str())).collect();
+                for (id, _, version, kind) in &rows {
+                    if after.get(id).is_none_or(|(landed, _)| landed < version) {
+                        after.insert(id.clone(), (*version, kind.clone()));
+                    }
+                }
+                written = landing.write(call_records(&batch)).await;
+                if written.is_err() {
+                    break;
+                }
+            }
+            let done = match written {
+                Ok(()) => landing.commit(position(turn)).await.map(|_| ()),
+                Err(e) => Err(e),
+            };
+            let visible = match done {
+                Ok(()) => true,
+                Err(LakeError::Stopped(step)) => matches!(step, Step::AfterCommit | Step::BeforeIntentRemoved),
+                Err(other) => panic!("{other}"),
+            };
+            if visible {
+                model = after;
+            }
+            let expected: Vec<String> = model.iter().map(|(id, (version, kind))| format!("{id} {version} {kind}")).collect();
+            assert_eq!(texts(&Lake::new(dir.path()), "CallRecords", sql).await, expected, "seed {seed}, turn {turn}, {stop:?}");
+        }
+    }
+}
+
 /// A definition of traces as an earlier version of the program may have had it.
 fn earlier_traces() -> &'static TableDef {
     let mut old = def("traces").clone();

@@ -157,7 +157,14 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), Strin
         for (name, metric) in &metrics {
             let mut flat = base.clone();
             put(&mut flat, "name", Value::from(name.as_str()));
-            for (from, to) in [("value", "value"), ("count", "valueCount"), ("sum", "valueSum"), ("min", "valueMin"), ("max", "valueMax"), ("stdDev", "valueStdDev")] {
+            for (from, to) in [
+                ("value", "value"),
+                ("count", "valueCount"),
+                ("sum", "valueSum"),
+                ("min", "valueMin"),
+                ("max", "valueMax"),
+                ("stdDev", "valueStdDev"),
+            ] {
                 put(&mut flat, to, metric.get(from).cloned().unwrap_or(Value::Null));
             }
             if metric.get("sum").is_none() {
@@ -166,13 +173,18 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), Strin
             records.push(flat);
         }
     } else {
-        let measurements: Map<String, Value> = metrics.into_iter().filter_map(|(name, m)| Some((name, m.get("value").cloned().or_else(|| m.is_number().then_some(m))?))).collect();
+        let measurements: Map<String, Value> = metrics
+            .into_iter()
+            .filter_map(|(name, m)| Some((name, m.get("value").cloned().or_else(|| m.is_number().then_some(m))?)))
+            .collect();
         for item in own.as_array().map(Vec::as_slice).unwrap_or_default() {
             let mut flat = base.clone();
             for (path, column) in FIELDS {
                 let value = item.pointer(path).cloned().unwrap_or(Value::Null);
                 let value = match (path, &value) {
-                    ("/result", Value::String(result)) => Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" }),
+                    ("/result", Value::String(result)) => {
+                        Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" })
+                    }
                     _ => value,
                 };
                 put(&mut flat, column, value);

@@ -196,7 +196,8 @@ impl Columns {
     pub fn recognise(names: &[String], hint: &str) -> Option<Self> {
         let names: Vec<String> = names.iter().map(|n| bare_name(n).to_owned()).collect();
         let table = by_type_name(hint).or_else(|| by_fields(names.iter().map(String::as_str)));
-        let type_column = names.iter().position(|n| n.eq_ignore_ascii_case("itemType")).or_else(|| names.iter().position(|n| n == "Type"));
+        let type_column =
+            names.iter().position(|n| n.eq_ignore_ascii_case("itemType")).or_else(|| names.iter().position(|n| n == "Type"));
         let columns = Self { names, type_column, table, order: DateOrder::Unknown };
         let timed = columns.time_columns().next().is_some();
         let says_item_type = columns.names.iter().any(|n| n.eq_ignore_ascii_case("itemType"));
@@ -205,7 +206,11 @@ impl Columns {
 
     /// Places of the columns that hold times.
     pub fn time_columns(&self) -> impl Iterator<Item = usize> + '_ {
-        self.names.iter().enumerate().filter(|(_, n)| ["timestamp", "TimeGenerated", "time"].iter().any(|t| n.eq_ignore_ascii_case(t))).map(|(i, _)| i)
+        self.names
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| ["timestamp", "TimeGenerated", "time"].iter().any(|t| n.eq_ignore_ascii_case(t)))
+            .map(|(i, _)| i)
     }
 }
 
@@ -220,7 +225,8 @@ fn bare_name(name: &str) -> &str {
 impl AppInsights {
     /// True for a record of the retired continuous export.
     pub fn is_continuous(members: &Members<'_>) -> bool {
-        members.get("context").is_some_and(|c| c.starts_with('{')) && (members.get("internal").is_some() || continuous::kind(members).is_some())
+        members.get("context").is_some_and(|c| c.starts_with('{'))
+            && (members.get("internal").is_some() || continuous::kind(members).is_some())
     }
 
     /// True for a record with the fields of one of the tables.
@@ -243,7 +249,9 @@ impl AppInsights {
                     let text = value.to_string();
                     let cell = table.fields.column(column).and_then(|i| {
                         let cell = match (table.fields.ty(i), &value) {
-                            (Type::Int, serde_json::Value::String(name)) if Some(i) == table.severity => severity(name).map(Cell::Int),
+                            (Type::Int, serde_json::Value::String(name)) if Some(i) == table.severity => {
+                                severity(name).map(Cell::Int)
+                            }
                             (ty, _) => Source::Json(&text).read(ty, DateOrder::Unknown).map(Cell::into_owned),
                         };
                         cell.map(|c| (i, c))
@@ -346,24 +354,59 @@ mod tests {
         for column in ["timestamp", "message", "severityLevel", "operation_Id", "session_Id", "itemId", "itemCount", "itemType"] {
             assert_eq!(classic.get(column), workspace.get(column), "{column}");
         }
-        let names = ["timestamp [UTC]", "message", "severityLevel", "itemType", "customDimensions", "operation_Id", "session_Id", "user_Id"].map(str::to_owned);
+        let names = [
+            "timestamp [UTC]",
+            "message",
+            "severityLevel",
+            "itemType",
+            "customDimensions",
+            "operation_Id",
+            "session_Id",
+            "user_Id",
+        ]
+        .map(str::to_owned);
         let columns = Columns::recognise(&names, "").unwrap();
-        let answer = [r#""2026-01-05T07:23:07.1234567Z""#, r#""m""#, "2", r#""trace""#, r#""{\"eventId\":\"RT0005\",\"executionTime\":\"00:00:01.2530000\"}""#, r#""o""#, r#""s""#, r#""u""#];
+        let answer = [
+            r#""2026-01-05T07:23:07.1234567Z""#,
+            r#""m""#,
+            "2",
+            r#""trace""#,
+            r#""{\"eventId\":\"RT0005\",\"executionTime\":\"00:00:01.2530000\"}""#,
+            r#""o""#,
+            r#""s""#,
+            r#""u""#,
+        ];
         let answer = AppInsights::default().ordered(&columns, &mut answer.into_iter().map(Source::Json)).unwrap();
         assert_eq!(answer.get("itemId"), classic.get("itemId"));
-        let csv = ["1/5/2026, 7:23:07.1234567 AM", "m", "2", "trace", r#"{"eventId": "RT0005", "executionTime": "00:00:01.2530000"}"#, "o", "s", "u"];
+        let csv = [
+            "1/5/2026, 7:23:07.1234567 AM",
+            "m",
+            "2",
+            "trace",
+            r#"{"eventId": "RT0005", "executionTime": "00:00:01.2530000"}"#,
+            "o",
+            "s",
+            "u",
+        ];
         let csv = AppInsights::default().ordered(&columns, &mut csv.into_iter().map(Source::Field)).unwrap();
         assert_eq!(csv.get("itemId"), classic.get("itemId"));
     }
 
     #[test]
     fn types_of_rows_and_of_tables_are_told_apart() {
-        let dependency = flat(r#"{"TimeGenerated":"2026-01-05T07:23:07Z","Type":"AppDependencies","DependencyType":"SQL","Name":"n","Success":true,"DurationMs":12.5,"Target":"t"}"#);
+        let dependency = flat(
+            r#"{"TimeGenerated":"2026-01-05T07:23:07Z","Type":"AppDependencies","DependencyType":"SQL","Name":"n","Success":true,"DurationMs":12.5,"Target":"t"}"#,
+        );
         assert_eq!(dependency.get("type"), &Cell::text("SQL"));
         assert_eq!(dependency.get("success"), &Cell::text("True"));
         assert_eq!(dependency.get("duration"), &Cell::Real(12.5));
-        let exception = flat(r#"{"timestamp":"2026-01-05T07:23:07Z","itemType":"exception","type":"E","problemId":"p","severityLevel":"Error","itemId":"i1"}"#);
-        assert_eq!((exception.get("type"), exception.get("severityLevel"), exception.get("itemId")), (&Cell::text("E"), &Cell::Int(3), &Cell::text("i1")));
+        let exception = flat(
+            r#"{"timestamp":"2026-01-05T07:23:07Z","itemType":"exception","type":"E","problemId":"p","severityLevel":"Error","itemId":"i1"}"#,
+        );
+        assert_eq!(
+            (exception.get("type"), exception.get("severityLevel"), exception.get("itemId")),
+            (&Cell::text("E"), &Cell::Int(3), &Cell::text("i1"))
+        );
     }
 
     #[test]

@@ -45,7 +45,20 @@ pub(super) fn by_fields<'a>(names: impl Iterator<Item = &'a str>) -> Option<usiz
     let names: Vec<String> = names.map(plain_name).collect();
     let has = |name: &str| names.iter().any(|n| n == name);
     let timed = has("timestamp") || has("timegenerated") || has("time");
-    let common = ["operationid", "customdimensions", "properties", "ikey", "sdkversion", "itemtype", "itemid", "sessionid", "clienttype", "approlename", "cloudrolename", "itemcount"];
+    let common = [
+        "operationid",
+        "customdimensions",
+        "properties",
+        "ikey",
+        "sdkversion",
+        "itemtype",
+        "itemid",
+        "sessionid",
+        "clienttype",
+        "approlename",
+        "cloudrolename",
+        "itemcount",
+    ];
     if !timed || !common.iter().any(|c| has(c)) {
         return None;
     }
@@ -77,7 +90,10 @@ pub(super) fn by_fields<'a>(names: impl Iterator<Item = &'a str>) -> Option<usiz
 
 /// Severity of a trace as a number: the names are those of older exports.
 pub(super) fn severity(name: &str) -> Option<i64> {
-    ["verbose", "information", "warning", "error", "critical"].iter().position(|s| s.eq_ignore_ascii_case(name.trim())).map(|i| i as i64)
+    ["verbose", "information", "warning", "error", "critical"]
+        .iter()
+        .position(|s| s.eq_ignore_ascii_case(name.trim()))
+        .map(|i| i as i64)
 }
 
 #[cfg(test)]

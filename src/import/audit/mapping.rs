@@ -23,11 +23,23 @@ static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
 });
 
 /// Names of user types by number (same schema, `UserType`).
-const USER_TYPES: [&str; 11] =
-    ["Regular", "Reserved", "Admin", "DCAdmin", "System", "Application", "ServicePrincipal", "CustomPolicy", "SystemPolicy", "PartnerTechnician", "Guest"];
+const USER_TYPES: [&str; 11] = [
+    "Regular",
+    "Reserved",
+    "Admin",
+    "DCAdmin",
+    "System",
+    "Application",
+    "ServicePrincipal",
+    "CustomPolicy",
+    "SystemPolicy",
+    "PartnerTechnician",
+    "Guest",
+];
 
 /// Spellings of fields that differ between the published schema and what is sent.
-const ALIASES: [(&str, &str); 3] = [("IntraSystemsId", "IntraSystemId"), ("InterSystemId", "InterSystemsId"), ("WorkspaceName", "WorkSpaceName")];
+const ALIASES: [(&str, &str); 3] =
+    [("IntraSystemsId", "IntraSystemId"), ("InterSystemId", "InterSystemsId"), ("WorkspaceName", "WorkSpaceName")];
 
 /// Maps audit records.
 pub struct Audit {
@@ -54,7 +66,9 @@ pub struct Around<'a> {
 impl Audit {
     /// True for a record of the Management Activity API.
     pub fn is_record(members: &Members<'_>) -> bool {
-        members.has("RecordType") && members.has("Operation") && (members.has("CreationTime") || members.has("Workload") || members.has("Id"))
+        members.has("RecordType")
+            && members.has("Operation")
+            && (members.has("CreationTime") || members.has("Workload") || members.has("Id"))
     }
 
     /// True for an object that carries an audit record in a member: an audit search as JSON, a Graph audit query.
@@ -166,9 +180,14 @@ mod tests {
     fn unknown_types_survive_and_keyless_records_do_not() {
         let mut audit = Audit::default();
         let mut row = |text: &str| audit.data(text, &Around::default());
-        let unknown = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"a","Operation":"New","RecordType":99999,"UserType":77}"#).unwrap();
-        assert_eq!((unknown.get("RecordType"), unknown.get("RecordTypeName"), unknown.get("UserType")), (&Cell::Int(99999), &Cell::Null, &Cell::Int(77)));
-        let named = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"b","Operation":"New","RecordType":"CopilotInteraction"}"#).unwrap();
+        let unknown =
+            row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"a","Operation":"New","RecordType":99999,"UserType":77}"#).unwrap();
+        assert_eq!(
+            (unknown.get("RecordType"), unknown.get("RecordTypeName"), unknown.get("UserType")),
+            (&Cell::Int(99999), &Cell::Null, &Cell::Int(77))
+        );
+        let named = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"b","Operation":"New","RecordType":"CopilotInteraction"}"#)
+            .unwrap();
         assert_eq!(named.get("RecordType"), &Cell::Int(261));
         assert!(row(r#"{"CreationTime":"2026-01-08T16:44:07","Operation":"New","RecordType":1}"#).is_err());
         assert!(row(r#"{"Id":"b","CreationTime":"soon","Operation":"New","RecordType":1}"#).is_err());

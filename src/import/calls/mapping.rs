@@ -39,12 +39,18 @@ impl Calls {
         members.has("id")
             && members.has("startDateTime")
             && (members.has("version") || members.has("sessions"))
-            && ["modalities", "sessions", "organizer", "organizer_v2", "participants", "participants_v2", "joinWebUrl"].iter().any(|m| members.has(m))
+            && ["modalities", "sessions", "organizer", "organizer_v2", "participants", "participants_v2", "joinWebUrl"]
+                .iter()
+                .any(|m| members.has(m))
     }
 
     /// True for a session, as pages of a record's sessions carry them.
     pub fn is_session(members: &Members<'_>) -> bool {
-        members.has("id") && members.has("startDateTime") && members.has("caller") && members.has("callee") && !members.has("media")
+        members.has("id")
+            && members.has("startDateTime")
+            && members.has("caller")
+            && members.has("callee")
+            && !members.has("media")
     }
 
     /// Rows of a record, its sessions and their segments.
@@ -62,13 +68,17 @@ impl Calls {
         let start = row.get("startDateTime").clone();
 
         // The newer form wraps the identity in a participant.
-        let organizer = members.get_any_case("organizer_v2").and_then(|o| nested(o, &["identity"])).or_else(|| members.get_any_case("organizer"));
+        let organizer = members
+            .get_any_case("organizer_v2")
+            .and_then(|o| nested(o, &["identity"]))
+            .or_else(|| members.get_any_case("organizer"));
         if let Some(organizer) = organizer {
             set_identity(&mut row, "organizer", organizer);
             row.set("organizerTenantId", identity_text(organizer, "tenantId"));
             row.set("organizer", raw(organizer));
         }
-        let participants = members.get_any_case("participants_v2").filter(|p| *p != "[]").or_else(|| members.get_any_case("participants"));
+        let participants =
+            members.get_any_case("participants_v2").filter(|p| *p != "[]").or_else(|| members.get_any_case("participants"));
         if let Some(participants) = participants {
             row.set("participantCount", elements(participants).map_or(Cell::Null, |p| Cell::Int(p.len() as i64)));
             row.set("participants", raw(participants));
@@ -81,7 +91,8 @@ impl Calls {
         row.set("Raw", raw(&without(members, &["sessions"])));
         let mut rows = vec![row];
         for session in sessions {
-            let session = Members::parse(session.get()).map_err(|error| format!("a session of the call record is no object: {error}"))?;
+            let session =
+                Members::parse(session.get()).map_err(|error| format!("a session of the call record is no object: {error}"))?;
             tables.session(&session, &id, &version, &start, &mut rows)?;
         }
         Ok(rows)
@@ -99,7 +110,14 @@ impl Calls {
 }
 
 impl Tables {
-    fn session(&mut self, members: &Members<'_>, call: &str, version: &Cell<'static>, call_start: &Cell<'static>, rows: &mut Vec<Row<'static>>) -> Result<(), String> {
+    fn session(
+        &mut self,
+        members: &Members<'_>,
+        call: &str,
+        version: &Cell<'static>,
+        call_start: &Cell<'static>,
+        rows: &mut Vec<Row<'static>>,
+    ) -> Result<(), String> {
         let mut row = own(self.sessions.row(members, &mut |_, _| {}));
         let id = text_of(&row, "id").ok_or("a session of the call record has no id")?;
         row.set("callId", Cell::text(call.to_owned()));
@@ -153,7 +171,17 @@ fn cell(text: Option<String>) -> Cell<'static> {
 }
 
 /// Members of an identity set, in the order in which they are looked at; the others are devices and services.
-const IDENTITIES: [&str; 9] = ["user", "guest", "phone", "acsUser", "azureCommunicationServicesUser", "spoolUser", "onPremises", "applicationInstance", "application"];
+const IDENTITIES: [&str; 9] = [
+    "user",
+    "guest",
+    "phone",
+    "acsUser",
+    "azureCommunicationServicesUser",
+    "spoolUser",
+    "onPremises",
+    "applicationInstance",
+    "application",
+];
 
 /// A field of the first identity of a set that is there.
 fn identity_text(set: &str, field: &str) -> Cell<'static> {
@@ -172,7 +200,9 @@ fn set_identity(row: &mut Row<'static>, prefix: &str, set: &str) {
 fn set_endpoint(row: &mut Row<'static>, side: &str, endpoint: &str) {
     // `associatedIdentity` is one identity, the older `identity` a set of them.
     if let Some(identity) = nested(endpoint, &["associatedIdentity"]) {
-        let field = |name: &str| cell(nested_text(identity, &[name]).or_else(|| identity_text(identity, name).as_text().map(str::to_owned)));
+        let field = |name: &str| {
+            cell(nested_text(identity, &[name]).or_else(|| identity_text(identity, name).as_text().map(str::to_owned)))
+        };
         row.set(&format!("{side}UserId"), field("id"));
         row.set(&format!("{side}DisplayName"), field("displayName"));
         row.set(&format!("{side}UserPrincipalName"), field("userPrincipalName"));
@@ -221,7 +251,10 @@ mod tests {
         let rows = Calls::default().record(&members).unwrap();
         assert_eq!(rows.iter().map(|r| r.table.name).collect::<Vec<_>>(), ["CallRecords", "CallSessions", "CallSegments"]);
         let (call, session, segment) = (&rows[0], &rows[1], &rows[2]);
-        assert_eq!((call.get("version"), call.get("organizerId"), call.get("sessionCount")), (&Cell::Int(2), &Cell::text("u1"), &Cell::Int(1)));
+        assert_eq!(
+            (call.get("version"), call.get("organizerId"), call.get("sessionCount")),
+            (&Cell::Int(2), &Cell::text("u1"), &Cell::Int(1))
+        );
         assert!(matches!(call.get("Raw"), Cell::Json(raw) if !raw.contains("main-audio")));
         assert_eq!((session.get("callId"), session.get("failureStage")), (&Cell::text("c1"), &Cell::text("callSetup")));
         assert_eq!((session.get("callerUserId"), session.get("callerFeedbackRating")), (&Cell::text("u1"), &Cell::text("good")));
@@ -232,7 +265,10 @@ mod tests {
 
     #[test]
     fn a_page_of_sessions_names_its_call() {
-        assert_eq!(call_of("https://graph.microsoft.com/v1.0/$metadata#communications/callRecords('c1')/sessions(segments())"), Some("c1"));
+        assert_eq!(
+            call_of("https://graph.microsoft.com/v1.0/$metadata#communications/callRecords('c1')/sessions(segments())"),
+            Some("c1")
+        );
         let session = r#"{"id":"s1","startDateTime":"2026-01-06T12:30:39Z","caller":{},"callee":{},"segments":[]}"#;
         let members = Members::parse(session).unwrap();
         assert!(Calls::is_session(&members) && !Calls::is_record(&members));

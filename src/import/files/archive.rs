@@ -30,7 +30,11 @@ pub struct Content<'a> {
 }
 
 /// Gives each entry but folders to `visit`, in the archive's order. An archive that cannot be opened is an error.
-pub fn each_entry(file: File, limits: Limits, visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>) -> io::Result<Result<(), Stop>> {
+pub fn each_entry(
+    file: File,
+    limits: Limits,
+    visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>,
+) -> io::Result<Result<(), Stop>> {
     let size = file.metadata()?.len();
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(io::Error::other)?;
     // Together the entries may grow no further than one compressed file of the archive's size.
@@ -61,7 +65,9 @@ pub fn each_entry(file: File, limits: Limits, visit: &mut dyn FnMut(Entry<'_>) -
         let content = match unsafe_name(&name) {
             Some(reason) => Err(reason.to_owned()),
             None if symlink => Err("the entry is a symbolic link".to_owned()),
-            None => Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed }),
+            None => {
+                Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed })
+            }
         };
         if visit(Entry { name, modified, content }).is_err() {
             return Ok(Err(Stop));

@@ -144,7 +144,11 @@ impl CsvReader {
                 field_start = false;
             }
             if record.raw.len() > self.limit {
-                return if quoted { self.rescue(source, record, "a quoted field does not end within the size limit") } else { self.skip_line(source, record) };
+                return if quoted {
+                    self.rescue(source, record, "a quoted field does not end within the size limit")
+                } else {
+                    self.skip_line(source, record)
+                };
             }
         }
     }
@@ -218,7 +222,8 @@ mod tests {
         loop {
             match reader.read(&mut source, &mut record) {
                 CsvRead::End => return out,
-                CsvRead::Record => out.push(Ok((0..record.len()).map(|i| String::from_utf8(record.field(i).unwrap().to_vec()).unwrap()).collect())),
+                CsvRead::Record => out
+                    .push(Ok((0..record.len()).map(|i| String::from_utf8(record.field(i).unwrap().to_vec()).unwrap()).collect())),
                 CsvRead::Bad(reason) => out.push(Err(reason)),
             }
         }
@@ -231,7 +236,15 @@ mod tests {
     #[test]
     fn quotes_lines_and_ends() {
         let text = "a,b,c\r\n\"x,1\",\"two\r\nlines\",\"say \"\"hi\"\"\"\r\n,,\nlast,\"q\" ,un\"quoted";
-        assert_eq!(all(text, 1000), [row(&["a", "b", "c"]), row(&["x,1", "two\r\nlines", "say \"hi\""]), row(&["", "", ""]), row(&["last", "q", "un\"quoted"])]);
+        assert_eq!(
+            all(text, 1000),
+            [
+                row(&["a", "b", "c"]),
+                row(&["x,1", "two\r\nlines", "say \"hi\""]),
+                row(&["", "", ""]),
+                row(&["last", "q", "un\"quoted"])
+            ]
+        );
         assert_eq!(all("a\n\nb\n", 10), [row(&["a"]), row(&[""]), row(&["b"])]);
         assert_eq!(all("", 10), []);
     }

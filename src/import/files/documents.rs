@@ -100,7 +100,9 @@ pub enum Walked {
 pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     match sniff::form(source.peek(WINDOW)) {
         Form::Empty if drain_blank(source) => Ok(Walked::Empty),
-        Form::Empty | Form::Json => Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json().map(|()| Walked::Done),
+        Form::Empty | Form::Json => {
+            Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json().map(|()| Walked::Done)
+        }
         Form::Csv => csv(source, sink, limits),
         Form::Unknown(tried) => Ok(Walked::Unknown(tried)),
     }
@@ -289,7 +291,10 @@ impl Walker<'_, '_> {
         let reason = match error {
             JsonError::Ended if self.buffer.is_empty() => format!("{ENDS_OPEN}; what followed is missing"),
             JsonError::Ended => ENDS_INSIDE.to_owned(),
-            JsonError::Syntax(what) => format!("no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket", self.source.offset()),
+            JsonError::Syntax(what) => format!(
+                "no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket",
+                self.source.offset()
+            ),
             JsonError::TooLong(length) => format!("a value has {length} bytes, over the limit of {}", self.limits.record),
         };
         self.bad(reason, begin)?;
@@ -367,7 +372,10 @@ impl Walker<'_, '_> {
                             kept.extend_from_slice(b"null");
                             if !streamed {
                                 streamed = true;
-                                self.bad(format!("the record has {length} bytes or more, over the limit of {}", self.limits.record), begin)?;
+                                self.bad(
+                                    format!("the record has {length} bytes or more, over the limit of {}", self.limits.record),
+                                    begin,
+                                )?;
                             }
                         }
                         Err(error) => return self.broken_object(error, kept, streamed, begin, at),
@@ -522,7 +530,9 @@ pub fn column_names(text: &str) -> Vec<String> {
     };
     columns
         .iter()
-        .map(|column| ["name", "ColumnName", "Name"].iter().find_map(|key| column.get(key)?.as_str()).unwrap_or_default().to_owned())
+        .map(|column| {
+            ["name", "ColumnName", "Name"].iter().find_map(|key| column.get(key)?.as_str()).unwrap_or_default().to_owned()
+        })
         .collect()
 }
 
@@ -595,7 +605,8 @@ fn heading_of(source: &mut Bytes<'_>) -> Option<(Heading, u8, u64)> {
         if reader.read(source, &mut record) != CsvRead::Record || source.offset() - before > WINDOW as u64 {
             return None;
         }
-        let columns: Vec<String> = (0..record.len()).map(|i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).trim().to_owned()).collect();
+        let columns: Vec<String> =
+            (0..record.len()).map(|i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).trim().to_owned()).collect();
         let used = columns.iter().rposition(|c| !c.is_empty())? + 1;
         lines += 1;
         return Some((Heading { columns: columns[..used].to_vec() }, delimiter, lines));
@@ -625,7 +636,9 @@ mod tests {
         fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop> {
             let at = place.line.map_or(format!("#{}", place.record), |l| format!("line {l}"));
             self.0.push(match item {
-                Item::Object { text, page } => format!("{at} {text}{}", page.context.as_ref().map(|c| format!(" in {c}")).unwrap_or_default()),
+                Item::Object { text, page } => {
+                    format!("{at} {text}{}", page.context.as_ref().map(|c| format!(" in {c}")).unwrap_or_default())
+                }
                 Item::AnswerRow { answer, text } => format!("{at} {}({}) {text}", answer.name, answer.columns.join(",")),
                 Item::CsvRow { record, .. } => format!("{at} {}", String::from_utf8_lossy(&record.raw)),
                 Item::Bad { reason, text } => format!("{at} BAD {reason} [{}]", String::from_utf8_lossy(text)),
@@ -646,7 +659,10 @@ mod tests {
 
     #[test]
     fn documents_of_every_shape() {
-        assert_eq!(walked(br#"{"@odata.context":"c","value":[{"a":1}, {"a":2}],"@odata.nextLink":"n"}"#, 1000), [r#"#1 {"a":1} in c"#, r#"#2 {"a":2} in c"#]);
+        assert_eq!(
+            walked(br#"{"@odata.context":"c","value":[{"a":1}, {"a":2}],"@odata.nextLink":"n"}"#, 1000),
+            [r#"#1 {"a":1} in c"#, r#"#2 {"a":2} in c"#]
+        );
         assert_eq!(walked(br#"{"d":{"results":[{"a":1}],"__next":"x"}}"#, 1000), [r#"#1 {"a":1}"#]);
         assert_eq!(walked(br#"[{"a":1},{"b":[2]}]"#, 1000), [r#"#1 {"a":1}"#, r#"#2 {"b":[2]}"#]);
         assert_eq!(walked(b"{ \"id\" : \"x\",\n \"value\": 3 }", 1000), [r#"#1 {"id":"x","value":3}"#]);

@@ -26,7 +26,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record: 64 << 20, expand_ratio: 300, expand_floor: 256 << 20, quarantine_text: 64 << 10, quarantine_records: 10_000 }
+        Self {
+            record: 64 << 20,
+            expand_ratio: 300,
+            expand_floor: 256 << 20,
+            quarantine_text: 64 << 10,
+            quarantine_records: 10_000,
+        }
     }
 }
 
@@ -162,7 +168,11 @@ pub struct Text<'r> {
 /// Takes compression and encoding off a stream. `consumed` tells how many compressed bytes were read so far.
 ///
 /// A zip archive inside is left as it is: archives need to seek, and are opened by name only at the top.
-pub fn open_text<'r>(reader: Box<dyn Read + 'r>, consumed: impl Fn() -> u64 + Clone + 'r, limits: Limits) -> io::Result<Text<'r>> {
+pub fn open_text<'r>(
+    reader: Box<dyn Read + 'r>,
+    consumed: impl Fn() -> u64 + Clone + 'r,
+    limits: Limits,
+) -> io::Result<Text<'r>> {
     let mut layers = Vec::new();
     let (mut head, mut stream) = look_ahead(reader, 4)?;
     while wrapping(&head) == Wrapping::Gzip {
@@ -210,7 +220,11 @@ impl<R: Read> Utf16<R> {
 
     fn decode(&mut self, last: bool) {
         let order = self.big_endian;
-        let units: Vec<u16> = self.pending.chunks_exact(2).map(|b| if order { u16::from_be_bytes([b[0], b[1]]) } else { u16::from_le_bytes([b[0], b[1]]) }).collect();
+        let units: Vec<u16> = self
+            .pending
+            .chunks_exact(2)
+            .map(|b| if order { u16::from_be_bytes([b[0], b[1]]) } else { u16::from_le_bytes([b[0], b[1]]) })
+            .collect();
         // The first half of a pair waits for the second.
         let waits = !last && units.last().is_some_and(|u| (0xD800..0xDC00).contains(u));
         let whole = units.len() - usize::from(waits);

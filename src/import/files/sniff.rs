@@ -28,7 +28,8 @@ pub fn form(window: &[u8]) -> Form {
     if matches!(first, b'{' | b'[') {
         return Form::Json;
     }
-    let mut tried = vec!["gzip and zip: no such signature".to_owned(), format!("JSON: begins with {} instead of '{{' or '['", shown(first))];
+    let mut tried =
+        vec!["gzip and zip: no such signature".to_owned(), format!("JSON: begins with {} instead of '{{' or '['", shown(first))];
     let refuse = |mut tried: Vec<String>, why: &str| {
         tried.push(format!("CSV: {why}"));
         Form::Unknown(tried)
@@ -107,7 +108,8 @@ fn is_whole_object(line: &[u8]) -> bool {
     let mut out = Vec::new();
     // Nothing is kept of it: only its end is looked for.
     let cut = json::value(&mut source, &mut out, 0);
-    matches!(cut, Ok(()) | Err(json::JsonError::TooLong(_))) && matches!(json::next_kind(&mut source), Kind::End | Kind::Mark(b','))
+    matches!(cut, Ok(()) | Err(json::JsonError::TooLong(_)))
+        && matches!(json::next_kind(&mut source), Kind::End | Kind::Mark(b','))
 }
 
 #[cfg(test)]

@@ -57,17 +57,31 @@ impl Kind {
             return Some(Kind::Member);
         }
         let id = members.text("id").unwrap_or_default();
-        if said.ends_with(".channel") || page.contains("/channels") || page.contains("/allchannels") || members.has("membershipType") || (id.starts_with("19:") && members.has("displayName")) {
+        if said.ends_with(".channel")
+            || page.contains("/channels")
+            || page.contains("/allchannels")
+            || members.has("membershipType")
+            || (id.starts_with("19:") && members.has("displayName"))
+        {
             return Some(Kind::Channel);
         }
         // Sign-ins, calls and the like name a user, too.
-        let about_a_user = ["callId", "callType", "correlationId", "appDisplayName", "activityDateTime", "activityDisplayName", "operation"].iter().any(|f| members.has(f));
+        let about_a_user =
+            ["callId", "callType", "correlationId", "appDisplayName", "activityDateTime", "activityDisplayName", "operation"]
+                .iter()
+                .any(|f| members.has(f));
         if said.ends_with(".user") || page.starts_with("users") || (members.has("userPrincipalName") && !about_a_user) {
             return Some(Kind::User);
         }
         let team_fields = ["memberSettings", "funSettings", "isArchived", "messagingSettings", "guestSettings", "specialization"];
-        let is_team_group = members.get_any_case("resourceProvisioningOptions").is_some_and(|o| o.to_lowercase().contains("\"team\""));
-        if said.ends_with(".team") || page.starts_with("teams") || page.ends_with("joinedteams") || is_team_group || team_fields.iter().any(|f| members.has(f)) {
+        let is_team_group =
+            members.get_any_case("resourceProvisioningOptions").is_some_and(|o| o.to_lowercase().contains("\"team\""));
+        if said.ends_with(".team")
+            || page.starts_with("teams")
+            || page.ends_with("joinedteams")
+            || is_team_group
+            || team_fields.iter().any(|f| members.has(f))
+        {
             return Some(Kind::Team);
         }
         // A deletion in a page of changes has nothing but its id.
@@ -92,7 +106,14 @@ fn cell(text: Option<String>) -> Cell<'static> {
 
 impl Directory {
     /// The row of an object, as of the day of `written` (microseconds since 1970).
-    pub fn object(&mut self, kind: Kind, members: &Members<'_>, text: &str, context: Option<&str>, written: i64) -> Result<Row<'static>, String> {
+    pub fn object(
+        &mut self,
+        kind: Kind,
+        members: &Members<'_>,
+        text: &str,
+        context: Option<&str>,
+        written: i64,
+    ) -> Result<Row<'static>, String> {
         let place = Kind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
         let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
         let row = fields.row(members, &mut |_, _| {});
@@ -126,7 +147,8 @@ impl Directory {
             Kind::Channel => set_owner(&mut row, "teamId", team),
             Kind::Member => {
                 set_owner(&mut row, "teamId", team);
-                let roles: Vec<String> = members.get_any_case("roles").and_then(|r| serde_json::from_str(r).ok()).unwrap_or_default();
+                let roles: Vec<String> =
+                    members.get_any_case("roles").and_then(|r| serde_json::from_str(r).ok()).unwrap_or_default();
                 row.set("isOwner", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("owner"))));
                 row.set("isGuest", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("guest"))));
             }
@@ -163,7 +185,9 @@ fn set_app(row: &mut Row<'static>, members: &Members<'_>) {
     let definition = members.get_any_case("teamsAppDefinition").unwrap_or("{}");
     let of = |path: &str| cell(nested_text(app, &[path]).or_else(|| nested_text(definition, &[path])));
     row.set("teamsAppId", cell(nested_text(app, &["id"]).or_else(|| nested_text(definition, &["teamsAppId"]))));
-    for name in ["externalId", "displayName", "distributionMethod", "version", "azureADAppId", "publishingState", "shortDescription"] {
+    for name in
+        ["externalId", "displayName", "distributionMethod", "version", "azureADAppId", "publishingState", "shortDescription"]
+    {
         row.set(name, of(name));
     }
 }
@@ -188,20 +212,35 @@ mod tests {
     #[test]
     fn objects_by_page_and_by_fields() {
         let base = "https://graph.microsoft.com/v1.0/$metadata#";
-        let (kind, user) = object(r#"{"id":"u","userPrincipalName":"amy@x","accountEnabled":true,"manager":{"id":"m","userPrincipalName":"bob@x"},"assignedLicenses":[{"skuId":"s","disabledPlans":[]}]}"#, &format!("{base}users(id,manager())"));
-        assert_eq!((kind, user.get("managerId"), user.get("licenseSkus")), (Kind::User, &Cell::text("m"), &Cell::Json(r#"["s"]"#.into())));
+        let (kind, user) = object(
+            r#"{"id":"u","userPrincipalName":"amy@x","accountEnabled":true,"manager":{"id":"m","userPrincipalName":"bob@x"},"assignedLicenses":[{"skuId":"s","disabledPlans":[]}]}"#,
+            &format!("{base}users(id,manager())"),
+        );
+        assert_eq!(
+            (kind, user.get("managerId"), user.get("licenseSkus")),
+            (Kind::User, &Cell::text("m"), &Cell::Json(r#"["s"]"#.into()))
+        );
         assert_eq!(user.get("snapshotDate"), &Cell::Time(1_767_571_200_000_000));
         let (kind, _) = object(r#"{"id":"t","displayName":"T","description":null}"#, &format!("{base}teams"));
         assert_eq!(kind, Kind::Team);
-        let (kind, channel) = object(r#"{"id":"19:a@thread.tacv2","displayName":"General","membershipType":"standard"}"#, &format!("{base}teams('t1')/channels"));
+        let (kind, channel) = object(
+            r#"{"id":"19:a@thread.tacv2","displayName":"General","membershipType":"standard"}"#,
+            &format!("{base}teams('t1')/channels"),
+        );
         assert_eq!((kind, channel.get("teamId")), (Kind::Channel, &Cell::text("t1")));
-        let (kind, member) = object(r##"{"@odata.type":"#microsoft.graph.aadUserConversationMember","id":"m","roles":["owner"],"userId":"u","email":"a@x"}"##, &format!("{base}teams('t1')/members"));
+        let (kind, member) = object(
+            r##"{"@odata.type":"#microsoft.graph.aadUserConversationMember","id":"m","roles":["owner"],"userId":"u","email":"a@x"}"##,
+            &format!("{base}teams('t1')/members"),
+        );
         assert_eq!((kind, member.get("isOwner"), member.get("isGuest")), (Kind::Member, &Cell::Bool(true), &Cell::Bool(false)));
         let app = r#"{"id":"i","teamsApp":{"id":"a","displayName":"App","distributionMethod":"store"},"teamsAppDefinition":{"teamsAppId":"a","version":"1.0"}}"#;
         let (kind, installed) = object(app, &format!("{base}teams('t1')/installedApps(teamsApp(),teamsAppDefinition())"));
         assert_eq!((kind, installed.get("version")), (Kind::TeamApp, &Cell::text("1.0")));
         let (kind, installed) = object(app, &format!("{base}users('u1')/teamwork/installedApps"));
-        assert_eq!((kind, installed.get("userId"), installed.get("teamsAppId")), (Kind::UserApp, &Cell::text("u1"), &Cell::text("a")));
+        assert_eq!(
+            (kind, installed.get("userId"), installed.get("teamsAppId")),
+            (Kind::UserApp, &Cell::text("u1"), &Cell::text("a"))
+        );
         assert_eq!(Kind::of(&Members::parse(r#"{"id":"x","name":"y"}"#).unwrap(), None), None);
     }
 }

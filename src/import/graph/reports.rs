@@ -17,7 +17,11 @@ use crate::lake::tables::{TableDef, find};
 const LISTS: [&str; 3] = ["userCounts", "details", "userActivationCounts"];
 
 fn nested_list<'a>(members: &Members<'a>) -> Option<&'a str> {
-    members.0.iter().find(|(name, value)| LISTS.contains(&name.as_ref()) && value.get().starts_with('[')).map(|(_, value)| value.get())
+    members
+        .0
+        .iter()
+        .find(|(name, value)| LISTS.contains(&name.as_ref()) && value.get().starts_with('['))
+        .map(|(_, value)| value.get())
 }
 
 /// What is known of a report's columns.
@@ -115,14 +119,19 @@ impl Reports {
             several => {
                 for hint in hints {
                     let hint = plain_name(hint);
-                    let mut named: Vec<usize> = several.iter().copied().filter(|i| hint.contains(&plain_name(self.reports[*i].table.name))).collect();
+                    let mut named: Vec<usize> =
+                        several.iter().copied().filter(|i| hint.contains(&plain_name(self.reports[*i].table.name))).collect();
                     named.sort_by_key(|i| std::cmp::Reverse(self.reports[*i].table.name.len()));
                     if let Some(first) = named.first() {
                         return Ok(ReportId(*first));
                     }
                 }
                 let shown: Vec<&str> = several.iter().map(|i| self.reports[*i].table.name).collect();
-                Err(format!("its columns fit {} usage reports ({}); name the file after the one it is", shown.len(), shown.join(", ")))
+                Err(format!(
+                    "its columns fit {} usage reports ({}); name the file after the one it is",
+                    shown.len(),
+                    shown.join(", ")
+                ))
             }
         }
     }
@@ -156,13 +165,17 @@ impl Reports {
 
     /// The rows of a JSON row: several where it carries a list of them.
     pub fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
-        let inner = nested_list(members).map(elements).transpose().map_err(|error| format!("the report row's list cannot be read: {error}"))?;
+        let inner = nested_list(members)
+            .map(elements)
+            .transpose()
+            .map_err(|error| format!("the report row's list cannot be read: {error}"))?;
         let raw = crate::import::audit::mapping::raw(text);
         match inner {
             Some(items) if !items.is_empty() => items
                 .into_iter()
                 .map(|item| {
-                    let inner = Members::parse(item.get()).map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
+                    let inner = Members::parse(item.get())
+                        .map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
                     let all = members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
                     self.row(id, all, raw.clone())
                 })
@@ -185,17 +198,25 @@ impl Reports {
         self.row(id, all, Cell::Json(Cow::Owned(raw))).map(|row| vec![row])
     }
 
-    fn row<'v>(&mut self, id: ReportId, values: impl Iterator<Item = (&'v str, Source<'v>)>, raw: Cell<'static>) -> Result<Row<'static>, String> {
+    fn row<'v>(
+        &mut self,
+        id: ReportId,
+        values: impl Iterator<Item = (&'v str, Source<'v>)>,
+        raw: Cell<'static>,
+    ) -> Result<Row<'static>, String> {
         let report = &mut self.reports[id.0];
         let table = report.table;
         let fields = report.fields.get_or_insert_with(|| FieldMap::new(table, &[]));
         let mut row: Row<'static> = Row::with_columns(table, fields.columns);
         for (name, value) in values {
-            let column = if name.contains("(Byte)") { fields.column(&name.replace("(Byte)", "In Bytes")) } else { fields.column(name) };
+            let column =
+                if name.contains("(Byte)") { fields.column(&name.replace("(Byte)", "In Bytes")) } else { fields.column(name) };
             let Some(column) = column else { continue };
             let cell = match value {
                 // CSV joins products with a plus sign where JSON has a list.
-                Source::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => product_list(text),
+                Source::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => {
+                    product_list(text)
+                }
                 _ => value.read(fields.ty(column), DateOrder::Unknown).unwrap_or_default().into_owned(),
             };
             if !cell.is_null() {
@@ -218,7 +239,18 @@ fn product_list(text: &str) -> Cell<'static> {
 }
 
 /// Names of the thing that a report row is about, the surest first.
-const ENTITY: [&str; 10] = ["userPrincipalName", "siteId", "groupId", "teamId", "userId", "siteUrl", "groupDisplayName", "teamName", "ownerPrincipalName", "displayName"];
+const ENTITY: [&str; 10] = [
+    "userPrincipalName",
+    "siteId",
+    "groupId",
+    "teamId",
+    "userId",
+    "siteUrl",
+    "groupDisplayName",
+    "teamName",
+    "ownerPrincipalName",
+    "displayName",
+];
 /// What tells rows of one entity, or rows without one, apart.
 const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
 
@@ -273,7 +305,9 @@ mod tests {
         assert!(error.contains("EmailActivityCounts") && error.contains("EmailActivityUserCounts"), "{error}");
         let id = reports.recognise(names.iter().copied(), &["EmailActivityUserCounts.csv"]).unwrap();
         assert_eq!(reports.table(id).name, "EmailActivityUserCounts");
-        assert!(reports.recognise(["Report Refresh Date", "a", "b", "c"].into_iter(), &[]).unwrap_err().contains("no usage report"));
+        assert!(
+            reports.recognise(["Report Refresh Date", "a", "b", "c"].into_iter(), &[]).unwrap_err().contains("no usage report")
+        );
     }
 
     #[test]
@@ -283,9 +317,29 @@ mod tests {
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
         let from_json = reports.json(id, &members, json).unwrap().remove(0);
-        let names = ["Report Refresh Date", "User Principal Name", "Is Deleted", "Deleted Date", "Last Activity Date", "Viewed Or Edited File Count", "Synced File Count", "Shared Internally File Count", "Shared Externally File Count", "Assigned Products", "Report Period"].map(str::to_owned);
+        let names = [
+            "Report Refresh Date",
+            "User Principal Name",
+            "Is Deleted",
+            "Deleted Date",
+            "Last Activity Date",
+            "Viewed Or Edited File Count",
+            "Synced File Count",
+            "Shared Internally File Count",
+            "Shared Externally File Count",
+            "Assigned Products",
+            "Report Period",
+        ]
+        .map(str::to_owned);
         assert_eq!(reports.recognise(names.iter().map(String::as_str), &[]), Ok(id));
-        let from_csv = reports.csv(id, &names, &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"]).unwrap().remove(0);
+        let from_csv = reports
+            .csv(
+                id,
+                &names,
+                &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"],
+            )
+            .unwrap()
+            .remove(0);
         for column in ["reportRefreshDate", "rowKey", "isDeleted", "syncedFileCount", "assignedProducts", "reportPeriod"] {
             assert_eq!(from_json.get(column), from_csv.get(column), "{column}");
         }

@@ -101,12 +101,17 @@ impl Traces {
     /// True for a message trace of Graph or of the reporting web service.
     pub fn is_trace(members: &Members<'_>) -> bool {
         let recipient = members.has("recipientAddress");
-        recipient && (members.has("receivedDateTime") || members.has("Received")) && (members.has("status") || members.has("id") || members.has("MessageTraceId"))
+        recipient
+            && (members.has("receivedDateTime") || members.has("Received"))
+            && (members.has("status") || members.has("id") || members.has("MessageTraceId"))
     }
 
     /// True for one step of a message's way.
     pub fn is_detail(members: &Members<'_>) -> bool {
-        members.has("event") && (members.has("dateTime") || members.has("Date")) && (members.has("messageId") || members.has("MessageTraceId")) && !members.has("status")
+        members.has("event")
+            && (members.has("dateTime") || members.has("Date"))
+            && (members.has("messageId") || members.has("MessageTraceId"))
+            && !members.has("status")
     }
 
     /// The row of a message trace.
@@ -145,23 +150,43 @@ impl Traces {
             return Some(CsvKind::Details);
         }
         let sender = has(&["sender", "senderaddress"]);
-        let time = has(&["received", "date", "dateutc", "origintimestamputc", "origintimestamp", "receiveddatetime", "receivedtime"]);
+        let time =
+            has(&["received", "date", "dateutc", "origintimestamputc", "origintimestamp", "receiveddatetime", "receivedtime"]);
         if !sender || !time {
             return None;
         }
         if has(&["recipientstatus"]) && !has(&["recipientaddress", "recipient"]) {
             return Some(CsvKind::Summary);
         }
-        (has(&["recipient", "recipientaddress"]) && has(&["status", "messageid", "messagetraceid", "networkmessageid", "deliverystatus"])).then_some(CsvKind::Traces)
+        (has(&["recipient", "recipientaddress"])
+            && has(&["status", "messageid", "messagetraceid", "networkmessageid", "deliverystatus"]))
+        .then_some(CsvKind::Traces)
     }
 
     /// True for CSV columns that hold times.
     pub fn is_time(name: &str) -> bool {
-        ["received", "date", "dateutc", "origintimestamputc", "origintimestamp", "receiveddatetime", "receivedtime", "datetimeutc", "datetime"].contains(&plain_name(name).as_str())
+        [
+            "received",
+            "date",
+            "dateutc",
+            "origintimestamputc",
+            "origintimestamp",
+            "receiveddatetime",
+            "receivedtime",
+            "datetimeutc",
+            "datetime",
+        ]
+        .contains(&plain_name(name).as_str())
     }
 
     /// Rows of a CSV row.
-    pub fn csv(&mut self, kind: CsvKind, names: &[String], values: &[&str], order: DateOrder) -> Result<Vec<Row<'static>>, String> {
+    pub fn csv(
+        &mut self,
+        kind: CsvKind,
+        names: &[String],
+        values: &[&str],
+        order: DateOrder,
+    ) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
             push_member(&mut raw, name, &serde_json::Value::from(*value).to_string());
@@ -212,7 +237,10 @@ fn final_state(states: &str) -> String {
         "defer" | "pending" | "receive" => Some("pending"),
         _ => None,
     };
-    let known = states.split(',').filter_map(rank).max_by_key(|status| STATUSES.iter().find(|(name, _)| name == status).map_or(0, |(_, rank)| *rank));
+    let known = states
+        .split(',')
+        .filter_map(rank)
+        .max_by_key(|status| STATUSES.iter().find(|(name, _)| name == status).map_or(0, |(_, rank)| *rank));
     known.map_or_else(|| states.trim().to_owned(), str::to_owned)
 }
 
@@ -281,12 +309,37 @@ mod tests {
 
     #[test]
     fn all_sources_agree_on_a_trace() {
-        let graph = trace(r#"{"id":"1D2E3F40-5A6B-4C7D-8E9F-08DE4C1B2A3D","senderAddress":"amy@contoso.com","recipientAddress":"Bob@fabrikam.com","messageId":"<a@c>","receivedDateTime":"2026-01-05T00:10:13.1357913Z","subject":"Hello","status":"delivered","size":41231,"fromIP":"203.0.113.9","toIP":null}"#);
-        let service = trace(r#"{"Organization":"contoso.onmicrosoft.com","MessageId":"<a@c>","Received":"2026-01-05T00:10:13.1357913","SenderAddress":"amy@contoso.com","RecipientAddress":"bob@fabrikam.com","Subject":"Hello","Status":"Delivered","Size":"41231","MessageTraceId":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","FromIP":"203.0.113.9"}"#);
-        let verbose = trace(r#"{"__metadata":{},"MessageId":"<a@c>","Received":"/Date(1767571813135)/","SenderAddress":"amy@contoso.com","RecipientAddress":"bob@fabrikam.com","Status":"Delivered","MessageTraceId":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d"}"#);
-        let names = ["origin_timestamp_utc", "sender_address", "recipient_status", "message_subject", "total_bytes", "message_id", "network_message_id", "original_client_ip"].map(str::to_owned);
+        let graph = trace(
+            r#"{"id":"1D2E3F40-5A6B-4C7D-8E9F-08DE4C1B2A3D","senderAddress":"amy@contoso.com","recipientAddress":"Bob@fabrikam.com","messageId":"<a@c>","receivedDateTime":"2026-01-05T00:10:13.1357913Z","subject":"Hello","status":"delivered","size":41231,"fromIP":"203.0.113.9","toIP":null}"#,
+        );
+        let service = trace(
+            r#"{"Organization":"contoso.onmicrosoft.com","MessageId":"<a@c>","Received":"2026-01-05T00:10:13.1357913","SenderAddress":"amy@contoso.com","RecipientAddress":"bob@fabrikam.com","Subject":"Hello","Status":"Delivered","Size":"41231","MessageTraceId":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","FromIP":"203.0.113.9"}"#,
+        );
+        let verbose = trace(
+            r#"{"__metadata":{},"MessageId":"<a@c>","Received":"/Date(1767571813135)/","SenderAddress":"amy@contoso.com","RecipientAddress":"bob@fabrikam.com","Status":"Delivered","MessageTraceId":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d"}"#,
+        );
+        let names = [
+            "origin_timestamp_utc",
+            "sender_address",
+            "recipient_status",
+            "message_subject",
+            "total_bytes",
+            "message_id",
+            "network_message_id",
+            "original_client_ip",
+        ]
+        .map(str::to_owned);
         assert_eq!(Traces::csv_kind(&names), Some(CsvKind::Summary));
-        let values = ["2026-01-05T00:10:13.1357913Z", "amy@contoso.com", "bob@fabrikam.com##Receive, Deliver;eve@fabrikam.com##Receive, Fail", "Hello", "41231", "<a@c>", "1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d", "203.0.113.9"];
+        let values = [
+            "2026-01-05T00:10:13.1357913Z",
+            "amy@contoso.com",
+            "bob@fabrikam.com##Receive, Deliver;eve@fabrikam.com##Receive, Fail",
+            "Hello",
+            "41231",
+            "<a@c>",
+            "1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d",
+            "203.0.113.9",
+        ];
         let csv = Traces::default().csv(CsvKind::Summary, &names, &values, DateOrder::Unknown).unwrap();
         for column in ["id", "recipientAddress", "status", "statusRank", "messageId", "senderAddress"] {
             for other in [&service, &verbose, &csv[0]] {
@@ -295,15 +348,35 @@ mod tests {
         }
         assert_eq!(graph.get("size"), service.get("size"));
         assert_eq!(graph.get("receivedDateTime"), csv[0].get("receivedDateTime"));
-        assert_eq!((csv[1].get("recipientAddress"), csv[1].get("status")), (&Cell::text("eve@fabrikam.com"), &Cell::text("failed")));
+        assert_eq!(
+            (csv[1].get("recipientAddress"), csv[1].get("status")),
+            (&Cell::text("eve@fabrikam.com"), &Cell::text("failed"))
+        );
     }
 
     #[test]
     fn headings_of_the_admin_centre() {
         let kind = |names: &[&str]| Traces::csv_kind(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         assert_eq!(kind(&["Date (UTC)", "Sender", "Recipient", "Subject", "Status"]), Some(CsvKind::Traces));
-        assert_eq!(kind(&["Received", "SenderAddress", "RecipientAddress", "Subject", "Status", "ToIP", "FromIP", "Size", "MessageId", "MessageTraceId"]), Some(CsvKind::Traces));
-        assert_eq!(kind(&["date_time_utc", "client_ip", "source", "event_id", "message_id", "network_message_id", "recipient_address"]), Some(CsvKind::Details));
+        assert_eq!(
+            kind(&[
+                "Received",
+                "SenderAddress",
+                "RecipientAddress",
+                "Subject",
+                "Status",
+                "ToIP",
+                "FromIP",
+                "Size",
+                "MessageId",
+                "MessageTraceId"
+            ]),
+            Some(CsvKind::Traces)
+        );
+        assert_eq!(
+            kind(&["date_time_utc", "client_ip", "source", "event_id", "message_id", "network_message_id", "recipient_address"]),
+            Some(CsvKind::Details)
+        );
         assert_eq!(kind(&["Report Refresh Date", "User Principal Name"]), None);
     }
 
@@ -316,7 +389,8 @@ mod tests {
         let row = Traces::default().detail(&members, text, Some(page)).unwrap().remove(0);
         assert_eq!((row.get("recipientAddress"), row.get("event")), (&Cell::text("bob@fabrikam.com"), &Cell::text("Deliver")));
         assert!(!row.get("rowKey").is_null());
-        let odd = trace(r#"{"id":"x","recipientAddress":"b@c","receivedDateTime":"2026-01-05T00:10:13Z","status":"someNewStatus"}"#);
+        let odd =
+            trace(r#"{"id":"x","recipientAddress":"b@c","receivedDateTime":"2026-01-05T00:10:13Z","status":"someNewStatus"}"#);
         assert_eq!((odd.get("status"), odd.get("statusRank")), (&Cell::text("someNewStatus"), &Cell::Int(0)));
     }
 }

@@ -42,7 +42,7 @@ pub struct Reconciled {
 
 /// What is known of keys and files. It goes to a worker thread and back.
 #[derive(Debug, Default)]
-pub struct Session {
+pub struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
     days: BTreeSet<i32>,
@@ -74,7 +74,7 @@ struct Own {
 
 const IN_BUFFER: u64 = 1 << 63;
 
-impl Session {
+impl Intake {
     fn newest_wins(layout: &Layout) -> bool {
         matches!(layout.def.on_same_key, OnSameKey::NewestBy(_))
     }
