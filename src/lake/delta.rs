@@ -151,11 +151,7 @@ impl Log {
     /// # Errors
     /// The folder or the log cannot be written.
     pub async fn create(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
-        tokio::fs::create_dir_all(dir).await.map_err(|source| LakeError::Io {
-            table: def.name,
-            path: dir.to_owned(),
-            source,
-        })?;
+        tokio::fs::create_dir_all(dir).await.map_err(|source| LakeError::Io { table: def.name, path: dir.to_owned(), source })?;
         let store = open_store(def.name, dir)?;
         let columns = kernel_fields(def.name, &def.arrow_schema())?;
         let created = DeltaTable::new(store)
@@ -174,10 +170,9 @@ impl Log {
         match (created, Self::open(def.name, dir).await?) {
             (_, Some(log)) => Ok(log),
             (Err(e), None) => Err(delta_error(def.name, dir, e)),
-            (Ok(_), None) => Err(LakeError::Log {
-                table: def.name,
-                source: "the table is not there after it was created".into(),
-            }),
+            (Ok(_), None) => {
+                Err(LakeError::Log { table: def.name, source: "the table is not there after it was created".into() })
+            }
         }
     }
 
@@ -191,10 +186,9 @@ impl Log {
             Ok(()) if state.version() == self.state.version() => Ok(self.clone()),
             Ok(()) => Ok(Self::new(self.table, self.store.clone(), state)),
             // The folder may have been replaced by an older or other table: start over.
-            Err(_) => Self::open(self.table, dir).await?.ok_or_else(|| LakeError::Log {
-                table: self.table,
-                source: "the table's log is gone".into(),
-            }),
+            Err(_) => Self::open(self.table, dir)
+                .await?
+                .ok_or_else(|| LakeError::Log { table: self.table, source: "the table's log is gone".into() }),
         }
     }
 
@@ -237,20 +231,26 @@ impl Log {
 
     /// The live files, in the order of the log.
     pub fn files(&self) -> &[FileEntry] {
-        self.files.get_or_init(|| self.state.log_data().iter().map(|view| {
-            // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
-            #[allow(deprecated)]
-            let add = view.add_action();
-            FileEntry {
-                path: add.path,
-                size: u64::try_from(add.size).unwrap_or(0),
-                modified: add.modification_time,
-                event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
-                stats: add.stats,
-                tags: add.tags.unwrap_or_default(),
-                has_deletion_vector: add.deletion_vector.is_some(),
-            }
-        }).collect())
+        self.files.get_or_init(|| {
+            self.state
+                .log_data()
+                .iter()
+                .map(|view| {
+                    // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
+                    #[allow(deprecated)]
+                    let add = view.add_action();
+                    FileEntry {
+                        path: add.path,
+                        size: u64::try_from(add.size).unwrap_or(0),
+                        modified: add.modification_time,
+                        event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
+                        stats: add.stats,
+                        tags: add.tags.unwrap_or_default(),
+                        has_deletion_vector: add.deletion_vector.is_some(),
+                    }
+                })
+                .collect()
+        })
     }
 
     /// The version of an application transaction.
@@ -258,10 +258,7 @@ impl Log {
     /// # Errors
     /// The log cannot be read.
     pub async fn transaction(&self, app_id: &str, dir: &Path) -> Result<Option<i64>, LakeError> {
-        self.state
-            .transaction_version(&self.store, app_id)
-            .await
-            .map_err(|e| delta_error(self.table, dir, e))
+        self.state.transaction_version(&self.store, app_id).await.map_err(|e| delta_error(self.table, dir, e))
     }
 
     /// Commits a change right after this version and gives the log at the new version.
@@ -272,11 +269,7 @@ impl Log {
         let now = chrono::Utc::now().timestamp_millis();
         let data_change = change.data_change;
         let operation = if data_change {
-            DeltaOperation::Write {
-                mode: SaveMode::Append,
-                partition_by: Some(vec![EVENT_DATE.to_owned()]),
-                predicate: None,
-            }
+            DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![EVENT_DATE.to_owned()]), predicate: None }
         } else {
             DeltaOperation::Optimize { predicate: None, target_size: 0 }
         };

@@ -50,8 +50,7 @@ pub fn folder(root: &Path, def: &TableDef) -> PathBuf {
 
 /// A stream's name as part of a file name, unique however the stream is called.
 fn file_stem(stream: &str) -> String {
-    let plain: String =
-        stream.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let plain: String = stream.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
 }
 

@@ -109,9 +109,9 @@ fn push_key(out: &mut Vec<u8>, column: Option<&ArrayRef>, row: usize) {
         }
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row),
         DataType::Int32 => i64::from(column.as_primitive::<Int32Type>().value(row)),
-        DataType::Timestamp(..) => column
-            .as_primitive_opt::<TimestampMicrosecondType>()
-            .map_or(i64::MIN, |times| times.value(row)),
+        DataType::Timestamp(..) => {
+            column.as_primitive_opt::<TimestampMicrosecondType>().map_or(i64::MIN, |times| times.value(row))
+        }
         _ => i64::MIN,
     };
     out.push(2);
@@ -224,9 +224,8 @@ mod tests {
     #[test]
     fn keys_tell_neighbouring_columns_apart() {
         let def = tables::find("CallSegments").expect("table");
-        let schema = Arc::new(Schema::new(
-            ["callId", "sessionId", "id"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec(),
-        ));
+        let schema =
+            Arc::new(Schema::new(["callId", "sessionId", "id"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec()));
         let column = |values: [&str; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
         let batch = RecordBatch::try_new(schema, vec![column(["ab", "a", "ab"]), column(["c", "bc", "c"]), column(["", "", ""])])
             .expect("batch");

@@ -12,9 +12,9 @@ use arrow::array::RecordBatch;
 use super::delta::{Change, CommitError, Log, NewFile, ROWS_TRANSACTION};
 use super::error::LakeError;
 use super::fault::Step;
+use super::intake::{Intake, Reconciled};
 use super::intent::Pending;
 use super::layout::Layout;
-use super::intake::{Intake, Reconciled};
 use super::tables::TableDef;
 use super::{Lake, Position};
 
@@ -162,10 +162,11 @@ impl Landing {
 
     async fn commit_in_turn(&mut self, position: &Position) -> Result<Landed, LakeError> {
         for _ in 0..TRIES {
-            let log = self.lake.log(self.def).await?.ok_or_else(|| LakeError::Log {
-                table: self.def.name,
-                source: "the table is gone".into(),
-            })?;
+            let log = self
+                .lake
+                .log(self.def)
+                .await?
+                .ok_or_else(|| LakeError::Log { table: self.def.name, source: "the table is gone".into() })?;
             let Some(log) = self.prepare(log).await? else { continue };
             let Reconciled { rewritten, removed, replaced } = self.reconcile(&log).await?;
             let mut add: Vec<NewFile> = self.intake.files.iter().map(|w| w.file.clone()).collect();

@@ -141,7 +141,8 @@ impl Layout {
         if columns.iter().all(|c| *c) {
             return self.file.clone();
         }
-        let fields: Vec<_> = self.file.fields().iter().zip(columns).filter(|(_, there)| **there).map(|(f, _)| f.clone()).collect();
+        let fields: Vec<_> =
+            self.file.fields().iter().zip(columns).filter(|(_, there)| **there).map(|(f, _)| f.clone()).collect();
         Arc::new(Schema::new(fields))
     }
 
@@ -182,11 +183,7 @@ impl Layout {
 
     /// The columns of a definition that its log lacks; they must be added before rows land.
     pub fn missing(def: &TableDef, at_rest: &Schema) -> Vec<Arc<Field>> {
-        def.columns
-            .iter()
-            .filter(|c| at_rest.field_with_name(c.name).is_err())
-            .map(|c| Arc::new(def.field(c)))
-            .collect()
+        def.columns.iter().filter(|c| at_rest.field_with_name(c.name).is_err()).map(|c| Arc::new(def.field(c))).collect()
     }
 
     /// Core rows out of a batch in [`TableDef`] column order without the partition column.

@@ -400,7 +400,9 @@ mod tests {
         ] {
             assert!(!column(&promote(&[Some(bag)]), "eventId").1, "{bag}");
         }
-        for (key, value) in [("executionTime", "1:2:3"), ("executionTime", "00:00:01.5"), ("executionTime", "x"), ("sqlRowsRead", "007")] {
+        for (key, value) in
+            [("executionTime", "1:2:3"), ("executionTime", "00:00:01.5"), ("executionTime", "x"), ("sqlRowsRead", "007")]
+        {
             let bag = format!(r#"{{"{key}":"{value}"}}"#);
             assert!(!column(&promote(&[Some(&bag)]), key).1, "{bag}");
         }

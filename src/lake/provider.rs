@@ -85,13 +85,11 @@ impl TableProvider for LakeTable {
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
-            .map(|filter| {
-                if decided_by_day(filter) {
-                    TableProviderFilterPushDown::Exact
-                } else {
-                    TableProviderFilterPushDown::Inexact
-                }
-            })
+            .map(
+                |filter| {
+                    if decided_by_day(filter) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Inexact }
+                },
+            )
             .collect())
     }
 
@@ -159,13 +157,8 @@ impl<'a> View<'a> {
         needed.remove(&date);
         let columns: Vec<usize> = needed.into_iter().collect();
         let file = Schema::new(columns.iter().map(|at| schema.fields()[*at].clone()).collect::<Vec<_>>());
-        let table = TableSchema::builder(Arc::new(file))
-            .with_table_partition_cols(vec![schema.fields()[date].clone()])
-            .build();
-        let projection = wanted
-            .iter()
-            .map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len()))
-            .collect();
+        let table = TableSchema::builder(Arc::new(file)).with_table_partition_cols(vec![schema.fields()[date].clone()]).build();
+        let projection = wanted.iter().map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len())).collect();
         View { snapshot, columns, table, projection }
     }
 
@@ -181,8 +174,7 @@ impl<'a> View<'a> {
         let target = state.config().target_partitions().max(1);
         let ordered = schema.index_of(def.time).is_ok() && files.iter().all(|f| f.sorted);
         let (groups, ordered) = group(files, target, ordered);
-        let folder =
-            StorePath::from_absolute_path(self.snapshot.dir()).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let folder = StorePath::from_absolute_path(self.snapshot.dir()).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let groups: Vec<Vec<PartitionedFile>> = groups
             .into_iter()
             .map(|files| files.into_iter().map(|f| self.partitioned(&folder, f)).collect::<Result<_>>())
@@ -228,8 +220,8 @@ impl<'a> View<'a> {
         let filtered: HashSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
         let schema = self.table.table_schema();
         self.projection.iter().map(|at| schema.field(*at)).any(|field| {
-            let long = field.metadata().get(KQL_TYPE).is_some_and(|ty| ty == "dynamic")
-                || LONG_TEXTS.contains(&field.name().as_str());
+            let long =
+                field.metadata().get(KQL_TYPE).is_some_and(|ty| ty == "dynamic") || LONG_TEXTS.contains(&field.name().as_str());
             long && !filtered.contains(field.name().as_str())
         })
     }
@@ -254,9 +246,7 @@ impl<'a> View<'a> {
             out = out.with_arrow_schema(schema.clone());
         }
         // Partition values first: the statistics take theirs from them.
-        Ok(out
-            .with_partition_values(vec![ScalarValue::Date32(Some(file.day))])
-            .with_statistics(Arc::new(self.statistics(file))))
+        Ok(out.with_partition_values(vec![ScalarValue::Date32(Some(file.day))]).with_statistics(Arc::new(self.statistics(file))))
     }
 
     fn statistics(&self, file: &LiveFile) -> Statistics {

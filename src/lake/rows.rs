@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder as _, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
-    PrimitiveArray, StringArray, StringBuilder,
+    ArrayBuilder as _, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder, PrimitiveArray,
+    StringArray, StringBuilder,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
@@ -96,10 +96,7 @@ impl RowBuilder {
             def,
             schema: Arc::new(Schema::new(columns.iter().map(|c| def.field(c)).collect::<Vec<_>>())),
             types: columns.iter().map(|c| c.ty).collect(),
-            columns: columns
-                .iter()
-                .map(|c| if c.promoted.is_some() { Column::Promoted } else { Column::new(c.ty) })
-                .collect(),
+            columns: columns.iter().map(|c| if c.promoted.is_some() { Column::Promoted } else { Column::new(c.ty) }).collect(),
             rows: 0,
             bytes: 0,
             unconverted: 0,

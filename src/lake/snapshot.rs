@@ -207,10 +207,11 @@ fn live_file(
     if entry.has_deletion_vector {
         return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
     }
-    let day = entry.event_date.as_deref().and_then(day_from_text).ok_or_else(|| LakeError::Shape {
-        table: def.name,
-        reason: format!("file {} has no {EVENT_DATE}", entry.path),
-    })?;
+    let day = entry
+        .event_date
+        .as_deref()
+        .and_then(day_from_text)
+        .ok_or_else(|| LakeError::Shape { table: def.name, reason: format!("file {} has no {EVENT_DATE}", entry.path) })?;
     let tag = |name: &str| entry.tags.get(name).and_then(|v| v.as_deref());
     let ours = tag(TAG_LAYOUT).is_some();
     let time = tag(TAG_TIME).and_then(|t| {

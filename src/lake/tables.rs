@@ -120,8 +120,7 @@ impl TableDef {
     pub fn field(&self, column: &ColumnDef) -> Field {
         let ty = if column.name == EVENT_DATE { DataType::Date32 } else { arrow_type(column.ty) };
         let nullable = column.name != self.time && column.name != EVENT_DATE;
-        Field::new(column.name, ty, nullable)
-            .with_metadata(HashMap::from([(KQL_TYPE.to_owned(), column.ty.name().to_owned())]))
+        Field::new(column.name, ty, nullable).with_metadata(HashMap::from([(KQL_TYPE.to_owned(), column.ty.name().to_owned())]))
     }
 
     /// Names of the columns whose least and greatest value the log keeps for every file.
@@ -293,7 +292,15 @@ mod tests {
 
     #[test]
     fn the_tables_that_queries_know_are_there() {
-        for name in ["traces", "customEvents", "AuditRecords", "CallRecords", "MessageTrace", "TeamsUserActivityUserDetail", "ImportLedger"] {
+        for name in [
+            "traces",
+            "customEvents",
+            "AuditRecords",
+            "CallRecords",
+            "MessageTrace",
+            "TeamsUserActivityUserDetail",
+            "ImportLedger",
+        ] {
             assert!(find(name).is_some(), "{name}");
         }
         let traces = find("traces").expect("traces");

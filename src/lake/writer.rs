@@ -140,9 +140,8 @@ impl FileWriter {
             self.first = self.first.min(time);
             self.last = self.last.max(time);
         }
-        let promotion = self.promoter.run(core.num_rows(), |bag| {
-            core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>())
-        });
+        let promotion =
+            self.promoter.run(core.num_rows(), |bag| core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>()));
         for (all, now) in self.complete.iter_mut().zip(&promotion.complete) {
             *all &= now;
         }
@@ -159,14 +158,14 @@ impl FileWriter {
                 match *source {
                     Source::Promoted(at) => self.complete[at] = false,
                     Source::Core(at) => {
-                        let reason = format!("column {} has values that its file has no room for", core.schema().field(at).name());
+                        let reason =
+                            format!("column {} has values that its file has no room for", core.schema().field(at).name());
                         return Err(LakeError::Shape { table, reason });
                     }
                 }
             }
         }
-        let batch =
-            RecordBatch::try_new(self.schema.clone(), columns).map_err(|source| LakeError::Arrow { table, source })?;
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(|source| LakeError::Arrow { table, source })?;
         self.rows += batch.num_rows() as u64;
         self.writer.write(&batch).map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
     }
@@ -209,14 +208,8 @@ impl FileWriter {
 
     fn describe(&self, metadata: &ParquetMetaData, size: u64) -> NewFile {
         let def = self.layout.def;
-        let incomplete: Vec<&str> = self
-            .promoter
-            .names()
-            .iter()
-            .zip(&self.complete)
-            .filter(|(_, complete)| !**complete)
-            .map(|(name, _)| *name)
-            .collect();
+        let incomplete: Vec<&str> =
+            self.promoter.names().iter().zip(&self.complete).filter(|(_, complete)| !**complete).map(|(name, _)| *name).collect();
         let mut tags = HashMap::from([
             (TAG_LAYOUT.to_owned(), self.layout.tag(&self.columns)),
             (TAG_TIME.to_owned(), format!("{}/{}", self.first, self.last)),

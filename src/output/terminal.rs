@@ -7,7 +7,8 @@ pub fn width() -> Option<u16> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
-    crate::config::environment("COLUMNS").and_then(|text| text.parse().ok())
+    let said = crate::config::environment("COLUMNS").and_then(|text| text.parse().ok());
+    said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0))
 }
 
 /// True when standard error is a terminal that can redraw a line, so that progress may be shown there.

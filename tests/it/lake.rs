@@ -98,7 +98,8 @@ async fn rows_come_back_as_they_went_in() {
     assert!(lake.snapshot(def("traces")).await.expect("snapshot").is_none());
     assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 0);
 
-    let landed = land(&lake, def("traces"), traces(&[("b", DAY + 5), ("a", DAY + 1), ("c", DAY + 30 * HOUR)]), 1).await.expect("land");
+    let landed =
+        land(&lake, def("traces"), traces(&[("b", DAY + 5), ("a", DAY + 1), ("c", DAY + 30 * HOUR)]), 1).await.expect("land");
     assert_eq!((landed.new, landed.duplicates, landed.replaced), (3, 0, 0));
     assert_eq!(texts(&lake, "traces", r#"select "itemId" from traces order by timestamp"#).await, ["a", "b", "c"]);
     assert_eq!(
@@ -253,13 +254,19 @@ async fn the_newest_version_wins() {
     let lake = Lake::new(dir.path());
     let calls = def("CallRecords");
     let kinds = || async { texts(&lake, "CallRecords", r#"select "type" from "CallRecords" order by id"#).await };
-    let first = land(&lake, calls, call_records(&[("a", DAY, Some(1), "a1"), ("b", DAY, Some(1), "b1"), ("b", DAY, Some(2), "b2")]), 1)
-        .await
-        .expect("first");
+    let first =
+        land(&lake, calls, call_records(&[("a", DAY, Some(1), "a1"), ("b", DAY, Some(1), "b1"), ("b", DAY, Some(2), "b2")]), 1)
+            .await
+            .expect("first");
     assert_eq!((first.new, first.duplicates, first.replaced), (2, 1, 0));
     assert_eq!(kinds().await, ["a1", "b2"]);
     // A newer version whose start moved over midnight, the same version again, and an older one.
-    let rows = call_records(&[("a", DAY - 1, Some(3), "a3"), ("b", DAY, Some(2), "again"), ("b", DAY, None, "old"), ("c", DAY, None, "c0")]);
+    let rows = call_records(&[
+        ("a", DAY - 1, Some(3), "a3"),
+        ("b", DAY, Some(2), "again"),
+        ("b", DAY, None, "old"),
+        ("c", DAY, None, "c0"),
+    ]);
     let second = land(&lake, calls, rows.clone(), 2).await.expect("second");
     assert_eq!((second.new, second.duplicates, second.replaced), (1, 2, 1));
     assert_eq!(kinds().await, ["a3", "b2", "c0"]);
@@ -367,7 +374,9 @@ async fn columns_may_be_added() {
     // Compaction fills what the files lacked.
     let complete = |lake: &Lake| {
         let lake = lake.clone();
-        async move { lake.snapshot(def("traces")).await.expect("snapshot").expect("table").promoted_complete("customDimensions_eventId") }
+        async move {
+            lake.snapshot(def("traces")).await.expect("snapshot").expect("table").promoted_complete("customDimensions_eventId")
+        }
     };
     lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact");
     assert_eq!(texts(&lake, "traces", sql).await, ["RT0000", "RT0000", "RT0000"]);
@@ -401,14 +410,22 @@ async fn bounds_hold_to_the_microsecond() {
             ("<=", all.iter().filter(|t| *t <= edge).count()),
             ("=", all.iter().filter(|t| *t == edge).count()),
         ] {
-            let sql = format!("select count(*) from traces where timestamp {op} arrow_cast({edge}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+            let sql = format!(
+                "select count(*) from traces where timestamp {op} arrow_cast({edge}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
+            );
             assert_eq!(number(&lake, "traces", &sql).await, expected as i64, "{op} {edge}");
         }
     }
     // Without the rows of the scan: the log knows least and greatest.
     let text = plan(&lake, "traces", "select max(timestamp), count(*) from traces").await;
     assert!(!text.contains("DataSourceExec"), "{text}");
-    assert_eq!(query(&lake, "traces", "select max(timestamp) from traces").await[0].column(0).as_primitive::<TimestampMicrosecondType>().value(0), all[8]);
+    assert_eq!(
+        query(&lake, "traces", "select max(timestamp) from traces").await[0]
+            .column(0)
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(0),
+        all[8]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,7 +434,8 @@ async fn scans_leave_out_files_and_keep_order() {
     let lake = Lake::new(dir.path());
     for day in 0..6i64 {
         let ids: Vec<String> = (0..50).map(|n| format!("{day}-{n}")).collect();
-        let rows: Vec<(&str, i64)> = ids.iter().enumerate().map(|(n, id)| (id.as_str(), DAY + day * 24 * HOUR + (50 - n as i64))).collect();
+        let rows: Vec<(&str, i64)> =
+            ids.iter().enumerate().map(|(n, id)| (id.as_str(), DAY + day * 24 * HOUR + (50 - n as i64))).collect();
         land(&lake, def("traces"), traces(&rows), day).await.expect("land");
     }
     let sorted = plan(&lake, "traces", r#"select "itemId", timestamp from traces order by timestamp limit 10"#).await;
@@ -425,7 +443,8 @@ async fn scans_leave_out_files_and_keep_order() {
     let one_day = plan(&lake, "traces", r#"select "itemId" from traces where event_date = date '2026-01-07'"#).await;
     assert_eq!(one_day.matches(".parquet").count(), 1, "{one_day}");
     assert!(!one_day.contains("FilterExec"), "{one_day}");
-    let by_time = plan(&lake, "traces", r#"select "itemId" from traces where timestamp < timestamp '2026-01-06T00:00:00Z'"#).await;
+    let by_time =
+        plan(&lake, "traces", r#"select "itemId" from traces where timestamp < timestamp '2026-01-06T00:00:00Z'"#).await;
     assert_eq!(by_time.matches(".parquet").count(), 1, "{by_time}");
     let limited = plan(&lake, "traces", r#"select "itemId" from traces limit 10"#).await;
     assert_eq!(limited.matches(".parquet").count(), 1, "{limited}");
@@ -443,7 +462,12 @@ async fn scans_leave_out_files_and_keep_order() {
     let mut answers = BTreeSet::new();
     for partitions in [1, 3, 16] {
         let batches = context(&lake, &["traces"], partitions).await.sql(sql).await.expect(sql).collect().await.expect(sql);
-        answers.insert(batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect::<Vec<_>>()).collect::<Vec<_>>());
+        answers.insert(
+            batches
+                .iter()
+                .flat_map(|b| b.column(0).as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect::<Vec<_>>())
+                .collect::<Vec<_>>(),
+        );
     }
     assert_eq!(answers.len(), 1);
     assert_eq!(answers.first().map(Vec::len), Some(42));
@@ -522,7 +546,9 @@ async fn compaction_keeps_rows_and_order() {
 async fn compaction_and_landing_at_once_lose_nothing() {
     let dir = tempfile::tempdir().expect("dir");
     for n in 0..4i64 {
-        land(&Lake::new(dir.path()), def("CallRecords"), call_records(&[(&format!("c{n}"), DAY + n, Some(1), "v1")]), n).await.expect("land");
+        land(&Lake::new(dir.path()), def("CallRecords"), call_records(&[(&format!("c{n}"), DAY + n, Some(1), "v1")]), n)
+            .await
+            .expect("land");
     }
     // While a compaction has its files ready, a newer version takes a row out of one of its inputs.
     let root = dir.path().to_owned();
@@ -532,7 +558,8 @@ async fn compaction_and_landing_at_once_lose_nothing() {
         Fault::new(move |step| {
             if step == Step::BeforeCompactCommit {
                 let other = Lake::new(&root);
-                let work = async move { land(&other, def("CallRecords"), call_records(&[("c2", DAY + 2, Some(2), "v2")]), 9).await };
+                let work =
+                    async move { land(&other, def("CallRecords"), call_records(&[("c2", DAY + 2, Some(2), "v2")]), 9).await };
                 tokio::task::block_in_place(|| handle.block_on(work)).expect("the other one");
             }
             false
@@ -600,7 +627,10 @@ async fn another_reader_of_the_log_sees_the_same_rows() {
     for uri in table.get_file_uris().expect("files") {
         let path = url::Url::parse(&uri).ok().and_then(|u| u.to_file_path().ok()).unwrap_or_else(|| uri.clone().into());
         let file = std::fs::File::open(path).expect("file");
-        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).expect("parquet").build().expect("reader");
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
+            .expect("parquet")
+            .build()
+            .expect("reader");
         for batch in reader {
             let batch = batch.expect("batch");
             let ids = batch.column_by_name("id").expect("id").as_string::<i32>();

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod bytes;
 pub mod csv;
+mod csv_rows;
 pub mod documents;
 pub mod input;
 pub mod json;

@@ -34,7 +34,7 @@ impl Binder<'_> {
         let ExprKind::Call { function, args } = &call.kind else {
             return self.error(code::SYNTAX, call.span, "evaluate takes a plugin, for example: evaluate bag_unpack(d)");
         };
-        let declared = declared.map(|d| self.declared_columns(d, &input));
+        let declared = declared.map(|d| declared_columns(d, &input, args));
         if function.text == "pivot" {
             return self.pivot(input, function, args, declared, scope);
         }
@@ -59,20 +59,6 @@ impl Binder<'_> {
         }
         self.diagnostics.extend(first_errors.unwrap_or_default());
         Err(Stop::Reported)
-    }
-
-    /// The columns that a query declares behind a plugin.
-    fn declared_columns(&self, declared: &TypeOf, input: &Rel) -> Vec<Column> {
-        let of = |columns: &[ColumnDecl]| columns.iter().map(|c| Column::new(c.name.text.clone(), c.ty)).collect::<Vec<_>>();
-        match declared {
-            TypeOf::Scalar(ty) => vec![Column::new("Column1", *ty)],
-            TypeOf::Schema(columns) => of(columns),
-            TypeOf::StarSchema(columns) => {
-                let mut all = Self::columns_of(input);
-                all.extend(of(columns));
-                all
-            }
-        }
     }
 
     /// Binds arguments to one form of a plugin.
@@ -124,6 +110,12 @@ impl Binder<'_> {
             ParamKind::Expression(kind) => {
                 let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
                 self.check_kind(param, kind, &e)?;
+                // A plain column needs no copy.
+                if let (BoundKind::Column(id), None) = (&e.kind, arg.name.as_ref().filter(|_| !named))
+                    && let Some(at) = row.columns.iter().position(|c| c.id == *id)
+                {
+                    return Ok(PluginArg::Column(at));
+                }
                 let given = arg.name.as_ref().filter(|_| !named).map(|n| n.text.clone());
                 let column_name = given.or_else(|| names::derived(&arg.expr)).unwrap_or_else(|| format!("Column{}", call.appended.len() + 1));
                 let at = row.columns.len() + call.appended.len();
@@ -341,5 +333,25 @@ impl Binder<'_> {
         let table = Table { columns: all, batches };
         let result = Input::new(&table, visible).and_then(|input| reduce.run(&input, visible));
         self.plugin_result(result, None, "reduce", operator.span)
+    }
+}
+
+/// The columns that a query declares behind a plugin; `*` stands for the input's but for the column that is unpacked.
+fn declared_columns(declared: &TypeOf, input: &Rel, args: &[Arg]) -> Vec<Column> {
+    let of = |columns: &[ColumnDecl]| columns.iter().map(|c| Column::new(c.name.text.clone(), c.ty)).collect::<Vec<_>>();
+    match declared {
+        TypeOf::Scalar(ty) => vec![Column::new("Column1", *ty)],
+        TypeOf::Schema(columns) => of(columns),
+        TypeOf::StarSchema(columns) => {
+            let unpacked = args.first().and_then(|a| crate::kql::binder::bare_name(&a.expr)).map(|n| n.text.as_str());
+            let mut all: Vec<Column> = input
+                .columns
+                .iter()
+                .filter(|c| Some(c.name.as_str()) != unpacked)
+                .map(|c| Column::new(c.name.clone(), c.ty))
+                .collect();
+            all.extend(of(columns));
+            all
+        }
     }
 }

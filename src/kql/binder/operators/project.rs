@@ -126,7 +126,7 @@ impl Binder<'_> {
             let base = match &item.expr.kind {
                 ExprKind::Call { function, args } => {
                     let argument = args.first().and_then(|a| names::derived(&a.expr));
-                    argument.map_or(function.text.clone(), |a| format!("{}_{a}", function.text))
+                    format!("{}_{}", function.text, argument.unwrap_or_default())
                 }
                 _ => function.name.to_owned(),
             };

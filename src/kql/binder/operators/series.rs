@@ -37,7 +37,7 @@ impl Binder<'_> {
         let axis_ty = if axis_expr.ty == Type::Int { Type::Long } else { axis_expr.ty };
         let axis_expr = self.coerce(axis_expr, axis_ty)?;
         let empty = RowInfo::default();
-        let mut bound_of = |b: &mut Self, e: Option<&Expr>, ty: Type| -> Bind<Option<BoundExpr>> {
+        let bound_of = |b: &mut Self, e: Option<&Expr>, ty: Type| -> Bind<Option<BoundExpr>> {
             match e {
                 Some(e) => {
                     let e = b.scalar(e, &mut Ctx::new(&empty, scope))?;

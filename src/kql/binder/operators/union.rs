@@ -146,6 +146,8 @@ impl Binder<'_> {
             columns.push(BoundColumn { id: self.id(), name: name.clone(), ty: *ty });
         }
         let partition = self.partition.clone();
+        let offset = usize::from(source.is_some());
+        let mirrored = self.united_promoted(&rels, &targets, &columns[offset..]);
         let mut inputs = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut exprs = Vec::with_capacity(columns.len());
@@ -164,10 +166,63 @@ impl Binder<'_> {
             for h in &partition {
                 exprs.push(BoundExpr::new(BoundKind::Column(h.id), h.ty, span));
             }
+            for (h, from) in &mirrored {
+                let found = promoted_of(&rel, from, key_of(h)).map(|(id, _)| id);
+                exprs.push(match found {
+                    Some(id) => BoundExpr::new(BoundKind::Column(id), h.ty, span),
+                    None => BoundExpr::literal(Value::Null, h.ty, span),
+                });
+            }
             inputs.push((rel, exprs));
         }
+        let mut hidden = partition;
+        hidden.extend(mirrored.into_iter().map(|(h, _)| h));
         let mut ids: Vec<ColId> = columns.iter().map(|c| c.id).collect();
-        ids.extend(partition.iter().map(|h| h.id));
-        Ok(Rel { columns, hidden: partition, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
+        ids.extend(hidden.iter().map(|h| h.id));
+        Ok(Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
+    }
+
+    /// Promoted keys that go through a union: where every branch that has the bag answers for the key, so does the result.
+    /// Gives each with the name of its bag in the branches.
+    fn united_promoted(&mut self, rels: &[(String, Rel)], targets: &[(String, String, Type)], columns: &[BoundColumn]) -> Vec<(HiddenColumn, String)> {
+        let mut found = Vec::new();
+        for ((_, from, ty), column) in targets.iter().zip(columns) {
+            if *ty != Type::Dynamic {
+                continue;
+            }
+            let with_bag: Vec<&Rel> =
+                rels.iter().map(|(_, r)| r).filter(|r| r.columns.iter().any(|c| c.name == *from && c.ty == *ty)).collect();
+            let Some(first) = with_bag.first() else { continue };
+            for h in &first.hidden {
+                let HiddenRole::Promoted { key, .. } = &h.role else { continue };
+                let answers: Option<Vec<bool>> = with_bag
+                    .iter()
+                    .map(|r| promoted_of(r, from, key).and_then(|(id, complete)| {
+                        r.hidden.iter().any(|o| o.id == id && o.ty == h.ty).then_some(complete)
+                    }))
+                    .collect();
+                let Some(answers) = answers else { continue };
+                let role = HiddenRole::Promoted { parent: column.id, key: key.clone(), complete: answers.iter().all(|c| *c) };
+                found.push((HiddenColumn { id: self.id(), ty: h.ty, role }, from.clone()));
+            }
+        }
+        found
+    }
+}
+
+/// The promoted column of a branch for a key of one of its bags, and whether it answers everywhere.
+fn promoted_of(rel: &Rel, bag: &str, key: &str) -> Option<(ColId, bool)> {
+    let parent = rel.columns.iter().find(|c| c.name == bag)?.id;
+    rel.hidden.iter().find_map(|h| match &h.role {
+        HiddenRole::Promoted { parent: of, key: mirrored, complete } if *of == parent && mirrored == key => Some((h.id, *complete)),
+        _ => None,
+    })
+}
+
+/// The key that a promoted column mirrors.
+fn key_of(h: &HiddenColumn) -> &str {
+    match &h.role {
+        HiddenRole::Promoted { key, .. } => key,
+        _ => "",
     }
 }

@@ -224,6 +224,6 @@ pub fn percent(part: f64, whole: f64, digits: i32) -> f64 {
         return 0.0;
     }
     let scale = 10f64.powi(digits);
-    // A part that is a difference may be a negative zero.
-    (part.max(0.0) / whole * 100.0 * scale).round() / scale
+    // The sum of no weights is a negative zero; adding zero makes it the usual one.
+    (part / whole * 100.0 * scale).round() / scale + 0.0
 }
