@@ -13,6 +13,7 @@ pub mod literals;
 pub mod parser;
 mod plan;
 pub mod suggest;
+pub mod support;
 pub mod types;
 pub mod value;
 

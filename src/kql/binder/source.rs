@@ -267,8 +267,12 @@ impl Binder<'_> {
             _ => {
                 let mut candidates = scope.names();
                 candidates.extend(["table", "materialize", "range", "print", "datatable"].map(str::to_owned));
-                let known = crate::kql::functions::Registry::get().scalar(&function.text).is_some();
-                if known {
+                let known = crate::kql::functions::Registry::get().scalar(&function.text);
+                if let Some(crate::kql::functions::ScalarImpl::Unsupported(why)) = known.map(|f| f.imp) {
+                    let message = format!("{}(…) is not supported: {why}", function.text);
+                    return self.error(code::UNSUPPORTED, function.span, message);
+                }
+                if known.is_some() {
                     return self.report(
                         Diagnostic::error(code::TYPE, span, format!("{} gives a scalar; a table is expected here", function.text))
                             .suggest("to show a value, write: print …"),

@@ -39,6 +39,7 @@ impl Binder<'_> {
             return self.pivot(input, function, args, declared, scope);
         }
         let forms: Vec<&'static Plugin> = plugins::find(&function.text).collect();
+        self.plugin_is_not_refused(function)?;
         if forms.is_empty() {
             let mut candidates: Vec<String> = plugins::PLUGINS.iter().map(|p| p.name.to_owned()).collect();
             candidates.dedup();
@@ -59,6 +60,21 @@ impl Binder<'_> {
         }
         self.diagnostics.extend(first_errors.unwrap_or_default());
         Err(Stop::Reported)
+    }
+
+    /// A plugin that stands first in a query: all that do call another service.
+    pub(super) fn evaluate_first(&mut self, operator: &Operator, call: &Expr) -> Bind<Rel> {
+        if let ExprKind::Call { function, .. } = &call.kind {
+            self.plugin_is_not_refused(function)?;
+        }
+        self.error(code::TYPE, operator.keyword, "evaluate needs rows: put a table and a pipe before it")
+    }
+
+    fn plugin_is_not_refused(&mut self, name: &Name) -> Bind<()> {
+        match plugins::refusal(&name.text) {
+            Some(why) => self.error(code::UNSUPPORTED, name.span, format!("the plugin {} is not supported: {why}", name.text)),
+            None => Ok(()),
+        }
     }
 
     /// Binds arguments to one form of a plugin.

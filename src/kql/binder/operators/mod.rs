@@ -23,6 +23,7 @@ pub use sources::range_rows;
 use super::{Bind, Binder, Scope};
 use crate::kql::ast::*;
 use crate::kql::bound::Rel;
+use crate::kql::diagnostics::code;
 
 impl Binder<'_> {
     /// One operator over its input (`None` where it stands first). `last` is true at the end of a pipe.
@@ -35,8 +36,11 @@ impl Binder<'_> {
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
             (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
             (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
+            (K::Evaluate { call, .. }, None) => return self.evaluate_first(operator, call),
+            (K::Unsupported(name), _) => return self.refused_operator(operator, name),
+            (K::ExternalData { .. }, _) => return self.refused_operator(operator, "externaldata"),
             (_, Some(input)) => input,
-            (_, None) => return self.unsupported(operator.keyword, "this operator without an input"),
+            (_, None) => return self.error(code::SYNTAX, operator.keyword, "this operator needs rows: put a table and a pipe before it"),
         };
         match &operator.kind {
             K::Where(predicate) => self.filter(input, predicate, scope),
@@ -75,8 +79,16 @@ impl Binder<'_> {
             K::As(name) => self.alias(input, name, scope),
             K::Consume => self.consume(input),
             K::Render(kind) => self.render(input, operator, kind, last),
-            K::Unsupported(name) => self.unsupported(operator.keyword, &format!("the operator {name}")),
+            K::Unsupported(name) => self.refused_operator(operator, name),
             _ => self.unsupported(operator.keyword, "this operator"),
+        }
+    }
+
+    /// An operator that is read and does not run.
+    fn refused_operator(&mut self, operator: &Operator, name: &str) -> Bind<Rel> {
+        match crate::kql::support::refusal(name) {
+            Some(why) => self.error(code::UNSUPPORTED, operator.keyword, format!("the operator {name} is not supported: {why}")),
+            None => self.unsupported(operator.keyword, &format!("the operator {name}")),
         }
     }
 }

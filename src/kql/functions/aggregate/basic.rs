@@ -14,6 +14,22 @@ pub const AGGREGATES: &[AggregateFn] = &[
         "Number of rows.",
     ),
     AggregateFn::new(
+        "cnt",
+        &[],
+        Returns::Type(Type::Long),
+        Naming::Prefix("cnt"),
+        AggregateImpl::Unsupported("it is obsolete; use count()"),
+        "Number of rows.",
+    ),
+    AggregateFn::new(
+        "passthrough",
+        &[Param::req("expr", Kind::Any)],
+        Returns::Arg(0),
+        Naming::FirstArg,
+        AggregateImpl::Unsupported("it is internal to Microsoft's engine; use take_any()"),
+        "A value as it is.",
+    ),
+    AggregateFn::new(
         "countif",
         &[],
         Returns::Type(Type::Long),

@@ -148,6 +148,46 @@ pub const PLUGINS: &[&Plugin] = &[
     &sliding_window_counts::PLUGIN,
 ];
 
+const SERVICE: &str = "it calls a service, and queries stay on this machine";
+const OTHER_ENGINE: &str = "it runs code of another language, for which there is no engine here";
+const INTERNAL: &str = "it is internal to Microsoft's engine";
+const NO_GEOSPATIAL: &str = "geospatial functions are not part of kqlake";
+
+/// Plugins of the language that are known by name only, in the order of their names, with the reason.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("ai_chat_completion", SERVICE),
+    ("ai_chat_completion_prompt", SERVICE),
+    ("ai_embed_text", SERVICE),
+    ("ai_embeddings", SERVICE),
+    ("azure_digital_twins_query_request", SERVICE),
+    ("cosmosdb_sql_request", SERVICE),
+    ("csharp", OTHER_ENGINE),
+    ("dax_request", SERVICE),
+    ("estimate_rows_count", "it tells of Microsoft's storage; use count"),
+    ("execute_query", SERVICE),
+    ("execute_show_command", "management commands are not part of kqlake"),
+    ("external_datatable", INTERNAL),
+    ("geo_line_lookup", NO_GEOSPATIAL),
+    ("geo_polygon_lookup", NO_GEOSPATIAL),
+    ("http_request", SERVICE),
+    ("http_request_post", SERVICE),
+    ("identity", INTERNAL),
+    ("identity_v3", INTERNAL),
+    ("infer_storage_schema", "it reads remote storage; `kqlake import` recognises files by itself"),
+    ("infer_storage_schema_with_suggestions", "it reads remote storage; `kqlake import` recognises files by itself"),
+    ("mysql_request", SERVICE),
+    ("postgresql_request", SERVICE),
+    ("preview", "use take and count"),
+    ("python", OTHER_ENGINE),
+    ("r", OTHER_ENGINE),
+    ("sql_request", SERVICE),
+];
+
+/// Why a plugin is refused; `None` for one that runs or is unknown.
+pub fn refusal(name: &str) -> Option<&'static str> {
+    REFUSED.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|at| REFUSED[at].1)
+}
+
 /// The forms of a plugin, in the order in which they are tried; none for an unknown name.
 pub fn find(name: &str) -> impl Iterator<Item = &'static Plugin> + '_ {
     PLUGINS.iter().copied().filter(move |p| p.name == name)

@@ -15,6 +15,7 @@ pub mod misc;
 mod numeric;
 pub mod parsing;
 mod punycode;
+pub mod refused;
 pub mod regexes;
 pub mod series;
 pub mod sets;
@@ -24,6 +25,7 @@ pub mod substrings;
 pub mod time_format;
 pub mod timezones;
 pub mod udf;
+pub mod units;
 pub mod user_agent;
 pub mod window;
 
@@ -44,6 +46,7 @@ pub fn families() -> &'static [&'static [ScalarFn]] {
         math::FUNCTIONS,
         misc::FUNCTIONS,
         parsing::FUNCTIONS,
+        refused::FUNCTIONS,
         regexes::FUNCTIONS,
         series::arithmetic::FUNCTIONS,
         series::decompose::FUNCTIONS,
@@ -59,6 +62,7 @@ pub fn families() -> &'static [&'static [ScalarFn]] {
         substrings::FUNCTIONS,
         time_format::FUNCTIONS,
         timezones::FUNCTIONS,
+        units::FUNCTIONS,
         user_agent::FUNCTIONS,
         window::FUNCTIONS,
     ]

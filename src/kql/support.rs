@@ -1,0 +1,444 @@
+//! What of the documented language runs, and what is refused and why: the data behind `docs/kql-support.md` and
+//! `kqlake functions`.
+//!
+//! Functions, aggregates and plugins come from the registry that the binder uses; statements and operators, which have no
+//! registry, are listed here. Names that begin with `__` are internal and never shown.
+
+use std::fmt::Write as _;
+
+use super::functions::plugins::{self, ParamKind, Plugin};
+use super::functions::window::is_window;
+use super::functions::{AggregateImpl, Kind, Param, Returns, ScalarImpl, aggregate, scalar};
+
+/// What a name of the language stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// A statement (`let`).
+    Statement,
+    /// A tabular operator (`where`) or source (`datatable`).
+    Operator,
+    /// A function of values in a row.
+    Scalar,
+    /// An aggregate function.
+    Aggregate,
+    /// A function over serialized rows.
+    Window,
+    /// A plugin of `evaluate`.
+    Plugin,
+}
+
+impl Category {
+    /// All, in the order of the page.
+    pub const ALL: [Category; 6] =
+        [Category::Statement, Category::Operator, Category::Scalar, Category::Aggregate, Category::Window, Category::Plugin];
+
+    /// In a listing's column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Statement => "statement",
+            Category::Operator => "operator",
+            Category::Scalar => "scalar",
+            Category::Aggregate => "aggregate",
+            Category::Window => "window",
+            Category::Plugin => "plugin",
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Category::Statement => "Statements",
+            Category::Operator => "Tabular operators",
+            Category::Scalar => "Scalar functions",
+            Category::Aggregate => "Aggregate functions",
+            Category::Window => "Window functions",
+            Category::Plugin => "Plugins",
+        }
+    }
+}
+
+/// A name of the language.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Name.
+    pub name: &'static str,
+    /// What it stands for.
+    pub category: Category,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// How it is written.
+    pub syntax: String,
+    /// Why it is refused; `None` where it runs.
+    pub refused: Option<&'static str>,
+    /// What it does, and where that differs from Microsoft's engine.
+    pub about: &'static str,
+}
+
+/// A statement or an operator.
+struct Form {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    syntax: &'static str,
+    refused: Option<&'static str>,
+    about: &'static str,
+}
+
+const fn runs(name: &'static str, syntax: &'static str, about: &'static str) -> Form {
+    Form { name, aliases: &[], syntax, refused: None, about }
+}
+
+const fn refused(name: &'static str, syntax: &'static str, why: &'static str, about: &'static str) -> Form {
+    Form { name, aliases: &[], syntax, refused: Some(why), about }
+}
+
+impl Form {
+    const fn aliases(self, aliases: &'static [&'static str]) -> Form {
+        Form { aliases, ..self }
+    }
+}
+
+const NO_GRAPHS: &str = "graph queries are not part of kqlake";
+
+const STATEMENTS: &[Form] = &[
+    runs("alias database", "alias database name = cluster(…).database(…)", "The name then stands for this lake."),
+    runs(
+        "declare pattern",
+        "declare pattern name = (a: string) [p: string] { (\"x\").[\"y\"] = { query }; … }",
+        "One of several queries, chosen by constant texts: name(\"x\").y",
+    ),
+    runs(
+        "declare query_parameters",
+        "declare query_parameters(name: type = default, …)",
+        "Values come from --param name=value, as values and never as text of the query.",
+    ),
+    runs("let", "let name = value", "A value, a table, or a function with typed and defaulted parameters, tabular ones too; views."),
+    refused(
+        "restrict access",
+        "restrict access to (table, …)",
+        "it narrows what a query may see, so passing over it would change answers",
+        "Limits what the rest of the text may read.",
+    ),
+    runs(
+        "set",
+        "set option = value",
+        "query_now is honoured; options of Microsoft's service are passed over, and unknown ones with a warning.",
+    ),
+];
+
+const OPERATORS: &[Form] = &[
+    runs("as", "as name", "Gives the rows so far a name for what follows."),
+    refused("assert-schema", "assert-schema (column: type, …)", "compare the output of getschema", "Checks the columns of the input."),
+    runs("consume", "consume", "Runs the query and shows nothing."),
+    runs("count", "count [as name]", "The number of rows."),
+    runs("datatable", "datatable (column: type, …) [value, …]", "Rows written in the query."),
+    runs("distinct", "distinct column, … | *", "Each combination of values once."),
+    runs("evaluate", "evaluate plugin(…) [: (column: type, …)]", "See the plugins below. Refused inside of mv-apply and partition."),
+    runs("extend", "extend name = expression, …", "Further columns."),
+    refused(
+        "externaldata",
+        "externaldata (column: type, …) [path, …] with (…)",
+        "import the file with `kqlake import --from`, or write the rows as a datatable",
+        "Rows of a file.",
+    ),
+    runs("facet", "facet by column, … [with (operators)]", "A result table for each column."),
+    runs("find", "find [in (tables)] where predicate [project …]", "Rows of many tables that match."),
+    runs("fork", "fork [name =] (operators) …", "A result table for each branch."),
+    runs("getschema", "getschema", "The columns of the input."),
+    refused("graph-mark-components", "graph-mark-components", NO_GRAPHS, "Finds connected parts of a graph."),
+    refused("graph-match", "graph-match pattern where … project …", NO_GRAPHS, "Finds patterns in a graph."),
+    refused("graph-shortest-paths", "graph-shortest-paths pattern where … project …", NO_GRAPHS, "Finds paths in a graph."),
+    refused("graph-to-table", "graph-to-table nodes | edges", NO_GRAPHS, "A graph as tables."),
+    refused("graph-where-edges", "graph-where-edges predicate", NO_GRAPHS, "Some edges of a graph."),
+    refused("graph-where-nodes", "graph-where-nodes predicate", NO_GRAPHS, "Some nodes of a graph."),
+    refused(
+        "inline_external_table",
+        "inline_external_table (column: type, …) …",
+        "import the file with `kqlake import --from`",
+        "Rows of files, described in the query.",
+    ),
+    runs("invoke", "invoke function(…)", "The input as a function's first argument."),
+    runs("join", "join kind=… (table) on condition, …", "All kinds; the default is innerunique. Hints are passed over."),
+    runs("lookup", "lookup kind=… (table) on column, …", "Columns of a second table, by key."),
+    refused("macro-expand", "macro-expand group as name (query)", "there is only one lake to query", "A query over several databases."),
+    refused("make-graph", "make-graph source --> target …", NO_GRAPHS, "Makes a graph of edges and nodes."),
+    runs("make-series", "make-series aggregate on axis from a to b step s by …", "Values over an axis, with gaps filled."),
+    runs("mv-apply", "mv-apply item = array on (operators)", "A sub-query over each row's array. `id` is refused."),
+    runs("mv-expand", "mv-expand column [to typeof(type)], … [limit n]", "A row for each item; bags too. mvexpand keeps its old limit of 128 rows.")
+        .aliases(&["mvexpand"]),
+    runs("parse", "parse [kind=simple|regex|relaxed] text with pattern", "Columns out of texts."),
+    runs("parse-kv", "parse-kv text as (key: type, …) with (…)", "Columns out of texts of keys and values."),
+    runs("parse-where", "parse-where text with pattern", "parse, without the rows that do not match."),
+    runs("partition", "partition by column (operators)", "A sub-query for each value of a column. Hints choose nothing here."),
+    runs("print", "print name = expression, …", "One row."),
+    runs("project", "project name = expression, …", "Only these columns."),
+    runs("project-away", "project-away column, pattern*", "All columns but these."),
+    refused("project-by-names", "project-by-names text, …", "name the columns in project or project-keep", "Columns by computed names."),
+    runs("project-keep", "project-keep column, pattern*", "Only these columns, in the order of the input."),
+    runs("project-rename", "project-rename new = old, …", "Other names for columns."),
+    runs("project-reorder", "project-reorder column [asc|desc], …", "Another order of columns."),
+    runs("range", "range name from a to b step s", "A column of evenly spaced values."),
+    runs("reduce", "reduce by text [with threshold=…]", "Texts grouped by pattern. The algorithm is the published one; patterns can differ in detail."),
+    runs("render", "render kind with (…)", "Kept with all its properties for who draws; changes no rows."),
+    runs("sample", "sample n", "Some rows; which ones is not defined."),
+    runs("sample-distinct", "sample-distinct n of column", "Some values; which ones is not defined."),
+    runs("scan", "scan declare (…) with (step name: condition => …)", "Sequences of rows that match steps."),
+    runs("search", "search [in (tables)] text", "Rows of all tables that hold a term."),
+    runs("serialize", "serialize name = expression, …", "Fixes the order of rows, for window functions."),
+    runs("sort", "sort by key [asc|desc] [nulls first|last], …", "The default is descending, with nulls last.").aliases(&["order"]),
+    runs("summarize", "summarize aggregate, … by key, …", "Groups. shuffle hints are passed over."),
+    runs("take", "take n", "The first rows; of unsorted input any.").aliases(&["limit"]),
+    runs("top", "top n by key", "The first rows by an order."),
+    runs("top-hitters", "top-hitters n of value [by weight]", "The most frequent values; counted exactly, where Microsoft's engine estimates."),
+    runs("top-nested", "top-nested n of value by aggregate, …", "The first values of each level. `with others` needs an aggregate that can be taken over the rest."),
+    runs("union", "union [kind=…] [withsource=…] table, …", "Rows of several tables; wildcards; isfuzzy."),
+    runs("where", "where predicate", "Rows for which the predicate is true.").aliases(&["filter"]),
+];
+
+/// What holds for the whole language.
+const NOTES: &[&str] = &[
+    "A datetime has microseconds. A 7th digit after the second is dropped, on import and in literals; timespans keep all 100 ns.",
+    "A decimal has 18 digits behind the point and 20 before it.",
+    "dcount, dcountif and hll are exact up to a number of values that depends on the accuracy, and estimates beyond that, as in \
+     Microsoft's engine; estimates are not bit for bit the same. count_distinct is always exact.",
+    "percentile and tdigest work on the values themselves as long as there are few, and on a digest of them beyond that.",
+    "has, has_any and the like compare whole terms: runs of letters and digits. There is no minimum length of a term.",
+    "now() is one instant for the whole query.",
+    "Brackets and chains of operators may be 500 deep, and functions, views and sub-queries may nest 64 deep; \
+     chains of `and`, `or` and pipes may be long. More is refused with the place and the limit.",
+    "Microsoft's management commands (`.show`, `.create`, …) are refused.",
+    "Data stays here: whatever would call a service (http_request, sql_request, python, …) is refused.",
+];
+
+/// Why an operator or a statement is refused; `None` where it is not, or is no name of the language.
+pub fn refusal(name: &str) -> Option<&'static str> {
+    OPERATORS.iter().chain(STATEMENTS).find(|f| f.name == name)?.refused
+}
+
+/// Everything that the language documents, by category and name.
+pub fn entries() -> Vec<Entry> {
+    let form = |category| {
+        move |f: &Form| Entry { name: f.name, category, aliases: f.aliases, syntax: f.syntax.to_owned(), refused: f.refused, about: f.about }
+    };
+    let mut entries: Vec<Entry> = STATEMENTS.iter().map(form(Category::Statement)).collect();
+    entries.extend(OPERATORS.iter().map(form(Category::Operator)));
+    entries.extend(scalar::families().iter().copied().flatten().map(|f| Entry {
+        name: f.name,
+        category: if is_window(f.name) || f.name == "row_rank" { Category::Window } else { Category::Scalar },
+        aliases: f.aliases,
+        syntax: call(f.name, f.params, f.variadic, f.returns),
+        refused: match f.imp {
+            ScalarImpl::Unsupported(why) => Some(why),
+            _ => None,
+        },
+        about: f.doc,
+    }));
+    entries.extend(aggregate::families().iter().copied().flatten().map(|f| Entry {
+        name: f.name,
+        category: Category::Aggregate,
+        aliases: f.aliases,
+        syntax: call(f.name, &with_predicate(f.params, f.predicate), f.variadic, f.returns),
+        refused: match f.imp {
+            AggregateImpl::Unsupported(why) => Some(why),
+            _ => None,
+        },
+        about: f.doc,
+    }));
+    for plugin in plugins::PLUGINS {
+        // Forms of one plugin are one entry, its calls one below the other.
+        match entries.iter_mut().find(|e| e.category == Category::Plugin && e.name == plugin.name) {
+            Some(entry) => {
+                let other = plugin_call(plugin);
+                if !entry.syntax.split(" · ").any(|known| known == other) {
+                    let _ = write!(entry.syntax, " · {other}");
+                }
+            }
+            None => entries.push(Entry {
+                name: plugin.name,
+                category: Category::Plugin,
+                aliases: &[],
+                syntax: plugin_call(plugin),
+                refused: None,
+                about: plugin.doc,
+            }),
+        }
+    }
+    entries.extend(plugins::REFUSED.iter().map(|(name, why)| Entry {
+        name,
+        category: Category::Plugin,
+        aliases: &[],
+        syntax: format!("{name}(…)"),
+        refused: Some(why),
+        about: "",
+    }));
+    entries.retain(|e| !e.name.starts_with("__"));
+    let place = |category: Category| Category::ALL.iter().position(|c| *c == category);
+    entries.sort_by(|a, b| (place(a.category), a.name).cmp(&(place(b.category), b.name)));
+    entries
+}
+
+/// The support page.
+pub fn markdown() -> String {
+    let entries = entries();
+    let mut page = String::from(
+        "# What of KQL kqlake runs\n\n<!-- Written by `kqlake functions --markdown`; do not edit. -->\n\n\
+         What is refused is refused by name, at its place in the query, with exit status 3. `kqlake functions NAME` shows the same\n\
+         in the terminal.\n\n",
+    );
+    page.push_str("| | runs | refused |\n|---|---:|---:|\n");
+    for category in Category::ALL {
+        let of = || entries.iter().filter(move |e| e.category == category);
+        let refused = of().filter(|e| e.refused.is_some()).count();
+        let heading = category.heading();
+        let anchor = heading.to_lowercase().replace(' ', "-");
+        let _ = writeln!(page, "| [{heading}](#{anchor}) | {} | {refused} |", of().count() - refused);
+    }
+    page.push_str("\n## Notes\n\n");
+    for note in NOTES {
+        let _ = writeln!(page, "- {note}");
+    }
+    for category in Category::ALL {
+        let _ = write!(page, "\n## {}\n\n| name | runs | written | notes |\n|---|---|---|---|\n", category.heading());
+        for entry in entries.iter().filter(|e| e.category == category) {
+            let runs = if entry.refused.is_some() { "no" } else { "yes" };
+            let syntax = entry.syntax.split(" · ").map(|s| format!("`{}`", cell(s))).collect::<Vec<_>>().join("<br>");
+            let _ = writeln!(page, "| `{}` | {runs} | {syntax} | {} |", entry.name, cell(&entry.notes()));
+        }
+    }
+    page
+}
+
+impl Entry {
+    /// What it does, its other names, and why it is refused.
+    pub fn notes(&self) -> String {
+        let mut notes = self.about.to_owned();
+        let mut add = |text: String| {
+            if !notes.is_empty() {
+                notes.push(' ');
+            }
+            notes.push_str(&text);
+        };
+        if let Some(why) = self.refused {
+            if self.about == "Not supported." {
+                add(format!("{}.", capitalized(why)));
+            } else {
+                add(format!("Not supported: {why}."));
+            }
+        }
+        if !self.aliases.is_empty() {
+            add(format!("Also: {}.", self.aliases.join(", ")));
+        }
+        notes
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Text for a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn with_predicate(params: &'static [Param], predicate: Option<usize>) -> Vec<Param> {
+    let mut params = params.to_vec();
+    if let Some(place) = predicate {
+        params.insert(place.min(params.len()), Param::req("predicate", Kind::Bool));
+    }
+    params
+}
+
+/// `name(a: string, [b: long], …) -> type`.
+fn call(name: &str, params: &[Param], variadic: bool, returns: Returns) -> String {
+    let mut list: Vec<String> = params.iter().map(|p| parameter(p.name, &kind_name(p.kind), p.optional)).collect();
+    if variadic {
+        list.push("…".to_owned());
+    }
+    let result = match returns {
+        Returns::Type(ty) => format!(" -> {ty}"),
+        Returns::Columns(columns) => {
+            format!(" -> ({})", columns.iter().map(|(n, ty)| format!("{n}: {ty}")).collect::<Vec<_>>().join(", "))
+        }
+        Returns::Arg(at) => params.get(at).map_or(String::new(), |p| format!(" -> type of {}", p.name)),
+        _ => String::new(),
+    };
+    format!("{name}({}){result}", list.join(", "))
+}
+
+fn plugin_call(plugin: &Plugin) -> String {
+    let mut list: Vec<String> = plugin
+        .params
+        .iter()
+        .map(|p| {
+            let kind = match p.kind {
+                ParamKind::Column(kind) => format!("column of {}", kind_name(kind)),
+                ParamKind::Expression(kind) | ParamKind::Constant(kind) => kind_name(kind),
+                ParamKind::Table => "table".to_owned(),
+                ParamKind::LookupColumn(_) => "column of the table".to_owned(),
+                ParamKind::Aggregate => "aggregate".to_owned(),
+                ParamKind::ColumnOrTilde(kind) => format!("column of {} or \"~\"", kind_name(kind)),
+            };
+            parameter(p.name, &kind, p.optional)
+        })
+        .collect();
+    if plugin.repeats {
+        list.push("…".to_owned());
+    }
+    format!("{}({})", plugin.name, list.join(", "))
+}
+
+fn parameter(name: &str, kind: &str, optional: bool) -> String {
+    if optional { format!("[{name}: {kind}]") } else { format!("{name}: {kind}") }
+}
+
+fn kind_name(kind: Kind) -> String {
+    match kind {
+        Kind::Any => "any".to_owned(),
+        Kind::String => "string".to_owned(),
+        Kind::StringOrDynamic => "string or dynamic".to_owned(),
+        Kind::Bool => "bool".to_owned(),
+        Kind::Integer => "int or long".to_owned(),
+        Kind::Number => "number".to_owned(),
+        Kind::NumberOrDynamic => "number or dynamic".to_owned(),
+        Kind::Summable => "number, datetime or timespan".to_owned(),
+        Kind::Orderable => "anything with an order".to_owned(),
+        Kind::DateTime => "datetime".to_owned(),
+        Kind::TimeSpan => "timespan".to_owned(),
+        Kind::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
+        Kind::Dynamic => "dynamic".to_owned(),
+        Kind::Guid => "guid".to_owned(),
+        Kind::TypeLiteral => "typeof(type)".to_owned(),
+        Kind::Same => "same type".to_owned(),
+        Kind::OneOf(types) => types.iter().map(|t| t.name()).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_operator_that_is_read_is_listed() {
+        let listed: HashSet<&str> = OPERATORS.iter().flat_map(|f| std::iter::once(f.name).chain(f.aliases.iter().copied())).collect();
+        let missing: Vec<&str> = crate::kql::parser::operator_names().filter(|n| !listed.contains(n) && *n != "mvapply").collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(OPERATORS.is_sorted_by_key(|f| f.name) && STATEMENTS.is_sorted_by_key(|f| f.name));
+    }
+
+    #[test]
+    fn names_are_listed_once_and_internal_ones_not_at_all() {
+        let mut seen = HashSet::new();
+        for entry in entries() {
+            assert!(!entry.name.starts_with("__"));
+            assert!(seen.insert((entry.category.name(), entry.name)), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn the_page_on_disk_is_fresh() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kql-support.md");
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(page == markdown(), "write it anew: kqlake functions --markdown > docs/kql-support.md");
+    }
+}
