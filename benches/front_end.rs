@@ -15,17 +15,35 @@ use kqlake::kql::{lexer, parser};
 use kqlake::lake::Lake;
 use kqlake::saved;
 
-/// All saved queries, again and again until there is a megabyte of text.
+/// All saved queries and all golden queries that are answered, again and again until there is a megabyte of text.
 fn corpus() -> String {
-    let queries = saved::all(Path::new("sql")).expect("the saved queries");
+    let mut queries: Vec<String> = saved::all(Path::new("sql"))
+        .expect("the saved queries")
+        .into_iter()
+        .filter(|q| q.language == saved::Language::Kql)
+        .map(|q| q.text)
+        .collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir("tests/kqlt").expect("the golden queries").filter_map(Result::ok).map(|f| f.path()).collect();
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a file of golden queries");
+        queries.extend(text.split("\n====").filter(|block| !block.contains("\nerror:")).filter_map(golden));
+    }
     let mut text = String::new();
     while text.len() < 1 << 20 {
         for query in &queries {
-            // Declarations may stand once in a script: a block of its own for each query is not needed for speed's sake.
-            let _ = writeln!(text, "{};", query.text.trim_end());
+            let _ = writeln!(text, "{};", query.trim_end().trim_end_matches(';'));
         }
     }
     text
+}
+
+/// The query of a block: the lines behind `query:` up to the next key.
+fn golden(block: &str) -> Option<String> {
+    let (_, query) = block.split_once("query:\n")?;
+    let end = ["\ncolumns:", "\nordered:", "\nplan:", "\nrows:"].iter().filter_map(|key| query.find(key)).min()?;
+    Some(query[..end].to_owned())
 }
 
 /// Sixty lines, five lets, two joins.

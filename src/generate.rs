@@ -221,7 +221,8 @@ mod tests {
         assert_eq!(ids.len(), rows.len());
         let open = rows.iter().filter(|row| row["customDimensions"].to_string().contains("OnCompanyOpen")).count();
         assert!(open > 20, "company opens must be frequent enough to measure: {open}");
-        let dimensions = rows.iter().map(|row| row["customDimensions"].as_object().map_or(0, serde_json::Map::len)).sum::<usize>();
+        let dimensions =
+            rows.iter().map(|row| row["customDimensions"].as_object().map_or(0, serde_json::Map::len)).sum::<usize>();
         assert!(dimensions / rows.len() >= 14, "rows need dimensions as real ones have them");
     }
 

@@ -39,7 +39,7 @@ use crate::error::{Error, Result, status};
 use crate::lake::Lake;
 
 /// Stack of the thread that plans and drives commands. Memory is taken only as far as the stack is used; deep trees need it.
-const STACK: usize = 64 << 20;
+const STACK: usize = 512 << 20;
 /// Stack of the worker threads that execute plans.
 const WORKER_STACK: usize = 8 << 20;
 

@@ -1,6 +1,6 @@
 //! What tables a query may name: the lake's, the views over them, and for `check` those of a schema file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -127,9 +127,13 @@ impl Catalog for LakeCatalog {
 }
 
 /// A catalog whose tables come from a JSON file `{"Table":{"column":"kqltype",…},…}`, beside those of another catalog.
+///
+/// The file describes the database that a query was written for: patterns such as `union App*`, and `search` and `find`
+/// without a list of tables, go over its tables, in its order. The other catalog's tables answer to their exact names.
 pub struct SchemaFileCatalog<C> {
     base: C,
-    tables: BTreeMap<String, Arc<TableSchema>>,
+    order: Vec<String>,
+    tables: HashMap<String, Arc<TableSchema>>,
 }
 
 impl<C: Catalog> SchemaFileCatalog<C> {
@@ -143,10 +147,10 @@ impl<C: Catalog> SchemaFileCatalog<C> {
                 .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
         };
         let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
-        let document: BTreeMap<String, serde_json::Map<String, Json>> =
-            serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
-        let mut tables = BTreeMap::new();
+        let document: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
+        let (mut order, mut tables) = (Vec::with_capacity(document.len()), HashMap::with_capacity(document.len()));
         for (name, columns) in document {
+            let Json::Object(columns) = columns else { return Err(wrong(format!("the columns of {name} are no object"))) };
             let columns = columns
                 .into_iter()
                 .map(|(column, ty)| {
@@ -156,20 +160,17 @@ impl<C: Catalog> SchemaFileCatalog<C> {
                         .ok_or_else(|| wrong(format!("column {name}.{column} has the unknown type {ty}")))
                 })
                 .collect::<Result<Vec<_>>>()?;
+            order.push(name.clone());
             tables.insert(name, Arc::new(TableSchema { columns, ..TableSchema::default() }));
         }
-        Ok(SchemaFileCatalog { base, tables })
+        Ok(SchemaFileCatalog { base, order, tables })
     }
 }
 
 #[async_trait]
 impl<C: Catalog> Catalog for SchemaFileCatalog<C> {
     fn names(&self) -> Vec<String> {
-        let mut names = self.base.names();
-        names.extend(self.tables.keys().cloned());
-        names.sort_unstable();
-        names.dedup();
-        names
+        self.order.clone()
     }
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {

@@ -61,17 +61,29 @@ impl Source for Calls {
         for (place, person) in persons.iter().enumerate() {
             let platform = random.word(&["windows", "macOS", "iOS", "android", "web"]);
             let begin = ticks + place as u64 * 5 * TICKS_OF_SECOND;
-            let failure = if random.once_in(40) { r#","failureInfo":{"reason":"Media connectivity was lost.","stage":"midcall"}"# } else { r#","failureInfo":null"# };
-            line.text(if place > 0 { r#",{"id":""# } else { r#"{"id":""# }).guid(random).text(r#"","modalities":["audio"],"isTest":false"#).text(failure);
+            let failure = if random.once_in(40) {
+                r#","failureInfo":{"reason":"Media connectivity was lost.","stage":"midcall"}"#
+            } else {
+                r#","failureInfo":null"#
+            };
+            line.text(if place > 0 { r#",{"id":""# } else { r#"{"id":""# })
+                .guid(random)
+                .text(r#"","modalities":["audio"],"isTest":false"#)
+                .text(failure);
             Self::times(line, calendar, begin, end);
             Self::ends(line, person, platform);
             line.text(r#","segments":[{"id":""#).guid(random).text(r#"""#).text(failure);
             Self::times(line, calendar, begin, end);
             Self::ends(line, person, platform);
             line.text(r#","media":[{"label":"main-audio","callerNetwork":{"ipAddress":"10.1.20."#).number(1 + random.below(250));
-            line.text(r#"","connectionType":"wifi","port":50018},"calleeNetwork":{},"streams":[{"streamId":""#).number(random.next() >> 32);
+            line.text(r#"","connectionType":"wifi","port":50018},"calleeNetwork":{},"streams":[{"streamId":""#)
+                .number(random.next() >> 32);
             line.text(r#"","streamDirection":"callerToCallee","averageJitter":"PT0.0"#).padded(random.below(90), 2);
-            line.text(r#"S","averagePacketLossRate":0.0"#).number(random.below(100)).text(r#","packetUtilization":"#).number(random.below(9_000)).text("}]}]}]}");
+            line.text(r#"S","averagePacketLossRate":0.0"#)
+                .number(random.below(100))
+                .text(r#","packetUtilization":"#)
+                .number(random.below(9_000))
+                .text("}]}]}]}");
         }
         line.text("]}");
     }

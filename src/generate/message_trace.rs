@@ -4,8 +4,26 @@ use super::Source;
 use super::line::{Calendar, Line, Random};
 
 const STATUSES: [&str; 20] = [
-    "delivered", "delivered", "delivered", "delivered", "delivered", "delivered", "delivered", "delivered", "delivered", "delivered",
-    "delivered", "delivered", "delivered", "delivered", "expanded", "failed", "filteredAsSpam", "filteredAsSpam", "quarantined", "pending",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "expanded",
+    "failed",
+    "filteredAsSpam",
+    "filteredAsSpam",
+    "quarantined",
+    "pending",
 ];
 
 /// The state of the message trace generator: the message whose next recipient is to come.
@@ -38,9 +56,18 @@ impl Source for MessageTraces {
             Some(message) => message,
             None => (random.guid(), random.next() >> 16, if random.once_in(5) { 2 + random.below(6) } else { 0 }),
         };
-        line.text(r#"{"id":""#).text(&id).text(r#"","senderAddress":"user"#).padded(number % 500, 4).text(r#"@contoso.com","recipientAddress":"person"#);
+        line.text(r#"{"id":""#)
+            .text(&id)
+            .text(r#"","senderAddress":"user"#)
+            .padded(number % 500, 4)
+            .text(r#"@contoso.com","recipientAddress":"person"#);
         // The recipients of one message differ by what is left of it.
-        line.number(number % 90_000 + left).text(random.word(&["@fabrikam.com", "@northwind.example", "@adatum.example", "@contoso.com"]));
+        line.number(number % 90_000 + left).text(random.word(&[
+            "@fabrikam.com",
+            "@northwind.example",
+            "@adatum.example",
+            "@contoso.com",
+        ]));
         line.text(r#"","messageId":"<"#).number(number).text(r#"@contoso.com>","receivedDateTime":""#).time(calendar, ticks);
         line.text(r#"Z","subject":"Message "#).number(number % 10_000).text(r#"","status":""#).text(random.word(&STATUSES));
         line.text(r#"","size":"#).number(1_500 + random.below(400_000)).text(r#","fromIP":"203.0.113."#).number(1 + number % 250);

@@ -29,18 +29,72 @@ enum Family {
 }
 
 const EVENTS: [Event; 12] = [
-    Event { id: "RT0008", share: 380, severity: "1", message: "Web service called (API): /v2.0/companies({id})/customers", family: Family::WebService },
-    Event { id: "RT0005", share: 150, severity: "2", message: "Operation exceeded time threshold (SQL query)", family: Family::Sql },
-    Event { id: "RT0019", share: 120, severity: "1", message: "Web Service Called (Outgoing): https://api.rates.contoso.com/v1/daily", family: Family::OutgoingCall },
-    Event { id: "RT0003", share: 80, severity: "1", message: "Authorization Succeeded (Pre Open Company)", family: Family::PreOpen },
+    Event {
+        id: "RT0008",
+        share: 380,
+        severity: "1",
+        message: "Web service called (API): /v2.0/companies({id})/customers",
+        family: Family::WebService,
+    },
+    Event {
+        id: "RT0005",
+        share: 150,
+        severity: "2",
+        message: "Operation exceeded time threshold (SQL query)",
+        family: Family::Sql,
+    },
+    Event {
+        id: "RT0019",
+        share: 120,
+        severity: "1",
+        message: "Web Service Called (Outgoing): https://api.rates.contoso.com/v1/daily",
+        family: Family::OutgoingCall,
+    },
+    Event {
+        id: "RT0003",
+        share: 80,
+        severity: "1",
+        message: "Authorization Succeeded (Pre Open Company)",
+        family: Family::PreOpen,
+    },
     Event { id: "RT0004", share: 80, severity: "1", message: "Authorization Succeeded (Open Company)", family: Family::Open },
     Event { id: "AL0000E26", share: 70, severity: "1", message: "Job queue entry finished", family: Family::Job },
-    Event { id: "RT0018", share: 50, severity: "2", message: "Operation exceeded time threshold (AL method)", family: Family::Method },
-    Event { id: "RT0006", share: 40, severity: "1", message: "Report rendered: 1306 - Standard Sales - Invoice", family: Family::Report },
-    Event { id: "RT0030", share: 17, severity: "3", message: "Error dialog displayed: {0} must have a value.", family: Family::Dialog },
+    Event {
+        id: "RT0018",
+        share: 50,
+        severity: "2",
+        message: "Operation exceeded time threshold (AL method)",
+        family: Family::Method,
+    },
+    Event {
+        id: "RT0006",
+        share: 40,
+        severity: "1",
+        message: "Report rendered: 1306 - Standard Sales - Invoice",
+        family: Family::Report,
+    },
+    Event {
+        id: "RT0030",
+        share: 17,
+        severity: "3",
+        message: "Error dialog displayed: {0} must have a value.",
+        family: Family::Dialog,
+    },
     Event { id: "RT0012", share: 5, severity: "3", message: "Database lock timed out", family: Family::Lock },
-    Event { id: "RT0001", share: 4, severity: "3", message: "Authorization Failed (Pre Open Company): User is disabled.", family: Family::PreOpenFailed },
-    Event { id: "RT0002", share: 4, severity: "3", message: "Authorization Failed (Open Company): User has no permission to company.", family: Family::OpenFailed },
+    Event {
+        id: "RT0001",
+        share: 4,
+        severity: "3",
+        message: "Authorization Failed (Pre Open Company): User is disabled.",
+        family: Family::PreOpenFailed,
+    },
+    Event {
+        id: "RT0002",
+        share: 4,
+        severity: "3",
+        message: "Authorization Failed (Open Company): User has no permission to company.",
+        family: Family::OpenFailed,
+    },
 ];
 
 const CLIENTS: [&str; 8] = ["WebClient", "WebClient", "WebClient", "Background", "Api", "ODataV4", "Tablet", "ChildSession"];
@@ -54,7 +108,8 @@ const EXTENSIONS: [(&str, &str, &str); 8] = [
     ("Adatum Warehouse", "Adatum Corporation", "11.0.2.0"),
     ("Litware Payments", "Litware, Inc.", "3.9.0.12"),
 ];
-const COMPANIES: [&str; 6] = ["CRONUS International Ltd.", "Contoso Retail", "Contoso Manufacturing", "Fabrikam DE", "Northwind ES", "Adatum FR"];
+const COMPANIES: [&str; 6] =
+    ["CRONUS International Ltd.", "Contoso Retail", "Contoso Manufacturing", "Fabrikam DE", "Northwind ES", "Adatum FR"];
 const OBJECTS: [(&str, &str, &str); 8] = [
     ("30", "Item Card", "Page"),
     ("31", "Item List", "Page"),
@@ -88,7 +143,8 @@ pub(super) struct Traces {
 
 impl Traces {
     pub(super) fn new(random: &mut Random) -> Self {
-        let shares = EVENTS.iter().enumerate().flat_map(|(place, event)| std::iter::repeat_n(place, event.share as usize)).collect();
+        let shares =
+            EVENTS.iter().enumerate().flat_map(|(place, event)| std::iter::repeat_n(place, event.share as usize)).collect();
         let mut places = Vec::new();
         for _ in 0..4 {
             let tenant = random.guid();
@@ -105,7 +161,9 @@ impl Traces {
         let extensions = EXTENSIONS.iter().zip(&extension_ids).map(|((name, publisher, version), id)| {
             format!(r#","extensionId":"{id}","extensionName":"{name}","extensionPublisher":"{publisher}","extensionVersion":"{version}""#)
         });
-        let objects = OBJECTS.iter().map(|(id, name, kind)| format!(r#","alObjectId":"{id}","alObjectName":"{name}","alObjectType":"{kind}""#));
+        let objects = OBJECTS
+            .iter()
+            .map(|(id, name, kind)| format!(r#","alObjectId":"{id}","alObjectName":"{name}","alObjectType":"{kind}""#));
         let statements = TABLES.iter().map(|table| {
             format!(
                 r#","sqlStatement":"SELECT TOP (50) \"9\".\"timestamp\",\"9\".\"No_\",\"9\".\"Description\",\"9\".\"Amount\" FROM \"SQLDATABASE\".dbo.\"CRONUS${table}$437dbf0e-84ff-417a-965d-ed2bb9650972\" \"9\" WITH(READUNCOMMITTED) WHERE (\"9\".\"Blocked\"=@0 AND \"9\".\"No_\">@1) ORDER BY \"No_\" ASC OPTION(OPTIMIZE FOR UNKNOWN, FAST 50)""#
@@ -122,7 +180,11 @@ impl Traces {
             extensions: extensions.collect(),
             objects: objects.collect(),
             statements: statements.collect(),
-            open_stacks: EXTENSIONS.iter().enumerate().map(|(n, e)| stack(if n % 2 == 0 { "OnCompanyOpen" } else { "OnCompanyOpenCompleted" }, e)).collect(),
+            open_stacks: EXTENSIONS
+                .iter()
+                .enumerate()
+                .map(|(n, e)| stack(if n % 2 == 0 { "OnCompanyOpen" } else { "OnCompanyOpenCompleted" }, e))
+                .collect(),
             other_stacks: EXTENSIONS.iter().map(|e| stack("OnAfterGetRecord", e)).collect(),
             users: (0..400).map(|_| random.guid()).collect(),
             resource: format!(
@@ -137,7 +199,11 @@ impl Traces {
     /// Dimensions of code that ran: where, for whom, in which extension and object; at company open now and then.
     fn code(&self, line: &mut Line, random: &mut Random, object: usize) {
         let extension = random.below(EXTENSIONS.len() as u64) as usize;
-        line.text(r#","clientType":""#).text(random.word(&CLIENTS)).text(r#"""#).text(&self.extensions[extension]).text(&self.objects[object]);
+        line.text(r#","clientType":""#)
+            .text(random.word(&CLIENTS))
+            .text(r#"""#)
+            .text(&self.extensions[extension])
+            .text(&self.objects[object]);
         let stacks = if random.once_in(4) { &self.open_stacks } else { &self.other_stacks };
         line.text(&stacks[extension]);
     }
@@ -145,18 +211,27 @@ impl Traces {
     /// Counters and times of a server operation.
     fn operation(line: &mut Line, random: &mut Random, ticks: u64) {
         line.text(r#","serverExecutionTime":""#).span(ticks).text(r#"","totalTime":""#).span(ticks + random.below(200_000));
-        line.text(r#"","sqlExecutes":""#).number(1 + random.below(200)).text(r#"","sqlRowsRead":""#).number(random.below(5_000)).text(r#"""#);
+        line.text(r#"","sqlExecutes":""#)
+            .number(1 + random.below(200))
+            .text(r#"","sqlRowsRead":""#)
+            .number(random.below(5_000))
+            .text(r#"""#);
     }
 
     fn dimensions(&self, line: &mut Line, random: &mut Random, event: &Event, user: usize) {
         let kind = ["Normal user", "Normal user", "Normal user", "Internal_Admin", "Delegated_admin"][user % 5];
         let account = |line: &mut Line, status: &str| {
-            line.text(r#","authorizationStatus":""#).text(status).text(r#"","guestUser":"False","userType":""#).text(kind).text(r#"""#);
+            line.text(r#","authorizationStatus":""#)
+                .text(status)
+                .text(r#"","guestUser":"False","userType":""#)
+                .text(kind)
+                .text(r#"""#);
         };
         match event.family {
             Family::WebService => {
                 line.text(r#","clientType":"Api","category":"API","endpoint":"https://api.businesscentral.dynamics.com/v2.0/contoso/production/api/v2.0/companies({id})/customers","httpMethod":"GET","httpStatusCode":""#);
-                line.text(random.word(&["200", "200", "200", "200", "200", "200", "401", "404", "429"])).text(r#"","queryFilter":"$top=10","requestQueueTime":"00:00:00""#);
+                line.text(random.word(&["200", "200", "200", "200", "200", "200", "401", "404", "429"]))
+                    .text(r#"","queryFilter":"$top=10","requestQueueTime":"00:00:00""#);
                 line.text(&self.extensions[0]).text(&self.objects[6]);
                 let ticks = random.duration(15);
                 Self::operation(line, random, ticks);
@@ -165,7 +240,9 @@ impl Traces {
                 let object = random.below(6) as usize;
                 self.code(line, random, object);
                 let ticks = random.duration(750);
-                line.text(r#","executionTime":""#).span(ticks).text(r#"","longRunningThreshold":"00:00:00.7500000","sqlServerSessionId":""#);
+                line.text(r#","executionTime":""#)
+                    .span(ticks)
+                    .text(r#"","longRunningThreshold":"00:00:00.7500000","sqlServerSessionId":""#);
                 line.number(50 + random.below(200)).text(r#"""#).text(random.pick(&self.statements).as_str());
             }
             Family::Method => {
@@ -209,7 +286,11 @@ impl Traces {
             Family::Lock => {
                 let object = random.below(6) as usize;
                 self.code(line, random, object);
-                line.text(r#","snapshotId":""#).guid(random).text(r#"","sqlServerSessionId":""#).number(50 + random.below(200)).text(r#"""#);
+                line.text(r#","snapshotId":""#)
+                    .guid(random)
+                    .text(r#"","sqlServerSessionId":""#)
+                    .number(50 + random.below(200))
+                    .text(r#"""#);
             }
             Family::Job => {
                 line.text(r#","clientType":"Background","alJobQueueResult":"Success","alDataClassification":"SystemMetadata","alCategory":"AL JobQueEntries","alJobQueueObjectId":""#);

@@ -60,14 +60,42 @@ pub enum StatementKind {
     Set { name: Name, value: Option<Expr> },
     /// `declare query_parameters (…)`.
     DeclareParameters(Vec<ParamDecl>),
-    /// `declare pattern …`: kept as text only.
+    /// `declare pattern name`, without its queries.
     DeclarePattern,
+    /// `declare pattern name = (params)[path] { … }`.
+    Pattern(PatternDecl),
     /// `alias database name = cluster(…).database(…)`.
     Alias { name: Name, value: Expr },
     /// `restrict access to (…)`.
     Restrict(Vec<Expr>),
     /// A query: a tabular expression (or a bare call).
     Query(Expr),
+}
+
+/// A declared pattern: queries that constant arguments choose from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatternDecl {
+    /// Name.
+    pub name: Name,
+    /// Parameters, chosen by in parentheses.
+    pub params: Vec<ParamDecl>,
+    /// `[path: string]`: a parameter that stands behind a dot.
+    pub path: Option<ParamDecl>,
+    /// `("a").["b"] = { query }`, in the order written.
+    pub arms: Vec<PatternArm>,
+}
+
+/// One query of a pattern.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatternArm {
+    /// The arguments that choose it, as literals.
+    pub args: Vec<Expr>,
+    /// The path that chooses it.
+    pub path: Option<Expr>,
+    /// The query.
+    pub body: Script,
+    /// Arguments and path.
+    pub span: Span,
 }
 
 /// A declared parameter of a function or a query.

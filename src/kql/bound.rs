@@ -165,7 +165,14 @@ pub enum RelKind {
     /// Rows of all inputs; each input has, in order, an expression for each of the output columns.
     Union { inputs: Vec<(Rel, Vec<BoundExpr>)>, ids: Vec<ColId> },
     /// Expands arrays and bags to rows, zipped.
-    Expand { input: Box<Rel>, items: Vec<ExpandColumn>, index: Option<ColId>, limit: Option<i64>, bag_as_array: bool, keep_empty: bool },
+    Expand {
+        input: Box<Rel>,
+        items: Vec<ExpandColumn>,
+        index: Option<ColId>,
+        limit: Option<i64>,
+        bag_as_array: bool,
+        keep_empty: bool,
+    },
     /// Window functions over ordered rows: each gives a column from argument columns.
     Window { input: Box<Rel>, functions: Vec<(ColId, BoundWindow)> },
     /// Anything that needs all rows at once.

@@ -44,7 +44,7 @@ pub struct ScanTable {
 /// The tables that a query may name.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// Names of all tables and views, for wildcards and suggestions.
+    /// Names of the tables and views that wildcards, `search` and `find` go over, in that order.
     fn names(&self) -> Vec<String>;
     /// A table or view by exact name.
     fn table(&self, name: &str) -> Option<Arc<TableSchema>>;

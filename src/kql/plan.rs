@@ -99,7 +99,8 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
     for _ in 0..MAX_ROUNDS {
         let step = {
             let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
-            let mut binder = Binder::new(env.catalog, env.params, env.now_us, &complete, Some(&answers));
+            let mut binder =
+                Binder::new(env.catalog, env.params, env.now_us, &complete, Some(&answers)).with_file_roots(env.file_roots);
             let bound = binder.bind(&parsed.script);
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
@@ -155,7 +156,11 @@ fn refuse(error: LowerError) -> PlanError {
 }
 
 /// Runs a request's tree.
-async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<arrow::record_batch::RecordBatch>, PlanError> {
+async fn fetch(
+    lowering: &Lowering<'_>,
+    request: &Request,
+    env: &PlanEnv<'_>,
+) -> Result<Vec<arrow::record_batch::RecordBatch>, PlanError> {
     let plan = lowering.query(&request.rel).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)

@@ -110,7 +110,11 @@ const STATEMENTS: &[Form] = &[
         "declare query_parameters(name: type = default, …)",
         "Values come from --param name=value, as values and never as text of the query.",
     ),
-    runs("let", "let name = value", "A value, a table, or a function with typed and defaulted parameters, tabular ones too; views."),
+    runs(
+        "let",
+        "let name = value",
+        "A value, a table, or a function with typed and defaulted parameters, tabular ones too; views.",
+    ),
     refused(
         "restrict access",
         "restrict access to (table, …)",
@@ -126,18 +130,26 @@ const STATEMENTS: &[Form] = &[
 
 const OPERATORS: &[Form] = &[
     runs("as", "as name", "Gives the rows so far a name for what follows."),
-    refused("assert-schema", "assert-schema (column: type, …)", "compare the output of getschema", "Checks the columns of the input."),
+    refused(
+        "assert-schema",
+        "assert-schema (column: type, …)",
+        "compare the output of getschema",
+        "Checks the columns of the input.",
+    ),
     runs("consume", "consume", "Runs the query and shows nothing."),
     runs("count", "count [as name]", "The number of rows."),
     runs("datatable", "datatable (column: type, …) [value, …]", "Rows written in the query."),
     runs("distinct", "distinct column, … | *", "Each combination of values once."),
-    runs("evaluate", "evaluate plugin(…) [: (column: type, …)]", "See the plugins below. Refused inside of mv-apply and partition."),
+    runs(
+        "evaluate",
+        "evaluate plugin(…) [: (column: type, …)]",
+        "See the plugins below. Refused inside of mv-apply and partition.",
+    ),
     runs("extend", "extend name = expression, …", "Further columns."),
-    refused(
+    runs(
         "externaldata",
         "externaldata (column: type, …) [path, …] with (…)",
-        "import the file with `kqlake import --from`, or write the rows as a datatable",
-        "Rows of a file.",
+        "Rows of local files in configured folders; nothing is fetched from elsewhere.",
     ),
     runs("facet", "facet by column, … [with (operators)]", "A result table for each column."),
     runs("find", "find [in (tables)] where predicate [project …]", "Rows of many tables that match."),
@@ -158,12 +170,21 @@ const OPERATORS: &[Form] = &[
     runs("invoke", "invoke function(…)", "The input as a function's first argument."),
     runs("join", "join kind=… (table) on condition, …", "All kinds; the default is innerunique. Hints are passed over."),
     runs("lookup", "lookup kind=… (table) on column, …", "Columns of a second table, by key."),
-    refused("macro-expand", "macro-expand group as name (query)", "there is only one lake to query", "A query over several databases."),
+    refused(
+        "macro-expand",
+        "macro-expand group as name (query)",
+        "there is only one lake to query",
+        "A query over several databases.",
+    ),
     refused("make-graph", "make-graph source --> target …", NO_GRAPHS, "Makes a graph of edges and nodes."),
     runs("make-series", "make-series aggregate on axis from a to b step s by …", "Values over an axis, with gaps filled."),
     runs("mv-apply", "mv-apply item = array on (operators)", "A sub-query over each row's array. `id` is refused."),
-    runs("mv-expand", "mv-expand column [to typeof(type)], … [limit n]", "A row for each item; bags too. mvexpand keeps its old limit of 128 rows.")
-        .aliases(&["mvexpand"]),
+    runs(
+        "mv-expand",
+        "mv-expand column [to typeof(type)], … [limit n]",
+        "A row for each item; bags too. mvexpand keeps its old limit of 128 rows.",
+    )
+    .aliases(&["mvexpand"]),
     runs("parse", "parse [kind=simple|regex|relaxed] text with pattern", "Columns out of texts."),
     runs("parse-kv", "parse-kv text as (key: type, …) with (…)", "Columns out of texts of keys and values."),
     runs("parse-where", "parse-where text with pattern", "parse, without the rows that do not match."),
@@ -171,24 +192,42 @@ const OPERATORS: &[Form] = &[
     runs("print", "print name = expression, …", "One row."),
     runs("project", "project name = expression, …", "Only these columns."),
     runs("project-away", "project-away column, pattern*", "All columns but these."),
-    refused("project-by-names", "project-by-names text, …", "name the columns in project or project-keep", "Columns by computed names."),
+    refused(
+        "project-by-names",
+        "project-by-names text, …",
+        "name the columns in project or project-keep",
+        "Columns by computed names.",
+    ),
     runs("project-keep", "project-keep column, pattern*", "Only these columns, in the order of the input."),
     runs("project-rename", "project-rename new = old, …", "Other names for columns."),
     runs("project-reorder", "project-reorder column [asc|desc], …", "Another order of columns."),
     runs("range", "range name from a to b step s", "A column of evenly spaced values."),
-    runs("reduce", "reduce by text [with threshold=…]", "Texts grouped by pattern. The algorithm is the published one; patterns can differ in detail."),
+    runs(
+        "reduce",
+        "reduce by text [with threshold=…]",
+        "Texts grouped by pattern. The algorithm is the published one; patterns can differ in detail.",
+    ),
     runs("render", "render kind with (…)", "Kept with all its properties for who draws; changes no rows."),
     runs("sample", "sample n", "Some rows; which ones is not defined."),
     runs("sample-distinct", "sample-distinct n of column", "Some values; which ones is not defined."),
     runs("scan", "scan declare (…) with (step name: condition => …)", "Sequences of rows that match steps."),
     runs("search", "search [in (tables)] text", "Rows of all tables that hold a term."),
     runs("serialize", "serialize name = expression, …", "Fixes the order of rows, for window functions."),
-    runs("sort", "sort by key [asc|desc] [nulls first|last], …", "The default is descending, with nulls last.").aliases(&["order"]),
+    runs("sort", "sort by key [asc|desc] [nulls first|last], …", "The default is descending, with nulls last.")
+        .aliases(&["order"]),
     runs("summarize", "summarize aggregate, … by key, …", "Groups. shuffle hints are passed over."),
     runs("take", "take n", "The first rows; of unsorted input any.").aliases(&["limit"]),
     runs("top", "top n by key", "The first rows by an order."),
-    runs("top-hitters", "top-hitters n of value [by weight]", "The most frequent values; counted exactly, where Microsoft's engine estimates."),
-    runs("top-nested", "top-nested n of value by aggregate, …", "The first values of each level. `with others` needs an aggregate that can be taken over the rest."),
+    runs(
+        "top-hitters",
+        "top-hitters n of value [by weight]",
+        "The most frequent values; counted exactly, where Microsoft's engine estimates.",
+    ),
+    runs(
+        "top-nested",
+        "top-nested n of value by aggregate, …",
+        "The first values of each level. `with others` needs an aggregate that can be taken over the rest.",
+    ),
     runs("union", "union [kind=…] [withsource=…] table, …", "Rows of several tables; wildcards; isfuzzy."),
     runs("where", "where predicate", "Rows for which the predicate is true.").aliases(&["filter"]),
 ];
@@ -216,7 +255,14 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 /// Everything that the language documents, by category and name.
 pub fn entries() -> Vec<Entry> {
     let form = |category| {
-        move |f: &Form| Entry { name: f.name, category, aliases: f.aliases, syntax: f.syntax.to_owned(), refused: f.refused, about: f.about }
+        move |f: &Form| Entry {
+            name: f.name,
+            category,
+            aliases: f.aliases,
+            syntax: f.syntax.to_owned(),
+            refused: f.refused,
+            about: f.about,
+        }
     };
     let mut entries: Vec<Entry> = STATEMENTS.iter().map(form(Category::Statement)).collect();
     entries.extend(OPERATORS.iter().map(form(Category::Operator)));
@@ -261,7 +307,7 @@ pub fn entries() -> Vec<Entry> {
             }),
         }
     }
-    entries.extend(plugins::REFUSED.iter().map(|(name, why)| Entry {
+    entries.extend(plugins::REFUSED.iter().map(|&(name, why)| Entry {
         name,
         category: Category::Plugin,
         aliases: &[],
@@ -420,8 +466,10 @@ mod tests {
 
     #[test]
     fn every_operator_that_is_read_is_listed() {
-        let listed: HashSet<&str> = OPERATORS.iter().flat_map(|f| std::iter::once(f.name).chain(f.aliases.iter().copied())).collect();
-        let missing: Vec<&str> = crate::kql::parser::operator_names().filter(|n| !listed.contains(n) && *n != "mvapply").collect();
+        let listed: HashSet<&str> =
+            OPERATORS.iter().flat_map(|f| std::iter::once(f.name).chain(f.aliases.iter().copied())).collect();
+        let missing: Vec<&str> =
+            crate::kql::parser::operator_names().filter(|n| !listed.contains(n) && *n != "mvapply").collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert!(OPERATORS.is_sorted_by_key(|f| f.name) && STATEMENTS.is_sorted_by_key(|f| f.name));
     }

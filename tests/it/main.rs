@@ -7,5 +7,6 @@ mod kqlt;
 mod lake;
 mod layering;
 mod nightly;
+mod robust;
 mod saved;
 mod support;

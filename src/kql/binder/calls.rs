@@ -43,6 +43,9 @@ impl Binder<'_> {
     /// Notes an aggregate; what is left in the expression is its column.
     pub(super) fn add_aggregate(&mut self, aggregate: BoundAggregate, ctx: &mut Ctx<'_>, span: Span) -> BoundExpr {
         let (id, ty) = (self.id(), aggregate.ty);
+        if !matches!(aggregate.function.returns, Returns::Type(_)) && aggregate.args.iter().any(|a| self.is_untyped(a)) {
+            self.untyped.insert(id);
+        }
         if let Some(aggregates) = &mut ctx.aggregates {
             aggregates.push((id, aggregate));
         }
@@ -97,8 +100,11 @@ impl Binder<'_> {
         self.arity("iff", args, 3..=3, span)?;
         let condition = self.scalar(&args[0].expr, ctx);
         let values = vec![self.scalar(&args[1].expr, ctx), self.scalar(&args[2].expr, ctx)];
-        let condition = self.condition(condition?, "iff")?;
+        let condition = self.condition(condition?, "iff", false)?;
         let values = values.into_iter().collect::<Bind<Vec<_>>>()?;
+        if values.iter().any(|v| self.is_untyped(v)) {
+            return Ok(self.untyped_value(span));
+        }
         let (mut values, ty) = self.common(values, "iff", span)?;
         let (Some(otherwise), Some(value)) = (values.pop(), values.pop()) else { return Err(super::Stop::Reported) };
         Ok(BoundExpr::new(BoundKind::Case { branches: vec![(condition, value)], otherwise: Box::new(otherwise) }, ty, span))
@@ -113,10 +119,13 @@ impl Binder<'_> {
         for (i, arg) in args.iter().enumerate() {
             let e = self.scalar(&arg.expr, ctx)?;
             if i % 2 == 0 && i + 1 < args.len() {
-                conditions.push(self.condition(e, "case")?);
+                conditions.push(self.condition(e, "case", false)?);
             } else {
                 values.push(e);
             }
+        }
+        if values.iter().any(|v| self.is_untyped(v)) {
+            return Ok(self.untyped_value(span));
         }
         let (mut values, ty) = self.common(values, "case", span)?;
         let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
@@ -124,17 +133,22 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
     }
 
-    /// Brings values to one type: the widest number, or dynamic where one of them is.
+    /// Brings values to one type: the widest number; a dynamic becomes what the others are.
     pub(super) fn common(&mut self, values: Vec<BoundExpr>, what: &str, span: Span) -> Bind<(Vec<BoundExpr>, Type)> {
-        let typed: Vec<Type> =
-            values.iter().filter(|v| !(v.ty != Type::String && v.as_literal().is_some_and(Value::is_null) && v.ty == Type::Dynamic)).map(|v| v.ty).collect();
+        let typed: Vec<Type> = values.iter().map(|v| v.ty).filter(|t| *t != Type::Dynamic).collect();
         let mut ty = typed.first().copied().unwrap_or(Type::Dynamic);
         for other in &typed {
             ty = match ty.widest(*other) {
                 Some(wide) => wide,
-                None if ty == Type::Dynamic || *other == Type::Dynamic => Type::Dynamic,
-                None => return self.error(code::TYPE, span, format!("{what} gives {ty} here and {other} there; they must be one type")),
+                None => {
+                    let message = format!("{what} gives {ty} here and {other} there; they must be one type");
+                    self.not_run(Diagnostic::error(code::TYPE, span, message))?;
+                    Type::Dynamic
+                }
             };
+            if ty == Type::Dynamic {
+                break;
+            }
         }
         let values = values
             .into_iter()
@@ -146,6 +160,9 @@ impl Binder<'_> {
     fn coalesce(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("coalesce", args, 2..=64, span)?;
         let values = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
+        if values.iter().any(|v| self.is_untyped(v)) {
+            return Ok(self.untyped_value(span));
+        }
         let (mut values, ty) = self.common(values, "coalesce", span)?;
         let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
         let mut branches = Vec::new();
@@ -160,7 +177,7 @@ impl Binder<'_> {
     fn not(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("not", args, 1..=1, span)?;
         let e = self.scalar(&args[0].expr, ctx)?;
-        let e = self.condition(e, "not")?;
+        let e = self.condition(e, "not", false)?;
         Ok(BoundExpr::new(BoundKind::Not(Box::new(e)), Type::Bool, span))
     }
 
@@ -181,7 +198,8 @@ impl Binder<'_> {
         let offset = self.scalar(&args[0].expr, ctx)?;
         if offset.ty != Type::TimeSpan {
             return self.report(
-                Diagnostic::error(code::TYPE, offset.span, format!("ago takes a timespan, not {}", offset.ty)).suggest("for example ago(1d)"),
+                Diagnostic::error(code::TYPE, offset.span, format!("ago takes a timespan, not {}", offset.ty))
+                    .suggest("for example ago(1d)"),
             );
         }
         let now = BoundExpr::literal(Value::DateTime(self.now_us), Type::DateTime, span);
@@ -227,9 +245,9 @@ impl Binder<'_> {
             for row in 0..batch.num_rows() {
                 let value = crate::kql::lower::arrow::value_at(batch.column(0).as_ref(), first.ty, row);
                 match value {
-                    Value::Dynamic(crate::kql::value::Json::Array(items)) => values.extend(
-                        items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)),
-                    ),
+                    Value::Dynamic(crate::kql::value::Json::Array(items)) => {
+                        values.extend(items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)))
+                    }
                     value => values.push(BoundExpr::literal(value, first.ty, span)),
                 }
             }
@@ -293,7 +311,14 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Call { function, args }, Type::Dynamic, span))
     }
 
-    fn window(&mut self, function: &'static ScalarFn, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn window(
+        &mut self,
+        function: &'static ScalarFn,
+        name: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         let bound = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
         let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, bound, span)?;
         if ctx.windows.is_none() {
@@ -302,7 +327,8 @@ impl Binder<'_> {
             if ctx.could_window {
                 diagnostic = diagnostic.suggest("put '| serialize' or '| sort by …' before it");
             }
-            return self.report(diagnostic);
+            self.not_run(diagnostic)?;
+            return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
         }
         let partition = self.partition_keys();
         let id = self.id();
@@ -313,9 +339,17 @@ impl Binder<'_> {
     }
 
     /// A registry function.
-    fn registry_call(&mut self, function: &'static ScalarFn, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn registry_call(
+        &mut self,
+        function: &'static ScalarFn,
+        name: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         if let ScalarImpl::Unsupported(why) = function.imp {
-            return self.error(code::UNSUPPORTED, name.span, format!("the function {} is not supported: {why}", name.text));
+            let message = format!("the function {} is not supported: {why}", name.text);
+            self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }
         let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
         let bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
@@ -325,6 +359,11 @@ impl Binder<'_> {
     /// A registry function over bound arguments.
     pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
         let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        if matches!(function.returns, Returns::Arg(_) | Returns::Same | Returns::With(_))
+            && args.iter().any(|a| self.is_untyped(a))
+        {
+            return Ok(self.untyped_value(span));
+        }
         Ok(BoundExpr::new(BoundKind::Call { function, args }, ty, span))
     }
 
@@ -356,17 +395,22 @@ impl Binder<'_> {
         for (i, arg) in args.into_iter().enumerate() {
             let Some(param) = params.get(i).or(params.last()) else { continue };
             let arg = self.fit(name, param, arg)?;
-            if param.constant && arg.as_literal().is_none() && self.constant(&arg, &format!("'{}' of {name}", param.name))?.is_none() {
-                // Unknown while nothing may be run: its type is all that matters.
+            if param.constant && arg.as_literal().is_none() {
+                self.known_before(&arg, &format!("'{}' of {name}", param.name))?;
             }
             fitted.push(arg);
         }
         // Arguments that must share a type.
-        let same: Vec<usize> = (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == Kind::Same)).collect();
+        let same: Vec<usize> =
+            (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == Kind::Same)).collect();
         let mut common = None;
         if !same.is_empty() {
-            let values = same.iter().map(|i| fitted[*i].clone()).collect();
-            let (values, ty) = self.common(values, name, span)?;
+            let values: Vec<BoundExpr> = same.iter().map(|i| fitted[*i].clone()).collect();
+            let (values, ty) = if fitted.iter().any(|a| self.is_untyped(a)) {
+                (values, Type::Dynamic)
+            } else {
+                self.common(values, name, span)?
+            };
             for (i, value) in same.iter().zip(values) {
                 fitted[*i] = value;
             }
@@ -379,6 +423,7 @@ impl Binder<'_> {
             Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
             Returns::With(f) => match f(&infos) {
                 Ok(ty) => ty,
+                Err(_) if fitted.iter().any(|a| self.is_untyped(a)) => Type::Dynamic,
                 Err(message) => return self.error(code::TYPE, span, format!("{name}: {message}")),
             },
             Returns::Columns(_) | Returns::ColumnEach(_) => Type::Dynamic,
@@ -390,14 +435,22 @@ impl Binder<'_> {
     pub(super) fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
         use Type as T;
         let ty = arg.ty;
+        if self.is_untyped(&arg) {
+            return Ok(arg);
+        }
         let wanted = match param.kind {
             Kind::Any | Kind::Same => return Ok(arg),
             Kind::String if ty == T::String => return Ok(arg),
+            Kind::String if ty == T::Dynamic => {
+                // Microsoft's binder lets a dynamic pass for a string; its engine does not.
+                let message = format!("'{}' of {function} takes string, not dynamic", param.name);
+                self.not_run(Diagnostic::error(code::TYPE, arg.span, message).suggest("wrap it in tostring(…)"))?;
+                return self.coerce(arg, T::String);
+            }
             Kind::String => "string".to_owned(),
             Kind::StringOrDynamic if ty == T::String || ty == T::Dynamic => return Ok(arg),
             Kind::StringOrDynamic => "string".to_owned(),
             Kind::Bool if ty == T::Bool => return Ok(arg),
-            Kind::Bool if ty.is_numeric() => return self.condition(arg, function),
             Kind::Bool => "bool".to_owned(),
             Kind::Integer if ty.is_integer() => return Ok(arg),
             Kind::Integer => "int or long".to_owned(),
@@ -458,7 +511,8 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<BoundAggregate> {
         if let AggregateImpl::Unsupported(why) = function.imp {
-            return self.error(code::UNSUPPORTED, name.span, format!("the aggregate {} is not supported: {why}", name.text));
+            let message = format!("the aggregate {} is not supported: {why}", name.text);
+            self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }
         ctx.in_aggregate = true;
         let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
@@ -468,11 +522,16 @@ impl Binder<'_> {
     }
 
     /// An aggregate over bound arguments.
-    pub(super) fn aggregate_of(&mut self, function: &'static AggregateFn, bound: &mut Vec<BoundExpr>, span: Span) -> Bind<BoundAggregate> {
+    pub(super) fn aggregate_of(
+        &mut self,
+        function: &'static AggregateFn,
+        bound: &mut Vec<BoundExpr>,
+        span: Span,
+    ) -> Bind<BoundAggregate> {
         let filter = match function.predicate {
             Some(place) if place < bound.len() => {
                 let predicate = bound.remove(place);
-                Some(self.condition(predicate, function.name)?)
+                Some(self.condition(predicate, function.name, false)?)
             }
             Some(_) => return self.error(code::ARITY, span, format!("{} needs a predicate", function.name)),
             None => None,
@@ -483,7 +542,14 @@ impl Binder<'_> {
     }
 
     /// A scalar call of a function that `let` defined.
-    fn scalar_function_call(&mut self, function: &Rc<Function>, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn scalar_function_call(
+        &mut self,
+        function: &Rc<Function>,
+        name: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         let scope = self.function_scope(function, name, args, Some(ctx), &[])?;
         let function = function.clone();
         self.deeper(span, |b| {
@@ -527,7 +593,11 @@ impl Binder<'_> {
                     Some(rel) => rel.clone(),
                     None => {
                         let Some(arg) = named.or_else(|| positional.next()) else {
-                            return self.error(code::ARITY, name.span, format!("'{}' needs the table '{}'", name.text, param.name.text));
+                            return self.error(
+                                code::ARITY,
+                                name.span,
+                                format!("'{}' needs the table '{}'", name.text, param.name.text),
+                            );
                         };
                         let outer = ctx.as_ref().map_or_else(|| function.scope.clone(), |c| c.scope.clone());
                         Rc::new(self.deeper(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
@@ -551,7 +621,13 @@ impl Binder<'_> {
                         let mut inner = Ctx::new(&row, &function.scope);
                         self.scalar(default, &mut inner)?
                     }
-                    None => return self.error(code::ARITY, name.span, format!("'{}' needs the argument '{}'", name.text, param.name.text)),
+                    None => {
+                        return self.error(
+                            code::ARITY,
+                            name.span,
+                            format!("'{}' needs the argument '{}'", name.text, param.name.text),
+                        );
+                    }
                 },
             };
             let convertible = value.ty == ty
@@ -560,7 +636,11 @@ impl Binder<'_> {
                 || ty == Type::Dynamic
                 || value.as_literal().is_some();
             if !convertible {
-                return self.error(code::TYPE, value.span, format!("'{}' of '{}' is {ty}, not {}", param.name.text, name.text, value.ty));
+                return self.error(
+                    code::TYPE,
+                    value.span,
+                    format!("'{}' of '{}' is {ty}, not {}", param.name.text, name.text, value.ty),
+                );
             }
             let value = self.coerce(value, ty)?;
             scope.define(&param.name.text, Binding::Scalar(value));
@@ -584,11 +664,18 @@ impl Binder<'_> {
                     return self.error(
                         code::TYPE,
                         name.span,
-                        format!("'{}' wants column '{}' as {}, the table has {}", name.text, column.name.text, column.ty, found.ty),
+                        format!(
+                            "'{}' wants column '{}' as {}, the table has {}",
+                            name.text, column.name.text, column.ty, found.ty
+                        ),
                     );
                 }
                 None => {
-                    return self.error(code::UNKNOWN, name.span, format!("'{}' wants a table with the column '{}'", name.text, column.name.text));
+                    return self.error(
+                        code::UNKNOWN,
+                        name.span,
+                        format!("'{}' wants a table with the column '{}'", name.text, column.name.text),
+                    );
                 }
             }
         }

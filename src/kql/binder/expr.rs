@@ -31,15 +31,7 @@ pub struct Ctx<'r> {
 impl<'r> Ctx<'r> {
     /// A context over a row.
     pub fn new(row: &'r RowInfo, scope: &Scope) -> Ctx<'r> {
-        Ctx {
-            row,
-            right: None,
-            scope: scope.clone(),
-            aggregates: None,
-            in_aggregate: false,
-            windows: None,
-            could_window: false,
-        }
+        Ctx { row, right: None, scope: scope.clone(), aggregates: None, in_aggregate: false, windows: None, could_window: false }
     }
 }
 
@@ -63,8 +55,14 @@ impl Binder<'_> {
                 self.unary(*op, inner, span)
             }
             ExprKind::Binary { op, left, right } => {
-                if let (ExprKind::Star, BinaryOp::Text { .. } | BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::EqualIgnoreCase { .. } | BinaryOp::MatchesRegex) =
-                    (&left.kind, op)
+                if let (
+                    ExprKind::Star,
+                    BinaryOp::Text { .. }
+                    | BinaryOp::Equal
+                    | BinaryOp::NotEqual
+                    | BinaryOp::EqualIgnoreCase { .. }
+                    | BinaryOp::MatchesRegex,
+                ) = (&left.kind, op)
                 {
                     return self.any_column(*op, right, ctx, span);
                 }
@@ -78,7 +76,7 @@ impl Binder<'_> {
                 let mut terms = Vec::with_capacity(bound.len());
                 for term in bound {
                     let term = term?;
-                    terms.push(self.condition(term, if *and { "and" } else { "or" })?);
+                    terms.push(self.condition(term, if *and { "and" } else { "or" }, true)?);
                 }
                 Ok(BoundExpr::new(BoundKind::Logical { and: *and, terms }, Type::Bool, span))
             }
@@ -92,7 +90,9 @@ impl Binder<'_> {
             ExprKind::TypeOf(_) | ExprKind::Star | ExprKind::Wildcard(_) => {
                 self.error(code::SYNTAX, span, "a scalar expression is expected here")
             }
-            ExprKind::MethodCall { function, .. } => self.unsupported(function.span, &format!("'{}' in a scalar expression", function.text)),
+            ExprKind::MethodCall { function, .. } => {
+                self.unsupported(function.span, &format!("'{}' in a scalar expression", function.text))
+            }
             ExprKind::Pipe { .. } | ExprKind::Source(_) | ExprKind::Operators(_) => {
                 self.error(code::TYPE, span, "a tabular expression stands where a scalar is expected; wrap it in toscalar(…)")
             }
@@ -109,8 +109,15 @@ impl Binder<'_> {
         let mut ready = true;
         e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
         // A function of several columns stays a call, so that its columns can be told.
+        if matches!(&e.kind, BoundKind::Call { function, .. } if matches!(function.imp, crate::kql::functions::ScalarImpl::Unsupported(_)))
+        {
+            return Ok(e);
+        }
         if let BoundKind::Call { function, .. } = &e.kind
-            && matches!(function.returns, crate::kql::functions::Returns::Columns(_) | crate::kql::functions::Returns::ColumnEach(_))
+            && matches!(
+                function.returns,
+                crate::kql::functions::Returns::Columns(_) | crate::kql::functions::Returns::ColumnEach(_)
+            )
         {
             return Ok(e);
         }
@@ -151,7 +158,7 @@ impl Binder<'_> {
             return self.call(name, &[], ctx, name.span);
         }
         if found.is_none() && ctx.row.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open)) {
-            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Dynamic, name.span));
+            return Ok(self.infer(name));
         }
         let mut candidates: Vec<String> = ctx.row.columns.iter().map(|c| c.name.clone()).collect();
         candidates.extend(ctx.scope.names());
@@ -190,6 +197,7 @@ impl Binder<'_> {
             };
             return match row.find(&field.text) {
                 Some(column) => Ok(BoundExpr::column(column, span)),
+                None if row.is_open() => Ok(self.infer(field)),
                 None => {
                     let names: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
                     self.unknown("column", field, names)
@@ -218,8 +226,13 @@ impl Binder<'_> {
     fn step(&mut self, base: BoundExpr, step: PathStep, row: &RowInfo, at: Span, span: Span) -> Bind<BoundExpr> {
         if base.ty != Type::Dynamic {
             return self.report(
-                Diagnostic::error(code::TYPE, at, format!("a value of type {} has no members", base.ty))
-                    .suggest(if base.ty == Type::String { "parse the text first: parse_json(…)" } else { "only dynamic values have members" }),
+                Diagnostic::error(code::TYPE, at, format!("a value of type {} has no members", base.ty)).suggest(
+                    if base.ty == Type::String {
+                        "parse the text first: parse_json(…)"
+                    } else {
+                        "only dynamic values have members"
+                    },
+                ),
             );
         }
         if let (BoundKind::Column(parent), PathStep::Key(key)) = (&base.kind, &step) {
@@ -273,18 +286,21 @@ impl Binder<'_> {
         })
     }
 
-    /// A predicate: bool, or what counts as one.
-    pub fn condition(&mut self, e: BoundExpr, what: &str) -> Bind<BoundExpr> {
+    /// A predicate: a bool. As an operand of `and` or `or` (`part`) a dynamic value counts as what it holds.
+    pub fn condition(&mut self, e: BoundExpr, what: &str, part: bool) -> Bind<BoundExpr> {
         match e.ty {
             Type::Bool => Ok(e),
-            // The engine takes a number or a dynamic for a predicate: not zero, or a true one.
-            Type::Int | Type::Long | Type::Real => {
-                let zero = self.coerce(BoundExpr::literal(Value::Long(0), Type::Long, e.span), e.ty)?;
-                let span = e.span;
-                self.binary(BinaryOp::NotEqual, e, zero, span)
+            _ if self.is_untyped(&e) => Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, e.span)),
+            Type::Dynamic if part => self.convert(e, "tobool", Type::Bool),
+            other => {
+                let mut diagnostic = Diagnostic::error(code::TYPE, e.span, format!("{what} takes a bool, not {other}"));
+                if other.is_numeric() {
+                    diagnostic = diagnostic.suggest("compare it, for example with != 0");
+                } else if matches!(other, Type::Dynamic | Type::String) {
+                    diagnostic = diagnostic.suggest("wrap it in tobool(…)");
+                }
+                self.report(diagnostic)
             }
-            Type::Dynamic => self.convert(e, "tobool", Type::Bool),
-            other => self.error(code::TYPE, e.span, format!("{what} takes a bool, not {other}")),
         }
     }
 
@@ -355,6 +371,18 @@ impl Binder<'_> {
         match lower::expr::evaluate(e) {
             Ok(Some(value)) => Ok(Some(value)),
             Ok(None) => self.error(code::CONSTANT, e.span, format!("{what} must be a constant")),
+            Err(diagnostic) => self.report(*diagnostic),
+        }
+    }
+
+    /// Refuses a value that must be known before the query runs and is not; one that only binding does not know is let pass.
+    pub fn known_before(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
+        if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
+            return Ok(());
+        }
+        match lower::expr::evaluate(e) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => self.not_run(Diagnostic::error(code::CONSTANT, e.span, format!("{what} must be a constant"))),
             Err(diagnostic) => self.report(*diagnostic),
         }
     }
@@ -434,6 +462,10 @@ pub fn decimal(text: &str) -> Option<i128> {
         value = value.checked_mul(10)?.checked_add((digit - b'0').into())?;
     }
     let shift = 18 + exponent - i32::try_from(fraction.len()).ok()?;
-    value = if shift >= 0 { value.checked_mul(10i128.checked_pow(shift as u32)?)? } else { value / 10i128.checked_pow(shift.unsigned_abs()).unwrap_or(i128::MAX) };
+    value = if shift >= 0 {
+        value.checked_mul(10i128.checked_pow(shift as u32)?)?
+    } else {
+        value / 10i128.checked_pow(shift.unsigned_abs()).unwrap_or(i128::MAX)
+    };
     Some(if negative { -value } else { value })
 }

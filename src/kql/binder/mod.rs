@@ -8,11 +8,13 @@ mod expr;
 mod names;
 mod operators;
 mod ops;
+mod pattern;
 mod scope;
 pub(super) mod source;
 mod statements;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use arrow::record_batch::RecordBatch;
 
@@ -41,6 +43,13 @@ pub type Bind<T> = Result<T, Stop>;
 /// How deep views, functions and sub-queries may nest.
 const MAX_DEPTH: usize = 64;
 
+/// How many times names of tables and functions may be replaced by what they stand for in one text: `let`s that use one another
+/// twice each would double the query without end.
+const MAX_EXPANSIONS: usize = 10_000;
+
+/// How many operators a query may have, with those of the functions and views that it uses.
+const MAX_OPERATORS: usize = 2_000;
+
 /// A query's result: one or several tables.
 #[derive(Debug)]
 pub struct BoundQuery {
@@ -64,11 +73,25 @@ pub struct Binder<'a> {
     catalog: &'a dyn Catalog,
     now_us: i64,
     params: &'a BTreeMap<String, String>,
+    /// Folders that `externaldata` may read.
+    file_roots: &'a [PathBuf],
     complete: &'a dyn Fn(&str, &str) -> bool,
     answers: Option<&'a [Vec<RecordBatch>]>,
     next_answer: usize,
+    /// Nothing will be run: what only running needs is a warning.
+    checking: bool,
     next_id: ColId,
+    /// Columns whose type is not known, because they follow from rows that are not read. They pass for any type.
+    untyped: HashSet<ColId>,
+    /// Names that an open input was asked for and that may be columns of it, in order.
+    inferred: Vec<Name>,
+    /// An operator is bound only to learn such names.
+    learning: bool,
     depth: usize,
+    /// Uses of names so far, against [`MAX_EXPANSIONS`].
+    expansions: usize,
+    /// Operators bound so far for the statement at hand, against [`MAX_OPERATORS`].
+    operators: usize,
     path_keys: HashSet<String>,
     /// Keys that tell sub-queries apart, innermost last.
     partition: Vec<HiddenColumn>,
@@ -99,11 +122,18 @@ impl<'a> Binder<'a> {
             catalog,
             now_us,
             params,
+            file_roots: &[],
             complete,
             answers,
             next_answer: 0,
+            checking: answers.is_none(),
             next_id: 1,
+            untyped: HashSet::new(),
+            inferred: Vec::new(),
+            learning: false,
             depth: 0,
+            expansions: 0,
+            operators: 0,
             path_keys: HashSet::new(),
             partition: Vec::new(),
             diagnostics: Vec::new(),
@@ -112,6 +142,12 @@ impl<'a> Binder<'a> {
             render: None,
             extra_tables: Vec::new(),
         }
+    }
+
+    /// The same, with the folders that `externaldata` may read files from.
+    #[must_use]
+    pub fn with_file_roots(self, file_roots: &'a [PathBuf]) -> Self {
+        Binder { file_roots, ..self }
     }
 
     /// Binds a whole text. `None` if it has errors (see [`Binder::diagnostics`]) or needs rows first (see [`Binder::request`]).
@@ -152,6 +188,57 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// Notes what keeps a query from running although it binds: an error, or a warning where nothing is to be run.
+    fn not_run(&mut self, diagnostic: Diagnostic) -> Bind<()> {
+        if !self.checking {
+            return self.report(diagnostic);
+        }
+        let diagnostic = Diagnostic { severity: Severity::Warning, ..diagnostic };
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+        Ok(())
+    }
+
+    /// True for a value whose type is not known while binding: a column that follows from rows, or what such a column gives.
+    fn is_untyped(&self, e: &BoundExpr) -> bool {
+        matches!(e.kind, BoundKind::Column(id) if self.untyped.contains(&id))
+    }
+
+    /// A value of which nothing is known. There is one only where nothing is run.
+    fn untyped_value(&mut self, span: Span) -> BoundExpr {
+        let id = self.id();
+        self.untyped.insert(id);
+        BoundExpr::new(BoundKind::Column(id), Type::Dynamic, span)
+    }
+
+    /// A name that an input whose columns follow from rows may have.
+    fn infer(&mut self, name: &Name) -> BoundExpr {
+        if !self.inferred.iter().any(|n| n.text == name.text) {
+            self.inferred.push(name.clone());
+        }
+        self.untyped_value(name.span)
+    }
+
+    /// Gives a tree whose columns follow from rows the columns that a query asks of it.
+    fn add_untyped(&mut self, rel: &mut Rel, names: &[Name]) {
+        for name in names {
+            if rel.columns.iter().any(|c| c.name == name.text) {
+                continue;
+            }
+            let id = self.id();
+            self.untyped.insert(id);
+            rel.columns.push(BoundColumn { id, name: name.text.clone(), ty: Type::Dynamic });
+        }
+    }
+
+    /// An expression's column; one of an unknown type stays unknown.
+    fn passes_type(&mut self, id: ColId, e: &BoundExpr) {
+        if self.is_untyped(e) {
+            self.untyped.insert(id);
+        }
+    }
+
     /// Refuses what the language has and kqlake does not.
     fn unsupported<T>(&mut self, span: Span, what: &str) -> Bind<T> {
         self.error(code::UNSUPPORTED, span, format!("{what} is not supported"))
@@ -170,6 +257,14 @@ impl<'a> Binder<'a> {
     fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
         if self.depth >= MAX_DEPTH {
             return self.error(code::LIMIT, span, format!("more than {MAX_DEPTH} levels of functions, views or sub-queries"));
+        }
+        self.expansions += 1;
+        if self.expansions > MAX_EXPANSIONS {
+            return self.error(
+                code::LIMIT,
+                span,
+                format!("tables and functions are used more than {MAX_EXPANSIONS} times, those inside of one another counted"),
+            );
         }
         self.depth += 1;
         let result = f(self);
@@ -192,7 +287,21 @@ impl<'a> Binder<'a> {
     }
 
     /// A filter over an input.
-    fn filtered(input: Rel, predicate: BoundExpr) -> Rel {
+    fn filtered(mut input: Rel, predicate: BoundExpr) -> Rel {
+        if let RelKind::Filter { predicate: before, .. } = &mut input.kind {
+            // Filters in a row are one: a text of thousands of them is no deep tree.
+            match &mut before.kind {
+                BoundKind::Logical { and: true, terms } => terms.push(predicate),
+                _ => {
+                    let span = before.span;
+                    let unknown = BoundExpr::new(BoundKind::Unknown, Type::Bool, span);
+                    let terms = vec![std::mem::replace(before, unknown), predicate];
+                    *before = BoundExpr::new(BoundKind::Logical { and: true, terms }, Type::Bool, span);
+                }
+            }
+            input.table_name = None;
+            return input;
+        }
         Rel {
             columns: input.columns.clone(),
             hidden: input.hidden.clone(),
@@ -237,6 +346,16 @@ impl<'a> Binder<'a> {
             })
             .collect();
         Self::projected(input, columns)
+    }
+
+    /// Marks a tree that may have columns beside those that are known.
+    fn open_marker(&mut self) -> HiddenColumn {
+        HiddenColumn { id: self.id(), ty: Type::Dynamic, role: HiddenRole::Open }
+    }
+
+    /// True for a tree that may have columns beside those that are known.
+    fn is_open(rel: &Rel) -> bool {
+        rel.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open))
     }
 
     /// A tabular expression's columns, for messages and results.

@@ -35,7 +35,10 @@ pub fn settle(wanted: &[Wanted], avoid: &HashSet<&str>) -> Vec<String> {
         let name = match w {
             Wanted::Explicit(name) | Wanted::Derived(name) => {
                 if used.contains(name) {
-                    (1..).map(|n| format!("{name}{n}")).find(|n| !used.contains(n) && !spelled.contains(n.as_str())).unwrap_or_default()
+                    (1..)
+                        .map(|n| format!("{name}{n}"))
+                        .find(|n| !used.contains(n) && !spelled.contains(n.as_str()))
+                        .unwrap_or_default()
                 } else {
                     name.clone()
                 }
@@ -64,20 +67,25 @@ pub fn derived(expr: &Expr) -> Option<String> {
             {
                 return Some(field.text.clone());
             }
-            Some(format!("{}_{}", derived(base)?, field.text))
+            Some(joined(derived(base), field.text.clone()))
         }
         ExprKind::Index { base, index } => match &index.kind {
-            ExprKind::Literal(Literal::Long(Some(i))) => Some(format!("{}_{i}", derived(base)?)),
-            ExprKind::Literal(Literal::String(key)) => Some(format!("{}_{key}", derived(base)?)),
-            ExprKind::Unary { op: UnaryOp::Minus, expr } => match &expr.kind {
-                ExprKind::Literal(Literal::Long(Some(i))) => Some(format!("{}__{i}", derived(base)?)),
-                _ => None,
-            },
-            _ => None,
+            ExprKind::Literal(Literal::Long(Some(i))) => Some(joined(derived(base), i.to_string())),
+            ExprKind::Literal(Literal::String(key)) => Some(joined(derived(base), key.clone())),
+            // What is no literal, a negative number included, adds nothing but the line.
+            _ => derived(base).map(|base| format!("{base}_")),
         },
         ExprKind::Named { name, .. } => Some(name.text.clone()),
         ExprKind::Call { function, args } => call_name(function, args),
         _ => buried(expr),
+    }
+}
+
+/// The name of a step into a value: behind the value's own name, if that has one.
+fn joined(base: Option<String>, step: String) -> String {
+    match base {
+        Some(base) => format!("{base}_{step}"),
+        None => step,
     }
 }
 
@@ -87,9 +95,17 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     if let Some(name) = args.iter().find_map(buried_in) {
         return Some(name);
     }
+    if function.text == "ingestion_time" {
+        return Some("$IngestionTime".to_owned());
+    }
     let registry = Registry::get();
-    let naming = registry.aggregate(&function.text).map(|f| (f.naming, true)).or(registry.scalar(&function.text).map(|f| (f.naming, false)));
+    let naming = registry
+        .aggregate(&function.text)
+        .map(|f| (f.naming, true))
+        .or(registry.scalar(&function.text).map(|f| (f.naming, false)));
     match naming? {
+        // Percentiles are named after the percentage too, and only where they stand alone.
+        (Naming::Prefix("percentile" | "percentilew"), true) => None,
         (Naming::Generated, _) => None,
         (Naming::FirstArg, _) => derived(first?),
         // A covariance is named after both of its arguments.
@@ -98,7 +114,7 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
             Some(format!("{prefix}_{}_{}", name(0), name(1)))
         }
         (Naming::Prefix(prefix), true) => Some(format!("{prefix}_{}", first.and_then(simple_name).unwrap_or_default())),
-        (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", derived(first?)?)),
+        (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", derived(first?).unwrap_or_default())),
         (Naming::Suffix(suffix), _) => Some(format!("{}{suffix}", derived(first?)?)),
     }
 }
@@ -149,6 +165,7 @@ pub fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
             for statement in &script.statements {
                 match &statement.kind {
                     StatementKind::Let { value, .. } | StatementKind::Query(value) => self.expr(value),
+                    StatementKind::Pattern(pattern) => pattern.arms.iter().for_each(|arm| self.script(&arm.body)),
                     _ => {}
                 }
             }

@@ -11,6 +11,9 @@ use crate::kql::value::{Json, Value};
 impl Binder<'_> {
     /// `-x`, `+x`
     pub(super) fn unary(&mut self, op: UnaryOp, inner: BoundExpr, span: Span) -> Bind<BoundExpr> {
+        if self.is_untyped(&inner) {
+            return Ok(inner);
+        }
         let ty = match inner.ty {
             Type::Int if inner.as_literal().is_none() => Type::Long,
             Type::Int | Type::Long | Type::Real | Type::Decimal | Type::TimeSpan => inner.ty,
@@ -29,6 +32,12 @@ impl Binder<'_> {
     /// `left op right`
     pub(super) fn binary(&mut self, op: BinaryOp, left: BoundExpr, right: BoundExpr, span: Span) -> Bind<BoundExpr> {
         use BinaryOp as B;
+        if self.is_untyped(&left) || self.is_untyped(&right) {
+            return Ok(match op {
+                B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => self.untyped_value(span),
+                _ => BoundExpr::new(BoundKind::Unknown, Type::Bool, span),
+            });
+        }
         match op {
             B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => self.arithmetic(op, left, right, span),
             B::Equal | B::NotEqual => self.equality(op, left, right, span),
@@ -50,15 +59,25 @@ impl Binder<'_> {
     }
 
     /// One string search.
-    fn text_search(&mut self, op: TextOp, negated: bool, case_sensitive: bool, left: BoundExpr, right: BoundExpr, span: Span) -> Bind<BoundExpr> {
+    fn text_search(
+        &mut self,
+        op: TextOp,
+        negated: bool,
+        case_sensitive: bool,
+        left: BoundExpr,
+        mut right: BoundExpr,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         let left = self.text_operand(left, "a string search")?;
         if right.ty != Type::String {
-            if right.ty == Type::Dynamic {
-                return self.report(
-                    Diagnostic::error(code::TYPE, right.span, "the text to search for must be a string, not dynamic").suggest("wrap it in tostring(…)"),
-                );
+            if right.ty != Type::Dynamic {
+                return self.error(code::TYPE, right.span, format!("the text to search for must be a string, not {}", right.ty));
             }
-            return self.error(code::TYPE, right.span, format!("the text to search for must be a string, not {}", right.ty));
+            self.not_run(
+                Diagnostic::error(code::TYPE, right.span, "the text to search for must be a string, not dynamic")
+                    .suggest("wrap it in tostring(…)"),
+            )?;
+            right = self.coerce(right, Type::String)?;
         }
         let kind = BoundKind::Text { op, all: false, negated, case_sensitive, left: Box::new(left), needles: vec![right] };
         Ok(BoundExpr::new(kind, Type::Bool, span))
@@ -70,7 +89,8 @@ impl Binder<'_> {
             Type::String => Ok(e),
             Type::Dynamic | Type::Guid => self.coerce(e, Type::String),
             other => self.report(
-                Diagnostic::error(code::TYPE, e.span, format!("{what} takes a string, not {other}")).suggest("wrap it in tostring(…)"),
+                Diagnostic::error(code::TYPE, e.span, format!("{what} takes a string, not {other}"))
+                    .suggest("wrap it in tostring(…)"),
             ),
         }
     }
@@ -116,7 +136,8 @@ impl Binder<'_> {
                 T::TimeSpan
             }
             (a, b, _) => {
-                let mut diagnostic = Diagnostic::error(code::TYPE, span, format!("{} of {a} and {b} has no meaning", operator_name(op)));
+                let mut diagnostic =
+                    Diagnostic::error(code::TYPE, span, format!("{} of {a} and {b} has no meaning", operator_name(op)));
                 if op == B::Add && (a == T::String || b == T::String) {
                     diagnostic = diagnostic.suggest("join strings with strcat(…)");
                 }
@@ -158,10 +179,10 @@ impl Binder<'_> {
                 (a, b) => return self.error(code::TYPE, span, format!("{a} and {b} cannot be compared")),
             }
         } else if left.ty == T::Dynamic {
-            return self.report(
+            self.not_run(
                 Diagnostic::error(code::OPERANDS, span, "two dynamic values cannot be compared")
                     .suggest("cast both first, for example tostring(a) == tostring(b)"),
-            );
+            )?;
         }
         Ok(BoundExpr::new(BoundKind::Compare { op, left: Box::new(left), right: Box::new(right) }, T::Bool, span))
     }
@@ -216,7 +237,17 @@ impl Binder<'_> {
     }
 
     /// `between`: both ends belong to the range; `datetime between (start .. timespan)` means start + span.
-    pub(super) fn between(&mut self, negated: bool, e: BoundExpr, low: BoundExpr, high: BoundExpr, span: Span) -> Bind<BoundExpr> {
+    pub(super) fn between(
+        &mut self,
+        negated: bool,
+        e: BoundExpr,
+        low: BoundExpr,
+        high: BoundExpr,
+        span: Span,
+    ) -> Bind<BoundExpr> {
+        if [&e, &low, &high].into_iter().any(|x| self.is_untyped(x)) {
+            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
+        }
         if e.ty == Type::String {
             return self.error(code::TYPE, e.span, "strings have no order; between takes numbers, datetimes or timespans");
         }
@@ -277,6 +308,9 @@ impl Binder<'_> {
                 _ => bound.push(e),
             }
         }
+        if self.is_untyped(&left) {
+            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
+        }
         match op {
             ListOp::HasAny | ListOp::HasAll => {
                 let left = self.text_operand(left, "has_any")?;
@@ -296,7 +330,14 @@ impl Binder<'_> {
                     }
                     needles.push(self.text_operand(item, "has_any")?);
                 }
-                let kind = BoundKind::Text { op: TextOp::Has, all, negated: false, case_sensitive: false, left: Box::new(left), needles };
+                let kind = BoundKind::Text {
+                    op: TextOp::Has,
+                    all,
+                    negated: false,
+                    case_sensitive: false,
+                    left: Box::new(left),
+                    needles,
+                };
                 Ok(BoundExpr::new(kind, Type::Bool, span))
             }
             ListOp::In { negated, ignore_case } => {
@@ -310,7 +351,14 @@ impl Binder<'_> {
     }
 
     /// `in` over typed items: left and items are brought to one type.
-    fn in_items(&mut self, negated: bool, ignore_case: bool, left: BoundExpr, items: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
+    fn in_items(
+        &mut self,
+        negated: bool,
+        ignore_case: bool,
+        left: BoundExpr,
+        items: Vec<BoundExpr>,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         let left = if ignore_case { self.text_operand(left, "in~")? } else { left };
         let mut ty = left.ty;
         if ty == Type::Dynamic {
@@ -333,7 +381,10 @@ impl Binder<'_> {
             // An item that cannot be of the type cannot be equal.
             let compatible = item.ty == ty
                 || (item.ty.is_numeric() && ty.is_numeric())
-                || matches!((item.ty, ty), (Type::String, _) | (Type::Guid, Type::String) | (Type::Dynamic, _) | (Type::Bool, Type::Long));
+                || matches!(
+                    (item.ty, ty),
+                    (Type::String, _) | (Type::Guid, Type::String) | (Type::Dynamic, _) | (Type::Bool, Type::Long)
+                );
             if !compatible {
                 if item.ty != Type::Dynamic && ty == Type::String {
                     return self.error(code::TYPE, item.span, format!("a string cannot be in a list of {}", item.ty));

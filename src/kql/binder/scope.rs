@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::kql::ast::{Expr, ParamDecl, Script};
-use crate::kql::bound::{BoundColumn, BoundExpr, HiddenColumn, Rel};
+use crate::kql::ast::{Expr, ParamDecl, PatternDecl, Script};
+use crate::kql::bound::{BoundColumn, BoundExpr, HiddenColumn, HiddenRole, Rel};
 
 /// What a name stands for.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub enum Binding {
     Function(Rc<Function>),
     /// A namespace of tables, such as `database('x')`.
     Database,
+    /// A pattern: queries that constant arguments choose from.
+    Pattern(Rc<Pattern>),
 }
 
 /// A user-defined function.
@@ -34,6 +36,14 @@ pub struct Function {
     pub scope: Scope,
     /// `view () { … }`: seen by wildcards of `union`.
     pub view: bool,
+}
+
+/// A declared pattern.
+pub struct Pattern {
+    /// What was declared.
+    pub declared: PatternDecl,
+    /// The queries' names resolve here.
+    pub scope: Scope,
 }
 
 struct Inner {
@@ -97,6 +107,11 @@ impl RowInfo {
     /// The row of a tabular expression.
     pub fn of(rel: &Rel) -> RowInfo {
         RowInfo { columns: rel.columns.clone(), hidden: rel.hidden.clone() }
+    }
+
+    /// True if it may have columns beside those that are known, because they follow from rows.
+    pub fn is_open(&self) -> bool {
+        self.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open))
     }
 
     /// A column by exact name.

@@ -27,11 +27,15 @@ impl Binder<'_> {
             },
             ExprKind::Call { function, args } => match scope.find(&function.text) {
                 Some((Binding::Function(f), _)) => self.function_is_tabular(&f),
+                Some((Binding::Pattern(_), _)) => true,
                 _ if function.text == "materialize" => args.first().is_some_and(|a| self.is_tabular(&a.expr, scope, row)),
                 _ => TABLE_CALLS.contains(&function.text.as_str()),
             },
-            ExprKind::Path { base, .. } => matches!(&base.kind, ExprKind::Call { function, .. } if TABLE_CALLS.contains(&function.text.as_str()))
-                || matches!(&base.kind, ExprKind::MethodCall { .. }),
+            ExprKind::Path { base, .. } if self.pattern_of(base, scope).is_some() => true,
+            ExprKind::Path { base, .. } => {
+                matches!(&base.kind, ExprKind::Call { function, .. } if TABLE_CALLS.contains(&function.text.as_str()))
+                    || matches!(&base.kind, ExprKind::MethodCall { .. })
+            }
             ExprKind::Lambda { params, body, .. } => params.is_empty() && self.body_is_tabular(body, scope),
             _ => false,
         }
@@ -41,7 +45,7 @@ impl Binder<'_> {
         match binding {
             Binding::Table(..) | Binding::Bound(_) | Binding::Database => true,
             Binding::Function(f) => self.function_is_tabular(f),
-            Binding::Scalar(_) | Binding::Macro(..) => false,
+            Binding::Scalar(_) | Binding::Macro(..) | Binding::Pattern(_) => false,
         }
     }
 
@@ -66,12 +70,14 @@ impl Binder<'_> {
             match &statement.kind {
                 StatementKind::Let { name, value } => {
                     let binding = match &value.kind {
-                        ExprKind::Lambda { params, body, view } if !(params.is_empty() && *view) => Binding::Function(Rc::new(Function {
-                            params: params.clone(),
-                            body: Rc::new((**body).clone()),
-                            scope: scope.clone(),
-                            view: *view,
-                        })),
+                        ExprKind::Lambda { params, body, view } if !(params.is_empty() && *view) => {
+                            Binding::Function(Rc::new(Function {
+                                params: params.clone(),
+                                body: Rc::new((**body).clone()),
+                                scope: scope.clone(),
+                                view: *view,
+                            }))
+                        }
                         _ if self.is_tabular(value, &scope, &row) => Binding::Bound(Rc::new(empty_rel())),
                         _ => Binding::Scalar(BoundExpr::new(BoundKind::Unknown, Type::Dynamic, value.span)),
                     };
@@ -99,8 +105,13 @@ impl Binder<'_> {
             ExprKind::Name(name) => self.table_name(name, scope),
             ExprKind::Call { function, args } => self.table_call(function, args, scope, span),
             ExprKind::MethodCall { base, function, args } => self.method_call(base, function, args, scope, span),
-            ExprKind::Path { base, field } => self.qualified(base, field, scope, span),
-            ExprKind::Wildcard(name) => self.error(code::SYNTAX, name.span, "a table name with '*' can only stand in union, search or find"),
+            ExprKind::Path { base, field } => match self.pattern_of(base, scope) {
+                Some((pattern, args)) => self.pattern_table(&pattern, args, Some(field), scope, base.span),
+                None => self.qualified(base, field, scope, span),
+            },
+            ExprKind::Wildcard(name) => {
+                self.error(code::SYNTAX, name.span, "a table name with '*' can only stand in union, search or find")
+            }
             ExprKind::Lambda { params, body, .. } if params.is_empty() => {
                 let inner = scope.nested(true);
                 let body = Rc::new((**body).clone());
@@ -138,7 +149,7 @@ impl Binder<'_> {
                 Binding::Scalar(e) => {
                     self.error(code::TYPE, name.span, format!("'{}' is a {}; a table is expected here", name.text, e.ty))
                 }
-                Binding::Macro(..) | Binding::Database => {
+                Binding::Macro(..) | Binding::Database | Binding::Pattern(_) => {
                     self.error(code::TYPE, name.span, format!("'{}' is no table", name.text))
                 }
             };
@@ -153,8 +164,12 @@ impl Binder<'_> {
             let folded = name.text.to_lowercase();
             if let Some(exact) = candidates.iter().find(|c| c.to_lowercase() == folded).cloned() {
                 return self.report(
-                    Diagnostic::error(code::UNKNOWN, name.span, format!("unknown table '{}': names are case-sensitive", name.text))
-                        .suggest(format!("did you mean '{exact}'?")),
+                    Diagnostic::error(
+                        code::UNKNOWN,
+                        name.span,
+                        format!("unknown table '{}': names are case-sensitive", name.text),
+                    )
+                    .suggest(format!("did you mean '{exact}'?")),
                 );
             }
             candidates.sort();
@@ -164,7 +179,11 @@ impl Binder<'_> {
             let parsed = crate::kql::parser::parse(view);
             let text = view.clone();
             if let Some(first) = parsed.diagnostics.into_iter().next() {
-                return self.error(code::SYNTAX, name.span, format!("the view '{}' cannot be read: {} in {text}", name.text, first.message));
+                return self.error(
+                    code::SYNTAX,
+                    name.span,
+                    format!("the view '{}' cannot be read: {} in {text}", name.text, first.message),
+                );
             }
             let root = Scope::root();
             let mut rel = self.deeper(name.span, |b| {
@@ -213,6 +232,9 @@ impl Binder<'_> {
             .map(|c| {
                 let mut new = c.clone();
                 new.id = self.id();
+                if self.untyped.contains(&c.id) {
+                    self.untyped.insert(new.id);
+                }
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();
@@ -249,6 +271,9 @@ impl Binder<'_> {
         if let Some((Binding::Function(f), _)) = scope.find(&function.text) {
             return self.table_function(&f, function, args, None, scope);
         }
+        if let Some((Binding::Pattern(pattern), _)) = scope.find(&function.text) {
+            return self.pattern_table(&pattern, args, None, scope, span);
+        }
         match function.text.as_str() {
             "materialize" if args.len() == 1 => self.table(&args[0].expr, scope),
             "table" if !args.is_empty() => {
@@ -274,8 +299,12 @@ impl Binder<'_> {
                 }
                 if known.is_some() {
                     return self.report(
-                        Diagnostic::error(code::TYPE, span, format!("{} gives a scalar; a table is expected here", function.text))
-                            .suggest("to show a value, write: print …"),
+                        Diagnostic::error(
+                            code::TYPE,
+                            span,
+                            format!("{} gives a scalar; a table is expected here", function.text),
+                        )
+                        .suggest("to show a value, write: print …"),
                     );
                 }
                 self.unknown("tabular function", function, candidates)
@@ -284,7 +313,14 @@ impl Binder<'_> {
     }
 
     /// A user-defined function as a table.
-    pub(super) fn table_function(&mut self, function: &Rc<Function>, name: &Name, args: &[Arg], leading: Option<Rc<Rel>>, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn table_function(
+        &mut self,
+        function: &Rc<Function>,
+        name: &Name,
+        args: &[Arg],
+        leading: Option<Rc<Rel>>,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         let row = RowInfo::default();
         let mut ctx = super::expr::Ctx::new(&row, scope);
         let leading: Vec<Rc<Rel>> = leading.into_iter().collect();

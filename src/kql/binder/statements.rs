@@ -10,6 +10,9 @@ use crate::kql::bound::*;
 use crate::kql::diagnostics::{Severity, code};
 use crate::kql::value::Value;
 
+/// Result tables that one text may have.
+const MAX_TABLES: usize = 1_000;
+
 /// Options of `set` that mean nothing to a local engine and are passed over.
 const IGNORED_OPTIONS: [&str; 24] = [
     "notruncation",
@@ -44,6 +47,9 @@ impl Binder<'_> {
         let mut tables = Vec::new();
         let mut failed = false;
         for statement in &script.statements {
+            if self.depth == 0 {
+                self.operators = 0;
+            }
             let result = match &statement.kind {
                 StatementKind::Query(expr) => self.query(expr, scope).map(|rel| {
                     let mut found = Vec::new();
@@ -58,6 +64,9 @@ impl Binder<'_> {
                 }),
                 _ => self.statement(statement, scope),
             };
+            if tables.len() > MAX_TABLES {
+                return self.error(code::LIMIT, statement.span, format!("the text has more than {MAX_TABLES} queries"));
+            }
             match result {
                 Ok(()) => {}
                 Err(Stop::Pending) => return Err(Stop::Pending),
@@ -110,7 +119,8 @@ impl Binder<'_> {
             StatementKind::Restrict(_) => {
                 self.unsupported(statement.span, "restrict access (it narrows what a query may see, so it is not ignored)")
             }
-            StatementKind::DeclarePattern => self.unsupported(statement.span, "declare pattern"),
+            StatementKind::DeclarePattern => self.unsupported(statement.span, "declare pattern without its queries"),
+            StatementKind::Pattern(declared) => self.declare_pattern(declared, scope),
             StatementKind::Query(_) => Ok(()),
         }
     }
@@ -119,8 +129,12 @@ impl Binder<'_> {
         let row = RowInfo::default();
         let binding = match &value.kind {
             ExprKind::Lambda { params, body, view } => {
-                let function =
-                    Rc::new(Function { params: params.clone(), body: Rc::new((**body).clone()), scope: scope.clone(), view: *view });
+                let function = Rc::new(Function {
+                    params: params.clone(),
+                    body: Rc::new((**body).clone()),
+                    scope: scope.clone(),
+                    view: *view,
+                });
                 Binding::Function(function)
             }
             _ if self.is_tabular(value, scope, &row) => {
@@ -194,9 +208,13 @@ impl Binder<'_> {
         if !parsed.diagnostics.is_empty() {
             return None;
         }
-        let StatementKind::Query(Expr { kind: ExprKind::Source(operator), .. }) = &parsed.script.statements.first()?.kind else { return None };
+        let StatementKind::Query(Expr { kind: ExprKind::Source(operator), .. }) = &parsed.script.statements.first()?.kind else {
+            return None;
+        };
         let OperatorKind::Print(items) = &operator.kind else { return None };
-        let [NamedExpr { expr: Expr { kind: ExprKind::Literal(literal), .. }, names, .. }] = items.as_slice() else { return None };
+        let [NamedExpr { expr: Expr { kind: ExprKind::Literal(literal), .. }, names, .. }] = items.as_slice() else {
+            return None;
+        };
         (names.is_empty() && literal.ty() == ty).then(|| super::expr::literal_value(literal))
     }
 
@@ -223,7 +241,9 @@ impl Binder<'_> {
                 }
                 _ => self.error(code::TYPE, name.span, "query_now takes a datetime"),
             },
-            _ if IGNORED_OPTIONS.contains(&option.as_str()) || option.starts_with("request_") || option.starts_with("query_") => Ok(()),
+            _ if IGNORED_OPTIONS.contains(&option.as_str()) || option.starts_with("request_") || option.starts_with("query_") => {
+                Ok(())
+            }
             _ => {
                 self.warn(name.span, format!("the option '{}' is not known and ignored", name.text));
                 Ok(())

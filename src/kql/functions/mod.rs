@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod columns;
+pub mod externaldata;
 pub mod folding;
 pub mod json_text;
 pub mod kernels;
@@ -192,7 +193,13 @@ pub struct ScalarFn {
 
 impl ScalarFn {
     /// An entry with the usual answers: no aliases, not variadic, generated name, not volatile.
-    pub const fn new(name: &'static str, params: &'static [Param], returns: Returns, imp: ScalarImpl, doc: &'static str) -> ScalarFn {
+    pub const fn new(
+        name: &'static str,
+        params: &'static [Param],
+        returns: Returns,
+        imp: ScalarImpl,
+        doc: &'static str,
+    ) -> ScalarFn {
         ScalarFn { name, aliases: &[], params, variadic: false, returns, naming: Naming::Generated, volatile: false, imp, doc }
     }
     /// With other names.
@@ -275,7 +282,14 @@ pub struct AggregateFn {
 
 impl AggregateFn {
     /// An entry with the usual answers.
-    pub const fn new(name: &'static str, params: &'static [Param], returns: Returns, naming: Naming, imp: AggregateImpl, doc: &'static str) -> AggregateFn {
+    pub const fn new(
+        name: &'static str,
+        params: &'static [Param],
+        returns: Returns,
+        naming: Naming,
+        imp: AggregateImpl,
+        doc: &'static str,
+    ) -> AggregateFn {
         AggregateFn { name, aliases: &[], params, variadic: false, returns, naming, predicate: None, ordered: false, imp, doc }
     }
     /// With other names.

@@ -223,7 +223,13 @@ impl KeyValues {
                 };
                 // Without a delimiter any character that is no letter, digit or underscore separates.
                 let one = |text: Option<String>| text.filter(|t| !t.is_empty()).map(|t| vec![t]).unwrap_or_default();
-                Split::Delimited { pair: one(pair), key_value: one(key_value), quotes, escape: escape.and_then(|e| e.chars().next()), greedy }
+                Split::Delimited {
+                    pair: one(pair),
+                    key_value: one(key_value),
+                    quotes,
+                    escape: escape.and_then(|e| e.chars().next()),
+                    greedy,
+                }
             }
         };
         Ok(KeyValues { columns, split, key })
@@ -241,7 +247,9 @@ impl KeyValues {
                     (group("key", 1), group("value", 2))
                 })
                 .collect(),
-            Split::Delimited { pair, key_value, quotes, escape, greedy } => delimited(text, pair, key_value, quotes, *escape, *greedy),
+            Split::Delimited { pair, key_value, quotes, escape, greedy } => {
+                delimited(text, pair, key_value, quotes, *escape, *greedy)
+            }
         }
     }
 }
@@ -256,7 +264,14 @@ fn delimiter(text: &str, at: usize, delimiters: &[String]) -> Option<usize> {
     delimiters.iter().find(|d| rest.starts_with(d.as_str())).map(String::len)
 }
 
-fn delimited(text: &str, pair: &[String], key_value: &[String], quotes: &[(char, char)], escape: Option<char>, greedy: bool) -> Vec<(String, String)> {
+fn delimited(
+    text: &str,
+    pair: &[String],
+    key_value: &[String],
+    quotes: &[(char, char)],
+    escape: Option<char>,
+    greedy: bool,
+) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut at = 0;
     // A piece up to a delimiter, with quotes and escapes taken off.
@@ -300,12 +315,15 @@ fn delimited(text: &str, pair: &[String], key_value: &[String], quotes: &[(char,
         if key_end >= text.len() {
             break;
         }
-        let (value, value_end, next) = if greedy { greedy_value(text, value_start, pair, key_value) } else { piece(value_start, pair) };
+        let (value, value_end, next) =
+            if greedy { greedy_value(text, value_start, pair, key_value) } else { piece(value_start, pair) };
         let key = key.trim().to_owned();
         // What stands between a pair delimiter and the key is no part of it.
         let key = match pair.iter().filter_map(|d| key.rfind(d.as_str()).map(|i| i + d.len())).max() {
             Some(cut) => key[cut..].trim().to_owned(),
-            None if pair.is_empty() => key.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned(),
+            None if pair.is_empty() => {
+                key.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
+            }
             None => key,
         };
         pairs.push((key, value));
@@ -368,7 +386,8 @@ mod tests {
 
     #[test]
     fn simple_blanks_the_row_where_relaxed_blanks_the_column() {
-        let pieces = || vec![Piece::Text("a=".into()), Piece::Column(Type::Long), Piece::Text(";b=".into()), Piece::Column(Type::String)];
+        let pieces =
+            || vec![Piece::Text("a=".into()), Piece::Column(Type::Long), Piece::Text(";b=".into()), Piece::Column(Type::String)];
         let types = [Type::Long, Type::String];
         assert_eq!(values(Mode::Simple, pieces(), &types, "a=x;b=y"), None);
         assert_eq!(values(Mode::Relaxed, pieces(), &types, "a=x;b=y"), Some(vec![Value::Null, Value::String("y".into())]));
@@ -379,7 +398,8 @@ mod tests {
     #[test]
     fn key_values_take_quotes_and_escapes_off() {
         let columns = vec![("a".to_owned(), Type::String), ("b".to_owned(), Type::Long)];
-        let kv = KeyValues::new(columns, Some(";".into()), Some("=".into()), Some("\"".into()), Some("\\".into()), false, None).unwrap();
+        let kv = KeyValues::new(columns, Some(";".into()), Some("=".into()), Some("\"".into()), Some("\\".into()), false, None)
+            .unwrap();
         assert_eq!(kv.pairs(r#"a="x;\"y";b=2"#), [("a".to_owned(), "x;\"y".to_owned()), ("b".to_owned(), "2".to_owned())]);
     }
 }

@@ -16,7 +16,12 @@ use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
 
 impl Lowering<'_> {
-    pub(super) fn aggregate(&self, input: &Rel, keys: &[(ColId, BoundExpr)], aggregates: &[(ColId, BoundAggregate)]) -> Lower<Node> {
+    pub(super) fn aggregate(
+        &self,
+        input: &Rel,
+        keys: &[(ColId, BoundExpr)],
+        aggregates: &[(ColId, BoundAggregate)],
+    ) -> Lower<Node> {
         let mut node = self.rel(input)?;
         // Rows in an order: the aggregates that mind it get each row's position.
         let mut position = None;
@@ -88,8 +93,7 @@ impl Lowering<'_> {
         let numbered = if keys.is_empty() { window } else { window.order_by(keys).build()? };
         let inner = numbered.schema_name().to_string();
         let plan = LogicalPlanBuilder::from(node.plan.clone()).window(vec![numbered])?.build()?;
-        let mut exprs: Vec<Expr> =
-            plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
+        let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
         exprs.push(cast(named(&inner), DataType::Int64).alias(name.clone()));
         node.plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
         Ok(name)

@@ -40,15 +40,13 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
         (Type::Real, Type::TimeSpan, BinaryOp::Multiply) => scale(r, l, false),
         (Type::TimeSpan, Type::Real, BinaryOp::Divide) => scale(l, r, true),
         (_, _, BinaryOp::Divide) if ty == Type::Real => binary_expr(l, Operator::Divide, r),
-        (_, _, BinaryOp::Modulo) if ty == Type::Real => {
-            kernel::call("real_modulo", "", DataType::Float64, vec![l, r], |a, _| {
-                let (x, y) = (a[0].as_primitive::<Float64Type>(), a[1].as_primitive::<Float64Type>());
-                ok(binary_kernel::<_, _, _, Float64Type>(x, y, |x, y| {
-                    let rest = x % y;
-                    if rest < 0.0 { rest + y.abs() } else { rest }
-                }))
-            })
-        }
+        (_, _, BinaryOp::Modulo) if ty == Type::Real => kernel::call("real_modulo", "", DataType::Float64, vec![l, r], |a, _| {
+            let (x, y) = (a[0].as_primitive::<Float64Type>(), a[1].as_primitive::<Float64Type>());
+            ok(binary_kernel::<_, _, _, Float64Type>(x, y, |x, y| {
+                let rest = x % y;
+                if rest < 0.0 { rest + y.abs() } else { rest }
+            }))
+        }),
         (_, _, BinaryOp::Divide) if matches!(ty, Type::Long | Type::TimeSpan) => {
             kernel::call("integer_division", "", DataType::Int64, vec![long(l, left.ty), long(r, right.ty)], |a, _| {
                 nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| (y != 0).then(|| x.wrapping_div(y)))
@@ -89,14 +87,20 @@ pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
 
 /// A datetime moved by ticks; null outside of the calendar. The seventh digit is dropped towards the past.
 fn shift(datetime: Expr, ticks: Expr, back: bool) -> Expr {
-    kernel::call("datetime_shift", if back { "back" } else { "" }, data_type(Type::DateTime), vec![datetime, ticks], move |a, _| {
-        let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
-        let shifted: PrimitiveArray<TimestampMicrosecondType> = nullable(x, y, |x: i64, y: i64| {
-            let y = if back { y.checked_neg()? } else { y };
-            x.checked_add(y.div_euclid(10)).filter(|v| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(v))
-        })?;
-        ok(shifted.with_timezone("UTC"))
-    })
+    kernel::call(
+        "datetime_shift",
+        if back { "back" } else { "" },
+        data_type(Type::DateTime),
+        vec![datetime, ticks],
+        move |a, _| {
+            let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
+            let shifted: PrimitiveArray<TimestampMicrosecondType> = nullable(x, y, |x: i64, y: i64| {
+                let y = if back { y.checked_neg()? } else { y };
+                x.checked_add(y.div_euclid(10)).filter(|v| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(v))
+            })?;
+            ok(shifted.with_timezone("UTC"))
+        },
+    )
 }
 
 /// A timespan times or by a real, truncated to whole ticks.

@@ -20,7 +20,9 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
 use futures::{StreamExt, TryStreamExt};
 
 use super::arrow::data_type;
@@ -87,7 +89,8 @@ impl TableProvider for ComputeTable {
             }
             None => None,
         };
-        let exec: Arc<dyn ExecutionPlan> = Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone()));
+        let exec: Arc<dyn ExecutionPlan> =
+            Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone()));
         let Some(projection) = projection else { return Ok(exec) };
         let schema = self.schema.clone();
         let exprs = projection

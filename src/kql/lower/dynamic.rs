@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
 
 use super::arrow::data_type;
-use super::expr::{coalesce, Lowered, column, text, value};
+use super::expr::{Lowered, coalesce, column, text, value};
 use super::kernel;
 use crate::kql::bound::{BoundExpr, BoundKind, PathStep, RowFields};
 use crate::kql::functions::columns::ColumnReader;
@@ -43,9 +43,13 @@ pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
             PathStep::Computed(index) => {
                 let is_dynamic = index.ty == Type::Dynamic;
                 let key = if index.ty == Type::Int { cast(value(index)?, DataType::Int64) } else { text(index)? };
-                kernel::call("dynamic_element", if is_dynamic { "dynamic" } else { "" }, DataType::Utf8, vec![out, key], move |a, _| {
-                    json::get_element_column(&a[0], &a[1], is_dynamic)
-                })
+                kernel::call(
+                    "dynamic_element",
+                    if is_dynamic { "dynamic" } else { "" },
+                    DataType::Utf8,
+                    vec![out, key],
+                    move |a, _| json::get_element_column(&a[0], &a[1], is_dynamic),
+                )
             }
         };
     }
@@ -96,7 +100,8 @@ pub fn text_of(e: &BoundExpr) -> Lowered<Option<Expr>> {
 pub fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
     Ok(Some(match &e.kind {
         BoundKind::Promoted { column: id, column_ty, complete, base, key } => {
-            let from_bag = |base: &BoundExpr| -> Lowered<Expr> { Ok(path_kernel(value(base)?, vec![Step::Key(key.clone())], true)) };
+            let from_bag =
+                |base: &BoundExpr| -> Lowered<Expr> { Ok(path_kernel(value(base)?, vec![Step::Key(key.clone())], true)) };
             match (column_ty, complete) {
                 (Type::String, true) => column(*id),
                 // A file that does not answer for the key leaves nulls, for which the bag is asked.
@@ -208,12 +213,18 @@ pub fn typed_element(v: ValueRef<'_>, ty: Type) -> crate::kql::value::Value {
         (_, Json::Null) if ty != Type::String => Value::Null,
         (Type::Bool, Json::Bool(v)) => Value::Bool(v),
         (Type::Bool, Json::Number(n)) => n.as_i64().map_or(Value::Null, |n| Value::Bool(n != 0)),
-        (Type::Int, Json::Number(n)) => {
-            n.as_i64().or(n.as_f64().map(|v| v.trunc() as i64)).and_then(|v| i32::try_from(v).ok()).map_or(Value::Null, Value::Int)
-        }
+        (Type::Int, Json::Number(n)) => n
+            .as_i64()
+            .or(n.as_f64().map(|v| v.trunc() as i64))
+            .and_then(|v| i32::try_from(v).ok())
+            .map_or(Value::Null, Value::Int),
         (Type::Long, Json::Number(n)) => n.as_i64().or(n.as_f64().map(|v| v.trunc() as i64)).map_or(Value::Null, Value::Long),
         (Type::Long | Type::Int, Json::Bool(v)) => {
-            if ty == Type::Int { Value::Int(v.into()) } else { Value::Long(v.into()) }
+            if ty == Type::Int {
+                Value::Int(v.into())
+            } else {
+                Value::Long(v.into())
+            }
         }
         (Type::Real, Json::Number(n)) => n.as_f64().map_or(Value::Null, Value::Real),
         (Type::Real, Json::String(s)) => match s.as_str() {

@@ -75,7 +75,7 @@ pub fn value(e: &BoundExpr) -> Lowered<Expr> {
         BoundKind::Arithmetic { op, left, right } => arithmetic::binary(*op, left, right, e.ty)?,
         BoundKind::Negate(inner) => arithmetic::negate(inner, e.ty)?,
         BoundKind::Compare { op, left, right } => compare(*op, left, right, false)?,
-        BoundKind::Logical { and, terms } => logical(*and, terms.iter().map(value).collect::<Lowered<_>>()?),
+        BoundKind::Logical { and, terms } => chain(*and, terms, value)?,
         BoundKind::Not(inner) => Expr::Not(Box::new(value(inner)?)),
         BoundKind::Text { .. } | BoundKind::Regex { .. } => search::text(e, false)?,
         BoundKind::In { .. } => search::in_list(e, false)?,
@@ -98,7 +98,7 @@ pub fn value(e: &BoundExpr) -> Lowered<Expr> {
 pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
     match &e.kind {
         BoundKind::Compare { op, left, right } => compare(*op, left, right, true),
-        BoundKind::Logical { and, terms } => Ok(logical(*and, terms.iter().map(filter).collect::<Lowered<_>>()?)),
+        BoundKind::Logical { and, terms } => chain(*and, terms, filter),
         BoundKind::Text { .. } | BoundKind::Regex { .. } => search::text(e, true),
         BoundKind::In { .. } => search::in_list(e, true),
         BoundKind::Not(inner) => match &inner.kind {
@@ -116,11 +116,19 @@ pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
             }
             _ => value(e),
         },
-        BoundKind::Call { function, args } if function.name == "isnotempty" && matches!(args[0].ty, Type::String | Type::Dynamic) => {
+        BoundKind::Call { function, args }
+            if function.name == "isnotempty" && matches!(args[0].ty, Type::String | Type::Dynamic) =>
+        {
             Ok(bare_text(&args[0])?.not_eq(lit("")))
         }
         _ => value(e),
     }
+}
+
+fn chain(and: bool, terms: &[BoundExpr], lower: fn(&BoundExpr) -> Lowered<Expr>) -> Lowered<Expr> {
+    let gathered = super::chains::gathered(and, terms)?;
+    let terms = gathered.as_deref().unwrap_or(terms);
+    Ok(logical(and, terms.iter().map(lower).collect::<Lowered<_>>()?))
 }
 
 /// A flat chain of `and` or `or` as a balanced tree: a chain of 100,000 terms must not become as deep a tree.
@@ -144,7 +152,9 @@ pub fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
 /// `tostring` around it changes nothing.
 pub fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
     match &e.kind {
-        BoundKind::Call { function, args } if function.name == "tostring" && matches!(args[0].ty, Type::String | Type::Dynamic) => {
+        BoundKind::Call { function, args }
+            if function.name == "tostring" && matches!(args[0].ty, Type::String | Type::Dynamic) =>
+        {
             bare_text(&args[0])
         }
         BoundKind::Cast(inner) if inner.ty == Type::Dynamic && e.ty == Type::String => bare_text(inner),
@@ -241,7 +251,8 @@ fn compare_strings(equal: bool, left: &BoundExpr, right: &BoundExpr, filtering: 
     let (left, right) = if left.as_literal().is_some() { (right, left) } else { (left, right) };
     if let Some(Value::String(literal)) = right.as_literal() {
         let l = bare_text(left)?;
-        let nullable = may_be_null_text(left) || matches!(&left.kind, BoundKind::Call { function, .. } if function.name == "tostring");
+        let nullable =
+            may_be_null_text(left) || matches!(&left.kind, BoundKind::Call { function, .. } if function.name == "tostring");
         return Ok(match (equal, literal.is_empty(), nullable) {
             (true, _, false) => l.eq(lit(literal.as_str())),
             (false, _, false) => l.not_eq(lit(literal.as_str())),
@@ -292,7 +303,10 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
             let empty = function.name == "isempty";
             let v = match arg.ty {
                 Type::String => text(arg)?,
-                Type::Dynamic => coalesce(vec![raw_text(&BoundExpr::new(BoundKind::Cast(Box::new(arg.clone())), Type::String, arg.span))?, lit("")]),
+                Type::Dynamic => coalesce(vec![
+                    raw_text(&BoundExpr::new(BoundKind::Cast(Box::new(arg.clone())), Type::String, arg.span))?,
+                    lit(""),
+                ]),
                 _ => {
                     let v = value(arg)?;
                     return Ok(if empty { v.is_null() } else { v.is_not_null() });

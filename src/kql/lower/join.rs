@@ -35,7 +35,13 @@ impl Lowering<'_> {
         };
         let columns = |names: &[String]| names.iter().map(datafusion::common::Column::new_unqualified).collect::<Vec<_>>();
         let plan = LogicalPlanBuilder::from(left_plan)
-            .join_detailed(right_plan, join_type, (columns(&left_keys), columns(&right_keys)), None, NullEquality::NullEqualsNull)?
+            .join_detailed(
+                right_plan,
+                join_type,
+                (columns(&left_keys), columns(&right_keys)),
+                None,
+                NullEquality::NullEqualsNull,
+            )?
             .build()?;
         Ok(Node::unordered(plan))
     }

@@ -9,6 +9,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use crate::kql::functions::scalar::udf::short_name;
+
 type KernelFn = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
 
 /// A closure over arrays as a DataFusion function. Two kernels are the same if name and key are.
@@ -44,6 +46,10 @@ impl Hash for Kernel {
 impl ScalarUDFImpl for Kernel {
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(short_name(self.name, self, args))
     }
 
     fn signature(&self) -> &Signature {

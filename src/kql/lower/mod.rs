@@ -4,9 +4,10 @@
 //! The order of rows is a property of the lowered tree, not a node: `sort` only notes its keys, and whatever needs the order
 //! (the result, `take`, window functions, `make_list`) asks for it. So nothing is sorted twice or in vain.
 
-pub mod arrow;
 mod aggregates;
 mod arithmetic;
+pub mod arrow;
+mod chains;
 pub mod compute;
 mod dynamic;
 mod expand;
@@ -185,9 +186,10 @@ impl<'a> Lowering<'a> {
     }
 
     fn project(&self, input: &Rel, exprs: &[(ColId, BoundExpr)]) -> Lower<Node> {
+        let (input, exprs) = chains::one_projection(input, exprs);
         let node = self.rel(input)?;
         let mut out = Vec::with_capacity(exprs.len() + node.order.len());
-        for (id, e) in exprs {
+        for (id, e) in exprs.iter() {
             let name = column_name(*id);
             out.push(match &e.kind {
                 BoundKind::Column(from) if from == id => column(*id),
@@ -267,8 +269,7 @@ impl<'a> Lowering<'a> {
         let mut plans = Vec::with_capacity(inputs.len());
         for (rel, exprs) in inputs {
             let node = self.rel(rel)?;
-            let exprs =
-                ids.iter().zip(exprs).map(|(id, e)| Ok(value(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
+            let exprs = ids.iter().zip(exprs).map(|(id, e)| Ok(value(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
             plans.push(LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?);
         }
         let mut plans = plans.into_iter();

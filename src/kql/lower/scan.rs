@@ -80,14 +80,19 @@ impl Scan {
         let properties = datafusion::logical_expr::execution_props::ExecutionProps::new();
         let physical = |e: &BoundExpr| -> Result<Arc<dyn PhysicalExpr>, String> {
             let lowered = text(e).map_err(|d| d.message)?;
-            datafusion::physical_expr::create_physical_expr(&lowered, &schema, &properties, &Default::default()).map_err(|e| e.to_string())
+            datafusion::physical_expr::create_physical_expr(&lowered, &schema, &properties, &Default::default())
+                .map_err(|e| e.to_string())
         };
         self.steps
             .iter()
             .map(|step| {
                 Ok(Compiled {
                     condition: physical(&step.condition)?,
-                    assignments: step.assignments.iter().map(|(at, e)| Ok((*at, physical(e)?))).collect::<Result<Vec<_>, String>>()?,
+                    assignments: step
+                        .assignments
+                        .iter()
+                        .map(|(at, e)| Ok((*at, physical(e)?)))
+                        .collect::<Result<Vec<_>, String>>()?,
                 })
             })
             .collect()
@@ -123,8 +128,12 @@ impl Compute for Scan {
                 for step in (0..self.steps.len()).rev() {
                     // The match that this row would prolong: the step's own, or the one that waits in the step before.
                     let sources = [(step, held[step].is_some()), (step.wrapping_sub(1), step > 0 && held[step - 1].is_some())];
-                    let candidates: Vec<Option<usize>> =
-                        sources.iter().filter(|(_, there)| *there).map(|(at, _)| Some(*at)).chain((step == 0 && held[0].is_none()).then_some(None)).collect();
+                    let candidates: Vec<Option<usize>> = sources
+                        .iter()
+                        .filter(|(_, there)| *there)
+                        .map(|(at, _)| Some(*at))
+                        .chain((step == 0 && held[0].is_none()).then_some(None))
+                        .collect();
                     let Some(from) = candidates.into_iter().next() else { continue };
                     let mut cells: Vec<Value> = own.clone();
                     // Declared columns begin with their defaults in each row; what a match holds is read as `step.column`.
@@ -172,7 +181,9 @@ impl Compute for Scan {
         if self.match_id {
             columns.push(ids.finish());
         }
-        RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c))).map(|b| vec![b]).map_err(|e| e.to_string())
+        RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)))
+            .map(|b| vec![b])
+            .map_err(|e| e.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit};
 use regex::Regex;
 
 use super::arrow::scalar;
-use super::expr::{coalesce, Lowered, internal, text as text_value, value};
+use super::expr::{Lowered, coalesce, internal, text as text_value, value};
 use super::kernel;
 use crate::kql::ast::TextOp;
 use crate::kql::bound::{BoundExpr, BoundKind};
@@ -38,7 +38,8 @@ pub fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
             let (op, all, negated, case_sensitive) = (*op, *all, *negated, *case_sensitive);
             if let Some(constants) = constants {
                 let key = format!("{op:?} {all} {negated} {case_sensitive} {constants:?}");
-                let matcher = if all { matcher_all(op, &constants, case_sensitive) } else { matcher(op, &constants, case_sensitive) };
+                let matcher =
+                    if all { matcher_all(op, &constants, case_sensitive) } else { matcher(op, &constants, case_sensitive) };
                 return Ok(kernel::call("text_search", key, DataType::Boolean, vec![haystack(left)?], move |a, _| {
                     let found = matcher.eval(&a[0])?;
                     Ok(if negated { Arc::new(not(&found)) as ArrayRef } else { Arc::new(found) })
@@ -60,23 +61,30 @@ pub fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
                 })?;
                 Ok(kernel::call("matches_regex", source.clone(), DataType::Boolean, vec![haystack(left)?], move |a, rows| {
                     let reader = ColumnReader::new(&a[0], Type::String)?;
-                    Ok(Arc::new((0..rows).map(|row| Some(regex.is_match(string(reader.get(row))))).collect::<BooleanArray>()) as ArrayRef)
+                    Ok(Arc::new((0..rows).map(|row| Some(regex.is_match(string(reader.get(row))))).collect::<BooleanArray>())
+                        as ArrayRef)
                 }))
             }
-            _ => Ok(kernel::call("matches_regex_rows", "", DataType::Boolean, vec![haystack(left)?, text_value(pattern)?], |a, rows| {
-                let (reader, patterns) = (ColumnReader::new(&a[0], Type::String)?, ColumnReader::new(&a[1], Type::String)?);
-                let mut compiled: Option<(String, Option<Regex>)> = None;
-                let mut out = Vec::with_capacity(rows);
-                for row in 0..rows {
-                    let source = string(patterns.get(row));
-                    if compiled.as_ref().is_none_or(|(known, _)| known != source) {
-                        compiled = Some((source.to_owned(), Regex::new(source).ok()));
+            _ => Ok(kernel::call(
+                "matches_regex_rows",
+                "",
+                DataType::Boolean,
+                vec![haystack(left)?, text_value(pattern)?],
+                |a, rows| {
+                    let (reader, patterns) = (ColumnReader::new(&a[0], Type::String)?, ColumnReader::new(&a[1], Type::String)?);
+                    let mut compiled: Option<(String, Option<Regex>)> = None;
+                    let mut out = Vec::with_capacity(rows);
+                    for row in 0..rows {
+                        let source = string(patterns.get(row));
+                        if compiled.as_ref().is_none_or(|(known, _)| known != source) {
+                            compiled = Some((source.to_owned(), Regex::new(source).ok()));
+                        }
+                        let regex = compiled.as_ref().and_then(|(_, r)| r.as_ref());
+                        out.push(regex.map(|r| r.is_match(string(reader.get(row)))));
                     }
-                    let regex = compiled.as_ref().and_then(|(_, r)| r.as_ref());
-                    out.push(regex.map(|r| r.is_match(string(reader.get(row)))));
-                }
-                Ok(Arc::new(BooleanArray::from(out)) as ArrayRef)
-            })),
+                    Ok(Arc::new(BooleanArray::from(out)) as ArrayRef)
+                },
+            )),
         },
         _ => Err(internal(e, "no text search")),
     }
@@ -91,7 +99,14 @@ fn not(found: &BooleanArray) -> BooleanArray {
 }
 
 /// Searches with needles that differ from row to row.
-fn search_rows(a: &[ArrayRef], rows: usize, op: TextOp, all: bool, negated: bool, case_sensitive: bool) -> Result<ArrayRef, String> {
+fn search_rows(
+    a: &[ArrayRef],
+    rows: usize,
+    op: TextOp,
+    all: bool,
+    negated: bool,
+    case_sensitive: bool,
+) -> Result<ArrayRef, String> {
     let readers = a.iter().map(|a| ColumnReader::new(a, Type::String)).collect::<Result<Vec<_>, _>>()?;
     let mut out = Vec::with_capacity(rows);
     for row in 0..rows {

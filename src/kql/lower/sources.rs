@@ -22,7 +22,12 @@ use crate::kql::types::Type;
 use crate::kql::value::Value;
 
 impl Lowering<'_> {
-    pub(super) fn scan(&self, table: &str, columns: &[(ColId, String, Type)], promoted: &[(ColId, PromotedColumn)]) -> Lower<Node> {
+    pub(super) fn scan(
+        &self,
+        table: &str,
+        columns: &[(ColId, String, Type)],
+        promoted: &[(ColId, PromotedColumn)],
+    ) -> Lower<Node> {
         let Some(scan) = self.scans.get(table) else {
             return Err(LowerError::Plan(datafusion::error::DataFusionError::Plan(format!("the table {table} was not opened"))));
         };
@@ -189,4 +194,3 @@ impl PartitionStream for RangeStream {
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
 }
-

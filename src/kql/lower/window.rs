@@ -55,7 +55,8 @@ impl Lowering<'_> {
         }
         let plan = node.ordered_plan()?;
         let plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
-        let mut fields: Vec<Field> = plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
+        let mut fields: Vec<Field> =
+            plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new(column_name(id), data_type(window.ty), true));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let op = WindowOp {

@@ -1,6 +1,8 @@
 //! Statements: `let`, `set`, `declare`, `alias`, `restrict`, queries; function bodies.
 
-use super::super::ast::{ColumnDecl, Expr, ExprKind, ParamDecl, ParamType, Script, Statement, StatementKind};
+use super::super::ast::{
+    ColumnDecl, Expr, ExprKind, ParamDecl, ParamType, PatternArm, PatternDecl, Script, Statement, StatementKind,
+};
 use super::super::diagnostics::{Diagnostic, code};
 use super::super::lexer::TokenKind;
 use super::{Parser, Read, Stop};
@@ -112,13 +114,7 @@ impl Parser<'_> {
                 self.bump();
                 Ok(StatementKind::DeclareParameters(self.parameters()?))
             }
-            ("declare", "pattern") => {
-                self.bump();
-                self.bump();
-                self.name()?;
-                self.skip_balanced();
-                Ok(StatementKind::DeclarePattern)
-            }
+            ("declare", "pattern") => self.pattern_statement(),
             ("declare", _) if self.kind_at(1) == TokenKind::Word => {
                 self.bump();
                 Err(self.unexpected("`query_parameters` or `pattern`"))
@@ -153,6 +149,54 @@ impl Parser<'_> {
         let name = self.name()?;
         let value = if self.eat(TokenKind::Assign) { Some(self.expression()?) } else { None };
         Ok(StatementKind::Set { name, value })
+    }
+
+    /// `declare pattern name = (a: string, …)[path: string] { ("x", …).["y"] = { statements }; … }`
+    fn pattern_statement(&mut self) -> Read<StatementKind> {
+        self.bump();
+        self.bump();
+        let name = self.name()?;
+        if !self.eat(TokenKind::Assign) {
+            return Ok(StatementKind::DeclarePattern);
+        }
+        let params = self.parameters()?;
+        let mut path = None;
+        if self.at(TokenKind::LeftBracket) {
+            let open = self.bump();
+            path = Some(self.nested(Parser::parameter)?);
+            self.close(TokenKind::RightBracket, open)?;
+        }
+        let open = self.expect(TokenKind::LeftBrace)?;
+        let arms = self.nested(|p| {
+            let mut arms = Vec::new();
+            loop {
+                while p.eat(TokenKind::Semicolon) {}
+                if p.at(TokenKind::RightBrace) {
+                    return Ok(arms);
+                }
+                arms.push(p.pattern_arm()?);
+            }
+        })?;
+        self.close(TokenKind::RightBrace, open)?;
+        Ok(StatementKind::Pattern(PatternDecl { name, params, path, arms }))
+    }
+
+    fn pattern_arm(&mut self) -> Read<PatternArm> {
+        let open = self.expect(TokenKind::LeftParen)?;
+        let args = self.nested(|p| if p.at(TokenKind::RightParen) { Ok(Vec::new()) } else { p.list(Parser::signed_literal) })?;
+        self.close(TokenKind::RightParen, open)?;
+        let mut path = None;
+        if self.eat(TokenKind::Dot) {
+            let open = self.expect(TokenKind::LeftBracket)?;
+            path = Some(self.nested(Parser::signed_literal)?);
+            self.close(TokenKind::RightBracket, open)?;
+        }
+        let span = self.span_from(open.start);
+        self.expect(TokenKind::Assign)?;
+        let open = self.expect(TokenKind::LeftBrace)?;
+        let statements = self.nested(|p| Ok(p.statements(TokenKind::RightBrace)))?;
+        self.close(TokenKind::RightBrace, open)?;
+        Ok(PatternArm { args, path, body: Script { statements }, span })
     }
 
     fn restrict_statement(&mut self) -> Read<StatementKind> {

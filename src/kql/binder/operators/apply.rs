@@ -162,6 +162,10 @@ impl Binder<'_> {
 
     /// Refuses an operator that cannot work on many sub-queries at once.
     pub(in crate::kql::binder) fn not_in_sub_query(&mut self, operator: &Operator, what: &str) -> Bind<()> {
-        if self.partition.is_empty() { Ok(()) } else { self.unsupported(operator.keyword, &format!("{what} inside of mv-apply or partition")) }
+        if self.partition.is_empty() {
+            Ok(())
+        } else {
+            self.unsupported(operator.keyword, &format!("{what} inside of mv-apply or partition"))
+        }
     }
 }

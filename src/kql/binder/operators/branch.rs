@@ -11,7 +11,13 @@ use super::super::source::empty_rel;
 
 impl Binder<'_> {
     /// Each branch is a result table of its own.
-    pub(super) fn fork(&mut self, input: Rel, operator: &Operator, branches: &[(Option<Name>, Expr)], scope: &Scope) -> Bind<Rel> {
+    pub(super) fn fork(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        branches: &[(Option<Name>, Expr)],
+        scope: &Scope,
+    ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "fork")?;
         for (number, (name, body)) in branches.iter().enumerate() {
             let source = self.fresh(input.clone());
@@ -23,7 +29,14 @@ impl Binder<'_> {
     }
 
     /// A table of values and counts for each column, and the rows of the `with` body last.
-    pub(super) fn facet(&mut self, input: Rel, operator: &Operator, by: &[Expr], with: Option<&Expr>, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn facet(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        by: &[Expr],
+        with: Option<&Expr>,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "facet")?;
         for column in by {
             let source = self.fresh(input.clone());

@@ -29,7 +29,14 @@ struct Call {
 }
 
 impl Binder<'_> {
-    pub(super) fn evaluate(&mut self, input: Rel, operator: &Operator, call: &Expr, declared: Option<&TypeOf>, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn evaluate(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        call: &Expr,
+        declared: Option<&TypeOf>,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "evaluate")?;
         let ExprKind::Call { function, args } = &call.kind else {
             return self.error(code::SYNTAX, call.span, "evaluate takes a plugin, for example: evaluate bag_unpack(d)");
@@ -84,8 +91,12 @@ impl Binder<'_> {
         if args.len() < least || args.len() > most {
             let names = plugin.params.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
             return self.report(
-                Diagnostic::error(code::ARITY, name.span, format!("{} takes {least} arguments or more, {} given", plugin.name, args.len()))
-                    .suggest(format!("{}({names})", plugin.name)),
+                Diagnostic::error(
+                    code::ARITY,
+                    name.span,
+                    format!("{} takes {least} arguments or more, {} given", plugin.name, args.len()),
+                )
+                .suggest(format!("{}({names})", plugin.name)),
             );
         }
         let mut call = Call { plugin, args: Vec::new(), appended: Vec::new(), unknown: false };
@@ -106,7 +117,15 @@ impl Binder<'_> {
         Ok(call)
     }
 
-    fn plugin_arg(&mut self, param: &PluginParam, arg: &Arg, named: bool, row: &RowInfo, scope: &Scope, call: &mut Call) -> Bind<PluginArg> {
+    fn plugin_arg(
+        &mut self,
+        param: &PluginParam,
+        arg: &Arg,
+        named: bool,
+        row: &RowInfo,
+        scope: &Scope,
+        call: &mut Call,
+    ) -> Bind<PluginArg> {
         let span = arg.expr.span;
         match param.kind {
             ParamKind::ColumnOrTilde(_) if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") => {
@@ -133,7 +152,8 @@ impl Binder<'_> {
                     return Ok(PluginArg::Column(at));
                 }
                 let given = arg.name.as_ref().filter(|_| !named).map(|n| n.text.clone());
-                let column_name = given.or_else(|| names::derived(&arg.expr)).unwrap_or_else(|| format!("Column{}", call.appended.len() + 1));
+                let column_name =
+                    given.or_else(|| names::derived(&arg.expr)).unwrap_or_else(|| format!("Column{}", call.appended.len() + 1));
                 let at = row.columns.len() + call.appended.len();
                 call.appended.push((BoundColumn { id: self.id(), name: column_name, ty: e.ty }, e));
                 Ok(PluginArg::Column(at))
@@ -205,7 +225,13 @@ impl Binder<'_> {
         self.plugin_result(result, declared, call.plugin.name, span)
     }
 
-    fn plugin_result(&mut self, result: Result<Table, String>, declared: Option<Vec<Column>>, name: &str, span: Span) -> Bind<Rel> {
+    fn plugin_result(
+        &mut self,
+        result: Result<Table, String>,
+        declared: Option<Vec<Column>>,
+        name: &str,
+        span: Span,
+    ) -> Bind<Rel> {
         let result = match declared {
             Some(declared) => result.and_then(|t| t.conform(&declared)),
             None => result,
@@ -235,7 +261,7 @@ impl Binder<'_> {
         });
         let mut rel = self.rows(columns, Vec::new());
         if open {
-            rel.hidden.push(HiddenColumn { id: self.id(), ty: Type::Dynamic, role: HiddenRole::Open });
+            rel.hidden.push(self.open_marker());
         }
         rel
     }
@@ -278,20 +304,30 @@ impl Binder<'_> {
             }
         } else {
             let used = |id: ColId| {
-                aggregate.args.iter().chain(&aggregate.filter).any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)))
+                aggregate
+                    .args
+                    .iter()
+                    .chain(&aggregate.filter)
+                    .any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)))
             };
             stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
         }
         let empty = match (aggregate.function.name, aggregate.ty) {
-            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", Type::Real) => Value::Real(0.0),
-            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", _) => Value::Long(0),
-            (name, Type::Dynamic) if name.starts_with("make_list") || name.starts_with("make_set") => Value::Dynamic(Json::Array(Vec::new())),
+            (
+                "count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif",
+                Type::Real,
+            ) => Value::Real(0.0),
+            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", _) => {
+                Value::Long(0)
+            }
+            (name, Type::Dynamic) if name.starts_with("make_list") || name.starts_with("make_set") => {
+                Value::Dynamic(Json::Array(Vec::new()))
+            }
             _ => Value::Null,
         };
         let ty = aggregate.ty;
         let aggregate = (*id, aggregate.clone());
-        let mut keys: Vec<(String, BoundExpr)> =
-            stay.iter().map(|c| (c.name.clone(), BoundExpr::column(c, name.span))).collect();
+        let mut keys: Vec<(String, BoundExpr)> = stay.iter().map(|c| (c.name.clone(), BoundExpr::column(c, name.span))).collect();
         // A dynamic column that stays is told apart by its text.
         for (_, e) in &mut keys {
             if e.ty == Type::Dynamic {
@@ -310,7 +346,12 @@ impl Binder<'_> {
         rel.columns.push(BoundColumn { id: aggregate_id, name: "__aggregate".to_owned(), ty });
         let columns = Self::columns_of(&rel);
         let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
-        let call = Call { plugin, args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)], appended: Vec::new(), unknown: false };
+        let call = Call {
+            plugin,
+            args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)],
+            appended: Vec::new(),
+            unknown: false,
+        };
         let Some(batches) = self.rows_of(rel, None)? else {
             return Ok(match declared {
                 Some(declared) => self.rows(declared, Vec::new()),
@@ -329,7 +370,8 @@ impl Binder<'_> {
         let row = RowInfo::of(&input);
         let e = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
         let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
-        let mut reduce = Reduce { characters: option("characters"), source: option("kind").as_deref() == Some("source"), ..Reduce::default() };
+        let mut reduce =
+            Reduce { characters: option("characters"), source: option("kind").as_deref() == Some("source"), ..Reduce::default() };
         if let Some(threshold) = operator.property("threshold") {
             match property_text(&threshold.value).parse() {
                 Ok(value) => reduce.threshold = value,

@@ -16,7 +16,15 @@ use super::shape::property_text;
 const LEGACY_LIMIT: i64 = 128;
 
 impl Binder<'_> {
-    pub(super) fn mv_expand(&mut self, input: Rel, operator: &Operator, items: &[ExpandItem], limit: Option<&Expr>, legacy: bool, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn mv_expand(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        items: &[ExpandItem],
+        limit: Option<&Expr>,
+        legacy: bool,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         let limit = match limit {
             Some(limit) => self.constant_long(limit, scope, "the limit of mv-expand")?,
             None => legacy.then_some(LEGACY_LIMIT),
@@ -46,7 +54,8 @@ impl Binder<'_> {
         for item in items {
             let e = self.scalar(&item.expr.expr, &mut Ctx::new(&row, scope))?;
             if e.ty != Type::Dynamic {
-                let mut diagnostic = Diagnostic::error(code::EXPAND, e.span, format!("mv-expand takes a dynamic value, not {}", e.ty));
+                let mut diagnostic =
+                    Diagnostic::error(code::EXPAND, e.span, format!("mv-expand takes a dynamic value, not {}", e.ty));
                 if e.ty == Type::String {
                     diagnostic = diagnostic.suggest("parse the text first: mv-expand parse_json(…)");
                 }
@@ -69,11 +78,8 @@ impl Binder<'_> {
         let index = index.map(|name| {
             let id = self.id();
             let taken = |n: &str| columns.iter().any(|c| c.name == n);
-            let name = if taken(&name) {
-                (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default()
-            } else {
-                name
-            };
+            let name =
+                if taken(&name) { (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default() } else { name };
             columns.push(BoundColumn { id, name, ty: Type::Long });
             id
         });

@@ -19,7 +19,7 @@ impl Binder<'_> {
             ctx.windows = Some(Vec::new());
         }
         let e = self.scalar(predicate, &mut ctx)?;
-        let e = self.condition(e, "where")?;
+        let e = self.condition(e, "where", false)?;
         let windows = ctx.windows.take().unwrap_or_default();
         if windows.is_empty() {
             return Ok(Self::filtered_below_unique(input, e));
@@ -75,11 +75,7 @@ impl Binder<'_> {
             hidden: input.hidden.clone(),
             serialized: input.serialized,
             table_name: None,
-            kind: RelKind::Limit {
-                input: Box::new(input),
-                count: count.max(0).unsigned_abs(),
-                partition: self.partition_keys(),
-            },
+            kind: RelKind::Limit { input: Box::new(input), count: count.max(0).unsigned_abs(), partition: self.partition_keys() },
         }
     }
 
@@ -88,13 +84,16 @@ impl Binder<'_> {
         let mut keys: Vec<(names::Wanted, BoundExpr)> = Vec::new();
         for item in items {
             if matches!(item.expr.kind, ExprKind::Star) {
-                keys.extend(row.columns.iter().map(|c| (names::Wanted::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))));
+                keys.extend(
+                    row.columns.iter().map(|c| (names::Wanted::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
+                );
                 continue;
             }
             let e = self.scalar(&item.expr, &mut Ctx::new(&row, scope))?;
-            if e.ty == Type::Dynamic {
+            if e.ty == Type::Dynamic && !self.is_untyped(&e) {
                 return self.report(
-                    Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be told apart").suggest("wrap it in tostring(…)"),
+                    Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be told apart")
+                        .suggest("wrap it in tostring(…)"),
                 );
             }
             keys.push((Self::wanted(item), e));
@@ -111,11 +110,17 @@ impl Binder<'_> {
     }
 
     /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
-    pub(in crate::kql::binder) fn grouped(&mut self, input: Rel, keys: Vec<(String, BoundExpr)>, aggregates: Vec<(ColId, BoundAggregate)>) -> Rel {
+    pub(in crate::kql::binder) fn grouped(
+        &mut self,
+        input: Rel,
+        keys: Vec<(String, BoundExpr)>,
+        aggregates: Vec<(ColId, BoundAggregate)>,
+    ) -> Rel {
         let mut columns = Vec::with_capacity(keys.len());
         let mut bound = Vec::with_capacity(keys.len());
         for (name, e) in keys {
             let id = self.id();
+            self.passes_type(id, &e);
             columns.push(BoundColumn { id, name, ty: e.ty });
             bound.push((id, e));
         }

@@ -12,7 +12,14 @@ use super::shape::property_text;
 use super::top::missing;
 
 impl Binder<'_> {
-    pub(super) fn search(&mut self, input: Option<Rel>, operator: &Operator, tables: &[Expr], predicate: &Expr, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn search(
+        &mut self,
+        input: Option<Rel>,
+        operator: &Operator,
+        tables: &[Expr],
+        predicate: &Expr,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         let case_sensitive = operator.property("kind").is_some_and(|p| property_text(&p.value) == "case_sensitive");
         if let Some(input) = input {
             let row = RowInfo::of(&input);
@@ -34,7 +41,9 @@ impl Binder<'_> {
             let before = self.diagnostics.len();
             match self.search_term(predicate, &row, scope, case_sensitive) {
                 Ok(e) => rels.push((rel.table_name.clone().unwrap_or_default(), Self::filtered(rel, e))),
-                Err(Stop::Reported) if tables.is_empty() && self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
+                Err(Stop::Reported)
+                    if tables.is_empty() && self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) =>
+                {
                     self.diagnostics.truncate(before);
                 }
                 Err(stop) => return Err(stop),
@@ -50,8 +59,7 @@ impl Binder<'_> {
     fn searched_tables(&mut self, tables: &[Expr], scope: &Scope, span: Span) -> Bind<Vec<Rel>> {
         let mut rels = Vec::new();
         if tables.is_empty() {
-            let mut names = self.catalog.names();
-            names.sort();
+            let names = self.catalog.names();
             let mut views: Vec<String> = scope.names();
             views.retain(|n| matches!(scope.find(n), Some((crate::kql::binder::Binding::Function(f), _)) if f.view));
             views.sort();
@@ -120,7 +128,7 @@ impl Binder<'_> {
                     let term = term.clone();
                     return self.term_anywhere(&term, row, e.span, case_sensitive);
                 }
-                self.condition(e, "search")
+                self.condition(e, "search", true)
             }
         }
     }
@@ -216,7 +224,14 @@ impl Binder<'_> {
     }
 
     /// `find` without a projection: columns that all tables share or the predicate names, and the rest in a bag.
-    fn find_smart(&mut self, rels: Vec<(String, Rel)>, source: String, predicate: Option<&Expr>, away: &[Expr], span: Span) -> Bind<Rel> {
+    fn find_smart(
+        &mut self,
+        rels: Vec<(String, Rel)>,
+        source: String,
+        predicate: Option<&Expr>,
+        away: &[Expr],
+        span: Span,
+    ) -> Bind<Rel> {
         let mut named: Vec<String> = Vec::new();
         if let Some(predicate) = predicate {
             predicate_names(predicate, &mut named);
@@ -258,7 +273,10 @@ impl Binder<'_> {
             let rest: Vec<BoundColumn> = rel
                 .columns
                 .iter()
-                .filter(|c| !kept.iter().any(|(k, _)| *k == c.name) && !dropped.iter().any(|d| crate::kql::binder::names::wildcard_match(d, &c.name)))
+                .filter(|c| {
+                    !kept.iter().any(|(k, _)| *k == c.name)
+                        && !dropped.iter().any(|d| crate::kql::binder::names::wildcard_match(d, &c.name))
+                })
                 .cloned()
                 .collect();
             let e = if rest.is_empty() {

@@ -36,6 +36,7 @@ impl Binder<'_> {
         };
         let right = self.table(right, scope)?;
         let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
+        let (left, right) = self.asked_columns(left, right, on);
         let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let (columns, hidden): (Vec<BoundColumn>, Vec<HiddenColumn>) = match kind {
             JoinKind::LeftSemi | JoinKind::LeftAnti => (left.columns.clone(), left.hidden.clone()),
@@ -63,6 +64,7 @@ impl Binder<'_> {
         };
         let right = self.table(right, scope)?;
         let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
+        let (left, right) = self.asked_columns(left, right, on);
         let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let columns = merged_columns(&left.columns, &right.columns, &right_keys);
         Ok(Rel {
@@ -74,6 +76,22 @@ impl Binder<'_> {
         })
     }
 
+    /// The sides with the columns that the conditions ask of one whose columns follow from rows.
+    fn asked_columns(&mut self, mut left: Rel, mut right: Rel, on: &[Expr]) -> (Rel, Rel) {
+        if !Self::is_open(&left) && !Self::is_open(&right) {
+            return (left, right);
+        }
+        let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
+        on.iter().for_each(|condition| key_names(condition, &mut of_left, &mut of_right));
+        if Self::is_open(&left) {
+            self.add_untyped(&mut left, &of_left);
+        }
+        if Self::is_open(&right) {
+            self.add_untyped(&mut right, &of_right);
+        }
+        (left, right)
+    }
+
     /// True if a tree was used on both sides, so that ids would collide.
     fn shares_ids(&self, left: &Rel, right: &Rel) -> bool {
         let ids: HashSet<ColId> = left.columns.iter().map(|c| c.id).chain(left.hidden.iter().map(|h| h.id)).collect();
@@ -83,7 +101,14 @@ impl Binder<'_> {
     /// Conditions: a column of both sides by name, or equalities between the sides. Gives pairs of keys and the ids of right
     /// key columns.
     #[allow(clippy::type_complexity, reason = "pairs and the keys they use, read together once")]
-    fn join_conditions(&mut self, left: &Rel, right: &Rel, on: &[Expr], scope: &Scope, keyword: Span) -> Bind<(Vec<(BoundExpr, BoundExpr)>, HashSet<ColId>)> {
+    fn join_conditions(
+        &mut self,
+        left: &Rel,
+        right: &Rel,
+        on: &[Expr],
+        scope: &Scope,
+        keyword: Span,
+    ) -> Bind<(Vec<(BoundExpr, BoundExpr)>, HashSet<ColId>)> {
         if on.is_empty() {
             return self.error(code::SYNTAX, keyword, "a condition is missing: write 'on' and the common columns");
         }
@@ -141,14 +166,20 @@ impl Binder<'_> {
                 let mut ctx = Ctx::new(left, scope);
                 ctx.right = Some(right);
                 let (a, b) = (self.scalar(a, &mut ctx)?, self.scalar(b, &mut ctx)?);
-                let on_right = |e: &BoundExpr| e.any(&|p| matches!(p.kind, BoundKind::Column(id) if right.columns.iter().any(|c| c.id == id)));
+                let on_right = |e: &BoundExpr| {
+                    e.any(&|p| matches!(p.kind, BoundKind::Column(id) if right.columns.iter().any(|c| c.id == id)))
+                };
                 let (l, r) = match (on_right(&a), on_right(&b)) {
                     (false, true) => (a, b),
                     (true, false) => (b, a),
                     _ => {
                         return self.report(
-                            Diagnostic::error(code::TYPE, condition.span, "an equality of a join compares the left with the right side")
-                                .suggest("for example $left.a == $right.b"),
+                            Diagnostic::error(
+                                code::TYPE,
+                                condition.span,
+                                "an equality of a join compares the left with the right side",
+                            )
+                            .suggest("for example $left.a == $right.b"),
                         );
                     }
                 };
@@ -162,22 +193,54 @@ impl Binder<'_> {
     }
 
     fn join_pair(&mut self, l: BoundExpr, r: BoundExpr, span: Span, pairs: &mut Vec<(BoundExpr, BoundExpr)>) -> Bind<()> {
+        if self.is_untyped(&l) || self.is_untyped(&r) {
+            pairs.push((l, r));
+            return Ok(());
+        }
         if l.ty == Type::Dynamic || r.ty == Type::Dynamic {
-            return self.report(
-                Diagnostic::error(code::TYPE, span, "a dynamic value cannot be a join's key").suggest("extend a tostring(…) of it first"),
-            );
+            let diagnostic = Diagnostic::error(code::TYPE, span, "a dynamic value cannot be a join's key")
+                .suggest("extend a tostring(…) of it first");
+            if l.ty != r.ty {
+                return self.report(diagnostic);
+            }
+            self.not_run(diagnostic)?;
         }
         let ty = match (l.ty, r.ty) {
             (a, b) if a == b => a,
             (a, b) if a.is_integer() && b.is_integer() => Type::Long,
             (a, b) if a.is_numeric() && b.is_numeric() => a.widest(b).unwrap_or(Type::Real),
             (a, b) => {
-                return self.error(code::TYPE, span, format!("the join's keys have different types: {a} and {b}; convert one of them"));
+                return self.error(
+                    code::TYPE,
+                    span,
+                    format!("the join's keys have different types: {a} and {b}; convert one of them"),
+                );
             }
         };
         let (l, r) = (self.coerce(l, ty)?, self.coerce(r, ty)?);
         pairs.push((l, r));
         Ok(())
+    }
+}
+
+/// The names of columns that a join's condition uses of its sides.
+fn key_names(condition: &Expr, left: &mut Vec<Name>, right: &mut Vec<Name>) {
+    match &condition.kind {
+        ExprKind::Name(name) => {
+            left.push(name.clone());
+            right.push(name.clone());
+        }
+        ExprKind::Logical { terms, .. } => terms.iter().for_each(|t| key_names(t, left, right)),
+        ExprKind::Binary { left: a, right: b, .. } => {
+            key_names(a, left, right);
+            key_names(b, left, right);
+        }
+        ExprKind::Path { base, field } => match &base.kind {
+            ExprKind::Name(side) if side.text == "$left" => left.push(field.clone()),
+            ExprKind::Name(side) if side.text == "$right" => right.push(field.clone()),
+            _ => {}
+        },
+        _ => {}
     }
 }
 
@@ -193,8 +256,10 @@ fn merged_columns(left: &[BoundColumn], right: &[BoundColumn], dropped: &HashSet
         let mut column = column.clone();
         if taken.contains(&column.name) {
             let base = column.name.clone();
-            column.name =
-                (1..).map(|n| format!("{base}{n}")).find(|n| !taken.contains(n) && !spelled.contains(n.as_str())).unwrap_or_default();
+            column.name = (1..)
+                .map(|n| format!("{base}{n}"))
+                .find(|n| !taken.contains(n) && !spelled.contains(n.as_str()))
+                .unwrap_or_default();
         }
         taken.insert(column.name.clone());
         columns.push(column);

@@ -4,6 +4,7 @@ mod apply;
 mod branch;
 mod evaluate;
 mod expand;
+mod externaldata;
 mod filter;
 mod find;
 mod join;
@@ -20,27 +21,64 @@ mod union;
 
 pub use sources::range_rows;
 
-use super::{Bind, Binder, Scope};
+use super::{Bind, Binder, MAX_OPERATORS, Scope};
 use crate::kql::ast::*;
 use crate::kql::bound::Rel;
 use crate::kql::diagnostics::code;
 
 impl Binder<'_> {
     /// One operator over its input (`None` where it stands first). `last` is true at the end of a pipe.
+    ///
+    /// Where an input's columns follow from rows that are not read, any name that is not known otherwise is one of them: the
+    /// operator is bound once to learn those names, and again with them.
     pub(super) fn operator(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
+        let Some(open) = input.as_ref().filter(|rel| Self::is_open(rel)).cloned() else {
+            return self.operator_over(input, operator, scope, last);
+        };
+        let outer = std::mem::take(&mut self.inferred);
+        let (found, extra) = (self.diagnostics.len(), self.extra_tables.len());
+        // While an operator around this one is learning, this one is not bound twice: that would double with each level.
+        let learning = std::mem::replace(&mut self.learning, true);
+        let result = self.operator_over(input, operator, scope, last);
+        self.learning = learning;
+        let names = std::mem::replace(&mut self.inferred, outer);
+        if names.is_empty() || learning {
+            return result;
+        }
+        self.diagnostics.truncate(found);
+        self.extra_tables.truncate(extra);
+        let mut input = open;
+        self.add_untyped(&mut input, &names);
+        self.operator_over(Some(input), operator, scope, last)
+    }
+
+    fn operator_over(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
         use OperatorKind as K;
+        // Filters in a row become one and cost nothing.
+        if !matches!(operator.kind, K::Where(_)) {
+            self.operators += 1;
+        }
+        if self.operators > MAX_OPERATORS {
+            return self.error(
+                code::LIMIT,
+                operator.keyword,
+                format!("the query has more than {MAX_OPERATORS} operators, those of its functions and views included"),
+            );
+        }
         let input = match (&operator.kind, input) {
             (K::Print(items), _) => return self.print(items, scope),
             (K::Range { column, from, to, step }, _) => return self.range(column, from, to, step, scope),
             (K::Datatable { columns, values }, _) => return self.datatable(columns, values, scope, operator.span),
+            (K::ExternalData { columns, uris }, _) => return self.externaldata(operator, columns, uris, scope),
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
             (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
             (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
             (K::Evaluate { call, .. }, None) => return self.evaluate_first(operator, call),
             (K::Unsupported(name), _) => return self.refused_operator(operator, name),
-            (K::ExternalData { .. }, _) => return self.refused_operator(operator, "externaldata"),
             (_, Some(input)) => input,
-            (_, None) => return self.error(code::SYNTAX, operator.keyword, "this operator needs rows: put a table and a pipe before it"),
+            (_, None) => {
+                return self.error(code::SYNTAX, operator.keyword, "this operator needs rows: put a table and a pipe before it");
+            }
         };
         match &operator.kind {
             K::Where(predicate) => self.filter(input, predicate, scope),
@@ -61,7 +99,9 @@ impl Binder<'_> {
             K::MvExpand { items, limit, legacy } => self.mv_expand(input, operator, items, limit.as_ref(), *legacy, scope),
             K::Parse { expr, pattern, filter } => self.parse(input, operator, expr, pattern, *filter, scope),
             K::ParseKv { expr, columns } => self.parse_kv(input, operator, expr, columns, scope),
-            K::MvApply { items, limit, id, body } => self.mv_apply(input, operator, items, limit.as_ref(), id.as_ref(), body, scope),
+            K::MvApply { items, limit, id, body } => {
+                self.mv_apply(input, operator, items, limit.as_ref(), id.as_ref(), body, scope)
+            }
             K::Partition { by, body, .. } => self.partition(input, by, body, scope),
             K::MakeSeries { items, axis, range, by } => self.make_series(input, operator, items, axis, range, by, scope),
             K::TopNested(levels) => self.top_nested(input, operator, levels, scope),

@@ -14,7 +14,15 @@ use crate::kql::types::Type;
 use super::shape::property_text;
 
 impl Binder<'_> {
-    pub(super) fn parse(&mut self, input: Rel, operator: &Operator, expr: &Expr, pattern: &[ParsePart], filter: bool, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn parse(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        expr: &Expr,
+        pattern: &[ParsePart],
+        filter: bool,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let text = self.parse_text(expr, &row, scope)?;
         let mode = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
@@ -22,7 +30,9 @@ impl Binder<'_> {
             Some((kind, _)) if kind == "simple" => Mode::Simple,
             Some((kind, _)) if kind == "relaxed" => Mode::Relaxed,
             Some((kind, _)) if kind == "regex" => Mode::Regex,
-            Some((kind, span)) => return self.error(code::SYNTAX, span, format!("parse is simple, relaxed or regex, not '{kind}'")),
+            Some((kind, span)) => {
+                return self.error(code::SYNTAX, span, format!("parse is simple, relaxed or regex, not '{kind}'"));
+            }
         };
         let flags = operator.property("flags").map(|p| property_text(&p.value)).unwrap_or_default();
         let mut pieces = Vec::with_capacity(pattern.len());
@@ -34,7 +44,11 @@ impl Binder<'_> {
                     if let Some(ParsePart::Column { ty, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
                         && ty.unwrap_or(Type::String) == Type::String
                     {
-                        return self.error(code::PATTERN, *span, "'*' directly behind a string column leaves open where the column ends");
+                        return self.error(
+                            code::PATTERN,
+                            *span,
+                            "'*' directly behind a string column leaves open where the column ends",
+                        );
                     }
                     Piece::Skip
                 }
@@ -42,9 +56,11 @@ impl Binder<'_> {
                     if let Some(ParsePart::Column { ty: before, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
                         && before.unwrap_or(Type::String) == Type::String
                     {
-                        return self.report(
-                            Diagnostic::error(code::PATTERN, name.span, "two columns stand side by side; put a text between them"),
-                        );
+                        return self.report(Diagnostic::error(
+                            code::PATTERN,
+                            name.span,
+                            "two columns stand side by side; put a text between them",
+                        ));
                     }
                     let ty = ty.unwrap_or(Type::String);
                     columns.push((name.clone(), ty));
@@ -70,7 +86,14 @@ impl Binder<'_> {
         Ok(Rel { kind: RelKind::Project { input: Box::new(filtered), exprs }, ..rel })
     }
 
-    pub(super) fn parse_kv(&mut self, input: Rel, operator: &Operator, expr: &Expr, columns: &[ColumnDecl], scope: &Scope) -> Bind<Rel> {
+    pub(super) fn parse_kv(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        expr: &Expr,
+        columns: &[ColumnDecl],
+        scope: &Scope,
+    ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let text = self.parse_text(expr, &row, scope)?;
         let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
@@ -96,13 +119,20 @@ impl Binder<'_> {
             Type::String => Ok(e),
             Type::Dynamic => self.coerce(e, Type::String),
             other => self.report(
-                Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}")).suggest("wrap it in tostring(…)"),
+                Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}"))
+                    .suggest("wrap it in tostring(…)"),
             ),
         }
     }
 
     /// The input with the fields of a function over each row; a column of the same name is replaced.
-    pub(in crate::kql::binder) fn with_fields(&mut self, input: Rel, source: Arc<dyn RowFields>, args: Vec<BoundExpr>, fields: &[(String, Type)]) -> Rel {
+    pub(in crate::kql::binder) fn with_fields(
+        &mut self,
+        input: Rel,
+        source: Arc<dyn RowFields>,
+        args: Vec<BoundExpr>,
+        fields: &[(String, Type)],
+    ) -> Rel {
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         let mut seen = HashSet::new();

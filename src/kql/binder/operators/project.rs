@@ -23,6 +23,7 @@ impl Binder<'_> {
                 BoundKind::Column(id) if used.insert(id) => id,
                 _ => self.id(),
             };
+            self.passes_type(id, &e);
             columns.push((BoundColumn { id, name, ty: e.ty }, e));
         }
         let mut rel = Self::projected(input, columns);
@@ -43,6 +44,7 @@ impl Binder<'_> {
                 continue;
             }
             let column = BoundColumn { id: self.id(), name, ty: e.ty };
+            self.passes_type(column.id, &e);
             match columns.iter_mut().find(|(c, _)| c.name == column.name) {
                 Some(place) => *place = (column, e),
                 None => columns.push((column, e)),
@@ -63,7 +65,12 @@ impl Binder<'_> {
     }
 
     /// Binds the targets of `project` or `extend`; window functions are put below. All errors are reported, not only the first.
-    pub(in crate::kql::binder) fn targets(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<(Vec<(Wanted, BoundExpr)>, Rel)> {
+    pub(in crate::kql::binder) fn targets(
+        &mut self,
+        input: Rel,
+        items: &[NamedExpr],
+        scope: &Scope,
+    ) -> Bind<(Vec<(Wanted, BoundExpr)>, Rel)> {
         let row = RowInfo::of(&input);
         let mut ctx = Ctx::new(&row, scope);
         ctx.could_window = true;
@@ -107,7 +114,8 @@ impl Binder<'_> {
                     Some(name) => Wanted::Explicit(name.text.clone()),
                     None if item.tuple && !item.names.is_empty() => break,
                     None => {
-                        let base = written.get(*at).and_then(|a| names::derived(&a.expr)).unwrap_or_else(|| format!("array{place}"));
+                        let base =
+                            written.get(*at).and_then(|a| names::derived(&a.expr)).unwrap_or_else(|| format!("array{place}"));
                         Wanted::Derived(format!("{base}_{suffix}"))
                     }
                 };
@@ -161,7 +169,12 @@ impl Binder<'_> {
     }
 
     /// Settles names; one name spelled twice is refused.
-    pub(in crate::kql::binder) fn settled(&mut self, targets: &[(Wanted, BoundExpr)], avoid: &HashSet<&str>, items: &[NamedExpr]) -> Bind<Vec<String>> {
+    pub(in crate::kql::binder) fn settled(
+        &mut self,
+        targets: &[(Wanted, BoundExpr)],
+        avoid: &HashSet<&str>,
+        items: &[NamedExpr],
+    ) -> Bind<Vec<String>> {
         let mut spelled = HashSet::new();
         for name in items.iter().flat_map(|i| &i.names) {
             if !spelled.insert(name.text.as_str()) {
@@ -185,6 +198,9 @@ impl Binder<'_> {
                     Some(column) => {
                         picked.insert(column.id);
                     }
+                    None if Self::is_open(input) => {
+                        self.infer(name);
+                    }
                     None => {
                         let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
                         let _: Bind<()> = self.unknown("column", name, candidates);
@@ -198,7 +214,13 @@ impl Binder<'_> {
                         BoundKind::Column(id) => {
                             picked.insert(id);
                         }
-                        _ => return self.error(code::SYNTAX, pattern.span, "a column's name or a pattern with '*' is expected here"),
+                        _ => {
+                            return self.error(
+                                code::SYNTAX,
+                                pattern.span,
+                                "a column's name or a pattern with '*' is expected here",
+                            );
+                        }
                     }
                 }
             }
@@ -225,6 +247,10 @@ impl Binder<'_> {
                 return self.error(code::SYNTAX, old.span, "project-rename takes new = old");
             };
             let Some(at) = input.columns.iter().position(|c| c.name == old.text) else {
+                if Self::is_open(&input) {
+                    self.infer(old);
+                    continue;
+                }
                 let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
                 return self.unknown("column", old, candidates);
             };
@@ -250,6 +276,10 @@ impl Binder<'_> {
                 ExprKind::Star => input.columns.clone(),
                 ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
                     Some(column) => vec![column.clone()],
+                    None if Self::is_open(&input) => {
+                        self.infer(name);
+                        Vec::new()
+                    }
                     None => {
                         let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
                         return self.unknown("column", name, candidates);
@@ -258,8 +288,8 @@ impl Binder<'_> {
                 _ => return self.error(code::SYNTAX, item.name.span, "a column's name or a pattern with '*' is expected here"),
             };
             match item.order.as_ref().map(|o| o.text.as_str()) {
-                Some("asc") => matched.sort_by(|a, b| a.name.cmp(&b.name)),
-                Some("desc") => matched.sort_by(|a, b| b.name.cmp(&a.name)),
+                Some("asc") => matched.sort_by_key(|c| c.name.to_lowercase()),
+                Some("desc") => matched.sort_by_key(|c| std::cmp::Reverse(c.name.to_lowercase())),
                 Some("granny-asc") => matched.sort_by_key(|c| granny(&c.name)),
                 Some("granny-desc") => {
                     matched.sort_by_key(|c| granny(&c.name));
@@ -288,7 +318,7 @@ fn granny(name: &str) -> Vec<(String, u64)> {
         let (text, tail) = rest.split_at(text_end);
         let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
         let (digits, tail) = tail.split_at(digits_end);
-        parts.push((text.to_owned(), digits.parse().unwrap_or(u64::MAX)));
+        parts.push((text.to_lowercase(), digits.parse().unwrap_or(u64::MAX)));
         rest = tail;
     }
     parts

@@ -33,7 +33,11 @@ impl Binder<'_> {
             let mut keys: Vec<BoundSortKey> = Vec::new();
             for id in &partition {
                 if let Some(column) = input.columns.iter().find(|c| c.id == *id) {
-                    keys.push(BoundSortKey { expr: BoundExpr::column(column, operator.keyword), ascending: true, nulls_first: true });
+                    keys.push(BoundSortKey {
+                        expr: BoundExpr::column(column, operator.keyword),
+                        ascending: true,
+                        nulls_first: true,
+                    });
                 }
             }
             for key in self.sort_keys(&input, order_by, scope)? {
@@ -81,7 +85,7 @@ impl Binder<'_> {
         let mut bound_steps = Vec::with_capacity(steps.len());
         for step in steps {
             let condition = self.scan_expr(&step.condition, &full, steps, scope)?;
-            let condition = self.condition(condition, "a step's condition")?;
+            let condition = self.condition(condition, "a step's condition", false)?;
             let mut assignments = Vec::with_capacity(step.assignments.len());
             for (name, e) in &step.assignments {
                 let Some(at) = visible.iter().skip(own).position(|c| c.name == name.text) else {
@@ -95,7 +99,13 @@ impl Binder<'_> {
                 None | Some("all") => StepOutput::All,
                 Some("last") => StepOutput::Last,
                 Some("none") => StepOutput::None,
-                Some(other) => return self.error(code::SYNTAX, step.name.span, format!("a step's output is all, last or none, not '{other}'")),
+                Some(other) => {
+                    return self.error(
+                        code::SYNTAX,
+                        step.name.span,
+                        format!("a step's output is all, last or none, not '{other}'"),
+                    );
+                }
             };
             bound_steps.push(Step { condition, assignments, output });
         }
@@ -110,7 +120,8 @@ impl Binder<'_> {
             partition,
             match_id: match_id.is_some(),
         };
-        let mut columns: Vec<BoundColumn> = visible.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
+        let mut columns: Vec<BoundColumn> =
+            visible.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
         if let Some(name) = match_id {
             columns.push(BoundColumn { id: self.id(), name, ty: Type::Long });
         }

@@ -32,7 +32,11 @@ impl Binder<'_> {
         let nonempty = operator.property("kind").is_some_and(|p| property_text(&p.value) == "nonempty");
         let axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
         if !axis_expr.ty.is_summable() {
-            return self.error(code::TYPE, axis_expr.span, format!("the axis of make-series is a number, datetime or timespan, not {}", axis_expr.ty));
+            return self.error(
+                code::TYPE,
+                axis_expr.span,
+                format!("the axis of make-series is a number, datetime or timespan, not {}", axis_expr.ty),
+            );
         }
         let axis_ty = if axis_expr.ty == Type::Int { Type::Long } else { axis_expr.ty };
         let axis_expr = self.coerce(axis_expr, axis_ty)?;
@@ -84,7 +88,9 @@ impl Binder<'_> {
         }
         let registry = Registry::get();
         let bucket = match &from {
-            Some(from) => self.call_of(registry.scalar("bin_at"), "bin_at", vec![axis_expr.clone(), step, from.clone()], operator.span)?,
+            Some(from) => {
+                self.call_of(registry.scalar("bin_at"), "bin_at", vec![axis_expr.clone(), step, from.clone()], operator.span)?
+            }
             None => self.call_of(registry.scalar("bin"), "bin", vec![axis_expr.clone(), step], operator.span)?,
         };
         // Aggregates as in summarize, grouped by the keys and the bucket.

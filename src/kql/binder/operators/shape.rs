@@ -10,8 +10,26 @@ use crate::kql::value::Value;
 
 /// Visualizations that the language documents.
 const RENDER_KINDS: [&str; 20] = [
-    "table", "list", "barchart", "columnchart", "piechart", "timechart", "linechart", "areachart", "stackedareachart", "scatterchart",
-    "anomalychart", "ladderchart", "pivotchart", "timepivot", "timeline", "card", "treemap", "plotly", "graph", "sankey",
+    "table",
+    "list",
+    "barchart",
+    "columnchart",
+    "piechart",
+    "timechart",
+    "linechart",
+    "areachart",
+    "stackedareachart",
+    "scatterchart",
+    "anomalychart",
+    "ladderchart",
+    "pivotchart",
+    "timepivot",
+    "timeline",
+    "card",
+    "treemap",
+    "plotly",
+    "graph",
+    "sankey",
 ];
 
 impl Binder<'_> {

@@ -29,7 +29,7 @@ impl Binder<'_> {
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = self.scalar(&key.expr.expr, &mut Ctx::new(&row, scope))?;
-            if expr.ty == Type::Dynamic {
+            if expr.ty == Type::Dynamic && !self.is_untyped(&expr) {
                 return self.report(
                     Diagnostic::error(code::TYPE, expr.span, "a dynamic value has no order")
                         .suggest("convert it, for example with tostring(…) or toreal(…)"),

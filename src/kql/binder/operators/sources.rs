@@ -60,7 +60,9 @@ impl Binder<'_> {
             }
             (Type::Dynamic, b, c) if b.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
             (a, Type::Dynamic, c) if a.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
-            (a, b, c) => return self.error(code::TYPE, from.span.to(step.span), format!("range from {a} to {b} step {c} has no meaning")),
+            (a, b, c) => {
+                return self.error(code::TYPE, from.span.to(step.span), format!("range from {a} to {b} step {c} has no meaning"));
+            }
         };
         let (from, to, step) = (self.coerce(from, ty)?, self.coerce(to, ty)?, self.coerce(step, step_ty)?);
         let at = step.span;
@@ -73,7 +75,8 @@ impl Binder<'_> {
         );
         let kind = match values {
             (Some(from), Some(to), Some(step)) => {
-                let zero = matches!(step, Value::Long(0) | Value::TimeSpan(0) | Value::Int(0)) || matches!(step, Value::Real(v) if v == 0.0);
+                let zero = matches!(step, Value::Long(0) | Value::TimeSpan(0) | Value::Int(0))
+                    || matches!(step, Value::Real(v) if v == 0.0);
                 if zero {
                     return self.error(code::TYPE, at, "the step of range must not be zero");
                 }
@@ -91,7 +94,11 @@ impl Binder<'_> {
         let mut columns: Vec<BoundColumn> = Vec::with_capacity(declared.len());
         for column in declared {
             if columns.iter().any(|c| c.name == column.name.text) {
-                return self.error(code::DUPLICATE, column.name.span, format!("the column '{}' is declared twice", column.name.text));
+                return self.error(
+                    code::DUPLICATE,
+                    column.name.span,
+                    format!("the column '{}' is declared twice", column.name.text),
+                );
             }
             columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
         }

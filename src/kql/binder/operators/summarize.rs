@@ -12,7 +12,14 @@ use crate::kql::functions::Registry;
 use crate::kql::types::Type;
 
 impl Binder<'_> {
-    pub(super) fn summarize(&mut self, input: Rel, aggregates: &[NamedExpr], by: &[NamedExpr], scope: &Scope, span: Span) -> Bind<Rel> {
+    pub(super) fn summarize(
+        &mut self,
+        input: Rel,
+        aggregates: &[NamedExpr],
+        by: &[NamedExpr],
+        scope: &Scope,
+        span: Span,
+    ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let mut failed = false;
         let mut keys: Vec<(Wanted, BoundExpr)> = Vec::new();
@@ -62,15 +69,21 @@ impl Binder<'_> {
                 BoundKind::Column(id) if !columns.iter().any(|(c, _)| c.id == id) => id,
                 _ => self.id(),
             };
+            self.passes_type(id, &e);
             columns.push((BoundColumn { id, name: name.clone(), ty: e.ty }, e));
         }
         Ok(Self::projected(grouped, columns))
     }
 
     /// A key of `by`; dynamic values cannot be grouped.
-    pub(in crate::kql::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(Wanted, BoundExpr)> {
+    pub(in crate::kql::binder) fn group_key(
+        &mut self,
+        item: &NamedExpr,
+        row: &RowInfo,
+        scope: &Scope,
+    ) -> Bind<(Wanted, BoundExpr)> {
         let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
-        if e.ty == Type::Dynamic {
+        if e.ty == Type::Dynamic && !self.is_untyped(&e) {
             return self.report(
                 Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be a group key").suggest("wrap it in tostring(…)"),
             );
@@ -91,10 +104,14 @@ impl Binder<'_> {
         {
             match known.name {
                 "arg_max" | "arg_min" | "argmax" | "argmin" => return self.arg_extreme(item, function, args, ctx, keys),
-                "take_any" | "any" if args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) => {
+                "take_any" | "any"
+                    if args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) || function.text == "take_any" =>
+                {
                     return self.take_any(item, function, args, ctx, keys);
                 }
-                "percentiles" | "percentilesw" => return self.percentiles(item, function, args, ctx),
+                "percentile" | "percentilew" | "percentiles" | "percentilesw" => {
+                    return self.percentiles(item, function, args, ctx);
+                }
                 _ => {}
             }
         }
@@ -114,17 +131,29 @@ impl Binder<'_> {
     }
 
     /// `arg_max(v, a, b)` and `arg_max(v, *)`: the extreme first, then the columns of its row.
-    fn arg_extreme(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>, keys: &HashSet<String>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    fn arg_extreme(
+        &mut self,
+        item: &NamedExpr,
+        function: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        keys: &HashSet<String>,
+    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
         if args.is_empty() {
-            return self.error(code::ARITY, function.span, format!("{} takes the value to look for and the columns to return", function.text));
+            return self.error(
+                code::ARITY,
+                function.span,
+                format!("{} takes the value to look for and the columns to return", function.text),
+            );
         }
         let registry = Registry::get();
         let greatest = function.text.ends_with("max");
         let legacy = !function.text.contains('_');
         let by = self.argument(&args[0].expr, ctx)?;
-        if by.ty == Type::Dynamic {
+        if by.ty == Type::Dynamic && !self.is_untyped(&by) {
             return self.report(
-                Diagnostic::error(code::TYPE, by.span, "a dynamic value has no order").suggest("convert it, for example with tolong(…)"),
+                Diagnostic::error(code::TYPE, by.span, "a dynamic value has no order")
+                    .suggest("convert it, for example with tolong(…)"),
             );
         }
         let by_name = names::derived(&args[0].expr);
@@ -145,7 +174,9 @@ impl Binder<'_> {
         }
         let mut out = Vec::with_capacity(values.len() + 1);
         let extreme = if greatest { "max" } else { "min" };
-        let (Some(extreme_fn), Some(arg_fn)) = (registry.aggregate(extreme), registry.aggregate(if greatest { "arg_max" } else { "arg_min" })) else {
+        let (Some(extreme_fn), Some(arg_fn)) =
+            (registry.aggregate(extreme), registry.aggregate(if greatest { "arg_max" } else { "arg_min" }))
+        else {
             return self.unsupported(function.span, &function.text);
         };
         let first = BoundAggregate { function: extreme_fn, args: vec![by.clone()], filter: None, ty: by.ty };
@@ -168,7 +199,7 @@ impl Binder<'_> {
                     None => Wanted::Derived(name),
                 },
                 (None, Some(name)) => Wanted::Derived(name),
-                (None, None) => Wanted::Generated,
+                (None, None) => Wanted::Derived(format!("{extreme}_{}_arg{}", by_name.as_deref().unwrap_or_default(), i + 1)),
             };
             out.push((wanted, column));
         }
@@ -176,7 +207,14 @@ impl Binder<'_> {
     }
 
     /// `take_any(*)` and `take_any(a, b)`.
-    fn take_any(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>, keys: &HashSet<String>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    fn take_any(
+        &mut self,
+        item: &NamedExpr,
+        function: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+        keys: &HashSet<String>,
+    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
         let Some(any) = Registry::get().aggregate("take_any") else { return self.unsupported(function.span, &function.text) };
         let legacy = function.text == "any";
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
@@ -195,25 +233,35 @@ impl Binder<'_> {
         let mut out = Vec::with_capacity(values.len());
         for (i, (name, e)) in values.into_iter().enumerate() {
             let ty = e.ty;
-            let column = self.add_aggregate(BoundAggregate { function: any, args: vec![e], filter: None, ty }, ctx, item.expr.span);
+            let column =
+                self.add_aggregate(BoundAggregate { function: any, args: vec![e], filter: None, ty }, ctx, item.expr.span);
             let wanted = match (item.names.get(i), name) {
                 (Some(name), _) => Wanted::Explicit(name.text.clone()),
                 (None, Some(name)) if legacy => Wanted::Derived(format!("any_{name}")),
                 (None, Some(name)) => Wanted::Derived(name),
-                (None, None) if legacy => Wanted::Derived("any_".to_owned()),
-                (None, None) => Wanted::Generated,
+                (None, None) => Wanted::Derived(format!("any_arg{i}")),
             };
             out.push((wanted, column));
         }
         Ok(out)
     }
 
-    /// `percentiles(x, p1, p2, …)`: one column a percentile.
-    fn percentiles(&mut self, item: &NamedExpr, function: &Name, args: &[Arg], ctx: &mut Ctx<'_>) -> Bind<Vec<(Wanted, BoundExpr)>> {
-        let weighted = function.text == "percentilesw";
+    /// `percentile(x, p)` and `percentiles(x, p1, p2, …)`: one column a percentile, named after it.
+    fn percentiles(
+        &mut self,
+        item: &NamedExpr,
+        function: &Name,
+        args: &[Arg],
+        ctx: &mut Ctx<'_>,
+    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+        let weighted = function.text.ends_with('w');
         let lead = if weighted { 2 } else { 1 };
         if args.len() <= lead {
-            return self.error(code::ARITY, function.span, format!("{} takes a value and one or more percentages", function.text));
+            return self.error(
+                code::ARITY,
+                function.span,
+                format!("{} takes a value and one or more percentages", function.text),
+            );
         }
         let single = if weighted { "percentilew" } else { "percentile" };
         let Some(percentile) = Registry::get().aggregate(single) else { return self.unsupported(function.span, &function.text) };
@@ -234,13 +282,9 @@ impl Binder<'_> {
             bound.push(p);
             let aggregate = self.aggregate_of(percentile, &mut bound, item.expr.span)?;
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
-            let wanted = match (item.names.get(i), &name) {
-                (Some(name), _) if item.tuple || i == 0 => Wanted::Explicit(name.text.clone()),
-                _ => match (&item.names.first(), &name) {
-                    (Some(first), _) => Wanted::Derived(format!("{}_{shown}", first.text)),
-                    (None, Some(name)) => Wanted::Derived(format!("percentile_{name}_{shown}")),
-                    (None, None) => Wanted::Derived(format!("percentile__{shown}")),
-                },
+            let wanted = match item.names.get(i) {
+                Some(name) => Wanted::Explicit(name.text.clone()),
+                None => Wanted::Derived(format!("percentile_{}_{shown}", name.as_deref().unwrap_or_default())),
             };
             out.push((wanted, column));
         }

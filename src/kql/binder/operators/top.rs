@@ -59,7 +59,9 @@ impl Binder<'_> {
                 let on = done
                     .iter()
                     .zip(&key_columns)
-                    .map(|((parent, _, _), key)| (BoundExpr::column(parent, Span::default()), BoundExpr::column(key, Span::default())))
+                    .map(|((parent, _, _), key)| {
+                        (BoundExpr::column(parent, Span::default()), BoundExpr::column(key, Span::default()))
+                    })
                     .collect();
                 let columns: Vec<BoundColumn> = above.columns.iter().chain([&this, &result]).cloned().collect();
                 let joined = Rel {
@@ -105,7 +107,15 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn top_hitters(&mut self, input: Rel, operator: &Operator, count: &Expr, of: &NamedExpr, by: Option<&NamedExpr>, scope: &Scope) -> Bind<Rel> {
+    pub(super) fn top_hitters(
+        &mut self,
+        input: Rel,
+        operator: &Operator,
+        count: &Expr,
+        of: &NamedExpr,
+        by: Option<&NamedExpr>,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "top-hitters")?;
         let row = RowInfo::of(&input);
         let n = self.constant_long(count, scope, "the count of top-hitters")?.unwrap_or(0);

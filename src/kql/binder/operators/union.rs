@@ -56,8 +56,7 @@ impl Binder<'_> {
     /// The tables of one term; with `isfuzzy`, none for a table that does not exist.
     pub(in crate::kql::binder) fn union_branch(&mut self, table: &Expr, scope: &Scope, fuzzy: bool) -> Bind<Vec<Rel>> {
         if let ExprKind::Wildcard(pattern) = &table.kind {
-            let mut names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
-            names.sort();
+            let names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
             let mut views: Vec<String> = scope
                 .names()
                 .into_iter()
@@ -74,7 +73,10 @@ impl Binder<'_> {
             }
             let mut rels = Vec::new();
             for name in names.into_iter().chain(views) {
-                let mut rel = self.table(&Expr { kind: ExprKind::Name(Name { text: name.clone(), span: pattern.span }), span: pattern.span }, scope)?;
+                let mut rel = self.table(
+                    &Expr { kind: ExprKind::Name(Name { text: name.clone(), span: pattern.span }), span: pattern.span },
+                    scope,
+                )?;
                 rel.table_name = Some(name);
                 rels.push(rel);
             }
@@ -98,7 +100,13 @@ impl Binder<'_> {
     }
 
     /// Rows of all tables, columns by name; a name with several types becomes a column a type.
-    pub(in crate::kql::binder) fn unite(&mut self, rels: Vec<(String, Rel)>, inner: bool, source: Option<String>, span: Span) -> Bind<Rel> {
+    pub(in crate::kql::binder) fn unite(
+        &mut self,
+        rels: Vec<(String, Rel)>,
+        inner: bool,
+        source: Option<String>,
+        span: Span,
+    ) -> Bind<Rel> {
         // Names in the order of their first appearance, each with its types in that order.
         let mut order: Vec<(String, Vec<Type>)> = Vec::new();
         let mut place: HashMap<String, usize> = HashMap::new();
@@ -138,7 +146,11 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         if let Some(source) = &source {
             if targets.iter().any(|(n, _, _)| n == source) {
-                return self.error(code::DUPLICATE, span, format!("there is a column '{source}' already; give withsource another name"));
+                return self.error(
+                    code::DUPLICATE,
+                    span,
+                    format!("there is a column '{source}' already; give withsource another name"),
+                );
             }
             columns.push(BoundColumn { id: self.id(), name: source.clone(), ty: Type::String });
         }
@@ -148,6 +160,13 @@ impl Binder<'_> {
         let partition = self.partition.clone();
         let offset = usize::from(source.is_some());
         let mirrored = self.united_promoted(&rels, &targets, &columns[offset..]);
+        for (column, (_, from, ty)) in columns[offset..].iter().zip(&targets) {
+            let untyped = |c: &BoundColumn| c.name == *from && c.ty == *ty && self.untyped.contains(&c.id);
+            if rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
+                self.untyped.insert(column.id);
+            }
+        }
+        let open = rels.iter().any(|(_, rel)| Self::is_open(rel));
         let mut inputs = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut exprs = Vec::with_capacity(columns.len());
@@ -179,12 +198,20 @@ impl Binder<'_> {
         hidden.extend(mirrored.into_iter().map(|(h, _)| h));
         let mut ids: Vec<ColId> = columns.iter().map(|c| c.id).collect();
         ids.extend(hidden.iter().map(|h| h.id));
+        if open {
+            hidden.push(self.open_marker());
+        }
         Ok(Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
     }
 
     /// Promoted keys that go through a union: where every branch that has the bag answers for the key, so does the result.
     /// Gives each with the name of its bag in the branches.
-    fn united_promoted(&mut self, rels: &[(String, Rel)], targets: &[(String, String, Type)], columns: &[BoundColumn]) -> Vec<(HiddenColumn, String)> {
+    fn united_promoted(
+        &mut self,
+        rels: &[(String, Rel)],
+        targets: &[(String, String, Type)],
+        columns: &[BoundColumn],
+    ) -> Vec<(HiddenColumn, String)> {
         let mut found = Vec::new();
         for ((_, from, ty), column) in targets.iter().zip(columns) {
             if *ty != Type::Dynamic {
@@ -197,9 +224,10 @@ impl Binder<'_> {
                 let HiddenRole::Promoted { key, .. } = &h.role else { continue };
                 let answers: Option<Vec<bool>> = with_bag
                     .iter()
-                    .map(|r| promoted_of(r, from, key).and_then(|(id, complete)| {
-                        r.hidden.iter().any(|o| o.id == id && o.ty == h.ty).then_some(complete)
-                    }))
+                    .map(|r| {
+                        promoted_of(r, from, key)
+                            .and_then(|(id, complete)| r.hidden.iter().any(|o| o.id == id && o.ty == h.ty).then_some(complete))
+                    })
                     .collect();
                 let Some(answers) = answers else { continue };
                 let role = HiddenRole::Promoted { parent: column.id, key: key.clone(), complete: answers.iter().all(|c| *c) };
@@ -214,7 +242,9 @@ impl Binder<'_> {
 fn promoted_of(rel: &Rel, bag: &str, key: &str) -> Option<(ColId, bool)> {
     let parent = rel.columns.iter().find(|c| c.name == bag)?.id;
     rel.hidden.iter().find_map(|h| match &h.role {
-        HiddenRole::Promoted { parent: of, key: mirrored, complete } if *of == parent && mirrored == key => Some((h.id, *complete)),
+        HiddenRole::Promoted { parent: of, key: mirrored, complete } if *of == parent && mirrored == key => {
+            Some((h.id, *complete))
+        }
         _ => None,
     })
 }

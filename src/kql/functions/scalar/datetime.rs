@@ -113,7 +113,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         }),
         ScalarImpl::Row(make_datetime),
         "A datetime from its parts; null if the calendar does not have it.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "make_timespan",
         &[
@@ -129,7 +130,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         }),
         ScalarImpl::Row(make_timespan),
         "A timespan from its parts: hours and minutes, with seconds behind or days before them.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     unix!("unixtime_seconds_todatetime", 1e6, "The datetime so many seconds after 1970."),
     unix!("unixtime_milliseconds_todatetime", 1e3, "The datetime so many milliseconds after 1970."),
     unix!("unixtime_microseconds_todatetime", 1.0, "The datetime so many microseconds after 1970."),

@@ -114,7 +114,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         Returns::Type(Type::Long),
         ScalarImpl::Row(|args| args[0].as_i64().map_or(Value::Null, |v| Value::Long(v.count_ones().into()))),
         "The number of set bits.",
-    ),
+    )
+    .naming(FirstArg),
     ScalarFn::new(
         "ceiling",
         NUMBER,
@@ -126,8 +127,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     real("cos", of_real!(f64::cos), FirstArg, "The cosine of an angle in radians."),
     real("cot", of_real!(|x: f64| 1.0 / x.tan()), Generated, "The cotangent of an angle in radians."),
     real("degrees", of_real!(|x: f64| x * (180.0 / std::f64::consts::PI)), Generated, "Degrees of an angle in radians."),
-    real("erf", of_real!(numeric::erf), Generated, "The error function."),
-    real("erfc", of_real!(numeric::erfc), Generated, "The complementary error function."),
+    real("erf", of_real!(numeric::erf), FirstArg, "The error function."),
+    real("erfc", of_real!(numeric::erfc), FirstArg, "The complementary error function."),
     real("exp", of_real!(f64::exp), FirstArg, "e to this power."),
     real("exp10", of_real!(|x: f64| 10f64.powf(x)), Generated, "10 to this power."),
     real("exp2", of_real!(f64::exp2), FirstArg, "2 to this power."),
@@ -150,7 +151,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     real("log", |args| logarithm(args, f64::ln), FirstArg, "The natural logarithm; null for negative numbers."),
     real("log10", |args| logarithm(args, f64::log10), FirstArg, "The decimal logarithm; null for negative numbers."),
     real("log2", |args| logarithm(args, f64::log2), FirstArg, "The binary logarithm; null for negative numbers."),
-    real("loggamma", of_real!(numeric::ln_gamma), Generated, "The logarithm of the gamma function's absolute value."),
+    real("loggamma", of_real!(numeric::ln_gamma), FirstArg, "The logarithm of the gamma function's absolute value."),
     ScalarFn::new("pi", &[], REAL, ScalarImpl::Row(|_| Value::Real(std::f64::consts::PI)), "The number pi."),
     ScalarFn::new(
         "pow",
@@ -163,7 +164,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "round",
         &[Param::req("number", Kind::Number), Param::opt("precision", Kind::Integer)],
-        Returns::With(real_or_decimal),
+        Returns::Arg(0),
         ScalarImpl::Row(round),
         "Rounds to a number of digits behind the point, or before it when negative; halves away from zero.",
     )
@@ -272,6 +273,19 @@ fn round(args: &[ValueRef<'_>]) -> Value {
         let half = if v < 0 { -unit / 2 } else { unit / 2 };
         return v.checked_add(half).map_or(Value::Null, |v| Value::Decimal(v / unit * unit));
     }
+    if let ValueRef::Int(_) | ValueRef::Long(_) = args[0] {
+        // A whole number stays one.
+        let Some(v) = args[0].as_i64() else { return Value::Null };
+        let unit = u32::try_from(-digits).ok().and_then(|places| 10i128.checked_pow(places));
+        return match unit {
+            _ if digits >= 0 => Value::Long(v),
+            Some(unit) => {
+                let half = if v < 0 { -unit / 2 } else { unit / 2 };
+                i64::try_from((i128::from(v) + half) / unit * unit).map_or(Value::Null, Value::Long)
+            }
+            None => Value::Long(0),
+        };
+    }
     let Some(x) = args[0].as_f64() else { return Value::Null };
     Value::Real(round_real(x, digits))
 }
@@ -328,6 +342,8 @@ mod tests {
             ("round", vec![Real(2.15), Long(1)], Value::Real(2.2)),
             ("round", vec![Real(-50.55), Long(-2)], Value::Real(-100.0)),
             ("round", vec![Real(21.5), Long(-1)], Value::Real(20.0)),
+            ("round", vec![Long(1250), Long(-2)], Value::Long(1300)),
+            ("round", vec![Long(-7), Long(2)], Value::Long(-7)),
             ("round", vec![Real(1e300), Long(300)], Value::Real(1e300)),
             ("round", vec![Decimal(-UNIT * 5 / 2)], Value::Decimal(-3 * UNIT)),
             ("sign", vec![Long(-7)], Value::Real(-1.0)),

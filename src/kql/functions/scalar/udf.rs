@@ -1,13 +1,13 @@
 //! A scalar function of the registry as a DataFusion function.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type};
 use crate::kql::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
@@ -81,9 +81,21 @@ impl Hash for KqlScalar {
     }
 }
 
+/// A name of a call that other calls do not have, for plans' inner columns. DataFusion's own spells out the arguments with all their
+/// arguments, which takes time in the square of the depth, and does not tell closures of one name apart.
+pub fn short_name(name: &str, function: &impl Hash, args: &[Expr]) -> String {
+    let mut hasher = DefaultHasher::new();
+    (function, args).hash(&mut hasher);
+    format!("{name}#{:016x}", hasher.finish())
+}
+
 impl ScalarUDFImpl for KqlScalar {
     fn name(&self) -> &str {
         self.function.name
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(short_name(self.function.name, self, args))
     }
 
     fn signature(&self) -> &Signature {

@@ -5,7 +5,7 @@
 use super::super::arrays::{array, element, write_array};
 use super::super::json;
 use super::{Number, Series};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::kql::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::ValueRef;
 
@@ -20,21 +20,24 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         DYNAMIC,
         ScalarImpl::Text(backward),
         "Fills gaps with the next value.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_fill_const",
         &[Param::req("series", Kind::Dynamic), Param::opt("constant_value", Kind::Number), GAPS],
         DYNAMIC,
         ScalarImpl::Text(constant),
         "Fills gaps with a constant.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_fill_forward",
         &[Param::req("series", Kind::Dynamic), GAPS],
         DYNAMIC,
         ScalarImpl::Text(forward),
         "Fills gaps with the value before.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_fill_linear",
         &[
@@ -46,7 +49,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         DYNAMIC,
         ScalarImpl::Text(linear),
         "Fills gaps on the line between their neighbours; gaps at the ends with the nearest value.",
-    ),
+    )
+    .naming(Naming::FirstArg),
 ];
 
 /// True for a gap.

@@ -1,7 +1,7 @@
 //! Digital filters: `series_fir` and `series_iir`.
 
 use super::{Number, Series, numbers, write_numbers, write_reals};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::kql::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::ValueRef;
 
@@ -18,7 +18,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(fir),
         "A finite impulse response filter: weighted sums of each number and those before it.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_iir",
         &[
@@ -29,7 +30,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(iir),
         "An infinite impulse response filter: weighted sums of the input and of the output so far.",
-    ),
+    )
+    .naming(Naming::FirstArg),
 ];
 
 fn fir(args: &[ValueRef<'_>], out: &mut String) -> bool {

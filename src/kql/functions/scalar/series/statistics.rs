@@ -2,7 +2,7 @@
 
 use super::super::json;
 use super::{Number, Series, numbers, write_reals};
-use crate::kql::functions::{ArgInfo, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::{Value, ValueRef};
 
@@ -51,7 +51,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         Returns::With(outliers_type),
         ScalarImpl::Text(outliers),
         "Scores how far each number lies outside the usual range (Tukey's test): beyond 1.5 it is an anomaly.",
-    ),
+    )
+    .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_pearson_correlation",
         &[Param::req("series1", Kind::Dynamic), Param::req("series2", Kind::Dynamic)],

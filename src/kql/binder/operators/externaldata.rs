@@ -1,0 +1,160 @@
+//! `externaldata`: tables in files. Only local files below folders that the configuration allows are read; nothing is fetched
+//! over the network while a query runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::kql::ast::*;
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::externaldata::{ExternalData, Format};
+use crate::kql::value::{Json, Value};
+
+use super::shape::property_text;
+
+impl Binder<'_> {
+    pub(super) fn externaldata(
+        &mut self,
+        operator: &Operator,
+        declared: &[ColumnDecl],
+        uris: &[Expr],
+        scope: &Scope,
+    ) -> Bind<Rel> {
+        let mut columns: Vec<BoundColumn> = Vec::with_capacity(declared.len());
+        for column in declared {
+            if columns.iter().any(|c| c.name == column.name.text) {
+                return self.error(
+                    code::DUPLICATE,
+                    column.name.span,
+                    format!("the column '{}' is declared twice", column.name.text),
+                );
+            }
+            columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
+        }
+        let option = |name: &str| operator.properties.iter().find(|p| p.name.text.eq_ignore_ascii_case(name));
+        let format = match option("format") {
+            None => None,
+            Some(property) => {
+                let name = property_text(&property.value);
+                let format = Format::by_name(&name);
+                if format.is_none() {
+                    let message = format!("externaldata of the format '{name}' is not supported");
+                    self.not_run(
+                        Diagnostic::error(code::UNSUPPORTED, property.value.span, message)
+                            .suggest("csv, tsv, psv, scsv, sohsv, txt, raw, json or multijson"),
+                    )?;
+                }
+                format
+            }
+        };
+        for name in ["ingestionMapping", "ingestionMappingReference", "zipPattern"] {
+            if let Some(property) = option(name) {
+                let message = format!("the option '{name}' of externaldata is not supported");
+                self.not_run(Diagnostic::error(code::UNSUPPORTED, property.name.span, message))?;
+            }
+        }
+        let skip_first = option("ignoreFirstRecord").is_some_and(|p| property_text(&p.value).eq_ignore_ascii_case("true"));
+        let mut files = Vec::new();
+        for uri in uris {
+            for (address, span) in self.addresses(uri, scope)? {
+                if let Some(path) = self.local_file(&address, span)? {
+                    files.push((path, format.unwrap_or_else(|| Format::of_path(&address))));
+                }
+            }
+        }
+        let op = ExternalData { files, skip_first, columns: columns.iter().map(|c| (c.name.clone(), c.ty)).collect() };
+        Ok(Rel {
+            kind: RelKind::Compute { input: None, inputs: Vec::new(), op: Arc::new(op) },
+            columns,
+            hidden: Vec::new(),
+            serialized: false,
+            table_name: None,
+        })
+    }
+
+    /// The addresses that one expression gives: a string, or an array of strings.
+    fn addresses(&mut self, uri: &Expr, scope: &Scope) -> Bind<Vec<(String, Span)>> {
+        let row = RowInfo::default();
+        let e = self.scalar(uri, &mut Ctx::new(&row, scope))?;
+        let span = e.span;
+        match self.constant(&e, "the address of externaldata")? {
+            Some(Value::String(address)) => Ok(vec![(address, span)]),
+            Some(Value::Dynamic(Json::Array(items))) => {
+                Ok(items.iter().filter_map(|i| i.as_str()).map(|address| (address.to_owned(), span)).collect())
+            }
+            Some(_) => self.error(code::TYPE, span, "the address of externaldata is a string"),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The file that an address names, if a query may read it; none where that was only warned of.
+    fn local_file(&mut self, address: &str, span: Span) -> Bind<Option<PathBuf>> {
+        let refuse = |message: String| Diagnostic::error(code::UNSUPPORTED, span, message);
+        let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let path = match scheme.as_deref() {
+            None => PathBuf::from(address),
+            Some("file") => match url::Url::parse(address).ok().and_then(|url| url.to_file_path().ok()) {
+                Some(path) => path,
+                None => {
+                    self.not_run(refuse(format!("'{address}' names no file")))?;
+                    return Ok(None);
+                }
+            },
+            Some(scheme) => {
+                self.not_run(
+                    refuse(format!(
+                        "externaldata from {scheme} addresses is not supported: a query reads nothing over the network"
+                    ))
+                    .suggest("download the file into a folder that externaldata may read, and name its path here"),
+                )?;
+                return Ok(None);
+            }
+        };
+        if self.checking {
+            return Ok(None);
+        }
+        if let Some(path) = allowed(&path, self.file_roots) {
+            return Ok(Some(path));
+        }
+        let folders: Vec<String> = self.file_roots.iter().map(|root| root.display().to_string()).collect();
+        let diagnostic = refuse(format!("externaldata may not read '{}', or there is no such file", path.display())).suggest(
+            if folders.is_empty() {
+                "no folder is allowed".to_owned()
+            } else {
+                format!("allowed are files below {}", folders.join(", "))
+            },
+        );
+        self.report(diagnostic)
+    }
+}
+
+/// The file's true place, if it is below one of the folders. A relative path is looked up in each of them.
+fn allowed(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+    roots.iter().filter_map(|root| root.canonicalize().ok()).find_map(|root| {
+        let path = root.join(path).canonicalize().ok()?;
+        (path.starts_with(&root) && path.is_file()).then_some(path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_below_an_allowed_folder_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("in");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(inside.join("a.csv"), "x").unwrap();
+        std::fs::write(dir.path().join("secret.csv"), "x").unwrap();
+        let roots = [inside.clone()];
+        assert!(allowed(Path::new("a.csv"), &roots).is_some());
+        assert!(allowed(&inside.join("a.csv"), &roots).is_some());
+        assert!(allowed(Path::new("../secret.csv"), &roots).is_none());
+        assert!(allowed(&dir.path().join("secret.csv"), &roots).is_none());
+        assert!(allowed(Path::new("a.csv"), &[]).is_none());
+        assert!(allowed(Path::new("none.csv"), &roots).is_none());
+    }
+}
