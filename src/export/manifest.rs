@@ -131,7 +131,7 @@ impl Manifest {
         let mut document = Map::new();
         document.insert("$schema".to_owned(), "https://datapackage.org/profiles/2.0/datapackage.json".into());
         document.insert("name".to_owned(), "kqlake-export".into());
-        document.extend(std::mem::take(&mut self.rest).into_iter());
+        document.extend(std::mem::take(&mut self.rest));
         self.rest = document.clone();
         document.insert("resources".to_owned(), Json::Array(self.resources.clone()));
         let mut text = serde_json::to_string_pretty(&document).map_err(|err| Error::Defect(err.to_string()))?;

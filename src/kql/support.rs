@@ -223,11 +223,7 @@ const OPERATORS: &[Form] = &[
         "top-hitters n of value [by weight]",
         "The most frequent values; counted exactly, where Microsoft's engine estimates.",
     ),
-    runs(
-        "top-nested",
-        "top-nested n of value by aggregate, …",
-        "The first values of each level. `with others` needs an aggregate that can be taken over the rest.",
-    ),
+    runs("top-nested", "top-nested n of value by aggregate, …", "The first values of each level; `with others` for the rest."),
     runs("union", "union [kind=…] [withsource=…] table, …", "Rows of several tables; wildcards; isfuzzy."),
     runs("where", "where predicate", "Rows for which the predicate is true.").aliases(&["filter"]),
 ];
@@ -236,13 +232,15 @@ const OPERATORS: &[Form] = &[
 const NOTES: &[&str] = &[
     "A datetime has microseconds. A 7th digit after the second is dropped, on import and in literals; timespans keep all 100 ns.",
     "A decimal has 18 digits behind the point and 20 before it.",
-    "dcount, dcountif and hll are exact up to a number of values that depends on the accuracy, and estimates beyond that, as in \
-     Microsoft's engine; estimates are not bit for bit the same. count_distinct is always exact.",
-    "percentile and tdigest work on the values themselves as long as there are few, and on a digest of them beyond that.",
+    "dcount, dcountif and hll are exact up to 4,096, 16,384, 65,536, 131,072 or 262,144 distinct values (accuracy 0 to 4; the \
+     default is 1) and estimates beyond that. Estimates are not bit for bit those of Microsoft's engine. count_distinct is always \
+     exact.",
+    "percentile and its forms are exact up to 131,072 values a group, and for numbers, timespans and datetimes a t-digest beyond that.",
     "has, has_any and the like compare whole terms: runs of letters and digits. There is no minimum length of a term.",
     "now() is one instant for the whole query.",
-    "Brackets and chains of operators may be 500 deep, and functions, views and sub-queries may nest 64 deep; \
-     chains of `and`, `or` and pipes may be long. More is refused with the place and the limit.",
+    "Limits, each refused with its place: 64 MiB of text; 500 levels of brackets, or of operators without brackets; 10,000 different \
+     terms in a chain of `and` or `or` (equalities and text searches of one column count once); 500 operators in a pipe and 2,000 in a \
+     query (`where` does not count); 64 levels and 10,000 uses of functions, views and `let`s; 1,000 queries in a text.",
     "Microsoft's management commands (`.show`, `.create`, …) are refused.",
     "Data stays here: whatever would call a service (http_request, sql_request, python, …) is refused.",
 ];

@@ -112,7 +112,7 @@ impl Binder<'_> {
 
     fn case(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("case", args, 3..=usize::MAX, span)?;
-        if args.len() % 2 == 0 {
+        if args.len().is_multiple_of(2) {
             return self.error(code::ARITY, span, "case takes pairs of condition and value, and one value for all else");
         }
         let (mut conditions, mut values) = (Vec::new(), Vec::new());

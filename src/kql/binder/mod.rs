@@ -10,6 +10,7 @@ mod operators;
 mod ops;
 mod pattern;
 mod scope;
+mod services;
 pub(super) mod source;
 mod statements;
 

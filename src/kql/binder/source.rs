@@ -10,6 +10,9 @@ use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
+/// Operators that one pipe may have. Planning takes time in the square of it.
+const MAX_PIPE: usize = 500;
+
 /// Functions whose call is a tabular expression.
 const TABLE_CALLS: [&str; 8] = ["table", "materialize", "database", "cluster", "workspace", "app", "adx", "arg"];
 
@@ -29,7 +32,7 @@ impl Binder<'_> {
                 Some((Binding::Function(f), _)) => self.function_is_tabular(&f),
                 Some((Binding::Pattern(_), _)) => true,
                 _ if function.text == "materialize" => args.first().is_some_and(|a| self.is_tabular(&a.expr, scope, row)),
-                _ => TABLE_CALLS.contains(&function.text.as_str()),
+                _ => TABLE_CALLS.contains(&function.text.as_str()) || Self::is_service(&function.text),
             },
             ExprKind::Path { base, .. } if self.pattern_of(base, scope).is_some() => true,
             ExprKind::Path { base, .. } => {
@@ -95,6 +98,12 @@ impl Binder<'_> {
         let span = expr.span;
         match &expr.kind {
             ExprKind::Pipe { source, operators } => {
+                // Filters in a row become one and do not count.
+                let mut counted = operators.iter().filter(|o| !matches!(o.kind, OperatorKind::Where(_)));
+                if let Some(first_too_many) = counted.nth(MAX_PIPE) {
+                    let message = format!("more than {MAX_PIPE} operators in a row");
+                    return self.error(code::LIMIT, first_too_many.keyword, message);
+                }
                 let mut rel = self.table(source, scope)?;
                 for (i, operator) in operators.iter().enumerate() {
                     rel = self.operator(Some(rel), operator, scope, i + 1 == operators.len())?;
@@ -290,6 +299,9 @@ impl Binder<'_> {
                 self.error(code::TYPE, span, format!("{}(…) names no table; add .TableName", function.text))
             }
             _ => {
+                if let Some(table) = self.service(function, args, None, scope) {
+                    return table;
+                }
                 let mut candidates = scope.names();
                 candidates.extend(["table", "materialize", "range", "print", "datatable"].map(str::to_owned));
                 let known = crate::kql::functions::Registry::get().scalar(&function.text);

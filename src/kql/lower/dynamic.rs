@@ -35,8 +35,8 @@ pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
     if !constant.is_empty() {
         out = path_kernel(out, constant, false);
     }
-    let mut rest = rest.iter();
-    while let Some(step) = rest.next() {
+    let rest = rest.iter();
+    for step in rest {
         out = match step {
             PathStep::Key(key) => path_kernel(out, vec![Step::Key(key.clone())], false),
             PathStep::Index(index) => path_kernel(out, vec![Step::Index(*index)], false),
@@ -141,12 +141,12 @@ fn typed_text(e: Expr, ty: Type) -> Expr {
 /// A conversion of a promoted key that its typed column answers by itself: `totimespan(customDimensions.executionTime)`.
 pub fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<Expr> {
     let BoundKind::Promoted { column: id, column_ty, complete: true, .. } = &arg.kind else { return None };
-    let fits = match (function, column_ty) {
-        ("totimespan" | "totime", Type::TimeSpan) => true,
-        ("tolong" | "toint" | "toreal" | "todouble", Type::Long) => true,
-        ("toreal" | "todouble", Type::Real) => true,
-        _ => false,
-    };
+    let fits = matches!(
+        (function, column_ty),
+        ("totimespan" | "totime", Type::TimeSpan)
+            | ("tolong" | "toint" | "toreal" | "todouble", Type::Long)
+            | ("toreal" | "todouble", Type::Real)
+    );
     if !fits {
         return None;
     }

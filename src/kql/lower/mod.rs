@@ -137,7 +137,7 @@ impl<'a> Lowering<'a> {
     pub fn query(&self, rel: &Rel) -> Lower<LogicalPlan> {
         let node = self.rel(rel)?;
         let plan = node.ordered_plan()?;
-        let exprs: Vec<Expr> = rel.columns.iter().map(|c| result_column(c)).collect();
+        let exprs: Vec<Expr> = rel.columns.iter().map(result_column).collect();
         if exprs.is_empty() {
             return Ok(LogicalPlanBuilder::from(plan).limit(0, Some(0))?.build()?);
         }

@@ -177,6 +177,7 @@ impl Parser<'_> {
             TokenKind::Word | TokenKind::LeftBracket => {
                 let len = self.name_len(0);
                 if len > 0 && self.kind_at(len) == TokenKind::Assign {
+                    self.check_new_name();
                     let name = self.name()?;
                     self.bump();
                     return Ok(Some((vec![name], false)));
@@ -216,6 +217,14 @@ impl Parser<'_> {
             }
         }
         (self.kind_at(ahead + 1) == TokenKind::Assign).then_some(ahead + 2)
+    }
+
+    /// Reports a bare word that may be given to a column in brackets only.
+    pub(super) fn check_new_name(&mut self) {
+        if self.at(TokenKind::Word) && words::needs_brackets(self.word()) {
+            let text = self.word().to_owned();
+            self.fail_with(self.token().span(), format!("the name `{text}` needs brackets"), format!("write ['{text}']"));
+        }
     }
 
     /// Reports `my-name = …`, and reads it as a name.

@@ -457,7 +457,7 @@ impl Parser<'_> {
     }
 
     /// `to typeof(type)`
-    pub(super) fn to_type_of(&mut self) -> Read<Option<Type>> {
+    pub(super) fn element_type(&mut self) -> Read<Option<Type>> {
         if !self.eat_word("to") {
             return Ok(None);
         }

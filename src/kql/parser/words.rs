@@ -157,6 +157,11 @@ pub(super) fn is_reserved(word: &str) -> bool {
         || infix_word(word).is_some()
 }
 
+/// Words that Microsoft's engine takes as the name of a new column in brackets only.
+pub(super) fn needs_brackets(word: &str) -> bool {
+    matches!(word, "asc" | "desc" | "first" | "last" | "missing" | "and" | "or" | "between" | "has_any" | "has_all" | "like")
+}
+
 /// What a kind of token is called in messages.
 pub(super) fn describe_kind(kind: TokenKind) -> &'static str {
     use TokenKind as T;

@@ -89,6 +89,9 @@ impl Binder<'_> {
         match scope.find(&name.text) {
             Some((Binding::Function(function), _)) => self.table_function(&function, name, args, Some(Rc::new(input)), scope),
             _ => {
+                if let Some(table) = self.service(name, args, Some(&input), scope) {
+                    return table;
+                }
                 let candidates: Vec<String> = scope.names();
                 self.unknown("function", name, candidates)
             }

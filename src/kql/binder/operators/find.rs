@@ -35,21 +35,25 @@ impl Binder<'_> {
             return Ok(Self::projected(filtered, columns));
         }
         let mut rels = Vec::new();
+        let mut found = false;
         for rel in self.searched_tables(tables, scope, operator.span)? {
             let row = RowInfo::of(&rel);
-            // A table without a column that the predicate names has no such rows.
+            // A table without a column that the predicate names has no such rows; its columns belong to the result.
             let before = self.diagnostics.len();
-            match self.search_term(predicate, &row, scope, case_sensitive) {
-                Ok(e) => rels.push((rel.table_name.clone().unwrap_or_default(), Self::filtered(rel, e))),
-                Err(Stop::Reported)
-                    if tables.is_empty() && self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) =>
-                {
+            let predicate = match self.search_term(predicate, &row, scope, case_sensitive) {
+                Ok(e) => {
+                    found = true;
+                    e
+                }
+                Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
                     self.diagnostics.truncate(before);
+                    BoundExpr::literal(Value::Bool(false), Type::Bool, operator.span)
                 }
                 Err(stop) => return Err(stop),
-            }
+            };
+            rels.push((rel.table_name.clone().unwrap_or_default(), Self::filtered(rel, predicate)));
         }
-        if rels.is_empty() {
+        if !found {
             return self.error(code::UNKNOWN, operator.span, "no table has the columns that are searched");
         }
         self.unite(rels, false, Some("$table".to_owned()), operator.span)

@@ -102,7 +102,7 @@ impl Binder<'_> {
             }
             columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
         }
-        if columns.is_empty() || values.len() % columns.len() != 0 {
+        if columns.is_empty() || !values.len().is_multiple_of(columns.len()) {
             return self.error(
                 code::ARITY,
                 span,

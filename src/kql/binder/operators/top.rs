@@ -7,104 +7,271 @@ use crate::kql::binder::expr::Ctx;
 use crate::kql::binder::names;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
 use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
+use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::Registry;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
+/// A level of `top-nested`, bound over the input.
+struct Level {
+    count: Option<i64>,
+    of: BoundExpr,
+    name: String,
+    aggregates: Vec<(ColId, BoundAggregate)>,
+    /// The expression over the aggregates that orders the level.
+    value: BoundExpr,
+    shown: String,
+    others: Option<BoundExpr>,
+    ascending: bool,
+}
+
+/// The rows that the levels so far have kept, and the columns of the levels' values.
+struct Nested {
+    rel: Rel,
+    keys: Vec<BoundColumn>,
+}
+
+/// A join of two trees with all their columns, or the left ones where the kind gives no others.
+fn joined(left: Rel, right: Rel, kind: JoinKind, on: Vec<(BoundExpr, BoundExpr)>) -> Rel {
+    let columns = match kind {
+        JoinKind::LeftAnti => left.columns.clone(),
+        _ => left.columns.iter().chain(&right.columns).cloned().collect(),
+    };
+    Rel {
+        columns,
+        hidden: Vec::new(),
+        serialized: false,
+        table_name: None,
+        kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on },
+    }
+}
+
+/// The equality of keys by their places; the shorter list counts.
+fn pairs(left: &[BoundColumn], right: &[BoundColumn]) -> Vec<(BoundExpr, BoundExpr)> {
+    let column = |c: &BoundColumn| BoundExpr::column(c, Span::default());
+    left.iter().zip(right).map(|(l, r)| (column(l), column(r))).collect()
+}
+
 impl Binder<'_> {
     /// Each level groups by its column and those before it, keeps the first of its aggregate under each parent, and joins the
-    /// parents' values.
-    pub(super) fn top_nested(&mut self, input: Rel, operator: &Operator, levels: &[NestedLevel], scope: &Scope) -> Bind<Rel> {
+    /// parents' values. What a level with `others` does not keep is one more row under each parent.
+    pub(super) fn top_nested(&mut self, input: Rel, operator: &Operator, written: &[NestedLevel], scope: &Scope) -> Bind<Rel> {
         self.not_in_sub_query(operator, "top-nested")?;
         let row = RowInfo::of(&input);
-        let mut parents: Option<Rel> = None;
-        let mut key_exprs: Vec<(String, BoundExpr)> = Vec::new();
-        // For each level so far: its value's and its aggregate's column in `parents`.
-        let mut done: Vec<(BoundColumn, BoundColumn, bool)> = Vec::new();
-        for level in levels {
-            let count = match &level.count {
-                Some(count) => self.constant_long(count, scope, "the count of top-nested")?,
-                None => None,
-            };
-            let of = self.scalar(&level.of.expr, &mut Ctx::new(&row, scope))?;
-            if of.ty == Type::Dynamic {
-                return self.error(code::TYPE, of.span, "a dynamic value cannot be grouped; wrap it in tostring(…)");
-            }
-            let name = match level.of.names.first() {
-                Some(name) => name.text.clone(),
-                None => names::derived(&level.of.expr).unwrap_or_else(|| format!("Column{}", done.len() + 1)),
-            };
-            key_exprs.push((name.clone(), of));
-            let mut ctx = Ctx::new(&row, scope);
-            ctx.aggregates = Some(Vec::new());
-            let value = self.aggregate_item(&level.by, &mut ctx, &HashSet::new())?;
-            let Some((_, value)) = value.into_iter().next() else { return self.unsupported(operator.keyword, "this aggregate") };
-            let shown = level.by.names.first().map_or_else(|| format!("aggregated_{name}"), |n| n.text.clone());
-            let aggregates = ctx.aggregates.take().unwrap_or_default();
-            let source = if parents.is_some() { self.fresh(input.clone()) } else { input.clone() };
-            let remap = remapped(&input, &source);
-            let keys = key_exprs.iter().map(|(n, e)| (n.clone(), remap_expr(e, &remap))).collect();
-            let aggregates = aggregates.into_iter().map(|(id, a)| (id, remap_aggregate(a, &remap))).collect();
-            let grouped = self.grouped(source, keys, aggregates);
-            let mut columns: Vec<(BoundColumn, BoundExpr)> =
-                grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
-            let result = BoundColumn { id: self.id(), name: shown, ty: value.ty };
-            columns.push((result.clone(), value));
-            let key_columns = grouped.columns.clone();
-            let mut rel = Self::projected(grouped, columns);
-            let Some(this) = key_columns.last().cloned() else { continue };
-            if let Some(above) = parents.take() {
-                // Under the parents that were kept: the keys of the levels before are equal.
-                let on = done
-                    .iter()
-                    .zip(&key_columns)
-                    .map(|((parent, _, _), key)| {
-                        (BoundExpr::column(parent, Span::default()), BoundExpr::column(key, Span::default()))
-                    })
-                    .collect();
-                let columns: Vec<BoundColumn> = above.columns.iter().chain([&this, &result]).cloned().collect();
-                let joined = Rel {
-                    columns: above.columns.iter().chain(&rel.columns).cloned().collect(),
-                    hidden: Vec::new(),
-                    serialized: false,
-                    table_name: None,
-                    kind: RelKind::Join { left: Box::new(above), right: Box::new(rel), kind: JoinKind::Inner, on },
-                };
-                rel = Self::renamed(joined, columns);
-            }
-            done.push((this, result.clone(), level.others.is_some()));
-            if let Some(others) = &level.others {
-                return self.unsupported(others.span, "'with others' of top-nested");
-            }
-            let ascending = level.ascending.unwrap_or(false);
-            let key = BoundSortKey { expr: BoundExpr::column(&result, Span::default()), ascending, nulls_first: ascending };
-            let sorted = Self::sorted(rel, vec![key]);
-            let limited = match count {
-                Some(count) => {
-                    let partition = done[..done.len() - 1].iter().map(|(c, _, _)| c.id).collect();
-                    Rel {
-                        columns: sorted.columns.clone(),
-                        hidden: sorted.hidden.clone(),
-                        serialized: true,
-                        table_name: None,
-                        kind: RelKind::Limit { input: Box::new(sorted), count: count.max(0).unsigned_abs(), partition },
-                    }
-                }
-                None => sorted,
-            };
-            parents = Some(limited);
+        let mut levels = Vec::with_capacity(written.len());
+        for level in written {
+            let level = self.nested_level(level, levels.len() + 1, &row, scope)?;
+            levels.push(level);
         }
-        match parents {
-            Some(rel) => {
-                // One scope of names: a second level of a name gets a number.
-                let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
-                let settled = names::settle(&wanted, &HashSet::new());
-                let columns = rel.columns.iter().zip(settled).map(|(c, name)| BoundColumn { name, ..c.clone() }).collect();
-                Ok(Self::renamed(rel, columns))
+        let mut kept: Option<Nested> = None;
+        let mut rests: Vec<Rel> = Vec::new();
+        for at in 0..levels.len() {
+            let parents = kept.take();
+            let next = self.nested_kept(&input, parents.as_ref(), &levels[..=at]);
+            if levels[at].others.is_some() {
+                rests.push(self.nested_rest(&input, parents.as_ref(), &next, &levels, at, operator.span)?);
             }
-            None => self.error(code::SYNTAX, operator.span, "top-nested needs a level"),
+            kept = Some(next);
         }
+        let Some(Nested { rel, .. }) = kept else { return self.error(code::SYNTAX, operator.span, "top-nested needs a level") };
+        let rel = if rests.is_empty() { rel } else { self.nested_union(rel, rests) };
+        // One scope of names: a second level of a name gets a number.
+        let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
+        let settled = names::settle(&wanted, &HashSet::new());
+        let columns = rel.columns.iter().zip(settled).map(|(c, name)| BoundColumn { name, ..c.clone() }).collect();
+        Ok(Self::renamed(rel, columns))
+    }
+
+    fn nested_level(&mut self, level: &NestedLevel, number: usize, row: &RowInfo, scope: &Scope) -> Bind<Level> {
+        let count = match &level.count {
+            Some(count) => self.constant_long(count, scope, "the count of top-nested")?,
+            None => None,
+        };
+        let of = self.scalar(&level.of.expr, &mut Ctx::new(row, scope))?;
+        if of.ty == Type::Dynamic && !self.is_untyped(&of) {
+            let diagnostic =
+                Diagnostic::error(code::TYPE, of.span, "a dynamic value cannot be grouped").suggest("wrap it in tostring(…)");
+            self.not_run(diagnostic)?;
+        }
+        let name = match level.of.names.first() {
+            Some(name) => name.text.clone(),
+            None => names::derived(&level.of.expr).unwrap_or_else(|| format!("Column{number}")),
+        };
+        let mut ctx = Ctx::new(row, scope);
+        ctx.aggregates = Some(Vec::new());
+        let value = self.aggregate_item(&level.by, &mut ctx, &HashSet::new())?;
+        let Some((_, value)) = value.into_iter().next() else { return self.unsupported(level.by.expr.span, "this aggregate") };
+        let shown = level.by.names.first().map_or_else(|| format!("aggregated_{name}"), |n| n.text.clone());
+        let others = match &level.others {
+            Some(others) => {
+                let e = self.scalar(others, &mut Ctx::new(&RowInfo::default(), scope))?;
+                self.known_before(&e, "the name of the others")?;
+                Some(self.coerce(e, of.ty)?)
+            }
+            None => None,
+        };
+        Ok(Level {
+            count,
+            of,
+            name,
+            aggregates: ctx.aggregates.take().unwrap_or_default(),
+            value,
+            shown,
+            others,
+            ascending: level.ascending.unwrap_or(false),
+        })
+    }
+
+    /// The rows of the last of these levels under the parents that were kept.
+    fn nested_kept(&mut self, input: &Rel, parents: Option<&Nested>, levels: &[Level]) -> Nested {
+        let source = if parents.is_some() { self.fresh(input.clone()) } else { input.clone() };
+        let remap = remapped(input, &source);
+        let keys = levels.iter().map(|l| (l.name.clone(), remap_expr(&l.of, &remap))).collect();
+        let level = &levels[levels.len() - 1];
+        let (aggregates, value) = self.fresh_aggregates(level, &remap);
+        let grouped = self.grouped(source, keys, aggregates);
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        let result = BoundColumn { id: self.id(), name: level.shown.clone(), ty: value.ty };
+        columns.push((result.clone(), value));
+        let key_columns = grouped.columns.clone();
+        let mut rel = Self::projected(grouped, columns);
+        let mut keys: Vec<BoundColumn> = key_columns.last().cloned().into_iter().collect();
+        if let Some(above) = parents {
+            // Under the parents that were kept: the keys of the levels before are equal.
+            let on = pairs(&above.keys, &key_columns);
+            let columns: Vec<BoundColumn> = above.rel.columns.iter().chain(&keys).chain([&result]).cloned().collect();
+            rel = Self::renamed(joined(above.rel.clone(), rel, JoinKind::Inner, on), columns);
+            keys.splice(0..0, above.keys.iter().cloned());
+        }
+        let key = BoundSortKey {
+            expr: BoundExpr::column(&result, Span::default()),
+            ascending: level.ascending,
+            nulls_first: level.ascending,
+        };
+        let mut order = vec![key];
+        if level.others.is_some()
+            && let Some(own) = keys.last()
+        {
+            // The rows are computed twice, for themselves and for what they leave over: ties must fall the same way.
+            order.push(BoundSortKey { expr: BoundExpr::column(own, Span::default()), ascending: true, nulls_first: true });
+        }
+        let sorted = Self::sorted(rel, order);
+        let rel = match level.count {
+            Some(count) => Rel {
+                columns: sorted.columns.clone(),
+                hidden: sorted.hidden.clone(),
+                serialized: true,
+                table_name: None,
+                kind: RelKind::Limit {
+                    input: Box::new(sorted),
+                    count: count.max(0).unsigned_abs(),
+                    partition: keys[..keys.len() - 1].iter().map(|c| c.id).collect(),
+                },
+            },
+            None => sorted,
+        };
+        Nested { rel, keys }
+    }
+
+    /// The row of others under each parent of the level at `at`: the rows that no kept row of the level stands for. Deeper
+    /// levels have no rows there; those with others of their own show that these rows are all others.
+    fn nested_rest(
+        &mut self,
+        input: &Rel,
+        parents: Option<&Nested>,
+        kept: &Nested,
+        levels: &[Level],
+        at: usize,
+        span: Span,
+    ) -> Bind<Rel> {
+        let source = self.fresh(input.clone());
+        let remap = remapped(input, &source);
+        let mut keys: Vec<BoundColumn> = Vec::new();
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            source.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, span))).collect();
+        for level in &levels[..=at] {
+            let column = BoundColumn { id: self.id(), name: level.name.clone(), ty: level.of.ty };
+            columns.push((column.clone(), remap_expr(&level.of, &remap)));
+            keys.push(column);
+        }
+        let keyed = Self::projected(source, columns);
+        let (found, found_keys) = self.fresh_nested(kept);
+        let rest = joined(keyed, found, JoinKind::LeftAnti, pairs(&keys, &found_keys));
+        let Some(count) = Registry::get().aggregate("count") else { return self.unsupported(span, "top-nested") };
+        let rows = self.id();
+        let mut aggregates = vec![(rows, BoundAggregate { function: count, args: Vec::new(), filter: None, ty: Type::Long })];
+        let mut values = Vec::new();
+        for level in levels[at..].iter().filter(|l| l.others.is_some()) {
+            let (own, value) = self.fresh_aggregates(level, &remap);
+            aggregates.extend(own);
+            values.push(value);
+        }
+        let group = keys[..at].iter().map(|c| (c.name.clone(), BoundExpr::column(c, span))).collect();
+        let grouped = self.grouped(rest, group, aggregates);
+        // Without parents there is a row even where nothing is left over.
+        let any = BoundExpr::new(BoundKind::Column(rows), Type::Long, span);
+        let none = BoundExpr::literal(Value::Long(0), Type::Long, span);
+        let left_over = self.binary(BinaryOp::Greater, any, none, span)?;
+        let group_keys = grouped.columns.clone();
+        let mut rel = Self::filtered(grouped, left_over);
+        let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
+        if let Some(above) = parents {
+            let (above, above_keys) = self.fresh_nested(above);
+            columns.extend(above.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, span))));
+            rel = joined(above, rel, JoinKind::Inner, pairs(&above_keys, &group_keys));
+        }
+        let mut values = values.into_iter();
+        for level in &levels[at..] {
+            let (of, value) = match (&level.others, level.others.as_ref().and_then(|_| values.next())) {
+                (Some(others), Some(value)) => (others.clone(), value),
+                _ => (
+                    BoundExpr::literal(missing(level.of.ty), level.of.ty, span),
+                    BoundExpr::literal(missing(level.value.ty), level.value.ty, span),
+                ),
+            };
+            columns.push((BoundColumn { id: self.id(), name: level.name.clone(), ty: of.ty }, of));
+            columns.push((BoundColumn { id: self.id(), name: level.shown.clone(), ty: value.ty }, value));
+        }
+        Ok(Self::projected(rel, columns))
+    }
+
+    /// The kept rows and those of the others, whose columns are the same.
+    fn nested_union(&mut self, kept: Rel, rests: Vec<Rel>) -> Rel {
+        let columns: Vec<BoundColumn> = kept.columns.iter().map(|c| BoundColumn { id: self.id(), ..c.clone() }).collect();
+        let inputs = std::iter::once(kept)
+            .chain(rests)
+            .map(|rel| {
+                let exprs = rel.columns.iter().map(|c| BoundExpr::column(c, Span::default())).collect();
+                (rel, exprs)
+            })
+            .collect();
+        let ids = columns.iter().map(|c| c.id).collect();
+        Rel { columns, hidden: Vec::new(), serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } }
+    }
+
+    /// A level's aggregates over another copy of the input, under fresh ids.
+    fn fresh_aggregates(&mut self, level: &Level, remap: &[(ColId, ColId)]) -> (Vec<(ColId, BoundAggregate)>, BoundExpr) {
+        let mut ids = Vec::with_capacity(level.aggregates.len());
+        let mut aggregates = Vec::with_capacity(level.aggregates.len());
+        for (id, aggregate) in &level.aggregates {
+            let fresh = self.id();
+            ids.push((*id, fresh));
+            aggregates.push((fresh, remap_aggregate(aggregate.clone(), remap)));
+        }
+        (aggregates, remap_expr(&level.value, &ids))
+    }
+
+    /// The same rows under fresh ids, and their keys.
+    fn fresh_nested(&mut self, nested: &Nested) -> (Rel, Vec<BoundColumn>) {
+        let fresh = self.fresh(nested.rel.clone());
+        let keys = nested
+            .keys
+            .iter()
+            .filter_map(|key| nested.rel.columns.iter().position(|c| c.id == key.id))
+            .filter_map(|at| fresh.columns.get(at).cloned())
+            .collect();
+        (fresh, keys)
     }
 
     pub(super) fn top_hitters(

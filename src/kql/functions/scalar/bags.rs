@@ -219,7 +219,7 @@ fn merge(args: &[ValueRef<'_>], out: &mut String) -> bool {
 }
 
 fn pack_type(args: &[ArgInfo]) -> Result<Type, String> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err("bag_pack() takes keys and values in pairs".to_owned());
     }
     match args.iter().step_by(2).find(|key| key.ty != Type::String) {

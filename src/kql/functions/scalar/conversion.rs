@@ -487,7 +487,7 @@ mod tests {
         let parsed = parse_json(&info(Type::String), Type::Dynamic).unwrap()(&[view], 5).unwrap();
         let texts = parsed.as_string::<i32>();
         assert_eq!(texts.iter().collect::<Vec<_>>(), [Some("[1,2]"), Some("\"abc\""), None, None, None]);
-        let text = to_string(&info(Type::Dynamic), Type::String).unwrap()(&[parsed.clone()], 5).unwrap();
+        let text = to_string(&info(Type::Dynamic), Type::String).unwrap()(std::slice::from_ref(&parsed), 5).unwrap();
         assert_eq!(
             text.as_string::<i32>().iter().collect::<Vec<_>>(),
             [Some("[1,2]"), Some("abc"), Some(""), Some(""), Some("")]

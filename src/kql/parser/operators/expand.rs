@@ -24,7 +24,7 @@ fn expand(p: &mut Parser<'_>, options: &mut Options, legacy: bool) -> Read<Opera
 }
 
 fn expand_item(p: &mut Parser<'_>) -> Read<ExpandItem> {
-    Ok(ExpandItem { expr: p.named_expression()?, to: p.to_type_of()? })
+    Ok(ExpandItem { expr: p.named_expression()?, to: p.element_type()? })
 }
 
 fn limit(p: &mut Parser<'_>) -> Read<Option<Expr>> {

@@ -347,10 +347,11 @@ pub fn unescape(inner: &str) -> Cow<'_, str> {
 fn unicode_escape(text: &str) -> Option<(char, usize)> {
     let unit = |from: usize| u32::from_str_radix(text.get(from..from + 4)?, 16).ok();
     let high = unit(2)?;
-    if (0xd800..0xdc00).contains(&high) && text.get(6..8) == Some("\\u") {
-        if let Some(low) = unit(8).filter(|low| (0xdc00..0xe000).contains(low)) {
-            return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
-        }
+    if (0xd800..0xdc00).contains(&high)
+        && text.get(6..8) == Some("\\u")
+        && let Some(low) = unit(8).filter(|low| (0xdc00..0xe000).contains(low))
+    {
+        return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
     }
     Some((char::from_u32(high).unwrap_or('\u{fffd}'), 6))
 }

@@ -157,7 +157,7 @@ mod tests {
                 vec![reals, Null, Bool(false)],
                 "[null,111.0,73.5,36.0,29.333333333333332,22.666666666666668,16.0,null]",
             ),
-            ("series_fill_linear", vec![D("[null,null]"), Null, Bool(true), Real(3.14159)], "[3.14159,3.14159]"),
+            ("series_fill_linear", vec![D("[null,null]"), Null, Bool(true), Real(2.71)], "[2.71,2.71]"),
             ("series_fill_linear", vec![D("[null]")], "[0.0]"),
         ] {
             let found = call(name, &args);

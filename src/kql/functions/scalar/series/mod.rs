@@ -130,7 +130,7 @@ fn call(name: &str, args: &[ValueRef<'_>]) -> String {
 #[cfg(test)]
 fn alike(found: &str, expected: &str) -> bool {
     fn flat(text: &str) -> Vec<f64> {
-        text.split(|c: char| matches!(c, '[' | ']' | ',' | '{' | '}' | ':' | '"')).filter_map(|t| t.parse().ok()).collect()
+        text.split(['[', ']', ',', '{', '}', ':', '"']).filter_map(|t| t.parse().ok()).collect()
     }
     let (found, expected) = (flat(found), flat(expected));
     found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs().max(1.0))

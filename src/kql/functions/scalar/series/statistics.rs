@@ -299,10 +299,10 @@ pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 fn outliers_type(args: &[ArgInfo]) -> Result<Type, String> {
     let kind = args.get(1).and_then(|arg| arg.constant.as_ref());
-    if let Some(Value::String(kind)) = kind {
-        if Fences::parse(kind).is_none() {
-            return Err(format!("series_outliers() knows the kinds 'ctukey' and 'tukey', not '{kind}'"));
-        }
+    if let Some(Value::String(kind)) = kind
+        && Fences::parse(kind).is_none()
+    {
+        return Err(format!("series_outliers() knows the kinds 'ctukey' and 'tukey', not '{kind}'"));
     }
     for (place, default) in [(3, 10.0), (4, 90.0)] {
         let given = args.get(place).map(|arg| arg.constant.as_ref().and_then(|v| v.as_ref(&mut String::new()).as_f64()));

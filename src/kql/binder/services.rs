@@ -1,0 +1,112 @@
+//! Functions that Microsoft's services add to the language: enrichment in Defender XDR, watchlists in Sentinel.
+//!
+//! They ask a service, so that no query with one can run here; but such queries are published, and their names and types can
+//! be checked. Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
+
+use super::{Bind, Binder, Scope};
+use crate::kql::ast::{Arg, Name};
+use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::types::Type;
+use crate::kql::value::Value;
+
+/// A function of a service that gives a table.
+struct Service {
+    name: &'static str,
+    /// What it gives; behind the input's columns where it is invoked on a table.
+    columns: &'static [(&'static str, Type)],
+    /// There are more columns, which follow from what the service holds.
+    open: bool,
+    why: &'static str,
+}
+
+const DEFENDER: &str = "it asks Microsoft Defender";
+const SENTINEL: &str = "watchlists are kept by Microsoft Sentinel";
+
+const SERVICES: [Service; 6] = [
+    Service {
+        name: "FileProfile",
+        columns: &[
+            ("SHA1", Type::String),
+            ("SHA256", Type::String),
+            ("MD5", Type::String),
+            ("FileSize", Type::Int),
+            ("GlobalPrevalence", Type::Int),
+            ("GlobalFirstSeen", Type::DateTime),
+            ("GlobalLastSeen", Type::DateTime),
+            ("Signer", Type::String),
+            ("Issuer", Type::String),
+            ("SignerHash", Type::String),
+            ("IsCertificateValid", Type::Bool),
+            ("IsRootSignerMicrosoft", Type::Bool),
+            ("SignatureState", Type::String),
+            ("IsExecutable", Type::Bool),
+            ("ThreatName", Type::String),
+            ("Publisher", Type::String),
+            ("SoftwareName", Type::String),
+            ("ProfileAvailability", Type::String),
+        ],
+        open: false,
+        why: DEFENDER,
+    },
+    Service { name: "DeviceFromIP", columns: &[("IP", Type::String), ("DeviceId", Type::String)], open: false, why: DEFENDER },
+    Service { name: "SeenBy", columns: &[("SeenBy", Type::Dynamic)], open: false, why: DEFENDER },
+    Service {
+        name: "AssignedIPAddresses",
+        columns: &[
+            ("Timestamp", Type::DateTime),
+            ("IPAddress", Type::String),
+            ("IPType", Type::String),
+            ("NetworkAdapterType", Type::Int),
+            ("ConnectedNetworks", Type::Dynamic),
+        ],
+        open: false,
+        why: DEFENDER,
+    },
+    Service {
+        name: "_GetWatchlist",
+        columns: &[
+            ("_DTItemId", Type::String),
+            ("LastUpdatedTimeUTC", Type::DateTime),
+            ("SearchKey", Type::String),
+            ("WatchlistItem", Type::Dynamic),
+        ],
+        open: true,
+        why: SENTINEL,
+    },
+    Service { name: "_GetWatchlistAlias", columns: &[("WatchlistAlias", Type::String)], open: false, why: SENTINEL },
+];
+
+impl Binder<'_> {
+    /// True for a function of a service that gives a table.
+    pub(super) fn is_service(name: &str) -> bool {
+        SERVICES.iter().any(|s| s.name == name)
+    }
+
+    /// The table that a service's function gives, known by its columns only. `None` for a name that is no such function.
+    pub(super) fn service(&mut self, name: &Name, args: &[Arg], input: Option<&Rel>, scope: &Scope) -> Option<Bind<Rel>> {
+        let service = SERVICES.iter().find(|s| s.name == name.text)?;
+        Some(self.service_table(service, name, args, input, scope))
+    }
+
+    fn service_table(&mut self, service: &Service, name: &Name, args: &[Arg], input: Option<&Rel>, scope: &Scope) -> Bind<Rel> {
+        let row = input.map(super::RowInfo::of).unwrap_or_default();
+        for arg in args {
+            self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+        }
+        let message = format!("the function {} is not supported: {}", name.text, service.why);
+        self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
+        let mut columns: Vec<BoundColumn> = input.map(|rel| rel.columns.clone()).unwrap_or_default();
+        let mut hidden = input.map(|rel| rel.hidden.clone()).unwrap_or_default();
+        for (column, ty) in service.columns {
+            let taken = |n: &str| columns.iter().any(|c| c.name == n);
+            let free = std::iter::once((*column).to_owned()).chain((1..).map(|n| format!("{column}{n}"))).find(|n| !taken(n));
+            columns.push(BoundColumn { id: self.id(), name: free.unwrap_or_default(), ty: *ty });
+        }
+        if service.open {
+            hidden.push(self.open_marker());
+        }
+        let kind = RelKind::Values(Vec::<Vec<Value>>::new());
+        Ok(Rel { kind, columns, hidden, serialized: false, table_name: None })
+    }
+}
