@@ -19,7 +19,7 @@ use super::tables::TableDef;
 use super::{Lake, Position};
 
 /// Bytes of rows that are buffered before they are written.
-const BUFFER_BYTES: usize = 64 << 20;
+const BUFFER_BYTES: usize = 48 << 20;
 /// Rows that are buffered at most, so that positions and sort keys stay small beside them.
 const BUFFER_ROWS: usize = 1 << 20;
 /// Tries to commit before giving up; each lost one means that another writer got through.
