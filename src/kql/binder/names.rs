@@ -98,6 +98,10 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     if function.text == "ingestion_time" {
         return Some("$IngestionTime".to_owned());
     }
+    // These lend a name only as conversions.
+    if matches!(function.text.as_str(), "make_datetime" | "make_timespan") && args.len() > 1 {
+        return None;
+    }
     let registry = Registry::get();
     let naming = registry
         .aggregate(&function.text)

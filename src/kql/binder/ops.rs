@@ -19,7 +19,8 @@ impl Binder<'_> {
             Type::Int | Type::Long | Type::Real | Type::Decimal | Type::TimeSpan => inner.ty,
             Type::Dynamic => {
                 let number = self.convert(inner, "toreal", Type::Real)?;
-                return self.unary(op, number, span);
+                let negated = self.unary(op, number, span)?;
+                return self.to_dynamic(negated);
             }
             other => return self.error(code::TYPE, span, format!("a value of type {other} has no sign")),
         };
@@ -50,8 +51,15 @@ impl Binder<'_> {
             B::SearchColon => self.text_search(TextOp::Has, false, false, left, right, span),
             B::MatchesRegex => {
                 let left = self.text_operand(left, "matches regex")?;
+                let mut right = right;
                 if right.ty != Type::String {
-                    return self.error(code::TYPE, right.span, format!("a regular expression is a string, not {}", right.ty));
+                    let wrong =
+                        Diagnostic::error(code::TYPE, right.span, format!("a regular expression is a string, not {}", right.ty));
+                    if right.ty != Type::Dynamic {
+                        return self.report(wrong);
+                    }
+                    self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
+                    right = self.coerce(right, Type::String)?;
                 }
                 Ok(BoundExpr::new(BoundKind::Regex { left: Box::new(left), pattern: Box::new(right) }, Type::Bool, span))
             }
@@ -81,6 +89,15 @@ impl Binder<'_> {
         }
         let kind = BoundKind::Text { op, all: false, negated, case_sensitive, left: Box::new(left), needles: vec![right] };
         Ok(BoundExpr::new(kind, Type::Bool, span))
+    }
+
+    /// An item of the list of `has_any` or `has_all`.
+    fn needle(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
+        if !matches!(e.ty, Type::String | Type::Dynamic | Type::Guid) {
+            let wrong = Diagnostic::error(code::TYPE, e.span, format!("has_any takes strings, not {}", e.ty));
+            self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
+        }
+        self.coerce(e, Type::String)
     }
 
     /// The left side of a string operator: a string, or a dynamic read as its text.
@@ -141,7 +158,9 @@ impl Binder<'_> {
                 if op == B::Add && (a == T::String || b == T::String) {
                     diagnostic = diagnostic.suggest("join strings with strcat(…)");
                 }
-                return self.report(diagnostic);
+                let Some(ty) = let_pass(op, a, b) else { return self.report(diagnostic) };
+                self.not_run(diagnostic)?;
+                return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
             }
         };
         Ok(BoundExpr::new(BoundKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) }, ty, span))
@@ -176,7 +195,10 @@ impl Binder<'_> {
                 (n, T::Bool) if n.is_numeric() => right = self.coerce(right, n)?,
                 (T::TimeSpan, n) if n.is_integer() => right = self.coerce(right, T::TimeSpan)?,
                 (n, T::TimeSpan) if n.is_integer() => left = self.coerce(left, T::TimeSpan)?,
-                (a, b) => return self.error(code::TYPE, span, format!("{a} and {b} cannot be compared")),
+                (a, b) => {
+                    self.not_run(Diagnostic::error(code::TYPE, span, format!("{a} and {b} cannot be compared")))?;
+                    return Ok(BoundExpr::new(BoundKind::Unknown, T::Bool, span));
+                }
             }
         } else if left.ty == T::Dynamic {
             self.not_run(
@@ -328,7 +350,7 @@ impl Binder<'_> {
                         }
                         continue;
                     }
-                    needles.push(self.text_operand(item, "has_any")?);
+                    needles.push(self.needle(item)?);
                 }
                 let kind = BoundKind::Text {
                     op: TextOp::Has,
@@ -387,7 +409,8 @@ impl Binder<'_> {
                 );
             if !compatible {
                 if item.ty != Type::Dynamic && ty == Type::String {
-                    return self.error(code::TYPE, item.span, format!("a string cannot be in a list of {}", item.ty));
+                    let message = format!("a string cannot be in a list of {}", item.ty);
+                    self.not_run(Diagnostic::error(code::TYPE, item.span, message))?;
                 }
                 continue;
             }
@@ -420,6 +443,23 @@ fn json_element(json: &Json, span: Span) -> BoundExpr {
         Json::String(s) => BoundExpr::literal(Value::String(s.clone()), Type::String, span),
         other => BoundExpr::literal(Value::Dynamic(other.clone()), Type::Dynamic, span),
     }
+}
+
+/// The type of what has no meaning to the engine, where Microsoft's binder lets it pass.
+fn let_pass(op: BinaryOp, left: Type, right: Type) -> Option<Type> {
+    use BinaryOp as B;
+    use Type as T;
+    let temporal = |ty: Type| matches!(ty, T::DateTime | T::TimeSpan);
+    Some(match (op, left, right) {
+        (B::Divide, a, b) if temporal(a) && temporal(b) => T::Real,
+        (B::Modulo, a, b) if temporal(a) && temporal(b) => T::TimeSpan,
+        (B::Multiply, T::TimeSpan, T::TimeSpan) => T::TimeSpan,
+        (B::Add, T::DateTime, T::DateTime | T::Dynamic) | (B::Add, T::Dynamic, T::DateTime) => T::DateTime,
+        (B::Subtract, T::TimeSpan, T::DateTime) => T::DateTime,
+        (B::Multiply, n, b) if n.is_numeric() && temporal(b) => b,
+        (B::Multiply | B::Divide | B::Modulo, a, n) if temporal(a) && n.is_numeric() => a,
+        _ => return None,
+    })
 }
 
 /// The sign of an operator, for messages.

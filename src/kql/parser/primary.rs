@@ -181,7 +181,7 @@ impl Parser<'_> {
                 let remedy = "write not(x); operators have negated forms, as in `!in` or `!has`";
                 return Err(self.fail_with(token.span(), "`not` is a function", remedy));
             }
-            _ if words::is_reserved(word) => return Err(self.reserved_word()),
+            _ if words::is_no_value(word) => return Err(self.reserved_word()),
             _ => ExprKind::Name(Name { text: word.to_owned(), span: token.span() }),
         };
         self.bump();
@@ -219,7 +219,7 @@ impl Parser<'_> {
             }
             _ => match Type::parse(word) {
                 Some(ty) => self.typed_literal(ty),
-                None if words::is_reserved(word) => Err(self.reserved_word()),
+                None if words::is_no_value(word) => Err(self.reserved_word()),
                 None => self.named_call(),
             },
         }

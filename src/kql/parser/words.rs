@@ -157,6 +157,11 @@ pub(super) fn is_reserved(word: &str) -> bool {
         || infix_word(word).is_some()
 }
 
+/// Words that stand for a value in brackets only: the reserved ones, and those that part the clauses of operators.
+pub(super) fn is_no_value(word: &str) -> bool {
+    is_reserved(word) || matches!(word, "as" | "by" | "first" | "last" | "like" | "missing" | "of" | "others" | "to")
+}
+
 /// Words that Microsoft's engine takes as the name of a new column in brackets only.
 pub(super) fn needs_brackets(word: &str) -> bool {
     matches!(word, "asc" | "desc" | "first" | "last" | "missing" | "and" | "or" | "between" | "has_any" | "has_all" | "like")

@@ -65,37 +65,31 @@ impl Binder<'_> {
             kind: RelKind::Project { input: Box::new(numbered), exprs },
         };
         let expanded = self.expanded(with_copies, items, limit, false, index, false, scope)?;
-        let expanded_columns: Vec<BoundColumn> =
-            expanded.columns.iter().filter(|c| !outer.iter().any(|o| o.id == c.id)).cloned().collect();
         let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
         let result = self.sub_query(expanded, &added, body, scope)?;
-        // Outer columns from their copies, an expanded one in its place if the body still has it, then what the body adds.
+        // Outer columns from their copies, without those that were expanded under their own names; then the body's columns, each
+        // in the place of an outer one of its name, or behind them.
+        let applied: Vec<&str> = items
+            .iter()
+            .filter(|item| item.expr.names.is_empty())
+            .filter_map(|item| crate::kql::binder::bare_name(&item.expr.expr))
+            .map(|name| name.text.as_str())
+            .collect();
         let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
-        let mut placed: Vec<ColId> = Vec::new();
         for (column, copy) in outer.iter().zip(&carried) {
-            if let Some(replacement) = expanded_columns.iter().find(|e| e.name == column.name) {
-                if let Some(kept) = result.columns.iter().find(|c| c.id == replacement.id) {
-                    placed.push(kept.id);
-                    columns.push((kept.clone(), BoundExpr::column(kept, Span::default())));
-                }
-                continue;
+            if !applied.contains(&column.name.as_str()) {
+                let e = BoundExpr::new(BoundKind::Column(copy.id), copy.ty, Span::default());
+                columns.push((BoundColumn { id: copy.id, name: column.name.clone(), ty: column.ty }, e));
             }
-            let e = BoundExpr::new(BoundKind::Column(copy.id), copy.ty, Span::default());
-            columns.push((BoundColumn { id: copy.id, name: column.name.clone(), ty: column.ty }, e));
         }
         for column in &result.columns {
-            let same_outer = outer.iter().any(|o| o.id == column.id);
-            if same_outer || placed.contains(&column.id) {
-                continue;
+            let e = BoundExpr::column(column, Span::default());
+            match columns.iter_mut().find(|(c, _)| c.name == column.name) {
+                // An outer column that went through the body is its copy.
+                Some(_) if outer.iter().any(|o| o.id == column.id && o.name == column.name) => {}
+                Some(place) => *place = (column.clone(), e),
+                None => columns.push((column.clone(), e)),
             }
-            let mut column = column.clone();
-            let taken = |n: &str| columns.iter().any(|(c, _)| c.name == n);
-            if taken(&column.name) {
-                let base = column.name.clone();
-                column.name = (1..).map(|n| format!("{base}{n}")).find(|n| !taken(n)).unwrap_or_default();
-            }
-            let e = BoundExpr::column(&column, Span::default());
-            columns.push((column, e));
         }
         let mut rel = Self::projected(result, columns);
         rel.hidden.retain(|h| h.id != key.id && !carried.iter().any(|c| c.id == h.id));

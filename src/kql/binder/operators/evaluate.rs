@@ -355,13 +355,35 @@ impl Binder<'_> {
         let Some(batches) = self.rows_of(rel, None)? else {
             return Ok(match declared {
                 Some(declared) => self.rows(declared, Vec::new()),
-                None => self.unknown_rows(None, &columns[..places], &call),
+                None => {
+                    let mut shown = columns[..places].to_vec();
+                    for (column, stays) in shown.iter_mut().zip(&stay) {
+                        column.ty = stays.ty;
+                    }
+                    self.unknown_rows(None, &shown, &call)
+                }
             });
         };
         let visible = columns.len();
         let table = Table { columns, batches };
         let result = Input::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
-        self.plugin_result(result, declared, "pivot", name.span)
+        let conformed = declared.is_some();
+        let rel = self.plugin_result(result, declared, "pivot", name.span)?;
+        if conformed || stay.iter().all(|c| c.ty != Type::Dynamic) {
+            return Ok(rel);
+        }
+        // What was told apart by its text is a dynamic again.
+        let mut columns = Vec::with_capacity(rel.columns.len());
+        for (i, column) in rel.columns.clone().into_iter().enumerate() {
+            let e = BoundExpr::column(&column, name.span);
+            if stay.get(i).is_some_and(|c| c.ty == Type::Dynamic) {
+                let e = self.convert(e, "todynamic", Type::Dynamic)?;
+                columns.push((BoundColumn { id: self.id(), name: column.name, ty: Type::Dynamic }, e));
+            } else {
+                columns.push((column, e));
+            }
+        }
+        Ok(Self::projected(rel, columns))
     }
 
     /// `reduce by expr with (threshold=…, characters=…)`

@@ -38,7 +38,7 @@ impl Binder<'_> {
         let mut found = false;
         for rel in self.searched_tables(tables, scope, operator.span)? {
             let row = RowInfo::of(&rel);
-            // A table without a column that the predicate names has no such rows; its columns belong to the result.
+            // A table without a column that the predicate names has no such rows.
             let before = self.diagnostics.len();
             let predicate = match self.search_term(predicate, &row, scope, case_sensitive) {
                 Ok(e) => {
@@ -47,6 +47,10 @@ impl Binder<'_> {
                 }
                 Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
                     self.diagnostics.truncate(before);
+                    // Microsoft's binder counts its columns among the result's all the same.
+                    if !self.checking {
+                        continue;
+                    }
                     BoundExpr::literal(Value::Bool(false), Type::Bool, operator.span)
                 }
                 Err(stop) => return Err(stop),

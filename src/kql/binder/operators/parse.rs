@@ -118,10 +118,11 @@ impl Binder<'_> {
         match e.ty {
             Type::String => Ok(e),
             Type::Dynamic => self.coerce(e, Type::String),
-            other => self.report(
-                Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}"))
-                    .suggest("wrap it in tostring(…)"),
-            ),
+            other => {
+                let wrong = Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}"));
+                self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
+                self.coerce(e, Type::String)
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl Binder<'_> {
                     });
                 }
             }
-            for key in self.sort_keys(&input, order_by, scope)? {
+            for key in self.sort_keys(&input, order_by, scope, false)? {
                 keys.push(key);
             }
             input = Self::sorted(input, keys);

@@ -9,7 +9,7 @@ use crate::kql::types::Type;
 
 impl Binder<'_> {
     pub(super) fn sort(&mut self, input: Rel, keys: &[SortKey], scope: &Scope) -> Bind<Rel> {
-        let keys = self.sort_keys(&input, keys, scope)?;
+        let keys = self.sort_keys(&input, keys, scope, false)?;
         Ok(Self::sorted(input, keys))
     }
 
@@ -24,16 +24,19 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn sort_keys(&mut self, input: &Rel, keys: &[SortKey], scope: &Scope) -> Bind<Vec<BoundSortKey>> {
+    pub(super) fn sort_keys(&mut self, input: &Rel, keys: &[SortKey], scope: &Scope, top: bool) -> Bind<Vec<BoundSortKey>> {
         let row = RowInfo::of(input);
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = self.scalar(&key.expr.expr, &mut Ctx::new(&row, scope))?;
             if expr.ty == Type::Dynamic && !self.is_untyped(&expr) {
-                return self.report(
-                    Diagnostic::error(code::TYPE, expr.span, "a dynamic value has no order")
-                        .suggest("convert it, for example with tostring(…) or toreal(…)"),
-                );
+                let wrong = Diagnostic::error(code::TYPE, expr.span, "a dynamic value has no order")
+                    .suggest("convert it, for example with tostring(…) or toreal(…)");
+                // Microsoft's binder says nothing of it in `top`.
+                if !top {
+                    return self.report(wrong);
+                }
+                self.not_run(wrong)?;
             }
             let ascending = key.ascending.unwrap_or(false);
             // Null is the smallest value unless the query says otherwise.
@@ -44,7 +47,7 @@ impl Binder<'_> {
 
     pub(super) fn top(&mut self, input: Rel, count: &Expr, keys: &[SortKey], scope: &Scope) -> Bind<Rel> {
         let count = self.constant_long(count, scope, "the count of top")?.unwrap_or(0);
-        let keys = self.sort_keys(&input, keys, scope)?;
+        let keys = self.sort_keys(&input, keys, scope, true)?;
         let sorted = Self::sorted(input, keys);
         Ok(self.limited(sorted, count))
     }

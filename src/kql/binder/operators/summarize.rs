@@ -270,7 +270,8 @@ impl Binder<'_> {
         let mut out = Vec::with_capacity(args.len() - lead);
         for (i, arg) in args[lead..].iter().enumerate() {
             let p = self.argument(&arg.expr, ctx)?;
-            let shown = match self.constant(&p, "the percentage")? {
+            self.known_before(&p, "the percentage")?;
+            let shown = match p.as_literal().cloned() {
                 Some(value) => {
                     let mut text = String::new();
                     crate::kql::format::to_string(value.as_ref(&mut text)).replace('.', "_")

@@ -110,13 +110,19 @@ impl Binder<'_> {
         // Names in the order of their first appearance, each with its types in that order.
         let mut order: Vec<(String, Vec<Type>)> = Vec::new();
         let mut place: HashMap<String, usize> = HashMap::new();
+        // Microsoft's binder keeps one column for a name whose first two columns are of one type; its engine does not. Where
+        // nothing is run, the query is taken as its author's editor took it.
+        let mut seen: Vec<usize> = Vec::new();
         for (_, rel) in &rels {
             for column in &rel.columns {
                 let at = *place.entry(column.name.clone()).or_insert_with(|| {
                     order.push((column.name.clone(), Vec::new()));
+                    seen.push(0);
                     order.len() - 1
                 });
-                if !order[at].1.contains(&column.ty) {
+                seen[at] += 1;
+                let settled = self.checking && order[at].1.len() == 1 && seen[at] > 2;
+                if !settled && !order[at].1.contains(&column.ty) {
                     order[at].1.push(column.ty);
                 }
             }

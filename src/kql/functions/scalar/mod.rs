@@ -22,6 +22,7 @@ pub mod sets;
 pub mod sketch;
 pub mod strings;
 pub mod substrings;
+pub mod terms;
 pub mod time_format;
 pub mod timezones;
 pub mod udf;
@@ -60,6 +61,7 @@ pub fn families() -> &'static [&'static [ScalarFn]] {
         sketch::FUNCTIONS,
         strings::FUNCTIONS,
         substrings::FUNCTIONS,
+        terms::FUNCTIONS,
         time_format::FUNCTIONS,
         timezones::FUNCTIONS,
         units::FUNCTIONS,
