@@ -177,6 +177,9 @@ pub enum ExprKind {
     Operators(Vec<Operator>),
     /// `(params) { body }`, `view () { … }`, `{ … }`.
     Lambda { params: Vec<ParamDecl>, body: Box<Script>, view: bool },
+    /// `datetime(…)` and the like around what is no literal of the type: a value that cannot be known. The span is that of what
+    /// stands inside.
+    Unread { ty: Type, content: Box<str> },
     /// What recovery put where nothing could be read; a diagnostic was given.
     Error,
 }

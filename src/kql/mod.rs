@@ -20,4 +20,6 @@ pub mod value;
 pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, plan};
 
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod soup_tests;

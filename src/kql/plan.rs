@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::binder::{Binder, Request};
+use super::binder::{Binder, BoundQuery, Request};
 use super::catalog::{Catalog, ScanTable};
 use super::diagnostics::{Diagnostic, Severity};
 use super::lower::{LowerError, Lowering};
@@ -180,7 +180,9 @@ pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, St
     if !parsed.has_errors() {
         let complete = |_: &str, _: &str| false;
         let mut binder = Binder::new(catalog, params, now_us, &complete, None);
-        columns = binder.bind(&parsed.script).and_then(|q| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)));
+        // A text of definitions alone has no columns.
+        let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
+        columns = binder.bind(&parsed.script).as_ref().map(last);
         diagnostics.append(&mut binder.diagnostics);
     }
     diagnostics.sort_by_key(|d| d.span.start);

@@ -2,6 +2,7 @@
 
 mod cli;
 mod export;
+mod formats;
 mod import;
 mod kqlt;
 mod lake;

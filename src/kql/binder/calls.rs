@@ -214,7 +214,11 @@ impl Binder<'_> {
             return self.scalar(inner, ctx);
         }
         let scope = ctx.scope.clone();
-        let rel = self.deeper(span, |b| b.table(inner, &scope))?;
+        // The query is answered once, not for each row: what the calling row holds is not to be had in it.
+        let outer = std::mem::replace(&mut self.outside, self.next_id);
+        let rel = self.deeper(span, |b| b.table(inner, &scope));
+        self.outside = outer;
+        let rel = rel?;
         let Some(first) = rel.columns.first().cloned() else {
             return self.error(code::TYPE, span, "toscalar of a table without columns");
         };
@@ -351,6 +355,14 @@ impl Binder<'_> {
             let message = format!("the function {} is not supported: {why}", name.text);
             self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }
+        // `*` alone stands for all columns.
+        if function.name == "pack_array"
+            && let [Arg { name: None, expr: Expr { kind: ExprKind::Star, span: star } }] = args
+        {
+            let columns: Vec<BoundExpr> = ctx.row.columns.iter().map(|c| BoundExpr::column(c, *star)).collect();
+            let none = BoundExpr::literal(Value::Dynamic(crate::kql::value::Json::Array(Vec::new())), Type::Dynamic, span);
+            return if columns.is_empty() { Ok(none) } else { self.function_of(function, columns, span) };
+        }
         let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
         let bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
         self.function_of(function, bound, span)
@@ -418,12 +430,18 @@ impl Binder<'_> {
         }
         let infos: Vec<ArgInfo> = fitted.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
         let ty = match returns {
+            _ if self.checking && service_type(name, &infos).is_some() => service_type(name, &infos).unwrap_or(Type::Dynamic),
             Returns::Type(ty) => ty,
             Returns::Arg(i) => fitted.get(i).map_or(Type::Dynamic, |a| a.ty),
             Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
             Returns::With(f) => match f(&infos) {
                 Ok(ty) => ty,
                 Err(_) if fitted.iter().any(|a| self.is_untyped(a)) => Type::Dynamic,
+                // Microsoft's language service lets a dynamic pass for anything.
+                Err(message) if self.checking && infos.iter().any(|i| i.ty == Type::Dynamic) => {
+                    self.not_run(Diagnostic::error(code::TYPE, span, format!("{name}: {message}")))?;
+                    Type::Dynamic
+                }
                 Err(message) => return self.error(code::TYPE, span, format!("{name}: {message}")),
             },
             Returns::Columns(_) | Returns::ColumnEach(_) => Type::Dynamic,
@@ -552,7 +570,7 @@ impl Binder<'_> {
     ) -> Bind<BoundExpr> {
         let scope = self.function_scope(function, name, args, Some(ctx), &[])?;
         let function = function.clone();
-        self.deeper(span, |b| {
+        let body = |b: &mut Self| {
             let Some(last) = b.body_statements(&function.body, &scope)? else {
                 return b.error(code::TYPE, span, format!("the function '{}' has no result", name.text));
             };
@@ -569,7 +587,8 @@ impl Binder<'_> {
             let mut e = b.scalar(last, &mut inner)?;
             e.span = span;
             Ok(e)
-        })
+        };
+        self.deeper(span, |b| b.counting_from(0, body))
     }
 
     /// The scope of a function's body: its parameters bound to arguments. `leading` are tabular arguments that come first
@@ -679,10 +698,21 @@ impl Binder<'_> {
                 }
             }
         }
-        if open || columns.is_empty() || columns.len() == rel.columns.len() {
+        // Microsoft's language service lets the body see the other columns too.
+        if open || columns.is_empty() || columns.len() == rel.columns.len() || self.checking {
             return Ok(rel);
         }
         let kept = columns.iter().filter_map(|d| rel.columns.iter().find(|c| c.name == d.name.text).cloned()).collect();
         Ok(Rc::new(Self::renamed((*rel).clone(), kept)))
+    }
+}
+
+/// The type that Microsoft's language service shows for a call, where its engine gives another.
+fn service_type(function: &str, args: &[ArgInfo]) -> Option<Type> {
+    match (function, args) {
+        ("ceiling", [value]) if value.ty.is_integer() => Some(value.ty),
+        ("datetime_diff", _) => Some(Type::Long),
+        ("jaccard_index", _) => Some(Type::Dynamic),
+        _ => None,
     }
 }

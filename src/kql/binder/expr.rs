@@ -61,7 +61,8 @@ impl Binder<'_> {
                     | BinaryOp::Equal
                     | BinaryOp::NotEqual
                     | BinaryOp::EqualIgnoreCase { .. }
-                    | BinaryOp::MatchesRegex,
+                    | BinaryOp::MatchesRegex
+                    | BinaryOp::SearchColon,
                 ) = (&left.kind, op)
                 {
                     return self.any_column(*op, right, ctx, span);
@@ -97,6 +98,13 @@ impl Binder<'_> {
                 self.error(code::TYPE, span, "a tabular expression stands where a scalar is expected; wrap it in toscalar(…)")
             }
             ExprKind::Lambda { .. } => self.error(code::TYPE, span, "a function stands where a scalar is expected"),
+            ExprKind::Unread { ty, content } => {
+                // Microsoft's language service does not look into the parentheses.
+                let message = format!("`{}` is no {ty} literal", crate::kql::literals::shown(content));
+                let remedy = format!("`{ty}(…)` encloses a literal; to{ty}(…) converts a value");
+                self.not_run(Diagnostic::error(code::SYNTAX, span, message).suggest(remedy))?;
+                Ok(BoundExpr::new(BoundKind::Unknown, *ty, span))
+            }
             ExprKind::Error => Err(super::Stop::Reported),
         }
     }
@@ -170,6 +178,12 @@ impl Binder<'_> {
 
     fn scalar_binding(&mut self, binding: &Binding, name: &Name, ctx: &mut Ctx<'_>) -> Option<Bind<BoundExpr>> {
         match binding {
+            Binding::Scalar(value) if value.any(&|part| self.is_outside(part)) => {
+                let message = format!("'{}' differs from row to row and cannot be used inside of toscalar", name.text);
+                let wrong = Diagnostic::error(code::TYPE, name.span, message);
+                let ty = value.ty;
+                Some(self.not_run(wrong).map(|()| BoundExpr::new(BoundKind::Unknown, ty, name.span)))
+            }
             Binding::Scalar(value) => {
                 let mut value = value.clone();
                 value.span = name.span;
@@ -184,6 +198,11 @@ impl Binder<'_> {
             }
             _ => None,
         }
+    }
+
+    /// True for a column of the row that calls a query which is answered once.
+    fn is_outside(&self, part: &BoundExpr) -> bool {
+        matches!(part.kind, BoundKind::Column(id) if id <= self.outside && !self.untyped.contains(&id))
     }
 
     /// `base.field`

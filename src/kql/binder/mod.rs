@@ -88,6 +88,15 @@ pub struct Binder<'a> {
     inferred: Vec<Name>,
     /// An operator is bound only to learn such names.
     learning: bool,
+    /// Columns up to this id belong to a row that calls a query from outside, and are not to be had in it.
+    outside: ColId,
+    /// A table has two columns of one name.
+    repeated: bool,
+    /// Inside of a fuzzy union whose tables are only checked: one that is not there may have any columns.
+    fuzzy: bool,
+    /// Names such as `Column1` that were given so far, where nothing is to be run: Microsoft's language service counts them
+    /// through a whole query, its engine anew with each operator.
+    generated: usize,
     depth: usize,
     /// Uses of names so far, against [`MAX_EXPANSIONS`].
     expansions: usize,
@@ -132,6 +141,10 @@ impl<'a> Binder<'a> {
             untyped: HashSet::new(),
             inferred: Vec::new(),
             learning: false,
+            outside: 0,
+            repeated: false,
+            fuzzy: false,
+            generated: 0,
             depth: 0,
             expansions: 0,
             operators: 0,
@@ -254,6 +267,26 @@ impl<'a> Binder<'a> {
         self.report(diagnostic)
     }
 
+    /// Settles the names of an operator's targets. With `replace`, a second target of a name takes the first one's place where
+    /// nothing is to be run: so does Microsoft's language service with the targets of `extend` and `mv-expand`.
+    fn settle(&mut self, wanted: &[names::Wanted], avoid: HashSet<&str>, replace: bool) -> Vec<String> {
+        let generated = if self.checking { self.generated } else { 0 };
+        let mut settling = names::Settling { avoid, generated, replace: replace && self.checking };
+        let settled = names::settle(wanted, &mut settling);
+        if self.checking {
+            self.generated = settling.generated;
+        }
+        settled
+    }
+
+    /// Binds with generated names counted from `start`; the count outside goes on as it was.
+    fn counting_from<T>(&mut self, start: usize, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
+        let outer = std::mem::replace(&mut self.generated, start);
+        let result = f(self);
+        self.generated = outer;
+        result
+    }
+
     /// Runs `f` one level deeper; refuses a nesting without end.
     fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
         if self.depth >= MAX_DEPTH {
@@ -347,6 +380,22 @@ impl<'a> Binder<'a> {
             })
             .collect();
         Self::projected(input, columns)
+    }
+
+    /// A second column of a name gets a number.
+    fn told_apart(&mut self, mut rel: Rel) -> Rel {
+        let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
+        for (column, name) in rel.columns.iter_mut().zip(self.settle(&wanted, HashSet::new(), false)) {
+            column.name = name;
+        }
+        rel
+    }
+
+    /// A table of which nothing is known.
+    fn unknown_table(&mut self) -> Rel {
+        let mut rel = source::empty_rel();
+        rel.hidden.push(self.open_marker());
+        rel
     }
 
     /// Marks a tree that may have columns beside those that are known.

@@ -12,15 +12,30 @@ pub enum Wanted {
     Explicit(String),
     /// Follows from the expression (`tostring(x)` → `x`).
     Derived(String),
+    /// A column of a function that gives several.
+    Part(String),
     /// `Column1`, `Column2`, …
     Generated,
 }
 
-/// Settles the names of a list of targets. `avoid` holds the input's names that generated ones step over.
+/// How the names of a list of targets are settled.
+#[derive(Debug, Clone, Default)]
+pub struct Settling<'n> {
+    /// The input's names, which generated ones step over.
+    pub avoid: HashSet<&'n str>,
+    /// How many names were generated before.
+    pub generated: usize,
+    /// A second target of a name takes the first one's place, and the columns of a function that gives several step over the
+    /// input's names.
+    pub replace: bool,
+}
+
+/// Settles the names of a list of targets.
 ///
 /// Rules: Kusto's column naming; a second target of one name gets the next free number, and a spelled name elsewhere in the
 /// list counts as taken.
-pub fn settle(wanted: &[Wanted], avoid: &HashSet<&str>) -> Vec<String> {
+pub fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<String> {
+    let Settling { avoid, generated, replace } = settling;
     let spelled: HashSet<&str> = wanted
         .iter()
         .filter_map(|w| match w {
@@ -29,22 +44,20 @@ pub fn settle(wanted: &[Wanted], avoid: &HashSet<&str>) -> Vec<String> {
         })
         .collect();
     let mut used: HashSet<String> = HashSet::new();
-    let mut generated = 0;
     let mut out = Vec::with_capacity(wanted.len());
     for w in wanted {
         let name = match w {
-            Wanted::Explicit(name) | Wanted::Derived(name) => {
-                if used.contains(name) {
-                    (1..)
-                        .map(|n| format!("{name}{n}"))
-                        .find(|n| !used.contains(n) && !spelled.contains(n.as_str()))
-                        .unwrap_or_default()
+            Wanted::Explicit(name) | Wanted::Derived(name) if *replace => name.clone(),
+            Wanted::Explicit(name) | Wanted::Derived(name) | Wanted::Part(name) => {
+                let taken = |n: &str| used.contains(n) || (*replace && avoid.contains(n));
+                if taken(name) {
+                    (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n) && !spelled.contains(n.as_str())).unwrap_or_default()
                 } else {
                     name.clone()
                 }
             }
             Wanted::Generated => loop {
-                generated += 1;
+                *generated += 1;
                 let name = format!("Column{generated}");
                 if !used.contains(&name) && !avoid.contains(name.as_str()) {
                     break name;
@@ -101,6 +114,12 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     // These lend a name only as conversions.
     if matches!(function.text.as_str(), "make_datetime" | "make_timespan") && args.len() > 1 {
         return None;
+    }
+    // Several sketches in one row are merged under a name that does not follow from theirs.
+    match function.text.as_str() {
+        "hll_merge" if args.len() > 1 => return Some("hll_merged_result".to_owned()),
+        "tdigest_merge" | "merge_tdigest" if args.len() > 1 => return Some("tdigests_merge_result".to_owned()),
+        _ => {}
     }
     let registry = Registry::get();
     let naming = registry
@@ -228,6 +247,7 @@ pub fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
                 | ExprKind::Wildcard(_)
                 | ExprKind::Star
                 | ExprKind::TypeOf(_)
+                | ExprKind::Unread { .. }
                 | ExprKind::Error => {}
             }
         }
@@ -292,11 +312,19 @@ mod tests {
 
     #[test]
     fn a_second_target_of_a_name_steps_over_spelled_names() {
-        let avoid = HashSet::new();
+        let mut settling = Settling::default();
         let wanted = [Wanted::Generated, Wanted::Explicit("Column1".into())];
-        assert_eq!(settle(&wanted, &avoid), ["Column1", "Column11"]);
+        assert_eq!(settle(&wanted, &mut settling), ["Column1", "Column11"]);
         let wanted = [Wanted::Derived("a".into()), Wanted::Derived("a".into()), Wanted::Explicit("a1".into())];
-        assert_eq!(settle(&wanted, &avoid), ["a", "a2", "a1"]);
+        assert_eq!(settle(&wanted, &mut settling), ["a", "a2", "a1"]);
+        assert_eq!(settle(&[Wanted::Generated], &mut settling), ["Column2"]);
+    }
+
+    #[test]
+    fn a_second_target_takes_the_place_of_the_first_where_asked() {
+        let mut settling = Settling { avoid: HashSet::from(["p"]), generated: 0, replace: true };
+        let wanted = [Wanted::Derived("a".into()), Wanted::Derived("a".into()), Wanted::Part("p".into())];
+        assert_eq!(settle(&wanted, &mut settling), ["a", "a", "p1"]);
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub enum Binding {
     Scalar(BoundExpr),
     /// A scalar that is bound anew at each use, because two uses may differ (`rand()`).
     Macro(Rc<Expr>, Scope),
-    /// A tabular expression, bound anew at each use.
-    Table(Rc<Expr>, Scope),
+    /// A tabular expression, bound anew at each use, and how many names were generated before it.
+    Table(Rc<Expr>, Scope, usize),
     /// A tabular argument or an `as` name: the tree as it was bound.
     Bound(Rc<Rel>),
     /// A function.

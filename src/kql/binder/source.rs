@@ -148,8 +148,8 @@ impl Binder<'_> {
     fn table_name(&mut self, name: &Name, scope: &Scope) -> Bind<Rel> {
         if let Some((binding, _)) = scope.find(&name.text) {
             return match binding {
-                Binding::Table(expr, inner) => {
-                    let mut rel = self.deeper(name.span, |b| b.table(&expr, &inner))?;
+                Binding::Table(expr, inner, start) => {
+                    let mut rel = self.deeper(name.span, |b| b.counting_from(start, |b| b.table(&expr, &inner)))?;
                     rel.table_name = None;
                     Ok(rel)
                 }
@@ -169,6 +169,10 @@ impl Binder<'_> {
     /// A table or view of the catalog.
     pub(super) fn catalog_table(&mut self, name: &Name) -> Bind<Rel> {
         let Some(schema) = self.catalog.table(&name.text) else {
+            if self.fuzzy {
+                self.warn(name.span, format!("left out of the fuzzy union: unknown table '{}'", name.text));
+                return Ok(self.unknown_table());
+            }
             let mut candidates = self.catalog.names();
             let folded = name.text.to_lowercase();
             if let Some(exact) = candidates.iter().find(|c| c.to_lowercase() == folded).cloned() {
@@ -338,7 +342,7 @@ impl Binder<'_> {
         let leading: Vec<Rc<Rel>> = leading.into_iter().collect();
         let inner = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
         let function = function.clone();
-        self.deeper(name.span, |b| match b.body_statements(&function.body, &inner)? {
+        let body = |b: &mut Self| match b.body_statements(&function.body, &inner)? {
             Some(last) => {
                 let mut rel = b.table(last, &inner)?;
                 // A view is known by its name where tables are told apart.
@@ -346,27 +350,41 @@ impl Binder<'_> {
                 Ok(rel)
             }
             None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),
-        })
+        };
+        self.deeper(name.span, |b| b.counting_from(0, body))
     }
 
     /// `database('x').T`, `cluster('c').database('d').T`: the lake is the only database; others are refused, never guessed.
     fn qualified(&mut self, base: &Expr, field: &Name, scope: &Scope, span: Span) -> Bind<Rel> {
-        self.check_namespace(base, scope, span)?;
-        self.catalog_table(field)
+        if self.check_namespace(base, scope, span)? { self.catalog_table(field) } else { Ok(self.unknown_table()) }
     }
 
     fn method_call(&mut self, base: &Expr, function: &Name, args: &[Arg], scope: &Scope, span: Span) -> Bind<Rel> {
         match function.text.as_str() {
             "table" if args.len() == 1 => {
-                self.check_namespace(base, scope, span)?;
+                if !self.check_namespace(base, scope, span)? {
+                    return Ok(self.unknown_table());
+                }
                 self.table_call(function, args, &Scope::root(), span)
+            }
+            // A function of another database may give any table.
+            _ if self.checking && !matches!(function.text.as_str(), "database" | "cluster") => {
+                let row = RowInfo::default();
+                for arg in args {
+                    self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+                }
+                self.check_namespace(base, scope, span)?;
+                let message = format!("'.{}(…)' here is not supported", function.text);
+                self.not_run(Diagnostic::error(code::UNSUPPORTED, function.span, message))?;
+                Ok(self.unknown_table())
             }
             _ => self.unsupported(function.span, &format!("'.{}(…)' here", function.text)),
         }
     }
 
-    /// Checks that a chain of `cluster(…)`, `database(…)`, `workspace(…)` names what the catalog maps to this lake.
-    fn check_namespace(&mut self, base: &Expr, scope: &Scope, span: Span) -> Bind<()> {
+    /// Checks that a chain of `cluster(…)`, `database(…)`, `workspace(…)` names what the catalog maps to this lake. False for
+    /// another cluster's database, of which nothing is known, where nothing is to be run.
+    fn check_namespace(&mut self, base: &Expr, scope: &Scope, span: Span) -> Bind<bool> {
         let mut names = Vec::new();
         let mut at = base;
         loop {
@@ -379,19 +397,23 @@ impl Binder<'_> {
                     names.push((function.text.clone(), self.namespace_name(args, scope)?));
                     at = base;
                 }
-                ExprKind::Name(name) if matches!(scope.find(&name.text), Some((Binding::Database, _))) => return Ok(()),
+                ExprKind::Name(name) if matches!(scope.find(&name.text), Some((Binding::Database, _))) => return Ok(true),
                 _ => return self.error(code::SYNTAX, span, "a table is expected here"),
             }
         }
-        for (kind, name) in names {
-            if !self.catalog.maps(&kind, &name) {
-                return self.report(
-                    Diagnostic::error(code::UNKNOWN, span, format!("{kind}('{name}') is not mapped to this lake"))
-                        .suggest(format!("map it in kqlake.toml under [{kind}s], or leave it out to read the lake's own table")),
-                );
+        let elsewhere = names.len() > 1 && names.iter().any(|(kind, _)| kind == "cluster");
+        for (kind, name) in &names {
+            if !self.catalog.maps(kind, name) {
+                let diagnostic = Diagnostic::error(code::UNKNOWN, span, format!("{kind}('{name}') is not mapped to this lake"))
+                    .suggest(format!("map it in kqlake.toml under [{kind}s], or leave it out to read the lake's own table"));
+                if !elsewhere {
+                    return self.report(diagnostic);
+                }
+                self.not_run(diagnostic)?;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn namespace_name(&mut self, args: &[Arg], scope: &Scope) -> Bind<String> {

@@ -7,7 +7,7 @@ use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope, Stop};
 use crate::kql::ast::*;
 use crate::kql::bound::*;
-use crate::kql::diagnostics::{Severity, code};
+use crate::kql::diagnostics::{Diagnostic, Severity, code};
 use crate::kql::value::Value;
 
 /// Result tables that one text may have.
@@ -76,7 +76,9 @@ impl Binder<'_> {
         if failed {
             return Err(Stop::Reported);
         }
-        if tables.is_empty() && !self.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        // A piece of a query may be checked: functions to use elsewhere.
+        let piece = self.checking && !script.statements.is_empty();
+        if tables.is_empty() && !piece && !self.diagnostics.iter().any(|d| d.severity == Severity::Error) {
             let end = script.statements.last().map_or(Span::default(), |s| s.span);
             return self.error(code::SYNTAX, end, "the text has no query; end it with a tabular expression");
         }
@@ -116,10 +118,16 @@ impl Binder<'_> {
                 scope.define(&name.text, Binding::Database);
                 Ok(())
             }
-            StatementKind::Restrict(_) => {
-                self.unsupported(statement.span, "restrict access (it narrows what a query may see, so it is not ignored)")
-            }
-            StatementKind::DeclarePattern => self.unsupported(statement.span, "declare pattern without its queries"),
+            StatementKind::Restrict(_) => self.not_run(Diagnostic::error(
+                code::UNSUPPORTED,
+                statement.span,
+                "restrict access (it narrows what a query may see, so it is not ignored) is not supported",
+            )),
+            StatementKind::DeclarePattern => self.not_run(Diagnostic::error(
+                code::UNSUPPORTED,
+                statement.span,
+                "declare pattern without its queries is not supported",
+            )),
             StatementKind::Pattern(declared) => self.declare_pattern(declared, scope),
             StatementKind::Query(_) => Ok(()),
         }
@@ -139,7 +147,7 @@ impl Binder<'_> {
             }
             _ if self.is_tabular(value, scope, &row) => {
                 // Each use binds anew: a tabular let is a macro. Binding it once here shows its errors even if nobody uses it.
-                let before = self.scanned.clone();
+                let (before, generated) = (self.scanned.clone(), self.generated);
                 let (answers, at) = (self.answers, self.next_answer);
                 self.answers = None;
                 let extra = self.extra_tables.len();
@@ -149,7 +157,7 @@ impl Binder<'_> {
                 self.extra_tables.truncate(extra);
                 checked?;
                 self.scanned = before;
-                Binding::Table(Rc::new(value.clone()), scope.nested(false))
+                Binding::Table(Rc::new(value.clone()), scope.nested(false), generated)
             }
             _ => {
                 let mut ctx = Ctx::new(&row, scope);

@@ -1,7 +1,8 @@
 //! `make-series`: arrays over an axis of equal steps.
 //!
 //! Rules: Kusto documentation, "make-series operator". Buckets without rows get the default; the end of the axis does not
-//! belong to it, except for the older `in range()`.
+//! belong to it, except for the older `in range()`. Where no start or end is given, each series has its own: its first and
+//! last bucket with rows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -153,9 +154,8 @@ impl Compute for MakeSeries {
         let keys = self.keys.len();
         let mut text = String::new();
         let step = place(self.step.as_ref(&mut text)).filter(|s| s.real() > 0.0).ok_or("the step must be greater than zero")?;
-        let mut groups: Vec<(Vec<Value>, BTreeMap<i64, Vec<Value>>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
-        let mut rows: Vec<(usize, Place, Vec<Value>)> = Vec::new();
         for batch in &input {
             let readers = (0..batch.num_columns())
                 .map(|i| {
@@ -171,44 +171,43 @@ impl Compute for MakeSeries {
                 let Some(at) = place(readers[keys].get(row)) else { continue };
                 let key: Vec<Value> = (0..keys).map(|i| to_value(readers[i].get(row))).collect();
                 let group = *index.entry(format!("{key:?}")).or_insert_with(|| {
-                    groups.push((key, BTreeMap::new()));
+                    groups.push(Group { key, rows: Vec::new() });
                     groups.len() - 1
                 });
                 let values = readers[keys + 1..].iter().map(|r| to_value(r.get(row))).collect();
-                rows.push((group, at, values));
+                groups[group].rows.push((at, values));
             }
         }
-        let axis = self.axis_points(rows.iter().map(|(_, at, _)| *at), step)?;
-        let (start, points) = match axis {
-            Some(axis) => axis,
-            None if self.nonempty && keys == 0 => (Place::Whole(0), 0),
-            None => return Ok(Vec::new()),
-        };
         if groups.is_empty() {
             if !(self.nonempty && keys == 0) {
                 return Ok(Vec::new());
             }
-            groups.push((Vec::new(), BTreeMap::new()));
+            groups.push(Group { key: Vec::new(), rows: Vec::new() });
         }
-        for (group, at, values) in rows {
-            if let Some(n) = at.steps(start, step) {
-                groups[group].1.insert(n, values);
-            }
-        }
-        let mut axis_text = String::from("[");
         let mut scratch = String::new();
-        for n in 0..points {
-            if n > 0 {
-                axis_text.push(',');
-            }
-            write_element(&mut axis_text, &self.axis_value(start.at(step, n as i64)), &mut scratch);
-        }
-        axis_text.push(']');
         let mut builders: Vec<ColumnBuilder> = self.keys.iter().map(|ty| ColumnBuilder::new(*ty, groups.len())).collect();
         let mut arrays: Vec<ColumnBuilder> =
             (0..=self.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, groups.len())).collect();
-        for (key, buckets) in &groups {
-            for (builder, value) in builders.iter_mut().zip(key) {
+        // The axis of the series before, as text: mostly they are all the same.
+        let mut axis_text: (Option<(Place, usize)>, String) = (None, "[]".to_owned());
+        for Group { key, rows } in groups {
+            // Where the query does not say where the axis begins or ends, the series' own rows do.
+            let axis = self.axis_points(rows.iter().map(|(at, _)| *at), step)?;
+            let (start, points) = axis.unwrap_or((Place::Whole(0), 0));
+            if axis_text.0 != Some((start, points)) {
+                let mut out = String::from("[");
+                for n in 0..points {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    write_element(&mut out, &self.axis_value(start.at(step, n as i64)), &mut scratch);
+                }
+                out.push(']');
+                axis_text = (Some((start, points)), out);
+            }
+            let buckets: BTreeMap<i64, Vec<Value>> =
+                rows.into_iter().filter_map(|(at, values)| Some((at.steps(start, step)?, values))).collect();
+            for (builder, value) in builders.iter_mut().zip(&key) {
                 builder.push(value);
             }
             for (i, series) in self.series.iter().enumerate() {
@@ -223,12 +222,18 @@ impl Compute for MakeSeries {
                 out.push(']');
                 arrays[i].push_ref(ValueRef::Dynamic(&out));
             }
-            arrays[self.series.len()].push_ref(ValueRef::Dynamic(&axis_text));
+            arrays[self.series.len()].push_ref(ValueRef::Dynamic(&axis_text.1));
         }
         let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect();
         let batch = RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)));
         batch.map(|b| vec![b]).map_err(|e| e.to_string())
     }
+}
+
+/// The rows of one series: their buckets and values.
+struct Group {
+    key: Vec<Value>,
+    rows: Vec<(Place, Vec<Value>)>,
 }
 
 /// A value as an element of a dynamic array.

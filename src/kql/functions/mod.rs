@@ -13,6 +13,7 @@ pub mod kernels;
 pub mod make_series;
 pub mod parse_pattern;
 pub mod parse_text;
+pub mod per_key;
 pub mod plugins;
 pub mod scalar;
 pub mod sketch;

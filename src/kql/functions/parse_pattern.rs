@@ -177,9 +177,61 @@ impl RowFields for Pattern {
 #[derive(Debug)]
 enum Split {
     /// By delimiters.
-    Delimited { pair: Vec<String>, key_value: Vec<String>, quotes: Vec<(char, char)>, escape: Option<char>, greedy: bool },
+    Delimited { pair: String, key_value: String, marks: Marks, greedy: bool },
+    /// By whatever is no letter or digit: the word behind a key is its value.
+    Words(Marks),
     /// By a regular expression with a group for the key and one for the value.
     Regex(Regex),
+}
+
+/// What protects delimiters.
+#[derive(Debug)]
+struct Marks {
+    /// Opening and closing quotes.
+    quotes: Vec<(char, char)>,
+    /// Inside of quotes the character behind one of these stands for itself.
+    escapes: Vec<char>,
+}
+
+impl Marks {
+    /// The quoted text that begins here, with quotes and escapes taken off, and its length in the text.
+    fn quoted(&self, text: &str) -> Option<(String, usize)> {
+        let first = text.chars().next()?;
+        let (open, close) = self.quotes.iter().find(|(open, _)| *open == first)?;
+        let mut out = String::new();
+        let mut chars = text.char_indices().skip(1);
+        while let Some((at, c)) = chars.next() {
+            if c == *close && !(c == *open && self.escapes.contains(&c) && text[at + c.len_utf8()..].starts_with(c)) {
+                return Some((out, at + c.len_utf8()));
+            }
+            match chars.clone().next() {
+                Some((_, next)) if self.escapes.contains(&c) => {
+                    out.push(next);
+                    chars.next();
+                }
+                _ => out.push(c),
+            }
+        }
+        // A quote that is never closed is a character like others.
+        None
+    }
+}
+
+/// What `parse-kv` is told.
+#[derive(Debug, Default, Clone)]
+pub struct KeyValueOptions {
+    /// Between pairs.
+    pub pair: Option<String>,
+    /// Between a key and its value.
+    pub key_value: Option<String>,
+    /// Quotes: one character, or an opening and a closing one.
+    pub quotes: Vec<String>,
+    /// Escape characters.
+    pub escapes: Vec<String>,
+    /// A value goes on over pair delimiters until the next key.
+    pub greedy: bool,
+    /// A regular expression instead of delimiters.
+    pub regex: Option<String>,
 }
 
 /// `parse-kv`.
@@ -195,42 +247,32 @@ impl KeyValues {
     ///
     /// # Errors
     /// A regular expression that is none or has not two groups, or a quote of more than two characters.
-    pub fn new(
-        columns: Vec<(String, Type)>,
-        pair: Option<String>,
-        key_value: Option<String>,
-        quote: Option<String>,
-        escape: Option<String>,
-        greedy: bool,
-        regex: Option<String>,
-    ) -> Result<KeyValues, String> {
-        let key = format!("{columns:?} {pair:?} {key_value:?} {quote:?} {escape:?} {greedy} {regex:?}");
-        let split = match regex {
-            Some(source) => {
+    pub fn new(columns: Vec<(String, Type)>, options: KeyValueOptions) -> Result<KeyValues, String> {
+        let key = format!("{columns:?} {options:?}");
+        let KeyValueOptions { pair, key_value, quotes, escapes, greedy, regex } = options;
+        let given = |text: Option<String>| text.filter(|t| !t.is_empty());
+        let marks = Marks {
+            quotes: quotes
+                .iter()
+                .map(|quote| match quote.chars().collect::<Vec<_>>().as_slice() {
+                    [q] => Ok((*q, *q)),
+                    [open, close] => Ok((*open, *close)),
+                    _ => Err("a quote is one character, or an opening and a closing one".to_owned()),
+                })
+                .collect::<Result<_, String>>()?,
+            escapes: escapes.iter().filter_map(|e| e.chars().next()).collect(),
+        };
+        let split = match (regex, given(pair), given(key_value)) {
+            (Some(source), ..) => {
                 let regex = Regex::new(&source).map_err(|e| format!("the pattern is no regular expression: {e}"))?;
-                if regex.captures_len() < 3 {
+                if regex.captures_len() != 3 {
                     return Err("the regular expression of parse-kv needs a group for the key and one for the value".to_owned());
                 }
                 Split::Regex(regex)
             }
-            None => {
-                let quotes: Vec<char> = quote.unwrap_or_default().chars().collect();
-                let quotes = match quotes.as_slice() {
-                    [] => Vec::new(),
-                    [q] => vec![(*q, *q)],
-                    [open, close] => vec![(*open, *close)],
-                    _ => return Err("a quote is one character, or an opening and a closing one".to_owned()),
-                };
-                // Without a delimiter any character that is no letter, digit or underscore separates.
-                let one = |text: Option<String>| text.filter(|t| !t.is_empty()).map(|t| vec![t]).unwrap_or_default();
-                Split::Delimited {
-                    pair: one(pair),
-                    key_value: one(key_value),
-                    quotes,
-                    escape: escape.and_then(|e| e.chars().next()),
-                    greedy,
-                }
-            }
+            (None, Some(pair), Some(key_value)) => Split::Delimited { pair, key_value, marks, greedy },
+            (None, None, None) => Split::Words(marks),
+            (None, ..) => return Err("parse-kv takes both a pair_delimiter and a kv_delimiter, or none".to_owned()),
         };
         Ok(KeyValues { columns, split, key })
     }
@@ -241,114 +283,96 @@ impl KeyValues {
             Split::Regex(regex) => regex
                 .captures_iter(text)
                 .map(|c| {
-                    let group = |name: &str, place: usize| {
-                        c.name(name).or_else(|| c.get(place)).map_or(String::new(), |m| m.as_str().to_owned())
-                    };
-                    (group("key", 1), group("value", 2))
+                    let group = |place: usize| c.get(place).map_or("", |m| m.as_str()).trim().to_owned();
+                    (group(1), group(2))
                 })
                 .collect(),
-            Split::Delimited { pair, key_value, quotes, escape, greedy } => {
-                delimited(text, pair, key_value, quotes, *escape, *greedy)
-            }
+            Split::Delimited { pair, key_value, marks, greedy } => delimited(text, pair, key_value, marks, *greedy),
+            Split::Words(marks) => self.words(text, marks),
         }
     }
-}
 
-/// True if the text at `at` begins with a delimiter (any separating character where none is given); its length.
-fn delimiter(text: &str, at: usize, delimiters: &[String]) -> Option<usize> {
-    let rest = &text[at..];
-    if delimiters.is_empty() {
-        let c = rest.chars().next()?;
-        return (!c.is_alphanumeric() && c != '_').then_some(c.len_utf8());
-    }
-    delimiters.iter().find(|d| rest.starts_with(d.as_str())).map(String::len)
-}
-
-fn delimited(
-    text: &str,
-    pair: &[String],
-    key_value: &[String],
-    quotes: &[(char, char)],
-    escape: Option<char>,
-    greedy: bool,
-) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    let mut at = 0;
-    // A piece up to a delimiter, with quotes and escapes taken off.
-    let piece = |start: usize, ends: &[String]| -> (String, usize, usize) {
-        let mut out = String::new();
-        let mut at = start;
-        let mut closing = None;
-        while at < text.len() {
-            let Some(c) = text[at..].chars().next() else { break };
-            if escape == Some(c) && at + c.len_utf8() < text.len() {
-                let next = text[at + c.len_utf8()..].chars().next().unwrap_or(c);
-                out.push(next);
-                at += c.len_utf8() + next.len_utf8();
+    /// Each key among the words with the word behind it.
+    fn words(&self, text: &str, marks: &Marks) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut key: Option<String> = None;
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let (word, length) = match marks.quoted(rest) {
+                Some(quoted) => quoted,
+                None => {
+                    let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                    (rest[..length].to_owned(), length)
+                }
+            };
+            if length == 0 {
+                rest = &rest[c.len_utf8()..];
                 continue;
             }
-            match closing {
-                Some(close) if c == close => {
-                    closing = None;
-                    at += c.len_utf8();
-                    continue;
+            rest = &rest[length..];
+            key = match key.take() {
+                Some(key) => {
+                    pairs.push((key, word));
+                    None
                 }
-                Some(_) => {}
-                None => {
-                    if let Some((_, close)) = quotes.iter().find(|(open, _)| *open == c) {
-                        closing = Some(*close);
-                        at += c.len_utf8();
-                        continue;
-                    }
-                    if let Some(length) = delimiter(text, at, ends) {
-                        return (out, at, at + length);
-                    }
-                }
-            }
-            out.push(c);
-            at += c.len_utf8();
+                None => self.columns.iter().any(|(name, _)| *name == word).then_some(word),
+            };
         }
-        (out, text.len(), text.len())
-    };
-    while at < text.len() {
-        let (key, key_end, value_start) = piece(at, key_value);
-        if key_end >= text.len() {
-            break;
+        pairs
+    }
+}
+
+/// The pairs of a text with delimiters. White space around keys and values is no part of them.
+fn delimited(text: &str, pair: &str, key_value: &str, marks: &Marks, greedy: bool) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        // A pair delimiter before any key-value delimiter parts off what is no pair.
+        rest = past_blanks(rest, pair);
+        let quoted = marks.quoted(rest);
+        let from = quoted.as_ref().map_or(0, |(_, length)| *length);
+        let Some(end) = rest[from..].find(key_value).map(|at| from + at) else { break };
+        if let Some(cut) = rest[from..end].find(pair) {
+            rest = &rest[from + cut + pair.len()..];
+            continue;
         }
-        let (value, value_end, next) =
-            if greedy { greedy_value(text, value_start, pair, key_value) } else { piece(value_start, pair) };
-        let key = key.trim().to_owned();
-        // What stands between a pair delimiter and the key is no part of it.
-        let key = match pair.iter().filter_map(|d| key.rfind(d.as_str()).map(|i| i + d.len())).max() {
-            Some(cut) => key[cut..].trim().to_owned(),
-            None if pair.is_empty() => {
-                key.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
-            }
-            None => key,
+        let key = quoted.map_or_else(|| rest[..end].trim().to_owned(), |(key, _)| key);
+        rest = past_blanks(&rest[end + key_value.len()..], pair);
+        let quoted = marks.quoted(rest);
+        let from = quoted.as_ref().map_or(0, |(_, length)| *length);
+        let end = match (&quoted, greedy) {
+            (None, true) => greedy_end(rest, pair, key_value),
+            _ => rest[from..].find(pair).map(|at| from + at),
         };
+        let value = quoted.map_or_else(|| rest[..end.unwrap_or(rest.len())].trim().to_owned(), |(value, _)| value);
         pairs.push((key, value));
-        at = if value_end >= text.len() { text.len() } else { next };
+        rest = end.map_or("", |end| &rest[end + pair.len()..]);
     }
     pairs
 }
 
-/// A value that goes on over pair delimiters until the next key.
-fn greedy_value(text: &str, start: usize, pair: &[String], key_value: &[String]) -> (String, usize, usize) {
-    // The last pair delimiter before the next key-value delimiter ends the value.
-    let mut last_pair: Option<(usize, usize)> = None;
-    let mut at = start;
-    while at < text.len() {
-        if delimiter(text, at, key_value).is_some()
-            && let Some((from, to)) = last_pair
-        {
-            return (text[start..from].to_owned(), from, to);
-        }
-        if let Some(length) = delimiter(text, at, pair) {
-            last_pair = Some((at, at + length));
-        }
-        at += text[at..].chars().next().map_or(1, char::len_utf8);
+/// The text without white space in front, as far as that is no delimiter.
+fn past_blanks<'a>(text: &'a str, pair: &str) -> &'a str {
+    let mut rest = text;
+    while !rest.starts_with(pair)
+        && let Some(c) = rest.chars().next().filter(|c| c.is_whitespace())
+    {
+        rest = &rest[c.len_utf8()..];
     }
-    (text[start..].to_owned(), text.len(), text.len())
+    rest
+}
+
+/// Where a value ends that goes on over pair delimiters: at the last of them before the next key-value delimiter.
+fn greedy_end(text: &str, pair: &str, key_value: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = text[from..].find(key_value) {
+        let next = from + at;
+        if let Some(end) = text[..next].trim_end().rfind(pair) {
+            return Some(end);
+        }
+        from = next + key_value.len();
+    }
+    None
 }
 
 impl RowFields for KeyValues {
@@ -398,8 +422,15 @@ mod tests {
     #[test]
     fn key_values_take_quotes_and_escapes_off() {
         let columns = vec![("a".to_owned(), Type::String), ("b".to_owned(), Type::Long)];
-        let kv = KeyValues::new(columns, Some(";".into()), Some("=".into()), Some("\"".into()), Some("\\".into()), false, None)
-            .unwrap();
+        let options = KeyValueOptions {
+            pair: Some(";".into()),
+            key_value: Some("=".into()),
+            quotes: vec!["\"".into(), "()".into()],
+            escapes: vec!["\\".into()],
+            ..KeyValueOptions::default()
+        };
+        let kv = KeyValues::new(columns.clone(), options).unwrap();
+        assert_eq!(kv.pairs("x y; (b) = (1;2) ;a=\"z"), [("b".to_owned(), "1;2".to_owned()), ("a".to_owned(), "\"z".to_owned())]);
         assert_eq!(kv.pairs(r#"a="x;\"y";b=2"#), [("a".to_owned(), "x;\"y".to_owned()), ("b".to_owned(), "2".to_owned())]);
     }
 }

@@ -45,6 +45,11 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
     })
 }
 
+/// The beginning of what is no literal, for messages.
+pub fn shown(content: &str) -> String {
+    content.lines().next().unwrap_or("").chars().take(60).collect()
+}
+
 /// A `long`: digits with a sign, or `0x` and up to 16 hexadecimal digits, which wrap (`0xFFFFFFFFFFFFFFFF` is -1).
 pub fn parse_long(text: &str) -> Option<i64> {
     match hex(text) {

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 use super::expr::{coalesce, column_name, filter, text, value};
 use super::{Lower, Lowering, Node, kernel, named, with_columns};
 use crate::kql::bound::*;
+use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
@@ -148,7 +149,15 @@ impl Lowering<'_> {
             ("min" | "minif", true) => (vec![min(arg)], keep),
             ("max" | "maxif", true) => (vec![max(arg)], keep),
             _ => {
-                let infos = aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+                let infos: Vec<ArgInfo> =
+                    aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+                // Constants that the function refuses are the query's fault, not the plan's.
+                if let AggregateImpl::Rows(make) = aggregate.function.imp {
+                    make(&infos, ty).map_err(|why| {
+                        let span = aggregate.args.last().map(|a| a.span).unwrap_or_default();
+                        Box::new(Diagnostic::error(code::CONSTANT, span, format!("{}: {why}", aggregate.function.name)))
+                    })?;
+                }
                 let function = udaf(aggregate.function, infos, ty);
                 let mut args = aggregate.args.iter().map(text).collect::<Result<Vec<_>, _>>()?;
                 if aggregate.function.ordered

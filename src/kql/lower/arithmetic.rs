@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::kernels::arity::{binary as binary_kernel, try_binary};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 
 use super::arrow::data_type;
@@ -80,6 +80,10 @@ pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     Ok(match ty {
         Type::Long | Type::TimeSpan => kernel::call("negate", "", DataType::Int64, vec![long(v, inner.ty)], |a, _| {
             ok(longs(&a[0])?.unary::<_, Int64Type>(i64::wrapping_neg))
+        }),
+        // The least int has no positive counterpart; Arrow's own kernel would end the query.
+        Type::Int => kernel::call("negate_int", "", DataType::Int32, vec![v], |a, _| {
+            ok(a[0].as_primitive::<Int32Type>().unary::<_, Int32Type>(i32::wrapping_neg))
         }),
         _ => Expr::Negative(Box::new(v)),
     })

@@ -14,7 +14,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
-use datafusion::physical_expr::{Distribution, EquivalenceProperties, OrderingRequirements};
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -89,8 +89,9 @@ impl TableProvider for ComputeTable {
             }
             None => None,
         };
+        let order = input.as_ref().and_then(|plan| plan.output_ordering().cloned());
         let exec: Arc<dyn ExecutionPlan> =
-            Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone()));
+            Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.work.clone()));
         let Some(projection) = projection else { return Ok(exec) };
         let schema = self.schema.clone();
         let exprs = projection
@@ -121,13 +122,22 @@ fn single_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 struct ComputeExec {
     name: String,
     input: Option<Arc<dyn ExecutionPlan>>,
+    /// The order that the input was planned with. The optimizer takes sorts away and puts back those that are asked for, so
+    /// it must not be read from the input of the moment.
+    order: Option<LexOrdering>,
     schema: SchemaRef,
     work: Work,
     properties: Arc<PlanProperties>,
 }
 
 impl ComputeExec {
-    fn new(name: String, input: Option<Arc<dyn ExecutionPlan>>, schema: SchemaRef, work: Work) -> Self {
+    fn new(
+        name: String,
+        input: Option<Arc<dyn ExecutionPlan>>,
+        order: Option<LexOrdering>,
+        schema: SchemaRef,
+        work: Work,
+    ) -> Self {
         let partitions = match (&input, &work) {
             (Some(input), Work::Batches(_)) => input.output_partitioning().partition_count(),
             _ => 1,
@@ -142,7 +152,7 @@ impl ComputeExec {
             emission,
             Boundedness::Bounded,
         );
-        ComputeExec { name, input, schema, work, properties: Arc::new(properties) }
+        ComputeExec { name, input, order, schema, work, properties: Arc::new(properties) }
     }
 }
 
@@ -176,7 +186,8 @@ impl ExecutionPlan for ComputeExec {
             Work::Batches(_) => c,
             Work::All(_) => single_partition(c),
         });
-        Ok(Arc::new(ComputeExec::new(self.name.clone(), input, self.schema.clone(), self.work.clone())))
+        let order = self.order.clone();
+        Ok(Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.work.clone())))
     }
 
     fn apply_expressions(
@@ -187,9 +198,8 @@ impl ExecutionPlan for ComputeExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        // The optimizer must not take the order away that the operator was planned over.
         match &self.work {
-            Work::All(_) => self.input.iter().map(|i| i.output_ordering().cloned().map(OrderingRequirements::from)).collect(),
+            Work::All(_) => self.input.iter().map(|_| self.order.clone().map(OrderingRequirements::from)).collect(),
             Work::Batches(_) => vec![None; self.children().len()],
         }
     }

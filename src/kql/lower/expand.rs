@@ -19,8 +19,10 @@ use crate::kql::types::Type;
 use crate::kql::value::ValueRef;
 
 impl Lowering<'_> {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]
     pub(super) fn expand(
         &self,
+        rel: &Rel,
         input: &Rel,
         items: &[ExpandColumn],
         index: Option<ColId>,
@@ -32,7 +34,15 @@ impl Lowering<'_> {
         // Rows of one input row stay in the order of its elements: its position comes first, then the element's.
         let position = if node.order.is_empty() { None } else { Some(self.position(&mut node)?) };
         let element = self.fresh("__row_element");
-        let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).collect();
+        // A column that its elements replace is not copied beside each of them.
+        let gives = |name: &str| {
+            let visible = rel.columns.iter().any(|c| column_name(c.id) == name);
+            visible
+                || rel.hidden.iter().any(|h| column_name(h.id) == name)
+                || node.order.iter().any(|k| k.column == name)
+                || position.as_deref() == Some(name)
+        };
+        let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).filter(|name| gives(name)).collect();
         let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
         for item in items {
             exprs.push(value(&item.expr)?.alias(format!("__expand{}", item.id)));

@@ -196,9 +196,16 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
             // Arrow orders NaN above every number; in KQL no comparison with NaN is true.
             if left.ty == Type::Real {
                 let greater = matches!(op, B::Greater | B::GreaterOrEqual);
-                let suspect = if greater { (left, l) } else { (right, r) };
-                if suspect.0.as_literal().is_none() {
-                    out = out.and(Expr::Not(Box::new(datafusion::functions::math::expr_fn::isnan(suspect.1))));
+                let suspect = if greater { (left, l.clone()) } else { (right, r.clone()) };
+                match suspect.0.as_literal() {
+                    None => out = out.and(Expr::Not(Box::new(datafusion::functions::math::expr_fn::isnan(suspect.1)))),
+                    Some(Value::Real(v)) if v.is_nan() => {
+                        let other = if greater { r } else { l };
+                        return when(other.is_null(), null(Type::Bool))
+                            .otherwise(lit(false))
+                            .map_err(|error| internal(left, &error.to_string()));
+                    }
+                    Some(_) => {}
                 }
             }
             Ok(out)

@@ -178,7 +178,7 @@ impl<'a> Lowering<'a> {
             RelKind::Join { left, right, kind, on } => self.join(left, right, *kind, on),
             RelKind::Union { inputs, ids } => self.union(inputs, ids),
             RelKind::Expand { input, items, index, limit, bag_as_array, keep_empty } => {
-                self.expand(input, items, *index, *limit, *bag_as_array, *keep_empty)
+                self.expand(rel, input, items, *index, *limit, *bag_as_array, *keep_empty)
             }
             RelKind::Window { input, functions } => self.window(input, functions),
             RelKind::Compute { input, inputs, op } => self.compute(rel, input.as_deref(), inputs, op),
@@ -256,7 +256,8 @@ impl<'a> Lowering<'a> {
             return self.limit_each(node, count, partition);
         }
         let order = node.order.clone();
-        let plan = if order.is_empty() {
+        // DataFusion has no sort that keeps no row.
+        let plan = if order.is_empty() || count == 0 {
             LogicalPlanBuilder::from(node.plan).limit(0, Some(count))?.build()?
         } else {
             let keys = node.sort_exprs();

@@ -1,8 +1,9 @@
 //! `scan`: evaluates its steps row by row.
 //!
-//! Rules: Kusto documentation, "scan operator". Each step keeps at most one match in progress. A row is offered to the steps
-//! from the last to the first: a step takes it when the step before holds a match (or is the first) and its condition is true;
-//! a match that moved on leaves its place to a new one.
+//! Rules: Kusto documentation, "scan operator", section "Scan logic". Each step keeps at most one match in progress, with the
+//! last row that each step so far took. A row is offered to every step, from the last to the first. A step takes it out of the
+//! match that waits in the step before, which moves on; failing that, out of its own match. The first step begins matches.
+//! So one row may end a match in a later step and begin the next one in the first.
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub enum StepOutput {
 pub struct Step {
     /// When a row is taken.
     pub condition: BoundExpr,
-    /// Declared columns (by place) and their new values.
+    /// Columns (by place: the input's, then the declared ones) and their new values.
     pub assignments: Vec<(usize, BoundExpr)>,
     /// What it gives out.
     pub output: StepOutput,
@@ -57,12 +58,17 @@ pub struct Scan {
     pub match_id: bool,
 }
 
-/// The last match of a step: its row's values and its number.
+/// The match that waits in a step.
 #[derive(Debug, Clone)]
 struct Held {
-    values: Vec<Value>,
+    /// The last row of each step up to this one.
+    rows: Vec<Vec<Value>>,
+    /// Its number.
     id: i64,
 }
+
+/// Rows that are given out, with the numbers of their matches.
+type Given = Vec<(Vec<Value>, i64)>;
 
 /// A step's compiled expressions.
 struct Compiled {
@@ -114,7 +120,7 @@ impl Compute for Scan {
         // Before a step has matched, its columns are null and its declared ones the defaults.
         let blank: Vec<Value> = self.own.iter().map(|c| missing(c.ty)).chain(defaults.iter().cloned()).collect();
         let mut held: Vec<Option<Held>> = vec![None; self.steps.len()];
-        let mut rows: Vec<(Vec<Value>, i64)> = Vec::new();
+        let mut rows: Given = Vec::new();
         let (mut next_id, mut last_key): (i64, Option<Vec<Value>>) = (0, None);
         for batch in &input {
             for row in 0..batch.num_rows() {
@@ -125,46 +131,48 @@ impl Compute for Scan {
                     self.end(&mut held, &mut rows);
                     last_key = Some(key);
                 }
-                for step in (0..self.steps.len()).rev() {
-                    // The match that this row would prolong: the step's own, or the one that waits in the step before.
-                    let sources = [(step, held[step].is_some()), (step.wrapping_sub(1), step > 0 && held[step - 1].is_some())];
-                    let candidates: Vec<Option<usize>> = sources
-                        .iter()
-                        .filter(|(_, there)| *there)
-                        .map(|(at, _)| Some(*at))
-                        .chain((step == 0 && held[0].is_none()).then_some(None))
-                        .collect();
-                    let Some(from) = candidates.into_iter().next() else { continue };
-                    let mut cells: Vec<Value> = own.clone();
-                    // Declared columns begin with their defaults in each row; what a match holds is read as `step.column`.
-                    cells.extend(defaults.iter().cloned());
-                    for h in &held {
-                        cells.extend(h.as_ref().map_or(&blank, |h| &h.values).iter().cloned());
-                    }
-                    let one = one_row(&schema, &types, &cells)?;
-                    if !is_true(&compiled[step].condition, &one)? {
-                        continue;
-                    }
-                    let mut values = cells[..width].to_vec();
-                    for (at, e) in &compiled[step].assignments {
-                        let result = e.evaluate(&one).and_then(|v| v.into_array(1)).map_err(|e| e.to_string())?;
-                        values[self.own.len() + at] = value_at(result.as_ref(), self.declared[*at].0.ty, 0);
-                    }
-                    let id = match from.and_then(|at| held[at].as_ref()) {
-                        Some(h) => h.id,
-                        None => {
-                            next_id += 1;
-                            next_id - 1
+                for (at, step) in compiled.iter().enumerate().rev() {
+                    // What the step's expressions see: the row, declared columns with their defaults, and a match's rows.
+                    let seen = |from: Option<&Held>| {
+                        let mut cells: Vec<Value> = own.clone();
+                        cells.extend(defaults.iter().cloned());
+                        for i in 0..self.steps.len() {
+                            cells.extend(from.and_then(|h| h.rows.get(i)).unwrap_or(&blank).iter().cloned());
                         }
+                        one_row(&schema, &types, &cells).map(|one| (cells, one))
                     };
-                    if from == Some(step.wrapping_sub(1)) && step > 0 {
-                        held[step - 1] = None;
+                    let before = at.checked_sub(1).filter(|before| held[*before].is_some());
+                    let mut taken = None;
+                    if let Some(before) = before {
+                        let (cells, one) = seen(held[before].as_ref())?;
+                        if is_true(&step.condition, &one)? {
+                            self.end_step(at, &mut held, &mut rows);
+                            self.give_last(before, &held, &mut rows);
+                            taken = held[before].take().map(|h| (h, cells, one));
+                        }
                     }
-                    if self.steps[step].output == StepOutput::All {
-                        rows.push((values.clone(), id));
+                    if taken.is_none() && (at == 0 || held[at].is_some()) {
+                        let (cells, one) = seen(held[at].as_ref())?;
+                        if is_true(&step.condition, &one)? {
+                            let own = held[at].take().unwrap_or_else(|| {
+                                next_id += 1;
+                                Held { rows: Vec::new(), id: next_id - 1 }
+                            });
+                            taken = Some((own, cells, one));
+                        }
                     }
-                    held[step] = Some(Held { values, id });
-                    break;
+                    let Some((mut own, cells, one)) = taken else { continue };
+                    let mut values = cells[..width].to_vec();
+                    for (column, e) in &step.assignments {
+                        let result = e.evaluate(&one).and_then(|v| v.into_array(1)).map_err(|e| e.to_string())?;
+                        values[*column] = value_at(result.as_ref(), types[*column], 0);
+                    }
+                    if self.steps[at].output == StepOutput::All {
+                        rows.push((values.clone(), own.id));
+                    }
+                    own.rows.truncate(at);
+                    own.rows.push(values);
+                    held[at] = Some(own);
                 }
             }
         }
@@ -188,13 +196,25 @@ impl Compute for Scan {
 }
 
 impl Scan {
-    /// Ends all matches: steps that give out their last row do so.
-    fn end(&self, held: &mut [Option<Held>], rows: &mut Vec<(Vec<Value>, i64)>) {
-        for (step, h) in self.steps.iter().zip(held.iter_mut()) {
-            if let (StepOutput::Last, Some(h)) = (step.output, h.as_ref()) {
-                rows.push((h.values.clone(), h.id));
-            }
-            *h = None;
+    /// Ends all matches.
+    fn end(&self, held: &mut [Option<Held>], rows: &mut Given) {
+        for at in 0..self.steps.len() {
+            self.end_step(at, held, rows);
+        }
+    }
+
+    /// Ends the match that waits in a step.
+    fn end_step(&self, at: usize, held: &mut [Option<Held>], rows: &mut Given) {
+        self.give_last(at, held, rows);
+        held[at] = None;
+    }
+
+    /// A step takes no more rows into its match: gives the last of them out, if it does so.
+    fn give_last(&self, at: usize, held: &[Option<Held>], rows: &mut Given) {
+        if let (StepOutput::Last, Some(h)) = (self.steps[at].output, &held[at])
+            && let Some(row) = h.rows.get(at)
+        {
+            rows.push((row.clone(), h.id));
         }
     }
 }

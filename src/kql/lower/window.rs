@@ -192,6 +192,7 @@ impl WindowOp {
                 for row in 0..rows {
                     let v = args[0].get(row);
                     let Some(now) = ticks(v) else {
+                        first = None;
                         out.push_ref(ValueRef::Null);
                         continue;
                     };
@@ -199,7 +200,7 @@ impl WindowOp {
                     let between = args.get(2).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
                     let goes_on = !begins[row]
                         && !is_true(args.get(3), row)
-                        && first.as_ref().is_some_and(|(start, _)| now - start <= from_first && now - before <= between);
+                        && first.as_ref().is_some_and(|(start, _)| now - start < from_first && now - before < between);
                     if !goes_on {
                         first = Some((now, to_value(v)));
                     }

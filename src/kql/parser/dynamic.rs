@@ -79,6 +79,9 @@ impl Parser<'_> {
                 let span = self.token().span();
                 return match self.typed_literal(ty)?.kind {
                     ExprKind::Literal(literal) => Ok(json_of(literal)),
+                    ExprKind::Unread { ty, content } => {
+                        Err(self.fail(span, format!("`{}` is no {ty} literal", literals::shown(&content))))
+                    }
                     _ => Err(self.fail(span, "a dynamic literal holds no calls")),
                 };
             }

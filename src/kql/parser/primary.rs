@@ -337,10 +337,10 @@ impl Parser<'_> {
                 Err(self.fail_with(span, message, format!("to{ty}(…) converts a value")))
             }
             None => {
-                let shown: String = content.lines().next().unwrap_or("").chars().take(60).collect();
-                let message = format!("`{shown}` is no {ty} literal");
-                let remedy = format!("`{word}(…)` encloses a literal; to{ty}(…) converts a value");
-                Err(self.fail_with(Span { start: open.end, end: close.start }, message, remedy))
+                self.pos = closing + 1;
+                self.height = 1;
+                let span = Span { start: open.end, end: close.start };
+                Ok(Expr { kind: ExprKind::Unread { ty, content: content.into() }, span })
             }
         }
     }

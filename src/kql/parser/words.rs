@@ -159,7 +159,8 @@ pub(super) fn is_reserved(word: &str) -> bool {
 
 /// Words that stand for a value in brackets only: the reserved ones, and those that part the clauses of operators.
 pub(super) fn is_no_value(word: &str) -> bool {
-    is_reserved(word) || matches!(word, "as" | "by" | "first" | "last" | "like" | "missing" | "of" | "others" | "to")
+    (is_reserved(word) && word != "matches")
+        || matches!(word, "as" | "by" | "first" | "last" | "like" | "missing" | "of" | "others" | "to")
 }
 
 /// Words that Microsoft's engine takes as the name of a new column in brackets only.

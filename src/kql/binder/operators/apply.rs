@@ -4,10 +4,13 @@
 //! columns that every operator in the body minds: `summarize` groups by them too, `top` takes rows of each, windows start
 //! anew. What of the outer row the body drops is carried beside it.
 
+use std::sync::Arc;
+
 use crate::kql::ast::*;
 use crate::kql::binder::{Bind, Binder, Scope};
 use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
+use crate::kql::diagnostics::{Diagnostic, code};
+use crate::kql::functions::per_key::PerKey;
 use crate::kql::types::Type;
 
 use super::shape::property_text;
@@ -66,7 +69,14 @@ impl Binder<'_> {
         };
         let expanded = self.expanded(with_copies, items, limit, false, index, false, scope)?;
         let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
-        let result = self.sub_query(expanded, &added, body, scope)?;
+        let mut result = self.sub_query(expanded, &added, body, scope)?;
+        if reorders(body) {
+            // Results stand in the order of the rows that they were made for.
+            let serialized = result.serialized;
+            let of_row = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
+            result = Self::sorted(result, vec![BoundSortKey { expr: of_row, ascending: true, nulls_first: true }]);
+            result.serialized = serialized;
+        }
         // Outer columns from their copies, without those that were expanded under their own names; then the body's columns, each
         // in the place of an outer one of its name, or behind them.
         let applied: Vec<&str> = items
@@ -145,6 +155,11 @@ impl Binder<'_> {
                     }
                     rel
                 }
+                // Columns are known even so.
+                _ if self.checking => {
+                    let message = "a sub-query with a source of its own is not supported";
+                    self.not_run(Diagnostic::error(code::UNSUPPORTED, body.span, message)).and_then(|()| self.table(body, scope))
+                }
                 _ => self.unsupported(body.span, "a sub-query with a source of its own"),
             },
             ExprKind::Source(first) => self.operator(Some(input), first, scope, false),
@@ -154,6 +169,45 @@ impl Binder<'_> {
         result
     }
 
+    /// An operator over all rows, over those of each sub-query where there are any. What tells them apart passes it by.
+    pub(super) fn computed(
+        &self,
+        input: Rel,
+        inputs: Vec<ColId>,
+        op: Arc<dyn Compute>,
+        columns: Vec<BoundColumn>,
+        serialized: bool,
+    ) -> Rel {
+        let hidden: Vec<HiddenColumn> = self.partition.clone();
+        let of = |input: Rel, inputs, op, hidden| Rel {
+            columns,
+            hidden,
+            serialized,
+            table_name: None,
+            kind: RelKind::Compute { input: Some(Box::new(input)), inputs, op },
+        };
+        if hidden.is_empty() {
+            return of(input, inputs, op, hidden);
+        }
+        let is_key = |h: &HiddenColumn| matches!(h.role, HiddenRole::Key);
+        let together = hidden
+            .iter()
+            .filter(|h| is_key(h))
+            .map(|h| BoundSortKey {
+                expr: BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()),
+                ascending: true,
+                nulls_first: true,
+            })
+            .collect();
+        let width = inputs.len();
+        let keys = hidden.iter().enumerate().filter(|(_, h)| is_key(h)).map(|(i, _)| width + i).collect();
+        let all = inputs.into_iter().chain(hidden.iter().map(|h| h.id)).collect();
+        let rel = of(Self::sorted(input, together), all, Arc::new(PerKey { op, width, keys }), hidden);
+        // What tells the sub-queries apart is taken off their result, but the operator gives it out.
+        let columns = rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        Self::projected(rel, columns)
+    }
+
     /// Refuses an operator that cannot work on many sub-queries at once.
     pub(in crate::kql::binder) fn not_in_sub_query(&mut self, operator: &Operator, what: &str) -> Bind<()> {
         if self.partition.is_empty() {
@@ -161,5 +215,34 @@ impl Binder<'_> {
         } else {
             self.unsupported(operator.keyword, &format!("{what} inside of mv-apply or partition"))
         }
+    }
+}
+
+/// True for a body after which the rows of one sub-query may stand among those of others.
+fn reorders(body: &Expr) -> bool {
+    let moves = |operator: &Operator| {
+        use OperatorKind as O;
+        matches!(
+            operator.kind,
+            O::Summarize { .. }
+                | O::Sort(_)
+                | O::Top { .. }
+                | O::Distinct(_)
+                | O::Count(_)
+                | O::TopHitters { .. }
+                | O::SampleDistinct { .. }
+                | O::Join { .. }
+                | O::Lookup { .. }
+                | O::Union(_)
+                | O::Partition { .. }
+        )
+    };
+    match &body.kind {
+        ExprKind::Operators(operators) => operators.iter().any(moves),
+        ExprKind::Pipe { source, operators } => {
+            operators.iter().any(moves) || matches!(&source.kind, ExprKind::Source(first) if moves(first))
+        }
+        ExprKind::Source(first) => moves(first),
+        _ => false,
     }
 }

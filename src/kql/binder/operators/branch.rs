@@ -28,7 +28,7 @@ impl Binder<'_> {
         Ok(empty_rel())
     }
 
-    /// A table of values and counts for each column, and the rows of the `with` body last.
+    /// The rows of the `with` body, then a table of values and counts for each column.
     pub(super) fn facet(
         &mut self,
         input: Rel,
@@ -38,11 +38,17 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "facet")?;
+        if let Some(with) = with {
+            let source = self.fresh(input.clone());
+            let rel = self.body_over(source, with, scope)?;
+            self.extra_tables.push(("Facet_with".to_owned(), rel));
+        }
         for column in by {
             let source = self.fresh(input.clone());
+            let name = crate::kql::binder::names::derived(column).unwrap_or_default();
             let item = NamedExpr { names: Vec::new(), tuple: false, expr: column.clone() };
             let count = NamedExpr {
-                names: Vec::new(),
+                names: vec![Name { text: format!("count_{name}"), span: column.span }],
                 tuple: false,
                 expr: Expr {
                     kind: ExprKind::Call { function: Name { text: "count".to_owned(), span: column.span }, args: Vec::new() },
@@ -50,13 +56,7 @@ impl Binder<'_> {
                 },
             };
             let rel = self.summarize(source, &[count], &[item], scope, column.span)?;
-            let name = crate::kql::binder::names::derived(column).unwrap_or_default();
             self.extra_tables.push((format!("Facet_{name}"), rel));
-        }
-        if let Some(with) = with {
-            let source = self.fresh(input);
-            let rel = self.body_over(source, with, scope)?;
-            self.extra_tables.push(("Facet_with".to_owned(), rel));
         }
         Ok(empty_rel())
     }

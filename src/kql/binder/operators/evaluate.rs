@@ -17,6 +17,7 @@ use crate::kql::types::{Column, Type};
 use crate::kql::value::{Json, Value};
 
 use super::shape::property_text;
+use crate::kql::binder::source::empty_rel;
 
 /// A call's arguments, bound to a plugin's parameters.
 struct Call {
@@ -46,7 +47,9 @@ impl Binder<'_> {
             return self.pivot(input, function, args, declared, scope);
         }
         let forms: Vec<&'static Plugin> = plugins::find(&function.text).collect();
-        self.plugin_is_not_refused(function)?;
+        if let Some(why) = plugins::refusal(&function.text) {
+            return self.refused_plugin(function, why, args, declared, Some(&input));
+        }
         if forms.is_empty() {
             let mut candidates: Vec<String> = plugins::PLUGINS.iter().map(|p| p.name.to_owned()).collect();
             candidates.dedup();
@@ -70,18 +73,44 @@ impl Binder<'_> {
     }
 
     /// A plugin that stands first in a query: all that do call another service.
-    pub(super) fn evaluate_first(&mut self, operator: &Operator, call: &Expr) -> Bind<Rel> {
-        if let ExprKind::Call { function, .. } = &call.kind {
-            self.plugin_is_not_refused(function)?;
+    pub(super) fn evaluate_first(&mut self, operator: &Operator, call: &Expr, declared: Option<&TypeOf>) -> Bind<Rel> {
+        if let ExprKind::Call { function, args } = &call.kind
+            && let Some(why) = plugins::refusal(&function.text)
+        {
+            let declared = declared.map(|d| declared_columns(d, &empty_rel(), args));
+            return self.refused_plugin(function, why, args, declared, None);
         }
         self.error(code::TYPE, operator.keyword, "evaluate needs rows: put a table and a pipe before it")
     }
 
-    fn plugin_is_not_refused(&mut self, name: &Name) -> Bind<()> {
-        match plugins::refusal(&name.text) {
-            Some(why) => self.error(code::UNSUPPORTED, name.span, format!("the plugin {} is not supported: {why}", name.text)),
-            None => Ok(()),
-        }
+    /// A plugin that does not run here. Where nothing is to be run, its result has the columns that the query says it has.
+    fn refused_plugin(
+        &mut self,
+        name: &Name,
+        why: &str,
+        args: &[Arg],
+        declared: Option<Vec<Column>>,
+        input: Option<&Rel>,
+    ) -> Bind<Rel> {
+        let message = format!("the plugin {} is not supported: {why}", name.text);
+        self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
+        let nothing = empty_rel();
+        let input = input.unwrap_or(&nothing);
+        let shape = args.first().and_then(|a| match &a.expr.kind {
+            ExprKind::TypeOf(shape @ (TypeOf::Schema(_) | TypeOf::StarSchema(_))) => Some(declared_columns(shape, input, &[])),
+            _ => None,
+        });
+        let known = match name.text.as_str() {
+            "http_request" | "http_request_post" => {
+                Some(vec![Column::new("ResponseHeaders", Type::Dynamic), Column::new("ResponseBody", Type::Dynamic)])
+            }
+            "infer_storage_schema" => Some(vec![Column::new("CslSchema", Type::String)]),
+            _ => None,
+        };
+        Ok(match declared.or(shape).or(known) {
+            Some(columns) => self.rows(columns, Vec::new()),
+            None => self.unknown_table(),
+        })
     }
 
     /// Binds arguments to one form of a plugin.
@@ -408,7 +437,12 @@ impl Binder<'_> {
         let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
         let rel = Self::projected(input, columns);
         let Some(batches) = self.rows_of(rel, None)? else {
-            return Ok(self.rows(reduce.schema(&own), Vec::new()));
+            let mut schema = reduce.schema(&own);
+            if reduce.source {
+                // Microsoft's language service counts all columns of the other form as well.
+                schema.extend([Column::new("Count", Type::Long), Column::new("Representative", Type::String)]);
+            }
+            return Ok(self.rows(schema, Vec::new()));
         };
         let table = Table { columns: all, batches };
         let result = Input::new(&table, visible).and_then(|input| reduce.run(&input, visible));

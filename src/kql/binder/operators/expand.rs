@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::kql::ast::*;
 use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::{self, Wanted};
+use crate::kql::binder::names::Wanted;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
@@ -64,7 +64,7 @@ impl Binder<'_> {
             targets.push((Self::wanted(&item.expr), e, item.to.unwrap_or(Type::Dynamic)));
         }
         let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
-        let settled = names::settle(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), &avoid);
+        let settled = self.settle(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), avoid, true);
         let mut columns = input.columns.clone();
         let mut expand = Vec::with_capacity(targets.len());
         for (name, (_, expr, ty)) in settled.into_iter().zip(targets) {

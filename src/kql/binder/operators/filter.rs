@@ -1,7 +1,5 @@
 //! `where`, `take`, `distinct`, `count`.
 
-use std::collections::HashSet;
-
 use crate::kql::ast::*;
 use crate::kql::binder::expr::Ctx;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope, names};
@@ -98,8 +96,8 @@ impl Binder<'_> {
             }
             keys.push((Self::wanted(item), e));
         }
-        let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
-        let settled = names::settle(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), &avoid);
+        let avoid = self.avoided(&row.columns);
+        let settled = self.settle(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, false);
         let keys = settled.into_iter().zip(keys).map(|(name, (_, e))| (name, e)).collect();
         Ok(self.grouped(input, keys, Vec::new()))
     }

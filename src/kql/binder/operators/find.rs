@@ -2,7 +2,7 @@
 
 use crate::kql::ast::*;
 use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::code;
 use crate::kql::types::Type;
@@ -34,33 +34,72 @@ impl Binder<'_> {
             columns.extend(filtered.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, operator.span))));
             return Ok(Self::projected(filtered, columns));
         }
-        let mut rels = Vec::new();
-        let mut found = false;
-        for rel in self.searched_tables(tables, scope, operator.span)? {
-            let row = RowInfo::of(&rel);
-            // A table without a column that the predicate names has no such rows.
-            let before = self.diagnostics.len();
-            let predicate = match self.search_term(predicate, &row, scope, case_sensitive) {
-                Ok(e) => {
-                    found = true;
-                    e
-                }
-                Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
-                    self.diagnostics.truncate(before);
-                    // Microsoft's binder counts its columns among the result's all the same.
-                    if !self.checking {
-                        continue;
-                    }
-                    BoundExpr::literal(Value::Bool(false), Type::Bool, operator.span)
-                }
-                Err(stop) => return Err(stop),
-            };
-            rels.push((rel.table_name.clone().unwrap_or_default(), Self::filtered(rel, predicate)));
+        let tables = self.searched_tables(tables, scope, operator.span)?;
+        let reach = self.search_reach(&tables, Some(predicate));
+        if self.checking {
+            // Microsoft's language service shows the columns of every table, whether it can have such rows or not.
+            self.search_term(predicate, &reach.row, scope, case_sensitive)?;
+            let rels = tables.into_iter().map(|rel| (rel.table_name.clone().unwrap_or_default(), rel)).collect();
+            return self.unite(rels, false, Some("$table".to_owned()), operator.span);
         }
-        if !found {
+        let mut rels = Vec::new();
+        for rel in tables {
+            let label = rel.table_name.clone().unwrap_or_default();
+            if let Some(filtered) = self.searched(rel, predicate, &reach, scope, case_sensitive)? {
+                rels.push((label, filtered));
+            }
+        }
+        if rels.is_empty() {
             return self.error(code::UNKNOWN, operator.span, "no table has the columns that are searched");
         }
         self.unite(rels, false, Some("$table".to_owned()), operator.span)
+    }
+
+    /// What a predicate over several tables sees: a column is known where at least one table has it.
+    fn search_reach(&mut self, tables: &[Rel], predicate: Option<&Expr>) -> Reach {
+        let mut row = RowInfo::default();
+        for column in tables.iter().flat_map(|rel| &rel.columns) {
+            match row.columns.iter_mut().find(|c| c.name == column.name) {
+                Some(known) if known.ty == column.ty => {}
+                Some(known) => known.ty = known.ty.widest(column.ty).unwrap_or(Type::Dynamic),
+                None => row.columns.push(BoundColumn { id: self.id(), name: column.name.clone(), ty: column.ty }),
+            }
+        }
+        if tables.iter().any(Self::is_open) {
+            row.hidden.push(self.open_marker());
+        }
+        let mut names = Vec::new();
+        predicate.iter().for_each(|p| predicate_names(p, &mut names));
+        names.retain(|n| row.find(n).is_some());
+        let everywhere = predicate.is_none_or(searches_everywhere);
+        Reach { row, names, everywhere }
+    }
+
+    /// The rows of one table that a predicate takes. A column that only other tables have has no value here; a table with none
+    /// of the columns has no such rows.
+    fn searched(&mut self, rel: Rel, predicate: &Expr, reach: &Reach, scope: &Scope, case_sensitive: bool) -> Bind<Option<Rel>> {
+        let has = |name: &str| rel.columns.iter().any(|c| c.name == name);
+        let missing_names: Vec<&BoundColumn> =
+            reach.row.columns.iter().filter(|c| reach.names.contains(&c.name) && !has(&c.name)).collect();
+        if missing_names.is_empty() {
+            let row = RowInfo::of(&rel);
+            let e = self.search_term(predicate, &row, scope, case_sensitive)?;
+            return Ok(Some(Self::filtered(rel, e)));
+        }
+        if missing_names.len() == reach.names.len() && !reach.everywhere {
+            return Ok(None);
+        }
+        let own = rel.columns.clone();
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            own.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        for column in missing_names {
+            let none = BoundExpr::literal(missing(column.ty), column.ty, Span::default());
+            columns.push((BoundColumn { id: self.id(), ..column.clone() }, none));
+        }
+        let wide = Self::projected(rel, columns);
+        let row = RowInfo::of(&wide);
+        let e = self.search_term(predicate, &row, scope, case_sensitive)?;
+        Ok(Some(Self::renamed(Self::filtered(wide, e), own)))
     }
 
     /// The tables named, or all of the catalog.
@@ -72,13 +111,13 @@ impl Binder<'_> {
             views.retain(|n| matches!(scope.find(n), Some((crate::kql::binder::Binding::Function(f), _)) if f.view));
             views.sort();
             views.dedup();
-            for name in views {
-                rels.push(self.table(&Expr { kind: ExprKind::Name(Name { text: name, span }), span }, scope)?);
-            }
             for name in names {
                 if self.catalog.table(&name).is_some_and(|t| t.view.is_none()) {
                     rels.push(self.catalog_table(&Name { text: name, span })?);
                 }
+            }
+            for name in views {
+                rels.push(self.table(&Expr { kind: ExprKind::Name(Name { text: name, span }), span }, scope)?);
             }
         } else {
             for table in tables {
@@ -172,32 +211,39 @@ impl Binder<'_> {
             };
         }
         let source = operator.property("withsource").map_or("source_".to_owned(), |p| property_text(&p.value));
+        let tables = self.searched_tables(tables, scope, operator.span)?;
+        let reach = self.search_reach(&tables, predicate.as_ref());
+        if let (true, Some(predicate)) = (self.checking, predicate) {
+            self.search_term(predicate, &reach.row, scope, false)?;
+        }
         let mut rels = Vec::new();
-        for rel in self.searched_tables(tables, scope, operator.span)? {
-            let row = RowInfo::of(&rel);
+        for rel in tables {
             let label = rel.table_name.clone().unwrap_or_default();
-            let filtered = match predicate {
+            let sought = reach.everywhere || rel.columns.iter().any(|c| reach.names.contains(&c.name)) || Self::is_open(&rel);
+            match predicate {
+                Some(_) if self.checking && sought => rels.push((label, rel)),
+                Some(_) if self.checking => {}
                 Some(predicate) => {
-                    let before = self.diagnostics.len();
-                    match self.search_term(predicate, &row, scope, false) {
-                        Ok(e) => Self::filtered(rel, e),
-                        Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
-                            // In this table the predicate cannot be true.
-                            self.diagnostics.truncate(before);
-                            continue;
-                        }
-                        Err(stop) => return Err(stop),
-                    }
+                    let found = self.searched(rel, predicate, &reach, scope, false)?;
+                    rels.extend(found.map(|rel| (label, rel)));
                 }
-                None => rel,
-            };
-            rels.push((label, filtered));
+                None => rels.push((label, rel)),
+            }
         }
         if rels.is_empty() {
             return self.error(code::UNKNOWN, operator.span, "no table has the columns that are searched");
         }
+        for item in project {
+            if let FindColumn::Column { name, .. } = item
+                && reach.row.find(&name.text).is_none()
+                && !reach.row.is_open()
+            {
+                let candidates = reach.row.columns.iter().map(|c| c.name.clone()).collect();
+                return self.unknown("column", name, candidates);
+            }
+        }
         if project.is_empty() {
-            return self.find_smart(rels, source, predicate.as_ref(), project_away, operator.span);
+            return self.find_smart(rels, source, &reach, project_away, operator.span);
         }
         let mut prepared = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
@@ -212,7 +258,8 @@ impl Binder<'_> {
                             (Some(c), Some(ty)) if c.ty != *ty => (self.coerce(BoundExpr::column(&c, name.span), *ty)?, *ty),
                             (Some(c), _) => (BoundExpr::column(&c, name.span), c.ty),
                             (None, ty) => {
-                                let ty = ty.unwrap_or(Type::String);
+                                let known = reach.row.find(&name.text).map_or(Type::Dynamic, |c| c.ty);
+                                let ty = ty.unwrap_or(known);
                                 (BoundExpr::literal(missing(ty), ty, name.span), ty)
                             }
                         };
@@ -232,41 +279,39 @@ impl Binder<'_> {
     }
 
     /// `find` without a projection: columns that all tables share or the predicate names, and the rest in a bag.
-    fn find_smart(
-        &mut self,
-        rels: Vec<(String, Rel)>,
-        source: String,
-        predicate: Option<&Expr>,
-        away: &[Expr],
-        span: Span,
-    ) -> Bind<Rel> {
-        let mut named: Vec<String> = Vec::new();
-        if let Some(predicate) = predicate {
-            predicate_names(predicate, &mut named);
-        }
-        let shared = |name: &str, ty: Type| rels.iter().all(|(_, r)| r.columns.iter().any(|c| c.name == name && c.ty == ty));
+    fn find_smart(&mut self, rels: Vec<(String, Rel)>, source: String, reach: &Reach, away: &[Expr], span: Span) -> Bind<Rel> {
         let Some((_, first)) = rels.first() else { return self.error(code::UNKNOWN, span, "there is no table") };
+        // A column that all tables have is shared; where its types differ, only the language service counts it.
         let mut kept: Vec<(String, Type)> = Vec::new();
         for column in &first.columns {
-            if shared(&column.name, column.ty) {
-                kept.push((column.name.clone(), column.ty));
+            let mut types = rels.iter().map(|(_, r)| r.columns.iter().find(|c| c.name == column.name).map(|c| c.ty));
+            let shared = types.clone().all(|ty| ty == Some(column.ty));
+            let common = types.try_fold(column.ty, |all, ty| ty.map(|ty| all.widest(ty).unwrap_or(Type::Dynamic)));
+            match common {
+                Some(ty) if shared || self.checking => kept.push((column.name.clone(), ty)),
+                _ => {}
             }
         }
-        for name in &named {
+        for name in &reach.names {
             if kept.iter().any(|(k, _)| k == name) {
                 continue;
             }
-            if let Some(column) = rels.iter().find_map(|(_, r)| r.columns.iter().find(|c| c.name == *name)) {
+            if let Some(column) = reach.row.find(name) {
                 kept.push((name.clone(), column.ty));
             }
         }
+        // The language service knows a bag only where something is left for it.
+        let packs =
+            !self.checking || rels.iter().any(|(_, r)| r.columns.iter().any(|c| !kept.iter().any(|(name, _)| *name == c.name)));
         let dropped: Vec<String> = away
             .iter()
             .filter_map(|e| match &e.kind {
                 ExprKind::Name(n) | ExprKind::Wildcard(n) => Some(n.text.clone()),
+                ExprKind::Star => Some("*".to_owned()),
                 _ => None,
             })
             .collect();
+        let packs = packs && !dropped.iter().any(|d| d == "*");
         kept.retain(|(name, _)| !dropped.iter().any(|d| crate::kql::binder::names::wildcard_match(d, name)));
         let mut prepared = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
@@ -292,11 +337,23 @@ impl Binder<'_> {
             } else {
                 self.pack(&rest, true, span)?
             };
-            columns.push((BoundColumn { id: self.id(), name: "pack_".to_owned(), ty: Type::Dynamic }, e));
+            if packs {
+                columns.push((BoundColumn { id: self.id(), name: "pack_".to_owned(), ty: Type::Dynamic }, e));
+            }
             prepared.push((label, Self::projected(rel, columns)));
         }
         self.unite(prepared, false, Some(source), span)
     }
+}
+
+/// What a predicate over several tables sees.
+struct Reach {
+    /// The columns of all tables by name; one of several types has the widest, or is dynamic.
+    row: RowInfo,
+    /// Those of them that the predicate names, in order.
+    names: Vec<String>,
+    /// The predicate looks for terms in all columns too.
+    everywhere: bool,
 }
 
 /// A search term in one text: `*` at its ends widens a term to a prefix, a suffix or any part, inside it stands for anything.
@@ -335,5 +392,16 @@ fn predicate_names(e: &Expr, names: &mut Vec<String>) {
         ExprKind::Call { args, .. } => args.iter().for_each(|a| predicate_names(&a.expr, names)),
         ExprKind::Path { base, .. } | ExprKind::Index { base, .. } => predicate_names(base, names),
         _ => {}
+    }
+}
+
+/// True for a predicate with a term that may stand in any column.
+fn searches_everywhere(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Literal(_) | ExprKind::Star => true,
+        ExprKind::Binary { left, .. } => matches!(left.kind, ExprKind::Star),
+        ExprKind::Logical { terms, .. } => terms.iter().any(searches_everywhere),
+        ExprKind::Call { function, args } if function.text == "not" => args.iter().any(|a| searches_everywhere(&a.expr)),
+        _ => false,
     }
 }

@@ -32,11 +32,15 @@ impl Binder<'_> {
     /// Where an input's columns follow from rows that are not read, any name that is not known otherwise is one of them: the
     /// operator is bound once to learn those names, and again with them.
     pub(super) fn operator(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
+        let input = match input {
+            Some(rel) if self.repeated && tells_columns_apart(&operator.kind) => Some(self.told_apart(rel)),
+            input => input,
+        };
         let Some(open) = input.as_ref().filter(|rel| Self::is_open(rel)).cloned() else {
             return self.operator_over(input, operator, scope, last);
         };
         let outer = std::mem::take(&mut self.inferred);
-        let (found, extra) = (self.diagnostics.len(), self.extra_tables.len());
+        let (found, extra, generated) = (self.diagnostics.len(), self.extra_tables.len(), self.generated);
         // While an operator around this one is learning, this one is not bound twice: that would double with each level.
         let learning = std::mem::replace(&mut self.learning, true);
         let result = self.operator_over(input, operator, scope, last);
@@ -47,6 +51,7 @@ impl Binder<'_> {
         }
         self.diagnostics.truncate(found);
         self.extra_tables.truncate(extra);
+        self.generated = generated;
         let mut input = open;
         self.add_untyped(&mut input, &names);
         self.operator_over(Some(input), operator, scope, last)
@@ -73,7 +78,7 @@ impl Binder<'_> {
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
             (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
             (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
-            (K::Evaluate { call, .. }, None) => return self.evaluate_first(operator, call),
+            (K::Evaluate { call, schema }, None) => return self.evaluate_first(operator, call, schema.as_ref()),
             (K::Unsupported(name), _) => return self.refused_operator(operator, name),
             (_, Some(input)) => input,
             (_, None) => {
@@ -131,4 +136,22 @@ impl Binder<'_> {
             None => self.unsupported(operator.keyword, &format!("the operator {name}")),
         }
     }
+}
+
+/// True for an operator that gives a second column of one name a number; others pass both on.
+fn tells_columns_apart(kind: &OperatorKind) -> bool {
+    use OperatorKind as K;
+    matches!(
+        kind,
+        K::Extend(_)
+            | K::Serialize(_)
+            | K::MvExpand { .. }
+            | K::MvApply { .. }
+            | K::Join { .. }
+            | K::Lookup { .. }
+            | K::ProjectRename(_)
+            | K::ProjectReorder(_)
+            | K::Evaluate { .. }
+            | K::Scan { .. }
+    )
 }

@@ -8,7 +8,7 @@ use crate::kql::binder::expr::Ctx;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::parse_pattern::{KeyValues, Mode, Pattern, Piece};
+use crate::kql::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, Pattern, Piece};
 use crate::kql::types::Type;
 
 use super::shape::property_text;
@@ -97,15 +97,20 @@ impl Binder<'_> {
         let row = RowInfo::of(&input);
         let text = self.parse_text(expr, &row, scope)?;
         let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
+        let all = |name: &str| {
+            operator.properties.iter().filter(|p| p.name.text == name).map(|p| property_text(&p.value)).collect::<Vec<_>>()
+        };
         let fields: Vec<(String, Type)> = columns.iter().map(|c| (c.name.text.clone(), c.ty)).collect();
         let kv = KeyValues::new(
             fields.clone(),
-            option("pair_delimiter"),
-            option("kv_delimiter"),
-            option("quote"),
-            option("escape"),
-            option("greedy").is_some_and(|v| v.eq_ignore_ascii_case("true")),
-            option("regex"),
+            KeyValueOptions {
+                pair: option("pair_delimiter"),
+                key_value: option("kv_delimiter"),
+                quotes: all("quote"),
+                escapes: all("escape"),
+                greedy: option("greedy").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+                regex: option("regex"),
+            },
         );
         match kv {
             Ok(kv) => Ok(self.with_fields(input, Arc::new(kv), vec![text], &fields)),
@@ -126,7 +131,8 @@ impl Binder<'_> {
         }
     }
 
-    /// The input with the fields of a function over each row; a column of the same name is replaced.
+    /// The input with the fields of a function over each row; a column of the same name is replaced. Where nothing is to be run
+    /// it stays, and the field is one more column of the name: so does Microsoft's language service.
     pub(in crate::kql::binder) fn with_fields(
         &mut self,
         input: Rel,
@@ -146,6 +152,10 @@ impl Binder<'_> {
             let kind = BoundKind::Field { source: source.clone(), args: args.clone(), index };
             let e = BoundExpr::new(kind, *ty, Span::default());
             match columns.iter_mut().find(|(c, _)| c.name == column.name) {
+                Some(_) if self.checking => {
+                    self.repeated = true;
+                    columns.push((column, e));
+                }
                 Some(place) => *place = (column, e),
                 None => columns.push((column, e)),
             }

@@ -14,7 +14,7 @@ use crate::kql::types::Type;
 impl Binder<'_> {
     pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
         let (targets, input) = self.targets(input, items, scope)?;
-        let settled = self.settled(&targets, &HashSet::new(), items)?;
+        let settled = self.settled(&targets, HashSet::new(), items, false)?;
         let mut columns = Vec::with_capacity(targets.len());
         let mut used = HashSet::new();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -35,7 +35,7 @@ impl Binder<'_> {
         let existing = input.columns.clone();
         let (targets, input) = self.targets(input, items, scope)?;
         let avoid: HashSet<&str> = existing.iter().map(|c| c.name.as_str()).collect();
-        let settled = self.settled(&targets, &avoid, items)?;
+        let settled = self.settled(&targets, avoid, items, true)?;
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             existing.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -99,58 +99,7 @@ impl Binder<'_> {
             return self.error(code::SYNTAX, item.expr.span, "'*' cannot stand here; name the columns, or use project-away");
         }
         let e = self.scalar(&item.expr, ctx)?;
-        if let BoundKind::Call { function, args } = &e.kind
-            && let Returns::ColumnEach(suffix) = function.returns
-        {
-            // One column for each array; with a single array the value is the column itself.
-            let arrays: Vec<usize> = (0..args.len()).filter(|i| args[*i].ty == Type::Dynamic).collect();
-            let written: &[Arg] = match &item.expr.kind {
-                ExprKind::Call { args, .. } => args,
-                _ => &[],
-            };
-            let mut found = Vec::with_capacity(arrays.len());
-            for (place, at) in arrays.iter().enumerate() {
-                let wanted = match item.names.get(place) {
-                    Some(name) => Wanted::Explicit(name.text.clone()),
-                    None if item.tuple && !item.names.is_empty() => break,
-                    None => {
-                        let base =
-                            written.get(*at).and_then(|a| names::derived(&a.expr)).unwrap_or_else(|| format!("array{place}"));
-                        Wanted::Derived(format!("{base}_{suffix}"))
-                    }
-                };
-                let column = if arrays.len() == 1 {
-                    e.clone()
-                } else {
-                    BoundExpr::new(BoundKind::Element { call: Box::new(e.clone()), index: place }, Type::Dynamic, e.span)
-                };
-                found.push((wanted, column));
-            }
-            return Ok(found);
-        }
-        if let BoundKind::Call { function, .. } = &e.kind
-            && let Returns::Columns(parts) = function.returns
-        {
-            let base = match &item.expr.kind {
-                ExprKind::Call { function, args } => {
-                    let argument = args.first().and_then(|a| names::derived(&a.expr));
-                    format!("{}_{}", function.text, argument.unwrap_or_default())
-                }
-                _ => function.name.to_owned(),
-            };
-            let mut found = Vec::new();
-            for (i, (suffix, ty)) in parts.iter().enumerate() {
-                let wanted = match (item.names.get(i), item.tuple, item.names.first()) {
-                    (Some(name), true, _) => Wanted::Explicit(name.text.clone()),
-                    (_, true, _) if !item.names.is_empty() => break,
-                    (_, false, Some(name)) if i == 0 => Wanted::Explicit(name.text.clone()),
-                    // One name in front takes the first column only.
-                    (_, false, Some(_)) => break,
-                    _ => Wanted::Derived(format!("{base}_{suffix}")),
-                };
-                let kind = BoundKind::Element { call: Box::new(e.clone()), index: i };
-                found.push((wanted, BoundExpr::new(kind, *ty, e.span)));
-            }
+        if let Some(found) = self.parts(item, &e)? {
             return Ok(found);
         }
         if item.tuple && item.names.len() > 1 {
@@ -168,12 +117,60 @@ impl Binder<'_> {
         Ok(vec![(Self::wanted(item), e)])
     }
 
+    /// The columns of a function that gives several; `None` for any other value. Names in front are those of the first columns.
+    /// What is not named then is dropped, as the documentation of `extend` says; Microsoft's language service keeps it under
+    /// its own name, and so does a check.
+    pub(in crate::kql::binder) fn parts(&mut self, item: &NamedExpr, e: &BoundExpr) -> Bind<Option<Vec<(Wanted, BoundExpr)>>> {
+        let BoundKind::Call { function, args } = &e.kind else { return Ok(None) };
+        let (written, called): (&[Arg], &str) = match &item.expr.kind {
+            ExprKind::Call { function, args } => (args, &function.text),
+            _ => (&[], function.name),
+        };
+        let derived = |at: usize| written.get(at).and_then(|a| names::derived(&a.expr));
+        let parts: Vec<(String, Type)> = match function.returns {
+            Returns::Columns(parts) => {
+                let base = format!("{called}_{}", derived(0).unwrap_or_default());
+                parts.iter().map(|(suffix, ty)| (format!("{base}_{suffix}"), *ty)).collect()
+            }
+            // One column for each array.
+            Returns::ColumnEach(suffix) => (0..args.len())
+                .filter(|at| args[*at].ty == Type::Dynamic)
+                .enumerate()
+                .map(|(place, at)| (derived(at).unwrap_or_else(|| format!("array{place}")), at))
+                .map(|(base, _)| (format!("{base}_{suffix}"), Type::Dynamic))
+                .collect(),
+            _ => return Ok(None),
+        };
+        if let Some(name) = item.names.get(parts.len()) {
+            return self.error(
+                code::ARITY,
+                name.span,
+                format!("'{}' has no value: there are {} columns", name.text, parts.len()),
+            );
+        }
+        // With a single array the value is the column itself.
+        let each = matches!(function.returns, Returns::ColumnEach(_));
+        let whole = each && parts.len() == 1;
+        let mut found = Vec::with_capacity(parts.len());
+        for (index, (name, ty)) in parts.into_iter().enumerate() {
+            let wanted = match item.names.get(index) {
+                Some(name) => Wanted::Explicit(name.text.clone()),
+                None if item.names.is_empty() || self.checking || (each && !item.tuple) => Wanted::Part(name),
+                None => break,
+            };
+            let kind = BoundKind::Element { call: Box::new(e.clone()), index };
+            found.push((wanted, if whole { e.clone() } else { BoundExpr::new(kind, ty, e.span) }));
+        }
+        Ok(Some(found))
+    }
+
     /// Settles names; one name spelled twice is refused.
     pub(in crate::kql::binder) fn settled(
         &mut self,
         targets: &[(Wanted, BoundExpr)],
-        avoid: &HashSet<&str>,
+        avoid: HashSet<&str>,
         items: &[NamedExpr],
+        replace: bool,
     ) -> Bind<Vec<String>> {
         let mut spelled = HashSet::new();
         for name in items.iter().flat_map(|i| &i.names) {
@@ -181,7 +178,13 @@ impl Binder<'_> {
                 return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
             }
         }
-        Ok(names::settle(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid))
+        Ok(self.settle(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, replace))
+    }
+
+    /// The input's names that generated names of `summarize` and `distinct` step over. To Microsoft's language service there
+    /// are none.
+    pub(in crate::kql::binder) fn avoided<'n>(&self, columns: &'n [BoundColumn]) -> HashSet<&'n str> {
+        if self.checking { HashSet::new() } else { columns.iter().map(|c| c.name.as_str()).collect() }
     }
 
     /// The columns that a list of names and wildcards picks, in the order of the input; a plain name must exist.
@@ -288,8 +291,9 @@ impl Binder<'_> {
                 _ => return self.error(code::SYNTAX, item.name.span, "a column's name or a pattern with '*' is expected here"),
             };
             match item.order.as_ref().map(|o| o.text.as_str()) {
-                Some("asc") => matched.sort_by_key(|c| c.name.to_lowercase()),
-                Some("desc") => matched.sort_by_key(|c| std::cmp::Reverse(c.name.to_lowercase())),
+                // As .NET orders without case: as capitals, so that `_` comes behind the letters.
+                Some("asc") => matched.sort_by_key(|c| c.name.to_uppercase()),
+                Some("desc") => matched.sort_by_key(|c| std::cmp::Reverse(c.name.to_uppercase())),
                 Some("granny-asc") => matched.sort_by_key(|c| granny(&c.name)),
                 Some("granny-desc") => {
                     matched.sort_by_key(|c| granny(&c.name));
@@ -309,8 +313,8 @@ impl Binder<'_> {
     }
 }
 
-/// A name's parts, digits compared as numbers (`a20` before `a100`).
-fn granny(name: &str) -> Vec<(String, u64)> {
+/// A name's parts, digits compared as numbers (`a20` before `a100`); no digits come before any.
+fn granny(name: &str) -> Vec<(String, Option<u64>)> {
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
@@ -318,7 +322,7 @@ fn granny(name: &str) -> Vec<(String, u64)> {
         let (text, tail) = rest.split_at(text_end);
         let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
         let (digits, tail) = tail.split_at(digits_end);
-        parts.push((text.to_lowercase(), digits.parse().unwrap_or(u64::MAX)));
+        parts.push((text.to_lowercase(), (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX))));
         rest = tail;
     }
     parts

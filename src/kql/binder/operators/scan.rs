@@ -15,7 +15,6 @@ use super::shape::property_text;
 
 impl Binder<'_> {
     pub(super) fn scan(&mut self, input: Rel, operator: &Operator, parts: &OperatorKind, scope: &Scope) -> Bind<Rel> {
-        self.not_in_sub_query(operator, "scan")?;
         let OperatorKind::Scan { partition_by, order_by, declare, steps } = parts else {
             return self.unsupported(operator.keyword, "scan");
         };
@@ -46,10 +45,11 @@ impl Binder<'_> {
             input = Self::sorted(input, keys);
         }
         if !input.serialized {
-            return self.report(
+            // Microsoft's binder says nothing of it.
+            self.not_run(
                 Diagnostic::error(code::TYPE, operator.keyword, "scan needs rows in an order")
                     .suggest("put '| sort by …' or '| serialize' before it"),
-            );
+            )?;
         }
         // The row that conditions see: the input's columns, the declared ones, and `step.column` of every step's last match.
         let mut row = RowInfo::of(&input);
@@ -88,11 +88,11 @@ impl Binder<'_> {
             let condition = self.condition(condition, "a step's condition", false)?;
             let mut assignments = Vec::with_capacity(step.assignments.len());
             for (name, e) in &step.assignments {
-                let Some(at) = visible.iter().skip(own).position(|c| c.name == name.text) else {
+                let Some(at) = visible.iter().position(|c| c.name == name.text) else {
                     return self.error(code::UNKNOWN, name.span, format!("'{}' is not declared by scan", name.text));
                 };
                 let e = self.scan_expr(e, &full, steps, scope)?;
-                let e = self.coerce(e, visible[own + at].ty)?;
+                let e = self.coerce(e, visible[at].ty)?;
                 assignments.push((at, e));
             }
             let output = match step.output.as_ref().map(|o| o.text.as_str()) {
@@ -109,7 +109,11 @@ impl Binder<'_> {
             };
             bound_steps.push(Step { condition, assignments, output });
         }
-        let match_id = operator.property("with_match_id").map(|p| property_text(&p.value));
+        // Microsoft's language service shows the column even where it is not asked for.
+        let match_id = operator
+            .property("with_match_id")
+            .map(|p| property_text(&p.value))
+            .or_else(|| self.checking.then(|| "match_id".to_owned()));
         let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
         let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
         let op = Scan {
@@ -125,13 +129,7 @@ impl Binder<'_> {
         if let Some(name) = match_id {
             columns.push(BoundColumn { id: self.id(), name, ty: Type::Long });
         }
-        Ok(Rel {
-            columns,
-            hidden: Vec::new(),
-            serialized: true,
-            table_name: None,
-            kind: RelKind::Compute { input: Some(Box::new(input)), inputs, op: Arc::new(op) },
-        })
+        Ok(self.computed(input, inputs, Arc::new(op), columns, true))
     }
 
     /// An expression of a step: `step.column` is a column of the state.

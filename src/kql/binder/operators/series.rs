@@ -27,7 +27,6 @@ impl Binder<'_> {
         by: &[NamedExpr],
         scope: &Scope,
     ) -> Bind<Rel> {
-        self.not_in_sub_query(operator, "make-series")?;
         let row = RowInfo::of(&input);
         let nonempty = operator.property("kind").is_some_and(|p| property_text(&p.value) == "nonempty");
         let axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
@@ -67,7 +66,13 @@ impl Binder<'_> {
         };
         let Some(step) = step else { return self.error(code::SYNTAX, operator.span, "make-series needs a step") };
         let step_value = self.constant(&step, "the step of make-series")?;
+        let registry = Registry::get();
         let from_value = match &from {
+            // The older form counts its buckets as bin() does: the first one may begin before the start.
+            Some(e) if inclusive => {
+                let first = self.call_of(registry.scalar("bin"), "bin", vec![e.clone(), step.clone()], operator.span)?;
+                self.constant(&first, "the start of make-series")?
+            }
             Some(e) => self.constant(e, "the start of make-series")?,
             None => None,
         };
@@ -86,12 +91,11 @@ impl Binder<'_> {
             let inside = self.binary(op, axis_expr.clone(), to.clone(), axis_expr.span)?;
             input = Self::filtered(input, inside);
         }
-        let registry = Registry::get();
         let bucket = match &from {
-            Some(from) => {
+            Some(from) if !inclusive => {
                 self.call_of(registry.scalar("bin_at"), "bin_at", vec![axis_expr.clone(), step, from.clone()], operator.span)?
             }
-            None => self.call_of(registry.scalar("bin"), "bin", vec![axis_expr.clone(), step], operator.span)?,
+            _ => self.call_of(registry.scalar("bin"), "bin", vec![axis_expr.clone(), step], operator.span)?,
         };
         // Aggregates as in summarize, grouped by the keys and the bucket.
         let mut keys: Vec<(Wanted, BoundExpr)> = Vec::new();
@@ -133,7 +137,9 @@ impl Binder<'_> {
             .chain(results.iter().map(|(w, e, _)| (w.clone(), e.clone())))
             .chain([(axis_wanted, bucket.clone())])
             .collect();
-        let names = self.settled(&all, &HashSet::new(), &[])?;
+        let names = self.settled(&all, HashSet::new(), &[], false)?;
+        // Microsoft's language service leaves the columns of a function that gives several as they are.
+        let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, Wanted::Part(_))).collect();
         let mut group_keys: Vec<(String, BoundExpr)> = names.iter().cloned().zip(keys.iter().map(|(_, e)| e.clone())).collect();
         let key_count = group_keys.len();
         group_keys.push(("__bucket".to_owned(), bucket));
@@ -160,16 +166,14 @@ impl Binder<'_> {
         };
         let mut out = Vec::with_capacity(names.len());
         for (i, name) in names.into_iter().enumerate() {
-            let ty = if i < key_count { keys[i].1.ty } else { Type::Dynamic };
+            let ty = match i.checked_sub(key_count) {
+                None => keys[i].1.ty,
+                Some(at) if parts.get(at) == Some(&true) => results[at].1.ty,
+                Some(_) => Type::Dynamic,
+            };
             out.push(BoundColumn { id: self.id(), name, ty });
         }
-        Ok(Rel {
-            columns: out,
-            hidden: Vec::new(),
-            serialized: false,
-            table_name: None,
-            kind: RelKind::Compute { input: Some(Box::new(projected)), inputs, op: Arc::new(op) },
-        })
+        Ok(self.computed(projected, inputs, Arc::new(op), out, false))
     }
 
     /// A registry function that an operator builds on.

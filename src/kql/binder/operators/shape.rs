@@ -34,9 +34,10 @@ const RENDER_KINDS: [&str; 20] = [
 
 impl Binder<'_> {
     pub(super) fn getschema(&mut self, input: &Rel, _span: Span) -> Bind<Rel> {
+        // The engine counts in int, Microsoft's language service says long.
         let shape = [
             ("ColumnName", Type::String),
-            ("ColumnOrdinal", Type::Int),
+            ("ColumnOrdinal", if self.checking { Type::Long } else { Type::Int }),
             ("DataType", Type::String),
             ("ColumnType", Type::String),
         ];
@@ -48,7 +49,10 @@ impl Binder<'_> {
             .map(|(i, c)| {
                 vec![
                     Value::String(c.name.clone()),
-                    Value::Int(i32::try_from(i).unwrap_or(i32::MAX)),
+                    match i32::try_from(i) {
+                        Ok(i) if !self.checking => Value::Int(i),
+                        _ => Value::Long(i64::try_from(i).unwrap_or(i64::MAX)),
+                    },
                     Value::String(c.ty.dotnet_name().to_owned()),
                     Value::String(c.ty.name().to_owned()),
                 ]

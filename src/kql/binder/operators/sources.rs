@@ -8,7 +8,6 @@ use crate::kql::binder::names::Wanted;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::code;
-use crate::kql::functions::Returns;
 use crate::kql::types::Type;
 use crate::kql::value::{Json, Value};
 
@@ -17,25 +16,36 @@ const MAX_RANGE_ROWS: i64 = 1 << 32;
 
 impl Binder<'_> {
     pub(super) fn print(&mut self, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
-        let nothing = Rel {
-            kind: RelKind::Values(vec![Vec::new()]),
-            columns: Vec::new(),
-            hidden: Vec::new(),
-            serialized: true,
-            table_name: None,
-        };
-        let (targets, _) = self.targets(nothing, items, scope)?;
-        let targets: Vec<(Wanted, BoundExpr)> = targets
-            .into_iter()
-            .enumerate()
-            .map(|(i, (w, e))| match w {
-                Wanted::Explicit(_) => (w, e),
-                // The columns of a several-column function carry its name.
-                Wanted::Derived(name) if several_columns(&e) => (Wanted::Derived(name), e),
-                _ => (Wanted::Derived(format!("print_{i}")), e),
-            })
-            .collect();
-        let settled = self.settled(&targets, &HashSet::new(), items)?;
+        let mut targets: Vec<(Wanted, BoundExpr)> = Vec::with_capacity(items.len());
+        let mut failed = false;
+        for (i, item) in items.iter().enumerate() {
+            let nothing = Rel {
+                kind: RelKind::Values(vec![Vec::new()]),
+                columns: Vec::new(),
+                hidden: Vec::new(),
+                serialized: true,
+                table_name: None,
+            };
+            let found = match self.targets(nothing, std::slice::from_ref(item), scope) {
+                Ok((found, _)) => found,
+                Err(Stop::Reported) => {
+                    failed = true;
+                    continue;
+                }
+                Err(stop) => return Err(stop),
+            };
+            // Names in front are all there are, and a single value is named after its place.
+            let named = item.names.len();
+            let single = found.len() == 1 && named == 0;
+            let kept = if named == 0 { found.len() } else { named };
+            for (wanted, e) in found.into_iter().take(kept) {
+                targets.push((if single { Wanted::Derived(format!("print_{i}")) } else { wanted }, e));
+            }
+        }
+        if failed {
+            return Err(Stop::Reported);
+        }
+        let settled = self.settled(&targets, HashSet::new(), items, false)?;
         let mut columns = Vec::new();
         let mut exprs = Vec::new();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -150,15 +160,6 @@ impl Binder<'_> {
             }
         };
         Ok(self.constant(&e, "a value of datatable")?.unwrap_or(Value::Null))
-    }
-}
-
-/// True for a column of a function that gives several.
-fn several_columns(e: &BoundExpr) -> bool {
-    match &e.kind {
-        BoundKind::Element { .. } => true,
-        BoundKind::Call { function, .. } => matches!(function.returns, Returns::ColumnEach(_)),
-        _ => false,
     }
 }
 

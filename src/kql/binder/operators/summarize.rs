@@ -8,7 +8,7 @@ use crate::kql::binder::names::{self, Wanted};
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::Registry;
+use crate::kql::functions::{Naming, Registry};
 use crate::kql::types::Type;
 
 impl Binder<'_> {
@@ -32,12 +32,12 @@ impl Binder<'_> {
         }
         let mut ctx = Ctx::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
+        // A column that is a key is left out where an aggregate returns all columns.
         let key_names: HashSet<String> = keys
             .iter()
-            .filter_map(|(w, e)| match (w, &e.kind) {
-                (Wanted::Derived(n) | Wanted::Explicit(n), BoundKind::Column(_)) => Some(n.clone()),
-                _ => None,
-            })
+            .filter_map(|(_, e)| plain_column(e))
+            .filter_map(|id| row.columns.iter().find(|c| c.id == id))
+            .map(|c| c.name.clone())
             .collect();
         let mut results: Vec<(Wanted, BoundExpr)> = Vec::new();
         for item in aggregates {
@@ -56,8 +56,8 @@ impl Binder<'_> {
         // Keys first in the order written, then aggregates; one scope of names.
         let all: Vec<(Wanted, BoundExpr)> = keys.iter().cloned().chain(results.iter().cloned()).collect();
         let items: Vec<NamedExpr> = by.iter().chain(aggregates).cloned().collect();
-        let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
-        let settled = self.settled(&all, &avoid, &items)?;
+        let avoid = self.avoided(&row.columns);
+        let settled = self.settled(&all, avoid, &items, false)?;
         let (key_names, result_names) = settled.split_at(keys.len());
         let bound = ctx.aggregates.take().unwrap_or_default();
         let named_keys = key_names.iter().cloned().zip(keys.into_iter().map(|(_, e)| e)).collect();
@@ -116,6 +116,9 @@ impl Binder<'_> {
             }
         }
         let e = self.scalar(&item.expr, ctx)?;
+        if let Some(found) = self.parts(item, &e)? {
+            return Ok(found);
+        }
         if item.tuple && item.names.len() > 1 {
             return self.error(code::TYPE, item.expr.span, format!("{} names stand before one value", item.names.len()));
         }
@@ -157,11 +160,12 @@ impl Binder<'_> {
             );
         }
         let by_name = names::derived(&args[0].expr);
+        let mut returned: HashSet<ColId> = plain_column(&by).into_iter().collect();
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
         for arg in &args[1..] {
             if matches!(arg.expr.kind, ExprKind::Star) {
                 for column in ctx.row.columns.clone() {
-                    if keys.contains(&column.name) || by_name.as_deref() == Some(column.name.as_str()) {
+                    if keys.contains(&column.name) || !returned.insert(column.id) {
                         continue;
                     }
                     values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
@@ -170,7 +174,21 @@ impl Binder<'_> {
             }
             let e = self.argument(&arg.expr, ctx)?;
             let name = arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr));
+            if let Some(id) = plain_column(&e)
+                && !returned.insert(id)
+                && self.checking
+            {
+                // Microsoft's language service names a column once.
+                continue;
+            }
             values.push((name, e));
+        }
+        if let Some(name) = item.names.get(values.len() + 1) {
+            return self.error(
+                code::ARITY,
+                name.span,
+                format!("'{}' has no value: there are {} columns", name.text, values.len() + 1),
+            );
         }
         let mut out = Vec::with_capacity(values.len() + 1);
         let extreme = if greatest { "max" } else { "min" };
@@ -183,9 +201,9 @@ impl Binder<'_> {
         let first = self.add_aggregate(first, ctx, item.expr.span);
         let wanted = match (item.names.first(), &by_name) {
             (Some(name), _) => Wanted::Explicit(name.text.clone()),
-            (None, Some(name)) if legacy => Wanted::Derived(format!("{extreme}_{name}")),
-            (None, Some(name)) => Wanted::Derived(name.clone()),
-            (None, None) => Wanted::Derived(format!("{extreme}_")),
+            (None, Some(name)) if legacy => Wanted::Part(format!("{extreme}_{name}")),
+            (None, Some(name)) => Wanted::Part(name.clone()),
+            (None, None) => Wanted::Part(format!("{extreme}_")),
         };
         out.push((wanted, first));
         for (i, (name, e)) in values.into_iter().enumerate() {
@@ -195,11 +213,11 @@ impl Binder<'_> {
             let wanted = match (item.tuple.then(|| item.names.get(i + 1)).flatten(), name) {
                 (Some(name), _) => Wanted::Explicit(name.text.clone()),
                 (None, Some(name)) if legacy => match &by_name {
-                    Some(by) => Wanted::Derived(format!("{extreme}_{by}_{name}")),
-                    None => Wanted::Derived(name),
+                    Some(by) => Wanted::Part(format!("{extreme}_{by}_{name}")),
+                    None => Wanted::Part(name),
                 },
-                (None, Some(name)) => Wanted::Derived(name),
-                (None, None) => Wanted::Derived(format!("{extreme}_{}_arg{}", by_name.as_deref().unwrap_or_default(), i + 1)),
+                (None, Some(name)) => Wanted::Part(name),
+                (None, None) => Wanted::Part(format!("{extreme}_{}_arg{}", by_name.as_deref().unwrap_or_default(), i + 1)),
             };
             out.push((wanted, column));
         }
@@ -237,9 +255,9 @@ impl Binder<'_> {
                 self.add_aggregate(BoundAggregate { function: any, args: vec![e], filter: None, ty }, ctx, item.expr.span);
             let wanted = match (item.names.get(i), name) {
                 (Some(name), _) => Wanted::Explicit(name.text.clone()),
-                (None, Some(name)) if legacy => Wanted::Derived(format!("any_{name}")),
-                (None, Some(name)) => Wanted::Derived(name),
-                (None, None) => Wanted::Derived(format!("any_arg{i}")),
+                (None, Some(name)) if legacy => Wanted::Part(format!("any_{name}")),
+                (None, Some(name)) => Wanted::Part(name),
+                (None, None) => Wanted::Part(format!("any_arg{i}")),
             };
             out.push((wanted, column));
         }
@@ -285,10 +303,22 @@ impl Binder<'_> {
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match item.names.get(i) {
                 Some(name) => Wanted::Explicit(name.text.clone()),
-                None => Wanted::Derived(format!("percentile_{}_{shown}", name.as_deref().unwrap_or_default())),
+                None => Wanted::Part(format!("percentile_{}_{shown}", name.as_deref().unwrap_or_default())),
             };
             out.push((wanted, column));
         }
         Ok(out)
+    }
+}
+
+/// The column that an expression gives as it is: the column by name, or a conversion to the type that it has.
+fn plain_column(e: &BoundExpr) -> Option<ColId> {
+    match &e.kind {
+        BoundKind::Column(id) => Some(*id),
+        BoundKind::Call { function, args } if function.name.starts_with("to") && function.naming == Naming::FirstArg => {
+            let [arg] = args.as_slice() else { return None };
+            if arg.ty == e.ty { plain_column(arg) } else { None }
+        }
+        _ => None,
     }
 }

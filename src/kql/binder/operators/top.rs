@@ -77,7 +77,7 @@ impl Binder<'_> {
         let rel = if rests.is_empty() { rel } else { self.nested_union(rel, rests) };
         // One scope of names: a second level of a name gets a number.
         let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
-        let settled = names::settle(&wanted, &HashSet::new());
+        let settled = self.settle(&wanted, HashSet::new(), false);
         let columns = rel.columns.iter().zip(settled).map(|(c, name)| BoundColumn { name, ..c.clone() }).collect();
         Ok(Self::renamed(rel, columns))
     }
@@ -283,12 +283,11 @@ impl Binder<'_> {
         by: Option<&NamedExpr>,
         scope: &Scope,
     ) -> Bind<Rel> {
-        self.not_in_sub_query(operator, "top-hitters")?;
         let row = RowInfo::of(&input);
         let n = self.constant_long(count, scope, "the count of top-hitters")?.unwrap_or(0);
         let (wanted, key) = self.group_key(of, &row, scope)?;
         let name = match wanted {
-            names::Wanted::Explicit(name) | names::Wanted::Derived(name) => name,
+            names::Wanted::Explicit(name) | names::Wanted::Derived(name) | names::Wanted::Part(name) => name,
             names::Wanted::Generated => "Column1".to_owned(),
         };
         let registry = Registry::get();
@@ -328,7 +327,7 @@ impl Binder<'_> {
         let row = RowInfo::of(&input);
         let (wanted, key) = self.group_key(of, &row, scope)?;
         let name = match wanted {
-            names::Wanted::Explicit(name) | names::Wanted::Derived(name) => name,
+            names::Wanted::Explicit(name) | names::Wanted::Derived(name) | names::Wanted::Part(name) => name,
             names::Wanted::Generated => "Column1".to_owned(),
         };
         let rel = self.grouped(input, vec![(name, key)], Vec::new());

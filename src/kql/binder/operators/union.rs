@@ -17,7 +17,8 @@ impl Binder<'_> {
         let inner = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
             None => false,
             Some((kind, _)) if kind == "outer" => false,
-            Some((kind, _)) if kind == "inner" => true,
+            // Microsoft's language service shows all columns all the same.
+            Some((kind, _)) if kind == "inner" => !self.checking,
             Some((kind, span)) => return self.error(code::SYNTAX, span, format!("union is outer or inner, not '{kind}'")),
         };
         let fuzzy = operator.property("isfuzzy").is_some_and(|p| property_text(&p.value).eq_ignore_ascii_case("true"));
@@ -46,6 +47,9 @@ impl Binder<'_> {
         }
         if failed {
             return Err(Stop::Reported);
+        }
+        if rels.is_empty() && fuzzy && self.checking {
+            return Ok(self.unknown_table());
         }
         if rels.is_empty() {
             return self.error(code::UNKNOWN, operator.span, "none of the union's tables exists");
@@ -85,9 +89,13 @@ impl Binder<'_> {
         if !fuzzy {
             return Ok(vec![self.table(table, scope)?]);
         }
-        // A fuzzy union goes on without what cannot be resolved.
+        // A fuzzy union goes on without what cannot be resolved. A check takes a table that is not there for one of unknown
+        // columns, as Microsoft's language service does.
         let before = self.diagnostics.len();
-        match self.table(table, scope) {
+        let outer = std::mem::replace(&mut self.fuzzy, self.checking);
+        let found = self.table(table, scope);
+        self.fuzzy = outer;
+        match found {
             Ok(rel) => Ok(vec![rel]),
             Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
                 let message = self.diagnostics.get(before).map_or_else(String::new, |d| d.message.clone());

@@ -55,10 +55,10 @@ fn variancep(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
     Ok(Box::new(Moments::default()))
 }
 fn covariance(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
-    Ok(Box::new(Moments { sample: true, ..Moments::default() }))
+    Ok(Box::new(Moments { sample: true, paired: true, ..Moments::default() }))
 }
 fn covariancep(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
-    Ok(Box::new(Moments::default()))
+    Ok(Box::new(Moments { paired: true, ..Moments::default() }))
 }
 
 /// Count, means and the sum of products of differences of pairs; a single column is a pair with itself.
@@ -66,6 +66,8 @@ fn covariancep(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
 struct Moments {
     sample: bool,
     root: bool,
+    /// Of two columns: a covariance.
+    paired: bool,
     count: f64,
     mean_x: f64,
     mean_y: f64,
@@ -79,6 +81,14 @@ fn measure(value: ValueRef<'_>) -> Option<f64> {
         ValueRef::DateTime(v) => Some(datetime_ticks(v) as f64),
         other => other.as_f64(),
     }
+}
+
+/// A variance to ten decimals, as Microsoft's engine gives it (9.1666666667 for 1 to 10); its deviation is the root of that.
+fn rounded(variance: f64) -> f64 {
+    const UNIT: f64 = 1e10;
+    let scaled = variance * UNIT;
+    // Beyond this a double has no ten decimals left to round.
+    if scaled.abs() < (1i64 << f64::MANTISSA_DIGITS) as f64 { scaled.round() / UNIT } else { variance }
 }
 
 impl Accumulate for Moments {
@@ -117,6 +127,7 @@ impl Accumulate for Moments {
     fn finish(&self) -> Value {
         let divisor = if self.sample { self.count - 1.0 } else { self.count };
         let moment = if divisor > 0.0 { self.products / divisor } else { 0.0 };
+        let moment = if self.paired { moment } else { rounded(moment) };
         // Rounding may leave a variance of equal values a hair below zero.
         Value::Real(if self.root { if moment < 0.0 { 0.0 } else { moment.sqrt() } } else { moment })
     }

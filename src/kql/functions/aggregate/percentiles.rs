@@ -17,7 +17,10 @@ const EXACT: usize = 1 << 17;
 const VALUE: Param = Param::req("expr", Kind::Any);
 const WEIGHT: Param = Param::req("weight", Kind::Integer);
 const PERCENTILE: Param = Param::req("percentile", Kind::Number).constant();
-const PERCENTILES: Param = Param::req("percentile", Kind::NumberOrDynamic).constant();
+const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
+
+/// A percentile, or an array of them.
+pub(crate) const ONE_OR_MANY: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[

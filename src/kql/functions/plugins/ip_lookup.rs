@@ -37,7 +37,8 @@ pub const IPV4_EXTRA_2: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, E
 /// The form with three extra keys.
 pub const IPV4_EXTRA_3: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
 
-/// ipv6_lookup: the columns of the lookup table, then the table's.
+/// ipv6_lookup: the columns of the lookup table, then the table's. Microsoft's language service shows them the other way
+/// round, as for ipv4_lookup, and so does a check, which asks for the schema.
 pub const IPV6: Plugin = Plugin {
     name: "ipv6_lookup",
     params: &[
@@ -47,7 +48,7 @@ pub const IPV6: Plugin = Plugin {
         UNMATCHED,
     ],
     repeats: false,
-    schema: |columns, args| schema(columns, args, true).map(Some),
+    schema: |columns, args| schema(columns, args, false).map(Some),
     run: |input, args| run(input, args, true),
     ordered: false,
     doc: "Rows joined to a table of IPv6 ranges.",

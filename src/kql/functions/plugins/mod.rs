@@ -163,6 +163,7 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("cosmosdb_sql_request", SERVICE),
     ("csharp", OTHER_ENGINE),
     ("dax_request", SERVICE),
+    ("diffpatterns_text", "how Microsoft's engine builds the text patterns is not published; diffpatterns compares columns"),
     ("estimate_rows_count", "it tells of Microsoft's storage; use count"),
     ("execute_query", SERVICE),
     ("execute_show_command", "management commands are not part of kqlake"),

@@ -261,7 +261,21 @@ fn to_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, display)
 }
 
+/// A constant real as an integer whose least value is `least`. Microsoft's engine computes constants by other rules than
+/// rows: what is too great or too small becomes the least value, where a row's value stays at the end of the range
+/// (measured: `tolong(todouble(9223372036854775807))`).
+fn constant_long(v: f64, least: i64) -> Option<i64> {
+    let least_real = least as f64;
+    (!v.is_nan()).then(|| if v.trunc() < -least_real && v.trunc() >= least_real { v as i64 } else { least })
+}
+
 fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
+    if matches!(args[0].constant, Some(Value::Real(_))) {
+        return unary(args, |array, _| {
+            let reals = array.as_primitive::<Float64Type>();
+            Ok(Arc::new(reals.iter().map(|v| constant_long(v?, i64::MIN)).collect::<Int64Array>()))
+        });
+    }
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::Long)?,
@@ -276,6 +290,13 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 }
 
 fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
+    if matches!(args[0].constant, Some(Value::Real(_))) {
+        return unary(args, |array, _| {
+            let reals = array.as_primitive::<Float64Type>();
+            let ints = reals.iter().map(|v| constant_long(v?, i32::MIN.into()).map(|v| v as i32));
+            Ok(Arc::new(ints.collect::<Int32Array>()))
+        });
+    }
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Int => standard(array, Type::Int)?,

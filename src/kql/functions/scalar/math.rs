@@ -130,7 +130,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     real("erf", of_real!(numeric::erf), FirstArg, "The error function."),
     real("erfc", of_real!(numeric::erfc), FirstArg, "The complementary error function."),
     real("exp", of_real!(f64::exp), FirstArg, "e to this power."),
-    real("exp10", of_real!(|x: f64| 10f64.powf(x)), Generated, "10 to this power."),
+    real("exp10", of_real!(|x: f64| 10f64.powf(x)), FirstArg, "10 to this power."),
     real("exp2", of_real!(f64::exp2), FirstArg, "2 to this power."),
     real("gamma", of_real!(numeric::gamma), FirstArg, "The gamma function."),
     ScalarFn::new(
@@ -159,7 +159,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         REAL,
         ScalarImpl::Row(|args| two(args, f64::powf)),
         "A base to the power of an exponent.",
-    ),
+    )
+    .naming(FirstArg),
     real("radians", of_real!(|x: f64| x * (std::f64::consts::PI / 180.0)), Generated, "Radians of an angle in degrees."),
     ScalarFn::new(
         "round",

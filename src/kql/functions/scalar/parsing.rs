@@ -72,7 +72,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "format_bytes",
         &[Param::req("size", Kind::Number), Param::opt("precision", Kind::Number).constant(), Param::opt("units", Kind::String).constant()],
         Returns::With(|args| match args.get(2).and_then(|u| u.constant.as_ref()).map(text_of) {
-            Some(unit) if !UNITS.contains(&unit.as_str()) => Err(format!("there is no unit '{unit}': use {}", UNITS.join(", "))),
+            Some(unit) if !unit.is_empty() && !UNITS.contains(&unit.as_str()) => Err(format!("there is no unit '{unit}': use {}", UNITS.join(", "))),
             _ => Ok(Type::String),
         }),
         ScalarImpl::Row(format_bytes),
@@ -207,16 +207,20 @@ fn element(node: Node<'_, '_>, depth: usize) -> Option<Json> {
                     *first = Json::Array(vec![before, content]);
                 }
             }
-        } else if child.is_text() {
-            text.push_str(child.text().unwrap_or(""));
+        } else if let Some(piece) = child.text().filter(|_| child.is_text()) {
+            text.push_str(piece);
+            if !piece.trim_ascii().is_empty() {
+                // Its place among the children.
+                entries.insert("#text".to_owned(), Json::Null);
+            }
         }
     }
-    let text = if entries.is_empty() { text.as_str() } else { text.trim() };
-    if entries.is_empty() {
+    let only_text = entries.keys().all(|key| key == "#text");
+    if only_text {
         return Some(if text.is_empty() { Json::Null } else { text.into() });
     }
-    if !text.is_empty() {
-        entries.insert("#text".to_owned(), text.into());
+    if let Some(place) = entries.get_mut("#text") {
+        *place = text.trim().into();
     }
     Some(Json::Object(entries))
 }
@@ -397,7 +401,8 @@ mod tests {
             ("<e name=\"value\"/>", r#"{"e":{"@name":"value"}}"#),
             ("<e name='v'>text</e>", "{\"e\":{\"@name\":\"v\",\"#text\":\"text\"}}"),
             ("<e> <a>1</a> <a>2</a> <b><![CDATA[<x>]]></b></e>", r#"{"e":{"a":["1","2"],"b":"<x>"}}"#),
-            ("<e>text<a>t</a></e>", "{\"e\":{\"a\":\"t\",\"#text\":\"text\"}}"),
+            ("<e> text <a>t</a></e>", "{\"e\":{\"#text\":\"text\",\"a\":\"t\"}}"),
+            ("<e><a>t</a>text</e>", "{\"e\":{\"a\":\"t\",\"#text\":\"text\"}}"),
             ("<a", ""),
         ] {
             assert_eq!(shown(parse_xml(xml)), want, "{xml}");
@@ -422,5 +427,6 @@ mod tests {
         assert_eq!(bytes(&[ValueRef::Long(564)]), "564 Bytes");
         assert_eq!(bytes(&[ValueRef::Long(10332), ValueRef::Long(1)]), "10.1 KB");
         assert_eq!(bytes(&[ValueRef::Long(20_010_332), ValueRef::Long(0), ValueRef::String("KB")]), "19541 KB");
+        assert_eq!(bytes(&[ValueRef::Long(20_010_332), ValueRef::Long(0), ValueRef::String("")]), "19 MB");
     }
 }

@@ -437,7 +437,11 @@ fn indexof_regex(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         let number = |i: usize, row: usize, default: i64| numbers.get(i).map_or(Some(default), |n| n.get(row).as_i64());
         let find = |row: usize| {
             let window = Window { start: number(0, row, 0)?, length: number(1, row, -1)?, occurrence: number(2, row, 1)? };
-            place(sources.get(row), window, |text| regex.find(text).map(|m| (m.start(), m.end())))
+            // Unlike indexof's, a start before the text has no meaning ("indexof_regex()": null).
+            if window.start < 0 {
+                return None;
+            }
+            place(sources.get(row), window, false, |text| regex.find(text).map(|m| (m.start(), m.end())))
         };
         Ok(Arc::new((0..rows).map(find).collect::<Int64Array>()))
     }))
@@ -529,6 +533,10 @@ mod tests {
             longs(run(|a| indexof_regex(a, Type::Long), &[None, s("[b-d]"), Some(Value::Long(2))], &["abcd", "ab"]).unwrap()),
             [2, -1]
         );
+        let second = [None, s("o.o"), Some(Value::Long(0)), Some(Value::Long(-1)), Some(Value::Long(2))];
+        assert_eq!(longs(run(|a| indexof_regex(a, Type::Long), &second, &["ohoho", "oho oho"]).unwrap()), [-1, 4]);
+        let before = [None, s("o"), Some(Value::Long(-1))];
+        assert_eq!(run(|a| indexof_regex(a, Type::Long), &before, &["oo"]).unwrap().null_count(), 1);
         assert!(run(count, &[None, s("a"), s("foo")], &["a"]).is_err());
     }
 }

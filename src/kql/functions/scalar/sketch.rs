@@ -1,6 +1,6 @@
 //! What sketches answer: dcount_hll, percentile_tdigest and the like, and merges of sketches of one row.
 
-use crate::kql::functions::aggregate::percentiles::asked;
+use crate::kql::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
 use crate::kql::functions::columns::to_json;
 use crate::kql::functions::sketch::hll::Hll;
 use crate::kql::functions::sketch::tdigest::{TDigest, number, value_of};
@@ -39,7 +39,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("percentile_tdigest_")),
     ScalarFn::new(
         "percentiles_array_tdigest",
-        &[DIGEST, Param::req("percentile", Kind::NumberOrDynamic).constant()],
+        &[DIGEST, Param::req("percentile", ONE_OR_MANY).constant()],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Prepared(percentiles_array_tdigest),
         "Several percentiles of a sketch in an array.",

@@ -2,6 +2,7 @@
 //!
 //! Places count characters from 0. Texts are found as they are, with their case (Kusto documentation, "String functions").
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::Int64Array;
@@ -64,7 +65,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         &[Param::req("text", Kind::String), Param::req("lookups", Kind::Dynamic), Param::req("rewrites", Kind::Dynamic)],
         STRING,
         ScalarImpl::Row(replace_strings),
-        "The text with every occurrence of one of several texts replaced; the first lookup that fits a place wins.",
+        "The text with every occurrence of one of several texts replaced; an earlier lookup comes before a later one.",
     ),
     ScalarFn::new(
         "translate",
@@ -112,7 +113,7 @@ fn indexof(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
                 Some(finder) => finder.find(text.as_bytes()).map(|at| (at, at + needle.len())),
                 None => memmem::find(text.as_bytes(), needle.as_bytes()).map(|at| (at, at + needle.len())),
             };
-            place(texts.get(row), window, search)
+            place(texts.get(row), window, true, search)
         };
         Ok(Arc::new((0..rows).map(find).collect::<Int64Array>()))
     }))
@@ -130,8 +131,13 @@ pub(super) struct Window {
 }
 
 /// The character place of an occurrence: -1 if there is none, null if the window makes no sense. `search` gives the byte
-/// range of the first occurrence in a text.
-pub(super) fn place(text: &str, window: Window, search: impl Fn(&str) -> Option<(usize, usize)>) -> Option<i64> {
+/// range of the first occurrence in a text. Occurrences may share characters if they are said to overlap.
+pub(super) fn place(
+    text: &str,
+    window: Window,
+    overlapping: bool,
+    search: impl Fn(&str) -> Option<(usize, usize)>,
+) -> Option<i64> {
     if window.length < -1 || window.occurrence < 1 {
         return None;
     }
@@ -149,9 +155,9 @@ pub(super) fn place(text: &str, window: Window, search: impl Fn(&str) -> Option<
         if left == 0 {
             return Some((characters(&text[..from]) + characters(&rest[..skipped + at])) as i64);
         }
-        // Occurrences of a plain text may overlap: the next one is looked for a character further on.
+        // An empty occurrence must not be found again, nor an overlapping one missed: a character further on at least.
         let step = rest[skipped + at..].chars().next().map_or(1, char::len_utf8);
-        skipped += if end > at { at + step } else { end + step };
+        skipped += if overlapping || end == at { at + step } else { end };
         if skipped > rest.len() {
             return Some(-1);
         }
@@ -242,25 +248,38 @@ fn replace_strings(args: &[ValueRef<'_>]) -> crate::kql::value::Value {
         return Value::String(args.first().map(|t| text_of_ref(*t).into_owned()).unwrap_or_default());
     };
     let text = text_of_ref(*text);
-    let list = |text: &str| -> Vec<String> {
-        json::elements(text).into_iter().flatten().map(|e| text_of_ref(ValueRef::Dynamic(e)).into_owned()).collect()
+    // What is no text takes its place, but is neither looked for nor put in.
+    let list = |text: &str| -> Vec<Option<String>> {
+        let texts = |e: &str| e.starts_with('"').then(|| text_of_ref(ValueRef::Dynamic(e)).into_owned());
+        json::elements(text).into_iter().flatten().map(texts).collect()
     };
     let (lookups, rewrites) = (list(lookups), list(rewrites));
     if lookups.len() != rewrites.len() {
         return Value::String(text.into_owned());
     }
-    let pairs: Vec<(&String, &String)> = lookups.iter().zip(&rewrites).filter(|(l, _)| !l.is_empty()).collect();
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_ref();
-    while let Some(c) = rest.chars().next() {
-        if let Some((lookup, rewrite)) = pairs.iter().find(|(l, _)| rest.starts_with(l.as_str())) {
-            out.push_str(rewrite);
-            rest = &rest[lookup.len()..];
-        } else {
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
+    // All places of a lookup come before those of the next one, wherever they stand; places do not overlap.
+    let mut found: BTreeMap<usize, (usize, Option<&str>)> = BTreeMap::new();
+    for (lookup, rewrite) in lookups.iter().zip(&rewrites) {
+        let Some(lookup) = lookup.as_ref().filter(|l| !l.is_empty()) else { continue };
+        let mut from = 0;
+        while let Some(at) = memmem::find(&text.as_bytes()[from..], lookup.as_bytes()).map(|at| from + at) {
+            let end = at + lookup.len();
+            if found.range(..end).next_back().is_some_and(|(_, (taken, _))| *taken > at) {
+                from = at + 1;
+            } else {
+                found.insert(at, (end, rewrite.as_deref()));
+                from = end;
+            }
         }
     }
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, (end, rewrite)) in found {
+        out.push_str(&text[from..at]);
+        out.push_str(rewrite.unwrap_or(&text[at..end]));
+        from = end;
+    }
+    out.push_str(&text[from..]);
     Value::String(out)
 }
 
@@ -318,7 +337,7 @@ fn has_any_index(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 mod tests {
     use super::*;
     use crate::kql::functions::kernels::testing::{long, s, text};
-    use crate::kql::value::Value;
+    use crate::kql::value::{Json, Value};
 
     #[test]
     fn places() {
@@ -366,5 +385,12 @@ mod tests {
             ValueRef::Dynamic(&list(&["dog", "cat"])),
         ]);
         assert_eq!(replaced, s("dog cat"));
+        let replaced = |lookups: Json, rewrites: Json| {
+            let (lookups, rewrites) = (lookups.to_string(), rewrites.to_string());
+            let text = ValueRef::String("Then the other");
+            replace_strings(&[text, ValueRef::Dynamic(&lookups), ValueRef::Dynamic(&rewrites)])
+        };
+        assert_eq!(replaced(serde_json::json!(["he", "the"]), serde_json::json!(["--", "x"])), s("T--n t-- ot--r"));
+        assert_eq!(replaced(serde_json::json!(["the", "he", 1]), serde_json::json!([7, "-", "x"])), s("T-n the other"));
     }
 }

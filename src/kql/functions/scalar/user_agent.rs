@@ -104,6 +104,8 @@ fn browser(agent: &str) -> Json {
         ("IE", version(rest))
     } else if let Some(rest) = behind(agent, "Trident/").and_then(|_| behind(agent, "rv:")) {
         ("IE", version(rest))
+    } else if let Some(rest) = behind(agent, "Series60/") {
+        ("Nokia OSS Browser", version(rest))
     } else if let (true, Some(rest)) = (agent.contains("Safari/"), behind(agent, "Version/")) {
         (if mobile { "Mobile Safari" } else { "Safari" }, version(rest))
     } else {
@@ -204,6 +206,16 @@ fn find_device(agent: &str) -> (String, &'static str, String) {
             None => ("Generic Smartphone".to_owned(), "Generic", "Smartphone".to_owned()),
         };
     }
+    // `Nokia` and a model such as `N81`, maybe with a variant: `N81-3`.
+    if let Some(rest) = behind(agent, "Nokia") {
+        let end = |text: &str, more: &[char]| {
+            text.find(|c: char| !c.is_ascii_alphanumeric() && !more.contains(&c)).unwrap_or(text.len())
+        };
+        let (name, model) = (&rest[..end(rest, &[])], &rest[..end(rest, &['-', '_'])]);
+        if name.contains(|c: char| c.is_ascii_digit()) {
+            return (format!("Nokia {name}"), "Nokia", model.to_owned());
+        }
+    }
     if agent.contains("Macintosh") {
         return ("Mac".to_owned(), "Apple", "Mac".to_owned());
     }
@@ -240,6 +252,12 @@ mod tests {
                 ["AdobeAIR", "2", "5", "1"],
                 ["Windows", "", ""],
                 "Other",
+            ),
+            (
+                "Mozilla/5.0 (SymbianOS/9.4; Series60/5.0 NokiaN97-1/20.0; Profile/MIDP-2.1) AppleWebKit/525 (KHTML, like Gecko)",
+                ["Nokia OSS Browser", "5", "0", ""],
+                ["Symbian OS", "9", "4"],
+                "Nokia N97",
             ),
             ("curl/7.58.0", ["curl", "7", "58", "0"], ["Other", "", ""], "Other"),
         ] {

@@ -180,6 +180,11 @@ mod tests {
             ("series_pow", vec![D("[1,2,3,4]"), D("[1,2,3,0.5]")], "[1.0,4.0,27.0,2.0]"),
             ("series_greater_equals", vec![D("[1,2,4]"), D("[4,2,1]")], "[false,true,true]"),
             ("series_not_equals", vec![D("[1,\"x\"]"), Long(1)], "[false,null]"),
+            (
+                "series_subtract",
+                vec![D(r#"["2020-01-01T00:00:10.0000000Z","2020-01-01"]"#), D(r#"["2020-01-01T00:00:00.0000000Z",1]"#)],
+                "[100000000,null]",
+            ),
             ("series_abs", vec![D("[-6.5,0,8.2]")], "[6.5,0.0,8.2]"),
             ("series_abs", vec![D("[-6,0]")], "[6,0]"),
             ("series_sign", vec![D("[-6,0,8]")], "[-1,0,1]"),

@@ -13,6 +13,7 @@ pub mod periods;
 pub mod statistics;
 
 use super::json;
+use crate::kql::literals::parse_datetime;
 use crate::kql::value::ValueRef;
 
 /// An element of a series.
@@ -26,6 +27,7 @@ impl Number {
     fn read(text: &str) -> Option<Number> {
         match text.parse() {
             Ok(whole) => Some(Number::Whole(whole)),
+            Err(_) if text.starts_with('"') => json::number(text).map(Number::Real).or_else(|| ticks(text)),
             Err(_) => json::number(text).map(Number::Real),
         }
     }
@@ -43,6 +45,18 @@ impl Number {
             Number::Real(v) => v,
         }
     }
+}
+
+/// The ticks of a datetime in the form that dynamic values hold it in.
+///
+/// Microsoft's published `series_rate_fl()` takes the differences of timestamps for ticks.
+fn ticks(text: &str) -> Option<Number> {
+    const FORM: &str = "\"0000-00-00T00:00:00.0000000Z\"";
+    let alike = |(c, form): (u8, u8)| c == form || (form == b'0' && c.is_ascii_digit());
+    if text.len() != FORM.len() || !text.bytes().zip(FORM.bytes()).all(alike) {
+        return None;
+    }
+    parse_datetime(text.trim_matches('"')).map(Number::Whole)
 }
 
 /// A series as read from a dynamic array; what is no number is `None`.
