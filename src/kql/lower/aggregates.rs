@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
-use super::expr::{coalesce, column_name, filter, text, value};
-use super::{Lower, Lowering, Node, kernel, named, with_columns};
+use super::expr::{coalesce, column_name, filter, text, text_in_any_form, value};
+use super::{Lower, Lowering, Node, kernel, named, ticks, with_columns};
 use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
@@ -36,7 +36,7 @@ impl Lowering<'_> {
                 constants.push(value(e)?.alias(column_name(*id)));
                 continue;
             }
-            groups.push(text(e)?.alias(column_name(*id)));
+            groups.push(ticks::resolve(text_in_any_form(e)?, &node.plan)?.alias(column_name(*id)));
         }
         if groups.is_empty() && !constants.is_empty() {
             groups.push(constants.remove(0));
@@ -49,7 +49,7 @@ impl Lowering<'_> {
             let mut raw = Vec::with_capacity(parts.len());
             for (i, part) in parts.into_iter().enumerate() {
                 let name = format!("a{id}_{i}");
-                calls.push(part.alias(name.clone()));
+                calls.push(ticks::resolve(part, &node.plan)?.alias(name.clone()));
                 raw.push(named(&name));
             }
             finished.push(finish(raw).alias(column_name(*id)));
@@ -120,7 +120,21 @@ impl Lowering<'_> {
                     _ => lit(0i64),
                 };
                 let target = super::arrow::data_type(ty);
-                (vec![sum(ticks(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
+                (vec![sum(summed(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
+            }
+            ("avg" | "avgif", true) if source == Type::DateTime => {
+                // A few datetimes fill 64 bits: they are summed as decimals and divided exactly.
+                let arg = cast(arg, DataType::Decimal128(19, 0));
+                let divide = |mut e: Vec<Expr>| {
+                    let n = e.pop();
+                    let args = e.into_iter().chain(n).collect();
+                    kernel::call("datetime_mean", "", DataType::Int64, args, |a, _| {
+                        let (sums, counts) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Int64Type>());
+                        let means = sums.iter().zip(counts).map(|(sum, n)| sum?.checked_div(n?.into())?.try_into().ok());
+                        Ok(Arc::new(means.collect::<Int64Array>()) as ArrayRef)
+                    })
+                };
+                (vec![sum(arg.clone()), count(arg)], Box::new(divide))
             }
             ("avg" | "avgif", true) => {
                 if source == Type::Real {
@@ -128,7 +142,7 @@ impl Lowering<'_> {
                     (vec![mean], Box::new(|e| coalesce(vec![one(e), lit(f64::NAN)])))
                 } else {
                     // Whole numbers are summed as such (and wrap as such), then divided once.
-                    let arg = ticks(arg, source);
+                    let arg = summed(arg, source);
                     let target = super::arrow::data_type(ty);
                     let divide = move |mut e: Vec<Expr>| {
                         let (n, sum) = (e.pop(), e.pop());
@@ -136,7 +150,6 @@ impl Lowering<'_> {
                         let mean = cast(sum, DataType::Float64) / cast(n, DataType::Float64);
                         match ty {
                             Type::Real => coalesce(vec![mean, lit(f64::NAN)]),
-                            Type::DateTime => cast(cast(mean, DataType::Int64), target.clone()),
                             _ => cast(mean, target.clone()),
                         }
                     };
@@ -145,8 +158,11 @@ impl Lowering<'_> {
             }
             ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg, false))], Box::new(|e| real_value(one(e)))),
             ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg, true))], Box::new(|e| real_value(one(e)))),
-            ("min" | "minif", true) => (vec![min(arg)], keep),
-            ("max" | "maxif", true) => (vec![max(arg)], keep),
+            ("min" | "minif" | "max" | "maxif", true) => {
+                // The least and the greatest are the same in either form of a datetime.
+                let arg = aggregate.args.first().map(text_in_any_form).transpose()?.unwrap_or(arg);
+                (vec![if aggregate.function.name.starts_with("min") { min(arg) } else { max(arg) }], keep)
+            }
             _ => {
                 let infos = aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
                 let function = udaf(aggregate.function, infos, ty);
@@ -216,7 +232,7 @@ fn one(mut columns: Vec<Expr>) -> Expr {
 }
 
 /// Integers and times as longs, which sums take.
-fn ticks(e: Expr, ty: Type) -> Expr {
+fn summed(e: Expr, ty: Type) -> Expr {
     match ty {
         Type::Int | Type::DateTime | Type::Bool => cast(e, DataType::Int64),
         _ => e,

@@ -28,7 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::arrow::data_type;
 use super::expr::column_name;
 use super::sources::{inner_name, scan_of};
-use super::{Lower, Lowering, Node, OrderKey, named};
+use super::{Lower, Lowering, Node, OrderKey, ticks};
 use crate::kql::bound::{ColId, Compute, Rel};
 
 /// How an operator works on its input.
@@ -257,7 +257,7 @@ impl Lowering<'_> {
             Some(input) => {
                 let node = self.rel(input)?;
                 let plan = node.ordered_plan()?;
-                let columns: Vec<Expr> = inputs.iter().map(|id| named(&column_name(*id))).collect();
+                let columns: Vec<Expr> = inputs.iter().map(|id| ticks::decoded(column_name(*id), &plan)).collect();
                 Some(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
             }
             None => None,

@@ -17,7 +17,7 @@ use super::expr::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::kql::bound::{BoundColumn, ColId};
 use crate::kql::catalog::PromotedColumn;
-use crate::kql::functions::columns::ColumnBuilder;
+use crate::kql::functions::columns::{ColumnBuilder, in_form, stored_type};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
@@ -38,13 +38,15 @@ impl Lowering<'_> {
             let field = schema.field_with_name(name).ok();
             let e = match field {
                 Some(_) => datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name)),
-                None => super::expr::null(ty),
+                None => datafusion::logical_expr::lit(
+                    datafusion::common::ScalarValue::try_from(&stored_type(ty)).unwrap_or(datafusion::common::ScalarValue::Null),
+                ),
             };
             // Foreign files may hold another Arrow form of the type.
             let same = field.is_none_or(|f| {
-                *f.data_type() == data_type(ty) || (data_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
+                *f.data_type() == stored_type(ty) || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
             });
-            let e = if same { e } else { datafusion::logical_expr::cast(e, data_type(ty)) };
+            let e = if same { e } else { datafusion::logical_expr::cast(e, stored_type(ty)) };
             e.alias(column_name(id))
         };
         let mut exprs: Vec<_> = columns.iter().map(|(id, name, ty)| pick(name, *ty, *id)).collect();
@@ -84,7 +86,12 @@ impl Lowering<'_> {
         let mut numbered = Vec::with_capacity(batches.len());
         for batch in batches {
             let rows = batch.num_rows() as i64;
-            let mut arrays = batch.columns().to_vec();
+            let mut arrays = batch
+                .columns()
+                .iter()
+                .zip(columns)
+                .map(|(array, column)| in_rows_form(array, column.ty))
+                .collect::<Result<Vec<_>, _>>()?;
             arrays.push(Arc::new(Int64Array::from_iter_values(next..next + rows)));
             next += rows;
             numbered.push(RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?);
@@ -109,6 +116,14 @@ impl Lowering<'_> {
             .with_sort_order(vec![named(&inner_name(&name)).sort(ascending, ascending)]);
         let plan = scan_of(Arc::new(table))?.build()?;
         Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending }] })
+    }
+}
+
+/// A column of given rows, datetimes as ticks.
+fn in_rows_form(array: &ArrayRef, ty: Type) -> Result<ArrayRef, datafusion::error::DataFusionError> {
+    match ty {
+        Type::DateTime => in_form(array, ty).map_err(datafusion::error::DataFusionError::Execution),
+        _ => Ok(array.clone()),
     }
 }
 
@@ -161,10 +176,7 @@ impl RangeStream {
                 (Value::Real(from), Value::Real(step)) => Value::Real(from + step * i as f64),
                 (Value::Decimal(from), Value::Decimal(step)) => Value::Decimal(from + step * i128::from(i)),
                 (Value::TimeSpan(from), Value::TimeSpan(step)) => Value::TimeSpan(from.wrapping_add(step.wrapping_mul(i))),
-                (Value::DateTime(from), Value::TimeSpan(step)) => {
-                    // Ticks are summed before the seventh digit is dropped.
-                    Value::DateTime(from.wrapping_add(step.wrapping_mul(i).div_euclid(10)))
-                }
+                (Value::DateTime(from), Value::TimeSpan(step)) => Value::DateTime(from.wrapping_add(step.wrapping_mul(i))),
                 _ => Value::Null,
             }
         };
