@@ -10,3 +10,4 @@ mod nightly;
 mod robust;
 mod saved;
 mod support;
+mod ticks;

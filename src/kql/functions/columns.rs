@@ -514,7 +514,10 @@ mod tests {
         let reader = ColumnReader::new(&stored, Type::DateTime).unwrap();
         for row in 0..2 {
             let want = ValueRef::DateTime(us[row] * 10 + UNIX_EPOCH_TICKS);
-            assert_eq!([reader.get(row), value_at(&stored, Type::DateTime, row), value_at(&ticks, Type::DateTime, row)], [want; 3]);
+            assert_eq!(
+                [reader.get(row), value_at(&stored, Type::DateTime, row), value_at(&ticks, Type::DateTime, row)],
+                [want; 3]
+            );
         }
         assert_eq!(&in_stored_form(&ticks, Type::DateTime).unwrap(), &stored);
         let finer: ArrayRef = Arc::new(Int64Array::from(vec![UNIX_EPOCH_TICKS - 1]));

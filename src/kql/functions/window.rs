@@ -229,9 +229,7 @@ impl Window {
                         out.push_ref(ValueRef::Null);
                         continue;
                     };
-                    let reaches = |then: &Option<i64>, span: i64| {
-                        then.is_none_or(|then| now - then >= span)
-                    };
+                    let reaches = |then: &Option<i64>, span: i64| then.is_none_or(|then| now - then >= span);
                     if restart(3, row) || reaches(start, *from_first) || reaches(before, *between) {
                         *start = Some(now);
                     }

@@ -85,17 +85,11 @@ pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
 
 /// A datetime moved by ticks; null outside of the calendar.
 fn shift(from: Expr, ticks: Expr, back: bool) -> Expr {
-    kernel::call(
-        "datetime_shift",
-        if back { "back" } else { "" },
-        data_type(Type::DateTime),
-        vec![from, ticks],
-        move |a, _| {
-            nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| {
-                datetime(if back { x.checked_sub(y)? } else { x.checked_add(y)? })
-            })
-        },
-    )
+    kernel::call("datetime_shift", if back { "back" } else { "" }, data_type(Type::DateTime), vec![from, ticks], move |a, _| {
+        nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| {
+            datetime(if back { x.checked_sub(y)? } else { x.checked_add(y)? })
+        })
+    })
 }
 
 /// A timespan times or by a real, truncated to whole ticks.

@@ -17,7 +17,7 @@ use super::expr::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::kql::bound::{BoundColumn, ColId};
 use crate::kql::catalog::PromotedColumn;
-use crate::kql::functions::columns::{ColumnBuilder, in_form, stored_type};
+use crate::kql::functions::columns::{ColumnBuilder, stored_type};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
@@ -44,7 +44,8 @@ impl Lowering<'_> {
             };
             // Foreign files may hold another Arrow form of the type.
             let same = field.is_none_or(|f| {
-                *f.data_type() == stored_type(ty) || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
+                *f.data_type() == stored_type(ty)
+                    || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
             });
             let e = if same { e } else { datafusion::logical_expr::cast(e, stored_type(ty)) };
             e.alias(column_name(id))
@@ -75,7 +76,7 @@ impl Lowering<'_> {
         Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
     }
 
-    /// Rows in memory; their order is the order of the rows.
+    /// Rows in memory, in their Arrow forms; their order is the order of the rows.
     pub(super) fn rows(&self, columns: &[BoundColumn], batches: &[RecordBatch]) -> Lower<Node> {
         let index_name = self.fresh("__row");
         let mut fields: Vec<Field> =
@@ -86,12 +87,7 @@ impl Lowering<'_> {
         let mut numbered = Vec::with_capacity(batches.len());
         for batch in batches {
             let rows = batch.num_rows() as i64;
-            let mut arrays = batch
-                .columns()
-                .iter()
-                .zip(columns)
-                .map(|(array, column)| in_rows_form(array, column.ty))
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut arrays = batch.columns().to_vec();
             arrays.push(Arc::new(Int64Array::from_iter_values(next..next + rows)));
             next += rows;
             numbered.push(RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?);
@@ -116,14 +112,6 @@ impl Lowering<'_> {
             .with_sort_order(vec![named(&inner_name(&name)).sort(ascending, ascending)]);
         let plan = scan_of(Arc::new(table))?.build()?;
         Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending }] })
-    }
-}
-
-/// A column of given rows, datetimes as ticks.
-fn in_rows_form(array: &ArrayRef, ty: Type) -> Result<ArrayRef, datafusion::error::DataFusionError> {
-    match ty {
-        Type::DateTime => in_form(array, ty).map_err(datafusion::error::DataFusionError::Execution),
-        _ => Ok(array.clone()),
     }
 }
 

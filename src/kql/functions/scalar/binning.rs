@@ -237,21 +237,12 @@ mod tests {
             let binned = bin(&info, Type::DateTime).unwrap()(&[array.clone(), array.clone()], times.len()).unwrap();
             let binned = binned.as_primitive::<Int64Type>();
             for (i, time) in times.iter().enumerate() {
-                let slow = bin_value(
-                    ValueRef::DateTime(*time),
-                    ValueRef::TimeSpan(size),
-                    ValueRef::DateTime(0),
-                    Type::DateTime,
-                );
+                let slow = bin_value(ValueRef::DateTime(*time), ValueRef::TimeSpan(size), ValueRef::DateTime(0), Type::DateTime);
                 assert_eq!(Value::DateTime(binned.value(i)), slow, "{size}");
             }
         }
-        let week = bin_value(
-            ValueRef::DateTime(times[0]),
-            ValueRef::TimeSpan(7 * 24 * HOUR),
-            ValueRef::DateTime(0),
-            Type::DateTime,
-        );
+        let week =
+            bin_value(ValueRef::DateTime(times[0]), ValueRef::TimeSpan(7 * 24 * HOUR), ValueRef::DateTime(0), Type::DateTime);
         assert_eq!(format::to_string(week.as_ref(&mut String::new())), "2007-03-05T00:00:00.0000000Z");
         let longs: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MIN)]));
         let info = [ArgInfo { ty: Type::Long, constant: None }, ArgInfo { ty: Type::Long, constant: Some(Value::Long(5)) }];

@@ -13,7 +13,9 @@ use crate::kql::functions::kernels::{ValueArg, text_of};
 use crate::kql::functions::parse_text::{date, days_in_month};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
-use crate::kql::value::{self, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS, Value, ValueRef};
+use crate::kql::value::{
+    self, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS, Value, ValueRef,
+};
 
 const INT: Returns = Returns::Type(Type::Int);
 const DATETIME: Returns = Returns::Type(Type::DateTime);
@@ -532,8 +534,9 @@ mod tests {
             assert_eq!(part_of(t(text), Unit::Week), week, "{text}");
         }
         let instant = t("2017-10-30T01:02:03.7654321");
-        let parts = [Unit::Quarter, Unit::DayOfYear, Unit::Hour, Unit::Second, Unit::Millisecond, Unit::Microsecond, Unit::Nanosecond]
-            .map(|u| part_of(instant, u));
+        let parts =
+            [Unit::Quarter, Unit::DayOfYear, Unit::Hour, Unit::Second, Unit::Millisecond, Unit::Microsecond, Unit::Nanosecond]
+                .map(|u| part_of(instant, u));
         assert_eq!(parts, [4, 303, 1, 3, 765, 765_432, 765_432_100]);
     }
 
