@@ -131,7 +131,11 @@ async fn stored_columns_prune_and_sort_as_they_are() {
         (format!("traces | where timestamp > datetime({from})"), "pruning_predicate=", "ticks("),
         (format!("let from = datetime({from}); traces | where timestamp between (from .. 2d)"), "pruning_predicate=", "ticks("),
         ("traces | where timestamp > ago(6d) and timestamp < now()".into(), "pruning_predicate=", "ticks("),
-        ("union traces, (print timestamp = now()) | where timestamp > ago(6d)".into(), "pruning_predicate=", "ticks("),
+        (
+            "union traces, (print timestamp = now()) | where timestamp > ago(6d)".into(),
+            "pruning_predicate=",
+            "FilterExec: ticks(",
+        ),
         ("union traces, (print x = 1) | where timestamp > ago(6d)".into(), "pruning_predicate=", "ticks("),
         ("traces | top 2 by timestamp".into(), "DynamicFilter", "ticks("),
         ("traces | sort by timestamp asc".into(), "output_ordering=[timestamp", "SortExec"),

@@ -14,6 +14,7 @@ use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
+use crate::kql::value::datetime;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(
@@ -113,6 +114,16 @@ impl Lowering<'_> {
         let (calls, finish): (Vec<Expr>, Finish) = match (aggregate.function.name, native) {
             // count(x) counts rows, null or not.
             ("count" | "countif", true) => (vec![count(lit(1i64))], keep),
+            ("sum" | "sumif", true) if source == Type::DateTime => {
+                let total = |e: Vec<Expr>| {
+                    kernel::call("datetime_sum", "", DataType::Int64, e, |a, _| {
+                        let sums = a[0].as_primitive::<Decimal128Type>().iter();
+                        let sums = sums.map(|sum| datetime(sum.unwrap_or(0).try_into().ok()?));
+                        Ok(Arc::new(sums.collect::<Int64Array>()) as ArrayRef)
+                    })
+                };
+                (vec![sum(wide(arg))], Box::new(total))
+            }
             ("sum" | "sumif", true) => {
                 let zero = match ty {
                     Type::Real => lit(0.0f64),
@@ -123,12 +134,9 @@ impl Lowering<'_> {
                 (vec![sum(summed(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
             }
             ("avg" | "avgif", true) if source == Type::DateTime => {
-                // A few datetimes fill 64 bits: they are summed as decimals and divided exactly.
-                let arg = cast(arg, DataType::Decimal128(19, 0));
-                let divide = |mut e: Vec<Expr>| {
-                    let n = e.pop();
-                    let args = e.into_iter().chain(n).collect();
-                    kernel::call("datetime_mean", "", DataType::Int64, args, |a, _| {
+                let arg = wide(arg);
+                let divide = |e: Vec<Expr>| {
+                    kernel::call("datetime_mean", "", DataType::Int64, e, |a, _| {
                         let (sums, counts) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Int64Type>());
                         let means = sums.iter().zip(counts).map(|(sum, n)| sum?.checked_div(n?.into())?.try_into().ok());
                         Ok(Arc::new(means.collect::<Int64Array>()) as ArrayRef)
@@ -229,6 +237,11 @@ type Finish = Box<dyn Fn(Vec<Expr>) -> Expr>;
 /// The only column of a single call.
 fn one(mut columns: Vec<Expr>) -> Expr {
     columns.pop().unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null))
+}
+
+/// Datetimes for a sum: a few of them fill 64 bits.
+fn wide(ticks: Expr) -> Expr {
+    cast(ticks, DataType::Decimal128(19, 0))
 }
 
 /// Integers and times as longs, which sums take.

@@ -8,8 +8,6 @@
 //! column of ticks needs no decoding, and a comparison of a column at rest with constants is made one of microseconds, so that
 //! it reaches the files.
 
-use std::hash::Hash;
-
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result as DfResult, ScalarValue};
