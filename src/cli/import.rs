@@ -10,7 +10,7 @@ use crate::import::{
     Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, UnitReport, UnitState, import_paths,
 };
 use crate::kql::literals::parse_datetime;
-use crate::kql::value::UNIX_EPOCH_TICKS;
+use crate::kql::value::us_of_datetime;
 
 /// Land files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz or .zip
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub struct Args {
 /// Microseconds since 1970 of an instant as KQL writes it.
 fn instant(text: &str) -> Result<i64, String> {
     let ticks = parse_datetime(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
-    Ok((ticks - UNIX_EPOCH_TICKS).div_euclid(10))
+    Ok(us_of_datetime(ticks))
 }
 
 /// # Errors

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::ResultTable;
 use super::failure::{is_out_of_memory, of_kql, of_sql};
 use crate::error::{Error, Result};
+use crate::kql::functions::columns::in_form;
 use crate::kql::types::{Column, Type};
 use crate::output::cell::arrow_type;
 
@@ -199,7 +200,7 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         DataType::Timestamp(_, None) => {
             // A timestamp without a zone is UTC here, as every other.
             let plain = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-            cast(&plain, &wanted)
+            in_form(&plain, ty).map_err(ArrowError::CastError)
         }
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Binary
@@ -213,7 +214,7 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         | DataType::ListView(_)
         | DataType::Struct(_)
         | DataType::Map(..) => as_json(array),
-        _ => cast(array, &wanted),
+        _ => in_form(array, ty).map_err(ArrowError::CastError),
     }
 }
 

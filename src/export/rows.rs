@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use super::Period;
 use crate::kql::format;
 use crate::kql::types::{Column, Type};
-use crate::kql::value::{TICKS_PER_SECOND, ValueRef};
+use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 use crate::output::cell::{Cells, write_text};
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10).
@@ -107,10 +107,9 @@ fn write_seconds(out: &mut String, ticks: i64) {
 
 /// The period of a row as file names write it: `2026-01-05`, `2026-01`, or nothing.
 pub(super) fn period(period: Period, cells: &[Cells], row: usize) -> String {
-    const DAY: i64 = 86_400_000_000;
     let (Period::Day(at) | Period::Month(at)) = period else { return String::new() };
-    let Some(ValueRef::DateTime(us)) = cells.get(at).map(|c| c.get(row)) else { return String::new() };
-    let (year, month, day) = format::civil_from_days(us.div_euclid(DAY));
+    let Some(ValueRef::DateTime(ticks)) = cells.get(at).map(|c| c.get(row)) else { return String::new() };
+    let (year, month, day) = format::civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
     match period {
         Period::Day(_) => format!("{year:04}-{month:02}-{day:02}"),
         _ => format!("{year:04}-{month:02}"),

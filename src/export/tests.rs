@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 
 use super::*;
+use crate::kql::value::datetime_of_us;
 use crate::output::cell::arrow_type;
 
 const DAY: i64 = 86_400_000_000;
@@ -17,7 +18,7 @@ fn batch(rows: &[(i64, &str, i64)]) -> RecordBatch {
     RecordBatch::try_new(
         Arc::new(Schema::new(fields)),
         vec![
-            Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.0)).with_timezone("UTC")),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| datetime_of_us(r.0)))),
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.1))),
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.2))),
         ],

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::value::{TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef};
+use super::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The `tostring` text of a value; null is the empty text.
 pub fn to_string(value: ValueRef<'_>) -> String {
@@ -108,12 +108,11 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     era * 146_097 + doe - 719_468
 }
 
-/// `2020-01-02T03:04:05.6000000Z`: seven digits always, from microseconds since 1970.
-pub fn write_datetime(out: &mut String, us: i64) {
-    const DAY: i64 = 86_400_000_000;
-    let (year, month, day) = civil_from_days(us.div_euclid(DAY));
-    let rest = us.rem_euclid(DAY);
-    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+/// `2020-01-02T03:04:05.6000000Z`: seven digits always, from ticks since 0001-01-01.
+pub fn write_datetime(out: &mut String, ticks: i64) {
+    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+    let rest = ticks.rem_euclid(TICKS_PER_DAY);
+    let (seconds, fraction) = (rest / TICKS_PER_SECOND, rest % TICKS_PER_SECOND);
     // Written digit by digit: results and exports hold millions of them.
     let mut text = *b"0000-00-00T00:00:00.0000000Z";
     let fields = [
@@ -123,7 +122,7 @@ pub fn write_datetime(out: &mut String, us: i64) {
         (11, 2, (seconds / 3600) as u64),
         (14, 2, (seconds / 60 % 60) as u64),
         (17, 2, (seconds % 60) as u64),
-        (20, 6, micros as u64),
+        (20, 7, fraction as u64),
     ];
     for (at, width, mut number) in fields {
         for digit in text[at..at + width].iter_mut().rev() {
@@ -178,9 +177,9 @@ mod tests {
     #[test]
     fn datetimes_cover_the_whole_calendar() {
         let text = |t| to_string(ValueRef::DateTime(t));
-        assert_eq!(text(crate::kql::value::MIN_DATETIME_US), "0001-01-01T00:00:00.0000000Z");
-        assert_eq!(text(crate::kql::value::MAX_DATETIME_US), "9999-12-31T23:59:59.9999990Z");
-        assert_eq!(text(1_577_934_245_600_000), "2020-01-02T03:04:05.6000000Z");
+        assert_eq!(text(0), "0001-01-01T00:00:00.0000000Z");
+        assert_eq!(text(crate::kql::value::MAX_DATETIME), "9999-12-31T23:59:59.9999999Z");
+        assert_eq!(text(crate::kql::value::datetime_of_us(1_577_934_245_600_000) + 1), "2020-01-02T03:04:05.6000001Z");
     }
 
     #[test]

@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
 use super::binder::{Binder, BoundQuery, Request};
+use super::bound::Rel;
 use super::catalog::{Catalog, ScanTable};
 use super::diagnostics::{Diagnostic, Severity};
+use super::functions::columns;
 use super::lower::{LowerError, Lowering};
-use super::types::Column;
+use super::types::{Column, Type};
 
 /// What a query is planned in.
 pub struct PlanEnv<'a> {
@@ -156,11 +161,7 @@ fn refuse(error: LowerError) -> PlanError {
 }
 
 /// Runs a request's tree.
-async fn fetch(
-    lowering: &Lowering<'_>,
-    request: &Request,
-    env: &PlanEnv<'_>,
-) -> Result<Vec<arrow::record_batch::RecordBatch>, PlanError> {
+async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
     let plan = lowering.query(&request.rel).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
@@ -169,7 +170,22 @@ async fn fetch(
         None => plan,
     };
     let frame = env.session.execute_logical_plan(plan).await?;
-    Ok(frame.collect().await?)
+    frame.collect().await?.iter().map(|batch| in_ticks(batch, &request.rel)).collect()
+}
+
+/// Rows with their datetimes as ticks, whatever form the plan gave them.
+fn in_ticks(batch: &RecordBatch, rel: &Rel) -> Result<RecordBatch, PlanError> {
+    let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let mut arrays = batch.columns().to_vec();
+    for ((field, array), column) in fields.iter_mut().zip(&mut arrays).zip(&rel.columns) {
+        if column.ty == Type::DateTime {
+            *array = columns::in_form(array, column.ty).map_err(DataFusionError::Execution)?;
+            field.set_data_type(array.data_type().clone());
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(DataFusionError::from)?)
 }
 
 /// Parses and binds a text without running anything. What depends on rows stays unknown.

@@ -230,7 +230,7 @@ const OPERATORS: &[Form] = &[
 
 /// What holds for the whole language.
 const NOTES: &[&str] = &[
-    "A datetime has microseconds. A 7th digit after the second is dropped, on import and in literals; timespans keep all 100 ns.",
+    "Datetimes and timespans have ticks of 100 ns. Tables keep datetimes in microseconds: a 7th digit after the second is dropped on import and in Parquet results.",
     "A decimal has 18 digits behind the point and 20 before it.",
     "dcount, dcountif and hll are exact up to 4,096, 16,384, 65,536, 131,072 or 262,144 distinct values (accuracy 0 to 4; the \
      default is 1) and estimates beyond that. Estimates are not bit for bit those of Microsoft's engine. count_distinct is always \

@@ -19,7 +19,7 @@ pub enum Type {
     Decimal,
     /// `string`: UTF-8, never null (a missing value is the empty string).
     String,
-    /// `datetime`: an instant, UTC, kept in microseconds.
+    /// `datetime`: an instant, UTC, in ticks of 100 ns; columns at rest have microseconds.
     DateTime,
     /// `timespan`: signed ticks of 100 ns.
     TimeSpan,

@@ -11,10 +11,28 @@ pub const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
 pub const TICKS_PER_SECOND: i64 = 10_000_000;
 /// Ticks of a day.
 pub const TICKS_PER_DAY: i64 = 864_000_000_000;
-/// Microseconds since 1970 of 0001-01-01T00:00:00Z, the least datetime.
-pub const MIN_DATETIME_US: i64 = -62_135_596_800_000_000;
-/// Microseconds since 1970 of 9999-12-31T23:59:59.999999Z, the greatest datetime.
-pub const MAX_DATETIME_US: i64 = 253_402_300_799_999_999;
+/// Ticks of a microsecond.
+pub const TICKS_PER_US: i64 = 10;
+/// Days between 0001-01-01 and 1970-01-01.
+pub const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
+/// The greatest datetime, 9999-12-31T23:59:59.9999999Z; the least is tick 0.
+pub const MAX_DATETIME: i64 = 3_155_378_975_999_999_999;
+
+/// Ticks since 0001-01-01 as a datetime; `None` outside of the calendar.
+pub fn datetime(ticks: i64) -> Option<i64> {
+    (0..=MAX_DATETIME).contains(&ticks).then_some(ticks)
+}
+
+/// The datetime of an instant at rest: microseconds since 1970. A file may hold what is no datetime of the calendar; that
+/// must not end the query.
+pub const fn datetime_of_us(us: i64) -> i64 {
+    us.wrapping_mul(TICKS_PER_US).wrapping_add(UNIX_EPOCH_TICKS)
+}
+
+/// Microseconds since 1970 of a datetime; the seventh digit of its second is dropped towards the past.
+pub const fn us_of_datetime(ticks: i64) -> i64 {
+    ticks.saturating_sub(UNIX_EPOCH_TICKS).div_euclid(TICKS_PER_US)
+}
 
 /// An owned KQL value. The type is known beside it; `Null` is the null of any type but string.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +51,7 @@ pub enum Value {
     Decimal(i128),
     /// string
     String(String),
-    /// datetime: microseconds since 1970-01-01 UTC
+    /// datetime: ticks of 100 ns since 0001-01-01 UTC, 0 to [`MAX_DATETIME`]
     DateTime(i64),
     /// timespan: ticks of 100 ns
     TimeSpan(i64),
@@ -60,7 +78,7 @@ pub enum ValueRef<'a> {
     Decimal(i128),
     /// string (never null: a missing one is empty)
     String(&'a str),
-    /// datetime: microseconds since 1970-01-01 UTC
+    /// datetime: ticks of 100 ns since 0001-01-01 UTC, 0 to [`MAX_DATETIME`]
     DateTime(i64),
     /// timespan: ticks of 100 ns
     TimeSpan(i64),

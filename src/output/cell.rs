@@ -4,14 +4,14 @@ use std::io::Write;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use crate::kql::format;
+use crate::kql::functions::columns::in_form;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
 
@@ -23,11 +23,10 @@ pub fn arrow_type(ty: Type) -> DataType {
     match ty {
         Type::Bool => DataType::Boolean,
         Type::Int => DataType::Int32,
-        Type::Long | Type::TimeSpan => DataType::Int64,
+        Type::Long | Type::TimeSpan | Type::DateTime => DataType::Int64,
         Type::Real => DataType::Float64,
         Type::Decimal => DataType::Decimal128(38, DECIMAL_SCALE),
         Type::String | Type::Guid | Type::Dynamic => DataType::Utf8,
-        Type::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     }
 }
 
@@ -61,7 +60,7 @@ enum Values {
     Long(Int64Array),
     Real(Float64Array),
     Decimal(Decimal128Array),
-    DateTime(TimestampMicrosecondArray),
+    DateTime(Int64Array),
     TimeSpan(Int64Array),
     String(Text),
     Guid(Text),
@@ -86,15 +85,14 @@ impl Cells {
                 _ => Values::String(text),
             }));
         }
-        let wanted = arrow_type(ty);
-        let array = if *array.data_type() == wanted { ArrayRef::clone(array) } else { cast(array, &wanted)? };
+        let array = in_form(array, ty).map_err(ArrowError::CastError)?;
         Ok(Cells(match ty {
             Type::Bool => Values::Bool(array.as_boolean().clone()),
             Type::Int => Values::Int(array.as_primitive::<Int32Type>().clone()),
             Type::Long => Values::Long(array.as_primitive::<Int64Type>().clone()),
             Type::Real => Values::Real(array.as_primitive::<Float64Type>().clone()),
             Type::Decimal => Values::Decimal(array.as_primitive::<Decimal128Type>().clone()),
-            Type::DateTime => Values::DateTime(array.as_primitive::<TimestampMicrosecondType>().clone()),
+            Type::DateTime => Values::DateTime(array.as_primitive::<Int64Type>().clone()),
             _ => Values::TimeSpan(array.as_primitive::<Int64Type>().clone()),
         }))
     }
@@ -123,7 +121,7 @@ impl Cells {
             Values::Long(a) => known(a, row, Int64Array::value, ValueRef::Long),
             Values::Real(a) => known(a, row, Float64Array::value, ValueRef::Real),
             Values::Decimal(a) => known(a, row, Decimal128Array::value, ValueRef::Decimal),
-            Values::DateTime(a) => known(a, row, TimestampMicrosecondArray::value, ValueRef::DateTime),
+            Values::DateTime(a) => known(a, row, Int64Array::value, ValueRef::DateTime),
             Values::TimeSpan(a) => known(a, row, Int64Array::value, ValueRef::TimeSpan),
             Values::String(a) => ValueRef::String(a.get(row).unwrap_or_default()),
             Values::Guid(a) => a.get(row).map_or(ValueRef::Null, ValueRef::Guid),

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -54,9 +52,8 @@ impl Listing {
         match ty {
             Type::Bool => Arc::new(collect!(BooleanArray, Bool)),
             Type::Int => Arc::new(collect!(Int32Array, Int)),
-            Type::Long | Type::TimeSpan => Arc::new(collect!(Int64Array, Long | TimeSpan)),
+            Type::Long | Type::TimeSpan | Type::DateTime => Arc::new(collect!(Int64Array, Long | TimeSpan | DateTime)),
             Type::Real => Arc::new(collect!(Float64Array, Real)),
-            Type::DateTime => Arc::new(collect!(TimestampMicrosecondArray, DateTime).with_timezone("UTC")),
             Type::Decimal => Arc::new(collect!(Decimal128Array, Decimal).with_data_type(arrow_type(Type::Decimal))),
             Type::String | Type::Guid | Type::Dynamic => {
                 let texts = cells.map(|v| match v {

@@ -1,19 +1,19 @@
-//! Parquet: the result as one file, with its KQL types in the fields' metadata.
+//! Parquet: the result as one file, with its KQL types in the fields' metadata. Datetimes have microseconds there.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::cell::arrow_type;
 use super::{OutputError, Sink};
+use crate::kql::functions::columns::{field_type, in_stored_form, stored_type};
 use crate::kql::types::Column;
 
 /// Writes one table as a Parquet file.
@@ -34,7 +34,7 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
         let fields: Vec<Field> = columns
             .iter()
             .map(|c| {
-                Field::new(&c.name, arrow_type(c.ty), true)
+                Field::new(&c.name, stored_type(c.ty), true)
                     .with_metadata(HashMap::from([("kql.type".to_owned(), c.ty.name().to_owned())]))
             })
             .collect();
@@ -53,7 +53,7 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
             .columns()
             .iter()
             .zip(self.schema.fields())
-            .map(|(array, field)| cast(array, field.data_type()))
+            .map(|(array, field)| in_stored_form(array, field_type(field)).map_err(ArrowError::CastError))
             .collect::<Result<_, _>>()?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
         if let Some(writer) = &mut self.writer {

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 
 use super::cell::arrow_type;
@@ -23,7 +21,7 @@ fn sample() -> (Vec<Column>, RecordBatch) {
             ),
         ),
         (Type::String, Arc::new(StringArray::from(vec![Some("a \"b\",\n|c"), None]))),
-        (Type::DateTime, Arc::new(TimestampMicrosecondArray::from(vec![Some(1_577_934_245_600_000), None]).with_timezone("UTC"))),
+        (Type::DateTime, Arc::new(Int64Array::from(vec![Some(637_135_310_456_000_000), None]))),
         (Type::TimeSpan, Arc::new(Int64Array::from(vec![Some(936_455_000_000_i64), None]))),
         (Type::Guid, Arc::new(StringArray::from(vec![Some("74be27de-1e4e-49d9-b579-fe0b331d3642"), None]))),
         (Type::Dynamic, Arc::new(StringArray::from(vec![Some("{\"k\":\n[1,\"x\"]}"), Some("null")]))),

@@ -104,12 +104,12 @@ fn settings() -> Vec<(&'static str, Options)> {
     ]
 }
 
-struct Table {
-    columns: String,
-    rows: Vec<Json>,
+pub struct Table {
+    pub columns: String,
+    pub rows: Vec<Json>,
 }
 
-async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
+pub async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
     let answer = engine.kql("query", query, &BTreeMap::new()).await?;
     let mut bytes = Vec::new();
     {

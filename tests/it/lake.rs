@@ -18,10 +18,10 @@ use kqlake::lake::{CompactOptions, Lake, LakeError, Landed, Position};
 use serde_json::json;
 
 /// 2026-01-05T00:00:00Z in microseconds.
-const DAY: i64 = 1_767_571_200_000_000;
+pub const DAY: i64 = 1_767_571_200_000_000;
 const HOUR: i64 = 3_600_000_000;
 
-fn def(name: &str) -> &'static TableDef {
+pub fn def(name: &str) -> &'static TableDef {
     tables::find(name).expect("table")
 }
 
@@ -30,7 +30,7 @@ fn position(cursor: i64) -> Position {
 }
 
 /// A batch of traces: (item id, time).
-fn traces(rows: &[(&str, i64)]) -> RecordBatch {
+pub fn traces(rows: &[(&str, i64)]) -> RecordBatch {
     traces_of(def("traces"), rows)
 }
 
@@ -51,7 +51,7 @@ fn traces_of(def: &'static TableDef, rows: &[(&str, i64)]) -> RecordBatch {
     out.finish().expect("batch")
 }
 
-async fn land(lake: &Lake, def: &'static TableDef, batch: RecordBatch, cursor: i64) -> Result<Landed, LakeError> {
+pub async fn land(lake: &Lake, def: &'static TableDef, batch: RecordBatch, cursor: i64) -> Result<Landed, LakeError> {
     let mut landing = lake.land(def).await?;
     landing.write(batch).await?;
     landing.commit(position(cursor)).await

@@ -11,3 +11,4 @@ mod nightly;
 mod robust;
 mod saved;
 mod support;
+mod ticks;

@@ -183,7 +183,7 @@ impl Binder<'_> {
 
     fn now(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("now", args, 0..=1, span)?;
-        let now = BoundExpr::literal(Value::DateTime(self.now_us), Type::DateTime, span);
+        let now = BoundExpr::literal(Value::DateTime(self.now), Type::DateTime, span);
         match args.first() {
             None => Ok(now),
             Some(offset) => {
@@ -202,7 +202,7 @@ impl Binder<'_> {
                     .suggest("for example ago(1d)"),
             );
         }
-        let now = BoundExpr::literal(Value::DateTime(self.now_us), Type::DateTime, span);
+        let now = BoundExpr::literal(Value::DateTime(self.now), Type::DateTime, span);
         self.binary(BinaryOp::Subtract, now, offset, span)
     }
 

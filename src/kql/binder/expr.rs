@@ -447,10 +447,7 @@ pub fn literal_value(literal: &Literal) -> Value {
         Literal::Real(v) => v.map_or(Value::Null, Value::Real),
         Literal::Decimal(v) => v.as_deref().and_then(decimal).map_or(Value::Null, Value::Decimal),
         Literal::String(v) => Value::String(v.clone()),
-        // A tick beyond the microsecond is dropped: datetimes are kept in microseconds.
-        Literal::DateTime(v) => {
-            v.map_or(Value::Null, |ticks| Value::DateTime((ticks - crate::kql::value::UNIX_EPOCH_TICKS).div_euclid(10)))
-        }
+        Literal::DateTime(v) => v.map_or(Value::Null, Value::DateTime),
         Literal::TimeSpan(v) => v.map_or(Value::Null, Value::TimeSpan),
         Literal::Guid(v) => v.clone().map_or(Value::Null, Value::Guid),
         Literal::Dynamic(v) => Value::Dynamic(v.clone()),

@@ -28,6 +28,7 @@ use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, Hidde
 use super::catalog::Catalog;
 use super::diagnostics::{Diagnostic, Severity, code};
 use super::types::{Column, Type};
+use super::value::datetime_of_us;
 
 /// Why binding of a part ended early.
 #[derive(Debug)]
@@ -72,7 +73,8 @@ pub struct Request {
 /// The state of binding one text.
 pub struct Binder<'a> {
     catalog: &'a dyn Catalog,
-    now_us: i64,
+    /// `now()`: ticks since 0001-01-01.
+    now: i64,
     params: &'a BTreeMap<String, String>,
     /// Folders that `externaldata` may read.
     file_roots: &'a [PathBuf],
@@ -130,7 +132,7 @@ impl<'a> Binder<'a> {
     ) -> Self {
         Binder {
             catalog,
-            now_us,
+            now: datetime_of_us(now_us),
             params,
             file_roots: &[],
             complete,

@@ -244,7 +244,7 @@ impl Binder<'_> {
         match option.as_str() {
             "query_now" | "request_now" => match value.as_ref().and_then(BoundExpr::as_literal) {
                 Some(Value::DateTime(now)) => {
-                    self.now_us = *now;
+                    self.now = *now;
                     Ok(())
                 }
                 _ => self.error(code::TYPE, name.span, "query_now takes a datetime"),

@@ -1,16 +1,18 @@
 //! Between Arrow arrays and KQL values: typed readers, a builder of result columns, and constants as Arrow scalars.
 //!
 //! The Arrow form of each KQL type is fixed: bool `Boolean`, int `Int32`, long `Int64`, real `Float64`, decimal
-//! `Decimal128(38, 18)`, string and guid `Utf8`, datetime `Timestamp(µs, "UTC")`, timespan `Int64` ticks of 100 ns, and
-//! dynamic `Utf8` holding JSON text. Readers also take what scans and other operators hand over for the same meaning
-//! (`Utf8View`, dictionaries, other time units, dates); results always have the fixed form.
+//! `Decimal128(38, 18)`, string and guid `Utf8`, datetime `Int64` ticks of 100 ns since 0001-01-01, timespan `Int64` ticks
+//! of 100 ns, and dynamic `Utf8` holding JSON text. Readers also take what scans and other operators hand over for the same
+//! meaning (`Utf8View`, dictionaries, dates and timestamps); results always have the fixed form.
+//!
+//! A datetime column at rest is `Timestamp(µs, "UTC")` and stays that while a plan only passes it on: [`stored_type`].
 
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
     Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringBuilder,
-    StringViewArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -19,25 +21,64 @@ use arrow::datatypes::{
 use datafusion::scalar::ScalarValue;
 
 use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::kql::value::{Json, TICKS_PER_DAY, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, us_of_datetime};
 
 /// The key in an Arrow field's metadata that holds the column's KQL type.
 pub const TYPE_KEY: &str = "kql.type";
-
-/// Microseconds of a day.
-const DAY_US: i64 = 86_400_000_000;
 
 /// The Arrow form of a KQL type.
 pub fn arrow_type(ty: Type) -> DataType {
     match ty {
         Type::Bool => DataType::Boolean,
         Type::Int => DataType::Int32,
-        Type::Long | Type::TimeSpan => DataType::Int64,
+        Type::Long | Type::TimeSpan | Type::DateTime => DataType::Int64,
         Type::Real => DataType::Float64,
         Type::Decimal => DataType::Decimal128(38, 18),
         Type::String | Type::Guid | Type::Dynamic => DataType::Utf8,
-        Type::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     }
+}
+
+/// The Arrow form of a KQL type at rest: a datetime's is `Timestamp(µs, "UTC")`.
+pub fn stored_type(ty: Type) -> DataType {
+    match ty {
+        Type::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        _ => arrow_type(ty),
+    }
+}
+
+/// An array that holds values of a KQL type in the type's own Arrow form.
+///
+/// # Errors
+/// There is no such conversion.
+pub fn in_form(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+    let form = arrow_type(ty);
+    if *array.data_type() == form {
+        return Ok(ArrayRef::clone(array));
+    }
+    let failed = |e: arrow::error::ArrowError| format!("a column of type {} cannot be read as {ty}: {e}", array.data_type());
+    if ty != Type::DateTime {
+        return cast(array, &form).map_err(failed);
+    }
+    let instants = cast(array, &stored_type(ty)).map_err(failed)?;
+    Ok(Arc::new(instants.as_primitive::<TimestampMicrosecondType>().unary::<_, Int64Type>(datetime_of_us)))
+}
+
+/// An array that holds values of a KQL type in the type's form at rest; a datetime's seventh digit is dropped.
+///
+/// # Errors
+/// There is no such conversion.
+pub fn in_stored_form(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+    if *array.data_type() == stored_type(ty) {
+        return Ok(ArrayRef::clone(array));
+    }
+    let array = in_form(array, ty)?;
+    Ok(match ty {
+        Type::DateTime => {
+            let instants = array.as_primitive::<Int64Type>().unary::<_, TimestampMicrosecondType>(us_of_datetime);
+            Arc::new(instants.with_timezone("UTC"))
+        }
+        _ => array,
+    })
 }
 
 /// A nullable Arrow field for a KQL column, with the KQL type in its metadata.
@@ -82,7 +123,9 @@ pub enum ColumnReader {
     /// decimal
     Decimal(Decimal128Array),
     /// datetime
-    DateTime(TimestampMicrosecondArray),
+    DateTime(Int64Array),
+    /// datetime at rest
+    Instant(TimestampMicrosecondArray),
     /// datetime kept as a day number
     Date(Date32Array),
     /// string, guid or dynamic
@@ -105,8 +148,9 @@ impl ColumnReader {
             (DataType::Int64, Type::TimeSpan) => R::TimeSpan(array.as_primitive::<Int64Type>().clone()),
             (DataType::Float64, Type::Real) => R::Real(array.as_primitive::<Float64Type>().clone()),
             (DataType::Decimal128(38, 18), Type::Decimal) => R::Decimal(array.as_primitive::<Decimal128Type>().clone()),
+            (DataType::Int64, Type::DateTime) => R::DateTime(array.as_primitive::<Int64Type>().clone()),
             (DataType::Timestamp(TimeUnit::Microsecond, _), Type::DateTime) => {
-                R::DateTime(array.as_primitive::<TimestampMicrosecondType>().clone())
+                R::Instant(array.as_primitive::<TimestampMicrosecondType>().clone())
             }
             (DataType::Date32, Type::DateTime) => R::Date(array.as_primitive::<Date32Type>().clone()),
             (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => R::Text(array.as_string::<i32>().clone(), ty),
@@ -114,12 +158,7 @@ impl ColumnReader {
             (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => {
                 R::LargeText(array.as_string::<i64>().clone(), ty)
             }
-            (found, _) => {
-                let form = arrow_type(ty);
-                let converted =
-                    cast(array, &form).map_err(|e| format!("a column of type {found} cannot be read as {ty}: {e}"))?;
-                return ColumnReader::new(&converted, ty);
-            }
+            _ => return ColumnReader::new(&in_form(array, ty)?, ty),
         })
     }
 
@@ -145,7 +184,8 @@ impl ColumnReader {
             ColumnReader::Real(a) => primitive!(a, ValueRef::Real),
             ColumnReader::Decimal(a) => primitive!(a, ValueRef::Decimal),
             ColumnReader::DateTime(a) => primitive!(a, ValueRef::DateTime),
-            ColumnReader::Date(a) => primitive!(a, |day: i32| ValueRef::DateTime(i64::from(day) * DAY_US)),
+            ColumnReader::Instant(a) => primitive!(a, |us| ValueRef::DateTime(datetime_of_us(us))),
+            ColumnReader::Date(a) => primitive!(a, datetime_of_day),
             ColumnReader::Text(a, ty) => text!(a, ty),
             ColumnReader::TextView(a, ty) => text!(a, ty),
             ColumnReader::LargeText(a, ty) => text!(a, ty),
@@ -165,9 +205,14 @@ impl ColumnReader {
             ColumnReader::TimeSpan(_) => Type::TimeSpan,
             ColumnReader::Real(_) => Type::Real,
             ColumnReader::Decimal(_) => Type::Decimal,
-            ColumnReader::DateTime(_) | ColumnReader::Date(_) => Type::DateTime,
+            ColumnReader::DateTime(_) | ColumnReader::Instant(_) | ColumnReader::Date(_) => Type::DateTime,
         }
     }
+}
+
+/// The start of a day that is counted from 1970-01-01.
+fn datetime_of_day(day: i32) -> ValueRef<'static> {
+    ValueRef::DateTime(i64::from(day) * TICKS_PER_DAY + UNIX_EPOCH_TICKS)
 }
 
 /// What a missing value of a type is.
@@ -202,11 +247,10 @@ pub fn value_at(array: &ArrayRef, ty: Type, row: usize) -> ValueRef<'_> {
         (DataType::Float64, Type::Real) => ValueRef::Real(array.as_primitive::<Float64Type>().value(row)),
         (DataType::Decimal128(_, 18), Type::Decimal) => ValueRef::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
         (DataType::Timestamp(TimeUnit::Microsecond, _), Type::DateTime) => {
-            ValueRef::DateTime(array.as_primitive::<TimestampMicrosecondType>().value(row))
+            ValueRef::DateTime(datetime_of_us(array.as_primitive::<TimestampMicrosecondType>().value(row)))
         }
-        (DataType::Date32, Type::DateTime) => {
-            ValueRef::DateTime(i64::from(array.as_primitive::<Date32Type>().value(row)) * DAY_US)
-        }
+        (DataType::Int64, Type::DateTime) => ValueRef::DateTime(array.as_primitive::<Int64Type>().value(row)),
+        (DataType::Date32, Type::DateTime) => datetime_of_day(array.as_primitive::<Date32Type>().value(row)),
         (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i32>().value(row), ty),
         (DataType::Utf8View, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string_view().value(row), ty),
         (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i64>().value(row), ty),
@@ -249,7 +293,7 @@ enum Inner {
     Long(Int64Builder),
     Real(Float64Builder),
     Decimal(Decimal128Builder),
-    DateTime(TimestampMicrosecondBuilder),
+    DateTime(Int64Builder),
     Text(StringBuilder),
 }
 
@@ -278,7 +322,7 @@ impl ColumnBuilder {
             Type::Long | Type::TimeSpan => Inner::Long(Int64Builder::with_capacity(rows)),
             Type::Real => Inner::Real(Float64Builder::with_capacity(rows)),
             Type::Decimal => Inner::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(38, 18))),
-            Type::DateTime => Inner::DateTime(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC")),
+            Type::DateTime => Inner::DateTime(Int64Builder::with_capacity(rows)),
             Type::String | Type::Guid | Type::Dynamic => Inner::Text(StringBuilder::with_capacity(rows, rows * 8)),
         };
         ColumnBuilder { ty, inner, scratch: String::new() }
@@ -460,6 +504,25 @@ mod tests {
             assert_eq!(reader.get(1), null);
             assert_eq!(from_scalar(&scalar(&value, ty), ty).unwrap(), value);
         }
+    }
+
+    #[test]
+    fn instants_at_rest_read_as_datetimes() {
+        let us = [1_577_934_245_600_000, -1];
+        let stored: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(us).with_timezone("UTC"));
+        let ticks = in_form(&stored, Type::DateTime).unwrap();
+        let reader = ColumnReader::new(&stored, Type::DateTime).unwrap();
+        for row in 0..2 {
+            let want = ValueRef::DateTime(us[row] * 10 + UNIX_EPOCH_TICKS);
+            assert_eq!(
+                [reader.get(row), value_at(&stored, Type::DateTime, row), value_at(&ticks, Type::DateTime, row)],
+                [want; 3]
+            );
+        }
+        assert_eq!(&in_stored_form(&ticks, Type::DateTime).unwrap(), &stored);
+        let finer: ArrayRef = Arc::new(Int64Array::from(vec![UNIX_EPOCH_TICKS - 1]));
+        let cut = in_stored_form(&finer, Type::DateTime).unwrap();
+        assert_eq!(cut.as_primitive::<TimestampMicrosecondType>().value(0), -1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::columns::{ColumnReader, arrow_type};
+use super::columns::{ColumnReader, in_form};
 use super::scalar::json;
 use super::{ArgInfo, json_text};
 use crate::kql::format;
@@ -99,11 +99,7 @@ pub fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
 
 /// The array in the type's own Arrow form.
 pub fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
-    let form = arrow_type(ty);
-    if *array.data_type() == form {
-        return Ok(array.clone());
-    }
-    cast(array, &form).map_err(|e| format!("a column of type {} cannot be read as {ty}: {e}", array.data_type()))
+    in_form(array, ty)
 }
 
 /// A primitive column made from text, row by row; `None` is null, and so is a missing text.

@@ -13,7 +13,7 @@ use super::scalar::json;
 use crate::kql::bound::Compute;
 use crate::kql::format;
 use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::kql::value::{self, Value, ValueRef};
 
 /// Elements that an array may have.
 const MAX_POINTS: usize = 1_048_576;
@@ -57,8 +57,7 @@ enum Place {
 
 fn place(v: ValueRef<'_>) -> Option<Place> {
     Some(match v {
-        ValueRef::DateTime(us) => Place::Whole(us.checked_mul(10)?),
-        ValueRef::TimeSpan(t) => Place::Whole(t),
+        ValueRef::DateTime(t) | ValueRef::TimeSpan(t) => Place::Whole(t),
         ValueRef::Int(v) => Place::Whole(v.into()),
         ValueRef::Long(v) => Place::Whole(v),
         ValueRef::Real(v) => Place::Real(v),
@@ -80,6 +79,28 @@ impl Place {
         }
     }
 
+    /// How many whole steps (which are greater than zero) from `start`, and whether a part of one is left.
+    fn distance(self, start: Place, step: Place) -> (i64, bool) {
+        match (self, start, step) {
+            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) => {
+                let away = v.saturating_sub(start);
+                (away.div_euclid(step), away.rem_euclid(step) != 0)
+            }
+            (v, start, step) => {
+                let steps = (v.real() - start.real()) / step.real();
+                (steps.floor() as i64, steps.fract() != 0.0)
+            }
+        }
+    }
+
+    /// Whether it lies before another; as reals, ticks since year 1 would not be told apart.
+    fn before(self, other: Place) -> bool {
+        match (self, other) {
+            (Place::Whole(a), Place::Whole(b)) => a < b,
+            (a, b) => a.real() < b.real(),
+        }
+    }
+
     fn real(self) -> f64 {
         match self {
             Place::Whole(v) => v as f64,
@@ -98,7 +119,7 @@ impl Place {
 impl MakeSeries {
     fn axis_value(&self, place: Place) -> Value {
         match (place, self.axis) {
-            (Place::Whole(t), Type::DateTime) => Value::DateTime(t.div_euclid(10)),
+            (Place::Whole(t), Type::DateTime) => value::datetime(t).map_or(Value::Null, Value::DateTime),
             (Place::Whole(t), Type::TimeSpan) => Value::TimeSpan(t),
             (Place::Whole(v), _) => Value::Long(v),
             (Place::Real(v), _) => Value::Real(v),
@@ -113,10 +134,10 @@ impl MakeSeries {
         };
         let (mut least, mut greatest): (Option<Place>, Option<Place>) = (None, None);
         for b in buckets {
-            if least.is_none_or(|l| b.real() < l.real()) {
+            if least.is_none_or(|l| b.before(l)) {
                 least = Some(b);
             }
-            if greatest.is_none_or(|g| b.real() > g.real()) {
+            if greatest.is_none_or(|g| g.before(b)) {
                 greatest = Some(b);
             }
         }
@@ -124,15 +145,8 @@ impl MakeSeries {
         let points = match (given(&self.to), greatest) {
             (Some(to), _) => {
                 // Without a start the axis begins at the first bucket.
-                let distance = to.real() - start.real();
-                let steps = distance / step.real();
-                if steps < 0.0 {
-                    0
-                } else if self.inclusive {
-                    steps.floor() as i64 + 1
-                } else {
-                    steps.ceil() as i64
-                }
+                let (whole, part) = to.distance(start, step);
+                if self.inclusive { whole.saturating_add(1) } else { whole.saturating_add(part.into()) }
             }
             (None, Some(last)) => last.steps(start, step).map_or(0, |n| n + 1),
             (None, None) => 0,

@@ -5,10 +5,7 @@
 //! conversion functions' pages) and of measured answers.
 
 use crate::kql::format::days_from_civil;
-use crate::kql::value::{MAX_DATETIME_US, MIN_DATETIME_US, TICKS_PER_DAY, TICKS_PER_SECOND};
-
-/// Microseconds of a day.
-const DAY_US: i64 = 86_400_000_000;
+use crate::kql::value::{self, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS};
 
 /// A long: decimal digits with an optional sign, or hexadecimal digits behind `0x`, which wrap to 64 bits.
 pub fn long(text: &str) -> Option<i64> {
@@ -214,23 +211,22 @@ fn number(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |value, d| d.is_ascii_digit().then(|| value * 10 + i64::from(d - b'0')))
 }
 
-/// A datetime in microseconds since 1970, UTC. Digits of the fraction beyond the sixth are dropped, an offset is applied.
+/// A datetime, UTC. Digits of the fraction beyond the seventh are dropped, an offset is applied.
 ///
 /// Forms: ISO 8601 (`2020-01-02`, `2020-01-02T03:04:05.678Z`, `2020-01-02 03:04+01:00`, and partial `2020-01`),
 /// month-day-year with `/` or `-` (`01/02/2020 03:04:05 PM`), and those of RFC 822 and RFC 850 (`Thu, 02 Jan 2020 03:04:05
 /// GMT`, `2 Jan 20 03:04`).
 pub fn datetime(text: &str) -> Option<i64> {
     let bytes = text.trim().as_bytes();
-    let us = iso_datetime(bytes).or_else(|| loose_datetime(bytes))?;
-    (MIN_DATETIME_US..=MAX_DATETIME_US).contains(&us).then_some(us)
+    iso_datetime(bytes).or_else(|| loose_datetime(bytes)).and_then(value::datetime)
 }
 
-/// A date's microseconds; `None` for a day that the calendar does not have.
-pub fn date_us(year: i64, month: i64, day: i64) -> Option<i64> {
+/// The start of a day; `None` for one that the calendar does not have.
+pub fn date(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
         return None;
     }
-    Some(days_from_civil(year, month as u32, day as u32) * DAY_US)
+    Some((days_from_civil(year, month as u32, day as u32) + UNIX_EPOCH_DAYS) * TICKS_PER_DAY)
 }
 
 /// Days of a month (1 to 12).
@@ -249,14 +245,14 @@ fn iso_datetime(text: &[u8]) -> Option<i64> {
     let year = number(&[*y1, *y2, *y3, *y4])?;
     let (month, rest) = short(rest)?;
     let Some((b'-', rest)) = rest.split_first() else {
-        return if rest.is_empty() { date_us(year, month, 1) } else { None };
+        return if rest.is_empty() { date(year, month, 1) } else { None };
     };
     let (day, rest) = short(rest)?;
-    let date = date_us(year, month, day)?;
+    let day = date(year, month, day)?;
     match rest {
-        [] => Some(date),
-        [b'Z' | b'z'] => Some(date),
-        [b'T' | b't' | b' ', time @ ..] => Some(date + time_us(time.trim_ascii_start())?),
+        [] => Some(day),
+        [b'Z' | b'z'] => Some(day),
+        [b'T' | b't' | b' ', time @ ..] => Some(day + time_ticks(time.trim_ascii_start())?),
         _ => None,
     }
 }
@@ -267,12 +263,12 @@ fn short(text: &[u8]) -> Option<(i64, &[u8])> {
     Some((number(&text[..length])?, &text[length..]))
 }
 
-/// `HH:mm[:ss[.f]][ AM|PM][zone]` as microseconds to add to the date.
-fn time_us(text: &[u8]) -> Option<i64> {
+/// `HH:mm[:ss[.f]][ AM|PM][zone]` as ticks to add to the date.
+fn time_ticks(text: &[u8]) -> Option<i64> {
     let (mut hours, rest) = short(text)?;
     let [b':', rest @ ..] = rest else { return None };
     let (minutes, mut rest) = short(rest)?;
-    let (mut seconds, mut micros) = (0, 0);
+    let (mut seconds, mut fraction) = (0, 0);
     if let [b':', tail @ ..] = rest {
         (seconds, rest) = short(tail)?;
         if let [b'.', tail @ ..] = rest {
@@ -280,8 +276,8 @@ fn time_us(text: &[u8]) -> Option<i64> {
             if length == 0 {
                 return None;
             }
-            for place in 0..6 {
-                micros = micros * 10 + tail[..length].get(place).map_or(0, |d| i64::from(d - b'0'));
+            for place in 0..7 {
+                fraction = fraction * 10 + tail[..length].get(place).map_or(0, |d| i64::from(d - b'0'));
             }
             rest = &tail[length..];
         }
@@ -298,7 +294,7 @@ fn time_us(text: &[u8]) -> Option<i64> {
         return None;
     }
     let offset = zone_seconds(rest)?;
-    Some((hours * 3600 + minutes * 60 + seconds - offset) * 1_000_000 + micros)
+    Some((hours * 3600 + minutes * 60 + seconds - offset) * TICKS_PER_SECOND + fraction)
 }
 
 /// Seconds east of UTC of a zone: nothing, `Z`, `GMT`, `UTC`, or `±hh[[:]mm]`.
@@ -355,7 +351,7 @@ fn loose_datetime(text: &[u8]) -> Option<i64> {
     let rest = rest.strip_prefix(b",").unwrap_or(rest);
     match rest {
         [] => Some(date),
-        [b' ' | b'T', time @ ..] => Some(date + time_us(time.trim_ascii_start())?),
+        [b' ' | b'T', time @ ..] => Some(date + time_ticks(time.trim_ascii_start())?),
         _ => None,
     }
 }
@@ -391,15 +387,15 @@ fn loose_date(text: &[u8]) -> Option<(i64, &[u8])> {
         }
     };
     let date = if let Some(month) = named(&MONTHS, b) {
-        date_us(year(c)?, month as i64 + 1, number(a)?)?
+        date(year(c)?, month as i64 + 1, number(a)?)?
     } else if let Some(month) = named(&MONTHS, a) {
-        date_us(year(c)?, month as i64 + 1, number(b)?)?
+        date(year(c)?, month as i64 + 1, number(b)?)?
     } else if gap == b' ' {
         return None;
     } else if a.len() == 4 {
-        date_us(number(a)?, number(b)?, number(c)?)?
+        date(number(a)?, number(b)?, number(c)?)?
     } else if c.len() == 4 {
-        date_us(number(c)?, number(a)?, number(b)?)?
+        date(number(c)?, number(a)?, number(b)?)?
     } else {
         return None;
     };
@@ -481,7 +477,7 @@ mod tests {
             ("2020-01-02", Some("2020-01-02T00:00:00.0000000Z")),
             ("2020-1-2", Some("2020-01-02T00:00:00.0000000Z")),
             ("2020-01", Some("2020-01-01T00:00:00.0000000Z")),
-            ("2020-01-02T03:04:05.6789012Z", Some("2020-01-02T03:04:05.6789010Z")),
+            ("2020-01-02T03:04:05.67890128Z", Some("2020-01-02T03:04:05.6789012Z")),
             ("2020-01-02 03:04", Some("2020-01-02T03:04:00.0000000Z")),
             ("2020-01-02T03:04:05+01:30", Some("2020-01-02T01:34:05.0000000Z")),
             ("2020-01-02T03:04:05 -0500", Some("2020-01-02T08:04:05.0000000Z")),
@@ -492,7 +488,7 @@ mod tests {
             ("Saturday, 08-Nov-14 15:05:02 GMT", Some("2014-11-08T15:05:02.0000000Z")),
             ("8 Nov 2014", Some("2014-11-08T00:00:00.0000000Z")),
             ("November 8, 2014 15:05", Some("2014-11-08T15:05:00.0000000Z")),
-            ("9999-12-31T23:59:59.9999999Z", Some("9999-12-31T23:59:59.9999990Z")),
+            ("9999-12-31T23:59:59.9999999Z", Some("9999-12-31T23:59:59.9999999Z")),
             ("0001-01-01T00:00:00+01:00", None),
             ("2020-13-01", None),
             ("2020-02-30", None),

@@ -15,9 +15,6 @@ use super::columns::{ColumnBuilder, ColumnReader};
 use crate::kql::types::Type;
 use crate::kql::value::{Value, ValueRef};
 
-/// Ticks of 100 ns in a microsecond.
-const TICKS_PER_US: i64 = 10;
-
 /// One call of a window function, between two batches.
 #[derive(Debug)]
 pub struct Window {
@@ -51,7 +48,7 @@ enum Call {
         rank: i64,
         rows: i64,
     },
-    /// Start of the session and the value before, in microseconds.
+    /// Start of the session and the value before, and how long it may last, in ticks.
     Session {
         start: Option<i64>,
         before: Option<i64>,
@@ -232,10 +229,7 @@ impl Window {
                         out.push_ref(ValueRef::Null);
                         continue;
                     };
-                    // Differences may exceed 64 bits of ticks only for spans no timespan can hold.
-                    let reaches = |then: &Option<i64>, span: i64| {
-                        then.is_none_or(|then| i128::from(now - then) * i128::from(TICKS_PER_US) >= i128::from(span))
-                    };
+                    let reaches = |then: &Option<i64>, span: i64| then.is_none_or(|then| now - then >= span);
                     if restart(3, row) || reaches(start, *from_first) || reaches(before, *between) {
                         *start = Some(now);
                     }

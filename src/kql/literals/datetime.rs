@@ -1,10 +1,7 @@
 //! Texts of instants.
 
-use super::super::format::{civil_from_days, days_from_civil};
-use super::super::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_TICKS};
-
-/// Days between 0001-01-01 and 1970-01-01.
-const EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
+use super::super::format::{self, civil_from_days, days_from_civil};
+use super::super::value::{self, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS};
 
 /// Reads an instant: ticks of 100 ns since 0001-01-01T00:00:00Z. A text without an offset is UTC.
 ///
@@ -29,21 +26,15 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
     if !reader.rest.is_empty() {
         return None;
     }
-    let days = date.days()? + EPOCH_DAYS;
-    let instant = days * TICKS_PER_DAY + ticks - offset * 60 * TICKS_PER_SECOND;
-    (0..=LAST_TICK).contains(&instant).then_some(instant)
+    let days = date.days()? + UNIX_EPOCH_DAYS;
+    value::datetime(days * TICKS_PER_DAY + ticks - offset * 60 * TICKS_PER_SECOND)
 }
-
-/// 9999-12-31T23:59:59.9999999Z.
-const LAST_TICK: i64 = 3_155_378_975_999_999_999;
 
 /// `2020-01-02T03:04:05.6000000Z` of ticks since 0001-01-01.
 pub fn write_ticks(ticks: i64) -> String {
-    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - EPOCH_DAYS);
-    let rest = ticks.rem_euclid(TICKS_PER_DAY);
-    let (seconds, fraction) = (rest / TICKS_PER_SECOND, rest % TICKS_PER_SECOND);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z")
+    let mut text = String::new();
+    format::write_datetime(&mut text, ticks);
+    text
 }
 
 struct Date {

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
-use super::expr::{coalesce, column_name, filter, text, value};
-use super::{Lower, Lowering, Node, kernel, named, with_columns};
+use super::expr::{coalesce, column_name, filter, text, text_in_any_form, value};
+use super::{Lower, Lowering, Node, kernel, named, ticks, with_columns};
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
+use crate::kql::value::datetime;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(
@@ -37,7 +38,7 @@ impl Lowering<'_> {
                 constants.push(value(e)?.alias(column_name(*id)));
                 continue;
             }
-            groups.push(text(e)?.alias(column_name(*id)));
+            groups.push(ticks::resolve(text_in_any_form(e)?, &node.plan)?.alias(column_name(*id)));
         }
         if groups.is_empty() && !constants.is_empty() {
             groups.push(constants.remove(0));
@@ -50,7 +51,7 @@ impl Lowering<'_> {
             let mut raw = Vec::with_capacity(parts.len());
             for (i, part) in parts.into_iter().enumerate() {
                 let name = format!("a{id}_{i}");
-                calls.push(part.alias(name.clone()));
+                calls.push(ticks::resolve(part, &node.plan)?.alias(name.clone()));
                 raw.push(named(&name));
             }
             finished.push(finish(raw).alias(column_name(*id)));
@@ -114,6 +115,16 @@ impl Lowering<'_> {
         let (calls, finish): (Vec<Expr>, Finish) = match (aggregate.function.name, native) {
             // count(x) counts rows, null or not.
             ("count" | "countif", true) => (vec![count(lit(1i64))], keep),
+            ("sum" | "sumif", true) if source == Type::DateTime => {
+                let total = |e: Vec<Expr>| {
+                    kernel::call("datetime_sum", "", DataType::Int64, e, |a, _| {
+                        let sums = a[0].as_primitive::<Decimal128Type>().iter();
+                        let sums = sums.map(|sum| datetime(sum.unwrap_or(0).try_into().ok()?));
+                        Ok(Arc::new(sums.collect::<Int64Array>()) as ArrayRef)
+                    })
+                };
+                (vec![sum(wide(arg))], Box::new(total))
+            }
             ("sum" | "sumif", true) => {
                 let zero = match ty {
                     Type::Real => lit(0.0f64),
@@ -121,7 +132,18 @@ impl Lowering<'_> {
                     _ => lit(0i64),
                 };
                 let target = super::arrow::data_type(ty);
-                (vec![sum(ticks(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
+                (vec![sum(summed(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
+            }
+            ("avg" | "avgif", true) if source == Type::DateTime => {
+                let arg = wide(arg);
+                let divide = |e: Vec<Expr>| {
+                    kernel::call("datetime_mean", "", DataType::Int64, e, |a, _| {
+                        let (sums, counts) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Int64Type>());
+                        let means = sums.iter().zip(counts).map(|(sum, n)| sum?.checked_div(n?.into())?.try_into().ok());
+                        Ok(Arc::new(means.collect::<Int64Array>()) as ArrayRef)
+                    })
+                };
+                (vec![sum(arg.clone()), count(arg)], Box::new(divide))
             }
             ("avg" | "avgif", true) => {
                 if source == Type::Real {
@@ -129,7 +151,7 @@ impl Lowering<'_> {
                     (vec![mean], Box::new(|e| coalesce(vec![one(e), lit(f64::NAN)])))
                 } else {
                     // Whole numbers are summed as such (and wrap as such), then divided once.
-                    let arg = ticks(arg, source);
+                    let arg = summed(arg, source);
                     let target = super::arrow::data_type(ty);
                     let divide = move |mut e: Vec<Expr>| {
                         let (n, sum) = (e.pop(), e.pop());
@@ -137,7 +159,6 @@ impl Lowering<'_> {
                         let mean = cast(sum, DataType::Float64) / cast(n, DataType::Float64);
                         match ty {
                             Type::Real => coalesce(vec![mean, lit(f64::NAN)]),
-                            Type::DateTime => cast(cast(mean, DataType::Int64), target.clone()),
                             _ => cast(mean, target.clone()),
                         }
                     };
@@ -146,8 +167,11 @@ impl Lowering<'_> {
             }
             ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg, false))], Box::new(|e| real_value(one(e)))),
             ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg, true))], Box::new(|e| real_value(one(e)))),
-            ("min" | "minif", true) => (vec![min(arg)], keep),
-            ("max" | "maxif", true) => (vec![max(arg)], keep),
+            ("min" | "minif" | "max" | "maxif", true) => {
+                // The least and the greatest are the same in either form of a datetime.
+                let arg = aggregate.args.first().map(text_in_any_form).transpose()?.unwrap_or(arg);
+                (vec![if aggregate.function.name.starts_with("min") { min(arg) } else { max(arg) }], keep)
+            }
             _ => {
                 let infos: Vec<ArgInfo> =
                     aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
@@ -224,8 +248,13 @@ fn one(mut columns: Vec<Expr>) -> Expr {
     columns.pop().unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null))
 }
 
+/// Datetimes for a sum: a few of them fill 64 bits.
+fn wide(ticks: Expr) -> Expr {
+    cast(ticks, DataType::Decimal128(19, 0))
+}
+
 /// Integers and times as longs, which sums take.
-fn ticks(e: Expr, ty: Type) -> Expr {
+fn summed(e: Expr, ty: Type) -> Expr {
     match ty {
         Type::Int | Type::DateTime | Type::Bool => cast(e, DataType::Int64),
         _ => e,

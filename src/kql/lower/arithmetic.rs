@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::kernels::arity::{binary as binary_kernel, try_binary};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 
 use super::arrow::data_type;
@@ -13,7 +13,7 @@ use super::kernel;
 use crate::kql::ast::BinaryOp;
 use crate::kql::bound::BoundExpr;
 use crate::kql::types::Type;
-use crate::kql::value::{MAX_DATETIME_US, MIN_DATETIME_US, UNIX_EPOCH_TICKS};
+use crate::kql::value::datetime;
 
 /// `left op right`; the binder has brought the operands to types that meet here.
 pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
@@ -21,16 +21,14 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
     Ok(match (left.ty, right.ty, op) {
         (Type::DateTime, Type::DateTime, BinaryOp::Subtract) => {
             kernel::call("datetime_difference", "", DataType::Int64, vec![l, r], |a, _| {
-                let (x, y) = (timestamps(&a[0])?, timestamps(&a[1])?);
-                ok(binary_kernel::<_, _, _, Int64Type>(x, y, |x, y| x.wrapping_sub(y).wrapping_mul(10)))
+                ok(binary_kernel::<_, _, _, Int64Type>(longs(&a[0])?, longs(&a[1])?, i64::wrapping_sub))
             })
         }
         (Type::DateTime, Type::TimeSpan, BinaryOp::Add | BinaryOp::Subtract) => shift(l, r, op == BinaryOp::Subtract),
         (Type::TimeSpan, Type::DateTime, BinaryOp::Add) => shift(r, l, false),
         (Type::DateTime, Type::TimeSpan, BinaryOp::Modulo) => {
             kernel::call("datetime_modulo", "", DataType::Int64, vec![l, r], |a, _| {
-                let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
-                nullable_binary(x, y, |x: i64, y: i64| modulo(x.wrapping_mul(10).wrapping_add(UNIX_EPOCH_TICKS), y))
+                nullable_binary(longs(&a[0])?, longs(&a[1])?, modulo)
             })
         }
         (Type::TimeSpan, Type::TimeSpan, BinaryOp::Divide) => {
@@ -89,22 +87,13 @@ pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     })
 }
 
-/// A datetime moved by ticks; null outside of the calendar. The seventh digit is dropped towards the past.
-fn shift(datetime: Expr, ticks: Expr, back: bool) -> Expr {
-    kernel::call(
-        "datetime_shift",
-        if back { "back" } else { "" },
-        data_type(Type::DateTime),
-        vec![datetime, ticks],
-        move |a, _| {
-            let (x, y) = (timestamps(&a[0])?, longs(&a[1])?);
-            let shifted: PrimitiveArray<TimestampMicrosecondType> = nullable(x, y, |x: i64, y: i64| {
-                let y = if back { y.checked_neg()? } else { y };
-                x.checked_add(y.div_euclid(10)).filter(|v| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(v))
-            })?;
-            ok(shifted.with_timezone("UTC"))
-        },
-    )
+/// A datetime moved by ticks; null outside of the calendar.
+fn shift(from: Expr, ticks: Expr, back: bool) -> Expr {
+    kernel::call("datetime_shift", if back { "back" } else { "" }, data_type(Type::DateTime), vec![from, ticks], move |a, _| {
+        nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| {
+            datetime(if back { x.checked_sub(y)? } else { x.checked_add(y)? })
+        })
+    })
 }
 
 /// A timespan times or by a real, truncated to whole ticks.
@@ -164,10 +153,6 @@ fn long(e: Expr, ty: Type) -> Expr {
 
 fn longs(array: &ArrayRef) -> Result<&PrimitiveArray<Int64Type>, String> {
     array.as_primitive_opt::<Int64Type>().ok_or_else(|| format!("long expected, {} found", array.data_type()))
-}
-
-fn timestamps(array: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>, String> {
-    array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| format!("datetime expected, {} found", array.data_type()))
 }
 
 fn ok<A: Array + 'static>(result: impl IntoArray<A>) -> Result<ArrayRef, String> {

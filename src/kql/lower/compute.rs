@@ -28,7 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::arrow::data_type;
 use super::expr::column_name;
 use super::sources::{inner_name, scan_of};
-use super::{Lower, Lowering, Node, OrderKey, named};
+use super::{Lower, Lowering, Node, OrderKey, named, ticks};
 use crate::kql::bound::{ColId, Compute, Rel};
 
 /// How an operator works on its input.
@@ -266,9 +266,12 @@ impl Lowering<'_> {
         let inner = match input {
             Some(input) => {
                 let node = self.rel(input)?;
+                // The keys of the order come along behind: DataFusion takes a sort away whose keys nothing above it knows.
+                let keys: Vec<Expr> =
+                    node.order.iter().enumerate().map(|(i, key)| named(&key.column).alias(format!("__order{i}"))).collect();
                 let plan = node.ordered_plan()?;
-                let columns: Vec<Expr> = inputs.iter().map(|id| named(&column_name(*id))).collect();
-                Some(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+                let columns: Vec<Expr> = inputs.iter().map(|id| ticks::decoded(column_name(*id), &plan)).collect();
+                Some(LogicalPlanBuilder::from(plan).project(columns.into_iter().chain(keys))?.build()?)
             }
             None => None,
         };
@@ -283,7 +286,8 @@ impl Lowering<'_> {
         let row = self.fresh("__row");
         let mut with_row = fields.clone();
         with_row.push(arrow::datatypes::Field::new(&row, arrow::datatypes::DataType::Int64, false));
-        let numbered = Arc::new(Numbered { op: op.clone(), schema: Arc::new(arrow::datatypes::Schema::new(with_row)) });
+        let schema = Arc::new(arrow::datatypes::Schema::new(with_row));
+        let numbered = Arc::new(Numbered { op: op.clone(), width: inputs.len(), schema });
         let plan = plan_of(op.name(), inner, numbered.schema.clone(), Work::All(numbered.clone()))?;
         Ok(Node { plan, order: vec![OrderKey { column: row, ascending: true, nulls_first: true }] })
     }
@@ -293,6 +297,8 @@ impl Lowering<'_> {
 #[derive(Debug)]
 struct Numbered {
     op: Arc<dyn Compute>,
+    /// The columns that the operator takes; keys of the order stand behind them.
+    width: usize,
     schema: SchemaRef,
 }
 
@@ -304,6 +310,9 @@ impl Compute for Numbered {
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
         let mut next = 0i64;
         let mut out = Vec::new();
+        let own: Vec<usize> = (0..self.width).collect();
+        let input =
+            input.iter().map(|batch| batch.project(&own)).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         for batch in self.op.run(input)? {
             let rows = batch.num_rows() as i64;
             let mut columns = batch.columns().to_vec();

@@ -11,7 +11,7 @@ use super::arrow::data_type;
 use super::compute::{Work, plan_of};
 use super::dynamic::typed_element;
 use super::expr::{column_name, value};
-use super::{Lower, Lowering, Node};
+use super::{Lower, Lowering, Node, ticks};
 use crate::kql::bound::{ColId, ExpandColumn, Rel};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader};
 use crate::kql::functions::scalar::json;
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).filter(|name| gives(name)).collect();
         let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
         for item in items {
-            exprs.push(value(&item.expr)?.alias(format!("__expand{}", item.id)));
+            exprs.push(ticks::resolve(value(&item.expr)?, &node.plan)?.alias(format!("__expand{}", item.id)));
         }
         let plan = LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?;
         let mut fields: Vec<Field> =

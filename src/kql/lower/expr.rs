@@ -62,10 +62,20 @@ pub fn text(e: &BoundExpr) -> Lowered<Expr> {
     Ok(if e.ty == Type::String && may_be_null_text(e) { coalesce(vec![lowered, lit("")]) } else { lowered })
 }
 
-/// KQL's value of an expression; a string may be null for empty.
+/// As [`text`], for what does not look into a datetime: a column of those is taken in the form that it has.
+pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
+    match e.kind {
+        BoundKind::Column(id) if e.ty == Type::DateTime => Ok(column(id)),
+        _ => text(e),
+    }
+}
+
+/// KQL's value of an expression; a string may be null for empty. A datetime column is decoded to ticks, which
+/// [`super::ticks::resolve`] takes back where the plan has it so or the Parquet files must see it bare.
 pub fn value(e: &BoundExpr) -> Lowered<Expr> {
     Ok(match &e.kind {
         BoundKind::Literal(v) => lit(scalar(v, e.ty)),
+        BoundKind::Column(id) if e.ty == Type::DateTime => super::ticks::decode(column(*id)),
         BoundKind::Column(id) => column(*id),
         BoundKind::Unknown => null(e.ty),
         BoundKind::Call { function, args } => call(function, args, e)?,

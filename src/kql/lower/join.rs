@@ -4,7 +4,7 @@ use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::expr::text;
-use super::{Lower, Lowering, Node, named, with_columns};
+use super::{Lower, Lowering, Node, named, ticks, with_columns};
 use crate::kql::bound::{BoundExpr, JoinKind, Rel};
 
 impl Lowering<'_> {
@@ -14,8 +14,10 @@ impl Lowering<'_> {
         let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
         let (mut left_more, mut right_more) = (Vec::new(), Vec::new());
         for (l, r) in on {
-            left_keys.push(self.key(l, &mut left_more)?);
-            right_keys.push(self.key(r, &mut right_more)?);
+            // Datetimes at rest on both sides are compared as they are, else as ticks.
+            let at_rest = ticks::may_be_at_rest(l, &left_node.plan) && ticks::may_be_at_rest(r, &right_node.plan);
+            left_keys.push(self.key(l, &left_node.plan, at_rest, &mut left_more)?);
+            right_keys.push(self.key(r, &right_node.plan, at_rest, &mut right_more)?);
         }
         // The right side's order has no meaning in the result.
         let mut left_plan = with_columns(left_node.plan, left_more)?;
@@ -47,8 +49,8 @@ impl Lowering<'_> {
     }
 
     /// A join key as a column of its side; computed ones, and strings that may be null for empty, are added.
-    fn key(&self, e: &BoundExpr, more: &mut Vec<Expr>) -> Lower<String> {
-        let lowered = text(e)?;
+    fn key(&self, e: &BoundExpr, plan: &LogicalPlan, at_rest: bool, more: &mut Vec<Expr>) -> Lower<String> {
+        let lowered = if at_rest { ticks::at_rest(e) } else { ticks::resolve(text(e)?, plan)? };
         if let Expr::Column(column) = &lowered {
             return Ok(column.name.clone());
         }

@@ -17,6 +17,7 @@ mod kernel;
 pub mod scan;
 mod search;
 mod sources;
+mod ticks;
 mod window;
 
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit, when};
 use datafusion::prelude::SessionContext;
 
-use self::expr::{column, column_name, filter, text, value};
+use self::expr::{column, column_name, filter, text, text_in_any_form, value};
 use super::bound::*;
 use super::catalog::ScanTable;
 use super::diagnostics::Diagnostic;
@@ -158,7 +159,8 @@ impl<'a> Lowering<'a> {
             RelKind::Range { id, ty, from, to, step } => self.range(*id, *ty, from, to, step),
             RelKind::Filter { input, predicate } => {
                 let node = self.rel(input)?;
-                let plan = LogicalPlanBuilder::from(node.plan).filter(filter(predicate)?)?.build()?;
+                let predicate = ticks::resolve(filter(predicate)?, &node.plan)?;
+                let plan = LogicalPlanBuilder::from(node.plan).filter(predicate)?.build()?;
                 Ok(Node { plan, order: node.order })
             }
             RelKind::Project { input, exprs } => self.project(input, exprs),
@@ -193,7 +195,8 @@ impl<'a> Lowering<'a> {
             let name = column_name(*id);
             out.push(match &e.kind {
                 BoundKind::Column(from) if from == id => column(*id),
-                _ => value(e)?.alias(name),
+                BoundKind::Column(from) => column(*from).alias(name),
+                _ => ticks::resolve(value(e)?, &node.plan)?.alias(name),
             });
         }
         // The columns that the order needs go along under their names.
@@ -233,14 +236,14 @@ impl<'a> Lowering<'a> {
             };
             if key.expr.ty == Type::Real {
                 // NaN stands with the nulls, next to the numbers; Arrow would put it above them.
-                let v = value(&key.expr)?;
+                let v = ticks::resolve(value(&key.expr)?, &node.plan)?;
                 let nan = datafusion::functions::math::expr_fn::isnan(v.clone());
                 let (null_rank, nan_rank, number_rank) = if key.nulls_first { (0i64, 1i64, 2i64) } else { (2, 1, 0) };
                 let rank = when(v.clone().is_null(), lit(null_rank)).when(nan, lit(nan_rank)).otherwise(lit(number_rank))?;
                 push(rank, true, true);
                 push(v, key.ascending, key.nulls_first);
             } else {
-                push(text(&key.expr)?, key.ascending, key.nulls_first);
+                push(ticks::resolve(text_in_any_form(&key.expr)?, &node.plan)?, key.ascending, key.nulls_first);
             }
         }
         // What was in order before stays so among equal keys.
@@ -267,11 +270,22 @@ impl<'a> Lowering<'a> {
     }
 
     fn union(&self, inputs: &[(Rel, Vec<BoundExpr>)], ids: &[ColId]) -> Lower<Node> {
+        let nodes = inputs.iter().map(|(rel, _)| self.rel(rel)).collect::<Lower<Vec<_>>>()?;
+        // Datetimes stay in their form at rest where all inputs have them so: a filter above then still reaches the files.
+        let mut at_rest = vec![true; ids.len()];
+        for (node, (_, exprs)) in nodes.iter().zip(inputs) {
+            for (at_rest, e) in at_rest.iter_mut().zip(exprs) {
+                *at_rest = *at_rest && ticks::may_be_at_rest(e, &node.plan);
+            }
+        }
         let mut plans = Vec::with_capacity(inputs.len());
-        for (rel, exprs) in inputs {
-            let node = self.rel(rel)?;
-            let exprs = ids.iter().zip(exprs).map(|(id, e)| Ok(value(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
-            plans.push(LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?);
+        for (node, (_, exprs)) in nodes.into_iter().zip(inputs) {
+            let mut out = Vec::with_capacity(ids.len());
+            for ((id, e), at_rest) in ids.iter().zip(exprs).zip(&at_rest) {
+                let e = if *at_rest { ticks::at_rest(e) } else { ticks::resolve(value(e)?, &node.plan)? };
+                out.push(e.alias(column_name(*id)));
+            }
+            plans.push(LogicalPlanBuilder::from(node.plan).project(out)?.build()?);
         }
         let mut plans = plans.into_iter();
         let Some(first) = plans.next() else { return Ok(Node::unordered(LogicalPlanBuilder::empty(false).build()?)) };

@@ -17,7 +17,7 @@ use super::expr::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::kql::bound::{BoundColumn, ColId};
 use crate::kql::catalog::PromotedColumn;
-use crate::kql::functions::columns::ColumnBuilder;
+use crate::kql::functions::columns::{ColumnBuilder, stored_type};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
@@ -38,13 +38,16 @@ impl Lowering<'_> {
             let field = schema.field_with_name(name).ok();
             let e = match field {
                 Some(_) => datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name)),
-                None => super::expr::null(ty),
+                None => datafusion::logical_expr::lit(
+                    datafusion::common::ScalarValue::try_from(&stored_type(ty)).unwrap_or(datafusion::common::ScalarValue::Null),
+                ),
             };
             // Foreign files may hold another Arrow form of the type.
             let same = field.is_none_or(|f| {
-                *f.data_type() == data_type(ty) || (data_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
+                *f.data_type() == stored_type(ty)
+                    || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
             });
-            let e = if same { e } else { datafusion::logical_expr::cast(e, data_type(ty)) };
+            let e = if same { e } else { datafusion::logical_expr::cast(e, stored_type(ty)) };
             e.alias(column_name(id))
         };
         let mut exprs: Vec<_> = columns.iter().map(|(id, name, ty)| pick(name, *ty, *id)).collect();
@@ -73,7 +76,7 @@ impl Lowering<'_> {
         Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
     }
 
-    /// Rows in memory; their order is the order of the rows.
+    /// Rows in memory, in their Arrow forms; their order is the order of the rows.
     pub(super) fn rows(&self, columns: &[BoundColumn], batches: &[RecordBatch]) -> Lower<Node> {
         let index_name = self.fresh("__row");
         let mut fields: Vec<Field> =
@@ -161,10 +164,7 @@ impl RangeStream {
                 (Value::Real(from), Value::Real(step)) => Value::Real(from + step * i as f64),
                 (Value::Decimal(from), Value::Decimal(step)) => Value::Decimal(from + step * i128::from(i)),
                 (Value::TimeSpan(from), Value::TimeSpan(step)) => Value::TimeSpan(from.wrapping_add(step.wrapping_mul(i))),
-                (Value::DateTime(from), Value::TimeSpan(step)) => {
-                    // Ticks are summed before the seventh digit is dropped.
-                    Value::DateTime(from.wrapping_add(step.wrapping_mul(i).div_euclid(10)))
-                }
+                (Value::DateTime(from), Value::TimeSpan(step)) => Value::DateTime(from.wrapping_add(step.wrapping_mul(i))),
                 _ => Value::Null,
             }
         };

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use super::arrow::data_type;
 use super::compute::{Work, plan_of};
 use super::expr::{column, column_name, text};
-use super::{Lower, Lowering, Node};
+use super::{Lower, Lowering, Node, ticks};
 use crate::kql::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, to_value};
 use crate::kql::types::Type;
@@ -48,7 +48,7 @@ impl Lowering<'_> {
         let passed: Vec<String> = node.plan.schema().columns().into_iter().map(|c| c.name).collect();
         let mut exprs: Vec<Expr> = passed.iter().map(|n| super::named(n)).collect();
         for (i, arg) in window.args.iter().enumerate() {
-            exprs.push(text(arg)?.alias(format!("__arg{i}")));
+            exprs.push(ticks::resolve(text(arg)?, &node.plan)?.alias(format!("__arg{i}")));
         }
         for (i, key) in window.partition.iter().enumerate() {
             exprs.push(column(*key).alias(format!("__part{i}")));
@@ -183,8 +183,7 @@ impl WindowOp {
             // row_window_session(expr, maxFromFirst, maxBetween, restart): the time of the session's first row.
             _ => {
                 let ticks = |v: ValueRef<'_>| match v {
-                    ValueRef::DateTime(v) => Some(v.saturating_mul(10)),
-                    ValueRef::TimeSpan(v) => Some(v),
+                    ValueRef::DateTime(v) | ValueRef::TimeSpan(v) => Some(v),
                     _ => None,
                 };
                 let mut first: Option<(i64, Value)> = None;

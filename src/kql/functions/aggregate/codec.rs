@@ -180,7 +180,7 @@ pub enum Held {
     Decimal(Box<i128>),
     /// string
     String(Box<str>),
-    /// datetime in microseconds
+    /// datetime in ticks
     DateTime(i64),
     /// timespan in ticks
     TimeSpan(i64),

@@ -4,7 +4,6 @@
 //! formula, so that the answer does not suffer from a great mean.
 
 use super::codec::{Decoder, write_f64};
-use crate::kql::functions::sketch::tdigest::datetime_ticks;
 use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
 use crate::kql::types::Type;
 use crate::kql::value::{Value, ValueRef};
@@ -77,8 +76,7 @@ struct Moments {
 /// The number that a summable value counts as; a datetime in ticks since year 1.
 fn measure(value: ValueRef<'_>) -> Option<f64> {
     match value {
-        ValueRef::TimeSpan(v) => Some(v as f64),
-        ValueRef::DateTime(v) => Some(datetime_ticks(v) as f64),
+        ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => Some(v as f64),
         other => other.as_f64(),
     }
 }

@@ -6,7 +6,7 @@
 use super::codec::{Decoder, Held, write_i64, write_u64, write_value};
 use super::order::order;
 use crate::kql::functions::columns;
-use crate::kql::functions::sketch::tdigest::{TDigest, value_of};
+use crate::kql::functions::sketch::tdigest::{TDigest, number, value_of};
 use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
 use crate::kql::types::Type;
 use crate::kql::value::{Json, Value, ValueRef};
@@ -192,7 +192,11 @@ impl Numbers {
     }
 
     fn number(&self, key: i64) -> f64 {
-        if matches!(self.ty, Type::Real | Type::Decimal) { key_real(key) } else { key as f64 }
+        match self.ty {
+            Type::Real | Type::Decimal => key_real(key),
+            Type::DateTime => number(ValueRef::DateTime(key)).unwrap_or_default(),
+            _ => key as f64,
+        }
     }
 
     fn value(&self, key: i64) -> Value {
@@ -205,8 +209,8 @@ impl Numbers {
     }
 
     fn add(&mut self, key: i64, weight: u64) {
+        let number = self.number(key);
         if let Some(digest) = &mut self.digest {
-            let number = if matches!(self.ty, Type::Real | Type::Decimal) { key_real(key) } else { key as f64 };
             digest.insert(number, weight as f64);
             return;
         }

@@ -98,6 +98,8 @@ impl Schema {
 struct Build {
     schema: Schema,
     keys: usize,
+    /// There was a value: the schema of none is null.
+    seen: bool,
 }
 
 impl Accumulate for Build {
@@ -107,23 +109,25 @@ impl Accumulate for Build {
         {
             // A text cannot bring more keys than half its length; the count is for the memory limit only.
             self.keys = self.keys.max(text.len() / 2);
+            self.seen = true;
             self.schema.add(&json);
         }
     }
 
     fn state(&self) -> Vec<u8> {
-        self.schema.to_json().to_string().into_bytes()
+        if self.seen { self.schema.to_json().to_string().into_bytes() } else { Vec::new() }
     }
 
     fn merge(&mut self, state: &[u8]) {
         if let Ok(json) = serde_json::from_slice::<Json>(state) {
             self.keys = self.keys.max(state.len() / 2);
+            self.seen = true;
             self.schema.merge(&json);
         }
     }
 
     fn finish(&self) -> Value {
-        Value::Dynamic(self.schema.to_json())
+        if self.seen { Value::Dynamic(self.schema.to_json()) } else { Value::Null }
     }
 
     fn size(&self) -> usize {

@@ -84,7 +84,8 @@ impl Accumulate for DistinctOf {
         }
     }
     fn finish(&self) -> Value {
-        Value::Dynamic(self.hll.to_json())
+        // As of other aggregates of nothing: null.
+        if self.hll.count() == 0 { Value::Null } else { Value::Dynamic(self.hll.to_json()) }
     }
     fn size(&self) -> usize {
         self.hll.size()

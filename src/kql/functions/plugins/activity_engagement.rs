@@ -65,7 +65,7 @@ fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Re
             (start, axis.constant(args, to, "the end")?, start)
         }
         None => match (times().min(), times().max()) {
-            (Some(first), Some(last)) => (first, last, axis.zero()),
+            (Some(first), Some(last)) => (first, last, 0),
             _ => return output.finish(),
         },
     };

@@ -62,7 +62,7 @@ fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Re
             let start = axis.constant(args, from, "the start")?;
             (start, axis.constant(args, to, "the end")?, start)
         }
-        None => (i64::MIN, i64::MAX, axis.zero()),
+        None => (i64::MIN, i64::MAX, 0),
     };
     let bins = axis.bins(args, dimensions - 1, "the window", origin)?;
     let mut output = Output::new(columns_of(&input.columns, args, dimensions)?);

@@ -56,7 +56,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let percentile =
         number(args, 1).filter(|p| (0.0..=100.0).contains(p)).ok_or("the percentile must be a constant from 0 to 100")?;
     let axis = Axis::of(&input.columns[index])?;
-    let bins = axis.bins(args, 3, "the bin size", axis.zero())?;
+    let bins = axis.bins(args, 3, "the bin size", 0)?;
     let per_window =
         number(args, 4).filter(|n| *n >= 1.0).ok_or("the bins of a window must be a constant of at least 1")? as usize;
     let dimensions = columns_from(args, 5);

@@ -39,7 +39,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let events = Events::read(input, args, 6)?;
     let axis = events.axis;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
-    let bins = axis.bins(args, 4, "the bin", axis.zero())?;
+    let bins = axis.bins(args, 4, "the bin", 0)?;
     let window = axis.distance(args, 5, "the look-back window")?;
     let mut output = Output::new(columns_of(&input.columns, args)?);
     for group in &events.groups {

@@ -9,7 +9,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::kql::format;
 use crate::kql::functions::aggregate::codec::{Held, write_value};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, to_json};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form, to_json};
 use crate::kql::functions::parse_text;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::{Value, ValueRef};
@@ -106,11 +106,7 @@ impl Input {
             (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
             return Ok(builder.finish());
         }
-        if taken.data_type() == &arrow_type(ty) {
-            Ok(taken)
-        } else {
-            arrow::compute::cast(&taken, &arrow_type(ty)).map_err(|e| e.to_string())
-        }
+        in_form(&taken, ty)
     }
 
     /// These rows of the table's own columns.

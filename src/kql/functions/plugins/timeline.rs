@@ -6,11 +6,9 @@ use super::table::{Input, Interner};
 use super::{PluginArg, column, columns_from};
 use crate::kql::format::{civil_from_days, days_from_civil};
 use crate::kql::types::{Column, Type};
-use crate::kql::value::{MIN_DATETIME_US, Value, ValueRef};
+use crate::kql::value::{TICKS_PER_DAY, UNIX_EPOCH_DAYS, Value, ValueRef};
 
-const DAY_US: i64 = 86_400_000_000;
-
-/// A time axis: microseconds for datetimes, ticks for timespans, the numbers themselves for integers.
+/// A time axis: ticks for datetimes and timespans, the numbers themselves for integers.
 #[derive(Debug, Clone, Copy)]
 pub struct Axis {
     ty: Type,
@@ -58,8 +56,7 @@ impl Axis {
     /// A distance on the axis.
     pub fn distance_of(self, value: &Value, what: &str) -> Result<i64, String> {
         match (self.ty, value) {
-            (Type::DateTime, Value::TimeSpan(ticks)) => Ok(ticks / 10),
-            (Type::TimeSpan, Value::TimeSpan(ticks)) => Ok(*ticks),
+            (Type::DateTime | Type::TimeSpan, Value::TimeSpan(ticks)) => Ok(*ticks),
             (Type::Int | Type::Long, Value::Int(v)) => Ok((*v).into()),
             (Type::Int | Type::Long, Value::Long(v)) => Ok(*v),
             (Type::DateTime | Type::TimeSpan, _) => Err(format!("{what} must be a timespan")),
@@ -81,11 +78,6 @@ impl Axis {
         if size <= 0 { Err(format!("{what} must be greater than zero")) } else { Ok(Bins::Size { size, origin }) }
     }
 
-    /// Where bins start that no argument aligns: year 1 for datetimes, else zero.
-    pub fn zero(self) -> i64 {
-        if self.ty == Type::DateTime { MIN_DATETIME_US } else { 0 }
-    }
-
     /// The value at a place of the axis.
     pub fn value(self, point: i64) -> ValueRef<'static> {
         match self.ty {
@@ -95,6 +87,16 @@ impl Axis {
             _ => ValueRef::Long(point),
         }
     }
+}
+
+/// The day number since 1970-01-01 of a datetime.
+fn day_of(point: i64) -> i64 {
+    point.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS
+}
+
+/// The start of a day.
+fn start_of_day(day: i64) -> i64 {
+    (day + UNIX_EPOCH_DAYS) * TICKS_PER_DAY
 }
 
 /// How the axis is divided.
@@ -120,16 +122,16 @@ impl Bins {
             }
             Bins::Week => {
                 // 1970-01-01 was a Thursday; four days on, weeks start on Sunday.
-                let day = point.div_euclid(DAY_US);
-                (day - (day + 4).rem_euclid(7)) * DAY_US
+                let day = day_of(point);
+                start_of_day(day - (day + 4).rem_euclid(7))
             }
             Bins::Month => {
-                let (year, month, _) = civil_from_days(point.div_euclid(DAY_US));
-                days_from_civil(year, month, 1) * DAY_US
+                let (year, month, _) = civil_from_days(day_of(point));
+                start_of_day(days_from_civil(year, month, 1))
             }
             Bins::Year => {
-                let (year, ..) = civil_from_days(point.div_euclid(DAY_US));
-                days_from_civil(year, 1, 1) * DAY_US
+                let (year, ..) = civil_from_days(day_of(point));
+                start_of_day(days_from_civil(year, 1, 1))
             }
         }
     }
@@ -138,10 +140,10 @@ impl Bins {
     pub fn next(self, start: i64) -> i64 {
         match self {
             Bins::Size { size, .. } => start.saturating_add(size),
-            Bins::Week => start + 7 * DAY_US,
+            Bins::Week => start + 7 * TICKS_PER_DAY,
             // No month is longer than 31 days, no year than 366.
-            Bins::Month => self.start(start + 31 * DAY_US),
-            Bins::Year => self.start(start + 366 * DAY_US),
+            Bins::Month => self.start(start + 31 * TICKS_PER_DAY),
+            Bins::Year => self.start(start + 366 * TICKS_PER_DAY),
         }
     }
 
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn calendar_bins_follow_the_calendar() {
-        let day = |y, m, d| days_from_civil(y, m, d) * DAY_US;
+        let day = |y, m, d| start_of_day(days_from_civil(y, m, d));
         assert_eq!(Bins::Week.start(day(2018, 7, 3) + 5), day(2018, 7, 1));
         assert_eq!(Bins::Month.next(day(2018, 1, 1)), day(2018, 2, 1));
         assert_eq!(Bins::Month.previous(day(2018, 3, 1)), day(2018, 2, 1));

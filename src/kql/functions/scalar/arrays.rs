@@ -392,9 +392,7 @@ fn range(args: &[ValueRef<'_>], out: &mut String) -> bool {
     match (args[0], args[1]) {
         (ValueRef::DateTime(start), ValueRef::DateTime(stop)) => {
             let Some(step) = ticks_of_step(args) else { return false };
-            write_range(out, start.saturating_mul(10), stop.saturating_mul(10), step, |out, ticks| {
-                json::write_value(out, ValueRef::DateTime(ticks.div_euclid(10)));
-            })
+            write_range(out, start, stop, step, |out, ticks| json::write_value(out, ValueRef::DateTime(ticks)))
         }
         (ValueRef::TimeSpan(start), ValueRef::TimeSpan(stop)) => {
             let Some(step) = ticks_of_step(args) else { return false };

@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Float64Type, Int64Type};
 
-use super::conversion::{datetime_at, ticks_of};
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::functions::kernels::{ValueArg, standard};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
-use crate::kql::value::{MIN_DATETIME_US, Value, ValueRef};
+use crate::kql::value::{self, Value, ValueRef};
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -67,8 +66,7 @@ fn bin_type(value: Type, size: Type) -> Result<Type, String> {
 /// A value as ticks, for datetimes since 0001-01-01.
 fn ticks(value: ValueRef<'_>) -> Option<i64> {
     match value {
-        ValueRef::DateTime(v) => Some(ticks_of(v)),
-        ValueRef::TimeSpan(v) => Some(v),
+        ValueRef::DateTime(v) | ValueRef::TimeSpan(v) => Some(v),
         other => other.as_i64(),
     }
 }
@@ -109,7 +107,7 @@ fn bin_value(value: ValueRef<'_>, size: ValueRef<'_>, fixed: ValueRef<'_>, to: T
                 let (value, size, fixed) = (ticks(value)?, ticks(size)?, ticks(fixed)?);
                 let binned = fixed.wrapping_add(bin_integer(value.wrapping_sub(fixed), size)?);
                 match to {
-                    Type::DateTime => Value::DateTime(datetime_at(binned)?),
+                    Type::DateTime => Value::DateTime(value::datetime(binned)?),
                     Type::TimeSpan => Value::TimeSpan(binned),
                     _ => Value::Long(binned),
                 }
@@ -122,7 +120,7 @@ fn bin_value(value: ValueRef<'_>, size: ValueRef<'_>, fixed: ValueRef<'_>, to: T
 /// The point that bins are counted from where none is given.
 fn origin(to: Type) -> Value {
     match to {
-        Type::DateTime => Value::DateTime(MIN_DATETIME_US),
+        Type::DateTime => Value::DateTime(0),
         Type::TimeSpan => Value::TimeSpan(0),
         Type::Real => Value::Real(0.0),
         Type::Decimal => Value::Decimal(0),
@@ -176,22 +174,11 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
                 Ok(Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| (v / size).floor() * size)))
             }))
         }
-        Type::Long | Type::TimeSpan => {
+        Type::Long | Type::TimeSpan | Type::DateTime => {
             let size = ticks(size).filter(|s| *s > 0)?;
             unary(Box::new(move |array| {
                 let values = standard(array, if from == Type::Int { Type::Long } else { from })?;
                 Ok(Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v.wrapping_sub(v.rem_euclid(size)))))
-            }))
-        }
-        Type::DateTime => {
-            // Sizes of whole microseconds only: for others the ticks must be counted.
-            let size = ticks(size).filter(|s| *s > 0 && s % 10 == 0)? as u64 / 10;
-            unary(Box::new(move |array| {
-                let values = standard(array, Type::DateTime)?;
-                let binned = values.as_primitive::<TimestampMicrosecondType>().unary::<_, TimestampMicrosecondType>(|v| {
-                    v.wrapping_sub((v.wrapping_sub(MIN_DATETIME_US) as u64 % size) as i64)
-                });
-                Ok(Arc::new(binned.with_timezone("UTC")))
             }))
         }
         _ => None,
@@ -203,7 +190,7 @@ mod tests {
     use super::*;
     use crate::kql::format;
     use crate::kql::functions::parse_text::datetime;
-    use arrow::array::{Int64Array, TimestampMicrosecondArray};
+    use arrow::array::Int64Array;
 
     const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
     const HOUR: i64 = 36_000_000_000;
@@ -241,30 +228,21 @@ mod tests {
     fn weeks_start_on_mondays_and_fast_and_slow_agree() {
         let times = ["2007-03-08T12:00:00.5", "0001-01-01", "9999-12-31T23:59:59.9999999", "1969-07-20T20:17:40"]
             .map(|t| datetime(t).unwrap());
-        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC"));
+        let array: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
         for size in [7 * 24 * HOUR, 90 * 60 * 10_000_000, 333 * 10_000, 10, 3] {
             let info = [
                 ArgInfo { ty: Type::DateTime, constant: None },
                 ArgInfo { ty: Type::TimeSpan, constant: Some(Value::TimeSpan(size)) },
             ];
             let binned = bin(&info, Type::DateTime).unwrap()(&[array.clone(), array.clone()], times.len()).unwrap();
-            let binned = binned.as_primitive::<TimestampMicrosecondType>();
+            let binned = binned.as_primitive::<Int64Type>();
             for (i, time) in times.iter().enumerate() {
-                let slow = bin_value(
-                    ValueRef::DateTime(*time),
-                    ValueRef::TimeSpan(size),
-                    ValueRef::DateTime(MIN_DATETIME_US),
-                    Type::DateTime,
-                );
+                let slow = bin_value(ValueRef::DateTime(*time), ValueRef::TimeSpan(size), ValueRef::DateTime(0), Type::DateTime);
                 assert_eq!(Value::DateTime(binned.value(i)), slow, "{size}");
             }
         }
-        let week = bin_value(
-            ValueRef::DateTime(times[0]),
-            ValueRef::TimeSpan(7 * 24 * HOUR),
-            ValueRef::DateTime(MIN_DATETIME_US),
-            Type::DateTime,
-        );
+        let week =
+            bin_value(ValueRef::DateTime(times[0]), ValueRef::TimeSpan(7 * 24 * HOUR), ValueRef::DateTime(0), Type::DateTime);
         assert_eq!(format::to_string(week.as_ref(&mut String::new())), "2007-03-05T00:00:00.0000000Z");
         let longs: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MIN)]));
         let info = [ArgInfo { ty: Type::Long, constant: None }, ArgInfo { ty: Type::Long, constant: Some(Value::Long(5)) }];

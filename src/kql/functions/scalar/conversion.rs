@@ -5,17 +5,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray,
-};
-use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array};
+use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
 use crate::kql::functions::columns::ColumnReader;
 use crate::kql::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
 use crate::kql::functions::scalar::json;
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl, json_text, parse_text};
 use crate::kql::types::Type;
-use crate::kql::value::{UNIX_EPOCH_TICKS, Value, ValueRef};
+use crate::kql::value::{self, Value, ValueRef};
 
 /// One in a decimal's scale.
 const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
@@ -122,30 +120,17 @@ fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl F
     }
 }
 
-/// A datetime's ticks since 0001-01-01.
-pub fn ticks_of(datetime_us: i64) -> i64 {
-    // A file may hold what is no datetime of the calendar; that must not end the query.
-    datetime_us.wrapping_mul(10).wrapping_add(UNIX_EPOCH_TICKS)
-}
-
-/// The datetime at so many ticks since 0001-01-01; `None` outside of the calendar.
-pub fn datetime_at(ticks: i64) -> Option<i64> {
-    const LAST: i64 = 3_155_378_975_999_999_999;
-    (0..=LAST).contains(&ticks).then(|| (ticks - UNIX_EPOCH_TICKS).div_euclid(10))
-}
-
 /// As `tolong`.
 pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null | ValueRef::Guid(_) => None,
         ValueRef::Bool(v) => Some(v.into()),
         ValueRef::Int(v) => Some(v.into()),
-        ValueRef::Long(v) | ValueRef::TimeSpan(v) => Some(v),
+        ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => Some(v),
         // Truncated toward zero; what is too great stays at the end of the range.
         ValueRef::Real(v) => (!v.is_nan()).then_some(v as i64),
         ValueRef::Decimal(v) => i64::try_from(v / DECIMAL_ONE).ok(),
         ValueRef::String(v) => parse_text::long(v),
-        ValueRef::DateTime(v) => Some(ticks_of(v)),
         ValueRef::Dynamic(v) => held(v, parse_text::long, long_of),
     }
 }
@@ -201,7 +186,7 @@ pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::DateTime(v) => Some(v),
         ValueRef::String(v) => parse_text::datetime(v),
         ValueRef::Dynamic(v) => held(v, parse_text::datetime, datetime_of),
-        other => long_of(other).and_then(datetime_at),
+        other => long_of(other).and_then(value::datetime),
     }
 }
 
@@ -279,6 +264,7 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::Long)?,
+            Type::DateTime => standard(array, ty)?,
             Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::long)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| long_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -300,7 +286,7 @@ fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Int => standard(array, Type::Int)?,
-            Type::Long | Type::TimeSpan => {
+            Type::Long | Type::TimeSpan | Type::DateTime => {
                 Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32))
             }
             Type::String => Arc::new(from_text::<Int32Type>(array, parse_text::int)?),
@@ -317,7 +303,7 @@ fn to_real(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Real | Type::Int => standard(array, Type::Real)?,
-            Type::Long | Type::TimeSpan => {
+            Type::Long | Type::TimeSpan | Type::DateTime => {
                 Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64))
             }
             Type::String => Arc::new(from_text::<Float64Type>(array, parse_text::real)?),
@@ -356,16 +342,15 @@ fn to_bool(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 
 fn to_datetime(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
-        let plain: TimestampMicrosecondArray = match ty {
-            Type::DateTime => return standard(array, ty),
-            Type::String => from_text::<TimestampMicrosecondType>(array, parse_text::datetime)?,
-            Type::Dynamic => from_text::<TimestampMicrosecondType>(array, |v| datetime_of(ValueRef::Dynamic(v)))?,
+        Ok(match ty {
+            Type::DateTime => standard(array, ty)?,
+            Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::datetime)?),
+            Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| datetime_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
-                (0..array.len()).map(|row| datetime_of(reader.get(row))).collect()
+                Arc::new((0..array.len()).map(|row| datetime_of(reader.get(row))).collect::<Int64Array>())
             }
-        };
-        Ok(Arc::new(plain.with_timezone("UTC")))
+        })
     })
 }
 
@@ -373,6 +358,7 @@ fn to_timespan(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::TimeSpan)?,
+            Type::DateTime => standard(array, ty)?,
             Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::timespan)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| timespan_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -478,7 +464,7 @@ mod tests {
             (R::Real(f64::NAN), None, None),
             (R::Bool(true), Some(1), Some(1)),
             (R::TimeSpan(DAY), Some(DAY), Some(DAY as i32)),
-            (R::DateTime(1_577_836_800_000_000), Some(637_134_336_000_000_000), Some(637_134_336_000_000_000i64 as i32)),
+            (R::DateTime(637_134_336_000_000_000), Some(637_134_336_000_000_000), Some(637_134_336_000_000_000i64 as i32)),
             (R::Dynamic("\"5.7\""), None, None),
             (R::Dynamic("\"57\""), Some(57), Some(57)),
             (R::Dynamic("1.5"), Some(1), Some(1)),
@@ -494,7 +480,7 @@ mod tests {
     fn times_and_bools() {
         assert_eq!(timespan_of(R::Dynamic("\"00:00:01.5\"")), Some(15_000_000));
         assert_eq!(real_of(R::TimeSpan(36_000_000_000)), Some(3.6e10));
-        assert_eq!(datetime_of(R::Long(0)), Some(crate::kql::value::MIN_DATETIME_US));
+        assert_eq!(datetime_of(R::Long(0)), Some(0));
         assert_eq!(datetime_of(R::Long(-1)), None);
         assert_eq!([bool_of(R::Real(0.5)), bool_of(R::Dynamic("\"0\"")), bool_of(R::Guid("x"))], [Some(true), Some(false), None]);
         assert_eq!(decimal_of(R::Real(0.1)), Some(DECIMAL_ONE / 10));

@@ -227,10 +227,8 @@ fn nullness(args: &[ArgInfo], wanted: bool) -> Result<ColumnFn, String> {
 
 fn around(args: &[ValueRef<'_>]) -> Value {
     let near = match args {
-        [ValueRef::DateTime(value), ValueRef::DateTime(center), ValueRef::TimeSpan(delta)] => {
-            (i128::from(*value) - i128::from(*center)).abs() * 10 <= i128::from(*delta)
-        }
-        [ValueRef::TimeSpan(value), ValueRef::TimeSpan(center), ValueRef::TimeSpan(delta)] => {
+        [ValueRef::DateTime(value), ValueRef::DateTime(center), ValueRef::TimeSpan(delta)]
+        | [ValueRef::TimeSpan(value), ValueRef::TimeSpan(center), ValueRef::TimeSpan(delta)] => {
             (i128::from(*value) - i128::from(*center)).abs() <= i128::from(*delta)
         }
         [value, center, delta] => match (value.as_f64(), center.as_f64(), delta.as_f64()) {
@@ -297,8 +295,8 @@ mod tests {
     fn nearness() {
         let minute = 600_000_000;
         let near = |a, b, c| around(&[a, b, c]);
-        assert_eq!(near(R::DateTime(60_000_000), R::DateTime(0), R::TimeSpan(minute)), Value::Bool(true));
-        assert_eq!(near(R::DateTime(60_000_001), R::DateTime(0), R::TimeSpan(minute)), Value::Bool(false));
+        assert_eq!(near(R::DateTime(minute), R::DateTime(0), R::TimeSpan(minute)), Value::Bool(true));
+        assert_eq!(near(R::DateTime(minute + 1), R::DateTime(0), R::TimeSpan(minute)), Value::Bool(false));
         assert_eq!(near(R::Long(1), R::Real(2.5), R::Long(2)), Value::Bool(true));
         assert_eq!(near(R::Null, R::Real(2.5), R::Long(2)), Value::Null);
     }

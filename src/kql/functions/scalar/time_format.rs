@@ -7,10 +7,7 @@ use crate::kql::format::civil_from_days;
 use crate::kql::functions::kernels::{TextOut, ValueArg, text_of};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
-use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef};
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -107,10 +104,10 @@ struct Parts {
 }
 
 impl Parts {
-    fn of_datetime(us: i64) -> Parts {
-        let (year, month, day) = civil_from_days(us.div_euclid(DAY));
-        let rest = us.rem_euclid(DAY);
-        let seconds = rest / 1_000_000;
+    fn of_datetime(ticks: i64) -> Parts {
+        let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+        let rest = ticks.rem_euclid(TICKS_PER_DAY);
+        let seconds = rest / TICKS_PER_SECOND;
         Parts {
             year,
             month: month.into(),
@@ -118,7 +115,7 @@ impl Parts {
             hour: seconds / 3600,
             minute: seconds / 60 % 60,
             second: seconds % 60,
-            ticks: rest % 1_000_000 * 10,
+            ticks: rest % TICKS_PER_SECOND,
         }
     }
 
@@ -182,7 +179,7 @@ fn format_kernel(args: &[ArgInfo], timespan: bool) -> Result<ColumnFn, String> {
         for row in 0..rows {
             buffer.clear();
             let parts = match values.get(row) {
-                ValueRef::DateTime(us) => Some(Parts::of_datetime(us)),
+                ValueRef::DateTime(ticks) => Some(Parts::of_datetime(ticks)),
                 ValueRef::TimeSpan(ticks) => {
                     if ticks < 0 {
                         buffer.push('-');
@@ -225,6 +222,7 @@ mod tests {
             ("2007-03-09T00:30", "hh:mm tt", "12:30 AM"),
             ("2020-06-15", "y [yy]", "20 [20]"),
             ("2020-06-15T00:00:00.12", "FFFFFFF_ffffff", "12_120000"),
+            ("2020-06-15T00:00:00.0000001", "F_fffffff_FFFFFFF", "_0000001_0000001"),
             ("2020-06-15", "FFFFFFF", ""),
         ] {
             assert_eq!(shown(value, format), want, "{format}");

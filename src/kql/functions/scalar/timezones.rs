@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use crate::kql::functions::kernels::{ValueArg, text_of, text_of_ref};
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
-use crate::kql::value::{Json, MAX_DATETIME_US, MIN_DATETIME_US, Value, ValueRef};
+use crate::kql::value::{self, Json, TICKS_PER_SECOND, Value, ValueRef, us_of_datetime};
 
 const PARAMS: &[Param] = &[Param::req("from", Kind::DateTime), Param::req("timezone", Kind::StringOrDynamic)];
 
@@ -43,28 +43,28 @@ fn zones() -> Value {
     Value::Dynamic(chrono_tz::TZ_VARIANTS.iter().map(|zone| Json::from(zone.name())).collect())
 }
 
-fn naive(us: i64) -> Option<NaiveDateTime> {
-    Some(DateTime::from_timestamp_micros(us)?.naive_utc())
+fn naive(ticks: i64) -> Option<NaiveDateTime> {
+    Some(DateTime::from_timestamp_micros(us_of_datetime(ticks))?.naive_utc())
 }
 
-fn to_local(us: i64, zone: Tz) -> Option<i64> {
-    let offset = zone.offset_from_utc_datetime(&naive(us)?).fix().local_minus_utc();
-    us.checked_add(i64::from(offset) * 1_000_000)
+fn to_local(ticks: i64, zone: Tz) -> Option<i64> {
+    let offset = zone.offset_from_utc_datetime(&naive(ticks)?).fix().local_minus_utc();
+    ticks.checked_add(i64::from(offset) * TICKS_PER_SECOND)
 }
 
-fn to_utc(us: i64, zone: Tz) -> Option<i64> {
-    let local = naive(us)?;
+fn to_utc(ticks: i64, zone: Tz) -> Option<i64> {
+    let local = naive(ticks)?;
     let found = zone.offset_from_local_datetime(&local);
     let offset = match found.latest() {
         Some(offset) => offset,
         // Skipped: the offset is that of the first hour that exists again.
         None => (1..=26).find_map(|hours| zone.offset_from_local_datetime(&(local + Duration::hours(hours))).latest())?,
     };
-    us.checked_sub(i64::from(offset.fix().local_minus_utc()) * 1_000_000)
+    ticks.checked_sub(i64::from(offset.fix().local_minus_utc()) * TICKS_PER_SECOND)
 }
 
 fn convert(args: &[ArgInfo], shift: fn(i64, Tz) -> Option<i64>) -> Result<ColumnFn, String> {
-    use arrow::array::TimestampMicrosecondArray;
+    use arrow::array::Int64Array;
     let constant = match &args[1].constant {
         Some(name) => {
             let name = text_of(name);
@@ -79,11 +79,11 @@ fn convert(args: &[ArgInfo], shift: fn(i64, Tz) -> Option<i64>) -> Result<Column
     Ok(Box::new(move |arrays, rows| {
         let (dates, zones) = (date.open(&arrays[0])?, zone.open(&arrays[1])?);
         let shifted = (0..rows).map(|row| {
-            let ValueRef::DateTime(us) = dates.get(row) else { return None };
+            let ValueRef::DateTime(ticks) = dates.get(row) else { return None };
             let zone = constant.or_else(|| Tz::from_str(&text_of_ref(zones.get(row))).ok())?;
-            shift(us, zone).filter(|us| (MIN_DATETIME_US..=MAX_DATETIME_US).contains(us))
+            shift(ticks, zone).and_then(value::datetime)
         });
-        Ok(std::sync::Arc::new(shifted.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
+        Ok(std::sync::Arc::new(shifted.collect::<Int64Array>()))
     }))
 }
 

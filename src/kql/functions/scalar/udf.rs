@@ -4,12 +4,11 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
 use crate::kql::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::ValueRef;
@@ -151,8 +150,7 @@ impl ScalarUDFImpl for KqlScalar {
                 let mut arrays = Vec::with_capacity(args.args.len());
                 for ((arg, ty), unread) in args.args.iter().zip(&self.types).zip(unread) {
                     let array = arg.to_array(if *unread { 1 } else { rows })?;
-                    let form = arrow_type(*ty);
-                    arrays.push(if array.data_type() == &form { array } else { cast(&array, &form)? });
+                    arrays.push(in_form(&array, *ty).map_err(fail)?);
                 }
                 call(&arrays, rows).map_err(fail)?
             }

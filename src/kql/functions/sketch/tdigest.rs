@@ -9,7 +9,7 @@
 
 use crate::kql::functions::aggregate::codec::{Decoder, write_f64, write_u64};
 use crate::kql::types::Type;
-use crate::kql::value::{Json, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value, ValueRef};
+use crate::kql::value::{self, Json, UNIX_EPOCH_TICKS, Value, ValueRef};
 
 /// How many centroids a digest may hold.
 const LIMIT: usize = 2048;
@@ -180,10 +180,12 @@ fn join_neighbours(values: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     out
 }
 
-/// The number that stands for a summable value: a timespan's ticks, a datetime's microseconds since 1970.
+/// The number that stands for a summable value: a timespan's ticks, a datetime's ticks since 1970, which a real holds exactly
+/// where those since year 1 are too great.
 pub fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
-        ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => Some(v as f64),
+        ValueRef::TimeSpan(v) => Some(v as f64),
+        ValueRef::DateTime(v) => Some((v - UNIX_EPOCH_TICKS) as f64),
         other => other.as_f64(),
     }
 }
@@ -193,14 +195,11 @@ pub fn value_of(number: f64, ty: Type) -> Value {
     match ty {
         Type::Int | Type::Long => Value::Long(number.round() as i64),
         Type::TimeSpan => Value::TimeSpan(number.round() as i64),
-        Type::DateTime => Value::DateTime(number.round() as i64),
+        Type::DateTime => {
+            value::datetime((number.round() as i64).saturating_add(UNIX_EPOCH_TICKS)).map_or(Value::Null, Value::DateTime)
+        }
         _ => Value::Real(number),
     }
-}
-
-/// Ticks of 100 ns since year 1 of a datetime in microseconds since 1970.
-pub fn datetime_ticks(us: i64) -> i64 {
-    us.saturating_mul(TICKS_PER_SECOND / 1_000_000).saturating_add(UNIX_EPOCH_TICKS)
 }
 
 #[cfg(test)]
