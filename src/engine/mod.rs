@@ -3,6 +3,7 @@
 pub mod catalog;
 mod explain;
 mod failure;
+mod hints;
 mod results;
 mod session;
 mod sql;

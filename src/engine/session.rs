@@ -13,6 +13,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::hints::OrderedDistinct;
 use super::sql::LakeSchema;
 use super::{Engine, Options};
 use crate::error::{Error, Result};
@@ -22,7 +23,11 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 
 /// A session for KQL plans.
 pub(super) fn for_kql(options: &Options) -> Result<SessionContext> {
-    let state = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options)?).build();
+    let state = SessionStateBuilder::new()
+        .with_config(config(options, false))
+        .with_runtime_env(runtime(options)?)
+        .with_physical_optimizer_rule(Arc::new(OrderedDistinct))
+        .build();
     Ok(SessionContext::new_with_state(state))
 }
 
@@ -31,6 +36,7 @@ pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionConte
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config(options, false))
         .with_runtime_env(runtime(options)?)
+        .with_physical_optimizer_rule(Arc::new(OrderedDistinct))
         .build();
     let session = SessionContext::new_with_state(state);
     let catalog = MemoryCatalogProvider::new();

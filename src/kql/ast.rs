@@ -456,7 +456,7 @@ pub struct ScanColumn {
     pub default: Option<Expr>,
 }
 
-/// The tabular operators.
+/// The tabular operators. What would make one far greater than the others is boxed: a tree is mostly operators.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OperatorKind {
     /// `where`, `filter`
@@ -469,6 +469,8 @@ pub enum OperatorKind {
     ProjectAway(Vec<Expr>),
     /// `project-keep`
     ProjectKeep(Vec<Expr>),
+    /// `project-by-names`: expressions that give names and patterns
+    ProjectByNames(Vec<Expr>),
     /// `project-rename new = old`
     ProjectRename(Vec<(Name, Expr)>),
     /// `project-reorder`
@@ -488,7 +490,7 @@ pub enum OperatorKind {
     /// `print`
     Print(Vec<NamedExpr>),
     /// `range column from a to b step s`
-    Range { column: Name, from: Expr, to: Expr, step: Expr },
+    Range { column: Name, from: Box<Expr>, to: Box<Expr>, step: Box<Expr> },
     /// `datatable (schema) [values]`
     Datatable { columns: Vec<ColumnDecl>, values: Vec<Expr> },
     /// `externaldata (schema) [uris] with (…)`: the `with` options are among the properties
@@ -502,31 +504,31 @@ pub enum OperatorKind {
     /// `mv-expand` and, with `legacy`, `mvexpand`
     MvExpand { items: Vec<ExpandItem>, limit: Option<Expr>, legacy: bool },
     /// `mv-apply items [limit n] [id name] on (body)`
-    MvApply { items: Vec<ExpandItem>, limit: Option<Expr>, id: Option<Expr>, body: Expr },
+    MvApply { items: Vec<ExpandItem>, limit: Option<Box<Expr>>, id: Option<Box<Expr>>, body: Box<Expr> },
     /// `parse` and, with `filter`, `parse-where`; `kind=` and `flags=` are among the properties
     Parse { expr: Expr, pattern: Vec<ParsePart>, filter: bool },
     /// `parse-kv expr as (columns) with (options)`
     ParseKv { expr: Expr, columns: Vec<ColumnDecl> },
     /// `make-series`
-    MakeSeries { items: Vec<SeriesItem>, axis: NamedExpr, range: SeriesRange, by: Vec<NamedExpr> },
+    MakeSeries { items: Vec<SeriesItem>, axis: Box<NamedExpr>, range: Box<SeriesRange>, by: Vec<NamedExpr> },
     /// `top-nested`
     TopNested(Vec<NestedLevel>),
     /// `top-hitters n of expr by weight`
-    TopHitters { count: Expr, of: NamedExpr, by: Option<NamedExpr> },
+    TopHitters { count: Box<Expr>, of: Box<NamedExpr>, by: Option<Box<NamedExpr>> },
     /// `sample n`
     Sample(Expr),
     /// `sample-distinct n of expr`
-    SampleDistinct { count: Expr, of: NamedExpr },
+    SampleDistinct { count: Box<Expr>, of: Box<NamedExpr> },
     /// `serialize`
     Serialize(Vec<NamedExpr>),
     /// `partition by column (body)`; also `{ query }` bodies
-    Partition { by: Name, body: Expr, scope: Option<Expr> },
+    Partition { by: Name, body: Box<Expr>, scope: Option<Box<Expr>> },
     /// `scan declare (…) with (steps)`; `with_match_id`, `partition by`, `order by` as read
     Scan { partition_by: Vec<Expr>, order_by: Vec<SortKey>, declare: Vec<ScanColumn>, steps: Vec<ScanStep> },
     /// `search`
     Search { tables: Vec<Expr>, predicate: Expr },
     /// `find`
-    Find { tables: Vec<Expr>, predicate: Option<Expr>, project: Vec<FindColumn>, project_away: Vec<Expr>, smart: bool },
+    Find { tables: Vec<Expr>, predicate: Option<Box<Expr>>, project: Vec<FindColumn>, project_away: Vec<Expr>, smart: bool },
     /// `fork`: named or unnamed branches
     Fork(Vec<(Option<Name>, Expr)>),
     /// `facet by columns with (body)`
@@ -536,7 +538,7 @@ pub enum OperatorKind {
     /// `evaluate plugin(args) [: (schema)]`
     Evaluate { call: Expr, schema: Option<TypeOf> },
     /// `reduce by expr with (…)`
-    Reduce { by: NamedExpr },
+    Reduce { by: Box<NamedExpr> },
     /// `as name`
     As(Name),
     /// `consume`

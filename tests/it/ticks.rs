@@ -138,7 +138,7 @@ async fn stored_columns_prune_and_sort_as_they_are() {
         ),
         ("union traces, (print x = 1) | where timestamp > ago(6d)".into(), "pruning_predicate=", "ticks("),
         ("traces | top 2 by timestamp".into(), "DynamicFilter", "ticks("),
-        ("traces | sort by timestamp asc".into(), "output_ordering=[timestamp", "SortExec"),
+        ("traces | sort by timestamp asc".into(), "SortPreservingMergeExec: [c", "SortExec"),
         ("traces | join kind=inner (traces | project timestamp) on timestamp".into(), "HashJoinExec", "ticks("),
     ] {
         let text = plan(&engine, &query).await;

@@ -1,10 +1,7 @@
 //! Calls of scalar functions: the registry's, the binder's own, and those that `let` defines.
 
-use std::rc::Rc;
-
 use super::expr::Ctx;
-use super::scope::Function;
-use super::{Bind, Binder, Binding, RowInfo, Scope, type_list};
+use super::{Bind, Binder, Binding, type_list};
 use crate::kql::ast::*;
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
@@ -210,18 +207,40 @@ impl Binder<'_> {
     fn toscalar(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("toscalar", args, 1..=1, span)?;
         let inner = &args[0].expr;
-        if !self.is_tabular(inner, &ctx.scope, ctx.row) {
-            return self.scalar(inner, ctx);
-        }
-        let scope = ctx.scope.clone();
-        // The query is answered once, not for each row: what the calling row holds is not to be had in it.
-        let outer = std::mem::replace(&mut self.outside, self.next_id);
-        let rel = self.deeper(span, |b| b.table(inner, &scope));
-        self.outside = outer;
-        let rel = rel?;
+        let mut drawn = None;
+        let rel = if self.is_tabular(inner, &ctx.scope, ctx.row) {
+            let scope = ctx.scope.clone();
+            // The query is answered once, not for each row: what the calling row holds is not to be had in it.
+            let outer = std::mem::replace(&mut self.outside, self.next_id);
+            let rel = self.deeper(span, |b| b.table(inner, &scope));
+            self.outside = outer;
+            rel?
+        } else {
+            let e = self.scalar(inner, ctx)?;
+            let of_rows =
+                |e: &BoundExpr| matches!(e.kind, BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown);
+            if e.is_constant() || e.any(&of_rows) {
+                return Ok(e);
+            }
+            // What differs from call to call (a random number, a new guid) is the same in all rows and all uses.
+            let key = format!("{e:?}");
+            if let Some(value) = self.drawn.get(&key) {
+                return Ok(value.clone());
+            }
+            drawn = Some(key);
+            let column = BoundColumn { id: self.id(), name: "Column1".to_owned(), ty: e.ty };
+            Rel {
+                kind: RelKind::Print(vec![(column.id, e)]),
+                columns: vec![column],
+                hidden: Vec::new(),
+                serialized: false,
+                table_name: None,
+            }
+        };
         let Some(first) = rel.columns.first().cloned() else {
             return self.error(code::TYPE, span, "toscalar of a table without columns");
         };
+        self.answers_one_sub_query(&rel, span)?;
         let rows = self.rows_of(rel, Some(1))?;
         Ok(match rows {
             None => BoundExpr::new(BoundKind::Unknown, first.ty, span),
@@ -231,9 +250,25 @@ impl Binder<'_> {
                     .find(|b| b.num_rows() > 0)
                     .map(|b| crate::kql::lower::arrow::value_at(b.column(0).as_ref(), first.ty, 0))
                     .unwrap_or(if first.ty == Type::String { Value::String(String::new()) } else { Value::Null });
-                BoundExpr::literal(value, first.ty, span)
+                let value = BoundExpr::literal(value, first.ty, span);
+                if let Some(key) = drawn {
+                    self.drawn.insert(key, value.clone());
+                }
+                value
             }
         })
+    }
+
+    /// Refuses a value of rows that differ from one sub-query of `partition` or `mv-apply` to the next: it is asked for once.
+    fn answers_one_sub_query(&mut self, rel: &Rel, span: Span) -> Bind<()> {
+        if rel.hidden.iter().any(|h| matches!(h.role, HiddenRole::Key)) {
+            let message = "a value of the rows of one sub-query of partition or mv-apply is not supported";
+            self.not_run(
+                Diagnostic::error(code::UNSUPPORTED, span, message)
+                    .suggest("join with a summarize by the column that the rows are parted by"),
+            )?;
+        }
+        Ok(())
     }
 
     /// The values of a tabular expression's first column.
@@ -241,6 +276,7 @@ impl Binder<'_> {
         let Some(first) = rel.columns.first().cloned() else {
             return self.error(code::TYPE, span, "a table without columns cannot be a list");
         };
+        self.answers_one_sub_query(&rel, span)?;
         let Some(batches) = self.rows_of(rel, None)? else {
             return Ok(vec![BoundExpr::new(BoundKind::Unknown, first.ty, span)]);
         };
@@ -334,7 +370,7 @@ impl Binder<'_> {
             self.not_run(diagnostic)?;
             return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
         }
-        let partition = self.partition_keys();
+        let partition = self.partition_keys(&ctx.row.hidden);
         let id = self.id();
         if let Some(windows) = &mut ctx.windows {
             windows.push((id, BoundWindow { function, args, ty, partition }));
@@ -356,12 +392,15 @@ impl Binder<'_> {
             self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }
         // `*` alone stands for all columns.
-        if function.name == "pack_array"
+        if matches!(function.name, "pack_array" | "estimate_data_size")
             && let [Arg { name: None, expr: Expr { kind: ExprKind::Star, span: star } }] = args
         {
             let columns: Vec<BoundExpr> = ctx.row.columns.iter().map(|c| BoundExpr::column(c, *star)).collect();
-            let none = BoundExpr::literal(Value::Dynamic(crate::kql::value::Json::Array(Vec::new())), Type::Dynamic, span);
-            return if columns.is_empty() { Ok(none) } else { self.function_of(function, columns, span) };
+            if columns.is_empty() && function.name == "pack_array" {
+                let none = Value::Dynamic(crate::kql::value::Json::Array(Vec::new()));
+                return Ok(BoundExpr::literal(none, Type::Dynamic, span));
+            }
+            return self.function_of(function, columns, span);
         }
         let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
         let bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
@@ -372,10 +411,12 @@ impl Binder<'_> {
     pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
         let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
         if matches!(function.returns, Returns::Arg(_) | Returns::Same | Returns::With(_))
+            && function.name != "datetime_diff"
             && args.iter().any(|a| self.is_untyped(a))
         {
             return Ok(self.untyped_value(span));
         }
+        self.differs |= function.volatile;
         Ok(BoundExpr::new(BoundKind::Call { function, args }, ty, span))
     }
 
@@ -478,12 +519,10 @@ impl Binder<'_> {
             Kind::NumberOrDynamic if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
             Kind::NumberOrDynamic => "a number".to_owned(),
             Kind::Summable if ty.is_summable() => return Ok(arg),
-            Kind::Summable if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
             Kind::Summable => "a number, datetime or timespan".to_owned(),
             Kind::Orderable if ty != T::Dynamic && ty != T::Guid => return Ok(arg),
             Kind::Orderable => "a value that has an order".to_owned(),
             Kind::DateTime if ty == T::DateTime => return Ok(arg),
-            Kind::DateTime if ty == T::String && arg.as_literal().is_some() => return self.coerce(arg, T::DateTime),
             Kind::DateTime => "datetime".to_owned(),
             Kind::TimeSpan if ty == T::TimeSpan => return Ok(arg),
             Kind::TimeSpan => "timespan".to_owned(),
@@ -556,154 +595,16 @@ impl Binder<'_> {
         };
         let args = std::mem::take(bound);
         let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        if let AggregateImpl::Rows(make) = function.imp
+            && !args.iter().any(|a| a.any(&|part| matches!(part.kind, BoundKind::Unknown)))
+        {
+            // What is wrong with the constants is known before there are rows.
+            let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+            if let Err(message) = make(&infos, ty) {
+                self.not_run(Diagnostic::error(code::CONSTANT, span, format!("{}: {message}", function.name)))?;
+            }
+        }
         Ok(BoundAggregate { function, args, filter, ty })
-    }
-
-    /// A scalar call of a function that `let` defined.
-    fn scalar_function_call(
-        &mut self,
-        function: &Rc<Function>,
-        name: &Name,
-        args: &[Arg],
-        ctx: &mut Ctx<'_>,
-        span: Span,
-    ) -> Bind<BoundExpr> {
-        let scope = self.function_scope(function, name, args, Some(ctx), &[])?;
-        let function = function.clone();
-        let body = |b: &mut Self| {
-            let Some(last) = b.body_statements(&function.body, &scope)? else {
-                return b.error(code::TYPE, span, format!("the function '{}' has no result", name.text));
-            };
-            // The body sees the function's own names only; columns reach it through its arguments.
-            let row = RowInfo::default();
-            if b.is_tabular(last, &scope, &row) {
-                return b.error(
-                    code::TYPE,
-                    span,
-                    format!("the function '{}' gives a table; a scalar is expected here (toscalar makes one)", name.text),
-                );
-            }
-            let mut inner = Ctx::new(&row, &scope);
-            let mut e = b.scalar(last, &mut inner)?;
-            e.span = span;
-            Ok(e)
-        };
-        self.deeper(span, |b| b.counting_from(0, body))
-    }
-
-    /// The scope of a function's body: its parameters bound to arguments. `leading` are tabular arguments that come first
-    /// (`invoke`).
-    pub(super) fn function_scope(
-        &mut self,
-        function: &Rc<Function>,
-        name: &Name,
-        args: &[Arg],
-        mut ctx: Option<&mut Ctx<'_>>,
-        leading: &[Rc<Rel>],
-    ) -> Bind<Scope> {
-        let scope = function.scope.nested(true);
-        let mut positional = args.iter().filter(|a| a.name.is_none());
-        let mut leading = leading.iter();
-        let row = RowInfo::default();
-        for param in &function.params {
-            let named = args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == param.name.text));
-            if let ParamType::Table { columns, open } = &param.ty {
-                let rel = match leading.next() {
-                    Some(rel) => rel.clone(),
-                    None => {
-                        let Some(arg) = named.or_else(|| positional.next()) else {
-                            return self.error(
-                                code::ARITY,
-                                name.span,
-                                format!("'{}' needs the table '{}'", name.text, param.name.text),
-                            );
-                        };
-                        let outer = ctx.as_ref().map_or_else(|| function.scope.clone(), |c| c.scope.clone());
-                        Rc::new(self.deeper(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
-                    }
-                };
-                let rel = self.shaped(rel, columns, *open, name)?;
-                scope.define(&param.name.text, Binding::Bound(rel));
-                continue;
-            }
-            let ParamType::Scalar(ty) = param.ty else { continue };
-            let value = match named.or_else(|| positional.next()) {
-                Some(arg) => match ctx.as_deref_mut() {
-                    Some(ctx) => self.scalar(&arg.expr, ctx)?,
-                    None => {
-                        let mut inner = Ctx::new(&row, &function.scope);
-                        self.scalar(&arg.expr, &mut inner)?
-                    }
-                },
-                None => match &param.default {
-                    Some(default) => {
-                        let mut inner = Ctx::new(&row, &function.scope);
-                        self.scalar(default, &mut inner)?
-                    }
-                    None => {
-                        return self.error(
-                            code::ARITY,
-                            name.span,
-                            format!("'{}' needs the argument '{}'", name.text, param.name.text),
-                        );
-                    }
-                },
-            };
-            let convertible = value.ty == ty
-                || (value.ty.is_numeric() && ty.is_numeric())
-                || value.ty == Type::Dynamic
-                || ty == Type::Dynamic
-                || value.as_literal().is_some();
-            if !convertible {
-                return self.error(
-                    code::TYPE,
-                    value.span,
-                    format!("'{}' of '{}' is {ty}, not {}", param.name.text, name.text, value.ty),
-                );
-            }
-            let value = self.coerce(value, ty)?;
-            scope.define(&param.name.text, Binding::Scalar(value));
-        }
-        if positional.next().is_some() {
-            return self.error(
-                code::ARITY,
-                name.span,
-                format!("'{}' takes {} arguments, {} given", name.text, function.params.len(), args.len()),
-            );
-        }
-        Ok(scope)
-    }
-
-    /// A tabular argument in the shape that the parameter declares.
-    fn shaped(&mut self, rel: Rc<Rel>, columns: &[ColumnDecl], open: bool, name: &Name) -> Bind<Rc<Rel>> {
-        for column in columns {
-            match rel.columns.iter().find(|c| c.name == column.name.text) {
-                Some(found) if found.ty == column.ty => {}
-                Some(found) => {
-                    return self.error(
-                        code::TYPE,
-                        name.span,
-                        format!(
-                            "'{}' wants column '{}' as {}, the table has {}",
-                            name.text, column.name.text, column.ty, found.ty
-                        ),
-                    );
-                }
-                None => {
-                    return self.error(
-                        code::UNKNOWN,
-                        name.span,
-                        format!("'{}' wants a table with the column '{}'", name.text, column.name.text),
-                    );
-                }
-            }
-        }
-        // Microsoft's language service lets the body see the other columns too.
-        if open || columns.is_empty() || columns.len() == rel.columns.len() || self.checking {
-            return Ok(rel);
-        }
-        let kept = columns.iter().filter_map(|d| rel.columns.iter().find(|c| c.name == d.name.text).cloned()).collect();
-        Ok(Rc::new(Self::renamed((*rel).clone(), kept)))
     }
 }
 

@@ -243,6 +243,9 @@ impl Binder<'_> {
 
     /// One step into a dynamic value; a promoted key is recognised here.
     fn step(&mut self, base: BoundExpr, step: PathStep, row: &RowInfo, at: Span, span: Span) -> Bind<BoundExpr> {
+        if self.is_untyped(&base) {
+            return Ok(self.untyped_value(span));
+        }
         if base.ty != Type::Dynamic {
             return self.report(
                 Diagnostic::error(code::TYPE, at, format!("a value of type {} has no members", base.ty)).suggest(
@@ -414,8 +417,6 @@ impl Binder<'_> {
         match self.constant(&e, what)? {
             Some(Value::Long(n)) => Ok(Some(n)),
             Some(Value::Int(n)) => Ok(Some(n.into())),
-            Some(Value::Real(n)) => Ok(Some(n as i64)),
-            Some(Value::Dynamic(json)) if json.is_number() => Ok(json.as_i64().or(json.as_f64().map(|v| v as i64))),
             Some(_) => self.error(code::TYPE, span, format!("{what} must be an integer")),
             None => Ok(None),
         }

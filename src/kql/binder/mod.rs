@@ -5,6 +5,7 @@
 
 mod calls;
 mod expr;
+mod invoked;
 mod names;
 mod operators;
 mod ops;
@@ -14,7 +15,7 @@ mod services;
 pub(super) mod source;
 mod statements;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use arrow::record_batch::RecordBatch;
@@ -88,6 +89,8 @@ pub struct Binder<'a> {
     untyped: HashSet<ColId>,
     /// Names that an open input was asked for and that may be columns of it, in order.
     inferred: Vec<Name>,
+    /// Those of them that the operator at hand was the first to name; `*` does not stand for them.
+    just_inferred: Vec<ColId>,
     /// An operator is bound only to learn such names.
     learning: bool,
     /// Columns up to this id belong to a row that calls a query from outside, and are not to be had in it.
@@ -117,6 +120,12 @@ pub struct Binder<'a> {
     render: Option<(String, Vec<(String, String)>)>,
     /// Further result tables of `fork` and `facet`.
     extra_tables: Vec<(String, Rel)>,
+    /// What was bound holds something that differs from one run to the next.
+    differs: bool,
+    /// Rows that were asked for once for all uses, with the place and the scope of their `materialize`.
+    materialized: Vec<(Span, Scope, Rel)>,
+    /// Values that `toscalar` took of what differs from call to call, with what they are of.
+    drawn: HashMap<String, BoundExpr>,
 }
 
 impl<'a> Binder<'a> {
@@ -142,6 +151,7 @@ impl<'a> Binder<'a> {
             next_id: 1,
             untyped: HashSet::new(),
             inferred: Vec::new(),
+            just_inferred: Vec::new(),
             learning: false,
             outside: 0,
             repeated: false,
@@ -157,6 +167,9 @@ impl<'a> Binder<'a> {
             scanned: HashSet::new(),
             render: None,
             extra_tables: Vec::new(),
+            differs: false,
+            materialized: Vec::new(),
+            drawn: HashMap::new(),
         }
     }
 
@@ -244,6 +257,7 @@ impl<'a> Binder<'a> {
             }
             let id = self.id();
             self.untyped.insert(id);
+            self.just_inferred.push(id);
             rel.columns.push(BoundColumn { id, name: name.text.clone(), ty: Type::Dynamic });
         }
     }
@@ -316,10 +330,26 @@ impl<'a> Binder<'a> {
         match answers.get(place) {
             Some(batches) => Ok(Some(batches.clone())),
             None => {
-                self.request = Some(Request { rel, limit });
+                // The rest of the text is bound for its errors: what it asks for comes later, and must not take this one's place.
+                self.request.get_or_insert(Request { rel, limit });
                 Err(Stop::Pending)
             }
         }
+    }
+
+    /// A tree whose rows are the same at all its uses, where they would differ: its rows are asked for here.
+    fn materialized(&mut self, rel: Rel) -> Bind<Rel> {
+        if !self.partition.is_empty() {
+            return Ok(rel);
+        }
+        let serialized = rel.serialized;
+        let columns: Vec<(BoundColumn, BoundExpr)> =
+            rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        let shown: Vec<Column> = rel.columns.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect();
+        Ok(match self.rows_of(Self::projected(rel.clone(), columns), None)? {
+            Some(batches) => Rel { serialized, ..self.rows(shown, batches) },
+            None => rel,
+        })
     }
 
     /// A filter over an input.

@@ -105,6 +105,12 @@ fn joined(base: Option<String>, step: String) -> String {
 /// The name of a call's column by the function's naming rule.
 fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     let first = args.first().map(|a| &a.expr);
+    if let Some(aggregate) = Registry::get().aggregate(&function.text)
+        && let (Naming::Prefix(prefix), Some(name)) = (aggregate.naming, args.first().and_then(|a| a.name.as_ref()))
+    {
+        // An aggregate is named after its argument's name.
+        return Some(format!("{prefix}_{}", name.text));
+    }
     if let Some(name) = args.iter().find_map(buried_in) {
         return Some(name);
     }
@@ -254,6 +260,7 @@ pub fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
         fn operator(&mut self, operator: &Operator) {
             use OperatorKind as K;
             match &operator.kind {
+                K::ProjectByNames(l) => self.all(l),
                 K::Where(e) | K::Take(e) | K::Sample(e) | K::Invoke(e) | K::Evaluate { call: e, .. } => self.expr(e),
                 K::Project(l) | K::Extend(l) | K::Distinct(l) | K::Print(l) | K::Serialize(l) => self.named(l),
                 K::Summarize { aggregates, by } => {

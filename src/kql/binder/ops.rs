@@ -35,7 +35,13 @@ impl Binder<'_> {
         use BinaryOp as B;
         if self.is_untyped(&left) || self.is_untyped(&right) {
             return Ok(match op {
-                B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => self.untyped_value(span),
+                B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => {
+                    let side = |e: &BoundExpr| (!self.is_untyped(e)).then_some(e.ty);
+                    match beside_unknown(op, side(&left), side(&right)) {
+                        Some(ty) => BoundExpr::new(BoundKind::Unknown, ty, span),
+                        None => self.untyped_value(span),
+                    }
+                }
                 _ => BoundExpr::new(BoundKind::Unknown, Type::Bool, span),
             });
         }
@@ -124,6 +130,10 @@ impl Binder<'_> {
             }
             (T::Dynamic, T::DateTime) if op == B::Subtract => left = self.coerce(left, T::DateTime)?,
             (T::DateTime, T::Dynamic) if op == B::Subtract => right = self.coerce(right, T::DateTime)?,
+            (T::Dynamic, T::TimeSpan) | (T::TimeSpan, T::Dynamic) if !matches!(op, B::Add | B::Subtract) => {
+                let message = format!("{} of {} and {} has no meaning", operator_name(op), left.ty, right.ty);
+                return self.report(Diagnostic::error(code::TYPE, span, message).suggest("convert the dynamic value first"));
+            }
             (T::Dynamic, T::TimeSpan | T::Long | T::Real | T::Decimal) => left = self.coerce(left, right.ty)?,
             (T::TimeSpan | T::Long | T::Real | T::Decimal, T::Dynamic) => right = self.coerce(right, left.ty)?,
             (T::Dynamic, T::Int) => left = self.coerce(left, T::Long)?,
@@ -237,19 +247,27 @@ impl Binder<'_> {
                 left = self.coerce(left, T::Long)?;
                 right = self.coerce(right, T::Long)?;
             }
-            (T::DateTime, T::String) if right.as_literal().is_some() => right = self.coerce(right, T::DateTime)?,
-            (T::String, T::DateTime) if left.as_literal().is_some() => left = self.coerce(left, T::DateTime)?,
-            (T::TimeSpan, T::String) if right.as_literal().is_some() => right = self.coerce(right, T::TimeSpan)?,
-            (T::String, T::TimeSpan) if left.as_literal().is_some() => left = self.coerce(left, T::TimeSpan)?,
             (T::Dynamic, T::Dynamic) => {
                 left = self.convert(left, "toreal", T::Real)?;
                 right = self.convert(right, "toreal", T::Real)?;
             }
-            (T::Dynamic, b) if b.is_summable() => left = self.dynamic_operand(left, b, &mut right)?,
-            (a, T::Dynamic) if a.is_summable() => right = self.dynamic_operand(right, a, &mut left)?,
+            // An order is that of the other's type: a dynamic 0.5 is no more than 0, but more than 0.0. The printed answers of
+            // pairwise_dist_fl in the documentation show it.
+            (T::Dynamic, b) if b.is_numeric() => {
+                right = self.coerce(right, if b == T::Int { T::Long } else { b })?;
+                left = self.coerce(left, right.ty)?;
+            }
+            (a, T::Dynamic) if a.is_numeric() => {
+                left = self.coerce(left, if a == T::Int { T::Long } else { a })?;
+                right = self.coerce(right, left.ty)?;
+            }
+            (T::Dynamic, b @ (T::DateTime | T::TimeSpan)) => left = self.coerce(left, b)?,
+            (a @ (T::DateTime | T::TimeSpan), T::Dynamic) => right = self.coerce(right, a)?,
             (a, b) => {
                 let mut diagnostic = Diagnostic::error(code::TYPE, span, format!("{a} and {b} have no order"));
-                if a == T::String || b == T::String {
+                if let Some(time) = [a, b].into_iter().find(|ty| matches!(ty, T::DateTime | T::TimeSpan)) {
+                    diagnostic = diagnostic.suggest(format!("wrap the other side in to{time}(…)"));
+                } else if a == T::String || b == T::String {
                     diagnostic = diagnostic.suggest("compare strings with strcmp(a, b), or convert them first");
                 }
                 return self.report(diagnostic);
@@ -322,7 +340,10 @@ impl Binder<'_> {
             let e = self.scalar(item, ctx)?;
             match (&e.kind, e.ty) {
                 (BoundKind::Literal(Value::Dynamic(Json::Array(elements))), _) => {
-                    bound.extend(elements.iter().map(|j| json_element(j, e.span)));
+                    // An element of another kind is not equal to a text; nobody is to blame for it.
+                    let text = matches!(op, ListOp::In { .. }) && left.ty == Type::String;
+                    let kept = elements.iter().filter(|j| !text || j.is_string());
+                    bound.extend(kept.map(|j| json_element(j, e.span)));
                 }
                 (BoundKind::Literal(Value::Dynamic(Json::Null) | Value::Null), Type::Dynamic) => {}
                 (BoundKind::Literal(Value::Dynamic(other)), _) => bound.push(json_element(&other.clone(), e.span)),
@@ -398,6 +419,10 @@ impl Binder<'_> {
         let mut typed = Vec::with_capacity(items.len());
         for item in items {
             if item.as_literal().is_some_and(Value::is_null) && item.ty != Type::String {
+                // Whether null is in a list with a null is not known, as with `==`.
+                if ty != Type::String {
+                    typed.push(BoundExpr::literal(Value::Null, ty, item.span));
+                }
                 continue;
             }
             // An item that cannot be of the type cannot be equal.
@@ -443,6 +468,22 @@ fn json_element(json: &Json, span: Span) -> BoundExpr {
         Json::String(s) => BoundExpr::literal(Value::String(s.clone()), Type::String, span),
         other => BoundExpr::literal(Value::Dynamic(other.clone()), Type::Dynamic, span),
     }
+}
+
+/// What arithmetic gives where one side's type is not known (`None`), as Microsoft's language service has it.
+fn beside_unknown(op: BinaryOp, left: Option<Type>, right: Option<Type>) -> Option<Type> {
+    use BinaryOp as B;
+    use Type as T;
+    Some(match (left, op, right) {
+        (Some(T::Int), B::Add | B::Subtract | B::Divide | B::Modulo, None) => T::Long,
+        (Some(n @ (T::Long | T::Real | T::Decimal)), B::Add | B::Subtract | B::Divide | B::Modulo, None) => n,
+        (Some(time @ (T::DateTime | T::TimeSpan)), B::Add, None) | (None, B::Add, Some(time @ (T::DateTime | T::TimeSpan))) => {
+            time
+        }
+        (Some(T::TimeSpan), B::Multiply, None) | (None, B::Multiply, Some(T::TimeSpan)) => T::TimeSpan,
+        (None, B::Divide, Some(T::TimeSpan)) => T::Real,
+        _ => return None,
+    })
 }
 
 /// The type of what has no meaning to the engine, where Microsoft's binder lets it pass.

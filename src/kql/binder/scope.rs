@@ -84,6 +84,11 @@ impl Scope {
         }
     }
 
+    /// True for one and the same scope.
+    pub fn is(&self, other: &Scope) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// All names in scope, nearest first.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.names.borrow().keys().cloned().collect();

@@ -288,7 +288,24 @@ impl Binder<'_> {
             return self.pattern_table(&pattern, args, None, scope, span);
         }
         match function.text.as_str() {
-            "materialize" if args.len() == 1 => self.table(&args[0].expr, scope),
+            "materialize" if args.len() == 1 => {
+                if let Some(at) = self.materialized.iter().position(|(at, of, _)| *at == span && of.is(scope)) {
+                    let rel = self.materialized[at].2.clone();
+                    return Ok(self.fresh(rel));
+                }
+                let before = std::mem::replace(&mut self.differs, false);
+                let rel = self.table(&args[0].expr, scope);
+                let differs = std::mem::replace(&mut self.differs, before);
+                let rel = rel?;
+                if !differs {
+                    return Ok(rel);
+                }
+                let rel = self.materialized(rel)?;
+                if matches!(rel.kind, RelKind::Rows(_)) {
+                    self.materialized.push((span, scope.clone(), rel.clone()));
+                }
+                Ok(rel)
+            }
             "table" if !args.is_empty() => {
                 let row = RowInfo::default();
                 let e = self.scalar(&args[0].expr, &mut super::expr::Ctx::new(&row, scope))?;

@@ -70,7 +70,9 @@ impl Place {
     /// How many steps from `start`.
     fn steps(self, start: Place, step: Place) -> Option<i64> {
         match (self, start, step) {
-            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) if step != 0 => Some((v - start).div_euclid(step)),
+            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) if step != 0 => {
+                Some(v.saturating_sub(start).wrapping_div_euclid(step))
+            }
             (v, start, step) => {
                 let steps = (v.real() - start.real()) / step.real();
                 // Buckets are multiples of the step; rounding takes off what binary fractions add.
@@ -148,7 +150,7 @@ impl MakeSeries {
                 let (whole, part) = to.distance(start, step);
                 if self.inclusive { whole.saturating_add(1) } else { whole.saturating_add(part.into()) }
             }
-            (None, Some(last)) => last.steps(start, step).map_or(0, |n| n + 1),
+            (None, Some(last)) => last.steps(start, step).map_or(0, |n| n.saturating_add(1)),
             (None, None) => 0,
         };
         let points = usize::try_from(points.max(0)).unwrap_or(usize::MAX);

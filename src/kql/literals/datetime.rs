@@ -17,7 +17,7 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
         let (number, digits) = reader.number()?;
         match reader.peek() {
             _ if digits == 4 => reader.year_first(number)?,
-            Some(b'/') => reader.month_first(number)?,
+            Some(separator @ (b'/' | b'-')) if reader.digit_follows() => reader.month_first(number, separator)?,
             _ => reader.day_first_from(number)?,
         }
     };
@@ -110,11 +110,16 @@ impl Reader<'_> {
         Some(date)
     }
 
-    /// `/DD/YYYY` after a month.
-    fn month_first(&mut self, month: i64) -> Option<Date> {
-        let day = self.eat(b'/').then(|| self.number())??.0;
-        let year = self.eat(b'/').then(|| self.year())??;
+    /// `/DD/YYYY` or `-DD-YYYY` after a month.
+    fn month_first(&mut self, month: i64, separator: u8) -> Option<Date> {
+        let day = self.eat(separator).then(|| self.number())??.0;
+        let year = self.eat(separator).then(|| self.year())??;
         Some(Date { year, month, day })
+    }
+
+    /// True if a digit stands behind the next byte.
+    fn digit_follows(&self) -> bool {
+        self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
     }
 
     /// A weekday's name and a comma; which day it names is not checked.
@@ -252,6 +257,7 @@ mod tests {
             ("2024, 1, 31", "2024-01-31T00:00:00.0000000Z"),
             ("2024/01/31", "2024-01-31T00:00:00.0000000Z"),
             ("1/31/2024", "2024-01-31T00:00:00.0000000Z"),
+            ("01-31-2024", "2024-01-31T00:00:00.0000000Z"),
             ("12/31/2024 11:59:30 PM", "2024-12-31T23:59:30.0000000Z"),
             ("12/31/2024 12:00 AM", "2024-12-31T00:00:00.0000000Z"),
             ("Sat, 8 Nov 2014 15:05:02 GMT", "2014-11-08T15:05:02.0000000Z"),

@@ -9,9 +9,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams}
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
 use super::expr::{coalesce, column_name, filter, text, text_in_any_form, value};
-use super::{Lower, Lowering, Node, kernel, named, ticks, with_columns};
+use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
@@ -68,12 +67,18 @@ impl Lowering<'_> {
             order.push(super::OrderKey { column: name, ascending: true, nulls_first: true });
         }
         let no_keys = groups.is_empty();
+        if calls.is_empty() && no_keys {
+            // Only constants are asked for: there is one row of them, as there is of aggregates without keys.
+            let name = self.fresh("__rows");
+            calls.push(count(lit(1i64)).alias(name.clone()));
+            finished.push(named(&name));
+        }
         let plan = if calls.is_empty() && !no_keys {
-            LogicalPlanBuilder::from(node.plan).project(groups)?.distinct()?.build()?
+            LogicalPlanBuilder::from(steps::project(node.plan, groups)?).distinct()?.build()?
         } else {
-            LogicalPlanBuilder::from(node.plan).aggregate(groups, calls)?.build()?
+            steps::aggregate(node.plan, groups, calls)?
         };
-        let plan = LogicalPlanBuilder::from(plan).project(finished)?.build()?;
+        let plan = steps::project(plan, finished)?;
         Ok(Node { plan, order })
     }
 
@@ -86,18 +91,10 @@ impl Lowering<'_> {
             return Ok(key.column.clone());
         }
         let name = self.fresh("__row");
-        let window = Expr::from(datafusion::logical_expr::expr::WindowFunction::new(
-            datafusion::functions_window::row_number::row_number_udwf(),
-            vec![],
-        ));
-        let keys = node.sort_exprs();
-        use datafusion::logical_expr::ExprFunctionExt;
-        let numbered = if keys.is_empty() { window } else { window.order_by(keys).build()? };
-        let inner = numbered.schema_name().to_string();
-        let plan = LogicalPlanBuilder::from(node.plan.clone()).window(vec![numbered])?.build()?;
-        let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
-        exprs.push(cast(named(&inner), DataType::Int64).alias(name.clone()));
-        node.plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
+        let mut exprs: Vec<Expr> = node.plan.schema().columns().into_iter().map(Expr::Column).collect();
+        let (plan, number) = steps::numbered(node.plan.clone(), Vec::new(), node.sort_exprs())?;
+        exprs.push(cast(named(&number), DataType::Int64).alias(name.clone()));
+        node.plan = steps::project(plan, exprs)?;
         Ok(name)
     }
 
@@ -175,13 +172,6 @@ impl Lowering<'_> {
             _ => {
                 let infos: Vec<ArgInfo> =
                     aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
-                // Constants that the function refuses are the query's fault, not the plan's.
-                if let AggregateImpl::Rows(make) = aggregate.function.imp {
-                    make(&infos, ty).map_err(|why| {
-                        let span = aggregate.args.last().map(|a| a.span).unwrap_or_default();
-                        Box::new(Diagnostic::error(code::CONSTANT, span, format!("{}: {why}", aggregate.function.name)))
-                    })?;
-                }
                 let function = udaf(aggregate.function, infos, ty);
                 let mut args = aggregate.args.iter().map(text).collect::<Result<Vec<_>, _>>()?;
                 if aggregate.function.ordered
@@ -196,44 +186,18 @@ impl Lowering<'_> {
     }
 
     /// The first rows of each group.
-    pub(super) fn limit_each(&self, mut node: Node, count: usize, partition: &[ColId]) -> Lower<Node> {
-        use datafusion::logical_expr::ExprFunctionExt;
-        let order = node.order.clone();
-        let keys = node.sort_exprs();
-        let window = Expr::from(datafusion::logical_expr::expr::WindowFunction::new(
-            datafusion::functions_window::row_number::row_number_udwf(),
-            vec![],
-        ));
-        let by: Vec<Expr> = partition.iter().map(|id| super::expr::column(*id)).collect();
-        let mut builder = window.partition_by(by);
-        if !keys.is_empty() {
-            builder = builder.order_by(keys);
-        }
-        let numbered = builder.build()?;
-        let inner = numbered.schema_name().to_string();
-        let plan = LogicalPlanBuilder::from(node.plan).window(vec![numbered])?.build()?;
-        let plan = LogicalPlanBuilder::from(plan).filter(named(&inner).lt_eq(lit(count as u64)))?.build()?;
-        let exprs: Vec<Expr> = plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
-        node.plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
-        node.order = order;
-        Ok(node)
+    pub(super) fn limit_each(&self, node: Node, count: usize, partition: &[ColId]) -> Lower<Node> {
+        let order = node.sort_exprs();
+        let by = partition.iter().map(|id| super::expr::column(*id)).collect();
+        let plan = steps::first_of_each(node.plan, by, order, u64::try_from(count).unwrap_or(u64::MAX))?;
+        Ok(Node { plan, order: node.order })
     }
 
     /// A row index in the present order, so that the order can be told later.
     pub(super) fn serialize(&self, input: &Rel) -> Lower<Node> {
         let mut node = self.rel(input)?;
         if node.order.is_empty() {
-            let name = self.fresh("__row");
-            let window = Expr::from(datafusion::logical_expr::expr::WindowFunction::new(
-                datafusion::functions_window::row_number::row_number_udwf(),
-                vec![],
-            ));
-            let inner = window.schema_name().to_string();
-            let plan = LogicalPlanBuilder::from(node.plan).window(vec![window])?.build()?;
-            let index = cast(named(&inner), DataType::Int64).alias(name.clone());
-            let plan = with_columns(plan, vec![index])?;
-            let exprs: Vec<Expr> = plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
-            node.plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
+            let name = self.position(&mut node)?;
             node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
         }
         Ok(node)

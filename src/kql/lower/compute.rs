@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -28,7 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::arrow::data_type;
 use super::expr::column_name;
 use super::sources::{inner_name, scan_of};
-use super::{Lower, Lowering, Node, OrderKey, named, ticks};
+use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::kql::bound::{ColId, Compute, Rel};
 
 /// How an operator works on its input.
@@ -81,7 +81,10 @@ impl TableProvider for ComputeTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let input = match &self.input {
             Some(plan) => {
-                let plan = state.create_physical_plan(plan).await?;
+                let plan = match without_dynamic_filters(state) {
+                    Some(state) => state.create_physical_plan(plan).await?,
+                    None => state.create_physical_plan(plan).await?,
+                };
                 Some(match &self.work {
                     Work::Batches(_) => plan,
                     Work::All(_) => single_partition(plan),
@@ -105,6 +108,17 @@ impl TableProvider for ComputeTable {
             .collect::<Vec<_>>();
         Ok(Arc::new(ProjectionExec::try_new(exprs, exec)?))
     }
+}
+
+/// The state for the planning of an inner plan. The rules run over the whole plan again when the outer one is planned, which
+/// may then swap the sides of an inner join; that fails if its filters are there already. The outer planning adds them.
+fn without_dynamic_filters(state: &dyn Session) -> Option<SessionState> {
+    let mut state = state.as_any().downcast_ref::<SessionState>()?.clone();
+    let settings = &mut state.config_mut().options_mut().optimizer;
+    settings.enable_join_dynamic_filter_pushdown = false;
+    settings.enable_topk_dynamic_filter_pushdown = false;
+    settings.enable_aggregate_dynamic_filter_pushdown = false;
+    Some(state)
 }
 
 /// All rows in one partition, in their order if the plan has one.
@@ -271,7 +285,7 @@ impl Lowering<'_> {
                     node.order.iter().enumerate().map(|(i, key)| named(&key.column).alias(format!("__order{i}"))).collect();
                 let plan = node.ordered_plan()?;
                 let columns: Vec<Expr> = inputs.iter().map(|id| ticks::decoded(column_name(*id), &plan)).collect();
-                Some(LogicalPlanBuilder::from(plan).project(columns.into_iter().chain(keys))?.build()?)
+                Some(steps::project(plan, columns.into_iter().chain(keys).collect())?)
             }
             None => None,
         };
@@ -311,8 +325,7 @@ impl Compute for Numbered {
         let mut next = 0i64;
         let mut out = Vec::new();
         let own: Vec<usize> = (0..self.width).collect();
-        let input =
-            input.iter().map(|batch| batch.project(&own)).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let input = input.iter().map(|batch| batch.project(&own)).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         for batch in self.op.run(input)? {
             let rows = batch.num_rows() as i64;
             let mut columns = batch.columns().to_vec();

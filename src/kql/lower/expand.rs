@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
 use super::compute::{Work, plan_of};
 use super::dynamic::typed_element;
 use super::expr::{column_name, value};
-use super::{Lower, Lowering, Node, ticks};
+use super::{Lower, Lowering, Node, steps, ticks};
 use crate::kql::bound::{ColId, ExpandColumn, Rel};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader};
 use crate::kql::functions::scalar::json;
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         for item in items {
             exprs.push(ticks::resolve(value(&item.expr)?, &node.plan)?.alias(format!("__expand{}", item.id)));
         }
-        let plan = LogicalPlanBuilder::from(node.plan).project(exprs)?.build()?;
+        let plan = steps::project(node.plan, exprs)?;
         let mut fields: Vec<Field> =
             plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
         fields.extend(items.iter().map(|item| Field::new(column_name(item.id), data_type(item.ty), true)));

@@ -6,7 +6,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, when};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
 use super::{arithmetic, dynamic, search};
@@ -208,7 +208,16 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
                 let greater = matches!(op, B::Greater | B::GreaterOrEqual);
                 let suspect = if greater { (left, l.clone()) } else { (right, r.clone()) };
                 match suspect.0.as_literal() {
-                    None => out = out.and(Expr::Not(Box::new(datafusion::functions::math::expr_fn::isnan(suspect.1)))),
+                    None => {
+                        let nan = datafusion::functions::math::expr_fn::isnan(suspect.1);
+                        if filtering {
+                            return Ok(out.and(Expr::Not(Box::new(nan))));
+                        }
+                        let other = if greater { r } else { l };
+                        out = when(nan.and(other.is_not_null()), lit(false))
+                            .otherwise(out)
+                            .map_err(|error| internal(left, &error.to_string()))?;
+                    }
                     Some(Value::Real(v)) if v.is_nan() => {
                         let other = if greater { r } else { l };
                         return when(other.is_null(), null(Type::Bool))
@@ -229,7 +238,14 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
             let (l, r) = (operand(left)?, operand(right)?);
             let literal_right = right.as_literal().is_some_and(|v| !v.is_null());
             let literal_left = left.as_literal().is_some_and(|v| !v.is_null());
-            if filtering {
+            let is_nan = |e: &BoundExpr| matches!(e.as_literal(), Some(Value::Real(v)) if v.is_nan());
+            if is_nan(left) || is_nan(right) {
+                // NaN equals nothing, itself included.
+                return Ok(lit(!equal));
+            }
+            // Arrow takes NaN for equal to itself; where one side is a number, they cannot both be NaN.
+            let may_be_nan = left.ty == Type::Real && !literal_left && !literal_right;
+            if filtering && !may_be_nan {
                 return Ok(if equal {
                     l.eq(r)
                 } else if literal_right {
@@ -243,8 +259,7 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
             } else {
                 binary_expr(l.clone(), Operator::IsDistinctFrom, r.clone())
             };
-            if left.ty == Type::Real {
-                // NaN equals nothing, itself included.
+            if may_be_nan {
                 let nan = coalesce(vec![datafusion::functions::math::expr_fn::isnan(l.clone()), lit(false)]);
                 answer = if equal { answer.and(Expr::Not(Box::new(nan))) } else { answer.or(nan) };
             }
@@ -298,7 +313,8 @@ fn widen(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     }
     Ok(match (inner.ty, ty) {
         (from, to) if from == to => value(inner)?,
-        (Type::Real, Type::Decimal) => cast(value(inner)?, data_type(ty)),
+        // NaN, the infinities and what is too great are no decimals.
+        (Type::Real, Type::Decimal) => try_cast(value(inner)?, data_type(ty)),
         (_, Type::String) if inner.ty == Type::Guid => value(inner)?,
         // A bool's number is 0 or 1; every other widening is Arrow's own.
         _ => cast(value(inner)?, data_type(ty)),

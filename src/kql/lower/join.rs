@@ -1,10 +1,10 @@
 //! `join` and `lookup`: equality where null equals null, and one left row a key for `innerunique`.
 
 use datafusion::common::{JoinType, NullEquality};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::expr::text;
-use super::{Lower, Lowering, Node, named, ticks, with_columns};
+use super::{Lower, Lowering, Node, named, steps, ticks, with_columns};
 use crate::kql::bound::{BoundExpr, JoinKind, Rel};
 
 impl Lowering<'_> {
@@ -61,20 +61,7 @@ impl Lowering<'_> {
 
     /// The first row of each combination of keys, in the order of the rows.
     fn first_of_each(&self, plan: LogicalPlan, keys: &[String], order: &[super::OrderKey]) -> Lower<LogicalPlan> {
-        let window = Expr::from(datafusion::logical_expr::expr::WindowFunction::new(
-            datafusion::functions_window::row_number::row_number_udwf(),
-            vec![],
-        ));
-        let by: Vec<Expr> = keys.iter().map(|k| named(k)).collect();
-        let mut builder = window.partition_by(by);
-        if !order.is_empty() {
-            builder = builder.order_by(order.iter().map(super::OrderKey::sort_expr).collect());
-        }
-        let numbered = builder.build()?;
-        let inner = numbered.schema_name().to_string();
-        let plan = LogicalPlanBuilder::from(plan).window(vec![numbered])?.build()?;
-        let plan = LogicalPlanBuilder::from(plan).filter(named(&inner).eq(lit(1u64)))?.build()?;
-        let exprs: Vec<Expr> = plan.schema().columns().into_iter().filter(|c| c.name != inner).map(Expr::Column).collect();
-        Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+        let by = keys.iter().map(|k| named(k)).collect();
+        steps::first_of_each(plan, by, order.iter().map(super::OrderKey::sort_expr).collect(), 1)
     }
 }

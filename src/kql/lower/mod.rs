@@ -17,6 +17,7 @@ mod kernel;
 pub mod scan;
 mod search;
 mod sources;
+mod steps;
 mod ticks;
 mod window;
 
@@ -101,7 +102,7 @@ impl Node {
             return Ok(self.plan);
         }
         let keys = self.sort_exprs();
-        Ok(LogicalPlanBuilder::from(self.plan).sort(keys)?.build()?)
+        Ok(steps::sort(self.plan, keys, None))
     }
 }
 
@@ -142,7 +143,7 @@ impl<'a> Lowering<'a> {
         if exprs.is_empty() {
             return Ok(LogicalPlanBuilder::from(plan).limit(0, Some(0))?.build()?);
         }
-        Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+        steps::project(plan, exprs)
     }
 
     /// One tree.
@@ -152,15 +153,15 @@ impl<'a> Lowering<'a> {
             RelKind::Values(rows) => self.values(&rel.columns, rows),
             RelKind::Rows(batches) => self.rows(&rel.columns, batches),
             RelKind::Print(exprs) => {
-                let plan = LogicalPlanBuilder::empty(true);
+                let plan = LogicalPlanBuilder::empty(true).build()?;
                 let exprs = exprs.iter().map(|(id, e)| Ok(text(e)?.alias(column_name(*id)))).collect::<Lower<Vec<_>>>()?;
-                Ok(Node::unordered(plan.project(exprs)?.build()?))
+                Ok(Node::unordered(steps::project(plan, exprs)?))
             }
             RelKind::Range { id, ty, from, to, step } => self.range(*id, *ty, from, to, step),
             RelKind::Filter { input, predicate } => {
                 let node = self.rel(input)?;
                 let predicate = ticks::resolve(filter(predicate)?, &node.plan)?;
-                let plan = LogicalPlanBuilder::from(node.plan).filter(predicate)?.build()?;
+                let plan = steps::filter(node.plan, predicate)?;
                 Ok(Node { plan, order: node.order })
             }
             RelKind::Project { input, exprs } => self.project(input, exprs),
@@ -211,7 +212,7 @@ impl<'a> Lowering<'a> {
             // A row without columns still counts: carry something.
             out.push(lit(0i64).alias(self.fresh("__none")));
         }
-        let plan = LogicalPlanBuilder::from(node.plan).project(out)?.build()?;
+        let plan = steps::project(node.plan, out)?;
         Ok(Node { plan, order: node.order })
     }
 
@@ -264,7 +265,7 @@ impl<'a> Lowering<'a> {
             LogicalPlanBuilder::from(node.plan).limit(0, Some(count))?.build()?
         } else {
             let keys = node.sort_exprs();
-            LogicalPlanBuilder::from(node.plan).sort_with_limit(keys, Some(count))?.build()?
+            steps::sort(node.plan, keys, Some(count))
         };
         Ok(Node { plan, order })
     }
@@ -285,7 +286,7 @@ impl<'a> Lowering<'a> {
                 let e = if *at_rest { ticks::at_rest(e) } else { ticks::resolve(value(e)?, &node.plan)? };
                 out.push(e.alias(column_name(*id)));
             }
-            plans.push(LogicalPlanBuilder::from(node.plan).project(out)?.build()?);
+            plans.push(steps::project(node.plan, out)?);
         }
         let mut plans = plans.into_iter();
         let Some(first) = plans.next() else { return Ok(Node::unordered(LogicalPlanBuilder::empty(false).build()?)) };
@@ -301,7 +302,7 @@ impl<'a> Lowering<'a> {
 fn with_columns(plan: LogicalPlan, more: Vec<Expr>) -> Lower<LogicalPlan> {
     let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     exprs.extend(more);
-    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+    steps::project(plan, exprs)
 }
 
 /// Drops later expressions of a name that an earlier one has.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit};
+use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit, when};
 use regex::Regex;
 
 use super::arrow::scalar;
-use super::expr::{Lowered, coalesce, internal, text as text_value, value};
+use super::expr::{Lowered, coalesce, internal, null, text as text_value, value};
 use super::kernel;
 use crate::kql::ast::TextOp;
 use crate::kql::bound::{BoundExpr, BoundKind};
@@ -152,10 +152,22 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
         }));
     }
     let constants: Option<Vec<&Value>> = items.iter().map(BoundExpr::as_literal).collect();
-    let Some(constants) = constants else { return in_rows(left, items, negated, false) };
+    let Some(mut constants) = constants else { return in_rows(left, items, negated, false) };
     let has_empty = left.ty == Type::String && constants.iter().any(|v| matches!(v, Value::String(s) if s.is_empty()));
+    let has_null = constants.iter().any(|v| v.is_null());
+    // Nothing equals NaN.
+    constants.retain(|v| !v.is_null() && !matches!(v, Value::Real(x) if x.is_nan()));
     let list: Vec<Expr> = constants.iter().map(|v| lit(scalar(v, left.ty))).collect();
     let l = haystack(left)?;
+    if has_null || list.is_empty() {
+        // As with `==`, it is not known whether null is a null of the list.
+        let found = if list.is_empty() { lit(false) } else { coalesce(vec![in_list_expr(l.clone(), list, false), lit(false)]) };
+        let answer = if negated { Expr::Not(Box::new(found)) } else { found };
+        if !has_null || (filtering && !negated) {
+            return Ok(answer);
+        }
+        return when(l.is_null(), null(Type::Bool)).otherwise(answer).map_err(|error| internal(e, &error.to_string()));
+    }
     // A column stays bare, so that the list can prune files and row groups.
     let found = in_list_expr(l.clone(), list, false);
     let null_is_found = has_empty;
@@ -173,7 +185,14 @@ fn in_rows(left: &BoundExpr, items: &[BoundExpr], negated: bool, ignore_case: bo
         let equal = if ignore_case {
             equal_ignore_case(left, item, false, false)?
         } else {
-            coalesce(vec![text_value(left)?.eq(text_value(item)?), lit(false)])
+            let (l, r) = (text_value(left)?, text_value(item)?);
+            let equal = coalesce(vec![l.clone().eq(r.clone()), lit(false)]);
+            if left.ty == Type::String || item.as_literal().is_some_and(|v| !v.is_null()) {
+                equal
+            } else {
+                let both_null = l.is_null().and(r.is_null());
+                when(both_null, null(Type::Bool)).otherwise(equal).map_err(|error| internal(left, &error.to_string()))?
+            }
         };
         any.push(equal);
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
 use super::compute::{Work, plan_of};
 use super::expr::{column, column_name, text};
-use super::{Lower, Lowering, Node, ticks};
+use super::{Lower, Lowering, Node, steps, ticks};
 use crate::kql::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, to_value};
 use crate::kql::types::Type;
@@ -54,7 +54,7 @@ impl Lowering<'_> {
             exprs.push(column(*key).alias(format!("__part{i}")));
         }
         let plan = node.ordered_plan()?;
-        let plan = LogicalPlanBuilder::from(plan).project(exprs)?.build()?;
+        let plan = steps::project(plan, exprs)?;
         let mut fields: Vec<Field> =
             plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new(column_name(id), data_type(window.ty), true));

@@ -201,6 +201,15 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// The same where a value may be a call.
+    pub(super) fn computed_properties(&mut self, allowed: &[&str], into: &mut Vec<Property>) -> Read<()> {
+        while let Some(name) = self.property_name(allowed) {
+            let value = self.property_list_value()?;
+            into.push(Property { name, value });
+        }
+        Ok(())
+    }
+
     /// The same where no `name =` but an option can stand: an unknown one is reported.
     pub(super) fn strict_properties(&mut self, allowed: &[&str], into: &mut Vec<Property>) -> Read<()> {
         loop {

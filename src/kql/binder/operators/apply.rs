@@ -128,9 +128,26 @@ impl Binder<'_> {
             table_name: None,
             kind: RelKind::Project { input: Box::new(input), exprs },
         };
+        if self.checking
+            && let ExprKind::Pipe { source, .. } = &body.kind
+            && !matches!(source.kind, ExprKind::Source(_))
+        {
+            // A sub-query with a source of its own, which knows the key as a value.
+            let message = "a sub-query with a source of its own is not supported";
+            self.not_run(Diagnostic::error(code::UNSUPPORTED, body.span, message))?;
+            let inner = scope.nested(false);
+            let key = BoundExpr::new(BoundKind::Unknown, column.ty, by.span);
+            inner.define(&by.text, crate::kql::binder::Binding::Scalar(key));
+            return self.table(body, &inner);
+        }
         let mut rel = self.sub_query(keyed, std::slice::from_ref(&key), body, scope)?;
+        if rel.serialized {
+            // Rows that the body put in an order keep it, one sub-query behind the other.
+            let of_key = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
+            rel = Self::sorted(rel, vec![BoundSortKey { expr: of_key, ascending: true, nulls_first: true }]);
+            rel.serialized = true;
+        }
         rel.hidden.retain(|h| h.id != key.id);
-        rel.serialized = false;
         Ok(rel)
     }
 
@@ -155,11 +172,6 @@ impl Binder<'_> {
                     }
                     rel
                 }
-                // Columns are known even so.
-                _ if self.checking => {
-                    let message = "a sub-query with a source of its own is not supported";
-                    self.not_run(Diagnostic::error(code::UNSUPPORTED, body.span, message)).and_then(|()| self.table(body, scope))
-                }
                 _ => self.unsupported(body.span, "a sub-query with a source of its own"),
             },
             ExprKind::Source(first) => self.operator(Some(input), first, scope, false),
@@ -178,7 +190,7 @@ impl Binder<'_> {
         columns: Vec<BoundColumn>,
         serialized: bool,
     ) -> Rel {
-        let hidden: Vec<HiddenColumn> = self.partition.clone();
+        let hidden = self.carried(&input.hidden);
         let of = |input: Rel, inputs, op, hidden| Rel {
             columns,
             hidden,
@@ -230,6 +242,7 @@ fn reorders(body: &Expr) -> bool {
                 | O::Distinct(_)
                 | O::Count(_)
                 | O::TopHitters { .. }
+                | O::Sample(_)
                 | O::SampleDistinct { .. }
                 | O::Join { .. }
                 | O::Lookup { .. }

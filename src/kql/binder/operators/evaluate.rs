@@ -48,7 +48,7 @@ impl Binder<'_> {
         }
         let forms: Vec<&'static Plugin> = plugins::find(&function.text).collect();
         if let Some(why) = plugins::refusal(&function.text) {
-            return self.refused_plugin(function, why, args, declared, Some(&input));
+            return self.refused_plugin(function, why, args, declared, Some(&input), scope);
         }
         if forms.is_empty() {
             let mut candidates: Vec<String> = plugins::PLUGINS.iter().map(|p| p.name.to_owned()).collect();
@@ -73,12 +73,18 @@ impl Binder<'_> {
     }
 
     /// A plugin that stands first in a query: all that do call another service.
-    pub(super) fn evaluate_first(&mut self, operator: &Operator, call: &Expr, declared: Option<&TypeOf>) -> Bind<Rel> {
+    pub(super) fn evaluate_first(
+        &mut self,
+        operator: &Operator,
+        call: &Expr,
+        declared: Option<&TypeOf>,
+        scope: &Scope,
+    ) -> Bind<Rel> {
         if let ExprKind::Call { function, args } = &call.kind
             && let Some(why) = plugins::refusal(&function.text)
         {
             let declared = declared.map(|d| declared_columns(d, &empty_rel(), args));
-            return self.refused_plugin(function, why, args, declared, None);
+            return self.refused_plugin(function, why, args, declared, None, scope);
         }
         self.error(code::TYPE, operator.keyword, "evaluate needs rows: put a table and a pipe before it")
     }
@@ -91,6 +97,7 @@ impl Binder<'_> {
         args: &[Arg],
         declared: Option<Vec<Column>>,
         input: Option<&Rel>,
+        scope: &Scope,
     ) -> Bind<Rel> {
         let message = format!("the plugin {} is not supported: {why}", name.text);
         self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
@@ -101,6 +108,16 @@ impl Binder<'_> {
             _ => None,
         });
         let known = match name.text.as_str() {
+            // The input's columns and those of the table that is looked up.
+            "geo_line_lookup" | "geo_polygon_lookup" => match args.first() {
+                Some(table) => {
+                    let lookup = self.table(&table.expr, scope)?;
+                    let mut columns = Self::columns_of(input);
+                    columns.extend(Self::columns_of(&lookup));
+                    Some(columns)
+                }
+                None => None,
+            },
             "http_request" | "http_request_post" => {
                 Some(vec![Column::new("ResponseHeaders", Type::Dynamic), Column::new("ResponseBody", Type::Dynamic)])
             }

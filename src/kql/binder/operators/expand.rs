@@ -29,10 +29,14 @@ impl Binder<'_> {
             Some(limit) => self.constant_long(limit, scope, "the limit of mv-expand")?,
             None => legacy.then_some(LEGACY_LIMIT),
         };
-        let bag_as_array = ["kind", "bagexpansion"]
-            .iter()
-            .filter_map(|name| operator.property(name))
-            .any(|p| property_text(&p.value) == "array");
+        let mut bag_as_array = false;
+        for kind in ["kind", "bagexpansion"].iter().filter_map(|name| operator.property(name)) {
+            match property_text(&kind.value).as_str() {
+                "array" => bag_as_array = true,
+                "bag" => {}
+                other => return self.error(code::SYNTAX, kind.value.span, format!("bags become bag or array, not '{other}'")),
+            }
+        }
         let index = operator.property("with_itemindex").map(|p| property_text(&p.value));
         self.expanded(input, items, limit, bag_as_array, index, false, scope)
     }
@@ -69,6 +73,9 @@ impl Binder<'_> {
         let mut expand = Vec::with_capacity(targets.len());
         for (name, (_, expr, ty)) in settled.into_iter().zip(targets) {
             let column = BoundColumn { id: self.id(), name, ty };
+            if ty == Type::Dynamic {
+                self.passes_type(column.id, &expr);
+            }
             expand.push(ExpandColumn { id: column.id, expr, ty });
             match columns.iter_mut().find(|c| c.name == column.name) {
                 Some(place) => *place = column,

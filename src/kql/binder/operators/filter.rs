@@ -63,6 +63,7 @@ impl Binder<'_> {
 
     pub(super) fn take(&mut self, input: Rel, count: &Expr, scope: &Scope) -> Bind<Rel> {
         let count = self.constant_long(count, scope, "the count of take")?.unwrap_or(0);
+        self.differs |= !input.serialized;
         Ok(self.limited(input, count))
     }
 
@@ -73,7 +74,11 @@ impl Binder<'_> {
             hidden: input.hidden.clone(),
             serialized: input.serialized,
             table_name: None,
-            kind: RelKind::Limit { input: Box::new(input), count: count.max(0).unsigned_abs(), partition: self.partition_keys() },
+            kind: RelKind::Limit {
+                partition: self.partition_keys(&input.hidden),
+                input: Box::new(input),
+                count: count.max(0).unsigned_abs(),
+            },
         }
     }
 
@@ -102,9 +107,15 @@ impl Binder<'_> {
         Ok(self.grouped(input, keys, Vec::new()))
     }
 
-    /// The columns that tell sub-queries apart.
-    pub(in crate::kql::binder) fn partition_keys(&self) -> Vec<ColId> {
-        self.partition.iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
+    /// What is carried for the sub-queries and tells them apart, among these columns. Rows that a body takes from elsewhere
+    /// belong to none of them and have nothing of it.
+    pub(in crate::kql::binder) fn carried(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
+        self.partition.iter().filter(|p| hidden.iter().any(|h| h.id == p.id)).cloned().collect()
+    }
+
+    /// The columns that tell sub-queries apart, among these.
+    pub(in crate::kql::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
+        self.carried(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
     }
 
     /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
@@ -122,7 +133,7 @@ impl Binder<'_> {
             columns.push(BoundColumn { id, name, ty: e.ty });
             bound.push((id, e));
         }
-        let partition = self.partition.clone();
+        let partition = self.carried(&input.hidden);
         let mut aggregates = aggregates;
         for h in &partition {
             let e = BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default());

@@ -20,7 +20,15 @@ impl Binder<'_> {
         predicate: &Expr,
         scope: &Scope,
     ) -> Bind<Rel> {
-        let case_sensitive = operator.property("kind").is_some_and(|p| property_text(&p.value) == "case_sensitive");
+        let case_sensitive = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
+            None => false,
+            Some((kind, _)) if matches!(kind.as_str(), "default" | "case_insensitive") => false,
+            Some((kind, _)) if kind == "case_sensitive" => true,
+            Some((kind, span)) => {
+                let message = format!("search is default, case_insensitive or case_sensitive, not '{kind}'");
+                return self.error(code::SYNTAX, span, message);
+            }
+        };
         if let Some(input) = input {
             let row = RowInfo::of(&input);
             let e = self.search_term(predicate, &row, scope, case_sensitive)?;
@@ -212,7 +220,7 @@ impl Binder<'_> {
         }
         let source = operator.property("withsource").map_or("source_".to_owned(), |p| property_text(&p.value));
         let tables = self.searched_tables(tables, scope, operator.span)?;
-        let reach = self.search_reach(&tables, predicate.as_ref());
+        let reach = self.search_reach(&tables, predicate.as_deref());
         if let (true, Some(predicate)) = (self.checking, predicate) {
             self.search_term(predicate, &reach.row, scope, false)?;
         }

@@ -35,6 +35,7 @@ impl Binder<'_> {
             },
         };
         let right = self.table(right, scope)?;
+        self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
         let (left, right) = self.asked_columns(left, right, on);
         let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
@@ -63,6 +64,7 @@ impl Binder<'_> {
             Some((kind, span)) => return self.error(code::SYNTAX, span, format!("lookup is leftouter or inner, not '{kind}'")),
         };
         let right = self.table(right, scope)?;
+        self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
         let (left, right) = self.asked_columns(left, right, on);
         let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
@@ -74,6 +76,28 @@ impl Binder<'_> {
             table_name: None,
             kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on: pairs },
         })
+    }
+
+    /// Refuses a join that would have to be made anew for each sub-query of `mv-apply` or `partition`: one join of all their
+    /// rows gives the same only where no row is kept, or left out, for want of a partner in another sub-query.
+    fn joins_within_sub_queries(&mut self, kind: JoinKind, left: &Rel, right: &Rel, keyword: Span) -> Bind<()> {
+        let many = |rel: &Rel| !self.partition_keys(&rel.hidden).is_empty();
+        let fits = match (kind, many(left), many(right)) {
+            (_, false, false) => true,
+            (_, true, true) => false,
+            (JoinKind::Inner, ..) => true,
+            (JoinKind::LeftOuter | JoinKind::LeftSemi | JoinKind::LeftAnti, of_left, _) => of_left,
+            (JoinKind::RightOuter | JoinKind::RightSemi | JoinKind::RightAnti | JoinKind::InnerUnique, _, of_right) => of_right,
+            (JoinKind::FullOuter, ..) => false,
+        };
+        if !fits {
+            let message = "this join inside of mv-apply or partition is not supported";
+            self.not_run(
+                Diagnostic::error(code::UNSUPPORTED, keyword, message)
+                    .suggest("join other rows with kind=inner, leftouter, leftsemi or leftanti, or join outside"),
+            )?;
+        }
+        Ok(())
     }
 
     /// The sides with the columns that the conditions ask of one whose columns follow from rows.

@@ -47,14 +47,32 @@ impl Binder<'_> {
         self.learning = learning;
         let names = std::mem::replace(&mut self.inferred, outer);
         if names.is_empty() || learning {
-            return result;
+            return self.left_open(result, &operator.kind);
         }
         self.diagnostics.truncate(found);
         self.extra_tables.truncate(extra);
         self.generated = generated;
         let mut input = open;
+        let outer = std::mem::take(&mut self.just_inferred);
         self.add_untyped(&mut input, &names);
-        self.operator_over(Some(input), operator, scope, last)
+        let result = self.operator_over(Some(input), operator, scope, last);
+        self.just_inferred = outer;
+        self.left_open(result, &operator.kind)
+    }
+
+    /// To Microsoft's language service, what an operator makes of a table of unknown columns may have unknown columns too, even
+    /// where it says which there are.
+    fn left_open(&mut self, result: Bind<Rel>, kind: &OperatorKind) -> Bind<Rel> {
+        use OperatorKind as K;
+        let mut rel = result?;
+        let closes = matches!(
+            kind,
+            K::Count(_) | K::GetSchema | K::Reduce { .. } | K::Evaluate { .. } | K::Consume | K::Fork(_) | K::Facet { .. }
+        );
+        if self.checking && !closes && !Self::is_open(&rel) {
+            rel.hidden.push(self.open_marker());
+        }
+        Ok(rel)
     }
 
     fn operator_over(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
@@ -78,7 +96,7 @@ impl Binder<'_> {
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
             (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
             (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
-            (K::Evaluate { call, schema }, None) => return self.evaluate_first(operator, call, schema.as_ref()),
+            (K::Evaluate { call, schema }, None) => return self.evaluate_first(operator, call, schema.as_ref(), scope),
             (K::Unsupported(name), _) => return self.refused_operator(operator, name),
             (_, Some(input)) => input,
             (_, None) => {
@@ -91,6 +109,7 @@ impl Binder<'_> {
             K::Extend(items) => self.extend(input, items, scope),
             K::ProjectAway(patterns) => self.project_away(input, patterns, scope),
             K::ProjectKeep(patterns) => self.project_keep(input, patterns, scope),
+            K::ProjectByNames(names) => self.project_by_names(input, names, scope),
             K::ProjectRename(pairs) => self.project_rename(input, pairs),
             K::ProjectReorder(items) => self.project_reorder(input, items),
             K::Summarize { aggregates, by } => self.summarize(input, aggregates, by, scope, operator.span),
@@ -105,12 +124,12 @@ impl Binder<'_> {
             K::Parse { expr, pattern, filter } => self.parse(input, operator, expr, pattern, *filter, scope),
             K::ParseKv { expr, columns } => self.parse_kv(input, operator, expr, columns, scope),
             K::MvApply { items, limit, id, body } => {
-                self.mv_apply(input, operator, items, limit.as_ref(), id.as_ref(), body, scope)
+                self.mv_apply(input, operator, items, limit.as_deref(), id.as_deref(), body, scope)
             }
             K::Partition { by, body, .. } => self.partition(input, by, body, scope),
             K::MakeSeries { items, axis, range, by } => self.make_series(input, operator, items, axis, range, by, scope),
             K::TopNested(levels) => self.top_nested(input, operator, levels, scope),
-            K::TopHitters { count, of, by } => self.top_hitters(input, operator, count, of, by.as_ref(), scope),
+            K::TopHitters { count, of, by } => self.top_hitters(input, operator, count, of, by.as_deref(), scope),
             K::Sample(count) => self.sample(input, count, scope),
             K::SampleDistinct { count, of } => self.sample_distinct(input, count, of, scope),
             K::Fork(branches) => self.fork(input, operator, branches, scope),
@@ -120,10 +139,15 @@ impl Binder<'_> {
             K::Reduce { by } => self.reduce(input, operator, by, scope),
             K::Scan { .. } => self.scan(input, operator, &operator.kind, scope),
             K::Serialize(items) => self.serialize(input, items, scope),
-            K::GetSchema => self.getschema(&input, operator.span),
-            K::As(name) => self.alias(input, name, scope),
+            K::GetSchema => self.getschema(&input, operator),
+            K::As(name) => {
+                let wanted = operator.property("hint.materialized").map(|p| shape::property_text(&p.value));
+                let once = self.differs && wanted.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+                let input = if once { self.materialized(input)? } else { input };
+                self.alias(input, name, scope)
+            }
             K::Consume => self.consume(input),
-            K::Render(kind) => self.render(input, operator, kind, last),
+            K::Render(kind) => self.render(input, operator, kind, last, scope),
             K::Unsupported(name) => self.refused_operator(operator, name),
             _ => self.unsupported(operator.keyword, "this operator"),
         }

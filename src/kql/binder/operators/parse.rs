@@ -50,6 +50,9 @@ impl Binder<'_> {
                             "'*' directly behind a string column leaves open where the column ends",
                         );
                     }
+                    if !matches!(pattern.get(i + 1), None | Some(ParsePart::Text(..))) {
+                        return self.error(code::PATTERN, *span, "a text must stand behind '*'");
+                    }
                     Piece::Skip
                 }
                 ParsePart::Column { name, ty } => {
@@ -63,6 +66,7 @@ impl Binder<'_> {
                         ));
                     }
                     let ty = ty.unwrap_or(Type::String);
+                    self.named_once(name, columns.iter().map(|(n, _)| n))?;
                     columns.push((name.clone(), ty));
                     Piece::Column(ty)
                 }
@@ -100,6 +104,9 @@ impl Binder<'_> {
         let all = |name: &str| {
             operator.properties.iter().filter(|p| p.name.text == name).map(|p| property_text(&p.value)).collect::<Vec<_>>()
         };
+        for (i, column) in columns.iter().enumerate() {
+            self.named_once(&column.name, columns[..i].iter().map(|c| &c.name))?;
+        }
         let fields: Vec<(String, Type)> = columns.iter().map(|c| (c.name.text.clone(), c.ty)).collect();
         let kv = KeyValues::new(
             fields.clone(),
@@ -116,6 +123,14 @@ impl Binder<'_> {
             Ok(kv) => Ok(self.with_fields(input, Arc::new(kv), vec![text], &fields)),
             Err(message) => self.error(code::PATTERN, operator.span, message),
         }
+    }
+
+    /// Refuses a second column of a name among the parsed ones.
+    fn named_once<'n>(&mut self, name: &Name, mut before: impl Iterator<Item = &'n Name>) -> Bind<()> {
+        if before.any(|b| b.text == name.text) {
+            return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
+        }
+        Ok(())
     }
 
     fn parse_text(&mut self, expr: &Expr, row: &RowInfo, scope: &Scope) -> Bind<BoundExpr> {

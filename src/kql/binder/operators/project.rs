@@ -10,6 +10,7 @@ use crate::kql::bound::*;
 use crate::kql::diagnostics::code;
 use crate::kql::functions::Returns;
 use crate::kql::types::Type;
+use crate::kql::value::{Json, Value};
 
 impl Binder<'_> {
     pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
@@ -26,9 +27,7 @@ impl Binder<'_> {
             self.passes_type(id, &e);
             columns.push((BoundColumn { id, name, ty: e.ty }, e));
         }
-        let mut rel = Self::projected(input, columns);
-        rel.hidden.retain(|h| !matches!(h.role, HiddenRole::Open));
-        Ok(rel)
+        Ok(Self::projected(input, columns))
     }
 
     pub(super) fn extend(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
@@ -198,8 +197,8 @@ impl Binder<'_> {
                 }
                 ExprKind::Star => picked.extend(input.columns.iter().map(|c| c.id)),
                 ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
-                    Some(column) => {
-                        picked.insert(column.id);
+                    Some(_) => {
+                        picked.extend(input.columns.iter().filter(|c| c.name == name.text).map(|c| c.id));
                     }
                     None if Self::is_open(input) => {
                         self.infer(name);
@@ -239,7 +238,39 @@ impl Binder<'_> {
 
     pub(super) fn project_keep(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
         let picked = self.picked(&input, patterns, scope)?;
-        let columns = input.columns.iter().filter(|c| picked.contains(&c.id)).cloned().collect();
+        let known = |c: &&BoundColumn| picked.contains(&c.id) && !self.just_inferred.contains(&c.id);
+        let columns = input.columns.iter().filter(known).cloned().collect();
+        Ok(Self::renamed(input, columns))
+    }
+
+    /// Columns by the names and patterns that constants hold, in the order in which they are named. What names no column is
+    /// passed over.
+    pub(super) fn project_by_names(&mut self, input: Rel, names: &[Expr], scope: &Scope) -> Bind<Rel> {
+        let nothing = RowInfo::default();
+        let mut patterns: Vec<String> = Vec::new();
+        for name in names {
+            if matches!(name.kind, ExprKind::Star) {
+                patterns.push("*".to_owned());
+                continue;
+            }
+            let e = self.scalar(name, &mut Ctx::new(&nothing, scope))?;
+            match self.constant(&e, "a column's name")? {
+                Some(Value::String(name)) => patterns.push(name),
+                Some(Value::Dynamic(Json::Array(items))) if items.iter().all(Json::is_string) => {
+                    patterns.extend(items.iter().filter_map(Json::as_str).map(str::to_owned));
+                }
+                Some(_) => return self.error(code::TYPE, name.span, "a name or an array of names is expected here"),
+                None => {}
+            }
+        }
+        let mut columns: Vec<BoundColumn> = Vec::new();
+        for pattern in &patterns {
+            for column in input.columns.iter().filter(|c| names::wildcard_match(pattern, &c.name)) {
+                if !columns.iter().any(|c| c.id == column.id) {
+                    columns.push(column.clone());
+                }
+            }
+        }
         Ok(Self::renamed(input, columns))
     }
 
@@ -322,7 +353,7 @@ fn granny(name: &str) -> Vec<(String, Option<u64>)> {
         let (text, tail) = rest.split_at(text_end);
         let digits_end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
         let (digits, tail) = tail.split_at(digits_end);
-        parts.push((text.to_lowercase(), (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX))));
+        parts.push((text.to_uppercase(), (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX))));
         rest = tail;
     }
     parts

@@ -53,11 +53,17 @@ impl Binder<'_> {
         }
         // The row that conditions see: the input's columns, the declared ones, and `step.column` of every step's last match.
         let mut row = RowInfo::of(&input);
-        row.hidden.clear();
+        row.hidden.retain(|h| matches!(h.role, HiddenRole::Open));
         let own = row.columns.len();
         let mut declared = Vec::with_capacity(declare.len());
         for column in declare {
             let ty = column.column.ty;
+            let name = &column.column.name;
+            if row.columns.iter().any(|c| c.name == name.text) {
+                // Microsoft's binder lets it pass, and gives two columns of a name.
+                let taken = format!("there is a column '{}' already", name.text);
+                self.not_run(Diagnostic::error(code::DUPLICATE, name.span, taken))?;
+            }
             let default = match &column.default {
                 Some(e) => {
                     let empty = RowInfo::default();
@@ -74,7 +80,11 @@ impl Binder<'_> {
         let visible: Vec<BoundColumn> = row.columns.clone();
         // Columns of steps are reached by `step.column`: the row has them under that name.
         let mut state = Vec::new();
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
+            if steps[..number].iter().any(|s| s.name.text == step.name.text) {
+                let twice = format!("there is a step '{}' already", step.name.text);
+                self.not_run(Diagnostic::error(code::DUPLICATE, step.name.span, twice))?;
+            }
             for column in &visible {
                 let held = BoundColumn { id: self.id(), name: format!("{}.{}", step.name.text, column.name), ty: column.ty };
                 state.push(held);
@@ -110,6 +120,13 @@ impl Binder<'_> {
             bound_steps.push(Step { condition, assignments, output });
         }
         // Microsoft's language service shows the column even where it is not asked for.
+        if let Some(property) = operator.property("with_match_id") {
+            let name = property_text(&property.value);
+            if visible.iter().any(|c| c.name == name) {
+                let taken = format!("there is a column '{name}' already");
+                self.not_run(Diagnostic::error(code::DUPLICATE, property.value.span, taken))?;
+            }
+        }
         let match_id = operator
             .property("with_match_id")
             .map(|p| property_text(&p.value))

@@ -29,7 +29,14 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let nonempty = operator.property("kind").is_some_and(|p| property_text(&p.value) == "nonempty");
-        let axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
+        let mut axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
+        if self.is_untyped(&axis_expr) {
+            // The step tells what an axis of unknown type is taken for.
+            let (SeriesRange::Step { step, .. } | SeriesRange::InRange { step, .. }) = range;
+            let step = self.scalar(step, &mut Ctx::new(&RowInfo::default(), scope))?;
+            let ty = if step.ty == Type::TimeSpan { Type::DateTime } else { Type::Long };
+            axis_expr = BoundExpr::new(BoundKind::Unknown, ty, axis_expr.span);
+        }
         if !axis_expr.ty.is_summable() {
             return self.error(
                 code::TYPE,
@@ -137,7 +144,8 @@ impl Binder<'_> {
             .chain(results.iter().map(|(w, e, _)| (w.clone(), e.clone())))
             .chain([(axis_wanted, bucket.clone())])
             .collect();
-        let names = self.settled(&all, HashSet::new(), &[], false)?;
+        let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).cloned().collect();
+        let names = self.settled(&all, HashSet::new(), &written, false)?;
         // Microsoft's language service leaves the columns of a function that gives several as they are.
         let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, Wanted::Part(_))).collect();
         let mut group_keys: Vec<(String, BoundExpr)> = names.iter().cloned().zip(keys.iter().map(|(_, e)| e.clone())).collect();

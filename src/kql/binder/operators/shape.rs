@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::kql::ast::*;
-use crate::kql::binder::{Bind, Binder, Binding, Scope};
+use crate::kql::binder::expr::Ctx;
+use crate::kql::binder::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::kql::bound::*;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
@@ -33,7 +34,14 @@ const RENDER_KINDS: [&str; 20] = [
 ];
 
 impl Binder<'_> {
-    pub(super) fn getschema(&mut self, input: &Rel, _span: Span) -> Bind<Rel> {
+    pub(super) fn getschema(&mut self, input: &Rel, operator: &Operator) -> Bind<Rel> {
+        if operator.property("kind").is_some_and(|p| property_text(&p.value) == "csl") {
+            // The schema as a text that a datatable could begin with.
+            let shown: Vec<String> = input.columns.iter().map(|c| format!("{}:{}", c.name, c.ty)).collect();
+            let columns = vec![BoundColumn { id: self.id(), name: "Schema".to_owned(), ty: Type::String }];
+            let rows = vec![vec![Value::String(shown.join(","))]];
+            return Ok(Rel { kind: RelKind::Values(rows), columns, hidden: Vec::new(), serialized: true, table_name: None });
+        }
         // The engine counts in int, Microsoft's language service says long.
         let shape = [
             ("ColumnName", Type::String),
@@ -74,14 +82,26 @@ impl Binder<'_> {
     }
 
     /// `render` changes no row; it is kept for whoever draws.
-    pub(super) fn render(&mut self, input: Rel, operator: &Operator, kind: &Name, last: bool) -> Bind<Rel> {
+    pub(super) fn render(&mut self, input: Rel, operator: &Operator, kind: &Name, last: bool, scope: &Scope) -> Bind<Rel> {
         if !RENDER_KINDS.contains(&kind.text.as_str()) {
             self.warn(kind.span, format!("the visualization '{}' is not known", kind.text));
         }
         if !last {
             self.warn(operator.keyword, "render should be the last operator");
         }
-        let properties = operator.properties.iter().map(|p| (p.name.text.clone(), property_text(&p.value))).collect();
+        let mut properties = Vec::with_capacity(operator.properties.len());
+        for property in &operator.properties {
+            let value = match &property.value.kind {
+                // A computed text is kept as far as it is known.
+                ExprKind::Call { function, .. } if !function.text.is_empty() => {
+                    let e = self.scalar(&property.value, &mut Ctx::new(&RowInfo::default(), scope))?;
+                    let mut text = String::new();
+                    e.as_literal().map_or_else(String::new, |v| crate::kql::format::to_string(v.as_ref(&mut text)))
+                }
+                _ => property_text(&property.value),
+            };
+            properties.push((property.name.text.clone(), value));
+        }
         self.render = Some((kind.text.clone(), properties));
         Ok(input)
     }

@@ -23,7 +23,8 @@ impl Binder<'_> {
                 kind: RelKind::Values(vec![Vec::new()]),
                 columns: Vec::new(),
                 hidden: Vec::new(),
-                serialized: true,
+                // There is one row, and no order to ask for.
+                serialized: false,
                 table_name: None,
             };
             let found = match self.targets(nothing, std::slice::from_ref(item), scope) {

@@ -10,6 +10,7 @@ use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::{Naming, Registry};
 use crate::kql::types::Type;
+use crate::kql::value::Value;
 
 impl Binder<'_> {
     pub(super) fn summarize(
@@ -161,25 +162,27 @@ impl Binder<'_> {
         }
         let by_name = names::derived(&args[0].expr);
         let mut returned: HashSet<ColId> = plain_column(&by).into_iter().collect();
+        let mut by_star: HashSet<ColId> = HashSet::new();
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
         for arg in &args[1..] {
             if matches!(arg.expr.kind, ExprKind::Star) {
                 for column in ctx.row.columns.clone() {
-                    if keys.contains(&column.name) || !returned.insert(column.id) {
+                    if keys.contains(&column.name) || self.just_inferred.contains(&column.id) || !returned.insert(column.id) {
                         continue;
                     }
+                    by_star.insert(column.id);
                     values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
                 }
                 continue;
             }
             let e = self.argument(&arg.expr, ctx)?;
             let name = arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr));
-            if let Some(id) = plain_column(&e)
-                && !returned.insert(id)
-                && self.checking
-            {
-                // Microsoft's language service names a column once.
-                continue;
+            if let Some(id) = plain_column(&e) {
+                // Microsoft's language service does not repeat what `*` has brought.
+                if self.checking && by_star.contains(&id) {
+                    continue;
+                }
+                returned.insert(id);
             }
             values.push((name, e));
         }
@@ -239,7 +242,7 @@ impl Binder<'_> {
         for arg in args {
             if matches!(arg.expr.kind, ExprKind::Star) {
                 for column in ctx.row.columns.clone() {
-                    if !keys.contains(&column.name) {
+                    if !keys.contains(&column.name) && !self.just_inferred.contains(&column.id) {
                         values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
                     }
                 }
@@ -248,11 +251,23 @@ impl Binder<'_> {
             let e = self.argument(&arg.expr, ctx)?;
             values.push((arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr)), e));
         }
+        if values.is_empty() && self.answers.is_some() {
+            return self.error(code::ARITY, function.span, format!("{} takes at least one value", function.text));
+        }
+        // Several values are taken from one row; a single one from a row that has it ("take_any() (aggregation function)" in the
+        // documentation). A tie for the least is won by the first row, whatever is returned.
+        let together = Registry::get().aggregate("arg_min").filter(|_| values.len() > 1);
         let mut out = Vec::with_capacity(values.len());
         for (i, (name, e)) in values.into_iter().enumerate() {
             let ty = e.ty;
-            let column =
-                self.add_aggregate(BoundAggregate { function: any, args: vec![e], filter: None, ty }, ctx, item.expr.span);
+            let aggregate = match together {
+                Some(function) => {
+                    let tie = BoundExpr::literal(Value::Long(0), Type::Long, e.span);
+                    BoundAggregate { function, args: vec![tie, e], filter: None, ty }
+                }
+                None => BoundAggregate { function: any, args: vec![e], filter: None, ty },
+            };
+            let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match (item.names.get(i), name) {
                 (Some(name), _) => Wanted::Explicit(name.text.clone()),
                 (None, Some(name)) if legacy => Wanted::Part(format!("any_{name}")),

@@ -316,10 +316,14 @@ impl Binder<'_> {
         Ok(self.limited(sorted, n))
     }
 
-    /// Any rows: the first that come.
+    /// Random rows of the first that come: it is meant to be fast, not fair.
     pub(super) fn sample(&mut self, input: Rel, count: &Expr, scope: &Scope) -> Bind<Rel> {
+        const LOOKED_AT: i64 = 100_000;
         let n = self.constant_long(count, scope, "the count of sample")?.unwrap_or(0);
-        Ok(self.limited(input, n))
+        let random = self.call_of(Registry::get().scalar("rand"), "rand", Vec::new(), count.span)?;
+        let rows = if input.serialized || !self.partition.is_empty() { input } else { self.limited(input, n.max(LOOKED_AT)) };
+        let shuffled = Self::sorted(rows, vec![BoundSortKey { expr: random, ascending: true, nulls_first: false }]);
+        Ok(Rel { serialized: false, ..self.limited(shuffled, n) })
     }
 
     pub(super) fn sample_distinct(&mut self, input: Rel, count: &Expr, of: &NamedExpr, scope: &Scope) -> Bind<Rel> {

@@ -6,7 +6,7 @@ use crate::kql::ast::*;
 use crate::kql::binder::names::wildcard_match;
 use crate::kql::binder::{Bind, Binder, Binding, Scope, Stop};
 use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
+use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
@@ -140,11 +140,21 @@ impl Binder<'_> {
                 types.len() == 1 && rels.iter().all(|(_, rel)| rel.columns.iter().any(|c| c.name == *name && c.ty == types[0]))
             });
         }
-        let mut names: Vec<String> = order.iter().filter(|(_, t)| t.len() == 1).map(|(n, _)| n.clone()).collect();
+        // A name of one type keeps it, whatever the columns of several types are called; to Microsoft's language service the
+        // first come has it.
+        let mut names: Vec<String> =
+            order.iter().filter(|(_, t)| t.len() == 1 && !self.checking).map(|(n, _)| n.clone()).collect();
         let mut targets: Vec<(String, String, Type)> = Vec::new();
         for (name, types) in &order {
             if types.len() == 1 {
-                targets.push((name.clone(), name.clone(), types[0]));
+                let taken = |n: &String| self.checking && names.contains(n);
+                let shown = if taken(name) {
+                    (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default()
+                } else {
+                    name.clone()
+                };
+                names.push(shown.clone());
+                targets.push((shown, name.clone(), types[0]));
                 continue;
             }
             for ty in types {
@@ -160,18 +170,21 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         if let Some(source) = &source {
             if targets.iter().any(|(n, _, _)| n == source) {
-                return self.error(
-                    code::DUPLICATE,
-                    span,
-                    format!("there is a column '{source}' already; give withsource another name"),
-                );
+                // Microsoft's language service shows two columns of the name.
+                let message = format!("there is a column '{source}' already; give withsource another name");
+                self.not_run(Diagnostic::error(code::DUPLICATE, span, message))?;
+                self.repeated = true;
             }
             columns.push(BoundColumn { id: self.id(), name: source.clone(), ty: Type::String });
         }
         for (name, _, ty) in &targets {
             columns.push(BoundColumn { id: self.id(), name: name.clone(), ty: *ty });
         }
-        let partition = self.partition.clone();
+        let partition = rels.first().map(|(_, rel)| self.carried(&rel.hidden)).unwrap_or_default();
+        if rels.iter().any(|(_, rel)| self.carried(&rel.hidden).len() != partition.len()) {
+            let message = "a union of a sub-query's rows with others, inside of mv-apply or partition, is not supported";
+            self.not_run(Diagnostic::error(code::UNSUPPORTED, span, message))?;
+        }
         let offset = usize::from(source.is_some());
         let mirrored = self.united_promoted(&rels, &targets, &columns[offset..]);
         for (column, (_, from, ty)) in columns[offset..].iter().zip(&targets) {

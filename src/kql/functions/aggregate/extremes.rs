@@ -1,8 +1,8 @@
 //! arg_max, arg_min and take_any, one returned column at a time.
 //!
 //! The binder writes `arg_max(by, a, b)` as one call for each column, `arg_max(by, by)`, `arg_max(by, a)`, …: all of them
-//! see the same rows in the same order and choose the same row. The first row wins a tie. Rows whose `by` is null (or
-//! NaN) count only when there is no other; then the first of them is taken.
+//! see the same rows in the same order and choose the same row. The first row wins a tie. Rows whose `by` is null count
+//! only when there is no other; then the first of them is taken. NaN wins, as the extreme of NaN and numbers is NaN.
 
 use std::cmp::Ordering;
 
@@ -60,7 +60,7 @@ pub const AGGREGATES: &[AggregateFn] = &[
         Returns::Arg(0),
         Naming::FirstArg,
         AggregateImpl::Rows(take_any),
-        "Some value that is not null, if there is one.",
+        "Some value that is neither null nor empty, if there is one.",
     )
     .variadic(),
     AggregateFn::new(
@@ -69,7 +69,7 @@ pub const AGGREGATES: &[AggregateFn] = &[
         Returns::Arg(0),
         Naming::Prefix("any"),
         AggregateImpl::Rows(take_any),
-        "Some value that is not null, if there is one (older name of take_any).",
+        "Some value that is neither null nor empty, if there is one (older name of take_any).",
     )
     .variadic(),
     AggregateFn::new(
@@ -113,12 +113,12 @@ struct Extreme {
     best: Option<(Held, Held)>,
 }
 
-/// True for what has no place in the order.
-fn orderless(value: ValueRef<'_>) -> bool {
+/// What goes before the order of values: nulls lose against everything, NaN wins.
+fn class(value: ValueRef<'_>) -> u8 {
     match value {
-        ValueRef::Null => true,
-        ValueRef::Real(v) => v.is_nan(),
-        _ => false,
+        ValueRef::Null => 0,
+        ValueRef::Real(v) if v.is_nan() => 2,
+        _ => 1,
     }
 }
 
@@ -127,10 +127,9 @@ impl Extreme {
     fn offer(&mut self, by: ValueRef<'_>, value: ValueRef<'_>) {
         let better = match &self.best {
             None => true,
-            Some((best, _)) => match (orderless(best.as_ref()), orderless(by)) {
-                (_, true) => false,
-                (true, false) => true,
-                (false, false) => order(by, best.as_ref()) == self.wins,
+            Some((best, _)) => match (class(best.as_ref()), class(by)) {
+                (1, 1) => order(by, best.as_ref()) == self.wins,
+                (before, now) => now > before,
             },
         };
         if better {
@@ -173,15 +172,21 @@ impl Accumulate for Extreme {
     }
 }
 
-/// The first value that is not null.
+/// The first value that is neither null nor an empty string, or the first of those (Kusto's page "take_any()").
 #[derive(Debug, Default)]
 struct Any {
     value: Held,
 }
 
+/// True for what counts as no value.
+fn blank(value: ValueRef<'_>) -> bool {
+    matches!(value, ValueRef::Null | ValueRef::String(""))
+}
+
 impl Accumulate for Any {
     fn update(&mut self, args: &[ValueRef<'_>]) {
-        if self.value == Held::Null {
+        let held = self.value.as_ref();
+        if matches!(held, ValueRef::Null) || blank(held) && !blank(args[0]) {
             self.value = args[0].into();
         }
     }
@@ -231,6 +236,11 @@ mod tests {
         merged.merge(&feed(&[]).state());
         merged.merge(&feed(&[(Some(-5), "z")]).state());
         assert_eq!(text(&*merged), Value::String("z".into()));
+        let mut nan = arg_max(&[], Type::String).unwrap();
+        for (by, value) in [(1.0, "a"), (f64::NAN, "b"), (2.0, "c")] {
+            nan.update(&[ValueRef::Real(by), ValueRef::String(value)]);
+        }
+        assert_eq!(text(&*nan), Value::String("b".into()), "the row whose value the extreme shows");
         assert_eq!(feed(&[]).finish(), Value::Null);
     }
 }

@@ -435,8 +435,8 @@ fn to_hex(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         let lengths = length.as_ref().map(|l| l.open(&arrays[1])).transpose()?;
         let mut out = TextOut::new(rows);
         for row in 0..rows {
-            // No integer has more digits than 16, and zeros in front are bounded to what a row can bear.
-            let width = lengths.as_ref().and_then(|l| l.get(row).as_i64()).unwrap_or(0).clamp(0, 1024) as usize;
+            // A greater length counts as 16 (Kusto documentation, "tohex()").
+            let width = lengths.as_ref().and_then(|l| l.get(row).as_i64()).unwrap_or(0).clamp(0, 16) as usize;
             match values.get(row) {
                 ValueRef::Int(v) => out.push(&format!("{v:0width$x}")),
                 ValueRef::Long(v) => out.push(&format!("{v:0width$x}")),

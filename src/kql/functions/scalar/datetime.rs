@@ -52,7 +52,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     part!("dayofmonth", Unit::Day, "The day of the month, from 1."),
     part!("dayofyear", Unit::DayOfYear, "The day of the year, from 1."),
     part!("hourofday", Unit::Hour, "The hour, from 0."),
-    part!("week_of_year", Unit::Week, "The week of the year by ISO 8601.").aliases(&["weekofyear"]),
+    part!("week_of_year", Unit::Week, "The week of the year by ISO 8601."),
+    part!("weekofyear", Unit::SundayWeek, "The week of the year, from Sunday; the first one has the first Wednesday."),
     ScalarFn::new(
         "dayofweek",
         DATE,
@@ -142,6 +143,8 @@ enum Unit {
     Quarter,
     Month,
     Week,
+    /// Weeks from Sunday to Saturday, numbered in the year of their Wednesday. Only a part, no distance.
+    SundayWeek,
     Day,
     DayOfYear,
     Hour,
@@ -181,7 +184,7 @@ impl Unit {
             Unit::Second => SECOND,
             Unit::Millisecond => 10_000,
             Unit::Microsecond => TICKS_PER_US,
-            Unit::Year | Unit::Quarter | Unit::Month | Unit::DayOfYear | Unit::Nanosecond => return None,
+            Unit::Year | Unit::Quarter | Unit::Month | Unit::SundayWeek | Unit::DayOfYear | Unit::Nanosecond => return None,
         })
     }
 
@@ -233,6 +236,13 @@ fn iso_week(day: i64) -> i64 {
     (thursday - days_from_civil(year, 1, 1)) / 7 + 1
 }
 
+/// The week of the year by the rule of the obsolete weekofyear().
+fn sunday_week(day: i64) -> i64 {
+    let wednesday = day - weekday(day) + 3;
+    let (year, _, _) = civil_from_days(wednesday);
+    (wednesday - days_from_civil(year, 1, 1)) / 7 + 1
+}
+
 /// A part as a number.
 fn part_of(ticks: i64, unit: Unit) -> i64 {
     let (day, rest) = (day_of(ticks), ticks.rem_euclid(DAY));
@@ -244,6 +254,7 @@ fn part_of(ticks: i64, unit: Unit) -> i64 {
         Unit::Microsecond => rest % SECOND / TICKS_PER_US,
         Unit::Nanosecond => rest % SECOND * 100,
         Unit::Week => iso_week(day),
+        Unit::SundayWeek => sunday_week(day),
         _ => {
             let (year, month, day_of_month) = civil_from_days(day);
             match unit {
@@ -532,6 +543,9 @@ mod tests {
             [("2016-01-01", 53), ("2017-01-01", 52), ("2021-01-03", 53), ("2018-12-31", 1), ("0001-01-01", 1), ("9999-12-31", 52)]
         {
             assert_eq!(part_of(t(text), Unit::Week), week, "{text}");
+        }
+        for (text, week) in [("2020-12-31", 53), ("2021-01-02", 53), ("2021-01-03", 1), ("2030-12-31", 1), ("2020-06-15", 25)] {
+            assert_eq!(part_of(t(text), Unit::SundayWeek), week, "{text}");
         }
         let instant = t("2017-10-30T01:02:03.7654321");
         let parts =

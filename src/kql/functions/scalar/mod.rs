@@ -16,6 +16,7 @@ mod numeric;
 pub mod parsing;
 mod punycode;
 pub mod refused;
+mod regex_syntax;
 pub mod regexes;
 pub mod series;
 pub mod sets;

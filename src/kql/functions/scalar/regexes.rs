@@ -1,16 +1,18 @@
 //! Functions with regular expressions: `extract`, `replace_regex`, `trim`, `countof` and their kin.
 //!
 //! Kusto's regular expressions are those of the `regex` crate (Kusto documentation, "Regex syntax"): no look-around and no
-//! back-references in patterns, classes are Unicode-aware, `$` is the end of the text. A pattern is a constant and compiled
-//! once a query; one that cannot be compiled refuses the query. A rewrite refers to groups as `\1`.
+//! back-references in patterns, classes are Unicode-aware, `$` is the end of the text. A pattern is a constant (that of
+//! `countof` need not be) and compiled once a query; one that cannot be compiled refuses the query. A rewrite refers to groups
+//! as `\1`.
 
 use std::sync::Arc;
 
 use arrow::array::Int64Array;
 use memchr::memmem;
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex};
 
 use super::conversion::convert;
+use super::regex_syntax::compile;
 use super::substrings::{Window, place};
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
@@ -123,21 +125,6 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The text as a pattern that matches just it.",
     ),
 ];
-
-/// Compiles a pattern; the error tells what is wrong with it.
-pub fn compile(pattern: &str) -> Result<Regex, String> {
-    /// Compiled patterns and their lazy automata may not eat the query's memory.
-    const LIMIT: usize = 64 << 20;
-    RegexBuilder::new(pattern).size_limit(LIMIT).dfa_size_limit(LIMIT).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(limit) => format!("the regular expression needs more than {limit} bytes"),
-        // The crate's message repeats the pattern over several lines; its last line says what is wrong.
-        other => {
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ");
-            format!("the regular expression '{pattern}' is not valid: {reason}")
-        }
-    })
-}
 
 /// A constant argument's text.
 fn constant_text(arg: &ArgInfo) -> Result<String, String> {
@@ -398,10 +385,27 @@ fn count_of(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         },
     };
     if by_regex {
-        let regex = compile(search.constant().ok_or("the pattern must be a constant")?)?;
+        let constant = search.constant().map(compile).transpose()?;
         return Ok(Box::new(move |arrays, rows| {
             let sources = source.open(&arrays[0])?;
-            Ok(Arc::new((0..rows).map(|row| regex.find_iter(sources.get(row)).count() as i64).collect::<Int64Array>()))
+            let count = |regex: &Regex, row: usize| regex.find_iter(sources.get(row)).count() as i64;
+            if let Some(regex) = &constant {
+                return Ok(Arc::new((0..rows).map(|row| count(regex, row)).collect::<Int64Array>()));
+            }
+            let searches = search.open(&arrays[1])?;
+            // Rows that follow each other often share their pattern.
+            let mut last: Option<(&str, Regex)> = None;
+            let mut out = Vec::with_capacity(rows);
+            for row in 0..rows {
+                let pattern = searches.get(row);
+                let regex = match last.take() {
+                    Some((known, regex)) if known == pattern => regex,
+                    _ => compile(pattern)?,
+                };
+                out.push(count(&regex, row));
+                last = Some((pattern, regex));
+            }
+            Ok(Arc::new(Int64Array::from(out)))
         }));
     }
     Ok(Box::new(move |arrays, rows| {

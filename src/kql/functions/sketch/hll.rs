@@ -117,6 +117,14 @@ impl Hll {
         }
     }
 
+    /// How many registers there are; `None` while the hashes themselves are kept.
+    pub fn registers(&self) -> Option<usize> {
+        match &self.content {
+            Content::Exact(_) => None,
+            Content::Registers(registers) => Some(registers.len()),
+        }
+    }
+
     /// The number of hashes that all counters have seen: exact while all are sets, else by inclusion and exclusion.
     pub fn intersection(all: &[Hll]) -> u64 {
         let sets: Vec<_> = all

@@ -1,6 +1,6 @@
 //! Operators that choose, compute or group columns.
 
-use super::super::super::ast::{Expr, ExprKind, Name, NamedExpr, OperatorKind, Property, ReorderItem};
+use super::super::super::ast::{Arg, Expr, ExprKind, Name, NamedExpr, OperatorKind, Property, ReorderItem};
 use super::super::super::lexer::TokenKind;
 use super::super::{Parser, Read};
 
@@ -83,6 +83,19 @@ pub(super) fn project_keep(p: &mut Parser<'_>, _: &mut Options) -> Read<Operator
     Ok(OperatorKind::ProjectKeep(p.list(Parser::name_or_wildcard)?))
 }
 
+/// `project-by-names name, dynamic([names]), …`; nothing leaves no column.
+pub(super) fn project_by_names(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
+    let nothing = matches!(
+        p.kind(),
+        TokenKind::Bar | TokenKind::Semicolon | TokenKind::RightParen | TokenKind::RightBrace | TokenKind::End
+    );
+    if p.at(TokenKind::Star) {
+        let span = p.bump().span();
+        return Ok(OperatorKind::ProjectByNames(vec![Expr { kind: ExprKind::Star, span }]));
+    }
+    Ok(OperatorKind::ProjectByNames(if nothing { Vec::new() } else { p.list(Parser::expression)? }))
+}
+
 /// `project-rename new = old, …`
 pub(super) fn project_rename(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
     Ok(OperatorKind::ProjectRename(p.list(rename)?))
@@ -115,10 +128,21 @@ pub(super) fn summarize(p: &mut Parser<'_>, options: &mut Options) -> Read<Opera
     p.properties(&[], options)?;
     let at_by = p.at_word("by") && !matches!(p.kind_at(1), TokenKind::Comma | TokenKind::Assign);
     let aggregates = if at_by { Vec::new() } else { p.expressions_before("by")? };
-    let by = if p.eat_word("by") { p.list(Parser::named_expression)? } else { Vec::new() };
+    let mut by = if p.eat_word("by") { p.list(Parser::named_expression)? } else { Vec::new() };
     if p.at_word("bin") && p.kind_at(1) == TokenKind::Assign {
-        let span = p.token().span();
-        return Err(p.fail_with(span, "`by … bin =` is no longer read", "write `by bin(column, size)`"));
+        // An older form of `by bin(column, size)`.
+        let word = p.bump();
+        p.bump();
+        let size = p.expression()?;
+        let [key] = by.as_mut_slice() else {
+            return Err(p.fail_with(word.span(), "`bin =` stands behind one key", "write `by bin(column, size)`"));
+        };
+        let span = key.expr.span.to(size.span);
+        let place = Expr { kind: ExprKind::Error, span };
+        let column = std::mem::replace(&mut key.expr, place);
+        let function = Name { text: "bin".to_owned(), span: word.span() };
+        let args = [column, size].into_iter().map(|expr| Arg { name: None, expr }).collect();
+        key.expr.kind = ExprKind::Call { function, args };
     }
     Ok(OperatorKind::Summarize { aggregates, by })
 }

@@ -35,10 +35,10 @@ fn limit(p: &mut Parser<'_>) -> Read<Option<Expr>> {
 pub(super) fn mv_apply(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     p.properties(&["with_itemindex"], options)?;
     let items = p.list(expand_item)?;
-    let limit = limit(p)?;
-    let id = if p.eat_word("id") { Some(p.expression()?) } else { None };
+    let limit = limit(p)?.map(Box::new);
+    let id = if p.eat_word("id") { Some(Box::new(p.expression()?)) } else { None };
     p.expect_word("on")?;
-    let body = p.subquery()?;
+    let body = Box::new(p.subquery()?);
     Ok(OperatorKind::MvApply { items, limit, id, body })
 }
 
@@ -61,7 +61,7 @@ pub(super) fn partition(p: &mut Parser<'_>, options: &mut Options) -> Read<Opera
         let span = p.token().span();
         return Err(p.fail_with(span, "`partition by` takes a column", "make it one before: `extend name = …`"));
     }
-    let scope = if p.eat_word("in") { Some(p.postfix()?) } else { None };
+    let scope = if p.eat_word("in") { Some(Box::new(p.postfix()?)) } else { None };
     let body = match p.kind() {
         TokenKind::LeftBrace => {
             p.bump();
@@ -71,7 +71,7 @@ pub(super) fn partition(p: &mut Parser<'_>, options: &mut Options) -> Read<Opera
         }
         _ => p.subquery()?,
     };
-    Ok(OperatorKind::Partition { by, body, scope })
+    Ok(OperatorKind::Partition { by, body: Box::new(body), scope })
 }
 
 /// `fork [name =] (operators) …`

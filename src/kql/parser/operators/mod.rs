@@ -57,7 +57,7 @@ const OPERATORS: [(&str, Reader); 60] = [
     ("print", sources::print),
     ("project", columns::project),
     ("project-away", columns::project_away),
-    ("project-by-names", unsupported::project_by_names),
+    ("project-by-names", columns::project_by_names),
     ("project-keep", columns::project_keep),
     ("project-rename", columns::project_rename),
     ("project-reorder", columns::project_reorder),

@@ -34,10 +34,10 @@ pub(super) fn top(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKin
 
 /// `top-hitters n of expr by weight`
 pub(super) fn top_hitters(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
-    let count = p.expression()?;
+    let count = Box::new(p.expression()?);
     p.expect_word("of")?;
-    let of = p.named_expression()?;
-    let by = if p.eat_word("by") { Some(p.named_expression()?) } else { None };
+    let of = Box::new(p.named_expression()?);
+    let by = if p.eat_word("by") { Some(Box::new(p.named_expression()?)) } else { None };
     Ok(OperatorKind::TopHitters { count, of, by })
 }
 
@@ -56,9 +56,9 @@ pub(super) fn sample(p: &mut Parser<'_>, options: &mut Options) -> Read<Operator
 /// `sample-distinct n of expr`
 pub(super) fn sample_distinct(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     p.properties(&[], options)?;
-    let count = p.expression()?;
+    let count = Box::new(p.expression()?);
     p.expect_word("of")?;
-    Ok(OperatorKind::SampleDistinct { count, of: p.named_expression()? })
+    Ok(OperatorKind::SampleDistinct { count, of: Box::new(p.named_expression()?) })
 }
 
 /// `count [as name]`
@@ -71,7 +71,7 @@ pub(super) fn count(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
 pub(super) fn reduce(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     p.properties(&["kind"], options)?;
     p.expect_word("by")?;
-    let by = p.named_expression()?;
+    let by = Box::new(p.named_expression()?);
     if p.eat_word("with") {
         loop {
             p.strict_properties(&["threshold", "characters"], options)?;
@@ -104,10 +104,9 @@ pub(super) fn getschema(p: &mut Parser<'_>, options: &mut Options) -> Read<Opera
 /// `render kind [with (property = value, …)]`, and the older `render kind property = value …`.
 pub(super) fn render(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     let kind = p.name()?;
-    p.strict_properties(
-        &["kind", "title", "accumulate", "xcolumn", "ycolumns", "series", "xtitle", "ytitle", "legend"],
-        options,
-    )?;
+    const OPTIONS: [&str; 9] = ["kind", "title", "accumulate", "xcolumn", "ycolumns", "series", "xtitle", "ytitle", "legend"];
+    p.computed_properties(&OPTIONS, options)?;
+    p.strict_properties(&OPTIONS, options)?;
     if p.at_word("by") {
         let token = p.bump();
         let columns = p.list(Parser::name_or_wildcard)?;

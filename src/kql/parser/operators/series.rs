@@ -12,8 +12,8 @@ pub(super) fn make_series(p: &mut Parser<'_>, options: &mut Options) -> Read<Ope
     p.properties(&["kind"], options)?;
     let items = p.list(series_item)?;
     p.expect_word("on")?;
-    let axis = p.named_expression()?;
-    let range = series_range(p)?;
+    let axis = Box::new(p.named_expression()?);
+    let range = Box::new(series_range(p)?);
     let by = if p.eat_word("by") { p.list(Parser::named_expression)? } else { Vec::new() };
     Ok(OperatorKind::MakeSeries { items, axis, range, by })
 }

@@ -15,11 +15,11 @@ pub(super) fn print(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
 pub(super) fn range(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
     let column = p.name()?;
     p.expect_word("from")?;
-    let from = p.expression()?;
+    let from = Box::new(p.expression()?);
     p.expect_word("to")?;
-    let to = p.expression()?;
+    let to = Box::new(p.expression()?);
     p.expect_word("step")?;
-    Ok(OperatorKind::Range { column, from, to, step: p.expression()? })
+    Ok(OperatorKind::Range { column, from, to, step: Box::new(p.expression()?) })
 }
 
 /// `datatable (schema) [values]`; a comma may stand at either end of the values.
@@ -142,7 +142,7 @@ pub(super) fn find(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKi
     if !p.eat_word("where") && required {
         return Err(p.unexpected("`where`"));
     }
-    let predicate = Some(p.expression()?);
+    let predicate = Some(Box::new(p.expression()?));
     let smart = p.eat_word("project-smart");
     let project = if p.eat_word("project") { p.list(find_column)? } else { Vec::new() };
     let project_away = if p.eat_word("project-away") { p.list(Parser::name_or_wildcard)? } else { Vec::new() };

@@ -92,15 +92,6 @@ pub(super) fn graph_where_edges(p: &mut Parser<'_>, _: &mut Options) -> Read<Ope
     named("graph-where-edges")
 }
 
-/// `project-by-names expressions`
-pub(super) fn project_by_names(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
-    if p.at(TokenKind::Star) {
-        return named("project-by-names");
-    }
-    p.expression()?;
-    named("project-by-names")
-}
-
 /// `inline_external_table (schema) kind = … (…)`
 pub(super) fn inline_external_table(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
     if !p.at(TokenKind::LeftParen) && !p.at_word("kind") {
