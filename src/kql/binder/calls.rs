@@ -1,11 +1,11 @@
 //! Calls of scalar functions: the registry's, the binder's own, and those that `let` defines.
 
 use super::expr::Ctx;
-use super::{Bind, Binder, Binding, type_list};
+use super::{Bind, Binder, Binding};
 use crate::kql::ast::*;
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use crate::kql::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 
@@ -420,144 +420,6 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Call { function, args }, ty, span))
     }
 
-    /// Checks arguments against parameters, converts what converts by itself, and finds the result type.
-    pub(super) fn fit_args(
-        &mut self,
-        name: &str,
-        params: &'static [Param],
-        variadic: bool,
-        returns: Returns,
-        args: Vec<BoundExpr>,
-        span: Span,
-    ) -> Bind<(Vec<BoundExpr>, Type)> {
-        let least = params.iter().filter(|p| !p.optional).count();
-        let most = if variadic { usize::MAX } else { params.len() };
-        if args.len() < least || args.len() > most {
-            let wanted = match (least, most) {
-                (a, b) if a == b => format!("{a}"),
-                (a, usize::MAX) => format!("{a} or more"),
-                (a, b) => format!("{a} to {b}"),
-            };
-            let signature = params.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
-            return self.report(
-                Diagnostic::error(code::ARITY, span, format!("{name} takes {wanted} arguments, {} given", args.len()))
-                    .suggest(format!("{name}({signature}{})", if variadic { ", …" } else { "" })),
-            );
-        }
-        let mut fitted = Vec::with_capacity(args.len());
-        for (i, arg) in args.into_iter().enumerate() {
-            let Some(param) = params.get(i).or(params.last()) else { continue };
-            let arg = self.fit(name, param, arg)?;
-            if param.constant && arg.as_literal().is_none() {
-                self.known_before(&arg, &format!("'{}' of {name}", param.name))?;
-            }
-            fitted.push(arg);
-        }
-        // Arguments that must share a type.
-        let same: Vec<usize> =
-            (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == Kind::Same)).collect();
-        let mut common = None;
-        if !same.is_empty() {
-            let values: Vec<BoundExpr> = same.iter().map(|i| fitted[*i].clone()).collect();
-            let (values, ty) = if fitted.iter().any(|a| self.is_untyped(a)) {
-                (values, Type::Dynamic)
-            } else {
-                self.common(values, name, span)?
-            };
-            for (i, value) in same.iter().zip(values) {
-                fitted[*i] = value;
-            }
-            common = Some(ty);
-        }
-        let infos: Vec<ArgInfo> = fitted.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
-        let ty = match returns {
-            _ if self.checking && service_type(name, &infos).is_some() => service_type(name, &infos).unwrap_or(Type::Dynamic),
-            Returns::Type(ty) => ty,
-            Returns::Arg(i) => fitted.get(i).map_or(Type::Dynamic, |a| a.ty),
-            Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
-            Returns::With(f) => match f(&infos) {
-                Ok(ty) => ty,
-                Err(_) if fitted.iter().any(|a| self.is_untyped(a)) => Type::Dynamic,
-                // Microsoft's language service lets a dynamic pass for anything.
-                Err(message) if self.checking && infos.iter().any(|i| i.ty == Type::Dynamic) => {
-                    self.not_run(Diagnostic::error(code::TYPE, span, format!("{name}: {message}")))?;
-                    Type::Dynamic
-                }
-                Err(message) => return self.error(code::TYPE, span, format!("{name}: {message}")),
-            },
-            Returns::Columns(_) | Returns::ColumnEach(_) => Type::Dynamic,
-        };
-        Ok((fitted, ty))
-    }
-
-    /// One argument for one parameter.
-    pub(super) fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
-        use Type as T;
-        let ty = arg.ty;
-        if self.is_untyped(&arg) {
-            return Ok(arg);
-        }
-        let wanted = match param.kind {
-            Kind::Any | Kind::Same => return Ok(arg),
-            Kind::String if ty == T::String => return Ok(arg),
-            Kind::String if ty == T::Dynamic => {
-                // Microsoft's binder lets a dynamic pass for a string; its engine does not.
-                let message = format!("'{}' of {function} takes string, not dynamic", param.name);
-                self.not_run(Diagnostic::error(code::TYPE, arg.span, message).suggest("wrap it in tostring(…)"))?;
-                return self.coerce(arg, T::String);
-            }
-            Kind::String => "string".to_owned(),
-            Kind::StringOrDynamic if ty == T::String || ty == T::Dynamic => return Ok(arg),
-            Kind::StringOrDynamic => "string".to_owned(),
-            Kind::Bool if ty == T::Bool => return Ok(arg),
-            Kind::Bool => "bool".to_owned(),
-            Kind::Integer if ty.is_integer() => return Ok(arg),
-            Kind::Integer => "int or long".to_owned(),
-            Kind::Number if ty.is_numeric() => return Ok(arg),
-            Kind::Number => "a number".to_owned(),
-            Kind::NumberOrDynamic if ty.is_numeric() => return Ok(arg),
-            Kind::NumberOrDynamic if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
-            Kind::NumberOrDynamic => "a number".to_owned(),
-            Kind::Summable if ty.is_summable() => return Ok(arg),
-            Kind::Summable => "a number, datetime or timespan".to_owned(),
-            Kind::Orderable if ty != T::Dynamic && ty != T::Guid => return Ok(arg),
-            Kind::Orderable => "a value that has an order".to_owned(),
-            Kind::DateTime if ty == T::DateTime => return Ok(arg),
-            Kind::DateTime => "datetime".to_owned(),
-            Kind::TimeSpan if ty == T::TimeSpan => return Ok(arg),
-            Kind::TimeSpan => "timespan".to_owned(),
-            Kind::DateTimeOrTimeSpan if matches!(ty, T::DateTime | T::TimeSpan) => return Ok(arg),
-            Kind::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
-            Kind::Dynamic if ty == T::Dynamic => return Ok(arg),
-            Kind::Dynamic => "dynamic".to_owned(),
-            Kind::Guid if ty == T::Guid => return Ok(arg),
-            Kind::Guid => "guid".to_owned(),
-            Kind::TypeLiteral if ty == T::String => return Ok(arg),
-            Kind::TypeLiteral => "typeof(type)".to_owned(),
-            Kind::OneOf(types) if types.contains(&ty) => return Ok(arg),
-            Kind::OneOf(types) => match types.iter().find(|t| ty.widest(**t) == Some(**t)) {
-                Some(wider) => return self.coerce(arg, *wider),
-                None => type_list(types),
-            },
-        };
-        if arg.as_literal().is_some_and(Value::is_null) && ty == T::Dynamic {
-            return Ok(arg);
-        }
-        let mut diagnostic =
-            Diagnostic::error(code::TYPE, arg.span, format!("'{}' of {function} takes {wanted}, not {ty}", param.name));
-        if ty == T::Dynamic {
-            diagnostic = diagnostic.suggest(match param.kind {
-                Kind::String | Kind::StringOrDynamic => "wrap it in tostring(…)",
-                Kind::DateTime | Kind::DateTimeOrTimeSpan => "wrap it in todatetime(…)",
-                Kind::TimeSpan => "wrap it in totimespan(…)",
-                _ => "convert it first, for example with tolong(…) or toreal(…)",
-            });
-        } else if param.kind == Kind::Dynamic && ty == T::String {
-            diagnostic = diagnostic.suggest("wrap it in parse_json(…)");
-        }
-        self.report(diagnostic)
-    }
-
     /// An aggregate call: arguments see columns, the predicate of an `…if` form becomes a filter.
     pub(super) fn aggregate_call(
         &mut self,
@@ -605,15 +467,5 @@ impl Binder<'_> {
             }
         }
         Ok(BoundAggregate { function, args, filter, ty })
-    }
-}
-
-/// The type that Microsoft's language service shows for a call, where its engine gives another.
-fn service_type(function: &str, args: &[ArgInfo]) -> Option<Type> {
-    match (function, args) {
-        ("ceiling", [value]) if value.ty.is_integer() => Some(value.ty),
-        ("datetime_diff", _) => Some(Type::Long),
-        ("jaccard_index", _) => Some(Type::Dynamic),
-        _ => None,
     }
 }

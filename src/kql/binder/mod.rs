@@ -3,6 +3,7 @@
 //! The binder reads no data. Where a result's columns depend on rows (`evaluate bag_unpack`) or a constant is a query's answer
 //! (`toscalar`), it stops with a [`Request`]; the planner runs the request's tree and binds again with the answer.
 
+mod arguments;
 mod calls;
 mod expr;
 mod invoked;

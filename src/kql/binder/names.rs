@@ -90,7 +90,7 @@ pub fn derived(expr: &Expr) -> Option<String> {
         },
         ExprKind::Named { name, .. } => Some(name.text.clone()),
         ExprKind::Call { function, args } => call_name(function, args),
-        _ => buried(expr),
+        _ => None,
     }
 }
 
@@ -104,16 +104,7 @@ fn joined(base: Option<String>, step: String) -> String {
 
 /// The name of a call's column by the function's naming rule.
 fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
-    let first = args.first().map(|a| &a.expr);
-    if let Some(aggregate) = Registry::get().aggregate(&function.text)
-        && let (Naming::Prefix(prefix), Some(name)) = (aggregate.naming, args.first().and_then(|a| a.name.as_ref()))
-    {
-        // An aggregate is named after its argument's name.
-        return Some(format!("{prefix}_{}", name.text));
-    }
-    if let Some(name) = args.iter().find_map(buried_in) {
-        return Some(name);
-    }
+    let first = args.first();
     if function.text == "ingestion_time" {
         return Some("$IngestionTime".to_owned());
     }
@@ -136,37 +127,30 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
         // Percentiles are named after the percentage too, and only where they stand alone.
         (Naming::Prefix("percentile" | "percentilew"), true) => None,
         (Naming::Generated, _) => None,
-        (Naming::FirstArg, _) => derived(first?),
+        (Naming::FirstArg, _) => argument_name(first?),
         // A covariance is named after both of its arguments.
         (Naming::Prefix(prefix), true) if prefix.starts_with("covariance") => {
-            let name = |i: usize| args.get(i).and_then(|a| simple_name(&a.expr)).unwrap_or_default();
+            let name = |i: usize| args.get(i).and_then(simple_name).unwrap_or_default();
             Some(format!("{prefix}_{}_{}", name(0), name(1)))
         }
         (Naming::Prefix(prefix), true) => Some(format!("{prefix}_{}", first.and_then(simple_name).unwrap_or_default())),
-        (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", derived(first?).unwrap_or_default())),
-        (Naming::Suffix(suffix), _) => Some(format!("{}{suffix}", derived(first?)?)),
+        (Naming::Prefix(prefix), false) => Some(format!("{prefix}{}", argument_name(first?).unwrap_or_default())),
+        (Naming::Suffix(suffix), _) => Some(format!("{}{suffix}", argument_name(first?)?)),
     }
 }
 
-/// An aggregate's argument lends its name when it is a column or path; other expressions do not, whatever they wrap.
-fn simple_name(expr: &Expr) -> Option<String> {
-    match &expr.kind {
-        ExprKind::Name(_) | ExprKind::Path { .. } | ExprKind::Index { .. } | ExprKind::Call { .. } => derived(expr),
+/// The name of an argument: what is written before it (`round(Share = a / b, 1)`), or what its expression gives.
+pub fn argument_name(arg: &Arg) -> Option<String> {
+    arg.name.as_ref().map(|n| n.text.clone()).or_else(|| derived(&arg.expr))
+}
+
+/// An aggregate's argument lends its name when it has one, or is a column or path; other expressions do not, whatever they wrap.
+fn simple_name(arg: &Arg) -> Option<String> {
+    match &arg.expr.kind {
+        _ if arg.name.is_some() => argument_name(arg),
+        ExprKind::Name(_) | ExprKind::Path { .. } | ExprKind::Index { .. } | ExprKind::Call { .. } => derived(&arg.expr),
         _ => None,
     }
-}
-
-/// A `Name =` buried in a call's argument names the output column.
-fn buried(expr: &Expr) -> Option<String> {
-    match &expr.kind {
-        ExprKind::Named { name, .. } => Some(name.text.clone()),
-        ExprKind::Call { args, .. } => args.iter().find_map(buried_in),
-        _ => None,
-    }
-}
-
-fn buried_in(arg: &Arg) -> Option<String> {
-    arg.name.as_ref().map(|n| n.text.clone()).or_else(|| buried(&arg.expr))
 }
 
 /// True if a name matches a pattern with `*`.

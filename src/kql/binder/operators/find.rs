@@ -35,7 +35,10 @@ impl Binder<'_> {
             let label = input.table_name.clone().unwrap_or_else(|| "search_arg0".to_owned());
             let filtered = Self::filtered(input, e);
             let mut columns = Vec::with_capacity(filtered.columns.len() + 1);
-            if filtered.columns.iter().all(|c| c.name != "$table") {
+            // Microsoft's language service shows a second one behind another search.
+            let again = filtered.columns.iter().any(|c| c.name == "$table");
+            self.repeated |= again && self.checking;
+            if !again || self.checking {
                 let source = BoundColumn { id: self.id(), name: "$table".to_owned(), ty: Type::String };
                 columns.push((source, BoundExpr::literal(Value::String(label), Type::String, operator.span)));
             }

@@ -125,7 +125,7 @@ impl Binder<'_> {
             ExprKind::Call { function, args } => (args, &function.text),
             _ => (&[], function.name),
         };
-        let derived = |at: usize| written.get(at).and_then(|a| names::derived(&a.expr));
+        let derived = |at: usize| written.get(at).and_then(names::argument_name);
         let parts: Vec<(String, Type)> = match function.returns {
             Returns::Columns(parts) => {
                 let base = format!("{called}_{}", derived(0).unwrap_or_default());

@@ -160,7 +160,7 @@ impl Binder<'_> {
                     .suggest("convert it, for example with tolong(…)"),
             );
         }
-        let by_name = names::derived(&args[0].expr);
+        let by_name = names::argument_name(&args[0]);
         let mut returned: HashSet<ColId> = plain_column(&by).into_iter().collect();
         let mut by_star: HashSet<ColId> = HashSet::new();
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
@@ -176,7 +176,7 @@ impl Binder<'_> {
                 continue;
             }
             let e = self.argument(&arg.expr, ctx)?;
-            let name = arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr));
+            let name = names::argument_name(arg);
             if let Some(id) = plain_column(&e) {
                 // Microsoft's language service does not repeat what `*` has brought.
                 if self.checking && by_star.contains(&id) {
@@ -249,7 +249,7 @@ impl Binder<'_> {
                 continue;
             }
             let e = self.argument(&arg.expr, ctx)?;
-            values.push((arg.name.as_ref().map(|n| n.text.clone()).or_else(|| names::derived(&arg.expr)), e));
+            values.push((names::argument_name(arg), e));
         }
         if values.is_empty() && self.answers.is_some() {
             return self.error(code::ARITY, function.span, format!("{} takes at least one value", function.text));
@@ -299,7 +299,7 @@ impl Binder<'_> {
         let single = if weighted { "percentilew" } else { "percentile" };
         let Some(percentile) = Registry::get().aggregate(single) else { return self.unsupported(function.span, &function.text) };
         let values = args[..lead].iter().map(|a| self.argument(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
-        let name = names::derived(&args[0].expr);
+        let name = names::argument_name(&args[0]);
         let mut out = Vec::with_capacity(args.len() - lead);
         for (i, arg) in args[lead..].iter().enumerate() {
             let p = self.argument(&arg.expr, ctx)?;
