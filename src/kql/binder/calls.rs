@@ -57,6 +57,7 @@ impl Binder<'_> {
             "not" => self.not(args, ctx, span),
             "now" => self.now(args, ctx, span),
             "ago" => self.ago(args, ctx, span),
+            "bin_auto" => self.bin_auto(args, ctx, span),
             "toscalar" => self.toscalar(args, ctx, span),
             "column_ifexists" | "columnifexists" => self.column_ifexists(args, ctx, span),
             "pack_all" => self.pack_all(args, ctx, span),
@@ -201,6 +202,23 @@ impl Binder<'_> {
         }
         let now = BoundExpr::literal(Value::DateTime(self.now), Type::DateTime, span);
         self.binary(BinaryOp::Subtract, now, offset, span)
+    }
+
+    /// `bin` or `bin_at` with what options of the query say (Kusto documentation, "bin_auto()").
+    fn bin_auto(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("bin_auto", args, 1..=1, span)?;
+        let value = self.scalar(&args[0].expr, ctx)?;
+        let registry = Registry::get();
+        match (self.auto_bin.clone(), registry.scalar("bin"), registry.scalar("bin_at")) {
+            ((Some(size), None), Some(bin), _) => self.function_of(bin, vec![value, size], span),
+            ((Some(size), Some(at)), _, Some(bin_at)) => self.function_of(bin_at, vec![value, size, at], span),
+            // Only a run needs the size.
+            _ if self.checking => Ok(value),
+            _ => self.report(
+                Diagnostic::error(code::TYPE, span, "bin_auto takes its size from an option, which is not set")
+                    .suggest("for example: set query_bin_auto_size = 1h;"),
+            ),
+        }
     }
 
     /// The first column of the first row, computed once.

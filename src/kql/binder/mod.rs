@@ -127,6 +127,8 @@ pub struct Binder<'a> {
     materialized: Vec<(Span, Scope, Rel)>,
     /// Values that `toscalar` took of what differs from call to call, with what they are of.
     drawn: HashMap<String, BoundExpr>,
+    /// The size and the fixed point of `bin_auto`, which options of the query set.
+    auto_bin: (Option<BoundExpr>, Option<BoundExpr>),
 }
 
 impl<'a> Binder<'a> {
@@ -158,6 +160,7 @@ impl<'a> Binder<'a> {
             repeated: false,
             fuzzy: false,
             generated: 0,
+            auto_bin: (None, None),
             depth: 0,
             expansions: 0,
             operators: 0,

@@ -249,6 +249,11 @@ impl Binder<'_> {
                 }
                 _ => self.error(code::TYPE, name.span, "query_now takes a datetime"),
             },
+            "query_bin_auto_size" | "query_bin_auto_at" if value.as_ref().is_some_and(|v| v.as_literal().is_some()) => {
+                let place = if option.ends_with("size") { &mut self.auto_bin.0 } else { &mut self.auto_bin.1 };
+                *place = value;
+                Ok(())
+            }
             _ if IGNORED_OPTIONS.contains(&option.as_str()) || option.starts_with("request_") || option.starts_with("query_") => {
                 Ok(())
             }

@@ -42,14 +42,6 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The value rounded down to a multiple of a size away from a fixed point.",
     )
     .naming(Naming::FirstArg),
-    ScalarFn::new(
-        "bin_auto",
-        &[Param::req("value", Kind::Summable)],
-        Returns::Arg(0),
-        ScalarImpl::Unsupported("bin sizes from query options are not; use bin() with a size"),
-        "The value rounded down to a size that the query's options give.",
-    )
-    .naming(Naming::FirstArg),
 ];
 
 /// The type of a binned value.

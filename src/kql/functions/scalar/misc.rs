@@ -49,6 +49,13 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The value behind the first predicate that is true, or the last one.",
     )
     .variadic(),
+    special(
+        "bin_auto",
+        &[Param::req("value", Kind::Summable)],
+        Returns::Arg(0),
+        "The value rounded down to the size, and away from the fixed point, that query_bin_auto_size and query_bin_auto_at set.",
+    )
+    .naming(Naming::FirstArg),
     special("not", &[Param::req("expression", Kind::Bool)], BOOL, "True for false, false for true, null for null."),
     special(
         "now",

@@ -157,6 +157,13 @@ fn find_column(p: &mut Parser<'_>) -> Read<FindColumn> {
         p.expect(TokenKind::RightParen)?;
         return Ok(FindColumn::Pack);
     }
+    // The documentation's newer form of the same.
+    if p.at_word("pack_all") && p.kind_at(1) == TokenKind::LeftParen {
+        p.bump();
+        p.bump();
+        p.expect(TokenKind::RightParen)?;
+        return Ok(FindColumn::Pack);
+    }
     let name = p.name()?;
     let ty = if p.eat(TokenKind::Colon) { Some(p.type_name()?) } else { None };
     Ok(FindColumn::Column { name, ty })
