@@ -152,7 +152,7 @@ pub enum ExprKind {
     /// `f(a, b, name = c)`, also `database('x')`, `toscalar(T | …)`, `materialize(…)`.
     Call { function: Name, args: Vec<Arg> },
     /// `base.f(args)` after `cluster(…)`, `database(…)` and the like.
-    MethodCall { base: Box<Expr>, function: Name, args: Vec<Arg> },
+    MethodCall { base: Box<Expr>, function: Box<Name>, args: Vec<Arg> },
     /// `-x`, `+x`.
     Unary { op: UnaryOp, expr: Box<Expr> },
     /// `a op b`.
@@ -226,7 +226,7 @@ pub enum Literal {
     /// `guid(…)`, in lower case with dashes.
     Guid(Option<String>),
     /// `dynamic(…)`; JSON null is `Json::Null`.
-    Dynamic(Json),
+    Dynamic(Box<Json>),
 }
 
 impl Literal {

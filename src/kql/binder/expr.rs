@@ -451,7 +451,7 @@ pub fn literal_value(literal: &Literal) -> Value {
         Literal::DateTime(v) => v.map_or(Value::Null, Value::DateTime),
         Literal::TimeSpan(v) => v.map_or(Value::Null, Value::TimeSpan),
         Literal::Guid(v) => v.clone().map_or(Value::Null, Value::Guid),
-        Literal::Dynamic(v) => Value::Dynamic(v.clone()),
+        Literal::Dynamic(v) => Value::Dynamic(v.as_ref().clone()),
     }
 }
 

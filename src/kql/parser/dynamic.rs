@@ -15,7 +15,7 @@ impl Parser<'_> {
         let start = self.bump().start;
         let json = self.dynamic_content()?;
         self.height = 1;
-        Ok(Expr { kind: ExprKind::Literal(Literal::Dynamic(json)), span: self.span_from(start) })
+        Ok(Expr { kind: ExprKind::Literal(Literal::Dynamic(Box::new(json))), span: self.span_from(start) })
     }
 
     fn dynamic_content(&mut self) -> Read<Json> {
@@ -165,6 +165,6 @@ fn json_of(literal: Literal) -> Json {
         Literal::DateTime(v) => v.map_or(Json::Null, |ticks| Json::String(literals::write_ticks(ticks))),
         Literal::TimeSpan(v) => v.map_or(Json::Null, Json::from),
         Literal::Guid(v) => v.map_or(Json::Null, Json::String),
-        Literal::Dynamic(v) => v,
+        Literal::Dynamic(v) => *v,
     }
 }

@@ -51,7 +51,7 @@ impl Parser<'_> {
         let base = Box::new(base);
         let kind = match self.kind() {
             TokenKind::Word if self.kind_at(1) == TokenKind::LeftParen => {
-                let function = self.name()?;
+                let function = Box::new(self.name()?);
                 let args = self.arguments()?;
                 ExprKind::MethodCall { base, function, args }
             }

@@ -28,22 +28,41 @@ impl Binder<'_> {
         Ok(Self::renamed(filtered, columns))
     }
 
-    /// A filter; directly behind an `innerunique` join, one over left columns picks left rows before one of each key is kept,
-    /// as the engine does.
+    /// A filter; behind an `innerunique` join, those of its terms that are over left columns pick left rows before one of each
+    /// key is kept, as the engine does.
     fn filtered_below_unique(mut input: Rel, predicate: BoundExpr) -> Rel {
-        if let RelKind::Join { left, kind: JoinKind::InnerUnique, .. } = &mut input.kind {
-            let of_left = |id: ColId| left.columns.iter().any(|c| c.id == id) || left.hidden.iter().any(|h| h.id == id);
-            let foreign = predicate.any(&|e| match e.kind {
-                BoundKind::Column(id) | BoundKind::Promoted { column: id, .. } => !of_left(id),
-                _ => false,
-            });
-            if !foreign {
-                let inner = std::mem::replace(&mut **left, crate::kql::binder::source::empty_rel());
-                **left = Self::filtered(inner, predicate);
-                return input;
-            }
+        let (span, ty) = (predicate.span, predicate.ty);
+        let terms = match predicate.kind {
+            BoundKind::Logical { and: true, terms } => terms,
+            kind => vec![BoundExpr::new(kind, ty, span)],
+        };
+        let mut rest: Vec<BoundExpr> = terms.into_iter().filter_map(|term| Self::below_unique(&mut input, term)).collect();
+        match rest.len() {
+            0 => input,
+            1 => Self::filtered(input, rest.remove(0)),
+            _ => Self::filtered(input, BoundExpr::new(BoundKind::Logical { and: true, terms: rest }, ty, span)),
         }
-        Self::filtered(input, predicate)
+    }
+
+    /// Puts a condition below an `innerunique` join, also through other filters; gives it back where it cannot stand there.
+    fn below_unique(rel: &mut Rel, condition: BoundExpr) -> Option<BoundExpr> {
+        match &mut rel.kind {
+            RelKind::Filter { input, .. } => Self::below_unique(input, condition),
+            RelKind::Join { left, kind: JoinKind::InnerUnique, .. } => {
+                let of_left = |id: ColId| left.columns.iter().any(|c| c.id == id) || left.hidden.iter().any(|h| h.id == id);
+                let foreign = condition.any(&|e| match e.kind {
+                    BoundKind::Column(id) | BoundKind::Promoted { column: id, .. } => !of_left(id),
+                    _ => false,
+                });
+                if foreign {
+                    return Some(condition);
+                }
+                let inner = std::mem::replace(&mut **left, crate::kql::binder::source::empty_rel());
+                **left = Self::filtered(inner, condition);
+                None
+            }
+            _ => Some(condition),
+        }
     }
 
     /// Adds window functions' columns, as hidden company of the input's.
