@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::kql::catalog::FileRoot;
 use crate::kql::suggest::nearest;
 
 /// The configuration file that is read when none is named and it exists in the working folder.
@@ -25,8 +26,23 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 pub const DEFAULT_MEMORY: usize = 2 << 30;
 
 /// Keys of the file, for suggestions.
-const KEYS: &[&str] =
-    &["lake", "export", "from", "import_job_settings", "memory_limit", "spill_dir", "timeout", "threads", "params"];
+const KEYS: &[&str] = &[
+    "lake",
+    "export",
+    "from",
+    "import_job_settings",
+    "memory_limit",
+    "spill_dir",
+    "timeout",
+    "threads",
+    "params",
+    "external_data",
+    "external_locations",
+    "same_lake",
+];
+
+/// What a name below `[same_lake]` may be of.
+const SAME_LAKE: &[&str] = &["cluster", "database", "workspace", "app", "adx", "arg"];
 
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +57,9 @@ struct Document {
     timeout: Option<String>,
     threads: Option<usize>,
     params: Option<BTreeMap<String, String>>,
+    external_data: Option<Vec<PathBuf>>,
+    external_locations: Option<BTreeMap<String, PathBuf>>,
+    same_lake: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// What the command line says about settings.
@@ -82,6 +101,10 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Values of saved queries' parameters by name, in place of the defaults in their headers.
     pub params: BTreeMap<String, String>,
+    /// Folders whose files `externaldata` may read, and addresses that stand for one.
+    pub external_data: Vec<FileRoot>,
+    /// Names that stand for this lake in `cluster('…')`, `database('…')`, `workspace('…')` and the like, by kind.
+    pub same_lake: BTreeMap<String, Vec<String>>,
 }
 
 impl Config {
@@ -115,7 +138,18 @@ impl Config {
         if threads == Some(0) {
             return Err(Error::usage("the number of threads is 0, at least 1 was expected"));
         }
+        let same_lake = document.same_lake.unwrap_or_default();
+        if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
+            let error = Error::usage(format!("[same_lake] in {FILE} has `{kind}`, which names no lake"));
+            return Err(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
+        }
+        let folders = document.external_data.into_iter().flatten().map(|folder| (folder, None));
+        let locations = document.external_locations.into_iter().flatten().map(|(address, folder)| (folder, Some(address)));
+        let external_data =
+            folders.chain(locations).map(|(folder, address)| FileRoot { folder: based(folder), address }).collect();
         Ok(Config {
+            external_data,
+            same_lake,
             lake: path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into()),
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
             from: document.from.map(|paths| paths.into_iter().map(&based).collect()),

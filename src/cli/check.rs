@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::input::{self, Text};
 use super::{Context, report};
-use crate::engine::catalog::{LakeCatalog, SchemaFileCatalog};
+use crate::engine::catalog::SchemaFileCatalog;
 use crate::error::{Error, Refused, Result};
 use crate::kql;
 use crate::kql::catalog::Catalog;
@@ -80,7 +80,7 @@ struct DiagnosticReport {
 /// When a file cannot be read (exit status 2) or something is wrong in one (exit status 3).
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let params = input::params(&args.params)?;
-    let lake = LakeCatalog::new(context.lake());
+    let lake = context.catalog();
     let catalog: Box<dyn Catalog> = match &args.schema {
         Some(path) => Box::new(SchemaFileCatalog::read(path, lake)?),
         None => Box::new(lake),

@@ -34,6 +34,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::clock::{Clock, FixedClock, SystemClock};
 use crate::config::{Config, Flags, environment};
+use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
 use crate::lake::Lake;
@@ -131,6 +132,11 @@ impl Context {
     /// The configured lake. Touches nothing.
     pub fn lake(&self) -> Lake {
         Lake::new(&self.config.lake)
+    }
+
+    /// Its tables, as the binder sees them.
+    pub fn catalog(&self) -> LakeCatalog {
+        LakeCatalog::new(self.lake()).with_names(self.config.same_lake.clone())
     }
 
     /// An engine over it.

@@ -2,7 +2,6 @@
 
 use super::Context;
 use super::answer::OutputArgs;
-use crate::engine::catalog::LakeCatalog;
 use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::kql;
@@ -111,12 +110,7 @@ fn columns(name: &str, context: &Context) -> Result<Listing> {
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = kql::bind_only(
-            view,
-            &LakeCatalog::new(context.lake()),
-            &std::collections::BTreeMap::new(),
-            context.clock.now_micros(),
-        );
+        let bound = kql::bind_only(view, &context.catalog(), &std::collections::BTreeMap::new(), context.clock.now_micros());
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

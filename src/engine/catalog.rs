@@ -1,6 +1,6 @@
 //! What tables a query may name: the lake's, the views over them, and for `check` those of a schema file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -49,13 +49,14 @@ fn schema_of(def: &TableDef) -> TableSchema {
 pub struct LakeCatalog {
     lake: Lake,
     pruning: bool,
+    names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
 }
 
 impl LakeCatalog {
     /// The catalog of a lake, which may be missing. Touches nothing.
     pub fn new(lake: Lake) -> LakeCatalog {
-        LakeCatalog { lake, pruning: true, opened: Mutex::new(HashMap::new()) }
+        LakeCatalog { lake, pruning: true, names: BTreeMap::new(), opened: Mutex::new(HashMap::new()) }
     }
 
     /// The same, or with tables that never hear of filters, so that nothing is skipped.
@@ -63,6 +64,18 @@ impl LakeCatalog {
     pub fn with_pruning(self, pruning: bool) -> LakeCatalog {
         LakeCatalog { pruning, ..self }
     }
+
+    /// The same, with names of clusters, databases, workspaces and apps, by kind, that stand for this lake; `*` is any.
+    #[must_use]
+    pub fn with_names(self, names: BTreeMap<String, Vec<String>>) -> LakeCatalog {
+        LakeCatalog { names, ..self }
+    }
+}
+
+/// A cluster's name without what its address adds to it.
+fn short_name(name: &str) -> &str {
+    let name = name.strip_prefix("https://").unwrap_or(name).trim_end_matches('/');
+    name.strip_suffix(".kusto.windows.net").unwrap_or(name)
 }
 
 /// A table that is not told what is looked for: every file is read, the filter stands above the scan.
@@ -100,6 +113,15 @@ impl Catalog for LakeCatalog {
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
         SCHEMAS.get(name).cloned()
+    }
+
+    fn maps(&self, kind: &str, name: &str) -> bool {
+        // What current_database() says is this lake without being told.
+        if kind == "database" && name == "kqlake" {
+            return true;
+        }
+        let named = |known: &String| known == "*" || short_name(known).eq_ignore_ascii_case(short_name(name));
+        self.names.get(kind).is_some_and(|known| known.iter().any(named))
     }
 
     async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
@@ -175,6 +197,10 @@ impl<C: Catalog> Catalog for SchemaFileCatalog<C> {
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
         self.tables.get(name).cloned().or_else(|| self.base.table(name))
+    }
+
+    fn maps(&self, kind: &str, name: &str) -> bool {
+        self.base.maps(kind, name)
     }
 
     async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {

@@ -23,6 +23,7 @@ pub use results::Rows;
 use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_MEMORY};
 use crate::error::{Error, Refused, Result};
+use crate::kql::catalog::FileRoot;
 use crate::kql::diagnostics::Diagnostic;
 use crate::kql::types::Column;
 use crate::kql::{self, PlanEnv, PlanError, Render};
@@ -46,7 +47,9 @@ pub struct Options {
     /// Skip files, row groups and pages by their statistics.
     pub pruning: bool,
     /// Folders whose files `externaldata` may read.
-    pub file_roots: Vec<PathBuf>,
+    pub file_roots: Vec<FileRoot>,
+    /// Names of clusters, databases, workspaces and apps, by kind, that stand for this lake.
+    pub same_lake: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Options {
@@ -59,6 +62,7 @@ impl Default for Options {
             batch_size: 8192,
             pruning: true,
             file_roots: Vec::new(),
+            same_lake: BTreeMap::new(),
         }
     }
 }
@@ -71,6 +75,8 @@ impl Options {
             spill_dir: config.spill_dir.clone(),
             timeout: config.timeout,
             partitions: config.threads,
+            file_roots: config.external_data.clone(),
+            same_lake: config.same_lake.clone(),
             ..Options::default()
         }
     }
@@ -145,7 +151,8 @@ impl Engine {
     pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<Answer> {
         let deadline = Deadline::after(self.options.timeout);
         let session = session::for_kql(&self.options)?;
-        let catalog = LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning);
+        let catalog =
+            LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning).with_names(self.options.same_lake.clone());
         let env = PlanEnv {
             catalog: &catalog,
             session: &session,

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::kql::functions::scalar::json::unicode_escape;
+
 /// Nesting beyond which values are hashed as their text instead of by their structure.
 const MAX_DEPTH: usize = 64;
+
+/// What stands for `\u` without four digits behind it.
+const NO_ESCAPE: (char, usize) = ('\u{fffd}', 2);
 
 /// The text of a JSON string literal (with its quotes).
 ///
@@ -30,7 +35,7 @@ pub fn unescape(literal: &str) -> Cow<'_, str> {
             Some(b'b') => out.push('\u{8}'),
             Some(b'f') => out.push('\u{c}'),
             Some(b'u') => {
-                let (c, length) = unicode_escape(&bytes[at..]);
+                let (c, length) = unicode_escape(&rest[at..]).unwrap_or(NO_ESCAPE);
                 out.push(c);
                 used = at + length;
             }
@@ -41,27 +46,6 @@ pub fn unescape(literal: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
-}
-
-/// The character of `\uXXXX` (or of a pair of them) at the front, and the bytes it takes.
-fn unicode_escape(bytes: &[u8]) -> (char, usize) {
-    let unit = |from: usize| -> Option<u32> {
-        let digits = bytes.get(from..from + 4)?;
-        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
-    match unit(2) {
-        Some(high @ 0xD800..=0xDBFF) => {
-            if bytes.get(6..8) == Some(b"\\u")
-                && let Some(low @ 0xDC00..=0xDFFF) = unit(8)
-            {
-                let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-                return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
-            }
-            ('\u{fffd}', 6)
-        }
-        Some(code) => (char::from_u32(code).unwrap_or('\u{fffd}'), 6),
-        None => ('\u{fffd}', 2),
-    }
 }
 
 /// Puts U+FFFD for lone surrogate escapes, which readers of JSON refuse; other text is given back untouched.
@@ -82,7 +66,7 @@ pub fn mend_surrogates(text: &str) -> Cow<'_, str> {
             }
             continue;
         }
-        let (c, length) = unicode_escape(&bytes[at..]);
+        let (c, length) = unicode_escape(&text[at..]).unwrap_or(NO_ESCAPE);
         let end = (at + length).min(bytes.len());
         if c == '\u{fffd}' && !text[at..end].eq_ignore_ascii_case("\\ufffd") {
             out.push_str(&text[copied..at]);

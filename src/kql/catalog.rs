@@ -1,6 +1,7 @@
 //! What the binder and lowering ask about tables; the engine answers from the lake, `check --schema` from a file.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,6 +40,15 @@ pub struct ScanTable {
     pub provider: Arc<dyn TableProvider>,
     /// Promoted columns from which everything about their key can be answered in every file; others fall back to the bag.
     pub complete: HashSet<String>,
+}
+
+/// A folder whose files `externaldata` may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRoot {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The beginning of the addresses whose files lie in it, for queries that were written for the network.
+    pub address: Option<String>,
 }
 
 /// The tables that a query may name.

@@ -1,7 +1,6 @@
 //! From KQL text to DataFusion plans: parse, bind, fetch what binding needs, lower.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
@@ -12,7 +11,7 @@ use datafusion::prelude::SessionContext;
 
 use super::binder::{Binder, BoundQuery, Request};
 use super::bound::Rel;
-use super::catalog::{Catalog, ScanTable};
+use super::catalog::{Catalog, FileRoot, ScanTable};
 use super::diagnostics::{Diagnostic, Severity};
 use super::functions::columns;
 use super::lower::{LowerError, Lowering};
@@ -29,7 +28,7 @@ pub struct PlanEnv<'a> {
     /// Values of declared query parameters, as text.
     pub params: &'a BTreeMap<String, String>,
     /// Folders that `externaldata` may read files from.
-    pub file_roots: &'a [PathBuf],
+    pub file_roots: &'a [FileRoot],
 }
 
 /// A planned query.

@@ -261,3 +261,37 @@ fn a_folder_that_cannot_be_written_exits_6() {
     )
     .exits(6);
 }
+
+#[test]
+fn configured_names_and_folders_are_the_lakes_own() {
+    let dir = empty();
+    let refused = "database('telemetry').traces | count";
+    run_in(dir.path(), &["query", refused]).exits(3).says("[same_lake]");
+    run_in(dir.path(), &["query", "externaldata(a:string)['list.csv']"]).exits(3).says("external_data");
+    std::fs::create_dir(dir.path().join("lookups")).expect("a folder");
+    std::fs::write(dir.path().join("lookups/list.csv"), "a,n\nx,1\ny,2\n").expect("a file");
+    std::fs::write(
+        dir.path().join("kqlake.toml"),
+        "external_data = [\"lookups\"]\n[external_locations]\n\"https://example.com/lists/\" = \"lookups\"\n\
+         [same_lake]\ncluster = [\"contoso.westeurope\"]\ndatabase = [\"telemetry\"]\nworkspace = [\"*\"]\n",
+    )
+    .expect("a configuration");
+    for query in [
+        refused,
+        "cluster('https://contoso.westeurope.kusto.windows.net').database('telemetry').traces | count",
+        "database('kqlake').traces | count",
+        "workspace('any').AppTraces | count",
+    ] {
+        assert_eq!(run_in(dir.path(), &["query", query]).exits(0).out, "Count\n0\n", "{query}");
+    }
+    run_in(dir.path(), &["query", "database('other').traces | count"]).exits(3).says("database('other') is not mapped");
+    for address in ["list.csv", "https://example.com/lists/list.csv?sig=x"] {
+        let query = format!("externaldata(a:string, n:long)['{address}'] with (ignoreFirstRecord=true) | summarize sum(n)");
+        assert_eq!(run_in(dir.path(), &["query", &query]).exits(0).out, "sum_n\n3\n", "{address}");
+    }
+    run_in(dir.path(), &["query", "externaldata(a:string)['https://example.org/list.csv']"])
+        .exits(3)
+        .says("[external_locations]");
+    std::fs::write(dir.path().join("kqlake.toml"), "[same_lake]\nserver = [\"x\"]\n").expect("a configuration");
+    run_in(dir.path(), &["query", "print 1"]).exits(2).says("server");
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::{csv_rows, project, run_in};
+use super::support::{copy, csv_rows, project, run_in};
 
 /// Tables of the first form and how many rows each holds. The folder is never written anew: a later form gets its own.
 const FIRST: &[(&str, &str)] = &[("MessageTrace", "14"), ("pageViews", "3"), ("CallRecords", "1")];
@@ -13,18 +13,6 @@ const SOURCES: &[&str] = &[
     "fixtures/app-insights/insights-logs-apppageviews",
     "fixtures/calls/call-first-version.json",
 ];
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").map(|e| e.expect("an entry")) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
 
 fn rows(dir: &Path, query: &str) -> Vec<Vec<String>> {
     csv_rows(&run_in(dir, &["--lake", "lake", "query", query, "-f", "csv"]).exits(0).out).split_off(1)

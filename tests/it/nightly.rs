@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::support::{csv_rows, project, run_in};
+use super::support::{copy, csv_rows, project, run_in};
 
 /// Tables that an import writes about itself.
 const OWN: &[&str] = &["customEvents", "traces", "ImportLedger"];
@@ -57,17 +57,5 @@ fn a_second_night_adds_only_what_it_says_of_itself_and_rewrites_nothing() {
     }
     for file in before.keys() {
         assert!(own(file) || after.contains_key(file), "{file} is gone after the second night");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").map(|e| e.expect("an entry")) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
     }
 }

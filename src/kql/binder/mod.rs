@@ -17,7 +17,6 @@ pub(super) mod source;
 mod statements;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 
 use arrow::record_batch::RecordBatch;
 
@@ -27,7 +26,7 @@ pub use scope::{Binding, RowInfo, Scope};
 
 use super::ast::{Expr, ExprKind, Name, Script, Span};
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
-use super::catalog::Catalog;
+use super::catalog::{Catalog, FileRoot};
 use super::diagnostics::{Diagnostic, Severity, code};
 use super::types::{Column, Type};
 use super::value::datetime_of_us;
@@ -79,7 +78,7 @@ pub struct Binder<'a> {
     now: i64,
     params: &'a BTreeMap<String, String>,
     /// Folders that `externaldata` may read.
-    file_roots: &'a [PathBuf],
+    file_roots: &'a [FileRoot],
     complete: &'a dyn Fn(&str, &str) -> bool,
     answers: Option<&'a [Vec<RecordBatch>]>,
     next_answer: usize,
@@ -179,7 +178,7 @@ impl<'a> Binder<'a> {
 
     /// The same, with the folders that `externaldata` may read files from.
     #[must_use]
-    pub fn with_file_roots(self, file_roots: &'a [PathBuf]) -> Self {
+    pub fn with_file_roots(self, file_roots: &'a [FileRoot]) -> Self {
         Binder { file_roots, ..self }
     }
 

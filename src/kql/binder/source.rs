@@ -422,7 +422,9 @@ impl Binder<'_> {
         for (kind, name) in &names {
             if !self.catalog.maps(kind, name) {
                 let diagnostic = Diagnostic::error(code::UNKNOWN, span, format!("{kind}('{name}') is not mapped to this lake"))
-                    .suggest(format!("map it in kqlake.toml under [{kind}s], or leave it out to read the lake's own table"));
+                    .suggest(format!(
+                        "write {kind} = [\"{name}\"] below [same_lake] in kqlake.toml, or leave it out to read the lake's own table"
+                    ));
                 if !elsewhere {
                     return self.report(diagnostic);
                 }

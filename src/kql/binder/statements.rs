@@ -229,12 +229,13 @@ impl Binder<'_> {
     fn set(&mut self, name: &Name, value: Option<&Expr>, scope: &Scope) -> Bind<()> {
         let option = name.text.to_lowercase();
         let row = RowInfo::default();
+        let found = self.diagnostics.len();
         let value = match value {
             Some(e) => match self.scalar(e, &mut Ctx::new(&row, scope)) {
                 Ok(e) => Some(e),
                 // Some options take bare words; only those that are honoured need a value.
                 Err(Stop::Reported) if option != "query_now" => {
-                    self.diagnostics.retain(|d| d.span.start < name.span.start || d.span.start > name.span.end + 4096);
+                    self.diagnostics.truncate(found);
                     None
                 }
                 Err(stop) => return Err(stop),

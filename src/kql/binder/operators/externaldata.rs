@@ -8,6 +8,7 @@ use crate::kql::ast::*;
 use crate::kql::binder::expr::Ctx;
 use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
 use crate::kql::bound::*;
+use crate::kql::catalog::FileRoot;
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::externaldata::{ExternalData, Format};
 use crate::kql::value::{Json, Value};
@@ -22,17 +23,7 @@ impl Binder<'_> {
         uris: &[Expr],
         scope: &Scope,
     ) -> Bind<Rel> {
-        let mut columns: Vec<BoundColumn> = Vec::with_capacity(declared.len());
-        for column in declared {
-            if columns.iter().any(|c| c.name == column.name.text) {
-                return self.error(
-                    code::DUPLICATE,
-                    column.name.span,
-                    format!("the column '{}' is declared twice", column.name.text),
-                );
-            }
-            columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
-        }
+        let columns = self.declared(declared)?;
         let option = |name: &str| operator.properties.iter().find(|p| p.name.text.eq_ignore_ascii_case(name));
         let format = match option("format") {
             None => None,
@@ -102,12 +93,17 @@ impl Binder<'_> {
                     return Ok(None);
                 }
             },
+            Some(_) if mirrored(address, self.file_roots).is_some() => {
+                return Ok(mirrored(address, self.file_roots).filter(|_| !self.checking));
+            }
             Some(scheme) => {
                 self.not_run(
                     refuse(format!(
                         "externaldata from {scheme} addresses is not supported: a query reads nothing over the network"
                     ))
-                    .suggest("download the file into a folder that externaldata may read, and name its path here"),
+                    .suggest(
+                        "download the file, and say in kqlake.toml below [external_locations] which folder stands for its address",
+                    ),
                 )?;
                 return Ok(None);
             }
@@ -118,10 +114,10 @@ impl Binder<'_> {
         if let Some(path) = allowed(&path, self.file_roots) {
             return Ok(Some(path));
         }
-        let folders: Vec<String> = self.file_roots.iter().map(|root| root.display().to_string()).collect();
+        let folders: Vec<String> = self.file_roots.iter().map(|root| root.folder.display().to_string()).collect();
         let diagnostic = refuse(format!("externaldata may not read '{}', or there is no such file", path.display())).suggest(
             if folders.is_empty() {
-                "no folder is allowed".to_owned()
+                "no folder is allowed: name them in kqlake.toml, external_data = [\"FOLDER\"]".to_owned()
             } else {
                 format!("allowed are files below {}", folders.join(", "))
             },
@@ -131,11 +127,23 @@ impl Binder<'_> {
 }
 
 /// The file's true place, if it is below one of the folders. A relative path is looked up in each of them.
-fn allowed(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
-    roots.iter().filter_map(|root| root.canonicalize().ok()).find_map(|root| {
-        let path = root.join(path).canonicalize().ok()?;
-        (path.starts_with(&root) && path.is_file()).then_some(path)
-    })
+fn allowed(path: &Path, roots: &[FileRoot]) -> Option<PathBuf> {
+    roots.iter().find_map(|root| below(path, &root.folder))
+}
+
+fn below(path: &Path, folder: &Path) -> Option<PathBuf> {
+    let folder = folder.canonicalize().ok()?;
+    let path = folder.join(path).canonicalize().ok()?;
+    (path.starts_with(&folder) && path.is_file()).then_some(path)
+}
+
+/// The local file that stands for one on the network: the longest configured beginning of its address says where it is. What
+/// follows the path in the address (keys and parameters of a storage account) is left out.
+fn mirrored(address: &str, roots: &[FileRoot]) -> Option<PathBuf> {
+    let address = address.split(['?', ';']).next().unwrap_or(address);
+    let of = |root: &FileRoot| Some((address.strip_prefix(root.address.as_deref()?)?.to_owned(), root.folder.clone()));
+    let (rest, folder) = roots.iter().filter_map(of).min_by_key(|(rest, _)| rest.len())?;
+    below(Path::new(rest.trim_start_matches('/')), &folder)
 }
 
 #[cfg(test)]
@@ -149,12 +157,16 @@ mod tests {
         std::fs::create_dir(&inside).unwrap();
         std::fs::write(inside.join("a.csv"), "x").unwrap();
         std::fs::write(dir.path().join("secret.csv"), "x").unwrap();
-        let roots = [inside.clone()];
+        let roots = [FileRoot { folder: inside.clone(), address: Some("https://example.com/lists/".into()) }];
         assert!(allowed(Path::new("a.csv"), &roots).is_some());
         assert!(allowed(&inside.join("a.csv"), &roots).is_some());
         assert!(allowed(Path::new("../secret.csv"), &roots).is_none());
         assert!(allowed(&dir.path().join("secret.csv"), &roots).is_none());
         assert!(allowed(Path::new("a.csv"), &[]).is_none());
         assert!(allowed(Path::new("none.csv"), &roots).is_none());
+        assert!(mirrored("https://example.com/lists/a.csv?sv=1&sig=x", &roots).is_some());
+        assert!(mirrored("https://example.com/lists/../secret.csv", &roots).is_none());
+        assert!(mirrored("https://example.com/lists//etc/passwd", &roots).is_none());
+        assert!(mirrored("https://example.org/lists/a.csv", &roots).is_none());
     }
 }

@@ -101,7 +101,8 @@ impl Binder<'_> {
         Ok(Rel { kind, columns, hidden: Vec::new(), serialized: true, table_name: None })
     }
 
-    pub(super) fn datatable(&mut self, declared: &[ColumnDecl], values: &[Expr], scope: &Scope, span: Span) -> Bind<Rel> {
+    /// The columns of a schema that the query writes.
+    pub(super) fn declared(&mut self, declared: &[ColumnDecl]) -> Bind<Vec<BoundColumn>> {
         let mut columns: Vec<BoundColumn> = Vec::with_capacity(declared.len());
         for column in declared {
             if columns.iter().any(|c| c.name == column.name.text) {
@@ -113,6 +114,11 @@ impl Binder<'_> {
             }
             columns.push(BoundColumn { id: self.id(), name: column.name.text.clone(), ty: column.ty });
         }
+        Ok(columns)
+    }
+
+    pub(super) fn datatable(&mut self, declared: &[ColumnDecl], values: &[Expr], scope: &Scope, span: Span) -> Bind<Rel> {
+        let columns = self.declared(declared)?;
         if columns.is_empty() || !values.len().is_multiple_of(columns.len()) {
             return self.error(
                 code::ARITY,

@@ -343,8 +343,9 @@ pub fn unescape(inner: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The character of `\uXXXX` or of a surrogate pair, and the escape's length. A lone surrogate is U+FFFD.
-fn unicode_escape(text: &str) -> Option<(char, usize)> {
+/// The character of an escape by code (`\u` and four digits, or a surrogate pair of them) and the escape's length. A lone surrogate
+/// is U+FFFD; `None` where the digits are missing.
+pub fn unicode_escape(text: &str) -> Option<(char, usize)> {
     let unit = |from: usize| u32::from_str_radix(text.get(from..from + 4)?, 16).ok();
     let high = unit(2)?;
     if (0xd800..0xdc00).contains(&high)
