@@ -1,10 +1,12 @@
 //! Running queries: a session over the lake with limits on memory and time, KQL and SQL into streams of batches.
 
 pub mod catalog;
+mod deadline;
 mod explain;
 mod failure;
-mod hints;
+mod memory;
 mod results;
+mod rules;
 mod session;
 mod sql;
 pub mod views;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
+pub use deadline::STACK;
 pub use explain::Explain;
 pub use results::Rows;
 
@@ -29,7 +32,8 @@ use crate::kql::types::Column;
 use crate::kql::{self, PlanEnv, PlanError, Render};
 use crate::lake::Lake;
 use catalog::LakeCatalog;
-use results::Deadline;
+use deadline::Deadline;
+use results::SpillFolders;
 
 /// How queries may run. The answer is the same under every setting; only memory, time and disk differ.
 #[derive(Debug, Clone)]
@@ -116,6 +120,7 @@ pub struct ResultTable {
     plan: LogicalPlan,
     session: SessionContext,
     deadline: Deadline,
+    spilled: Arc<SpillFolders>,
     memory_limit: usize,
     /// SQL may give Arrow types that KQL does not know.
     foreign_types: bool,
@@ -149,18 +154,23 @@ impl Engine {
     /// # Errors
     /// When the query is refused, or what it needs from the lake cannot be read.
     pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<Answer> {
-        let deadline = Deadline::after(self.options.timeout);
+        let deadline = Deadline::after(self.options.timeout)?;
         let session = session::for_kql(&self.options)?;
-        let catalog =
-            LakeCatalog::new(self.lake.clone()).with_pruning(self.options.pruning).with_names(self.options.same_lake.clone());
-        let env = PlanEnv {
-            catalog: &catalog,
-            session: &session,
-            now_us: self.clock.now_micros(),
-            params,
-            file_roots: &self.options.file_roots,
+        let spilled = SpillFolders::of(&session);
+        let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
+        let plan = move || async move {
+            let catalog =
+                LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
+            let env = PlanEnv {
+                catalog: &catalog,
+                session: &planner,
+                now_us: engine.clock.now_micros(),
+                params: &params,
+                file_roots: &engine.options.file_roots,
+            };
+            kql::plan(&owned, &env).await
         };
-        let planned = match deadline.bound(kql::plan(text, &env)).await? {
+        let planned = match deadline.apart(plan).await? {
             Ok(planned) => planned,
             Err(PlanError::Refused(diagnostics)) => {
                 return Err(Error::Refused(Box::new(Refused { name: name.to_owned(), text: text.to_owned(), diagnostics })));
@@ -175,7 +185,8 @@ impl Engine {
                 columns: table.columns,
                 plan: table.plan,
                 session: session.clone(),
-                deadline,
+                deadline: deadline.clone(),
+                spilled: Arc::clone(&spilled),
                 memory_limit: self.options.memory_limit,
                 foreign_types: false,
             })
@@ -188,15 +199,18 @@ impl Engine {
     /// # Errors
     /// When the query is wrong, or what it needs from the lake cannot be read.
     pub async fn sql(&self, text: &str) -> Result<Answer> {
-        let deadline = Deadline::after(self.options.timeout);
+        let deadline = Deadline::after(self.options.timeout)?;
         let session = session::for_sql(&self.options, self)?;
-        let (columns, plan) = deadline.bound(sql::plan(&session, text, &self.lake)).await??;
+        let spilled = SpillFolders::of(&session);
+        let (planner, owned) = (session.clone(), text.to_owned());
+        let (columns, plan) = deadline.apart(move || async move { sql::plan(&planner, &owned).await }).await??;
         let table = ResultTable {
             name: "Table_0".to_owned(),
             columns,
             plan,
             session,
             deadline,
+            spilled,
             memory_limit: self.options.memory_limit,
             foreign_types: true,
         };
@@ -208,9 +222,9 @@ impl ResultTable {
     /// Runs the query.
     ///
     /// # Errors
-    /// When no physical plan can be made or the first files cannot be opened.
+    /// When the system gives no thread. A query that cannot run fails with its first batch.
     pub async fn run(&self) -> Result<Rows> {
-        Rows::start(self).await
+        Rows::start(self)
     }
 
     /// How the query would run, or did run.

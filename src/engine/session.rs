@@ -9,13 +9,13 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::hints::OrderedDistinct;
+use super::memory::SharedPool;
 use super::sql::LakeSchema;
-use super::{Engine, Options};
+use super::{Engine, Options, rules};
 use crate::error::{Error, Result};
 
 /// How many of the greediest operators an out-of-memory message names.
@@ -23,22 +23,15 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 
 /// A session for KQL plans.
 pub(super) fn for_kql(options: &Options) -> Result<SessionContext> {
-    let state = SessionStateBuilder::new()
-        .with_config(config(options, false))
-        .with_runtime_env(runtime(options)?)
-        .with_physical_optimizer_rule(Arc::new(OrderedDistinct))
-        .build();
-    Ok(SessionContext::new_with_state(state))
+    let builder = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options)?);
+    Ok(SessionContext::new_with_state(rules::install(builder).build()))
 }
 
 /// A session for SQL, with all functions, whose default schema is the lake.
 pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionContext> {
-    let state = SessionStateBuilder::new_with_default_features()
-        .with_config(config(options, false))
-        .with_runtime_env(runtime(options)?)
-        .with_physical_optimizer_rule(Arc::new(OrderedDistinct))
-        .build();
-    let session = SessionContext::new_with_state(state);
+    let builder =
+        SessionStateBuilder::new_with_default_features().with_config(config(options, false)).with_runtime_env(runtime(options)?);
+    let session = SessionContext::new_with_state(rules::install(builder).build());
     let catalog = MemoryCatalogProvider::new();
     let schema = Arc::new(LakeSchema::new(engine.clone()));
     catalog.register_schema("public", schema).map_err(|err| Error::Defect(format!("cannot set up the catalog: {err}")))?;
@@ -48,7 +41,7 @@ pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionConte
 
 fn config(options: &Options, default_catalog: bool) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_batch_size(options.batch_size)
+        .with_batch_size(batch_size(options))
         .with_create_default_catalog_and_schema(default_catalog)
         .with_information_schema(false);
     if let Some(partitions) = options.partitions {
@@ -56,6 +49,8 @@ fn config(options: &Options, default_catalog: bool) -> SessionConfig {
     }
     let settings = config.options_mut();
     settings.execution.time_zone = Some("UTC".to_owned());
+    // The pool lets every merge begin, so that nothing has to be kept for it.
+    settings.execution.sort_spill_reservation_bytes = 0;
     // KQL and the tables' names are case-sensitive; SQL must see the same names.
     settings.sql_parser.enable_ident_normalization = false;
     settings.execution.parquet.pruning = options.pruning;
@@ -65,8 +60,21 @@ fn config(options: &Options, default_catalog: bool) -> SessionConfig {
     config
 }
 
+/// Bytes of a partition's share for each row of a batch: two streams that are merged from disk hold two batches each, with
+/// their copies, and a row of telemetry has one to four KiB.
+const SHARE_OF_A_ROW: usize = 32 << 10;
+/// Fewer rows than this make everything slow and save nothing.
+const LEAST_BATCH: usize = 64;
+
+/// Rows of a batch: as asked for, fewer when little memory is shared by many partitions.
+fn batch_size(options: &Options) -> usize {
+    let partitions = options.partitions.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    let affordable = options.memory_limit / partitions.max(1) / SHARE_OF_A_ROW;
+    options.batch_size.min(affordable.max(LEAST_BATCH))
+}
+
 fn runtime(options: &Options) -> Result<Arc<RuntimeEnv>> {
-    let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit), NAMED_CONSUMERS);
+    let pool = TrackConsumersPool::new(SharedPool::new(options.memory_limit), NAMED_CONSUMERS);
     let spill = match &options.spill_dir {
         Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
         None => DiskManagerMode::OsTmpDirectory,

@@ -147,7 +147,7 @@ impl Binder<'_> {
         {
             return result;
         }
-        if let Some(column) = ctx.row.find(&name.text) {
+        if let Some(column) = self.named_column(&ctx.row.columns, &name.text) {
             if ctx.aggregates.is_some() && !ctx.in_aggregate {
                 return self.error(
                     code::UNKNOWN,
@@ -214,7 +214,7 @@ impl Binder<'_> {
             let Some(row) = row else {
                 return self.error(code::UNKNOWN, side.span, format!("'{}' stands outside of a join's condition", side.text));
             };
-            return match row.find(&field.text) {
+            return match self.named_column(&row.columns, &field.text) {
                 Some(column) => Ok(BoundExpr::column(column, span)),
                 None if row.is_open() => Ok(self.infer(field)),
                 None => {
@@ -284,22 +284,23 @@ impl Binder<'_> {
         Ok(BoundExpr::new(kind, Type::Dynamic, span))
     }
 
-    /// `* op x`: any string or dynamic column (for `==`, any column of a type that compares) fulfils it.
+    /// `* op x`: any column fulfils it, by its text; for `==` by its value, where that is of a type that compares.
     fn any_column(&mut self, op: BinaryOp, right: &Expr, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         let needle = self.scalar(right, ctx)?;
         let columns: Vec<BoundColumn> = ctx.row.columns.clone();
         let mut terms = Vec::new();
         for column in &columns {
-            let textual = matches!(column.ty, Type::String | Type::Dynamic);
-            let comparable = column.ty == needle.ty || (column.ty.is_numeric() && needle.ty.is_numeric());
-            let fits = match op {
-                BinaryOp::Equal | BinaryOp::NotEqual => comparable,
-                _ => textual,
-            };
-            if fits {
-                let left = BoundExpr::column(column, span);
-                terms.push(self.binary(op, left, needle.clone(), span)?);
+            let mut left = BoundExpr::column(column, span);
+            match op {
+                BinaryOp::Equal | BinaryOp::NotEqual => {
+                    if column.ty != needle.ty && !(column.ty.is_numeric() && needle.ty.is_numeric()) {
+                        continue;
+                    }
+                }
+                // Any column has a text to search.
+                _ => left = self.coerce(left, Type::String)?,
             }
+            terms.push(self.binary(op, left, needle.clone(), span)?);
         }
         Ok(match terms.len() {
             0 => BoundExpr::literal(Value::Bool(false), Type::Bool, span),

@@ -20,7 +20,7 @@ impl Binder<'_> {
         ctx: &mut Ctx<'_>,
         span: Span,
     ) -> Bind<BoundExpr> {
-        let scope = self.function_scope(function, name, args, Some(ctx), &[])?;
+        let (scope, unlisted) = self.function_scope(function, name, args, Some(ctx), &[])?;
         let function = function.clone();
         let body = |b: &mut Self| {
             let Some(last) = b.body_statements(&function.body, &scope)? else {
@@ -40,11 +40,29 @@ impl Binder<'_> {
             e.span = span;
             Ok(e)
         };
-        self.deeper(span, |b| b.counting_from(0, body))
+        self.deeper(span, |b| b.not_naming(unlisted, |b| b.counting_from(0, body)))
     }
 
-    /// The scope of a function's body: its parameters bound to arguments. `leading` are tabular arguments that come first
-    /// (`invoke`).
+    /// Binds a function's body, which may not name these columns.
+    pub(super) fn not_naming<T>(&mut self, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
+        if unlisted.is_empty() {
+            return body(self);
+        }
+        // The table gets new ids at each use, which are unlisted as long as the body is bound.
+        let outer = self.unlisted.clone();
+        self.unlisted.extend(unlisted);
+        let result = body(self);
+        self.unlisted = outer;
+        result
+    }
+
+    /// The column of a name, unless the function at hand may not name it.
+    pub(super) fn named_column<'c>(&self, columns: &'c [BoundColumn], name: &str) -> Option<&'c BoundColumn> {
+        columns.iter().find(|c| c.name == name).filter(|c| !self.unlisted.contains(&c.id))
+    }
+
+    /// The scope of a function's body, its parameters bound to arguments, and the columns that it may not name. `leading` are
+    /// tabular arguments that come first (`invoke`).
     pub(super) fn function_scope(
         &mut self,
         function: &Rc<Function>,
@@ -52,8 +70,9 @@ impl Binder<'_> {
         args: &[Arg],
         mut ctx: Option<&mut Ctx<'_>>,
         leading: &[Rc<Rel>],
-    ) -> Bind<Scope> {
+    ) -> Bind<(Scope, Vec<ColId>)> {
         let scope = function.scope.nested(true);
+        let mut unlisted = Vec::new();
         let mut positional = args.iter().filter(|a| a.name.is_none());
         let mut leading = leading.iter();
         let row = RowInfo::default();
@@ -74,7 +93,12 @@ impl Binder<'_> {
                         Rc::new(self.deeper(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
                     }
                 };
-                let rel = self.shaped(rel, columns, *open, name)?;
+                self.check_shape(&rel, columns, name)?;
+                // Microsoft's language service lets the body name the other columns too.
+                if !*open && !columns.is_empty() && !self.checking {
+                    let listed = |c: &&BoundColumn| columns.iter().any(|d| d.name.text == c.name);
+                    unlisted.extend(rel.columns.iter().filter(|c| !listed(c)).map(|c| c.id));
+                }
                 scope.define(&param.name.text, Binding::Bound(rel));
                 continue;
             }
@@ -123,13 +147,13 @@ impl Binder<'_> {
                 format!("'{}' takes {} arguments, {} given", name.text, function.params.len(), args.len()),
             );
         }
-        Ok(scope)
+        Ok((scope, unlisted))
     }
 
-    /// A tabular argument in the shape that the parameter declares.
-    fn shaped(&mut self, rel: Rc<Rel>, columns: &[ColumnDecl], open: bool, name: &Name) -> Bind<Rc<Rel>> {
+    /// Checks that a tabular argument has the columns that the parameter lists.
+    fn check_shape(&mut self, rel: &Rel, columns: &[ColumnDecl], name: &Name) -> Bind<()> {
         for column in columns {
-            match rel.columns.iter().find(|c| c.name == column.name.text) {
+            match self.named_column(&rel.columns, &column.name.text) {
                 Some(found) if found.ty == column.ty => {}
                 Some(found) => {
                     return self.error(
@@ -150,11 +174,6 @@ impl Binder<'_> {
                 }
             }
         }
-        // Microsoft's language service lets the body see the other columns too.
-        if open || columns.is_empty() || columns.len() == rel.columns.len() || self.checking {
-            return Ok(rel);
-        }
-        let kept = columns.iter().filter_map(|d| rel.columns.iter().find(|c| c.name == d.name.text).cloned()).collect();
-        Ok(Rc::new(Self::renamed((*rel).clone(), kept)))
+        Ok(())
     }
 }

@@ -95,6 +95,9 @@ pub struct Binder<'a> {
     learning: bool,
     /// Columns up to this id belong to a row that calls a query from outside, and are not to be had in it.
     outside: ColId,
+    /// Columns of tabular arguments that the function's parameter does not list: they pass through its body, which may not name
+    /// them.
+    unlisted: HashSet<ColId>,
     /// A table has two columns of one name.
     repeated: bool,
     /// Inside of a fuzzy union whose tables are only checked: one that is not there may have any columns.
@@ -156,6 +159,7 @@ impl<'a> Binder<'a> {
             just_inferred: Vec::new(),
             learning: false,
             outside: 0,
+            unlisted: HashSet::new(),
             repeated: false,
             fuzzy: false,
             generated: 0,
@@ -280,7 +284,10 @@ impl<'a> Binder<'a> {
     /// An unknown name, with the nearest known one.
     fn unknown<T>(&mut self, what: &str, name: &Name, candidates: Vec<String>) -> Bind<T> {
         let mut diagnostic = Diagnostic::error(code::UNKNOWN, name.span, format!("unknown {what} '{}'", name.text));
-        if let Some(near) = super::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
+        if candidates.contains(&name.text) {
+            diagnostic = diagnostic
+                .suggest("the function's tabular parameter does not list it, so it passes through; add it to the parameter's columns");
+        } else if let Some(near) = super::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
             diagnostic = diagnostic.suggest(format!("did you mean '{near}'?"));
         }
         self.report(diagnostic)

@@ -248,6 +248,9 @@ impl Binder<'_> {
                 if self.untyped.contains(&c.id) {
                     self.untyped.insert(new.id);
                 }
+                if self.unlisted.contains(&c.id) {
+                    self.unlisted.insert(new.id);
+                }
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();
@@ -357,7 +360,7 @@ impl Binder<'_> {
         let row = RowInfo::default();
         let mut ctx = super::expr::Ctx::new(&row, scope);
         let leading: Vec<Rc<Rel>> = leading.into_iter().collect();
-        let inner = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
+        let (inner, unlisted) = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
         let function = function.clone();
         let body = |b: &mut Self| match b.body_statements(&function.body, &inner)? {
             Some(last) => {
@@ -368,7 +371,7 @@ impl Binder<'_> {
             }
             None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),
         };
-        self.deeper(name.span, |b| b.counting_from(0, body))
+        self.deeper(name.span, |b| b.not_naming(unlisted, |b| b.counting_from(0, body)))
     }
 
     /// `database('x').T`, `cluster('c').database('d').T`: the lake is the only database; others are refused, never guessed.

@@ -362,7 +362,13 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
     }
     let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
     let udf = udf::udf(function, infos, e.ty).map_err(|message| Box::new(Diagnostic::error(code::TYPE, e.span, message)))?;
-    Ok(udf.call(args.iter().map(value).collect::<Lowered<_>>()?))
+    let mut args: Vec<Expr> = args.iter().map(value).collect::<Lowered<_>>()?;
+    if function.volatile && !args.is_empty() {
+        // DataFusion takes a call for constant when all its arguments are, random or not, and leaves out a sort by it. An
+        // argument that has none itself is not; the function does not read it.
+        args.push(datafusion::functions::math::expr_fn::random());
+    }
+    Ok(udf.call(args))
 }
 
 /// The constant value of an expression without columns; `None` if it cannot be computed.

@@ -107,7 +107,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn partition(&mut self, input: Rel, by: &Name, body: &Expr, scope: &Scope) -> Bind<Rel> {
-        let Some(column) = input.columns.iter().find(|c| c.name == by.text).cloned() else {
+        let Some(column) = self.named_column(&input.columns, &by.text).cloned() else {
             let candidates = input.columns.iter().map(|c| c.name.clone()).collect();
             return self.unknown("column", by, candidates);
         };

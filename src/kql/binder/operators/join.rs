@@ -172,8 +172,9 @@ impl Binder<'_> {
     ) -> Bind<()> {
         match &condition.kind {
             ExprKind::Name(name) => {
-                let (Some(l), Some(r)) = (left.find(&name.text), right.find(&name.text)) else {
-                    let (side, row) = if left.find(&name.text).is_none() { ("left", left) } else { ("right", right) };
+                let (l, r) = (self.named_column(&left.columns, &name.text), self.named_column(&right.columns, &name.text));
+                let (Some(l), Some(r)) = (l, r) else {
+                    let (side, row) = if l.is_none() { ("left", left) } else { ("right", right) };
                     let candidates: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
                     return self.unknown(&format!("column on the {side} side:"), name, candidates);
                 };

@@ -196,7 +196,7 @@ impl Binder<'_> {
                     picked.extend(input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).map(|c| c.id));
                 }
                 ExprKind::Star => picked.extend(input.columns.iter().map(|c| c.id)),
-                ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
+                ExprKind::Name(name) => match self.named_column(&input.columns, &name.text) {
                     Some(_) => {
                         picked.extend(input.columns.iter().filter(|c| c.name == name.text).map(|c| c.id));
                     }
@@ -280,7 +280,8 @@ impl Binder<'_> {
             let Some(old) = crate::kql::binder::bare_name(old) else {
                 return self.error(code::SYNTAX, old.span, "project-rename takes new = old");
             };
-            let Some(at) = input.columns.iter().position(|c| c.name == old.text) else {
+            let known = self.named_column(&input.columns, &old.text);
+            let Some(at) = known.and_then(|known| input.columns.iter().position(|c| c.id == known.id)) else {
                 if Self::is_open(&input) {
                     self.infer(old);
                     continue;
@@ -308,7 +309,7 @@ impl Binder<'_> {
                     input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).cloned().collect()
                 }
                 ExprKind::Star => input.columns.clone(),
-                ExprKind::Name(name) => match input.columns.iter().find(|c| c.name == name.text) {
+                ExprKind::Name(name) => match self.named_column(&input.columns, &name.text) {
                     Some(column) => vec![column.clone()],
                     None if Self::is_open(&input) => {
                         self.infer(name);

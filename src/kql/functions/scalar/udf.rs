@@ -111,7 +111,7 @@ impl ScalarUDFImpl for KqlScalar {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if args.args.len() != self.types.len() {
+        if args.args.len() < self.types.len() {
             return Err(DataFusionError::Internal(format!(
                 "{} was bound with {} arguments and called with {}",
                 self.function.name,

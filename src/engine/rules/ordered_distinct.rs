@@ -1,4 +1,4 @@
-//! A rule after DataFusion's own physical rules.
+//! Hints for distinct rows that became ordered.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 /// distinct an order, and then the hint is taken for the first groups by a key, whose direction nobody noted: the query fails.
 /// Without the hint the aggregate gives all groups, and the limit above it cuts them.
 #[derive(Debug)]
-pub(super) struct OrderedDistinct;
+pub(crate) struct OrderedDistinct;
 
 impl PhysicalOptimizerRule for OrderedDistinct {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {

@@ -1,0 +1,26 @@
+//! DataFusion's optimizer rules, and ours around them: each guards against a wrong answer of a rule of DataFusion 55, and the
+//! test beside it fails without it.
+
+mod constants;
+mod filters;
+mod ordered_distinct;
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+
+/// A session's rules, logical and physical.
+pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let logical = Optimizer::new().rules.into_iter().map(|rule| match rule.name() {
+        "push_down_filter" => Arc::new(filters::PushDownFilter::new(rule)) as Arc<dyn OptimizerRule + Send + Sync>,
+        _ => rule,
+    });
+    // Constants first: every later rule asks the plan what is constant in it.
+    let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(constants::ForgetConstants)];
+    physical.extend(PhysicalOptimizer::new().rules);
+    physical.push(Arc::new(ordered_distinct::OrderedDistinct));
+    builder.with_optimizer_rules(logical.collect()).with_physical_optimizer_rules(physical)
+}
