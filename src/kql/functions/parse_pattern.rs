@@ -322,7 +322,8 @@ impl KeyValues {
     }
 }
 
-/// The pairs of a text with delimiters. White space around keys and values is no part of them.
+/// The pairs of a text with delimiters. White space around keys and values is no part of them, also where it is a delimiter: with
+/// a blank between pairs, `a  =  1` is the pair of `a` and `1`.
 fn delimited(text: &str, pair: &str, key_value: &str, marks: &Marks, greedy: bool) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut rest = text;
@@ -332,19 +333,21 @@ fn delimited(text: &str, pair: &str, key_value: &str, marks: &Marks, greedy: boo
         let quoted = marks.quoted(rest);
         let from = quoted.as_ref().map_or(0, |(_, length)| *length);
         let Some(end) = rest[from..].find(key_value).map(|at| from + at) else { break };
-        if let Some(cut) = rest[from..end].find(pair) {
+        let key_end = rest[..end].trim_end().len().max(from);
+        if let Some(cut) = rest[from..key_end].find(pair) {
             rest = &rest[from + cut + pair.len()..];
             continue;
         }
         let key = quoted.map_or_else(|| rest[..end].trim().to_owned(), |(key, _)| key);
-        rest = past_blanks(&rest[end + key_value.len()..], pair);
-        let quoted = marks.quoted(rest);
-        let from = quoted.as_ref().map_or(0, |(_, length)| *length);
-        let end = match (&quoted, greedy) {
-            (None, true) => greedy_end(rest, pair, key_value),
-            _ => rest[from..].find(pair).map(|at| from + at),
+        rest = &rest[end + key_value.len()..];
+        let begin = rest.len() - rest.trim_start().len();
+        let (value, end) = if let Some((value, length)) = marks.quoted(&rest[begin..]) {
+            let from = begin + length;
+            (value, rest[from..].find(pair).map(|at| from + at))
+        } else {
+            let end = if greedy { greedy_end(rest, pair, key_value) } else { plain_end(rest, begin, pair, key_value) };
+            (rest[..end.unwrap_or(rest.len())].trim().to_owned(), end)
         };
-        let value = quoted.map_or_else(|| rest[..end.unwrap_or(rest.len())].trim().to_owned(), |(value, _)| value);
         pairs.push((key, value));
         rest = end.map_or("", |end| &rest[end + pair.len()..]);
     }
@@ -360,6 +363,16 @@ fn past_blanks<'a>(text: &'a str, pair: &str) -> &'a str {
         rest = &rest[c.len_utf8()..];
     }
     rest
+}
+
+/// Where a value ends: at the next pair delimiter. White space before the value (up to `begin`) that has pair delimiters in it is
+/// passed over unless a pair follows it: then the value is empty.
+fn plain_end(text: &str, begin: usize, pair: &str, key_value: &str) -> Option<usize> {
+    let end = text[begin..].find(pair).map(|at| begin + at);
+    match text[..begin].find(pair) {
+        Some(blank) if text[begin..end.unwrap_or(text.len())].contains(key_value) => Some(blank),
+        _ => end,
+    }
 }
 
 /// Where a value ends that goes on over pair delimiters: at the last of them before the next key-value delimiter.
@@ -432,5 +445,26 @@ mod tests {
         let kv = KeyValues::new(columns.clone(), options).unwrap();
         assert_eq!(kv.pairs("x y; (b) = (1;2) ;a=\"z"), [("b".to_owned(), "1;2".to_owned()), ("a".to_owned(), "\"z".to_owned())]);
         assert_eq!(kv.pairs(r#"a="x;\"y";b=2"#), [("a".to_owned(), "x;\"y".to_owned()), ("b".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn blanks_around_keys_and_values_are_no_delimiters() {
+        let pairs = |text: &str, greedy: bool| {
+            let marks = Marks { quotes: vec![('"', '"')], escapes: Vec::new() };
+            let found = delimited(text, " ", "=", &marks, greedy);
+            found.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(",")
+        };
+        for (text, plain, greedy) in [
+            ("  key  =  value  ", "key:value", "key:value"),
+            ("a = 1 b  =2  c=  3", "a:1,b:2,c:3", "a:1,b:2,c:3"),
+            ("a= b=2", "a:,b:2", "a:,b:2"),
+            ("a=1 x y b=2", "a:1,b:2", "a:1 x y,b:2"),
+            ("a =  \"1 2\"  \"b c\" = 3", "a:1 2,b c:3", "a:1 2,b c:3"),
+            ("a=", "a:", "a:"),
+            ("   ", "", ""),
+        ] {
+            assert_eq!(pairs(text, false), plain, "{text}");
+            assert_eq!(pairs(text, true), greedy, "{text}");
+        }
     }
 }

@@ -177,8 +177,7 @@ impl Parser<'_> {
             TokenKind::Word | TokenKind::LeftBracket => {
                 let len = self.name_len(0);
                 if len > 0 && self.kind_at(len) == TokenKind::Assign {
-                    self.check_new_name();
-                    let name = self.name()?;
+                    let name = self.new_name()?;
                     self.bump();
                     return Ok(Some((vec![name], false)));
                 }
@@ -190,7 +189,7 @@ impl Parser<'_> {
                 self.bump();
                 let mut names = Vec::new();
                 while self.pos < close {
-                    names.push(self.name()?);
+                    names.push(self.new_name()?);
                     self.eat(TokenKind::Comma);
                 }
                 self.bump();
@@ -219,12 +218,13 @@ impl Parser<'_> {
         (self.kind_at(ahead + 1) == TokenKind::Assign).then_some(ahead + 2)
     }
 
-    /// Reports a bare word that may be given to a column in brackets only.
-    pub(super) fn check_new_name(&mut self) {
+    /// The name of something new: a column, a parameter, a `let`. A bare word that may be given in brackets only is reported.
+    pub(super) fn new_name(&mut self) -> Read<Name> {
         if self.at(TokenKind::Word) && words::needs_brackets(self.word()) {
             let text = self.word().to_owned();
             self.fail_with(self.token().span(), format!("the name `{text}` needs brackets"), format!("write ['{text}']"));
         }
+        self.name()
     }
 
     /// Reports `my-name = …`, and reads it as a name.

@@ -278,13 +278,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A name: any word, or `['…']`.
+    /// A name: any word but the two bools, or `['…']`.
     fn name(&mut self) -> Read<Name> {
         match self.name_len(0) {
             0 => Err(self.unexpected("a name")),
             1 => {
                 let token = self.bump();
-                Ok(Name { text: self.text_of(token).to_owned(), span: token.span() })
+                let (text, span) = (self.text_of(token).to_owned(), token.span());
+                if primary::bool_word(&text).is_some() {
+                    self.fail_with(span, format!("`{text}` is a value and no name"), format!("a name is written ['{text}']"));
+                }
+                Ok(Name { text, span })
             }
             len => {
                 let start = self.bump().start;

@@ -409,7 +409,7 @@ impl Parser<'_> {
 
     /// `name: type`
     pub(super) fn column(&mut self) -> Read<ColumnDecl> {
-        let name = self.name()?;
+        let name = self.new_name()?;
         self.expect(TokenKind::Colon)?;
         Ok(ColumnDecl { name, ty: self.type_name()? })
     }

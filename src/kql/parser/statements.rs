@@ -133,7 +133,7 @@ impl Parser<'_> {
 
     fn let_statement(&mut self) -> Read<StatementKind> {
         self.bump();
-        let name = self.name()?;
+        let name = self.new_name()?;
         self.expect(TokenKind::Assign)?;
         let value = if self.at_function() { self.function()? } else { self.pipeline()? };
         if self.at(TokenKind::Comma) {
@@ -256,7 +256,7 @@ impl Parser<'_> {
     }
 
     fn parameter(&mut self) -> Read<ParamDecl> {
-        let name = self.name()?;
+        let name = self.new_name()?;
         self.expect(TokenKind::Colon)?;
         let ty = if self.at(TokenKind::LeftParen) { self.table_type()? } else { ParamType::Scalar(self.type_name()?) };
         let default = if self.eat(TokenKind::Assign) { Some(self.default_value()?) } else { None };

@@ -165,7 +165,8 @@ pub(super) fn is_no_value(word: &str) -> bool {
 
 /// Words that Microsoft's engine takes as the name of a new column in brackets only.
 pub(super) fn needs_brackets(word: &str) -> bool {
-    matches!(word, "asc" | "desc" | "first" | "last" | "missing" | "and" | "or" | "between" | "has_any" | "has_all" | "like")
+    matches!(word, "asc" | "desc" | "first" | "last" | "missing" | "project" | "union")
+        || (infix_word(word).is_some() && !matches!(word, "has" | "contains" | "in" | "matches"))
 }
 
 /// What a kind of token is called in messages.

@@ -30,6 +30,9 @@ impl Binder<'_> {
             }
         };
         if let Some(input) = input {
+            if let Some(table) = tables.first() {
+                return self.error(code::SYNTAX, table.span, "`search in (tables)` begins a query; nothing stands before it");
+            }
             let row = RowInfo::of(&input);
             let e = self.search_term(predicate, &row, scope, case_sensitive)?;
             let label = input.table_name.clone().unwrap_or_else(|| "search_arg0".to_owned());
@@ -148,7 +151,7 @@ impl Binder<'_> {
     /// A predicate in which a bare string is a term to find anywhere.
     fn search_term(&mut self, e: &Expr, row: &RowInfo, scope: &Scope, case_sensitive: bool) -> Bind<BoundExpr> {
         match &e.kind {
-            ExprKind::Literal(Literal::String(term)) => self.term_anywhere(term, row, e.span, case_sensitive),
+            ExprKind::Literal(Literal::String(term)) => self.term_anywhere(term, row, e.span, case_sensitive, |_| true),
             ExprKind::Logical { and, terms } => {
                 let terms = terms.iter().map(|t| self.search_term(t, row, scope, case_sensitive)).collect::<Bind<Vec<_>>>()?;
                 Ok(BoundExpr::new(BoundKind::Logical { and: *and, terms }, Type::Bool, e.span))
@@ -166,42 +169,47 @@ impl Binder<'_> {
                     }
                     _ => {
                         let right = self.scalar(right, &mut Ctx::new(row, scope))?;
-                        self.equality(BinaryOp::Equal, column, right, e.span)
+                        let mut found = self.binary(BinaryOp::SearchColon, column, right, e.span)?;
+                        exact_case(&mut found, case_sensitive);
+                        Ok(found)
                     }
                 }
             }
             ExprKind::Literal(literal @ (Literal::Long(_) | Literal::Int(_) | Literal::Real(_) | Literal::Decimal(_))) => {
-                // A bare number is a term as well.
+                // A bare number is a term as well, in columns of text only: the engine does not find 2.71 in a real column that way.
                 let value = crate::kql::binder::expr::literal_value(literal);
                 let mut text = String::new();
                 let term = crate::kql::format::to_string(value.as_ref(&mut text));
-                self.term_anywhere(&term, row, e.span, case_sensitive)
+                self.term_anywhere(&term, row, e.span, case_sensitive, |ty| matches!(ty, Type::String | Type::Dynamic))
             }
             ExprKind::Star => Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, e.span)),
             _ => {
-                let e = self.scalar(e, &mut Ctx::new(row, scope))?;
-                if e.ty == Type::String
-                    && let Some(Value::String(term)) = e.as_literal()
-                {
+                let mut found = self.scalar(e, &mut Ctx::new(row, scope))?;
+                if let (ExprKind::Name(_), Some(Value::String(term))) = (&e.kind, found.as_literal()) {
                     let term = term.clone();
-                    return self.term_anywhere(&term, row, e.span, case_sensitive);
+                    return self.term_anywhere(&term, row, e.span, case_sensitive, |_| true);
                 }
-                self.condition(e, "search", true)
+                exact_case(&mut found, case_sensitive);
+                self.condition(found, "search", true)
             }
         }
     }
 
-    /// A term in any column of text.
-    fn term_anywhere(&mut self, term: &str, row: &RowInfo, span: Span, case_sensitive: bool) -> Bind<BoundExpr> {
+    /// A term in any column of a type that is searched: in its text, as `tostring` gives it.
+    fn term_anywhere(
+        &mut self,
+        term: &str,
+        row: &RowInfo,
+        span: Span,
+        case_sensitive: bool,
+        searched: fn(Type) -> bool,
+    ) -> Bind<BoundExpr> {
         if term.is_empty() || term == "*" {
             return Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, span));
         }
         let mut terms = Vec::new();
-        for column in row.columns.clone() {
-            if !matches!(column.ty, Type::String | Type::Dynamic) {
-                continue;
-            }
-            let text = self.coerce(BoundExpr::column(&column, span), Type::String)?;
+        for column in row.columns.iter().filter(|c| searched(c.ty)) {
+            let text = self.coerce(BoundExpr::column(column, span), Type::String)?;
             terms.push(term_in(text, term, span, case_sensitive));
         }
         Ok(BoundExpr::new(BoundKind::Logical { and: false, terms }, Type::Bool, span))
@@ -387,6 +395,17 @@ fn term_in(text: BoundExpr, term: &str, span: Span, case_sensitive: bool) -> Bou
     let needle = BoundExpr::literal(Value::String(core.to_owned()), Type::String, span);
     let kind = BoundKind::Text { op, all: false, negated: false, case_sensitive, left: Box::new(text), needles: vec![needle] };
     BoundExpr::new(kind, Type::Bool, span)
+}
+
+/// `search kind=case_sensitive` makes all searches in its predicate exact in case.
+fn exact_case(e: &mut BoundExpr, case_sensitive: bool) {
+    if !case_sensitive {
+        return;
+    }
+    if let BoundKind::Text { case_sensitive, .. } = &mut e.kind {
+        *case_sensitive = true;
+    }
+    e.for_each_part_mut(&mut |part| exact_case(part, true));
 }
 
 /// The names that a predicate reads.

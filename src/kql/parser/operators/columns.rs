@@ -102,7 +102,7 @@ pub(super) fn project_rename(p: &mut Parser<'_>, _: &mut Options) -> Read<Operat
 }
 
 fn rename(p: &mut Parser<'_>) -> Read<(Name, Expr)> {
-    let name = p.name()?;
+    let name = p.new_name()?;
     p.expect(TokenKind::Assign)?;
     Ok((name, p.expression()?))
 }

@@ -40,8 +40,7 @@ fn part(p: &mut Parser<'_>) -> Read<Option<ParsePart>> {
         }
         // A word that can be no column belongs to an operator whose pipe is missing.
         _ if p.name_len(0) > 0 && !words::is_reserved(p.word()) => {
-            p.check_new_name();
-            let name = p.name()?;
+            let name = p.new_name()?;
             let ty = if p.eat(TokenKind::Colon) { Some(p.type_name()?) } else { None };
             ParsePart::Column { name, ty }
         }

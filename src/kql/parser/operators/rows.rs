@@ -63,7 +63,7 @@ pub(super) fn sample_distinct(p: &mut Parser<'_>, options: &mut Options) -> Read
 
 /// `count [as name]`
 pub(super) fn count(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
-    let name = if p.eat_word("as") { Some(p.name()?) } else { None };
+    let name = if p.eat_word("as") { Some(p.new_name()?) } else { None };
     Ok(OperatorKind::Count(name))
 }
 
@@ -86,7 +86,7 @@ pub(super) fn reduce(p: &mut Parser<'_>, options: &mut Options) -> Read<Operator
 /// `as name`
 pub(super) fn as_name(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     p.properties(&[], options)?;
-    Ok(OperatorKind::As(p.name()?))
+    Ok(OperatorKind::As(p.new_name()?))
 }
 
 /// `consume`

@@ -129,7 +129,7 @@ fn declarations(p: &mut Parser<'_>) -> Read<Vec<ScanColumn>> {
 /// `step name [optional] [output = all|last|none]: condition [=> column = expr, …];`
 fn step(p: &mut Parser<'_>) -> Read<ScanStep> {
     p.bump();
-    let name = p.name()?;
+    let name = p.new_name()?;
     let optional = p.eat_word("optional");
     let output = if p.at_word("output") && p.kind_at(1) == TokenKind::Assign {
         p.bump();
@@ -142,7 +142,7 @@ fn step(p: &mut Parser<'_>) -> Read<ScanStep> {
     let condition = p.expression()?;
     let assignments = if p.eat(TokenKind::Arrow) {
         p.list(|p| {
-            let column = p.name()?;
+            let column = p.new_name()?;
             p.expect(TokenKind::Assign)?;
             Ok((column, p.expression()?))
         })?

@@ -13,7 +13,7 @@ pub(super) fn print(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
 
 /// `range column from a to b step s`
 pub(super) fn range(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
-    let column = p.name()?;
+    let column = p.new_name()?;
     p.expect_word("from")?;
     let from = Box::new(p.expression()?);
     p.expect_word("to")?;
