@@ -22,6 +22,9 @@ pub fn write_value(out: &mut String, value: ValueRef<'_>) {
         ValueRef::Long(v) => {
             let _ = write!(out, "{v}");
         }
+        // `tostring` has other words than answers have.
+        ValueRef::Real(v) if v.is_nan() => out.push_str("nan"),
+        ValueRef::Real(v) if v.is_infinite() => out.push_str(if v > 0.0 { "inf" } else { "-inf" }),
         ValueRef::Real(v) => write_real(out, v),
         ValueRef::Decimal(v) => write_decimal(out, v),
         ValueRef::String(v) | ValueRef::Guid(v) => out.push_str(v),
@@ -42,6 +45,7 @@ pub fn write_value(out: &mut String, value: ValueRef<'_>) {
 }
 
 /// Shortest text that reads back as the same number; whole values keep `.0`, great and small ones an exponent (`1e+20`).
+/// What is no number is `NaN`, `Infinity` or `-Infinity`, as in answers.
 pub fn write_real(out: &mut String, v: f64) {
     if v.is_nan() {
         out.push_str("NaN");
@@ -188,6 +192,9 @@ mod tests {
         assert_eq!(text(5.0), "5.0");
         assert_eq!(text(0.1 + 0.2), "0.30000000000000004");
         assert_eq!(text(1e20), "1e+20");
-        assert_eq!(text(f64::NEG_INFINITY), "-Infinity");
+        assert_eq!([f64::NEG_INFINITY, f64::INFINITY, f64::NAN].map(text), ["-inf", "inf", "nan"]);
+        let mut answer = String::new();
+        write_real(&mut answer, f64::NEG_INFINITY);
+        assert_eq!(answer, "-Infinity");
     }
 }

@@ -130,10 +130,12 @@ impl Cells {
     }
 }
 
-/// Appends a value's text as tables and CSV show it: as `tostring` gives it, but `true` and `false` in lower case.
+/// Appends a value's text as tables and CSV show it: as `tostring` gives it, but `true` and `false` in lower case, and
+/// `NaN` and `Infinity` spelled as in JSON answers.
 pub fn write_text(out: &mut String, value: ValueRef<'_>) {
     match value {
         ValueRef::Bool(v) => out.push_str(if v { "true" } else { "false" }),
+        ValueRef::Real(v) => format::write_real(out, v),
         other => format::write_value(out, other),
     }
 }
@@ -151,7 +153,7 @@ pub fn write_json(out: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Dynamic(text) => write_dynamic(out, text),
         ValueRef::Real(_) | ValueRef::Decimal(_) | ValueRef::DateTime(_) | ValueRef::TimeSpan(_) | ValueRef::Guid(_) => {
             let mut text = String::new();
-            format::write_value(&mut text, value);
+            write_text(&mut text, value);
             write_json_of(out, &text);
         }
     }

@@ -46,6 +46,16 @@ impl Binder<'_> {
             });
         }
         match op {
+            B::Modulo if Type::Real == left.ty || Type::Real == right.ty => {
+                // Microsoft's engine computes the remainder of constant reals, but not that of rows.
+                if left.as_literal().is_none() || right.as_literal().is_none() {
+                    self.not_run(
+                        Diagnostic::error(code::TYPE, span, "the remainder of reals is not defined for rows")
+                            .suggest("x - bin(x, y) is the same for a positive y; or convert both sides with tolong(…)"),
+                    )?;
+                }
+                self.arithmetic(op, left, right, span)
+            }
             B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => self.arithmetic(op, left, right, span),
             B::Equal | B::NotEqual => self.equality(op, left, right, span),
             B::Less | B::LessOrEqual | B::Greater | B::GreaterOrEqual => self.relation(op, left, right, span),
@@ -106,11 +116,11 @@ impl Binder<'_> {
         self.coerce(e, Type::String)
     }
 
-    /// The left side of a string operator: a string, or a dynamic read as its text.
+    /// An operand of a string operator: a string, or a dynamic read as its text.
     fn text_operand(&mut self, e: BoundExpr, what: &str) -> Bind<BoundExpr> {
         match e.ty {
             Type::String => Ok(e),
-            Type::Dynamic | Type::Guid => self.coerce(e, Type::String),
+            Type::Dynamic => self.coerce(e, Type::String),
             other => self.report(
                 Diagnostic::error(code::TYPE, e.span, format!("{what} takes a string, not {other}"))
                     .suggest("wrap it in tostring(…)"),
@@ -261,8 +271,6 @@ impl Binder<'_> {
                 left = self.coerce(left, if a == T::Int { T::Long } else { a })?;
                 right = self.coerce(right, left.ty)?;
             }
-            (T::Dynamic, b @ (T::DateTime | T::TimeSpan)) => left = self.coerce(left, b)?,
-            (a @ (T::DateTime | T::TimeSpan), T::Dynamic) => right = self.coerce(right, a)?,
             (a, b) => {
                 let mut diagnostic = Diagnostic::error(code::TYPE, span, format!("{a} and {b} have no order"));
                 if let Some(time) = [a, b].into_iter().find(|ty| matches!(ty, T::DateTime | T::TimeSpan)) {
@@ -288,8 +296,9 @@ impl Binder<'_> {
         if [&e, &low, &high].into_iter().any(|x| self.is_untyped(x)) {
             return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
         }
-        if e.ty == Type::String {
-            return self.error(code::TYPE, e.span, "strings have no order; between takes numbers, datetimes or timespans");
+        if let Some(wrong) = [&e, &low, &high].into_iter().find(|x| matches!(x.ty, Type::String | Type::Bool)) {
+            let message = format!("a {} is in no range; between takes numbers, datetimes or timespans", wrong.ty);
+            return self.error(code::TYPE, wrong.span, message);
         }
         let high = if low.ty == Type::DateTime && high.ty == Type::TimeSpan {
             let at = high.span;
@@ -312,6 +321,9 @@ impl Binder<'_> {
 
     /// `in`, `has_any`, `has_all`
     pub(super) fn list(&mut self, op: ListOp, left: &Expr, items: &[Expr], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+        if items.is_empty() {
+            return self.error(code::SYNTAX, span, "the list is empty; dynamic([]) stands for a list without elements");
+        }
         if matches!(left.kind, ExprKind::Star) {
             let columns: Vec<BoundColumn> =
                 ctx.row.columns.iter().filter(|c| matches!(c.ty, Type::String | Type::Dynamic)).cloned().collect();
@@ -384,6 +396,7 @@ impl Binder<'_> {
                 Ok(BoundExpr::new(kind, Type::Bool, span))
             }
             ListOp::In { negated, ignore_case } => {
+                let left = if ignore_case { self.text_operand(left, "in~")? } else { left };
                 if let Some(array) = array {
                     let kind = BoundKind::InArray { negated, ignore_case, left: Box::new(left), array: Box::new(array) };
                     return Ok(BoundExpr::new(kind, Type::Bool, span));
@@ -402,7 +415,6 @@ impl Binder<'_> {
         items: Vec<BoundExpr>,
         span: Span,
     ) -> Bind<BoundExpr> {
-        let left = if ignore_case { self.text_operand(left, "in~")? } else { left };
         let mut ty = left.ty;
         if ty == Type::Dynamic {
             // A dynamic is compared as what the list holds.

@@ -218,7 +218,7 @@ fn typed(text: String, ty: Type) -> Value {
         Type::Bool => parse_text::boolean(trimmed).map(Value::Bool),
         Type::Int => parse_text::int(trimmed).map(Value::Int),
         Type::Long => parse_text::long(trimmed).map(Value::Long),
-        Type::Real => parse_text::real(trimmed).map(Value::Real),
+        Type::Real => parse_text::real_in_file(trimmed).map(Value::Real),
         Type::Decimal => parse_text::decimal(trimmed).map(Value::Decimal),
         Type::DateTime => parse_text::datetime(trimmed).map(Value::DateTime),
         Type::TimeSpan => parse_text::timespan(trimmed).map(Value::TimeSpan),

@@ -1,7 +1,7 @@
 //! Text to values: what `tolong`, `toreal`, `totimespan`, `todatetime` and their kin accept.
 //!
 //! All functions give `None` where the text is no value of the type; none of them fails. White space around a value is
-//! ignored. The forms are those of the Kusto documentation ("The datetime data type", "The timespan data type", the
+//! ignored, except around the words of a bool. The forms are those of the Kusto documentation ("The datetime data type", "The timespan data type", the
 //! conversion functions' pages) and of measured answers.
 
 use crate::kql::format::days_from_civil;
@@ -28,9 +28,23 @@ pub fn int(text: &str) -> Option<i32> {
     }
 }
 
-/// A real: decimal with an optional exponent, `nan`, `inf` or `infinity` (signed).
+/// A real: decimal with an optional exponent, or `nan` or `inf` in lower case, with an optional sign.
 pub fn real(text: &str) -> Option<f64> {
-    text.trim().parse().ok()
+    let text = text.trim();
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    // Rust also reads `INF` and `infinity`, which are no numbers here.
+    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') || matches!(unsigned, "inf" | "nan");
+    number.then(|| text.parse().ok()).flatten()
+}
+
+/// A real in a file: as [`real`], or one of the words that answers and exports have for NaN and the infinities.
+pub fn real_in_file(text: &str) -> Option<f64> {
+    real(text).or_else(|| match text.trim() {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    })
 }
 
 /// A decimal scaled by 10^18: decimal digits with an optional exponent. Digits beyond the 18th of the fraction are rounded.
@@ -76,9 +90,8 @@ pub fn decimal(text: &str) -> Option<i128> {
     (value < LIMIT).then_some(if negative { -value } else { value })
 }
 
-/// A bool: `true`, `false` in any case, or integer text (not zero is true).
+/// A bool: `true`, `false` in any case without white space around, or integer text (not zero is true).
 pub fn boolean(text: &str) -> Option<bool> {
-    let text = text.trim();
     if text.eq_ignore_ascii_case("true") {
         return Some(true);
     }

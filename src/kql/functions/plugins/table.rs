@@ -232,7 +232,7 @@ fn convert(value: ValueRef<'_>, ty: Type) -> Value {
         Type::Bool => parse_text::boolean(&text).map(Value::Bool),
         Type::Int => parse_text::int(&text).map(Value::Int).or_else(|| value.as_f64().map(|v| Value::Int(v as i32))),
         Type::Long => parse_text::long(&text).map(Value::Long).or_else(|| value.as_f64().map(|v| Value::Long(v as i64))),
-        Type::Real => value.as_f64().or_else(|| parse_text::real(&text)).map(Value::Real),
+        Type::Real => value.as_f64().or_else(|| parse_text::real_in_file(&text)).map(Value::Real),
         Type::Decimal => parse_text::decimal(&text).map(Value::Decimal),
         Type::DateTime => parse_text::datetime(&text).map(Value::DateTime),
         Type::TimeSpan => parse_text::timespan(&text).map(Value::TimeSpan),

@@ -23,7 +23,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         &[Param::req("array", Kind::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(concat),
-        "Joins arrays to one.",
+        "Joins arrays to one; what is no array adds nothing.",
     )
     .variadic(),
     ScalarFn::new(
@@ -41,7 +41,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
             Param::req("value", Kind::Any),
             Param::opt("start", Kind::Integer),
             Param::opt("length", Kind::Integer),
-            Param::opt("occurrence", Kind::Integer),
+            Param::opt("occurrence", Kind::Integer).constant(),
         ],
         Returns::Type(Type::Long),
         ScalarImpl::Row(index_of),
@@ -127,7 +127,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         &[Param::req("array", Kind::Dynamic)],
         Returns::Type(Type::Real),
         ScalarImpl::Row(sum),
-        "The sum of the numbers in an array; nulls do not count, anything else makes it null.",
+        "The sum of the numbers in an array; nulls do not count; null where there is no number, or anything else.",
     )
     .aliases(&["series_sum"]),
     ScalarFn::new(
@@ -148,7 +148,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "repeat",
         &[Param::req("value", Kind::Any), Param::req("count", Kind::Integer)],
-        DYNAMIC,
+        Returns::With(repeat_type),
         ScalarImpl::Text(repeat),
         "An array that holds a value several times.",
     )
@@ -190,16 +190,11 @@ pub(super) fn element(value: ValueRef<'_>) -> String {
     text
 }
 
+/// What is no array adds nothing.
 fn concat(args: &[ValueRef<'_>], out: &mut String) -> bool {
-    let mut all = Vec::new();
-    for arg in args {
-        match array(*arg) {
-            Some(elements) => all.extend(elements),
-            None => return false,
-        }
-    }
-    write_array(out, all);
-    true
+    let arrays: Vec<_> = args.iter().filter_map(|arg| array(*arg)).collect();
+    write_array(out, arrays.iter().flatten().copied());
+    !arrays.is_empty()
 }
 
 fn length(args: &[ValueRef<'_>]) -> Value {
@@ -325,14 +320,14 @@ fn split(args: &[ValueRef<'_>], out: &mut String) -> bool {
 fn sum(args: &[ValueRef<'_>]) -> Value {
     let ValueRef::Dynamic(text) = args[0] else { return Value::Null };
     let Some(elements) = json::elements(text) else { return Value::Null };
-    let mut total = 0.0;
+    let mut total = None;
     for element in elements.filter(|e| *e != "null") {
         match json::number(element) {
-            Some(v) => total += v,
+            Some(v) => total = Some(total.unwrap_or(0.0) + v),
             None => return Value::Null,
         }
     }
-    Value::Real(total)
+    total.map_or(Value::Null, Value::Real)
 }
 
 fn pack_array(args: &[ValueRef<'_>], out: &mut String) -> bool {
@@ -345,6 +340,14 @@ fn pack_array(args: &[ValueRef<'_>], out: &mut String) -> bool {
     }
     out.push(']');
     true
+}
+
+/// What `repeat` takes: scalars, of the types that its page names.
+fn repeat_type(args: &[ArgInfo]) -> Result<Type, String> {
+    match args[0].ty {
+        Type::Bool | Type::Int | Type::Long | Type::Real | Type::DateTime | Type::String | Type::TimeSpan => Ok(Type::Dynamic),
+        other => Err(format!("'value' takes bool, int, long, real, datetime, string or timespan, not {other}")),
+    }
 }
 
 fn repeat(args: &[ValueRef<'_>], out: &mut String) -> bool {
@@ -524,7 +527,9 @@ mod tests {
         let five = D("[1,2,3,4,5]");
         for (name, args, expected) in [
             ("array_concat", vec![D("[1, 2.50]"), D("[{\"b\":1,\"a\":2}]")], r#"[1,2.50,{"b":1,"a":2}]"#),
-            ("array_concat", vec![D("[1]"), Null], "null"),
+            ("array_concat", vec![D("[1]"), Null], "[1]"),
+            ("array_concat", vec![D("{\"a\":1}"), D("[]"), D("7"), D("[99]")], "[99]"),
+            ("array_concat", vec![D("{\"a\":1}"), Null], "null"),
             ("array_length", vec![D("{\"a\":1}")], "null"),
             ("array_slice", vec![five, L(-3), L(-2)], "[3,4]"),
             ("array_slice", vec![five, L(2), L(99)], "[3,4,5]"),
@@ -545,6 +550,8 @@ mod tests {
             ("range", vec![L(1), L(2), R(0.5)], "[1.0,1.5,2.0]"),
             ("array_sum", vec![D("[1,null,3]")], "4"),
             ("array_sum", vec![D("[1,\"3\"]")], "null"),
+            ("array_sum", vec![D("[]")], "null"),
+            ("array_sum", vec![D("[null]")], "null"),
             ("array_index_of", vec![D("[1,2.0,1]"), L(2)], "1"),
             ("array_index_of", vec![D("[1,2.0,1]"), L(1), L(0), L(-1), L(2)], "2"),
             ("array_index_of", vec![D("[\"an\",1,\"an\"]"), ValueRef::String("an"), L(-2)], "2"),

@@ -3,6 +3,9 @@
 //! Bags keep the order of their keys and the digits of their numbers. What is no bag gives null.
 //! Source: the Kusto documentation's page of each function.
 
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
 use super::arrays::{array, element};
 use super::json;
 use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
@@ -70,7 +73,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "bag_set_key",
-        &[Param::req("bag", Kind::Dynamic), Param::req("key", Kind::String), Param::req("value", Kind::Any)],
+        &[Param::req("bag", Kind::Dynamic), Param::req("key", Kind::String).constant(), Param::req("value", Kind::Any)],
         DYNAMIC,
         ScalarImpl::Text(set_key),
         "A bag in which a key has a new value; the key may be a path like $.a.b.",
@@ -108,7 +111,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
 
 fn bag<'a>(value: ValueRef<'a>) -> Option<Vec<(&'a str, &'a str)>> {
     match value {
-        ValueRef::Dynamic(text) => json::entries(text).map(Iterator::collect),
+        ValueRef::Dynamic(text) => json::members(text),
         _ => None,
     }
 }
@@ -153,7 +156,8 @@ impl<'o> BagWriter<'o> {
     }
 }
 
-/// The keys that a key text leads through: itself, or the parts of `$.a.b` and `$['a']['b']`.
+/// The keys that a key text leads through: itself, or the parts of `$.a.b` and `$['a']['b']`. A path of more steps than a value
+/// may have levels is no path.
 fn key_path(key: &str) -> Vec<&str> {
     let Some(mut rest) = key.strip_prefix('$').filter(|rest| rest.starts_with(['.', '['])) else { return vec![key] };
     let mut path = Vec::new();
@@ -167,6 +171,9 @@ fn key_path(key: &str) -> Vec<&str> {
             path.push(&inner[..end]);
             rest = &inner[end..];
         } else {
+            return vec![key];
+        }
+        if path.len() > json::MAX_DEPTH {
             return vec![key];
         }
     }
@@ -189,9 +196,9 @@ fn has_key(args: &[ValueRef<'_>]) -> Value {
 
 fn keys(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let ValueRef::Dynamic(text) = args[0] else { return false };
-    let Some(entries) = json::entries(text) else { return false };
+    let Some(members) = json::members(text) else { return false };
     out.push('[');
-    for (i, (key, _)) in entries.enumerate() {
+    for (i, (key, _)) in members.into_iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
@@ -204,10 +211,12 @@ fn keys(args: &[ValueRef<'_>], out: &mut String) -> bool {
 }
 
 fn merge(args: &[ValueRef<'_>], out: &mut String) -> bool {
-    // A null bag adds nothing; anything else that is no bag makes the whole null.
-    let bags: Option<Vec<_>> = args.iter().filter(|arg| !arg.is_null()).map(|arg| bag(*arg)).collect();
-    let Some(bags) = bags.filter(|bags| !bags.is_empty()) else { return false };
-    let mut seen = std::collections::HashSet::new();
+    // What is no bag adds nothing, as what is no array adds nothing to `array_concat`.
+    let bags: Vec<_> = args.iter().filter_map(|arg| bag(*arg)).collect();
+    if bags.is_empty() {
+        return false;
+    }
+    let mut seen = HashSet::new();
     let mut writer = BagWriter::new(out);
     for (key, value) in bags.into_iter().flatten() {
         if seen.insert(json::unescape(key)) {
@@ -250,21 +259,27 @@ fn remove_keys(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let keys: Vec<_> = keys.into_iter().filter(|k| k.starts_with('"')).map(json::unquote).collect();
     let paths: Vec<Vec<&str>> = keys.iter().map(|key| key_path(key)).collect();
     let paths: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();
-    write_without(out, entries.into_iter(), &paths);
+    write_without(out, entries, &paths);
     true
 }
 
-fn write_without<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>, paths: &[&[&str]]) {
+fn write_without(out: &mut String, entries: Vec<(&str, &str)>, paths: &[&[&str]]) {
+    let mut below_each: HashMap<&str, Vec<&[&str]>> = HashMap::new();
+    for path in paths {
+        if let Some((first, rest)) = path.split_first() {
+            below_each.entry(first).or_default().push(rest);
+        }
+    }
     let mut writer = BagWriter::new(out);
     for (key, value) in entries {
         let name = json::unescape(key);
-        let below: Vec<&[&str]> = paths.iter().filter(|p| p.first().is_some_and(|k| *k == name)).map(|p| &p[1..]).collect();
+        let below = below_each.get(name.as_ref()).map(Vec::as_slice).unwrap_or_default();
         if below.iter().any(|rest| rest.is_empty()) {
             continue;
         }
         let out = writer.raw_key(key);
-        match json::entries(value).filter(|_| !below.is_empty()) {
-            Some(inner) => write_without(out, inner, &below),
+        match json::members(value).filter(|_| !below.is_empty()) {
+            Some(inner) => write_without(out, inner, below),
             None => out.push_str(value),
         }
     }
@@ -285,7 +300,7 @@ fn write_with(out: &mut String, entries: Vec<(&str, &str)>, path: &[&str], new: 
         if below.is_empty() {
             out.push_str(new);
         } else {
-            write_with(out, old.and_then(json::entries).map(Iterator::collect).unwrap_or_default(), below, new);
+            write_with(out, old.and_then(json::members).unwrap_or_default(), below, new);
         }
     };
     let mut writer = BagWriter::new(out);
@@ -318,28 +333,31 @@ fn zip(args: &[ValueRef<'_>], out: &mut String) -> bool {
 
 fn to_json(args: &[ValueRef<'_>], out: &mut String) -> bool {
     match args[0] {
-        ValueRef::Dynamic(text) => write_canonical(out, text),
+        ValueRef::Dynamic(text) => write_canonical(out, text, json::MAX_DEPTH),
         other => crate::kql::format::write_value(out, other),
     }
     true
 }
 
-fn write_canonical(out: &mut String, text: &str) {
-    if let Some(elements) = json::elements(text) {
+/// What is deeper than so many levels is written as it stands.
+fn write_canonical(out: &mut String, text: &str, levels: usize) {
+    if levels == 0 {
+        out.push_str(&json::compact(text.trim()));
+    } else if let Some(elements) = json::elements(text) {
         out.push('[');
         for (i, element) in elements.enumerate() {
             if i > 0 {
                 out.push(',');
             }
-            write_canonical(out, element);
+            write_canonical(out, element, levels - 1);
         }
         out.push(']');
-    } else if let Some(entries) = json::entries(text) {
-        let mut sorted: Vec<_> = entries.map(|(key, value)| (json::unescape(key), value)).collect();
+    } else if let Some(members) = json::members(text) {
+        let mut sorted: Vec<_> = members.into_iter().map(|(key, value)| (json::unescape(key), value)).collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         let mut writer = BagWriter::new(out);
         for (key, value) in sorted {
-            write_canonical(writer.key(&key), value);
+            write_canonical(writer.key(&key), value, levels - 1);
         }
         writer.end();
     } else {
@@ -349,13 +367,13 @@ fn write_canonical(out: &mut String, text: &str) {
 
 fn tree_path(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let ValueRef::Dynamic(text) = args[0] else { return false };
-    let mut paths = Vec::new();
+    let mut paths = Paths::default();
     match json::kind(text) {
-        json::Kind::Object | json::Kind::Array => collect_paths(text, "", &mut paths),
+        json::Kind::Object | json::Kind::Array => paths.collect(text, &mut String::new(), json::MAX_DEPTH),
         _ => return false,
     }
     out.push('[');
-    for (i, path) in paths.iter().enumerate() {
+    for (i, path) in paths.ordered.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
@@ -365,22 +383,45 @@ fn tree_path(args: &[ValueRef<'_>], out: &mut String) -> bool {
     true
 }
 
-/// The paths below a value; all elements of an array share the path of its first.
-fn collect_paths(text: &str, at: &str, paths: &mut Vec<String>) {
-    let add = |path: String, value: &str, paths: &mut Vec<String>| {
-        if !paths.contains(&path) {
-            paths.push(path.clone());
+/// Paths, each once.
+#[derive(Default)]
+struct Paths {
+    ordered: Vec<Rc<str>>,
+    seen: HashSet<Rc<str>>,
+}
+
+impl Paths {
+    /// The paths below a value, down to so many levels; all elements of an array share the path of its first.
+    fn collect(&mut self, text: &str, at: &mut String, levels: usize) {
+        if levels == 0 {
+            return;
         }
-        collect_paths(value, &path, paths);
-    };
-    if let Some(entries) = json::entries(text) {
-        for (key, value) in entries {
-            add(format!("{at}['{}']", json::unescape(key)), value, paths);
+        if let Some(members) = json::members(text) {
+            for (key, value) in members {
+                let length = at.len();
+                at.push_str("['");
+                at.push_str(&json::unescape(key));
+                at.push_str("']");
+                self.add(value, at, levels);
+                at.truncate(length);
+            }
+        } else if let Some(elements) = json::elements(text) {
+            let length = at.len();
+            at.push_str("[0]");
+            for value in elements {
+                self.add(value, at, levels);
+            }
+            at.truncate(length);
         }
-    } else if let Some(elements) = json::elements(text) {
-        for value in elements {
-            add(format!("{at}[0]"), value, paths);
+    }
+
+    fn add(&mut self, value: &str, at: &mut String, levels: usize) {
+        if !self.seen.contains(at.as_str()) {
+            let path: Rc<str> = at.as_str().into();
+            self.ordered.push(Rc::clone(&path));
+            self.seen.insert(path);
         }
+        self.collect(value, at, levels - 1);
     }
 }
 

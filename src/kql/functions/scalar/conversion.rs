@@ -127,8 +127,8 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Bool(v) => Some(v.into()),
         ValueRef::Int(v) => Some(v.into()),
         ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => Some(v),
-        // Truncated toward zero; what is too great stays at the end of the range.
-        ValueRef::Real(v) => (!v.is_nan()).then_some(v as i64),
+        // Truncated toward zero; what is too great stays at the end of the range. Infinity has no integer.
+        ValueRef::Real(v) => v.is_finite().then_some(v as i64),
         ValueRef::Decimal(v) => i64::try_from(v / DECIMAL_ONE).ok(),
         ValueRef::String(v) => parse_text::long(v),
         ValueRef::Dynamic(v) => held(v, parse_text::long, long_of),
@@ -138,7 +138,7 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
 /// As `toint`: a long keeps its low 32 bits, a real that is too great stays at the end of the range.
 pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
     match value {
-        ValueRef::Real(v) => (!v.is_nan()).then_some(v as i32),
+        ValueRef::Real(v) => v.is_finite().then_some(v as i32),
         ValueRef::String(v) => parse_text::int(v),
         ValueRef::Dynamic(v) => held(v, parse_text::int, int_of),
         other => long_of(other).map(|v| v as i32),
@@ -151,7 +151,8 @@ pub fn real_of(value: ValueRef<'_>) -> Option<f64> {
         ValueRef::Real(v) => Some(v),
         ValueRef::Decimal(v) => crate::kql::format::to_string(ValueRef::Decimal(v)).parse().ok(),
         ValueRef::String(v) => parse_text::real(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::real, real_of),
+        // A dynamic holds NaN and the infinities as texts.
+        ValueRef::Dynamic(v) => held(v, parse_text::real, real_of).or_else(|| json::number(v)),
         other => long_of(other).map(|v| v as f64),
     }
 }
@@ -251,7 +252,7 @@ fn to_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 /// (measured: `tolong(todouble(9223372036854775807))`).
 fn constant_long(v: f64, least: i64) -> Option<i64> {
     let least_real = least as f64;
-    (!v.is_nan()).then(|| if v.trunc() < -least_real && v.trunc() >= least_real { v as i64 } else { least })
+    v.is_finite().then(|| if v.trunc() < -least_real && v.trunc() >= least_real { v as i64 } else { least })
 }
 
 fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
@@ -462,6 +463,8 @@ mod tests {
             (R::Real(-5.9), Some(-5), Some(-5)),
             (R::Real(1e10), Some(10_000_000_000), Some(i32::MAX)),
             (R::Real(f64::NAN), None, None),
+            (R::Real(f64::INFINITY), None, None),
+            (R::Real(f64::NEG_INFINITY), None, None),
             (R::Bool(true), Some(1), Some(1)),
             (R::TimeSpan(DAY), Some(DAY), Some(DAY as i32)),
             (R::DateTime(637_134_336_000_000_000), Some(637_134_336_000_000_000), Some(637_134_336_000_000_000i64 as i32)),

@@ -59,7 +59,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         DATE,
         Returns::Type(Type::TimeSpan),
         ScalarImpl::Kernel(day_of_week),
-        "The days since the last Sunday, as a timespan.",
+        "The days since the last Sunday, as a timespan; null for the calendar's last day.",
     ),
     ScalarFn::new(
         "datetime_part",
@@ -88,7 +88,9 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "datetime_diff",
         &[PART, Param::req("datetime1", Kind::DateTime), Param::req("datetime2", Kind::DateTime)],
         // Microsoft's engine gives weeks as a real.
-        Returns::With(|args| Ok(if constant_unit(&args[0]).ok() == Some(Unit::Week) { Type::Real } else { Type::Long })),
+        Returns::With(|args| {
+            Ok(if constant_unit(&args[0], Use::Distance).ok() == Some(Unit::Week) { Type::Real } else { Type::Long })
+        }),
         ScalarImpl::Kernel(datetime_diff),
         "The number of boundaries of a unit between two datetimes, the first minus the second.",
     ),
@@ -156,14 +158,16 @@ enum Unit {
 }
 
 impl Unit {
-    fn parse(name: &str) -> Option<Unit> {
+    /// The unit of a name; parts of a datetime have other names for two of them than distances have for weeks.
+    fn parse(name: &str, use_of: Use) -> Option<Unit> {
         Some(match name.to_ascii_lowercase().as_str() {
             "year" => Unit::Year,
             "quarter" => Unit::Quarter,
             "month" => Unit::Month,
-            "week" | "week_of_year" | "weekofyear" => Unit::Week,
+            "week" if use_of == Use::Distance => Unit::Week,
+            "week_of_year" if use_of == Use::Part => Unit::Week,
             "day" => Unit::Day,
-            "dayofyear" => Unit::DayOfYear,
+            "dayofyear" if use_of == Use::Part => Unit::DayOfYear,
             "hour" => Unit::Hour,
             "minute" => Unit::Minute,
             "second" => Unit::Second,
@@ -199,11 +203,23 @@ impl Unit {
     }
 }
 
+/// What a unit is named for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// `datetime_part`
+    Part,
+    /// `datetime_add`, `datetime_diff`
+    Distance,
+}
+
 /// The first argument's unit.
-fn constant_unit(arg: &ArgInfo) -> Result<Unit, String> {
+fn constant_unit(arg: &ArgInfo, use_of: Use) -> Result<Unit, String> {
     let name = arg.constant.as_ref().map(text_of).ok_or("the part must be a constant")?;
-    Unit::parse(&name).ok_or_else(|| {
-        format!("there is no part '{name}': use year, quarter, month, week, day, hour, minute, second, millisecond, microsecond or nanosecond")
+    Unit::parse(&name, use_of).ok_or_else(|| {
+        let days = if use_of == Use::Part { "week_of_year, day, dayofyear" } else { "week, day" };
+        format!(
+            "there is no part '{name}': use year, quarter, month, {days}, hour, minute, second, millisecond, microsecond or nanosecond"
+        )
     })
 }
 
@@ -269,7 +285,7 @@ fn part_of(ticks: i64, unit: Unit) -> i64 {
 }
 
 fn datetime_part(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    by_date(&args[1], 1, constant_unit(&args[0])?)
+    by_date(&args[1], 1, constant_unit(&args[0], Use::Part)?)
 }
 
 /// A part of the argument at a place.
@@ -290,7 +306,8 @@ fn day_of_week(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let dates = date.open(&arrays[0])?;
         let days = |row: usize| match dates.get(row) {
-            ValueRef::DateTime(ticks) => Some(weekday(day_of(ticks)) * DAY),
+            // Microsoft's engine counts from the day after, since its first day is a Monday: the last day has none.
+            ValueRef::DateTime(ticks) => value::datetime(ticks.checked_add(DAY)?).map(|_| weekday(day_of(ticks)) * DAY),
             _ => None,
         };
         Ok(Arc::new((0..rows).map(days).collect::<Int64Array>()))
@@ -362,10 +379,7 @@ fn add(ticks: i64, unit: Unit, amount: i64) -> Option<i64> {
 }
 
 fn datetime_add(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    let unit = constant_unit(&args[0])?;
-    if unit == Unit::DayOfYear {
-        return Err("days are added as 'day'".into());
-    }
+    let unit = constant_unit(&args[0], Use::Distance)?;
     let (amount, date) = (ValueArg::new(&args[1]), ValueArg::new(&args[2]));
     Ok(Box::new(move |arrays, rows| {
         let (amounts, dates) = (amount.open(&arrays[1])?, date.open(&arrays[2])?);
@@ -382,7 +396,6 @@ fn unit_number(ticks: i64, unit: Unit) -> i64 {
     match unit {
         // Weeks start on Sundays: the first day of 1970 was a Thursday.
         Unit::Week => (day_of(ticks) + 4).div_euclid(7),
-        Unit::DayOfYear => day_of(ticks),
         _ => match (unit.months(), unit.ticks()) {
             (Some(months), _) => {
                 let (year, month, ..) = civil(ticks);
@@ -401,7 +414,7 @@ fn difference(a: i64, b: i64, unit: Unit) -> i64 {
 }
 
 fn datetime_diff(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
-    let unit = constant_unit(&args[0])?;
+    let unit = constant_unit(&args[0], Use::Distance)?;
     let (a, b) = (ValueArg::new(&args[1]), ValueArg::new(&args[2]));
     Ok(Box::new(move |arrays, rows| {
         let (a, b) = (a.open(&arrays[1])?, b.open(&arrays[2])?);

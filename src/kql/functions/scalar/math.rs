@@ -11,6 +11,8 @@ use crate::kql::value::{Value, ValueRef};
 
 const REAL: Returns = Returns::Type(Type::Real);
 const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];
+/// Only a real can be NaN or infinite.
+const REAL_NUMBER: &[Param] = &[Param::req("number", Kind::OneOf(&[Type::Int, Type::Long, Type::Real]))];
 
 /// A function of one number that gives a real.
 const fn real(name: &'static str, imp: fn(&[ValueRef<'_>]) -> Value, naming: Naming, doc: &'static str) -> ScalarFn {
@@ -135,19 +137,25 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     real("gamma", of_real!(numeric::gamma), FirstArg, "The gamma function."),
     ScalarFn::new(
         "isfinite",
-        NUMBER,
+        REAL_NUMBER,
         Returns::Type(Type::Bool),
         ScalarImpl::Row(|args| test(args, f64::is_finite)),
         "True for a number that is neither NaN nor infinite.",
     ),
     ScalarFn::new(
         "isinf",
-        NUMBER,
+        REAL_NUMBER,
         Returns::Type(Type::Bool),
         ScalarImpl::Row(|args| test(args, f64::is_infinite)),
         "True for an infinite number.",
     ),
-    ScalarFn::new("isnan", NUMBER, Returns::Type(Type::Bool), ScalarImpl::Row(|args| test(args, f64::is_nan)), "True for NaN."),
+    ScalarFn::new(
+        "isnan",
+        REAL_NUMBER,
+        Returns::Type(Type::Bool),
+        ScalarImpl::Row(|args| test(args, f64::is_nan)),
+        "True for NaN.",
+    ),
     real("log", |args| logarithm(args, f64::ln), FirstArg, "The natural logarithm; null for negative numbers."),
     real("log10", |args| logarithm(args, f64::log10), FirstArg, "The decimal logarithm; null for negative numbers."),
     real("log2", |args| logarithm(args, f64::log2), FirstArg, "The binary logarithm; null for negative numbers."),
@@ -164,7 +172,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
     real("radians", of_real!(|x: f64| x * (std::f64::consts::PI / 180.0)), Generated, "Radians of an angle in degrees."),
     ScalarFn::new(
         "round",
-        &[Param::req("number", Kind::Number), Param::opt("precision", Kind::Integer)],
+        &[Param::req("number", Kind::Number), Param::opt("precision", Kind::Integer).constant()],
         Returns::Arg(0),
         ScalarImpl::Row(round),
         "Rounds to a number of digits behind the point, or before it when negative; halves away from zero.",
@@ -242,8 +250,9 @@ fn logarithm(args: &[ValueRef<'_>], f: fn(f64) -> f64) -> Value {
     }
 }
 
-fn sign(x: f64) -> f64 {
-    if x.is_nan() || x == 0.0 { x.abs() } else { x.signum() }
+/// NaN is neither below nor above zero: its sign is 0.
+pub(super) fn sign(x: f64) -> f64 {
+    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
 }
 
 /// 10^18: a decimal's unit.
@@ -349,6 +358,8 @@ mod tests {
             ("round", vec![Decimal(-UNIT * 5 / 2)], Value::Decimal(-3 * UNIT)),
             ("sign", vec![Long(-7)], Value::Real(-1.0)),
             ("sign", vec![Long(0)], Value::Real(0.0)),
+            ("sign", vec![Real(f64::NAN)], Value::Real(0.0)),
+            ("sign", vec![Real(f64::NEG_INFINITY)], Value::Real(-1.0)),
             ("pow", vec![Long(2), Long(10)], Value::Real(1024.0)),
             ("binary_shift_left", vec![Long(1), Long(65)], Value::Long(2)),
             ("binary_shift_left", vec![Long(1), Long(-1)], Value::Null),

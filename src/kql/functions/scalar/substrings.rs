@@ -35,7 +35,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
             Param::req("match", Kind::Any),
             Param::opt("start", Kind::Integer),
             Param::opt("length", Kind::Integer),
-            Param::opt("occurrence", Kind::Integer),
+            Param::opt("occurrence", Kind::Integer).constant(),
         ],
         LONG,
         ScalarImpl::Kernel(indexof),

@@ -157,10 +157,7 @@ fn abs(number: Number, whole: bool) -> Number {
 
 fn sign(number: Number, whole: bool) -> Number {
     let v = number.real();
-    if v.is_nan() {
-        return number;
-    }
-    let sign = if v == 0.0 { 0.0 } else { v.signum() };
+    let sign = super::super::math::sign(v);
     if whole { Number::Whole(sign as i64) } else { Number::Real(sign) }
 }
 
