@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{displayable, execute_stream};
 use futures::StreamExt as _;
 
 use super::ResultTable;
+use super::results::Query;
 use crate::error::Result;
 
 /// What to explain.
@@ -20,15 +22,19 @@ pub enum Explain {
 }
 
 pub(super) async fn explain(table: &ResultTable, how: Explain) -> Result<String> {
-    let state = table.session.state();
-    let fail = |err| table.failure(err);
-    let logical = state.optimize(&table.plan).map_err(fail)?;
-    let physical = table.deadline.bound(state.query_planner().create_physical_plan(&logical, &state)).await?.map_err(fail)?;
+    let query = Query::of(table);
+    table.deadline.apart(move || async move { run(&query, how).await.map_err(|err| query.failure(err)) }).await?
+}
+
+async fn run(query: &Query, how: Explain) -> Result<String, DataFusionError> {
+    let state = query.session.state();
+    let logical = state.optimize(&query.plan)?;
+    let physical = state.query_planner().create_physical_plan(&logical, &state).await?;
     let mut text = format!("Logical plan\n{}\n\nPhysical plan\n", logical.display_indent());
     if how == Explain::Analyze {
-        let mut stream = execute_stream(Arc::clone(&physical), table.session.task_ctx()).map_err(fail)?;
-        while let Some(batch) = table.deadline.bound(stream.next()).await? {
-            batch.map_err(fail)?;
+        let mut stream = execute_stream(Arc::clone(&physical), query.session.task_ctx())?;
+        while let Some(batch) = stream.next().await {
+            batch?;
         }
         text.push_str(&DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(false).to_string());
     } else {

@@ -1,11 +1,14 @@
 //! What a failure of the engine means to the user: a wrong query, too little memory, unreadable files, or a defect of ours.
 
+use std::sync::Arc;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use tokio::task::JoinError;
 
 use crate::error::Error;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, lake_cause};
 
 /// A failure of a KQL query that the binder had accepted: an error of planning is ours.
 pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
@@ -18,6 +21,9 @@ pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
 }
 
 fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(String) -> Error) -> Error {
+    if let Some(lake) = lake_cause(&err) {
+        return lake.into();
+    }
     match err.find_root() {
         DataFusionError::ResourcesExhausted(message) => out_of_memory(message, memory_limit),
         DataFusionError::Execution(message) => Error::query(message.clone()),
@@ -43,7 +49,9 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         }
         DataFusionError::Internal(message) => Error::Defect(message.clone()),
         DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),
-        DataFusionError::External(inner) if inner.downcast_ref::<LakeError>().is_some() => unreadable(err),
+        DataFusionError::External(inner) if inner.is::<JoinError>() || inner.is::<Arc<JoinError>>() => {
+            Error::Defect(format!("a worker ended early: {inner}"))
+        }
         _ => unreadable(err),
     }
 }
@@ -52,7 +60,11 @@ fn unreadable(err: DataFusionError) -> Error {
     match err {
         DataFusionError::External(inner) => match inner.downcast::<LakeError>() {
             Ok(lake) => (*lake).into(),
-            Err(other) => Error::storage("cannot read the lake", other),
+            // The failure of a view's own query.
+            Err(other) => match other.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(other) => Error::storage("cannot read the lake", other),
+            },
         },
         other => Error::storage("cannot read the lake", other),
     }
@@ -63,6 +75,20 @@ fn out_of_memory(message: &str, memory_limit: usize) -> Error {
     let first = message.lines().next().unwrap_or_default();
     Error::query(format!("the query needs more memory than the {} MB it may have: {first}", memory_limit >> 20))
         .hint("raise --memory-limit, or narrow the query: less time, fewer columns, `summarize` before `join`")
+}
+
+/// True when a file could not be decoded, and the error does not name it.
+pub(super) fn is_of_files(err: &DataFusionError) -> bool {
+    let root = err.find_root();
+    let files = match root {
+        DataFusionError::ParquetError(_) | DataFusionError::IoError(_) => true,
+        DataFusionError::ArrowError(inner, _) => matches!(
+            inner.as_ref(),
+            ArrowError::ParquetError(_) | ArrowError::IoError(..) | ArrowError::ExternalError(_) | ArrowError::InvalidArgumentError(_)
+        ),
+        _ => false,
+    };
+    files && lake_cause(err).is_none()
 }
 
 /// True when the operators ran out of memory.
@@ -77,6 +103,14 @@ impl From<LakeError> for Error {
             LakeError::NotAFolder { .. } => {
                 Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake; it may be missing")
             }
+            LakeError::NotText { .. } => {
+                Error::usage(err.to_string()).hint("rename the folder, or name another one with --lake")
+            }
+            LakeError::Damaged { ref damage, .. } => {
+                Error::Storage { message: err.to_string(), hint: Some(damage.advice()), source: None }
+            }
+            LakeError::ColumnType { .. } | LakeError::Unsupported { .. } => Error::storage("the lake cannot be read", err)
+                .hint("another program changed the table: give it back its form there, or move its folder away and import again"),
             _ => {
                 let error = Error::storage("the lake failed", err);
                 match kind {

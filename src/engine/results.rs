@@ -1,8 +1,6 @@
 //! The rows of a result table, batch by batch, within the query's time.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
@@ -13,69 +11,29 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use super::ResultTable;
-use super::failure::{is_out_of_memory, of_kql, of_sql};
+use super::deadline::{Deadline, spawn};
+use super::failure::{is_of_files, is_out_of_memory, of_kql, of_sql};
 use crate::error::{Error, Result};
 use crate::kql::functions::columns::in_form;
 use crate::kql::types::{Column, Type};
+use crate::lake::readers::broken_file;
 use crate::output::cell::arrow_type;
-
-/// When a query must be done.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline(Option<(Instant, Duration)>);
-
-impl Deadline {
-    /// A time from now; `None` never.
-    pub(super) fn after(limit: Option<Duration>) -> Deadline {
-        Deadline(limit.map(|limit| (Instant::now() + limit, limit)))
-    }
-
-    /// Awaits something, but not longer than until the deadline.
-    pub(super) async fn bound<T>(self, work: impl Future<Output = T>) -> Result<T> {
-        match self.0 {
-            None => Ok(work.await),
-            Some((at, limit)) => tokio::time::timeout_at(at, work).await.map_err(|_| {
-                Error::query(format!("the query ran longer than the {} s it may take", limit.as_secs_f64()))
-                    .hint("raise --timeout, or narrow the query: a shorter time range reads fewer files")
-            }),
-        }
-    }
-}
-
-impl ResultTable {
-    /// What a failure of this table means.
-    pub(super) fn failure(&self, err: DataFusionError) -> Error {
-        if self.foreign_types { of_sql(err, self.memory_limit) } else { of_kql(err, self.memory_limit) }
-    }
-}
 
 /// The running rows of a result table.
 pub struct Rows {
-    stream: SendableRecordBatchStream,
-    /// What to run again with joins that spill, until the first batch has been handed out.
-    retry: Option<(SessionContext, datafusion::logical_expr::LogicalPlan)>,
+    /// The last message is `None` or an error: without it the thread has ended before its query.
+    batches: mpsc::Receiver<Result<Option<RecordBatch>>>,
     columns: Vec<Column>,
-    schema: SchemaRef,
-    table: Failures,
-}
-
-/// What is needed of the table to name a failure and to watch the time.
-#[derive(Clone, Copy)]
-struct Failures {
     deadline: Deadline,
-    memory_limit: usize,
-    sql: bool,
-}
-
-impl Failures {
-    fn of(self, err: DataFusionError) -> Error {
-        if self.sql { of_sql(err, self.memory_limit) } else { of_kql(err, self.memory_limit) }
-    }
+    _spilled: Arc<SpillFolders>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -85,16 +43,16 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    pub(super) async fn start(table: &ResultTable) -> Result<Rows> {
-        let failures = Failures { deadline: table.deadline, memory_limit: table.memory_limit, sql: table.foreign_types };
-        let stream = failures.deadline.bound(open(&table.session, &table.plan)).await?.map_err(|err| failures.of(err))?;
-        let fields: Vec<Field> = table.columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), true)).collect();
+    /// Starts a table's query on a thread of its own, which stays one batch ahead of the reader.
+    pub(super) fn start(table: &ResultTable) -> Result<Rows> {
+        let (sender, batches) = mpsc::channel(1);
+        let query = Query::of(table);
+        spawn(move || query.run(sender))?;
         Ok(Rows {
-            stream,
-            retry: Some((table.session.clone(), table.plan.clone())),
+            batches,
             columns: table.columns.clone(),
-            schema: Arc::new(Schema::new(fields)),
-            table: failures,
+            deadline: table.deadline.clone(),
+            _spilled: Arc::clone(&table.spilled),
         })
     }
 
@@ -108,24 +66,83 @@ impl Rows {
     /// # Errors
     /// When the query fails, needs more memory than it may have, or runs out of time.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            match self.table.deadline.bound(self.stream.next()).await? {
-                None => return Ok(None),
-                Some(Ok(batch)) => {
-                    self.retry = None;
-                    return self.formed(&batch).map(Some).map_err(|err| self.table.of(err.into()));
-                }
-                Some(Err(err)) if is_out_of_memory(&err) => {
-                    // Hash joins do not spill, sort-merge joins do: one more try with those, while nothing is out yet.
-                    let Some((session, plan)) = self.retry.take() else { return Err(self.table.of(err)) };
+        let batch = match self.deadline.bound(self.batches.recv()).await {
+            Ok(batch) => batch,
+            // The rows were complete in time; only their reader was not.
+            Err(_) if matches!(self.batches.try_recv(), Ok(Ok(None))) => return Ok(None),
+            Err(late) => return Err(late),
+        };
+        batch.unwrap_or_else(|| Err(Error::Defect("a thread of the query ended early".to_owned())))
+    }
+}
+
+/// What is run for a result table.
+pub(super) struct Query {
+    pub(super) session: SessionContext,
+    pub(super) plan: LogicalPlan,
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    memory_limit: usize,
+    sql: bool,
+}
+
+impl Query {
+    pub(super) fn of(table: &ResultTable) -> Query {
+        let fields: Vec<Field> = table.columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), true)).collect();
+        Query {
+            session: table.session.clone(),
+            plan: table.plan.clone(),
+            columns: table.columns.clone(),
+            schema: Arc::new(Schema::new(fields)),
+            memory_limit: table.memory_limit,
+            sql: table.foreign_types,
+        }
+    }
+
+    /// What a failure of this query means.
+    pub(super) fn failure(&self, err: DataFusionError) -> Error {
+        // The decoder does not know which file it reads: the files are looked through for the broken one.
+        let broken = if is_of_files(&err) { broken_file(&self.plan) } else { None };
+        if let Some(lake) = broken {
+            return lake.into();
+        }
+        if self.sql { of_sql(err, self.memory_limit) } else { of_kql(err, self.memory_limit) }
+    }
+
+    /// Hands out all batches, and an error as the last of them. Ends early when nobody takes them any more.
+    async fn run(self, out: mpsc::Sender<Result<Option<RecordBatch>>>) {
+        let work = async {
+            match self.batches(&self.session, &out).await {
+                // Hash joins do not spill, sort-merge joins do: one more try with those, while nothing is out yet.
+                Err(Failed { err, handed_out: false }) if is_out_of_memory(&err) => {
                     tracing::info!("A join needs more memory than allowed: trying again with joins that spill.");
-                    let session = with_spilling_joins(&session);
-                    let opened = self.table.deadline.bound(open(&session, &plan)).await?;
-                    self.stream = opened.map_err(|err| self.table.of(err))?;
+                    self.batches(&with_spilling_joins(&self.session), &out).await
                 }
-                Some(Err(err)) => return Err(self.table.of(err)),
+                done => done,
+            }
+        };
+        // Without a reader the work is dropped where it waits.
+        let done = tokio::select! {
+            done = work => done,
+            () = out.closed() => return,
+        };
+        let end = done.map(|()| None).map_err(|failed| self.failure(failed.err));
+        // The end of the batches is also the end of everything that belongs to them, temporary files included.
+        drop(self);
+        let _ = out.send(end).await;
+    }
+
+    async fn batches(&self, session: &SessionContext, out: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<(), Failed> {
+        let mut handed_out = false;
+        let mut stream = open(session, &self.plan).await.map_err(|err| Failed { err, handed_out })?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.and_then(|batch| Ok(self.formed(&batch)?)).map_err(|err| Failed { err, handed_out })?;
+            handed_out = true;
+            if out.send(Ok(Some(batch))).await.is_err() {
+                break;
             }
         }
+        Ok(())
     }
 
     fn formed(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
@@ -140,10 +157,32 @@ impl Rows {
     }
 }
 
-async fn open(
-    session: &SessionContext,
-    plan: &datafusion::logical_expr::LogicalPlan,
-) -> Result<SendableRecordBatchStream, DataFusionError> {
+/// Why a query ended early, and whether rows of it are out.
+struct Failed {
+    err: DataFusionError,
+    handed_out: bool,
+}
+
+/// The folders of a query's temporary files. Operators remove their files when they end; those of a query that was given up
+/// may not have ended yet, so that the folders are removed when nobody holds the query's tables and rows any more.
+pub(super) struct SpillFolders(Arc<RuntimeEnv>);
+
+impl SpillFolders {
+    pub(super) fn of(session: &SessionContext) -> Arc<SpillFolders> {
+        Arc::new(SpillFolders(session.runtime_env()))
+    }
+}
+
+impl Drop for SpillFolders {
+    fn drop(&mut self) {
+        for folder in self.0.disk_manager.temp_dir_paths() {
+            // Usually it is empty or gone; what cannot be removed is no reason to fail after the answer.
+            drop(std::fs::remove_dir_all(folder));
+        }
+    }
+}
+
+async fn open(session: &SessionContext, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, DataFusionError> {
     let physical = session.state().create_physical_plan(plan).await?;
     execute_stream(physical, session.task_ctx())
 }

@@ -1,21 +1,26 @@
 //! SQL over the lake's tables.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Expr, Visit as _, Visitor};
 
 use super::results::kql_type;
 use super::{Engine, failure, views};
 use crate::error::{Error, Result};
+use crate::kql::parser::MAX_DEPTH;
 use crate::kql::suggest::nearest;
 use crate::kql::types::Column;
-use crate::lake::{Lake, tables};
+use crate::lake::tables;
 
 /// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, and the views.
 #[derive(Debug)]
@@ -54,15 +59,68 @@ fn names() -> impl Iterator<Item = &'static str> {
     tables::all().iter().map(|def| def.name).chain(views::all().iter().map(|view| view.name))
 }
 
-/// Plans one statement. Only queries and EXPLAIN are allowed.
-pub(super) async fn plan(session: &SessionContext, text: &str, _lake: &Lake) -> Result<(Vec<Column>, LogicalPlan)> {
+/// Bytes of a text. Its tree is as deep as the text is long, when that is one chain of operators, and must fit the stack.
+const MAX_TEXT: usize = 2 << 20;
+/// Operators of a plan, those of a common table expression counted wherever it is used.
+const MAX_OPERATORS: usize = 2_000;
+
+/// Plans one statement. Only queries and EXPLAIN are allowed, within the limits that KQL has.
+pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Column>, LogicalPlan)> {
+    if text.len() > MAX_TEXT {
+        return Err(Error::query(format!("the text is too long: SQL may have {MAX_TEXT} bytes, these are {}", text.len())));
+    }
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
-    let plan = session.state().create_logical_plan(text).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
+    let state = session.state();
+    let statement = state.sql_to_statement(text, &state.config_options().sql_parser.dialect).map_err(fail)?;
+    check_depth(&statement)?;
+    let plan = state.statement_to_plan(statement).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
+    check_size(&plan)?;
     let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), kql_type(field))).collect();
     Ok((columns, plan))
+}
+
+/// Refuses expressions that are nested deeper than those of KQL may be.
+fn check_depth(mut statement: &Statement) -> Result<()> {
+    struct Depth(u32);
+    impl Visitor for Depth {
+        type Break = ();
+        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+            self.0 += 1;
+            if self.0 > MAX_DEPTH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+            self.0 -= 1;
+            ControlFlow::Continue(())
+        }
+    }
+    while let Statement::Explain(explain) = statement {
+        statement = &explain.statement;
+    }
+    // What is no statement of SQL itself is no query either, and refused later.
+    let Statement::Statement(sql) = statement else { return Ok(()) };
+    if sql.visit(&mut Depth(0)).is_break() {
+        let message = format!("an expression is too deep: at most {MAX_DEPTH} levels are read, and each operator in a row is one");
+        return Err(Error::query(message).hint("write a long chain of OR as IN (…)"));
+    }
+    Ok(())
+}
+
+/// Refuses plans of more operators than a query of KQL may have. A few definitions that use one another twice make millions.
+fn check_size(plan: &LogicalPlan) -> Result<()> {
+    let mut operators = 0;
+    let walked = plan.apply_with_subqueries(|_| {
+        operators += 1;
+        Ok(if operators > MAX_OPERATORS { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_err(|err| failure::of_sql(err, usize::MAX))?;
+    if operators > MAX_OPERATORS {
+        return Err(Error::query(format!("the query has more than {MAX_OPERATORS} operators"))
+            .hint("WITH repeats a definition wherever it is used: use it once, or join fewer tables"));
+    }
+    Ok(())
 }
 
 /// `table 'datafusion.public.Traces' not found` in our own words, with the nearest name.
