@@ -354,11 +354,12 @@ impl Binder<'_> {
                 (BoundKind::Literal(Value::Dynamic(Json::Array(elements))), _) => {
                     // An element of another kind is not equal to a text; nobody is to blame for it.
                     let text = matches!(op, ListOp::In { .. }) && left.ty == Type::String;
-                    let kept = elements.iter().filter(|j| !text || j.is_string());
-                    bound.extend(kept.map(|j| json_element(j, e.span)));
+                    for json in elements.iter().filter(|j| !text || j.is_string()) {
+                        bound.extend(self.element(json, left.ty, e.span)?);
+                    }
                 }
                 (BoundKind::Literal(Value::Dynamic(Json::Null) | Value::Null), Type::Dynamic) => {}
-                (BoundKind::Literal(Value::Dynamic(other)), _) => bound.push(json_element(&other.clone(), e.span)),
+                (BoundKind::Literal(Value::Dynamic(other)), _) => bound.extend(self.element(other, left.ty, e.span)?),
                 (_, Type::Dynamic) => array = Some(e),
                 _ => bound.push(e),
             }
@@ -406,6 +407,16 @@ impl Binder<'_> {
         }
     }
 
+    /// An element of a dynamic literal as an item of a list; none where it is a text that is no value of the left side's type.
+    fn element(&mut self, json: &Json, left: Type, span: Span) -> Bind<Option<BoundExpr>> {
+        let item = json_element(json, span);
+        if item.ty == Type::String && !matches!(left, Type::String | Type::Dynamic) {
+            let typed = self.coerce(item.clone(), left)?;
+            return Ok((!typed.as_literal().is_some_and(Value::is_null)).then_some(item));
+        }
+        Ok(Some(item))
+    }
+
     /// `in` over typed items: left and items are brought to one type.
     fn in_items(
         &mut self,
@@ -430,11 +441,8 @@ impl Binder<'_> {
         let left = self.coerce(left, ty)?;
         let mut typed = Vec::with_capacity(items.len());
         for item in items {
-            if item.as_literal().is_some_and(Value::is_null) && item.ty != Type::String {
-                // Whether null is in a list with a null is not known, as with `==`.
-                if ty != Type::String {
-                    typed.push(BoundExpr::literal(Value::Null, ty, item.span));
-                }
+            // No string is null.
+            if ty == Type::String && item.as_literal().is_some_and(Value::is_null) {
                 continue;
             }
             // An item that cannot be of the type cannot be equal.
@@ -451,11 +459,13 @@ impl Binder<'_> {
                 }
                 continue;
             }
+            // Whether a null is in a list with a null, or with a text that is no value of the type, is not known, as with `==`;
+            // an element of an array that is no such value is just not equal.
+            let element = item.ty == Type::Dynamic && !item.as_literal().is_some_and(Value::is_null);
             let item = self.coerce(item, ty)?;
-            if item.as_literal().is_some_and(Value::is_null) {
-                continue;
+            if !(element && item.as_literal().is_some_and(Value::is_null)) {
+                typed.push(item);
             }
-            typed.push(item);
         }
         Ok(BoundExpr::new(BoundKind::In { negated, ignore_case, left: Box::new(left), items: typed }, Type::Bool, span))
     }

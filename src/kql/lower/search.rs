@@ -212,13 +212,15 @@ pub fn in_array(e: &BoundExpr) -> Lowered<Expr> {
             let v = l.get(row);
             let wanted = crate::kql::format::to_string(v);
             let found = match arrays.get(row) {
-                ValueRef::Dynamic(text) if !v.is_null() => match json::elements(text) {
-                    Some(mut elements) => elements.any(|raw| element_is(raw, v, &wanted, ignore_case)),
-                    None => element_is(text, v, &wanted, ignore_case),
+                ValueRef::Dynamic(text) => match json::elements(text) {
+                    // Whether null is in a list with a null is not known.
+                    Some(mut elements) if v.is_null() => (!elements.any(|raw| raw == "null")).then_some(false),
+                    Some(mut elements) => Some(elements.any(|raw| element_is(raw, v, &wanted, ignore_case))),
+                    None => Some(!v.is_null() && element_is(text, v, &wanted, ignore_case)),
                 },
-                _ => false,
+                _ => Some(false),
             };
-            out.push(found != negated);
+            out.push(found.map(|found| found != negated));
         }
         Ok(Arc::new(BooleanArray::from(out)) as ArrayRef)
     }))
