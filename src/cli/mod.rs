@@ -18,6 +18,7 @@ mod query;
 mod report;
 mod results;
 mod run;
+mod signals;
 mod sql;
 mod tables;
 mod upkeep;
@@ -33,14 +34,13 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::clock::{Clock, FixedClock, SystemClock};
-use crate::config::{Config, Flags, environment};
+use crate::config::{self, Config, Flags, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
 use crate::lake::Lake;
+use crate::output::escape::escaped;
 
-/// Stack of the thread that plans and drives commands. Memory is taken only as far as the stack is used; deep trees need it.
-const STACK: usize = 512 << 20;
 /// Stack of the worker threads that execute plans.
 const WORKER_STACK: usize = 8 << 20;
 
@@ -164,7 +164,7 @@ impl Context {
     /// stop the work that it tells of.
     pub fn tell(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            drop(writeln!(std::io::stdout(), "{line}"));
+            drop(writeln!(std::io::stdout(), "{}", escaped(&line.to_string())));
         }
     }
 }
@@ -173,7 +173,7 @@ impl Context {
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     report::on_panic();
-    let command = std::thread::Builder::new().name("kqlake".to_owned()).stack_size(STACK).spawn(move || run(args));
+    let command = std::thread::Builder::new().name("kqlake".to_owned()).stack_size(engine::STACK).spawn(move || run(args));
     let status = match command.map(std::thread::JoinHandle::join) {
         Ok(Ok(status)) => status,
         // The panic's own message has been written where it happened.
@@ -184,13 +184,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: Vec<OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(err) => {
-            // Help and version go to standard output with status 0, everything else to standard error with status 2.
-            drop(err.print());
-            return u8::try_from(err.exit_code()).unwrap_or(status::USAGE);
-        }
+        Err(err) => return report::command_line(&err, &args),
     };
     match execute(cli) {
         Ok(()) => status::DONE,
@@ -200,7 +196,7 @@ fn run(args: Vec<OsString>) -> u8 {
 
 fn execute(cli: Cli) -> Result<()> {
     let context = context(&cli.global)?;
-    log_to_stderr(&context);
+    log_to_stderr(&context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
         .thread_stack_size(WORKER_STACK)
@@ -208,14 +204,18 @@ fn execute(cli: Cli) -> Result<()> {
         .build()
         .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
     let result = runtime.block_on(Box::pin(async {
+        let signal = signals::watch();
         tokio::select! {
             result = dispatch(cli.command, &context) => result,
             // Dropping the command's future stops its work and removes its half-written files.
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            Ok(status) = signal => Err(Error::Interrupted(status)),
         }
     }));
     // Work that blocks (a read that hangs, a long sort) must not hold the process after its answer or after Ctrl-C.
     runtime.shutdown_background();
+    if matches!(result, Err(Error::Interrupted(_))) {
+        return result;
+    }
     std::io::stdout().flush().map_err(|err| Error::io("write", "standard output".as_ref(), err)).and(result)
 }
 
@@ -247,7 +247,8 @@ fn context(global: &Global) -> Result<Context> {
         timeout: global.timeout.clone(),
         threads: global.threads,
     };
-    let config = Config::load(&flags, &environment)?;
+    config::check_names()?;
+    let config = Config::load(&flags, &variable_as_it_is)?;
     if config.lake.to_str().is_some_and(|text| text.contains("://")) {
         return Err(Error::usage(format!("--lake {}: only local folders are supported so far", config.lake.display())));
     }
@@ -255,7 +256,7 @@ fn context(global: &Global) -> Result<Context> {
         return Err(Error::usage(format!("--lake {} is a file, a folder was expected", config.lake.display()))
             .hint("name the folder that holds the tables; it may be missing, the first import makes it"));
     }
-    let clock: Arc<dyn Clock> = match global.now.clone().or_else(|| environment("KQLAKE_NOW")) {
+    let clock: Arc<dyn Clock> = match global.now.clone().or(variable("KQLAKE_NOW")?) {
         None => Arc::new(SystemClock),
         Some(text) => {
             let instant = chrono::DateTime::parse_from_rfc3339(&text)
@@ -267,7 +268,10 @@ fn context(global: &Global) -> Result<Context> {
 }
 
 /// Log lines of the library go to standard error; `KQLAKE_LOG` takes a filter as `tracing` reads it.
-fn log_to_stderr(context: &Context) {
+///
+/// # Errors
+/// The filter cannot be read.
+fn log_to_stderr(context: &Context) -> Result<()> {
     let level = match (context.quiet, context.verbose) {
         // What an import logs is said by the command itself, in fewer words.
         (true, _) => "off,kqlake=error,kqlake::import=off",
@@ -276,7 +280,12 @@ fn log_to_stderr(context: &Context) {
         (false, 2) => "warn,kqlake=debug",
         (false, _) => "info,kqlake=trace",
     };
-    let filter = environment("KQLAKE_LOG").map_or_else(|| EnvFilter::new(level), EnvFilter::new);
+    let filter = match variable("KQLAKE_LOG")? {
+        None => EnvFilter::new(level),
+        Some(text) => EnvFilter::try_new(&text).map_err(|err| {
+            Error::usage(format!("KQLAKE_LOG is `{text}`, which is no filter: {err}")).hint("write it as `kqlake=debug`")
+        })?,
+    };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -286,6 +295,7 @@ fn log_to_stderr(context: &Context) {
         .finish();
     // A second initialisation in one process (tests) keeps the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
 }
 
 #[cfg(test)]

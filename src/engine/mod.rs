@@ -8,6 +8,7 @@ mod memory;
 mod results;
 mod rules;
 mod session;
+mod spilling;
 mod sql;
 pub mod views;
 

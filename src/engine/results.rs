@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -18,12 +16,13 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::ResultTable;
+use super::{ResultTable, spilling};
 use super::deadline::{Deadline, spawn};
 use super::failure::{is_of_files, is_out_of_memory, of_kql, of_sql};
 use crate::error::{Error, Result};
 use crate::kql::functions::columns::in_form;
 use crate::kql::types::{Column, Type};
+use crate::lake::foreign;
 use crate::lake::readers::broken_file;
 use crate::output::cell::arrow_type;
 
@@ -113,10 +112,10 @@ impl Query {
     async fn run(self, out: mpsc::Sender<Result<Option<RecordBatch>>>) {
         let work = async {
             match self.batches(&self.session, &out).await {
-                // Hash joins do not spill, sort-merge joins do: one more try with those, while nothing is out yet.
+                // Some operators do not spill: one more try with others that do, while nothing is out yet.
                 Err(Failed { err, handed_out: false }) if is_out_of_memory(&err) => {
-                    tracing::info!("A join needs more memory than allowed: trying again with joins that spill.");
-                    self.batches(&with_spilling_joins(&self.session), &out).await
+                    tracing::info!("The query needs more memory than allowed: trying again with operators that spill.");
+                    self.batches(&spilling::session(&self.session), &out).await
                 }
                 done => done,
             }
@@ -187,12 +186,6 @@ async fn open(session: &SessionContext, plan: &LogicalPlan) -> Result<SendableRe
     execute_stream(physical, session.task_ctx())
 }
 
-fn with_spilling_joins(session: &SessionContext) -> SessionContext {
-    let mut state = SessionStateBuilder::new_from_existing(session.state()).build();
-    state.config_mut().options_mut().optimizer.prefer_hash_join = false;
-    SessionContext::new_with_state(state)
-}
-
 /// The KQL type that a column of a SQL result has: what its metadata says, else what stands for its Arrow type.
 pub(super) fn kql_type(field: &Field) -> Type {
     let noted = field.metadata().get("kql.type").and_then(|name| Type::parse(name));
@@ -246,38 +239,13 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         | DataType::LargeBinary
         | DataType::BinaryView
         | DataType::FixedSizeBinary(_)
-        | DataType::Union(..) => displayed(array),
+        | DataType::Union(..) => foreign::displayed(array),
         DataType::List(_)
         | DataType::LargeList(_)
         | DataType::FixedSizeList(..)
         | DataType::ListView(_)
         | DataType::Struct(_)
-        | DataType::Map(..) => as_json(array),
+        | DataType::Map(..) => foreign::json_texts(array),
         _ => in_form(array, ty).map_err(ArrowError::CastError),
     }
-}
-
-fn displayed(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let options = FormatOptions::default();
-    let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
-    let texts: StringArray = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string())).collect();
-    Ok(Arc::new(texts))
-}
-
-/// Nested values as JSON text.
-fn as_json(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    const HEAD: &str = "{\"v\":";
-    let schema = Arc::new(Schema::new(vec![Field::new("v", array.data_type().clone(), true)]));
-    let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)])?;
-    let mut writer =
-        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-    writer.write(&batch)?;
-    writer.finish()?;
-    let lines = String::from_utf8(writer.into_inner()).map_err(|err| ArrowError::ExternalError(err.into()))?;
-    let texts: StringArray = lines
-        .lines()
-        .zip(0..)
-        .map(|(line, row)| array.is_valid(row).then(|| line.strip_prefix(HEAD).and_then(|l| l.strip_suffix('}')).unwrap_or(line)))
-        .collect();
-    Ok(Arc::new(texts))
 }

@@ -12,7 +12,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Visit as _, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Select, Visit as _, Visitor};
 
 use super::results::kql_type;
 use super::{Engine, failure, views};
@@ -72,7 +72,7 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
     let state = session.state();
     let statement = state.sql_to_statement(text, &state.config_options().sql_parser.dialect).map_err(fail)?;
-    check_depth(&statement)?;
+    check_text(&statement)?;
     let plan = state.statement_to_plan(statement).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
@@ -82,17 +82,25 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
     Ok((columns, plan))
 }
 
-/// Refuses expressions that are nested deeper than those of KQL may be.
-fn check_depth(mut statement: &Statement) -> Result<()> {
-    struct Depth(u32);
-    impl Visitor for Depth {
-        type Break = ();
-        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-            self.0 += 1;
-            if self.0 > MAX_DEPTH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs than a plan may have operators.
+fn check_text(mut statement: &Statement) -> Result<()> {
+    #[derive(Default)]
+    struct Size {
+        depth: u32,
+        selects: usize,
+    }
+    impl Visitor for Size {
+        type Break = Error;
+        fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<Error> {
+            self.selects += 1;
+            if self.selects > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
         }
-        fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-            self.0 -= 1;
+        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<Error> {
+            self.depth += 1;
+            if self.depth > MAX_DEPTH { ControlFlow::Break(too_deep()) } else { ControlFlow::Continue(()) }
+        }
+        fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Error> {
+            self.depth -= 1;
             ControlFlow::Continue(())
         }
     }
@@ -101,11 +109,20 @@ fn check_depth(mut statement: &Statement) -> Result<()> {
     }
     // What is no statement of SQL itself is no query either, and refused later.
     let Statement::Statement(sql) = statement else { return Ok(()) };
-    if sql.visit(&mut Depth(0)).is_break() {
-        let message = format!("an expression is too deep: at most {MAX_DEPTH} levels are read, and each operator in a row is one");
-        return Err(Error::query(message).hint("write a long chain of OR as IN (…)"));
+    match sql.visit(&mut Size::default()) {
+        ControlFlow::Break(err) => Err(err),
+        ControlFlow::Continue(()) => Ok(()),
     }
-    Ok(())
+}
+
+fn too_deep() -> Error {
+    let message = format!("an expression is too deep: at most {MAX_DEPTH} levels are read, and each operator in a row is one");
+    Error::query(message).hint("write a long chain of OR as IN (…)")
+}
+
+fn too_many() -> Error {
+    Error::query(format!("the query has more than {MAX_OPERATORS} operators"))
+        .hint("WITH repeats a definition wherever it is used: use it once, or join fewer tables")
 }
 
 /// Refuses plans of more operators than a query of KQL may have. A few definitions that use one another twice make millions.
@@ -116,11 +133,7 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
         Ok(if operators > MAX_OPERATORS { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(|err| failure::of_sql(err, usize::MAX))?;
-    if operators > MAX_OPERATORS {
-        return Err(Error::query(format!("the query has more than {MAX_OPERATORS} operators"))
-            .hint("WITH repeats a definition wherever it is used: use it once, or join fewer tables"));
-    }
-    Ok(())
+    if operators > MAX_OPERATORS { Err(too_many()) } else { Ok(()) }
 }
 
 /// `table 'datafusion.public.Traces' not found` in our own words, with the nearest name.
