@@ -112,13 +112,25 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
             match (bound, binder.request.take()) {
                 (_, Some(request)) => Step::Fetch(request, missing),
                 (Some(query), None) => Step::Lower(query, missing, diagnostics),
-                (None, None) => {
-                    diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
-                    return Err(PlanError::Refused(diagnostics));
-                }
+                (None, None) => Step::Refuse(missing, diagnostics),
             }
         };
         let (request, query, missing) = match step {
+            Step::Refuse(missing, mut diagnostics) => {
+                // What was not found may be a column that only the table at rest has: bind again knowing it. A table that
+                // cannot be read is no reason to withhold what is wrong with the text.
+                let known = scans.len();
+                for table in missing {
+                    if let Ok(scan) = env.catalog.scan(&table).await {
+                        scans.insert(table, scan);
+                    }
+                }
+                if scans.len() > known {
+                    continue;
+                }
+                diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
+                return Err(PlanError::Refused(diagnostics));
+            }
             Step::Fetch(request, missing) => (Some(request), None, missing),
             Step::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
         };
@@ -144,12 +156,13 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
         return Ok(Planned { tables, render, warnings: diagnostics });
     }
-    Err(PlanError::Execution(DataFusionError::Plan(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
+    Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
 }
 
 enum Step {
     Fetch(Request, Vec<String>),
     Lower(super::binder::BoundQuery, Vec<String>, Vec<Diagnostic>),
+    Refuse(Vec<String>, Vec<Diagnostic>),
 }
 
 fn refuse(error: LowerError) -> PlanError {

@@ -166,7 +166,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The JSON value that a dynamic holds (`Json::Null` for null, or where its text cannot be read).
+    /// The JSON value that a dynamic holds, as [`json_of`] reads it.
     /// A scalar becomes its JSON form: numbers and bools as such, everything else as its `tostring` text.
     pub fn to_json(self) -> Json {
         match self {
@@ -175,9 +175,14 @@ impl<'a> ValueRef<'a> {
             ValueRef::Int(v) => v.into(),
             ValueRef::Long(v) => v.into(),
             ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or(Json::Null, Json::Number),
-            ValueRef::Dynamic(text) => serde_json::from_str(text).unwrap_or(Json::Null),
+            ValueRef::Dynamic(text) => json_of(text),
             ValueRef::String(v) => Json::String(v.to_owned()),
             other => Json::String(super::format::to_string(other)),
         }
     }
+}
+
+/// The JSON value that a dynamic's text holds. What is no JSON, or deeper than a dynamic value may be, is a string of that text.
+pub fn json_of(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|_| if text.trim().is_empty() { Json::Null } else { Json::String(text.to_owned()) })
 }

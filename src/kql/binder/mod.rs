@@ -16,7 +16,9 @@ mod services;
 pub(super) mod source;
 mod statements;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 
@@ -106,6 +108,8 @@ pub struct Binder<'a> {
     /// through a whole query, its engine anew with each operator.
     generated: usize,
     depth: usize,
+    /// Functions that are being judged (see [`Binder::is_tabular`]), with what is known of them.
+    judged: RefCell<HashMap<*const scope::Function, (Rc<scope::Function>, bool)>>,
     /// Uses of names so far, against [`MAX_EXPANSIONS`].
     expansions: usize,
     /// Operators bound so far for the statement at hand, against [`MAX_OPERATORS`].
@@ -165,6 +169,7 @@ impl<'a> Binder<'a> {
             generated: 0,
             auto_bin: (None, None),
             depth: 0,
+            judged: RefCell::default(),
             expansions: 0,
             operators: 0,
             path_keys: HashSet::new(),

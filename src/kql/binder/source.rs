@@ -52,8 +52,26 @@ impl Binder<'_> {
         }
     }
 
-    /// True if a function's body gives a table.
+    /// True if a function's body gives a table. Each function is judged once, however often others use it; one that uses itself
+    /// is refused when it is bound.
     pub(super) fn function_is_tabular(&self, function: &Rc<Function>) -> bool {
+        let key = Rc::as_ptr(function);
+        if let Some((_, known)) = self.judged.borrow().get(&key) {
+            return *known;
+        }
+        let outermost = self.judged.borrow().is_empty();
+        self.judged.borrow_mut().insert(key, (Rc::clone(function), false));
+        let tabular = self.judge(function);
+        if outermost {
+            // A name that is defined later may change the judgement.
+            self.judged.take();
+        } else {
+            self.judged.borrow_mut().insert(key, (Rc::clone(function), tabular));
+        }
+        tabular
+    }
+
+    fn judge(&self, function: &Function) -> bool {
         let scope = function.scope.nested(true);
         for param in &function.params {
             let binding = match &param.ty {

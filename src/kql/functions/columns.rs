@@ -21,7 +21,7 @@ use arrow::datatypes::{
 use datafusion::scalar::ScalarValue;
 
 use crate::kql::types::Type;
-use crate::kql::value::{Json, TICKS_PER_DAY, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, us_of_datetime};
+use crate::kql::value::{Json, TICKS_PER_DAY, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 
 /// The key in an Arrow field's metadata that holds the column's KQL type.
 pub const TYPE_KEY: &str = "kql.type";
@@ -271,9 +271,9 @@ pub fn to_value(value: ValueRef<'_>) -> Value {
         ValueRef::DateTime(v) => Value::DateTime(v),
         ValueRef::TimeSpan(v) => Value::TimeSpan(v),
         ValueRef::Guid(v) => Value::Guid(v.to_owned()),
-        ValueRef::Dynamic(v) => match serde_json::from_str(v) {
-            Ok(Json::Null) | Err(_) => Value::Null,
-            Ok(json) => Value::Dynamic(json),
+        ValueRef::Dynamic(v) => match json_of(v) {
+            Json::Null => Value::Null,
+            json => Value::Dynamic(json),
         },
     }
 }

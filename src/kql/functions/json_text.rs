@@ -49,20 +49,54 @@ pub fn push_display(out: &mut String, text: &str) {
 }
 
 /// Appends the canonical form of a JSON text: no white space between tokens, numbers and strings written in one way.
-/// False, and nothing appended, where the text is not JSON. Line breaks and other control characters within strings, which
-/// JSON forbids, are let through.
+/// False, and nothing appended, where the text is not JSON (RFC 8259: no comments, no line breaks and other control characters
+/// within strings, no byte order mark), deeper than [`json::MAX_DEPTH`], or has a number beyond the reals. Of several equal keys
+/// the last counts.
 pub fn push_canonical(out: &mut String, text: &str) -> bool {
     let start = out.len();
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, copied: 0, out };
-    if scanner.document().is_some() {
-        return true;
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, copied: 0, keys: Vec::new(), repeats: false, out };
+    if scanner.document().is_none() {
+        out.truncate(start);
+        return false;
     }
-    out.truncate(start);
-    false
+    if scanner.repeats {
+        let all = out.split_off(start);
+        push_members(out, &all);
+    }
+    true
+}
+
+/// Appends a canonical text, of several equal keys only the last.
+fn push_members(out: &mut String, text: &str) {
+    if let Some(members) = json::members(text) {
+        out.push('{');
+        for (i, (key, value)) in members.into_iter().enumerate() {
+            out.push_str(if i == 0 { "\"" } else { ",\"" });
+            out.push_str(key);
+            out.push_str("\":");
+            push_members(out, value);
+        }
+        out.push('}');
+    } else if let Some(elements) = json::elements(text) {
+        out.push('[');
+        for (i, element) in elements.enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            push_members(out, element);
+        }
+        out.push(']');
+    } else {
+        out.push_str(text);
+    }
 }
 
 /// Copies a JSON text while it is checked, in runs between the places where something is to be written otherwise.
 struct Scanner<'a, 'o> {
+    /// The raw keys of the objects that the value being read lies in, without quotes.
+    keys: Vec<&'a str>,
+    /// An object has a key more than once.
+    repeats: bool,
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
@@ -73,18 +107,19 @@ struct Scanner<'a, 'o> {
 
 impl Scanner<'_, '_> {
     fn document(&mut self) -> Option<()> {
-        // What the value being read lies in: true for an object. No recursion, whatever the depth.
-        let mut open: Vec<bool> = Vec::new();
+        // What the value being read lies in: for an object the place of its first key. No recursion, whatever the depth.
+        let mut open: Vec<Option<usize>> = Vec::new();
         self.space();
         loop {
             match *self.bytes.get(self.at)? {
+                b'{' | b'[' if open.len() == json::MAX_DEPTH => return None,
                 b'{' => {
                     self.at += 1;
                     self.space();
                     if self.bytes.get(self.at) == Some(&b'}') {
                         self.at += 1;
                     } else {
-                        open.push(true);
+                        open.push(Some(self.keys.len()));
                         self.key()?;
                         continue;
                     }
@@ -95,7 +130,7 @@ impl Scanner<'_, '_> {
                     if self.bytes.get(self.at) == Some(&b']') {
                         self.at += 1;
                     } else {
-                        open.push(false);
+                        open.push(None);
                         continue;
                     }
                 }
@@ -108,20 +143,26 @@ impl Scanner<'_, '_> {
             // What follows a value.
             loop {
                 self.space();
-                let Some(&in_object) = open.last() else {
+                let Some(&object) = open.last() else {
                     self.flush(self.at);
                     return (self.at == self.bytes.len()).then_some(());
                 };
-                match (*self.bytes.get(self.at)?, in_object) {
+                match (*self.bytes.get(self.at)?, object) {
                     (b',', _) => {
                         self.at += 1;
                         self.space();
-                        if in_object {
+                        if object.is_some() {
                             self.key()?;
                         }
                         break;
                     }
-                    (b'}', true) | (b']', false) => {
+                    (b'}', Some(first)) => {
+                        self.at += 1;
+                        self.repeats |= json::repeats(&self.keys[first..], |key| key);
+                        self.keys.truncate(first);
+                        open.pop();
+                    }
+                    (b']', None) => {
                         self.at += 1;
                         open.pop();
                     }
@@ -157,7 +198,9 @@ impl Scanner<'_, '_> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return None;
         }
+        let begin = self.at + 1;
         self.string()?;
+        self.keys.push(&self.text[begin..self.at - 1]);
         self.space();
         if self.bytes.get(self.at) != Some(&b':') {
             return None;
@@ -190,10 +233,7 @@ impl Scanner<'_, '_> {
                     }
                     self.at += 2;
                 }
-                0..0x20 => {
-                    rewrite = true;
-                    self.at += 1;
-                }
+                0..0x20 => return None,
                 _ => self.at += 1,
             }
         }
@@ -251,7 +291,12 @@ impl Scanner<'_, '_> {
                     && (fraction == 1 || !number.ends_with('0'))
                     && (first != b'0' || !number.contains("0.0000"))
             };
-        if !plain {
+        if number == "-0" {
+            // Whole numbers have one zero.
+            self.flush(begin);
+            self.out.push('0');
+            self.copied = at;
+        } else if !plain {
             let value: f64 = number.parse().ok().filter(|v: &f64| v.is_finite())?;
             self.flush(begin);
             write_real(self.out, value);
@@ -263,6 +308,8 @@ impl Scanner<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn canonical(text: &str) -> Option<String> {
@@ -275,23 +322,109 @@ mod tests {
         for (text, want) in [
             (r#" { "a" : [ 1 , 2.50 , {} , [ ] ] , "b\/" : "\u00e9\n" } "#, r#"{"a":[1,2.5,{},[]],"b/":"é\n"}"#),
             ("1e3", "1000.0"),
+            ("[-0,-0.0]", "[0,-0.0]"),
             ("118.0", "118.0"),
             ("-12345678901234567890", "-1.2345678901234567e+19"),
             ("0.00001", "0.00001"),
             ("0.0000010", "1e-06"),
-            ("\"a\tb\"", r#""a\tb""#),
             (r#""\ud83d\ude00""#, "\"\u{1f600}\""),
             ("true", "true"),
             ("null", "null"),
         ] {
             assert_eq!(canonical(text).as_deref(), Some(want), "{text}");
         }
-        for text in
-            ["", " ", "abc", "{", "[1,]", "{\"a\"}", "01", "1.", "'a'", "[1] x", "\"\\x\"", "nul", "1e999", "[1}", "{\"a\":1,}"]
-        {
-            assert_eq!(canonical(text), None, "{text}");
-        }
         assert_eq!(canonical(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn what_is_no_json_is_told() {
+        for text in [
+            "", " ", "abc", "{", "[1,]", "{\"a\"}", "'a'", "[1] x", "nul", "[1}", "{\"a\":1,}", "{,}", "[,1]", "{a:1}", "{'a':1}",
+            "{\"a\":1 \"b\":2}", "[1 2]", "{\"a\" 1}", "{\"a\"::1}", "{1:1}", "]", "[]]", "1 2", "true false", "True", "NULL",
+            // Numbers.
+            "01", "-01", "1.", ".5", "+1", "-", "1e", "1e+", "0x1", "1_000", "NaN", "Infinity", "-Infinity", "1e999", "-1e400", "--1",
+            // Strings.
+            "\"\\x\"", "\"\\q\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\\"", "\"", "\"a\tb\"", "\"a\nb\"", "\"\u{0}\"", "{\"a\u{1f}\":1}",
+            // Comments, marks, other white space.
+            "/*x*/1", "1//x", "\u{feff}1", "\u{a0}1", "1\u{c}", "\u{b}1",
+        ] {
+            assert_eq!(canonical(text), None, "{text:?}");
+        }
+        for text in ["\"\u{7f}\u{2028}\u{feff}\"", " \t\r\n1 \t\r\n", "-0", "0", "0e0", "1E+2", r#""\ud800""#, r#"{"":1}"#] {
+            assert!(canonical(text).is_some(), "{text:?}");
+        }
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(canonical(&deep(json::MAX_DEPTH)).is_some());
+        assert!(canonical(&deep(json::MAX_DEPTH + 1)).is_none());
+    }
+
+    proptest! {
+        /// The scanner takes what the strict parser takes, and both read the same.
+        #[test]
+        fn the_scanner_agrees_with_the_strict_parser(text in soup()) {
+            // A lone surrogate is read as U+FFFD here.
+            let strict = serde_json::from_str::<serde_json::Value>(&text);
+            match canonical(&text) {
+                Some(canonical) => {
+                    let read: serde_json::Value = serde_json::from_str(&canonical).expect("canonical text is JSON");
+                    if let Ok(strict) = strict {
+                        prop_assert_eq!(without_forms(&read), without_forms(&strict));
+                    } else {
+                        prop_assert!(text.contains("\\ud"), "{}", text);
+                    }
+                }
+                None => prop_assert!(strict.is_err(), "{}", text),
+            }
+        }
+
+        /// Parts that are found in place are those of the parsed value.
+        #[test]
+        fn parts_in_place_are_those_of_the_tree(text in soup(), key in "[ab/]") {
+            if let Ok(tree) = serde_json::from_str::<serde_json::Value>(&text) {
+                let step = [json::Step::Key(key.clone())];
+                let want = tree.get(&key).filter(|v| !v.is_null());
+                for found in [json::path(&text, &step), json::Path::new(&step).get(&text)] {
+                    let found: Option<serde_json::Value> = found.map(|part| serde_json::from_str(part).expect("a part is JSON"));
+                    prop_assert_eq!(found.as_ref(), want);
+                }
+                let keys = tree.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
+                let members = json::members(&text);
+                let found = members.map(|all| all.iter().map(|(key, _)| json::unescape(key).into_owned()).collect::<Vec<_>>());
+                prop_assert_eq!(found, keys);
+            }
+        }
+    }
+
+    /// Pieces of JSON, more often well put together than not.
+    fn soup() -> impl Strategy<Value = String> {
+        let string = prop::sample::select(vec![
+            r#""a""#, r#""b""#, r#""\u0061""#, r#""\/""#, r#""/""#, r#""""#, r#""\"a\":1""#, r#""\\""#, r#""x\n""#, "\"\t\"", r#""\ud83d\ude00""#,
+            r#""\ud800""#, r#""{""#, r#""é""#,
+        ]);
+        let scalar = prop_oneof![
+            8 => string.clone().prop_map(str::to_owned),
+            4 => prop::sample::select(vec!["1", "-0", "1.50", "1e3", "12345678901234567890", "null", "true", "false"]).prop_map(str::to_owned),
+            1 => prop::sample::select(vec!["01", "1.", "+1", "nul", "NaN", "", "1 2", "\u{feff}", "/*"]).prop_map(str::to_owned),
+        ];
+        scalar.prop_recursive(4, 24, 4, move |inner| {
+            let entry = (string.clone(), prop::sample::select(vec![":", " : "]), inner.clone()).prop_map(|(k, c, v)| format!("{k}{c}{v}"));
+            let comma = || prop::sample::select(vec![",", " ,", ",\n", ",", ",", ",,"]);
+            prop_oneof![
+                3 => (prop::collection::vec(entry, 0..5), comma()).prop_map(|(all, comma)| format!("{{{}}}", all.join(comma))),
+                1 => (prop::collection::vec(inner, 0..4), comma()).prop_map(|(all, comma)| format!("[ {} ]", all.join(comma))),
+            ]
+        })
+    }
+
+    /// A value whose numbers are reals, however they are written.
+    fn without_forms(value: &serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::Number(n) => n.as_f64().map_or(Value::Null, Value::from),
+            Value::Array(items) => items.iter().map(without_forms).collect(),
+            Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), without_forms(v))).collect()),
+            other => other.clone(),
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 
 use crate::kql::functions::columns::{self, ColumnBuilder};
 use crate::kql::types::Type;
-use crate::kql::value::{Json, Value};
+use crate::kql::value::{Value, json_of};
 
 pub use columns::field;
 
@@ -27,8 +27,7 @@ pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
     let array = make_array(array.to_data());
     match columns::value_at(&array, ty, row) {
         crate::kql::value::ValueRef::Dynamic(text) => {
-            // Text that is no JSON can only come from foreign files: it is kept as a string.
-            Value::Dynamic(serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())))
+            Value::Dynamic(json_of(text))
         }
         other => columns::to_value(other),
     }

@@ -31,10 +31,13 @@ use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::kql::bound::{ColId, Compute, Rel};
 
+/// What an operator makes of one batch, piece by piece.
+pub type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+
 /// How an operator works on its input.
 pub enum Work {
     /// On each batch by itself, in any partition; rows stay in place.
-    Batches(Arc<dyn Fn(RecordBatch) -> Result<RecordBatch, String> + Send + Sync>),
+    Batches(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
     /// On all rows at once, in their order.
     All(Arc<dyn Compute>),
 }
@@ -238,11 +241,14 @@ impl ExecutionPlan for ComputeExec {
                     return Err(DataFusionError::Internal("an operator over batches has no input".to_owned()));
                 };
                 let named_schema = schema.clone();
-                let stream = input.map(move |batch| {
-                    let batch = work(batch?).map_err(&failed)?;
-                    Ok(RecordBatch::try_new(named_schema.clone(), batch.columns().to_vec())?)
+                let stream = input.map_ok(move |batch| {
+                    let (schema, failed) = (named_schema.clone(), failed.clone());
+                    futures::stream::iter(work(batch)).map(move |piece| {
+                        let piece = piece.map_err(&failed)?;
+                        Ok(RecordBatch::try_new(schema.clone(), piece.columns().to_vec())?)
+                    })
                 });
-                Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+                Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.try_flatten())))
             }
             Work::All(op) => {
                 let stream = async move {

@@ -1,5 +1,6 @@
 //! `mv-expand`: arrays and bags to rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, UInt64Array};
@@ -8,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
-use super::compute::{Work, plan_of};
+use super::compute::{Pieces, Work, plan_of};
 use super::dynamic::typed_element;
 use super::expr::{column_name, value};
 use super::{Lower, Lowering, Node, steps, ticks};
@@ -56,7 +57,7 @@ impl Lowering<'_> {
         }
         fields.push(Field::new(&element, DataType::Int64, true));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let work = Expander {
+        let work = Arc::new(Expander {
             passed: passed.len(),
             types: items.iter().map(|i| i.ty).collect(),
             index: index.is_some(),
@@ -64,8 +65,12 @@ impl Lowering<'_> {
             bag_as_array,
             keep_empty,
             schema: schema.clone(),
+        });
+        let pieces = move |batch: RecordBatch| -> Pieces {
+            let (work, mut next) = (Arc::clone(&work), Next::default());
+            Box::new(std::iter::from_fn(move || (next.row < batch.num_rows()).then(|| work.piece(&batch, &mut next))))
         };
-        let plan = plan_of("mv-expand", Some(plan), schema, Work::Batches(Arc::new(move |batch| work.run(&batch))))?;
+        let plan = plan_of("mv-expand", Some(plan), schema, Work::Batches(Arc::new(pieces)))?;
         let mut order = node.order;
         if let Some(position) = position {
             let key = |column| super::OrderKey { column, ascending: true, nulls_first: true };
@@ -86,29 +91,54 @@ struct Expander {
     schema: SchemaRef,
 }
 
+/// Rows of a piece, at most. A cell that gives more is read again for the next piece.
+const PIECE_ROWS: usize = 32_768;
+/// Bytes of a piece in the columns that are copied beside each element, about.
+const PIECE_BYTES: usize = 16 << 20;
+
+/// Where the next piece of a batch begins.
+#[derive(Default)]
+struct Next {
+    row: usize,
+    /// Elements of that row that earlier pieces have.
+    place: usize,
+}
+
 impl Expander {
-    fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {
+    /// How many rows a piece has: fewer when the columns beside the elements are wide.
+    fn room(&self, batch: &RecordBatch) -> usize {
+        let bytes: usize = batch.columns()[..self.passed].iter().map(|column| column.get_array_memory_size()).sum();
+        (PIECE_BYTES / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
+    }
+
+    /// The next rows of a batch, so many at most that no column becomes too long.
+    fn piece(&self, batch: &RecordBatch, next: &mut Next) -> Result<RecordBatch, String> {
         let rows = batch.num_rows();
+        let mut room = self.room(batch);
         let readers = (0..self.types.len())
             .map(|i| ColumnReader::new(batch.column(self.passed + i), Type::Dynamic))
             .collect::<Result<Vec<_>, _>>()?;
         let mut builders: Vec<ColumnBuilder> = self.types.iter().map(|ty| ColumnBuilder::new(*ty, rows * 2)).collect();
         let mut sources: Vec<u64> = Vec::with_capacity(rows * 2);
         let mut places: Vec<i64> = Vec::with_capacity(rows * 2);
-        for row in 0..rows {
+        while next.row < rows && room > 0 {
+            let row = next.row;
             let parts: Vec<Parts<'_>> = readers.iter().map(|r| Parts::of(r.get(row), self.bag_as_array)).collect();
             let mut count = parts.iter().map(Parts::len).max().unwrap_or(0);
             if count == 0 && self.keep_empty {
                 count = 1;
             }
             let count = count.min(self.limit.unwrap_or(usize::MAX));
-            for place in 0..count {
+            let taken = next.place..count.min(next.place.saturating_add(room));
+            for place in taken.clone() {
                 sources.push(row as u64);
                 places.push(place as i64);
             }
             for ((part, builder), ty) in parts.iter().zip(&mut builders).zip(&self.types) {
-                part.write(count, builder, *ty);
+                part.write(taken.clone(), builder, *ty);
             }
+            room -= taken.len();
+            *next = if taken.end == count { Next { row: row + 1, place: 0 } } else { Next { row, place: taken.end } };
         }
         let picks = UInt64Array::from(sources);
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
@@ -143,8 +173,9 @@ impl<'a> Parts<'a> {
         if let Some(elements) = json::elements(text) {
             return Parts::Raw(elements.collect());
         }
-        if let Some(entries) = json::entries(text) {
-            let built = entries
+        if let Some(members) = json::members(text) {
+            let built = members
+                .into_iter()
                 .map(|(key, value)| if bag_as_array { format!("[\"{key}\",{value}]") } else { format!("{{\"{key}\":{value}}}") })
                 .collect();
             return Parts::Built(built);
@@ -160,8 +191,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn write(&self, count: usize, builder: &mut ColumnBuilder, ty: Type) {
-        for place in 0..count {
+    fn write(&self, places: Range<usize>, builder: &mut ColumnBuilder, ty: Type) {
+        for place in places {
             let raw = match self {
                 Parts::Raw(v) => v.get(place).copied(),
                 Parts::Built(v) => v.get(place).map(String::as_str),

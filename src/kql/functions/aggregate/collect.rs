@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use super::codec::{Decoder, write_bytes, write_u64};
 use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::scalar::json::{elements, write_value as write_json};
+use crate::kql::functions::scalar::json::{elements, members, unescape, write_value as write_json};
 use crate::kql::functions::sketch::{IdentityBuilder, text_key};
 use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
 use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::kql::value::{Json, Value, ValueRef, json_of};
 
 type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
 
@@ -103,8 +103,10 @@ fn make_bag(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
 
 /// The JSON value that an array's inner text stands for.
 fn array_value(inner: &str) -> Value {
-    // The text was put together from JSON texts; it reads.
-    serde_json::from_str(&format!("[{inner}]")).map_or(Value::Null, Value::Dynamic)
+    let text = format!("[{inner}]");
+    // The text was put together from JSON texts; it reads, unless one of them is as deep as a value may be.
+    let read = serde_json::from_str(&text);
+    Value::Dynamic(read.unwrap_or_else(|_| elements(&text).into_iter().flatten().map(json_of).collect()))
 }
 
 /// A list as the text between an array's brackets.
@@ -305,9 +307,10 @@ struct Bag {
 
 impl Bag {
     fn add(&mut self, text: &str) {
-        let Ok(Json::Object(map)) = serde_json::from_str(text) else { return };
-        for (key, value) in map {
+        for (key, value) in members(text).unwrap_or_default() {
+            let key = unescape(key).into_owned();
             if !self.map.contains_key(&key) && self.map.len() < self.max {
+                let value = json_of(value);
                 self.bytes += key.len() + json_size(&value) + 64;
                 self.map.insert(key, value);
             }

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::kql::functions::scalar::json::MAX_DEPTH;
 use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
 use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::kql::value::{Json, Value, ValueRef, json_of};
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(
@@ -94,6 +95,15 @@ impl Schema {
     }
 }
 
+/// How deep a value is: 0 for scalars.
+fn levels(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(levels).max().unwrap_or_default(),
+        Json::Object(map) => 1 + map.values().map(levels).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
 #[derive(Debug, Default)]
 struct Build {
     schema: Schema,
@@ -104,9 +114,10 @@ struct Build {
 
 impl Accumulate for Build {
     fn update(&mut self, args: &[ValueRef<'_>]) {
-        if let ValueRef::Dynamic(text) = args[0]
-            && let Ok(json) = serde_json::from_str::<Json>(text)
-        {
+        if let ValueRef::Dynamic(text) = args[0] {
+            // A schema has up to two levels for one of its value, and travels as JSON: what is deeper counts as text.
+            let json = Some(json_of(text)).filter(|json| levels(json) <= MAX_DEPTH / 2);
+            let json = json.unwrap_or_else(|| Json::String(String::new()));
             // A text cannot bring more keys than half its length; the count is for the memory limit only.
             self.keys = self.keys.max(text.len() / 2);
             self.seen = true;

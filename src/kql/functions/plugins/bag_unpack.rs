@@ -83,7 +83,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let mut slots: BTreeMap<String, Slot<'_>> = BTreeMap::new();
     for row in 0..input.rows {
         let ValueRef::Dynamic(text) = input.get(bag, row) else { continue };
-        for (key, part) in json::entries(text).into_iter().flatten() {
+        for (key, part) in json::members(text).unwrap_or_default() {
             let key = json::unescape(key);
             if ignored.contains(key.as_ref()) {
                 continue;

@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(call(keys, &[bag]), r#"["k","o","l"]"#);
         assert_eq!(call(keys, &[D("[]")]), "null");
         assert_eq!(call(merge, &[D(r#"{"a":1}"#), Null, D(r#"{"\u0061":2,"b":null}"#)]), r#"{"a":1,"b":null}"#);
-        assert_eq!(call(merge, &[D(r#"{"a":1}"#), D("1")]), "null");
+        assert_eq!(call(merge, &[D(r#"{"a":1}"#), D("1")]), r#"{"a":1}"#);
         assert_eq!(call(remove_keys, &[bag, D(r#"["$.o.x","l","none"]"#)]), r#"{"k":123,"o":{"y":1.50}}"#);
         assert_eq!(call(set_key, &[bag, S("k"), S("new")]), r#"{"k":"new","o":{"x":"abc","y":1.50},"l":[100, 200]}"#);
         assert_eq!(call(set_key, &[D(r#"{"a":1}"#), S("$.b.c"), L(2)]), r#"{"a":1,"b":{"c":2}}"#);

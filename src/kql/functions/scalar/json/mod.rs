@@ -4,12 +4,16 @@
 //! (`customDimensions.eventId`). The functions here find that part in place and give a slice of the text. Text that is not
 //! well-formed JSON never panics; parts of it are simply not found.
 //!
-//! Keys are compared by their meaning, so an escaped spelling (`"caf\u00e9"`) is found too. Of several equal keys the first
-//! counts.
+//! Keys are compared by their meaning, so an escaped spelling (`"caf\u00e9"`) is found too. Of several equal keys the last
+//! counts, as for all readers of JSON; it has the place of the first.
+//!
+//! Values are at most [`MAX_DEPTH`] levels deep: text that is deeper is no dynamic value but a string, and a value that is built
+//! deeper is not looked into below that level. So no walk overflows the stack, and none reads a text more often than that.
 
 mod columns;
 
 use std::borrow::Cow;
+use std::collections::hash_map::{Entry, HashMap};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -28,6 +32,10 @@ pub enum Step {
     /// `d[0]`: an array's element; negative numbers count from the end.
     Index(i64),
 }
+
+/// Levels of arrays and bags that a dynamic value may have; `serde_json` reads no more either. What Microsoft's engine does
+/// with deeper ones is not published.
+pub const MAX_DEPTH: usize = 127;
 
 /// What a JSON value is, told from its first characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +175,37 @@ pub fn entries(text: &str) -> Option<Entries<'_>> {
     (text.as_bytes().get(at) == Some(&b'{')).then_some(Entries { text, at: at + 1 })
 }
 
+/// The entries of an object, each key once: the raw key between its quotes, and the raw value. `None` for any other value.
+pub fn members(text: &str) -> Option<Vec<(&str, &str)>> {
+    let all: Vec<_> = entries(text)?.collect();
+    if !repeats(&all, |(key, _)| key) {
+        return Some(all);
+    }
+    let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    let mut once: Vec<(&str, &str)> = Vec::new();
+    for (key, value) in all {
+        match places.entry(unescape(key)) {
+            Entry::Occupied(place) => once[*place.get()].1 = value,
+            Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push((key, value));
+            }
+        }
+    }
+    Some(once)
+}
+
+/// True when two raw keys mean the same.
+pub(in crate::kql::functions) fn repeats<'a, T: Copy>(items: &[T], key: impl Fn(T) -> &'a str) -> bool {
+    // Bags are small as a rule, and most of their keys differ in length.
+    const FEW: usize = 16;
+    if items.len() > FEW || items.iter().any(|item| memchr(b'\\', key(*item).as_bytes()).is_some()) {
+        let mut seen = HashSet::with_capacity(items.len());
+        return !items.iter().all(|item| seen.insert(unescape(key(*item))));
+    }
+    items.iter().enumerate().any(|(i, item)| items[..i].iter().any(|before| key(*before) == key(*item)))
+}
+
 /// The elements of an array in their order, as raw text.
 #[derive(Debug, Clone)]
 pub struct Elements<'a> {
@@ -211,7 +250,7 @@ pub fn key_is(raw: &str, name: &str) -> bool {
 
 /// The value of a key of an object, as raw text. `None` when the value is no object or has no such key.
 pub fn get_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    entries(text)?.find(|(raw, _)| key_is(raw, key)).map(|(_, value)| value)
+    entries(text)?.filter(|(raw, _)| key_is(raw, key)).last().map(|(_, value)| value)
 }
 
 /// An element of an array, as raw text; negative places count from the end. `None` outside and for any other value.
@@ -281,7 +320,8 @@ impl Path {
 /// Looks for `"key"` with a substring search before anything is walked.
 ///
 /// A quoted text that no backslash precedes and a colon follows is a key; it belongs to the outermost object for certain
-/// when no bracket stands between the object's own and the key. In all other cases the entries are walked.
+/// when no bracket stands between the object's own and the key. It counts when the text behind it cannot have the key again.
+/// In all other cases the entries are walked.
 fn find_key<'a>(text: &'a str, key: &str, finder: &Finder<'_>) -> Option<&'a str> {
     let bytes = text.as_bytes();
     let open = skip_white(bytes, 0);
@@ -289,21 +329,34 @@ fn find_key<'a>(text: &'a str, key: &str, finder: &Finder<'_>) -> Option<&'a str
         return None;
     }
     match finder.find(&bytes[open + 1..]) {
-        None => {
-            // The key may still be there in an escaped spelling.
-            memchr(b'\\', bytes)?;
-        }
+        None if respells(&bytes[open..]) => {}
+        None => return None,
         Some(offset) => {
             let at = open + 1 + offset;
             let colon = skip_white(bytes, at + key.len() + 2);
             if bytes.get(colon) == Some(&b':') && bytes[at - 1] != b'\\' && memchr2(b'{', b'[', &bytes[open + 1..at]).is_none() {
                 let start = skip_white(bytes, colon + 1);
                 let end = value_end(bytes, start)?;
-                return text.get(start..end);
+                let behind = &bytes[end..];
+                if finder.find(behind).is_none() && !respells(behind) {
+                    return text.get(start..end);
+                }
             }
         }
     }
     get_key(text, key)
+}
+
+/// True when an escape may stand for a character that needs none, so that a key may be written otherwise than as it is.
+fn respells(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = memchr(b'\\', rest) {
+        if let Some(b'u' | b'/') = rest.get(at + 1) {
+            return true;
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 /// The text that a JSON string means; any other value's text as it is.
@@ -517,9 +570,9 @@ mod tests {
 
     #[test]
     fn paths_lead_to_the_same_part_with_and_without_preparation() {
-        let bag = r#"{ "a" : "x" ,"b":{"a":1,"c":[10,{"d":null},"}"]},"say \"a":2,"n":null,"caf\u00e9":3,"s":"{\"t\":1}","t":4,"a":"later"}"#;
+        let bag = r#"{ "a" : "x" ,"b":{"a":1,"c":[10,{"d":null},"}"]},"say \"a":2,"n":null,"caf\u00e9":3,"s":"{\"t\":1}","t":4,"a":"later","\u0062":{"a":8,"c":9},"b":{"a":1,"c":[10,{"d":null},"}"]}}"#;
         for (path_text, expected) in [
-            ("a", Some("\"x\"")),
+            ("a", Some("\"later\"")),
             ("b.a", Some("1")),
             ("b.c.0", Some("10")),
             ("b.c.-1", Some("\"}\"")),
