@@ -1,13 +1,19 @@
 //! The integration tests: one binary.
 
 mod cli;
+mod damaged_lake;
 mod export;
+mod foreign_columns;
 mod formats;
+mod generated;
+mod hostile_input;
 mod import;
 mod kqlt;
 mod lake;
 mod layering;
+mod limits;
 mod nightly;
+mod output_safety;
 mod robust;
 mod saved;
 mod support;

@@ -1,0 +1,173 @@
+//! Little memory, little time, deep values: each query is answered, or refused with advice, and results are whole or not begun.
+//!
+//! Times are bounds against hanging on the slowest machine and in a debug build, not measurements.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::support::{Run, run_in};
+
+/// Rows of a table without a lake, wide and in no order: `range` makes them, hashes mix them.
+const WIDE: &str = "range n from 1 to 20000 step 1 \
+    | extend id = hash_md5(tostring(n)), text = strcat_array(repeat(hash_sha256(tostring(n)), 8), ' ')";
+
+#[track_caller]
+fn query(dir: &Path, memory: &str, threads: &str, text: &str) -> Run {
+    run_in(dir, &["query", text, "-f", "csv", "--memory-limit", memory, "--threads", threads])
+}
+
+#[test]
+fn sorts_finish_however_little_memory_there_is() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    // Some 13 MB of rows.
+    let sorted = format!("{WIDE} | sort by id | extend rn = row_number(), before = prev(id) | project rn, id, text, before");
+    let whole = query(dir.path(), "2GB", "2", &sorted).exits(0).out;
+    assert_eq!(whole.lines().count(), 20_001);
+    for (memory, threads) in [("3MB", "1"), ("3MB", "2"), ("3MB", "8"), ("1MB", "4")] {
+        let little = query(dir.path(), memory, threads, &sorted).exits(0).out;
+        assert!(little == whole, "{memory} and {threads} threads give another answer");
+    }
+}
+
+#[test]
+fn groups_and_joins_finish_with_little_memory() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for text in [
+        format!("{WIDE} | summarize c = count(), take_any(text) by id | summarize sum(c), countif(isempty(text))"),
+        format!("{WIDE} | distinct id, text | count"),
+        format!("{WIDE} | join kind=inner ({WIDE} | project id, n2 = n) on id | summarize count(), sum(n2 - n)"),
+        format!("{WIDE} | join kind=leftouter ({WIDE} | where n % 2 == 0 | project id, other = text) on id | count"),
+        format!("{WIDE} | top 5000 by id | summarize count(), max(strlen(text))"),
+        format!("{WIDE} | partition hint.strategy=native by n (summarize count())  | count"),
+    ] {
+        let whole = query(dir.path(), "2GB", "2", &text).exits(0).out;
+        for threads in ["1", "2", "8"] {
+            assert_eq!(query(dir.path(), "4MB", threads, &text).exits(0).out, whole, "{text} with {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn what_must_be_held_at_once_fails_with_advice_and_without_rows() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for text in [format!("{WIDE} | summarize make_list(text)"), format!("{WIDE} | summarize make_set(text) by n % 2")] {
+        let run = query(dir.path(), "1MB", "2", &text).exits(3).says("memory").says("--memory-limit");
+        assert_eq!(run.out, "");
+    }
+}
+
+/// Runs a command that cannot be done in its time, and fails unless it ends soon after it.
+#[track_caller]
+fn out_of_time(dir: &Path, args: &[&str]) {
+    let start = Instant::now();
+    let run = run_in(dir, &[args, &["--timeout", "1s"]].concat()).exits(3).says("the query ran longer than the 1 s it may take");
+    assert_eq!(run.out, "");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+fn joined(count: usize, separator: &str, item: impl Fn(usize) -> String) -> String {
+    (0..count).map(item).collect::<Vec<_>>().join(separator)
+}
+
+#[test]
+fn the_deadline_ends_planning() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let list = joined(200_000, ",", |i| i.to_string());
+    std::fs::write(dir.path().join("list.sql"), format!("SELECT count(*) FROM traces WHERE \"itemCount\" IN ({list})")).unwrap();
+    out_of_time(dir.path(), &["sql", "@list.sql"]);
+    let columns = joined(4_000, ",", |i| format!("\"itemCount\" + {i} AS c{i}"));
+    std::fs::write(dir.path().join("columns.sql"), format!("SELECT {columns} FROM traces")).unwrap();
+    out_of_time(dir.path(), &["sql", "@columns.sql"]);
+    let tables = joined(500, ",", |i| format!("(traces | extend x{i} = {i} | where itemId != '{i}')"));
+    std::fs::write(dir.path().join("union.kql"), format!("union {tables} | count")).unwrap();
+    out_of_time(dir.path(), &["query", "@union.kql"]);
+    out_of_time(dir.path(), &["query", "@union.kql", "--explain"]);
+}
+
+#[test]
+fn the_deadline_ends_kernels_that_never_pause() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    // One row of one call.
+    let one_call = "print countof(strcat_array(repeat('ab', 1000000), ''), '(a|b)*?(a|ab)*c', 'regex')";
+    for threads in ["1", "4"] {
+        out_of_time(dir.path(), &["query", one_call, "--threads", threads]);
+        out_of_time(dir.path(), &["query", "range x from 1 to 4000000000 step 1 | summarize sum(x)", "--threads", threads]);
+    }
+    out_of_time(dir.path(), &["query", "let n = toscalar(range x from 1 to 4000000000 step 1 | summarize sum(x)); print n"]);
+    out_of_time(dir.path(), &["sql", "WITH RECURSIVE r AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM r) SELECT count(*) FROM r"]);
+}
+
+#[test]
+fn a_query_that_is_given_up_leaves_no_temporary_files() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let spill = dir.path().join("spill");
+    std::fs::create_dir(&spill).unwrap();
+    std::fs::write(dir.path().join("kqlake.toml"), "spill_dir = \"spill\"\n").unwrap();
+    let endless = "range n from 1 to 4000000000 step 1 | extend id = hash_md5(tostring(n)) | sort by id";
+    run_in(dir.path(), &["query", endless, "--memory-limit", "4MB", "--timeout", "3s"]).exits(3).says("longer than");
+    let left: Vec<_> = std::fs::read_dir(&spill).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn sql_has_the_limits_of_kql() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let sql = |text: String| {
+        std::fs::write(dir.path().join("q.sql"), text).unwrap();
+        run_in(dir.path(), &["sql", "@q.sql", "--timeout", "40s"])
+    };
+    let terms = |count, term: fn(usize) -> String| format!("SELECT 1 WHERE {}", joined(count, " OR ", term));
+    sql(terms(20_000, |i| format!("1 = {i}"))).exits(3).says("too deep").says("IN (");
+    sql(terms(20_000, |i| format!("(1 = {i} AND 2 <> {i})"))).exits(3).says("too deep");
+    sql(terms(400, |i| format!("2 = {}", i + 2))).exits(0);
+    sql(format!("EXPLAIN SELECT {}", joined(20_000, "+", |i| i.to_string()))).exits(3).says("too deep");
+    sql(format!("SELECT 1{}", "::int".repeat(50_000))).exits(3).says("too deep");
+    sql(format!("SELECT 1{}", " IS NULL".repeat(50_000))).exits(3).says("too deep");
+    sql(format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000))).exits(3).says("too deep");
+    sql(format!("SELECT {}1{}", "abs(".repeat(100_000), ")".repeat(100_000))).exits(3).says("too deep");
+    sql(format!("SELECT * FROM {}traces{}", "(SELECT * FROM ".repeat(5_000), ") t".repeat(5_000))).exits(3).says("too deep");
+    sql(format!("SELECT {}1", "- ".repeat(100_000))).exits(3).says("too deep");
+    sql(format!("SELECT {}true", "NOT ".repeat(100_000))).exits(3);
+    sql(format!("SELECT 1{}", "+1".repeat(2 << 20))).exits(3).says("too long");
+    let twice = joined(39, ", ", |i| format!("t{} AS (SELECT x.a FROM t{i} x, t{i} y)", i + 1));
+    sql(format!("WITH t0 AS (SELECT 1 AS a), {twice} SELECT * FROM t39")).exits(3).says("operators").says("WITH");
+    sql(joined(5_000, " UNION ALL ", |i| format!("SELECT {i}"))).exits(3).says("operators");
+}
+
+#[test]
+fn kql_that_explodes_is_answered_or_refused() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (text, says) in [
+        ("print strlen(strcat_array(repeat('0123456789', 100000000), ''))", ""),
+        ("print array_length(range(1, 100000000000, 1))", ""),
+        ("range x from 1 to 10 step 1 | make-series count() on x from 0 to 9000000000000 step 1", "points"),
+        ("let f = (n: long) { f(n - 1) }; print f(1)", ""),
+        ("print array_length(series_fir(range(1, 100000, 1), range(1, 100000, 1)))", ""),
+        ("print 'x' matches regex '((((x{1,100}){1,100}){1,100}){1,100})'", ""),
+    ] {
+        let start = Instant::now();
+        let run = run_in(dir.path(), &["query", text, "--timeout", "5s", "--memory-limit", "50MB"]);
+        assert!(start.elapsed() < Duration::from_secs(30), "{text}");
+        assert!([0, 3].contains(&run.status), "{text}: {} {}", run.status, run.err);
+        if run.status == 3 {
+            run.exits(3).says(says);
+        }
+    }
+}
+
+/// A dynamic value of many levels in a column, put together at run time.
+const DEEP: &str = "print n = 100000 \
+    | extend open = strcat_array(repeat('[', n), ''), close = strcat_array(repeat(']', n), '') \
+    | extend deep = bag_pack('k', parse_json(strcat(open, close)), 'x', 1)";
+
+#[test]
+fn values_deeper_than_the_limit_are_text() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let ask = |what: &str| run_in(dir.path(), &["query", &format!("{DEEP} | project {what}"), "-f", "tsv"]).exits(0).out;
+    assert_eq!(ask("v = strcat(gettype(deep), ' ', gettype(deep.k), ' ', strlen(deep.k))"), "v\ndictionary string 200000\n");
+    assert_eq!(ask("v = strlen(dynamic_to_json(deep))"), "v\n200014\n");
+    // As constants the same.
+    let constant = format!("print v = gettype(parse_json('{}1{}'))", "[".repeat(128), "]".repeat(128));
+    assert_eq!(run_in(dir.path(), &["query", &constant]).exits(0).out, "v\nstring\n");
+    assert_eq!(run_in(dir.path(), &["query", &constant.replacen("[]", "", 1).replace("[[1]]", "[1]")]).exits(0).out, "v\narray\n");
+}
