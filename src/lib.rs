@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod durable;
 pub mod engine;
 pub mod error;
 pub mod events;

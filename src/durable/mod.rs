@@ -1,0 +1,194 @@
+//! Files that appear complete or not at all, and outputs that a user named.
+//!
+//! A new file is written under a temporary name, flushed to the disk, and renamed; then its folder is flushed. A reader sees
+//! the old content or the new one, also after a power cut. What a killed process left behind is removed by the next one
+//! that writes into the same folder: a temporary file is locked as long as its process lives, whatever its process id.
+//!
+//! An existing file keeps its mode, owner and group, and a symbolic link stays: its target is replaced. Pipes, devices and
+//! descriptors (`/dev/fd/3`) are written to and never replaced.
+
+mod target;
+mod temporary;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use target::{Existing, Target};
+pub use target::{Kind, is_standard_output, kind, resolved};
+use temporary::Held;
+pub use temporary::sweep;
+
+/// An output that a user named: a file that is replaced when it is complete, or a pipe or device that is written to.
+#[derive(Debug)]
+pub enum Output {
+    /// A regular file.
+    File(Draft),
+    /// A pipe, a device, or an open descriptor.
+    Direct(File),
+}
+
+impl Output {
+    /// Opens what a path names. Opening a named pipe waits until it has a reader.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or neither the file nor its folder may be written.
+    pub fn open(path: &Path) -> io::Result<Output> {
+        match Target::of(path)? {
+            Target::Direct(file) => Ok(Output::Direct(file)),
+            Target::File { path, existing } => Draft::for_target(path, existing).map(Output::File),
+        }
+    }
+
+    /// A handle to write to.
+    ///
+    /// # Errors
+    /// When the system has no more handles.
+    pub fn writer(&self) -> io::Result<File> {
+        match self {
+            Output::File(draft) => draft.held.handle().try_clone(),
+            Output::Direct(file) => file.try_clone(),
+        }
+    }
+
+    /// Completes the output after everything has been written and flushed: a file takes its name.
+    ///
+    /// # Errors
+    /// When the file cannot be brought to the disk or renamed.
+    pub fn finish(self) -> io::Result<()> {
+        match self {
+            Output::File(draft) => draft.publish(),
+            Output::Direct(_) => Ok(()),
+        }
+    }
+}
+
+/// A file under a temporary name beside its target; dropped without being published, it is removed.
+#[derive(Debug)]
+pub struct Draft {
+    held: Held,
+    path: PathBuf,
+    existing: Option<Existing>,
+    /// The folder cannot take another file, or the owner cannot be kept by a new one: the content is copied into the file.
+    copies: bool,
+}
+
+impl Draft {
+    /// Begins a file that takes the name `path` when it is complete. Removes what killed processes left in its folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or `path` is something else than a regular file.
+    pub fn create(path: &Path) -> io::Result<Draft> {
+        match Target::of(path)? {
+            Target::File { path, existing } => Draft::for_target(path, existing),
+            Target::Direct(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+        }
+    }
+
+    fn for_target(path: PathBuf, existing: Option<Existing>) -> io::Result<Draft> {
+        let folder = target::folder_of(&path);
+        sweep(folder);
+        let (held, copies) = match (Held::file(folder, existing.is_some()), &existing) {
+            (Ok(held), Some(existing)) => {
+                let copies = !existing.gives_owner(held.handle())?;
+                (held, copies)
+            }
+            (Ok(held), None) => (held, false),
+            // The folder takes no further file, but the file itself may be written: it was opened for that.
+            (Err(err), Some(_)) if refuses(&err) => (Held::file(&std::env::temp_dir(), true)?, true),
+            (Err(err), _) => return Err(err),
+        };
+        Ok(Draft { held, path, existing, copies })
+    }
+
+    /// The file to write to.
+    pub fn file(&self) -> &File {
+        self.held.handle()
+    }
+
+    /// Flushes the file and its folder to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// When the disk refuses; the target is then as it was.
+    pub fn publish(mut self) -> io::Result<()> {
+        match self.existing.take() {
+            Some(existing) if self.copies => existing.overwrite(self.held.path()),
+            existing => {
+                if let Some(existing) = existing {
+                    existing.gives_mode(self.held.handle())?;
+                }
+                self.held.handle().sync_all()?;
+                fs::rename(self.held.path(), &self.path)?;
+                self.held.released();
+                sync_folder(target::folder_of(&self.path));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refuses(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// A temporary folder, which only its owner may enter, for files that are published one by one. It is removed when dropped.
+#[derive(Debug)]
+pub struct Staging(Held);
+
+impl Staging {
+    /// Makes a temporary folder in `folder`. Removes what killed processes left there.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn create(folder: &Path) -> io::Result<Staging> {
+        sweep(folder);
+        Held::folder(folder).map(Staging)
+    }
+
+    /// The temporary folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Flushes a complete file of this folder to the disk and gives it the name `to`. The folder of `to` is flushed by
+    /// [`sync_folder`], once after several files.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (to, existing) = match Target::of(to)? {
+            Target::Direct(mut file) => return io::copy(&mut File::open(from)?, &mut file).and_then(|_| fs::remove_file(from)),
+            Target::File { path, existing } => (path, existing),
+        };
+        let file = File::options().write(true).open(from)?;
+        if let Some(existing) = existing {
+            if !existing.gives_owner(&file)? {
+                return existing.overwrite(from);
+            }
+            existing.gives_mode(&file)?;
+        }
+        file.sync_all()?;
+        match fs::rename(from, &to) {
+            // A folder or file of the export may be a link to another file system.
+            Err(err) if err.kind() == io::ErrorKind::CrossesDevices => {
+                let draft = Draft::create(&to)?;
+                io::copy(&mut File::open(from)?, &mut draft.file())?;
+                draft.publish()?;
+                fs::remove_file(from)
+            }
+            done => done,
+        }
+    }
+}
+
+/// Brings the names of a folder's files to the disk, where the file system can.
+pub fn sync_folder(folder: &Path) {
+    // Neither a file system without this nor a folder that may only be written and not read is a reason to fail.
+    #[cfg(unix)]
+    drop(File::open(folder).and_then(|folder| folder.sync_all()));
+    #[cfg(not(unix))]
+    let _ = folder;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! What stands at a path that is to be written.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Seek as _};
+use std::path::{Component, Path, PathBuf};
+
+/// Symbolic links that are followed before a path counts as a circle, as Linux has it.
+const LINKS: usize = 40;
+
+/// What a path names, as far as writing to it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing yet, or a regular file.
+    File,
+    /// A named pipe: opening it waits for its reader.
+    Pipe,
+    /// A device, a socket, or an open descriptor of a process.
+    Device,
+    /// A folder.
+    Folder,
+}
+
+/// What a path names, links followed.
+pub fn kind(path: &Path) -> Kind {
+    if descriptor(path) {
+        return Kind::Device;
+    }
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Kind::Folder,
+        Ok(found) if found.is_file() => Kind::File,
+        Ok(found) if is_pipe(&found) => Kind::Pipe,
+        Ok(_) => Kind::Device,
+        Err(_) => Kind::File,
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(found: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_found: &Metadata) -> bool {
+    false
+}
+
+/// True for `/dev/stdout` and other names of this process's standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    let Ok(path) = follow(path) else { return false };
+    if path.file_name() != Some("1".as_ref()) {
+        return false;
+    }
+    let own = fs::canonicalize("/proc/self/fd").unwrap_or_else(|_| "/dev/fd".into());
+    fs::canonicalize(folder_of(&path)).is_ok_and(|folder| folder == own)
+}
+
+/// True when a path leads, over any links, to an open descriptor: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`.
+fn descriptor(path: &Path) -> bool {
+    follow(path).is_ok_and(|path| is_descriptor(&path))
+}
+
+fn is_descriptor(path: &Path) -> bool {
+    // Most paths lie elsewhere; only a number can be a descriptor.
+    if !path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit)) {
+        return false;
+    }
+    fs::canonicalize(folder_of(path)).is_ok_and(|folder| {
+        folder == Path::new("/dev/fd") || (folder.starts_with("/proc") && folder.file_name() == Some("fd".as_ref()))
+    })
+}
+
+/// The folder that a path's last name lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Follows links to the name that is to be written; it need not exist. Links to descriptors stand for themselves.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) || is_descriptor(&path) {
+            return Ok(path);
+        }
+        path = folder_of(&path).join(fs::read_link(&path)?);
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// The absolute path that a path names, links followed and `..` resolved, whether it exists or not.
+pub fn resolved(path: &Path) -> PathBuf {
+    let mut real = if path.is_absolute() { PathBuf::new() } else { fs::canonicalize(".").unwrap_or_default() };
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                real.pop();
+            }
+            other => {
+                real.push(other);
+                let found = follow(&real).unwrap_or_else(|_| real.clone());
+                real = fs::canonicalize(&found).unwrap_or(found);
+            }
+        }
+    }
+    real
+}
+
+/// An output that is about to be written.
+pub(super) enum Target {
+    /// A pipe, a device, or a descriptor, opened.
+    Direct(File),
+    /// A regular file, or a name that is free.
+    File { path: PathBuf, existing: Option<Existing> },
+}
+
+impl Target {
+    /// Opens what stands at a path, without changing it.
+    pub(super) fn of(path: &Path) -> io::Result<Target> {
+        let path = follow(path)?;
+        if is_descriptor(&path) {
+            // Opened anew, a descriptor's file would begin at its start, over what was written through the descriptor.
+            return File::options().append(true).open(&path).map(Target::Direct);
+        }
+        match fs::metadata(&path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Target::File { path, existing: None }),
+            Err(err) => Err(err),
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(found) if found.is_file() => {
+                // A file that may not be written is not replaced either, though its folder would allow it.
+                let file = File::options().write(true).open(&path)?;
+                Ok(Target::File { path, existing: Some(Existing { file, found }) })
+            }
+            Ok(_) => File::options().write(true).open(&path).map(Target::Direct),
+        }
+    }
+}
+
+/// A regular file that is about to be replaced.
+#[derive(Debug)]
+pub(super) struct Existing {
+    file: File,
+    found: Metadata,
+}
+
+impl Existing {
+    /// Gives a new file the owner and group of this one; false when the system does not allow that.
+    #[cfg(unix)]
+    pub(super) fn gives_owner(&self, new: &File) -> io::Result<bool> {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let own = new.metadata()?;
+        if (own.uid(), own.gid()) == (self.found.uid(), self.found.gid()) {
+            return Ok(true);
+        }
+        Ok(fchown(new, Some(self.found.uid()), Some(self.found.gid())).is_ok())
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn gives_owner(&self, _new: &File) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Gives a new file the permissions of this one.
+    pub(super) fn gives_mode(&self, new: &File) -> io::Result<()> {
+        if new.metadata()?.permissions() == self.found.permissions() {
+            return Ok(());
+        }
+        new.set_permissions(self.found.permissions())
+    }
+
+    /// Puts the content of another file in place of this one's, where it cannot be replaced as a whole.
+    pub(super) fn overwrite(mut self, from: &Path) -> io::Result<()> {
+        let mut from = File::open(from)?;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        io::copy(&mut from, &mut self.file)?;
+        self.file.sync_all()
+    }
+}

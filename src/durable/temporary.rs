@@ -1,0 +1,165 @@
+//! Temporary files and folders, and the removal of those whose process is gone.
+//!
+//! Names are `.kqlake-` and 32 hexadecimal digits, then `.partial` for a file and `.staging` for a folder. A file is locked by
+//! its process, a folder by a file `.lock` in it. The system drops a lock with its process, so that a lock which can be taken
+//! is that of a process which is gone; process ids could have been given again, or belong to another machine.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+const PREFIX: &str = ".kqlake-";
+const PARTIAL: &str = ".partial";
+const STAGING: &str = ".staging";
+/// The file in a temporary folder that its process has locked.
+const LOCK: &str = ".lock";
+/// Times that a name is tried whose file was removed between its making and its locking.
+const TRIES: usize = 8;
+
+/// A temporary file or folder of this process, removed when dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The file itself, or the folder's lock.
+    file: File,
+    path: PathBuf,
+    folder: bool,
+    released: bool,
+}
+
+impl Held {
+    /// Makes a temporary file. A `private` one may be read by its owner only; others have the mode of any new file.
+    pub(super) fn file(folder: &Path, private: bool) -> io::Result<Held> {
+        Held::tried(folder, PARTIAL, |path| {
+            let file = created(path, private)?;
+            Ok((locked(file)?, false))
+        })
+    }
+
+    /// Makes a temporary folder that only its owner may enter.
+    pub(super) fn folder(folder: &Path) -> io::Result<Held> {
+        Held::tried(folder, STAGING, |path| {
+            make_private_folder(path)?;
+            match created(&path.join(LOCK), true) {
+                Ok(file) => Ok((locked(file)?, true)),
+                // Swept before it had its lock.
+                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok((None, true)),
+                Err(err) => {
+                    drop(fs::remove_dir(path));
+                    Err(err)
+                }
+            }
+        })
+    }
+
+    fn tried(folder: &Path, ending: &str, make: impl Fn(&Path) -> io::Result<(Option<File>, bool)>) -> io::Result<Held> {
+        for _ in 0..TRIES {
+            let path = folder.join(format!("{PREFIX}{}{ending}", Uuid::new_v4().simple()));
+            if let (Some(file), is_folder) = make(&path)? {
+                return Ok(Held { file, path, folder: is_folder, released: false });
+            }
+        }
+        Err(io::Error::other("temporary files are removed as soon as they are made"))
+    }
+
+    /// The file, or the folder's lock.
+    pub(super) fn handle(&self) -> &File {
+        &self.file
+    }
+
+    /// The temporary name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file has another name now: nothing is to be removed.
+    pub(super) fn released(&mut self) {
+        self.released = true;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        drop(if self.folder { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) });
+    }
+}
+
+fn created(path: &Path, private: bool) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    if private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = private;
+    options.open(path)
+}
+
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    #[allow(unused_mut, reason = "changed on Unix only")]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Locks a new file; `None` when another process has removed it before it was locked.
+fn locked(file: File) -> io::Result<Option<File>> {
+    // Where files cannot be locked they cannot be swept either, by the same test.
+    if file.lock().is_err() {
+        return Ok(Some(file));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0 {
+        return Ok(None);
+    }
+    Ok(Some(file))
+}
+
+/// The ending of a temporary name of ours.
+fn ending_of(name: &OsStr) -> Option<&'static str> {
+    let rest = name.to_str()?.strip_prefix(PREFIX)?;
+    let (digits, ending) = rest.split_at_checked(32)?;
+    if !digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    [PARTIAL, STAGING].into_iter().find(|known| *known == ending)
+}
+
+/// Removes the temporary files and folders in `folder` whose process is gone. What cannot be removed stays.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Some(ending) = ending_of(&entry.file_name()) else { continue };
+        let Ok(kind) = entry.file_type() else { continue };
+        if ending == PARTIAL && kind.is_file() {
+            sweep_file(&entry.path());
+        } else if ending == STAGING && kind.is_dir() {
+            sweep_folder(&entry.path());
+        }
+    }
+}
+
+fn sweep_file(path: &Path) {
+    if let Ok(file) = File::options().write(true).open(path)
+        && file.try_lock().is_ok()
+    {
+        drop(fs::remove_file(path));
+    }
+}
+
+fn sweep_folder(path: &Path) {
+    match File::options().write(true).open(path.join(LOCK)) {
+        Ok(file) if file.try_lock().is_ok() => drop(fs::remove_dir_all(path)),
+        Ok(_) => {}
+        // Its process died between making the folder and locking it, or is just there: an empty folder may go.
+        Err(err) if err.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(path)),
+        Err(_) => {}
+    }
+}

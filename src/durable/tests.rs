@@ -1,0 +1,159 @@
+use super::*;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn write(path: &Path, text: &str) {
+    let output = Output::open(path).unwrap();
+    io::Write::write_all(&mut output.writer().unwrap(), text.as_bytes()).unwrap();
+    output.finish().unwrap();
+}
+
+#[test]
+fn a_file_appears_when_it_is_published_and_nothing_stays_when_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let draft = Draft::create(&path).unwrap();
+    io::Write::write_all(&mut draft.file(), b"new").unwrap();
+    assert!(!path.exists());
+    drop(draft);
+    assert!(names(dir.path()).is_empty());
+    write(&path, "new");
+    write(&path, "newer");
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(dir.path())), ("newer", vec!["x".to_owned()]));
+    assert!(Draft::create(dir.path()).is_err());
+    assert!(Draft::create(&dir.path().join("absent/x")).is_err());
+}
+
+#[test]
+fn only_what_no_process_holds_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let digits = "0123456789abcdef".repeat(2);
+    for name in [
+        format!(".kqlake-{digits}.partial"),
+        format!(".kqlake-{digits}.partial.txt"),
+        format!(".kqlake-{}.partial", &digits[1..]),
+        format!(".kqlake-{}.partial", digits.to_uppercase()),
+        format!("kqlake-{digits}.partial"),
+        ".x.csv.partial-12".to_owned(),
+    ] {
+        fs::write(root.join(name), "left").unwrap();
+    }
+    let left = root.join(format!(".kqlake-{digits}.staging"));
+    fs::create_dir_all(left.join("T")).unwrap();
+    fs::write(left.join(".lock"), "").unwrap();
+    fs::write(left.join("T/T.csv"), "left").unwrap();
+    // Not ours: a folder with content and without a lock.
+    let foreign = root.join(format!(".kqlake-{}.staging", digits.replace('0', "f")));
+    fs::create_dir_all(foreign.join("T")).unwrap();
+
+    let held = Draft::create(&root.join("held")).unwrap();
+    let staging = Staging::create(root).unwrap();
+    sweep(root);
+    assert!(held.held.path().exists() && staging.path().join(".lock").exists() && foreign.exists());
+    assert!(!left.exists() && !root.join(format!(".kqlake-{digits}.partial")).exists());
+    drop((held, staging));
+    assert_eq!(names(root).len(), 6, "{:?}", names(root));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_private_file_stays_private_while_it_is_written_and_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("private");
+        for own in [0o600, 0o640, 0o444] {
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(own)).unwrap();
+            // A file that its owner may not write is refused, save for an administrator.
+            if let Ok(draft) = Draft::create(&path) {
+                assert_eq!(mode(draft.held.path()) & 0o077, 0);
+                draft.publish().unwrap();
+                assert_eq!(mode(&path), own);
+            }
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(mode(Staging::create(dir.path()).unwrap().path()), 0o700);
+    }
+
+    #[test]
+    fn links_stay_and_their_targets_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir(root.join("far")).unwrap();
+        symlink("far/target", root.join("second")).unwrap();
+        symlink("second", root.join("first")).unwrap();
+        // The target is made, then replaced.
+        for text in ["new", "newer"] {
+            write(&root.join("first"), text);
+            assert_eq!(fs::read_to_string(root.join("far/target")).unwrap(), text);
+        }
+        assert!(fs::symlink_metadata(root.join("first")).unwrap().is_symlink());
+        assert_eq!(
+            (names(root), names(&root.join("far"))),
+            (["far", "first", "second"].map(str::to_owned).to_vec(), vec!["target".to_owned()])
+        );
+        symlink("circle", root.join("circle")).unwrap();
+        assert!(Output::open(&root.join("circle")).is_err());
+    }
+
+    #[test]
+    fn a_staged_file_takes_mode_and_place_of_the_one_it_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("target", dir.path().join("link")).unwrap();
+        let staging = Staging::create(dir.path()).unwrap();
+        let from = staging.path().join("x");
+        fs::write(&from, "new").unwrap();
+        staging.publish(&from, &dir.path().join("link")).unwrap();
+        assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode(&target)), ("new", 0o600));
+        assert!(!from.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_is_overwritten_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        fs::write(&path, "old and longer").unwrap();
+        let Target::File { existing: Some(existing), .. } = Target::of(&path).unwrap() else { panic!("an existing file") };
+        let inode = fs::metadata(&path).unwrap().ino();
+        let from = dir.path().join("from");
+        fs::write(&from, "new").unwrap();
+        existing.overwrite(&from).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), fs::metadata(&path).unwrap().ino()), ("new", inode));
+    }
+
+    #[test]
+    fn paths_are_resolved_whether_they_exist_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        symlink("a/b", root.join("link")).unwrap();
+        for (path, real) in [("link/../c", "a/c"), ("link/./x/../y", "a/b/y"), ("absent/../link", "a/b"), ("a/b/", "a/b")] {
+            assert_eq!(resolved(&root.join(path)), root.join(real), "{path}");
+        }
+    }
+
+    #[test]
+    fn standard_output_is_known_by_its_names() {
+        assert!(is_standard_output(Path::new("/dev/fd/1")));
+        assert!(!is_standard_output(Path::new("/dev/fd/2")) && !is_standard_output(Path::new("1")));
+        assert_eq!(kind(Path::new("/dev/fd/2")), Kind::Device);
+        assert_eq!(kind(Path::new("/")), Kind::Folder);
+    }
+}
