@@ -15,8 +15,12 @@ const TICKS: i64 = 10_000_000;
 /// Fractions finer than a microsecond are cut.
 pub fn datetime(text: &str, order: DateOrder) -> Option<i64> {
     let text = text.trim();
-    iso_datetime(text.as_bytes()).or_else(|| odata_date(text)).or_else(|| loose_datetime(text, order))
+    let read = iso_datetime(text.as_bytes()).or_else(|| odata_date(text)).or_else(|| loose_datetime(text, order));
+    read.filter(|micros| TIMES.contains(micros))
 }
+
+/// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
+pub const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// The days from 1970-01-01 to a date of the proleptic Gregorian calendar; `None` when there is no such date.
 pub fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
@@ -175,11 +179,14 @@ pub fn integer(text: &str) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
 }
 
-/// A double; the words `NaN`, `Infinity` and `-Infinity` included.
+/// A double; the words `NaN`, `Infinity` and `-Infinity` included. A number beyond the largest double is none.
 pub fn real(text: &str) -> Option<f64> {
     let text = text.trim();
     match text.as_bytes().first()? {
-        b'0'..=b'9' | b'-' | b'+' | b'.' => text.parse().ok(),
+        b'-' | b'+' if text[1..].eq_ignore_ascii_case("infinity") || text[1..].eq_ignore_ascii_case("inf") => {
+            Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
+        b'0'..=b'9' | b'-' | b'+' | b'.' => text.parse().ok().filter(|value: &f64| value.is_finite()),
         _ if text.eq_ignore_ascii_case("nan") => Some(f64::NAN),
         _ if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") => Some(f64::INFINITY),
         _ => None,
@@ -291,6 +298,10 @@ mod tests {
         assert_eq!(time("2026-01-05"), Some(1_767_571_200_000_000));
         assert_eq!(time("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000_000));
         assert_eq!(time("/Date(1767571813135)/"), Some(1_767_571_813_135_000));
+        assert_eq!(time("9999-12-31T23:59:59.9999999Z"), Some(*TIMES.end()));
+        for outside in ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "/Date(999999999999999)/"] {
+            assert_eq!(time(outside), None, "{outside}");
+        }
         for bad in ["2026-02-30", "2026-13-01T00:00:00Z", "2026-01-05T25:00:00Z", "yesterday", "", "20260105"] {
             assert_eq!(time(bad), None, "{bad}");
         }
@@ -319,6 +330,9 @@ mod tests {
         assert_eq!(boolean("maybe"), None);
         assert_eq!(real("1e3"), Some(1000.0));
         assert_eq!(real("infant"), None);
+        assert_eq!((real("1e400"), real("-1e400"), real("-nan"), real("1e-400")), (None, None, None, Some(0.0)));
+        assert_eq!((real("-Infinity"), real("inf")), (Some(f64::NEG_INFINITY), Some(f64::INFINITY)));
+        assert_eq!((integer("9223372036854775808"), integer("-1e400")), (None, None));
         assert_eq!(guid("{0B5C4D3E-0000-4000-8000-00000000000A}").as_deref(), Some("0b5c4d3e-0000-4000-8000-00000000000a"));
         assert_eq!(guid("nope"), None);
     }

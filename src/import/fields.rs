@@ -125,6 +125,17 @@ pub fn push_member(out: &mut String, name: &str, json: &str) {
     out.push_str(json);
 }
 
+/// Appends a member that no column takes. A number beyond the doubles becomes a text: with it as a number, readers of JSON
+/// refuse all of the object.
+pub fn push_left(out: &mut String, name: &str, json: &str) {
+    let is_number = json.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    if is_number && json.parse::<f64>().is_ok_and(f64::is_infinite) {
+        push_member(out, name, &serde_json::Value::from(json).to_string());
+    } else {
+        push_member(out, name, json);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,14 @@
 //! JSON text handled without a tree: unescaping, repair, compact form, and hashes that do not depend on key order.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
 use crate::kql::functions::scalar::json::unicode_escape;
+
+/// Levels of objects and arrays that a value may have. Readers of JSON that recurse give up at the next one.
+pub const MAX_LEVELS: usize = 127;
 
 /// Nesting beyond which values are hashed as their text instead of by their structure.
 const MAX_DEPTH: usize = 64;
@@ -110,6 +114,32 @@ pub fn compact(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// True for JSON that is nested deeper than [`MAX_LEVELS`].
+pub fn too_deep(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Hardly any text has so many brackets at all.
+    if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_LEVELS {
+        return false;
+    }
+    let (mut at, mut level) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > MAX_LEVELS {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
 /// The place behind the closing quote of a string that begins at `start`.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
@@ -124,13 +154,25 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// The top-level members of a JSON object, each with its untouched value text.
+///
+/// Each name stands there once: of a name that is repeated the last value counts, as JSON readers have it.
 #[derive(Debug, Default)]
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>, bool);
 
 impl<'a> Members<'a> {
     /// Reads an object's members in one pass, checking the whole text.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    fn add(&mut self, name: Cow<'a, str>, value: &'a RawValue, seen: &mut Seen<'a>) {
+        match seen.place(&name, &self.0) {
+            Some(place) => {
+                self.0[place].1 = value;
+                self.1 = true;
+            }
+            None => self.0.push((name, value)),
+        }
     }
 
     /// The value text of a member by its exact name; JSON null counts as missing.
@@ -152,6 +194,43 @@ impl<'a> Members<'a> {
     /// True when there is a member of this name, in any letter case, that is not null.
     pub fn has(&self, name: &str) -> bool {
         self.get_any_case(name).is_some()
+    }
+}
+
+/// Names that an object has had so far.
+#[derive(Default)]
+struct Seen<'a> {
+    /// One bit a hash of a name: a clear one says for certain that the name is new.
+    bits: [u64; 4],
+    /// Places by name, once an object has so many members that looking at each would take long.
+    places: HashMap<Cow<'a, str>, usize>,
+}
+
+/// Members up to which names are compared one by one.
+const FEW: usize = 64;
+
+impl<'a> Seen<'a> {
+    /// The place of a name among the members that came before.
+    fn place(&mut self, name: &Cow<'a, str>, members: &[(Cow<'a, str>, &RawValue)]) -> Option<usize> {
+        if members.len() < FEW {
+            let bytes = name.as_bytes();
+            let end = |at: usize| bytes.get(at).map_or(0, |b| usize::from(*b));
+            let hash = bytes.len() * 37 + end(0) * 11 + end(bytes.len() / 2) * 5 + end(bytes.len().saturating_sub(1));
+            let (word, bit) = ((hash >> 6) % 4, 1 << (hash % 64));
+            let known = self.bits[word] & bit != 0;
+            self.bits[word] |= bit;
+            return if known { members.iter().position(|(other, _)| other == name) } else { None };
+        }
+        if self.places.is_empty() {
+            self.places = members.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        }
+        match self.places.get(name) {
+            Some(place) => Some(*place),
+            None => {
+                self.places.insert(name.clone(), members.len());
+                None
+            }
+        }
     }
 }
 
@@ -186,11 +265,12 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
                 f.write_str("a JSON object")
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(32);
+                let mut members = Members(Vec::with_capacity(32), false);
+                let mut seen = Seen::default();
                 while let Some(Key(key)) = map.next_key()? {
-                    members.push((key, map.next_value::<&'de RawValue>()?));
+                    members.add(key, map.next_value::<&'de RawValue>()?, &mut seen);
                 }
-                Ok(Members(members))
+                Ok(members)
             }
         }
         deserializer.deserialize_map(Visitor)
@@ -235,22 +315,57 @@ impl Hash128 {
 }
 
 /// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and number forms do
-/// not count, a number and the text of the same number are one, and null or empty members are as if absent.
-pub fn canonical_hash(text: &str) -> Option<Hash128> {
-    canonical(text.trim(), 0)
+/// not count, a number and the text of the same number are one, and null or empty members are as if absent. `repeats`
+/// becomes true when an object has a name twice.
+pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<Hash128> {
+    canonical(text.trim(), 0, repeats)
 }
 
-fn canonical(text: &str, depth: usize) -> Option<Hash128> {
+/// The text of a value whose objects have each name once; of the values of a name the last one stays.
+pub fn without_repeats(text: &str) -> String {
+    let each = |out: &mut String, text: &str| match text.as_bytes().first() {
+        Some(b'{' | b'[') => out.push_str(&without_repeats(text)),
+        _ => out.push_str(text),
+    };
+    let mut out = String::with_capacity(text.len());
+    if let (true, Ok(members)) = (text.starts_with('{'), Members::parse(text)) {
+        out.push('{');
+        for (name, value) in &members.0 {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+            out.push(':');
+            each(&mut out, value.get());
+        }
+        out.push('}');
+    } else if let (true, Ok(items)) = (text.starts_with('['), elements(text)) {
+        out.push('[');
+        for (place, item) in items.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            each(&mut out, item.get());
+        }
+        out.push(']');
+    } else {
+        out.push_str(text);
+    }
+    out
+}
+
+fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<Hash128> {
     match text.as_bytes().first()? {
-        _ if depth > MAX_DEPTH => Some(Hash128::of(text.as_bytes())),
+        _ if depth > MAX_DEPTH || (depth == 0 && too_deep(text)) => Some(Hash128::of(text.as_bytes())),
         b'{' => {
             let Ok(members) = Members::parse(text) else {
                 return Some(Hash128::of(text.as_bytes()));
             };
+            *repeats |= members.1;
             let mut sum = Hash128::default();
             let mut any = false;
             for (key, value) in &members.0 {
-                if let Some(value) = canonical(value.get(), depth + 1) {
+                if let Some(value) = canonical(value.get(), depth + 1, repeats) {
                     sum = sum.plus(Hash128::of(key.as_bytes()).then(value));
                     any = true;
                 }
@@ -263,7 +378,7 @@ fn canonical(text: &str, depth: usize) -> Option<Hash128> {
             };
             let mut hash = Hash128::of(b"[");
             for item in &items {
-                hash = hash.then(canonical(item.get(), depth + 1).unwrap_or_default());
+                hash = hash.then(canonical(item.get(), depth + 1, repeats).unwrap_or_default());
             }
             (!items.is_empty()).then_some(hash)
         }
@@ -298,6 +413,10 @@ fn scalar(text: &str) -> Hash128 {
 mod tests {
     use super::*;
 
+    fn hash(text: &str) -> Option<Hash128> {
+        canonical_hash(text, &mut false)
+    }
+
     #[test]
     fn unescapes_and_mends() {
         assert_eq!(unescape(r#""a\"b\\c\/d\n\u00e9\ud83d\ude00\ud83dx""#), "a\"b\\c/d\né😀\u{fffd}x");
@@ -316,17 +435,50 @@ mod tests {
     }
 
     #[test]
+    fn of_a_name_that_stands_twice_the_last_value_counts() {
+        let members = Members::parse(r#"{"a":1,"b":2,"\u0061":3,"A":4}"#).unwrap();
+        assert_eq!((members.get("a"), members.get("A"), members.0.len()), (Some("3"), Some("4"), 3));
+        assert_eq!(hash(r#"{"a":1,"a":2}"#), hash(r#"{"a":2}"#));
+        let mut repeats = false;
+        canonical_hash(r#"[{"a":1,"b":{"a":2}},{"a":3}]"#, &mut repeats);
+        assert!(!repeats);
+        let text = r#"[{"a":1,"b":{"c":1.50,"d":2,"c":1e400},"a":[{"e":"\ud83d","e":"x\"y"}]}]"#;
+        canonical_hash(text, &mut repeats);
+        assert!(repeats);
+        assert_eq!(without_repeats(text), r#"[{"a":[{"e":"x\"y"}],"b":{"c":1e400,"d":2}}]"#);
+        for count in [FEW - 1, FEW, FEW + 1, 1000] {
+            let each = |value: usize| (0..count).map(|i| format!("\"k{i}\":{}", i + value)).collect::<Vec<_>>().join(",");
+            let text = format!("{{{},{}}}", each(0), each(1000));
+            let members = Members::parse(&text).unwrap();
+            assert_eq!(members.0.len(), count);
+            assert!(members.0.iter().enumerate().all(|(i, (name, v))| *name == format!("k{i}") && v.get() == (i + 1000).to_string()));
+        }
+    }
+
+    #[test]
+    fn depth_is_measured_outside_of_texts() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(!too_deep(&nested(MAX_LEVELS)) && too_deep(&nested(MAX_LEVELS + 1)));
+        assert!(!too_deep(&serde_json::Value::from(nested(1000)).to_string()));
+        assert!(!too_deep(&format!("[{}]", vec!["{}"; 1000].join(","))));
+        assert!(too_deep(&"[".repeat(100_000)));
+        // What is let through is read by everyone.
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(MAX_LEVELS)).is_ok());
+        assert!(hash(&nested(100_000)).is_some());
+    }
+
+    #[test]
     fn canonical_hashes_ignore_spelling() {
         let same = [
             r#"{"a":"5","b":{"c":true}}"#,
             r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#,
             r#"{"b":{"c":true},"\u0061":5,"e":""}"#,
         ];
-        let hashes: Vec<_> = same.iter().map(|t| canonical_hash(t)).collect();
+        let hashes: Vec<_> = same.iter().map(|t| hash(t)).collect();
         assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
-        assert_ne!(canonical_hash(r#"{"a":"5"}"#), canonical_hash(r#"{"a":"6"}"#));
-        assert_ne!(canonical_hash(r#"["a","b"]"#), canonical_hash(r#"["b","a"]"#));
-        assert_eq!(canonical_hash("{}"), None);
-        assert_eq!(canonical_hash(""), None);
+        assert_ne!(hash(r#"{"a":"5"}"#), hash(r#"{"a":"6"}"#));
+        assert_ne!(hash(r#"["a","b"]"#), hash(r#"["b","a"]"#));
+        assert_eq!(hash("{}"), None);
+        assert_eq!(hash(""), None);
     }
 }

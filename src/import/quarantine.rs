@@ -31,11 +31,11 @@ impl Quarantine {
 
     /// A file name for a unit that no other unit of the run has.
     fn file_for(&mut self, unit: &str) -> Option<PathBuf> {
-        let last = unit.rsplit(['/', '\\']).next().unwrap_or(unit);
+        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         // Of an archive's entry both names are kept.
         let base = match unit.rsplit_once('!') {
-            Some((archive, _)) => format!("{}!{last}", archive.rsplit(['/', '\\']).next().unwrap_or(archive)),
-            None => last.to_owned(),
+            Some((archive, entry)) => format!("{}!{}", last(archive), last(entry)),
+            None => last(unit),
         };
         let safe: String = base
             .chars()

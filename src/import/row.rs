@@ -65,7 +65,7 @@ impl<'a> Cell<'a> {
     }
 
     /// A hash of the value that does not depend on how its source spelled it; `None` for no value.
-    fn canonical(&self) -> Option<Hash128> {
+    fn canonical(&self, repeats: &mut bool) -> Option<Hash128> {
         Some(match self {
             Cell::Null => return None,
             Cell::Bool(v) => Hash128::of(if *v { b"True" } else { b"False" }),
@@ -73,7 +73,7 @@ impl<'a> Cell<'a> {
             Cell::Real(v) => Hash128::of(&v.to_bits().to_le_bytes()),
             Cell::Text(v) if v.is_empty() => return None,
             Cell::Text(v) => Hash128::of(v.as_bytes()),
-            Cell::Json(v) => return canonical_hash(v),
+            Cell::Json(v) => return canonical_hash(v, repeats),
         })
     }
 }
@@ -237,11 +237,12 @@ impl<'a> Row<'a> {
         self.table.index_of(column).and_then(|i| self.cells.get(i)).unwrap_or(&Cell::Null)
     }
 
-    /// A hash over columns of an [`Identity`] that every shape of the same record gives alike.
-    pub fn identity(&self, identity: &Identity) -> Hash128 {
+    /// A hash over columns of an [`Identity`] that every shape of the same record gives alike. `repeats` becomes true when
+    /// one of its dynamic values has an object with a name twice.
+    pub fn identity(&self, identity: &Identity, repeats: &mut bool) -> Hash128 {
         let mut sum = Hash128::of(self.table.name.as_bytes());
         for (column, name) in &identity.columns {
-            if let Some(value) = self.cells[*column].canonical() {
+            if let Some(value) = self.cells[*column].canonical(repeats) {
                 sum = sum.plus(name.then(value));
             }
         }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
+
 use super::Section;
 use super::app_insights::mapping::{AppInsights, Columns};
 use super::audit::mapping::{Around, Audit};
 use super::calls::mapping::{Calls, call_of};
-use super::convert::DateOrder;
+use super::convert::{DateOrder, TIMES};
 use super::fields::plain_name;
 use super::files::documents::{Answer, ENDS_INSIDE, Heading, Item, Page, Place, Sink, Stop, column_names};
 use super::graph::directory::{Directory, Kind};
 use super::graph::reports::{ReportId, Reports};
-use super::json_text::{Members, elements, unescape};
+use super::json_text::{MAX_LEVELS, Members, elements, too_deep, unescape};
 use super::message_trace::mapping::{CsvKind, Traces};
 use super::row::{Cell, Row, Source};
 
@@ -159,11 +161,24 @@ impl<'m> UnitMapper<'m> {
         if self.is_unknown() && self.counts.unknown >= HOPELESS { Err(Stop) } else { result }
     }
 
-    fn rows(&mut self, rows: Vec<Row<'_>>) -> Result<(), Stop> {
-        for row in &rows {
-            self.row(row)?;
+    /// Takes what a record was mapped to, or refuses the record.
+    fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
+        let checked = mapped.and_then(|rows| {
+            let values = rows.iter().flat_map(|row| &row.cells);
+            // A text may have had JSON inside that its record's own depth does not show.
+            if values.into_iter().any(|cell| matches!(cell, Cell::Json(json) if too_deep(json))) {
+                return Err(deep());
+            }
+            let outside = |cell: &Cell<'_>| matches!(cell, Cell::Time(time) if !TIMES.contains(time));
+            if rows.iter().flat_map(|row| &row.cells).any(outside) {
+                return Err("the record has a time outside of the years 1 to 9999".into());
+            }
+            if rows.is_empty() { Err("the record gave no row".into()) } else { Ok(rows) }
+        });
+        match checked {
+            Ok(rows) => rows.iter().try_for_each(|row| self.row(row)),
+            Err(reason) => self.refuse(place, &reason, text),
         }
-        Ok(())
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), Stop> {
@@ -184,6 +199,10 @@ impl<'m> UnitMapper<'m> {
 
     /// A JSON object: a record, or a page of records.
     fn object(&mut self, text: &str, page: &Page, place: Place, depth: u8) -> Result<(), Stop> {
+        if too_deep(text) {
+            self.counts.records += 1;
+            return self.refuse(place, &deep(), text.as_bytes());
+        }
         let members = match Members::parse(text) {
             Ok(members) => members,
             Err(error) => {
@@ -219,10 +238,7 @@ impl<'m> UnitMapper<'m> {
             Shape::Directory(kind) => mappings.directory.object(kind, &members, text, context, self.written).map(|row| vec![row]),
             Shape::Container => Err("pages inside pages, more than three deep".into()),
         };
-        match mapped {
-            Ok(rows) => self.rows(rows),
-            Err(reason) => self.refuse(place, &reason, text.as_bytes()),
-        }
+        self.mapped(mapped, place, text.as_bytes())
     }
 
     /// What an object is. Records of one kind mostly have the same members: then the answer is remembered.
@@ -300,24 +316,29 @@ impl<'m> UnitMapper<'m> {
                 Ok(items) => items.iter().try_for_each(|item| self.object(item.get(), &page, place, depth + 1)),
                 Err(error) => self.refuse(place, &format!("no valid JSON: {error}"), inner.as_bytes()),
             },
-            Inner::Tables => {
-                for table in elements(inner).unwrap_or_default() {
-                    let Ok(table) = Members::parse(table.get()) else { continue };
-                    let answer = Answer {
-                        name: table.text("name").or_else(|| table.text("TableName")).unwrap_or_default().into_owned(),
-                        columns: column_names(table.get_any_case("columns").unwrap_or("[]")),
-                    };
-                    for row in elements(table.get_any_case("rows").unwrap_or("[]")).unwrap_or_default() {
-                        self.answer_row(&answer, row.get(), place)?;
-                    }
+            Inner::Tables => self.inner_tables(inner, place),
+        }
+    }
+
+    /// The tables of a query answer that stands in a line or an element.
+    fn inner_tables(&mut self, text: &str, place: Place) -> Result<(), Stop> {
+        for table in elements(text).unwrap_or_default() {
+            match inner_table(table.get()) {
+                Ok((answer, rows)) => rows.iter().try_for_each(|row| self.answer_row(&answer, row.get(), place))?,
+                Err(reason) => {
+                    self.counts.records += 1;
+                    self.refuse(place, &reason, table.get().as_bytes())?;
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     fn answer_row(&mut self, answer: &Answer, text: &str, place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
+        if too_deep(text) {
+            return self.refuse(place, &deep(), text.as_bytes());
+        }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
             let table = self.recognise_columns(&answer.columns, &answer.name, false);
             self.answer = Some((answer.clone(), table));
@@ -341,10 +362,7 @@ impl<'m> UnitMapper<'m> {
         match table {
             Table::App(columns) => {
                 let row = self.mappings.app.ordered(&columns, &mut values.iter().map(|v| Source::Json(v.get())));
-                match row {
-                    Ok(row) => self.row(&row),
-                    Err(reason) => self.refuse(place, &reason, text.as_bytes()),
-                }
+                self.mapped(row.map(|row| vec![row]), place, text.as_bytes())
             }
             // Any other record is put together again and read by its members.
             _ => {
@@ -406,10 +424,7 @@ impl<'m> UnitMapper<'m> {
             Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values),
             Some(Table::Objects) | None => Err("the heading was not recognised".into()),
         };
-        match mapped {
-            Ok(rows) => self.rows(rows),
-            Err(reason) => self.refuse(place, &reason, raw),
-        }
+        self.mapped(mapped, place, raw)
     }
 }
 
@@ -456,10 +471,30 @@ impl Sink for UnitMapper<'_> {
     }
 }
 
+/// Why a record is refused that is nested too deep.
+fn deep() -> String {
+    format!("the record is nested deeper than {MAX_LEVELS} levels")
+}
+
 enum Inner {
     Array,
     Object,
     Tables,
+}
+
+/// The columns and rows of a query answer's table.
+fn inner_table(text: &str) -> Result<(Answer, Vec<&RawValue>), String> {
+    let invalid = |error: serde_json::Error| format!("the answer's table cannot be read: {error}");
+    let table = Members::parse(text).map_err(invalid)?;
+    let answer = Answer {
+        name: table.text("name").or_else(|| table.text("TableName")).unwrap_or_default().into_owned(),
+        columns: column_names(table.get_any_case("columns").unwrap_or("[]")),
+    };
+    let rows = elements(table.get_any_case("rows").unwrap_or("[]")).map_err(invalid)?;
+    if answer.columns.is_empty() && !rows.is_empty() {
+        return Err("the answer's rows stand without the names of their columns".into());
+    }
+    Ok((answer, rows))
 }
 
 /// The records inside a page that is itself a line or an element.

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
 use crate::import::convert::DateOrder;
-use crate::import::fields::{FieldMap, push_member};
-use crate::import::json_text::Members;
+use crate::import::fields::{FieldMap, push_left, push_member};
+use crate::import::json_text::{Members, without_repeats};
 use crate::import::row::{Cell, Identity, Row, Source};
 use crate::import::twins::{self, CONTENT_ID};
 use crate::kql::types::Type;
@@ -131,8 +131,9 @@ impl Table {
                 // `time` and `TimeGenerated` stand side by side in some exports: they are one value.
                 if row.cells[column].is_null() {
                     row.cells[column] = cell;
+                    return true;
                 }
-                true
+                row.cells[column] == cell
             }
             None if Some(column) == self.severity => match severity(&source.text()) {
                 Some(level) => {
@@ -152,7 +153,15 @@ impl Table {
         row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
         let has_id = matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty());
         if !has_id || self.content_id.is_some() {
-            let content = row.identity(&self.identity);
+            let mut repeats = false;
+            let content = row.identity(&self.identity, &mut repeats);
+            if repeats {
+                for cell in &mut row.cells {
+                    if let Cell::Json(json) = cell {
+                        *json = Cow::Owned(without_repeats(json));
+                    }
+                }
+            }
             if !has_id {
                 row.cells[self.item_id] = Cell::Text(Cow::Owned(content.hex()));
             }
@@ -258,7 +267,7 @@ impl AppInsights {
                     });
                     match cell {
                         Some((i, cell)) => row.cells[i] = cell,
-                        None => push_member(&mut extra, column, &text),
+                        None => push_left(&mut extra, column, &text),
                     }
                 }
                 table.finish(row, extra)
@@ -275,7 +284,7 @@ impl AppInsights {
         for (name, value) in &members.0 {
             let text = value.get();
             if !table.set(&mut row, name, Source::Json(text), DateOrder::Unknown) {
-                push_member(&mut extra, name, text);
+                push_left(&mut extra, name, text);
             }
         }
         table.finish(row, extra)
@@ -297,7 +306,7 @@ impl AppInsights {
         for (name, value) in columns.names.iter().zip(values) {
             if !table.set(&mut row, name, value, columns.order) {
                 match value {
-                    Source::Json(json) => push_member(&mut extra, name, json),
+                    Source::Json(json) => push_left(&mut extra, name, json),
                     Source::Field(text) => push_member(&mut extra, name, &serde_json::Value::from(text).to_string()),
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::import::convert::{self, DateOrder};
 use crate::import::fields::FieldMap;
-use crate::import::json_text::{Members, compact, mend_surrogates, unescape};
+use crate::import::json_text::{MAX_LEVELS, Members, compact, mend_surrogates, too_deep, unescape};
 use crate::import::row::{Cell, Row, Source};
 use crate::lake::tables::find;
 
@@ -91,6 +91,9 @@ impl Audit {
     /// The row of a record given as JSON text, with what stands around it.
     pub fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let text = text.trim();
+        if too_deep(text) {
+            return Err(format!("AuditData is nested deeper than {MAX_LEVELS} levels"));
+        }
         let members = Members::parse(text).map_err(|error| format!("AuditData is no valid JSON object: {error}"))?;
         self.record(&members, text, around)
     }

@@ -10,6 +10,7 @@ use zip::ZipArchive;
 
 use super::documents::Stop;
 use super::input::{Expansion, Limits};
+use super::zip_directory::Directory;
 
 /// An entry of an archive.
 pub struct Entry<'a> {
@@ -36,15 +37,24 @@ pub fn each_entry(
     visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>,
 ) -> io::Result<Result<(), Stop>> {
     let size = file.metadata()?.len();
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(io::Error::other)?;
+    let (directory, before) = directory_of(&file)?;
+    let names = directory.shown_names();
+    let mut archive = ZipArchive::new(BufReader::new(directory.with_own_names(file))).map_err(io::Error::other)?;
+    let outside = outside(before, directory.end, size);
+    if let Some(reason) = outside {
+        let entry = Entry { name: "(bytes outside of the archive)".to_owned(), modified: None, content: Err(reason) };
+        if visit(entry).is_err() {
+            return Ok(Err(Stop));
+        }
+    }
     // Together the entries may grow no further than one compressed file of the archive's size.
     let produced = Rc::new(Cell::new(0));
     for index in 0..archive.len() {
-        let listed = archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
+        let name = names.get(index).cloned().unwrap_or_else(|| format!("entry {}", index + 1));
+        let raw_name = directory.names.get(index).map(Vec::as_slice).unwrap_or_default();
         let entry = match archive.by_index(index) {
             Ok(entry) => entry,
             Err(error) => {
-                let name = listed.unwrap_or_else(|| format!("entry {}", index + 1));
                 let refused = Entry { name, modified: None, content: Err(format!("the entry cannot be opened: {error}")) };
                 if visit(refused).is_err() {
                     return Ok(Err(Stop));
@@ -52,8 +62,7 @@ pub fn each_entry(
                 continue;
             }
         };
-        let name = entry.name().map_or_else(|_| String::from_utf8_lossy(entry.name_raw()).into_owned(), |n| n.into_owned());
-        if entry.is_dir() {
+        if raw_name.ends_with(b"/") && entry.size() == 0 {
             continue;
         }
         let modified = entry.last_modified().and_then(|at| {
@@ -74,6 +83,27 @@ pub fn each_entry(
         }
     }
     Ok(Ok(()))
+}
+
+/// The archive's directory, and the number of bytes that lie before the archive.
+fn directory_of(file: &File) -> io::Result<(Directory, u64)> {
+    let archive = ZipArchive::new(BufReader::new(file)).map_err(io::Error::other)?;
+    let (start, before) = (archive.central_directory_start(), archive.offset());
+    drop(archive);
+    let mut file = file;
+    Ok((Directory::read(&mut file, start)?, before))
+}
+
+/// Why a file of `size` bytes is not all archive: two archives one behind the other, or something appended.
+fn outside(before: u64, end: Option<u64>, size: u64) -> Option<String> {
+    let behind = size.saturating_sub(end.unwrap_or(size));
+    match (before, behind) {
+        (0, 0) => None,
+        (0, behind) => Some(format!("{behind} bytes follow the archive's end; they were not read")),
+        (before, _) => Some(format!(
+            "{before} bytes stand before the archive (perhaps another archive); they were not read"
+        )),
+    }
 }
 
 /// Why an entry's name is refused: it points outside of the folder that the archive stands for.

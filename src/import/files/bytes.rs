@@ -12,6 +12,7 @@ pub struct Bytes<'r> {
     start: usize,
     end: usize,
     offset: u64,
+    line_end: u8,
     ended: bool,
     error: Option<io::Error>,
 }
@@ -19,12 +20,18 @@ pub struct Bytes<'r> {
 impl<'r> Bytes<'r> {
     /// A stream over a reader.
     pub fn new(reader: impl Read + 'r) -> Self {
-        Self { reader: Box::new(reader), buffer: vec![0; CHUNK], start: 0, end: 0, offset: 0, ended: false, error: None }
+        let buffer = vec![0; CHUNK];
+        Self { reader: Box::new(reader), buffer, start: 0, end: 0, offset: 0, line_end: b'\n', ended: false, error: None }
     }
 
     /// The place of the next byte, counted from the beginning of the (decompressed) text.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Says which byte lines end with: a line feed when nothing is said.
+    pub fn set_line_end(&mut self, byte: u8) {
+        self.line_end = byte;
     }
 
     /// Why the stream ended before its time, when it did: a broken compressed stream, a disk that cannot be read.
@@ -118,6 +125,7 @@ impl<'r> Bytes<'r> {
     ///
     /// A line longer than `limit` is read to its end, but only its first `limit` bytes are kept.
     pub fn line(&mut self, out: &mut Vec<u8>, limit: usize) -> Option<u64> {
+        let line_end = self.line_end;
         let mut length = 0_u64;
         let mut any = false;
         loop {
@@ -126,7 +134,7 @@ impl<'r> Bytes<'r> {
                 break;
             }
             any = true;
-            let (piece, whole) = match memchr::memchr(b'\n', chunk) {
+            let (piece, whole) = match memchr::memchr(line_end, chunk) {
                 Some(at) => (&chunk[..at], true),
                 None => (chunk, false),
             };

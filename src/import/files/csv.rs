@@ -1,4 +1,6 @@
 //! Reading CSV as portals, PowerShell and report services write it: RFC 4180, streamed, with bounds on a record's size.
+//!
+//! A line ends with CR LF, LF or CR, whichever a file has, also mixed. Inside quotes a line end is part of the value.
 
 use super::bytes::Bytes;
 
@@ -72,7 +74,7 @@ impl CsvReader {
         record.clear();
         record.line = self.line;
         let begin = source.offset();
-        let (mut quoted, mut after_quote, mut field_start, mut kept_return) = (false, false, true, false);
+        let (mut quoted, mut after_quote, mut field_start) = (false, false, true);
         loop {
             let chunk = source.chunk();
             if chunk.is_empty() {
@@ -82,15 +84,13 @@ impl CsvReader {
                 if record.raw.is_empty() && source.offset() == begin {
                     return CsvRead::End;
                 }
-                record.ends.push(record.fields.len());
-                return CsvRead::Record;
+                return self.end(record);
             }
             let byte = chunk[0];
             if quoted {
                 // The long way: up to the next quote in one step.
                 let run = memchr::memchr(b'"', chunk).unwrap_or(chunk.len());
                 if run > 0 {
-                    self.line += memchr::memchr_iter(b'\n', &chunk[..run]).count() as u64;
                     record.fields.extend_from_slice(&chunk[..run]);
                     record.raw.extend_from_slice(&chunk[..run]);
                     source.consume(run);
@@ -112,18 +112,9 @@ impl CsvReader {
                 source.consume(1);
                 field_start = true;
                 after_quote = false;
-                kept_return = false;
-            } else if byte == b'\n' {
-                source.consume(1);
-                self.line += 1;
-                if record.raw.last() == Some(&b'\r') {
-                    record.raw.pop();
-                    if kept_return {
-                        record.fields.pop();
-                    }
-                }
-                record.ends.push(record.fields.len());
-                return CsvRead::Record;
+            } else if matches!(byte, b'\n' | b'\r') {
+                pass_line_end(source);
+                return self.end(record);
             } else if byte == b'"' && field_start {
                 record.raw.push(byte);
                 source.consume(1);
@@ -131,7 +122,7 @@ impl CsvReader {
                 field_start = false;
             } else {
                 let delimiter = self.delimiter;
-                let run = chunk.iter().skip(1).position(|b| *b == delimiter || *b == b'\n').map_or(chunk.len(), |n| n + 1);
+                let run = memchr::memchr3(delimiter, b'\n', b'\r', &chunk[1..]).map_or(chunk.len(), |n| n + 1);
                 let piece = &chunk[..run];
                 record.raw.extend_from_slice(piece);
                 // Blanks between a closing quote and the delimiter are no part of the value.
@@ -139,7 +130,6 @@ impl CsvReader {
                 if kept {
                     record.fields.extend_from_slice(piece);
                 }
-                kept_return = kept && piece.ends_with(b"\r");
                 source.consume(run);
                 field_start = false;
             }
@@ -151,6 +141,13 @@ impl CsvReader {
                 };
             }
         }
+    }
+
+    /// Ends a record whose line end was passed.
+    fn end(&mut self, record: &mut CsvRecord) -> CsvRead {
+        record.ends.push(record.fields.len());
+        self.line += 1 + lines_within(&record.raw);
+        CsvRead::Record
     }
 
     /// Gives the first line of the record up, and goes on behind it.
@@ -172,9 +169,10 @@ impl CsvReader {
     }
 
     fn split_off_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, end: &[u8]) -> bool {
-        let Some(at) = memchr::memchr(b'\n', &record.raw).filter(|_| self.rescues < MAX_RESCUES) else { return false };
+        let found = first_line_end(&record.raw).filter(|_| self.rescues < MAX_RESCUES);
+        let Some((at, length)) = found else { return false };
         self.rescues += 1;
-        let mut rest = record.raw.split_off(at + 1);
+        let mut rest = record.raw.split_off(at + length);
         rest.extend_from_slice(end);
         source.put_back(&rest);
         self.line = record.line + 1;
@@ -182,10 +180,50 @@ impl CsvReader {
     }
 
     fn skip_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
-        let length = source.line(&mut record.raw, 0).unwrap_or(0) + record.raw.len() as u64;
+        let length = pass_line(source) + record.raw.len() as u64;
         self.line += 1;
         CsvRead::Bad(format!("the record has {length} bytes or more, over the limit of {}", self.limit))
     }
+}
+
+/// Passes over one line end.
+fn pass_line_end(source: &mut Bytes<'_>) {
+    let first = source.chunk().first().copied();
+    source.consume(1);
+    if first == Some(b'\r') && source.chunk().first() == Some(&b'\n') {
+        source.consume(1);
+    }
+}
+
+/// Passes over the rest of a line and its end; gives the number of bytes without the end.
+pub fn pass_line(source: &mut Bytes<'_>) -> u64 {
+    let mut length = 0;
+    loop {
+        let chunk = source.chunk();
+        if chunk.is_empty() {
+            return length;
+        }
+        let found = memchr::memchr2(b'\n', b'\r', chunk);
+        let passed = found.unwrap_or(chunk.len());
+        length += passed as u64;
+        source.consume(passed);
+        if found.is_some() {
+            pass_line_end(source);
+            return length;
+        }
+    }
+}
+
+/// Where a text's first line ends, and how many bytes its end has.
+pub fn first_line_end(text: &[u8]) -> Option<(usize, usize)> {
+    let at = memchr::memchr2(b'\n', b'\r', text)?;
+    Some((at, if text[at..].starts_with(b"\r\n") { 2 } else { 1 }))
+}
+
+/// Line ends inside a record.
+fn lines_within(raw: &[u8]) -> u64 {
+    let ends = memchr::memchr2_iter(b'\n', b'\r', raw);
+    ends.filter(|at| !raw[*at..].starts_with(b"\r\n")).count() as u64
 }
 
 /// The delimiter of a heading: the one that stands most often outside quotes among comma, semicolon and tab.
@@ -247,6 +285,28 @@ mod tests {
         );
         assert_eq!(all("a\n\nb\n", 10), [row(&["a"]), row(&[""]), row(&["b"])]);
         assert_eq!(all("", 10), []);
+    }
+
+    #[test]
+    fn every_kind_of_line_end_ends_a_record() {
+        let expected = [row(&["a", "b"]), row(&["1", "x\ry"]), row(&["2", "z"])];
+        for end in ["\r", "\n", "\r\n"] {
+            assert_eq!(all(&["a,b", "1,\"x\ry\"", "2,z", ""].join(end), 100), expected, "{end:?}");
+        }
+        assert_eq!(all("a,b\r1,\"x\ry\"\r\n2,z\n", 100), expected);
+        let mut source = Bytes::new(&b"a,b\r\n1,\"x\r\ny\rz\"\r2,z"[..]);
+        let (mut reader, mut record) = (CsvReader::new(b',', 100), CsvRecord::default());
+        let mut lines = Vec::new();
+        while reader.read(&mut source, &mut record) == CsvRead::Record {
+            lines.push(record.line);
+        }
+        assert_eq!(lines, [1, 2, 5]);
+        let found = all("a,b\r1,\"open\r2,x\r", 100);
+        assert!(found[1].is_err());
+        assert_eq!(found[2], row(&["2", "x"]));
+        let found = all(&format!("a,b\r{},1\r2,x\r", "z".repeat(100)), 50);
+        assert!(found[1].is_err());
+        assert_eq!(found[2], row(&["2", "x"]));
     }
 
     #[test]

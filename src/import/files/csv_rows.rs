@@ -1,14 +1,14 @@
 //! From a CSV file to its rows.
 
 use super::bytes::Bytes;
-use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of};
+use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of, first_line_end, pass_line};
 use super::documents::{Heading, Item, Place, Sink, Stop, Walked};
 use super::input::Limits;
 use super::sniff::WINDOW;
 
 /// Walks a CSV file: its heading first, then its rows.
 pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
-    let (heading, delimiter, skipped_lines) = match heading_of(source) {
+    let (mut heading, delimiter, skipped_lines) = match heading_of(source) {
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
     };
@@ -43,6 +43,12 @@ pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Resu
                 } else if let Err(error) = std::str::from_utf8(&record.raw) {
                     let reason = format!("not valid UTF-8 at byte {} of the row", error.valid_up_to());
                     sink.item(Item::Bad { reason, text: &record.raw[..kept] }, place)?;
+                } else if let Some(again) = heading_again(&heading, &record) {
+                    // Files put one behind the other bring their headings; the columns may stand in another order.
+                    place.record -= 1;
+                    if again != heading && sink.heading(&again, &sample_of(source.peek(WINDOW), delimiter)).is_ok() {
+                        heading = again;
+                    }
                 } else {
                     sink.item(Item::CsvRow { heading: &heading, record: &record }, place)?;
                 }
@@ -59,12 +65,11 @@ fn heading_of(source: &mut Bytes<'_>) -> Option<(Heading, u8, u64)> {
         if window.is_empty() {
             return None;
         }
-        let end = memchr::memchr(b'\n', window).unwrap_or(window.len());
+        let end = first_line_end(window).map_or(window.len(), |(at, _)| at);
         let line = window[..end].trim_ascii();
         // Excel's separator hint, PowerShell's type line, blank lines.
         if line.is_empty() || line.starts_with(b"sep=") || line.starts_with(b"#TYPE") {
-            let mut passed = Vec::new();
-            source.line(&mut passed, 0);
+            pass_line(source);
             lines += 1;
             continue;
         }
@@ -75,12 +80,35 @@ fn heading_of(source: &mut Bytes<'_>) -> Option<(Heading, u8, u64)> {
         if reader.read(source, &mut record) != CsvRead::Record || source.offset() - before > WINDOW as u64 {
             return None;
         }
-        let columns: Vec<String> =
-            (0..record.len()).map(|i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).trim().to_owned()).collect();
+        let columns = names_of(&record);
         let used = columns.iter().rposition(|c| !c.is_empty())? + 1;
         lines += 1;
         return Some((Heading { columns: columns[..used].to_vec() }, delimiter, lines));
     }
+}
+
+/// The fields of a record as column names.
+fn names_of(record: &CsvRecord) -> Vec<String> {
+    let name = |i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).trim().trim_start_matches('\u{feff}').to_owned();
+    (0..record.len()).map(name).collect()
+}
+
+/// The heading that a record is, when it has the same names as the file's, in whichever order.
+fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
+    // Rows of data are told by their first field.
+    let first = record.field(0)?;
+    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii();
+    if !heading.columns.iter().any(|name| name.as_bytes() == first) {
+        return None;
+    }
+    let mut columns = names_of(record);
+    columns.truncate(heading.columns.len());
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    (sorted(&columns) == sorted(&heading.columns)).then_some(Heading { columns })
 }
 
 /// Some rows of what follows, read for evidence only.

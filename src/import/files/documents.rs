@@ -99,7 +99,10 @@ pub enum Walked {
 
 /// Walks a text of whatever form it has.
 pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
-    match sniff::form(source.peek(WINDOW)) {
+    let window = source.peek(WINDOW);
+    let (form, line_end) = (sniff::form(window), sniff::line_end(window));
+    source.set_line_end(line_end);
+    match form {
         Form::Empty if drain_blank(source) => Ok(Walked::Empty),
         Form::Empty | Form::Json => {
             Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json().map(|()| Walked::Done)
@@ -329,13 +332,14 @@ impl Walker<'_, '_> {
             let kind = json::next_kind(self.source);
             let lower = key.to_ascii_lowercase();
             match (lower.as_str(), kind) {
+                // An empty list may belong to a record; a page with one has no records either way.
                 ("value" | "records" | "results", Kind::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.array_document(&page)? {
                         return Ok(Ended::Broken);
                     }
                 }
-                ("tables", Kind::Array) => {
+                ("tables", Kind::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.tables()? {
                         return Ok(Ended::Broken);
@@ -347,7 +351,7 @@ impl Walker<'_, '_> {
                         return Ok(Ended::Broken);
                     }
                 }
-                ("d", Kind::Array) => {
+                ("d", Kind::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.array_document(&page)? {
                         return Ok(Ended::Broken);
@@ -421,11 +425,11 @@ impl Walker<'_, '_> {
         self.broken(error, begin)
     }
 
-    /// True when the array that comes next holds objects, or nothing.
+    /// True when the array that comes next holds objects.
     fn holds_objects(&mut self) -> bool {
         let window = self.source.peek(4096);
         let mut filled = window.iter().filter(|b| !b.is_ascii_whitespace());
-        matches!((filled.next(), filled.next()), (Some(b'['), Some(b'{' | b']') | None))
+        matches!((filled.next(), filled.next()), (Some(b'['), Some(b'{') | None))
     }
 
     /// The tables of a query answer; rows come one by one.
@@ -475,14 +479,19 @@ impl Walker<'_, '_> {
                 }
                 continue;
             }
+            let begin = self.source.offset();
             match json::value(self.source, &mut self.buffer, self.limits.record) {
                 Ok(()) | Err(JsonError::TooLong(_)) => {}
                 Err(error) => return self.broken(error, begin),
             }
-            let text = String::from_utf8_lossy(&self.buffer);
+            let text = String::from_utf8_lossy(&self.buffer).into_owned();
             match key.as_str() {
                 "name" | "tablename" => answer.name = unescape(&text).into_owned(),
                 "columns" => answer.columns = column_names(&text),
+                "rows" if text != "null" => {
+                    self.records += 1;
+                    self.bad("the answer's rows are no array", begin)?;
+                }
                 _ => {}
             }
         }
@@ -580,7 +589,8 @@ mod tests {
         assert_eq!(walked(b"{ \"id\" : \"x\",\n \"value\": 3 }", 1000), [r#"#1 {"id":"x","value":3}"#]);
         assert_eq!(walked(b"{\"a\":1}\n{\"a\":2}\n", 1000), [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#]);
         assert_eq!(walked(b"{\n\"a\":1}\n{\n\"a\":2}\n", 1000), [r#"#1 {"a":1}"#, r#"#2 {"a":2}"#]);
-        assert_eq!(walked(br#"{"value":[]}"#, 1000), Vec::<String>::new());
+        assert_eq!(walked(br#"{"value":[]}"#, 1000), [r#"#1 {"value":[]}"#]);
+        assert_eq!(walked(b"{\"a\":1}\r{\"a\":2}\r", 1000), [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#]);
     }
 
     #[test]

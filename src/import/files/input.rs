@@ -251,7 +251,8 @@ impl<R: Read> Read for Utf16<R> {
             if read? == 0 {
                 self.decode(true);
                 if self.decoded.is_empty() {
-                    return Ok(0);
+                    let cut = !std::mem::take(&mut self.pending).is_empty();
+                    return if cut { Err(io::Error::other("the UTF-16 text ends inside a character")) } else { Ok(0) };
                 }
             } else {
                 self.decode(false);
@@ -300,6 +301,8 @@ mod tests {
         assert_eq!(text_of(&gz(&gz(b"{}")), limits), ("{}".into(), vec!["gzip", "gzip"], None));
         assert_eq!(text_of(b"", limits), (String::new(), vec![], None));
         assert_eq!(text_of(b"ab", limits).0, "ab");
+        let (text, _, error) = text_of(&utf16[..utf16.len() - 1], limits);
+        assert!(text == "é,😀\r" && error.is_some_and(|e| e.contains("inside a character")));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 
 use super::bytes::Bytes;
 
+/// Brackets that may be open at once.
+const MAX_OPEN: usize = 16 << 20;
+
 /// Why a value could not be cut out.
 #[derive(Debug)]
 pub enum JsonError {
@@ -227,6 +230,10 @@ fn nested(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(),
         source.consume(at + 1);
         match byte {
             b'"' => scan.string(source)?,
+            // Brackets that are open take memory, too.
+            b'{' | b'[' if open.len() >= MAX_OPEN => {
+                return Err(JsonError::Syntax(format!("brackets are nested deeper than {MAX_OPEN} levels")));
+            }
             b'{' => open.push(b'}'),
             b'[' => open.push(b']'),
             close => {

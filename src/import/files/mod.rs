@@ -8,3 +8,4 @@ pub mod documents;
 pub mod input;
 pub mod json;
 pub mod sniff;
+mod zip_directory;

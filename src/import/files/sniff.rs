@@ -1,6 +1,7 @@
 //! What a text is, by its content.
 
 use super::bytes::Bytes;
+use super::csv::first_line_end;
 use super::json::{self, Kind};
 
 /// Bytes of a text that are looked at to recognise it.
@@ -51,7 +52,7 @@ pub fn form(window: &[u8]) -> Form {
         return Form::Unknown(tried);
     }
     let heading = &window[at..];
-    let end = memchr::memchr(b'\n', heading).unwrap_or(heading.len());
+    let end = first_line_end(heading).map_or(heading.len(), |(at, _)| at);
     let line = &heading[..end];
     if line.iter().any(|b| *b < b' ' && !matches!(b, b'\t' | b'\r')) {
         return refuse(tried, "the first line has control characters, this is no text");
@@ -69,12 +70,19 @@ fn shown(byte: u8) -> String {
     if byte.is_ascii_graphic() { format!("'{}'", char::from(byte)) } else { format!("the byte 0x{byte:02x}") }
 }
 
+/// The byte that ends lines: a carriage return in a text that has no line feeds.
+pub fn line_end(window: &[u8]) -> u8 {
+    let only_returns = memchr::memchr(b'\n', window).is_none() && memchr::memchr(b'\r', window).is_some();
+    if only_returns { b'\r' } else { b'\n' }
+}
+
 /// True when the text is one JSON value a line (NDJSON) rather than documents that span lines.
 ///
 /// It is when any of its first lines is a whole object that begins in the first column, and there is more than one line,
 /// none of which looks like the inside of a document. Broken lines among them do not matter.
 pub fn is_lines(window: &[u8], whole: bool) -> bool {
-    let mut lines = window.split(|b| *b == b'\n').collect::<Vec<_>>();
+    let end = line_end(window);
+    let mut lines = window.split(|b| *b == end).collect::<Vec<_>>();
     if !whole {
         // The last one may be cut.
         lines.pop();
