@@ -7,7 +7,7 @@ use super::progress::Bytes;
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::import::{
-    Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, UnitReport, UnitState, import_paths,
+    Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
 };
 use crate::kql::literals::parse_datetime;
 use crate::kql::value::us_of_datetime;
@@ -17,6 +17,7 @@ use crate::kql::value::us_of_datetime;
 #[command(after_help = "Examples:
   kqlake import --from ~/Downloads/query_data.csv
   kqlake import --from exports/ --since 2026-01-01
+  curl -s https://example.com/export.ndjson | kqlake import --from -
   kqlake import GraphUsageReports --from reports/ --dry-run
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
@@ -25,7 +26,7 @@ pub struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
     sections: Vec<Section>,
-    /// Files and folders to read
+    /// Files and folders to read; `-` is standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     from: Vec<PathBuf>,
     /// Only records from this instant on
@@ -60,6 +61,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
                 .hint("name files or folders with --from PATH"));
         }
     };
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        return Err(Error::usage("--since is not before --until: no record lies between them")
+            .hint("--since is the first instant that is taken, --until the first one that is not"));
+    }
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
         dry_run: args.dry_run,
@@ -85,10 +92,16 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
     drop(progress);
     for unit in &summary.units {
-        tell_unit(unit, context);
+        tell_unit(unit, &summary, context);
     }
-    for path in &summary.passed_over {
-        tracing::info!("{} holds no data and was passed over.", path.display());
+    for short in &summary.shortfalls {
+        let waiting = summary.units.iter().filter(|unit| waits_for(unit, short)).count();
+        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", files(waiting as u64)) };
+        report::line(format_args!("warning: {}{files}", short.message()));
+    }
+    for passed in &summary.passed_over {
+        let line = format!("{} was passed over: {}", passed.path.display(), passed.reason);
+        if passed.told { context.say(line) } else { tracing::info!("{line}") }
     }
     for section in &summary.sections {
         context.tell(section_line(section));
@@ -102,10 +115,15 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
 /// The exit status's truth about an import.
 ///
 /// # Errors
-/// [`Error::Incomplete`] when a file or record could not be read.
+/// [`Error::Incomplete`] when a file or record could not be read; [`Error::Storage`] when a table did not take its rows.
 pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
     if summary.is_complete() {
         return Ok(());
+    }
+    if let Some(short) = summary.shortfalls.first() {
+        let tables = summary.shortfalls.iter().map(|short| short.table).collect::<Vec<_>>().join(", ");
+        let message = format!("not every row of {tables} is in the lake: {}; everything else is", short.reason);
+        return Err(Error::Storage { message, hint: short.advice.clone(), source: None });
     }
     let files = summary.units.iter().filter(|u| !u.state.is_complete()).count();
     Err(Error::Incomplete(format!(
@@ -120,6 +138,8 @@ fn failed(err: ImportError) -> Error {
         ImportError::NotFound { path } => {
             Error::usage(format!("{} does not exist", path.display())).hint("--from takes files and folders; check the spelling")
         }
+        ImportError::Unsuitable { .. } => Error::usage(err.to_string())
+            .hint("--from takes files, folders and pipes outside of the lake (`-` is standard input)"),
         ImportError::Unreadable { .. } => Error::Source(err.to_string()),
         ImportError::Lake(err) => err.into(),
         ImportError::Quarantine { path, source } => Error::io("set refused records aside in", &path, source),
@@ -127,11 +147,20 @@ fn failed(err: ImportError) -> Error {
     }
 }
 
-fn tell_unit(unit: &UnitReport, context: &Context) {
+/// True for a unit with rows that a table did not take.
+fn waits_for(unit: &UnitReport, short: &Shortfall) -> bool {
+    unit.counts.rows.contains_key(short.table)
+}
+
+fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
+    // What a table did not take is said once for all units.
+    if unit.counts.refused == 0 && summary.shortfalls.iter().any(|short| waits_for(unit, short)) {
+        return;
+    }
     match unit.state {
         UnitState::Done | UnitState::Unchanged | UnitState::Filtered => return,
         UnitState::Empty => {
-            context.say(format_args!("warning: {} is empty", unit.name));
+            context.say(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or("it is empty")));
             return;
         }
         UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => {}

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Context;
+use super::{Context, report};
 use crate::import;
+use crate::output::escape::escaped;
 use crate::output::terminal;
 
 /// A bar on standard error; nothing at all off a terminal or with `-q`.
@@ -29,12 +30,12 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// A line with a message.
     pub fn new(context: &Context, message: impl Into<String>) -> Progress {
-        Progress(bar(context, "{spinner} {msg} {elapsed}").with_message(message.into()))
+        Progress(bar(context, "{spinner} {msg} {elapsed}").with_message(escaped(&message.into()).into_owned()))
     }
 
     /// Says what is being done now.
     pub fn say(&self, message: impl Into<String>) {
-        self.0.set_message(message.into());
+        self.0.set_message(escaped(&message.into()).into_owned());
     }
 
     /// Writes a line of the command's summary above the progress.
@@ -51,31 +52,41 @@ impl Drop for Progress {
 
 /// How far an import has come in its bytes; it disappears when dropped.
 #[derive(Debug)]
-pub struct Bytes(ProgressBar);
+pub struct Bytes {
+    bar: ProgressBar,
+    quiet: bool,
+}
 
 impl Bytes {
     /// A bar at its beginning.
     pub fn new(context: &Context) -> Bytes {
-        Bytes(bar(context, "{spinner} {bytes:>10} of {total_bytes} {bytes_per_sec} {wide_msg}"))
+        let bar = bar(context, "{spinner} {bytes:>10} of {total_bytes} {bytes_per_sec} {wide_msg}");
+        Bytes { bar, quiet: context.quiet }
     }
 }
 
 impl import::Progress for Bytes {
     fn total(&self, _units: u64, bytes: u64) {
-        self.0.set_length(bytes);
+        self.bar.set_length(bytes);
     }
 
     fn unit_started(&self, name: &str) {
-        self.0.set_message(name.to_owned());
+        self.bar.set_message(escaped(name).into_owned());
+    }
+
+    fn waiting(&self, name: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| report::line(format_args!("waiting for data from {name}, which is a pipe")));
+        }
     }
 
     fn advanced(&self, bytes: u64) {
-        self.0.inc(bytes);
+        self.bar.inc(bytes);
     }
 }
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

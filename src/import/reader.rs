@@ -35,6 +35,8 @@ const SHOWN_REFUSALS: usize = 3;
 
 /// What the reader tells the landing side, in order.
 pub enum Message {
+    /// A pipe is opened, which may wait for whoever writes into it.
+    Opening(String),
     /// A unit begins.
     Started(String),
     /// Bytes were read.
@@ -206,6 +208,11 @@ impl Reader {
             report.finished = reader.now();
             report
         };
+        // Pipes have no size, cannot be read twice, and may give nothing for a long time.
+        let is_pipe = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file());
+        if is_pipe {
+            self.batches.send(Message::Opening(name.clone()))?;
+        }
         let opened = File::open(path).and_then(|file| file.metadata().map(|meta| (file, meta)));
         let (mut file, meta) = match opened {
             Ok(opened) => opened,
@@ -217,10 +224,15 @@ impl Reader {
         if let Err(error) = file.by_ref().take(4).read_to_end(&mut head) {
             return self.done(failed(self, error));
         }
+        if wrapping(&head) == Wrapping::Zip && is_pipe {
+            let mut report = self.refused_unit(&name, "a zip archive must be a file, it cannot be read from a pipe", started)?;
+            report.finished = self.now();
+            return self.done(report);
+        }
         if wrapping(&head) == Wrapping::Zip {
             return self.archive(file, name, size, written);
         }
-        if let Some(known) = self.reading.known.complete(&name, size).cloned() {
+        if let Some(known) = self.reading.known.complete(&name, size).filter(|_| !is_pipe).cloned() {
             match hash_of(path) {
                 Ok(hash) if known.hash == hash => return self.unchanged(&name, &known, started),
                 Ok(_) => {}
@@ -228,7 +240,7 @@ impl Reader {
             }
         }
         let sender = self.batches.sender.clone();
-        let progress = progress_to(sender);
+        let progress = progress_to(sender, if is_pipe { 1 } else { PROGRESS_BYTES });
         let tap = TapState::new(true, &progress);
         let counted = Rc::clone(&tap);
         // Pipes cannot be rewound: what was looked at goes in front again.
@@ -240,7 +252,7 @@ impl Reader {
             written,
         };
         let mut report = self.unit(unit)?;
-        report.bytes = size;
+        report.bytes = if is_pipe { tap.count() } else { size };
         // The hash is of what was read: a file that grew meanwhile is read again next time.
         report.content_hash = tap.digest();
         self.done(report)
@@ -282,7 +294,7 @@ impl Reader {
             let result = match entry.content {
                 Ok(content) => {
                     let compressed = content.compressed;
-                    let progress = progress_to(self.batches.sender.clone());
+                    let progress = progress_to(self.batches.sender.clone(), PROGRESS_BYTES);
                     let written =
                         written_day(&entry_name).or_else(|| entry.modified.map(|m| m.timestamp_micros())).unwrap_or(written);
                     let unit = Unit { name: entry_name, reader: content.reader, consumed: Rc::new(move || compressed), written };
@@ -430,6 +442,7 @@ impl Reader {
                 )
             }
             _ if counts.filtered > 0 => (UnitState::Filtered, None),
+            _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
             _ => (UnitState::Done, None),
         };
         let UnitOutput { quarantine, refusals, .. } = output;
@@ -465,13 +478,13 @@ fn main_section(counts: &Counts) -> Option<Section> {
     counts.rows.iter().max_by_key(|(_, rows)| **rows).map(|(table, _)| Section::of_table(table))
 }
 
-/// Sends progress in steps that are worth a message.
-fn progress_to(sender: Sender<Message>) -> impl Fn(u64) {
+/// Sends progress in steps of so many bytes.
+fn progress_to(sender: Sender<Message>, step: u64) -> impl Fn(u64) {
     let pending = StdCell::new(0_u64);
     move |bytes| {
         let sum = pending.get() + bytes;
         // The end of a stream reads nothing: what is pending goes out.
-        if sum >= PROGRESS_BYTES || (bytes == 0 && sum > 0) {
+        if sum >= step || (bytes == 0 && sum > 0) {
             pending.set(0);
             let _ = sender.blocking_send(Message::Advanced(sum));
         } else {

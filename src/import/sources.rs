@@ -1,0 +1,244 @@
+//! Which files an import reads: those that are named, and those in folders that are named.
+//!
+//! The lake's own files are never taken for sources, and nothing without an end is read. What is passed over in a folder is
+//! told, with the reason; what is named itself and cannot be a source is an error.
+
+use std::collections::HashSet;
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{ImportError, PassedOver};
+
+/// The path that means standard input.
+const STANDARD_INPUT: &str = "-";
+/// The folder that makes its parent a Delta table.
+const DELTA_LOG: &str = "_delta_log";
+
+/// What the named paths come to.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Files and pipes in the order in which they are read.
+    pub files: Vec<PathBuf>,
+    /// What lies in folders and is not read.
+    pub passed_over: Vec<PassedOver>,
+    /// Folders inside named ones that cannot be looked into, and why.
+    pub closed: Vec<(PathBuf, io::Error)>,
+    /// Bytes of the files together.
+    pub bytes: u64,
+}
+
+/// Finds files in a fixed order: the named paths as they were named, what is in folders by name. A file that is named
+/// twice is read once.
+///
+/// # Errors
+/// A named path does not exist, cannot be looked at, or cannot be a source.
+pub fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
+    // Links and `..` must not lead into the lake. A lake that does not exist yet has no files.
+    let mut search = Search { lake: fs::canonicalize(lake).ok(), seen: HashSet::new(), found: Found::default() };
+    for path in paths {
+        search.named(path)?;
+    }
+    Ok(search.found)
+}
+
+struct Search {
+    /// The lake's folder without links.
+    lake: Option<PathBuf>,
+    seen: HashSet<PathBuf>,
+    found: Found,
+}
+
+impl Search {
+    fn named(&mut self, path: &Path) -> Result<(), ImportError> {
+        let path = if path.as_os_str() == STANDARD_INPUT {
+            standard_input()?
+        } else {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+        };
+        let unsuitable = |reason: &str| Err(ImportError::Unsuitable { path: path.clone(), reason: reason.to_owned() });
+        let meta = match fs::metadata(&path) {
+            Ok(meta) => meta,
+            Err(_) if fs::symlink_metadata(&path).is_ok_and(|link| link.is_symlink()) => {
+                return unsuitable("is a link that leads to nothing that can be read");
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => return Err(ImportError::NotFound { path }),
+                io::ErrorKind::NotADirectory => return unsuitable("goes on behind a file as if that were a folder"),
+                io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => return unsuitable("is no name of a file"),
+                _ => return Err(ImportError::Unreadable { path, source: error }),
+            },
+        };
+        if self.is_in_lake(&path) {
+            return unsuitable("lies in the lake itself, whose own files are no sources");
+        }
+        if meta.is_dir() {
+            if path.join(DELTA_LOG).is_dir() {
+                return unsuitable("is a Delta table, which is no source");
+            }
+            return self.folder(&path).map_err(|source| ImportError::Unreadable { path, source });
+        }
+        if let Some(what) = endless(meta.file_type()) {
+            return unsuitable(what);
+        }
+        self.file(path, &meta);
+        Ok(())
+    }
+
+    fn file(&mut self, path: PathBuf, meta: &Metadata) {
+        if self.seen.insert(path.clone()) {
+            self.found.bytes += meta.len();
+            self.found.files.push(path);
+        }
+    }
+
+    fn is_in_lake(&self, path: &Path) -> bool {
+        let Some(lake) = &self.lake else { return false };
+        fs::canonicalize(path).is_ok_and(|real| real.starts_with(lake))
+    }
+
+    fn folder(&mut self, path: &Path) -> io::Result<()> {
+        let mut entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            let looked_at = entry.file_type().and_then(|kind| self.entry(path.clone(), kind, hidden));
+            if let Err(error) = looked_at {
+                self.found.closed.push((path, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry of a folder; an error when it cannot be looked into.
+    fn entry(&mut self, path: PathBuf, kind: FileType, hidden: bool) -> io::Result<()> {
+        if kind.is_dir() {
+            if hidden {
+                return Ok(());
+            }
+            if self.lake.is_some() && self.is_in_lake(&path) {
+                self.pass_over(path, "it is the lake itself", true);
+                return Ok(());
+            }
+            if path.join(DELTA_LOG).is_dir() {
+                self.pass_over(path, "it is a Delta table", true);
+                return Ok(());
+            }
+            return self.folder(&path);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_no_data(&name) {
+            self.pass_over(path, "it holds no data", false);
+            return Ok(());
+        }
+        // Links to files are as good as files. Links to folders could lead anywhere, and round in a circle.
+        let meta = if kind.is_symlink() { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+        let reason = match &meta {
+            Err(_) if kind.is_symlink() => "it is a link that leads to nothing that can be read",
+            Err(_) => return meta.map(drop),
+            Ok(meta) if meta.is_dir() => "it is a link to a folder; name that folder to have it read",
+            Ok(_) if kind.is_symlink() && self.is_in_lake(&path) => "it is a link into the lake itself",
+            Ok(meta) if meta.is_file() => {
+                self.file(path, meta);
+                return Ok(());
+            }
+            Ok(_) => "it is a pipe, a socket or a device; only pipes are read, and only when they are named",
+        };
+        self.pass_over(path, reason, true);
+        Ok(())
+    }
+
+    fn pass_over(&mut self, path: PathBuf, reason: &'static str, told: bool) {
+        self.found.passed_over.push(PassedOver { path, reason, told });
+    }
+}
+
+/// The path of standard input.
+fn standard_input() -> Result<PathBuf, ImportError> {
+    if cfg!(unix) {
+        Ok(PathBuf::from("/dev/stdin"))
+    } else {
+        let reason = "means standard input, which has no path on this system; write it to a file first".to_owned();
+        Err(ImportError::Unsuitable { path: PathBuf::from(STANDARD_INPUT), reason })
+    }
+}
+
+/// Why something that is no file and no folder is not read: only pipes are known to end.
+#[cfg(unix)]
+fn endless(kind: FileType) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_char_device() {
+        Some("is a device or a terminal, which may have no end; pipes and files are read")
+    } else if kind.is_block_device() {
+        Some("is a disk or another block device, which is no source; mount it and name its files")
+    } else if kind.is_socket() {
+        Some("is a socket, which is no source")
+    } else {
+        None
+    }
+}
+
+#[cfg(not(unix))]
+fn endless(kind: FileType) -> Option<&'static str> {
+    (!kind.is_file()).then_some("is no file and no folder")
+}
+
+/// True for files that lie beside data and are none: hidden ones, and notes. A file that is named itself is always read.
+fn is_no_data(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    name.starts_with('.')
+        || lower.ends_with(".md")
+        || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_in_order_and_once() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("b/.git")).unwrap();
+        fs::create_dir_all(at("b/lake/traces")).unwrap();
+        for name in ["b/2.json", "b/10.json", "b/README.md", "b/.hidden", "b/.git/x", "b/lake/traces/x", "a.csv"] {
+            fs::write(at(name), "x").unwrap();
+        }
+        let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")]).unwrap();
+        assert_eq!(found.files, [at("b/10.json"), at("b/2.json"), at("a.csv")]);
+        let passed: Vec<_> = found.passed_over.iter().map(|p| (p.path.clone(), p.told)).collect();
+        assert_eq!(passed, [(at("b/.hidden"), false), (at("b/README.md"), false), (at("b/lake"), true)]);
+        assert!(matches!(find(&at("b/lake"), &[at("none")]), Err(ImportError::NotFound { .. })));
+        assert!(matches!(find(&at("b/lake"), &[at("a.csv/")]), Err(ImportError::Unsuitable { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_of_a_lake_is_found_whichever_way_leads_there() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("lake/traces/_delta_log")).unwrap();
+        fs::create_dir_all(at("other/traces/_delta_log")).unwrap();
+        fs::create_dir_all(at("in/deep")).unwrap();
+        for name in ["lake/traces/_delta_log/0.json", "lake/x.json", "other/traces/y.json", "in/z.json"] {
+            fs::write(at(name), "x").unwrap();
+        }
+        symlink(at("lake"), at("link")).unwrap();
+        symlink(at("lake/x.json"), at("in/deep/x.json")).unwrap();
+        symlink(at("in"), at("in/deep/round")).unwrap();
+        symlink(at("gone"), at("in/gone.json")).unwrap();
+        symlink(at("circle"), at("circle")).unwrap();
+        for named in ["lake", "lake/traces", "link", "link/traces", "in/../lake/x.json", "other/traces", "circle"] {
+            let found = find(&at("lake"), &[at(named)]);
+            assert!(matches!(found, Err(ImportError::Unsuitable { .. })), "{named}: {found:?}");
+        }
+        let found = find(&at("lake"), &[root.path().to_owned()]).unwrap();
+        assert_eq!(found.files, [at("in/z.json")]);
+        assert!(found.closed.is_empty());
+        let told: Vec<PathBuf> = found.passed_over.iter().filter(|p| p.told).map(|p| p.path.clone()).collect();
+        let expected = ["circle", "in/deep/round", "in/deep/x.json", "in/gone.json", "lake", "link", "other/traces"];
+        assert_eq!(told, expected.map(at));
+    }
+}
