@@ -3,6 +3,8 @@
 //! This is the only place that reads the environment. Secrets are no settings of this file.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +26,27 @@ pub const DEFAULT_FIXTURES: &str = "fixtures";
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Memory that queries, imports and compaction may hold when nothing says otherwise.
 pub const DEFAULT_MEMORY: usize = 2 << 30;
+
+/// The most threads that may be asked for: more than any one machine has processors.
+pub const MAX_THREADS: usize = 1024;
+/// The least memory that may be asked for: with less no query that reads a table can run.
+pub const MIN_MEMORY: usize = 1 << 20;
+/// Bytes that a configuration file may have.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Variables of the environment that are read.
+const VARIABLES: &[&str] = &[
+    "KQLAKE_CONFIG",
+    "KQLAKE_LAKE",
+    "KQLAKE_EXPORT",
+    "KQLAKE_MEMORY_LIMIT",
+    "KQLAKE_TIMEOUT",
+    "KQLAKE_THREADS",
+    "KQLAKE_SPILL_DIR",
+    "KQLAKE_IMPORT_JOB_SETTINGS",
+    "KQLAKE_LOG",
+    "KQLAKE_NOW",
+];
 
 /// Keys of the file, for suggestions.
 const KEYS: &[&str] = &[
@@ -111,12 +134,17 @@ impl Config {
     /// Reads the file and the environment and lays the flags over them.
     ///
     /// # Errors
-    /// A named file that does not exist, an unknown key, a value that cannot be read: always [`Error::Usage`].
-    pub fn load(flags: &Flags, env: &dyn Fn(&str) -> Option<String>) -> Result<Config> {
+    /// A named file that does not exist, an unknown key, a value that cannot be read, a variable that is set and empty:
+    /// always [`Error::Usage`].
+    pub fn load(flags: &Flags, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Config> {
+        // Also where a flag wins: a variable without a value is a mistake somewhere.
+        VARIABLES.iter().try_for_each(|name| filled(name, env(name)).map(drop))?;
+        let text = |name: &str| env(name).map(|value| text_of(name, value)).transpose();
         let named = flags.config.clone().or_else(|| env("KQLAKE_CONFIG").map(PathBuf::from));
         let file = match named {
             Some(path) => Some(path),
-            None => Some(PathBuf::from(FILE)).filter(|p| p.is_file()),
+            // Whatever has the name is meant to be the file, also when it is a folder or a link that leads nowhere.
+            None => Some(PathBuf::from(FILE)).filter(|p| p.symlink_metadata().is_ok()),
         };
         let document = file.as_deref().map(read).transpose()?.unwrap_or_default();
         // Paths in the file are meant from the file's folder, so that it works from anywhere.
@@ -126,17 +154,23 @@ impl Config {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
 
-        let memory = flags.memory_limit.clone().or_else(|| env("KQLAKE_MEMORY_LIMIT")).or(document.memory_limit);
-        let timeout = flags.timeout.clone().or_else(|| env("KQLAKE_TIMEOUT")).or(document.timeout);
-        let threads = match (flags.threads, env("KQLAKE_THREADS")) {
+        let memory = flags.memory_limit.clone().or(text("KQLAKE_MEMORY_LIMIT")?).or(document.memory_limit);
+        let timeout = flags.timeout.clone().or(text("KQLAKE_TIMEOUT")?).or(document.timeout);
+        let threads = match (flags.threads, text("KQLAKE_THREADS")?) {
             (Some(n), _) => Some(n),
             (None, Some(text)) => {
                 Some(text.parse().map_err(|_| Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected")))?)
             }
             (None, None) => document.threads,
         };
-        if threads == Some(0) {
-            return Err(Error::usage("the number of threads is 0, at least 1 was expected"));
+        if let Some(n) = threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+            return Err(Error::usage(format!("the number of threads is {n}, a number from 1 to {MAX_THREADS} was expected"))
+                .hint("leave it out to use one thread for each processor"));
+        }
+        let memory_limit = memory.as_deref().map(parse_bytes).transpose()?.unwrap_or(DEFAULT_MEMORY);
+        if memory_limit < MIN_MEMORY {
+            return Err(Error::usage(format!("the memory limit is {memory_limit} bytes, at least 1MB was expected"))
+                .hint("write it as 512MB or 2GB"));
         }
         let same_lake = document.same_lake.unwrap_or_default();
         if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
@@ -153,8 +187,8 @@ impl Config {
             lake: path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into()),
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
             from: document.from.map(|paths| paths.into_iter().map(&based).collect()),
-            import_job_settings: env("KQLAKE_IMPORT_JOB_SETTINGS").or(document.import_job_settings),
-            memory_limit: memory.as_deref().map(parse_bytes).transpose()?.unwrap_or(DEFAULT_MEMORY),
+            import_job_settings: text("KQLAKE_IMPORT_JOB_SETTINGS")?.or(document.import_job_settings),
+            memory_limit,
             spill_dir: path(None, "KQLAKE_SPILL_DIR", document.spill_dir),
             timeout: timeout.as_deref().map_or(Ok(Some(DEFAULT_TIMEOUT)), parse_duration)?,
             threads,
@@ -180,14 +214,66 @@ impl Config {
     }
 }
 
-/// One variable of the process's environment; empty counts as not set.
+/// A variable of the process's environment that is not ours; empty counts as not set, as others have it.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
+/// One of our variables of the process's environment, as it is.
+pub fn variable_as_it_is(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// The text of one of our variables of the process's environment.
+///
+/// # Errors
+/// It is set and empty, or no text.
+pub fn variable(name: &str) -> Result<Option<String>> {
+    filled(name, variable_as_it_is(name))?.map(|value| text_of(name, value)).transpose()
+}
+
+/// Refuses variables of the process's environment that are most likely meant to be one of ours.
+///
+/// # Errors
+/// There is one whose name is nearly, but not quite, one that is read.
+pub fn check_names() -> Result<()> {
+    std::env::vars_os().try_for_each(|(name, _)| check_name(&name))
+}
+
+fn check_name(name: &OsStr) -> Result<()> {
+    let Some(name) = name.to_str().filter(|name| name.starts_with("KQLAKE_") && !VARIABLES.contains(name)) else {
+        return Ok(());
+    };
+    match nearest(name, VARIABLES.iter().copied()) {
+        Some(known) => Err(Error::usage(format!("the environment has {name}, which is not read"))
+            .hint(format!("did you mean {known}? If not, unset it"))),
+        None => Ok(()),
+    }
+}
+
+fn filled(name: &str, value: Option<OsString>) -> Result<Option<OsString>> {
+    if value.as_ref().is_some_and(|value| value.is_empty()) {
+        return Err(Error::usage(format!("{name} is set in the environment, but empty")).hint("give it a value, or unset it"));
+    }
+    Ok(value)
+}
+
+fn text_of(name: &str, value: OsString) -> Result<String> {
+    value.into_string().map_err(|value| Error::usage(format!("{name} is `{}`, which is not UTF-8", value.display())))
+}
+
 fn read(path: &Path) -> Result<Document> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|err| Error::usage(format!("cannot read the configuration {}: {err}", path.display())))?;
+    let failed = |reason: String| Error::usage(format!("cannot read the configuration {}: {reason}", path.display()));
+    if path.is_dir() {
+        return Err(failed("it is a folder".to_owned()).hint(format!("a file was expected, such as {FILE}")));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|err| failed(err.to_string()))?;
+    // A device may have no end.
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|err| failed(err.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(failed(format!("it has more than {MAX_FILE} bytes")));
+    }
     toml::from_str(&text).map_err(|err| {
         let line = err.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let error = Error::usage(format!("{}:{line}: {}", path.display(), err.message()));
@@ -249,8 +335,49 @@ pub fn parse_duration(text: &str) -> Result<Option<Duration>> {
 mod tests {
     use super::*;
 
-    fn none(_: &str) -> Option<String> {
+    fn none(_: &str) -> Option<OsString> {
         None
+    }
+
+    #[test]
+    fn empty_and_mistyped_variables_are_refused() {
+        for name in VARIABLES {
+            let env = |asked: &str| (asked == *name).then(OsString::new);
+            let err = Config::load(&Flags { lake: Some("x".into()), ..Flags::default() }, &env).unwrap_err();
+            assert_eq!(err.status(), 2);
+            assert!(err.to_string().contains(name), "{err}");
+        }
+        assert!(check_name("KQLAKE_LAEK".as_ref()).is_err_and(|err| err.advice().is_some_and(|a| a.contains("KQLAKE_LAKE"))));
+        for other in ["KQLAKE_LAKE", "KQLAKE_SOMETHING_OF_SOMEBODY", "LAKE"] {
+            assert!(check_name(other.as_ref()).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for threads in [0, MAX_THREADS + 1] {
+            let err = Config::load(&Flags { threads: Some(threads), ..Flags::default() }, &none).unwrap_err();
+            assert!(err.status() == 2 && err.to_string().contains(&threads.to_string()), "{err}");
+        }
+        let err = Config::load(&Flags { memory_limit: Some("1".into()), ..Flags::default() }, &none).unwrap_err();
+        assert!(err.status() == 2 && err.to_string().contains("1 bytes"), "{err}");
+        for wrong in ["-1s", "NaN", "1e300", "inf", "", "99999999999999999999h"] {
+            assert!(parse_duration(wrong).is_err_and(|err| err.status() == 2), "{wrong}");
+        }
+        for wrong in ["", "-1", "NaN", "1e3", "99999999999TB", "0"] {
+            assert!(parse_bytes(wrong).is_err_and(|err| err.status() == 2), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_a_file_of_reasonable_size_is_a_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let err = Config::load(&Flags { config: Some(dir.path().into()), ..Flags::default() }, &none).unwrap_err();
+        assert!(err.status() == 2 && err.to_string().contains("folder"), "{err}");
+        let file = dir.path().join("x.toml");
+        std::fs::write(&file, "#".repeat((1 << 20) + 1)).unwrap();
+        let err = Config::load(&Flags { config: Some(file), ..Flags::default() }, &none).unwrap_err();
+        assert!(err.status() == 2 && err.to_string().contains("more than"), "{err}");
     }
 
     #[test]
@@ -259,7 +386,7 @@ mod tests {
         let file = dir.path().join("my.toml");
         std::fs::write(&file, "lake = \"lake-of-file\"\ntimeout = \"5s\"\nthreads = 3\n").unwrap();
         let flags = Flags { config: Some(file), threads: Some(7), ..Flags::default() };
-        let env = |name: &str| (name == "KQLAKE_TIMEOUT").then(|| "2m".to_owned());
+        let env = |name: &str| (name == "KQLAKE_TIMEOUT").then(|| "2m".into());
         let config = Config::load(&flags, &env).unwrap();
         assert_eq!(config.lake, dir.path().join("lake-of-file"));
         assert_eq!(config.timeout, Some(Duration::from_secs(120)));

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 
 use crate::error::{Error, Result};
 use crate::generate::{Kind, Options, run as write};
@@ -40,6 +40,10 @@ pub struct Args {
 /// # Errors
 /// When the output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    let last = args.start.checked_add_days(chrono::Days::new(args.days.into()));
+    if !(1..=9999).contains(&args.start.year()) || !last.is_some_and(|day| day.year() <= 9999) {
+        return Err(Error::usage(format!("{} days from {} on are not all in the years 1 to 9999", args.days, args.start)));
+    }
     let options =
         Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
     let path = args.output.as_deref().unwrap_or(Path::new("standard output"));

@@ -5,6 +5,12 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::kql::ast::StatementKind;
+use crate::kql::parser::parse;
+use crate::kql::suggest::nearest;
+
+/// Bytes that a query text may have.
+const MAX_TEXT: u64 = 64 << 20;
 
 /// A query text and what messages call it.
 #[derive(Debug, Clone)]
@@ -32,9 +38,7 @@ pub fn text(argument: &str) -> Result<Text> {
 /// # Errors
 /// When it cannot be read or is not UTF-8.
 pub fn stdin() -> Result<Text> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).map_err(|err| Error::usage(format!("cannot read standard input: {err}")))?;
-    decoded("<stdin>".to_owned(), bytes)
+    read("<stdin>".to_owned(), std::io::stdin().lock())
 }
 
 /// The text of a file.
@@ -42,8 +46,19 @@ pub fn stdin() -> Result<Text> {
 /// # Errors
 /// When it cannot be read or is not UTF-8.
 pub fn file(path: &Path) -> Result<Text> {
-    let bytes = std::fs::read(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
-    decoded(path.display().to_string(), bytes)
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
+    read(name, file)
+}
+
+/// All of a text, of which there may not be an end: devices and pipes are read like files.
+fn read(name: String, source: impl std::io::Read) -> Result<Text> {
+    let mut bytes = Vec::new();
+    source.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(Error::usage(format!("{name} has more than {} MB, which is no query", MAX_TEXT >> 20)));
+    }
+    decoded(name, bytes)
 }
 
 /// Editors on Windows put a byte-order mark first; it is no part of the query.
@@ -54,6 +69,34 @@ fn decoded(name: String, bytes: Vec<u8>) -> Result<Text> {
         Error::query(format!("{name}:{line}: the text is not UTF-8")).hint("save it as UTF-8")
     })?;
     Ok(Text { name, text: text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text) })
+}
+
+/// Refuses a parameter that a KQL text does not declare.
+///
+/// # Errors
+/// For such a parameter.
+pub fn check_declared(text: &str, params: &BTreeMap<String, String>) -> Result<()> {
+    if params.is_empty() {
+        return Ok(());
+    }
+    let script = parse(text).script;
+    let declared: Vec<&str> = script
+        .statements
+        .iter()
+        .filter_map(|statement| match &statement.kind {
+            StatementKind::DeclareParameters(params) => Some(params),
+            _ => None,
+        })
+        .flatten()
+        .map(|param| param.name.text.as_str())
+        .collect();
+    let Some(name) = params.keys().find(|name| !declared.contains(&name.as_str())) else { return Ok(()) };
+    let error = Error::usage(format!("--param {name}: the query declares no parameter of this name"));
+    Err(match nearest(name, declared.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None if declared.is_empty() => error.hint(format!("declare it: declare query_parameters({name}: string);")),
+        None => error.hint(format!("it declares {}", declared.join(", "))),
+    })
 }
 
 /// `name=value` pairs of `--param`, the last one of a name counts.
@@ -78,5 +121,20 @@ mod tests {
     fn params_are_pairs() {
         assert_eq!(params(&["a = b=c".to_owned()]).unwrap()["a"], " b=c");
         assert_eq!(params(&["a".to_owned()]).unwrap_err().status(), 2);
+    }
+
+    #[test]
+    fn only_declared_params_are_taken() {
+        let given = params(&["day=1".to_owned()]).unwrap();
+        assert!(check_declared("declare query_parameters(day: long, n: string = 'x');\nprint day", &given).is_ok());
+        let err = check_declared("declare query_parameters(days: long);\nprint days", &given).unwrap_err();
+        assert_eq!((err.status(), err.advice()), (2, Some("did you mean `days`?")));
+        assert_eq!(check_declared("print 1", &given).unwrap_err().status(), 2);
+    }
+
+    #[test]
+    fn a_text_without_an_end_is_refused() {
+        let err = super::read("x".to_owned(), std::io::repeat(b' ')).unwrap_err();
+        assert!(err.status() == 2 && err.to_string().contains("more than"), "{err}");
     }
 }

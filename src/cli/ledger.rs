@@ -6,7 +6,8 @@ use super::Context;
 use super::answer::OutputArgs;
 use super::input::Text;
 use super::results::write;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::import::{NO_SECTION, Section};
 
 /// Show what was imported, what is missing and why: the newest try at each unit of work
 #[derive(Debug, clap::Args)]
@@ -18,19 +19,27 @@ pub struct Args {
     /// Only units that did not finish, or of which records were set aside
     #[arg(long)]
     failed: bool,
-    /// Only one section
+    /// Only one section, by its name or setting; `files` are those whose records belong to none
     #[arg(long)]
     section: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// What the ledger calls a section.
+fn section_name(said: &str) -> Result<&'static str> {
+    if said.eq_ignore_ascii_case(NO_SECTION) {
+        return Ok(NO_SECTION);
+    }
+    said.parse().map(Section::name).map_err(Error::usage)
+}
+
 /// # Errors
-/// When the ledger cannot be read or the listing not be written.
+/// For an unknown section. When the ledger cannot be read or the listing not be written.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let mut text = "ImportLedger\n".to_owned();
     if let Some(section) = &args.section {
-        text.push_str(&format!("| where section == @'{}'\n", section.replace('\'', "''")));
+        text.push_str(&format!("| where section == '{}'\n", section_name(section)?));
     }
     text.push_str("| summarize arg_max(startedAt, *) by section, unit\n");
     if args.failed {

@@ -30,9 +30,10 @@ pub struct Args {
 /// # Errors
 /// When the query is wrong, fails, or its answer cannot be written.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
-    args.output.check()?;
+    args.output.check(context)?;
     let query = input::text(&args.query)?;
     let params = input::params(&args.params)?;
+    input::check_declared(&query.text, &params)?;
     let answer = context.engine().kql(&query.name, &query.text, &params).await?;
     write(&answer, args.explain, &args.output, &query, context).await
 }
