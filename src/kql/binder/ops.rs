@@ -237,6 +237,7 @@ impl Binder<'_> {
                 *value = self.coerce(value.clone(), Type::Real)?;
                 self.convert(dynamic, "toreal", Type::Real)
             }
+            Type::String => Ok(dynamic_text(dynamic)),
             other => self.coerce(dynamic, other),
         }
     }
@@ -438,7 +439,10 @@ impl Binder<'_> {
                 ty = ty.widest(item.ty).unwrap_or(ty);
             }
         }
-        let left = self.coerce(left, ty)?;
+        let left = match (left.ty, ty) {
+            (Type::Dynamic, Type::String) => dynamic_text(left),
+            _ => self.coerce(left, ty)?,
+        };
         let mut typed = Vec::with_capacity(items.len());
         for item in items {
             // No string is null.
@@ -477,6 +481,12 @@ impl Binder<'_> {
             None => self.unsupported(span, "has_any or has_all over an array that differs from row to row"),
         }
     }
+}
+
+/// A dynamic value that is compared with text. It is not folded: a null equals no text, while the text of a null is empty.
+fn dynamic_text(dynamic: BoundExpr) -> BoundExpr {
+    let span = dynamic.span;
+    BoundExpr::new(BoundKind::Cast(Box::new(dynamic)), Type::String, span)
 }
 
 /// An element of a dynamic literal list as a typed constant.

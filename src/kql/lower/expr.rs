@@ -185,7 +185,7 @@ fn raw_text(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// True for text taken out of a dynamic value, where a missing one is null and not the empty string.
-fn is_dynamic_text(e: &BoundExpr) -> bool {
+pub(super) fn is_dynamic_text(e: &BoundExpr) -> bool {
     matches!(&e.kind, BoundKind::Cast(inner) if inner.ty == Type::Dynamic) && e.ty == Type::String
 }
 

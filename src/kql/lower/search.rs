@@ -153,7 +153,9 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     }
     let constants: Option<Vec<&Value>> = items.iter().map(BoundExpr::as_literal).collect();
     let Some(mut constants) = constants else { return in_rows(left, items, negated, false) };
-    let has_empty = left.ty == Type::String && constants.iter().any(|v| matches!(v, Value::String(s) if s.is_empty()));
+    // A column's null is the empty text, that of a dynamic value is not.
+    let empty_is_null = left.ty == Type::String && !super::expr::is_dynamic_text(left);
+    let has_empty = empty_is_null && constants.iter().any(|v| matches!(v, Value::String(s) if s.is_empty()));
     let has_null = constants.iter().any(|v| v.is_null());
     // Nothing equals NaN.
     constants.retain(|v| !v.is_null() && !matches!(v, Value::Real(x) if x.is_nan()));
