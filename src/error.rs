@@ -29,6 +29,10 @@ pub mod status {
     pub const DEFECT: u8 = 70;
     /// Interrupted by the user (128 + SIGINT, as shells count).
     pub const INTERRUPTED: u8 = 130;
+    /// The terminal went away (128 + SIGHUP).
+    pub const HUNG_UP: u8 = 129;
+    /// Asked to end (128 + SIGTERM).
+    pub const TERMINATED: u8 = 143;
 }
 
 /// A query text with what is wrong in it.
@@ -88,9 +92,9 @@ pub enum Error {
     /// The reader of our output went away: no error of ours.
     #[error("the output was closed")]
     ClosedPipe,
-    /// Ctrl-C.
+    /// Ctrl-C or another signal that asks the process to end; with the exit status that tells which.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(u8),
 }
 
 fn refused_line(refused: &Refused) -> String {
@@ -169,7 +173,7 @@ impl Error {
             Error::Storage { .. } => status::STORAGE,
             Error::Defect(_) => status::DEFECT,
             Error::ClosedPipe => status::DONE,
-            Error::Interrupted => status::INTERRUPTED,
+            Error::Interrupted(status) => *status,
         }
     }
 

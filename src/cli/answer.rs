@@ -1,13 +1,19 @@
 //! Where a result goes: its format, its file, how much of it is drawn.
 
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::Context;
+use crate::durable::{self, Kind, Output};
 use crate::error::{Error, Result};
+use crate::output::escape::escaped_lines;
 use crate::output::listing::Listing;
 use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
+
+/// A pipe whose reader comes later than this is said to be waited for.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,7 +21,7 @@ pub struct OutputArgs {
     /// Format of the result [default: table on a terminal, else csv; with -o, what the file's ending says]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// Write to a file instead of standard output
+    /// Write to a file instead of standard output; it appears when it is complete
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Most rows that the table format draws, or `all`
@@ -37,7 +43,7 @@ fn max_rows(text: &str) -> Result<MaxRows, String> {
 impl OutputArgs {
     /// The file to write, unless it is standard output.
     fn path(&self) -> Option<&Path> {
-        self.output.as_deref().filter(|path| *path != Path::new("-"))
+        self.output.as_deref().filter(|path| *path != Path::new("-") && !durable::is_standard_output(path))
     }
 
     /// The format to write.
@@ -52,47 +58,84 @@ impl OutputArgs {
     /// Checks what can be checked before any work is done.
     ///
     /// # Errors
-    /// For a format that cannot go where it should.
-    pub fn check(&self) -> Result<()> {
-        if self.format() == Format::Parquet && self.path().is_none() {
-            return Err(Error::usage("the format parquet needs a file").hint("add -o FILE.parquet"));
+    /// For a format that cannot go where it should, a path that is no file's or lies in the lake, a folder that is missing.
+    pub fn check(&self, context: &Context) -> Result<()> {
+        let Some(path) = self.path() else {
+            return match self.format() {
+                Format::Parquet => Err(Error::usage("the format parquet needs a file").hint("add -o FILE.parquet")),
+                _ => Ok(()),
+            };
+        };
+        let shown = path.display();
+        let ends_as_folder = path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)));
+        if ends_as_folder || path.file_name().is_none() || durable::kind(path) == Kind::Folder {
+            return Err(Error::usage(format!("-o {shown} is a folder, a file was expected")).hint("name the file in it too"));
         }
-        Ok(())
+        if durable::kind(path) != Kind::File {
+            return Ok(());
+        }
+        let file = durable::resolved(path);
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            let (kind, hint) = match folder.exists() {
+                true => (io::ErrorKind::NotADirectory, "is a file and no folder"),
+                false => (io::ErrorKind::NotFound, "does not exist: make the folder first"),
+            };
+            return Err(Error::io("write", path, kind.into()).hint(format!("{} {hint}", folder.display())));
+        }
+        if file.starts_with(durable::resolved(&context.config.lake)) {
+            return Err(Error::usage(format!("-o {shown} lies in the lake {}", context.config.lake.display()))
+                .hint("the lake is written by imports alone; name a file elsewhere"));
+        }
+        self.spare(context.config.file.as_deref())
+    }
+
+    /// Checks that the output does not replace a file that the command reads.
+    ///
+    /// # Errors
+    /// When it is the same file.
+    pub fn spare(&self, read: Option<&Path>) -> Result<()> {
+        match (self.path(), read) {
+            (Some(path), Some(read)) if read.is_file() && durable::resolved(path) == durable::resolved(read) => {
+                Err(Error::usage(format!("-o {} would replace the file that is read", path.display())).hint("name another file"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the destination for an answer of `tables` tables.
     ///
     /// # Errors
     /// When the file cannot be made, or the format cannot hold the answer.
-    pub fn open(&self, tables: usize) -> Result<Destination> {
-        self.check()?;
+    pub fn open(&self, tables: usize, context: &Context) -> Result<Destination> {
+        self.check(context)?;
         let format = self.format();
         if format == Format::Parquet && tables != 1 {
             return Err(Error::usage(format!("the query gives {tables} tables, a Parquet file holds one"))
                 .hint("use -f json or -f kusto"));
         }
         let drawing = Drawing { max_rows: self.max_rows.0, width: if self.path().is_none() { terminal::width() } else { None } };
-        Ok(match self.path() {
-            None => {
-                Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, io::stdout()), tables, drawing), staged: None }
-            }
-            Some(path) => {
-                let staged = Staged::beside(path);
-                let file = File::create(&staged.partial).map_err(|err| Error::io("write", path, err))?;
-                Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, file), tables, drawing), staged: Some(staged) }
-            }
-        })
+        let (out, file) = self.opened(context)?;
+        Ok(Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, out), tables, drawing), file })
     }
 
-    /// Writes plain text to the destination.
+    /// The writer, and the file that takes its name in the end.
+    fn opened(&self, context: &Context) -> Result<(Box<dyn Write + Send>, Option<(Output, PathBuf)>)> {
+        let Some(path) = self.path() else { return Ok((Box::new(io::stdout()), None)) };
+        let failed = |err| Error::io("write", path, err);
+        let output = open_patiently(path, context).map_err(failed)?;
+        Ok((Box::new(output.writer().map_err(failed)?), Some((output, path.to_path_buf()))))
+    }
+
+    /// Writes text for people to the destination. Names and texts of data may be part of it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn text(&self, text: &str) -> Result<()> {
-        match self.path() {
-            None => io::stdout().write_all(text.as_bytes()).map_err(|err| Error::io("write", Path::new("standard output"), err)),
-            Some(path) => std::fs::write(path, text).map_err(|err| Error::io("write", path, err)),
-        }
+    pub fn text(&self, text: &str, context: &Context) -> Result<()> {
+        self.check(context)?;
+        let (mut out, file) = self.opened(context)?;
+        let path = self.path().unwrap_or(Path::new("standard output"));
+        out.write_all(escaped_lines(text).as_bytes()).and_then(|()| out.flush()).map_err(|err| Error::io("write", path, err))?;
+        finish(file)
     }
 
     /// Writes a listing of our own.
@@ -102,7 +145,7 @@ impl OutputArgs {
     pub fn listing(&self, listing: &Listing, context: &Context) -> Result<()> {
         // A listing is read from top to bottom; cutting it would hide what was asked for.
         let whole = OutputArgs { max_rows: MaxRows(None), ..self.clone() };
-        let mut destination = whole.open(1)?;
+        let mut destination = whole.open(1, context)?;
         let batch = listing.batch().map_err(|err| Error::Defect(format!("a listing has no batch: {err}")))?;
         destination.sink.start("Table_0", &listing.columns)?;
         destination.sink.rows(&batch)?;
@@ -111,11 +154,34 @@ impl OutputArgs {
     }
 }
 
+/// Opens an output; that a pipe has no reader yet is said after a moment.
+fn open_patiently(path: &Path, context: &Context) -> io::Result<Output> {
+    if durable::kind(path) != Kind::Pipe {
+        return Output::open(path);
+    }
+    let (tell, told) = mpsc::channel();
+    let pipe = path.to_path_buf();
+    std::thread::Builder::new().spawn(move || tell.send(Output::open(&pipe)))?;
+    let opened = told.recv_timeout(PATIENCE).or_else(|_| {
+        context.say(format_args!("{} is a pipe: waiting for its reader", path.display()));
+        told.recv()
+    });
+    opened.unwrap_or_else(|_| Err(io::Error::other("the pipe was not opened")))
+}
+
+/// Gives a complete file its name.
+fn finish(file: Option<(Output, PathBuf)>) -> Result<()> {
+    match file {
+        Some((output, path)) => output.finish().map_err(|err| Error::io("write", &path, err)),
+        None => Ok(()),
+    }
+}
+
 /// An open destination: a format's writer, and the file that gets its name only when it is complete.
 pub struct Destination {
     /// Writes the rows.
     pub sink: Box<dyn Sink>,
-    staged: Option<Staged>,
+    file: Option<(Output, PathBuf)>,
 }
 
 impl Destination {
@@ -124,13 +190,11 @@ impl Destination {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(self, context: &Context) -> Result<()> {
-        let Destination { mut sink, staged } = self;
+        let Destination { mut sink, file } = self;
         sink.finish()?;
         let left_out = sink.left_out();
         drop(sink);
-        if let Some(staged) = staged {
-            staged.publish()?;
-        }
+        finish(file)?;
         if let Some(LeftOut { shown, total, columns_hidden }) = left_out {
             if shown < total {
                 context
@@ -141,35 +205,5 @@ impl Destination {
             }
         }
         Ok(())
-    }
-}
-
-/// A file under a passing name; dropped without being published, it is removed.
-#[derive(Debug)]
-struct Staged {
-    partial: PathBuf,
-    path: PathBuf,
-    published: bool,
-}
-
-impl Staged {
-    fn beside(path: &Path) -> Staged {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-        Staged { partial, path: path.to_path_buf(), published: false }
-    }
-
-    fn publish(mut self) -> Result<()> {
-        std::fs::rename(&self.partial, &self.path).map_err(|err| Error::io("write", &self.path, err))?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if !self.published {
-            drop(std::fs::remove_file(&self.partial));
-        }
     }
 }

@@ -21,7 +21,7 @@ use crate::kql::types::Column;
   kqlake check --schema tables.json -f json queries/*.kql
   echo 'traces | wher x' | kqlake check --syntax-only -
 A schema file is {\"Table\": {\"column\": \"type\", ...}, ...}; its tables are added to the lake's.
-Exit status: 0 when nothing is wrong, 3 when something is.")]
+Exit status: 0 when nothing is wrong, 3 when something is, 5 when some of the files cannot be read.")]
 pub struct Args {
     /// Files to check; `-` is standard input
     #[arg(required = true, value_name = "FILE|-")]
@@ -77,7 +77,8 @@ struct DiagnosticReport {
 }
 
 /// # Errors
-/// When a file cannot be read (exit status 2) or something is wrong in one (exit status 3).
+/// When a file cannot be read (exit status 2; with others that can, they are checked and it is 5), or something is wrong in
+/// one (exit status 3).
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let params = input::params(&args.params)?;
     let lake = context.catalog();
@@ -86,9 +87,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         None => Box::new(lake),
     };
     let mut reports = Vec::new();
-    let mut wrong = 0;
+    let (mut wrong, mut unread) = (0, Vec::new());
     for file in &args.files {
-        let text = if file == Path::new("-") { input::stdin() } else { input::file(file) }?;
+        let text = match if file == Path::new("-") { input::stdin() } else { input::file(file) } {
+            Ok(text) => text,
+            Err(err) => {
+                unread.push(err);
+                continue;
+            }
+        };
         let (columns, diagnostics) = findings(&text.text, args, catalog.as_ref(), &params, context);
         let ok = diagnostics.iter().all(|d| d.severity != Severity::Error);
         wrong += usize::from(!ok);
@@ -102,6 +109,18 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         json.push('\n');
         std::io::Write::write_all(&mut std::io::stdout(), json.as_bytes())
             .map_err(|err| Error::io("write", Path::new("standard output"), err))?;
+    }
+    if args.files.len() == 1
+        && let Some(err) = unread.pop()
+    {
+        return Err(err);
+    }
+    for err in &unread {
+        report::error(err);
+    }
+    if !unread.is_empty() {
+        let (all, unread) = (args.files.len(), unread.len());
+        return Err(Error::Incomplete(format!("{unread} of {all} files cannot be read, {wrong} are wrong")));
     }
     if wrong == 0 {
         return Ok(());

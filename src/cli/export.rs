@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
-use super::upkeep::{export_clock, export_line, export_query, export_table};
+use super::upkeep::{export_clock, export_line, export_query, export_table, warn_of_names};
 use super::{Context, report};
 use crate::error::{Error, Result};
-use crate::export::Export;
+use crate::export::{self, Export};
 use crate::kql::suggest::nearest;
 use crate::lake::tables::{self, TableDef};
-use crate::saved::{self, Saved};
+use crate::saved::{self, Broken, Collection, Saved};
 
 /// Write CSV files for Power BI and Excel: the saved queries marked for export, or what is named
 #[derive(Debug, clap::Args)]
@@ -31,17 +31,28 @@ enum Item {
     Table(&'static TableDef),
 }
 
+impl Item {
+    fn name(&self) -> &str {
+        match self {
+            Item::Query(query) => &query.name,
+            Item::Table(def) => def.name,
+        }
+    }
+}
+
 /// # Errors
 /// For an unknown name, or when nothing could be exported; when only some could not, [`Error::Incomplete`].
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
-    let items = items(&args.names)?;
+    let (items, broken) = items(&args.names)?;
+    let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
+    export::check_place(&root, &context.config.lake)?;
     let engine = context.engine().with_clock(export_clock(context));
     engine.lake().check().await?;
-    let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
-    let mut export = Export::begin(&root)?;
+    let mut export = Export::begin(&root, &context.config.lake)?;
+    warn_of_names(items.iter().map(Item::name), context);
     let progress = Progress::new(context, "exporting");
-    let mut failures = Vec::new();
-    let count = items.len();
+    let mut failures: Vec<_> = broken.into_iter().map(|broken| (broken.name, broken.error)).collect();
+    let count = items.len() + failures.len();
     for item in items {
         let (name, done) = match item {
             Item::Query(query) => {
@@ -56,7 +67,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         };
         match done {
             Ok(done) => progress.tell(context, &export_line(&name, &done)),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(err @ Error::Interrupted(_)) => return Err(err),
             Err(err) => failures.push((name, err)),
         }
     }
@@ -81,26 +92,29 @@ fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context
     Err(Error::Incomplete(format!("{} of {count} exports failed: {}", names.len(), names.join(", "))))
 }
 
-fn items(names: &[String]) -> Result<Vec<Item>> {
-    let queries = saved::all(Path::new(saved::FOLDER))?;
+/// What is to be exported, and the broken files that matter for it: with names given, none.
+fn items(names: &[String]) -> Result<(Vec<Item>, Vec<Broken>)> {
+    let Collection { queries, mut broken } = saved::all(Path::new(saved::FOLDER))?;
     if names.is_empty() {
-        return Ok(queries.into_iter().filter(|q| q.export).map(|q| Item::Query(Box::new(q))).collect());
+        let marked = queries.into_iter().filter(|q| q.export);
+        return Ok((marked.map(|q| Item::Query(Box::new(q))).collect(), broken));
     }
-    names
-        .iter()
-        .map(|name| {
-            if let Some(query) = queries.iter().find(|q| q.name == *name) {
-                return Ok(Item::Query(Box::new(query.clone())));
-            }
-            if let Some(def) = tables::find(name) {
-                return Ok(Item::Table(def));
-            }
+    let mut found = Vec::new();
+    for name in names {
+        if let Some(query) = queries.iter().find(|q| q.name == *name) {
+            found.push(Item::Query(Box::new(query.clone())));
+        } else if let Some(at) = broken.iter().position(|b| b.name == *name) {
+            return Err(broken.swap_remove(at).error);
+        } else if let Some(def) = tables::find(name) {
+            found.push(Item::Table(def));
+        } else {
             let known = queries.iter().map(|q| q.name.as_str()).chain(tables::all().iter().map(|def| def.name));
             let error = Error::usage(format!("there is no saved query or table `{name}`"));
-            Err(match nearest(name, known) {
+            return Err(match nearest(name, known) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("`kqlake queries` lists the saved queries, `kqlake tables --all` the tables"),
-            })
-        })
-        .collect()
+            });
+        }
+    }
+    Ok((found, Vec::new()))
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use super::upkeep::{compact, export_clock, export_line, export_query};
+use super::upkeep::{compact, export_clock, export_line, export_query, warn_of_names};
 use super::{Context, import, report};
 use crate::error::{Error, Result, status};
-use crate::export::Export;
+use crate::export::{self, Export};
 use crate::import::ImportOptions;
 use crate::lake::tables;
-use crate::saved;
+use crate::saved::{self, Saved};
 
 /// Import everything, run the saved queries marked for export, write the exports, compact
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,7 @@ pub struct Args {}
 /// When there is nothing to import or the lake cannot be written; [`Error::Incomplete`] when some of it failed.
 pub async fn run(_args: &Args, context: &Context) -> Result<()> {
     let paths = context.config.import_paths()?;
+    export::check_place(&context.config.export, &context.config.lake)?;
     let mut failures = Vec::new();
 
     let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
@@ -36,14 +37,18 @@ pub async fn run(_args: &Args, context: &Context) -> Result<()> {
     }
 
     let export = &context.config.export;
-    context.tell(format_args!("\nsaved queries, exported to {}", export.display()));
+    context.tell("");
+    context.tell(format_args!("saved queries, exported to {}", export.display()));
     failures.extend(export_all(context).await?);
 
-    context.tell("\ncompaction");
+    context.tell("");
+    context.tell("compaction");
     failures.extend(compact_all(context).await);
 
+    context.tell("");
+    context.tell("Look next: `kqlake tables` (what the lake holds), `kqlake queries` (what it can be asked),");
     context.tell(format_args!(
-        "\nLook next: `kqlake tables` (what the lake holds), `kqlake queries` (what it can be asked),\n`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
+        "`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
         export.display()
     ));
     finish(failures)
@@ -52,10 +57,13 @@ pub async fn run(_args: &Args, context: &Context) -> Result<()> {
 /// Runs and exports the marked saved queries, each on its own: one that fails does not keep the others.
 async fn export_all(context: &Context) -> Result<Vec<Error>> {
     let engine = context.engine().with_clock(export_clock(context));
-    let mut export = Export::begin(&context.config.export)?;
+    let mut export = Export::begin(&context.config.export, &context.config.lake)?;
+    let saved = saved::all(Path::new(saved::FOLDER))?;
+    let queries: Vec<&Saved> = saved.queries.iter().filter(|q| q.export).collect();
+    warn_of_names(queries.iter().map(|query| query.name.as_str()), context);
     let progress = Progress::new(context, "running the saved queries");
-    let mut failures = Vec::new();
-    for query in saved::all(Path::new(saved::FOLDER))?.iter().filter(|q| q.export) {
+    let mut failures: Vec<Error> = saved.broken.into_iter().map(|broken| broken.error).collect();
+    for query in queries {
         progress.say(format!("running {}", query.name));
         match export_query(query, &engine, &mut export, context).await {
             Ok(done) => progress.tell(context, &export_line(&query.name, &done)),

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::Context;
 use super::answer::OutputArgs;
-use crate::error::Result;
+use super::upkeep::warn_of_names;
+use super::{Context, report};
+use crate::error::{Error, Result};
 use crate::kql::types::Type;
 use crate::kql::value::Value;
 use crate::output::listing::{Listing, text};
@@ -24,10 +25,10 @@ pub struct Args {
 }
 
 /// # Errors
-/// For an unknown name, or when the output cannot be written.
+/// For an unknown name, or when the output cannot be written; [`Error::Incomplete`] when a file in the folder is broken.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(name) = &args.name {
-        return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?));
+        return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?), context);
     }
     let mut listing = Listing::new([
         ("name", Type::String),
@@ -36,7 +37,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         ("chart", Type::String),
         ("export", Type::Bool),
     ]);
-    for query in saved::all(Path::new(saved::FOLDER))? {
+    let saved::Collection { queries, broken } = saved::all(Path::new(saved::FOLDER))?;
+    let count = queries.len() + broken.len();
+    warn_of_names(queries.iter().map(|query| query.name.as_str()), context);
+    for query in queries {
         let params: Vec<String> = query.params.iter().map(|p| format!("{}={}", p.name, p.default)).collect();
         listing.push([
             text(&query.name),
@@ -46,7 +50,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             Value::Bool(query.export),
         ]);
     }
-    args.output.listing(&listing, context)
+    args.output.listing(&listing, context)?;
+    if broken.is_empty() {
+        return Ok(());
+    }
+    for broken in &broken {
+        report::error(&broken.error);
+    }
+    Err(Error::Incomplete(format!("{} of {count} saved queries cannot be used", broken.len())))
 }
 
 fn shown(query: &Saved) -> String {

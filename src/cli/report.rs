@@ -1,14 +1,25 @@
 //! Messages on standard error.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
 
-use crate::error::{Error, Refused};
-use crate::kql::diagnostics::{RenderStyle, render};
+use clap::Parser as _;
+
+use super::Cli;
+use crate::error::{Error, Refused, status};
+use crate::kql::diagnostics::{Diagnostic, RenderStyle, render};
+use crate::output::escape::escaped;
 use crate::output::terminal;
 
-/// Writes one line to standard error; that nobody reads it is no error.
+/// Writes one line to standard error; that nobody reads it is no error. Names and texts from files may be part of it: what a
+/// terminal would obey, a line end too, is shown and not sent.
 pub fn line(text: impl Display) {
+    raw(escaped(&text.to_string()));
+}
+
+/// Writes what is escaped already.
+fn raw(text: impl Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
@@ -20,12 +31,12 @@ fn painted(text: &str, color: &str) -> String {
 pub fn error(err: &Error) -> u8 {
     match err {
         Error::ClosedPipe => {}
-        Error::Interrupted => line("interrupted"),
+        Error::Interrupted(_) => line("interrupted"),
         Error::Refused(refused) => diagnostics(refused),
         _ => {
-            line(format_args!("{} {}", painted("error:", "31"), err.chain()));
+            raw(format_args!("{} {}", painted("error:", "31"), escaped(&err.chain())));
             if let Some(advice) = err.advice() {
-                line(format_args!("  {} {advice}", painted("help:", "36")));
+                raw(format_args!("  {} {}", painted("help:", "36"), escaped(advice)));
             }
         }
     }
@@ -34,10 +45,34 @@ pub fn error(err: &Error) -> u8 {
 
 /// Writes the diagnostics of a query text, each with its line and the place underlined.
 pub fn diagnostics(refused: &Refused) {
+    let name = escaped(&refused.name);
     for diagnostic in &refused.diagnostics {
-        let style = RenderStyle { source_name: Some(&refused.name), color: terminal::shows_colors() };
-        line(render(diagnostic, &refused.text, style).trim_end());
+        // The line of the query is made harmless where it is cut out; the rest holds names.
+        let shown = Diagnostic {
+            message: escaped(&diagnostic.message).into_owned(),
+            suggestion: diagnostic.suggestion.as_deref().map(|text| escaped(text).into_owned()),
+            ..diagnostic.clone()
+        };
+        let style = RenderStyle { source_name: Some(&name), color: terminal::shows_colors() };
+        raw(render(&shown, &refused.text, style).trim_end());
     }
+}
+
+/// Writes what is wrong with the command line, or help and the version, and gives the exit status.
+pub fn command_line(err: &clap::Error, args: &[OsString]) -> u8 {
+    let status = u8::try_from(err.exit_code()).unwrap_or(status::USAGE);
+    let shown: Vec<OsString> = args.iter().map(|arg| escaped(&arg.to_string_lossy()).into_owned().into()).collect();
+    // Help and version go to standard output with status 0, everything else to standard error with status 2.
+    if !err.use_stderr() || shown.iter().zip(args).all(|(shown, arg)| *shown == arg.to_string_lossy().as_ref()) {
+        drop(err.print());
+        return status;
+    }
+    // The same mistake with arguments that a terminal does not obey.
+    match Cli::try_parse_from(&shown) {
+        Err(again) if again.kind() == err.kind() => drop(again.print()),
+        _ => line(err.render()),
+    }
+    status
 }
 
 /// Makes a panic say what it is: a defect, with where it happened and what to do about it. The exit status is 70.

@@ -1,5 +1,6 @@
 //! Running an answer and writing its rows as they come.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::answer::OutputArgs;
@@ -31,6 +32,7 @@ pub async fn write(
             diagnostics: answer.warnings.clone(),
         });
     }
+    output.spare(Some(Path::new(&query.name)))?;
     if let Some(how) = explain {
         let mut text = String::new();
         for table in &answer.tables {
@@ -40,9 +42,9 @@ pub async fn write(
             text.push_str(&table.explain(how).await?);
             text.push('\n');
         }
-        return output.text(&text);
+        return output.text(&text, context);
     }
-    let mut destination = output.open(answer.tables.len())?;
+    let mut destination = output.open(answer.tables.len(), context)?;
     for table in &answer.tables {
         // The plan runs before the first byte is written, so that a query that fails at once leaves no half document.
         let first = async {

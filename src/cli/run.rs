@@ -33,7 +33,7 @@ pub struct Args {
 /// # Errors
 /// When there is no such query, it fails, or its answer cannot be written.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
-    args.output.check()?;
+    args.output.check(context)?;
     let query = saved::find(&args.name, Path::new(saved::FOLDER))?;
     let given = input::params(&args.params)?;
     let answer = answer(&query, &given, &context.engine(), context).await?;

@@ -26,7 +26,7 @@ pub struct Args {
 /// # Errors
 /// When the query is wrong, fails, or its answer cannot be written.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
-    args.output.check()?;
+    args.output.check(context)?;
     let query = input::text(&args.query)?;
     let answer = context.engine().sql(&query.text).await?;
     write(&answer, args.explain, &args.output, &query, context).await

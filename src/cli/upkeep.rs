@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use chrono::{NaiveTime, TimeZone as _, Utc};
 
-use super::{Context, run};
+use super::{Context, report, run};
 use crate::clock::{Clock, FixedClock};
 use crate::engine::{Answer, Engine};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, status};
 use crate::export::{Export, Exported, Period};
 use crate::kql::types::Type;
 use crate::lake::tables::TableDef;
 use crate::lake::{CompactOptions, Lake};
-use crate::saved::Saved;
+use crate::saved::{Saved, names};
 
 /// Compacts a table; a line that says what was done, `None` when there was nothing to do.
 ///
@@ -29,6 +29,33 @@ pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Conte
         parts.push(format!("{} old files deleted", report.deleted));
     }
     Ok((!parts.is_empty()).then(|| format!("{:<32} {}", def.name, parts.join(", "))))
+}
+
+/// Says which names of exported queries and tables clash on other systems.
+pub(super) fn warn_of_names<'n>(names: impl IntoIterator<Item = &'n str>, context: &Context) {
+    for warning in names::warnings(names) {
+        context.say(format_args!("warning: {warning}"));
+    }
+}
+
+/// Every failure on standard error but the last word, which is the result: `summary` where there were several, with the exit
+/// status of the gravest.
+///
+/// # Errors
+/// When there was a failure.
+pub(super) fn outcome(mut failures: Vec<Error>, summary: impl FnOnce(usize) -> String) -> Result<()> {
+    if failures.len() < 2 {
+        return failures.pop().map_or(Ok(()), Err);
+    }
+    for err in &failures {
+        report::error(err);
+    }
+    let message = summary(failures.len());
+    Err(match failures.iter().map(Error::status).max() {
+        Some(status::STORAGE) => Error::Storage { message, hint: None, source: None },
+        Some(status::DEFECT) => Error::Defect(message),
+        _ => Error::Incomplete(message),
+    })
 }
 
 /// The clock of exports: the midnight (UTC) before now. Exports hold complete days, so that running twice a day writes the

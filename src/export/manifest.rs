@@ -1,17 +1,18 @@
 //! `datapackage.json`: the tables of an export, their fields and files (Frictionless Data Package 2.0).
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::rows::{FORMULA_GUARD, seconds_name};
+use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, seconds_name};
+use crate::durable::Draft;
 use crate::error::{Error, Result};
 use crate::kql::types::{Column, Type};
+use crate::saved::names::MANIFEST;
 
-/// Name of the manifest in the export's folder.
-pub(super) const FILE: &str = "datapackage.json";
 /// Version of what `kqlake` adds to the standard's properties.
 const VERSION: u32 = 1;
 
@@ -45,7 +46,7 @@ pub(super) struct Resource {
 impl Resource {
     pub(super) fn new(name: &str, columns: &[Column], key: &[&str]) -> Resource {
         let fields = columns.iter().flat_map(fields).collect();
-        Resource { name: name.to_owned(), fields, key: key.iter().map(|k| (*k).to_owned()).collect(), files: Vec::new() }
+        Resource { name: name.to_owned(), fields, key: key.iter().map(|k| header_name(k)).collect(), files: Vec::new() }
     }
 
     fn json(&self) -> Json {
@@ -66,15 +67,24 @@ impl Resource {
             "bytes": self.files.iter().map(|f| f.bytes).sum::<u64>(),
             "rows": self.files.iter().map(|f| f.rows).sum::<u64>(),
             "files": self.files,
-            "formulaGuard": { "prefix": FORMULA_GUARD, "before": ["=", "+", "-", "@", "\t", "\r", "\u{0}"], "types": ["string", "guid", "dynamic"] },
+            "formulaGuard": {
+                "prefix": FORMULA_GUARD,
+                "before": ([CELL_BREAKS, FORMULA_STARTS].concat()),
+                "behindBlanks": FORMULA_STARTS,
+                "types": ["string", "guid", "dynamic"]
+            },
             "kqlake": { "version": VERSION },
         })
     }
 }
 
-/// The standard allows lower-case letters, digits and `-_.` in a name.
-fn resource_name(name: &str) -> String {
-    name.to_lowercase()
+/// The standard recommends lower-case letters, digits and `-_.` for a name.
+fn resource_name(title: &str) -> String {
+    title.to_lowercase()
+}
+
+fn text_of<'j>(resource: &'j Json, property: &str) -> &'j str {
+    resource[property].as_str().unwrap_or_default()
 }
 
 /// The fields that a column becomes.
@@ -86,18 +96,19 @@ fn fields(column: &Column) -> Vec<Json> {
         }
         field
     };
+    let name = &header_name(&column.name);
     match column.ty {
-        Type::Bool => vec![field(&column.name, "boolean", json!({ "trueValues": ["true"], "falseValues": ["false"] }))],
-        Type::Int | Type::Long => vec![field(&column.name, "integer", Json::Null)],
-        Type::Real | Type::Decimal => vec![field(&column.name, "number", Json::Null)],
-        Type::String => vec![field(&column.name, "string", Json::Null)],
-        Type::Guid => vec![field(&column.name, "string", Json::Null)],
+        Type::Bool => vec![field(name, "boolean", json!({ "trueValues": ["true"], "falseValues": ["false"] }))],
+        Type::Int | Type::Long => vec![field(name, "integer", Json::Null)],
+        Type::Real | Type::Decimal => vec![field(name, "number", Json::Null)],
+        Type::String => vec![field(name, "string", Json::Null)],
+        Type::Guid => vec![field(name, "string", Json::Null)],
         Type::Dynamic => {
-            vec![field(&column.name, "string", json!({ "description": "JSON text; a text value stands without quotes" }))]
+            vec![field(name, "string", json!({ "description": "JSON text; a text value stands without quotes" }))]
         }
-        Type::DateTime => vec![field(&column.name, "datetime", json!({ "format": "any" }))],
+        Type::DateTime => vec![field(name, "datetime", json!({ "format": "any" }))],
         Type::TimeSpan => vec![
-            field(&column.name, "string", json!({ "description": "[-][d.]hh:mm:ss[.fffffff]" })),
+            field(name, "string", json!({ "description": "[-][d.]hh:mm:ss[.fffffff]" })),
             field(&seconds_name(&column.name), "number", json!({ "description": format!("{} in seconds", column.name) })),
         ],
     }
@@ -106,7 +117,7 @@ fn fields(column: &Column) -> Vec<Json> {
 impl Manifest {
     /// Reads the manifest of an earlier export; a missing one is empty.
     pub(super) fn read(root: &Path) -> Result<Manifest> {
-        let path = root.join(FILE);
+        let path = root.join(MANIFEST);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
@@ -119,15 +130,22 @@ impl Manifest {
 
     /// Puts a table in place of its earlier entry. Tables are in the order of their names.
     pub(super) fn put(&mut self, resource: Resource) {
-        let name = resource_name(&resource.name);
-        let name_of = |json: &Json| json["name"].as_str().unwrap_or_default().to_owned();
-        self.resources.retain(|r| name_of(r) != name);
+        // Resources of others keep their names.
+        let is_ours = |r: &Json| r.get("kqlake").is_some();
+        self.resources.retain(|r| !is_ours(r) || text_of(r, "title") != resource.name);
         self.resources.push(resource.json());
-        self.resources.sort_by_key(name_of);
+        // Names are unique: tables that differ by case only keep their own.
+        let titles: Vec<String> = self.resources.iter().filter(|r| is_ours(r)).map(|r| text_of(r, "title").to_owned()).collect();
+        for (resource, title) in self.resources.iter_mut().filter(|r| is_ours(r)).zip(&titles) {
+            let name = resource_name(title);
+            let shared = titles.iter().filter(|other| resource_name(other) == name).count() > 1;
+            resource["name"] = Json::String(if shared { title.clone() } else { name });
+        }
+        self.resources.sort_by(|a, b| text_of(a, "name").cmp(text_of(b, "name")));
     }
 
     /// Writes the manifest unless it is there already, letter for letter.
-    pub(super) fn write(&mut self, root: &Path, staging: &Path) -> Result<()> {
+    pub(super) fn write(&mut self, root: &Path) -> Result<()> {
         let mut document = Map::new();
         document.insert("$schema".to_owned(), "https://datapackage.org/profiles/2.0/datapackage.json".into());
         document.insert("name".to_owned(), "kqlake-export".into());
@@ -136,12 +154,14 @@ impl Manifest {
         document.insert("resources".to_owned(), Json::Array(self.resources.clone()));
         let mut text = serde_json::to_string_pretty(&document).map_err(|err| Error::Defect(err.to_string()))?;
         text.push('\n');
-        let path = root.join(FILE);
+        let path = root.join(MANIFEST);
         if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
             return Ok(());
         }
-        let partial = staging.join(FILE);
-        fs::write(&partial, text).map_err(|err| Error::io("write", &path, err))?;
-        super::publish(&partial, &path)
+        let written = Draft::create(&path).and_then(|draft| {
+            draft.file().write_all(text.as_bytes())?;
+            draft.publish()
+        });
+        written.map_err(|err| Error::io("write", &path, err))
     }
 }

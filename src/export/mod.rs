@@ -4,7 +4,8 @@
 //! - One folder a table with nothing but its CSV files in it, one file a period, all with the same header; a table without
 //!   rows still has a file with its header.
 //! - Datetimes as `2026-01-05T08:00:00.0000000Z`; a timespan as text and, beside it, in seconds; dynamics as JSON text.
-//! - Text that a spreadsheet would take for a formula is prefixed with `'` (OWASP, "CSV Injection"); numbers are not.
+//! - Text that a spreadsheet would take for a formula is prefixed with `'` (OWASP, "CSV Injection"), column names too; numbers
+//!   are not.
 //! - `datapackage.json` (Frictionless Data Package 2.0) says what the fields are, how many rows each file has and its hash.
 //! - Files are written aside and renamed when complete; a file that would not change is left alone, with its date.
 
@@ -19,15 +20,15 @@ use std::path::{Path, PathBuf};
 use arrow::record_batch::RecordBatch;
 use sha2::{Digest as _, Sha256};
 
+use crate::durable::{self, Staging};
 use crate::error::{Error, Result};
 use crate::kql::types::{Column, Type};
+use crate::saved::names;
 use manifest::{FileEntry, Manifest, Resource};
 use rows::RowWriter;
 
 /// Bytes of a file that are held before they are appended to it.
 const HELD: usize = 1 << 18;
-/// Passing folders carry this prefix.
-const STAGING: &str = ".kqlake-staging-";
 
 /// How a table is cut into files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,31 +68,57 @@ pub struct Exported {
 #[derive(Debug)]
 pub struct Export {
     root: PathBuf,
-    staging: PathBuf,
-    manifest: Manifest,
+    lake: PathBuf,
+    staging: Staging,
+}
+
+/// Checks that an export into a folder does not write into the lake.
+///
+/// # Errors
+/// When the folder is a file, the lake, or lies in it.
+pub fn check_place(root: &Path, lake: &Path) -> Result<()> {
+    if root.is_file() {
+        return Err(Error::usage(format!("{} is a file, a folder was expected", root.display())));
+    }
+    let (real_root, real_lake) = (durable::resolved(root), durable::resolved(lake));
+    if !real_root.starts_with(&real_lake) {
+        return Ok(());
+    }
+    let what = if real_root == real_lake { "is the lake" } else { "lies in the lake" };
+    Err(Error::usage(format!("cannot export to {}: it {what} {}", root.display(), lake.display()))
+        .hint("name another folder with --to, or with `export` in the configuration; the lake is written by imports alone"))
 }
 
 impl Export {
-    /// Begins an export.
+    /// Begins an export. Removes what an export that was killed left behind.
     ///
     /// # Errors
-    /// When the folder cannot be made or its manifest not be read.
-    pub fn begin(root: &Path) -> Result<Export> {
-        if root.is_file() {
-            return Err(Error::usage(format!("{} is a file, a folder was expected", root.display())));
-        }
-        let staging = root.join(format!("{STAGING}{}", std::process::id()));
-        fs::create_dir_all(&staging).map_err(|err| Error::io("make the folder", root, err))?;
-        let manifest = Manifest::read(root)?;
-        Ok(Export { root: root.to_path_buf(), staging, manifest })
+    /// When the folder cannot be made, is the lake at `lake`, or lies in it.
+    pub fn begin(root: &Path, lake: &Path) -> Result<Export> {
+        check_place(root, lake)?;
+        let failed = |err| Error::io("make the folder", root, err);
+        fs::create_dir_all(root).map_err(failed)?;
+        let staging = Staging::create(root).map_err(failed)?;
+        // A manifest that cannot be read is said before any work is done.
+        Manifest::read(root)?;
+        Ok(Export { root: root.to_path_buf(), lake: durable::resolved(lake), staging })
     }
 
     /// Begins a table.
     ///
     /// # Errors
-    /// When its passing folder cannot be made.
+    /// When its name makes a hidden path or one outside of the export, its folder would mix with the lake, or its temporary
+    /// folder cannot be made.
     pub fn table(&mut self, name: &str, columns: &[Column], period: Period, key: &[&str]) -> Result<TableExport<'_>> {
-        let folder = self.staging.join(name);
+        if let Some(why) = names::refusal(name) {
+            return Err(Error::usage(format!("`{name}` cannot be exported: {why}")).hint("rename it"));
+        }
+        let target = durable::resolved(&self.root.join(name));
+        if target.starts_with(&self.lake) || self.lake.starts_with(&target) {
+            return Err(Error::usage(format!("`{name}` cannot be exported to {}: the lake is there", target.display()))
+                .hint("export to another folder"));
+        }
+        let folder = self.staging.path().join(name);
         fs::create_dir_all(&folder).map_err(|err| Error::io("make the folder", &folder, err))?;
         let resource = Resource::new(name, columns, key);
         Ok(TableExport {
@@ -103,12 +130,6 @@ impl Export {
             resource,
             export: self,
         })
-    }
-}
-
-impl Drop for Export {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.staging));
     }
 }
 
@@ -197,7 +218,7 @@ impl TableExport<'_> {
             let hash = hex(&part.hash.finalize());
             let path = target.join(&name);
             if !same_content(&path, part.bytes, &hash)? {
-                publish(&part.path, &path)?;
+                self.export.staging.publish(&part.path, &path).map_err(|err| Error::io("write", &path, err))?;
                 done.written += 1;
             }
             done.rows += part.rows;
@@ -209,19 +230,15 @@ impl TableExport<'_> {
             });
             current.insert(name);
         }
-        self.export.manifest.put(self.resource);
-        self.export.manifest.write(&self.export.root, &self.export.staging)?;
-        done.removed = remove_others(&target, &current)?;
+        durable::sync_folder(&target);
+        // Read only now: another export into the same folder may have written it since this one began.
+        let mut manifest = Manifest::read(&self.export.root)?;
+        manifest.put(self.resource);
+        manifest.write(&self.export.root)?;
+        done.removed = remove_others(&target, &self.name, &current)?;
         drop(fs::remove_dir_all(&self.folder));
         Ok(done)
     }
-}
-
-/// Syncs a complete file and gives it its name.
-fn publish(from: &Path, to: &Path) -> Result<()> {
-    let failed = |err| Error::io("write", to, err);
-    fs::File::open(from).and_then(|file| file.sync_all()).map_err(failed)?;
-    fs::rename(from, to).map_err(failed)
 }
 
 fn same_content(path: &Path, bytes: u64, hash: &str) -> Result<bool> {
@@ -250,13 +267,14 @@ impl io::Write for Digesting {
     }
 }
 
-fn remove_others(folder: &Path, current: &BTreeSet<String>) -> Result<usize> {
+/// Removes the files that earlier exports of a table wrote and that it no longer has. Files of other names are the user's.
+fn remove_others(folder: &Path, table: &str, current: &BTreeSet<String>) -> Result<usize> {
     let failed = |err| Error::io("read the folder", folder, err);
     let mut removed = 0;
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.extension().is_some_and(|e| e == "csv") && !current.contains(&name) {
+        if rows::is_export_file(&name, table) && !current.contains(&name) {
             fs::remove_file(&path).map_err(|err| Error::io("remove", &path, err))?;
             removed += 1;
         }

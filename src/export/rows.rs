@@ -9,14 +9,32 @@ use crate::kql::types::{Column, Type};
 use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 use crate::output::cell::{Cells, write_text};
 
-/// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10).
-const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\0'];
+/// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
+/// input is usual, it takes the full-width forms too.
+pub(super) const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+/// What no text may begin with: a spreadsheet drops it and takes what follows as a new cell or a formula.
+pub(super) const CELL_BREAKS: &[char] = &['\t', '\r', '\n', '\0'];
 /// What is put before it.
 pub(super) const FORMULA_GUARD: char = '\'';
 
+/// Puts the guard before a text that a spreadsheet would take for a formula.
+pub(super) fn guard(text: &mut String) {
+    let blank = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    if text.starts_with(CELL_BREAKS) || text.trim_start_matches(blank).starts_with(FORMULA_STARTS) {
+        text.insert(0, FORMULA_GUARD);
+    }
+}
+
+/// A column's name as the header and the manifest have it.
+pub(super) fn header_name(name: &str) -> String {
+    let mut name = name.to_owned();
+    guard(&mut name);
+    name
+}
+
 /// The column that holds a timespan in seconds.
 pub(super) fn seconds_name(column: &str) -> String {
-    format!("{column}Seconds")
+    header_name(&format!("{column}Seconds"))
 }
 
 /// Writes header and rows.
@@ -39,7 +57,7 @@ impl RowWriter {
         let mut line = "\u{feff}".as_bytes().to_vec();
         let mut first = true;
         for column in &self.columns {
-            field(&mut line, &column.name, &mut first);
+            field(&mut line, &header_name(&column.name), &mut first);
             if column.ty == Type::TimeSpan {
                 field(&mut line, &seconds_name(&column.name), &mut first);
             }
@@ -56,8 +74,8 @@ impl RowWriter {
             let value = cell.get(row);
             text.clear();
             write_text(&mut text, value);
-            if matches!(column.ty, Type::String | Type::Dynamic | Type::Guid) && text.starts_with(FORMULA_STARTS) {
-                text.insert(0, FORMULA_GUARD);
+            if matches!(column.ty, Type::String | Type::Dynamic | Type::Guid) {
+                guard(&mut text);
             }
             field(line, &text, &mut first);
             if column.ty == Type::TimeSpan {
@@ -114,4 +132,12 @@ pub(super) fn period(period: Period, cells: &[Cells], row: usize) -> String {
         Period::Day(_) => format!("{year:04}-{month:02}-{day:02}"),
         _ => format!("{year:04}-{month:02}"),
     }
+}
+
+/// True for the name of a file that an export of a table makes: `TABLE.csv`, `TABLE_2026-01.csv`, `TABLE_2026-01-05.csv`.
+pub(super) fn is_export_file(name: &str, table: &str) -> bool {
+    let Some(rest) = name.strip_suffix(".csv").and_then(|stem| stem.strip_prefix(table)) else { return false };
+    let Some(period) = rest.strip_prefix('_') else { return rest.is_empty() };
+    let form: String = period.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    matches!(form.as_str(), "0000-00" | "0000-00-00")
 }

@@ -27,7 +27,7 @@ fn batch(rows: &[(i64, &str, i64)]) -> RecordBatch {
 }
 
 fn export(root: &Path, rows: &[(i64, &str, i64)]) -> Exported {
-    let mut export = Export::begin(root).unwrap();
+    let mut export = Export::begin(root, &root.join("no-lake")).unwrap();
     let mut table = export.table("T", &columns(), Period::Day(0), &["text"]).unwrap();
     if !rows.is_empty() {
         table.write(&batch(rows)).unwrap();
@@ -77,4 +77,58 @@ fn the_manifest_names_every_file_with_its_rows_and_hash() {
     let fields: Vec<_> =
         resource["schema"]["fields"].as_array().unwrap().iter().map(|f| f["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(fields, ["datetime", "string", "string", "number"]);
+}
+
+#[test]
+fn every_beginning_of_a_formula_is_guarded() {
+    let guarded = |text: &str| {
+        let mut guarded = text.to_owned();
+        rows::guard(&mut guarded);
+        guarded
+    };
+    for start in ["=", "+", "-", "@", "\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"] {
+        for before in ["", " ", "   ", "\t", "\r\n", "\n", "\u{a0}", "\u{3000}", "\u{feff}", "\u{200b}", " \n\t "] {
+            let text = format!("{before}{start}1+1");
+            assert_eq!(guarded(&text), format!("'{text}"), "{text:?}");
+        }
+    }
+    for text in ["\tx", "\rx", "\nx", "\0x", "-5", "+49 30", "@", " ="] {
+        assert_eq!(guarded(text), format!("'{text}"), "{text:?}");
+    }
+    for text in ["", " ", "a", "a=1", "1-1", " a", "'=1", "ü=", "\u{3000}a", "\"=1"] {
+        assert_eq!(guarded(text), text, "{text:?}");
+    }
+}
+
+#[test]
+fn a_columns_name_is_guarded_in_the_header_and_in_the_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let columns = [Column::new("=1+1", Type::String), Column::new("-took", Type::TimeSpan)];
+    let mut export = Export::begin(dir.path(), &dir.path().join("no-lake")).unwrap();
+    export.table("T", &columns, Period::Whole, &["=1+1"]).unwrap().finish().unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("T/T.csv")).unwrap(), "\u{feff}'=1+1,'-took,'-tookSeconds\r\n");
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("datapackage.json")).unwrap()).unwrap();
+    let schema = &manifest["resources"][0]["schema"];
+    let names: Vec<&str> = schema["fields"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
+    assert_eq!((names, &schema["primaryKey"]), (vec!["'=1+1", "'-took", "'-tookSeconds"], &serde_json::json!(["'=1+1"])));
+}
+
+#[test]
+fn two_exports_into_one_folder_keep_each_others_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = dir.path().join("no-lake");
+    let foreign = r#"{"title":"mine","resources":[{"name":"x","title":"T"}]}"#;
+    fs::write(dir.path().join("datapackage.json"), foreign).unwrap();
+    let (mut first, mut second) = (Export::begin(dir.path(), &lake).unwrap(), Export::begin(dir.path(), &lake).unwrap());
+    first.table("A", &columns(), Period::Whole, &[]).unwrap().finish().unwrap();
+    second.table("B", &columns(), Period::Whole, &[]).unwrap().finish().unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("datapackage.json")).unwrap()).unwrap();
+    let names: Vec<&str> = manifest["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+    assert_eq!((names, manifest["title"].as_str()), (vec!["a", "b", "x"], Some("mine")));
+    drop((first, second));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    let mut export = Export::begin(dir.path(), &lake).unwrap();
+    for name in ["..", ".hidden", "a/b", "datapackage.json"] {
+        assert_eq!(export.table(name, &columns(), Period::Whole, &[]).err().map(|err| err.status()), Some(2), "{name}");
+    }
 }

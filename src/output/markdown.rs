@@ -5,6 +5,7 @@ use std::io::Write;
 use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, is_right_aligned, write_text};
+use super::escape::is_harmful;
 use super::{OutputError, Sink};
 use crate::kql::types::Column;
 
@@ -22,13 +23,15 @@ impl<W: Write> MarkdownSink<W> {
     }
 }
 
-/// A cell may hold neither a bar nor a line break.
+/// A cell may hold neither a bar nor a line break; what a terminal would obey is shown.
 fn escape(line: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '|' => line.push_str("\\|"),
             '\n' => line.push_str("<br>"),
             '\r' => {}
+            '\t' => line.push(c),
+            _ if is_harmful(c) => line.extend(c.escape_default()),
             _ => line.push(c),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod cell;
 mod delimited;
+pub mod escape;
 mod json;
 mod kusto;
 pub mod listing;

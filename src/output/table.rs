@@ -1,5 +1,6 @@
 //! Drawn tables for people: as wide as the terminal, the first rows only unless all are asked for.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use arrow::record_batch::RecordBatch;
@@ -7,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{Cells, is_right_aligned, write_text};
+use super::escape::escaped;
 use super::{Drawing, LeftOut, OutputError, Sink};
 use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
@@ -60,7 +62,7 @@ impl<W: Write> TableSink<W> {
             table.set_width(width);
         }
         // The header takes part in every piece, so that widths agree; only the first piece's is written.
-        table.set_header(self.columns.iter().take(self.fitting).map(|c| Cell::new(&c.name)));
+        table.set_header(self.columns.iter().take(self.fitting).map(|c| Cell::new(escaped(&c.name))));
         for row in self.pending.drain(..) {
             table.add_row(row.into_iter().zip(&self.columns).take(self.fitting).map(|(text, column)| {
                 let cell = Cell::new(text);
@@ -91,6 +93,9 @@ impl<W: Write> TableSink<W> {
 /// Below this width a wrapped column cannot be read any more.
 const READABLE: usize = 24;
 
+/// Characters of a cell that are drawn, at most: the width of a column has 16 bits.
+const WIDEST: usize = 20_000;
+
 /// Texts may wrap; a number, an instant or an id is read as a whole.
 fn wraps(ty: Type) -> bool {
     matches!(ty, Type::String | Type::Dynamic)
@@ -102,7 +107,7 @@ impl<W: Write> TableSink<W> {
         let mut used = 1;
         let fits = self.columns.iter().enumerate().take_while(|(at, column)| {
             let cells = self.pending.iter().filter_map(|row| row.get(*at)).map(|cell| cell.width());
-            let natural = cells.chain([column.name.width()]).max().unwrap_or(0);
+            let natural = cells.chain([escaped(&column.name).width()]).max().unwrap_or(0);
             let least = if wraps(column.ty) { natural.min(READABLE) } else { natural };
             used += least + 3;
             used <= width
@@ -116,7 +121,7 @@ fn widths_of(border: &str) -> Vec<u16> {
     border.trim_matches(['┌', '┐']).split('┬').map(|run| u16::try_from(run.chars().count()).unwrap_or(u16::MAX)).collect()
 }
 
-/// A cell's text for the screen: a datetime without digits that say nothing, control characters made visible.
+/// A cell's text for the screen, on one line: a datetime without digits that say nothing, escape characters made visible.
 fn text_of(value: ValueRef<'_>) -> String {
     let mut text = String::new();
     write_text(&mut text, value);
@@ -124,20 +129,21 @@ fn text_of(value: ValueRef<'_>) -> String {
         let short = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
         return format!("{short}Z");
     }
-    if text.contains(|c: char| c.is_control() && c != '\n') {
-        text = text
-            .chars()
-            .map(|c| if c.is_control() && c != '\n' { if c == '\t' { ' ' } else { '\u{fffd}' } } else { c })
-            .collect();
+    let text = match escaped(&text) {
+        Cow::Owned(shown) => shown,
+        Cow::Borrowed(_) => text,
+    };
+    match text.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}… ({} characters)", &text[..at], text.chars().count()),
+        None => text,
     }
-    text
 }
 
 impl<W: Write + Send> Sink for TableSink<W> {
     fn start(&mut self, name: &str, columns: &[Column]) -> Result<(), OutputError> {
         if self.titles {
             let gap = if self.tables > 0 { "\n" } else { "" };
-            writeln!(self.out, "{gap}{name}")?;
+            writeln!(self.out, "{gap}{}", escaped(name))?;
         }
         self.tables += 1;
         self.columns = columns.to_vec();

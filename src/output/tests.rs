@@ -150,3 +150,34 @@ fn a_drawn_table_keeps_to_the_width_and_says_what_did_not_fit() {
     assert!(widths.first().is_some_and(|w| *w <= 60));
     assert_eq!(text.lines().filter(|line| line.starts_with('╞')).count(), 1);
 }
+
+#[test]
+fn a_drawn_table_sends_nothing_that_a_terminal_obeys() {
+    let columns = [Column::new("n\u{1b}[31m\n", Type::String), Column::new("other", Type::String)];
+    let fields: Vec<Field> = columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), true)).collect();
+    let column = |text: &str| Arc::new(StringArray::from(vec![text.to_owned()])) as ArrayRef;
+    let batch =
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![column("a\u{1b}]0;x\u{7}\nb\u{202e}"), column("c")]).unwrap();
+    let mut bytes = Vec::new();
+    {
+        let mut sink = sink(Format::Table, &mut bytes, 2, Drawing::default());
+        sink.start("T\u{1b}[2J\n", &columns).unwrap();
+        sink.rows(&batch).unwrap();
+        sink.end().unwrap();
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.lines().count(), 6, "{text}");
+    for shown in [r"T\u{1b}[2J\n", r"n\u{1b}[31m\n", r"a\u{1b}]0;x\u{7}\nb\u{202e}"] {
+        assert!(text.contains(shown), "{shown} in {text}");
+    }
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']));
+
+    let mut bytes = Vec::new();
+    {
+        let mut sink = sink(Format::Markdown, &mut bytes, 1, Drawing::default());
+        sink.start("T", &columns).unwrap();
+        sink.rows(&batch).unwrap();
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains(r"| a\u{1b}]0;x\u{7}<br>b\u{202e} | c |") && !text.contains('\u{1b}'), "{text}");
+}

@@ -12,8 +12,10 @@
 //! The queries of `sql/` are part of the program; those in a folder `sql` where it runs come on top and may replace them.
 
 mod header;
+pub mod names;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -98,15 +100,34 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
     "sign-in-by-user-and-client-type.kql",
 );
 
-/// All saved queries by name: the program's own, and those of `folder` where it exists.
+/// The saved queries that there are.
+#[derive(Debug, Default)]
+pub struct Collection {
+    /// Those that can be used, by name.
+    pub queries: Vec<Saved>,
+    /// Files that are none that can be used: a folder, text that is not UTF-8, a header with a mistake, a name of two files.
+    pub broken: Vec<Broken>,
+}
+
+/// A file that should be a saved query.
+#[derive(Debug)]
+pub struct Broken {
+    /// Name of the query that it should be.
+    pub name: String,
+    /// What is wrong, with the file's name.
+    pub error: Error,
+}
+
+/// All saved queries by name: the program's own, and those of `folder` where it exists. A broken file of the folder takes
+/// the place of the program's own query as a sound one does.
 ///
 /// # Errors
-/// When a file of the folder cannot be read, its header cannot be understood, or two files have one name.
-pub fn all(folder: &Path) -> Result<Vec<Saved>> {
-    let mut found: BTreeMap<String, Saved> = BTreeMap::new();
+/// When the folder cannot be listed.
+pub fn all(folder: &Path) -> Result<Collection> {
+    let mut found: BTreeMap<String, Result<Saved>> = BTreeMap::new();
     for (file, text) in BUILT_IN {
         let Some((name, language)) = name_and_language(Path::new(file)) else { continue };
-        found.insert(name.clone(), header::read(name, format!("{FOLDER}/{file}"), language, text)?);
+        found.insert(name.clone(), header::read(name, format!("{FOLDER}/{file}"), language, text).map_err(Error::from));
     }
     if folder.is_dir() {
         let failed = |err| Error::usage(format!("cannot read the folder {}: {err}", folder.display()));
@@ -120,40 +141,83 @@ pub fn all(folder: &Path) -> Result<Vec<Saved>> {
         for path in files {
             let Some((name, language)) = name_and_language(&path) else { continue };
             let file = path.display().to_string();
-            if let Some(first) = own.insert(name.clone(), file.clone()) {
-                return Err(Error::usage(format!("{first} and {file} are both the saved query `{name}`"))
-                    .hint("rename or remove one of them"));
-            }
-            let text = std::fs::read_to_string(&path).map_err(|err| Error::usage(format!("cannot read {file}: {err}")))?;
-            found.insert(name.clone(), header::read(name, file, language, &text)?);
+            let query = match own.insert(name.clone(), file.clone()) {
+                Some(first) => Err(Error::usage(format!("{first} and {file} are both the saved query `{name}`"))
+                    .hint("rename or remove one of them")),
+                None => read(&path, name.clone(), language),
+            };
+            found.insert(name, query);
         }
     }
-    Ok(found.into_values().collect())
+    let mut all = Collection::default();
+    for (name, query) in found {
+        match query {
+            Ok(query) => all.queries.push(query),
+            Err(error) => all.broken.push(Broken { name, error }),
+        }
+    }
+    Ok(all)
 }
 
-/// One saved query by its name.
+fn read(path: &Path, name: String, language: Language) -> Result<Saved> {
+    let file = path.display().to_string();
+    if let Some(why) = names::refusal(&name) {
+        return Err(
+            Error::usage(format!("{file} cannot be a saved query: its name is `{name}`, and {why}")).hint("rename the file")
+        );
+    }
+    if path.file_stem().and_then(OsStr::to_str).is_none() {
+        return Err(Error::usage(format!("{file} cannot be a saved query: its name is not UTF-8")).hint("rename the file"));
+    }
+    // A pipe or a device could be read without end.
+    let failed = |err| Error::usage(format!("cannot read the saved query {file}: {err}"));
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Error::usage(format!("cannot read the saved query {file}: it is not a file")).hint("rename or remove it"));
+    }
+    let text = String::from_utf8(std::fs::read(path).map_err(failed)?).map_err(|err| {
+        let at = err.utf8_error().valid_up_to();
+        let line = err.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::usage(format!("cannot read the saved query {file}: line {line} is not UTF-8")).hint("save it as UTF-8")
+    })?;
+    Ok(header::read(name, file, language, &text)?)
+}
+
+/// One saved query by its name. Other files that are broken do not matter.
 ///
 /// # Errors
-/// For an unknown name (with the nearest one), or as [`all`].
+/// For an unknown name (with the nearest one), when its file is broken, or as [`all`].
 pub fn find(name: &str, folder: &Path) -> Result<Saved> {
-    let mut queries = all(folder)?;
-    if let Some(at) = queries.iter().position(|q| q.name == name) {
-        return Ok(queries.swap_remove(at));
-    }
-    let error = Error::usage(format!("there is no saved query `{name}`"));
-    Err(match nearest(name, queries.iter().map(|q| q.name.as_str())) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint("`kqlake queries` lists them"),
-    })
+    all(folder)?.take(name)
 }
 
+impl Collection {
+    /// Takes one query by its name.
+    ///
+    /// # Errors
+    /// For an unknown name (with the nearest one), or when its file is broken.
+    pub fn take(&mut self, name: &str) -> Result<Saved> {
+        if let Some(at) = self.queries.iter().position(|q| q.name == name) {
+            return Ok(self.queries.swap_remove(at));
+        }
+        if let Some(at) = self.broken.iter().position(|b| b.name == name) {
+            return Err(self.broken.swap_remove(at).error);
+        }
+        let error = Error::usage(format!("there is no saved query `{name}`"));
+        Err(match nearest(name, self.queries.iter().map(|q| q.name.as_str())) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("`kqlake queries` lists them"),
+        })
+    }
+}
+
+/// Name and language by a file's name; a name that is not UTF-8 has marks in place of what is not.
 fn name_and_language(path: &Path) -> Option<(String, Language)> {
     let language = match path.extension()?.to_str()? {
         "kql" => Language::Kql,
         "sql" => Language::Sql,
         _ => return None,
     };
-    Some((path.file_stem()?.to_str()?.to_owned(), language))
+    Some((path.file_stem()?.to_string_lossy().into_owned(), language))
 }
 
 impl Saved {
@@ -197,7 +261,7 @@ mod tests {
 
     #[test]
     fn every_header_is_complete_and_declares_what_the_query_declares() {
-        for saved in all(Path::new("nowhere")).unwrap() {
+        for saved in all(Path::new("nowhere")).unwrap().queries {
             assert!(saved.title != saved.name && saved.question.ends_with('?') && saved.chart.is_some(), "{}", saved.name);
             let declared =
                 saved.text.split("declare query_parameters(").nth(1).map_or("", |rest| rest.split(");").next().unwrap_or(""));
@@ -219,8 +283,32 @@ mod tests {
         let err = find("call-overvew", dir.path()).unwrap_err();
         assert_eq!(err.advice(), Some("did you mean `call-overview`?"));
         std::fs::write(dir.path().join("mine.sql"), "SELECT 2").unwrap();
-        assert!(all(dir.path()).unwrap_err().to_string().contains("are both the saved query `mine`"));
+        assert!(find("mine", dir.path()).unwrap_err().to_string().contains("are both the saved query `mine`"));
         let given = BTreeMap::from([("m".to_owned(), "4".to_owned())]);
         assert_eq!(mine.values(&given, &BTreeMap::new()).unwrap_err().advice(), Some("did you mean `n`?"));
+    }
+    #[test]
+    fn a_broken_file_is_named_and_keeps_no_other_query() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("folder.kql")).unwrap();
+        std::fs::write(dir.path().join("latin.kql"), b"print 1\n| extend x = '\xe4'").unwrap();
+        std::fs::write(dir.path().join("header.kql"), "// export: perhaps\nprint 1").unwrap();
+        // Broken, it is not the program's own query of that name either.
+        std::fs::write(dir.path().join("call-overview.kql"), b"\xff").unwrap();
+        let hidden = [".hidden.kql", "..kql", "...kql"];
+        for name in hidden {
+            std::fs::write(dir.path().join(name), "print 1").unwrap();
+        }
+        std::fs::write(dir.path().join("good.kql"), "print 1").unwrap();
+        let found = all(dir.path()).unwrap();
+        assert_eq!(found.queries.len(), BUILT_IN.len());
+        let said: Vec<String> = found.broken.iter().map(|b| b.error.to_string()).collect();
+        for part in
+            ["folder.kql: it is not a file", "latin.kql: line 2 is not UTF-8", "header.kql:1", "call-overview.kql: line 1"]
+        {
+            assert!(said.iter().any(|text| text.contains(part)), "{part}: {said:?}");
+        }
+        assert_eq!(said.iter().filter(|text| text.contains("its name is `.")).count(), hidden.len(), "{said:?}");
+        assert!(find("good", dir.path()).is_ok() && find("latin", dir.path()).is_err() && find("..", dir.path()).is_err());
     }
 }
