@@ -29,19 +29,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let lake = context.lake();
     lake.check().await?;
     let progress = Progress::new(context, "compacting");
-    let mut merged = 0;
+    let (mut merged, mut failures) = (0, Vec::new());
     for def in defs {
         progress.say(format!("compacting {}", def.name));
-        if let Some(line) = super::upkeep::compact(&lake, def, context).await? {
-            merged += 1;
-            progress.tell(context, &line);
+        match super::upkeep::compact(&lake, def, context).await {
+            Ok(None) => {}
+            Ok(Some(line)) => {
+                merged += 1;
+                progress.tell(context, &line);
+            }
+            Err(err) => failures.push(err),
         }
     }
     drop(progress);
-    if merged == 0 {
+    if merged == 0 && failures.is_empty() {
         context.tell("nothing to compact");
     }
-    Ok(())
+    super::upkeep::outcome(failures, |count| format!("{count} tables were not compacted; the others are done"))
 }
 
 fn unknown(name: &str) -> Error {

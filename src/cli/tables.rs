@@ -2,12 +2,14 @@
 
 use super::Context;
 use super::answer::OutputArgs;
+use super::upkeep::outcome;
 use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::kql;
 use crate::kql::suggest::nearest;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
+use crate::lake::foreign;
 use crate::lake::tables::{self, TableDef};
 use crate::output::listing::{Listing, count, text};
 
@@ -30,14 +32,17 @@ pub struct Args {
 /// # Errors
 /// For an unknown name, or when the lake cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let mut failures = Vec::new();
     let listing = match &args.name {
-        Some(name) => columns(name, context)?,
-        None => overview(args.all, context).await?,
+        Some(name) => columns(name, context, &mut failures).await?,
+        None => overview(args.all, context, &mut failures).await?,
     };
-    args.output.listing(&listing, context)
+    args.output.listing(&listing, context)?;
+    outcome(failures, |count| format!("{count} tables cannot be read"))
 }
 
-async fn overview(all: bool, context: &Context) -> Result<Listing> {
+/// What can be read, and why the rest cannot.
+async fn overview(all: bool, context: &Context, failures: &mut Vec<Error>) -> Result<Listing> {
     let lake = context.lake();
     lake.check().await?;
     let mut listing = Listing::new([
@@ -51,7 +56,15 @@ async fn overview(all: bool, context: &Context) -> Result<Listing> {
         ("about", Type::String),
     ]);
     for def in tables::all() {
-        match lake.table_stats(def).await? {
+        let snapshot = match lake.snapshot(def).await {
+            Ok(snapshot) => snapshot,
+            Err(err) => {
+                failures.push(err.into());
+                continue;
+            }
+        };
+        failures.extend(snapshot.as_ref().and_then(|snapshot| snapshot.check_files().err()).map(Error::from));
+        match snapshot.map(|snapshot| snapshot.stats()) {
             Some(stats) => listing.push([
                 text(def.name),
                 count(stats.rows),
@@ -92,7 +105,7 @@ async fn overview(all: bool, context: &Context) -> Result<Listing> {
             ]);
         }
     }
-    if listing.rows.is_empty() {
+    if listing.rows.is_empty() && failures.is_empty() {
         context.say(format_args!(
             "the lake {} holds no rows yet: `kqlake import --from PATH` lands files, `kqlake tables --all` lists all tables",
             context.config.lake.display()
@@ -101,11 +114,23 @@ async fn overview(all: bool, context: &Context) -> Result<Listing> {
     Ok(listing)
 }
 
-fn columns(name: &str, context: &Context) -> Result<Listing> {
+async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Result<Listing> {
     let mut listing = Listing::new([("column", Type::String), ("type", Type::String), ("note", Type::String)]);
     if let Some(def) = tables::find(name) {
         for column in &def.columns {
             listing.push([text(column.name), text(column.ty.name()), text(note(def, column))]);
+        }
+        match context.lake().snapshot(def).await {
+            Ok(snapshot) => {
+                for field in snapshot.iter().flat_map(|snapshot| snapshot.foreign()) {
+                    listing.push([
+                        text(field.name().as_str()),
+                        text(foreign::kql_type(field).name()),
+                        text("added by another writer"),
+                    ]);
+                }
+            }
+            Err(err) => failures.push(err.into()),
         }
         return Ok(listing);
     }

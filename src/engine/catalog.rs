@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
 use crate::kql::types::{Column, Type};
 use crate::lake::tables::{self, TableDef};
-use crate::lake::{Lake, TableSnapshot};
+use crate::lake::{Lake, TableSnapshot, foreign};
 
 /// The schemas of all tables and views, built once: they do not depend on the lake.
 static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
@@ -44,6 +44,14 @@ fn schema_of(def: &TableDef) -> TableSchema {
     TableSchema { columns, promoted, view: None }
 }
 
+/// What KQL sees of a table that holds more columns than its definition; `None` when it does not.
+fn extended(snapshot: &TableSnapshot) -> Option<TableSchema> {
+    let mut schema = schema_of(snapshot.def());
+    let known = schema.columns.len();
+    schema.columns.extend(snapshot.foreign().map(|field| Column::new(field.name(), foreign::kql_type(field))));
+    (schema.columns.len() > known).then_some(schema)
+}
+
 /// The lake's tables and views for one query. A table is opened when it is first scanned, and the query sees that one
 /// snapshot of it wherever it names it.
 pub struct LakeCatalog {
@@ -51,12 +59,20 @@ pub struct LakeCatalog {
     pruning: bool,
     names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
+    /// Schemas of opened tables that hold more columns than their definitions.
+    extended: std::sync::Mutex<HashMap<&'static str, Arc<TableSchema>>>,
 }
 
 impl LakeCatalog {
     /// The catalog of a lake, which may be missing. Touches nothing.
     pub fn new(lake: Lake) -> LakeCatalog {
-        LakeCatalog { lake, pruning: true, names: BTreeMap::new(), opened: Mutex::new(HashMap::new()) }
+        LakeCatalog {
+            lake,
+            pruning: true,
+            names: BTreeMap::new(),
+            opened: Mutex::default(),
+            extended: std::sync::Mutex::default(),
+        }
     }
 
     /// The same, or with tables that never hear of filters, so that nothing is skipped.
@@ -112,7 +128,8 @@ impl Catalog for LakeCatalog {
     }
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
-        SCHEMAS.get(name).cloned()
+        let extended = self.extended.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        extended.or_else(|| SCHEMAS.get(name).cloned())
     }
 
     fn maps(&self, kind: &str, name: &str) -> bool {
@@ -130,12 +147,15 @@ impl Catalog for LakeCatalog {
         let mut opened = self.opened.lock().await;
         if !opened.contains_key(def.name) {
             let snapshot = self.lake.snapshot(def).await.map_err(external)?;
+            if let Some(schema) = snapshot.as_ref().and_then(extended) {
+                self.extended.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, Arc::new(schema));
+            }
             opened.insert(def.name, snapshot);
         }
         let snapshot = opened.get(def.name).and_then(Option::as_ref);
         Ok(match snapshot {
             Some(snapshot) => ScanTable {
-                provider: if self.pruning { snapshot.provider() } else { Arc::new(Unpruned(snapshot.provider())) },
+                provider: if self.pruning { snapshot.kql_provider() } else { Arc::new(Unpruned(snapshot.kql_provider())) },
                 complete: def
                     .columns
                     .iter()

@@ -84,7 +84,10 @@ pub(super) fn is_of_files(err: &DataFusionError) -> bool {
         DataFusionError::ParquetError(_) | DataFusionError::IoError(_) => true,
         DataFusionError::ArrowError(inner, _) => matches!(
             inner.as_ref(),
-            ArrowError::ParquetError(_) | ArrowError::IoError(..) | ArrowError::ExternalError(_) | ArrowError::InvalidArgumentError(_)
+            ArrowError::ParquetError(_)
+                | ArrowError::IoError(..)
+                | ArrowError::ExternalError(_)
+                | ArrowError::InvalidArgumentError(_)
         ),
         _ => false,
     };
@@ -103,9 +106,7 @@ impl From<LakeError> for Error {
             LakeError::NotAFolder { .. } => {
                 Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake; it may be missing")
             }
-            LakeError::NotText { .. } => {
-                Error::usage(err.to_string()).hint("rename the folder, or name another one with --lake")
-            }
+            LakeError::NotText { .. } => Error::usage(err.to_string()).hint("rename the folder, or name another one with --lake"),
             LakeError::Damaged { ref damage, .. } => {
                 Error::Storage { message: err.to_string(), hint: Some(damage.advice()), source: None }
             }

@@ -82,9 +82,11 @@ struct Replacement {
 pub(super) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
+    // Days with a file that cannot be read stay as they are; the others do not wait for them.
+    let mut broken: BTreeMap<i32, LakeError> = BTreeMap::new();
     // Each round merges what fits at a time, so many overlapping files take several; a round without work is the last.
     loop {
-        let work = plan(&snapshot, options);
+        let work = plan(&snapshot, options, &broken);
         if work.is_empty() {
             break;
         }
@@ -94,6 +96,9 @@ pub(super) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             for inputs in days {
                 match merge(&snapshot, inputs, options).await {
                     Ok(replacement) => replacements.push(replacement),
+                    Err(e) if e.broken_file().is_some() => {
+                        broken.extend(inputs.first().map(|at| (snapshot.files()[*at].day, e)));
+                    }
                     Err(e) => {
                         delete(snapshot.dir(), &replacements);
                         return Err(e);
@@ -109,19 +114,24 @@ pub(super) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             break;
         }
     }
+    // With a broken file nothing is deleted: what is left of older versions may be needed to mend the day.
+    if let Some((_, error)) = broken.pop_first() {
+        return Err(error);
+    }
+    snapshot.check_files()?;
     report.version = Some(snapshot.version());
     report.deleted = clean(lake, def, options.grace).await?;
     Ok(report)
 }
 
-/// The files to merge, by their positions in the snapshot: one list a day that has something to gain.
-fn plan(snapshot: &TableSnapshot, options: &CompactOptions) -> Vec<Vec<usize>> {
+/// The files to merge, by their positions in the snapshot: one list a day that has something to gain and can be read.
+fn plan(snapshot: &TableSnapshot, options: &CompactOptions, without: &BTreeMap<i32, LakeError>) -> Vec<Vec<usize>> {
     let def = snapshot.def();
     let set = def.promoted_set();
     let outdated = |f: &LiveFile| !f.sorted || f.rows.is_none() || f.promoted.set != set;
     let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, file) in snapshot.files().iter().enumerate() {
-        if file.size() < options.target_bytes / 2 || outdated(file) {
+        if !without.contains_key(&file.day) && (file.size() < options.target_bytes / 2 || outdated(file)) {
             days.entry(file.day).or_default().push(at);
         }
     }
@@ -156,9 +166,9 @@ fn first_chains(files: &[LiveFile], day: Vec<usize>) -> Vec<usize> {
 /// Merges files of one day into new ones.
 async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOptions) -> Result<Replacement, LakeError> {
     let def = snapshot.def();
-    let read = |source: DataFusionError| LakeError::Read { table: def.name, source };
     let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
     let day = files.first().map_or(0, |f| f.day);
+    let read = |source: DataFusionError| snapshot.failure(source);
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .build_arc()

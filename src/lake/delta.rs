@@ -5,21 +5,25 @@
 //! otherwise [`CommitError::Behind`] tells the caller to look again and decide anew.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for};
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for, logstore_with};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt as _;
 use url::Url;
 
+use super::damage::Damage;
 use super::error::{LakeError, io_cause};
+use super::landing::run_blocking;
+use super::log_files::{self, ACTIONS, LOG, LogFiles, Stamp};
+use super::rooted::Rooted;
 use super::tables::{EVENT_DATE, TableDef};
 
 /// The table-wide application transaction that every landing carries; its version is the table version that it makes.
@@ -98,6 +102,8 @@ pub struct Log {
     store: LogStoreRef,
     state: Arc<DeltaTableState>,
     files: Arc<OnceLock<Vec<FileEntry>>>,
+    /// Of the newest version's file: another one means that the folder was replaced.
+    stamp: Option<Stamp>,
 }
 
 impl std::fmt::Debug for Log {
@@ -110,7 +116,24 @@ fn delta_error(table: &'static str, dir: &Path, source: DeltaTableError) -> Lake
     if let Some(kind) = io_cause(&source) {
         return LakeError::Io { table, path: dir.to_owned(), source: kind };
     }
-    LakeError::Log { table, source: Box::new(source) }
+    // Only what happened: the library adds a trace of its own calls.
+    let text = source.to_string();
+    let text = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
+    LakeError::Log { table, source: text.into() }
+}
+
+/// What an error of opening a log means: a broken checkpoint where there is one, else what the library says.
+async fn diagnosed(table: &'static str, dir: &Path, files: LogFiles, source: DeltaTableError) -> LakeError {
+    match run_blocking(table, move || files.broken_checkpoint()).await {
+        Ok(Some(damage)) => LakeError::Damaged { table, damage },
+        Ok(None) => delta_error(table, dir, source),
+        Err(error) => error,
+    }
+}
+
+async fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<LogFiles>, LakeError> {
+    let dir = dir.to_owned();
+    run_blocking(table, move || LogFiles::look(table, &dir, seen)).await?
 }
 
 fn dir_url(dir: &Path) -> Result<Url, LakeError> {
@@ -118,32 +141,53 @@ fn dir_url(dir: &Path) -> Result<Url, LakeError> {
 }
 
 fn open_store(table: &'static str, dir: &Path) -> Result<LogStoreRef, LakeError> {
-    logstore_for(&dir_url(dir)?, StorageConfig::default()).map_err(|e| delta_error(table, dir, e))
+    let decoded_twice = |path: &Path| !cfg!(windows) && path.to_string_lossy().contains(['%', '\\']);
+    let opened = match dir.parent() {
+        // The library decodes addresses once too often, so that these signs would name another folder: it is given the lake
+        // as a store of its own, and an address that has nothing to decode.
+        Some(lake) if decoded_twice(lake) => {
+            let store = Rooted::new(lake).map_err(|e| delta_error(table, dir, e.into()))?;
+            let address = Url::parse(&format!("memory:///{table}/"));
+            address
+                .map_err(|e| DeltaTableError::Generic(e.to_string()))
+                .and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default()))
+        }
+        _ => logstore_for(&dir_url(dir)?, StorageConfig::default()),
+    };
+    opened.map_err(|e| delta_error(table, dir, e))
 }
 
 impl Log {
-    fn new(table: &'static str, store: LogStoreRef, state: DeltaTableState) -> Self {
-        Log { table, store, state: Arc::new(state), files: Arc::default() }
+    fn new(table: &'static str, dir: &Path, store: LogStoreRef, state: DeltaTableState) -> Self {
+        let stamp = log_files::stamp(dir, state.version());
+        Log { table, store, state: Arc::new(state), files: Arc::default(), stamp }
     }
 
     /// The newest version of the table in a folder; `None` when there is no table.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// [`LakeError::Damaged`] when the log is not whole, or data files have none; or the log cannot be read.
     pub async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
-        match tokio::fs::metadata(dir.join("_delta_log")).await {
-            Ok(meta) if meta.is_dir() => {}
-            Ok(_) => return Err(LakeError::NotAFolder { path: dir.join("_delta_log") }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(LakeError::Io { table, path: dir.to_owned(), source }),
-        }
+        let Some(files) = look(table, dir, None).await? else { return Ok(None) };
         let store = open_store(table, dir)?;
         match DeltaTableState::try_new(&store, None).await {
-            Ok(state) => Ok(Some(Self::new(table, store, state))),
-            // A folder whose first commit never came: a crash between making the folder and creating the table.
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => Err(delta_error(table, dir, e)),
+            Ok(state) => Self::new(table, dir, store, state).seen_until(files.last, dir).await.map(Some),
+            Err(e) => Err(diagnosed(table, dir, files, e).await),
         }
+    }
+
+    /// The log, once all of its commits have been looked at, of which those until a version were before.
+    async fn seen_until(self, seen: u64, dir: &Path) -> Result<Self, LakeError> {
+        let read = self.state.version();
+        if read < seen {
+            let reason = format!("the log could only be read to version {read} of {seen}");
+            return Err(LakeError::Log { table: self.table, source: reason.into() });
+        }
+        if read > seen {
+            // Committed by somebody else in between.
+            look(self.table, dir, Some(seen)).await?;
+        }
+        Ok(self)
     }
 
     /// Creates the table with a definition's columns, or opens what another process created meanwhile.
@@ -151,6 +195,19 @@ impl Log {
     /// # Errors
     /// The folder or the log cannot be written.
     pub async fn create(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
+        let missing: Vec<PathBuf> = dir.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        let created = Self::create_in(def, dir).await;
+        if created.is_err() {
+            // A folder without a log would look like a table without rows. Only empty folders can be removed like this.
+            let _ = std::fs::remove_dir(dir.join(LOG));
+            for path in missing {
+                let _ = std::fs::remove_dir(path);
+            }
+        }
+        created
+    }
+
+    async fn create_in(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
         tokio::fs::create_dir_all(dir).await.map_err(|source| LakeError::Io { table: def.name, path: dir.to_owned(), source })?;
         let store = open_store(def.name, dir)?;
         let columns = kernel_fields(def.name, &def.arrow_schema())?;
@@ -176,20 +233,56 @@ impl Log {
         }
     }
 
-    /// The newest version, read incrementally.
+    /// The newest version, read incrementally; `None` when the table has been removed.
     ///
     /// # Errors
-    /// The log cannot be read.
-    pub async fn refreshed(&self, dir: &Path) -> Result<Self, LakeError> {
+    /// As for [`Log::open`].
+    pub async fn refreshed(&self, dir: &Path) -> Result<Option<Self>, LakeError> {
+        let version = self.state.version();
+        // The folder may have been replaced by an older or other table: then nothing of what is known counts.
+        if self.stamp.is_none() || log_files::stamp(dir, version) != self.stamp {
+            return Self::open(self.table, dir).await;
+        }
+        let Some(files) = look(self.table, dir, Some(version)).await? else { return Ok(None) };
+        if files.last == version {
+            return Ok(Some(self.clone()));
+        }
         let mut state = self.state.as_ref().clone();
         match state.update(&self.store, None).await {
-            Ok(()) if state.version() == self.state.version() => Ok(self.clone()),
-            Ok(()) => Ok(Self::new(self.table, self.store.clone(), state)),
-            // The folder may have been replaced by an older or other table: start over.
-            Err(_) => Self::open(self.table, dir)
-                .await?
-                .ok_or_else(|| LakeError::Log { table: self.table, source: "the table's log is gone".into() }),
+            Ok(()) => Self::new(self.table, dir, self.store.clone(), state).seen_until(files.last, dir).await.map(Some),
+            Err(_) => Self::open(self.table, dir).await,
         }
+    }
+
+    /// The id that the table got when it was created.
+    pub fn id(&self) -> &str {
+        self.state.metadata().id()
+    }
+
+    /// Refuses a table that is not the one of its folder.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] naming what the folder holds.
+    pub fn check_identity(&self, def: &TableDef, dir: &Path) -> Result<(), LakeError> {
+        let schema = self.schema();
+        let lacks = |column: &&&'static str| schema.field_with_name(column).is_err();
+        // Other writers need not name their tables; such a table is known by what makes a row.
+        let found = match self.state.metadata().name() {
+            Some(name) if name != def.name => Some(format!("the table {name}")),
+            Some(_) => [def.time].iter().find(lacks).map(|column| format!("a table without the column {column}")),
+            None => def.key.iter().chain([&def.time]).find(lacks).map(|column| format!("a table without the column {column}")),
+        };
+        match found {
+            Some(found) => {
+                Err(LakeError::Damaged { table: self.table, damage: Damage::OtherTable { dir: dir.to_owned(), found } })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// True for the same version of the same table, read at the same time.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
     }
 
     /// The version.
@@ -297,12 +390,15 @@ impl Log {
                 ..Add::default()
             })
         }));
+        // A commit that says how much it holds cannot be cut between two of its actions without notice.
+        let count = actions.len() + change.transactions.len();
+        let info = change.info.into_iter().chain([(ACTIONS.to_owned(), count.into())]);
         // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_metadata(change.info)
+            .with_metadata(info)
             .with_application_transactions(
                 change
                     .transactions
@@ -316,9 +412,9 @@ impl Log {
             .await;
         match committed {
             Ok(done) => {
-                let log = Self::new(self.table, self.store.clone(), done.snapshot());
+                let log = Self::new(self.table, dir, self.store.clone(), done.snapshot());
                 // Durable before it is reported: a power cut must not take back what the caller was told.
-                sync_file(&dir.join("_delta_log").join(format!("{:020}.json", done.version()))).await;
+                sync_file(&dir.join(LOG).join(log_files::commit_name(done.version()))).await;
                 if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
                     && let Err(error) = log.checkpoint(dir).await
                 {
@@ -351,7 +447,8 @@ impl Log {
             .with_fields(columns.fields().cloned().collect::<Vec<_>>())
             .with_commit_properties(properties)
             .await;
-        let now = self.refreshed(dir).await?;
+        let gone = || LakeError::Log { table: self.table, source: "the table is gone".into() };
+        let now = self.refreshed(dir).await?.ok_or_else(gone)?;
         let missing = fields.iter().any(|f| now.schema().field_with_name(f.name()).is_err());
         match added {
             Err(e) if missing => Err(delta_error(self.table, dir, e)),
@@ -377,14 +474,10 @@ impl Log {
     /// # Errors
     /// It cannot be written; the log is whole without it.
     pub async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
-        deltalake::checkpoints::create_checkpoint_from_table_url_and_cleanup(
-            dir_url(dir)?,
-            self.state.version(),
-            Some(false),
-            None,
-        )
-        .await
-        .map_err(|e| delta_error(self.table, dir, e))
+        let failed = |e| delta_error(self.table, dir, e);
+        let mut table = DeltaTable::new(self.store.clone());
+        table.load_version(self.state.version()).await.map_err(failed)?;
+        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
     }
 
     /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days).

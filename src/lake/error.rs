@@ -2,12 +2,13 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 
+use super::damage::Damage;
 use super::fault::Step;
 
 /// Any cause of a kind that callers do not tell apart.
@@ -24,7 +25,7 @@ pub enum LakeError {
         path: PathBuf,
     },
     /// The operating system refused a read or write: no space, no permission, a broken disk.
-    #[error("table {table}: cannot read or write {}", path.display())]
+    #[error("{}cannot read or write {}", of_table(table), path.display())]
     Io {
         /// The table, or `_` for the lake itself.
         table: &'static str,
@@ -33,6 +34,20 @@ pub enum LakeError {
         /// The system's answer.
         #[source]
         source: io::Error,
+    },
+    /// The name of the lake's folder cannot be written as text.
+    #[error("the path {} is no Unicode text", path.display())]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The table's files are not what its log says, or there is no log.
+    #[error("table {table}: {damage}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// What is wrong, and with which file.
+        damage: Damage,
     },
     /// The table's Delta log cannot be read or written.
     #[error("table {table}: the Delta log failed")]
@@ -107,7 +122,7 @@ pub enum LakeError {
         #[source]
         source: ArrowError,
     },
-    /// Reading the table to compact it failed.
+    /// Reading the table failed.
     #[error("table {table}: reading failed")]
     Read {
         /// The table.
@@ -138,6 +153,104 @@ impl LakeError {
             None => LakeError::Parquet { table, path, source },
         }
     }
+
+    /// A data file that cannot be read, and why.
+    pub(super) fn of_file(table: &'static str, path: &Path, source: &(dyn StdError + 'static)) -> Self {
+        let file = path.to_owned();
+        // What the system gave no number to was said by a reader that came to an early end. Where a library has made text of
+        // the system's answer, the system is asked again.
+        let of_system = io_cause(source).filter(|e| e.raw_os_error().is_some()).or_else(|| std::fs::File::open(path).err());
+        match of_system {
+            Some(e) if e.kind() == io::ErrorKind::NotFound => LakeError::Damaged { table, damage: Damage::MissingFile { file } },
+            Some(e) => LakeError::Io { table, path: file, source: e },
+            _ => {
+                // A library may add a trace of its own calls in further lines, and says in front what it was about to do.
+                let text = source.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                let why = first.rsplit("Parquet error: ").next().unwrap_or(first).to_owned();
+                LakeError::Damaged { table, damage: Damage::File { file, why } }
+            }
+        }
+    }
+
+    /// What to do about it, where there is more to say than what happened.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            LakeError::Damaged { damage, .. } => Some(damage.advice()),
+            LakeError::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            {
+                Some("check the owner and permissions of the lake's folder".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The data file that cannot be read, when the error says nothing of others.
+    pub fn broken_file(&self) -> Option<&Path> {
+        match self {
+            LakeError::Damaged { damage, .. } => damage.data_file(),
+            LakeError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(path),
+            _ => None,
+        }
+    }
+
+    /// True when other tables can be as good as ever: the error says something of one table, not of the disk.
+    pub fn is_of_one_table(&self) -> bool {
+        match self {
+            LakeError::Damaged { .. }
+            | LakeError::Unsupported { .. }
+            | LakeError::ColumnType { .. }
+            | LakeError::Log { .. }
+            | LakeError::Parquet { .. }
+            | LakeError::Read { .. } => true,
+            LakeError::Io { source, path, .. } => {
+                // What cannot be read says something of itself; what cannot be made says something of the disk.
+                matches!(source.kind(), io::ErrorKind::PermissionDenied) && path.exists()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What of the lake's own errors lies among an error's causes: which file or table could not be read, copied.
+pub fn lake_cause(error: &(dyn StdError + 'static)) -> Option<LakeError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref::<LakeError>() {
+            Some(LakeError::Damaged { table, damage }) => {
+                return Some(LakeError::Damaged { table, damage: damage.clone() });
+            }
+            Some(LakeError::Io { table, path, source }) => {
+                return Some(LakeError::Io { table, path: path.clone(), source: copy(source) });
+            }
+            _ => {}
+        }
+        // These keep foreign errors where `source` does not lead to them.
+        let inner = match (error.downcast_ref::<DataFusionError>(), error.downcast_ref::<ParquetError>()) {
+            (Some(DataFusionError::ParquetError(inner)), _) => lake_cause(inner.as_ref()),
+            (Some(DataFusionError::ArrowError(inner, _)), _) => lake_cause(inner.as_ref()),
+            (_, Some(ParquetError::External(inner))) => lake_cause(inner.as_ref()),
+            _ => None,
+        };
+        if inner.is_some() {
+            return inner;
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The beginning of a message about a table; nothing for the lake itself.
+fn of_table(table: &str) -> String {
+    if table == "_" { String::new() } else { format!("table {table}: ") }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// The operating system's error among an error's causes, copied.
@@ -145,10 +258,7 @@ pub(super) fn io_cause(error: &(dyn StdError + 'static)) -> Option<io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(match io.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(io.kind(), io.to_string()),
-            });
+            return Some(copy(io));
         }
         // Parquet keeps foreign errors in a variant that is not a source for every kind.
         if let Some(ParquetError::External(inner)) = error.downcast_ref::<ParquetError>()

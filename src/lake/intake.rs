@@ -1,6 +1,7 @@
 //! What a landing knows of keys and files while it is under way: which rows are new, and which files hold them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +11,14 @@ use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Lake;
 use super::delta::{FileEntry, Log, NewFile};
-use super::error::LakeError;
+use super::error::{LakeError, lake_cause};
 use super::fault::Step;
 use super::keys::{KeyCache, KeyMap, KeySet, RowKeys, open_file};
-use super::landing::delete;
+use super::landing::{Held, delete};
 use super::layout::{Layout, TAG_LAYOUT};
+use super::readers::check_file;
 use super::tables::OnSameKey;
-use super::writer::{FileWriter, day_from_text, day_of, sort_by_day, write_picks};
+use super::writer::{FileWriter, day_from_text, day_of, day_text, sort_by_day, write_picks};
 
 /// A file of this landing.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
     days: BTreeSet<i32>,
+    /// Days whose files were looked at before any of their rows were taken.
+    admitted: BTreeSet<i32>,
     /// Keys at rest in the days that rows came for.
     landed: AtRest,
     /// Keys of this landing's rows, in tables whose landed rows stay.
@@ -54,6 +58,15 @@ pub struct Intake {
     own: KeyMap<Own>,
     /// Rows that were left out.
     pub duplicates: u64,
+    /// Days whose landed rows cannot be read, so that nobody knows which of them are there.
+    closed: BTreeMap<i32, Closed>,
+}
+
+/// A day that nothing can be landed in.
+#[derive(Debug)]
+struct Closed {
+    why: LakeError,
+    rows: u64,
 }
 
 /// Keys at rest; with their order in tables where the newest wins.
@@ -87,6 +100,84 @@ impl Intake {
         self.days.range(day.saturating_sub(around)..=day.saturating_add(around)).next().is_some()
     }
 
+    /// Closes the days that a file concerns, when the file is what an error is about.
+    fn close(&mut self, layout: &Layout, file: &FileEntry, why: LakeError) -> Result<(), LakeError> {
+        let Some(day) = file.event_date.as_deref().and_then(day_from_text).filter(|_| why.broken_file().is_some()) else {
+            return Err(why);
+        };
+        let around = if Self::newest_wins(layout) { 1 } else { 0 };
+        let days = day.saturating_sub(around)..=day.saturating_add(around);
+        // Rows that are written already would go unlooked at.
+        let written = |w: &Written| day_from_text(&w.file.event_date).is_some_and(|day| days.contains(&day));
+        if self.files.iter().any(written) {
+            return Err(why);
+        }
+        for day in days {
+            self.days.remove(&day);
+            if let Entry::Vacant(entry) = self.closed.entry(day)
+                && let Some(why) = lake_cause(&why)
+            {
+                entry.insert(Closed { why, rows: 0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the days of the live file that an error is about.
+    ///
+    /// # Errors
+    /// The same error, when it is about something else.
+    pub fn close_for(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], why: LakeError) -> Result<(), LakeError> {
+        match live.iter().find(|file| why.broken_file() == Some(&dir.join(&file.path))) {
+            Some(file) => self.close(layout, file, why),
+            None => Err(why),
+        }
+    }
+
+    /// Looks at the files of the days of a batch's times that were not looked at yet; gives which rows are of days that can
+    /// take them. The others are counted as held back.
+    ///
+    /// # Errors
+    /// A file cannot be looked at for a reason that says nothing of its day alone.
+    pub fn admit(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], times: &[i64]) -> Result<BooleanArray, LakeError> {
+        let days: BTreeSet<i32> = times.iter().map(|us| day_of(*us)).filter(|day| !self.admitted.contains(day)).collect();
+        if !days.is_empty() {
+            let around = if Self::newest_wins(layout) { 1 } else { 0 };
+            let near = |day: i32| days.range(day.saturating_sub(around)..=day.saturating_add(around)).next().is_some();
+            for file in live.iter().filter(|f| f.event_date.as_deref().and_then(day_from_text).is_some_and(near)) {
+                let looked =
+                    check_file(layout.def.name, dir, file).and_then(|()| open_file(layout.def.name, &dir.join(&file.path), None));
+                if let Err(why) = looked {
+                    self.close(layout, file, why)?;
+                }
+            }
+            self.admitted.extend(days);
+        }
+        Ok(times.iter().map(|us| Some(self.takes(day_of(*us)))).collect())
+    }
+
+    /// Whether rows of a day can land; counts one that cannot.
+    fn takes(&mut self, day: i32) -> bool {
+        match self.closed.get_mut(&day) {
+            Some(closed) => {
+                closed.rows += 1;
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// The rows that were held back, by day.
+    pub fn held(&self) -> Vec<Held> {
+        let held = |(day, closed): (&i32, &Closed)| Held {
+            day: day_text(*day).unwrap_or_default(),
+            rows: closed.rows,
+            reason: closed.why.to_string(),
+            advice: closed.why.advice(),
+        };
+        self.closed.iter().filter(|(_, closed)| closed.rows > 0).map(held).collect()
+    }
+
     /// Loads the keys of files that concern this landing and were not looked at yet.
     fn load(&mut self, layout: &Layout, dir: &Path, cache: &KeyCache, files: &[FileEntry]) -> Result<(), LakeError> {
         let newest = Self::newest_wins(layout);
@@ -94,7 +185,13 @@ impl Intake {
             if self.landed.loaded.contains(&file.path) || !self.concerns(file, newest) {
                 continue;
             }
-            let keys = cache.load(layout.def, dir, &file.path)?;
+            let keys = match check_file(layout.def.name, dir, file).and_then(|()| cache.load(layout.def, dir, &file.path)) {
+                Ok(keys) => keys,
+                Err(why) => {
+                    self.close(layout, file, why)?;
+                    continue;
+                }
+            };
             for (row, &key) in keys.keys.iter().enumerate() {
                 if newest {
                     let order = keys.order(row);
@@ -124,17 +221,23 @@ impl Intake {
         let newest = Self::newest_wins(layout);
         let mut keys = RowKeys::default();
         let mut rows: Vec<(usize, usize)> = Vec::new();
+        let mut days: Vec<i32> = Vec::new();
         for (at, batch) in batches.iter().enumerate() {
             keys.extend(def, batch, true)?;
             rows.extend((0..batch.num_rows()).map(|row| (at, row)));
             let times = batch.column(layout.time).as_primitive::<TimestampMicrosecondType>();
-            self.days.extend(times.values().iter().map(|us| day_of(*us)));
+            days.extend(times.values().iter().map(|us| day_of(*us)));
         }
+        self.days.extend(days.iter().filter(|day| !self.closed.contains_key(day)));
         self.load(layout, dir, lake.keys(), log.files())?;
 
         let mut keep = vec![true; rows.len()];
         for row in 0..rows.len() {
             let (key, order) = (keys.keys[row], keys.order(row));
+            if !self.takes(days[row]) {
+                keep[row] = false;
+                continue;
+            }
             let before = self.own.get(&key).copied();
             let there = if newest {
                 self.landed.orders.get(&key).is_some_and(|landed| *landed >= order)
@@ -318,8 +421,9 @@ fn rewrite(
     };
     let mut out: Option<FileWriter> = None;
     let mut copy = || -> Result<(), LakeError> {
-        for batch in open_file(def.name, &dir.join(file), None)? {
-            let core = layout.core_of_file(&batch.map_err(arrow)?)?;
+        let path = dir.join(file);
+        for batch in open_file(def.name, &path, None)? {
+            let core = layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?;
             let mut keys = RowKeys::default();
             keys.extend(def, &core, false)?;
             let keep: BooleanArray = keys.keys.iter().map(|key| Some(!without.contains(key))).collect();

@@ -34,6 +34,12 @@ pub struct Intent {
     pub cursor: serde_json::Value,
     /// The run that lands the rows.
     pub import_id: String,
+    /// The table's version that the commit makes. Earlier programs did not write it.
+    #[serde(default)]
+    pub version: Option<i64>,
+    /// The id of the table that it is of.
+    #[serde(default)]
+    pub table_id: Option<String>,
 }
 
 /// Numbers grow with time and differ between writers of one moment.
@@ -64,11 +70,11 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Writes an intent.
+    /// Writes the intent of a commit right after a version of the table.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn write(root: &Path, def: &TableDef, position: &Position) -> Result<Self, LakeError> {
+    pub fn write(root: &Path, def: &TableDef, position: &Position, base: &Log) -> Result<Self, LakeError> {
         let intent = Intent {
             format: FORMAT,
             table: def.name.to_owned(),
@@ -76,6 +82,8 @@ impl Pending {
             number: next_number(),
             cursor: position.cursor.clone(),
             import_id: position.import_id.clone(),
+            version: Some(base.version() + 1),
+            table_id: Some(base.id().to_owned()),
         };
         let (folder, stem) = (folder(root, def), file_stem(&position.stream));
         let path = folder.join(format!("{stem}.{}.json", intent.number));
@@ -112,6 +120,18 @@ impl Pending {
 fn read(path: &Path) -> Option<Intent> {
     let text = std::fs::read(path).ok()?;
     serde_json::from_slice::<Intent>(&text).ok().filter(|i| i.format == FORMAT)
+}
+
+/// Commits that are known to have happened, with the files that know of them: the positions of a table's streams.
+///
+/// Looked at before the log: a position is written after its commit, so a whole log has what is found here.
+pub fn witnesses(root: &Path, def: &TableDef) -> Vec<(PathBuf, Intent)> {
+    let Ok(entries) = std::fs::read_dir(folder(root, def)) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().matches('.').count() == 1)
+        .filter_map(|entry| read(&entry.path()).map(|intent| (entry.path(), intent)))
+        .collect()
 }
 
 /// The position that a stream's newest commit into a table reached; `None` when it has none, or when the log and the

@@ -14,7 +14,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::error::LakeError;
 use super::tables::{OnSameKey, TableDef};
-use super::writer::{CHUNK_ROWS, file_error, key_columns};
+use super::writer::{CHUNK_ROWS, key_columns};
 
 /// Two independent seeds make one 128-bit hash of two 64-bit ones.
 const SEEDS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
@@ -136,8 +136,8 @@ fn push_orders(out: &mut Vec<i64>, column: &ArrayRef) {
 /// # Errors
 /// The file cannot be read.
 pub fn open_file(table: &'static str, path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, LakeError> {
-    let file = File::open(path).map_err(|source| LakeError::Io { table, path: path.to_owned(), source })?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| file_error(table, path, e))?;
+    let file = File::open(path).map_err(|e| LakeError::of_file(table, path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::of_file(table, path, &e))?;
     let mask = match columns {
         None => ProjectionMask::all(),
         Some(names) => {
@@ -152,7 +152,7 @@ pub fn open_file(table: &'static str, path: &Path, columns: Option<&[&str]>) -> 
             ProjectionMask::roots(builder.parquet_schema(), roots)
         }
     };
-    builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(|e| file_error(table, path, e))
+    builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(|e| LakeError::of_file(table, path, &e))
 }
 
 /// The keys of files at rest. Files never change, so what was read once stays true.
@@ -179,7 +179,7 @@ impl KeyCache {
         let path = dir.join(file);
         let mut keys = RowKeys::default();
         for batch in open_file(def.name, &path, Some(&key_columns(def)))? {
-            let batch = batch.map_err(|source| LakeError::Arrow { table: def.name, source })?;
+            let batch = batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?;
             keys.extend(def, &batch, false)?;
         }
         let keys = Arc::new(keys);

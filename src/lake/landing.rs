@@ -7,14 +7,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
 
+use super::damage::Damage;
 use super::delta::{Change, CommitError, Log, NewFile, ROWS_TRANSACTION};
 use super::error::LakeError;
 use super::fault::Step;
 use super::intake::{Intake, Reconciled};
 use super::intent::Pending;
 use super::layout::Layout;
+use super::log_files::STREAM;
 use super::tables::TableDef;
 use super::{Lake, Position};
 
@@ -25,8 +29,21 @@ const BUFFER_ROWS: usize = 1 << 20;
 /// Tries to commit before giving up; each lost one means that another writer got through.
 const TRIES: usize = 64;
 
+/// Rows that were not landed because the landed rows of their day cannot be read: nobody knows which of them are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The day.
+    pub day: String,
+    /// How many rows.
+    pub rows: u64,
+    /// Which file cannot be read, and why.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
 /// What a landing did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Landed {
     /// The table version of the commit; `None` when there was nothing to commit.
     pub version: Option<i64>,
@@ -36,6 +53,8 @@ pub struct Landed {
     pub duplicates: u64,
     /// Rows that took the place of an older row of their key.
     pub replaced: u64,
+    /// Rows that were held back, by day.
+    pub held: Vec<Held>,
 }
 
 /// The writing of one unit of import into one table.
@@ -80,6 +99,37 @@ impl Landing {
     /// The table.
     pub fn def(&self) -> &'static TableDef {
         self.def
+    }
+
+    /// The rows of a batch whose days can take them; the others are counted as held back. For callers who read landed rows
+    /// themselves; [`Landing::write`] holds back what is left.
+    ///
+    /// # Errors
+    /// The batch does not fit the table, or the files of its days cannot be looked at.
+    pub async fn admit(&mut self, batch: RecordBatch) -> Result<RecordBatch, LakeError> {
+        let times = batch.column_by_name(self.def.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let Some(times) = times.map(|times| times.values().clone()) else { return Ok(batch) };
+        let mut intake = std::mem::take(&mut self.intake);
+        let (layout, dir, log) = (self.layout.clone(), self.dir.clone(), self.log.clone());
+        let work = move || {
+            let taken = intake.admit(&layout, &dir, log.files(), &times);
+            (intake, taken)
+        };
+        let (intake, taken) = run_blocking(self.def.name, work).await?;
+        self.intake = intake;
+        let taken = taken?;
+        if taken.false_count() == 0 {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &taken).map_err(|source| LakeError::Arrow { table: self.def.name, source })
+    }
+
+    /// Holds back rows of the days of the data file that an error is about.
+    ///
+    /// # Errors
+    /// The same error, when it is about something else.
+    pub fn hold_back(&mut self, error: LakeError) -> Result<(), LakeError> {
+        self.intake.close_for(&self.layout, &self.dir, self.log.files(), error)
     }
 
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
@@ -145,7 +195,7 @@ impl Landing {
             return Err(e);
         }
         if self.intake.files.is_empty() {
-            return Ok(Landed { duplicates: self.intake.duplicates, ..Landed::default() });
+            return Ok(self.landed_nothing());
         }
         let turn = self.lake.turn(self.def);
         // One at a time within this process: waiting is cheaper than losing against oneself.
@@ -171,11 +221,17 @@ impl Landing {
             let Reconciled { rewritten, removed, replaced } = self.reconcile(&log).await?;
             let mut add: Vec<NewFile> = self.intake.files.iter().map(|w| w.file.clone()).collect();
             if add.is_empty() {
-                return Ok(Landed { duplicates: self.intake.duplicates, ..Landed::default() });
+                return Ok(self.landed_nothing());
+            }
+            // A clean-up that took them for left behind would leave the table without rows that its log lists.
+            let size = |file: &NewFile| std::fs::metadata(self.dir.join(&file.path)).map_or(0, |meta| meta.len());
+            if let Some(gone) = add.iter().find(|file| size(file) != file.size) {
+                let file = self.dir.join(&gone.path);
+                return Err(LakeError::Damaged { table: self.def.name, damage: Damage::MissingFile { file } });
             }
             let rows = self.intake.files.iter().map(|w| w.rows).sum::<u64>();
             add.extend(rewritten.iter().cloned());
-            let pending = Pending::write(self.lake.root(), self.def, position)?;
+            let pending = Pending::write(self.lake.root(), self.def, position, &log)?;
             self.lake.fault().pass(Step::IntentWritten)?;
             let change = Change {
                 add,
@@ -186,7 +242,7 @@ impl Landing {
                     (ROWS_TRANSACTION.to_owned(), log.version() + 1),
                 ],
                 info: vec![
-                    ("kqlakeStream".to_owned(), position.stream.clone().into()),
+                    (STREAM.to_owned(), position.stream.clone().into()),
                     ("kqlakeImportId".to_owned(), position.import_id.clone().into()),
                 ],
             };
@@ -238,9 +294,14 @@ impl Landing {
                 new: rows.saturating_sub(replaced),
                 duplicates: self.intake.duplicates,
                 replaced,
+                held: self.intake.held(),
             });
         }
         Err(LakeError::Busy { table: self.def.name, attempts: TRIES })
+    }
+
+    fn landed_nothing(&self) -> Landed {
+        Landed { duplicates: self.intake.duplicates, held: self.intake.held(), ..Landed::default() }
     }
 
     /// Takes up the table's newest version: its columns may have grown. `None` when the look must be repeated.

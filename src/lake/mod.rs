@@ -4,34 +4,40 @@
 //! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
 
 pub mod compact;
+mod damage;
 mod delta;
 mod error;
 pub mod fault;
+pub mod foreign;
 mod intake;
 mod intent;
 mod keys;
 mod landing;
 mod layout;
+mod log_files;
 mod promote;
 pub mod provider;
+pub mod readers;
+mod rooted;
 mod rows;
 pub mod snapshot;
 pub mod tables;
 pub mod writer;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
 pub use self::compact::{CompactOptions, CompactReport};
+pub use self::damage::Damage;
 use self::delta::Log;
-pub use self::error::LakeError;
+pub use self::error::{LakeError, lake_cause};
 use self::fault::Fault;
 use self::keys::KeyCache;
-pub use self::landing::{Landed, Landing};
+pub use self::landing::{Held, Landed, Landing};
 use self::layout::Layout;
 pub use self::snapshot::{TableSnapshot, TableStats};
 use self::tables::TableDef;
@@ -45,6 +51,15 @@ pub struct Position {
     pub cursor: serde_json::Value,
     /// The run that lands the rows.
     pub import_id: String,
+}
+
+/// Which table lies in the lake, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// The id that the table got when it was created: a table that took another's place has another one.
+    pub id: String,
+    /// Its version: a table that was put back from a backup has an earlier one.
+    pub version: i64,
 }
 
 /// A lake. Cloning is cheap; clones share what they know of the tables.
@@ -65,7 +80,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Known {
     log: Option<Log>,
-    snapshot: Option<TableSnapshot>,
+    snapshot: Option<(Log, TableSnapshot)>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -77,8 +92,7 @@ impl Lake {
 
     /// The same with a hook that tests stop the work with.
     pub fn with_fault(root: &Path, fault: Fault) -> Self {
-        // Relative paths would mean another folder after a change of the working directory, and have no URL.
-        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let root = plain(root);
         Lake { inner: Arc::new(Inner { root, fault, keys: KeyCache::default(), tables: Mutex::default() }) }
     }
 
@@ -118,11 +132,21 @@ impl Lake {
     /// Whether the lake can be there.
     ///
     /// # Errors
-    /// [`LakeError::NotAFolder`] when something else has its name; [`LakeError::Io`] when it cannot be looked at.
+    /// [`LakeError::NotText`] when its path is no Unicode text; [`LakeError::NotAFolder`] when something else has its name;
+    /// [`LakeError::Io`] when it cannot be looked into.
     pub async fn check(&self) -> Result<(), LakeError> {
         let path = self.inner.root.clone();
+        if path.to_str().is_none() {
+            return Err(LakeError::NotText { path });
+        }
         match tokio::fs::metadata(&path).await {
-            Ok(meta) if meta.is_dir() => Ok(()),
+            // Of a folder that may not be looked into every table would say the same.
+            Ok(meta) if meta.is_dir() => match tokio::fs::symlink_metadata(path.join("_")).await {
+                Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                    Err(LakeError::Io { table: "_", path, source })
+                }
+                _ => Ok(()),
+            },
             Ok(_) => Err(LakeError::NotAFolder { path }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(LakeError::NotAFolder { path }),
@@ -133,13 +157,25 @@ impl Lake {
     /// The newest version of a table's log.
     async fn log(&self, def: &'static TableDef) -> Result<Option<Log>, LakeError> {
         let dir = self.table_dir(def);
+        let witnesses = intent::witnesses(self.root(), def);
         let log = match self.known(def, |k| k.log.clone()) {
-            Some(log) if dir.join("_delta_log").is_dir() => Some(log.refreshed(&dir).await?),
-            _ => {
+            Some(log) => log.refreshed(&dir).await?,
+            None => {
                 self.check().await?;
                 Log::open(def.name, &dir).await?
             }
         };
+        if let Some(log) = &log {
+            log.check_identity(def, &dir)?;
+            let lost = |intent: &intent::Intent| {
+                intent.table_id.as_deref() == Some(log.id()) && intent.version.is_some_and(|version| version > log.version())
+            };
+            if let Some((witness, _)) = witnesses.into_iter().find(|(_, intent)| lost(intent)) {
+                let next = u64::try_from(log.version()).unwrap_or(0) + 1;
+                let file = dir.join(log_files::LOG).join(log_files::commit_name(next));
+                return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
+            }
+        }
         self.known(def, |k| k.log = log.clone());
         Ok(log)
     }
@@ -147,7 +183,7 @@ impl Lake {
     /// Begins to write into a table, which is created when it is not there.
     ///
     /// # Errors
-    /// The lake's folder cannot be made or written, or the table at rest does not fit its definition.
+    /// The lake's folder cannot be made or written, the table is damaged, or the table at rest does not fit its definition.
     pub async fn land(&self, def: &'static TableDef) -> Result<Landing, LakeError> {
         let dir = self.table_dir(def);
         let mut log = match self.log(def).await? {
@@ -169,13 +205,12 @@ impl Lake {
     /// The log cannot be read, or the table uses what is not implemented here.
     pub async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, LakeError> {
         let Some(log) = self.log(def).await? else { return Ok(None) };
-        let version = log.version();
-        let same = |s: &TableSnapshot| s.version() == version && std::ptr::eq(s.def(), def);
-        if let Some(known) = self.known(def, |k| k.snapshot.clone().filter(same)) {
+        let same = |(of, snapshot): &(Log, TableSnapshot)| of.is(&log) && std::ptr::eq(snapshot.def(), def);
+        if let Some((_, known)) = self.known(def, |k| k.snapshot.clone().filter(same)) {
             return Ok(Some(known));
         }
         let snapshot = TableSnapshot::new(def, &self.table_dir(def), &log)?;
-        self.known(def, |k| k.snapshot = Some(snapshot.clone()));
+        self.known(def, |k| k.snapshot = Some((log, snapshot.clone())));
         Ok(Some(snapshot))
     }
 
@@ -198,6 +233,14 @@ impl Lake {
         Ok(self.snapshot(def).await?.map(|s| s.stats()))
     }
 
+    /// Which table there is; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the table is damaged.
+    pub async fn standing(&self, def: &'static TableDef) -> Result<Option<Standing>, LakeError> {
+        Ok(self.log(def).await?.map(|log| Standing { id: log.id().to_owned(), version: log.version() }))
+    }
+
     /// How far a stream's newest commit into a table brought it; `None` when that is not known, and the source must be
     /// read from its start.
     ///
@@ -213,8 +256,28 @@ impl Lake {
     /// files that no reader can need any more.
     ///
     /// # Errors
-    /// The disk refuses, or the table uses what is not implemented here. What was done until then stays.
+    /// The disk refuses, the table uses what is not implemented here, or it is damaged. What was done until then stays; of a
+    /// damaged table nothing is deleted.
     pub async fn compact(&self, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
         compact::compact(self, def, options).await
     }
+}
+
+/// A path that means the same folder whatever the working directory is, and has a URL: absolute and without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            // Behind a link, `..` is the parent of what the link leads to.
+            out = out.canonicalize().unwrap_or(out);
+            out.pop();
+        } else {
+            out.push(part);
+        }
+    }
+    out
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, BooleanArray, Date32Array, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
@@ -32,6 +32,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
+use super::foreign::{becomes_text, scan_field, with_texts};
+use super::readers::{NamedReaders, check_file};
 use super::snapshot::{LiveFile, TableSnapshot};
 use super::tables::{EVENT_DATE, KQL_TYPE};
 
@@ -47,22 +49,40 @@ pub struct LakeTable {
     snapshot: TableSnapshot,
     /// The positions of the files to look at; all when absent.
     only: Option<HashSet<usize>>,
+    /// True when columns are given as KQL takes them.
+    kql: bool,
 }
 
 impl LakeTable {
     /// A provider of all rows of a snapshot.
     pub fn new(snapshot: TableSnapshot) -> Self {
-        LakeTable { snapshot, only: None }
+        LakeTable { snapshot, only: None, kql: false }
+    }
+
+    /// The same with columns as KQL takes them.
+    pub fn for_kql(snapshot: TableSnapshot) -> Self {
+        LakeTable { snapshot, only: None, kql: true }
     }
 
     /// A provider of the rows of some files, by their positions in the snapshot.
     pub(super) fn of_files(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
-        LakeTable { snapshot, only: Some(only) }
+        LakeTable { snapshot, only: Some(only), kql: false }
+    }
+
+    /// The snapshot that a provider gives the rows of; `None` for a provider of something else.
+    pub fn snapshot_of(provider: &dyn TableProvider) -> Option<&TableSnapshot> {
+        provider.downcast_ref::<LakeTable>().map(LakeTable::snapshot)
     }
 
     /// The snapshot.
     pub fn snapshot(&self) -> &TableSnapshot {
         &self.snapshot
+    }
+
+    /// True for a filter on a column whose values the scan cannot compare: they become text above it.
+    fn is_of_texts(&self, filter: &Expr) -> bool {
+        let texts = |name: &str| self.snapshot.foreign().any(|field| field.name() == name && becomes_text(field));
+        self.kql && filter.column_refs().iter().any(|column| texts(&column.name))
     }
 }
 
@@ -75,7 +95,7 @@ fn decided_by_day(filter: &Expr) -> bool {
 #[async_trait]
 impl TableProvider for LakeTable {
     fn schema(&self) -> SchemaRef {
-        self.snapshot.schema().clone()
+        if self.kql { self.snapshot.kql_schema().clone() } else { self.snapshot.schema().clone() }
     }
 
     fn table_type(&self) -> TableType {
@@ -85,11 +105,11 @@ impl TableProvider for LakeTable {
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
-            .map(
-                |filter| {
-                    if decided_by_day(filter) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Inexact }
-                },
-            )
+            .map(|filter| match filter {
+                filter if decided_by_day(filter) => TableProviderFilterPushDown::Exact,
+                filter if self.is_of_texts(filter) => TableProviderFilterPushDown::Unsupported,
+                _ => TableProviderFilterPushDown::Inexact,
+            })
             .collect())
     }
 
@@ -100,7 +120,7 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let view = View::new(&self.snapshot, projection, filters);
+        let view = View::new(&self.snapshot, self.kql, projection, filters);
         let mut files: Vec<&LiveFile> = self
             .snapshot
             .files()
@@ -119,12 +139,18 @@ impl TableProvider for LakeTable {
         }
         if files.is_empty() {
             let schema = match projection {
-                Some(columns) => Arc::new(self.snapshot.schema().project(columns)?),
-                None => self.snapshot.schema().clone(),
+                Some(columns) => Arc::new(self.schema().project(columns)?),
+                None => self.schema(),
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        view.plan(state, files, &by_row, limit)
+        let table = self.snapshot.def().name;
+        files
+            .iter()
+            .try_for_each(|file| check_file(table, self.snapshot.dir(), &file.entry))
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let plan = view.plan(state, files, &by_row, limit)?;
+        if self.kql { with_texts(plan, &Arc::new(state.config_options().clone())) } else { Ok(plan) }
     }
 }
 
@@ -142,7 +168,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(snapshot: &'a TableSnapshot, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Self {
+    fn new(snapshot: &'a TableSnapshot, kql: bool, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Self {
         let schema = snapshot.schema();
         // The partition column comes last.
         let date = schema.fields().len() - 1;
@@ -156,7 +182,12 @@ impl<'a> View<'a> {
         }
         needed.remove(&date);
         let columns: Vec<usize> = needed.into_iter().collect();
-        let file = Schema::new(columns.iter().map(|at| schema.fields()[*at].clone()).collect::<Vec<_>>());
+        let known = |field: &FieldRef| !kql || snapshot.def().index_of(field.name()).is_some();
+        let field = |at: &usize| match &schema.fields()[*at] {
+            field if known(field) => field.clone(),
+            field => scan_field(field),
+        };
+        let file = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
         let table = TableSchema::builder(Arc::new(file)).with_table_partition_cols(vec![schema.fields()[date].clone()]).build();
         let projection = wanted.iter().map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len())).collect();
         View { snapshot, columns, table, projection }
@@ -193,10 +224,13 @@ impl<'a> View<'a> {
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let mut source = ParquetSource::new(self.table.clone())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                runtime.object_store(&store_url)?,
-                runtime.cache_manager.get_file_metadata_cache(),
-            )));
+            .with_parquet_file_reader_factory(Arc::new(NamedReaders {
+                table: def.name,
+                inner: Arc::new(CachedParquetFileReaderFactory::new(
+                    runtime.object_store(&store_url)?,
+                    runtime.cache_manager.get_file_metadata_cache(),
+                )),
+            }));
         if self.reads_long_columns_late(filters) {
             source = source.with_pushdown_filters(true).with_reorder_filters(true);
         }

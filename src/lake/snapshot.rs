@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::delta::{FileEntry, Log};
-use super::error::LakeError;
+use super::error::{LakeError, lake_cause};
+use super::foreign::kql_field;
 use super::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
 use super::provider::LakeTable;
+use super::readers::{check_file, read_through};
 use super::tables::{EVENT_DATE, TableDef};
 use super::writer::day_from_text;
 
@@ -96,6 +99,8 @@ struct Inner {
     dir: PathBuf,
     layout: Arc<Layout>,
     schema: SchemaRef,
+    /// The same columns as KQL takes them.
+    kql: SchemaRef,
     files: Vec<LiveFile>,
 }
 
@@ -117,7 +122,9 @@ impl TableSnapshot {
         if let Some(date) = def.columns.iter().find(|c| c.name == EVENT_DATE) {
             fields.push(Arc::new(def.field(date)));
         }
-        let schema = Arc::new(Schema::new(fields));
+        let known = |field: &FieldRef| def.index_of(field.name()).is_some();
+        let kql = fields.iter().map(|field| if known(field) { field.clone() } else { kql_field(field) }).collect::<Vec<_>>();
+        let (schema, kql) = (Arc::new(Schema::new(fields)), Arc::new(Schema::new(kql)));
         let positions: HashMap<&str, usize> =
             layout.file.fields().iter().enumerate().map(|(at, f)| (f.name().as_str(), at)).collect();
         // Most files have the same few sets of columns.
@@ -133,7 +140,7 @@ impl TableSnapshot {
             };
             files.push(live_file(def, &layout, &positions, entry.clone(), file_schema)?);
         }
-        Ok(TableSnapshot(Arc::new(Inner { def, version: log.version(), dir: dir.to_owned(), layout, schema, files })))
+        Ok(TableSnapshot(Arc::new(Inner { def, version: log.version(), dir: dir.to_owned(), layout, schema, kql, files })))
     }
 
     /// The table's definition.
@@ -149,6 +156,16 @@ impl TableSnapshot {
     /// The columns: the definition's, then those that only the lake has, then the partition column.
     pub fn schema(&self) -> &SchemaRef {
         &self.0.schema
+    }
+
+    /// The columns as KQL takes them; they differ for some of those that only the lake has.
+    pub fn kql_schema(&self) -> &SchemaRef {
+        &self.0.kql
+    }
+
+    /// The columns that other writers added, as they are at rest.
+    pub fn foreign(&self) -> impl Iterator<Item = &FieldRef> {
+        self.0.schema.fields().iter().filter(|field| self.0.def.index_of(field.name()).is_none())
     }
 
     /// The live files.
@@ -172,9 +189,29 @@ impl TableSnapshot {
         known && self.0.files.iter().all(|f| f.promoted.complete(self.0.def, column))
     }
 
-    /// A provider of this version.
+    /// Looks at every data file without reading it.
+    ///
+    /// # Errors
+    /// The first that is missing, or has another size than the log says.
+    pub fn check_files(&self) -> Result<(), LakeError> {
+        self.files().iter().try_for_each(|file| check_file(self.def().name, self.dir(), &file.entry))
+    }
+
+    /// What a failure of reading this version means: which file is broken, where one is. The decoder does not know which
+    /// file it reads, so they may all have to be read through.
+    pub fn failure(&self, source: DataFusionError) -> LakeError {
+        let broken = || self.files().iter().find_map(|file| read_through(self.def().name, self.dir(), &file.entry).err());
+        lake_cause(&source).or_else(broken).unwrap_or(LakeError::Read { table: self.def().name, source })
+    }
+
+    /// A provider of this version, its columns as they are at rest.
     pub fn provider(&self) -> Arc<dyn TableProvider> {
         Arc::new(LakeTable::new(self.clone()))
+    }
+
+    /// A provider of this version, its columns as KQL takes them.
+    pub fn kql_provider(&self) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::for_kql(self.clone()))
     }
 
     /// Numbers of this version.

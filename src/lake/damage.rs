@@ -1,0 +1,178 @@
+//! What can be wrong with a table's files, and the way out of each.
+//!
+//! A damaged table is neither read, written nor cleaned: an answer without some of its rows, a new log over old files, or
+//! the deletion of files that a lost log accounted for would each make the damage final.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a table's files cannot be trusted. Every kind names the file or folder that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Damage {
+    /// Data files lie in the table's folder, and no log says which of them count.
+    NoLog {
+        /// The table's folder.
+        dir: PathBuf,
+    },
+    /// Something else than a folder has the name of a table's folder, or of its log.
+    NotAFolder {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The folder holds another table.
+    OtherTable {
+        /// The folder.
+        dir: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// A commit is empty, cut off or no JSON.
+    Commit {
+        /// The commit.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// True for the newest commit: without it the table is as it was before.
+        newest: bool,
+    },
+    /// A commit is missing between others.
+    MissingCommit {
+        /// The commit.
+        file: PathBuf,
+    },
+    /// The log ends before a commit that is known to have happened.
+    LostCommits {
+        /// The first commit that is missing.
+        file: PathBuf,
+        /// The file that knows of it.
+        witness: PathBuf,
+    },
+    /// The newest checkpoint cannot be read.
+    Checkpoint {
+        /// The checkpoint.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// True when the log says everything without this checkpoint.
+        spare: bool,
+    },
+    /// `_last_checkpoint` names a checkpoint that is not there.
+    LastCheckpoint {
+        /// The file.
+        file: PathBuf,
+        /// The checkpoint's version.
+        version: u64,
+        /// True when the log says everything without that checkpoint.
+        spare: bool,
+    },
+    /// A data file is missing.
+    MissingFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A data file has another size than the log says.
+    FileSize {
+        /// The file.
+        file: PathBuf,
+        /// Its size in bytes.
+        found: u64,
+        /// The size that the log says.
+        expected: u64,
+    },
+    /// A data file is no readable Parquet.
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::NoLog { dir } => write!(f, "{} holds Parquet files without a log (_delta_log)", dir.display()),
+            Damage::NotAFolder { path } => write!(f, "{} is not a folder", path.display()),
+            Damage::OtherTable { dir, found } => write!(f, "{} holds {found}", dir.display()),
+            Damage::Commit { file, why, .. } => write!(f, "the commit {} {why}", file.display()),
+            Damage::MissingCommit { file } => {
+                write!(f, "the commit {} is missing, and later ones are there", file.display())
+            }
+            Damage::LostCommits { file, witness } => {
+                write!(f, "the commit {} is missing: {} says that it happened", file.display(), witness.display())
+            }
+            Damage::Checkpoint { file, why, .. } => write!(f, "the checkpoint {} {why}", file.display()),
+            Damage::LastCheckpoint { file, version, .. } => {
+                write!(f, "{} names the checkpoint of version {version}, which is not there", file.display())
+            }
+            Damage::MissingFile { file } => write!(f, "the data file {} is missing", file.display()),
+            Damage::FileSize { file, found, expected } => {
+                write!(f, "the data file {} has {found} bytes, the log says {expected}", file.display())
+            }
+            Damage::File { file, why } => write!(f, "the data file {} cannot be read: {why}", file.display()),
+        }
+    }
+}
+
+impl Damage {
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        let without = |file: &Path| {
+            let table = table_dir(file);
+            format!("without one, move {} away and import again", table.display())
+        };
+        match self {
+            Damage::NoLog { dir } => {
+                let log = dir.join("_delta_log");
+                format!("restore {} from a backup, or move {} away and import again", log.display(), dir.display())
+            }
+            Damage::NotAFolder { path } => format!("a table is a folder: move {} away", path.display()),
+            Damage::OtherTable { dir, .. } => {
+                format!("put the table that belongs there back from a backup, or move {} away and import again", dir.display())
+            }
+            Damage::Commit { file, newest: true, .. } => format!(
+                "restore it from a backup; without one, move it and the folder {} away and import again, which lands what is missing",
+                intents_dir(file).display()
+            ),
+            Damage::LostCommits { file, .. } => format!(
+                "restore it and what followed it from a backup; without one, move the folder {} away and import again, which \
+                 lands what is missing",
+                intents_dir(file).display()
+            ),
+            Damage::Commit { file, .. } | Damage::MissingCommit { file } => {
+                format!("restore it from a backup; {}", without(file))
+            }
+            Damage::Checkpoint { file, spare: true, .. } => {
+                let hint = file.with_file_name("_last_checkpoint");
+                format!("delete it and {}: the commits beside it say everything that it says", hint.display())
+            }
+            Damage::LastCheckpoint { spare: true, .. } => "delete the file: the log is whole without it".to_owned(),
+            Damage::Checkpoint { file, .. } | Damage::LastCheckpoint { file, .. } => {
+                format!("restore the checkpoint from a backup; {}", without(file))
+            }
+            Damage::MissingFile { file } | Damage::FileSize { file, .. } | Damage::File { file, .. } => {
+                format!("restore the file from a backup; {}", without(file))
+            }
+        }
+    }
+
+    /// The data file that is broken; the others are then as good as before.
+    pub fn data_file(&self) -> Option<&Path> {
+        match self {
+            Damage::MissingFile { file } | Damage::FileSize { file, .. } | Damage::File { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+}
+
+/// The table's folder of a file two levels below it: a commit, or a data file.
+fn table_dir(file: &Path) -> &Path {
+    file.parent().and_then(Path::parent).unwrap_or(file)
+}
+
+/// The folder of positions that belongs to the table of a commit.
+fn intents_dir(file: &Path) -> PathBuf {
+    let table = table_dir(file);
+    let lake = table.parent().unwrap_or(table);
+    table.file_name().map_or_else(|| lake.join("_intents"), |name| lake.join("_intents").join(name))
+}

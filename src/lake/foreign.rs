@@ -1,0 +1,149 @@
+//! Columns that other writers added to a table: their KQL types, and the forms in which KQL takes them.
+//!
+//! What has a KQL type of its own is read as that type's Arrow form. Structures, lists and maps become dynamic values, as
+//! JSON text; binary values become text of hexadecimal digits.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+
+use super::tables::{KQL_TYPE, arrow_type};
+use crate::kql::types::Type;
+
+/// The KQL type of a column that no definition knows. What its writer noted of it counts where it fits.
+pub fn kql_type(field: &Field) -> Type {
+    let noted = field.metadata().get(KQL_TYPE).and_then(|name| Type::parse(name));
+    match field.data_type() {
+        DataType::Boolean => Type::Bool,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => Type::Int,
+        DataType::Int64 => noted.filter(|ty| *ty == Type::TimeSpan).unwrap_or(Type::Long),
+        DataType::Float32 | DataType::Float64 => Type::Real,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => Type::Decimal,
+        DataType::Timestamp(..) | DataType::Date32 => Type::DateTime,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            noted.filter(|ty| matches!(ty, Type::Dynamic | Type::Guid)).unwrap_or(Type::String)
+        }
+        ty if ty.is_nested() => Type::Dynamic,
+        _ => Type::String,
+    }
+}
+
+/// True for a column whose values become text only after they were read: the scan cannot compare them.
+pub fn becomes_text(field: &Field) -> bool {
+    matches!(kql_type(field), Type::Dynamic | Type::String | Type::Guid)
+        && !matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// A column as KQL takes it.
+pub fn kql_field(field: &FieldRef) -> FieldRef {
+    let wanted = arrow_type(kql_type(field));
+    if *field.data_type() == wanted { field.clone() } else { Arc::new(Field::new(field.name(), wanted, field.is_nullable())) }
+}
+
+/// A column as the scan gives it, before texts are made of what has no form of its own.
+pub fn scan_field(field: &FieldRef) -> FieldRef {
+    if becomes_text(field) { field.clone() } else { kql_field(field) }
+}
+
+/// The plan with texts in place of values that have no form of their own.
+///
+/// # Errors
+/// Never, unless the plan's columns are not those of its schema.
+pub fn with_texts(plan: Arc<dyn ExecutionPlan>, config: &Arc<ConfigOptions>) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    if !schema.fields().iter().any(|field| becomes_text(field)) {
+        return Ok(plan);
+    }
+    let function = Arc::new(ScalarUDF::from(ForeignText::new()));
+    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+        let text = Arc::new(Field::new(field.name(), DataType::Utf8, true));
+        let expr: Arc<dyn PhysicalExpr> = if becomes_text(field) {
+            Arc::new(ScalarFunctionExpr::new(NAME, function.clone(), vec![column], text, config.clone()))
+        } else {
+            column
+        };
+        (expr, field.name().clone())
+    });
+    Ok(Arc::new(ProjectionExec::try_new(columns.collect::<Vec<_>>(), plan)?))
+}
+
+const NAME: &str = "kqlake_foreign_text";
+
+/// The function behind [`with_texts`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ForeignText {
+    signature: Signature,
+}
+
+impl ForeignText {
+    fn new() -> Self {
+        ForeignText { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for ForeignText {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let array = match args.args.into_iter().next() {
+            Some(value) => value.into_array(rows)?,
+            None => new_null_array(&DataType::Utf8, rows),
+        };
+        let texts = if array.data_type().is_nested() { json_texts(&array) } else { displayed(&array) };
+        Ok(ColumnarValue::Array(texts?))
+    }
+}
+
+/// Values as they are shown; binary ones as hexadecimal digits.
+///
+/// # Errors
+/// When the type has no text.
+pub fn displayed(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
+    let texts: StringArray = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string())).collect();
+    Ok(Arc::new(texts))
+}
+
+/// Nested values as JSON text.
+///
+/// # Errors
+/// When the type has no form in JSON.
+pub fn json_texts(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    const HEAD: &str = "{\"v\":";
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("v", array.data_type().clone(), true)]));
+    let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)])?;
+    let mut writer =
+        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
+    writer.write(&batch)?;
+    writer.finish()?;
+    let lines = String::from_utf8(writer.into_inner()).map_err(|err| ArrowError::ExternalError(err.into()))?;
+    let texts: StringArray = lines
+        .lines()
+        .zip(0..)
+        .map(|(line, row)| array.is_valid(row).then(|| line.strip_prefix(HEAD).and_then(|l| l.strip_suffix('}')).unwrap_or(line)))
+        .collect();
+    Ok(Arc::new(texts))
+}

@@ -1,0 +1,408 @@
+//! The files of a Delta log as they lie in their folder, looked at before the log is read.
+//!
+//! A log is a row of numbered commits, of which those before a checkpoint may be gone. Readers of the protocol take a gap,
+//! an empty commit or a commit that ends early for what happened, and would answer without the rows in question. So the
+//! row must be unbroken and every commit whole before anything is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::damage::Damage;
+use super::delta::ROWS_TRANSACTION;
+use super::error::LakeError;
+
+/// The folder of a table's log.
+pub const LOG: &str = "_delta_log";
+/// The file that names the newest checkpoint.
+const LAST_CHECKPOINT: &str = "_last_checkpoint";
+/// The fact in a commit's own record that says how many actions follow it.
+pub const ACTIONS: &str = "kqlakeActions";
+/// The fact in a landing's commit that names its stream.
+pub const STREAM: &str = "kqlakeStream";
+/// How deep below a table's folder data files are looked for.
+const DEPTH: usize = 4;
+
+/// What tells a file apart from one that took its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+/// A log whose row of commits is unbroken.
+#[derive(Debug)]
+pub struct LogFiles {
+    /// The newest version.
+    pub last: u64,
+    log: PathBuf,
+    commits: BTreeSet<u64>,
+    /// Complete checkpoints with their files.
+    checkpoints: BTreeMap<u64, Vec<PathBuf>>,
+}
+
+/// The name of a version's commit.
+pub fn commit_name(version: u64) -> String {
+    format!("{version:020}.json")
+}
+
+/// What tells the newest version's file apart from another table's of the same version; `None` when there is none.
+pub fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
+    let log = dir.join(LOG);
+    let meta = fs::metadata(log.join(commit_name(version)))
+        .or_else(|_| fs::metadata(log.join(format!("{version:020}.checkpoint.parquet"))))
+        .ok()?;
+    Some(Stamp { bytes: meta.len(), modified: meta.modified().ok() })
+}
+
+impl LogFiles {
+    /// Looks at the log of the table in a folder, and reads its commits after the newest checkpoint, or after a version whose
+    /// commits were looked at before. `None` when there is no table.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] when data files have no log, or the log is not whole; [`LakeError::Io`] when it cannot be read.
+    pub fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<Self>, LakeError> {
+        let damaged = |damage| LakeError::Damaged { table, damage };
+        let log = dir.join(LOG);
+        let names = match names_in(&log) {
+            Ok(names) => names,
+            Err(e) if e.kind() == ErrorKind::NotFound => match fs::symlink_metadata(dir) {
+                Ok(meta) if !meta.is_dir() && fs::metadata(dir).is_err() => {
+                    return Err(damaged(Damage::NotAFolder { path: dir.to_owned() }));
+                }
+                _ => Vec::new(),
+            },
+            Err(e) if e.kind() == ErrorKind::NotADirectory => {
+                let path = if dir.is_dir() { log } else { dir.to_owned() };
+                return Err(damaged(Damage::NotAFolder { path }));
+            }
+            Err(source) => return Err(LakeError::Io { table, path: log, source }),
+        };
+        let mut commits = BTreeSet::new();
+        let mut parts: BTreeMap<(u64, usize), Vec<PathBuf>> = BTreeMap::new();
+        for name in &names {
+            match LogName::parse(name) {
+                Some(LogName::Commit(version)) => {
+                    commits.insert(version);
+                }
+                Some(LogName::Checkpoint(version, of)) => parts.entry((version, of)).or_default().push(log.join(name)),
+                None => {}
+            }
+        }
+        let complete = parts.into_iter().filter(|((_, of), files)| files.len() >= *of);
+        let checkpoints: BTreeMap<u64, Vec<PathBuf>> = complete.map(|((version, _), files)| (version, files)).collect();
+        let newest = [commits.last(), checkpoints.keys().next_back()].into_iter().flatten().max().copied();
+        let Some(last) = newest else {
+            // What is left of an earlier log, or of a folder that holds rows, is never the beginning of a new table.
+            let begun = names.iter().any(|name| name == LAST_CHECKPOINT);
+            let rows =
+                begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
+            return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
+        };
+        let files = LogFiles { last, log, commits, checkpoints };
+        files.check_newest_checkpoint().map_err(damaged)?;
+        files.check_last_checkpoint().map_err(damaged)?;
+        files.check_row().map_err(damaged)?;
+        files.check_commits(table, seen)?;
+        Ok(Some(files))
+    }
+
+    /// The versions whose commits are needed beside the newest checkpoint not after a version.
+    fn needed(&self, until: u64) -> std::ops::RangeInclusive<u64> {
+        let from = self.checkpoints.range(..=until).next_back().map_or(0, |(version, _)| version + 1);
+        from..=self.last
+    }
+
+    fn has_all(&self, mut versions: impl Iterator<Item = u64>) -> bool {
+        versions.all(|version| self.commits.contains(&version))
+    }
+
+    /// True when the log says everything without the checkpoints from a version on.
+    fn does_without(&self, checkpoint: u64) -> bool {
+        match checkpoint.checked_sub(1) {
+            Some(before) => self.has_all(self.needed(before)),
+            None => self.has_all(0..=self.last),
+        }
+    }
+
+    /// The library passes an empty checkpoint over when it reads, and takes it for good when it deletes what came before.
+    fn check_newest_checkpoint(&self) -> Result<(), Damage> {
+        let Some((version, files)) = self.checkpoints.last_key_value() else { return Ok(()) };
+        match files.iter().find(|file| fs::metadata(file).is_ok_and(|meta| meta.len() == 0)) {
+            Some(file) => {
+                let why = "is empty".to_owned();
+                Err(Damage::Checkpoint { file: file.clone(), why, spare: self.does_without(*version) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_last_checkpoint(&self) -> Result<(), Damage> {
+        #[derive(Deserialize)]
+        struct Named {
+            version: u64,
+        }
+        let file = self.log.join(LAST_CHECKPOINT);
+        // A file that names nothing says nothing: the folder's listing does.
+        let Some(named) = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Named>(&text).ok()) else {
+            return Ok(());
+        };
+        if self.checkpoints.range(named.version..).next().is_some() {
+            return Ok(());
+        }
+        let spare = self.last >= named.version && self.does_without(named.version);
+        Err(Damage::LastCheckpoint { file, version: named.version, spare })
+    }
+
+    fn check_row(&self) -> Result<(), Damage> {
+        match self.needed(self.last).find(|version| !self.commits.contains(version)) {
+            Some(version) => Err(Damage::MissingCommit { file: self.log.join(commit_name(version)) }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_commits(&self, table: &'static str, seen: Option<u64>) -> Result<(), LakeError> {
+        for version in self.needed(self.last).filter(|version| seen.is_none_or(|seen| *version > seen)) {
+            let file = self.log.join(commit_name(version));
+            let failed = |source| LakeError::Io { table, path: file.clone(), source };
+            // A pipe would be waited for.
+            let text = match fs::metadata(&file).map_err(failed)?.is_file() {
+                true => Some(fs::read(&file).map_err(failed)?),
+                false => None,
+            };
+            let checked = text.map_or_else(|| Err("is not a file".to_owned()), |text| check_commit(&text));
+            checked.map_err(|why| LakeError::Damaged {
+                table,
+                damage: Damage::Commit { file, why, newest: version == self.last },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the newest checkpoint, if anything is: looked at when the log could not be read.
+    pub fn broken_checkpoint(&self) -> Option<Damage> {
+        let (version, files) = self.checkpoints.last_key_value()?;
+        let broken = |file: &PathBuf| {
+            if file.extension().is_some_and(|e| e == "json") {
+                let text = fs::read(file).map_err(|e| format!("cannot be read: {e}"));
+                return text.and_then(|text| check_commit(&text)).err();
+            }
+            read_through(file).err()
+        };
+        let (file, why) = files.iter().find_map(|file| Some((file.clone(), broken(file)?)))?;
+        Some(Damage::Checkpoint { file, why, spare: self.does_without(*version) })
+    }
+}
+
+/// What a file of a log is, by its name.
+enum LogName {
+    Commit(u64),
+    /// A checkpoint's version, and how many files make it.
+    Checkpoint(u64, usize),
+}
+
+impl LogName {
+    fn parse(name: &str) -> Option<Self> {
+        let (version, rest) = name.split_once('.')?;
+        if version.len() != 20 || !version.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let version = version.parse().ok()?;
+        let parts: Vec<&str> = rest.split('.').collect();
+        match parts.as_slice() {
+            ["json"] => Some(LogName::Commit(version)),
+            ["checkpoint", "parquet"] | ["checkpoint", _, "parquet" | "json"] => Some(LogName::Checkpoint(version, 1)),
+            ["checkpoint", _, of, "parquet"] => Some(LogName::Checkpoint(version, of.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+fn names_in(dir: &Path) -> std::io::Result<Vec<String>> {
+    fs::read_dir(dir)?.map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// True when a Parquet file lies in a folder or a few levels below it. Names with `_` or `.` in front hold no rows.
+fn holds_parquet(dir: &Path, depth: usize) -> std::io::Result<bool> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(['_', '.']) {
+            continue;
+        }
+        let path = entry.path();
+        let found = if path.is_dir() { depth > 0 && holds_parquet(&path, depth - 1)? } else { name.ends_with(".parquet") };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Checks that a commit is whole: lines of JSON objects, as many as its own record says.
+fn check_commit(text: &[u8]) -> Result<(), String> {
+    #[derive(Default, Deserialize)]
+    struct Line {
+        #[serde(rename = "commitInfo")]
+        info: Option<Info>,
+        txn: Option<Txn>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Info {
+        #[serde(rename = "kqlakeActions")]
+        actions: Option<u64>,
+        #[serde(rename = "kqlakeStream")]
+        stream: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Txn {
+        #[serde(rename = "appId")]
+        app_id: String,
+    }
+    let (mut lines, mut info, mut rows) = (0_u64, None, false);
+    for (at, line) in text.split(|b| *b == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let line: Line = serde_json::from_slice(line).map_err(|_| match at {
+            0 => "is no JSON".to_owned(),
+            at => format!("is cut off or broken: line {} is no JSON", at + 1),
+        })?;
+        lines += 1;
+        info = info.or(line.info);
+        rows |= line.txn.is_some_and(|txn| txn.app_id == ROWS_TRANSACTION);
+    }
+    if lines == 0 {
+        return Err("is empty".to_owned());
+    }
+    let info = info.unwrap_or_default();
+    // The record comes first, so it survives a cut between two lines.
+    if let Some(actions) = info.actions
+        && actions + 1 != lines
+    {
+        return Err(format!("is cut off: {} of {actions} actions are there", lines - 1));
+    }
+    if info.stream.is_some() && !rows {
+        return Err("is cut off: its last action is missing".to_owned());
+    }
+    Ok(())
+}
+
+/// Reads a Parquet file to its end.
+fn read_through(file: &Path) -> Result<(), String> {
+    let opened = fs::File::open(file).map_err(|e| format!("cannot be read: {e}"))?;
+    if opened.metadata().is_ok_and(|meta| meta.len() == 0) {
+        return Err("is empty".to_owned());
+    }
+    let reader = ParquetRecordBatchReaderBuilder::try_new(opened).and_then(|b| b.build());
+    let mut reader = reader.map_err(|e| format!("is no Parquet: {e}"))?;
+    reader.try_for_each(|batch| batch.map(drop)).map_err(|e| format!("is broken: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of these files in a new folder.
+    fn log(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(LOG)).unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(LOG).join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn damage(dir: &tempfile::TempDir) -> Damage {
+        match LogFiles::look("traces", dir.path(), None) {
+            Err(LakeError::Damaged { damage, .. }) => damage,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ZERO: &str = "00000000000000000000.json";
+    const ONE: &str = "00000000000000000001.json";
+    const TWO: &str = "00000000000000000002.json";
+    const CHECKPOINT_ONE: &str = "00000000000000000001.checkpoint.parquet";
+
+    #[test]
+    fn an_unbroken_row_of_commits_is_a_log() {
+        let dir = log(&[(ZERO, "{\"metaData\":{}}\n"), (ONE, "{}"), (".tmp", ""), ("00000000000000000001.crc", "{}")]);
+        assert_eq!(LogFiles::look("traces", dir.path(), None).unwrap().unwrap().last, 1);
+        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "")]);
+        assert!(matches!(damage(&dir), Damage::Checkpoint { spare: true, .. }));
+        let dir = log(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), ("_last_checkpoint", "{\"version\":1}")]);
+        assert_eq!(LogFiles::look("traces", dir.path(), None).unwrap().unwrap().last, 2);
+        assert!(LogFiles::look("traces", &dir.path().join("none"), None).unwrap().is_none());
+    }
+
+    #[test]
+    fn gaps_and_broken_commits_are_named() {
+        let name = |damage: Damage| match damage {
+            Damage::MissingCommit { file } | Damage::Commit { file, .. } => {
+                file.file_name().unwrap().to_string_lossy().into_owned()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(damage(&log(&[(ZERO, "{}"), (TWO, "{}")]))), ONE);
+        assert_eq!(name(damage(&log(&[(ONE, "{}")]))), ZERO);
+        for broken in ["", "\n", "{\"add\":", "{}\n{\"add\":{\"pa", "\0\0", "[]"] {
+            assert_eq!(name(damage(&log(&[(ZERO, "{}"), (ONE, broken)]))), ONE, "{broken}");
+        }
+        let dir = log(&[(ZERO, "{}"), (ONE, "")]);
+        assert!(LogFiles::look("traces", dir.path(), Some(1)).is_ok(), "what was looked at is not read again");
+    }
+
+    #[test]
+    fn a_commit_that_ends_between_two_lines_is_not_whole() {
+        let whole = "{\"commitInfo\":{\"kqlakeActions\":2}}\n{\"add\":{}}\n{\"add\":{}}";
+        assert_eq!(check_commit(whole.as_bytes()), Ok(()));
+        let (cut, _) = whole.rsplit_once('\n').unwrap();
+        assert!(check_commit(cut.as_bytes()).is_err());
+        let landing = format!("{{\"commitInfo\":{{\"kqlakeStream\":\"s\"}}}}\n{{\"txn\":{{\"appId\":\"{ROWS_TRANSACTION}\"}}}}");
+        assert_eq!(check_commit(landing.as_bytes()), Ok(()));
+        assert!(check_commit(landing.split_once('\n').unwrap().0.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_named_and_not_there_is_damage() {
+        let named = ("_last_checkpoint", "{\"version\":1}");
+        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), named]);
+        assert!(matches!(damage(&dir), Damage::LastCheckpoint { version: 1, spare: true, .. }));
+        let dir = log(&[(ZERO, "{}"), named]);
+        assert!(matches!(damage(&dir), Damage::LastCheckpoint { spare: false, .. }));
+        for says_nothing in ["", "{", "null"] {
+            let dir = log(&[(ZERO, "{}"), ("_last_checkpoint", says_nothing)]);
+            assert!(LogFiles::look("traces", dir.path(), None).is_ok(), "{says_nothing}");
+        }
+    }
+
+    #[test]
+    fn rows_without_a_log_are_damage() {
+        let dir = log(&[]);
+        assert!(LogFiles::look("traces", dir.path(), None).unwrap().is_none());
+        fs::create_dir(dir.path().join("event_date=2026-01-05")).unwrap();
+        assert!(LogFiles::look("traces", dir.path(), None).unwrap().is_none());
+        fs::write(dir.path().join("event_date=2026-01-05/part.parquet"), "x").unwrap();
+        assert_eq!(damage(&dir), Damage::NoLog { dir: dir.path().to_owned() });
+        fs::remove_dir(dir.path().join(LOG)).unwrap();
+        assert_eq!(damage(&dir), Damage::NoLog { dir: dir.path().to_owned() });
+        assert_eq!(damage(&log(&[("_last_checkpoint", "{}")])).to_string().matches("without a log").count(), 1);
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("traces"), "x").unwrap();
+        let found = LogFiles::look("traces", &dir.path().join("traces"), None);
+        assert!(matches!(found, Err(LakeError::Damaged { damage: Damage::NotAFolder { .. }, .. })), "{found:?}");
+    }
+}

@@ -1,0 +1,491 @@
+//! Lakes as a careless or hostile world leaves them: no command answers without rows that are there, begins something new over
+//! what is left, or deletes it; whatever is not damaged goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionContext;
+use kqlake::lake::fault::{Fault, Step};
+use kqlake::lake::writer::RowBuilder;
+use kqlake::lake::{Damage, Lake, LakeError, lake_cause};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::lake::{DAY, def, land, traces};
+use crate::support::{Run, copy, csv_rows, project, run_in};
+
+/// Runs so far: each is a second after the one before, as the ledger tells them apart by their time.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+const COMMIT_ONE: &str = "00000000000000000001.json";
+const COMMIT_TWO: &str = "00000000000000000002.json";
+
+/// A lake with traces of seven days and other tables, which every test damages in a copy.
+static SAMPLE: LazyLock<TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    import(dir.path(), &[]).exits(0);
+    dir
+});
+
+fn source() -> String {
+    project().join("fixtures/app-insights/query-api").to_string_lossy().into_owned()
+}
+
+fn kqlake(dir: &Path, args: &[&str]) -> Run {
+    let second = RUNS.fetch_add(1, Ordering::Relaxed);
+    let now = format!("2026-01-12T03:{:02}:{:02}Z", second / 60, second % 60);
+    run_in(dir, &[&["--now", &now, "--lake", "lake"], args].concat())
+}
+
+fn import(dir: &Path, more: &[&str]) -> Run {
+    kqlake(dir, &[&["import", "--from", &source()], more].concat())
+}
+
+fn damaged(damage: impl FnOnce(&Path)) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    copy(&SAMPLE.path().join("lake"), &dir.path().join("lake"));
+    damage(&dir.path().join("lake"));
+    dir
+}
+
+fn log(lake: &Path, name: &str) -> PathBuf {
+    lake.join("traces/_delta_log").join(name)
+}
+
+/// The data file of traces of a day.
+fn data_file(lake: &Path, day: &str) -> PathBuf {
+    let folder = lake.join("traces").join(format!("event_date={day}"));
+    let mut files = fs::read_dir(folder).expect("the day's folder");
+    files.next().expect("a file").expect("a file").path()
+}
+
+fn rows(dir: &Path, query: &str) -> i64 {
+    let run = kqlake(dir, &["query", query]).exits(0);
+    csv_rows(&run.out)[1][0].parse().expect("a number")
+}
+
+/// An answer of the query API with traces: (day, the beginning of an id).
+fn answer(traces: &[(&str, &str)]) -> String {
+    let column = |name: &str, ty: &str| json!({ "name": name, "type": ty });
+    let columns =
+        [column("timestamp", "datetime"), column("message", "string"), column("itemId", "string"), column("itemType", "string")];
+    let row = |(day, id): &(&str, &str)| json!([format!("{day}T10:00:00Z"), "a message", format!("{id}-{day}"), "trace"]);
+    let rows: Vec<Value> = traces.iter().map(row).collect();
+    json!({ "tables": [{ "name": "PrimaryResult", "columns": columns, "rows": rows }] }).to_string()
+}
+
+/// Every file below a folder with its content, the positions of streams and log files aside.
+fn content(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().map(|e| e.expect("an entry")) {
+        let path = entry.path();
+        if path.is_dir() {
+            out.extend(content(&path));
+        } else {
+            out.push((path.clone(), fs::read(&path).expect("a file")));
+        }
+    }
+    out.sort();
+    out
+}
+
+/// What every command must do with a table that is damaged as a whole: fail with status 6, name what is wrong and the way out,
+/// leave the table as it is, and go on with the others.
+fn refused_everywhere(dir: &TempDir, says: &str) {
+    let table = dir.path().join("lake/traces");
+    let before = content(&table);
+    for command in [
+        &["query", "traces | count"][..],
+        &["sql", "SELECT count(*) FROM traces"],
+        &["query", "AppTraces | count"],
+        &["tables"],
+        &["compact"],
+        &["export", "traces", "--to", "out"],
+        &["import", "--from", &source()],
+        &["import", "--from", &source(), "--again"],
+    ] {
+        let run = kqlake(dir.path(), command).exits(6).says(says).says("help: ");
+        for noise in ["backtrace", "Kernel error", "Error {", "stack", "object_store"] {
+            assert!(!run.err.contains(noise), "{}: {}", run.args, run.err);
+        }
+    }
+    assert!(before == content(&table), "a command changed the damaged table");
+    assert!(rows(dir.path(), "customEvents | count") > 0);
+    let listed = kqlake(dir.path(), &["tables"]);
+    assert!(listed.out.contains("customEvents,") && !listed.out.contains("\ntraces,"), "{}", listed.out);
+}
+
+#[test]
+fn rows_without_a_log_are_never_taken_for_an_empty_table() {
+    for damage in [
+        (|lake: &Path| fs::remove_dir_all(lake.join("traces/_delta_log")).expect("removed")) as fn(&Path),
+        |lake| {
+            fs::remove_dir_all(lake.join("traces/_delta_log")).expect("removed");
+            fs::create_dir(lake.join("traces/_delta_log")).expect("made");
+        },
+        |lake| {
+            fs::remove_dir_all(lake.join("traces/_delta_log")).expect("removed");
+            fs::create_dir(lake.join("traces/_delta_log")).expect("made");
+            fs::write(log(lake, "_last_checkpoint"), "{\"version\":2}").expect("written");
+        },
+    ] {
+        refused_everywhere(&damaged(damage), "lake/traces holds Parquet files without a log");
+    }
+}
+
+#[test]
+fn a_log_that_is_not_whole_names_its_file() {
+    let cut = |path: PathBuf, bytes: u64| {
+        let len = fs::metadata(&path).expect("a commit").len();
+        fs::File::options().write(true).open(path).and_then(|file| file.set_len(len - bytes)).expect("cut");
+    };
+    refused_everywhere(
+        &damaged(|lake| fs::write(log(lake, COMMIT_TWO), "").expect("emptied")),
+        &format!("{COMMIT_TWO} is empty"),
+    );
+    refused_everywhere(&damaged(|lake| cut(log(lake, COMMIT_ONE), 30)), &format!("{COMMIT_ONE} is cut off"));
+    refused_everywhere(&damaged(|lake| fs::write(log(lake, COMMIT_ONE), "hello\n").expect("written")), COMMIT_ONE);
+    refused_everywhere(&damaged(|lake| fs::write(log(lake, COMMIT_ONE), [0; 512]).expect("written")), COMMIT_ONE);
+    refused_everywhere(
+        &damaged(|lake| fs::remove_file(log(lake, COMMIT_ONE)).expect("removed")),
+        &format!("{COMMIT_ONE} is missing"),
+    );
+    refused_everywhere(
+        &damaged(|lake| fs::remove_file(log(lake, COMMIT_TWO)).expect("removed")),
+        &format!("{COMMIT_TWO} is missing"),
+    );
+    let between_lines = damaged(|lake| {
+        let text = fs::read_to_string(log(lake, COMMIT_ONE)).expect("a commit");
+        let lines: Vec<&str> = text.lines().collect();
+        fs::write(log(lake, COMMIT_ONE), lines[..lines.len() - 3].join("\n")).expect("written");
+    });
+    refused_everywhere(&between_lines, &format!("{COMMIT_ONE} is cut off"));
+}
+
+#[test]
+fn a_broken_checkpoint_is_named_with_the_way_out() {
+    let checkpoint = "00000000000000000002.checkpoint.parquet";
+    for text in ["", "PAR1", "nothing that is Parquet, but long enough for its footer"] {
+        let dir = damaged(|lake| {
+            fs::write(log(lake, checkpoint), text).expect("written");
+            fs::write(log(lake, "_last_checkpoint"), "{\"version\":2,\"size\":9}").expect("written");
+        });
+        refused_everywhere(&dir, checkpoint);
+        // The commits beside it say everything: the advice is to delete it.
+        let lake = dir.path().join("lake");
+        kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("delete it and");
+        fs::remove_file(log(&lake, checkpoint)).expect("removed");
+        refused_everywhere(&dir, "_last_checkpoint names the checkpoint of version 2");
+        fs::remove_file(log(&lake, "_last_checkpoint")).expect("removed");
+        assert_eq!(rows(dir.path(), "traces | count"), rows(SAMPLE.path(), "traces | count"));
+        fs::write(log(&lake, checkpoint), text).expect("written");
+        fs::remove_file(log(&lake, "00000000000000000000.json")).expect("removed");
+        refused_everywhere(&dir, checkpoint);
+        kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("from a backup");
+    }
+    // It names nothing, so the folder's listing says which checkpoint there is.
+    let dir = damaged(|lake| fs::write(log(lake, "_last_checkpoint"), "").expect("written"));
+    assert_eq!(rows(dir.path(), "traces | count"), rows(SAMPLE.path(), "traces | count"));
+}
+
+#[test]
+fn a_table_knows_its_name() {
+    let dir = damaged(|lake| {
+        fs::remove_dir_all(lake.join("traces")).expect("removed");
+        copy(&lake.join("customEvents"), &lake.join("traces"));
+    });
+    refused_everywhere(&dir, "lake/traces holds the table customEvents");
+    // Without a name its columns tell: every event has a key that traces do not have.
+    let unnamed = |of: &Path| {
+        let first = of.join("_delta_log/00000000000000000000.json");
+        let text = fs::read_to_string(&first).expect("the first commit");
+        let lines = text.lines().map(|line| {
+            let mut action: Value = serde_json::from_str(line).expect("JSON");
+            if let Some(meta) = action.get_mut("metaData").and_then(Value::as_object_mut) {
+                meta.remove("name");
+            }
+            action.to_string()
+        });
+        fs::write(first, lines.collect::<Vec<_>>().join("\n")).expect("written");
+    };
+    let dir = damaged(|lake| unnamed(&lake.join("traces")));
+    assert_eq!(rows(dir.path(), "traces | count"), rows(SAMPLE.path(), "traces | count"));
+    let dir = damaged(|lake| {
+        fs::remove_dir_all(lake.join("traces")).expect("removed");
+        copy(&lake.join("ImportLedger"), &lake.join("traces"));
+        unnamed(&lake.join("traces"));
+    });
+    refused_everywhere(&dir, "lake/traces holds a table without the column itemId");
+}
+
+#[test]
+fn a_file_in_the_place_of_a_table_is_no_table() {
+    let dir = damaged(|lake| {
+        fs::remove_dir_all(lake.join("traces")).expect("removed");
+        fs::write(lake.join("traces"), "mine").expect("written");
+    });
+    for command in [&["query", "traces | count"][..], &["tables"], &["compact"], &["import", "--from", &source()]] {
+        kqlake(dir.path(), command).exits(6).says("lake/traces is not a folder").says("help: ");
+    }
+    assert_eq!(fs::read(dir.path().join("lake/traces")).expect("the file"), b"mine");
+}
+
+#[test]
+fn a_unit_is_imported_again_when_its_table_is_gone_or_was_put_back() {
+    let all = rows(SAMPLE.path(), "traces | where operation_Name !endswith 'Importer' | count");
+    let own = |dir: &Path| rows(dir, "traces | where operation_Name !endswith 'Importer' | count");
+    let dir = damaged(|lake| fs::remove_dir_all(lake.join("traces")).expect("removed"));
+    assert_eq!(rows(dir.path(), "traces | count"), 0);
+    import(dir.path(), &[]).exits(0);
+    assert_eq!(own(dir.path()), all);
+    // Put back to before its rows, by the way out that the message names.
+    let dir = damaged(|lake| {
+        fs::remove_file(log(lake, COMMIT_TWO)).expect("removed");
+        fs::remove_file(log(lake, COMMIT_ONE)).expect("removed");
+    });
+    kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("move the folder");
+    fs::remove_dir_all(dir.path().join("lake/_intents/traces")).expect("moved away");
+    assert_eq!(rows(dir.path(), "traces | count"), 0);
+    // An import of something else notes what is gone, so that a later one knows although the table has come further.
+    let other = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
+    let once = kqlake(dir.path(), &["import", "--from", &other.to_string_lossy()]).exits(0);
+    assert!(!once.err.contains("unchanged") && !once.out.contains("unchanged"), "{}{}", once.out, once.err);
+    kqlake(dir.path(), &["import", "--from", &other.to_string_lossy(), "--again"]).exits(0);
+    import(dir.path(), &[]).exits(0);
+    assert_eq!(own(dir.path()), all);
+    // Another table of the same name.
+    let dir = damaged(|lake| fs::remove_dir_all(lake.join("traces")).expect("removed"));
+    kqlake(dir.path(), &["import", "--from", &other.to_string_lossy(), "--again"]).exits(0);
+    import(dir.path(), &[]).exits(0);
+    assert_eq!(own(dir.path()), all);
+}
+
+#[test]
+fn a_broken_data_file_fails_what_needs_it_and_nothing_else() {
+    let garble = |path: &Path, from: usize| {
+        let mut bytes = fs::read(path).expect("a file");
+        bytes[from..].iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 31 % 251) as u8);
+        fs::write(path, bytes).expect("written");
+    };
+    let damages: [fn(&Path, &dyn Fn(&Path, usize)); 4] = [
+        |file, _| fs::remove_file(file).expect("removed"),
+        |file, _| fs::write(file, "").expect("emptied"),
+        |file, _| {
+            let bytes = fs::read(file).expect("a file");
+            fs::write(file, &bytes[..bytes.len() - 100]).expect("cut");
+        },
+        |file, garble| garble(file, 4),
+    ];
+    let all = rows(SAMPLE.path(), "traces | where operation_Name !endswith 'Importer' | summarize dcount(itemId, 4)");
+    for damage in damages {
+        let dir = damaged(|_| {});
+        let file = data_file(&dir.path().join("lake"), "2026-01-05");
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        let whole = fs::read(&file).expect("a file");
+        damage(&file, &garble);
+        for query in
+            ["traces | summarize max(message)", "traces | where timestamp < datetime(2026-01-06) | project itemId", "AppTraces"]
+        {
+            kqlake(dir.path(), &["query", query]).exits(6).says(&name).says("help: ");
+        }
+        kqlake(dir.path(), &["sql", "SELECT max(message) FROM traces"]).exits(6).says(&name);
+        kqlake(dir.path(), &["export", "traces", "--to", "out"]).exits(6).says(&name);
+        assert!(rows(dir.path(), "traces | where timestamp >= datetime(2026-01-06) | summarize dcount(itemId)") > 0);
+        // A new record of that day waits, one of another day lands.
+        let fresh = [("2026-01-05", "fresh"), ("2026-01-06", "fresh")];
+        fs::write(dir.path().join("new.json"), answer(&fresh)).expect("written");
+        kqlake(dir.path(), &["import", "--from", "new.json"]).exits(6).says(&name).says("traces of 2026-01-05 did not land");
+        assert_eq!(rows(dir.path(), "traces | where timestamp >= datetime(2026-01-06) and itemId startswith 'fresh' | count"), 1);
+        let before = rows(dir.path(), "traces | where timestamp >= datetime(2026-01-06) | count");
+        let run = import(dir.path(), &["--again"]).exits(6).says(&name).says("traces of 2026-01-05 did not land");
+        assert_eq!(run.err.matches("did not land").count(), 1, "{}", run.err);
+        let run = kqlake(dir.path(), &["ledger", "--failed"]).exits(0);
+        assert!(run.out.contains("did not land"), "{}", run.out);
+        let run = kqlake(dir.path(), &["tables"]);
+        assert!(run.out.contains("customEvents,") && run.out.contains("\ntraces,"), "{}", run.out);
+        assert!(rows(dir.path(), "traces | where timestamp >= datetime(2026-01-06) | count") >= before);
+        // Mended, the next import lands what waited, and nothing twice.
+        fs::write(&file, whole).expect("restored");
+        import(dir.path(), &[]).exits(0);
+        kqlake(dir.path(), &["import", "--from", "new.json"]).exits(0);
+        assert_eq!(rows(dir.path(), "traces | where itemId startswith 'fresh' | count"), 2);
+        let mine = "traces | where operation_Name !endswith 'Importer' and itemId !startswith 'fresh'";
+        assert_eq!(rows(dir.path(), &format!("{mine} | summarize dcount(itemId, 4)")), all);
+        assert_eq!(rows(dir.path(), "traces | summarize n = count() by itemId | where n > 1 | count"), 0);
+    }
+}
+
+#[test]
+fn compaction_leaves_a_broken_day_and_does_the_others() {
+    let dir = damaged(|_| {});
+    let lake = dir.path().join("lake");
+    // A second file of two days, so that there is something to merge.
+    for day in ["2026-01-05", "2026-01-06"] {
+        fs::write(dir.path().join(format!("{day}.json")), answer(&[(day, "more")])).expect("written");
+        kqlake(dir.path(), &["import", "--from", &format!("{day}.json")]).exits(0);
+    }
+    let files = |day: &str| fs::read_dir(lake.join(format!("traces/event_date={day}"))).expect("a folder").count();
+    assert_eq!((files("2026-01-05"), files("2026-01-06")), (2, 2));
+    let version = |run: Run| -> i64 {
+        let line = run.out.lines().find(|line| line.starts_with("traces,")).expect("the table");
+        line.split(',').nth(6).and_then(|version| version.parse().ok()).expect("a version")
+    };
+    let before = version(kqlake(dir.path(), &["tables"]).exits(0));
+    let file = data_file(&lake, "2026-01-05");
+    let size = fs::metadata(&file).expect("a file").len();
+    fs::write(&file, vec![7; usize::try_from(size).expect("small")]).expect("garbled");
+    let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+    kqlake(dir.path(), &["compact"]).exits(6).says(&name);
+    assert_eq!(files("2026-01-05"), 2, "nothing of the broken day is gone, and nothing new is there");
+    assert_eq!(
+        rows(dir.path(), "traces | where timestamp between (datetime(2026-01-06) .. 1d) and itemId startswith 'more' | count"),
+        1
+    );
+    assert_eq!(version(kqlake(dir.path(), &["tables"])), before + 1, "the other day was compacted");
+}
+
+#[test]
+fn any_path_holds_a_lake() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir_all(dir.path().join("here/below")).expect("made");
+    let trace = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
+    let trace = trace.to_string_lossy();
+    for lake in
+        ["../lakes/b", "./below/../lake", "with blank", "per%cent", "per%20cent", "ha#sh", "que?ry", "ünï", "st*r[1]", "."]
+    {
+        let at = |args: &[&str]| run_in(&dir.path().join("here"), &[&["--lake", &format!("{lake}/x")], args].concat());
+        at(&["import", "--from", &trace]).exits(0);
+        assert_eq!(
+            at(&["query", "traces | where itemId != '' | count"]).exits(0).out,
+            "Count\n42\n".replace("42", &count_of(&at))
+        );
+        at(&["compact"]).exits(0);
+        assert!(at(&["sql", "SELECT max(message) FROM traces"]).exits(0).out.lines().count() > 1);
+    }
+    // The same through the configuration.
+    fs::write(dir.path().join("here/kqlake.toml"), "lake = \"../lakes/b/x\"\n").expect("written");
+    assert!(!run_in(&dir.path().join("here"), &["query", "traces | take 1 | count"]).exits(0).out.contains("\n0"));
+}
+
+/// The rows of the one file, counted another way.
+fn count_of(at: &dyn Fn(&[&str]) -> Run) -> String {
+    let run = at(&["sql", "SELECT \"itemId\" FROM traces"]).exits(0);
+    (run.out.lines().count() - 1).to_string()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_is_refused_before_anything_is_made() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = dir.path().join(std::ffi::OsStr::from_bytes(b"l\xffke"));
+    let from = source();
+    let mut command =
+        crate::support::kqlake(["--lake".as_ref(), lake.as_os_str(), "import".as_ref(), "--from".as_ref(), from.as_ref()]);
+    let output = command.output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!lake.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_failing_import_leaves_no_table_behind() {
+    // A link to nothing: the table's folder cannot be made.
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(dir.path().join("lake")).expect("made");
+    std::os::unix::fs::symlink("nowhere", dir.path().join("lake/traces")).expect("a link");
+    import(dir.path(), &[]).exits(6).says("lake/traces is not a folder");
+    kqlake(dir.path(), &["query", "traces | count"]).exits(6);
+    assert!(rows(dir.path(), "customEvents | count") > 0, "the other tables land");
+    // A link to a folder is as good as the folder.
+    let dir = damaged(|lake| {
+        fs::rename(lake.join("traces"), lake.with_file_name("elsewhere")).expect("moved");
+        std::os::unix::fs::symlink("../elsewhere", lake.join("traces")).expect("a link");
+    });
+    import(dir.path(), &["--again"]).exits(0);
+    assert_eq!(rows(dir.path(), "traces | summarize n = count() by itemId | where n > 1 | count"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_goes_while_a_query_runs_is_named() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    land(&lake, def("traces"), traces(&[("a", DAY), ("b", DAY + 1)]), 1).await.expect("landed");
+    let context = SessionContext::new();
+    let frame = context.read_table(lake.provider(def("traces")).await.expect("a table")).expect("a frame");
+    let plan = frame.select_columns(&["message"]).expect("a column").create_physical_plan().await.expect("a plan");
+    let file = data_file(dir.path(), "2026-01-05");
+    fs::remove_file(&file).expect("removed");
+    let error = collect(plan, context.task_ctx()).await.expect_err("the file is gone");
+    let cause = lake_cause(&error);
+    assert!(
+        matches!(&cause, Some(LakeError::Damaged { damage: Damage::MissingFile { file: named }, .. }) if *named == file),
+        "{cause:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_replaced_is_read_anew() {
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let lake = Lake::new(one.path());
+    land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect("landed");
+    land(&Lake::new(two.path()), def("traces"), traces(&[("b", DAY), ("c", DAY)]), 1).await.expect("landed");
+    let rows = async || lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.rows);
+    assert_eq!(rows().await, Some(1));
+    fs::remove_dir_all(one.path().join("traces")).expect("removed");
+    assert_eq!(rows().await, None);
+    // Another table of the same name and version; commits of one do not go on from the other.
+    copy(&two.path().join("traces"), &one.path().join("traces"));
+    assert_eq!(rows().await, Some(2));
+    land(&lake, def("traces"), traces(&[("b", DAY), ("d", DAY)]), 2).await.expect("landed");
+    assert_eq!(rows().await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_landing_whose_files_are_gone_commits_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let day = dir.path().join("traces/event_date=2026-01-05");
+    let fault = Fault::new(move |step| {
+        if step == Step::FileWritten {
+            fs::remove_dir_all(&day).expect("removed");
+        }
+        false
+    });
+    let lake = Lake::with_fault(dir.path(), fault);
+    let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is gone");
+    assert!(matches!(error, LakeError::Damaged { damage: Damage::MissingFile { .. }, .. }), "{error}");
+    assert_eq!(lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.files), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let calls = def("CallRecords");
+    let batch = |rows: &[(&str, i64, i64)]| {
+        let mut out = RowBuilder::new(calls);
+        let at = |name: &str| calls.index_of(name).expect("a column");
+        for (id, time, version) in rows {
+            out.set_datetime_us(at("startDateTime"), *time);
+            out.set_str(at("id"), id);
+            out.set_i64(at("version"), *version);
+            out.end_row();
+        }
+        out.finish().expect("rows")
+    };
+    let day = 86_400_000_000;
+    land(&lake, calls, batch(&[("a", DAY, 1), ("far", DAY + 5 * day, 1)]), 1).await.expect("landed");
+    let folder = dir.path().join("CallRecords/event_date=2026-01-05");
+    let file = fs::read_dir(folder).expect("the day").next().expect("a file").expect("a file").path();
+    let whole = fs::read(&file).expect("a file");
+    fs::write(&file, "").expect("emptied");
+    let newer = [("a", DAY + day, 2), ("far", DAY + 5 * day, 2), ("new", DAY + 9 * day, 1)];
+    let landed = land(&lake, calls, batch(&newer), 2).await.expect("landed");
+    assert_eq!((landed.new, landed.replaced), (1, 1));
+    assert_eq!(landed.held.iter().map(|held| (held.day.as_str(), held.rows)).collect::<Vec<_>>(), [("2026-01-06", 1)]);
+    fs::write(&file, whole).expect("restored");
+    let landed = land(&lake, calls, batch(&newer), 3).await.expect("landed");
+    assert_eq!((landed.replaced, landed.duplicates, landed.held.len()), (1, 2, 0));
+}

@@ -1,0 +1,218 @@
+//! Tables that another Delta writer has changed: columns it added are seen by KQL as by SQL, and survive what kqlake does with
+//! the table; columns that it retyped or dropped are an answer or a clear error, never other rows.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, Float32Array, Int16Array, Int32Array, Int64Array, ListBuilder,
+    MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Run, project, run_in};
+
+fn kqlake(dir: &Path, args: &[&str]) -> Run {
+    run_in(dir, &[&["--now", "2026-01-12T03:00:00Z", "--lake", "lake"], args].concat())
+}
+
+fn lake() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let from = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
+    kqlake(dir.path(), &["import", "--from", &from.to_string_lossy()]).exits(0);
+    dir
+}
+
+/// The newest commit's version, and the table's metadata action.
+fn state(table: &Path) -> (u64, Value) {
+    let mut commits: Vec<String> = fs::read_dir(table.join("_delta_log"))
+        .expect("a log")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.len() == 25)
+        .collect();
+    commits.sort();
+    let mut metadata = Value::Null;
+    for name in &commits {
+        for line in fs::read_to_string(table.join("_delta_log").join(name)).expect("a commit").lines() {
+            let action: Value = serde_json::from_str(line).expect("JSON");
+            if !action["metaData"].is_null() {
+                metadata = action;
+            }
+        }
+    }
+    (commits.last().and_then(|name| name[..20].parse().ok()).expect("a version"), metadata)
+}
+
+/// Commits what another writer would: a changed schema, and perhaps a file.
+fn commit(table: &Path, change: impl FnOnce(&mut Vec<Value>), more: &[Value]) {
+    let (version, mut metadata) = state(table);
+    let text = metadata["metaData"]["schemaString"].as_str().expect("a schema").to_owned();
+    let mut schema: Value = serde_json::from_str(&text).expect("JSON");
+    change(schema["fields"].as_array_mut().expect("fields"));
+    metadata["metaData"]["schemaString"] = schema.to_string().into();
+    let lines: Vec<String> = [metadata].iter().chain(more).map(Value::to_string).collect();
+    fs::write(table.join(format!("_delta_log/{:020}.json", version + 1)), lines.join("\n")).expect("written");
+}
+
+fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) -> u64 {
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).expect("rows");
+    let file = fs::File::create(path).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    fs::metadata(path).expect("a file").len()
+}
+
+/// 2026-01-05T12:00:00Z in microseconds.
+const NOON: i64 = 1_767_614_400_000_000;
+
+/// Adds a column of every kind, and a row with a value in each.
+fn add_columns(table: &Path) {
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    tags.append_value([Some("a"), Some("b")]);
+    let mut counts = MapBuilder::new(None, StringBuilder::new(), arrow::array::Int64Builder::new());
+    counts.keys().append_value("k");
+    counts.values().append_value(3);
+    counts.append(true).expect("a map");
+    let place = StructArray::from(vec![
+        (Arc::new(Field::new("city", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["Rome"])) as ArrayRef),
+        (Arc::new(Field::new("zip", DataType::Int32, true)), Arc::new(Int32Array::from(vec![118])) as ArrayRef),
+    ]);
+    let price = Decimal128Array::from(vec![1_250]).with_precision_and_scale(10, 2).expect("a decimal");
+    let size = write(
+        &table.join("event_date=2026-01-05/foreign.parquet"),
+        vec![
+            ("timestamp", Arc::new(TimestampMicrosecondArray::from(vec![NOON]).with_timezone("UTC"))),
+            ("itemId", Arc::new(StringArray::from(vec!["foreign"]))),
+            ("small", Arc::new(Int16Array::from(vec![7]))),
+            ("ratio", Arc::new(Float32Array::from(vec![0.5]))),
+            ("price", Arc::new(price)),
+            ("seen", Arc::new(Date32Array::from(vec![20_458]))),
+            ("raw", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]]))),
+            ("tags", Arc::new(tags.finish())),
+            ("place", Arc::new(place)),
+            ("counts", Arc::new(counts.finish())),
+            ("plain", Arc::new(StringArray::from(vec!["outlandish"]))),
+            ("big", Arc::new(Int64Array::from(vec![1_i64 << 40]))),
+        ],
+    );
+    let list = json!({ "type": "array", "elementType": "string", "containsNull": true });
+    let map = json!({ "type": "map", "keyType": "string", "valueType": "long", "valueContainsNull": true });
+    let field = |name: &str, ty: Value| json!({ "name": name, "type": ty, "nullable": true, "metadata": {} });
+    let place = json!({ "type": "struct", "fields": [field("city", "string".into()), field("zip", "integer".into())] });
+    let add = json!({ "add": {
+        "path": "event_date=2026-01-05/foreign.parquet", "partitionValues": { "event_date": "2026-01-05" }, "size": size,
+        "modificationTime": 1_767_700_000_000_i64, "dataChange": true, "stats": "{\"numRecords\":1}",
+    }});
+    let columns = [
+        ("small", json!("short")),
+        ("ratio", json!("float")),
+        ("price", json!("decimal(10,2)")),
+        ("seen", json!("date")),
+        ("raw", json!("binary")),
+        ("tags", list),
+        ("place", place),
+        ("counts", map),
+        ("plain", json!("string")),
+        ("big", json!("long")),
+    ];
+    commit(table, |fields| fields.extend(columns.map(|(name, ty)| field(name, ty))), &[add]);
+}
+
+fn answers(dir: &Path) {
+    let ask = |query: &str| kqlake(dir, &["query", query, "-f", "ndjson"]).exits(0).out;
+    let row = ask("traces | where itemId == 'foreign' | project small, ratio, price, seen, raw, tags, place, counts, plain, big");
+    let row: Value = serde_json::from_str(&row).expect("one row");
+    let expected = json!({
+        "small": 7, "ratio": 0.5, "price": row["price"], "seen": row["seen"], "raw": "00ff", "tags": ["a", "b"],
+        "place": { "city": "Rome", "zip": 118 }, "counts": { "k": 3 }, "plain": "outlandish", "big": 1_i64 << 40,
+    });
+    assert_eq!(row, expected);
+    assert!(row["price"].to_string().contains("12.5") && row["seen"].to_string().contains("2026-01-05T00:00:00"), "{row}");
+    for (query, count) in [
+        ("traces | where small == 7 | count", 1),
+        ("traces | where small + 1 == 8 and ratio < 1 and big > 5 | count", 1),
+        ("traces | where price == decimal(12.5) | count", 1),
+        ("traces | where seen between (datetime(2026-01-05) .. datetime(2026-01-05)) | count", 1),
+        ("traces | where tags[1] == 'b' and place.city == 'Rome' and tolong(counts.k) == 3 | count", 1),
+        ("traces | where raw == '00ff' | count", 1),
+        ("traces | where isnull(small) and isempty(plain) and isempty(raw) | take 1 | count", 1),
+        ("traces | summarize n = sum(small) by plain | where plain == 'outlandish' and n == 7 | count", 1),
+        ("union traces, customEvents | where plain == 'outlandish' | count", 1),
+        ("search in (traces) 'outlandish' | count", 1),
+        ("traces | mv-expand tags | where isnotempty(tags) | count", 2),
+        (
+            "traces | where place has 'Rome' | project-away small, place | getschema | where ColumnName in ('small', 'place') | count",
+            0,
+        ),
+        ("AppTraces | count | where Count > 1 | count", 1),
+        ("print n = toscalar(traces | summarize max(big)) | where n == 1099511627776 | count", 1),
+    ] {
+        let out = kqlake(dir, &["query", query, "-f", "csv"]).exits(0).out;
+        assert_eq!(out.lines().nth(1), Some(count.to_string().as_str()), "{query}");
+    }
+    let schema = ask(
+        "traces | getschema | where ColumnName in ('small','ratio','price','seen','raw','tags','place','counts','plain','big') | project ColumnName, ColumnType",
+    );
+    for (name, ty) in [
+        ("small", "int"),
+        ("ratio", "real"),
+        ("price", "decimal"),
+        ("seen", "datetime"),
+        ("raw", "string"),
+        ("tags", "dynamic"),
+        ("place", "dynamic"),
+        ("counts", "dynamic"),
+        ("plain", "string"),
+        ("big", "long"),
+    ] {
+        assert!(schema.contains(&format!("{{\"ColumnName\":\"{name}\",\"ColumnType\":\"{ty}\"}}")), "{name} {ty}: {schema}");
+        let listed = kqlake(dir, &["tables", "traces", "-f", "csv"]).exits(0).out;
+        assert!(listed.contains(&format!("\n{name},{ty},added by another writer")), "{name}: {listed}");
+    }
+    let sql = kqlake(dir, &["sql", "SELECT small, plain, big FROM traces WHERE small = 7", "-f", "csv"]).exits(0).out;
+    assert_eq!(sql, "small,plain,big\n7,outlandish,1099511627776\n");
+}
+
+#[test]
+fn columns_of_another_writer_are_seen_by_kql_as_by_sql() {
+    let dir = lake();
+    add_columns(&dir.path().join("lake/traces"));
+    answers(dir.path());
+    // They outlive a compaction, which merges the file, and an import, whose rows have no value in them.
+    kqlake(dir.path(), &["compact"]).exits(0);
+    answers(dir.path());
+    let more = project().join("fixtures/app-insights/query-api/importer-traces.json");
+    kqlake(dir.path(), &["import", "--from", &more.to_string_lossy()]).exits(0);
+    answers(dir.path());
+    // What is wrong with a query is said as before.
+    kqlake(dir.path(), &["query", "traces | project nowhere"]).exits(3).says("nowhere");
+}
+
+#[test]
+fn columns_that_another_writer_retyped_or_dropped_give_no_wrong_answer() {
+    let dir = lake();
+    let table = dir.path().join("lake/traces");
+    let retype = |name: &'static str, ty: &'static str| {
+        move |fields: &mut Vec<Value>| {
+            fields.iter_mut().filter(|f| f["name"] == name).for_each(|f| f["type"] = ty.into());
+        }
+    };
+    commit(&table, retype("message", "long"), &[]);
+    for args in [&["query", "traces | count"][..], &["sql", "SELECT count(*) FROM traces"], &["compact"]] {
+        kqlake(dir.path(), args).exits(6).says("column message is Int64 in the lake, expected Utf8").says("help: ");
+    }
+    commit(&table, retype("message", "string"), &[]);
+    kqlake(dir.path(), &["query", "traces | count"]).exits(0);
+    // A dropped column is null; the next import brings it back.
+    commit(&table, |fields| fields.retain(|f| f["name"] != "client_City"), &[]);
+    assert!(kqlake(dir.path(), &["query", "traces | where isnotempty(client_City) | count"]).exits(0).out.ends_with("\n0\n"));
+    // Without its time a row has no place.
+    commit(&table, |fields| fields.retain(|f| f["name"] != "timestamp"), &[]);
+    kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("holds a table without the column timestamp").says("help: ");
+}
