@@ -1,22 +1,25 @@
 //! The ledger of units: what earlier imports did with each, and what this one did.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use datafusion::logical_expr::ident;
 use datafusion::prelude::SessionContext;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::row::{Cell, Row};
 use super::{ImportError, ImportSummary, Section, UnitReport, UnitState};
 use crate::lake::tables::{TableDef, find};
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, Standing};
 
 /// The ledger's table.
-const TABLE: &str = "ImportLedger";
+pub const TABLE: &str = "ImportLedger";
+/// The state of a unit that was done, and whose rows are not in the lake any more.
+const GONE: &str = "gone";
 /// What the ledger's section column says of units whose records belong to no section.
-const NO_SECTION: &str = "Files";
+pub const NO_SECTION: &str = "Files";
 
 /// What is known of a unit from the newest of earlier tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +36,16 @@ pub struct Known {
     pub attempts: i64,
     /// When it was tried last.
     started: i64,
-    /// The tables that its rows are in.
-    tables: Vec<String>,
+    /// The tables that its rows are in, as they stood then where that is known.
+    tables: Vec<(String, Option<Standing>)>,
 }
 
 /// Units of earlier imports by name.
 #[derive(Debug, Clone, Default)]
 pub struct KnownUnits {
     units: HashMap<String, Known>,
+    /// Units that were done, and whose rows are gone since.
+    gone: BTreeSet<String>,
 }
 
 impl KnownUnits {
@@ -70,9 +75,19 @@ impl KnownUnits {
         self.units.get(name).map_or(0, |known| known.attempts)
     }
 
-    /// Forgets units whose rows are in tables that are gone: they must be read again.
-    fn forget_without(&mut self, present: &HashSet<&'static str>) {
-        self.units.retain(|_, known| known.tables.iter().all(|table| present.contains(table.as_str())));
+    /// Forgets that units were finished whose rows are not there any more: a table is gone, it is another one, or it was put
+    /// back to a version before theirs. They must be read again.
+    fn forget_gone(&mut self, now: &HashMap<&'static str, Standing>) {
+        let there = |(table, then): &(String, Option<Standing>)| {
+            let same = |now: &Standing, then: &Standing| now.id == then.id && now.version >= then.version;
+            now.get(table.as_str()).is_some_and(|now| then.as_ref().is_none_or(|then| same(now, then)))
+        };
+        for (name, known) in &mut self.units {
+            if is_complete(known) && !known.tables.iter().all(there) {
+                known.state = GONE.to_owned();
+                self.gone.insert(name.clone());
+            }
+        }
     }
 
     /// Forgets that units were finished.
@@ -91,27 +106,29 @@ fn is_complete(known: &Known) -> bool {
 pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
     let mut known = KnownUnits::default();
     let Some(def) = find(TABLE) else { return Ok(known) };
-    if lake.snapshot(def).await?.is_none() {
-        return Ok(known);
-    }
-    let columns = ["section", "unit", "state", "startedAt", "bytes", "contentHash", "attempt", "tables"];
-    let frame =
-        SessionContext::new().read_table(lake.provider(def).await?).and_then(|table| table.select(columns.map(ident).to_vec()));
+    let Some(snapshot) = lake.snapshot(def).await? else { return Ok(known) };
+    let columns = ["section", "unit", "state", "startedAt", "bytes", "contentHash", "attempt", "tables", "details"];
+    let frame = SessionContext::new().read_table(snapshot.provider()).and_then(|table| table.select(columns.map(ident).to_vec()));
     let batches = match frame {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),
     };
-    let failed = |reason: String| ImportError::Lake(LakeError::Shape { table: TABLE, reason });
-    for batch in batches.map_err(|error| failed(error.to_string()))? {
+    for batch in batches.map_err(|error| ImportError::Lake(snapshot.failure(error)))? {
         add(&mut known, &batch);
     }
-    let mut present = HashSet::new();
+    let mut standings = HashMap::new();
     for def in crate::lake::tables::all() {
-        if known.units.values().any(|k| k.tables.iter().any(|t| t == def.name)) && lake.snapshot(def).await?.is_some() {
-            present.insert(def.name);
+        if known.units.values().any(|k| k.tables.iter().any(|(table, _)| table == def.name)) {
+            match lake.standing(def).await {
+                Ok(Some(standing)) => drop(standings.insert(def.name, standing)),
+                Ok(None) => {}
+                // Its units are read again, and the landing says what is wrong with it.
+                Err(error) if error.is_of_one_table() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
-    known.forget_without(&present);
+    known.forget_gone(&standings);
     Ok(known)
 }
 
@@ -125,6 +142,14 @@ fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str>
         Some(view) => Some(view.value(row)),
         None => array.as_string_opt::<i32>().map(|strings| strings.value(row)),
     }
+}
+
+/// What of a row's details is read back.
+#[derive(Default, Deserialize)]
+struct Details {
+    /// How the tables stood when the unit's rows were in them. Earlier programs did not write it.
+    #[serde(default)]
+    landed: BTreeMap<String, Standing>,
 }
 
 fn add(known: &mut KnownUnits, batch: &RecordBatch) {
@@ -146,6 +171,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
         }
         let tables: BTreeMap<String, u64> =
             text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let details: Details = text(batch, "details", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let this = Known {
             hash: hash.to_owned(),
             state: state.to_owned(),
@@ -153,14 +179,56 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
             bytes: number("bytes", row).and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
             attempts: number("attempt", row).unwrap_or(1),
             started,
-            tables: tables.into_keys().collect(),
+            tables: tables.into_keys().map(|table| (details.landed.get(&table).cloned(), table)).map(|(s, t)| (t, s)).collect(),
         };
         known.units.insert(unit.to_owned(), this);
     }
 }
 
+/// The ledger's rows of a run: its units, except those that had not changed, and units that other runs had done and whose
+/// rows are gone, so that they stay known as such.
+pub async fn rows_of(lake: &Lake, summary: &ImportSummary, known: &KnownUnits, now: i64) -> Vec<Row<'static>> {
+    let mut standings = BTreeMap::new();
+    for table in summary.tables.keys() {
+        // A table that cannot be looked at took no rows.
+        if let Some(def) = find(table)
+            && let Ok(Some(standing)) = lake.standing(def).await
+        {
+            standings.insert(*table, standing);
+        }
+    }
+    let units = summary.units.iter().filter_map(|unit| row_of(unit, known, summary, &standings));
+    let read: HashSet<&str> = summary.units.iter().map(|unit| unit.name.as_str()).collect();
+    let gone = known.gone.iter().filter(|name| !read.contains(name.as_str()));
+    units.chain(gone.filter_map(|name| gone_row(name, known.units.get(name)?, now))).collect()
+}
+
+/// The row of a unit whose rows are gone.
+fn gone_row(name: &str, known: &Known, now: i64) -> Option<Row<'static>> {
+    let mut row = Row::new(table()?);
+    let tables: Vec<&str> = known.tables.iter().map(|(table, _)| table.as_str()).collect();
+    let reason = format!("its rows are not in the lake any more (tables: {}); import it again", tables.join(", "));
+    let text = |text: &str| Cell::text(text.to_owned());
+    row.set("startedAt", Cell::Time(now));
+    row.set("finishedAt", Cell::Time(now));
+    row.set("section", text(known.section.map_or(NO_SECTION, Section::name)));
+    row.set("unit", text(name));
+    row.set("state", text(GONE));
+    row.set("reason", text(&reason));
+    row.set("bytes", Cell::Int(i64::try_from(known.bytes).unwrap_or(i64::MAX)));
+    row.set("contentHash", text(&known.hash));
+    row.set("attempt", Cell::Int(known.attempts));
+    row.set("kqlakeVersion", text(env!("CARGO_PKG_VERSION")));
+    Some(row)
+}
+
 /// The ledger's row of a unit of this run; `None` for one that had not changed.
-pub fn row_of(report: &UnitReport, known: &KnownUnits, summary: &ImportSummary) -> Option<Row<'static>> {
+fn row_of(
+    report: &UnitReport,
+    known: &KnownUnits,
+    summary: &ImportSummary,
+    standings: &BTreeMap<&'static str, Standing>,
+) -> Option<Row<'static>> {
     if report.state == UnitState::Unchanged {
         return None;
     }
@@ -185,6 +253,11 @@ pub fn row_of(report: &UnitReport, known: &KnownUnits, summary: &ImportSummary) 
         row.set("tables", json(json!(report.counts.rows)));
     }
     let mut details = json!({ "importId": summary.import_id, "records": report.counts.records });
+    let landed: BTreeMap<&str, &Standing> =
+        standings.iter().filter(|(table, _)| report.counts.rows.contains_key(*table)).map(|(t, s)| (*t, s)).collect();
+    if !landed.is_empty() {
+        details["landed"] = json!(landed);
+    }
     if let Some(path) = &report.quarantine {
         details["quarantine"] = path.display().to_string().into();
     }
@@ -197,13 +270,17 @@ pub fn row_of(report: &UnitReport, known: &KnownUnits, summary: &ImportSummary) 
 }
 
 /// The ledger's table definition.
-pub fn table() -> Option<&'static TableDef> {
+fn table() -> Option<&'static TableDef> {
     find(TABLE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn standing(id: &str, version: i64) -> Standing {
+        Standing { id: id.into(), version }
+    }
 
     fn known(state: &str, hash: &str) -> Known {
         Known {
@@ -213,7 +290,7 @@ mod tests {
             bytes: 7,
             attempts: 1,
             started: 0,
-            tables: vec!["traces".into()],
+            tables: vec![("traces".into(), Some(standing("a", 3)))],
         }
     }
 
@@ -232,7 +309,22 @@ mod tests {
         assert_eq!(units.archive("z.zip", "h").len(), 2);
         assert!(units.archive("z.zip", "other").is_empty());
         assert!(units.archive("y.zip", "h").is_empty());
-        units.forget_without(&HashSet::new());
-        assert!(units.complete("a", 7).is_none());
+    }
+
+    #[test]
+    fn a_unit_is_known_only_while_its_rows_are_there() {
+        for (now, there) in [
+            (Some(standing("a", 3)), true),
+            (Some(standing("a", 9)), true),
+            (Some(standing("a", 2)), false),
+            (Some(standing("b", 3)), false),
+            (None, false),
+        ] {
+            let mut units = KnownUnits::default();
+            units.units.insert("a".into(), known("done", "h"));
+            units.forget_gone(&now.clone().map(|now| ("traces", now)).into_iter().collect());
+            assert_eq!(units.complete("a", 7).is_some(), there, "{now:?}");
+            assert_eq!(units.gone.contains("a"), !there, "{now:?}");
+        }
     }
 }

@@ -19,6 +19,8 @@ mod quarantine;
 mod reader;
 mod row;
 mod runner;
+mod shortfall;
+mod sources;
 mod twins;
 mod unit;
 
@@ -30,6 +32,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use self::files::input::Limits;
+pub use self::ledger::NO_SECTION;
+pub use self::shortfall::Shortfall;
 pub(crate) use self::row::{Cell, Row};
 pub use self::unit::{Counts, Filter};
 use crate::clock::{Clock, SystemClock};
@@ -44,6 +48,14 @@ pub enum ImportError {
     NotFound {
         /// The path.
         path: PathBuf,
+    },
+    /// A path that was named cannot be a source.
+    #[error("{} {reason}", path.display())]
+    Unsuitable {
+        /// The path.
+        path: PathBuf,
+        /// What it is, as the rest of a sentence that begins with the path.
+        reason: String,
     },
     /// A path that was named cannot be looked at.
     #[error("{} cannot be read: {source}", path.display())]
@@ -227,6 +239,8 @@ pub trait Progress {
     fn total(&self, _units: u64, _bytes: u64) {}
     /// A unit is begun.
     fn unit_started(&self, _name: &str) {}
+    /// A pipe has given nothing for a while; it is still waited for.
+    fn waiting(&self, _name: &str) {}
     /// Bytes of the sources were read, as they lie on disk.
     fn advanced(&self, _bytes: u64) {}
     /// A unit was read to its end.
@@ -336,6 +350,17 @@ pub struct SectionReport {
     pub micros: i64,
 }
 
+/// Something in a named folder that was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it was not read, as a sentence's rest.
+    pub reason: &'static str,
+    /// False for what nobody expects to be read, such as hidden files and notes.
+    pub told: bool,
+}
+
 /// What came of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportSummary {
@@ -347,8 +372,10 @@ pub struct ImportSummary {
     pub sections: Vec<SectionReport>,
     /// What was committed, by table. Our own events and the ledger are not counted.
     pub tables: BTreeMap<&'static str, Landed>,
-    /// Files that folders have beside data, such as notes, and that were passed over.
-    pub passed_over: Vec<PathBuf>,
+    /// Tables that did not take all rows because something is wrong with their files.
+    pub shortfalls: Vec<Shortfall>,
+    /// What lies in the named folders and was not read.
+    pub passed_over: Vec<PassedOver>,
     /// Bytes on disk that were read.
     pub bytes: u64,
     /// Time taken, in microseconds.
@@ -358,7 +385,7 @@ pub struct ImportSummary {
 impl ImportSummary {
     /// True when every record of every unit is in the lake.
     pub fn is_complete(&self) -> bool {
-        self.units.iter().all(|u| u.state.is_complete())
+        self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
     }
 
     /// Units in a state.

@@ -1,9 +1,9 @@
 //! The landing side of an import: finds the files, starts the reader, lands what it sends, and writes the ledger and the
 //! import's own events.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use serde_json::json;
@@ -14,12 +14,15 @@ use super::ledger::{self, KnownUnits};
 use super::quarantine;
 use super::reader::{Message, Reading, read_all, report};
 use super::row::Row;
+use super::shortfall::Shortfall;
 use super::twins::Twins;
-use super::{ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState};
+use super::{
+    ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState, shortfall, sources,
+};
 use crate::events::{EventLog, Severity};
 use crate::lake::tables::{TableDef, find};
 use crate::lake::writer::RowBuilder;
-use crate::lake::{Lake, Landed, Landing, Position};
+use crate::lake::{Lake, LakeError, Landed, Landing, Position};
 
 /// Messages that wait for the landing side; with the batches' size they bound what is in flight.
 const QUEUE: usize = 4;
@@ -31,6 +34,8 @@ const BUFFERED: usize = 128 << 20;
 const BUFFERED_EACH: usize = 64 << 20;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
+/// How long a pipe may give nothing until it is told that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Units that did not end well whose log lines are written.
 const LOGGED_UNITS: usize = 1_000;
 
@@ -43,7 +48,7 @@ pub async fn run(
 ) -> Result<ImportSummary, ImportError> {
     let started = options.clock.now_micros();
     lake.check().await?;
-    let found = find_files(lake, paths)?;
+    let found = sources::find(lake.root(), paths)?;
     let import_id = options.import_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut summary = ImportSummary { import_id: import_id.clone(), passed_over: found.passed_over, ..ImportSummary::default() };
     progress.total(found.files.len() as u64, found.bytes);
@@ -53,7 +58,16 @@ pub async fn run(
         summary.units.push(report);
     }
 
-    let mut known = ledger::read(lake).await?;
+    let mut failed = BTreeMap::new();
+    let mut known = match ledger::read(lake).await {
+        Ok(known) => known,
+        // Without the ledger every unit is read, and what is there already lands no second time.
+        Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+            failed.insert(ledger::TABLE, error);
+            KnownUnits::default()
+        }
+        Err(error) => return Err(error),
+    };
     if options.again {
         known.forget_states();
     }
@@ -70,7 +84,7 @@ pub async fn run(
     };
     let reader = tokio::task::spawn_blocking(move || read_all(reading, sender));
 
-    let mut landings = Landings { lake, import_id: &import_id, open: HashMap::new(), landed: BTreeMap::new(), units: 0 };
+    let mut landings = Landings::new(lake, &import_id, failed);
     let received = receive(&mut receiver, &mut landings, &mut summary, progress).await;
     // With the receiver gone the reader stops at its next message.
     drop(receiver);
@@ -82,10 +96,11 @@ pub async fn run(
     }
     landings.commit_all().await?;
     summary.tables = landings.landed;
+    shortfall::note(&mut summary, &landings.failed);
     summary.micros = options.clock.now_micros() - started;
     summary.sections = sections(&summary);
     if !options.dry_run {
-        write_own(lake, &summary, &known, options.clock.now_micros()).await?;
+        write_own(lake, &mut summary, &known, options.clock.now_micros()).await?;
     }
     Ok(summary)
 }
@@ -96,8 +111,23 @@ async fn receive(
     summary: &mut ImportSummary,
     progress: &dyn Progress,
 ) -> Result<(), ImportError> {
-    while let Some(message) = receiver.recv().await {
+    // The pipe that is read, until it is told that it is waited for.
+    let mut pipe: Option<String> = None;
+    loop {
+        let received = match &pipe {
+            None => receiver.recv().await,
+            Some(name) => match tokio::time::timeout(PATIENCE, receiver.recv()).await {
+                Ok(received) => received,
+                Err(_) => {
+                    progress.waiting(name);
+                    pipe = None;
+                    continue;
+                }
+            },
+        };
+        let Some(message) = received else { return Ok(()) };
         match message {
+            Message::Opening(name) => pipe = Some(name),
             Message::Started(name) => progress.unit_started(&name),
             Message::Advanced(bytes) => {
                 summary.bytes += bytes;
@@ -105,6 +135,7 @@ async fn receive(
             }
             Message::Rows(table, batch) => landings.write(table, batch).await?,
             Message::Finished(report) => {
+                pipe = None;
                 progress.unit_finished(&report);
                 summary.units.push(*report);
                 landings.units += 1;
@@ -112,7 +143,6 @@ async fn receive(
             Message::Broken(error) => return Err(error),
         }
     }
-    Ok(())
 }
 
 /// The open landings of a run, one a table.
@@ -121,6 +151,8 @@ struct Landings<'l> {
     import_id: &'l str,
     open: HashMap<&'static str, Open>,
     landed: BTreeMap<&'static str, Landed>,
+    /// Tables that take no rows, and why not.
+    failed: BTreeMap<&'static str, LakeError>,
     units: u64,
 }
 
@@ -140,8 +172,34 @@ impl Open {
     }
 }
 
-impl Landings<'_> {
+impl<'l> Landings<'l> {
+    fn new(lake: &'l Lake, import_id: &'l str, failed: BTreeMap<&'static str, LakeError>) -> Self {
+        Landings { lake, import_id, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
+    }
+
     async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
+        if self.failed.contains_key(table.name) {
+            return Ok(());
+        }
+        let written = self.write_open(table, batch).await;
+        self.go_on_without(table.name, written).await
+    }
+
+    /// Gives a table up whose files are not as they should be; the others go on.
+    async fn go_on_without(&mut self, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
+        match done {
+            Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+                if let Some(open) = self.open.remove(table) {
+                    open.landing.abort().await;
+                }
+                self.failed.insert(table, error);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
             if self.open.len() >= OPEN_TABLES {
                 self.commit_all().await?;
@@ -152,10 +210,19 @@ impl Landings<'_> {
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
         let batch = match &mut open.twins {
             Some(twins) => {
-                let before = batch.num_rows();
-                let batch = twins.leave_out(self.lake, batch).await?;
-                open.left_out += (before - batch.num_rows()) as u64;
-                batch
+                let mut batch = open.landing.admit(batch).await?;
+                loop {
+                    match twins.leave_out(self.lake, batch.clone()).await {
+                        Ok(kept) => {
+                            open.left_out += (batch.num_rows() - kept.num_rows()) as u64;
+                            break kept;
+                        }
+                        // Closes a day each time, so it ends.
+                        Err(ImportError::Lake(error)) => open.landing.hold_back(error)?,
+                        Err(error) => return Err(error),
+                    }
+                    batch = open.landing.admit(batch).await?;
+                }
             }
             None => batch,
         };
@@ -176,6 +243,11 @@ impl Landings<'_> {
     }
 
     async fn commit(&mut self, table: &'static str) -> Result<(), ImportError> {
+        let committed = self.commit_open(table).await;
+        self.go_on_without(table, committed).await
+    }
+
+    async fn commit_open(&mut self, table: &'static str) -> Result<(), ImportError> {
         let Some(open) = self.open.remove(table) else { return Ok(()) };
         let position = Position {
             stream: format!("files/{table}"),
@@ -217,6 +289,7 @@ fn add(sum: &mut Landed, landed: Landed) {
     sum.new += landed.new;
     sum.duplicates += landed.duplicates;
     sum.replaced += landed.replaced;
+    sum.held.extend(landed.held);
 }
 
 /// What came of each section that had a unit.
@@ -230,7 +303,7 @@ fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
             }
             let mut landed = Landed::default();
             for (_, table) in summary.tables.iter().filter(|(table, _)| Section::of_table(table) == section) {
-                add(&mut landed, *table);
+                add(&mut landed, table.clone());
             }
             Some(SectionReport {
                 section,
@@ -262,16 +335,28 @@ fn was_cut(unit: &UnitReport) -> bool {
 
 /// Lands the import's own rows: events and log lines, and the ledger, each in one commit. The ledger comes last: it says
 /// what is in the lake.
-async fn write_own(lake: &Lake, summary: &ImportSummary, known: &KnownUnits, now: i64) -> Result<(), ImportError> {
+async fn write_own(lake: &Lake, summary: &mut ImportSummary, known: &KnownUnits, now: i64) -> Result<(), ImportError> {
     let log = tell(summary, now);
     for table in ["traces", "customEvents"] {
-        land_rows(lake, table, log.rows_of(table), &summary.import_id).await?;
+        let landed = land_rows(lake, table, log.rows_of(table), &summary.import_id).await;
+        or_note(summary, table, landed)?;
     }
-    let rows: Vec<Row<'static>> = summary.units.iter().filter_map(|unit| ledger::row_of(unit, known, summary)).collect();
-    if let Some(table) = ledger::table() {
-        land_rows(lake, table.name, rows.iter(), &summary.import_id).await?;
+    let rows = ledger::rows_of(lake, summary, known, now).await;
+    let landed = land_rows(lake, ledger::TABLE, rows.iter(), &summary.import_id).await;
+    or_note(summary, ledger::TABLE, landed)
+}
+
+/// Notes that a table did not take our own rows, unless it is known already that it takes none.
+fn or_note(summary: &mut ImportSummary, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
+    match done {
+        Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+            if summary.shortfalls.iter().all(|short| short.table != table) {
+                summary.shortfalls.push(Shortfall::of_table(table, &error));
+            }
+            Ok(())
+        }
+        done => done,
     }
-    Ok(())
 }
 
 /// The events and log lines of a run.
@@ -327,97 +412,4 @@ async fn land_rows<'r>(
     let position = Position { stream: format!("import/{table}"), cursor: json!({}), import_id: import_id.to_owned() };
     landing.commit(position).await?;
     Ok(())
-}
-
-/// The files below the named paths.
-#[derive(Default)]
-struct Found {
-    files: Vec<PathBuf>,
-    passed_over: Vec<PathBuf>,
-    /// Folders inside named ones that cannot be looked into, and why.
-    closed: Vec<(PathBuf, std::io::Error)>,
-    bytes: u64,
-}
-
-/// Finds files in a fixed order: the named paths as they were named, what is in folders by name. A file that is named
-/// twice is read once.
-fn find_files(lake: &Lake, paths: &[PathBuf]) -> Result<Found, ImportError> {
-    let mut found = Found::default();
-    let mut seen = HashSet::new();
-    for path in paths {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let meta = match fs::metadata(&path) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(ImportError::NotFound { path }),
-            Err(source) => return Err(ImportError::Unreadable { path, source }),
-        };
-        if meta.is_dir() {
-            if let Err(source) = folder(lake.root(), &path, &mut seen, &mut found) {
-                return Err(ImportError::Unreadable { path, source });
-            }
-        } else if seen.insert(path.clone()) {
-            found.bytes += meta.len();
-            found.files.push(path);
-        }
-    }
-    Ok(found)
-}
-
-fn folder(lake: &Path, path: &Path, seen: &mut HashSet<PathBuf>, found: &mut Found) -> std::io::Result<()> {
-    let mut entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let kind = entry.file_type()?;
-        // Links to folders could lead round in a circle; links to files are as good as files.
-        let is_file = kind.is_file() || (kind.is_symlink() && path.is_file());
-        if kind.is_dir() {
-            // The lake's own files are no sources.
-            if !name.starts_with('.')
-                && path != lake
-                && let Err(error) = folder(lake, &path, seen, found)
-            {
-                found.closed.push((path, error));
-            }
-        } else if is_file {
-            if is_no_data(&name) {
-                found.passed_over.push(path);
-            } else if seen.insert(path.clone()) {
-                found.bytes += entry.metadata().map_or(0, |meta| meta.len());
-                found.files.push(path);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// True for files that lie beside data and are none: hidden ones, and notes. A file that is named itself is always read.
-fn is_no_data(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    name.starts_with('.')
-        || lower.ends_with(".md")
-        || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_found_in_order_and_once() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        fs::create_dir_all(at("b/.git")).unwrap();
-        fs::create_dir_all(at("b/lake/traces")).unwrap();
-        for name in ["b/2.json", "b/10.json", "b/README.md", "b/.hidden", "b/.git/x", "b/lake/traces/x", "a.csv"] {
-            fs::write(at(name), "x").unwrap();
-        }
-        let lake = Lake::new(&at("b/lake"));
-        let found = find_files(&lake, &[at("b"), at("a.csv"), at("b/2.json")]).unwrap();
-        assert_eq!(found.files, [at("b/10.json"), at("b/2.json"), at("a.csv")]);
-        assert_eq!(found.passed_over.len(), 2);
-        assert!(matches!(find_files(&lake, &[at("none")]), Err(ImportError::NotFound { .. })));
-    }
 }

@@ -15,7 +15,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::ImportError;
 use super::json_text::Hash128;
-use crate::lake::tables::TableDef;
+use crate::lake::tables::{EVENT_DATE, TableDef};
 use crate::lake::{Lake, LakeError};
 
 /// The hidden column with the hash of what all shapes of a record share.
@@ -92,38 +92,29 @@ impl Twins {
 
     /// Reads the contents of days that were not looked at yet.
     async fn load(&mut self, lake: &Lake, days: HashSet<i64>) -> Result<(), ImportError> {
-        let (Some(first), Some(last)) = (days.iter().min().copied(), days.iter().max().copied()) else { return Ok(()) };
-        self.days.extend(&days);
+        if days.is_empty() {
+            return Ok(());
+        }
         let Some(snapshot) = lake.snapshot(self.table).await? else { return Ok(()) };
-        let instant = |day: i64| lit(ScalarValue::TimestampMicrosecond(Some(day.saturating_mul(DAY)), Some("UTC".into())));
-        let time = col(format!("\"{}\"", self.table.time));
+        // Files of other days are not opened: whatever is wrong with them is no matter of these rows.
+        let dates =
+            days.iter().filter_map(|day| i32::try_from(*day).ok()).map(|day| lit(ScalarValue::Date32(Some(day)))).collect();
         let frame = SessionContext::new()
             .read_table(snapshot.provider())
-            .and_then(|table| table.filter(time.clone().gt_eq(instant(first)).and(time.clone().lt(instant(last + 1)))))
-            .and_then(|table| {
-                table.select([self.table.time, CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec())
-            });
+            .and_then(|table| table.filter(col(EVENT_DATE).in_list(dates, false)))
+            .and_then(|table| table.select([CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec()));
         let batches = match frame {
             Ok(frame) => frame.collect().await,
             Err(error) => Err(error),
         };
-        let failed = |error: datafusion::error::DataFusionError| {
-            ImportError::Lake(LakeError::Shape { table: self.table.name, reason: error.to_string() })
-        };
+        let failed = |error: datafusion::error::DataFusionError| ImportError::Lake(snapshot.failure(error));
         for batch in batches.map_err(failed)? {
-            let Some(times) =
-                batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned()
-            else {
-                continue;
-            };
-            each(&batch, |row, content, item_id| {
-                // Days between the first and the last that nobody asked for are read, but not remembered.
-                if days.contains(&times.value(row).div_euclid(DAY)) {
-                    let seen = self.seen.entry(content).or_default();
-                    if is_derived(item_id, content) { seen.derived = true } else { seen.own = true }
-                }
+            each(&batch, |_, content, item_id| {
+                let seen = self.seen.entry(content).or_default();
+                if is_derived(item_id, content) { seen.derived = true } else { seen.own = true }
             });
         }
+        self.days.extend(days);
         Ok(())
     }
 }

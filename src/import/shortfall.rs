@@ -1,0 +1,64 @@
+//! What a run could not land although it was read: rows of tables that are damaged, and of days whose files are.
+//!
+//! The rest of the run is not held up by it. Units with rows in such a table count as failed, so that the next import reads
+//! them again, and lands what is missing once the table is mended.
+
+use std::collections::BTreeMap;
+
+use super::{ImportSummary, UnitState};
+use crate::lake::{LakeError, Landed};
+
+/// A table that did not take all of a run's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The table.
+    pub table: &'static str,
+    /// Which file is broken, and why.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// The days whose rows are missing, with their number; empty when the table took no row.
+    pub days: BTreeMap<String, u64>,
+}
+
+impl Shortfall {
+    /// The shortfall of a table that took no row.
+    pub fn of_table(table: &'static str, error: &LakeError) -> Self {
+        Shortfall { table, reason: error.to_string(), advice: error.advice(), days: BTreeMap::new() }
+    }
+
+    /// What did not land, in a sentence.
+    pub fn message(&self) -> String {
+        let days: Vec<&str> = self.days.keys().map(String::as_str).collect();
+        match days.as_slice() {
+            [] => format!("rows of {} did not land: {}", self.table, self.reason),
+            [day] => format!("rows of {} of {day} did not land: {}", self.table, self.reason),
+            [first, .., last] => {
+                format!("rows of {} of {} days from {first} to {last} did not land: {}", self.table, days.len(), self.reason)
+            }
+        }
+    }
+}
+
+/// Notes what did not land, and that the units with rows in question are not done.
+pub fn note(summary: &mut ImportSummary, failed: &BTreeMap<&'static str, LakeError>) {
+    let held = |(table, landed): (&&'static str, &Landed)| {
+        let first = landed.held.first()?;
+        let mut days = BTreeMap::new();
+        for held in &landed.held {
+            *days.entry(held.day.clone()).or_default() += held.rows;
+        }
+        Some(Shortfall { table, reason: first.reason.clone(), advice: first.advice.clone(), days })
+    };
+    summary.shortfalls = failed.iter().map(|(table, error)| Shortfall::of_table(table, error)).collect();
+    let days = summary.tables.iter().filter(|(table, _)| !failed.contains_key(*table)).filter_map(held);
+    summary.shortfalls.extend(days);
+    for unit in &mut summary.units {
+        let mine = summary.shortfalls.iter().filter(|short| unit.counts.rows.contains_key(short.table));
+        let messages: Vec<String> = mine.map(Shortfall::message).collect();
+        if !messages.is_empty() {
+            unit.state = UnitState::Failed;
+            unit.reason = Some(messages.into_iter().chain(unit.reason.take()).collect::<Vec<_>>().join("; "));
+        }
+    }
+}
