@@ -1,5 +1,6 @@
 //! SQL over the lake's tables.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Select, Visit as _, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit as _, Visitor};
 
 use super::results::kql_type;
 use super::{Engine, failure, views};
@@ -82,15 +83,32 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
     Ok((columns, plan))
 }
 
-/// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs than a plan may have operators.
+/// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
+/// a few definitions that use one another twice make millions, and planning walks through all of them.
 fn check_text(mut statement: &Statement) -> Result<()> {
     #[derive(Default)]
     struct Size {
         depth: u32,
         selects: usize,
+        tables: usize,
+        /// How many tables each common table expression stands for, those that it uses counted as often as it uses them.
+        common: HashMap<String, usize>,
     }
     impl Visitor for Size {
         type Break = Error;
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+            for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+                let mut size = Size { common: self.common.clone(), ..Size::default() };
+                cte.query.visit(&mut size)?;
+                self.common.insert(cte.alias.name.value.clone(), size.tables.max(1));
+            }
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Error> {
+            let stands_for = self.common.get(&name.to_string()).copied().unwrap_or(1);
+            self.tables = self.tables.saturating_add(stands_for);
+            if self.tables > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
+        }
         fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<Error> {
             self.selects += 1;
             if self.selects > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
@@ -125,7 +143,7 @@ fn too_many() -> Error {
         .hint("WITH repeats a definition wherever it is used: use it once, or join fewer tables")
 }
 
-/// Refuses plans of more operators than a query of KQL may have. A few definitions that use one another twice make millions.
+/// Refuses plans of more operators than a query of KQL may have.
 fn check_size(plan: &LogicalPlan) -> Result<()> {
     let mut operators = 0;
     let walked = plan.apply_with_subqueries(|_| {
