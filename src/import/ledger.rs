@@ -152,6 +152,12 @@ struct Details {
     landed: BTreeMap<String, Standing>,
 }
 
+/// A table with how it stood when it took a unit's rows.
+fn then(details: &Details, table: String) -> (String, Option<Standing>) {
+    let standing = details.landed.get(&table).cloned();
+    (table, standing)
+}
+
 fn add(known: &mut KnownUnits, batch: &RecordBatch) {
     let number = |column: &str, row: usize| {
         let array = batch.column_by_name(column).filter(|a| a.is_valid(row))?;
@@ -179,7 +185,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
             bytes: number("bytes", row).and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
             attempts: number("attempt", row).unwrap_or(1),
             started,
-            tables: tables.into_keys().map(|table| (details.landed.get(&table).cloned(), table)).map(|(s, t)| (t, s)).collect(),
+            tables: tables.into_keys().map(|table| then(&details, table)).collect(),
         };
         known.units.insert(unit.to_owned(), this);
     }
