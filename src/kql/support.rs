@@ -416,6 +416,7 @@ fn plugin_call(plugin: &Plugin) -> String {
                 ParamKind::LookupColumn(_) => "column of the table".to_owned(),
                 ParamKind::Aggregate => "aggregate".to_owned(),
                 ParamKind::ColumnOrTilde(kind) => format!("column of {} or \"~\"", kind_name(kind)),
+                ParamKind::ConstantOrTilde(kind) => format!("{} or \"~\"", kind_name(kind)),
             };
             parameter(p.name, &kind, p.optional)
         })

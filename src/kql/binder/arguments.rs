@@ -6,7 +6,6 @@ use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::{ArgInfo, Kind, Param, Returns};
 use crate::kql::types::Type;
-use crate::kql::value::Value;
 
 impl Binder<'_> {
     /// Checks arguments against parameters, converts what converts by itself, and finds the result type.
@@ -129,9 +128,6 @@ impl Binder<'_> {
                 None => type_list(types),
             },
         };
-        if arg.as_literal().is_some_and(Value::is_null) && ty == T::Dynamic {
-            return Ok(arg);
-        }
         let mut diagnostic =
             Diagnostic::error(code::TYPE, arg.span, format!("'{}' of {function} takes {wanted}, not {ty}", param.name));
         if ty == T::Dynamic {

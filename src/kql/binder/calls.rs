@@ -1,7 +1,7 @@
 //! Calls of scalar functions: the registry's, the binder's own, and those that `let` defines.
 
 use super::expr::Ctx;
-use super::{Bind, Binder, Binding};
+use super::{Bind, Binder, Binding, RowInfo};
 use crate::kql::ast::*;
 use crate::kql::bound::*;
 use crate::kql::diagnostics::{Diagnostic, code};
@@ -234,10 +234,10 @@ impl Binder<'_> {
             self.outside = outer;
             rel?
         } else {
-            let e = self.scalar(inner, ctx)?;
-            let of_rows =
-                |e: &BoundExpr| matches!(e.kind, BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown);
-            if e.is_constant() || e.any(&of_rows) {
+            // A scalar is answered once as well: it sees no row.
+            let nothing = RowInfo::default();
+            let e = self.scalar(inner, &mut Ctx::new(&nothing, &ctx.scope))?;
+            if e.is_constant() || e.any(&|e| matches!(e.kind, BoundKind::Column(_) | BoundKind::Unknown)) {
                 return Ok(e);
             }
             // What differs from call to call (a random number, a new guid) is the same in all rows and all uses.
@@ -378,6 +378,13 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<BoundExpr> {
         let bound = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
+        if matches!(function.name, "prev" | "next")
+            && let Some(column) = args.first()
+            && super::bare_name(&column.expr).is_none()
+        {
+            let wrong = Diagnostic::error(code::TYPE, column.expr.span, format!("{} takes a column", name.text));
+            return self.report(wrong.suggest("extend the value as a column before it"));
+        }
         let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, bound, span)?;
         if ctx.windows.is_none() {
             let message = format!("{} needs rows in an order", name.text);

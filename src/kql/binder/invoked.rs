@@ -71,6 +71,11 @@ impl Binder<'_> {
         mut ctx: Option<&mut Ctx<'_>>,
         leading: &[Rc<Rel>],
     ) -> Bind<(Scope, Vec<ColId>)> {
+        let unknown = args.iter().filter_map(|a| a.name.as_ref()).find(|n| !function.params.iter().any(|p| p.name.text == n.text));
+        if let Some(unknown) = unknown {
+            let candidates = function.params.iter().map(|p| p.name.text.clone()).collect();
+            return self.unknown("parameter", unknown, candidates);
+        }
         let scope = function.scope.nested(true);
         let mut unlisted = Vec::new();
         let mut positional = args.iter().filter(|a| a.name.is_none());
@@ -114,7 +119,9 @@ impl Binder<'_> {
                 None => match &param.default {
                     Some(default) => {
                         let mut inner = Ctx::new(&row, &function.scope);
-                        self.scalar(default, &mut inner)?
+                        let value = self.scalar(default, &mut inner)?;
+                        self.fitting_default(&param.name, &value, ty)?;
+                        value
                     }
                     None => {
                         return self.error(

@@ -73,6 +73,11 @@ impl Scope {
         self.0.names.borrow_mut().insert(name.to_owned(), binding);
     }
 
+    /// True if a name is defined here, not only around here.
+    pub fn defines(&self, name: &str) -> bool {
+        self.0.names.borrow().contains_key(name)
+    }
+
     /// What a name stands for, and whether it wins over columns.
     pub fn find(&self, name: &str) -> Option<(Binding, bool)> {
         let mut scope = self;

@@ -134,9 +134,16 @@ impl Binder<'_> {
     }
 
     fn bind_let(&mut self, name: &Name, value: &Expr, scope: &Scope) -> Bind<()> {
+        if scope.defines(&name.text) {
+            return self.error(code::DUPLICATE, name.span, format!("'{}' is defined already", name.text));
+        }
         let row = RowInfo::default();
         let binding = match &value.kind {
             ExprKind::Lambda { params, body, view } => {
+                let is_table = |p: &&ParamDecl| matches!(p.ty, ParamType::Table { .. });
+                if let Some(late) = params.iter().skip_while(is_table).find(is_table) {
+                    return self.error(code::SYNTAX, late.name.span, "tabular parameters stand before all others");
+                }
                 let function = Rc::new(Function {
                     params: params.clone(),
                     body: Rc::new((**body).clone()),
@@ -188,6 +195,7 @@ impl Binder<'_> {
             None => match &param.default {
                 Some(default) => {
                     let e = self.scalar(default, &mut Ctx::new(&row, scope))?;
+                    self.fitting_default(&param.name, &e, ty)?;
                     self.coerce(e, ty)?
                 }
                 None if self.answers.is_none() => BoundExpr::new(BoundKind::Unknown, ty, param.name.span),
@@ -205,6 +213,16 @@ impl Binder<'_> {
         }
         scope.define(&param.name.text, Binding::Scalar(value));
         Ok(())
+    }
+
+    /// Refuses a parameter's default of another type; a number may be of a narrower one.
+    pub(super) fn fitting_default(&mut self, name: &Name, default: &BoundExpr, ty: crate::kql::types::Type) -> Bind<()> {
+        let numbers = default.ty.is_numeric() && ty.is_numeric();
+        if default.ty == ty || numbers || self.is_untyped(default) {
+            return Ok(());
+        }
+        let message = format!("'{}' is {ty}, its default is {}", name.text, default.ty);
+        self.error(code::TYPE, default.span, message)
     }
 
     /// A parameter's text read as a KQL literal of its type (`1d`, `datetime(2026-01-05)`, `dynamic([1])`).

@@ -190,8 +190,10 @@ fn brackets_are_names_accessors_and_members() {
 fn keywords_are_names_where_no_operator_can_stand() {
     let text = "T | where count > 1 and kind == 'x' and from == on and ['where'] == ['by'] \
         | project id, type, from, ['to'], step, title, on, with, ['of'], ['as'], table, database, cluster, view, range, order, top, time, date, string \
-        | extend where = 1, project = 2, kind = 3";
+        | extend where = 1, has = 2, kind = 3";
     read(text);
+    assert!(parse("T | extend project = 2").has_errors());
+    assert!(parse("T | extend startswith = 2").has_errors());
     assert!(parse("T | project from, where").has_errors());
     assert!(parse("T | where by == 1").has_errors());
     assert!(parse("T | extend x = to").has_errors());

@@ -44,8 +44,11 @@ impl Binder<'_> {
             self.extra_tables.push(("Facet_with".to_owned(), rel));
         }
         for column in by {
+            let Some(name) = crate::kql::binder::bare_name(column) else {
+                return self.error(code::TYPE, column.span, "facet takes columns by their names");
+            };
+            let name = name.text.clone();
             let source = self.fresh(input.clone());
-            let name = crate::kql::binder::names::derived(column).unwrap_or_default();
             let item = NamedExpr { names: Vec::new(), tuple: false, expr: column.clone() };
             let count = NamedExpr {
                 names: vec![Name { text: format!("count_{name}"), span: column.span }],

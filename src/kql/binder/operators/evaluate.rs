@@ -174,7 +174,9 @@ impl Binder<'_> {
     ) -> Bind<PluginArg> {
         let span = arg.expr.span;
         match param.kind {
-            ParamKind::ColumnOrTilde(_) if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") => {
+            ParamKind::ColumnOrTilde(_) | ParamKind::ConstantOrTilde(_)
+                if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") =>
+            {
                 Ok(PluginArg::Constant(Value::String("~".to_owned()), Type::String))
             }
             ParamKind::Column(kind) | ParamKind::ColumnOrTilde(kind) => {
@@ -204,7 +206,7 @@ impl Binder<'_> {
                 call.appended.push((BoundColumn { id: self.id(), name: column_name, ty: e.ty }, e));
                 Ok(PluginArg::Column(at))
             }
-            ParamKind::Constant(kind) => {
+            ParamKind::Constant(kind) | ParamKind::ConstantOrTilde(kind) => {
                 let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
                 self.check_kind(param, kind, &e)?;
                 let ty = e.ty;
@@ -322,6 +324,10 @@ impl Binder<'_> {
         let BoundKind::Column(pivot_id) = pivoted.kind else {
             return self.error(code::TYPE, first.expr.span, "pivot takes a column");
         };
+        if pivoted.ty == Type::Dynamic && !self.is_untyped(&pivoted) {
+            let wrong = Diagnostic::error(code::TYPE, pivoted.span, "a dynamic value cannot name columns");
+            return self.report(wrong.suggest("extend a tostring(…) of it first"));
+        }
         let mut ctx = Ctx::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
         let registry = Registry::get();
@@ -437,6 +443,10 @@ impl Binder<'_> {
         self.not_in_sub_query(operator, "reduce")?;
         let row = RowInfo::of(&input);
         let e = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
+        if e.ty != Type::String && !self.is_untyped(&e) {
+            let wrong = Diagnostic::error(code::TYPE, e.span, format!("reduce takes a string, not {}", e.ty));
+            return self.report(wrong.suggest("wrap it in tostring(…)"));
+        }
         let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
         let mut reduce =
             Reduce { characters: option("characters"), source: option("kind").as_deref() == Some("source"), ..Reduce::default() };

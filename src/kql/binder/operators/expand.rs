@@ -67,6 +67,7 @@ impl Binder<'_> {
             }
             targets.push((Self::wanted(&item.expr), e, item.to.unwrap_or(Type::Dynamic)));
         }
+        self.spelled_once(items.iter().map(|item| &item.expr))?;
         let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
         let settled = self.settle(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), avoid, true);
         let mut columns = input.columns.clone();

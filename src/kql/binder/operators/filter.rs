@@ -106,6 +106,13 @@ impl Binder<'_> {
         let mut keys: Vec<(names::Wanted, BoundExpr)> = Vec::new();
         for item in items {
             if matches!(item.expr.kind, ExprKind::Star) {
+                if let Some(column) = row.columns.iter().find(|c| c.ty == Type::Dynamic && !self.untyped.contains(&c.id)) {
+                    let message = format!("the dynamic column '{}' cannot be told apart", column.name);
+                    return self.report(
+                        Diagnostic::error(code::TYPE, item.expr.span, message)
+                            .suggest("leave it out, or name the columns with a tostring(…) of it"),
+                    );
+                }
                 keys.extend(
                     row.columns.iter().map(|c| (names::Wanted::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
                 );
@@ -120,6 +127,7 @@ impl Binder<'_> {
             }
             keys.push((Self::wanted(item), e));
         }
+        self.spelled_once(items)?;
         let avoid = self.avoided(&row.columns);
         let settled = self.settle(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, false);
         let keys = settled.into_iter().zip(keys).map(|(name, (_, e))| (name, e)).collect();

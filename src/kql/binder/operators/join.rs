@@ -178,6 +178,13 @@ impl Binder<'_> {
                     let candidates: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
                     return self.unknown(&format!("column on the {side} side:"), name, candidates);
                 };
+                if l.ty != r.ty && l.ty.is_integer() && r.ty.is_integer() {
+                    let message = format!("'{}' is {} on the left and {} on the right", name.text, l.ty, r.ty);
+                    return self.report(
+                        Diagnostic::error(code::TYPE, name.span, message)
+                            .suggest("a common column has one type; convert one of them, or name both in an equality"),
+                    );
+                }
                 let (l, r) = (BoundExpr::column(l, name.span), BoundExpr::column(r, name.span));
                 self.join_pair(l, r, condition.span, pairs)
             }
@@ -188,6 +195,12 @@ impl Binder<'_> {
                 Ok(())
             }
             ExprKind::Binary { op: BinaryOp::Equal, left: a, right: b } => {
+                if let Some(operand) = [a, b].into_iter().find(|e| !is_side_column(e)) {
+                    return self.report(
+                        Diagnostic::error(code::TYPE, operand.span, "an equality of a join compares two columns")
+                            .suggest("for example $left.a == $right.b; extend other values as columns first"),
+                    );
+                }
                 let mut ctx = Ctx::new(left, scope);
                 ctx.right = Some(right);
                 let (a, b) = (self.scalar(a, &mut ctx)?, self.scalar(b, &mut ctx)?);
@@ -233,7 +246,6 @@ impl Binder<'_> {
         let ty = match (l.ty, r.ty) {
             (a, b) if a == b => a,
             (a, b) if a.is_integer() && b.is_integer() => Type::Long,
-            (a, b) if a.is_numeric() && b.is_numeric() => a.widest(b).unwrap_or(Type::Real),
             (a, b) => {
                 return self.error(
                     code::TYPE,
@@ -290,4 +302,13 @@ fn merged_columns(left: &[BoundColumn], right: &[BoundColumn], dropped: &HashSet
         columns.push(column);
     }
     columns
+}
+
+/// True for `$left.column` and `$right.column`, and for a bare name, of which more is said when it is bound.
+fn is_side_column(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Name(_) => true,
+        ExprKind::Path { base, .. } => matches!(&base.kind, ExprKind::Name(n) if n.text == "$left" || n.text == "$right"),
+        _ => false,
+    }
 }

@@ -89,6 +89,9 @@ impl Binder<'_> {
             );
         }
         let input = match (&operator.kind, input) {
+            (K::Print(_) | K::Range { .. } | K::Datatable { .. } | K::ExternalData { .. }, Some(_)) => {
+                return self.error(code::SYNTAX, operator.keyword, "this operator begins a query; it takes no rows");
+            }
             (K::Print(items), _) => return self.print(items, scope),
             (K::Range { column, from, to, step }, _) => return self.range(column, from, to, step, scope),
             (K::Datatable { columns, values }, _) => return self.datatable(columns, values, scope, operator.span),

@@ -56,9 +56,7 @@ impl Binder<'_> {
                     Piece::Skip
                 }
                 ParsePart::Column { name, ty } => {
-                    if let Some(ParsePart::Column { ty: before, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
-                        && before.unwrap_or(Type::String) == Type::String
-                    {
+                    if let Some(ParsePart::Column { .. }) = i.checked_sub(1).and_then(|i| pattern.get(i)) {
                         return self.report(Diagnostic::error(
                             code::PATTERN,
                             name.span,
@@ -104,6 +102,24 @@ impl Binder<'_> {
         let all = |name: &str| {
             operator.properties.iter().filter(|p| p.name.text == name).map(|p| property_text(&p.value)).collect::<Vec<_>>()
         };
+        for property in &operator.properties {
+            let known = match property.name.text.as_str() {
+                "pair_delimiter" | "kv_delimiter" | "quote" | "escape" | "regex" => {
+                    matches!(property.value.kind, ExprKind::Literal(Literal::String(_)))
+                }
+                "greedy" => matches!(property.value.kind, ExprKind::Literal(Literal::Bool(_))),
+                other => {
+                    let message = format!("parse-kv has no option '{other}'");
+                    let remedy = "its options are pair_delimiter, kv_delimiter, quote, escape, greedy and regex";
+                    return self.report(Diagnostic::error(code::SYNTAX, property.name.span, message).suggest(remedy));
+                }
+            };
+            if !known {
+                let wanted = if property.name.text == "greedy" { "true or false" } else { "a string literal" };
+                let message = format!("the option '{}' takes {wanted}", property.name.text);
+                return self.error(code::TYPE, property.value.span, message);
+            }
+        }
         for (i, column) in columns.iter().enumerate() {
             self.named_once(&column.name, columns[..i].iter().map(|c| &c.name))?;
         }
@@ -133,17 +149,10 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// What is parsed: a value's text, as the documentation of `parse` says.
     fn parse_text(&mut self, expr: &Expr, row: &RowInfo, scope: &Scope) -> Bind<BoundExpr> {
         let e = self.scalar(expr, &mut Ctx::new(row, scope))?;
-        match e.ty {
-            Type::String => Ok(e),
-            Type::Dynamic => self.coerce(e, Type::String),
-            other => {
-                let wrong = Diagnostic::error(code::TYPE, e.span, format!("parse takes a string, not {other}"));
-                self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
-                self.coerce(e, Type::String)
-            }
-        }
+        self.coerce(e, Type::String)
     }
 
     /// The input with the fields of a function over each row; a column of the same name is replaced. Where nothing is to be run

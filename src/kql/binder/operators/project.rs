@@ -163,6 +163,20 @@ impl Binder<'_> {
         Ok(Some(found))
     }
 
+    /// Refuses a name that is spelled twice: in front of a `=`, or as a column that keeps its name.
+    pub(in crate::kql::binder) fn spelled_once<'n>(&mut self, items: impl IntoIterator<Item = &'n NamedExpr>) -> Bind<()> {
+        let mut spelled = HashSet::new();
+        for item in items {
+            let kept = if item.names.is_empty() { crate::kql::binder::bare_name(&item.expr) } else { None };
+            for name in item.names.iter().chain(kept) {
+                if !spelled.insert(name.text.as_str()) {
+                    return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Settles names; one name spelled twice is refused.
     pub(in crate::kql::binder) fn settled(
         &mut self,
@@ -171,12 +185,7 @@ impl Binder<'_> {
         items: &[NamedExpr],
         replace: bool,
     ) -> Bind<Vec<String>> {
-        let mut spelled = HashSet::new();
-        for name in items.iter().flat_map(|i| &i.names) {
-            if !spelled.insert(name.text.as_str()) {
-                return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
-            }
-        }
+        self.spelled_once(items)?;
         Ok(self.settle(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, replace))
     }
 
@@ -193,7 +202,11 @@ impl Binder<'_> {
         for pattern in patterns {
             match &pattern.kind {
                 ExprKind::Wildcard(name) => {
-                    picked.extend(input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).map(|c| c.id));
+                    picked.extend(Self::matching(input, name).map(|c| c.id));
+                    if Self::matching(input, name).next().is_none() && !Self::is_open(input) {
+                        let _: Bind<()> = self.error(code::UNKNOWN, name.span, format!("no column's name is like '{}'", name.text));
+                        failed = true;
+                    }
                 }
                 ExprKind::Star => picked.extend(input.columns.iter().map(|c| c.id)),
                 ExprKind::Name(name) => match self.named_column(&input.columns, &name.text) {
@@ -228,6 +241,11 @@ impl Binder<'_> {
             }
         }
         if failed { Err(Stop::Reported) } else { Ok(picked) }
+    }
+
+    /// The columns whose names are like a pattern.
+    fn matching<'r>(input: &'r Rel, pattern: &'r Name) -> impl Iterator<Item = &'r BoundColumn> {
+        input.columns.iter().filter(|c| names::wildcard_match(&pattern.text, &c.name))
     }
 
     pub(super) fn project_away(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -276,7 +294,10 @@ impl Binder<'_> {
 
     pub(super) fn project_rename(&mut self, input: Rel, pairs: &[(Name, Expr)]) -> Bind<Rel> {
         let mut columns = input.columns.clone();
-        for (new, old) in pairs {
+        for (at, (new, old)) in pairs.iter().enumerate() {
+            if input.columns.iter().any(|c| c.name == new.text) || pairs[..at].iter().any(|(n, _)| n.text == new.text) {
+                return self.error(code::DUPLICATE, new.span, format!("there is a column '{}' already", new.text));
+            }
             let Some(old) = crate::kql::binder::bare_name(old) else {
                 return self.error(code::SYNTAX, old.span, "project-rename takes new = old");
             };
@@ -291,22 +312,25 @@ impl Binder<'_> {
             };
             columns[at].name = new.text.clone();
         }
-        let mut seen = HashSet::new();
-        for column in &columns {
-            if !seen.insert(column.name.clone()) {
-                let span = pairs.iter().find(|(n, _)| n.text == column.name).map_or(Span::default(), |(n, _)| n.span);
-                return self.error(code::DUPLICATE, span, format!("there is a column '{}' already", column.name));
-            }
-        }
         Ok(Self::renamed(input, columns))
     }
 
     pub(super) fn project_reorder(&mut self, input: Rel, items: &[ReorderItem]) -> Bind<Rel> {
         let mut order: Vec<BoundColumn> = Vec::new();
+        let mut spelled = HashSet::new();
         for item in items {
+            if let ExprKind::Name(name) = &item.name.kind
+                && !spelled.insert(name.text.as_str())
+            {
+                return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
+            }
             let mut matched: Vec<BoundColumn> = match &item.name.kind {
                 ExprKind::Wildcard(name) => {
-                    input.columns.iter().filter(|c| names::wildcard_match(&name.text, &c.name)).cloned().collect()
+                    let matched: Vec<BoundColumn> = Self::matching(&input, name).cloned().collect();
+                    if matched.is_empty() && !Self::is_open(&input) {
+                        return self.error(code::UNKNOWN, name.span, format!("no column's name is like '{}'", name.text));
+                    }
+                    matched
                 }
                 ExprKind::Star => input.columns.clone(),
                 ExprKind::Name(name) => match self.named_column(&input.columns, &name.text) {

@@ -28,7 +28,11 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
-        let nonempty = operator.property("kind").is_some_and(|p| property_text(&p.value) == "nonempty");
+        let nonempty = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
+            None => false,
+            Some((kind, _)) if kind == "nonempty" => true,
+            Some((kind, span)) => return self.error(code::SYNTAX, span, format!("make-series is nonempty, not '{kind}'")),
+        };
         let mut axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
         if self.is_untyped(&axis_expr) {
             // The step tells what an axis of unknown type is taken for.
@@ -51,6 +55,11 @@ impl Binder<'_> {
             match e {
                 Some(e) => {
                     let e = b.scalar(e, &mut Ctx::new(&empty, scope))?;
+                    let fits = e.ty == ty || (e.ty.is_numeric() && ty.is_numeric() && e.ty.widest(ty) == Some(ty));
+                    if !fits && !b.is_untyped(&e) {
+                        let message = format!("an axis of type {axis_ty} needs a {ty} here, not {}", e.ty);
+                        return b.error(code::TYPE, e.span, message);
+                    }
                     Ok(Some(b.coerce(e, ty)?))
                 }
                 None => Ok(None),
@@ -144,7 +153,7 @@ impl Binder<'_> {
             .chain(results.iter().map(|(w, e, _)| (w.clone(), e.clone())))
             .chain([(axis_wanted, bucket.clone())])
             .collect();
-        let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).cloned().collect();
+        let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).chain([axis]).cloned().collect();
         let names = self.settled(&all, HashSet::new(), &written, false)?;
         // Microsoft's language service leaves the columns of a function that gives several as they are.
         let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, Wanted::Part(_))).collect();

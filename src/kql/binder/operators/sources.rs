@@ -69,8 +69,6 @@ impl Binder<'_> {
                 let ty = a.widest(b).and_then(|t| t.widest(c)).unwrap_or(Type::Long).max(Type::Long);
                 (ty, ty)
             }
-            (Type::Dynamic, b, c) if b.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
-            (a, Type::Dynamic, c) if a.is_numeric() && c.is_numeric() => (Type::Long, Type::Long),
             (a, b, c) => {
                 return self.error(code::TYPE, from.span.to(step.span), format!("range from {a} to {b} step {c} has no meaning"));
             }

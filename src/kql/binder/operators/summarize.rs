@@ -154,10 +154,10 @@ impl Binder<'_> {
         let greatest = function.text.ends_with("max");
         let legacy = !function.text.contains('_');
         let by = self.argument(&args[0].expr, ctx)?;
-        if by.ty == Type::Dynamic && !self.is_untyped(&by) {
+        if matches!(by.ty, Type::Dynamic | Type::Guid) && !self.is_untyped(&by) {
             return self.report(
-                Diagnostic::error(code::TYPE, by.span, "a dynamic value has no order")
-                    .suggest("convert it, for example with tolong(…)"),
+                Diagnostic::error(code::TYPE, by.span, format!("a {} has no order", by.ty))
+                    .suggest("convert it, for example with tolong(…) or tostring(…)"),
             );
         }
         let by_name = names::argument_name(&args[0]);

@@ -285,15 +285,14 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let n = self.constant_long(count, scope, "the count of top-hitters")?.unwrap_or(0);
-        let (wanted, key) = self.group_key(of, &row, scope)?;
-        let name = match wanted {
-            names::Wanted::Explicit(name) | names::Wanted::Derived(name) | names::Wanted::Part(name) => name,
-            names::Wanted::Generated => "Column1".to_owned(),
-        };
+        let (name, key) = self.key_column(of, &row, scope)?;
         let registry = Registry::get();
         let (function, args, shown) = match by {
             Some(by) => {
                 let weight = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
+                if !weight.ty.is_numeric() && !self.is_untyped(&weight) {
+                    return self.error(code::TYPE, weight.span, format!("top-hitters weighs by a number, not by {}", weight.ty));
+                }
                 let weighed = names::derived(&by.expr).unwrap_or_default();
                 (registry.aggregate("sum"), vec![weight], format!("approximate_sum_{weighed}"))
             }
@@ -326,14 +325,24 @@ impl Binder<'_> {
         Ok(Rel { serialized: false, ..self.limited(shuffled, n) })
     }
 
+    /// A column of the input to group by, and its name.
+    fn key_column(&mut self, of: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(String, BoundExpr)> {
+        let (_, key) = self.group_key(of, row, scope)?;
+        match crate::kql::binder::bare_name(&of.expr) {
+            Some(name) if of.names.is_empty() && matches!(key.kind, BoundKind::Column(_) | BoundKind::Unknown) => {
+                Ok((name.text.clone(), key))
+            }
+            _ => {
+                let wrong = Diagnostic::error(code::TYPE, of.expr.span, "a column's name is expected here");
+                self.report(wrong.suggest("extend the value as a column before it"))
+            }
+        }
+    }
+
     pub(super) fn sample_distinct(&mut self, input: Rel, count: &Expr, of: &NamedExpr, scope: &Scope) -> Bind<Rel> {
         let n = self.constant_long(count, scope, "the count of sample-distinct")?.unwrap_or(0);
         let row = RowInfo::of(&input);
-        let (wanted, key) = self.group_key(of, &row, scope)?;
-        let name = match wanted {
-            names::Wanted::Explicit(name) | names::Wanted::Derived(name) | names::Wanted::Part(name) => name,
-            names::Wanted::Generated => "Column1".to_owned(),
-        };
+        let (name, key) = self.key_column(of, &row, scope)?;
         let rel = self.grouped(input, vec![(name, key)], Vec::new());
         Ok(self.limited(rel, n))
     }

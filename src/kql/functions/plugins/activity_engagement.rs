@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::table::{Input, Output, Table};
 use super::timeline::{Events, schema};
-use super::{ParamKind, Plugin, PluginArg, PluginParam};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
 use crate::kql::functions::Kind;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
 
-const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(Kind::Any));
+const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
 const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
 const INNER: PluginParam = PluginParam::req("InnerActivityWindow", ParamKind::Constant(Kind::Any));
 const OUTER: PluginParam = PluginParam::req("OuterActivityWindow", ParamKind::Constant(Kind::Summable));

@@ -15,9 +15,9 @@ use crate::kql::value::ValueRef;
 pub const PLUGIN: Plugin = Plugin {
     name: "autocluster",
     params: &[
-        PluginParam::opt("SizeWeight", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("SizeWeight", ParamKind::ConstantOrTilde(Kind::Number)),
         PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(Kind::Number)),
-        PluginParam::opt("NumSeeds", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("NumSeeds", ParamKind::ConstantOrTilde(Kind::Number)),
         PluginParam::opt("CustomWildcard", ParamKind::Constant(Kind::Any)),
     ],
     repeats: true,

@@ -12,9 +12,9 @@ use crate::kql::value::ValueRef;
 pub const PLUGIN: Plugin = Plugin {
     name: "basket",
     params: &[
-        PluginParam::opt("Threshold", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(Kind::Number)),
         PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(Kind::Number)),
-        PluginParam::opt("MaxDimensions", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("MaxDimensions", ParamKind::ConstantOrTilde(Kind::Number)),
         PluginParam::opt("CustomWildcard", ParamKind::Constant(Kind::Any)),
     ],
     repeats: true,

@@ -13,7 +13,11 @@ use crate::kql::value::ValueRef;
 /// The plugin: a column `s0`, `s1`, … behind the table's own for each sketch.
 pub const PLUGIN: Plugin = Plugin {
     name: "dcount_intersect",
-    params: &[PluginParam::req("hll", ParamKind::Column(Kind::Dynamic))],
+    params: &[
+        PluginParam::req("hll_1", ParamKind::Column(Kind::Dynamic)),
+        PluginParam::req("hll_2", ParamKind::Column(Kind::Dynamic)),
+        PluginParam::opt("hll_3", ParamKind::Column(Kind::Dynamic)),
+    ],
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
     run,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
-use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::kql::functions::Kind;
 use crate::kql::functions::aggregate::codec::Held;
 use crate::kql::functions::columns::to_json;
@@ -19,7 +19,7 @@ use crate::kql::value::{Json, Value, ValueRef};
 pub const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence",
     params: &[
-        PluginParam::req("IdColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::req("IdColumn", ParamKind::Column(KEY)),
         PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
         PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
         PluginParam::req("End", ParamKind::Constant(Kind::Summable)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::funnel_sequence::{is_state, sequence};
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
-use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::kql::functions::Kind;
 use crate::kql::functions::parse_text;
 use crate::kql::types::{Column, Type};
@@ -18,7 +18,7 @@ use crate::kql::value::{Json, Value, ValueRef};
 pub const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence_completion",
     params: &[
-        PluginParam::req("IdColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::req("IdColumn", ParamKind::Column(KEY)),
         PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
         PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
         PluginParam::req("End", ParamKind::Constant(Kind::Summable)),

@@ -53,7 +53,22 @@ pub enum ParamKind {
     Aggregate,
     /// A column of the input, or the constant text `~` for none.
     ColumnOrTilde(Kind),
+    /// A value known before the query runs, or the constant text `~` for the default.
+    ConstantOrTilde(Kind),
 }
+
+/// What tells things apart: a value of any type that can be grouped by.
+const KEY: Kind = Kind::OneOf(&[
+    Type::Bool,
+    Type::Int,
+    Type::Long,
+    Type::Real,
+    Type::Decimal,
+    Type::String,
+    Type::DateTime,
+    Type::TimeSpan,
+    Type::Guid,
+]);
 
 /// A parameter of a plugin.
 #[derive(Debug, Clone, Copy)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::table::{Input, Output, Table};
 use super::timeline::Events;
-use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
 use crate::kql::functions::Kind;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
 
-const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(Kind::Any));
+const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
 const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
 const START: PluginParam = PluginParam::req("Start", ParamKind::Constant(Kind::Summable));
 const END: PluginParam = PluginParam::req("End", ParamKind::Constant(Kind::Summable));

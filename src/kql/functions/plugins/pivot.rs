@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::table::{Input, Interner, Table, free_name};
-use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::kql::format;
 use crate::kql::functions::Kind;
 use crate::kql::functions::columns::ColumnBuilder;
@@ -19,7 +19,7 @@ use crate::kql::value::{Value, ValueRef};
 pub const PLUGIN: Plugin = Plugin {
     name: "pivot",
     params: &[
-        PluginParam::req("pivotColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::req("pivotColumn", ParamKind::Column(KEY)),
         PluginParam::opt("aggregateFunction", ParamKind::Aggregate),
         PluginParam::opt("columnName", ParamKind::Column(Kind::Any)),
     ],

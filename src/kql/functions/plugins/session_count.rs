@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::table::{Input, Output, Table};
 use super::timeline::{Events, schema};
-use super::{ParamKind, Plugin, PluginArg, PluginParam};
+use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
 use crate::kql::functions::Kind;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::ValueRef;
@@ -16,7 +16,7 @@ use crate::kql::value::ValueRef;
 pub const PLUGIN: Plugin = Plugin {
     name: "session_count",
     params: &[
-        PluginParam::req("IdColumn", ParamKind::Column(Kind::Any)),
+        PluginParam::req("IdColumn", ParamKind::Column(KEY)),
         PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
         PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
         PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
