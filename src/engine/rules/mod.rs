@@ -4,6 +4,7 @@
 mod constants;
 mod filters;
 mod ordered_distinct;
+mod statistics;
 
 use std::sync::Arc;
 
@@ -20,7 +21,10 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     });
     // Constants first: every later rule asks the plan what is constant in it.
     let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(constants::ForgetConstants)];
-    physical.extend(PhysicalOptimizer::new().rules);
+    physical.extend(PhysicalOptimizer::new().rules.into_iter().map(|rule| match rule.name() {
+        "aggregate_statistics" => Arc::new(statistics::AggregateStatistics::new(rule)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>,
+        _ => rule,
+    }));
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));
     builder.with_optimizer_rules(logical.collect()).with_physical_optimizer_rules(physical)
 }

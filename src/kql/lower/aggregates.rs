@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlanBuilder, cast, lit};
 
-use super::expr::{coalesce, column_name, filter, text, text_in_any_form, value};
+use super::expr::{coalesce, column_name, filter, key, one_nan, text, text_in_any_form, value};
 use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
@@ -37,7 +37,7 @@ impl Lowering<'_> {
                 constants.push(value(e)?.alias(column_name(*id)));
                 continue;
             }
-            groups.push(ticks::resolve(text_in_any_form(e)?, &node.plan)?.alias(column_name(*id)));
+            groups.push(ticks::resolve(key(e)?, &node.plan)?.alias(column_name(*id)));
         }
         if groups.is_empty() && !constants.is_empty() {
             groups.push(constants.remove(0));
@@ -188,7 +188,8 @@ impl Lowering<'_> {
     /// The first rows of each group.
     pub(super) fn limit_each(&self, node: Node, count: usize, partition: &[ColId]) -> Lower<Node> {
         let order = node.sort_exprs();
-        let by = partition.iter().map(|id| super::expr::column(*id)).collect();
+        let real = |e: &Expr| e.get_type(node.plan.schema()).is_ok_and(|ty| ty == DataType::Float64);
+        let by = partition.iter().map(|id| super::expr::column(*id)).map(|e| if real(&e) { one_nan(e) } else { e }).collect();
         let plan = steps::first_of_each(node.plan, by, order, u64::try_from(count).unwrap_or(u64::MAX))?;
         Ok(Node { plan, order: node.order })
     }

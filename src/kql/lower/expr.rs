@@ -4,12 +4,15 @@
 //! drops both, and so leaves columns bare for the Parquet scan's pruning. A null string stands for the empty string
 //! throughout; [`text`] makes it one where DataFusion would tell the two apart.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
-use super::{arithmetic, dynamic, search};
+use super::{arithmetic, dynamic, kernel, search};
 use crate::kql::ast::BinaryOp;
 use crate::kql::bound::{BoundExpr, BoundKind, ColId};
 use crate::kql::diagnostics::{Diagnostic, code};
@@ -68,6 +71,23 @@ pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
         BoundKind::Column(id) if e.ty == Type::DateTime => Ok(column(id)),
         _ => text(e),
     }
+}
+
+/// What rows are grouped, joined or ordered by. There is one NaN then, whatever its sign: the processor's has one, that of a
+/// literal has none, and Arrow tells them apart.
+pub fn key(e: &BoundExpr) -> Lowered<Expr> {
+    match e.ty {
+        Type::Real if e.as_literal().is_none() => Ok(one_nan(value(e)?)),
+        _ => text_in_any_form(e),
+    }
+}
+
+/// A real whose NaN is always the same.
+pub fn one_nan(real: Expr) -> Expr {
+    kernel::call("one_nan", "", DataType::Float64, vec![real], |a, _| {
+        let reals = a[0].as_primitive::<Float64Type>();
+        Ok(Arc::new(reals.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v })) as ArrayRef)
+    })
 }
 
 /// KQL's value of an expression; a string may be null for empty. A datetime column is decoded to ticks, which

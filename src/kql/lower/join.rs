@@ -6,6 +6,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::expr::text;
 use super::{Lower, Lowering, Node, named, steps, ticks, with_columns};
 use crate::kql::bound::{BoundExpr, JoinKind, Rel};
+use crate::kql::types::Type;
 
 impl Lowering<'_> {
     pub(super) fn join(&self, left: &Rel, right: &Rel, kind: JoinKind, on: &[(BoundExpr, BoundExpr)]) -> Lower<Node> {
@@ -50,7 +51,11 @@ impl Lowering<'_> {
 
     /// A join key as a column of its side; computed ones, and strings that may be null for empty, are added.
     fn key(&self, e: &BoundExpr, plan: &LogicalPlan, at_rest: bool, more: &mut Vec<Expr>) -> Lower<String> {
-        let lowered = if at_rest { ticks::at_rest(e) } else { ticks::resolve(text(e)?, plan)? };
+        let lowered = match e.ty {
+            _ if at_rest => ticks::at_rest(e),
+            Type::Real => ticks::resolve(super::expr::key(e)?, plan)?,
+            _ => ticks::resolve(text(e)?, plan)?,
+        };
         if let Expr::Column(column) = &lowered {
             return Ok(column.name.clone());
         }

@@ -242,7 +242,7 @@ impl<'a> Lowering<'a> {
                 let (null_rank, nan_rank, number_rank) = if key.nulls_first { (0i64, 1i64, 2i64) } else { (2, 1, 0) };
                 let rank = when(v.clone().is_null(), lit(null_rank)).when(nan, lit(nan_rank)).otherwise(lit(number_rank))?;
                 push(rank, true, true);
-                push(v, key.ascending, key.nulls_first);
+                push(expr::one_nan(v), key.ascending, key.nulls_first);
             } else {
                 push(ticks::resolve(text_in_any_form(&key.expr)?, &node.plan)?, key.ascending, key.nulls_first);
             }
