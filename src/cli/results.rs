@@ -56,6 +56,8 @@ pub async fn write(
         destination.sink.start(&table.name, &table.columns)?;
         while let Some(rows_now) = batch {
             destination.sink.rows(&rows_now)?;
+            // Rows that are always there already would leave no moment to see a signal.
+            tokio::task::yield_now().await;
             batch = rows.next().await?;
         }
         destination.sink.end()?;

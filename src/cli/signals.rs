@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::durable;
 use crate::error::status;
 
 /// How long work that was told to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
@@ -22,6 +23,7 @@ pub fn watch() -> oneshot::Receiver<u8> {
         // Nobody listens when the work has just ended.
         let _ = tell.send(status);
         let _ = tokio::time::timeout(GRACE, signals.next()).await;
+        durable::abandon_all();
         std::process::exit(i32::from(status));
     });
     told

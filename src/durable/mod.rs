@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use target::{Existing, Target};
 pub use target::{Kind, is_standard_output, kind, resolved};
 use temporary::Held;
-pub use temporary::sweep;
+pub use temporary::{abandon_all, sweep};
 
 /// An output that a user named: a file that is replaced when it is complete, or a pipe or device that is written to.
 #[derive(Debug)]

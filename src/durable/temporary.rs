@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
@@ -19,13 +20,33 @@ const LOCK: &str = ".lock";
 /// Times that a name is tried whose file was removed between its making and its locking.
 const TRIES: usize = 8;
 
+/// What this process has not completed, for an exit that drops nothing.
+static INCOMPLETE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn incomplete() -> MutexGuard<'static, Vec<PathBuf>> {
+    INCOMPLETE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all temporary files and folders of this process. Is called when the process ends at once; what is written then is
+/// lost.
+pub fn abandon_all() {
+    abandon(|_| true);
+}
+
+pub(super) fn abandon(of: impl Fn(&Path) -> bool) {
+    incomplete().iter().filter(|path| of(path)).for_each(|path| remove(path));
+}
+
+fn remove(path: &Path) {
+    drop(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
+}
+
 /// A temporary file or folder of this process, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The file itself, or the folder's lock.
     file: File,
     path: PathBuf,
-    folder: bool,
     released: bool,
 }
 
@@ -34,7 +55,7 @@ impl Held {
     pub(super) fn file(folder: &Path, private: bool) -> io::Result<Held> {
         Held::tried(folder, PARTIAL, |path| {
             let file = created(path, private)?;
-            Ok((locked(file)?, false))
+            locked(file)
         })
     }
 
@@ -43,9 +64,9 @@ impl Held {
         Held::tried(folder, STAGING, |path| {
             make_private_folder(path)?;
             match created(&path.join(LOCK), true) {
-                Ok(file) => Ok((locked(file)?, true)),
+                Ok(file) => locked(file),
                 // Swept before it had its lock.
-                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok((None, true)),
+                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(err) => {
                     drop(fs::remove_dir(path));
                     Err(err)
@@ -54,11 +75,12 @@ impl Held {
         })
     }
 
-    fn tried(folder: &Path, ending: &str, make: impl Fn(&Path) -> io::Result<(Option<File>, bool)>) -> io::Result<Held> {
+    fn tried(folder: &Path, ending: &str, make: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<Held> {
         for _ in 0..TRIES {
             let path = folder.join(format!("{PREFIX}{}{ending}", Uuid::new_v4().simple()));
-            if let (Some(file), is_folder) = make(&path)? {
-                return Ok(Held { file, path, folder: is_folder, released: false });
+            if let Some(file) = make(&path)? {
+                incomplete().push(path.clone());
+                return Ok(Held { file, path, released: false });
             }
         }
         Err(io::Error::other("temporary files are removed as soon as they are made"))
@@ -82,10 +104,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.released {
-            return;
+        incomplete().retain(|path| *path != self.path);
+        if !self.released {
+            remove(&self.path);
         }
-        drop(if self.folder { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) });
     }
 }
 

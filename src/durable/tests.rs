@@ -61,6 +61,17 @@ fn only_what_no_process_holds_is_swept() {
     assert_eq!(names(root).len(), 6, "{:?}", names(root));
 }
 
+#[test]
+fn an_exit_that_drops_nothing_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (draft, staging) = (Draft::create(&dir.path().join("x")).unwrap(), Staging::create(dir.path()).unwrap());
+    fs::write(staging.path().join("y"), "part").unwrap();
+    // As for this folder: other tests have files of their own under way.
+    temporary::abandon(|path| path.starts_with(dir.path()));
+    assert!(names(dir.path()).is_empty());
+    drop((draft, staging));
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
