@@ -22,6 +22,7 @@ use std::sync::Arc;
 use kqlake::clock::FixedClock;
 use kqlake::engine::{Engine, Explain, Options};
 use kqlake::error::Error;
+use kqlake::kql::types::Column;
 use kqlake::lake::Lake;
 use kqlake::output::{Drawing, Format, sink};
 use serde_json::Value as Json;
@@ -106,6 +107,7 @@ fn settings() -> Vec<(&'static str, Options)> {
 
 pub struct Table {
     pub columns: String,
+    pub schema: Vec<Column>,
     pub rows: Vec<Json>,
 }
 
@@ -133,7 +135,8 @@ pub async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
         .iter()
         .map(|c| format!("{}:{}", text(c, "ColumnName"), text(c, "ColumnType")))
         .collect();
-    Ok(Table { columns: columns.join(", "), rows: table["Rows"].as_array().expect("rows").clone() })
+    let schema = answer.tables[0].columns.clone();
+    Ok(Table { columns: columns.join(", "), schema, rows: table["Rows"].as_array().expect("rows").clone() })
 }
 
 fn same(a: &Json, b: &Json) -> bool {
