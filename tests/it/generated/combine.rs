@@ -14,9 +14,15 @@ use crate::seq;
 
 /// A table of the sample lake, or a day of it, with some of its columns.
 pub fn lake_source(random: &mut Random, columns_of: &mut dyn FnMut(&str) -> Vec<Column>) -> Node {
-    const TABLES: [&str; 10] = [
+    const TABLES: [&str; 16] = [
         "traces | where timestamp between (datetime(2026-01-06) .. 1d)",
         "traces | where timestamp >= datetime(2026-01-09) and timestamp < datetime(2026-01-10)",
+        "traces | where customDimensions.eventId startswith \"RT\" and timestamp < datetime(2026-01-07)",
+        "union requests, dependencies, exceptions",
+        "union withsource=s pageViews, availabilityResults, customMetrics",
+        "union kind=inner requests, pageViews",
+        "union (requests | extend src = \"r\"), (pageViews | extend src = \"p\")",
+        "ImportLedger",
         "customEvents",
         "pageViews",
         "requests",
@@ -36,7 +42,7 @@ pub fn lake_source(random: &mut Random, columns_of: &mut dyn FnMut(&str) -> Vec<
     let rest = random.shuffled(chosen);
     kept.extend(rest.into_iter().filter(|column| !kept.contains(column)).take(3).collect::<Vec<_>>());
     let items = kept.iter().map(|column| name(&column.name)).collect();
-    Node::Pipe { source: Box::new(text(table)), steps: vec![seq!["project ", list(items)]] }
+    seq![table, " | project ", list(items)]
 }
 
 /// What a pipeline begins with.

@@ -246,18 +246,19 @@ impl<'a> Scope<'a> {
         }
         if matches!(ty, Type::Dynamic | Type::String | Type::Long | Type::Bool)
             && random.percent(20)
-            && let Some(path) = self.path(random)
+            && let Some((path, held)) = self.path(random)
         {
             return match ty {
                 Type::Dynamic => path,
                 Type::String => Node::Expr(ty, vec![tree::text("tostring("), path, tree::text(")")]),
                 Type::Long => Node::Expr(ty, vec![tree::text("tolong("), path, tree::text(")")]),
                 _ => {
-                    let operator = *random.pick(&[" == ", " != ", " has ", " contains ", " startswith "]);
-                    Node::Expr(
-                        ty,
-                        vec![tree::text("("), path, tree::text(operator), self.constant(random, Type::String), tree::text(")")],
-                    )
+                    let operator = *random.pick(&[" == ", " == ", " != ", " has ", " contains ", " startswith "]);
+                    let other = match held {
+                        Json::String(_) if random.percent(60) => tree::literal(Type::String, &held),
+                        _ => self.constant(random, Type::String),
+                    };
+                    Node::Expr(ty, vec![tree::text("("), path, tree::text(operator), other, tree::text(")")])
                 }
             };
         }
@@ -284,8 +285,8 @@ impl<'a> Scope<'a> {
         Node::Expr(ty, vec![tree::text(name + "("), argument, tree::text(")")])
     }
 
-    /// A path into a dynamic column, by keys that its values have.
-    fn path(&self, random: &mut Random) -> Option<Node> {
+    /// A path into a dynamic column, by keys that its values have, and what one of them holds there.
+    fn path(&self, random: &mut Random) -> Option<(Node, Json)> {
         let places: Vec<usize> = (0..self.columns.len()).filter(|i| self.columns[*i].ty == Type::Dynamic).collect();
         if places.is_empty() || self.rows.is_empty() {
             return None;
@@ -311,7 +312,7 @@ impl<'a> Scope<'a> {
                 _ => break,
             }
         }
-        (parts.len() > 1).then_some(Node::Expr(Type::Dynamic, parts))
+        (parts.len() > 1).then(|| (Node::Expr(Type::Dynamic, parts), value.clone()))
     }
 
     /// A column, or a constant where there is none of the type.
