@@ -12,5 +12,6 @@ pub mod generate;
 pub mod import;
 pub mod kql;
 pub mod lake;
+mod memory;
 pub mod output;
 pub mod saved;

@@ -77,21 +77,8 @@ fn out_of_memory(message: &str, memory_limit: usize) -> Error {
         .hint("raise --memory-limit, or narrow the query: less time, fewer columns, `summarize` before `join`")
 }
 
-/// True when a file could not be decoded, and the error does not name it.
-pub(super) fn is_of_files(err: &DataFusionError) -> bool {
-    let root = err.find_root();
-    let files = match root {
-        DataFusionError::ParquetError(_) | DataFusionError::IoError(_) => true,
-        DataFusionError::ArrowError(inner, _) => matches!(
-            inner.as_ref(),
-            ArrowError::ParquetError(_)
-                | ArrowError::IoError(..)
-                | ArrowError::ExternalError(_)
-                | ArrowError::InvalidArgumentError(_)
-        ),
-        _ => false,
-    };
-    files && lake_cause(err).is_none()
+fn first_line(err: &DataFusionError) -> String {
+    err.find_root().strip_backtrace().lines().next().unwrap_or_default().to_owned()
 }
 
 /// True when the operators ran out of memory.
@@ -109,6 +96,10 @@ impl From<LakeError> for Error {
             LakeError::NotText { .. } => Error::usage(err.to_string()).hint("rename the folder, or name another one with --lake"),
             LakeError::Damaged { ref damage, .. } => {
                 Error::Storage { message: err.to_string(), hint: Some(damage.advice()), source: None }
+            }
+            LakeError::Read { table, ref source } if is_out_of_memory(source) => {
+                Error::query(format!("table {table}: more memory is needed than may be used: {}", first_line(source)))
+                    .hint("raise --memory-limit")
             }
             LakeError::ColumnType { .. } | LakeError::Unsupported { .. } => Error::storage("the lake cannot be read", err)
                 .hint("another program changed the table: give it back its form there, or move its folder away and import again"),
@@ -138,4 +129,16 @@ fn io_kind(err: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind
         next = err.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upkeep_without_memory_says_how_to_give_it_more() {
+        let source = DataFusionError::ResourcesExhausted("3.0 MB more".into()).context("while merging");
+        let error = Error::from(LakeError::Read { table: "traces", source });
+        assert!(matches!(&error, Error::Query { hint: Some(hint), .. } if hint.contains("--memory-limit")), "{error:?}");
+    }
 }

@@ -4,7 +4,6 @@ pub mod catalog;
 mod deadline;
 mod explain;
 mod failure;
-mod memory;
 mod results;
 mod rules;
 mod session;
@@ -160,8 +159,7 @@ impl Engine {
         let spilled = SpillFolders::of(&session);
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
         let plan = move || async move {
-            let catalog =
-                LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
+            let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
             let env = PlanEnv {
                 catalog: &catalog,
                 session: &planner,

@@ -8,7 +8,6 @@ use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, Inte
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -16,14 +15,14 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::{ResultTable, spilling};
 use super::deadline::{Deadline, spawn};
-use super::failure::{is_of_files, is_out_of_memory, of_kql, of_sql};
+use super::failure::{is_out_of_memory, of_kql, of_sql};
+use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
 use crate::kql::functions::columns::in_form;
 use crate::kql::types::{Column, Type};
-use crate::lake::foreign;
 use crate::lake::readers::broken_file;
+use crate::lake::{foreign, is_of_decoder};
 use crate::output::cell::arrow_type;
 
 /// The running rows of a result table.
@@ -101,7 +100,7 @@ impl Query {
     /// What a failure of this query means.
     pub(super) fn failure(&self, err: DataFusionError) -> Error {
         // The decoder does not know which file it reads: the files are looked through for the broken one.
-        let broken = if is_of_files(&err) { broken_file(&self.plan) } else { None };
+        let broken = if is_of_decoder(&err) { broken_file(&self.plan) } else { None };
         if let Some(lake) = broken {
             return lake.into();
         }
@@ -113,7 +112,7 @@ impl Query {
         let work = async {
             match self.batches(&self.session, &out).await {
                 // Some operators do not spill: one more try with others that do, while nothing is out yet.
-                Err(Failed { err, handed_out: false }) if is_out_of_memory(&err) => {
+                Err(Failed { err, another_plan: true }) if is_out_of_memory(&err) => {
                     tracing::info!("The query needs more memory than allowed: trying again with operators that spill.");
                     self.batches(&spilling::session(&self.session), &out).await
                 }
@@ -132,11 +131,16 @@ impl Query {
     }
 
     async fn batches(&self, session: &SessionContext, out: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<(), Failed> {
-        let mut handed_out = false;
-        let mut stream = open(session, &self.plan).await.map_err(|err| Failed { err, handed_out })?;
+        let physical =
+            session.state().create_physical_plan(&self.plan).await.map_err(|err| Failed { err, another_plan: false })?;
+        let mut another_plan = spilling::makes_another(&physical);
+        let mut stream = execute_stream(physical, session.task_ctx()).map_err(|err| Failed { err, another_plan })?;
         while let Some(batch) = stream.next().await {
-            let batch = batch.and_then(|batch| Ok(self.formed(&batch)?)).map_err(|err| Failed { err, handed_out })?;
-            handed_out = true;
+            let batch = batch.and_then(|batch| Ok(self.formed(&batch)?)).map_err(|err| Failed { err, another_plan })?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            another_plan = false;
             if out.send(Ok(Some(batch))).await.is_err() {
                 break;
             }
@@ -156,10 +160,10 @@ impl Query {
     }
 }
 
-/// Why a query ended early, and whether rows of it are out.
+/// Why a query ended early, and whether it may begin again with a plan that spills more: none of its rows is out then.
 struct Failed {
     err: DataFusionError,
-    handed_out: bool,
+    another_plan: bool,
 }
 
 /// The folders of a query's temporary files. Operators remove their files when they end; those of a query that was given up
@@ -179,11 +183,6 @@ impl Drop for SpillFolders {
             drop(std::fs::remove_dir_all(folder));
         }
     }
-}
-
-async fn open(session: &SessionContext, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let physical = session.state().create_physical_plan(plan).await?;
-    execute_stream(physical, session.task_ctx())
 }
 
 /// The KQL type that a column of a SQL result has: what its metadata says, else what stands for its Arrow type.

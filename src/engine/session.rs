@@ -13,10 +13,10 @@ use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::memory::SharedPool;
 use super::sql::LakeSchema;
 use super::{Engine, Options, rules};
 use crate::error::{Error, Result};
+use crate::memory::{SORT_RESERVATION, SharedPool};
 
 /// How many of the greediest operators an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
@@ -49,8 +49,7 @@ fn config(options: &Options, default_catalog: bool) -> SessionConfig {
     }
     let settings = config.options_mut();
     settings.execution.time_zone = Some("UTC".to_owned());
-    // The pool lets every merge begin, so that nothing has to be kept for it.
-    settings.execution.sort_spill_reservation_bytes = 0;
+    settings.execution.sort_spill_reservation_bytes = SORT_RESERVATION;
     // KQL and the tables' names are case-sensitive; SQL must see the same names.
     settings.sql_parser.enable_ident_normalization = false;
     settings.execution.parquet.pruning = options.pruning;

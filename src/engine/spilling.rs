@@ -8,6 +8,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNod
 use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::prelude::SessionContext;
@@ -19,6 +20,14 @@ pub(super) fn session(session: &SessionContext) -> SessionContext {
     let mut state = builder.build();
     state.config_mut().options_mut().optimizer.prefer_hash_join = false;
     SessionContext::new_with_state(state)
+}
+
+/// True for a plan that [`session`] would make another one of: it has a hash join, or a sort for first rows.
+pub(super) fn makes_another(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let other = |plan: &Arc<dyn ExecutionPlan>| {
+        Ok(plan.is::<HashJoinExec>() || plan.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_some()))
+    };
+    plan.exists(other).unwrap_or(true)
 }
 
 /// Makes sorts for the first rows sorts with a limit above.
@@ -46,5 +55,29 @@ impl PhysicalOptimizerRule for WholeSorts {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_plans_that_become_others_are_made_again() {
+        let rows = "(VALUES (1), (2)) AS a(x)";
+        for (sql, another) in [
+            (format!("SELECT * FROM {rows} ORDER BY x"), false),
+            (format!("SELECT x, array_agg(x) FROM {rows} GROUP BY x"), false),
+            (format!("SELECT * FROM {rows} ORDER BY x LIMIT 1"), true),
+            (format!("SELECT * FROM {rows} JOIN (VALUES (1), (2)) AS b(y) ON x = y"), true),
+        ] {
+            let context = SessionContext::new();
+            let plan = |context: SessionContext| {
+                let sql = sql.clone();
+                async move { context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap() }
+            };
+            assert_eq!(makes_another(&plan(context.clone()).await), another, "{sql}");
+            assert!(!makes_another(&plan(session(&context)).await), "{sql}");
+        }
     }
 }

@@ -107,7 +107,10 @@ impl Twins {
             Ok(frame) => frame.collect().await,
             Err(error) => Err(error),
         };
-        let failed = |error: datafusion::error::DataFusionError| ImportError::Lake(snapshot.failure(error));
+        let failed = |error: datafusion::error::DataFusionError| {
+            let files = snapshot.files().iter().filter(|file| days.contains(&i64::from(file.day)));
+            ImportError::Lake(snapshot.failure(error, files))
+        };
         for batch in batches.map_err(failed)? {
             each(&batch, |_, content, item_id| {
                 let seen = self.seen.entry(content).or_default();

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -26,6 +25,7 @@ use super::snapshot::{LiveFile, TableSnapshot};
 use super::tables::{EVENT_DATE, TableDef};
 use super::writer::FileWriter;
 use super::{Lake, intent};
+use crate::memory::{SORT_RESERVATION, SharedPool};
 
 /// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
 const MOST_INPUTS: usize = 16;
@@ -168,16 +168,15 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
     let def = snapshot.def();
     let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
     let day = files.first().map_or(0, |f| f.day);
-    let read = |source: DataFusionError| snapshot.failure(source);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
-        .build_arc()
-        .map_err(read)?;
+    let read = |source: DataFusionError| snapshot.failure(source, files.iter().copied());
+    let runtime =
+        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(SharedPool::new(options.memory_bytes))).build_arc().map_err(read)?;
     // Wide rows come in small batches: every input holds one in memory.
     let bytes = files.iter().map(|f| f.size()).sum::<u64>().saturating_mul(EXPANSION);
     let rows = files.iter().filter_map(|f| f.rows).sum::<u64>().max(1);
     let batch = (BATCH_BYTES / (files.len().min(MOST_INPUTS) as u64 * (bytes / rows).max(64))).clamp(64, BATCH_ROWS);
-    let config = SessionConfig::new().with_target_partitions(1).with_batch_size(batch as usize);
+    let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(batch as usize);
+    config.options_mut().execution.sort_spill_reservation_bytes = SORT_RESERVATION;
     let context = SessionContext::new_with_config_rt(config, runtime);
     let table = LakeTable::of_files(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
     let columns = snapshot.layout().core.fields().iter().map(|f| ident(f.name())).collect::<Vec<_>>();

@@ -241,6 +241,25 @@ pub fn lake_cause(error: &(dyn StdError + 'static)) -> Option<LakeError> {
     None
 }
 
+/// True when a data file may be what could not be decoded, and the error does not name it. Other failures of reading data files
+/// name the file, so that one of the operating system's without a name is of a temporary file.
+pub fn is_of_decoder(error: &DataFusionError) -> bool {
+    let early_end = |e: &io::Error| {
+        e.raw_os_error().is_none() && matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+    };
+    let decoder = match error.find_root() {
+        DataFusionError::ParquetError(_) => true,
+        DataFusionError::IoError(e) => early_end(e),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ParquetError(_) | ArrowError::ExternalError(_) | ArrowError::InvalidArgumentError(_) => true,
+            ArrowError::IoError(_, e) => early_end(e),
+            _ => false,
+        },
+        _ => false,
+    };
+    decoder && lake_cause(error).is_none()
+}
+
 /// The beginning of a message about a table; nothing for the lake itself.
 fn of_table(table: &str) -> String {
     if table == "_" { String::new() } else { format!("table {table}: ") }
@@ -269,4 +288,21 @@ pub(super) fn io_cause(error: &(dyn StdError + 'static)) -> Option<io::Error> {
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_not_be_decoded_may_be_a_data_file() {
+        let full = || io::Error::from_raw_os_error(28);
+        assert!(!is_of_decoder(&DataFusionError::IoError(full())));
+        assert!(!is_of_decoder(&DataFusionError::from(ArrowError::IoError("spill".into(), full()))));
+        let memory = DataFusionError::ResourcesExhausted("no more".into());
+        assert!(!is_of_decoder(&memory.context("while sorting")));
+        assert!(is_of_decoder(&DataFusionError::from(ParquetError::EOF("page".into()))));
+        assert!(is_of_decoder(&DataFusionError::from(ArrowError::ParquetError("page".into()))));
+        assert!(is_of_decoder(&DataFusionError::IoError(io::ErrorKind::UnexpectedEof.into())));
+    }
 }

@@ -34,7 +34,7 @@ use datafusion::datasource::empty::EmptyTable;
 pub use self::compact::{CompactOptions, CompactReport};
 pub use self::damage::Damage;
 use self::delta::Log;
-pub use self::error::{LakeError, lake_cause};
+pub use self::error::{LakeError, is_of_decoder, lake_cause};
 use self::fault::Fault;
 use self::keys::KeyCache;
 pub use self::landing::{Held, Landed, Landing};

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::delta::{FileEntry, Log};
-use super::error::{LakeError, lake_cause};
+use super::error::{LakeError, is_of_decoder, lake_cause};
 use super::foreign::kql_field;
 use super::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
 use super::provider::LakeTable;
@@ -197,11 +197,13 @@ impl TableSnapshot {
         self.files().iter().try_for_each(|file| check_file(self.def().name, self.dir(), &file.entry))
     }
 
-    /// What a failure of reading this version means: which file is broken, where one is. The decoder does not know which
-    /// file it reads, so they may all have to be read through.
-    pub fn failure(&self, source: DataFusionError) -> LakeError {
-        let broken = || self.files().iter().find_map(|file| read_through(self.def().name, self.dir(), &file.entry).err());
-        lake_cause(&source).or_else(broken).unwrap_or(LakeError::Read { table: self.def().name, source })
+    /// What a failure of reading some files of this version means: which file is broken, where one is. The decoder does not
+    /// know which file it reads, so they may all have to be read through; for other errors none is.
+    pub fn failure<'a>(&self, source: DataFusionError, files: impl IntoIterator<Item = &'a LiveFile>) -> LakeError {
+        let broken = || files.into_iter().find_map(|file| read_through(self.def().name, self.dir(), &file.entry).err());
+        lake_cause(&source)
+            .or_else(|| is_of_decoder(&source).then(broken).flatten())
+            .unwrap_or(LakeError::Read { table: self.def().name, source })
     }
 
     /// A provider of this version, its columns as they are at rest.

@@ -29,6 +29,55 @@ fn sorts_finish_however_little_memory_there_is() {
     }
 }
 
+/// A lake of three imports of some 1.5 MB each, whose files overlap in time.
+fn overlapping_traces(dir: &Path) {
+    for seed in ["2", "3", "4"] {
+        let file = format!("t{seed}.ndjson");
+        run_in(dir, &["generate", "traces", "--rows", "2000", "--days", "1", "--seed", seed, "-o", &file]).exits(0);
+        run_in(dir, &["--lake", "lake", "import", "--from", &file]).exits(0);
+    }
+}
+
+#[test]
+fn sorts_of_a_lakes_table_finish_however_little_memory_there_is() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    overlapping_traces(dir.path());
+    let sorted = |memory: &str, threads: &str, text: &str| {
+        let args = ["--lake", "lake", "query", text, "-f", "csv", "--memory-limit", memory, "--threads", threads];
+        run_in(dir.path(), &args).exits(0).out
+    };
+    for text in [
+        "traces | sort by message asc | project message",
+        // The key is a column beside the text here.
+        "traces | sort by message desc, itemId asc | project message",
+        "traces | sort by message asc, itemId desc",
+    ] {
+        let whole = sorted("2GB", "2", text);
+        assert_eq!(whole.lines().count(), 6_001);
+        for (memory, threads) in [("1MB", "1"), ("1MB", "2"), ("1MB", "8"), ("2MB", "8"), ("4MB", "1"), ("8MB", "8")] {
+            assert!(sorted(memory, threads, text) == whole, "{text}: {memory} and {threads} threads give another answer");
+        }
+    }
+}
+
+#[test]
+fn compaction_finishes_however_little_memory_there_is() {
+    for memory in ["1MB", "4MB", "16MB"] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        overlapping_traces(dir.path());
+        let ids = || query_lake(dir.path(), "traces | sort by itemId asc | project itemId, message");
+        let before = ids();
+        let run = run_in(dir.path(), &["--lake", "lake", "compact", "traces", "--memory-limit", memory]).exits(0);
+        assert!(run.out.contains("6 files merged into") || run.err.contains("6 files merged into"), "{} {}", run.out, run.err);
+        assert!(ids() == before, "{memory}");
+    }
+}
+
+#[track_caller]
+fn query_lake(dir: &Path, text: &str) -> String {
+    run_in(dir, &["--lake", "lake", "query", text, "-f", "csv"]).exits(0).out
+}
+
 #[test]
 fn groups_and_joins_finish_with_little_memory() {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -131,6 +180,15 @@ fn sql_has_the_limits_of_kql() {
     sql(format!("SELECT 1{}", "+1".repeat(2 << 20))).exits(3).says("too long");
     let twice = joined(39, ", ", |i| format!("t{} AS (SELECT x.a FROM t{i} x, t{i} y)", i + 1));
     sql(format!("WITH t0 AS (SELECT 1 AS a), {twice} SELECT * FROM t39")).exits(3).says("operators").says("WITH");
+    let quoted = joined(39, ", ", |i| format!("\"t{}\" AS (SELECT x.a FROM \"t{i}\" x, \"t{i}\" y)", i + 1));
+    sql(format!("WITH \"t0\" AS (SELECT 1 AS a), {quoted} SELECT * FROM \"t39\"")).exits(3).says("operators");
+    let nested = |levels| {
+        (1..levels).fold("WITH a0 AS (SELECT 1 AS x) SELECT x FROM a0".to_owned(), |inner, i| {
+            format!("WITH a{i} AS ({inner}) SELECT x FROM a{i}")
+        })
+    };
+    sql(nested(10)).exits(0);
+    sql(nested(40)).exits(3).says("inside of WITH");
     sql(joined(5_000, " UNION ALL ", |i| format!("SELECT {i}"))).exits(3).says("operators");
 }
 
@@ -169,5 +227,8 @@ fn values_deeper_than_the_limit_are_text() {
     // As constants the same.
     let constant = format!("print v = gettype(parse_json('{}1{}'))", "[".repeat(128), "]".repeat(128));
     assert_eq!(run_in(dir.path(), &["query", &constant]).exits(0).out, "v\nstring\n");
-    assert_eq!(run_in(dir.path(), &["query", &constant.replacen("[]", "", 1).replace("[[1]]", "[1]")]).exits(0).out, "v\narray\n");
+    assert_eq!(
+        run_in(dir.path(), &["query", &constant.replacen("[]", "", 1).replace("[[1]]", "[1]")]).exits(0).out,
+        "v\narray\n"
+    );
 }

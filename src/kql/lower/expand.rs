@@ -107,7 +107,7 @@ struct Next {
 impl Expander {
     /// How many rows a piece has: fewer when the columns beside the elements are wide.
     fn room(&self, batch: &RecordBatch) -> usize {
-        let bytes: usize = batch.columns()[..self.passed].iter().map(|column| column.get_array_memory_size()).sum();
+        let bytes: usize = batch.columns()[..self.passed].iter().map(bytes_of).sum();
         (PIECE_BYTES / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
     }
 
@@ -155,6 +155,11 @@ impl Expander {
         columns.push(places);
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())
     }
+}
+
+/// Bytes of a column's own rows: a slice keeps the whole buffers that it was cut from.
+fn bytes_of(column: &ArrayRef) -> usize {
+    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
 /// The elements of one cell.
@@ -209,5 +214,19 @@ impl<'a> Parts<'a> {
                 _ => builder.push_ref(ValueRef::Null),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringArray;
+
+    use super::*;
+
+    #[test]
+    fn a_slice_has_the_bytes_of_its_own_rows() {
+        let whole: ArrayRef = Arc::new(StringArray::from_iter_values((0..1000).map(|_| "x".repeat(1000))));
+        assert!(bytes_of(&whole) >= 1_000_000);
+        assert!((2_000..3_000).contains(&bytes_of(&whole.slice(500, 2))));
     }
 }

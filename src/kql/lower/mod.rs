@@ -220,10 +220,9 @@ impl<'a> Lowering<'a> {
         let node = self.rel(input)?;
         let mut order: Vec<OrderKey> = Vec::new();
         let mut computed: Vec<Expr> = Vec::new();
-        for key in keys {
-            if key.expr.as_literal().is_some() {
-                continue;
-            }
+        let mut keys = keys.iter().filter(|key| key.expr.as_literal().is_none()).peekable();
+        while let Some(key) = keys.next() {
+            let last = keys.peek().is_none() && node.order.is_empty();
             let mut push = |e: Expr, ascending: bool, nulls_first: bool| {
                 let column = match &e {
                     Expr::Column(c) => c.name.clone(),
@@ -243,6 +242,9 @@ impl<'a> Lowering<'a> {
                 let rank = when(v.clone().is_null(), lit(null_rank)).when(nan, lit(nan_rank)).otherwise(lit(number_rank))?;
                 push(rank, true, true);
                 push(expr::one_nan(v), key.ascending, key.nulls_first);
+            } else if key.expr.ty == Type::String && last {
+                // Null stands for empty, the least text. Next to each other they need not be one: nothing orders them further.
+                push(ticks::resolve(value(&key.expr)?, &node.plan)?, key.ascending, key.ascending);
             } else {
                 push(ticks::resolve(text_in_any_form(&key.expr)?, &node.plan)?, key.ascending, key.nulls_first);
             }
