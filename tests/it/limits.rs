@@ -53,7 +53,7 @@ fn sorts_of_a_lakes_table_finish_however_little_memory_there_is() {
         "traces | sort by message asc, itemId desc",
     ] {
         let whole = sorted("2GB", "2", text);
-        assert_eq!(whole.lines().count(), 6_001);
+        assert!(whole.lines().count() > 6_000);
         for (memory, threads) in [("1MB", "1"), ("1MB", "2"), ("1MB", "8"), ("2MB", "8"), ("4MB", "1"), ("8MB", "8")] {
             assert!(sorted(memory, threads, text) == whole, "{text}: {memory} and {threads} threads give another answer");
         }
