@@ -23,7 +23,7 @@ use super::layout::Layout;
 use super::provider::LakeTable;
 use super::snapshot::{LiveFile, TableSnapshot};
 use super::tables::{EVENT_DATE, TableDef};
-use super::writer::FileWriter;
+use super::writer::{FileWriter, is_own_name};
 use super::{Lake, intent};
 use crate::memory::{SORT_RESERVATION, SharedPool};
 
@@ -334,7 +334,8 @@ async fn commit(
     Ok(())
 }
 
-/// Deletes files that no version of the last while refers to, intents that never happened, and old log entries.
+/// Deletes files of ours and files that the log removed, as far as no version of the last while refers to them; intents that
+/// never happened; and old log entries.
 async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
     let dir = lake.table_dir(def);
     let limit = SystemTime::now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -349,6 +350,11 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
         .collect();
     // The log is read after the folder: a file that was committed in between is live now.
     let Some(log) = lake.log(def).await? else { return Ok(0) };
+    if intent::witnessed_rows(lake.root(), def, &log)? > log.rows() {
+        // Whatever took its rows away: the files that it does not name may be all that is left of them.
+        tracing::warn!(table = def.name, "the log names fewer rows than were landed; nothing is deleted");
+        return Ok(0);
+    }
     let mut deleted = 0;
     if !old.is_empty() {
         let live: HashSet<&str> = log.files().iter().map(|f| f.path.as_str()).collect();
@@ -357,8 +363,13 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
         let removed: HashMap<String, i64> = if unused.peek().is_some() { log.tombstones(&dir).await? } else { HashMap::new() };
         let oldest = limit.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
         for (path, _) in unused {
-            // Removed lately: a running query may still read it.
-            if removed.get(&path).is_some_and(|at| *at >= oldest) {
+            let unused = match removed.get(&path) {
+                // Removed lately: a running query may still read it.
+                Some(at) => *at < oldest,
+                // What the log never named is of a landing that was given up, or somebody else's.
+                None => path.rsplit('/').next().is_some_and(is_own_name),
+            };
+            if !unused {
                 continue;
             }
             deleted += usize::from(std::fs::remove_file(dir.join(&path)).is_ok());

@@ -65,18 +65,25 @@ pub enum Damage {
         /// True when the log says everything without that checkpoint.
         spare: bool,
     },
+    /// The log names a data file outside of the table's folder.
+    Outside {
+        /// The folder of the log.
+        log: PathBuf,
+        /// What it names.
+        path: String,
+    },
     /// A data file is missing.
     MissingFile {
         /// The file.
         file: PathBuf,
     },
-    /// A data file has another size than the log says.
+    /// A data file has another size than it was written with.
     FileSize {
         /// The file.
         file: PathBuf,
         /// Its size in bytes.
         found: u64,
-        /// The size that the log says.
+        /// The size that it was written with.
         expected: u64,
     },
     /// A data file is no readable Parquet.
@@ -105,9 +112,12 @@ impl fmt::Display for Damage {
             Damage::LastCheckpoint { file, version, .. } => {
                 write!(f, "{} names the checkpoint of version {version}, which is not there", file.display())
             }
+            Damage::Outside { log, path } => {
+                write!(f, "the log {} names a file outside of the table's folder: {path}", log.display())
+            }
             Damage::MissingFile { file } => write!(f, "the data file {} is missing", file.display()),
             Damage::FileSize { file, found, expected } => {
-                write!(f, "the data file {} has {found} bytes, the log says {expected}", file.display())
+                write!(f, "the data file {} has {found} bytes, {expected} were written", file.display())
             }
             Damage::File { file, why } => write!(f, "the data file {} cannot be read: {why}", file.display()),
         }
@@ -149,6 +159,10 @@ impl Damage {
             Damage::LastCheckpoint { spare: true, .. } => "delete the file: the log is whole without it".to_owned(),
             Damage::Checkpoint { file, .. } | Damage::LastCheckpoint { file, .. } => {
                 format!("restore the checkpoint from a backup; {}", without(file))
+            }
+            Damage::Outside { log, .. } => {
+                let table = log.parent().unwrap_or(log);
+                format!("restore the log from a backup; without one, move {} away and import again", table.display())
             }
             Damage::MissingFile { file } | Damage::FileSize { file, .. } | Damage::File { file, .. } => {
                 format!("restore the file from a backup; {}", without(file))

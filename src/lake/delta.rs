@@ -17,12 +17,14 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt as _;
+use serde::Deserialize;
 use url::Url;
 
+use super::commit::{ACTIONS, DIGEST, Digest, VERSION};
 use super::damage::Damage;
 use super::error::{LakeError, io_cause};
 use super::landing::run_blocking;
-use super::log_files::{self, ACTIONS, LOG, LogFiles, Stamp};
+use super::log_files::{self, LOG, LogFiles, Stamp};
 use super::rooted::Rooted;
 use super::tables::{EVENT_DATE, TableDef};
 
@@ -31,6 +33,9 @@ pub const ROWS_TRANSACTION: &str = "kqlake/rows";
 
 /// Commits between two checkpoints of a log.
 const CHECKPOINT_EVERY: u64 = 20;
+
+/// Tries to add columns; each lost one means that another writer got through.
+const COLUMN_TRIES: usize = 64;
 
 /// Reader features that change nothing about how files are read here.
 const HARMLESS_FEATURES: [&str; 3] = ["v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"];
@@ -346,6 +351,11 @@ impl Log {
         })
     }
 
+    /// The rows of the live files that say how many they have.
+    pub fn rows(&self) -> u64 {
+        self.files().iter().filter_map(|file| rows_of(file.stats.as_deref()?)).sum()
+    }
+
     /// The version of an application transaction.
     ///
     /// # Errors
@@ -366,6 +376,10 @@ impl Log {
         } else {
             DeltaOperation::Optimize { predicate: None, target_size: 0 }
         };
+        let mut digest = Digest::default();
+        change.remove.iter().for_each(|file| digest.removed(file));
+        change.add.iter().for_each(|file| digest.added(file));
+        change.transactions.iter().for_each(|(app, version)| digest.transaction(app, *version));
         let mut actions: Vec<Action> = Vec::with_capacity(change.add.len() + change.remove.len());
         actions.extend(change.remove.into_iter().map(|file| {
             Action::Remove(Remove {
@@ -390,9 +404,12 @@ impl Log {
                 ..Add::default()
             })
         }));
-        // A commit that says how much it holds cannot be cut between two of its actions without notice.
+        // A commit that says how much it holds cannot be cut between two of its actions without notice, nor can a copy of
+        // another commit or of an action take the place of one that says what it is.
         let count = actions.len() + change.transactions.len();
-        let info = change.info.into_iter().chain([(ACTIONS.to_owned(), count.into())]);
+        let next = self.state.version() + 1;
+        let facts = [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into())];
+        let info = change.info.into_iter().chain(facts.map(|(name, fact)| (name.to_owned(), fact)));
         // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
         let properties = CommitProperties::default()
             .with_max_retries(0)
@@ -439,20 +456,32 @@ impl Log {
         // Columns that arrive later may be null in the files that are there.
         let nullable = Schema::new(fields.iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>());
         let columns = kernel_fields(self.table, &nullable)?;
-        let mut table = DeltaTable::new(self.store.clone());
-        table.load().await.map_err(|e| delta_error(self.table, dir, e))?;
-        let properties = CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
-        let added = table
-            .add_columns()
-            .with_fields(columns.fields().cloned().collect::<Vec<_>>())
-            .with_commit_properties(properties)
-            .await;
         let gone = || LakeError::Log { table: self.table, source: "the table is gone".into() };
-        let now = self.refreshed(dir).await?.ok_or_else(gone)?;
-        let missing = fields.iter().any(|f| now.schema().field_with_name(f.name()).is_err());
-        match added {
-            Err(e) if missing => Err(delta_error(self.table, dir, e)),
-            _ => Ok(now),
+        let mut tries = 0;
+        loop {
+            let mut table = DeltaTable::new(self.store.clone());
+            table.load().await.map_err(|e| delta_error(self.table, dir, e))?;
+            // The commit says its number, so it is made right after the version that was loaded or not at all.
+            let next = table.version().map_or(0, |version| version + 1);
+            let properties = CommitProperties::default()
+                .with_max_retries(0)
+                .with_create_checkpoint(false)
+                .with_cleanup_expired_logs(Some(false))
+                .with_metadata([(VERSION.to_owned(), next.into())]);
+            let added = table
+                .add_columns()
+                .with_fields(columns.fields().cloned().collect::<Vec<_>>())
+                .with_commit_properties(properties)
+                .await;
+            let now = self.refreshed(dir).await?.ok_or_else(gone)?;
+            let missing = fields.iter().any(|f| now.schema().field_with_name(f.name()).is_err());
+            tries += 1;
+            match added {
+                Err(DeltaTableError::Transaction { .. } | DeltaTableError::VersionAlreadyExists(_))
+                    if missing && tries < COLUMN_TRIES => {}
+                Err(e) if missing => return Err(delta_error(self.table, dir, e)),
+                _ => return Ok(now),
+            }
         }
     }
 
@@ -500,6 +529,16 @@ impl Log {
 /// Arrow fields as Delta fields.
 fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, LakeError> {
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
+}
+
+/// The rows of a file by its statistics.
+pub fn rows_of(stats: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Stats {
+        #[serde(rename = "numRecords")]
+        rows: Option<u64>,
+    }
+    serde_json::from_str::<Stats>(stats).ok()?.rows
 }
 
 /// Brings a file to the disk; a file system that cannot is no reason to fail.

@@ -205,8 +205,9 @@ impl LakeError {
             | LakeError::Parquet { .. }
             | LakeError::Read { .. } => true,
             LakeError::Io { source, path, .. } => {
-                // What cannot be read says something of itself; what cannot be made says something of the disk.
-                matches!(source.kind(), io::ErrorKind::PermissionDenied) && path.exists()
+                // What cannot be read, or not even be looked at, says something of itself; what cannot be made says something
+                // of the disk.
+                matches!(source.kind(), io::ErrorKind::PermissionDenied) && !matches!(path.try_exists(), Ok(false))
             }
             _ => false,
         }

@@ -40,6 +40,9 @@ pub struct Intent {
     /// The id of the table that it is of.
     #[serde(default)]
     pub table_id: Option<String>,
+    /// The rows of the table after the commit, by the statistics of its files.
+    #[serde(default)]
+    pub rows: Option<u64>,
 }
 
 /// Numbers grow with time and differ between writers of one moment.
@@ -70,11 +73,11 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Writes the intent of a commit right after a version of the table.
+    /// Writes the intent of a commit right after a version of the table, which then has that many rows.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn write(root: &Path, def: &TableDef, position: &Position, base: &Log) -> Result<Self, LakeError> {
+    pub fn write(root: &Path, def: &TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
         let intent = Intent {
             format: FORMAT,
             table: def.name.to_owned(),
@@ -84,6 +87,7 @@ impl Pending {
             import_id: position.import_id.clone(),
             version: Some(base.version() + 1),
             table_id: Some(base.id().to_owned()),
+            rows: Some(rows),
         };
         let (folder, stem) = (folder(root, def), file_stem(&position.stream));
         let path = folder.join(format!("{stem}.{}.json", intent.number));
@@ -126,12 +130,45 @@ fn read(path: &Path) -> Option<Intent> {
 ///
 /// Looked at before the log: a position is written after its commit, so a whole log has what is found here.
 pub fn witnesses(root: &Path, def: &TableDef) -> Vec<(PathBuf, Intent)> {
-    let Ok(entries) = std::fs::read_dir(folder(root, def)) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().matches('.').count() == 1)
-        .filter_map(|entry| read(&entry.path()).map(|intent| (entry.path(), intent)))
-        .collect()
+    // Who may read the table alone may do so.
+    known_witnesses(root, def).unwrap_or_default()
+}
+
+fn known_witnesses(root: &Path, def: &TableDef) -> std::io::Result<Vec<(PathBuf, Intent)>> {
+    let entries = match std::fs::read_dir(folder(root, def)) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().matches('.').count() == 1
+            && let Some(intent) = read(&entry.path())
+        {
+            found.push((entry.path(), intent));
+        }
+    }
+    Ok(found)
+}
+
+/// The rows that a table had after the newest landing that is known of; 0 when none is.
+///
+/// # Errors
+/// The positions cannot be looked at.
+pub fn witnessed_rows(root: &Path, def: &TableDef, log: &Log) -> Result<u64, LakeError> {
+    let found = known_witnesses(root, def);
+    let found = found.map_err(|source| LakeError::Io { table: def.name, path: folder(root, def), source })?;
+    let of_this = found.into_iter().map(|(_, intent)| intent).filter(|intent| intent.table_id.as_deref() == Some(log.id()));
+    Ok(of_this.max_by_key(|intent| intent.version).and_then(|intent| intent.rows).unwrap_or(0))
+}
+
+/// True for the name of an intent or of its draft, as [`Pending::write`] makes them.
+fn is_own_name(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let [stem, number, "json" | "tmp"] = parts[..] else { return false };
+    let hash = stem.rsplit_once('-').map_or("", |(_, hash)| hash);
+    hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) && number.parse::<i64>().is_ok()
 }
 
 /// The position that a stream's newest commit into a table reached; `None` when it has none, or when the log and the
@@ -161,8 +198,7 @@ pub async fn sweep(
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(0) };
     let mut deleted = 0;
     for entry in entries.flatten() {
-        // Positions have one dot, intents and drafts two.
-        if entry.file_name().to_string_lossy().matches('.').count() != 2
+        if !is_own_name(&entry.file_name().to_string_lossy())
             || !entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| at < older_than)
         {
             continue;

@@ -11,14 +11,14 @@ use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::damage::Damage;
-use super::delta::{Change, CommitError, Log, NewFile, ROWS_TRANSACTION};
+use super::commit::STREAM;
+use super::delta::{Change, CommitError, Log, NewFile, ROWS_TRANSACTION, rows_of};
 use super::error::LakeError;
 use super::fault::Step;
 use super::intake::{Intake, Reconciled};
 use super::intent::Pending;
 use super::layout::Layout;
-use super::log_files::STREAM;
+use super::readers::check_size;
 use super::tables::TableDef;
 use super::{Lake, Position};
 
@@ -224,14 +224,13 @@ impl Landing {
                 return Ok(self.landed_nothing());
             }
             // A clean-up that took them for left behind would leave the table without rows that its log lists.
-            let size = |file: &NewFile| std::fs::metadata(self.dir.join(&file.path)).map_or(0, |meta| meta.len());
-            if let Some(gone) = add.iter().find(|file| size(file) != file.size) {
-                let file = self.dir.join(&gone.path);
-                return Err(LakeError::Damaged { table: self.def.name, damage: Damage::MissingFile { file } });
-            }
+            add.iter().try_for_each(|file| check_size(self.def.name, self.dir.join(&file.path), file.size))?;
             let rows = self.intake.files.iter().map(|w| w.rows).sum::<u64>();
             add.extend(rewritten.iter().cloned());
-            let pending = Pending::write(self.lake.root(), self.def, position, &log)?;
+            let counted = |stats: Option<&str>| stats.and_then(rows_of).unwrap_or(0);
+            let after = log.rows() + add.iter().map(|file| counted(Some(&file.stats))).sum::<u64>();
+            let after = after.saturating_sub(removed.iter().map(|file| counted(file.stats.as_deref())).sum());
+            let pending = Pending::write(self.lake.root(), self.def, position, &log, after)?;
             self.lake.fault().pass(Step::IntentWritten)?;
             let change = Change {
                 add,

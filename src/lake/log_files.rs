@@ -12,20 +12,15 @@ use std::time::SystemTime;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use super::commit;
 use super::damage::Damage;
-use super::delta::ROWS_TRANSACTION;
 use super::error::LakeError;
 
 /// The folder of a table's log.
 pub const LOG: &str = "_delta_log";
 /// The file that names the newest checkpoint.
 const LAST_CHECKPOINT: &str = "_last_checkpoint";
-/// The fact in a commit's own record that says how many actions follow it.
-pub const ACTIONS: &str = "kqlakeActions";
-/// The fact in a landing's commit that names its stream.
-pub const STREAM: &str = "kqlakeStream";
 /// How deep below a table's folder data files are looked for.
 const DEPTH: usize = 4;
 
@@ -176,7 +171,7 @@ impl LogFiles {
                 true => Some(fs::read(&file).map_err(failed)?),
                 false => None,
             };
-            let checked = text.map_or_else(|| Err("is not a file".to_owned()), |text| check_commit(&text));
+            let checked = text.map_or_else(|| Err("is not a file".to_owned()), |text| commit::check(&text, version));
             checked.map_err(|why| LakeError::Damaged {
                 table,
                 damage: Damage::Commit { file, why, newest: version == self.last },
@@ -191,9 +186,9 @@ impl LogFiles {
         let broken = |file: &PathBuf| {
             if file.extension().is_some_and(|e| e == "json") {
                 let text = fs::read(file).map_err(|e| format!("cannot be read: {e}"));
-                return text.and_then(|text| check_commit(&text)).err();
+                return text.and_then(|text| commit::check_lines(&text)).err();
             }
-            read_through(file).err()
+            read_through(file).and_then(|()| holds_actions(file)).err()
         };
         let (file, why) = files.iter().find_map(|file| Some((file.clone(), broken(file)?)))?;
         Some(Damage::Checkpoint { file, why, spare: self.does_without(*version) })
@@ -251,55 +246,6 @@ fn holds_parquet(dir: &Path, depth: usize) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Checks that a commit is whole: lines of JSON objects, as many as its own record says.
-fn check_commit(text: &[u8]) -> Result<(), String> {
-    #[derive(Default, Deserialize)]
-    struct Line {
-        #[serde(rename = "commitInfo")]
-        info: Option<Info>,
-        txn: Option<Txn>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Info {
-        #[serde(rename = "kqlakeActions")]
-        actions: Option<u64>,
-        #[serde(rename = "kqlakeStream")]
-        stream: Option<IgnoredAny>,
-    }
-    #[derive(Deserialize)]
-    struct Txn {
-        #[serde(rename = "appId")]
-        app_id: String,
-    }
-    let (mut lines, mut info, mut rows) = (0_u64, None, false);
-    for (at, line) in text.split(|b| *b == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_slice(line).map_err(|_| match at {
-            0 => "is no JSON".to_owned(),
-            at => format!("is cut off or broken: line {} is no JSON", at + 1),
-        })?;
-        lines += 1;
-        info = info.or(line.info);
-        rows |= line.txn.is_some_and(|txn| txn.app_id == ROWS_TRANSACTION);
-    }
-    if lines == 0 {
-        return Err("is empty".to_owned());
-    }
-    let info = info.unwrap_or_default();
-    // The record comes first, so it survives a cut between two lines.
-    if let Some(actions) = info.actions
-        && actions + 1 != lines
-    {
-        return Err(format!("is cut off: {} of {actions} actions are there", lines - 1));
-    }
-    if info.stream.is_some() && !rows {
-        return Err("is cut off: its last action is missing".to_owned());
-    }
-    Ok(())
-}
-
 /// Reads a Parquet file to its end.
 fn read_through(file: &Path) -> Result<(), String> {
     let opened = fs::File::open(file).map_err(|e| format!("cannot be read: {e}"))?;
@@ -309,6 +255,25 @@ fn read_through(file: &Path) -> Result<(), String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(opened).and_then(|b| b.build());
     let mut reader = reader.map_err(|e| format!("is no Parquet: {e}"))?;
     reader.try_for_each(|batch| batch.map(drop)).map_err(|e| format!("is broken: {e}"))
+}
+
+/// Checks that a Parquet file has the columns of a checkpoint, and a table's metadata in them.
+fn holds_actions(file: &Path) -> Result<(), String> {
+    let broken = |e: &dyn std::fmt::Display| format!("is broken: {e}");
+    let opened = fs::File::open(file).map_err(|e| broken(&e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|e| broken(&e))?;
+    for column in ["protocol", "metaData", "add"] {
+        if builder.schema().field_with_name(column).is_err() {
+            return Err(format!("is no checkpoint: it has no column {column}"));
+        }
+    }
+    for batch in builder.build().map_err(|e| broken(&e))? {
+        let batch = batch.map_err(|e| broken(&e))?;
+        if batch.column_by_name("metaData").is_some_and(|column| column.null_count() < column.len()) {
+            return Ok(());
+        }
+    }
+    Err("is no checkpoint: it holds no metadata of a table".to_owned())
 }
 
 #[cfg(test)]
@@ -363,17 +328,6 @@ mod tests {
         }
         let dir = log(&[(ZERO, "{}"), (ONE, "")]);
         assert!(LogFiles::look("traces", dir.path(), Some(1)).is_ok(), "what was looked at is not read again");
-    }
-
-    #[test]
-    fn a_commit_that_ends_between_two_lines_is_not_whole() {
-        let whole = "{\"commitInfo\":{\"kqlakeActions\":2}}\n{\"add\":{}}\n{\"add\":{}}";
-        assert_eq!(check_commit(whole.as_bytes()), Ok(()));
-        let (cut, _) = whole.rsplit_once('\n').unwrap();
-        assert!(check_commit(cut.as_bytes()).is_err());
-        let landing = format!("{{\"commitInfo\":{{\"kqlakeStream\":\"s\"}}}}\n{{\"txn\":{{\"appId\":\"{ROWS_TRANSACTION}\"}}}}");
-        assert_eq!(check_commit(landing.as_bytes()), Ok(()));
-        assert!(check_commit(landing.split_once('\n').unwrap().0.as_bytes()).is_err());
     }
 
     #[test]

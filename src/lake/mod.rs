@@ -3,6 +3,7 @@
 //! Rows go in through a [`Landing`], all of a unit at once and never twice; they come out through a [`TableSnapshot`],
 //! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
 
+mod commit;
 pub mod compact;
 mod damage;
 mod delta;
@@ -167,6 +168,10 @@ impl Lake {
         };
         if let Some(log) = &log {
             log.check_identity(def, &dir)?;
+            if let Some(outside) = log.files().iter().find(|file| !commit::is_inside(&file.path)) {
+                let damage = Damage::Outside { log: dir.join(log_files::LOG), path: outside.path.clone() };
+                return Err(LakeError::Damaged { table: def.name, damage });
+            }
             let lost = |intent: &intent::Intent| {
                 intent.table_id.as_deref() == Some(log.id()) && intent.version.is_some_and(|version| version > log.version())
             };
@@ -239,6 +244,23 @@ impl Lake {
     /// The log cannot be read, or the table is damaged.
     pub async fn standing(&self, def: &'static TableDef) -> Result<Option<Standing>, LakeError> {
         Ok(self.log(def).await?.map(|log| Standing { id: log.id().to_owned(), version: log.version() }))
+    }
+
+    /// Whether every live data file of a table is there and has the size that the log says. Reads none of them.
+    ///
+    /// # Errors
+    /// The table cannot be looked at for a reason that says nothing of it alone.
+    pub async fn has_its_files(&self, def: &'static TableDef) -> Result<bool, LakeError> {
+        let looked = match self.snapshot(def).await {
+            Ok(Some(snapshot)) => landing::run_blocking(def.name, move || snapshot.check_files()).await?,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match looked {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_of_one_table() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// How far a stream's newest commit into a table brought it; `None` when that is not known, and the source must be

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::catalog::default_table_source::source_as_provider;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::logical_expr::LogicalPlan;
@@ -30,11 +30,18 @@ use super::provider::LakeTable;
 /// # Errors
 /// [`LakeError::Damaged`] when it is not; [`LakeError::Io`] when it cannot be looked at.
 pub fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
-    let file = dir.join(&entry.path);
+    check_size(table, dir.join(&entry.path), entry.size)
+}
+
+/// Looks at a data file that a commit lists, or is about to list, as [`check_file`] does.
+///
+/// # Errors
+/// As [`check_file`].
+pub fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table, damage });
     match std::fs::metadata(&file) {
-        Ok(meta) if meta.is_file() && meta.len() == entry.size => Ok(()),
-        Ok(meta) => damaged(Damage::FileSize { file, found: meta.len(), expected: entry.size }),
+        Ok(meta) if meta.is_file() && meta.len() == expected => Ok(()),
+        Ok(meta) => damaged(Damage::FileSize { file, found: meta.len(), expected }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => damaged(Damage::MissingFile { file }),
         Err(source) => Err(LakeError::Io { table, path: file, source }),
     }

@@ -72,6 +72,19 @@ pub struct FileWriter {
     sorted: bool,
 }
 
+/// What the names of files that are written here begin and end with; a random number lies between.
+const PREFIX: &str = "part-";
+const SUFFIX: &str = ".parquet";
+
+/// True for the name of a file that [`FileWriter`] may have written.
+pub fn is_own_name(name: &str) -> bool {
+    let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    // Other writers put more behind a number of the same form.
+    number.is_some_and(|number| {
+        number.len() == 36 && uuid::Uuid::try_parse(number).is_ok_and(|id| id.get_version_num() == 4 && id.to_string() == number)
+    })
+}
+
 impl FileWriter {
     /// Opens a new file for a day's rows below a table's folder, with some of the layout's columns: those that may have
     /// values.
@@ -84,7 +97,7 @@ impl FileWriter {
             table,
             reason: format!("a {} lies outside the years 1 to 9999", layout.def.time),
         })?;
-        let relative = format!("{EVENT_DATE}={day}/part-{}.parquet", uuid::Uuid::new_v4());
+        let relative = format!("{EVENT_DATE}={day}/{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4());
         let path = dir.join(&relative);
         let io = |source| LakeError::Io { table, path: path.clone(), source };
         if let Some(parent) = path.parent() {

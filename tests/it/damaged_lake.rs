@@ -460,6 +460,26 @@ async fn a_landing_whose_files_are_gone_commits_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_landing_whose_files_were_cut_says_so_and_commits_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let day = dir.path().join("traces/event_date=2026-01-05");
+    let fault = Fault::new(move |step| {
+        if step == Step::FileWritten {
+            for entry in fs::read_dir(&day).expect("the day") {
+                let file = fs::File::options().write(true).open(entry.expect("a file").path()).expect("opened");
+                file.set_len(5).expect("cut");
+            }
+        }
+        false
+    });
+    let lake = Lake::with_fault(dir.path(), fault);
+    let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is cut");
+    assert!(matches!(error, LakeError::Damaged { damage: Damage::FileSize { found: 5, .. }, .. }), "{error}");
+    assert!(error.to_string().contains("5 bytes"), "{error}");
+    assert_eq!(lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.files), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let lake = Lake::new(dir.path());
@@ -488,4 +508,143 @@ async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
     fs::write(&file, whole).expect("restored");
     let landed = land(&lake, calls, batch(&newer), 3).await.expect("landed");
     assert_eq!((landed.replaced, landed.duplicates, landed.held.len()), (1, 2, 0));
+}
+
+#[test]
+fn a_commit_that_is_a_copy_is_no_commit() {
+    const COMMIT_ZERO: &str = "00000000000000000000.json";
+    let put = |lake: &Path, from: &str, to: &str| {
+        fs::copy(log(lake, from), log(lake, to)).expect("copied");
+    };
+    refused_everywhere(&damaged(|lake| put(lake, COMMIT_TWO, COMMIT_ONE)), &format!("{COMMIT_ONE} is a copy of another"));
+    for (from, to) in [(COMMIT_ZERO, COMMIT_ONE), (COMMIT_ONE, COMMIT_TWO), (COMMIT_ZERO, COMMIT_TWO)] {
+        let dir = damaged(|lake| put(lake, from, to));
+        kqlake(dir.path(), &["query", "traces | count"]).exits(6).says(&format!("{to} is a copy of another"));
+    }
+    let exchanged = damaged(|lake| {
+        fs::rename(log(lake, COMMIT_ONE), log(lake, "one")).expect("moved");
+        fs::rename(log(lake, COMMIT_TWO), log(lake, COMMIT_ONE)).expect("moved");
+        fs::rename(log(lake, "one"), log(lake, COMMIT_TWO)).expect("moved");
+    });
+    kqlake(exchanged.path(), &["compact"]).exits(6).says(&format!("{COMMIT_ONE} is a copy of another"));
+    // One line in the place of its neighbour, or of a line of another commit.
+    let line = |lake: &Path, name: &str, at: usize| {
+        fs::read_to_string(log(lake, name)).expect("a commit").lines().nth(at).expect("a line").to_owned()
+    };
+    let replaced = |lake: &Path, with: &str| {
+        let text = fs::read_to_string(log(lake, COMMIT_ONE)).expect("a commit");
+        let lines: Vec<&str> = text.lines().enumerate().map(|(at, line)| if at == 1 { with } else { line }).collect();
+        fs::write(log(lake, COMMIT_ONE), lines.join("\n")).expect("written");
+    };
+    let neighbour = damaged(|lake| replaced(lake, &line(lake, COMMIT_ONE, 2)));
+    refused_everywhere(&neighbour, &format!("{COMMIT_ONE} was changed: it adds"));
+    let other = damaged(|lake| replaced(lake, &line(lake, COMMIT_TWO, 1)));
+    kqlake(other.path(), &["query", "traces | count"]).exits(6).says(&format!("{COMMIT_ONE} was changed"));
+    let began = damaged(|lake| replaced(lake, &line(lake, COMMIT_ZERO, 1)));
+    kqlake(began.path(), &["query", "traces | count"]).exits(6).says(&format!("{COMMIT_ONE} was changed"));
+}
+
+#[test]
+fn compaction_deletes_no_files_of_others() {
+    let dir = damaged(|_| {});
+    let lake = dir.path().join("lake");
+    let day = lake.join("traces/event_date=2026-01-05");
+    let kept = [
+        day.join("notes.txt"),
+        day.join("my.parquet"),
+        day.join("part-1.parquet"),
+        day.join("part-00000-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.c000.snappy.parquet"),
+        lake.join("_intents/traces/my.own.notes"),
+    ];
+    let ours = day.join("part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for path in kept.iter().chain([&ours]) {
+        fs::write(path, "mine").expect("written");
+        fs::File::options().write(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("aged");
+    }
+    kqlake(dir.path(), &["compact"]).exits(0);
+    for path in &kept {
+        assert!(path.exists(), "{} was deleted", path.display());
+    }
+    assert!(!ours.exists(), "a landing that was given up is cleaned up");
+}
+
+#[test]
+fn compaction_deletes_nothing_where_rows_were_lost() {
+    let dir = damaged(|_| {});
+    let lake = dir.path().join("lake");
+    let ours = lake.join("traces/event_date=2026-01-05/part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
+    fs::write(&ours, "mine").expect("written");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(&ours).and_then(|file| file.set_modified(long_ago)).expect("aged");
+    for entry in fs::read_dir(lake.join("_intents/traces")).expect("positions") {
+        let path = entry.expect("a position").path();
+        let mut intent: Value = serde_json::from_slice(&fs::read(&path).expect("a position")).expect("JSON");
+        let rows = intent["rows"].as_u64().expect("the rows after the landing");
+        intent["rows"] = (rows + 1_000).into();
+        fs::write(&path, intent.to_string()).expect("written");
+    }
+    kqlake(dir.path(), &["compact"]).exits(0);
+    assert!(ours.exists(), "it may be all that is left of the rows");
+}
+
+#[test]
+fn a_unit_is_not_unchanged_while_a_data_file_of_its_table_is_damaged() {
+    for damage in [(|file: &Path| fs::remove_file(file).expect("removed")) as fn(&Path), |file| {
+        fs::write(file, "short").expect("written");
+    }] {
+        let dir = damaged(|_| {});
+        let file = data_file(&dir.path().join("lake"), "2026-01-05");
+        let whole = fs::read(&file).expect("a file");
+        damage(&file);
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        import(dir.path(), &[]).exits(6).says(&name);
+        fs::write(&file, whole).expect("restored");
+        import(dir.path(), &[]).exits(0);
+        assert!(import(dir.path(), &[]).exits(0).err.contains("unchanged"));
+    }
+}
+
+#[test]
+fn a_log_that_names_files_elsewhere_is_refused() {
+    for path in ["../customEvents/x.parquet", "/etc/x.parquet", "file:///etc/x.parquet", "s3://bucket/x.parquet"] {
+        let dir = damaged(|lake| {
+            let add = json!({ "add": { "path": path, "partitionValues": { "event_date": "2026-01-05" }, "size": 1,
+                "modificationTime": 0, "dataChange": true } });
+            fs::write(log(lake, "00000000000000000003.json"), add.to_string()).expect("written");
+        });
+        refused_everywhere(&dir, "00000000000000000003.json names a file outside of the table's folder");
+    }
+}
+
+#[test]
+fn a_parquet_file_in_the_place_of_a_checkpoint_is_named() {
+    let checkpoint = "00000000000000000002.checkpoint.parquet";
+    let dir = damaged(|lake| {
+        fs::copy(data_file(lake, "2026-01-05"), log(lake, checkpoint)).expect("copied");
+    });
+    refused_everywhere(&dir, &format!("{checkpoint} is no checkpoint"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_table_that_may_not_be_looked_into_stops_no_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for folder in ["traces", "_intents/traces"] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let closed = dir.path().join("lake").join(folder);
+        fs::create_dir_all(&closed).expect("made");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("closed");
+        // Whoever may look into everything cannot be kept out.
+        let may_all = fs::read_dir(&closed).is_ok();
+        let run = import(dir.path(), &[]);
+        if !may_all {
+            let run = run.exits(6);
+            assert!(run.err.contains("traces"), "{}", run.err);
+        }
+        assert!(rows(dir.path(), "customEvents | count") > 0);
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).expect("opened");
+        import(dir.path(), &[]).exits(0);
+        assert!(rows(dir.path(), "traces | count") > 0);
+    }
 }

@@ -1,0 +1,276 @@
+//! What a commit's file must say: that it is whole, and that it is the commit of its number.
+//!
+//! Readers of the protocol take a commit for what it says. A copy of another commit, or of a line of the same one, is well
+//! formed, and the rows of what it took the place of would be missing without a word. So commits that are written here say
+//! their number, how many actions follow, and a digest of them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use url::Url;
+use xxhash_rust::xxh64::xxh64;
+
+use super::delta::{FileEntry, NewFile, ROWS_TRANSACTION};
+
+/// The fact in a commit's own record that says how many actions follow it.
+pub const ACTIONS: &str = "kqlakeActions";
+/// The fact that says the version that the commit makes.
+pub const VERSION: &str = "kqlakeCommit";
+/// The fact that says the digest of the actions.
+pub const DIGEST: &str = "kqlakeDigest";
+/// The fact in a landing's commit that names its stream.
+pub const STREAM: &str = "kqlakeStream";
+/// The operation of a commit that begins a table.
+const CREATE: &str = "CREATE TABLE";
+
+/// A digest of actions, in whatever order they are written.
+#[derive(Debug, Default)]
+pub struct Digest(u64);
+
+impl Digest {
+    fn put(&mut self, parts: &[&str]) {
+        let mut bytes = Vec::new();
+        for part in parts {
+            bytes.extend((part.len() as u64).to_le_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        self.0 = self.0.wrapping_add(xxh64(&bytes, 0));
+    }
+
+    fn add<'a>(&mut self, path: &str, size: &str, day: &str, stats: &str, tags: impl Iterator<Item = (&'a str, &'a str)>) {
+        let tags: BTreeMap<&str, &str> = tags.collect();
+        let mut parts = vec!["add", path, size, day, stats];
+        parts.extend(tags.into_iter().flat_map(|(name, value)| [name, value]));
+        self.put(&parts);
+    }
+
+    /// Takes a file that is added.
+    pub fn added(&mut self, file: &NewFile) {
+        let tags = file.tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.add(&file.path, &file.size.to_string(), &file.event_date, &file.stats, tags);
+    }
+
+    /// Takes a file that is removed.
+    pub fn removed(&mut self, file: &FileEntry) {
+        self.put(&["remove", &file.path]);
+    }
+
+    /// Takes an application transaction.
+    pub fn transaction(&mut self, app: &str, version: i64) {
+        self.put(&["txn", app, &version.to_string()]);
+    }
+
+    /// The digest as a commit says it.
+    pub fn text(&self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Line {
+    #[serde(rename = "commitInfo")]
+    info: Option<Info>,
+    add: Option<Added>,
+    remove: Option<Removed>,
+    txn: Option<Txn>,
+    protocol: Option<IgnoredAny>,
+    #[serde(rename = "metaData")]
+    metadata: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+struct Info {
+    operation: Option<String>,
+    #[serde(rename = "kqlakeActions")]
+    actions: Option<u64>,
+    #[serde(rename = "kqlakeCommit")]
+    version: Option<u64>,
+    #[serde(rename = "kqlakeDigest")]
+    digest: Option<String>,
+    #[serde(rename = "kqlakeStream")]
+    stream: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Added {
+    path: String,
+    size: i64,
+    partition_values: BTreeMap<String, Option<String>>,
+    stats: Option<String>,
+    tags: Option<BTreeMap<String, Option<String>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Removed {
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Txn {
+    #[serde(rename = "appId")]
+    app_id: String,
+    #[serde(default)]
+    version: i64,
+}
+
+/// A path of the log, which is written percent-encoded.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+/// True for a path that stays below the table's folder: neither absolute, nor an address, nor leading upwards.
+pub fn is_inside(path: &str) -> bool {
+    !path.starts_with(['/', '\\']) && path.split(['/', '\\']).all(|part| part != "..") && Url::parse(path).is_err()
+}
+
+/// The lines of a commit or of a checkpoint in JSON.
+fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
+    let mut out = Vec::new();
+    for (at, line) in text.split(|b| *b == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let line: Line = serde_json::from_slice(line).map_err(|_| match at {
+            0 => "is no JSON".to_owned(),
+            at => format!("is cut off or broken: line {} is no JSON", at + 1),
+        })?;
+        if let Some(outside) = line.add.as_ref().map(|add| decoded(&add.path)).filter(|path| !is_inside(path)) {
+            return Err(format!("names a file outside of the table's folder: {outside}"));
+        }
+        out.push(line);
+    }
+    if out.is_empty() { Err("is empty".to_owned()) } else { Ok(out) }
+}
+
+/// Checks that a checkpoint in JSON is made of actions.
+///
+/// # Errors
+/// What is wrong with it, to follow its name.
+pub fn check_lines(text: &[u8]) -> Result<(), String> {
+    lines(text).map(drop)
+}
+
+/// Checks that a commit is whole, and the one of a version.
+///
+/// # Errors
+/// What is wrong with it, to follow its name.
+pub fn check(text: &[u8], version: u64) -> Result<(), String> {
+    let mut lines = lines(text)?;
+    let info = lines.iter_mut().find_map(|line| line.info.take()).unwrap_or_default();
+    let (mut adds, mut rows, mut digest) = (HashSet::new(), None, Digest::default());
+    let (mut twice, mut began) = (None, false);
+    for line in &lines {
+        if let Some(add) = &line.add {
+            let path = decoded(&add.path);
+            let none = BTreeMap::new();
+            let tags = add.tags.as_ref().unwrap_or(&none).iter();
+            let day = add.partition_values.values().next().and_then(|day| day.as_deref()).unwrap_or_default();
+            let tags = tags.map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()));
+            digest.add(&path, &add.size.to_string(), day, add.stats.as_deref().unwrap_or_default(), tags);
+            if !adds.insert(path.clone()) && !path.is_empty() {
+                twice = Some(path);
+            }
+        }
+        if let Some(remove) = &line.remove {
+            digest.put(&["remove", &decoded(&remove.path)]);
+        }
+        if let Some(txn) = &line.txn {
+            digest.transaction(&txn.app_id, txn.version);
+            if txn.app_id == ROWS_TRANSACTION {
+                rows = Some(txn.version);
+            }
+        }
+        began |= line.protocol.is_some() || line.metadata.is_some();
+    }
+    // Landings of earlier programs say their number in their transaction alone.
+    let says = info.version.or(rows.and_then(|rows| u64::try_from(rows).ok()));
+    if let Some(says) = says.filter(|says| *says != version) {
+        return Err(format!("is a copy of another: it says that it is commit {says}"));
+    }
+    if version > 0 && info.operation.as_deref() == Some(CREATE) {
+        return Err("is a copy of another: it begins the table, which others did before".to_owned());
+    }
+    // The record comes first, so it survives a cut between two lines.
+    let found = lines.len() as u64 - 1;
+    if let Some(actions) = info.actions
+        && actions != found
+    {
+        let wrong = if found < actions { "is cut off" } else { "was changed" };
+        return Err(format!("{wrong}: {found} of {actions} actions are there"));
+    }
+    if info.stream.is_some() && rows.is_none() {
+        return Err("is cut off: its last action is missing".to_owned());
+    }
+    if let Some(path) = twice {
+        return Err(format!("was changed: it adds {path} twice"));
+    }
+    if info.actions.is_some() && began {
+        return Err("was changed: an action that begins a table is among its own".to_owned());
+    }
+    if info.digest.is_some_and(|says| says != digest.text()) {
+        return Err("was changed: its actions are not those that were written".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_ends_between_two_lines_is_not_whole() {
+        let whole = "{\"commitInfo\":{\"kqlakeActions\":2}}\n{\"add\":{\"path\":\"a\"}}\n{\"add\":{\"path\":\"b\"}}";
+        assert_eq!(check(whole.as_bytes(), 1), Ok(()));
+        let (cut, _) = whole.rsplit_once('\n').unwrap();
+        assert!(check(cut.as_bytes(), 1).is_err());
+        let landing = format!(
+            "{{\"commitInfo\":{{\"kqlakeStream\":\"s\"}}}}\n{{\"txn\":{{\"appId\":\"{ROWS_TRANSACTION}\",\"version\":1}}}}"
+        );
+        assert_eq!(check(landing.as_bytes(), 1), Ok(()));
+        assert!(check(landing.as_bytes(), 2).is_err(), "another's number");
+        assert!(check(landing.split_once('\n').unwrap().0.as_bytes(), 1).is_err());
+    }
+
+    #[test]
+    fn copies_of_commits_and_of_actions_are_told_apart() {
+        let create = "{\"commitInfo\":{\"operation\":\"CREATE TABLE\"}}\n{\"protocol\":{}}\n{\"metaData\":{}}";
+        assert_eq!(check(create.as_bytes(), 0), Ok(()));
+        assert!(check(create.as_bytes(), 3).is_err());
+        assert!(check(b"{\"commitInfo\":{\"kqlakeCommit\":4}}", 3).is_err());
+        let twice = b"{\"add\":{\"path\":\"a%20b\"}}\n{\"add\":{\"path\":\"a%20b\"}}";
+        assert!(check(twice, 3).unwrap_err().contains("a b twice"));
+        let begins = b"{\"commitInfo\":{\"kqlakeActions\":1}}\n{\"protocol\":{}}";
+        assert!(check(begins, 3).is_err());
+        let mut digest = Digest::default();
+        digest.add("a b", "7", "2026-01-05", "s", [("x", "1"), ("w", "2")].into_iter());
+        digest.transaction("app", 5);
+        let text = |path: &str, txn: i64| {
+            format!(
+                "{{\"commitInfo\":{{\"kqlakeDigest\":\"{}\"}}}}\n{{\"txn\":{{\"appId\":\"app\",\"version\":{txn}}}}}\n{{\"add\":\
+                 {{\"path\":\"{path}\",\"size\":7,\"partitionValues\":{{\"event_date\":\"2026-01-05\"}},\"stats\":\"s\",\
+                 \"tags\":{{\"w\":\"2\",\"x\":\"1\"}}}}}}",
+                digest.text()
+            )
+        };
+        assert_eq!(check(text("a%20b", 5).as_bytes(), 3), Ok(()));
+        assert!(check(text("a%20c", 5).as_bytes(), 3).is_err());
+        assert!(check(text("a%20b", 6).as_bytes(), 3).is_err());
+    }
+
+    #[test]
+    fn files_of_a_table_lie_below_its_folder() {
+        for outside in ["/etc/x.parquet", "../x.parquet", "event_date=2026-01-05/../../x", "file:///x", "s3://b/x", "\\\\x\\y"] {
+            assert!(!is_inside(outside), "{outside}");
+            let commit = serde_json::json!({ "add": { "path": outside } }).to_string();
+            assert!(check(commit.as_bytes(), 1).unwrap_err().contains(outside));
+        }
+        assert!(check(b"{\"add\":{\"path\":\"%2e%2e/x\"}}", 1).is_err());
+        for inside in ["event_date=2026-01-05/part-1.parquet", "event_date=2026-01-05 00:00:00/a..b.parquet"] {
+            assert!(is_inside(inside), "{inside}");
+        }
+    }
+}
