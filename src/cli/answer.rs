@@ -161,7 +161,7 @@ fn open_patiently(path: &Path, context: &Context) -> io::Result<Output> {
     }
     let (tell, told) = mpsc::channel();
     let pipe = path.to_path_buf();
-    std::thread::Builder::new().spawn(move || tell.send(Output::open(&pipe)))?;
+    std::thread::Builder::new().spawn(move || drop(tell.send(Output::open(&pipe))))?;
     let opened = told.recv_timeout(PATIENCE).or_else(|_| {
         context.say(format_args!("{} is a pipe: waiting for its reader", path.display()));
         told.recv()

@@ -24,7 +24,11 @@ use crate::lake::{Lake, TableSnapshot, foreign};
 static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
     let tables = tables::all().iter().map(|def| (def.name, Arc::new(schema_of(def))));
     let views = views::all().iter().map(|view| {
-        let schema = TableSchema { view: Some(view.text.to_owned()), ..TableSchema::default() };
+        let schema = TableSchema {
+            view: Some(view.text.to_owned()),
+            rows_of: Some(view.table.to_owned()),
+            ..TableSchema::default()
+        };
         (view.name, Arc::new(schema))
     });
     tables.chain(views).collect()
@@ -41,7 +45,7 @@ fn schema_of(def: &TableDef) -> TableSchema {
             Some(PromotedColumn { column: c.name.to_owned(), ty: c.ty, source: from.source.to_owned(), key: from.key.to_owned() })
         })
         .collect();
-    TableSchema { columns, promoted, view: None }
+    TableSchema { columns, promoted, view: None, rows_of: None }
 }
 
 /// What KQL sees of a table that holds more columns than its definition; `None` when it does not.

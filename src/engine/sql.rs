@@ -65,6 +65,9 @@ const MAX_TEXT: usize = 2 << 20;
 /// Operators of a plan, those of a common table expression counted wherever it is used.
 const MAX_OPERATORS: usize = 2_000;
 
+/// Levels of WITH inside of the definitions of another WITH: DataFusion looks for the tables of each level twice.
+const MAX_NESTED_WITH: usize = 10;
+
 /// Plans one statement. Only queries and EXPLAIN are allowed, within the limits that KQL has.
 pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Column>, LogicalPlan)> {
     if text.len() > MAX_TEXT {
@@ -86,28 +89,65 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
 /// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
 /// a few definitions that use one another twice make millions, and planning walks through all of them.
 fn check_text(mut statement: &Statement) -> Result<()> {
+    /// A query that is being walked: its tables so far, and what its common table expressions stand for.
+    #[derive(Default)]
+    struct Frame {
+        tables: usize,
+        /// The queries of its WITH, with their names, which are walked before its body.
+        definitions: Vec<(*const Query, String)>,
+        /// How many tables each name stands for, those that a definition uses counted as often as it uses them.
+        common: HashMap<String, usize>,
+        /// It is itself a common table expression.
+        is_definition: bool,
+    }
+    impl Frame {
+        /// The name that its WITH gives a query.
+        fn definition(&self, query: &Query) -> Option<&str> {
+            self.definitions.iter().find(|(definition, _)| std::ptr::eq(*definition, query)).map(|(_, name)| name.as_str())
+        }
+    }
     #[derive(Default)]
     struct Size {
         depth: u32,
         selects: usize,
-        tables: usize,
-        /// How many tables each common table expression stands for, those that it uses counted as often as it uses them.
-        common: HashMap<String, usize>,
+        frames: Vec<Frame>,
+    }
+    impl Size {
+        fn count(&mut self, tables: usize) -> ControlFlow<Error> {
+            let Some(frame) = self.frames.last_mut() else { return ControlFlow::Continue(()) };
+            frame.tables = frame.tables.saturating_add(tables);
+            if frame.tables > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
+        }
     }
     impl Visitor for Size {
         type Break = Error;
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
-            for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-                let mut size = Size { common: self.common.clone(), ..Size::default() };
-                cte.query.visit(&mut size)?;
-                self.common.insert(cte.alias.name.value.clone(), size.tables.max(1));
+            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+            let definitions = ctes.map(|cte| (std::ptr::from_ref(&*cte.query), cte.alias.name.value.clone())).collect();
+            let is_definition = self.frames.last().is_some_and(|outer| outer.definition(query).is_some());
+            self.frames.push(Frame { definitions, is_definition, ..Frame::default() });
+            let nested = self.frames.iter().filter(|frame| frame.is_definition).count();
+            if nested > MAX_NESTED_WITH { ControlFlow::Break(too_nested()) } else { ControlFlow::Continue(()) }
+        }
+        fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+            let tables = self.frames.pop().map_or(0, |frame| frame.tables);
+            let Some(outer) = self.frames.last_mut() else { return ControlFlow::Continue(()) };
+            match outer.definition(query).map(str::to_owned) {
+                Some(name) => {
+                    outer.common.insert(name, tables.max(1));
+                    ControlFlow::Continue(())
+                }
+                None => self.count(tables),
             }
-            ControlFlow::Continue(())
         }
         fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Error> {
-            let stands_for = self.common.get(&name.to_string()).copied().unwrap_or(1);
-            self.tables = self.tables.saturating_add(stands_for);
-            if self.tables > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
+            // Only a name of one part may be that of a common table expression, quoted or not.
+            let common = match name.0.as_slice() {
+                [part] => part.as_ident().map(|ident| ident.value.as_str()),
+                _ => None,
+            };
+            let stands_for = common.and_then(|name| self.frames.iter().rev().find_map(|frame| frame.common.get(name)));
+            self.count(stands_for.copied().unwrap_or(1))
         }
         fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<Error> {
             self.selects += 1;
@@ -136,6 +176,11 @@ fn check_text(mut statement: &Statement) -> Result<()> {
 fn too_deep() -> Error {
     let message = format!("an expression is too deep: at most {MAX_DEPTH} levels are read, and each operator in a row is one");
     Error::query(message).hint("write a long chain of OR as IN (…)")
+}
+
+fn too_nested() -> Error {
+    Error::query(format!("WITH stands inside of WITH in more than {MAX_NESTED_WITH} levels"))
+        .hint("write the definitions one after the other in one WITH")
 }
 
 fn too_many() -> Error {

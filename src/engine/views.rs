@@ -9,28 +9,31 @@
 pub struct View {
     /// Name, case-sensitive.
     pub name: &'static str,
+    /// The table whose rows it shows.
+    pub table: &'static str,
     /// KQL text, one tabular expression.
     pub text: &'static str,
 }
 
 macro_rules! views {
-    ($($name:literal),+ $(,)?) => {
-        const VIEWS: &[View] = &[$(View { name: $name, text: include_str!(concat!("views/", $name, ".kql")) }),+];
+    ($($name:literal of $table:literal),+ $(,)?) => {
+        const VIEWS: &[View] =
+            &[$(View { name: $name, table: $table, text: include_str!(concat!("views/", $name, ".kql")) }),+];
     };
 }
 
 views!(
-    "AppAvailabilityResults",
-    "AppBrowserTimings",
-    "AppDependencies",
-    "AppEvents",
-    "AppExceptions",
-    "AppMetrics",
-    "AppPageViews",
-    "AppPerformanceCounters",
-    "AppRequests",
-    "AppTraces",
-    "OfficeActivity",
+    "AppAvailabilityResults" of "availabilityResults",
+    "AppBrowserTimings" of "browserTimings",
+    "AppDependencies" of "dependencies",
+    "AppEvents" of "customEvents",
+    "AppExceptions" of "exceptions",
+    "AppMetrics" of "customMetrics",
+    "AppPageViews" of "pageViews",
+    "AppPerformanceCounters" of "performanceCounters",
+    "AppRequests" of "requests",
+    "AppTraces" of "traces",
+    "OfficeActivity" of "AuditRecords",
 );
 
 /// All views, by name.
@@ -41,4 +44,15 @@ pub fn all() -> &'static [View] {
 /// The text of a view by its exact name.
 pub fn find(name: &str) -> Option<&'static str> {
     VIEWS.iter().find(|view| view.name == name).map(|view| view.text)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_view_shows_the_rows_of_its_table() {
+        for view in super::all() {
+            let first = view.text.lines().find(|line| !line.starts_with("//")).unwrap_or_default();
+            assert_eq!(first.trim(), view.table, "{}", view.name);
+        }
+    }
 }

@@ -211,7 +211,7 @@ const FEW: usize = 64;
 
 impl<'a> Seen<'a> {
     /// The place of a name among the members that came before.
-    fn place(&mut self, name: &Cow<'a, str>, members: &[(Cow<'a, str>, &RawValue)]) -> Option<usize> {
+    fn place(&mut self, name: &str, members: &[(Cow<'a, str>, &RawValue)]) -> Option<usize> {
         if members.len() < FEW {
             let bytes = name.as_bytes();
             let end = |at: usize| bytes.get(at).map_or(0, |b| usize::from(*b));
@@ -219,7 +219,7 @@ impl<'a> Seen<'a> {
             let (word, bit) = ((hash >> 6) % 4, 1 << (hash % 64));
             let known = self.bits[word] & bit != 0;
             self.bits[word] |= bit;
-            return if known { members.iter().position(|(other, _)| other == name) } else { None };
+            return if known { members.iter().position(|(other, _)| *other == *name) } else { None };
         }
         if self.places.is_empty() {
             self.places = members.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
@@ -227,7 +227,7 @@ impl<'a> Seen<'a> {
         match self.places.get(name) {
             Some(place) => Some(*place),
             None => {
-                self.places.insert(name.clone(), members.len());
+                self.places.insert(Cow::Owned(name.to_owned()), members.len());
                 None
             }
         }
@@ -451,7 +451,9 @@ mod tests {
             let text = format!("{{{},{}}}", each(0), each(1000));
             let members = Members::parse(&text).unwrap();
             assert_eq!(members.0.len(), count);
-            assert!(members.0.iter().enumerate().all(|(i, (name, v))| *name == format!("k{i}") && v.get() == (i + 1000).to_string()));
+            assert!(
+                members.0.iter().enumerate().all(|(i, (name, v))| *name == format!("k{i}") && v.get() == (i + 1000).to_string())
+            );
         }
     }
 

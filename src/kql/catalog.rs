@@ -19,6 +19,8 @@ pub struct TableSchema {
     pub promoted: Vec<PromotedColumn>,
     /// The KQL text that a view stands for; a view has no provider.
     pub view: Option<String>,
+    /// The table whose rows a view shows. A pattern that both fit takes the table alone, so that no row comes twice.
+    pub rows_of: Option<String>,
 }
 
 /// A hidden column that mirrors a key of a dynamic column.

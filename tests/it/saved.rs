@@ -49,3 +49,19 @@ fn difference(expected: &[Vec<String>], found: &[Vec<String>]) -> Option<String>
     }
     None
 }
+
+#[test]
+fn a_pattern_takes_each_row_once() {
+    let dir = sample_lake();
+    let tables = |pattern: &str| {
+        let query = format!("union withsource=T {pattern} | summarize n=count() by T | order by T asc");
+        run_in(dir.path(), &["--lake", "lake", "query", &query]).exits(0).out
+    };
+    // AppTraces shows the rows of traces, and both end alike.
+    let traces = tables("traces");
+    assert!(traces.lines().count() == 2, "{traces}");
+    assert_eq!(tables("*races"), traces);
+    // A pattern that only the view fits, and the view's name, take the view.
+    assert_eq!(tables("AppTr*"), traces.replace("traces", "AppTraces"));
+    assert_eq!(tables("AppTraces, traces").lines().count(), 3);
+}

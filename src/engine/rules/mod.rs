@@ -22,7 +22,9 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     // Constants first: every later rule asks the plan what is constant in it.
     let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(constants::ForgetConstants)];
     physical.extend(PhysicalOptimizer::new().rules.into_iter().map(|rule| match rule.name() {
-        "aggregate_statistics" => Arc::new(statistics::AggregateStatistics::new(rule)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>,
+        "aggregate_statistics" => {
+            Arc::new(statistics::AggregateStatistics::new(rule)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>
+        }
         _ => rule,
     }));
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));

@@ -71,7 +71,8 @@ impl Binder<'_> {
         mut ctx: Option<&mut Ctx<'_>>,
         leading: &[Rc<Rel>],
     ) -> Bind<(Scope, Vec<ColId>)> {
-        let unknown = args.iter().filter_map(|a| a.name.as_ref()).find(|n| !function.params.iter().any(|p| p.name.text == n.text));
+        let unknown =
+            args.iter().filter_map(|a| a.name.as_ref()).find(|n| !function.params.iter().any(|p| p.name.text == n.text));
         if let Some(unknown) = unknown {
             let candidates = function.params.iter().map(|p| p.name.text.clone()).collect();
             return self.unknown("parameter", unknown, candidates);

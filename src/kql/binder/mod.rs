@@ -290,8 +290,9 @@ impl<'a> Binder<'a> {
     fn unknown<T>(&mut self, what: &str, name: &Name, candidates: Vec<String>) -> Bind<T> {
         let mut diagnostic = Diagnostic::error(code::UNKNOWN, name.span, format!("unknown {what} '{}'", name.text));
         if candidates.contains(&name.text) {
-            diagnostic = diagnostic
-                .suggest("the function's tabular parameter does not list it, so it passes through; add it to the parameter's columns");
+            diagnostic = diagnostic.suggest(
+                "the function's tabular parameter does not list it, so it passes through; add it to the parameter's columns",
+            );
         } else if let Some(near) = super::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
             diagnostic = diagnostic.suggest(format!("did you mean '{near}'?"));
         }

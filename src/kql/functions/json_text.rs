@@ -339,14 +339,67 @@ mod tests {
     #[test]
     fn what_is_no_json_is_told() {
         for text in [
-            "", " ", "abc", "{", "[1,]", "{\"a\"}", "'a'", "[1] x", "nul", "[1}", "{\"a\":1,}", "{,}", "[,1]", "{a:1}", "{'a':1}",
-            "{\"a\":1 \"b\":2}", "[1 2]", "{\"a\" 1}", "{\"a\"::1}", "{1:1}", "]", "[]]", "1 2", "true false", "True", "NULL",
+            "",
+            " ",
+            "abc",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "'a'",
+            "[1] x",
+            "nul",
+            "[1}",
+            "{\"a\":1,}",
+            "{,}",
+            "[,1]",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":1 \"b\":2}",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{\"a\"::1}",
+            "{1:1}",
+            "]",
+            "[]]",
+            "1 2",
+            "true false",
+            "True",
+            "NULL",
             // Numbers.
-            "01", "-01", "1.", ".5", "+1", "-", "1e", "1e+", "0x1", "1_000", "NaN", "Infinity", "-Infinity", "1e999", "-1e400", "--1",
+            "01",
+            "-01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "1e+",
+            "0x1",
+            "1_000",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1e999",
+            "-1e400",
+            "--1",
             // Strings.
-            "\"\\x\"", "\"\\q\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\\"", "\"", "\"a\tb\"", "\"a\nb\"", "\"\u{0}\"", "{\"a\u{1f}\":1}",
+            "\"\\x\"",
+            "\"\\q\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\\\"",
+            "\"",
+            "\"a\tb\"",
+            "\"a\nb\"",
+            "\"\u{0}\"",
+            "{\"a\u{1f}\":1}",
             // Comments, marks, other white space.
-            "/*x*/1", "1//x", "\u{feff}1", "\u{a0}1", "1\u{c}", "\u{b}1",
+            "/*x*/1",
+            "1//x",
+            "\u{feff}1",
+            "\u{a0}1",
+            "1\u{c}",
+            "\u{b}1",
         ] {
             assert_eq!(canonical(text), None, "{text:?}");
         }
@@ -398,8 +451,20 @@ mod tests {
     /// Pieces of JSON, more often well put together than not.
     fn soup() -> impl Strategy<Value = String> {
         let string = prop::sample::select(vec![
-            r#""a""#, r#""b""#, r#""\u0061""#, r#""\/""#, r#""/""#, r#""""#, r#""\"a\":1""#, r#""\\""#, r#""x\n""#, "\"\t\"", r#""\ud83d\ude00""#,
-            r#""\ud800""#, r#""{""#, r#""é""#,
+            r#""a""#,
+            r#""b""#,
+            r#""\u0061""#,
+            r#""\/""#,
+            r#""/""#,
+            r#""""#,
+            r#""\"a\":1""#,
+            r#""\\""#,
+            r#""x\n""#,
+            "\"\t\"",
+            r#""\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""{""#,
+            r#""é""#,
         ]);
         let scalar = prop_oneof![
             8 => string.clone().prop_map(str::to_owned),
@@ -407,7 +472,8 @@ mod tests {
             1 => prop::sample::select(vec!["01", "1.", "+1", "nul", "NaN", "", "1 2", "\u{feff}", "/*"]).prop_map(str::to_owned),
         ];
         scalar.prop_recursive(4, 24, 4, move |inner| {
-            let entry = (string.clone(), prop::sample::select(vec![":", " : "]), inner.clone()).prop_map(|(k, c, v)| format!("{k}{c}{v}"));
+            let entry = (string.clone(), prop::sample::select(vec![":", " : "]), inner.clone())
+                .prop_map(|(k, c, v)| format!("{k}{c}{v}"));
             let comma = || prop::sample::select(vec![",", " ,", ",\n", ",", ",", ",,"]);
             prop_oneof![
                 3 => (prop::collection::vec(entry, 0..5), comma()).prop_map(|(all, comma)| format!("{{{}}}", all.join(comma))),

@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
-use super::expr::{coalesce, column_name, filter, key, one_nan, text, text_in_any_form, value};
+use super::expr::{coalesce, column_name, filter, key, text, text_in_any_form, value};
 use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
@@ -188,8 +188,7 @@ impl Lowering<'_> {
     /// The first rows of each group.
     pub(super) fn limit_each(&self, node: Node, count: usize, partition: &[ColId]) -> Lower<Node> {
         let order = node.sort_exprs();
-        let real = |e: &Expr| e.get_type(node.plan.schema()).is_ok_and(|ty| ty == DataType::Float64);
-        let by = partition.iter().map(|id| super::expr::column(*id)).map(|e| if real(&e) { one_nan(e) } else { e }).collect();
+        let by = partition.iter().map(|id| super::expr::key_column(&node.plan, *id)).collect();
         let plan = steps::first_of_each(node.plan, by, order, u64::try_from(count).unwrap_or(u64::MAX))?;
         Ok(Node { plan, order: node.order })
     }

@@ -26,9 +26,7 @@ pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
 pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
     let array = make_array(array.to_data());
     match columns::value_at(&array, ty, row) {
-        crate::kql::value::ValueRef::Dynamic(text) => {
-            Value::Dynamic(json_of(text))
-        }
+        crate::kql::value::ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
         other => columns::to_value(other),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit, try_cast, when};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
 use super::{arithmetic, dynamic, kernel, search};
@@ -79,6 +79,16 @@ pub fn key(e: &BoundExpr) -> Lowered<Expr> {
     match e.ty {
         Type::Real if e.as_literal().is_none() => Ok(one_nan(value(e)?)),
         _ => text_in_any_form(e),
+    }
+}
+
+/// A column of a plan as a key, as [`key`] has it where the expression is known.
+pub fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
+    let bare = column(id);
+    match bare.get_type(plan.schema()) {
+        Ok(DataType::Float64) => one_nan(bare),
+        Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => coalesce(vec![bare, lit("")]),
+        _ => bare,
     }
 }
 

@@ -9,7 +9,7 @@ use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
 use super::compute::{Work, plan_of};
-use super::expr::{column, column_name, text};
+use super::expr::{column_name, key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::kql::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, to_value};
@@ -38,8 +38,19 @@ impl Lowering<'_> {
     fn one_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
         let mut node = node;
         // The rows of one sub-query must stand together.
-        for key in window.partition.iter().rev() {
-            let column = column_name(*key);
+        let mut keys = Vec::with_capacity(window.partition.len());
+        for id in &window.partition {
+            let name = match key_column(&node.plan, *id) {
+                Expr::Column(column) => column.name,
+                key => {
+                    let name = self.fresh("__part");
+                    node.plan = super::with_columns(node.plan, vec![key.alias(name.clone())])?;
+                    name
+                }
+            };
+            keys.push(name);
+        }
+        for column in keys.iter().rev().cloned() {
             if !node.order.iter().any(|k| k.column == column) {
                 node.order.insert(0, super::OrderKey { column, ascending: true, nulls_first: true });
             }
@@ -50,8 +61,8 @@ impl Lowering<'_> {
         for (i, arg) in window.args.iter().enumerate() {
             exprs.push(ticks::resolve(text(arg)?, &node.plan)?.alias(format!("__arg{i}")));
         }
-        for (i, key) in window.partition.iter().enumerate() {
-            exprs.push(column(*key).alias(format!("__part{i}")));
+        for (i, key) in keys.iter().enumerate() {
+            exprs.push(super::named(key).alias(format!("__part_key{i}")));
         }
         let plan = node.ordered_plan()?;
         let plan = steps::project(plan, exprs)?;

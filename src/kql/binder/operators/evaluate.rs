@@ -174,9 +174,7 @@ impl Binder<'_> {
     ) -> Bind<PluginArg> {
         let span = arg.expr.span;
         match param.kind {
-            ParamKind::ColumnOrTilde(_) | ParamKind::ConstantOrTilde(_)
-                if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") =>
-            {
+            ParamKind::ColumnOrTilde(_) | ParamKind::ConstantOrTilde(_) if matches!(&arg.expr.kind, ExprKind::Literal(Literal::String(s)) if s == "~") => {
                 Ok(PluginArg::Constant(Value::String("~".to_owned()), Type::String))
             }
             ParamKind::Column(kind) | ParamKind::ColumnOrTilde(kind) => {

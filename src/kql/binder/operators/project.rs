@@ -204,7 +204,8 @@ impl Binder<'_> {
                 ExprKind::Wildcard(name) => {
                     picked.extend(Self::matching(input, name).map(|c| c.id));
                     if Self::matching(input, name).next().is_none() && !Self::is_open(input) {
-                        let _: Bind<()> = self.error(code::UNKNOWN, name.span, format!("no column's name is like '{}'", name.text));
+                        let _: Bind<()> =
+                            self.error(code::UNKNOWN, name.span, format!("no column's name is like '{}'", name.text));
                         failed = true;
                     }
                 }

@@ -1,6 +1,6 @@
 //! `union`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::kql::ast::*;
 use crate::kql::binder::names::wildcard_match;
@@ -60,7 +60,9 @@ impl Binder<'_> {
     /// The tables of one term; with `isfuzzy`, none for a table that does not exist.
     pub(in crate::kql::binder) fn union_branch(&mut self, table: &Expr, scope: &Scope, fuzzy: bool) -> Bind<Vec<Rel>> {
         if let ExprKind::Wildcard(pattern) = &table.kind {
-            let names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
+            let mut names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
+            let tables: HashSet<String> = names.iter().cloned().collect();
+            names.retain(|n| !self.catalog.table(n).and_then(|t| t.rows_of.clone()).is_some_and(|table| tables.contains(&table)));
             let mut views: Vec<String> = scope
                 .names()
                 .into_iter()

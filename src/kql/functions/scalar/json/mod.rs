@@ -13,8 +13,8 @@
 mod columns;
 
 use std::borrow::Cow;
-use std::collections::hash_map::{Entry, HashMap};
 use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 
 use memchr::memmem::Finder;
