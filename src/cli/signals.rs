@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::report;
 use crate::durable;
 use crate::error::status;
 
@@ -23,7 +24,9 @@ pub fn watch() -> oneshot::Receiver<u8> {
         // Nobody listens when the work has just ended.
         let _ = tell.send(status);
         let _ = tokio::time::timeout(GRACE, signals.next()).await;
-        durable::abandon_all();
+        for kept in durable::abandon_all() {
+            report::line(format_args!("a file was being written over; all of its new content is kept in {}", kept.display()));
+        }
         std::process::exit(i32::from(status));
     });
     told

@@ -6,7 +6,13 @@
 //!
 //! An existing file keeps its mode, owner and group, and a symbolic link stays: its target is replaced. Pipes, devices and
 //! descriptors (`/dev/fd/3`) are written to and never replaced.
+//!
+//! One case is no replacement: where the folder takes no further file, or a new file cannot get the old one's owner, the
+//! complete content is copied into the existing file. Its room is taken before the old content is touched; a reader, or a
+//! power cut during the copy, may find a mixture. A copy that fails halfway or is cut off by the end of the process leaves the
+//! complete content in a file of its own (`.kqlake-….complete`).
 
+mod in_place;
 mod target;
 mod temporary;
 
@@ -54,7 +60,7 @@ impl Output {
     /// Completes the output after everything has been written and flushed: a file takes its name.
     ///
     /// # Errors
-    /// When the file cannot be brought to the disk or renamed.
+    /// As [`Draft::publish`].
     pub fn finish(self) -> io::Result<()> {
         match self {
             Output::File(draft) => draft.publish(),
@@ -106,13 +112,18 @@ impl Draft {
         self.held.handle()
     }
 
-    /// Flushes the file and its folder to the disk and gives it its name.
+    /// Flushes the file and its folder to the disk and gives it its name, or copies it into the existing file where that
+    /// cannot be replaced.
     ///
     /// # Errors
-    /// When the disk refuses; the target is then as it was.
+    /// When the disk refuses. The target is then as it was, save where a copy failed after its room was taken: the error then
+    /// names the file that the complete content is kept in.
     pub fn publish(mut self) -> io::Result<()> {
         match self.existing.take() {
-            Some(existing) if self.copies => existing.overwrite(self.held.path()),
+            Some(existing) if self.copies => {
+                let from = self.held.path();
+                existing.overwrite(from, target::folder_of(from))
+            }
             existing => {
                 if let Some(existing) = existing {
                     existing.gives_mode(self.held.handle())?;
@@ -151,10 +162,10 @@ impl Staging {
     }
 
     /// Flushes a complete file of this folder to the disk and gives it the name `to`. The folder of `to` is flushed by
-    /// [`sync_folder`], once after several files.
+    /// [`sync_folder`], once after several files. Is copied into the existing file where that cannot be replaced.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// As [`Draft::publish`]; content that is kept lies beside this folder.
     pub fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (to, existing) = match Target::of(to)? {
             Target::Direct(mut file) => return io::copy(&mut File::open(from)?, &mut file).and_then(|_| fs::remove_file(from)),
@@ -163,7 +174,7 @@ impl Staging {
         let file = File::options().write(true).open(from)?;
         if let Some(existing) = existing {
             if !existing.gives_owner(&file)? {
-                return existing.overwrite(from);
+                return existing.overwrite(from, target::folder_of(self.path()));
             }
             existing.gives_mode(&file)?;
         }

@@ -1,8 +1,11 @@
 //! What stands at a path that is to be written.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Seek as _};
+use std::io;
 use std::path::{Component, Path, PathBuf};
+
+use super::in_place;
+use super::temporary::Complete;
 
 /// Symbolic links that are followed before a path counts as a circle, as Linux has it.
 const LINKS: usize = 40;
@@ -170,12 +173,9 @@ impl Existing {
         new.set_permissions(self.found.permissions())
     }
 
-    /// Puts the content of another file in place of this one's, where it cannot be replaced as a whole.
-    pub(super) fn overwrite(mut self, from: &Path) -> io::Result<()> {
-        let mut from = File::open(from)?;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        io::copy(&mut from, &mut self.file)?;
-        self.file.sync_all()
+    /// Puts the content of a temporary file in place of this one's, where it cannot be replaced as a whole. Meanwhile the
+    /// content lies in `folder`, and stays there when that fails halfway; the error names its path.
+    pub(super) fn overwrite(mut self, from: &Path, folder: &Path) -> io::Result<()> {
+        in_place::overwrite(&mut self.file, Complete::of(from, folder)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Temporary files and folders, and the removal of those whose process is gone.
 //!
-//! Names are `.kqlake-` and 32 hexadecimal digits, then `.partial` for a file and `.staging` for a folder. A file is locked by
+//! Names are `.kqlake-` and 32 hexadecimal digits, then `.partial` for a file and `.staging` for a folder. A file that is
+//! complete and just being copied over another one ends with `.complete`; nothing but that copy's success removes it. A file is locked by
 //! its process, a folder by a file `.lock` in it. The system drops a lock with its process, so that a lock which can be taken
 //! is that of a process which is gone; process ids could have been given again, or belong to another machine.
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 const PREFIX: &str = ".kqlake-";
 const PARTIAL: &str = ".partial";
 const STAGING: &str = ".staging";
+const COMPLETE: &str = ".complete";
 /// The file in a temporary folder that its process has locked.
 const LOCK: &str = ".lock";
 /// Times that a name is tried whose file was removed between its making and its locking.
@@ -23,14 +25,23 @@ const TRIES: usize = 8;
 /// What this process has not completed, for an exit that drops nothing.
 static INCOMPLETE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Complete files that are being copied over others.
+static COPIED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn copied() -> MutexGuard<'static, Vec<PathBuf>> {
+    COPIED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn incomplete() -> MutexGuard<'static, Vec<PathBuf>> {
     INCOMPLETE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes all temporary files and folders of this process. Is called when the process ends at once; what is written then is
-/// lost.
-pub fn abandon_all() {
+/// lost, except complete files that are just being copied over others: they stay, and their paths are given.
+#[must_use]
+pub fn abandon_all() -> Vec<PathBuf> {
     abandon(|_| true);
+    copied().clone()
 }
 
 pub(super) fn abandon(of: impl Fn(&Path) -> bool) {
@@ -108,6 +119,45 @@ impl Drop for Held {
         if !self.released {
             remove(&self.path);
         }
+    }
+}
+
+/// A complete file that is about to be copied over another one. It stays whatever happens, until it is removed.
+#[derive(Debug)]
+pub(super) struct Complete {
+    path: PathBuf,
+}
+
+impl Complete {
+    /// Gives a temporary file a name in `folder` under which nothing removes it. Only its owner may read it.
+    pub(super) fn of(from: &Path, folder: &Path) -> io::Result<Complete> {
+        #[cfg(unix)]
+        fs::set_permissions(from, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let path = folder.join(format!("{PREFIX}{}{COMPLETE}", Uuid::new_v4().simple()));
+        fs::rename(from, &path)?;
+        copied().push(path.clone());
+        Ok(Complete { path })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves it where it is.
+    pub(super) fn keep(self) -> PathBuf {
+        self.path.clone()
+    }
+
+    /// Removes it: its content has its place.
+    pub(super) fn remove(self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+impl Drop for Complete {
+    fn drop(&mut self) {
+        copied().retain(|path| *path != self.path);
     }
 }
 

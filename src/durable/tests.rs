@@ -72,6 +72,105 @@ fn an_exit_that_drops_nothing_leaves_nothing() {
     drop((draft, staging));
 }
 
+/// A file on a disk of a size, which may break when the beginning is written.
+struct Small {
+    file: File,
+    room: u64,
+    breaks: bool,
+}
+
+impl io::Seek for Small {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl io::Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let at = io::Seek::stream_position(&mut self.file)?;
+        let room = usize::try_from(self.room.saturating_sub(at)).unwrap().min(bytes.len()).min(if self.breaks && at < 4 {
+            1
+        } else {
+            64
+        });
+        if room == 0 || (self.breaks && at == 1) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write(&bytes[..room])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl in_place::InPlace for Small {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_length(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Copies `new` over `old`, as [`Small`] does: the result, what the file holds then, and the folder.
+fn copied_over(old: &str, new: &str, room: u64, breaks: bool) -> (io::Result<()>, String, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, from) = (dir.path().join("x"), dir.path().join("from"));
+    fs::write(&path, old).unwrap();
+    fs::write(&from, new).unwrap();
+    let complete = temporary::Complete::of(&from, dir.path()).unwrap();
+    let mut file = Small { file: File::options().write(true).open(&path).unwrap(), room, breaks };
+    let done = in_place::overwrite(&mut file, complete);
+    (done, fs::read_to_string(&path).unwrap(), dir)
+}
+
+#[test]
+fn a_copy_over_a_file_that_has_no_room_changes_nothing() {
+    let (done, found, dir) = copied_over("the old content", &"the new content".repeat(20), 200, false);
+    assert_eq!(done.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!((found.as_str(), names(dir.path())), ("the old content", vec!["x".to_owned()]));
+    for (old, new) in [("old", "longer than it"), ("longer than it", "new"), ("", "new"), ("old", "")] {
+        let (done, found, dir) = copied_over(old, new, 14, false);
+        assert!(done.is_ok());
+        assert_eq!((found.as_str(), names(dir.path())), (new, vec!["x".to_owned()]));
+    }
+}
+
+#[test]
+fn a_copy_over_a_file_that_fails_halfway_keeps_the_new_content() {
+    for new in ["new", "new and longer than the old content"] {
+        let (done, _, dir) = copied_over("the old content", new, 1000, true);
+        let err = done.unwrap_err();
+        let kept = dir.path().join(&names(dir.path())[0]);
+        assert!(err.to_string().contains(&*kept.to_string_lossy()), "{err}");
+        // Neither the next command nor an exit takes it away.
+        sweep(dir.path());
+        temporary::abandon(|path| path.starts_with(dir.path()));
+        assert_eq!(fs::read_to_string(kept).unwrap(), new);
+    }
+}
+
+#[test]
+fn an_exit_during_a_copy_over_a_file_keeps_the_new_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let (draft, staging) = (Draft::create(&dir.path().join("x")).unwrap(), Staging::create(dir.path()).unwrap());
+    io::Write::write_all(&mut draft.file(), b"drafted").unwrap();
+    let staged = staging.path().join("y");
+    fs::write(&staged, "staged").unwrap();
+    let complete = [draft.held.path(), &staged].map(|from| temporary::Complete::of(from, dir.path()).unwrap());
+    temporary::abandon(|path| path.starts_with(dir.path()));
+    drop((draft, staging));
+    sweep(dir.path());
+    assert_eq!(complete.each_ref().map(|file| fs::read_to_string(file.path()).unwrap()), ["drafted", "staged"]);
+    assert_eq!(names(dir.path()).len(), 2);
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -145,8 +244,9 @@ mod unix {
         let inode = fs::metadata(&path).unwrap().ino();
         let from = dir.path().join("from");
         fs::write(&from, "new").unwrap();
-        existing.overwrite(&from).unwrap();
+        existing.overwrite(&from, dir.path()).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), fs::metadata(&path).unwrap().ino()), ("new", inode));
+        assert_eq!(names(dir.path()), ["x"]);
     }
 
     #[test]
