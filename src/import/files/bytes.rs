@@ -34,6 +34,11 @@ impl<'r> Bytes<'r> {
         self.line_end = byte;
     }
 
+    /// The byte that lines end with.
+    pub fn line_end(&self) -> u8 {
+        self.line_end
+    }
+
     /// Why the stream ended before its time, when it did: a broken compressed stream, a disk that cannot be read.
     ///
     /// What came before the fault is good and is given out as if the stream ended there.

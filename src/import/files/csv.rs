@@ -1,11 +1,15 @@
 //! Reading CSV as portals, PowerShell and report services write it: RFC 4180, streamed, with bounds on a record's size.
 //!
-//! A line ends with CR LF, LF or CR, whichever a file has, also mixed. Inside quotes a line end is part of the value.
+//! A line ends with LF, or with CR LF. A CR alone ends a line only where the file's first line ends with one; elsewhere it is
+//! part of the value ([`super::sniff::line_end`] decides, and the source carries what it found). Inside quotes a line end is
+//! part of the value.
 
 use super::bytes::Bytes;
 
 /// How often an opening quote without an end is taken for a plain character before the rest of the file is given up.
 const MAX_RESCUES: u32 = 50;
+/// Bytes of the longest line end, CR CR LF.
+const LONGEST_LINE_END: usize = 3;
 
 /// One record, its fields as bytes.
 #[derive(Debug, Default)]
@@ -84,7 +88,7 @@ impl CsvReader {
                 if record.raw.is_empty() && source.offset() == begin {
                     return CsvRead::End;
                 }
-                return self.end(record);
+                return self.end(source, record);
             }
             let byte = chunk[0];
             if quoted {
@@ -112,16 +116,15 @@ impl CsvReader {
                 source.consume(1);
                 field_start = true;
                 after_quote = false;
-            } else if matches!(byte, b'\n' | b'\r') {
-                pass_line_end(source);
-                return self.end(record);
+            } else if pass_line_end(source) {
+                return self.end(source, record);
             } else if byte == b'"' && field_start {
                 record.raw.push(byte);
                 source.consume(1);
                 quoted = true;
                 field_start = false;
             } else {
-                let delimiter = self.delimiter;
+                let (delimiter, chunk) = (self.delimiter, source.chunk());
                 let run = memchr::memchr3(delimiter, b'\n', b'\r', &chunk[1..]).map_or(chunk.len(), |n| n + 1);
                 let piece = &chunk[..run];
                 record.raw.extend_from_slice(piece);
@@ -144,9 +147,9 @@ impl CsvReader {
     }
 
     /// Ends a record whose line end was passed.
-    fn end(&mut self, record: &mut CsvRecord) -> CsvRead {
+    fn end(&mut self, source: &Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
         record.ends.push(record.fields.len());
-        self.line += 1 + lines_within(&record.raw);
+        self.line += 1 + lines_within(&record.raw, source.line_end());
         CsvRead::Record
     }
 
@@ -169,7 +172,7 @@ impl CsvReader {
     }
 
     fn split_off_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, end: &[u8]) -> bool {
-        let found = first_line_end(&record.raw).filter(|_| self.rescues < MAX_RESCUES);
+        let found = first_line_end(&record.raw, source.line_end()).filter(|_| self.rescues < MAX_RESCUES);
         let Some((at, length)) = found else { return false };
         self.rescues += 1;
         let mut rest = record.raw.split_off(at + length);
@@ -186,12 +189,31 @@ impl CsvReader {
     }
 }
 
-/// Passes over one line end.
-fn pass_line_end(source: &mut Bytes<'_>) {
-    let first = source.chunk().first().copied();
-    source.consume(1);
-    if first == Some(b'\r') && source.chunk().first() == Some(&b'\n') {
-        source.consume(1);
+/// Passes over one line end; false when what comes next is none.
+fn pass_line_end(source: &mut Bytes<'_>) -> bool {
+    let length = match source.chunk().first() {
+        Some(b'\n') => 1,
+        Some(b'\r') => {
+            let line_end = source.line_end();
+            line_end_length(source.peek(LONGEST_LINE_END), line_end)
+        }
+        _ => 0,
+    };
+    source.consume(length);
+    length > 0
+}
+
+/// The length of the line end that a text begins with, 0 when it begins with none. `line_end` is the byte that ends lines: a
+/// CR alone does where it is `\r`, and as the last byte, where a file of CR LF was cut.
+pub fn line_end_length(text: &[u8], line_end: u8) -> usize {
+    match text {
+        [b'\n', ..] => 1,
+        [b'\r', b'\n', ..] => 2,
+        // What a writer of CR LF makes whose system puts a CR before each LF once more.
+        [b'\r', b'\r', b'\n', ..] => LONGEST_LINE_END,
+        [b'\r'] => 1,
+        [b'\r', ..] if line_end == b'\r' => 1,
+        _ => 0,
     }
 }
 
@@ -203,27 +225,34 @@ pub fn pass_line(source: &mut Bytes<'_>) -> u64 {
         if chunk.is_empty() {
             return length;
         }
-        let found = memchr::memchr2(b'\n', b'\r', chunk);
-        let passed = found.unwrap_or(chunk.len());
+        let passed = memchr::memchr2(b'\n', b'\r', chunk).unwrap_or(chunk.len());
         length += passed as u64;
         source.consume(passed);
-        if found.is_some() {
-            pass_line_end(source);
+        if pass_line_end(source) {
             return length;
+        }
+        if source.chunk().first() == Some(&b'\r') {
+            length += 1;
+            source.consume(1);
         }
     }
 }
 
-/// Where a text's first line ends, and how many bytes its end has.
-pub fn first_line_end(text: &[u8]) -> Option<(usize, usize)> {
-    let at = memchr::memchr2(b'\n', b'\r', text)?;
-    Some((at, if text[at..].starts_with(b"\r\n") { 2 } else { 1 }))
+/// Where a text's first line ends, and how many bytes its end has. `line_end` is the byte that ends lines.
+pub fn first_line_end(text: &[u8], line_end: u8) -> Option<(usize, usize)> {
+    memchr::memchr2_iter(b'\n', b'\r', text)
+        .map(|at| (at, line_end_length(&text[at..], line_end)))
+        .find(|(_, length)| *length > 0)
 }
 
 /// Line ends inside a record.
-fn lines_within(raw: &[u8]) -> u64 {
-    let ends = memchr::memchr2_iter(b'\n', b'\r', raw);
-    ends.filter(|at| !raw[*at..].starts_with(b"\r\n")).count() as u64
+fn lines_within(mut raw: &[u8], line_end: u8) -> u64 {
+    let mut lines = 0;
+    while let Some((at, length)) = first_line_end(raw, line_end) {
+        raw = &raw[at + length..];
+        lines += 1;
+    }
+    lines
 }
 
 /// The delimiter of a heading: the one that stands most often outside quotes among comma, semicolon and tab.
@@ -250,10 +279,12 @@ pub fn delimiter_of(heading: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sniff::line_end;
     use super::*;
 
     fn all(text: &str, limit: usize) -> Vec<Result<Vec<String>, String>> {
         let mut source = Bytes::new(text.as_bytes());
+        source.set_line_end(line_end(text.as_bytes()));
         let mut reader = CsvReader::new(b',', limit);
         let mut record = CsvRecord::default();
         let mut out = Vec::new();
@@ -294,7 +325,8 @@ mod tests {
             assert_eq!(all(&["a,b", "1,\"x\ry\"", "2,z", ""].join(end), 100), expected, "{end:?}");
         }
         assert_eq!(all("a,b\r1,\"x\ry\"\r\n2,z\n", 100), expected);
-        let mut source = Bytes::new(&b"a,b\r\n1,\"x\r\ny\rz\"\r2,z"[..]);
+        let mut source = Bytes::new(&b"a,b\r1,\"x\r\ny\rz\"\r\n2,z"[..]);
+        source.set_line_end(b'\r');
         let (mut reader, mut record) = (CsvReader::new(b',', 100), CsvRecord::default());
         let mut lines = Vec::new();
         while reader.read(&mut source, &mut record) == CsvRead::Record {
@@ -307,6 +339,27 @@ mod tests {
         let found = all(&format!("a,b\r{},1\r2,x\r", "z".repeat(100)), 50);
         assert!(found[1].is_err());
         assert_eq!(found[2], row(&["2", "x"]));
+    }
+
+    #[test]
+    fn a_return_alone_is_part_of_a_value_where_lines_end_with_line_feeds() {
+        let expected = [row(&["a", "b"]), row(&["Nor\rmal", "x\ry"]), row(&["\r2", "\rz"]), row(&["3", "w"])];
+        for end in ["\n", "\r\n", "\r\r\n"] {
+            assert_eq!(all(&["a,b", "Nor\rmal,\"x\ry\"", "\r2,\rz", "3,w", ""].join(end), 100), expected, "{end:?}");
+        }
+        // A return in quotes does not decide; the first line end outside of them does, also in a mixed file.
+        assert_eq!(all("\"a\rb\",c\n1\r2,3\n", 100), [row(&["a\rb", "c"]), row(&["1\r2", "3"])]);
+        assert_eq!(all("\"a\nb\",c\r1,2\r", 100), [row(&["a\nb", "c"]), row(&["1", "2"])]);
+        assert_eq!(all("a,b\r\n1\r2,3\n4,5\r\n", 100), [row(&["a", "b"]), row(&["1\r2", "3"]), row(&["4", "5"])]);
+        // Cut behind the return of its last line end.
+        assert_eq!(all("a,b\r\n1,2\r", 100), [row(&["a", "b"]), row(&["1", "2"])]);
+        // Lines are counted by the same rule, and a record that is passed over ends by it.
+        let found = all(&format!("a,b\n{}\r{},1\n2,x\n", "z".repeat(60), "z".repeat(60)), 50);
+        assert!(found[1].is_err());
+        assert_eq!(found[2..], [row(&["2", "x"])]);
+        let found = all("a,b\n1\r,\"open\r2,x\n3,y\n", 100);
+        assert!(found[1].is_err());
+        assert_eq!(found[2..], [row(&["3", "y"])]);
     }
 
     #[test]

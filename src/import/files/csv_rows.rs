@@ -12,7 +12,8 @@ pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Resu
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
     };
-    let sample = sample_of(source.peek(WINDOW), delimiter);
+    let line_end = source.line_end();
+    let sample = sample_of(source.peek(WINDOW), delimiter, line_end);
     if let Err(reason) = sink.heading(&heading, &sample) {
         return Ok(Walked::Unknown(vec!["JSON: no bracket at the beginning".into(), format!("CSV: {reason}")]));
     }
@@ -46,7 +47,7 @@ pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Resu
                 } else if let Some(again) = heading_again(&heading, &record) {
                     // Files put one behind the other bring their headings; the columns may stand in another order.
                     place.record -= 1;
-                    if again != heading && sink.heading(&again, &sample_of(source.peek(WINDOW), delimiter)).is_ok() {
+                    if again != heading && sink.heading(&again, &sample_of(source.peek(WINDOW), delimiter, line_end)).is_ok() {
                         heading = again;
                     }
                 } else {
@@ -59,13 +60,13 @@ pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Resu
 
 /// The heading, its delimiter and the number of lines it took; lines that tools put before it are passed over.
 fn heading_of(source: &mut Bytes<'_>) -> Option<(Heading, u8, u64)> {
-    let mut lines = 0;
+    let (mut lines, line_end) = (0, source.line_end());
     loop {
         let window = source.peek(WINDOW);
         if window.is_empty() {
             return None;
         }
-        let end = first_line_end(window).map_or(window.len(), |(at, _)| at);
+        let end = first_line_end(window, line_end).map_or(window.len(), |(at, _)| at);
         let line = window[..end].trim_ascii();
         // Excel's separator hint, PowerShell's type line, blank lines.
         if line.is_empty() || line.starts_with(b"sep=") || line.starts_with(b"#TYPE") {
@@ -112,8 +113,9 @@ fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
 }
 
 /// Some rows of what follows, read for evidence only.
-fn sample_of(window: &[u8], delimiter: u8) -> Vec<Vec<String>> {
+fn sample_of(window: &[u8], delimiter: u8, line_end: u8) -> Vec<Vec<String>> {
     let mut source = Bytes::new(window);
+    source.set_line_end(line_end);
     let mut reader = CsvReader::new(delimiter, WINDOW);
     let mut record = CsvRecord::default();
     let mut rows = Vec::new();

@@ -634,6 +634,32 @@ mod tests {
     }
 
     #[test]
+    fn returns_within_csv_values_by_the_line_end_of_the_file() {
+        let rows = walked(b"a,b\r\nNor\rmal,2\r\n\"x\ry\",3\r\n4\r", 1000);
+        assert_eq!(rows[..3], ["a|b", "line 2 Nor\rmal,2", "line 3 \"x\ry\",3"]);
+        assert!(rows[3].starts_with("line 4 BAD the row has 1 fields"), "{rows:?}");
+        assert_eq!(walked(b"sep=,\ra,b\r1,2\r3,\"x\ny\"\r", 1000), ["a|b", "line 3 1,2", "line 4 3,\"x\ny\""]);
+        // UTF-16 is decoded before.
+        let utf16 = |text: &str| {
+            let units = std::iter::once('\u{feff}').chain(text.chars()).map(|c| (c as u16).to_le_bytes());
+            units.flatten().collect::<Vec<u8>>()
+        };
+        for (text, expected) in
+            [("a,b\r\nNor\rmal,2\r\n", ["a|b", "line 2 Nor\rmal,2"]), ("\"a\",b\r1,2\r", ["a|b", "line 2 1,2"])]
+        {
+            let bytes = utf16(text);
+            let mut log = Log::default();
+            let mut text = super::super::input::open_text(Box::new(bytes.as_slice()), || 0, Limits::default()).unwrap();
+            walk(&mut text.bytes, &mut log, Limits::default()).unwrap();
+            assert_eq!(log.0, expected);
+        }
+        // The first line is longer than what is looked at: refused, not cut somewhere else.
+        let long = format!("{},b\nNor\rmal,2\n", "a".repeat(WINDOW));
+        let found = walk(&mut Bytes::new(long.as_bytes()), &mut Log::default(), Limits::default());
+        assert!(matches!(found, Ok(Walked::Unknown(_))), "{found:?}");
+    }
+
+    #[test]
     fn forms_without_records() {
         let mut log = Log::default();
         assert_eq!(walk(&mut Bytes::new(&b"  \n"[..]), &mut log, Limits::default()), Ok(Walked::Empty));

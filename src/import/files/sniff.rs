@@ -1,7 +1,7 @@
 //! What a text is, by its content.
 
 use super::bytes::Bytes;
-use super::csv::first_line_end;
+use super::csv::{first_line_end, line_end_length};
 use super::json::{self, Kind};
 
 /// Bytes of a text that are looked at to recognise it.
@@ -52,7 +52,7 @@ pub fn form(window: &[u8]) -> Form {
         return Form::Unknown(tried);
     }
     let heading = &window[at..];
-    let end = first_line_end(heading).map_or(heading.len(), |(at, _)| at);
+    let end = first_line_end(heading, line_end(window)).map_or(heading.len(), |(at, _)| at);
     let line = &heading[..end];
     if line.iter().any(|b| *b < b' ' && !matches!(b, b'\t' | b'\r')) {
         return refuse(tried, "the first line has control characters, this is no text");
@@ -70,10 +70,27 @@ fn shown(byte: u8) -> String {
     if byte.is_ascii_graphic() { format!("'{}'", char::from(byte)) } else { format!("the byte 0x{byte:02x}") }
 }
 
-/// The byte that ends lines: a carriage return in a text that has no line feeds.
+/// The byte that ends lines, by a text's beginning of [`WINDOW`] bytes or more, or the whole text: that of the first line end
+/// outside of double quotes, where CR LF counts as a line feed. Where there is none outside of quotes, it is the carriage
+/// return in a text that has no line feeds. A text whose first line is longer than its beginning has lines of line feeds.
 pub fn line_end(window: &[u8]) -> u8 {
+    let (mut quoted, mut before) = (false, b'\n');
+    for (at, byte) in window.iter().copied().enumerate() {
+        match byte {
+            b'"' if quoted => quoted = false,
+            // A quote opens at a field's beginning only, after a byte order mark, or as the second one of `""`.
+            b'"' => quoted = matches!(before, b',' | b';' | b'\t' | b'\n' | b'\r' | b'"' | 0xbf),
+            b'\n' if !quoted => return b'\n',
+            // Whether a line feed follows the last byte is not known.
+            b'\r' if !quoted && at + 1 < window.len() => {
+                return if line_end_length(&window[at..], b'\r') == 1 { b'\r' } else { b'\n' };
+            }
+            _ => {}
+        }
+        before = byte;
+    }
     let only_returns = memchr::memchr(b'\n', window).is_none() && memchr::memchr(b'\r', window).is_some();
-    if only_returns { b'\r' } else { b'\n' }
+    if only_returns && window.len() < WINDOW { b'\r' } else { b'\n' }
 }
 
 /// True when the text is one JSON value a line (NDJSON) rather than documents that span lines.
@@ -132,6 +149,19 @@ mod tests {
         for bad in [&b"\x00\x01\x02"[..], b"<html>", b"PAR1....", b"one word", b"\xff\xfe,\x80"] {
             assert!(matches!(form(bad), Form::Unknown(tried) if !tried.is_empty()));
         }
+    }
+
+    #[test]
+    fn the_first_line_end_outside_of_quotes_decides() {
+        for returns in ["a,b\r1,2\r", "a,b\r1,2\n", "\"a\nb\"\"\n\",c\r1,2\r", "a\r", "{\"a\":1}\r{\"b\":2}\r", "\"open,b\r1,2\r"]
+        {
+            assert_eq!(line_end(returns.as_bytes()), b'\r', "{returns:?}");
+        }
+        for feeds in ["a,b\n1\r,2\r", "a,b\r\n1\r2\r", "a\r\r\n1", "\"a\r\",5\"\n1\r", "a,b", "", "\"open,b\n1\r,2\r"] {
+            assert_eq!(line_end(feeds.as_bytes()), b'\n', "{feeds:?}");
+        }
+        // The line feed of the first line's end lies behind the window.
+        assert_eq!(line_end(format!("{}\r", "a".repeat(WINDOW - 1)).as_bytes()), b'\n');
     }
 
     #[test]
