@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use super::upkeep::{compact, export_clock, export_line, export_query, warn_of_names};
-use super::{Context, import, report};
-use crate::error::{Error, Result, status};
+use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names};
+use super::{Context, import};
+use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::import::ImportOptions;
 use crate::lake::tables;
@@ -51,7 +51,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<()> {
         "`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
         export.display()
     ));
-    finish(failures)
+    finish(&failures)
 }
 
 /// Runs and exports the marked saved queries, each on its own: one that fails does not keep the others.
@@ -98,16 +98,11 @@ async fn compact_all(context: &Context) -> Vec<Error> {
 }
 
 /// Every failure on standard error; the exit status is that of the gravest, 5 when parts failed for reasons of their own.
-fn finish(failures: Vec<Error>) -> Result<()> {
-    let Some(gravest) = failures.iter().map(Error::status).max() else { return Ok(()) };
-    for err in &failures {
-        report::error(err);
+fn finish(failures: &[Error]) -> Result<()> {
+    if failures.is_empty() {
+        return Ok(());
     }
     let count = if failures.len() == 1 { "1 part".to_owned() } else { format!("{} parts", failures.len()) };
     let message = format!("{count} of the night did not finish; the same command goes on where it ended");
-    Err(match gravest {
-        status::STORAGE => Error::Storage { message, hint: None, source: None },
-        status::DEFECT => Error::Defect(message),
-        _ => Error::Incomplete(message),
-    })
+    Err(summarized(failures, message))
 }

@@ -47,15 +47,36 @@ pub(super) fn outcome(mut failures: Vec<Error>, summary: impl FnOnce(usize) -> S
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(()), Err);
     }
-    for err in &failures {
+    let message = summary(failures.len());
+    Err(summarized(&failures, message))
+}
+
+/// Writes every failure to standard error; an error of that message with the exit status of the gravest.
+pub(super) fn summarized(failures: &[Error], message: String) -> Error {
+    for err in failures {
         report::error(err);
     }
-    let message = summary(failures.len());
-    Err(match failures.iter().map(Error::status).max() {
-        Some(status::STORAGE) => Error::Storage { message, hint: None, source: None },
+    match failures.iter().map(Error::status).max_by_key(|status| gravity(*status)) {
         Some(status::DEFECT) => Error::Defect(message),
+        Some(status::STORAGE) => Error::Storage { message, hint: None, source: None },
+        Some(status @ (status::INTERRUPTED | status::HUNG_UP | status::TERMINATED)) => Error::Interrupted(status),
         _ => Error::Incomplete(message),
-    })
+    }
+}
+
+/// How grave an exit status is beside others of the same run; the statuses' numbers are in no order.
+///
+/// A defect comes first, since whatever else was done is in doubt; then storage, which must be looked after before the next
+/// run. Next is an interruption: who ended the run has to know it, but knows it, and status 5 would claim that all the rest
+/// was done. The others are failures of parts.
+fn gravity(status: u8) -> u8 {
+    match status {
+        status::DEFECT => 4,
+        status::STORAGE => 3,
+        status::INTERRUPTED | status::HUNG_UP | status::TERMINATED => 2,
+        status::DONE => 0,
+        _ => 1,
+    }
 }
 
 /// The clock of exports: the midnight (UTC) before now. Exports hold complete days, so that running twice a day writes the
@@ -117,4 +138,46 @@ pub(super) fn export_line(name: &str, done: &Exported) -> String {
     };
     let removed = if done.removed > 0 { format!(", {} removed", done.removed) } else { String::new() };
     format!("{name:<44} {:>9} rows  {files}, {changed}{removed}", done.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_status(status: u8) -> Error {
+        match status {
+            status::USAGE => Error::usage("x"),
+            status::QUERY => Error::query("x"),
+            status::SOURCE => Error::Source("x".into()),
+            status::INCOMPLETE => Error::Incomplete("x".into()),
+            status::STORAGE => Error::Storage { message: "x".into(), hint: None, source: None },
+            status::DEFECT => Error::Defect("x".into()),
+            status::DONE => Error::ClosedPipe,
+            signal => Error::Interrupted(signal),
+        }
+    }
+
+    #[test]
+    fn the_gravest_failure_gives_the_status() {
+        use status::{DEFECT, DONE, HUNG_UP, INCOMPLETE, INTERRUPTED, QUERY, SOURCE, STORAGE, TERMINATED, USAGE};
+        let expected: [(&[u8], u8); 9] = [
+            (&[INTERRUPTED, STORAGE, DEFECT], DEFECT),
+            (&[DEFECT, TERMINATED], DEFECT),
+            (&[STORAGE, INTERRUPTED, QUERY], STORAGE),
+            (&[TERMINATED, STORAGE], STORAGE),
+            (&[INCOMPLETE, HUNG_UP, USAGE], HUNG_UP),
+            (&[QUERY, QUERY], INCOMPLETE),
+            (&[USAGE, SOURCE, DONE], INCOMPLETE),
+            (&[STORAGE], STORAGE),
+            (&[QUERY], QUERY),
+        ];
+        for (found, gravest) in expected {
+            for found in [found.to_vec(), found.iter().rev().copied().collect()] {
+                let failures = found.iter().copied().map(of_status).collect();
+                let err = outcome(failures, |count| format!("{count} failures")).unwrap_err();
+                assert_eq!(err.status(), gravest, "{found:?}");
+            }
+        }
+        assert!(outcome(Vec::new(), |_| String::new()).is_ok());
+    }
 }
