@@ -154,7 +154,8 @@ impl Damage {
             }
             Damage::Checkpoint { file, spare: true, .. } => {
                 let hint = file.with_file_name("_last_checkpoint");
-                format!("delete it and {}: the commits beside it say everything that it says", hint.display())
+                let hint = if hint.exists() { format!(" and {}", hint.display()) } else { String::new() };
+                format!("delete it{hint}: the commits beside it say everything that it says")
             }
             Damage::LastCheckpoint { spare: true, .. } => "delete the file: the log is whole without it".to_owned(),
             Damage::Checkpoint { file, .. } | Damage::LastCheckpoint { file, .. } => {
