@@ -85,6 +85,30 @@ struct Document {
     same_lake: Option<BTreeMap<String, Vec<String>>>,
 }
 
+impl Document {
+    /// A key whose value is an empty text where that means nothing; an empty path would mean the file's own folder.
+    fn empty_value(&self) -> Option<&'static str> {
+        let paths = [("lake", &self.lake), ("export", &self.export), ("spill_dir", &self.spill_dir)]
+            .into_iter()
+            .flat_map(|(key, path)| path.iter().map(move |path| (key, path.as_path())));
+        let texts = [
+            ("import_job_settings", &self.import_job_settings),
+            ("memory_limit", &self.memory_limit),
+            ("timeout", &self.timeout),
+        ]
+        .into_iter()
+        .flat_map(|(key, text)| text.iter().map(move |text| (key, Path::new(text))));
+        let lists = [("from", &self.from), ("external_data", &self.external_data)]
+            .into_iter()
+            .flat_map(|(key, list)| list.iter().flatten().map(move |path| (key, path.as_path())));
+        let locations = self.external_locations.iter().flatten();
+        let locations =
+            locations.flat_map(|(address, path)| [Path::new(address), path.as_path()]).map(|path| ("external_locations", path));
+        let mut all = paths.chain(texts).chain(lists).chain(locations);
+        all.find(|(_, value)| value.as_os_str().is_empty()).map(|(key, _)| key)
+    }
+}
+
 /// What the command line says about settings.
 #[derive(Debug, Default, Clone)]
 pub struct Flags {
@@ -134,7 +158,7 @@ impl Config {
     /// Reads the file and the environment and lays the flags over them.
     ///
     /// # Errors
-    /// A named file that does not exist, an unknown key, a value that cannot be read, a variable that is set and empty:
+    /// A named file that does not exist, an unknown key, a value that cannot be read, a variable or key that is set and empty:
     /// always [`Error::Usage`].
     pub fn load(flags: &Flags, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Config> {
         // Also where a flag wins: a variable without a value is a mistake somewhere.
@@ -147,6 +171,10 @@ impl Config {
             None => Some(PathBuf::from(FILE)).filter(|p| p.symlink_metadata().is_ok()),
         };
         let document = file.as_deref().map(read).transpose()?.unwrap_or_default();
+        if let Some(key) = document.empty_value() {
+            let error = Error::usage(format!("`{key}` in {} is empty", file.as_deref().unwrap_or(Path::new(FILE)).display()));
+            return Err(error.hint("give it a value, or leave it out"));
+        }
         // Paths in the file are meant from the file's folder, so that it works from anywhere.
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
         let based = |path: PathBuf| if base.as_os_str().is_empty() { path } else { base.join(path) };
@@ -392,6 +420,34 @@ mod tests {
         assert_eq!(config.timeout, Some(Duration::from_secs(120)));
         assert_eq!(config.threads, Some(7));
         assert_eq!(config.memory_limit, DEFAULT_MEMORY);
+    }
+
+    #[test]
+    fn empty_values_of_the_file_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kqlake.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::load(&Flags { config: Some(file.clone()), lake: Some("x".into()), ..Flags::default() }, &none)
+        };
+        for (key, value) in [
+            ("lake", "\"\""),
+            ("export", "\"\""),
+            ("spill_dir", "\"\""),
+            ("import_job_settings", "\"\""),
+            ("memory_limit", "\"\""),
+            ("timeout", "\"\""),
+            ("from", "[\"a\", \"\"]"),
+            ("external_data", "[\"\"]"),
+            ("external_locations", "{ \"https://x\" = \"\" }"),
+            ("external_locations", "{ \"\" = \"x\" }"),
+        ] {
+            let err = load(&format!("{key} = {value}\n")).unwrap_err();
+            assert_eq!(err.status(), 2, "{key}");
+            assert!(err.to_string().contains(key) && err.to_string().contains("is empty"), "{err}");
+        }
+        // A parameter may be an empty text, and a list may have no entries.
+        assert!(load("from = []\n[params]\nname = \"\"\n").is_ok());
     }
 
     #[test]
