@@ -90,6 +90,16 @@ impl KnownUnits {
         }
     }
 
+    /// Forgets that units were finished whose tables lack data files: nobody knows which rows lay in them. The ledger does not
+    /// note it, since the files may be put back.
+    fn forget_damaged(&mut self, tables: &HashSet<&'static str>) {
+        for known in self.units.values_mut() {
+            if known.tables.iter().any(|(table, _)| tables.contains(table.as_str())) {
+                known.state.clear();
+            }
+        }
+    }
+
     /// Forgets that units were finished.
     pub fn forget_states(&mut self) {
         for known in self.units.values_mut() {
@@ -117,10 +127,16 @@ pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
         add(&mut known, &batch);
     }
     let mut standings = HashMap::new();
+    let mut damaged = HashSet::new();
     for def in crate::lake::tables::all() {
         if known.units.values().any(|k| k.tables.iter().any(|(table, _)| table == def.name)) {
             match lake.standing(def).await {
-                Ok(Some(standing)) => drop(standings.insert(def.name, standing)),
+                Ok(Some(standing)) => {
+                    standings.insert(def.name, standing);
+                    if !lake.has_its_files(def).await? {
+                        damaged.insert(def.name);
+                    }
+                }
                 Ok(None) => {}
                 // Its units are read again, and the landing says what is wrong with it.
                 Err(error) if error.is_of_one_table() => {}
@@ -129,6 +145,7 @@ pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
         }
     }
     known.forget_gone(&standings);
+    known.forget_damaged(&damaged);
     Ok(known)
 }
 
