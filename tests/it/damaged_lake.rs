@@ -601,7 +601,7 @@ fn a_unit_is_not_unchanged_while_a_data_file_of_its_table_is_damaged() {
         import(dir.path(), &[]).exits(6).says(&name);
         fs::write(&file, whole).expect("restored");
         import(dir.path(), &[]).exits(0);
-        assert!(import(dir.path(), &[]).exits(0).err.contains("unchanged"));
+        assert!(import(dir.path(), &[]).exits(0).out.contains("unchanged"));
     }
 }
 
