@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn corpus() -> String {
     let mut queries: Vec<String> = saved::all(Path::new("sql"))
         .expect("the saved queries")
+        .queries
         .into_iter()
         .filter(|q| q.language == saved::Language::Kql)
         .map(|q| q.text)

@@ -24,11 +24,8 @@ use crate::lake::{Lake, TableSnapshot, foreign};
 static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
     let tables = tables::all().iter().map(|def| (def.name, Arc::new(schema_of(def))));
     let views = views::all().iter().map(|view| {
-        let schema = TableSchema {
-            view: Some(view.text.to_owned()),
-            rows_of: Some(view.table.to_owned()),
-            ..TableSchema::default()
-        };
+        let schema =
+            TableSchema { view: Some(view.text.to_owned()), rows_of: Some(view.table.to_owned()), ..TableSchema::default() };
         (view.name, Arc::new(schema))
     });
     tables.chain(views).collect()

@@ -33,8 +33,8 @@ use std::sync::Arc;
 
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
-pub use self::shortfall::Shortfall;
 pub(crate) use self::row::{Cell, Row};
+pub use self::shortfall::Shortfall;
 pub use self::unit::{Counts, Filter};
 use crate::clock::{Clock, SystemClock};
 use crate::lake::{Lake, LakeError, Landed};

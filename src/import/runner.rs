@@ -17,7 +17,8 @@ use super::row::Row;
 use super::shortfall::Shortfall;
 use super::twins::Twins;
 use super::{
-    ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState, shortfall, sources,
+    ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState, shortfall,
+    sources,
 };
 use crate::events::{EventLog, Severity};
 use crate::lake::tables::{TableDef, find};

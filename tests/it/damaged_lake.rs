@@ -634,7 +634,7 @@ fn a_table_that_may_not_be_looked_into_stops_no_other() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let closed = dir.path().join("lake").join(folder);
         fs::create_dir_all(&closed).expect("made");
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).expect("closed");
         // Whoever may look into everything cannot be kept out.
         let may_all = fs::read_dir(&closed).is_ok();
         let run = import(dir.path(), &[]);

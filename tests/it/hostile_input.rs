@@ -223,7 +223,8 @@ fn of_a_name_that_stands_twice_the_last_value_counts() {
     import(dir.path(), &["y.json"]).exits(0);
     assert_eq!(messages(dir.path()), ["last"]);
     // Raw is the record as it came.
-    let audit = "{\"Id\":\"a\",\"RecordType\":6,\"Operation\":\"x\",\"Operation\":\"y\",\"CreationTime\":\"2026-01-05T00:00:00\"}";
+    let audit =
+        "{\"Id\":\"a\",\"RecordType\":6,\"Operation\":\"x\",\"Operation\":\"y\",\"CreationTime\":\"2026-01-05T00:00:00\"}";
     fs::write(dir.path().join("audit.json"), audit).expect("a file");
     import(dir.path(), &["audit.json"]).exits(0);
     assert_eq!(rows(dir.path(), "AuditRecords", "project Operation, Raw"), [["y", audit]]);
@@ -294,7 +295,8 @@ fn devices_and_sockets_are_refused_and_links_end() {
     import(dir.path(), &["s"]).exits(2).says("socket");
     fs::create_dir(dir.path().join("in")).expect("a folder");
     fs::write(dir.path().join("in/good.ndjson"), record("m")).expect("a file");
-    for (target, link) in [("/dev/zero", "zero"), ("..", "up"), (".", "here"), ("../s", "s"), ("nothing", "nowhere"), ("me", "me")]
+    for (target, link) in
+        [("/dev/zero", "zero"), ("..", "up"), (".", "here"), ("../s", "s"), ("nothing", "nowhere"), ("me", "me")]
     {
         std::os::unix::fs::symlink(target, dir.path().join("in").join(link)).expect("a link");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{JoinType, Result, Statistics};
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -23,11 +23,12 @@ use datafusion::physical_plan::{
     ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties as _, PlanProperties, StatisticsArgs,
 };
 
-/// Puts a [`ForgetConstantsExec`] below unions, and on the side of an outer join that may be missing.
+/// Puts a [`ForgetConstantsExec`] below unions and joins.
 ///
 /// DataFusion takes a column that is constant on the missing side of an outer join for constant behind it, although unmatched rows
 /// have null there, and one that is another constant in each branch of a union for constant in all of them. A sort, a group or a
-/// merge by that column is then left out.
+/// merge by that column is then left out. Where a sort is left out for a constant that passes an inner join, a later rule may lose
+/// sight of it, and the plan is refused for want of the order.
 #[derive(Debug)]
 pub(super) struct ForgetConstants;
 
@@ -57,7 +58,7 @@ impl PhysicalOptimizerRule for ForgetConstants {
     }
 }
 
-/// Which inputs may hold constants that are none in the output.
+/// Which inputs may hold constants that are none in the output, or are not seen there by every rule.
 fn affected_inputs(plan: &dyn ExecutionPlan) -> Vec<bool> {
     let join_type = plan
         .downcast_ref::<HashJoinExec>()
@@ -66,10 +67,7 @@ fn affected_inputs(plan: &dyn ExecutionPlan) -> Vec<bool> {
         .copied()
         .or_else(|| plan.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type));
     match join_type {
-        Some(JoinType::Left) => vec![false, true],
-        Some(JoinType::Right) => vec![true, false],
-        Some(JoinType::Full) => vec![true, true],
-        Some(_) => Vec::new(),
+        Some(_) => vec![true, true],
         None if plan.is::<UnionExec>() || plan.is::<InterleaveExec>() => vec![true; plan.children().len()],
         None => Vec::new(),
     }

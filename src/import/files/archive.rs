@@ -100,9 +100,7 @@ fn outside(before: u64, end: Option<u64>, size: u64) -> Option<String> {
     match (before, behind) {
         (0, 0) => None,
         (0, behind) => Some(format!("{behind} bytes follow the archive's end; they were not read")),
-        (before, _) => Some(format!(
-            "{before} bytes stand before the archive (perhaps another archive); they were not read"
-        )),
+        (before, _) => Some(format!("{before} bytes stand before the archive (perhaps another archive); they were not read")),
     }
 }
 

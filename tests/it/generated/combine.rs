@@ -119,7 +119,7 @@ fn side(random: &mut Random, state: &State, keys: &[(Column, String)]) -> (Node,
         let ty =
             *random.weighted(&[(4, Type::String), (2, Type::Long), (1, Type::Bool), (1, Type::DateTime), (1, Type::Dynamic)]);
         let value = values::literal(ty, &values::value(random, ty, 0));
-        steps.push(seq!["extend ", name(*random.pick(&["vip", "p", "q"])), " = ", value]);
+        steps.push(seq!["extend ", name(random.pick::<&str>(&["vip", "p", "q"])), " = ", value]);
     }
     let lets = scope.lets;
     let mut source = constant_table(columns.clone(), rows.clone());

@@ -321,7 +321,7 @@ impl<'a> Scope<'a> {
         if columns.is_empty() || random.percent(25) {
             return self.constant(random, ty);
         }
-        tree::column(*random.pick(&columns))
+        tree::column(random.pick::<&Column>(&columns))
     }
 
     /// A constant, often one that a column of the type has.

@@ -169,7 +169,7 @@ const SCENARIOS: &[&[&str]] = &[
 
 /// Kinds to begin a pipeline with, or none.
 pub fn scenario(random: &mut Random) -> &'static [&'static str] {
-    if random.percent(65) { *random.pick(SCENARIOS) } else { &[] }
+    if random.percent(65) { random.pick::<&[&str]>(SCENARIOS) } else { &[] }
 }
 
 /// One operator of a kind, or of any.
