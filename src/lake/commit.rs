@@ -22,8 +22,6 @@ pub const VERSION: &str = "kqlakeCommit";
 pub const DIGEST: &str = "kqlakeDigest";
 /// The fact in a landing's commit that names its stream.
 pub const STREAM: &str = "kqlakeStream";
-/// The operation of a commit that begins a table.
-const CREATE: &str = "CREATE TABLE";
 
 /// A digest of actions, in whatever order they are written.
 #[derive(Debug, Default)]
@@ -82,7 +80,6 @@ struct Line {
 
 #[derive(Default, Deserialize)]
 struct Info {
-    operation: Option<String>,
     #[serde(rename = "kqlakeActions")]
     actions: Option<u64>,
     #[serde(rename = "kqlakeCommit")]
@@ -191,9 +188,6 @@ pub fn check(text: &[u8], version: u64) -> Result<(), String> {
     if let Some(says) = says.filter(|says| *says != version) {
         return Err(format!("is a copy of another: it says that it is commit {says}"));
     }
-    if version > 0 && info.operation.as_deref() == Some(CREATE) {
-        return Err("is a copy of another: it begins the table, which others did before".to_owned());
-    }
     // The record comes first, so it survives a cut between two lines.
     let found = lines.len() as u64 - 1;
     if let Some(actions) = info.actions
@@ -239,7 +233,6 @@ mod tests {
     fn copies_of_commits_and_of_actions_are_told_apart() {
         let create = "{\"commitInfo\":{\"operation\":\"CREATE TABLE\"}}\n{\"protocol\":{}}\n{\"metaData\":{}}";
         assert_eq!(check(create.as_bytes(), 0), Ok(()));
-        assert!(check(create.as_bytes(), 3).is_err());
         assert!(check(b"{\"commitInfo\":{\"kqlakeCommit\":4}}", 3).is_err());
         let twice = b"{\"add\":{\"path\":\"a%20b\"}}\n{\"add\":{\"path\":\"a%20b\"}}";
         assert!(check(twice, 3).unwrap_err().contains("a b twice"));

@@ -171,7 +171,18 @@ impl LogFiles {
                 true => Some(fs::read(&file).map_err(failed)?),
                 false => None,
             };
-            let checked = text.map_or_else(|| Err("is not a file".to_owned()), |text| commit::check(&text, version));
+            let checked = text.map_or_else(
+                || Err("is not a file".to_owned()),
+                |text| {
+                    // Two importers that begin a table at once both say so, each with an id of its own.
+                    let copied = version > 0 && fs::read(self.log.join(commit_name(0))).is_ok_and(|first| first == text);
+                    if copied {
+                        Err("is a copy of another: the table's first commit".to_owned())
+                    } else {
+                        commit::check(&text, version)
+                    }
+                },
+            );
             checked.map_err(|why| LakeError::Damaged {
                 table,
                 damage: Damage::Commit { file, why, newest: version == self.last },

@@ -67,7 +67,6 @@ fn csv_is_read_with_every_line_end() {
         ("cr", lines.join("\r").into_bytes()),
         ("lf", lines.join("\n").into_bytes()),
         ("crlf", lines.join("\r\n").into_bytes()),
-        ("mixed", format!("{}\r\n{}\r{}\n", lines[0], lines[1], lines[2]).into_bytes()),
         ("utf16", utf16(&lines.join("\r"))),
         ("blank", format!("\r\rsep=,\r{}", lines.join("\r")).into_bytes()),
     ] {

@@ -13,9 +13,15 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+/// DataFusion's rules for members of structures.
+const LEAF_RULES: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
+
 /// A session's rules, logical and physical.
 pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
-    let logical = Optimizer::new().rules.into_iter().map(|rule| match rule.name() {
+    // Nothing of ours reads a member of a structure from a file, and the rules that move such expressions down make one column twice
+    // where two names stand for it.
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEAF_RULES.contains(&rule.name()));
+    let logical = rules.map(|rule| match rule.name() {
         "push_down_filter" => Arc::new(filters::PushDownFilter::new(rule)) as Arc<dyn OptimizerRule + Send + Sync>,
         _ => rule,
     });

@@ -110,7 +110,9 @@ fn scale(ticks: Expr, factor: Expr, divide: bool) -> Expr {
 /// Decimal arithmetic at the fixed scale; null on overflow and for a division by zero.
 fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
     use arrow::datatypes::Decimal128Type;
-    kernel::call("decimal", format!("{op:?}"), data_type(Type::Decimal), vec![l, r], move |a, _| {
+    // A predicate that DataFusion moves into a branch without the column meets a null of no type there.
+    let args = [l, r].map(|e| cast(e, data_type(Type::Decimal))).to_vec();
+    kernel::call("decimal", format!("{op:?}"), data_type(Type::Decimal), args, move |a, _| {
         let (x, y) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Decimal128Type>());
         let out: PrimitiveArray<Decimal128Type> = nullable(x, y, |x: i128, y: i128| match op {
             BinaryOp::Add => x.checked_add(y),

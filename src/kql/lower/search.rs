@@ -188,7 +188,12 @@ fn in_rows(left: &BoundExpr, items: &[BoundExpr], negated: bool, ignore_case: bo
             equal_ignore_case(left, item, false, false)?
         } else {
             let (l, r) = (text_value(left)?, text_value(item)?);
-            let equal = coalesce(vec![l.clone().eq(r.clone()), lit(false)]);
+            let mut same = l.clone().eq(r.clone());
+            if left.ty == Type::Real {
+                // Arrow takes NaN for equal to itself.
+                same = same.and(Expr::Not(Box::new(datafusion::functions::math::expr_fn::isnan(l.clone()))));
+            }
+            let equal = coalesce(vec![same, lit(false)]);
             if left.ty == Type::String || item.as_literal().is_some_and(|v| !v.is_null()) {
                 equal
             } else {

@@ -18,17 +18,16 @@ use crate::kql::value::{Value, ValueRef};
 
 impl Lowering<'_> {
     pub(super) fn window(&self, input: &Rel, functions: &[(ColId, BoundWindow)]) -> Lower<Node> {
-        let mut node = self.rel(input)?;
-        if node.order.is_empty() {
-            node = self.numbered(node)?;
-        }
+        // Rows that are equal by the keys of their order get one here, which later operators keep: a row's number must not part
+        // from its place.
+        let mut node = self.numbered(self.rel(input)?)?;
         for (id, window) in functions {
             node = self.one_window(node, *id, window)?;
         }
         Ok(node)
     }
 
-    /// A row index for rows that have no order yet.
+    /// The rows with an index that their order is told by from now on.
     fn numbered(&self, mut node: Node) -> Lower<Node> {
         let name = self.position(&mut node)?;
         node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
