@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kqlake::clock::FixedClock;
 use kqlake::engine::{Engine, Options};
-use kqlake::kql::{lexer, parser};
-use kqlake::lake::Lake;
 use kqlake::saved;
+use kqlake_lake::Lake;
+use kqlake_syntax::{lexer, parser};
+use kqlake_value::clock::FixedClock;
 
 /// The program's own allocator: a tree of many small parts costs three times as much with the system's.
 #[global_allocator]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::kql::catalog::FileRoot;
-use crate::kql::suggest::nearest;
+use kqlake_kql::catalog::FileRoot;
+use kqlake_syntax::suggest::nearest;
 
 /// The configuration file that is read when none is named and it exists in the working folder.
 pub const FILE: &str = "kqlake.toml";

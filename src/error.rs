@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::kql::diagnostics::Diagnostic;
+use kqlake_syntax::diagnostics::Diagnostic;
 
 /// Result of anything that ends in an exit status.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
-use kqlake::kql::bind_only;
-use kqlake::kql::catalog::{Catalog, ScanTable, TableSchema};
-use kqlake::kql::types::{Column, Type};
+use kqlake_kql::bind_only;
+use kqlake_kql::catalog::{Catalog, ScanTable, TableSchema};
+use kqlake_value::{Column, Type};
 use libfuzzer_sys::fuzz_target;
 
 /// Two tables: `T` and `U`, with a column of every type, named by its first letters.

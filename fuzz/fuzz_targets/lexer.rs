@@ -1,7 +1,7 @@
 //! Any text is cut into tokens that lie in it.
 #![no_main]
 
-use kqlake::kql::lexer::{TokenKind, lex, string_value};
+use kqlake_syntax::lexer::{TokenKind, lex, string_value};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

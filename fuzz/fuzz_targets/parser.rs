@@ -1,8 +1,8 @@
 //! Any text is read to its end, and what is wrong with it can be shown.
 #![no_main]
 
-use kqlake::kql::diagnostics::{RenderStyle, render};
-use kqlake::kql::parser::parse;
+use kqlake_syntax::diagnostics::{RenderStyle, render};
+use kqlake_syntax::parser::parse;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -6,11 +6,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::Context;
-use crate::durable::{self, Kind, Output};
 use crate::error::{Error, Result};
 use crate::output::escape::escaped_lines;
 use crate::output::listing::Listing;
 use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
+use kqlake_durable::{self as durable, Kind, Output};
 
 /// A pipe whose reader comes later than this is said to be waited for.
 const PATIENCE: Duration = Duration::from_millis(700);

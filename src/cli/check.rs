@@ -9,10 +9,11 @@ use super::input::{self, Text};
 use super::{Context, report};
 use crate::engine::catalog::SchemaFileCatalog;
 use crate::error::{Error, Refused, Result};
-use crate::kql;
-use crate::kql::catalog::Catalog;
-use crate::kql::diagnostics::{Diagnostic, Severity, line_column};
-use crate::kql::types::Column;
+use kqlake_kql as kql;
+use kqlake_kql::catalog::Catalog;
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, line_column};
+use kqlake_syntax::parser::parse;
+use kqlake_value::Column;
 
 /// Find what is wrong with KQL files, without running them
 #[derive(Debug, clap::Args)]
@@ -139,7 +140,7 @@ fn findings(
     context: &Context,
 ) -> (Vec<Column>, Vec<Diagnostic>) {
     if args.syntax_only {
-        return (Vec::new(), kql::parser::parse(text).diagnostics);
+        return (Vec::new(), parse(text).diagnostics);
     }
     let bound = kql::bind_only(text, catalog, params, context.clock.now_micros());
     (bound.columns.unwrap_or_default(), bound.diagnostics)

@@ -3,8 +3,8 @@
 use super::Context;
 use super::progress::Progress;
 use crate::error::{Error, Result};
-use crate::kql::suggest::nearest;
-use crate::lake::tables::{self, TableDef};
+use kqlake_lake::tables::{self, TableDef};
+use kqlake_syntax::suggest::nearest;
 
 /// Merge the small files of each day into sorted ones, and remove files that no reader needs any more
 #[derive(Debug, clap::Args)]

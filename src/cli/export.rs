@@ -7,9 +7,9 @@ use super::upkeep::{export_clock, export_line, export_query, export_table, warn_
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
-use crate::kql::suggest::nearest;
-use crate::lake::tables::{self, TableDef};
 use crate::saved::{self, Broken, Collection, Saved};
+use kqlake_lake::tables::{self, TableDef};
+use kqlake_syntax::suggest::nearest;
 
 /// Write CSV files for Power BI and Excel: the saved queries marked for export, or what is named
 #[derive(Debug, clap::Args)]

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::Context;
 use super::answer::OutputArgs;
 use crate::error::{Error, Result};
-use crate::kql::suggest::nearest;
-use crate::kql::support;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
 use crate::output::listing::{Listing, text};
+use kqlake_kql::support;
+use kqlake_syntax::suggest::nearest;
+use kqlake_value::{Type, Value};
 
 /// List the functions, operators, statements and plugins of KQL, or show one
 #[derive(Debug, clap::Args)]

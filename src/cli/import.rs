@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::progress::Bytes;
 use super::{Context, report};
 use crate::error::{Error, Result};
-use crate::import::{
+use kqlake_import::{
     Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
 };
-use crate::kql::literals::parse_datetime;
-use crate::kql::value::us_of_datetime;
+use kqlake_syntax::literals::parse_datetime;
+use kqlake_value::us_of_datetime;
 
 /// Land files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz or .zip
 #[derive(Debug, clap::Args)]

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::kql::ast::StatementKind;
-use crate::kql::parser::parse;
-use crate::kql::suggest::nearest;
+use kqlake_syntax::ast::StatementKind;
+use kqlake_syntax::parser::parse;
+use kqlake_syntax::suggest::nearest;
 
 /// Bytes that a query text may have.
 const MAX_TEXT: u64 = 64 << 20;

@@ -7,7 +7,7 @@ use super::answer::OutputArgs;
 use super::input::Text;
 use super::results::write;
 use crate::error::{Error, Result};
-use crate::import::{NO_SECTION, Section};
+use kqlake_import::{NO_SECTION, Section};
 
 /// Show what was imported, what is missing and why: the newest try at each unit of work
 #[derive(Debug, clap::Args)]

@@ -33,13 +33,13 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::clock::{Clock, FixedClock, SystemClock};
 use crate::config::{self, Config, Flags, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
-use crate::lake::Lake;
 use crate::output::escape::escaped;
+use kqlake_lake::Lake;
+use kqlake_value::clock::{Clock, FixedClock, SystemClock};
 
 /// Stack of the worker threads that execute plans.
 const WORKER_STACK: usize = 8 << 20;

@@ -8,9 +8,9 @@ use super::upkeep::{compact, export_clock, export_line, export_query, summarized
 use super::{Context, import};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
-use crate::import::ImportOptions;
-use crate::lake::tables;
 use crate::saved::{self, Saved};
+use kqlake_import::ImportOptions;
+use kqlake_lake::tables;
 
 /// Import everything, run the saved queries marked for export, write the exports, compact
 #[derive(Debug, clap::Args)]

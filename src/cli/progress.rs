@@ -5,9 +5,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Context, report};
-use crate::import;
 use crate::output::escape::escaped;
 use crate::output::terminal;
+use kqlake_import as import;
 
 /// A bar on standard error; nothing at all off a terminal or with `-q`.
 fn bar(context: &Context, template: &str) -> ProgressBar {

@@ -6,10 +6,9 @@ use super::answer::OutputArgs;
 use super::upkeep::warn_of_names;
 use super::{Context, report};
 use crate::error::{Error, Result};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
 use crate::output::listing::{Listing, text};
 use crate::saved::{self, Saved};
+use kqlake_value::{Type, Value};
 
 /// List the saved queries, or show one
 #[derive(Debug, clap::Args)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::report;
-use crate::durable;
 use crate::error::status;
+use kqlake_durable as durable;
 
 /// How long work that was told to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
 /// computation) must not hold the process for longer.

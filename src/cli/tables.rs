@@ -5,13 +5,12 @@ use super::answer::OutputArgs;
 use super::upkeep::outcome;
 use crate::engine::views;
 use crate::error::{Error, Result};
-use crate::kql;
-use crate::kql::suggest::nearest;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
-use crate::lake::foreign;
-use crate::lake::tables::{self, TableDef};
 use crate::output::listing::{Listing, count, text};
+use kqlake_kql as kql;
+use kqlake_lake::foreign;
+use kqlake_lake::tables::{self, TableDef};
+use kqlake_syntax::suggest::nearest;
+use kqlake_value::{Type, Value};
 
 /// List the tables with their rows, dates and sizes, or one table's columns
 #[derive(Debug, clap::Args)]
@@ -149,7 +148,7 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
     })
 }
 
-fn note(def: &TableDef, column: &crate::lake::tables::ColumnDef) -> String {
+fn note(def: &TableDef, column: &kqlake_lake::tables::ColumnDef) -> String {
     let mut notes = Vec::new();
     if def.key.contains(&column.name) {
         notes.push("key".to_owned());

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use chrono::{NaiveTime, TimeZone as _, Utc};
 
 use super::{Context, report, run};
-use crate::clock::{Clock, FixedClock};
 use crate::engine::{Answer, Engine};
 use crate::error::{Error, Result, status};
 use crate::export::{Export, Exported, Period};
-use crate::kql::types::Type;
-use crate::lake::tables::TableDef;
-use crate::lake::{CompactOptions, Lake};
 use crate::saved::{Saved, names};
+use kqlake_lake::tables::TableDef;
+use kqlake_lake::{CompactOptions, Lake};
+use kqlake_value::Type;
+use kqlake_value::clock::{Clock, FixedClock};
 
 /// Compacts a table; a line that says what was done, `None` when there was nothing to do.
 ///

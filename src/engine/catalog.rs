@@ -15,10 +15,10 @@ use tokio::sync::Mutex;
 
 use super::views;
 use crate::error::{Error, Result};
-use crate::kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
-use crate::kql::types::{Column, Type};
-use crate::lake::tables::{self, TableDef};
-use crate::lake::{Lake, TableSnapshot, foreign};
+use kqlake_kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
+use kqlake_lake::tables::{self, TableDef};
+use kqlake_lake::{Lake, TableSnapshot, foreign};
+use kqlake_value::{Column, Type};
 
 /// The schemas of all tables and views, built once: they do not depend on the lake.
 static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {

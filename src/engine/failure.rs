@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
 use crate::error::Error;
-use crate::lake::{LakeError, lake_cause};
+use kqlake_lake::{LakeError, lake_cause};
 
 /// A failure of a KQL query that the binder had accepted: an error of planning is ours.
 pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {

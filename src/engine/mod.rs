@@ -23,16 +23,16 @@ pub use deadline::STACK;
 pub use explain::Explain;
 pub use results::Rows;
 
-use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_MEMORY};
 use crate::error::{Error, Refused, Result};
-use crate::kql::catalog::FileRoot;
-use crate::kql::diagnostics::Diagnostic;
-use crate::kql::types::Column;
-use crate::kql::{self, PlanEnv, PlanError, Render};
-use crate::lake::Lake;
 use catalog::LakeCatalog;
 use deadline::Deadline;
+use kqlake_kql::catalog::FileRoot;
+use kqlake_kql::{self as kql, PlanEnv, PlanError, Render};
+use kqlake_lake::Lake;
+use kqlake_syntax::diagnostics::Diagnostic;
+use kqlake_value::Column;
+use kqlake_value::clock::Clock;
 use results::SpillFolders;
 
 /// How queries may run. The answer is the same under every setting; only memory, time and disk differ.

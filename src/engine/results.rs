@@ -19,11 +19,11 @@ use super::deadline::{Deadline, spawn};
 use super::failure::{is_out_of_memory, of_kql, of_sql};
 use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
-use crate::kql::functions::columns::in_form;
-use crate::kql::types::{Column, Type};
-use crate::lake::readers::broken_file;
-use crate::lake::{foreign, is_of_decoder};
 use crate::output::cell::arrow_type;
+use kqlake_lake::readers::broken_file;
+use kqlake_lake::{foreign, is_of_decoder};
+use kqlake_value::columns::in_form;
+use kqlake_value::{Column, Type};
 
 /// The running rows of a result table.
 pub struct Rows {

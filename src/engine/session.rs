@@ -16,7 +16,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::sql::LakeSchema;
 use super::{Engine, Options, rules};
 use crate::error::{Error, Result};
-use crate::memory::{SORT_RESERVATION, SharedPool};
+use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
 
 /// How many of the greediest operators an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");

@@ -18,10 +18,10 @@ use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit as 
 use super::results::kql_type;
 use super::{Engine, failure, views};
 use crate::error::{Error, Result};
-use crate::kql::parser::MAX_DEPTH;
-use crate::kql::suggest::nearest;
-use crate::kql::types::Column;
-use crate::lake::tables;
+use kqlake_lake::tables;
+use kqlake_syntax::parser::MAX_DEPTH;
+use kqlake_syntax::suggest::nearest;
+use kqlake_value::Column;
 
 /// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, and the views.
 #[derive(Debug)]

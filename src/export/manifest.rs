@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, seconds_name};
-use crate::durable::Draft;
 use crate::error::{Error, Result};
-use crate::kql::types::{Column, Type};
 use crate::saved::names::MANIFEST;
+use kqlake_durable::Draft;
+use kqlake_value::{Column, Type};
 
 /// Version of what `kqlake` adds to the standard's properties.
 const VERSION: u32 = 1;

@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use arrow::record_batch::RecordBatch;
 use sha2::{Digest as _, Sha256};
 
-use crate::durable::{self, Staging};
 use crate::error::{Error, Result};
-use crate::kql::types::{Column, Type};
 use crate::saved::names;
+use kqlake_durable::{self as durable, Staging};
+use kqlake_value::{Column, Type};
 use manifest::{FileEntry, Manifest, Resource};
 use rows::RowWriter;
 

@@ -4,10 +4,8 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use super::Period;
-use crate::kql::format;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 use crate::output::cell::{Cells, write_text};
+use kqlake_value::{Column, TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef, format};
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
 /// input is usual, it takes the full-width forms too.

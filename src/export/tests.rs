@@ -4,8 +4,8 @@ use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 
 use super::*;
-use crate::kql::value::datetime_of_us;
 use crate::output::cell::arrow_type;
+use kqlake_value::datetime_of_us;
 
 const DAY: i64 = 86_400_000_000;
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::convert::DateOrder;
 use super::json_text::{Members, unescape};
 use super::row::{Cell, Row, Source, source_columns};
-use crate::kql::types::Type;
-use crate::lake::tables::TableDef;
+use kqlake_lake::tables::TableDef;
+use kqlake_value::Type;
 
 /// Names whose column was looked up once are remembered, up to this many.
 const REMEMBERED: usize = 4_096;
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(plain_name(name), "userprincipalname");
         }
         let mut map = FieldMap::new(
-            crate::lake::tables::find("traces").unwrap(),
+            kqlake_lake::tables::find("traces").unwrap(),
             &[("TimeGenerated", "timestamp"), ("Properties", "customDimensions")],
         );
         assert_eq!(map.column("timegenerated"), Some(0));

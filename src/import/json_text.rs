@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::kql::functions::scalar::json::unicode_escape;
+use kqlake_value::json::unicode_escape;
 
 /// Levels of objects and arrays that a value may have. Readers of JSON that recurse give up at the next one.
 pub const MAX_LEVELS: usize = 127;

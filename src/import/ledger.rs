@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::row::{Cell, Row};
 use super::{ImportError, ImportSummary, Section, UnitReport, UnitState};
-use crate::lake::tables::{TableDef, find};
-use crate::lake::{Lake, Standing};
+use kqlake_lake::tables::{TableDef, find};
+use kqlake_lake::{Lake, Standing};
 
 /// The ledger's table.
 pub const TABLE: &str = "ImportLedger";
@@ -128,7 +128,7 @@ pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
     }
     let mut standings = HashMap::new();
     let mut damaged = HashSet::new();
-    for def in crate::lake::tables::all() {
+    for def in kqlake_lake::tables::all() {
         if known.units.values().any(|k| k.tables.iter().any(|(table, _)| table == def.name)) {
             match lake.standing(def).await {
                 Ok(Some(standing)) => {

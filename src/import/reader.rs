@@ -20,9 +20,9 @@ use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
 use super::unit::{Counts, Filter, Mappings, Output, UnitMapper};
 use super::{ImportError, Refusal, Section, UnitReport, UnitState};
-use crate::clock::Clock;
-use crate::lake::tables::TableDef;
-use crate::lake::writer::RowBuilder;
+use kqlake_lake::tables::TableDef;
+use kqlake_lake::writer::RowBuilder;
+use kqlake_value::clock::Clock;
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8_192;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
 use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, unescape};
-use crate::kql::types::Type;
-use crate::lake::tables::{IMPORT_ID, TableDef};
-use crate::lake::writer::RowBuilder;
+use kqlake_lake::tables::{IMPORT_ID, TableDef};
+use kqlake_lake::writer::RowBuilder;
+use kqlake_value::Type;
 
 /// A value of a row. Its kind agrees with its column's type.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -21,9 +21,9 @@ use super::{
     sources,
 };
 use crate::events::{EventLog, Severity};
-use crate::lake::tables::{TableDef, find};
-use crate::lake::writer::RowBuilder;
-use crate::lake::{Lake, LakeError, Landed, Landing, Position};
+use kqlake_lake::tables::{TableDef, find};
+use kqlake_lake::writer::RowBuilder;
+use kqlake_lake::{Lake, LakeError, Landed, Landing, Position};
 
 /// Messages that wait for the landing side; with the batches' size they bound what is in flight.
 const QUEUE: usize = 4;

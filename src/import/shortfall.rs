@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{ImportSummary, UnitState};
-use crate::lake::{LakeError, Landed};
+use kqlake_lake::{LakeError, Landed};
 
 /// A table that did not take all of a run's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use datafusion::scalar::ScalarValue;
 
 use super::ImportError;
 use super::json_text::Hash128;
-use crate::lake::tables::{EVENT_DATE, TableDef};
-use crate::lake::{Lake, LakeError};
+use kqlake_lake::tables::{EVENT_DATE, TableDef};
+use kqlake_lake::{Lake, LakeError};
 
 /// The hidden column with the hash of what all shapes of a record share.
 pub const CONTENT_ID: &str = "_contentId";

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 
-use super::ast::{Span, TextOp};
 use super::catalog::PromotedColumn;
 use super::functions::{AggregateFn, ScalarFn};
-use super::types::Type;
-use super::value::Value;
+use kqlake_syntax::ast::{Span, TextOp};
+use kqlake_value::{Type, Value};
 
 /// Identifies a column within one query.
 pub type ColId = u32;
@@ -243,11 +242,11 @@ pub enum BoundKind {
     /// A promoted key: `column` mirrors the path `base.key`.
     Promoted { column: ColId, column_ty: Type, complete: bool, base: Box<BoundExpr>, key: String },
     /// `+ - * / %` of operands whose types the binder has settled.
-    Arithmetic { op: super::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
+    Arithmetic { op: kqlake_syntax::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
     /// `-x`
     Negate(Box<BoundExpr>),
     /// `== != < <= > >=` of operands of one type, or `=~ !~`.
-    Compare { op: super::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
+    Compare { op: kqlake_syntax::ast::BinaryOp, left: Box<BoundExpr>, right: Box<BoundExpr> },
     /// `and`, `or`
     Logical { and: bool, terms: Vec<BoundExpr> },
     /// `not(x)`

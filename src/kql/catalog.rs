@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
 
-use super::types::{Column, Type};
+use kqlake_value::{Column, Type};
 
 /// A table or view as the binder sees it.
 #[derive(Debug, Clone, Default)]

@@ -12,10 +12,9 @@ use datafusion::prelude::SessionContext;
 use super::binder::{Binder, BoundQuery, Request};
 use super::bound::Rel;
 use super::catalog::{Catalog, FileRoot, ScanTable};
-use super::diagnostics::{Diagnostic, Severity};
-use super::functions::columns;
 use super::lower::{LowerError, Lowering};
-use super::types::{Column, Type};
+use kqlake_syntax::diagnostics::{Diagnostic, Severity};
+use kqlake_value::{Column, Type, columns};
 
 /// What a query is planned in.
 pub struct PlanEnv<'a> {
@@ -94,7 +93,7 @@ const MAX_ROUNDS: usize = 256;
 /// # Errors
 /// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read.
 pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
-    let parsed = super::parser::parse(text);
+    let parsed = kqlake_syntax::parser::parse(text);
     if parsed.has_errors() {
         return Err(PlanError::Refused(parsed.diagnostics));
     }
@@ -202,7 +201,7 @@ fn in_ticks(batch: &RecordBatch, rel: &Rel) -> Result<RecordBatch, PlanError> {
 
 /// Parses and binds a text without running anything. What depends on rows stays unknown.
 pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
-    let parsed = super::parser::parse(text);
+    let parsed = kqlake_syntax::parser::parse(text);
     let mut diagnostics = parsed.diagnostics.clone();
     let mut columns = None;
     if !parsed.has_errors() {

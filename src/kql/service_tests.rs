@@ -9,8 +9,8 @@ use datafusion::error::DataFusionError;
 
 use super::bind_only;
 use super::catalog::{Catalog, ScanTable, TableSchema};
-use super::diagnostics::Severity;
-use super::types::{Column, Type};
+use kqlake_syntax::diagnostics::Severity;
+use kqlake_value::{Column, Type};
 
 /// Two tables that share some columns.
 struct Tables;

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::bind_only;
 use super::catalog::{Catalog, ScanTable, TableSchema};
-use super::types::{Column, Type};
+use kqlake_value::{Column, Type};
 
 /// Cases of each property.
 const CASES: u32 = 600;
@@ -42,7 +42,7 @@ fn sound(text: &str) -> bool {
         let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
         assert!(text.get(start..end).is_some(), "{diagnostic:?} is not in {text:?}");
     }
-    let has_errors = bound.diagnostics.iter().any(|d| d.severity == super::diagnostics::Severity::Error);
+    let has_errors = bound.diagnostics.iter().any(|d| d.severity == kqlake_syntax::diagnostics::Severity::Error);
     assert!(bound.columns.is_some() || has_errors, "neither bound nor refused: {text:?}");
     bound.columns.is_some()
 }

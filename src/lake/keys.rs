@@ -219,7 +219,7 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
-    use crate::lake::tables;
+    use crate::tables;
 
     #[test]
     fn keys_tell_neighbouring_columns_apart() {

@@ -289,7 +289,7 @@ impl PromotedTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::tables;
+    use crate::tables;
 
     #[test]
     fn columns_that_only_the_log_knows_are_kept() {

@@ -13,8 +13,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::tables::TableDef;
-use crate::kql::format::write_timespan;
-use crate::kql::types::Type;
+use kqlake_value::Type;
+use kqlake_value::format::write_timespan;
 
 /// The promoted columns of a batch of rows.
 #[derive(Debug)]
@@ -356,7 +356,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::lake::tables;
+    use crate::tables;
 
     fn promote(bags: &[Option<&str>]) -> (Promoter, Promotion) {
         let mut promoter = Promoter::new(tables::find("traces").expect("traces"));

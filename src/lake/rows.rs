@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 
 use super::tables::{EVENT_DATE, TableDef};
-use crate::kql::types::Type;
+use kqlake_value::Type;
 
 /// 10^18: decimals keep eighteen digits behind the point.
 const DECIMAL_SCALE: i128 = 1_000_000_000_000_000_000;
@@ -453,7 +453,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::lake::tables;
+    use crate::tables;
 
     #[test]
     fn values_are_converted_where_nothing_is_lost() {

@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn instants_of_the_log_are_widened() {
-        let ty = super::super::tables::arrow_type(crate::kql::types::Type::DateTime);
+        let ty = super::super::tables::arrow_type(kqlake_value::Type::DateTime);
         let us = |value: &Value, greatest| match bound(value, &ty, greatest) {
             Some(ScalarValue::TimestampMicrosecond(v, _)) => v,
             _ => None,

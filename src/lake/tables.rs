@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::kql::types::Type;
+use kqlake_value::Type;
 
 /// The Arrow field metadata key that holds a column's KQL type, such as `timespan`.
 pub const KQL_TYPE: &str = "kql.type";

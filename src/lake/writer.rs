@@ -25,7 +25,7 @@ use super::layout::{Layout, Source, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG
 use super::promote::Promoter;
 pub use super::rows::RowBuilder;
 use super::tables::{EVENT_DATE, TableDef};
-use crate::kql::types::Type;
+use kqlake_value::Type;
 
 /// Rows of a row group: small enough that "the last hour" skips most of a day.
 const ROW_GROUP_ROWS: usize = 128 * 1024;

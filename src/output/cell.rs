@@ -10,10 +10,8 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Ty
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use crate::kql::format;
-use crate::kql::functions::columns::in_form;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use kqlake_value::columns::in_form;
+use kqlake_value::{Column, Type, ValueRef, format};
 
 /// Digits behind the point of a decimal at run time.
 pub const DECIMAL_SCALE: i8 = 18;

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, write_text};
 use super::{OutputError, Sink};
-use crate::kql::types::Column;
+use kqlake_value::Column;
 
 /// Writes delimiter-separated values. Several tables follow each other after an empty line.
 #[derive(Debug)]

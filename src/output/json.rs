@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, write_json, write_json_of};
 use super::{OutputError, Sink};
-use crate::kql::types::Column;
+use kqlake_value::Column;
 
 /// Writes rows as objects. Several tables: an array of arrays, or the lines of one table after those of the other.
 #[derive(Debug)]

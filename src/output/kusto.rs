@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, write_json, write_json_of};
 use super::{OutputError, Sink};
-use crate::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 
 /// Writes a Kusto v1 answer.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::cell::arrow_type;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::Value;
+use kqlake_value::{Column, Type, Value};
 
 /// Rows of values under their columns.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use super::cell::{Cells, is_right_aligned, write_text};
 use super::escape::is_harmful;
 use super::{OutputError, Sink};
-use crate::kql::types::Column;
+use kqlake_value::Column;
 
 /// Writes Markdown tables, an empty line between two.
 #[derive(Debug)]

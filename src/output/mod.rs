@@ -18,7 +18,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Error;
-use crate::kql::types::Column;
+use kqlake_value::Column;
 
 /// A way to write results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -13,8 +13,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::{OutputError, Sink};
-use crate::kql::functions::columns::{field_type, in_stored_form, stored_type};
-use crate::kql::types::Column;
+use kqlake_value::Column;
+use kqlake_value::columns::{field_type, in_stored_form, stored_type};
 
 /// Writes one table as a Parquet file.
 pub struct ParquetSink<W: Write + Send> {

@@ -10,8 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::cell::{Cells, is_right_aligned, write_text};
 use super::escape::escaped;
 use super::{Drawing, LeftOut, OutputError, Sink};
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use kqlake_value::{Column, Type, ValueRef};
 
 /// Rows that are drawn at once when all are asked for: the columns' widths come from the first piece, memory stays small.
 const PIECE: usize = 1000;

@@ -5,7 +5,7 @@ use arrow::datatypes::{Field, Schema};
 
 use super::cell::arrow_type;
 use super::*;
-use crate::kql::types::Type;
+use kqlake_value::Type;
 
 /// Two rows of every type, the second one null everywhere.
 fn sample() -> (Vec<Column>, RecordBatch) {

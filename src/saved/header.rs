@@ -2,7 +2,7 @@
 
 use super::{Language, Parameter, Saved};
 use crate::error::Error;
-use crate::kql::types::Type;
+use kqlake_value::Type;
 
 /// The kinds of chart that KQL's `render` knows (Kusto documentation, "render operator").
 const CHARTS: [&str; 15] = [

@@ -19,7 +19,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::kql::suggest::nearest;
+use kqlake_syntax::suggest::nearest;
 
 /// The folder where further saved queries are looked for.
 pub const FOLDER: &str = "sql";

@@ -19,12 +19,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use kqlake::clock::FixedClock;
 use kqlake::engine::{Engine, Explain, Options};
 use kqlake::error::Error;
-use kqlake::kql::types::Column;
-use kqlake::lake::Lake;
 use kqlake::output::{Drawing, Format, sink};
+use kqlake_lake::Lake;
+use kqlake_value::Column;
+use kqlake_value::clock::FixedClock;
 use serde_json::Value as Json;
 
 use super::support::project;

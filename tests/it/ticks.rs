@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kqlake::clock::FixedClock;
 use kqlake::engine::{Engine, Explain, Options};
-use kqlake::kql::literals::write_ticks;
-use kqlake::kql::value::datetime_of_us;
-use kqlake::lake::Lake;
+use kqlake_lake::Lake;
+use kqlake_syntax::literals::write_ticks;
+use kqlake_value::clock::FixedClock;
+use kqlake_value::datetime_of_us;
 use serde_json::{Value as Json, json};
 
 use super::kqlt::answer;

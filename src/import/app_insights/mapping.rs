@@ -7,13 +7,13 @@ use std::borrow::Cow;
 
 use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
-use crate::import::convert::DateOrder;
-use crate::import::fields::{FieldMap, push_left, push_member};
-use crate::import::json_text::{Members, without_repeats};
-use crate::import::row::{Cell, Identity, Row, Source};
-use crate::import::twins::{self, CONTENT_ID};
-use crate::kql::types::Type;
-use crate::lake::tables::find;
+use crate::convert::DateOrder;
+use crate::fields::{FieldMap, push_left, push_member};
+use crate::json_text::{Members, without_repeats};
+use crate::row::{Cell, Identity, Row, Source};
+use crate::twins::{self, CONTENT_ID};
+use kqlake_lake::tables::find;
+use kqlake_value::Type;
 
 /// Names of other schemas for the columns of the classic one.
 const ALIASES: [(&str, &str); 22] = [

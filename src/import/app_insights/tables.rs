@@ -1,6 +1,6 @@
 //! Which table an Application Insights record belongs to, by what it says of itself or by the fields it has.
 
-use crate::import::fields::plain_name;
+use crate::fields::plain_name;
 
 /// The tables, each with the item type that its rows carry in the classic schema.
 pub(super) const TABLES: [(&str, &str); 10] = [

@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use crate::import::convert::{self, DateOrder};
-use crate::import::fields::FieldMap;
-use crate::import::json_text::{MAX_LEVELS, Members, compact, mend_surrogates, too_deep, unescape};
-use crate::import::row::{Cell, Row, Source};
-use crate::lake::tables::find;
+use crate::convert::{self, DateOrder};
+use crate::fields::FieldMap;
+use crate::json_text::{MAX_LEVELS, Members, compact, mend_surrogates, too_deep, unescape};
+use crate::row::{Cell, Row, Source};
+use kqlake_lake::tables::find;
 
 /// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
 static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::import::audit::mapping::raw;
-use crate::import::fields::{FieldMap, nested, nested_text, without};
-use crate::import::json_text::{Members, elements};
-use crate::import::row::{Cell, Row};
-use crate::lake::tables::find;
+use crate::audit::mapping::raw;
+use crate::fields::{FieldMap, nested, nested_text, without};
+use crate::json_text::{Members, elements};
+use crate::row::{Cell, Row};
+use kqlake_lake::tables::find;
 
 /// Maps call records.
 pub struct Calls {

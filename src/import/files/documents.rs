@@ -9,7 +9,7 @@ use super::csv_rows;
 use super::input::Limits;
 use super::json::{self, JsonError, Kind};
 use super::sniff::{self, Form, WINDOW};
-use crate::import::json_text::unescape;
+use crate::json_text::unescape;
 
 /// Why a record is refused that the text ends in.
 pub const ENDS_INSIDE: &str = "the file ends inside this record";
@@ -219,7 +219,7 @@ impl Walker<'_, '_> {
             let place = self.place(begin);
             match std::str::from_utf8(trimmed) {
                 Ok(text) if text.starts_with('{') => self.sink.item(Item::Object { text, page: &page }, place)?,
-                Ok(text) if text.starts_with('[') => match crate::import::json_text::elements(text) {
+                Ok(text) if text.starts_with('[') => match crate::json_text::elements(text) {
                     Ok(items) => {
                         for item in items {
                             self.sink.item(Item::Object { text: item.get(), page: &page }, place)?;

@@ -131,7 +131,7 @@ pub fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, Json
     value(source, scratch, 64 * 1024)?;
     expect_mark(source, b':')?;
     let text = String::from_utf8_lossy(scratch);
-    Ok(crate::import::json_text::unescape(&text).into_owned())
+    Ok(crate::json_text::unescape(&text).into_owned())
 }
 
 /// Appends the text of the next value to `out`.

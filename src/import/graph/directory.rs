@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::import::audit::mapping::raw;
-use crate::import::fields::{FieldMap, nested_text};
-use crate::import::json_text::{Members, elements};
-use crate::import::row::{Cell, Row};
-use crate::lake::tables::find;
+use crate::audit::mapping::raw;
+use crate::fields::{FieldMap, nested_text};
+use crate::json_text::{Members, elements};
+use crate::row::{Cell, Row};
+use kqlake_lake::tables::find;
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;

@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::import::convert::DateOrder;
-use crate::import::fields::{FieldMap, plain_name, push_member};
-use crate::import::json_text::{Hash128, Members, elements};
-use crate::import::row::{Cell, Row, Source};
-use crate::kql::types::Type;
-use crate::lake::tables::{TableDef, find};
+use crate::convert::DateOrder;
+use crate::fields::{FieldMap, plain_name, push_member};
+use crate::json_text::{Hash128, Members, elements};
+use crate::row::{Cell, Row, Source};
+use kqlake_lake::tables::{TableDef, find};
+use kqlake_value::Type;
 
 /// Members that hold rows of their own.
 const LISTS: [&str; 3] = ["userCounts", "details", "userActivationCounts"];
@@ -169,7 +169,7 @@ impl Reports {
             .map(elements)
             .transpose()
             .map_err(|error| format!("the report row's list cannot be read: {error}"))?;
-        let raw = crate::import::audit::mapping::raw(text);
+        let raw = crate::audit::mapping::raw(text);
         match inner {
             Some(items) if !items.is_empty() => items
                 .into_iter()

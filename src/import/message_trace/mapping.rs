@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::import::convert::{self, DateOrder};
-use crate::import::fields::{FieldMap, plain_name, push_member};
-use crate::import::json_text::{Hash128, Members};
-use crate::import::row::{Cell, Row, Source};
-use crate::lake::tables::find;
+use crate::convert::{self, DateOrder};
+use crate::fields::{FieldMap, plain_name, push_member};
+use crate::json_text::{Hash128, Members};
+use crate::row::{Cell, Row, Source};
+use kqlake_lake::tables::find;
 
 /// Names of the reporting web service, of PowerShell and of the admin centre for Graph's.
 const TRACE_ALIASES: [(&str, &str); 24] = [
@@ -119,7 +119,7 @@ impl Traces {
         let fields = self.traces.as_mut().ok_or("there is no table MessageTrace")?;
         let row = fields.row(members, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
-        row.set("Raw", crate::import::audit::mapping::raw(text));
+        row.set("Raw", crate::audit::mapping::raw(text));
         finish_trace(row).map(|row| vec![row])
     }
 
@@ -138,7 +138,7 @@ impl Traces {
         {
             row.set("recipientAddress", Cell::text(recipient.replace("%40", "@")));
         }
-        row.set("Raw", crate::import::audit::mapping::raw(text));
+        row.set("Raw", crate::audit::mapping::raw(text));
         finish_detail(row).map(|row| vec![row])
     }
 

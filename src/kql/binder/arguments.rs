@@ -1,11 +1,11 @@
 //! Arguments fitted to the parameters of functions and aggregates, and the types of results.
 
 use super::{Bind, Binder, type_list};
-use crate::kql::ast::Span;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::{ArgInfo, Kind, Param, Returns};
-use crate::kql::types::Type;
+use crate::bound::*;
+use crate::functions::{ArgInfo, Kind, Param, Returns};
+use kqlake_syntax::ast::Span;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 impl Binder<'_> {
     /// Checks arguments against parameters, converts what converts by itself, and finds the result type.

@@ -2,12 +2,11 @@
 
 use super::expr::Ctx;
 use super::{Bind, Binder, Binding, RowInfo};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::*;
+use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 impl Binder<'_> {
     /// A call in a scalar expression.
@@ -266,7 +265,7 @@ impl Binder<'_> {
                 let value = batches
                     .iter()
                     .find(|b| b.num_rows() > 0)
-                    .map(|b| crate::kql::lower::arrow::value_at(b.column(0).as_ref(), first.ty, 0))
+                    .map(|b| crate::lower::arrow::value_at(b.column(0).as_ref(), first.ty, 0))
                     .unwrap_or(if first.ty == Type::String { Value::String(String::new()) } else { Value::Null });
                 let value = BoundExpr::literal(value, first.ty, span);
                 if let Some(key) = drawn {
@@ -301,9 +300,9 @@ impl Binder<'_> {
         let mut values = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
-                let value = crate::kql::lower::arrow::value_at(batch.column(0).as_ref(), first.ty, row);
+                let value = crate::lower::arrow::value_at(batch.column(0).as_ref(), first.ty, row);
                 match value {
-                    Value::Dynamic(crate::kql::value::Json::Array(items)) => {
+                    Value::Dynamic(kqlake_value::Json::Array(items)) => {
                         values.extend(items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)))
                     }
                     value => values.push(BoundExpr::literal(value, first.ty, span)),
@@ -318,8 +317,8 @@ impl Binder<'_> {
         self.arity("column_names_of", args, 1..=1, span)?;
         let scope = ctx.scope.clone();
         let rel = self.deeper(span, |b| b.table(&args[0].expr, &scope))?;
-        let names = rel.columns.iter().map(|c| crate::kql::value::Json::from(c.name.as_str())).collect();
-        Ok(BoundExpr::literal(Value::Dynamic(crate::kql::value::Json::Array(names)), Type::Dynamic, span))
+        let names = rel.columns.iter().map(|c| kqlake_value::Json::from(c.name.as_str())).collect();
+        Ok(BoundExpr::literal(Value::Dynamic(kqlake_value::Json::Array(names)), Type::Dynamic, span))
     }
 
     fn column_ifexists(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
@@ -422,7 +421,7 @@ impl Binder<'_> {
         {
             let columns: Vec<BoundExpr> = ctx.row.columns.iter().map(|c| BoundExpr::column(c, *star)).collect();
             if columns.is_empty() && function.name == "pack_array" {
-                let none = Value::Dynamic(crate::kql::value::Json::Array(Vec::new()));
+                let none = Value::Dynamic(kqlake_value::Json::Array(Vec::new()));
                 return Ok(BoundExpr::literal(none, Type::Dynamic, span));
             }
             return self.function_of(function, columns, span);

@@ -1,14 +1,12 @@
 //! Scalar expressions: names, paths, operators.
 
-use super::names;
-use super::{Bind, Binder, Binding, RowInfo, Scope};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::Registry;
-use crate::kql::lower;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use super::{Bind, Binder, Binding, RowInfo, Scope, names};
+use crate::bound::*;
+use crate::functions::Registry;
+use crate::lower;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 /// Where a scalar expression stands.
 pub struct Ctx<'r> {
@@ -100,7 +98,7 @@ impl Binder<'_> {
             ExprKind::Lambda { .. } => self.error(code::TYPE, span, "a function stands where a scalar is expected"),
             ExprKind::Unread { ty, content } => {
                 // Microsoft's language service does not look into the parentheses.
-                let message = format!("`{}` is no {ty} literal", crate::kql::literals::shown(content));
+                let message = format!("`{}` is no {ty} literal", kqlake_syntax::literals::shown(content));
                 let remedy = format!("`{ty}(…)` encloses a literal; to{ty}(…) converts a value");
                 self.not_run(Diagnostic::error(code::SYNTAX, span, message).suggest(remedy))?;
                 Ok(BoundExpr::new(BoundKind::Unknown, *ty, span))
@@ -117,15 +115,12 @@ impl Binder<'_> {
         let mut ready = true;
         e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
         // A function of several columns stays a call, so that its columns can be told.
-        if matches!(&e.kind, BoundKind::Call { function, .. } if matches!(function.imp, crate::kql::functions::ScalarImpl::Unsupported(_)))
+        if matches!(&e.kind, BoundKind::Call { function, .. } if matches!(function.imp, crate::functions::ScalarImpl::Unsupported(_)))
         {
             return Ok(e);
         }
         if let BoundKind::Call { function, .. } = &e.kind
-            && matches!(
-                function.returns,
-                crate::kql::functions::Returns::Columns(_) | crate::kql::functions::Returns::ColumnEach(_)
-            )
+            && matches!(function.returns, crate::functions::Returns::Columns(_) | crate::functions::Returns::ColumnEach(_))
         {
             return Ok(e);
         }

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use super::expr::Ctx;
 use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
-use crate::kql::types::Type;
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
+use kqlake_value::Type;
 
 impl Binder<'_> {
     /// A scalar call of a function that `let` defined.

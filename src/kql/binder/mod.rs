@@ -26,12 +26,11 @@ pub use expr::decimal;
 pub use operators::range_rows;
 pub use scope::{Binding, RowInfo, Scope};
 
-use super::ast::{Expr, ExprKind, Name, Script, Span};
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
 use super::catalog::{Catalog, FileRoot};
-use super::diagnostics::{Diagnostic, Severity, code};
-use super::types::{Column, Type};
-use super::value::datetime_of_us;
+use kqlake_syntax::ast::{Expr, ExprKind, Name, Script, Span};
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
+use kqlake_value::{Column, Type, datetime_of_us};
 
 /// Why binding of a part ended early.
 #[derive(Debug)]
@@ -293,7 +292,7 @@ impl<'a> Binder<'a> {
             diagnostic = diagnostic.suggest(
                 "the function's tabular parameter does not list it, so it passes through; add it to the parameter's columns",
             );
-        } else if let Some(near) = super::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
+        } else if let Some(near) = kqlake_syntax::suggest::nearest(&name.text, candidates.iter().map(String::as_str)) {
             diagnostic = diagnostic.suggest(format!("did you mean '{near}'?"));
         }
         self.report(diagnostic)

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::functions::{Naming, Registry};
+use crate::functions::{Naming, Registry};
+use kqlake_syntax::ast::*;
 
 /// A target of `project`, `extend`, `summarize` or `distinct` before its name is settled.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,10 @@
 
 use super::expr::Ctx;
 use super::{Bind, Binder};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Json, Type, Value};
 
 impl Binder<'_> {
     /// `-x`, `+x`
@@ -476,7 +475,7 @@ impl Binder<'_> {
 
     /// An internal registry function over a row's array.
     fn row_array(&mut self, function: &str, left: BoundExpr, array: BoundExpr, span: Span) -> Bind<BoundExpr> {
-        match crate::kql::functions::Registry::get().scalar(function) {
+        match crate::functions::Registry::get().scalar(function) {
             Some(function) => Ok(BoundExpr::new(BoundKind::Call { function, args: vec![left, array] }, Type::Bool, span)),
             None => self.unsupported(span, "has_any or has_all over an array that differs from row to row"),
         }

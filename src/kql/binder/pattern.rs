@@ -5,11 +5,10 @@ use std::rc::Rc;
 use super::expr::Ctx;
 use super::scope::Pattern;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 impl Binder<'_> {
     pub(super) fn declare_pattern(&mut self, declared: &PatternDecl, scope: &Scope) -> Bind<()> {

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::kql::ast::{Expr, ParamDecl, PatternDecl, Script};
-use crate::kql::bound::{BoundColumn, BoundExpr, HiddenColumn, HiddenRole, Rel};
+use crate::bound::{BoundColumn, BoundExpr, HiddenColumn, HiddenRole, Rel};
+use kqlake_syntax::ast::{Expr, ParamDecl, PatternDecl, Script};
 
 /// What a name stands for.
 #[derive(Clone)]

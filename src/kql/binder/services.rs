@@ -4,11 +4,10 @@
 //! be checked. Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
 
 use super::{Bind, Binder, Scope};
-use crate::kql::ast::{Arg, Name};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::*;
+use kqlake_syntax::ast::{Arg, Name};
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 /// A function of a service that gives a table.
 struct Service {

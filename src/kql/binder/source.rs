@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 /// Operators that one pipe may have. Planning takes time in the square of it.
 const MAX_PIPE: usize = 500;
@@ -207,7 +206,7 @@ impl Binder<'_> {
             return self.unknown("table", name, candidates);
         };
         if let Some(view) = &schema.view {
-            let parsed = crate::kql::parser::parse(view);
+            let parsed = kqlake_syntax::parser::parse(view);
             let text = view.clone();
             if let Some(first) = parsed.diagnostics.into_iter().next() {
                 return self.error(
@@ -346,8 +345,8 @@ impl Binder<'_> {
                 }
                 let mut candidates = scope.names();
                 candidates.extend(["table", "materialize", "range", "print", "datatable"].map(str::to_owned));
-                let known = crate::kql::functions::Registry::get().scalar(&function.text);
-                if let Some(crate::kql::functions::ScalarImpl::Unsupported(why)) = known.map(|f| f.imp) {
+                let known = crate::functions::Registry::get().scalar(&function.text);
+                if let Some(crate::functions::ScalarImpl::Unsupported(why)) = known.map(|f| f.imp) {
                     let message = format!("{}(…) is not supported: {why}", function.text);
                     return self.error(code::UNSUPPORTED, function.span, message);
                 }

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use super::expr::Ctx;
 use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope, Stop};
-use crate::kql::ast::*;
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, Severity, code};
-use crate::kql::value::Value;
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
+use kqlake_value::Value;
 
 /// Result tables that one text may have.
 const MAX_TABLES: usize = 1_000;
@@ -185,7 +185,7 @@ impl Binder<'_> {
         let row = RowInfo::default();
         let value = match self.params.get(&param.name.text) {
             Some(text) => {
-                let given = BoundExpr::literal(Value::String(text.clone()), crate::kql::types::Type::String, param.name.span);
+                let given = BoundExpr::literal(Value::String(text.clone()), kqlake_value::Type::String, param.name.span);
                 // A timespan may be written as a literal (1d), a datetime as any text that todatetime reads.
                 match self.parameter_literal(text, ty) {
                     Some(value) => BoundExpr::literal(value, ty, param.name.span),
@@ -216,7 +216,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a parameter's default of another type; a number may be of a narrower one.
-    pub(super) fn fitting_default(&mut self, name: &Name, default: &BoundExpr, ty: crate::kql::types::Type) -> Bind<()> {
+    pub(super) fn fitting_default(&mut self, name: &Name, default: &BoundExpr, ty: kqlake_value::Type) -> Bind<()> {
         let numbers = default.ty.is_numeric() && ty.is_numeric();
         if default.ty == ty || numbers || self.is_untyped(default) {
             return Ok(());
@@ -226,11 +226,11 @@ impl Binder<'_> {
     }
 
     /// A parameter's text read as a KQL literal of its type (`1d`, `datetime(2026-01-05)`, `dynamic([1])`).
-    fn parameter_literal(&self, text: &str, ty: crate::kql::types::Type) -> Option<Value> {
-        if ty == crate::kql::types::Type::String {
+    fn parameter_literal(&self, text: &str, ty: kqlake_value::Type) -> Option<Value> {
+        if ty == kqlake_value::Type::String {
             return None;
         }
-        let parsed = crate::kql::parser::parse(&format!("print {text}"));
+        let parsed = kqlake_syntax::parser::parse(&format!("print {text}"));
         if !parsed.diagnostics.is_empty() {
             return None;
         }

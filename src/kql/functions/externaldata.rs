@@ -11,11 +11,9 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use serde_json::Value as Json;
 
-use super::columns::{self, ColumnBuilder};
-use super::parse_text;
-use crate::kql::bound::Compute;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::Compute;
+use kqlake_value::columns::{self, ColumnBuilder};
+use kqlake_value::{Type, Value, parse};
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 8192;
@@ -215,14 +213,14 @@ fn typed(text: String, ty: Type) -> Value {
     let trimmed = text.trim();
     let found = match ty {
         Type::String => return Value::String(text),
-        Type::Bool => parse_text::boolean(trimmed).map(Value::Bool),
-        Type::Int => parse_text::int(trimmed).map(Value::Int),
-        Type::Long => parse_text::long(trimmed).map(Value::Long),
-        Type::Real => parse_text::real_in_file(trimmed).map(Value::Real),
-        Type::Decimal => parse_text::decimal(trimmed).map(Value::Decimal),
-        Type::DateTime => parse_text::datetime(trimmed).map(Value::DateTime),
-        Type::TimeSpan => parse_text::timespan(trimmed).map(Value::TimeSpan),
-        Type::Guid => parse_text::guid(trimmed).map(Value::Guid),
+        Type::Bool => parse::boolean(trimmed).map(Value::Bool),
+        Type::Int => parse::int(trimmed).map(Value::Int),
+        Type::Long => parse::long(trimmed).map(Value::Long),
+        Type::Real => parse::real_in_file(trimmed).map(Value::Real),
+        Type::Decimal => parse::decimal(trimmed).map(Value::Decimal),
+        Type::DateTime => parse::datetime(trimmed).map(Value::DateTime),
+        Type::TimeSpan => parse::timespan(trimmed).map(Value::TimeSpan),
+        Type::Guid => parse::guid(trimmed).map(Value::Guid),
         Type::Dynamic if trimmed.is_empty() => None,
         Type::Dynamic => {
             let json = serde_json::from_str(trimmed).unwrap_or_else(|_| Json::String(text.clone()));

@@ -8,12 +8,10 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::columns::{ColumnReader, in_form};
-use super::scalar::json;
-use super::{ArgInfo, json_text};
-use crate::kql::format;
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use super::ArgInfo;
+use kqlake_value::columns::{ColumnReader, in_form};
+use kqlake_value::json::display;
+use kqlake_value::{Type, Value, ValueRef, format, json};
 
 /// A column of text opened for reading. A missing row is the empty text.
 #[derive(Debug, Clone)]
@@ -75,7 +73,7 @@ pub fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
                 match texts.get(row) {
                     text if text.starts_with(['"', '{', '[', 'n']) => {
                         buffer.clear();
-                        json_text::push_display(&mut buffer, text);
+                        display::push_display(&mut buffer, text);
                         out.push(&buffer);
                     }
                     text => out.push(text),
@@ -287,7 +285,7 @@ pub fn text_of(value: &Value) -> String {
     let mut buffer = String::new();
     let mut out = String::new();
     match value.as_ref(&mut buffer) {
-        ValueRef::Dynamic(text) => json_text::push_display(&mut out, text),
+        ValueRef::Dynamic(text) => display::push_display(&mut out, text),
         other => format::write_value(&mut out, other),
     }
     out
@@ -300,7 +298,7 @@ pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
         ValueRef::Dynamic(text) if text.starts_with('"') => json::unquote(text),
         ValueRef::Dynamic(text) => {
             let mut out = String::new();
-            json_text::push_display(&mut out, text);
+            display::push_display(&mut out, text);
             out.into()
         }
         other => format::to_string(other).into(),
@@ -311,10 +309,10 @@ pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
 #[cfg(test)]
 pub mod testing {
     use super::*;
-    use crate::kql::functions::ColumnFn;
+    use crate::functions::ColumnFn;
     use arrow::datatypes::Int64Type;
 
-    /// What [`ScalarImpl::Kernel`](crate::kql::functions::ScalarImpl::Kernel) holds.
+    /// What [`ScalarImpl::Kernel`](crate::functions::ScalarImpl::Kernel) holds.
     pub type Prepare = fn(&[ArgInfo], Type) -> Result<ColumnFn, String>;
 
     /// A string.

@@ -8,12 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::record_batch::RecordBatch;
 
-use super::columns::{ColumnBuilder, ColumnReader, to_value};
-use super::scalar::json;
-use crate::kql::bound::Compute;
-use crate::kql::format;
-use crate::kql::types::Type;
-use crate::kql::value::{self, Value, ValueRef};
+use crate::bound::Compute;
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
+use kqlake_value::{self as value, Type, Value, ValueRef, format, json};
 
 /// Elements that an array may have.
 const MAX_POINTS: usize = 1_048_576;

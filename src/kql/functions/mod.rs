@@ -5,14 +5,12 @@
 //! DataFusion expression, and `docs/kql-support.md` is generated from them.
 
 pub mod aggregate;
-pub mod columns;
+pub mod constants;
 pub mod externaldata;
 pub mod folding;
-pub mod json_text;
 pub mod kernels;
 pub mod make_series;
 pub mod parse_pattern;
-pub mod parse_text;
 pub mod per_key;
 pub mod plugins;
 pub mod scalar;
@@ -25,8 +23,8 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::ArrayRef;
 
-use super::types::Type;
-use super::value::{Value, ValueRef};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Type, Value, ValueRef};
 
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +236,7 @@ pub trait Accumulate: Send + Sync + std::fmt::Debug {
     /// The result.
     fn finish(&self) -> Value;
     /// Appends the result to a column; for states that hold it in the column's form already.
-    fn finish_into(&self, out: &mut columns::ColumnBuilder) {
+    fn finish_into(&self, out: &mut ColumnBuilder) {
         out.push(&self.finish());
     }
     /// Bytes held, for the memory limit.

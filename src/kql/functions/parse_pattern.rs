@@ -8,10 +8,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray};
 use regex::{Regex, RegexBuilder};
 
-use super::columns::{ColumnBuilder, ColumnReader};
-use crate::kql::bound::RowFields;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::RowFields;
+use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::{Type, Value};
 
 /// How a pattern is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +141,7 @@ fn convert(text: &str, ty: Type) -> Value {
             "false" => Value::Bool(false),
             other => other.parse::<i64>().map_or(Value::Null, |n| Value::Bool(n != 0)),
         },
-        _ => crate::kql::lower::convert_text(trimmed, ty),
+        _ => crate::lower::convert_text(trimmed, ty),
     }
 }
 

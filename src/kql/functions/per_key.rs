@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, UInt64Array};
 use arrow::record_batch::RecordBatch;
 
-use super::columns::{ColumnReader, natural_type};
-use crate::kql::bound::Compute;
+use crate::bound::Compute;
+use kqlake_value::columns::{ColumnReader, natural_type};
 
 /// Runs an operator over the rows of each sub-query. They stand together: the input is sorted by the keys.
 ///

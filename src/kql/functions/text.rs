@@ -21,8 +21,8 @@ use arrow::datatypes::DataType;
 use memchr::memmem;
 
 use super::folding::{fold_char, fold_into, is_term_char, term_after, term_before};
-use crate::kql::ast::TextOp;
-use crate::kql::functions::scalar::json;
+use kqlake_syntax::ast::TextOp;
+use kqlake_value::json;
 
 pub use super::folding::equal_ignoring_case;
 

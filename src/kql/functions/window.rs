@@ -11,9 +11,8 @@ use arrow::compute::concat;
 use super::ArgInfo;
 use super::aggregate::codec::Held;
 use super::aggregate::order::order;
-use super::columns::{ColumnBuilder, ColumnReader};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::{Type, Value, ValueRef};
 
 /// One call of a window function, between two batches.
 #[derive(Debug)]

@@ -10,11 +10,10 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
 use super::expr::{coalesce, column_name, filter, key, text, text_in_any_form, value};
 use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
-use crate::kql::bound::*;
-use crate::kql::functions::aggregate::udaf::udaf;
-use crate::kql::functions::{AggregateImpl, ArgInfo};
-use crate::kql::types::Type;
-use crate::kql::value::datetime;
+use crate::bound::*;
+use crate::functions::aggregate::udaf::udaf;
+use crate::functions::{AggregateImpl, ArgInfo};
+use kqlake_value::{Type, datetime};
 
 impl Lowering<'_> {
     pub(super) fn aggregate(

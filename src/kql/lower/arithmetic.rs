@@ -10,10 +10,9 @@ use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 use super::arrow::data_type;
 use super::expr::{Lowered, internal, value};
 use super::kernel;
-use crate::kql::ast::BinaryOp;
-use crate::kql::bound::BoundExpr;
-use crate::kql::types::Type;
-use crate::kql::value::datetime;
+use crate::bound::BoundExpr;
+use kqlake_syntax::ast::BinaryOp;
+use kqlake_value::{Type, datetime};
 
 /// `left op right`; the binder has brought the operands to types that meet here.
 pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {

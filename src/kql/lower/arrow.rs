@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, make_array};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::ScalarValue;
 
-use crate::kql::functions::columns::{self, ColumnBuilder};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, json_of};
+use kqlake_value::columns::{self, ColumnBuilder};
+use kqlake_value::{Type, Value, json_of};
 
+pub use crate::functions::constants::scalar;
 pub use columns::field;
 
 /// The Arrow type of a KQL type.
@@ -17,16 +16,11 @@ pub fn data_type(ty: Type) -> DataType {
     columns::arrow_type(ty)
 }
 
-/// A value as a DataFusion scalar of the type's Arrow form. A null string is the empty string.
-pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
-    columns::scalar(value, ty)
-}
-
 /// The value at a row of an array in the type's Arrow form.
 pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
     let array = make_array(array.to_data());
     match columns::value_at(&array, ty, row) {
-        crate::kql::value::ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
+        kqlake_value::ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
         other => columns::to_value(other),
     }
 }

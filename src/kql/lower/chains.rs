@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::kql::ast::{BinaryOp, Span, TextOp};
-use crate::kql::bound::{BoundExpr, BoundKind, ColId, Rel, RelKind};
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
+use crate::bound::{BoundExpr, BoundKind, ColId, Rel, RelKind};
+use kqlake_syntax::ast::{BinaryOp, Span, TextOp};
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 use super::expr::Lowered;
 
@@ -144,7 +144,7 @@ fn absorb(list: &mut BoundExpr, term: &BoundExpr) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::value::Value;
+    use kqlake_value::Value;
 
     fn equals(id: ColId, value: i64) -> BoundExpr {
         let span = Span::default();

@@ -29,7 +29,7 @@ use super::arrow::data_type;
 use super::expr::column_name;
 use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
-use crate::kql::bound::{ColId, Compute, Rel};
+use crate::bound::{ColId, Compute, Rel};
 
 /// What an operator makes of one batch, piece by piece.
 pub type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;

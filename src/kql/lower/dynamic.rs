@@ -9,11 +9,11 @@ use datafusion::logical_expr::{Expr, cast};
 use super::arrow::data_type;
 use super::expr::{Lowered, coalesce, column, text, value};
 use super::kernel;
-use crate::kql::bound::{BoundExpr, BoundKind, PathStep, RowFields};
-use crate::kql::functions::columns::ColumnReader;
-use crate::kql::functions::scalar::json::{self, Step};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
+use crate::functions::scalar::paths;
+use kqlake_value::columns::ColumnReader;
+use kqlake_value::json::{self, Step};
+use kqlake_value::{Type, ValueRef};
 
 /// The constant head of a path, and the computed steps behind it.
 fn constant_steps(steps: &[PathStep]) -> (Vec<Step>, &[PathStep]) {
@@ -48,7 +48,7 @@ pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
                     if is_dynamic { "dynamic" } else { "" },
                     DataType::Utf8,
                     vec![out, key],
-                    move |a, _| json::get_element_column(&a[0], &a[1], is_dynamic),
+                    move |a, _| paths::get_element_column(&a[0], &a[1], is_dynamic),
                 )
             }
         };
@@ -78,7 +78,7 @@ fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
             Ok(Arc::new(out.finish()) as ArrayRef)
         })
     } else {
-        kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| json::get_path_column(&a[0], &steps))
+        kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_column(&a[0], &steps))
     }
 }
 
@@ -129,7 +129,7 @@ fn typed_text(e: Expr, ty: Type) -> Expr {
                 ValueRef::Null => out.append_null(),
                 v => {
                     text.clear();
-                    crate::kql::format::write_value(&mut text, v);
+                    kqlake_value::format::write_value(&mut text, v);
                     out.append_value(&text);
                 }
             }
@@ -192,7 +192,7 @@ pub fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> L
 pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
     let array = value(call)?;
     Ok(kernel::call("tuple_element", format!("{index} {ty}"), data_type(ty), vec![array], move |a, rows| {
-        let elements = json::get_path_column(&a[0], &[Step::Index(index as i64)])?;
+        let elements = paths::get_path_column(&a[0], &[Step::Index(index as i64)])?;
         if ty == Type::Dynamic {
             return Ok(elements);
         }
@@ -206,8 +206,8 @@ pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
 }
 
 /// An element of a dynamic array as a value of a type: numbers as they are, text by its own rules.
-pub fn typed_element(v: ValueRef<'_>, ty: Type) -> crate::kql::value::Value {
-    use crate::kql::value::{Json, Value};
+pub fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
+    use kqlake_value::{Json, Value};
     let json = v.to_json();
     match (ty, json) {
         (_, Json::Null) if ty != Type::String => Value::Null,
@@ -233,11 +233,11 @@ pub fn typed_element(v: ValueRef<'_>, ty: Type) -> crate::kql::value::Value {
             "-Infinity" => Value::Real(f64::NEG_INFINITY),
             _ => Value::Null,
         },
-        (Type::Decimal, Json::Number(n)) => crate::kql::binder::decimal(&n.to_string()).map_or(Value::Null, Value::Decimal),
+        (Type::Decimal, Json::Number(n)) => crate::binder::decimal(&n.to_string()).map_or(Value::Null, Value::Decimal),
         (Type::String, json) => {
             let mut text = String::new();
             let value = Value::Dynamic(json);
-            let shown = crate::kql::format::to_string(value.as_ref(&mut text));
+            let shown = kqlake_value::format::to_string(value.as_ref(&mut text));
             Value::String(shown)
         }
         (Type::TimeSpan, Json::Number(n)) => n.as_i64().map_or(Value::Null, Value::TimeSpan),

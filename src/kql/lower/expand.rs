@@ -13,11 +13,9 @@ use super::compute::{Pieces, Work, plan_of};
 use super::dynamic::typed_element;
 use super::expr::{column_name, value};
 use super::{Lower, Lowering, Node, steps, ticks};
-use crate::kql::bound::{ColId, ExpandColumn, Rel};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader};
-use crate::kql::functions::scalar::json;
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::bound::{ColId, ExpandColumn, Rel};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::{Type, ValueRef, json};
 
 impl Lowering<'_> {
     #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]

@@ -13,13 +13,12 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binar
 
 use super::arrow::{data_type, scalar, value_at};
 use super::{arithmetic, dynamic, kernel, search};
-use crate::kql::ast::BinaryOp;
-use crate::kql::bound::{BoundExpr, BoundKind, ColId};
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::scalar::udf;
-use crate::kql::functions::{ArgInfo, ScalarFn};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::{BoundExpr, BoundKind, ColId};
+use crate::functions::scalar::udf;
+use crate::functions::{ArgInfo, ScalarFn};
+use kqlake_syntax::ast::BinaryOp;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;

@@ -5,8 +5,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::expr::text;
 use super::{Lower, Lowering, Node, named, steps, ticks, with_columns};
-use crate::kql::bound::{BoundExpr, JoinKind, Rel};
-use crate::kql::types::Type;
+use crate::bound::{BoundExpr, JoinKind, Rel};
+use kqlake_value::Type;
 
 impl Lowering<'_> {
     pub(super) fn join(&self, left: &Rel, right: &Rel, kind: JoinKind, on: &[(BoundExpr, BoundExpr)]) -> Lower<Node> {

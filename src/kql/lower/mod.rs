@@ -31,9 +31,8 @@ use datafusion::prelude::SessionContext;
 use self::expr::{column, column_name, filter, text, text_in_any_form, value};
 use super::bound::*;
 use super::catalog::ScanTable;
-use super::diagnostics::Diagnostic;
-use super::types::Type;
-use super::value::Value;
+use kqlake_syntax::diagnostics::Diagnostic;
+use kqlake_value::{Type, Value};
 
 /// Why a tree cannot be lowered.
 #[derive(Debug)]
@@ -317,7 +316,7 @@ fn dedup_by_name(exprs: &mut Vec<Expr>) {
 fn result_column(c: &BoundColumn) -> Expr {
     use datafusion::logical_expr::expr::Alias;
     use std::collections::BTreeMap;
-    let metadata = BTreeMap::from([(super::functions::columns::TYPE_KEY.to_owned(), c.ty.name().to_owned())]);
+    let metadata = BTreeMap::from([(kqlake_value::columns::TYPE_KEY.to_owned(), c.ty.name().to_owned())]);
     Expr::Alias(Alias::new(column(c.id), None::<&str>, c.name.clone()).with_metadata(Some(metadata.into())))
 }
 

@@ -14,10 +14,9 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::arrow::{array, data_type, value_at};
 use super::expr::{column_name, text};
-use crate::kql::bound::{BoundColumn, BoundExpr, Compute};
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::bound::{BoundColumn, BoundExpr, Compute};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Type, Value};
 
 /// What a step gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,14 +10,12 @@ use regex::Regex;
 use super::arrow::scalar;
 use super::expr::{Lowered, coalesce, internal, null, text as text_value, value};
 use super::kernel;
-use crate::kql::ast::TextOp;
-use crate::kql::bound::{BoundExpr, BoundKind};
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::columns::ColumnReader;
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::text::{equal_ignoring_case, equal_matcher, matcher, matcher_all, matches};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::bound::{BoundExpr, BoundKind};
+use crate::functions::text::{equal_ignoring_case, equal_matcher, matcher, matcher_all, matches};
+use kqlake_syntax::ast::TextOp;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::columns::ColumnReader;
+use kqlake_value::{Type, Value, ValueRef, json};
 
 /// The left side of a search: nullable text, where null is searched as the empty string.
 fn haystack(e: &BoundExpr) -> Lowered<Expr> {
@@ -217,7 +215,7 @@ pub fn in_array(e: &BoundExpr) -> Lowered<Expr> {
         let mut out = Vec::with_capacity(rows);
         for row in 0..rows {
             let v = l.get(row);
-            let wanted = crate::kql::format::to_string(v);
+            let wanted = kqlake_value::format::to_string(v);
             let found = match arrays.get(row) {
                 ValueRef::Dynamic(text) => match json::elements(text) {
                     // Whether null is in a list with a null is not known.

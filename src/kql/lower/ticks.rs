@@ -22,10 +22,9 @@ use datafusion::logical_expr::{
 
 use super::expr::column;
 use super::{Lower, named};
-use crate::kql::bound::{BoundExpr, BoundKind};
-use crate::kql::functions::columns::{in_form, stored_type};
-use crate::kql::types::Type;
-use crate::kql::value::{TICKS_PER_US, UNIX_EPOCH_TICKS, Value};
+use crate::bound::{BoundExpr, BoundKind};
+use kqlake_value::columns::{in_form, stored_type};
+use kqlake_value::{TICKS_PER_US, Type, UNIX_EPOCH_TICKS, Value};
 
 /// Ticks of a datetime in either form.
 #[derive(Debug, PartialEq, Eq, Hash)]

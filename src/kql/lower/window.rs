@@ -11,10 +11,9 @@ use super::arrow::data_type;
 use super::compute::{Work, plan_of};
 use super::expr::{column_name, key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
-use crate::kql::bound::{BoundWindow, ColId, Compute, Rel};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, to_value};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::bound::{BoundWindow, ColId, Compute, Rel};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
+use kqlake_value::{Type, Value, ValueRef};
 
 impl Lowering<'_> {
     pub(super) fn window(&self, input: &Rel, functions: &[(ColId, BoundWindow)]) -> Lower<Node> {
@@ -111,7 +110,7 @@ impl Compute for WindowOp {
         let parts: Vec<_> = (0..self.partitions).map(|i| batch.column(self.passed + self.args.len() + i).clone()).collect();
         let parts = parts
             .iter()
-            .map(|p| ColumnReader::new(p, crate::kql::functions::columns::natural_type(p.data_type())))
+            .map(|p| ColumnReader::new(p, kqlake_value::columns::natural_type(p.data_type())))
             .collect::<Result<Vec<_>, _>>()?;
         // A row begins a part where any of its keys differs from the row before.
         let begins: Vec<bool> = (0..rows).map(|row| row == 0 || parts.iter().any(|p| p.get(row) != p.get(row - 1))).collect();

@@ -1,6 +1,6 @@
 //! `summarize`: aggregates whose value does not depend on an order, or that say what they need.
 
-use kqlake::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 
 use super::expressions::{KEYS, Scope};
 use super::random::Random;

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use kqlake::kql::functions::{Kind as Takes, Param, Registry, Returns, ScalarFn, ScalarImpl};
-use kqlake::kql::types::{Column, Type};
+use kqlake_kql::functions::{Kind as Takes, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 
 use super::oracle::{Asker, Counts, Difference, Kind, Outcome, same};

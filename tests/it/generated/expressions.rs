@@ -1,6 +1,6 @@
 //! Scalar expressions of a wanted type over the columns at hand.
 
-use kqlake::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 
 use super::random::Random;

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kqlake::clock::FixedClock;
 use kqlake::engine::{Engine, Options};
 use kqlake::error::Error;
-use kqlake::kql::types::Column;
-use kqlake::lake::Lake;
+use kqlake_lake::Lake;
+use kqlake_value::Column;
+use kqlake_value::clock::FixedClock;
 use serde_json::Value as Json;
 use tokio::runtime::Handle;
 
@@ -225,7 +225,7 @@ impl std::fmt::Display for Difference {
 
 #[cfg(test)]
 mod tests {
-    use kqlake::kql::types::Type;
+    use kqlake_value::Type;
     use serde_json::json;
 
     use super::*;

@@ -435,7 +435,7 @@ pub fn signature(pipeline: &Pipeline, law: Law, difference: &Difference) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use kqlake::kql::types::{Column, Type};
+    use kqlake_value::{Column, Type};
     use serde_json::json;
 
     use super::super::tree::{assign, literal, text};

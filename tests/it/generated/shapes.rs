@@ -1,6 +1,6 @@
 //! Operators that give rows of another shape: expansions, series, patterns, plugins.
 
-use kqlake::kql::types::Type;
+use kqlake_value::Type;
 
 use super::aggregates::aggregate;
 use super::expressions::KEYS;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kqlake::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 
 use super::expressions::{KEYS, Scope};

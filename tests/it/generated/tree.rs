@@ -1,6 +1,6 @@
 //! Query texts as trees, so that a failing one can be made smaller piece by piece.
 
-use kqlake::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 
 use super::values;

@@ -1,6 +1,6 @@
 //! Values of every type: the ordinary, the empty, the ends of ranges; and how they are written as literals.
 
-use kqlake::kql::types::{Column, Type};
+use kqlake_value::{Column, Type};
 use serde_json::{Value as Json, json};
 
 use super::random::Random;

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::{Bind, Binder, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::per_key::PerKey;
-use crate::kql::types::Type;
+use crate::binder::{Bind, Binder, Scope};
+use crate::bound::*;
+use crate::functions::per_key::PerKey;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 use super::shape::property_text;
 
@@ -82,7 +82,7 @@ impl Binder<'_> {
         let applied: Vec<&str> = items
             .iter()
             .filter(|item| item.expr.names.is_empty())
-            .filter_map(|item| crate::kql::binder::bare_name(&item.expr.expr))
+            .filter_map(|item| crate::binder::bare_name(&item.expr.expr))
             .map(|name| name.text.as_str())
             .collect();
         let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
@@ -137,7 +137,7 @@ impl Binder<'_> {
             self.not_run(Diagnostic::error(code::UNSUPPORTED, body.span, message))?;
             let inner = scope.nested(false);
             let key = BoundExpr::new(BoundKind::Unknown, column.ty, by.span);
-            inner.define(&by.text, crate::kql::binder::Binding::Scalar(key));
+            inner.define(&by.text, crate::binder::Binding::Scalar(key));
             return self.table(body, &inner);
         }
         let mut rel = self.sub_query(keyed, std::slice::from_ref(&key), body, scope)?;
@@ -221,7 +221,7 @@ impl Binder<'_> {
     }
 
     /// Refuses an operator that cannot work on many sub-queries at once.
-    pub(in crate::kql::binder) fn not_in_sub_query(&mut self, operator: &Operator, what: &str) -> Bind<()> {
+    pub(in crate::binder) fn not_in_sub_query(&mut self, operator: &Operator, what: &str) -> Bind<()> {
         if self.partition.is_empty() {
             Ok(())
         } else {

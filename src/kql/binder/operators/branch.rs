@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::{Bind, Binder, Binding, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
+use crate::binder::{Bind, Binder, Binding, Scope};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
 
 use super::super::source::empty_rel;
 
@@ -44,7 +44,7 @@ impl Binder<'_> {
             self.extra_tables.push(("Facet_with".to_owned(), rel));
         }
         for column in by {
-            let Some(name) = crate::kql::binder::bare_name(column) else {
+            let Some(name) = crate::binder::bare_name(column) else {
                 return self.error(code::TYPE, column.span, "facet takes columns by their names");
             };
             let name = name.text.clone();

@@ -5,19 +5,18 @@
 
 use arrow::record_batch::RecordBatch;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop, names};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::plugins::reduce::Reduce;
-use crate::kql::functions::plugins::{self, Input, ParamKind, Plugin, PluginArg, PluginParam, Table};
-use crate::kql::functions::{Kind, Param, Registry};
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Json, Value};
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop, names};
+use crate::bound::*;
+use crate::functions::plugins::reduce::Reduce;
+use crate::functions::plugins::{self, Input, ParamKind, Plugin, PluginArg, PluginParam, Table};
+use crate::functions::{Kind, Param, Registry};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Column, Json, Type, Value};
 
 use super::shape::property_text;
-use crate::kql::binder::source::empty_rel;
+use crate::binder::source::empty_rel;
 
 /// A call's arguments, bound to a plugin's parameters.
 struct Call {
@@ -230,7 +229,7 @@ impl Binder<'_> {
                     _ => None,
                 });
                 let columns = table.unwrap_or_default();
-                let Some(name) = crate::kql::binder::bare_name(&arg.expr) else {
+                let Some(name) = crate::binder::bare_name(&arg.expr) else {
                     return self.error(code::TYPE, span, format!("'{}' must be a column of the table", param.name));
                 };
                 match columns.iter().position(|c| c.name == name.text) {
@@ -289,7 +288,7 @@ impl Binder<'_> {
     }
 
     /// Rows in memory as a tree.
-    pub(in crate::kql::binder) fn rows(&mut self, columns: Vec<Column>, batches: Vec<RecordBatch>) -> Rel {
+    pub(in crate::binder) fn rows(&mut self, columns: Vec<Column>, batches: Vec<RecordBatch>) -> Rel {
         let columns = columns.into_iter().map(|c| BoundColumn { id: self.id(), name: c.name, ty: c.ty }).collect();
         Rel { kind: RelKind::Rows(batches), columns, hidden: Vec::new(), serialized: false, table_name: None }
     }
@@ -482,7 +481,7 @@ fn declared_columns(declared: &TypeOf, input: &Rel, args: &[Arg]) -> Vec<Column>
         TypeOf::Scalar(ty) => vec![Column::new("Column1", *ty)],
         TypeOf::Schema(columns) => of(columns),
         TypeOf::StarSchema(columns) => {
-            let unpacked = args.first().and_then(|a| crate::kql::binder::bare_name(&a.expr)).map(|n| n.text.as_str());
+            let unpacked = args.first().and_then(|a| crate::binder::bare_name(&a.expr)).map(|n| n.text.as_str());
             let mut all: Vec<Column> = input
                 .columns
                 .iter()

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::Wanted;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
+use crate::binder::expr::Ctx;
+use crate::binder::names::Wanted;
+use crate::binder::{Bind, Binder, RowInfo, Scope};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 use super::shape::property_text;
 
@@ -43,7 +43,7 @@ impl Binder<'_> {
 
     /// Rows of expanded arrays and bags. Unnamed columns are replaced in place, others come last, then the index.
     #[allow(clippy::too_many_arguments, reason = "the options of one operator, used by mv-apply too")]
-    pub(in crate::kql::binder) fn expanded(
+    pub(in crate::binder) fn expanded(
         &mut self,
         input: Rel,
         items: &[ExpandItem],

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::catalog::FileRoot;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::externaldata::{ExternalData, Format};
-use crate::kql::value::{Json, Value};
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope};
+use crate::bound::*;
+use crate::catalog::FileRoot;
+use crate::functions::externaldata::{ExternalData, Format};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Json, Value};
 
 use super::shape::property_text;
 

@@ -1,12 +1,12 @@
 //! `where`, `take`, `distinct`, `count`.
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, names};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::Registry;
-use crate::kql::types::Type;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope, names};
+use crate::bound::*;
+use crate::functions::Registry;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 impl Binder<'_> {
     pub(super) fn filter(&mut self, input: Rel, predicate: &Expr, scope: &Scope) -> Bind<Rel> {
@@ -57,7 +57,7 @@ impl Binder<'_> {
                 if foreign {
                     return Some(condition);
                 }
-                let inner = std::mem::replace(&mut **left, crate::kql::binder::source::empty_rel());
+                let inner = std::mem::replace(&mut **left, crate::binder::source::empty_rel());
                 **left = Self::filtered(inner, condition);
                 None
             }
@@ -66,7 +66,7 @@ impl Binder<'_> {
     }
 
     /// Adds window functions' columns, as hidden company of the input's.
-    pub(in crate::kql::binder) fn with_windows(input: Rel, windows: Vec<(ColId, BoundWindow)>) -> Rel {
+    pub(in crate::binder) fn with_windows(input: Rel, windows: Vec<(ColId, BoundWindow)>) -> Rel {
         let mut rel = input;
         for window in windows {
             rel = Rel {
@@ -136,17 +136,17 @@ impl Binder<'_> {
 
     /// What is carried for the sub-queries and tells them apart, among these columns. Rows that a body takes from elsewhere
     /// belong to none of them and have nothing of it.
-    pub(in crate::kql::binder) fn carried(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
+    pub(in crate::binder) fn carried(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
         self.partition.iter().filter(|p| hidden.iter().any(|h| h.id == p.id)).cloned().collect()
     }
 
     /// The columns that tell sub-queries apart, among these.
-    pub(in crate::kql::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
+    pub(in crate::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
         self.carried(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
     }
 
     /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
-    pub(in crate::kql::binder) fn grouped(
+    pub(in crate::binder) fn grouped(
         &mut self,
         input: Rel,
         keys: Vec<(String, BoundExpr)>,

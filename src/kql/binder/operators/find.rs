@@ -1,12 +1,11 @@
 //! `search` and `find`: terms over all columns of one or all tables.
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
+use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
 use super::top::missing;
@@ -122,7 +121,7 @@ impl Binder<'_> {
         if tables.is_empty() {
             let names = self.catalog.names();
             let mut views: Vec<String> = scope.names();
-            views.retain(|n| matches!(scope.find(n), Some((crate::kql::binder::Binding::Function(f), _)) if f.view));
+            views.retain(|n| matches!(scope.find(n), Some((crate::binder::Binding::Function(f), _)) if f.view));
             views.sort();
             views.dedup();
             for name in names {
@@ -177,9 +176,9 @@ impl Binder<'_> {
             }
             ExprKind::Literal(literal @ (Literal::Long(_) | Literal::Int(_) | Literal::Real(_) | Literal::Decimal(_))) => {
                 // A bare number is a term as well, in columns of text only: the engine does not find 2.71 in a real column that way.
-                let value = crate::kql::binder::expr::literal_value(literal);
+                let value = crate::binder::expr::literal_value(literal);
                 let mut text = String::new();
-                let term = crate::kql::format::to_string(value.as_ref(&mut text));
+                let term = kqlake_value::format::to_string(value.as_ref(&mut text));
                 self.term_anywhere(&term, row, e.span, case_sensitive, |ty| matches!(ty, Type::String | Type::Dynamic))
             }
             ExprKind::Star => Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, e.span)),
@@ -331,7 +330,7 @@ impl Binder<'_> {
             })
             .collect();
         let packs = packs && !dropped.iter().any(|d| d == "*");
-        kept.retain(|(name, _)| !dropped.iter().any(|d| crate::kql::binder::names::wildcard_match(d, name)));
+        kept.retain(|(name, _)| !dropped.iter().any(|d| crate::binder::names::wildcard_match(d, name)));
         let mut prepared = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
@@ -347,7 +346,7 @@ impl Binder<'_> {
                 .iter()
                 .filter(|c| {
                     !kept.iter().any(|(k, _)| *k == c.name)
-                        && !dropped.iter().any(|d| crate::kql::binder::names::wildcard_match(d, &c.name))
+                        && !dropped.iter().any(|d| crate::binder::names::wildcard_match(d, &c.name))
                 })
                 .cloned()
                 .collect();

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 use super::shape::property_text;
 

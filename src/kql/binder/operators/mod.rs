@@ -22,9 +22,9 @@ mod union;
 pub use sources::range_rows;
 
 use super::{Bind, Binder, MAX_OPERATORS, Scope};
-use crate::kql::ast::*;
-use crate::kql::bound::Rel;
-use crate::kql::diagnostics::code;
+use crate::bound::Rel;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
 
 impl Binder<'_> {
     /// One operator over its input (`None` where it stands first). `last` is true at the end of a pipe.
@@ -158,7 +158,7 @@ impl Binder<'_> {
 
     /// An operator that is read and does not run.
     fn refused_operator(&mut self, operator: &Operator, name: &str) -> Bind<Rel> {
-        match crate::kql::support::refusal(name) {
+        match crate::support::refusal(name) {
             Some(why) => self.error(code::UNSUPPORTED, operator.keyword, format!("the operator {name} is not supported: {why}")),
             None => self.unsupported(operator.keyword, &format!("the operator {name}")),
         }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, Pattern, Piece};
-use crate::kql::types::Type;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope};
+use crate::bound::*;
+use crate::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, Pattern, Piece};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 use super::shape::property_text;
 
@@ -157,7 +157,7 @@ impl Binder<'_> {
 
     /// The input with the fields of a function over each row; a column of the same name is replaced. Where nothing is to be run
     /// it stays, and the field is one more column of the name: so does Microsoft's language service.
-    pub(in crate::kql::binder) fn with_fields(
+    pub(in crate::binder) fn with_fields(
         &mut self,
         input: Rel,
         source: Arc<dyn RowFields>,

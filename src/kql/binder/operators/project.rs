@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::{self, Wanted};
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
-use crate::kql::functions::Returns;
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value};
+use crate::binder::expr::Ctx;
+use crate::binder::names::{self, Wanted};
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::bound::*;
+use crate::functions::Returns;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
+use kqlake_value::{Json, Type, Value};
 
 impl Binder<'_> {
     pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
@@ -64,7 +63,7 @@ impl Binder<'_> {
     }
 
     /// Binds the targets of `project` or `extend`; window functions are put below. All errors are reported, not only the first.
-    pub(in crate::kql::binder) fn targets(
+    pub(in crate::binder) fn targets(
         &mut self,
         input: Rel,
         items: &[NamedExpr],
@@ -119,7 +118,7 @@ impl Binder<'_> {
     /// The columns of a function that gives several; `None` for any other value. Names in front are those of the first columns.
     /// What is not named then is dropped, as the documentation of `extend` says; Microsoft's language service keeps it under
     /// its own name, and so does a check.
-    pub(in crate::kql::binder) fn parts(&mut self, item: &NamedExpr, e: &BoundExpr) -> Bind<Option<Vec<(Wanted, BoundExpr)>>> {
+    pub(in crate::binder) fn parts(&mut self, item: &NamedExpr, e: &BoundExpr) -> Bind<Option<Vec<(Wanted, BoundExpr)>>> {
         let BoundKind::Call { function, args } = &e.kind else { return Ok(None) };
         let (written, called): (&[Arg], &str) = match &item.expr.kind {
             ExprKind::Call { function, args } => (args, &function.text),
@@ -164,10 +163,10 @@ impl Binder<'_> {
     }
 
     /// Refuses a name that is spelled twice: in front of a `=`, or as a column that keeps its name.
-    pub(in crate::kql::binder) fn spelled_once<'n>(&mut self, items: impl IntoIterator<Item = &'n NamedExpr>) -> Bind<()> {
+    pub(in crate::binder) fn spelled_once<'n>(&mut self, items: impl IntoIterator<Item = &'n NamedExpr>) -> Bind<()> {
         let mut spelled = HashSet::new();
         for item in items {
-            let kept = if item.names.is_empty() { crate::kql::binder::bare_name(&item.expr) } else { None };
+            let kept = if item.names.is_empty() { crate::binder::bare_name(&item.expr) } else { None };
             for name in item.names.iter().chain(kept) {
                 if !spelled.insert(name.text.as_str()) {
                     return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
@@ -178,7 +177,7 @@ impl Binder<'_> {
     }
 
     /// Settles names; one name spelled twice is refused.
-    pub(in crate::kql::binder) fn settled(
+    pub(in crate::binder) fn settled(
         &mut self,
         targets: &[(Wanted, BoundExpr)],
         avoid: HashSet<&str>,
@@ -191,7 +190,7 @@ impl Binder<'_> {
 
     /// The input's names that generated names of `summarize` and `distinct` step over. To Microsoft's language service there
     /// are none.
-    pub(in crate::kql::binder) fn avoided<'n>(&self, columns: &'n [BoundColumn]) -> HashSet<&'n str> {
+    pub(in crate::binder) fn avoided<'n>(&self, columns: &'n [BoundColumn]) -> HashSet<&'n str> {
         if self.checking { HashSet::new() } else { columns.iter().map(|c| c.name.as_str()).collect() }
     }
 
@@ -299,7 +298,7 @@ impl Binder<'_> {
             if input.columns.iter().any(|c| c.name == new.text) || pairs[..at].iter().any(|(n, _)| n.text == new.text) {
                 return self.error(code::DUPLICATE, new.span, format!("there is a column '{}' already", new.text));
             }
-            let Some(old) = crate::kql::binder::bare_name(old) else {
+            let Some(old) = crate::binder::bare_name(old) else {
                 return self.error(code::SYNTAX, old.span, "project-rename takes new = old");
             };
             let known = self.named_column(&input.columns, &old.text);

@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::Wanted;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
-use crate::kql::functions::Registry;
-use crate::kql::functions::make_series::{MakeSeries, SeriesColumn};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::expr::Ctx;
+use crate::binder::names::Wanted;
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::bound::*;
+use crate::functions::Registry;
+use crate::functions::make_series::{MakeSeries, SeriesColumn};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
+use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
 
@@ -194,9 +193,9 @@ impl Binder<'_> {
     }
 
     /// A registry function that an operator builds on.
-    pub(in crate::kql::binder) fn call_of(
+    pub(in crate::binder) fn call_of(
         &mut self,
-        function: Option<&'static crate::kql::functions::ScalarFn>,
+        function: Option<&'static crate::functions::ScalarFn>,
         name: &str,
         args: Vec<BoundExpr>,
         span: Span,

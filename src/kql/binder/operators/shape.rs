@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, Binding, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, Binding, RowInfo, Scope};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_value::{Type, Value};
 
 /// Visualizations that the language documents.
 const RENDER_KINDS: [&str; 20] = [
@@ -96,7 +95,7 @@ impl Binder<'_> {
                 ExprKind::Call { function, .. } if !function.text.is_empty() => {
                     let e = self.scalar(&property.value, &mut Ctx::new(&RowInfo::default(), scope))?;
                     let mut text = String::new();
-                    e.as_literal().map_or_else(String::new, |v| crate::kql::format::to_string(v.as_ref(&mut text)))
+                    e.as_literal().map_or_else(String::new, |v| kqlake_value::format::to_string(v.as_ref(&mut text)))
                 }
                 _ => property_text(&property.value),
             };
@@ -108,13 +107,13 @@ impl Binder<'_> {
 }
 
 /// The text of an option's value.
-pub(in crate::kql::binder) fn property_text(value: &Expr) -> String {
+pub(in crate::binder) fn property_text(value: &Expr) -> String {
     match &value.kind {
         ExprKind::Name(name) | ExprKind::Wildcard(name) => name.text.clone(),
         ExprKind::Literal(literal) => {
-            let value = crate::kql::binder::expr::literal_value(literal);
+            let value = crate::binder::expr::literal_value(literal);
             let mut text = String::new();
-            crate::kql::format::to_string(value.as_ref(&mut text))
+            kqlake_value::format::to_string(value.as_ref(&mut text))
         }
         ExprKind::Call { args, .. } => args.iter().map(|a| property_text(&a.expr)).collect::<Vec<_>>().join(","),
         ExprKind::Unary { expr, .. } => format!("-{}", property_text(expr)),

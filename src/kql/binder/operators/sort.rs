@@ -1,11 +1,11 @@
 //! `sort`, `order`, `top`.
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::Type;
 
 impl Binder<'_> {
     pub(super) fn sort(&mut self, input: Rel, keys: &[SortKey], scope: &Scope) -> Bind<Rel> {
@@ -14,7 +14,7 @@ impl Binder<'_> {
     }
 
     /// The input in an order.
-    pub(in crate::kql::binder) fn sorted(input: Rel, keys: Vec<BoundSortKey>) -> Rel {
+    pub(in crate::binder) fn sorted(input: Rel, keys: Vec<BoundSortKey>) -> Rel {
         Rel {
             columns: input.columns.clone(),
             hidden: input.hidden.clone(),

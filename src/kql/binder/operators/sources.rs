@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::Wanted;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::code;
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value};
+use crate::binder::expr::Ctx;
+use crate::binder::names::Wanted;
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::code;
+use kqlake_value::{Json, Type, Value};
 
 /// Rows that `range` may make.
 const MAX_RANGE_ROWS: i64 = 1 << 32;

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names::{self, Wanted};
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::{Naming, Registry};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::expr::Ctx;
+use crate::binder::names::{self, Wanted};
+use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::bound::*;
+use crate::functions::{Naming, Registry};
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 impl Binder<'_> {
     pub(super) fn summarize(
@@ -77,12 +76,7 @@ impl Binder<'_> {
     }
 
     /// A key of `by`; dynamic values cannot be grouped.
-    pub(in crate::kql::binder) fn group_key(
-        &mut self,
-        item: &NamedExpr,
-        row: &RowInfo,
-        scope: &Scope,
-    ) -> Bind<(Wanted, BoundExpr)> {
+    pub(in crate::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(Wanted, BoundExpr)> {
         let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
         if e.ty == Type::Dynamic && !self.is_untyped(&e) {
             return self.report(
@@ -93,7 +87,7 @@ impl Binder<'_> {
     }
 
     /// One item of `summarize`: an expression over aggregates, or a call that gives several columns.
-    pub(in crate::kql::binder) fn aggregate_item(
+    pub(in crate::binder) fn aggregate_item(
         &mut self,
         item: &NamedExpr,
         ctx: &mut Ctx<'_>,
@@ -307,7 +301,7 @@ impl Binder<'_> {
             let shown = match p.as_literal().cloned() {
                 Some(value) => {
                     let mut text = String::new();
-                    crate::kql::format::to_string(value.as_ref(&mut text)).replace('.', "_")
+                    kqlake_value::format::to_string(value.as_ref(&mut text)).replace('.', "_")
                 }
                 None => i.to_string(),
             };

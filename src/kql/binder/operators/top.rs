@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::kql::ast::*;
-use crate::kql::binder::expr::Ctx;
-use crate::kql::binder::names;
-use crate::kql::binder::{Bind, Binder, RowInfo, Scope};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::functions::Registry;
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::expr::Ctx;
+use crate::binder::{Bind, Binder, RowInfo, Scope, names};
+use crate::bound::*;
+use crate::functions::Registry;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 /// A level of `top-nested`, bound over the input.
 struct Level {
@@ -328,7 +326,7 @@ impl Binder<'_> {
     /// A column of the input to group by, and its name.
     fn key_column(&mut self, of: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(String, BoundExpr)> {
         let (_, key) = self.group_key(of, row, scope)?;
-        match crate::kql::binder::bare_name(&of.expr) {
+        match crate::binder::bare_name(&of.expr) {
             Some(name) if of.names.is_empty() && matches!(key.kind, BoundKind::Column(_) | BoundKind::Unknown) => {
                 Ok((name.text.clone(), key))
             }
@@ -365,13 +363,13 @@ fn remap_aggregate(a: BoundAggregate, map: &[(ColId, ColId)]) -> BoundAggregate 
 }
 
 /// The expression over the fresh ids.
-pub(in crate::kql::binder) fn remap_expr(e: &BoundExpr, map: &[(ColId, ColId)]) -> BoundExpr {
+pub(in crate::binder) fn remap_expr(e: &BoundExpr, map: &[(ColId, ColId)]) -> BoundExpr {
     let mut e = e.clone();
     e.replace_columns(&|id| map.iter().find(|(from, _)| *from == id).map_or(id, |(_, to)| *to));
     e
 }
 
 /// A typed missing value.
-pub(in crate::kql::binder) fn missing(ty: Type) -> Value {
+pub(in crate::binder) fn missing(ty: Type) -> Value {
     if ty == Type::String { Value::String(String::new()) } else { Value::Null }
 }

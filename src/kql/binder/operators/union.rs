@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::kql::ast::*;
-use crate::kql::binder::names::wildcard_match;
-use crate::kql::binder::{Bind, Binder, Binding, Scope, Stop};
-use crate::kql::bound::*;
-use crate::kql::diagnostics::{Diagnostic, code};
-use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::binder::names::wildcard_match;
+use crate::binder::{Bind, Binder, Binding, Scope, Stop};
+use crate::bound::*;
+use kqlake_syntax::ast::*;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
 
@@ -58,7 +57,7 @@ impl Binder<'_> {
     }
 
     /// The tables of one term; with `isfuzzy`, none for a table that does not exist.
-    pub(in crate::kql::binder) fn union_branch(&mut self, table: &Expr, scope: &Scope, fuzzy: bool) -> Bind<Vec<Rel>> {
+    pub(in crate::binder) fn union_branch(&mut self, table: &Expr, scope: &Scope, fuzzy: bool) -> Bind<Vec<Rel>> {
         if let ExprKind::Wildcard(pattern) = &table.kind {
             let mut names: Vec<String> = self.catalog.names().into_iter().filter(|n| wildcard_match(&pattern.text, n)).collect();
             let tables: HashSet<String> = names.iter().cloned().collect();
@@ -110,7 +109,7 @@ impl Binder<'_> {
     }
 
     /// Rows of all tables, columns by name; a name with several types becomes a column a type.
-    pub(in crate::kql::binder) fn unite(
+    pub(in crate::binder) fn unite(
         &mut self,
         rels: Vec<(String, Rel)>,
         inner: bool,

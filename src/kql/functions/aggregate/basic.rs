@@ -1,7 +1,7 @@
 //! count, sum, avg, min and max, with their `…if` forms: lowering maps them to the engine's own aggregates.
 
-use crate::kql::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
+use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::Type;
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[

@@ -1,8 +1,8 @@
 //! binary_all_and, binary_all_or and binary_all_xor over integers.
 
 use super::codec::{Decoder, write_i64};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
+use kqlake_value::{Value, ValueRef};
 
 const PARAMS: &[Param] = &[Param::req("expr", Kind::Integer)];
 

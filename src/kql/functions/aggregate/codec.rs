@@ -2,7 +2,7 @@
 //!
 //! States travel between the phases of one query and through its spill files; they are never kept longer.
 
-use crate::kql::value::ValueRef;
+use kqlake_value::ValueRef;
 
 /// Appends an unsigned number in 7-bit groups.
 pub fn write_u64(out: &mut Vec<u8>, mut v: u64) {

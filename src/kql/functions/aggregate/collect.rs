@@ -6,12 +6,11 @@
 use std::collections::HashSet;
 
 use super::codec::{Decoder, write_bytes, write_u64};
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::scalar::json::{elements, members, unescape, write_value as write_json};
-use crate::kql::functions::sketch::{IdentityBuilder, text_key};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef, json_of};
+use crate::functions::sketch::{IdentityBuilder, text_key};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::json::{elements, members, unescape, write_value as write_json};
+use kqlake_value::{Json, Type, Value, ValueRef, json_of};
 
 type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
 

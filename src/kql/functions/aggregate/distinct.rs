@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use super::codec::{Decoder, write_u64};
-use crate::kql::functions::sketch::hll::Hll;
-use crate::kql::functions::sketch::{IdentityBuilder, hash64, key128};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::sketch::hll::Hll;
+use crate::functions::sketch::{IdentityBuilder, hash64, key128};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::{Type, Value, ValueRef};
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[

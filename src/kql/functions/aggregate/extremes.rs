@@ -8,10 +8,9 @@ use std::cmp::Ordering;
 
 use super::codec::{Decoder, Held, write_value};
 use super::order::order;
-use crate::kql::functions::columns::{ColumnBuilder, to_value};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::columns::{ColumnBuilder, to_value};
+use kqlake_value::{Type, Value, ValueRef};
 
 const BY: &[Param] = &[Param::req("by", Kind::Orderable), Param::opt("returned", Kind::Any)];
 const ONE: &[Param] = &[Param::req("expr", Kind::Any)];

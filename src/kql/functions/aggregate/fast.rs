@@ -11,10 +11,9 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::codec::{Decoder, write_value};
 use super::udaf::{passes, state_column};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader};
-use crate::kql::functions::{AggregateFn, ArgInfo};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{AggregateFn, ArgInfo};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::{Type, ValueRef};
 
 /// The accumulator for a call's types; `None` where the row-wise one must do.
 pub fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) -> Option<Box<dyn GroupsAccumulator>> {
@@ -294,7 +293,7 @@ impl GroupsAccumulator for ArgExtreme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::Registry;
+    use crate::functions::Registry;
     use arrow::array::{Int64Array, StringViewArray};
 
     #[test]

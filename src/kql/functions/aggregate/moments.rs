@@ -4,9 +4,8 @@
 //! formula, so that the answer does not suffer from a great mean.
 
 use super::codec::{Decoder, write_f64};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::{Type, Value, ValueRef};
 
 const fn one(
     name: &'static str,

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::kql::value::ValueRef;
+use kqlake_value::ValueRef;
 
 /// Orders two values of one type. Null is least, then NaN; texts go by their code points.
 pub fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {

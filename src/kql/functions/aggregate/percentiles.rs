@@ -5,11 +5,9 @@
 
 use super::codec::{Decoder, Held, write_i64, write_u64, write_value};
 use super::order::order;
-use crate::kql::functions::columns;
-use crate::kql::functions::sketch::tdigest::{TDigest, number, value_of};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::sketch::tdigest::{TDigest, number, value_of};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::{Json, Type, Value, ValueRef, columns};
 
 /// Values that a group may hold before it becomes a digest.
 const EXACT: usize = 1 << 17;

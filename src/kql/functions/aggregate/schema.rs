@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kql::functions::scalar::json::MAX_DEPTH;
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef, json_of};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
+use kqlake_value::json::MAX_DEPTH;
+use kqlake_value::{Json, Type, Value, ValueRef, json_of};
 
 /// The functions.
 pub const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(

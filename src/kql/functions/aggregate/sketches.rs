@@ -2,12 +2,11 @@
 
 use super::codec::Decoder;
 use super::distinct::accuracy;
-use crate::kql::functions::sketch::hash64;
-use crate::kql::functions::sketch::hll::Hll;
-use crate::kql::functions::sketch::tdigest::{TDigest, number};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::sketch::hash64;
+use crate::functions::sketch::hll::Hll;
+use crate::functions::sketch::tdigest::{TDigest, number};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use kqlake_value::{Json, Type, Value, ValueRef};
 
 type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
 

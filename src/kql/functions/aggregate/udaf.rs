@@ -21,10 +21,10 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
 use super::codec::{Decoder, write_bytes, write_i64, write_value};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, scalar};
-use crate::kql::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::constants::scalar;
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
+use kqlake_value::{Type, Value, ValueRef};
 
 /// The DataFusion aggregate that computes one call of an aggregate function.
 ///
@@ -426,7 +426,7 @@ impl Accumulate for Positioned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::Registry;
+    use crate::functions::Registry;
     use arrow::array::Int64Array;
 
     fn call(name: &str, ty: Type) -> Arc<Call> {

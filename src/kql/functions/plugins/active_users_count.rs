@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::table::{Input, Output, Table};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::kql::functions::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
 ///

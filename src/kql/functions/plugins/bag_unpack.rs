@@ -6,11 +6,9 @@ use arrow::array::ArrayRef;
 
 use super::table::{Input, Table};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::kql::functions::Kind;
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::scalar::json;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::Kind;
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Column, Json, Type, Value, ValueRef, json};
 
 /// The plugin.
 ///

@@ -3,9 +3,8 @@
 use super::patterns::{Items, Wildcards, columns, percent, push, weight_column, weights};
 use super::table::{Input, Output, Table};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
-use crate::kql::functions::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin: closed patterns of at least *Threshold* (0.05) of the rows' weight, grown by at most *MaxDimensions* (5)
 /// choices of a value; the most frequent first.
@@ -56,7 +55,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::columns::{ColumnBuilder, value_at};
+    use kqlake_value::columns::{ColumnBuilder, value_at};
 
     #[test]
     fn values_that_always_come_together_are_one_pattern() {
@@ -70,7 +69,7 @@ mod tests {
             Table::from_arrays(columns, vec![a.finish(), b.finish()], 4).unwrap()
         };
         let input = Input::new(&table, 2).unwrap();
-        let args = [PluginArg::Constant(crate::kql::value::Value::Real(0.5), Type::Real)];
+        let args = [PluginArg::Constant(kqlake_value::Value::Real(0.5), Type::Real)];
         let found = run(&input, &args).unwrap();
         let batch = &found.batches[0];
         // b=1 three times; a=x only ever with b=1, twice.

@@ -4,11 +4,10 @@ use arrow::array::ArrayRef;
 
 use super::table::{Input, Table, free_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, columns_from};
-use crate::kql::functions::Kind;
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::sketch::hll::Hll;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use crate::functions::sketch::hll::Hll;
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin: a column `s0`, `s1`, … behind the table's own for each sketch.
 pub const PLUGIN: Plugin = Plugin {

@@ -3,10 +3,8 @@
 use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
 use super::table::{Input, Output, Table};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant, number};
-use crate::kql::format;
-use crate::kql::functions::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin.
 ///

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::kql::functions::Kind;
-use crate::kql::functions::aggregate::codec::Held;
-use crate::kql::functions::columns::to_json;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::Kind;
+use crate::functions::aggregate::codec::Held;
+use kqlake_value::columns::to_json;
+use kqlake_value::{Column, Json, Type, Value, ValueRef};
 
 /// The plugin: its first table, the transitions from the state before to the state behind the sequence.
 ///

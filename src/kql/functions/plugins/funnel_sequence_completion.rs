@@ -6,10 +6,8 @@ use super::funnel_sequence::{is_state, sequence};
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::kql::functions::Kind;
-use crate::kql::functions::parse_text;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::Kind;
+use kqlake_value::{Column, Json, Type, Value, ValueRef, parse};
 
 /// The plugin.
 ///
@@ -49,7 +47,7 @@ fn periods(args: &[PluginArg], place: usize, axis: Axis, ty: Type) -> Result<Vec
     for item in items {
         let value = match (ty, item) {
             (Type::TimeSpan, Json::String(text)) => {
-                Value::TimeSpan(parse_text::timespan(text).ok_or_else(|| format!("{text} is no timespan"))?)
+                Value::TimeSpan(parse::timespan(text).ok_or_else(|| format!("{text} is no timespan"))?)
             }
             (Type::TimeSpan, item) => Value::TimeSpan(item.as_i64().ok_or("a period must be a timespan")?),
             (_, item) => Value::Long(item.as_i64().ok_or("a period must be an integer like the timeline")?),

@@ -5,9 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::table::{Input, Interner, Table, free_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column};
-use crate::kql::functions::Kind;
-use crate::kql::types::Column;
-use crate::kql::value::Value;
+use crate::functions::Kind;
+use kqlake_value::{Column, Value};
 
 const TABLE: PluginParam = PluginParam::req("LookupTable", ParamKind::Table);
 const SOURCE: PluginParam = PluginParam::req("SourceIPv4Key", ParamKind::Column(Kind::String));

@@ -33,8 +33,7 @@ mod timeline;
 pub use table::{Input, Table};
 
 use super::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::Value;
+use kqlake_value::{Column, Type, Value};
 
 /// What a parameter of a plugin takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,7 @@
 
 use super::Plugin;
 use super::table::{Input, Output, Table};
-use crate::kql::format;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin: the row's number from 0, the column's name, and the cell's text.
 pub const PLUGIN: Plugin = Plugin {

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::table::{Input, Output, Table};
 use super::timeline::Events;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
-use crate::kql::functions::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use kqlake_value::{Column, Type, ValueRef};
 
 const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
 const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));

@@ -6,9 +6,8 @@
 
 use super::table::{Input, Interner, Output};
 use super::{PluginArg, column, constant};
-use crate::kql::functions::aggregate::codec::Held;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::aggregate::codec::Held;
+use kqlake_value::{Column, Type, Value, ValueRef};
 
 /// Patterns that one search may find; what is found first is kept.
 const MOST: usize = 20_000;

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use super::table::{Input, Interner, Table, free_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::kql::format;
-use crate::kql::functions::Kind;
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::types::Column;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::Kind;
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Column, Value, ValueRef, format};
 
 /// The plugin, over rows that are aggregated already.
 ///

@@ -9,10 +9,8 @@ use std::collections::HashMap;
 use arrow::array::ArrayRef;
 
 use super::table::{Input, Output, Table, free_name};
-use crate::kql::format;
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The options of `reduce`.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,7 +153,7 @@ impl Reduce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::columns::value_at;
+    use kqlake_value::columns::value_at;
 
     fn reduce(options: Reduce, texts: &[String]) -> Vec<(String, i64)> {
         let mut builder = ColumnBuilder::new(Type::String, texts.len());

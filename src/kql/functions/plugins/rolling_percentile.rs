@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from, constant, number};
-use crate::kql::format;
-use crate::kql::functions::Kind;
-use crate::kql::functions::aggregate::codec::Held;
-use crate::kql::functions::aggregate::order::order;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use crate::functions::aggregate::codec::Held;
+use crate::functions::aggregate::order::order;
+use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin.
 ///

@@ -2,8 +2,8 @@
 
 use super::table::{Input, Table};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, number};
-use crate::kql::functions::Kind;
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use kqlake_value::ValueRef;
 
 /// The plugin: rows that are at most *NumRows* before or behind (*RowsAfter* behind) a row where the condition is true.
 pub const PLUGIN: Plugin = Plugin {

@@ -2,10 +2,8 @@
 
 use super::table::{Input, Output, Table};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, constant};
-use crate::kql::format;
-use crate::kql::functions::Kind;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::Kind;
+use kqlake_value::{Column, Type, Value, ValueRef, format};
 
 /// The plugin.
 ///

@@ -3,10 +3,9 @@
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
-use crate::kql::functions::Kind;
-use crate::kql::functions::aggregate::codec::Held;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::ValueRef;
+use crate::functions::Kind;
+use crate::functions::aggregate::codec::Held;
+use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
 ///

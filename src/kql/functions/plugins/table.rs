@@ -7,12 +7,9 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use crate::kql::format;
-use crate::kql::functions::aggregate::codec::{Held, write_value};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form, to_json};
-use crate::kql::functions::parse_text;
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::aggregate::codec::{Held, write_value};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form, to_json};
+use kqlake_value::{Column, Type, Value, ValueRef, format, parse};
 
 /// Columns and their rows.
 #[derive(Debug, Clone, Default)]
@@ -229,14 +226,14 @@ fn convert(value: ValueRef<'_>, ty: Type) -> Value {
     };
     let parsed = match ty {
         Type::String => Some(Value::String(text)),
-        Type::Bool => parse_text::boolean(&text).map(Value::Bool),
-        Type::Int => parse_text::int(&text).map(Value::Int).or_else(|| value.as_f64().map(|v| Value::Int(v as i32))),
-        Type::Long => parse_text::long(&text).map(Value::Long).or_else(|| value.as_f64().map(|v| Value::Long(v as i64))),
-        Type::Real => value.as_f64().or_else(|| parse_text::real_in_file(&text)).map(Value::Real),
-        Type::Decimal => parse_text::decimal(&text).map(Value::Decimal),
-        Type::DateTime => parse_text::datetime(&text).map(Value::DateTime),
-        Type::TimeSpan => parse_text::timespan(&text).map(Value::TimeSpan),
-        Type::Guid => parse_text::guid(&text).map(Value::Guid),
+        Type::Bool => parse::boolean(&text).map(Value::Bool),
+        Type::Int => parse::int(&text).map(Value::Int).or_else(|| value.as_f64().map(|v| Value::Int(v as i32))),
+        Type::Long => parse::long(&text).map(Value::Long).or_else(|| value.as_f64().map(|v| Value::Long(v as i64))),
+        Type::Real => value.as_f64().or_else(|| parse::real_in_file(&text)).map(Value::Real),
+        Type::Decimal => parse::decimal(&text).map(Value::Decimal),
+        Type::DateTime => parse::datetime(&text).map(Value::DateTime),
+        Type::TimeSpan => parse::timespan(&text).map(Value::TimeSpan),
+        Type::Guid => parse::guid(&text).map(Value::Guid),
         Type::Dynamic => Some(Value::Dynamic(to_json(value))),
     };
     parsed.unwrap_or(Value::Null)

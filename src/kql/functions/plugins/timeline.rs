@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::table::{Input, Interner};
 use super::{PluginArg, column, columns_from};
-use crate::kql::format::{civil_from_days, days_from_civil};
-use crate::kql::types::{Column, Type};
-use crate::kql::value::{TICKS_PER_DAY, UNIX_EPOCH_DAYS, Value, ValueRef};
+use kqlake_value::format::{civil_from_days, days_from_civil};
+use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef};
 
 /// A time axis: ticks for datetimes and timespans, the numbers themselves for integers.
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,8 @@
 
 use std::cmp::Ordering;
 
-use super::json;
-use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{TICKS_PER_SECOND, Value, ValueRef};
+use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{TICKS_PER_SECOND, Type, Value, ValueRef, json};
 
 /// The most elements that `range` makes (2^20).
 const MAX_ELEMENTS: usize = 1 << 20;

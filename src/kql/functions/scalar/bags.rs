@@ -7,10 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::arrays::{array, element};
-use super::json;
-use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef, json};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
@@ -334,7 +332,7 @@ fn zip(args: &[ValueRef<'_>], out: &mut String) -> bool {
 fn to_json(args: &[ValueRef<'_>], out: &mut String) -> bool {
     match args[0] {
         ValueRef::Dynamic(text) => write_canonical(out, text, json::MAX_DEPTH),
-        other => crate::kql::format::write_value(out, other),
+        other => kqlake_value::format::write_value(out, other),
     }
     true
 }

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::kernels::{ValueArg, standard};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{self, Value, ValueRef};
+use crate::functions::kernels::{ValueArg, standard};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{self as value, Type, Value, ValueRef};
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -180,9 +179,9 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::format;
-    use crate::kql::functions::parse_text::datetime;
     use arrow::array::Int64Array;
+    use kqlake_value::format;
+    use kqlake_value::parse::datetime;
 
     const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
     const HOUR: i64 = 36_000_000_000;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array};
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
-use crate::kql::functions::columns::ColumnReader;
-use crate::kql::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl, json_text, parse_text};
-use crate::kql::types::Type;
-use crate::kql::value::{self, Value, ValueRef};
+use crate::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::columns::ColumnReader;
+use kqlake_value::json::display;
+use kqlake_value::{self as value, Type, Value, ValueRef, json, parse};
 
 /// One in a decimal's scale.
 const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
@@ -98,7 +97,7 @@ pub fn convert(value: ValueRef<'_>, to: Type) -> Value {
         Type::DateTime => some(datetime_of(value), Value::DateTime),
         Type::TimeSpan => some(timespan_of(value), Value::TimeSpan),
         Type::Guid => some(guid_of(value), Value::Guid),
-        Type::String => Value::String(crate::kql::functions::kernels::text_of_ref(value).into_owned()),
+        Type::String => Value::String(crate::functions::kernels::text_of_ref(value).into_owned()),
         Type::Dynamic => match value {
             ValueRef::String(text) => {
                 let mut out = String::new();
@@ -111,12 +110,12 @@ pub fn convert(value: ValueRef<'_>, to: Type) -> Value {
 
 /// What a dynamic holds, as a value; arrays, bags and null give null.
 fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl Fn(ValueRef<'_>) -> Option<T>) -> Option<T> {
-    match json_text::kind(text) {
-        json_text::Kind::String(quoted) => from_text(&json::unquote(quoted)),
-        json_text::Kind::Long(v) => from_value(ValueRef::Long(v)),
-        json_text::Kind::Real(v) => from_value(ValueRef::Real(v)),
-        json_text::Kind::Bool(v) => from_value(ValueRef::Bool(v)),
-        json_text::Kind::Null | json_text::Kind::Array(_) | json_text::Kind::Object(_) => None,
+    match display::kind(text) {
+        display::Kind::String(quoted) => from_text(&json::unquote(quoted)),
+        display::Kind::Long(v) => from_value(ValueRef::Long(v)),
+        display::Kind::Real(v) => from_value(ValueRef::Real(v)),
+        display::Kind::Bool(v) => from_value(ValueRef::Bool(v)),
+        display::Kind::Null | display::Kind::Array(_) | display::Kind::Object(_) => None,
     }
 }
 
@@ -130,8 +129,8 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
         // Truncated toward zero; what is too great stays at the end of the range. Infinity has no integer.
         ValueRef::Real(v) => v.is_finite().then_some(v as i64),
         ValueRef::Decimal(v) => i64::try_from(v / DECIMAL_ONE).ok(),
-        ValueRef::String(v) => parse_text::long(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::long, long_of),
+        ValueRef::String(v) => parse::long(v),
+        ValueRef::Dynamic(v) => held(v, parse::long, long_of),
     }
 }
 
@@ -139,8 +138,8 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
 pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
     match value {
         ValueRef::Real(v) => v.is_finite().then_some(v as i32),
-        ValueRef::String(v) => parse_text::int(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::int, int_of),
+        ValueRef::String(v) => parse::int(v),
+        ValueRef::Dynamic(v) => held(v, parse::int, int_of),
         other => long_of(other).map(|v| v as i32),
     }
 }
@@ -149,10 +148,10 @@ pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
 pub fn real_of(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::Real(v) => Some(v),
-        ValueRef::Decimal(v) => crate::kql::format::to_string(ValueRef::Decimal(v)).parse().ok(),
-        ValueRef::String(v) => parse_text::real(v),
+        ValueRef::Decimal(v) => kqlake_value::format::to_string(ValueRef::Decimal(v)).parse().ok(),
+        ValueRef::String(v) => parse::real(v),
         // A dynamic holds NaN and the infinities as texts.
-        ValueRef::Dynamic(v) => held(v, parse_text::real, real_of).or_else(|| json::number(v)),
+        ValueRef::Dynamic(v) => held(v, parse::real, real_of).or_else(|| json::number(v)),
         other => long_of(other).map(|v| v as f64),
     }
 }
@@ -162,9 +161,9 @@ pub fn decimal_of(value: ValueRef<'_>) -> Option<i128> {
     match value {
         ValueRef::Decimal(v) => Some(v),
         // By way of its shortest text, so that 0.1 becomes exactly 0.1.
-        ValueRef::Real(v) => parse_text::decimal(&format!("{v:e}")),
-        ValueRef::String(v) => parse_text::decimal(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::decimal, decimal_of),
+        ValueRef::Real(v) => parse::decimal(&format!("{v:e}")),
+        ValueRef::String(v) => parse::decimal(v),
+        ValueRef::Dynamic(v) => held(v, parse::decimal, decimal_of),
         other => long_of(other).map(|v| i128::from(v) * DECIMAL_ONE),
     }
 }
@@ -175,8 +174,8 @@ pub fn bool_of(value: ValueRef<'_>) -> Option<bool> {
         ValueRef::Bool(v) => Some(v),
         ValueRef::Real(v) => (!v.is_nan()).then_some(v != 0.0),
         ValueRef::Decimal(v) => Some(v != 0),
-        ValueRef::String(v) => parse_text::boolean(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::boolean, bool_of),
+        ValueRef::String(v) => parse::boolean(v),
+        ValueRef::Dynamic(v) => held(v, parse::boolean, bool_of),
         other => long_of(other).map(|v| v != 0),
     }
 }
@@ -185,8 +184,8 @@ pub fn bool_of(value: ValueRef<'_>) -> Option<bool> {
 pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::DateTime(v) => Some(v),
-        ValueRef::String(v) => parse_text::datetime(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::datetime, datetime_of),
+        ValueRef::String(v) => parse::datetime(v),
+        ValueRef::Dynamic(v) => held(v, parse::datetime, datetime_of),
         other => long_of(other).and_then(value::datetime),
     }
 }
@@ -194,8 +193,8 @@ pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
 /// As `totimespan`.
 pub fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
-        ValueRef::String(v) => parse_text::timespan(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::timespan, timespan_of),
+        ValueRef::String(v) => parse::timespan(v),
+        ValueRef::Dynamic(v) => held(v, parse::timespan, timespan_of),
         other => long_of(other),
     }
 }
@@ -204,8 +203,8 @@ pub fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
 pub fn guid_of(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Guid(v) => Some(v.to_owned()),
-        ValueRef::String(v) => parse_text::guid(v),
-        ValueRef::Dynamic(v) => held(v, parse_text::guid, |_| None),
+        ValueRef::String(v) => parse::guid(v),
+        ValueRef::Dynamic(v) => held(v, parse::guid, |_| None),
         _ => None,
     }
 }
@@ -216,7 +215,7 @@ pub fn push_parsed(out: &mut String, text: &str) -> bool {
         return false;
     }
     let start = out.len();
-    if !json_text::push_canonical(out, text) {
+    if !display::push_canonical(out, text) {
         json::write_string(out, text);
     }
     if &out[start..] == "null" {
@@ -233,7 +232,7 @@ type Unary = fn(&ArrayRef, Type) -> Result<ArrayRef, String>;
 fn unary(args: &[ArgInfo], kernel: Unary) -> Result<ColumnFn, String> {
     let ty = args[0].ty;
     if let Some(value) = &args[0].constant {
-        let one = crate::kql::functions::columns::repeat(value, ty, 1);
+        let one = kqlake_value::columns::repeat(value, ty, 1);
         let converted = kernel(&one, ty)?;
         return Ok(Box::new(move |_, rows| {
             let index = Int64Array::from(vec![0; rows]);
@@ -266,7 +265,7 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         Ok(match ty {
             Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::Long)?,
             Type::DateTime => standard(array, ty)?,
-            Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::long)?),
+            Type::String => Arc::new(from_text::<Int64Type>(array, parse::long)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| long_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -290,7 +289,7 @@ fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             Type::Long | Type::TimeSpan | Type::DateTime => {
                 Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32))
             }
-            Type::String => Arc::new(from_text::<Int32Type>(array, parse_text::int)?),
+            Type::String => Arc::new(from_text::<Int32Type>(array, parse::int)?),
             Type::Dynamic => Arc::new(from_text::<Int32Type>(array, |v| int_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -307,7 +306,7 @@ fn to_real(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             Type::Long | Type::TimeSpan | Type::DateTime => {
                 Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64))
             }
-            Type::String => Arc::new(from_text::<Float64Type>(array, parse_text::real)?),
+            Type::String => Arc::new(from_text::<Float64Type>(array, parse::real)?),
             Type::Dynamic => Arc::new(from_text::<Float64Type>(array, |v| real_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -321,7 +320,7 @@ fn to_decimal(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         let plain: Decimal128Array = match ty {
             Type::Decimal => return standard(array, ty),
-            Type::String => from_text::<Decimal128Type>(array, parse_text::decimal)?,
+            Type::String => from_text::<Decimal128Type>(array, parse::decimal)?,
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
                 (0..array.len()).map(|row| decimal_of(reader.get(row))).collect()
@@ -345,7 +344,7 @@ fn to_datetime(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
             Type::DateTime => standard(array, ty)?,
-            Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::datetime)?),
+            Type::String => Arc::new(from_text::<Int64Type>(array, parse::datetime)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| datetime_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -360,7 +359,7 @@ fn to_timespan(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         Ok(match ty {
             Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::TimeSpan)?,
             Type::DateTime => standard(array, ty)?,
-            Type::String => Arc::new(from_text::<Int64Type>(array, parse_text::timespan)?),
+            Type::String => Arc::new(from_text::<Int64Type>(array, parse::timespan)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| timespan_of(ValueRef::Dynamic(v)))?),
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -412,14 +411,14 @@ fn get_type(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         let values = value.open(&arrays[0])?;
         for row in 0..rows {
             out.push(match values.get(row) {
-                ValueRef::Dynamic(text) => match json_text::kind(text) {
-                    json_text::Kind::Null => "null",
-                    json_text::Kind::Bool(_) => "bool",
-                    json_text::Kind::Long(_) => "long",
-                    json_text::Kind::Real(_) => "double",
-                    json_text::Kind::String(_) => "string",
-                    json_text::Kind::Array(_) => "array",
-                    json_text::Kind::Object(_) => "dictionary",
+                ValueRef::Dynamic(text) => match display::kind(text) {
+                    display::Kind::Null => "null",
+                    display::Kind::Bool(_) => "bool",
+                    display::Kind::Long(_) => "long",
+                    display::Kind::Real(_) => "double",
+                    display::Kind::String(_) => "string",
+                    display::Kind::Array(_) => "array",
+                    display::Kind::Object(_) => "dictionary",
                 },
                 _ => "null",
             });

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use arrow::array::{Float64Array, Int32Array, Int64Array};
 
 use super::conversion::{datetime_of, real_of, timespan_of};
-use crate::kql::format::{civil_from_days, days_from_civil};
-use crate::kql::functions::kernels::{ValueArg, text_of};
-use crate::kql::functions::parse_text::{date, days_in_month};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{
-    self, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS, Value, ValueRef,
+use crate::functions::kernels::{ValueArg, text_of};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::format::{civil_from_days, days_from_civil};
+use kqlake_value::parse::{date, days_in_month};
+use kqlake_value::{
+    self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS,
+    Value, ValueRef,
 };
 
 const INT: Returns = Returns::Type(Type::Int);
@@ -490,8 +490,8 @@ fn from_unix(args: &[ValueRef<'_>], per_unit: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::format;
-    use crate::kql::functions::parse_text::datetime;
+    use kqlake_value::format;
+    use kqlake_value::parse::datetime;
 
     fn t(text: &str) -> i64 {
         datetime(text).unwrap()

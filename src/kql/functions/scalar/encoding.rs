@@ -13,11 +13,9 @@ use flate2::{Compression, Crc};
 use uuid::Uuid;
 
 use super::punycode;
-use crate::kql::functions::kernels::text_of_ref;
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::kernels::text_of_ref;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Json, Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
 const TEXT: &[Param] = &[Param::req("string", Kind::String)];

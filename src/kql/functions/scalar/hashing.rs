@@ -6,10 +6,9 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh64::xxh64;
 
-use crate::kql::functions::kernels::text_of_ref;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::kernels::text_of_ref;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef};
 
 const SOURCE: &[Param] = &[Param::req("source", Kind::Any)];
 const STRING: Returns = Returns::Type(Type::String);

@@ -6,10 +6,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::arrays::array;
-use super::json;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef, json};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
 const LONG: Returns = Returns::Type(Type::Long);

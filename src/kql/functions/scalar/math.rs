@@ -5,9 +5,8 @@
 //! whole numbers too) the engine's answer holds.
 
 use super::numeric;
-use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef};
 
 const REAL: Returns = Returns::Type(Type::Real);
 const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];

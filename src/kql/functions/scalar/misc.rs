@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 
-use crate::kql::functions::kernels::{ValueArg, text_of};
-use crate::kql::functions::sketch::hll::Hll;
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::kernels::{ValueArg, text_of};
+use crate::functions::sketch::hll::Hll;
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
 const STRING: Returns = Returns::Type(Type::String);
@@ -221,7 +220,7 @@ fn extreme(args: &[ValueRef<'_>], wanted: Ordering) -> Value {
             best = value;
         }
     }
-    crate::kql::functions::columns::to_value(best)
+    kqlake_value::columns::to_value(best)
 }
 
 fn nullness(args: &[ArgInfo], wanted: bool) -> Result<ColumnFn, String> {

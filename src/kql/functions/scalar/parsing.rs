@@ -3,14 +3,13 @@
 use roxmltree::{Document, Node};
 
 use super::conversion::convert;
-use super::json::{self, Path, Step};
 use super::regexes::typed;
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::json_text::push_display;
-use crate::kql::functions::kernels::{TextArg, TextOut, text_of, text_of_ref};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::kernels::{TextArg, TextOut, text_of, text_of_ref};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::json::display::push_display;
+use kqlake_value::json::{self, Path, Step};
+use kqlake_value::{Json, Type, Value, ValueRef};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 

@@ -2,8 +2,8 @@
 //!
 //! A query that uses one is refused with the function's name and the reason, instead of with an unknown name.
 
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::Type;
 
 const ANY: &[Param] = &[Param::opt("argument", Kind::Any)];
 const GRAPHS: &str = "graph queries are not part of kqlake";

@@ -14,12 +14,10 @@ use regex::{Captures, Regex};
 use super::conversion::convert;
 use super::regex_syntax::compile;
 use super::substrings::{Window, place};
-use crate::kql::functions::columns::ColumnBuilder;
-use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::{Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);

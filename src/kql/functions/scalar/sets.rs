@@ -4,10 +4,9 @@
 //! Source: the Kusto documentation's page of each function.
 
 use super::arrays::{array, element, write_array};
-use super::json::ValueSet;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::json::ValueSet;
+use kqlake_value::{Type, Value, ValueRef};
 
 const SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)];
 const TWO_SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", Kind::Dynamic)];
@@ -86,8 +85,8 @@ fn difference(args: &[ValueRef<'_>], out: &mut String) -> bool {
 fn has_element(args: &[ValueRef<'_>]) -> Value {
     let Some(elements) = array(args[0]) else { return Value::Null };
     let wanted = element(args[1]);
-    let wanted = super::json::identity(&wanted);
-    Value::Bool(elements.into_iter().any(|e| super::json::identity(e) == wanted))
+    let wanted = kqlake_value::json::identity(&wanted);
+    Value::Bool(elements.into_iter().any(|e| kqlake_value::json::identity(e) == wanted))
 }
 
 fn equals(args: &[ValueRef<'_>]) -> Value {

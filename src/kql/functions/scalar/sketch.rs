@@ -1,12 +1,11 @@
 //! What sketches answer: dcount_hll, percentile_tdigest and the like, and merges of sketches of one row.
 
-use crate::kql::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
-use crate::kql::functions::columns::to_json;
-use crate::kql::functions::sketch::hll::Hll;
-use crate::kql::functions::sketch::tdigest::{TDigest, number, value_of};
-use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
+use crate::functions::sketch::hll::Hll;
+use crate::functions::sketch::tdigest::{TDigest, number, value_of};
+use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use kqlake_value::columns::to_json;
+use kqlake_value::{Json, Type, Value, ValueRef};
 
 const HLL: Param = Param::req("hll", Kind::Dynamic);
 const DIGEST: Param = Param::req("tdigest", Kind::Dynamic);

@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Int64Array};
 
-use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg};
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::kernels::{TextArg, TextOut, ValueArg};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
@@ -251,7 +249,7 @@ fn strcat_array(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
                 if i > 0 {
                     out.push_str(delimiters.get(row));
                 }
-                crate::kql::functions::json_text::push_display(out, element);
+                kqlake_value::json::display::push_display(out, element);
             }
             true
         })
@@ -297,8 +295,8 @@ fn emptiness(arg: &ArgInfo, wanted: bool) -> Result<ColumnFn, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::kernels::testing::{s, text};
-    use crate::kql::value::Value;
+    use crate::functions::kernels::testing::{s, text};
+    use kqlake_value::Value;
 
     #[test]
     fn parts_of_text() {

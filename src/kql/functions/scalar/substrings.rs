@@ -9,11 +9,9 @@ use arrow::array::Int64Array;
 use memchr::memmem;
 
 use super::strings::{byte_of, characters, text_rows};
-use crate::kql::functions::kernels::{TextArg, ValueArg, text_of_ref};
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::kernels::{TextArg, ValueArg, text_of_ref};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
@@ -242,8 +240,8 @@ fn replace_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     }))
 }
 
-fn replace_strings(args: &[ValueRef<'_>]) -> crate::kql::value::Value {
-    use crate::kql::value::Value;
+fn replace_strings(args: &[ValueRef<'_>]) -> kqlake_value::Value {
+    use kqlake_value::Value;
     let [text, ValueRef::Dynamic(lookups), ValueRef::Dynamic(rewrites)] = args else {
         return Value::String(args.first().map(|t| text_of_ref(*t).into_owned()).unwrap_or_default());
     };
@@ -303,8 +301,8 @@ fn translate(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 }
 
 fn has_any_index(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    use crate::kql::ast::TextOp;
-    use crate::kql::functions::text::{Matcher, matcher};
+    use crate::functions::text::{Matcher, matcher};
+    use kqlake_syntax::ast::TextOp;
     let (text, values) = (TextArg::new(&args[0]), ValueArg::new(&args[1]));
     let matchers = |list: &str| -> Vec<Matcher> {
         let terms = json::elements(list).into_iter().flatten();
@@ -336,8 +334,8 @@ fn has_any_index(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::kernels::testing::{long, s, text};
-    use crate::kql::value::{Json, Value};
+    use crate::functions::kernels::testing::{long, s, text};
+    use kqlake_value::{Json, Value};
 
     #[test]
     fn places() {

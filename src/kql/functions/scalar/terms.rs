@@ -1,10 +1,9 @@
 //! Whole terms of an array that differs from row to row: what `has_any` and `has_all` become where their right side is a
 //! dynamic expression and no constant.
 
-use crate::kql::ast::TextOp;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl, text};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl, text};
+use kqlake_syntax::ast::TextOp;
+use kqlake_value::{Json, Type, Value, ValueRef};
 
 const PARAMS: &[Param] = &[Param::req("text", Kind::String), Param::req("terms", Kind::Dynamic)];
 

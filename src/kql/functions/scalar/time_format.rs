@@ -3,11 +3,10 @@
 //! A run of a letter is read from its start in pieces as long as the letter has a meaning for, so that `ddd` is `dd` and `d`.
 //! Only the documented delimiters may stand between parts (Kusto documentation, "format_datetime()").
 
-use crate::kql::format::civil_from_days;
-use crate::kql::functions::kernels::{TextOut, ValueArg, text_of};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
+use crate::functions::kernels::{TextOut, ValueArg, text_of};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::format::civil_from_days;
+use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[
@@ -200,12 +199,12 @@ fn format_kernel(args: &[ArgInfo], timespan: bool) -> Result<ColumnFn, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::parse_text;
+    use kqlake_value::parse;
 
     fn shown(value: &str, format: &str) -> String {
-        let (parts, timespan, sign) = match parse_text::timespan(value) {
+        let (parts, timespan, sign) = match parse::timespan(value) {
             Some(ticks) => (Parts::of_timespan(ticks), true, if ticks < 0 { "-" } else { "" }),
-            None => (Parts::of_datetime(parse_text::datetime(value).unwrap()), false, ""),
+            None => (Parts::of_datetime(parse::datetime(value).unwrap()), false, ""),
         };
         let mut out = sign.to_owned();
         pieces(format, timespan).unwrap().into_iter().for_each(|p| parts.write(&mut out, p));

@@ -7,10 +7,9 @@ use std::str::FromStr as _;
 use chrono::{DateTime, Duration, NaiveDateTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
-use crate::kql::functions::kernels::{ValueArg, text_of, text_of_ref};
-use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{self, Json, TICKS_PER_SECOND, Value, ValueRef, us_of_datetime};
+use crate::functions::kernels::{ValueArg, text_of, text_of_ref};
+use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{self as value, Json, TICKS_PER_SECOND, Type, Value, ValueRef, us_of_datetime};
 
 const PARAMS: &[Param] = &[Param::req("from", Kind::DateTime), Param::req("timezone", Kind::StringOrDynamic)];
 
@@ -90,7 +89,7 @@ fn convert(args: &[ArgInfo], shift: fn(i64, Tz) -> Option<i64>) -> Result<Column
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::parse_text::datetime;
+    use kqlake_value::parse::datetime;
 
     #[test]
     fn there_and_back_and_around_changes_of_the_clocks() {

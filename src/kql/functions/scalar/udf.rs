@@ -8,10 +8,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
-use crate::kql::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
+use kqlake_value::{Type, ValueRef};
 
 /// The DataFusion function that computes one call of a scalar function.
 ///
@@ -162,10 +161,10 @@ impl ScalarUDFImpl for KqlScalar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::{Kind, Param, Returns};
-    use crate::kql::value::Value;
+    use crate::functions::{Kind, Param, Returns};
     use arrow::array::{Array, AsArray, StringViewArray};
     use arrow::datatypes::Field;
+    use kqlake_value::Value;
 
     static JOIN: ScalarFn = ScalarFn::new(
         "join_two",

@@ -7,9 +7,8 @@
 
 use std::f64::consts::PI;
 
-use crate::kql::functions::{ArgInfo, Kind, Param, Returns, RowFn, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{ArgInfo, Kind, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef};
 
 /// A unit and its way to and from the quantity's base unit.
 struct Unit {

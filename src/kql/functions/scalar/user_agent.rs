@@ -3,11 +3,9 @@
 //! Microsoft's engine uses the rules of the ua-parser project. The rules here give its names for the browsers and systems that
 //! are in use, and the `woothee` crate's for what else there is (robots, consoles, feature phones).
 
-use crate::kql::functions::kernels::text_of_ref;
-use crate::kql::functions::scalar::json;
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Json, Value, ValueRef};
+use crate::functions::kernels::text_of_ref;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Json, Type, Value, ValueRef, json};
 
 /// The functions of this family.
 pub const FUNCTIONS: &[ScalarFn] = &[ScalarFn::new(
@@ -272,6 +270,6 @@ mod tests {
             assert_eq!(device(agent)["Family"], device_is, "{agent}");
         }
         let only = parse_user_agent(&[ValueRef::String("curl/7.58.0"), ValueRef::Dynamic(r#"["OS"]"#)]);
-        assert_eq!(crate::kql::functions::kernels::text_of(&only).matches("Family").count(), 1);
+        assert_eq!(crate::functions::kernels::text_of(&only).matches("Family").count(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! The window functions' entries; their computation over ordered columns is [`crate::kql::functions::window`].
+//! The window functions' entries; their computation over ordered columns is [`crate::functions::window`].
 
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::Type;
 
 const RESTART: Param = Param::opt("restart", Kind::Bool);
 const OFFSET: Param = Param::opt("offset", Kind::Integer).constant();

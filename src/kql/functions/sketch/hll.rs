@@ -12,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::IdentityBuilder;
-use crate::kql::functions::aggregate::codec::{Decoder, write_bytes, write_u64};
-use crate::kql::value::Json;
+use crate::functions::aggregate::codec::{Decoder, write_bytes, write_u64};
+use kqlake_value::Json;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -301,8 +301,8 @@ fn tau(mut x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kql::functions::sketch::hash64;
-    use crate::kql::value::ValueRef;
+    use crate::functions::sketch::hash64;
+    use kqlake_value::ValueRef;
 
     fn of(range: std::ops::Range<i64>, accuracy: i64) -> Hll {
         let mut hll = Hll::new(accuracy).unwrap();

@@ -8,7 +8,7 @@ pub mod tdigest;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::kql::value::ValueRef;
+use kqlake_value::ValueRef;
 
 /// Spreads the bits of a number over all 64 (the finalizer of SplitMix64, a bijection: distinct numbers stay distinct).
 fn spread(v: u64) -> u64 {

@@ -7,9 +7,8 @@
 //! As a dynamic value: `{"sketch":"tdigest","of":"real","exact":true,"centroids":[[mean,weight],…]}`; `of` is the KQL
 //! type of the values, so that a percentile of datetimes is a datetime; `exact` tells that no two values were joined.
 
-use crate::kql::functions::aggregate::codec::{Decoder, write_f64, write_u64};
-use crate::kql::types::Type;
-use crate::kql::value::{self, Json, UNIX_EPOCH_TICKS, Value, ValueRef};
+use crate::functions::aggregate::codec::{Decoder, write_f64, write_u64};
+use kqlake_value::{self as value, Json, Type, UNIX_EPOCH_TICKS, Value, ValueRef};
 
 /// How many centroids a digest may hold.
 const LIMIT: usize = 2048;

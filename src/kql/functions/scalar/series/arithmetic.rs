@@ -3,9 +3,8 @@
 //! What is no number, and a place that only one of two series has, gives null.
 
 use super::{Number, Series, write_numbers};
-use crate::kql::functions::{ArgInfo, Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{ArgInfo, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef};
 
 const OPERAND: Kind = Kind::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);
 const TWO: &[Param] = &[Param::req("series1", OPERAND), Param::req("series2", OPERAND)];

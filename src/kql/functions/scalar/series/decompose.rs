@@ -7,9 +7,8 @@ use super::fit::Line;
 use super::periods::{best_period, seasonal_part};
 use super::statistics::Fences;
 use super::{numbers, write_reals};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef};
 
 const SERIES: Param = Param::req("series", Kind::Dynamic);
 const SEASONALITY: Param = Param::opt("seasonality", Kind::Integer);

@@ -3,11 +3,9 @@
 //! A gap is a null, or the number that is named as the stand-in of missing values. Present elements keep their spelling.
 
 use super::super::arrays::{array, element, write_array};
-use super::super::json;
 use super::{Number, Series};
-use crate::kql::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef, json};
 
 const GAPS: Param = Param::opt("missing_value_placeholder", Kind::Number);
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);

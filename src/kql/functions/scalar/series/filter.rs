@@ -1,9 +1,8 @@
 //! Digital filters: `series_fir` and `series_iir`.
 
 use super::{Number, Series, numbers, write_numbers, write_reals};
-use crate::kql::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef};
 
 /// The filter functions.
 pub const FUNCTIONS: &[ScalarFn] = &[

@@ -3,11 +3,9 @@
 //! The places of a series are 1, 2, 3, … (for polynomials unless places are given). Variances are of the sample: sums of
 //! squares divided by the number of points less one.
 
-use super::super::json;
 use super::{numbers, write_reals};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef, json};
 
 const SERIES: &[Param] = &[Param::req("series", Kind::Dynamic)];
 /// The highest degree of a polynomial; beyond it doubles cannot tell the powers apart.

@@ -3,9 +3,8 @@
 use std::f64::consts::PI;
 
 use super::{numbers, write_reals};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef};
 
 const PARTS: &[Param] = &[Param::req("series", Kind::Dynamic), Param::opt("series_imaginary", Kind::Dynamic)];
 const COLUMNS: Returns = Returns::Columns(&[("real", Type::Dynamic), ("imag", Type::Dynamic)]);

@@ -12,9 +12,8 @@ pub mod fourier;
 pub mod periods;
 pub mod statistics;
 
-use super::json;
-use crate::kql::literals::parse_datetime;
-use crate::kql::value::ValueRef;
+use kqlake_syntax::literals::parse_datetime;
+use kqlake_value::{ValueRef, json};
 
 /// An element of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -123,8 +122,8 @@ fn write_numbers(out: &mut String, values: impl IntoIterator<Item = Option<Numbe
 /// Runs a function of the series tables on JSON arguments.
 #[cfg(test)]
 fn call(name: &str, args: &[ValueRef<'_>]) -> String {
-    use crate::kql::functions::ScalarImpl;
-    use crate::kql::value::Value;
+    use crate::functions::ScalarImpl;
+    use kqlake_value::Value;
     let function = super::families().iter().flat_map(|f| f.iter()).find(|f| f.name == name).unwrap();
     match function.imp {
         ScalarImpl::Text(f) => {

@@ -9,9 +9,8 @@
 use super::fit::Line;
 use super::fourier::{autocorrelation, power_spectrum};
 use super::{numbers, write_reals};
-use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::ValueRef;
+use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, ValueRef};
 
 /// The shortest period that can be told.
 const SHORTEST: usize = 4;

@@ -1,10 +1,8 @@
 //! Numbers about whole series: `series_stats`, products, magnitudes, similarities and outlier scores.
 
-use super::super::json;
 use super::{Number, Series, numbers, write_reals};
-use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use crate::kql::types::Type;
-use crate::kql::value::{Value, ValueRef};
+use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::{Type, Value, ValueRef, json};
 
 const REAL: Returns = Returns::Type(Type::Real);
 const OPERAND: Kind = Kind::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);

@@ -1,0 +1,444 @@
+//! Import: from files of any known shape to committed rows.
+//!
+//! A *unit* is one file, or one entry of an archive. Its records are recognised by content, mapped to rows, and landed in
+//! one commit a table; a record that cannot be read goes to quarantine with its place and the reason, and the rest goes
+//! on. Reading happens on a thread of its own, landing beside it, with a bounded queue between the two.
+
+mod app_insights;
+mod audit;
+mod calls;
+mod convert;
+mod datetime_text;
+pub mod events;
+mod fields;
+pub mod files;
+mod graph;
+mod json_text;
+mod ledger;
+mod message_trace;
+mod quarantine;
+mod reader;
+mod row;
+mod runner;
+mod shortfall;
+mod sources;
+mod twins;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub use self::files::input::Limits;
+pub use self::ledger::NO_SECTION;
+pub(crate) use self::row::{Cell, Row};
+pub use self::shortfall::Shortfall;
+pub use self::unit::{Counts, Filter};
+use kqlake_lake::{Lake, LakeError, Landed};
+use kqlake_value::clock::{Clock, SystemClock};
+
+/// What stops an import as a whole. Everything else is a state of a unit, and in the summary.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A path that was named does not exist.
+    #[error("{} does not exist", path.display())]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path that was named cannot be a source.
+    #[error("{} {reason}", path.display())]
+    Unsuitable {
+        /// The path.
+        path: PathBuf,
+        /// What it is, as the rest of a sentence that begins with the path.
+        reason: String,
+    },
+    /// A path that was named cannot be looked at.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The lake could not be read or written. What was committed before stays; the same import can be run again.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Refused records could not be written.
+    #[error("records that cannot be read could not be set aside in {}: {source}", path.display())]
+    Quarantine {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Why it could not.
+        source: io::Error,
+    },
+    /// The thread that reads files ended without an answer.
+    #[error("the reader of files failed: {0}")]
+    Reader(String),
+}
+
+/// A part of the import that finishes on its own and says so with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// Application Insights: page views, events, traces and their kin.
+    Hits,
+    /// Office 365 audit records.
+    Audit,
+    /// Call records.
+    Calls,
+    /// Message traces.
+    MessageTrace,
+    /// Usage reports.
+    UsageReports,
+    /// Users of the directory.
+    UserMetadata,
+    /// Apps that users have installed.
+    UserApps,
+    /// Teams, their channels, members and apps.
+    Teams,
+}
+
+impl Section {
+    /// All sections, in the order in which they are reported.
+    pub const ALL: [Section; 8] = [
+        Section::Hits,
+        Section::UserMetadata,
+        Section::UserApps,
+        Section::UsageReports,
+        Section::Teams,
+        Section::Calls,
+        Section::Audit,
+        Section::MessageTrace,
+    ];
+
+    /// The name that its events and the ledger carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Hits => "Hits import",
+            Section::Audit => "Audit events",
+            Section::Calls => "Calls import",
+            Section::MessageTrace => "Message trace",
+            Section::UsageReports => "Usage reports",
+            Section::UserMetadata => "User metadata refresh",
+            Section::UserApps => "User Teams apps refresh",
+            Section::Teams => "Teams import",
+        }
+    }
+
+    /// The setting that switches it on, as `ImportJobSettings` names it; message traces have none there.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Section::Hits => "WebTraffic",
+            Section::Audit => "ActivityLog",
+            Section::Calls => "Calls",
+            Section::MessageTrace => "MessageTrace",
+            Section::UsageReports => "GraphUsageReports",
+            Section::UserMetadata => "GraphUsersMetadata",
+            Section::UserApps => "GraphUserApps",
+            Section::Teams => "GraphTeams",
+        }
+    }
+
+    /// The importer whose cycle it is part of.
+    pub fn importer(self) -> Importer {
+        if self == Section::Hits { Importer::AppInsights } else { Importer::Office365Activity }
+    }
+
+    /// The section that fills a table.
+    pub fn of_table(table: &str) -> Section {
+        match table {
+            "AuditRecords" => Section::Audit,
+            "CallRecords" | "CallSessions" | "CallSegments" => Section::Calls,
+            "MessageTrace" | "MessageTraceDetail" => Section::MessageTrace,
+            "Users" => Section::UserMetadata,
+            "UserTeamsApps" => Section::UserApps,
+            "Teams" | "TeamChannels" | "TeamMembers" | "TeamApps" => Section::Teams,
+            // The classic Application Insights tables are the ones in lower case.
+            other if other.starts_with(|c: char| c.is_ascii_lowercase()) => Section::Hits,
+            _ => Section::UsageReports,
+        }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Section {
+    type Err = String;
+
+    /// Reads a section's name or its setting, without regard to case, blanks and dashes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = fields::plain_name(text);
+        let fits = |name: &str| fields::plain_name(name) == wanted;
+        Section::ALL.into_iter().find(|s| fits(s.name()) || fits(s.setting())).ok_or_else(|| {
+            let known: Vec<_> = Section::ALL.iter().map(|s| s.setting()).collect();
+            format!("unknown section `{text}`; known are {}", known.join(", "))
+        })
+    }
+}
+
+/// The two importers whose cycles the events tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Importer {
+    /// Application Insights.
+    AppInsights,
+    /// Everything of Microsoft 365.
+    Office365Activity,
+}
+
+impl Importer {
+    /// The `operation_Name` of its events and log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Importer::AppInsights => "AppInsightsImporter",
+            Importer::Office365Activity => "Office365ActivityImporter",
+        }
+    }
+}
+
+/// What an import is to do.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// The name of this run, which its rows carry; made up when not given.
+    pub import_id: Option<String>,
+    /// Which rows are taken.
+    pub filter: Filter,
+    /// Recognises and counts, and writes nothing.
+    pub dry_run: bool,
+    /// Reads units again that an earlier import finished and that have not changed.
+    pub again: bool,
+    /// Bounds on what is read.
+    pub limits: Limits,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            import_id: None,
+            filter: Filter::default(),
+            dry_run: false,
+            again: false,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Is told how an import goes on.
+pub trait Progress {
+    /// The bytes that all units have together, as far as it is known beforehand.
+    fn total(&self, _units: u64, _bytes: u64) {}
+    /// A unit is begun.
+    fn unit_started(&self, _name: &str) {}
+    /// A pipe has given nothing for a while; it is still waited for.
+    fn waiting(&self, _name: &str) {}
+    /// Bytes of the sources were read, as they lie on disk.
+    fn advanced(&self, _bytes: u64) {}
+    /// A unit was read to its end.
+    fn unit_finished(&self, _report: &UnitReport) {}
+}
+
+/// Progress that nobody looks at.
+impl Progress for () {}
+
+/// How a unit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UnitState {
+    /// All its records are in the lake.
+    Done,
+    /// An earlier import finished it, and it has not changed since.
+    Unchanged,
+    /// There is nothing in it.
+    Empty,
+    /// Its records were read, but only some were taken because of a filter.
+    Filtered,
+    /// Some of its records could not be read.
+    Incomplete,
+    /// It is of no known shape.
+    Unknown,
+    /// It could not be opened.
+    Failed,
+}
+
+impl UnitState {
+    /// The word that the ledger has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            UnitState::Done => "done",
+            UnitState::Unchanged => "unchanged",
+            UnitState::Empty => "empty",
+            UnitState::Filtered => "filtered",
+            UnitState::Incomplete => "incomplete",
+            UnitState::Unknown => "unknown",
+            UnitState::Failed => "failed",
+        }
+    }
+
+    /// True when nothing of the unit is missing from the lake that was asked for.
+    pub fn is_complete(self) -> bool {
+        matches!(self, UnitState::Done | UnitState::Unchanged | UnitState::Empty | UnitState::Filtered)
+    }
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where it stands, such as `line 12, byte 3456`.
+    pub place: String,
+    /// Why it could not be read.
+    pub reason: String,
+}
+
+/// What came of one unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitReport {
+    /// Its name: a path, with `!` before the name of an archive's entry.
+    pub name: String,
+    /// The section that its records belong to (the greater part, when there are several).
+    pub section: Option<Section>,
+    /// How it ended.
+    pub state: UnitState,
+    /// Why it did not end well.
+    pub reason: Option<String>,
+    /// Records and rows.
+    pub counts: Counts,
+    /// The first refused records.
+    pub refusals: Vec<Refusal>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// SHA-256 of the file on disk, in hexadecimal.
+    pub content_hash: Option<String>,
+    /// Where its refused records were set aside.
+    pub quarantine: Option<PathBuf>,
+    /// When reading began and ended, in microseconds since 1970.
+    pub started: i64,
+    /// See `started`.
+    pub finished: i64,
+}
+
+/// What came of one section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionReport {
+    /// The section.
+    pub section: Section,
+    /// Units that belong to it.
+    pub units: u64,
+    /// Those among them that had not changed.
+    pub unchanged: u64,
+    /// Records that were found.
+    pub records: u64,
+    /// Rows that were not in the lake before.
+    pub new: u64,
+    /// Rows that were there already.
+    pub duplicates: u64,
+    /// Rows that took the place of older ones.
+    pub replaced: u64,
+    /// Records that could not be read.
+    pub refused: u64,
+    /// True when all its units were read to their ends.
+    pub finished: bool,
+    /// Time taken, in microseconds.
+    pub micros: i64,
+}
+
+/// Something in a named folder that was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it was not read, as a sentence's rest.
+    pub reason: &'static str,
+    /// False for what nobody expects to be read, such as hidden files and notes.
+    pub told: bool,
+}
+
+/// What came of an import.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportSummary {
+    /// The run's name.
+    pub import_id: String,
+    /// Every unit, in the order in which they were read.
+    pub units: Vec<UnitReport>,
+    /// Every section that had a unit.
+    pub sections: Vec<SectionReport>,
+    /// What was committed, by table. Our own events and the ledger are not counted.
+    pub tables: BTreeMap<&'static str, Landed>,
+    /// Tables that did not take all rows because something is wrong with their files.
+    pub shortfalls: Vec<Shortfall>,
+    /// What lies in the named folders and was not read.
+    pub passed_over: Vec<PassedOver>,
+    /// Bytes on disk that were read.
+    pub bytes: u64,
+    /// Time taken, in microseconds.
+    pub micros: i64,
+}
+
+impl ImportSummary {
+    /// True when every record of every unit is in the lake.
+    pub fn is_complete(&self) -> bool {
+        self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
+    }
+
+    /// Units in a state.
+    pub fn in_state(&self, state: UnitState) -> impl Iterator<Item = &UnitReport> {
+        self.units.iter().filter(move |u| u.state == state)
+    }
+
+    /// Rows that were not in the lake before.
+    pub fn new_rows(&self) -> u64 {
+        self.tables.values().map(|t| t.new).sum()
+    }
+
+    /// Rows that were there already.
+    pub fn duplicates(&self) -> u64 {
+        self.tables.values().map(|t| t.duplicates).sum()
+    }
+
+    /// Records that could not be read.
+    pub fn refused(&self) -> u64 {
+        self.units.iter().map(|u| u.counts.refused).sum()
+    }
+}
+
+/// Imports files and folders into a lake.
+///
+/// # Errors
+/// A named path does not exist or cannot be looked at, or the lake cannot be read or written. A file that cannot be read
+/// is no error of the import but a state of its unit.
+pub async fn import_paths(
+    lake: &Lake,
+    paths: &[PathBuf],
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportSummary, ImportError> {
+    runner::run(lake, paths, options, progress).await
+}
+
+/// The folder below a lake that holds refused records.
+pub fn quarantine_folder(lake: &Path) -> PathBuf {
+    lake.join("_quarantine")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_section() {
+        assert_eq!(Section::of_table("traces"), Section::Hits);
+        assert_eq!(Section::of_table("TeamsUserActivityUserDetail"), Section::UsageReports);
+        assert_eq!(Section::of_table("TeamMembers"), Section::Teams);
+        assert_eq!("graph-teams".parse(), Ok(Section::Teams));
+        assert_eq!("usage reports".parse(), Ok(Section::UsageReports));
+        assert!("weather".parse::<Section>().unwrap_err().contains("GraphTeams"));
+    }
+}

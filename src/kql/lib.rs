@@ -1,0 +1,22 @@
+//! The meaning of the Kusto Query Language: from text to DataFusion plans.
+//!
+//! [`plan`] parses, binds names and types against a [`catalog::Catalog`], and lowers the typed tree to logical plans. The functions of
+//! the language are tables in [`functions`].
+//!
+//! May use: `kqlake-syntax`, `kqlake-value`, Arrow and DataFusion. Must never know: Delta, the lake's folder, where queries come from
+//! and where answers go.
+
+pub mod binder;
+pub mod bound;
+pub mod catalog;
+pub mod functions;
+pub mod lower;
+mod plan;
+pub mod support;
+
+pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, plan};
+
+#[cfg(test)]
+mod service_tests;
+#[cfg(test)]
+mod soup_tests;

@@ -1,0 +1,306 @@
+//! The lake: a folder with one Delta table a kind of record.
+//!
+//! Rows go in through a [`Landing`], all of a unit at once and never twice; they come out through a [`TableSnapshot`],
+//! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
+
+mod commit;
+pub mod compact;
+mod damage;
+mod delta;
+mod error;
+pub mod fault;
+pub mod foreign;
+mod intake;
+mod intent;
+mod keys;
+mod landing;
+mod layout;
+mod log_files;
+pub mod memory;
+mod promote;
+pub mod provider;
+pub mod readers;
+mod rooted;
+mod rows;
+pub mod snapshot;
+pub mod tables;
+pub mod writer;
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+
+pub use self::compact::{CompactOptions, CompactReport};
+pub use self::damage::Damage;
+use self::delta::Log;
+pub use self::error::{LakeError, is_of_decoder, lake_cause};
+use self::fault::Fault;
+use self::keys::KeyCache;
+pub use self::landing::{Held, Landed, Landing};
+use self::layout::Layout;
+pub use self::snapshot::{TableSnapshot, TableStats};
+use self::tables::TableDef;
+
+/// Where a unit of import comes from and how far it brings its stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Position {
+    /// The stream, such as `files/traces`: the application id of its transaction in the table's log.
+    pub stream: String,
+    /// Whatever the source needs to go on from here.
+    pub cursor: serde_json::Value,
+    /// The run that lands the rows.
+    pub import_id: String,
+}
+
+/// Which table lies in the lake, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// The id that the table got when it was created: a table that took another's place has another one.
+    pub id: String,
+    /// Its version: a table that was put back from a backup has an earlier one.
+    pub version: i64,
+}
+
+/// A lake. Cloning is cheap; clones share what they know of the tables.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    fault: Fault,
+    keys: KeyCache,
+    tables: Mutex<HashMap<&'static str, Known>>,
+}
+
+/// What is known of a table.
+#[derive(Debug, Default)]
+struct Known {
+    log: Option<Log>,
+    snapshot: Option<(Log, TableSnapshot)>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Lake {
+    /// A lake in a folder, which need not exist. Touches nothing.
+    pub fn new(root: &Path) -> Self {
+        Self::with_fault(root, Fault::default())
+    }
+
+    /// The same with a hook that tests stop the work with.
+    pub fn with_fault(root: &Path, fault: Fault) -> Self {
+        let root = plain(root);
+        Lake { inner: Arc::new(Inner { root, fault, keys: KeyCache::default(), tables: Mutex::default() }) }
+    }
+
+    /// The lake's folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// The folder of a table.
+    pub fn table_dir(&self, def: &TableDef) -> PathBuf {
+        self.inner.root.join(def.name)
+    }
+
+    fn fault(&self) -> &Fault {
+        &self.inner.fault
+    }
+
+    fn keys(&self) -> &KeyCache {
+        &self.inner.keys
+    }
+
+    fn known<T>(&self, def: &TableDef, act: impl FnOnce(&mut Known) -> T) -> T {
+        let mut tables = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        act(tables.entry(def.name).or_default())
+    }
+
+    /// What commits to a table within this process wait for.
+    fn turn(&self, def: &TableDef) -> Arc<tokio::sync::Mutex<()>> {
+        self.known(def, |k| k.turn.clone())
+    }
+
+    /// Remembers a newer version of a table's log.
+    fn keep_log(&self, def: &TableDef, log: Log) {
+        self.known(def, |k| k.log = Some(log));
+    }
+
+    /// Whether the lake can be there.
+    ///
+    /// # Errors
+    /// [`LakeError::NotText`] when its path is no Unicode text; [`LakeError::NotAFolder`] when something else has its name;
+    /// [`LakeError::Io`] when it cannot be looked into.
+    pub async fn check(&self) -> Result<(), LakeError> {
+        let path = self.inner.root.clone();
+        if path.to_str().is_none() {
+            return Err(LakeError::NotText { path });
+        }
+        match tokio::fs::metadata(&path).await {
+            // Of a folder that may not be looked into every table would say the same.
+            Ok(meta) if meta.is_dir() => match tokio::fs::symlink_metadata(path.join("_")).await {
+                Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                    Err(LakeError::Io { table: "_", path, source })
+                }
+                _ => Ok(()),
+            },
+            Ok(_) => Err(LakeError::NotAFolder { path }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(LakeError::NotAFolder { path }),
+            Err(source) => Err(LakeError::Io { table: "_", path, source }),
+        }
+    }
+
+    /// The newest version of a table's log.
+    async fn log(&self, def: &'static TableDef) -> Result<Option<Log>, LakeError> {
+        let dir = self.table_dir(def);
+        let witnesses = intent::witnesses(self.root(), def);
+        let log = match self.known(def, |k| k.log.clone()) {
+            Some(log) => log.refreshed(&dir).await?,
+            None => {
+                self.check().await?;
+                Log::open(def.name, &dir).await?
+            }
+        };
+        if let Some(log) = &log {
+            log.check_identity(def, &dir)?;
+            if let Some(outside) = log.files().iter().find(|file| !commit::is_inside(&file.path)) {
+                let damage = Damage::Outside { log: dir.join(log_files::LOG), path: outside.path.clone() };
+                return Err(LakeError::Damaged { table: def.name, damage });
+            }
+            let lost = |intent: &intent::Intent| {
+                intent.table_id.as_deref() == Some(log.id()) && intent.version.is_some_and(|version| version > log.version())
+            };
+            if let Some((witness, _)) = witnesses.into_iter().find(|(_, intent)| lost(intent)) {
+                let next = u64::try_from(log.version()).unwrap_or(0) + 1;
+                let file = dir.join(log_files::LOG).join(log_files::commit_name(next));
+                return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
+            }
+        }
+        self.known(def, |k| k.log = log.clone());
+        Ok(log)
+    }
+
+    /// Begins to write into a table, which is created when it is not there.
+    ///
+    /// # Errors
+    /// The lake's folder cannot be made or written, the table is damaged, or the table at rest does not fit its definition.
+    pub async fn land(&self, def: &'static TableDef) -> Result<Landing, LakeError> {
+        let dir = self.table_dir(def);
+        let mut log = match self.log(def).await? {
+            Some(log) => log,
+            None => Log::create(def, &dir).await?,
+        };
+        log.check_readable()?;
+        let missing = Layout::missing(def, &log.schema());
+        if !missing.is_empty() {
+            log = log.add_columns(&missing, &dir).await?;
+        }
+        self.keep_log(def, log.clone());
+        Landing::new(self.clone(), def, log)
+    }
+
+    /// A view of a table's newest version; `None` when there is no such table yet.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the table uses what is not implemented here.
+    pub async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, LakeError> {
+        let Some(log) = self.log(def).await? else { return Ok(None) };
+        let same = |(of, snapshot): &(Log, TableSnapshot)| of.is(&log) && std::ptr::eq(snapshot.def(), def);
+        if let Some((_, known)) = self.known(def, |k| k.snapshot.clone().filter(same)) {
+            return Ok(Some(known));
+        }
+        let snapshot = TableSnapshot::new(def, &self.table_dir(def), &log)?;
+        self.known(def, |k| k.snapshot = Some((log, snapshot.clone())));
+        Ok(Some(snapshot))
+    }
+
+    /// A provider of a table's newest version; an empty one when there is no such table yet.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the table uses what is not implemented here.
+    pub async fn provider(&self, def: &'static TableDef) -> Result<Arc<dyn TableProvider>, LakeError> {
+        Ok(match self.snapshot(def).await? {
+            Some(snapshot) => snapshot.provider(),
+            None => Arc::new(EmptyTable::new(def.arrow_schema())),
+        })
+    }
+
+    /// Numbers of a table from its log alone; `None` when there is no such table yet.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn table_stats(&self, def: &'static TableDef) -> Result<Option<TableStats>, LakeError> {
+        Ok(self.snapshot(def).await?.map(|s| s.stats()))
+    }
+
+    /// Which table there is; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the table is damaged.
+    pub async fn standing(&self, def: &'static TableDef) -> Result<Option<Standing>, LakeError> {
+        Ok(self.log(def).await?.map(|log| Standing { id: log.id().to_owned(), version: log.version() }))
+    }
+
+    /// Whether every live data file of a table is there and has the size that the log says. Reads none of them.
+    ///
+    /// # Errors
+    /// The table cannot be looked at for a reason that says nothing of it alone.
+    pub async fn has_its_files(&self, def: &'static TableDef) -> Result<bool, LakeError> {
+        let looked = match self.snapshot(def).await {
+            Ok(Some(snapshot)) => landing::run_blocking(def.name, move || snapshot.check_files()).await?,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match looked {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_of_one_table() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How far a stream's newest commit into a table brought it; `None` when that is not known, and the source must be
+    /// read from its start.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn position(&self, def: &'static TableDef, stream: &str) -> Result<Option<Position>, LakeError> {
+        let Some(log) = self.log(def).await? else { return Ok(None) };
+        let found = intent::position(self.root(), def, &log, &self.table_dir(def), stream).await?;
+        Ok(found.map(|i| Position { stream: i.stream, cursor: i.cursor, import_id: i.import_id }))
+    }
+
+    /// Merges a table's small files into large sorted ones, fills promoted columns that older files lack, and deletes
+    /// files that no reader can need any more.
+    ///
+    /// # Errors
+    /// The disk refuses, the table uses what is not implemented here, or it is damaged. What was done until then stays; of a
+    /// damaged table nothing is deleted.
+    pub async fn compact(&self, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
+        compact::compact(self, def, options).await
+    }
+}
+
+/// A path that means the same folder whatever the working directory is, and has a URL: absolute and without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            // Behind a link, `..` is the parent of what the link leads to.
+            out = out.canonicalize().unwrap_or(out);
+            out.pop();
+        } else {
+            out.push(part);
+        }
+    }
+    out
+}

@@ -1,0 +1,236 @@
+//! What is wrong with a KQL text, where, and what to write instead.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthChar as _;
+
+use crate::ast::Span;
+
+/// Columns of source text shown at most beside a diagnostic; what is left out is marked with `…`.
+const SHOWN_COLUMNS: usize = 140;
+
+/// How grave a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The query is refused.
+    Error,
+    /// The query runs; something in it is ignored or doubtful.
+    Warning,
+}
+
+/// One finding about a KQL text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Code of the class of error, as Microsoft's engine names it where it has one (`SYN0002`, `SEM0100`), else `KQL####`.
+    pub code: &'static str,
+    /// What was found and expected, one sentence.
+    pub message: String,
+    /// The place in the text.
+    pub span: Span,
+    /// What to write instead, when there is a nearest right thing.
+    pub suggestion: Option<String>,
+}
+
+/// Codes of the classes of errors.
+pub mod code {
+    /// The text is no KQL: a token or an end was found where something else must stand.
+    pub const SYNTAX: &str = "SYN0002";
+    /// Operand types that an operator does not take; for dynamic operands the remedy is a cast.
+    pub const OPERANDS: &str = "SEM0001";
+    /// A name given twice.
+    pub const DUPLICATE: &str = "SEM0034";
+    /// Argument or operand of the wrong type.
+    pub const TYPE: &str = "SEM0064";
+    /// Unknown table, column or function.
+    pub const UNKNOWN: &str = "SEM0100";
+    /// Wrong number of arguments.
+    pub const ARITY: &str = "SEM0219";
+    /// `mv-expand` of something that is not dynamic.
+    pub const EXPAND: &str = "SEM0447";
+    /// A `parse` pattern that cannot be.
+    pub const PATTERN: &str = "SEM0476";
+    /// The language has it, kqlake does not support it.
+    pub const UNSUPPORTED: &str = "KQL0001";
+    /// Too deep or too long to be read.
+    pub const LIMIT: &str = "KQL0002";
+    /// A value that cannot be known before the query runs, where it must be.
+    pub const CONSTANT: &str = "SEM0025";
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Error, code, message: message.into(), span, suggestion: None }
+    }
+
+    /// A warning.
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
+    }
+
+    /// The same with a suggestion.
+    #[must_use]
+    pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion = Some(suggestion.into());
+        self
+    }
+}
+
+/// Line and column of a byte offset, both from 1; the column counts characters. An offset past the end is the end's place.
+pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |found| found + 1);
+    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}
+
+/// How [`render`] writes a diagnostic.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RenderStyle<'a> {
+    /// Name of the text, as the reader knows it (a file's path).
+    pub source_name: Option<&'a str>,
+    /// Terminal colors (ANSI).
+    pub color: bool,
+}
+
+/// A diagnostic as text of several lines, ending in a line break: severity, code and message, the place, the line of source with the
+/// place underlined, and the suggestion.
+///
+/// ```text
+/// error[SYN0002]: unknown operator `wher`
+///   --> 2:3
+///    |
+///  2 | | wher x == 1
+///    |   ^^^^
+///    = help: did you mean `where`?
+/// ```
+pub fn render(diagnostic: &Diagnostic, text: &str, style: RenderStyle<'_>) -> String {
+    let (severity, strong) = match diagnostic.severity {
+        Severity::Error => ("error", "\x1b[1;31m"),
+        Severity::Warning => ("warning", "\x1b[1;33m"),
+    };
+    let paint = |code: &'static str| if style.color { code } else { "" };
+    let (strong, quiet, bold, reset) = (paint(strong), paint("\x1b[1;34m"), paint("\x1b[1m"), paint("\x1b[0m"));
+    let (line, column) = line_column(text, diagnostic.span.start as usize);
+    let number = line.to_string();
+    let gutter = " ".repeat(number.len());
+    let excerpt = excerpt(text, diagnostic.span);
+    let mut out = String::new();
+    let _ = writeln!(out, "{strong}{severity}[{}]{reset}{bold}: {}{reset}", diagnostic.code, diagnostic.message);
+    let name = style.source_name.map(|name| format!("{name}:")).unwrap_or_default();
+    let _ = writeln!(out, "{gutter} {quiet}-->{reset} {name}{line}:{column}");
+    let _ = writeln!(out, "{gutter}  {quiet}|{reset}");
+    let _ = writeln!(out, " {quiet}{number} |{reset} {}", excerpt.line);
+    let _ = writeln!(out, "{gutter}  {quiet}|{reset} {}{strong}{}{reset}", " ".repeat(excerpt.indent), "^".repeat(excerpt.width));
+    if let Some(suggestion) = &diagnostic.suggestion {
+        let _ = writeln!(out, "{gutter}  {quiet}={reset} {bold}help{reset}: {suggestion}");
+    }
+    out
+}
+
+/// The part of a line that is shown, and where its underline stands.
+struct Excerpt {
+    line: String,
+    indent: usize,
+    width: usize,
+}
+
+/// The first line of a span, cut to a readable width around it; control characters become spaces.
+fn excerpt(text: &str, span: Span) -> Excerpt {
+    let boundary = |offset: u32| {
+        let mut offset = (offset as usize).min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    };
+    let start = boundary(span.start);
+    let line_start = text[..start].rfind('\n').map_or(0, |found| found + 1);
+    let line_end = text[start..].find('\n').map_or(text.len(), |found| start + found);
+    let end = boundary(span.end).clamp(start, line_end);
+    let cell = |c: char| if c.is_control() || c.width().unwrap_or(0) == 0 { ' ' } else { c };
+    let width = |c: char| cell(c).width().unwrap_or(1);
+
+    // Up to half of the room goes to what stands before the place.
+    let mut from = start;
+    let mut indent = 0;
+    for (at, c) in text[line_start..start].char_indices().rev() {
+        if indent + width(c) > SHOWN_COLUMNS / 2 {
+            break;
+        }
+        indent += width(c);
+        from = line_start + at;
+    }
+    let mut line = String::new();
+    if from > line_start {
+        line.push('…');
+        indent += 1;
+    }
+    let mut used = 0;
+    let mut marked = 0;
+    let mut cut = false;
+    let shown = text[from..line_end].trim_end_matches(['\r', '\n']);
+    for (at, c) in shown.char_indices() {
+        if used + width(c) > SHOWN_COLUMNS {
+            cut = true;
+            break;
+        }
+        if (start..end).contains(&(from + at)) {
+            marked += width(c);
+        }
+        line.push(cell(c));
+        used += width(c);
+    }
+    if cut {
+        line.push('…');
+    }
+    Excerpt { line, indent, width: marked.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str, start: usize, end: usize) -> String {
+        let diagnostic =
+            Diagnostic::error(code::SYNTAX, Span::new(start, end), "unknown operator `wher`").suggest("did you mean `where`?");
+        render(&diagnostic, text, RenderStyle { source_name: Some("q.kql"), color: false })
+    }
+
+    #[test]
+    fn the_place_is_shown_and_underlined() {
+        let expected = "\
+error[SYN0002]: unknown operator `wher`
+  --> q.kql:2:3
+   |
+ 2 | | wher x == 1
+   |   ^^^^
+   = help: did you mean `where`?
+";
+        assert_eq!(plain("T\r\n| wher x == 1\r\n| take 1", 5, 9), expected);
+    }
+
+    #[test]
+    fn wide_letters_tabs_and_the_end_of_the_text_keep_the_underline_in_place() {
+        let rendered = plain("\t日本 wher", 8, 12);
+        assert!(rendered.contains(" 1 |  日本 wher\n   |       ^^^^\n"), "{rendered}");
+        let rendered = plain("T |", 3, 3);
+        assert!(rendered.contains(" 1 | T |\n   |    ^\n"), "{rendered}");
+        // A span beyond the text, or inside a letter, is moved to the nearest place.
+        assert!(plain("é", 1, 99).contains("1:1"));
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let text = format!("{}wher{}", "a".repeat(500), "b".repeat(500));
+        let rendered = plain(&text, 500, 504);
+        assert!(rendered.lines().all(|line| line.chars().count() < 160), "{rendered}");
+        assert!(rendered.contains("…a") && rendered.contains("b…"), "{rendered}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The content of typed literals: `datetime(…)`, `timespan(…)`, `guid(…)`, `int(…)`, … as text, to values.
+//!
+//! Source of the rules: Kusto documentation, "Scalar data types", and the published parser.
+
+mod datetime;
+mod timespan;
+
+pub use datetime::{parse_datetime, write_ticks};
+pub use timespan::parse_timespan;
+
+use crate::ast::Literal;
+use kqlake_value::Type;
+
+/// Reads the content of `type(…)`, which is everything between the parentheses. `None` when it is no literal of that type.
+///
+/// `dynamic(…)` and `string(…)` are no such literals, and the empty `datetime()` is a call; they give `None`.
+pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
+    let text = content.trim();
+    let null = text == "null";
+    Some(match ty {
+        Type::Bool => Literal::Bool(match text {
+            "null" => None,
+            "true" | "True" | "TRUE" | "1" => Some(true),
+            "false" | "False" | "FALSE" | "0" => Some(false),
+            _ => return None,
+        }),
+        Type::Int if null => Literal::Int(None),
+        Type::Int => Literal::Int(Some(match hex(text) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok()? as i32,
+            None => integer(text)?.try_into().ok()?,
+        })),
+        Type::Long if null => Literal::Long(None),
+        Type::Long => Literal::Long(Some(parse_long(text)?)),
+        Type::Real if null => Literal::Real(None),
+        Type::Real => Literal::Real(Some(parse_real(text)?)),
+        Type::Decimal if null => Literal::Decimal(None),
+        Type::Decimal => Literal::Decimal(Some(decimal(text)?)),
+        Type::DateTime if null => Literal::DateTime(None),
+        Type::DateTime => Literal::DateTime(Some(parse_datetime(unquoted(text))?)),
+        Type::TimeSpan if null => Literal::TimeSpan(None),
+        Type::TimeSpan => Literal::TimeSpan(Some(parse_timespan(unquoted(text))?)),
+        Type::Guid if null => Literal::Guid(None),
+        Type::Guid => Literal::Guid(Some(parse_guid(unquoted(text))?)),
+        Type::String | Type::Dynamic => return None,
+    })
+}
+
+/// The beginning of what is no literal, for messages.
+pub fn shown(content: &str) -> String {
+    content.lines().next().unwrap_or("").chars().take(60).collect()
+}
+
+/// A `long`: digits with a sign, or `0x` and up to 16 hexadecimal digits, which wrap (`0xFFFFFFFFFFFFFFFF` is -1).
+pub fn parse_long(text: &str) -> Option<i64> {
+    match hex(text) {
+        Some(digits) => Some(u64::from_str_radix(digits, 16).ok()? as i64),
+        None => integer(text),
+    }
+}
+
+/// A `real`: a number with or without point and exponent, `nan`, `inf`, `+inf`, `-inf`. One too great for a double is none.
+pub fn parse_real(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    if unsigned.eq_ignore_ascii_case("nan") {
+        return Some(f64::NAN);
+    }
+    if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {
+        return Some(sign * f64::INFINITY);
+    }
+    if !is_number(unsigned) {
+        return None;
+    }
+    unsigned.parse::<f64>().ok().filter(|v| v.is_finite()).map(|v| sign * v)
+}
+
+/// A guid: 32 hexadecimal digits, with dashes at their places or without any, also in braces; in lower case with dashes.
+pub fn parse_guid(text: &str) -> Option<String> {
+    let text = match text.strip_prefix('{') {
+        Some(inner) => inner.strip_suffix('}')?,
+        None => text,
+    };
+    let digits: String = match text.len() {
+        36 => {
+            let dashed = text.bytes().enumerate().all(|(i, b)| (b == b'-') == matches!(i, 8 | 13 | 18 | 23));
+            if !dashed {
+                return None;
+            }
+            text.replace('-', "")
+        }
+        32 => text.to_owned(),
+        _ => return None,
+    };
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let digits = digits.to_ascii_lowercase();
+    Some(format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]))
+}
+
+/// Digits after `0x`.
+fn hex(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(digits)
+}
+
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Digits, at most one point, at most one exponent; a digit stands before the point or after it.
+fn is_number(text: &str) -> bool {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent = exponent.is_none_or(|e| {
+        let e = e.strip_prefix(['+', '-']).unwrap_or(e);
+        !e.is_empty() && digits(e)
+    });
+    digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty()) && exponent
+}
+
+fn decimal(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    is_number(unsigned).then(|| text.strip_prefix('+').unwrap_or(text).to_owned())
+}
+
+/// The text inside of one pair of quotes, or the text itself.
+fn unquoted(text: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|t| t.strip_suffix(quote)) {
+            return inner.trim();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_strict_and_hexadecimal_wraps() {
+        assert_eq!(parse_typed(Type::Int, "0xFFFFFFFF"), Some(Literal::Int(Some(-1))));
+        assert_eq!(parse_typed(Type::Int, "010"), Some(Literal::Int(Some(10))));
+        assert_eq!(parse_typed(Type::Int, " -2147483648 "), Some(Literal::Int(Some(i32::MIN))));
+        assert_eq!(parse_typed(Type::Int, "null"), Some(Literal::Int(None)));
+        for bad in ["1_0", "1.0", "-0x10", "2147483648", "", "x", "0x", "+ 1"] {
+            assert_eq!(parse_typed(Type::Int, bad), None, "{bad}");
+        }
+        assert_eq!(parse_long("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(parse_long("9223372036854775808"), None);
+        assert_eq!(parse_long("0xFFFFFFFFFFFFFFFF"), Some(-1));
+    }
+
+    #[test]
+    fn reals_have_their_names() {
+        assert!(parse_real("nan").is_some_and(f64::is_nan));
+        assert_eq!(parse_real("-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(parse_real("1e3"), Some(1000.0));
+        assert_eq!(parse_real("1."), Some(1.0));
+        assert_eq!(parse_real(".5"), Some(0.5));
+        for bad in ["", ".", "1e", "1e400", "0x1F", "1_0", "--1"] {
+            assert_eq!(parse_real(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bools_guids_and_decimals() {
+        assert_eq!(parse_typed(Type::Bool, "TRUE"), Some(Literal::Bool(Some(true))));
+        assert_eq!(parse_typed(Type::Bool, "yes"), None);
+        let guid = "4f2b0c1d-0000-4000-8000-00000000abcd";
+        assert_eq!(parse_guid(&guid.to_uppercase()).as_deref(), Some(guid));
+        assert_eq!(parse_guid(&guid.replace('-', "")).as_deref(), Some(guid));
+        assert_eq!(parse_guid(&format!("{{{guid}}}")).as_deref(), Some(guid));
+        assert_eq!(parse_guid("4f2b0c1d-0000-4000-8000-00000000abcg"), None);
+        assert_eq!(parse_typed(Type::Decimal, "+1.50"), Some(Literal::Decimal(Some("1.50".into()))));
+    }
+}

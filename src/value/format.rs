@@ -1,0 +1,200 @@
+//! Text forms of KQL values: what `tostring` gives and what output writes.
+
+use std::fmt::Write as _;
+
+use crate::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
+
+/// The `tostring` text of a value; null is the empty text.
+pub fn to_string(value: ValueRef<'_>) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value);
+    out
+}
+
+/// Appends the `tostring` text of a value.
+pub fn write_value(out: &mut String, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => {}
+        ValueRef::Bool(v) => out.push_str(if v { "True" } else { "False" }),
+        ValueRef::Int(v) => {
+            let _ = write!(out, "{v}");
+        }
+        ValueRef::Long(v) => {
+            let _ = write!(out, "{v}");
+        }
+        // `tostring` has other words than answers have.
+        ValueRef::Real(v) if v.is_nan() => out.push_str("nan"),
+        ValueRef::Real(v) if v.is_infinite() => out.push_str(if v > 0.0 { "inf" } else { "-inf" }),
+        ValueRef::Real(v) => write_real(out, v),
+        ValueRef::Decimal(v) => write_decimal(out, v),
+        ValueRef::String(v) | ValueRef::Guid(v) => out.push_str(v),
+        ValueRef::DateTime(v) => write_datetime(out, v),
+        ValueRef::TimeSpan(v) => write_timespan(out, v),
+        ValueRef::Dynamic(text) => {
+            // A dynamic string is unquoted, everything else is its compact JSON.
+            if text.starts_with('"') {
+                match serde_json::from_str::<String>(text) {
+                    Ok(s) => out.push_str(&s),
+                    Err(_) => out.push_str(text),
+                }
+            } else {
+                out.push_str(text);
+            }
+        }
+    }
+}
+
+/// Shortest text that reads back as the same number; whole values keep `.0`, great and small ones an exponent (`1e+20`).
+/// What is no number is `NaN`, `Infinity` or `-Infinity`, as in answers.
+pub fn write_real(out: &mut String, v: f64) {
+    if v.is_nan() {
+        out.push_str("NaN");
+    } else if v.is_infinite() {
+        out.push_str(if v > 0.0 { "Infinity" } else { "-Infinity" });
+    } else if v == 0.0 {
+        out.push_str(if v.is_sign_negative() { "-0.0" } else { "0.0" });
+    } else {
+        let magnitude = v.abs();
+        if (1e-5..1e15).contains(&magnitude) {
+            let start = out.len();
+            let _ = write!(out, "{v}");
+            if !out[start..].contains('.') {
+                out.push_str(".0");
+            }
+        } else {
+            // Rust writes 1e20; .NET writes 1E+20 and Kusto 1e+20, with two exponent digits at least.
+            let text = format!("{v:e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let exponent: i32 = exponent.parse().unwrap_or(0);
+            let sign = if exponent < 0 { '-' } else { '+' };
+            let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.abs());
+        }
+    }
+}
+
+/// Digits of a decimal scaled by 10^18, without trailing zeros.
+pub fn write_decimal(out: &mut String, v: i128) {
+    const SCALE: u128 = 1_000_000_000_000_000_000;
+    if v < 0 {
+        out.push('-');
+    }
+    let magnitude = v.unsigned_abs();
+    let _ = write!(out, "{}", magnitude / SCALE);
+    let fraction = magnitude % SCALE;
+    if fraction != 0 {
+        let digits = format!("{fraction:018}");
+        out.push('.');
+        out.push_str(digits.trim_end_matches('0'));
+    }
+}
+
+/// Proleptic Gregorian date of a day number since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Day number since 1970-01-01 of a proleptic Gregorian date.
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let mp = (i64::from(month) + 9) % 12;
+    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+/// `2020-01-02T03:04:05.6000000Z`: seven digits always, from ticks since 0001-01-01.
+pub fn write_datetime(out: &mut String, ticks: i64) {
+    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+    let rest = ticks.rem_euclid(TICKS_PER_DAY);
+    let (seconds, fraction) = (rest / TICKS_PER_SECOND, rest % TICKS_PER_SECOND);
+    // Written digit by digit: results and exports hold millions of them.
+    let mut text = *b"0000-00-00T00:00:00.0000000Z";
+    let fields = [
+        (0, 4, year as u64),
+        (5, 2, month.into()),
+        (8, 2, day.into()),
+        (11, 2, (seconds / 3600) as u64),
+        (14, 2, (seconds / 60 % 60) as u64),
+        (17, 2, (seconds % 60) as u64),
+        (20, 7, fraction as u64),
+    ];
+    for (at, width, mut number) in fields {
+        for digit in text[at..at + width].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    }
+    match std::str::from_utf8(&text) {
+        Ok(text) if (0..=9999).contains(&year) => out.push_str(text),
+        // Outside of the calendar: no datetime of the language, but the text still tells what was held.
+        Ok(text) => {
+            let _ = write!(out, "{year}{}", &text[4..]);
+        }
+        Err(_) => {}
+    }
+}
+
+/// `[-][d.]hh:mm:ss[.fffffff]`: days only when there are any, the fraction only when it is not zero.
+pub fn write_timespan(out: &mut String, ticks: i64) {
+    if ticks < 0 {
+        out.push('-');
+    }
+    let magnitude = ticks.unsigned_abs();
+    let day = TICKS_PER_DAY as u64;
+    let second = TICKS_PER_SECOND as u64;
+    let days = magnitude / day;
+    if days > 0 {
+        let _ = write!(out, "{days}.");
+    }
+    let rest = magnitude % day;
+    let seconds = rest / second;
+    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = rest % second;
+    if fraction != 0 {
+        let _ = write!(out, ".{fraction:07}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timespans_show_days_and_ticks_only_when_there_are_any() {
+        let text = |t| to_string(ValueRef::TimeSpan(t));
+        assert_eq!(text(TICKS_PER_DAY), "1.00:00:00");
+        assert_eq!(text(-2 * 3600 * TICKS_PER_SECOND), "-02:00:00");
+        assert_eq!(text(15_000_000), "00:00:01.5000000");
+        assert_eq!(text(1), "00:00:00.0000001");
+    }
+
+    #[test]
+    fn datetimes_cover_the_whole_calendar() {
+        let text = |t| to_string(ValueRef::DateTime(t));
+        assert_eq!(text(0), "0001-01-01T00:00:00.0000000Z");
+        assert_eq!(text(crate::MAX_DATETIME), "9999-12-31T23:59:59.9999999Z");
+        assert_eq!(text(crate::datetime_of_us(1_577_934_245_600_000) + 1), "2020-01-02T03:04:05.6000001Z");
+    }
+
+    #[test]
+    fn reals_read_back_and_keep_a_fraction() {
+        let text = |v| to_string(ValueRef::Real(v));
+        assert_eq!(text(5.0), "5.0");
+        assert_eq!(text(0.1 + 0.2), "0.30000000000000004");
+        assert_eq!(text(1e20), "1e+20");
+        assert_eq!([f64::NEG_INFINITY, f64::INFINITY, f64::NAN].map(text), ["-inf", "inf", "nan"]);
+        let mut answer = String::new();
+        write_real(&mut answer, f64::NEG_INFINITY);
+        assert_eq!(answer, "-Infinity");
+    }
+}

@@ -1,0 +1,18 @@
+//! Values of the Kusto Query Language, and what all other parts of kqlake say about them.
+//!
+//! Here are KQL's types and values, their text forms in both directions, access to JSON text without a tree, the instant that
+//! `now()` stands for, and (with the feature `arrow`) columns of values as Arrow arrays.
+//!
+//! This crate is the lowest layer. It may use nothing of the project, and must never know a query, a table or a file.
+
+pub mod clock;
+#[cfg(feature = "arrow")]
+pub mod columns;
+pub mod format;
+pub mod json;
+pub mod parse;
+mod types;
+mod value;
+
+pub use self::types::{Column, Type};
+pub use self::value::*;

@@ -1,0 +1,188 @@
+//! KQL values, one at a time: what literals hold and what row-wise functions take and give.
+
+use crate::Type;
+
+/// A JSON value whose objects keep the order of their keys.
+pub type Json = serde_json::Value;
+
+/// Ticks of 100 ns between 0001-01-01 and 1970-01-01.
+pub const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
+/// Ticks of a second.
+pub const TICKS_PER_SECOND: i64 = 10_000_000;
+/// Ticks of a day.
+pub const TICKS_PER_DAY: i64 = 864_000_000_000;
+/// Ticks of a microsecond.
+pub const TICKS_PER_US: i64 = 10;
+/// Days between 0001-01-01 and 1970-01-01.
+pub const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
+/// The greatest datetime, 9999-12-31T23:59:59.9999999Z; the least is tick 0.
+pub const MAX_DATETIME: i64 = 3_155_378_975_999_999_999;
+
+/// Ticks since 0001-01-01 as a datetime; `None` outside of the calendar.
+pub fn datetime(ticks: i64) -> Option<i64> {
+    (0..=MAX_DATETIME).contains(&ticks).then_some(ticks)
+}
+
+/// The datetime of an instant at rest: microseconds since 1970. A file may hold what is no datetime of the calendar; that
+/// must not end the query.
+pub const fn datetime_of_us(us: i64) -> i64 {
+    us.wrapping_mul(TICKS_PER_US).wrapping_add(UNIX_EPOCH_TICKS)
+}
+
+/// Microseconds since 1970 of a datetime; the seventh digit of its second is dropped towards the past.
+pub const fn us_of_datetime(ticks: i64) -> i64 {
+    ticks.saturating_sub(UNIX_EPOCH_TICKS).div_euclid(TICKS_PER_US)
+}
+
+/// An owned KQL value. The type is known beside it; `Null` is the null of any type but string.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Null of any type. A null string is the empty string.
+    Null,
+    /// bool
+    Bool(bool),
+    /// int
+    Int(i32),
+    /// long
+    Long(i64),
+    /// real
+    Real(f64),
+    /// decimal, scaled by 10^18
+    Decimal(i128),
+    /// string
+    String(String),
+    /// datetime: ticks of 100 ns since 0001-01-01 UTC, 0 to [`MAX_DATETIME`]
+    DateTime(i64),
+    /// timespan: ticks of 100 ns
+    TimeSpan(i64),
+    /// guid, lower case with dashes
+    Guid(String),
+    /// dynamic; `Json::Null` is the same as `Null`
+    Dynamic(Json),
+}
+
+/// A borrowed KQL value: what a row-wise function sees of an argument.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// Null of any type but string.
+    Null,
+    /// bool
+    Bool(bool),
+    /// int
+    Int(i32),
+    /// long
+    Long(i64),
+    /// real
+    Real(f64),
+    /// decimal, scaled by 10^18
+    Decimal(i128),
+    /// string (never null: a missing one is empty)
+    String(&'a str),
+    /// datetime: ticks of 100 ns since 0001-01-01 UTC, 0 to [`MAX_DATETIME`]
+    DateTime(i64),
+    /// timespan: ticks of 100 ns
+    TimeSpan(i64),
+    /// guid, lower case with dashes
+    Guid(&'a str),
+    /// dynamic, as JSON text (never the text `null`: that is `Null`)
+    Dynamic(&'a str),
+}
+
+impl Value {
+    /// Borrows the value; a dynamic's JSON text is written into `text`.
+    pub fn as_ref<'a>(&'a self, text: &'a mut String) -> ValueRef<'a> {
+        match self {
+            Value::Null | Value::Dynamic(Json::Null) => ValueRef::Null,
+            Value::Bool(v) => ValueRef::Bool(*v),
+            Value::Int(v) => ValueRef::Int(*v),
+            Value::Long(v) => ValueRef::Long(*v),
+            Value::Real(v) => ValueRef::Real(*v),
+            Value::Decimal(v) => ValueRef::Decimal(*v),
+            Value::String(v) => ValueRef::String(v),
+            Value::DateTime(v) => ValueRef::DateTime(*v),
+            Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
+            Value::Guid(v) => ValueRef::Guid(v),
+            Value::Dynamic(v) => {
+                *text = v.to_string();
+                ValueRef::Dynamic(text)
+            }
+        }
+    }
+
+    /// True for null of any type (the empty string is not null).
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null | Value::Dynamic(Json::Null))
+    }
+
+    /// The value's type; `None` for null.
+    pub fn ty(&self) -> Option<Type> {
+        Some(match self {
+            Value::Null => return None,
+            Value::Bool(_) => Type::Bool,
+            Value::Int(_) => Type::Int,
+            Value::Long(_) => Type::Long,
+            Value::Real(_) => Type::Real,
+            Value::Decimal(_) => Type::Decimal,
+            Value::String(_) => Type::String,
+            Value::DateTime(_) => Type::DateTime,
+            Value::TimeSpan(_) => Type::TimeSpan,
+            Value::Guid(_) => Type::Guid,
+            Value::Dynamic(_) => Type::Dynamic,
+        })
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// True for null of any type.
+    pub fn is_null(self) -> bool {
+        self == ValueRef::Null
+    }
+
+    /// int or long as i64.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            ValueRef::Int(v) => Some(v.into()),
+            ValueRef::Long(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Any number as f64.
+    pub fn as_f64(self) -> Option<f64> {
+        match self {
+            ValueRef::Int(v) => Some(v.into()),
+            ValueRef::Long(v) => Some(v as f64),
+            ValueRef::Real(v) => Some(v),
+            ValueRef::Decimal(v) => Some(v as f64 / 1e18),
+            _ => None,
+        }
+    }
+
+    /// The text of a string; `None` for any other value.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            ValueRef::String(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The JSON value that a dynamic holds, as [`json_of`] reads it.
+    /// A scalar becomes its JSON form: numbers and bools as such, everything else as its `tostring` text.
+    pub fn to_json(self) -> Json {
+        match self {
+            ValueRef::Null => Json::Null,
+            ValueRef::Bool(v) => Json::Bool(v),
+            ValueRef::Int(v) => v.into(),
+            ValueRef::Long(v) => v.into(),
+            ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or(Json::Null, Json::Number),
+            ValueRef::Dynamic(text) => json_of(text),
+            ValueRef::String(v) => Json::String(v.to_owned()),
+            other => Json::String(crate::format::to_string(other)),
+        }
+    }
+}
+
+/// The JSON value that a dynamic's text holds. What is no JSON, or deeper than a dynamic value may be, is a string of that text.
+pub fn json_of(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|_| if text.trim().is_empty() { Json::Null } else { Json::String(text.to_owned()) })
+}
