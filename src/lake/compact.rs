@@ -15,17 +15,20 @@ use datafusion::logical_expr::ident;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt as _;
 
-use super::delta::{Change, CommitError, FileEntry, NewFile};
-use super::error::LakeError;
-use super::fault::Step;
-use super::landing::run_blocking;
-use super::layout::Layout;
-use super::provider::LakeTable;
-use super::snapshot::{LiveFile, TableSnapshot};
-use super::tables::{EVENT_DATE, TableDef};
-use super::writer::{FileWriter, is_own_name};
-use super::{Lake, intent};
+use crate::Lake;
+use crate::blocking::run_blocking;
+use crate::data::file;
+use crate::data::layout::Layout;
+use crate::data::writer::{FileWriter, is_own_name};
+use crate::error::LakeError;
+use crate::fault::Step;
+use crate::log::delta::{Change, CommitError};
+use crate::log::entry::{FileEntry, NewFile};
 use crate::memory::{SORT_RESERVATION, SharedPool};
+use crate::read::provider::LakeTable;
+use crate::read::snapshot::{LiveFile, TableSnapshot};
+use crate::tables::{EVENT_DATE, TableDef};
+use crate::write::intent;
 
 /// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
 const MOST_INPUTS: usize = 16;
@@ -79,7 +82,7 @@ struct Replacement {
     outputs: Vec<NewFile>,
 }
 
-pub(super) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
+pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
     // Days with a file that cannot be read stay as they are; the others do not wait for them.
@@ -269,9 +272,7 @@ fn write(
             if let Some(file) = current {
                 file.abandon();
             }
-            for file in &done {
-                let _ = std::fs::remove_file(dir.join(&file.path));
-            }
+            file::delete(dir, &done);
             Err(e)
         }
     }
@@ -279,10 +280,7 @@ fn write(
 
 /// Deletes the files of replacements that were not committed.
 fn delete(dir: &Path, replacements: &[Replacement]) {
-    for file in replacements.iter().flat_map(|r| &r.outputs) {
-        // No log names the file; a later compaction deletes it should this fail.
-        let _ = std::fs::remove_file(dir.join(&file.path));
-    }
+    file::delete(dir, replacements.iter().flat_map(|r| &r.outputs));
 }
 
 /// Commits replacements, as far as their inputs are still live.

@@ -8,8 +8,8 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 
-use super::damage::Damage;
-use super::fault::Step;
+use crate::damage::Damage;
+use crate::fault::Step;
 
 /// Any cause of a kind that callers do not tell apart.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -147,7 +147,7 @@ pub enum LakeError {
 
 impl LakeError {
     /// An input or output error, out of a Parquet error where it hides in one.
-    pub(super) fn from_parquet(table: &'static str, path: PathBuf, source: ParquetError) -> Self {
+    pub(crate) fn from_parquet(table: &'static str, path: PathBuf, source: ParquetError) -> Self {
         match io_cause(&source) {
             Some(source) => LakeError::Io { table, path, source },
             None => LakeError::Parquet { table, path, source },
@@ -155,7 +155,7 @@ impl LakeError {
     }
 
     /// A data file that cannot be read, and why.
-    pub(super) fn of_file(table: &'static str, path: &Path, source: &(dyn StdError + 'static)) -> Self {
+    pub(crate) fn of_file(table: &'static str, path: &Path, source: &(dyn StdError + 'static)) -> Self {
         let file = path.to_owned();
         // What the system gave no number to was said by a reader that came to an early end. Where a library has made text of
         // the system's answer, the system is asked again.
@@ -211,6 +211,12 @@ impl LakeError {
             }
             _ => false,
         }
+    }
+}
+
+impl From<Step> for LakeError {
+    fn from(step: Step) -> Self {
+        LakeError::Stopped(step)
     }
 }
 
@@ -274,7 +280,7 @@ fn copy(error: &io::Error) -> io::Error {
 }
 
 /// The operating system's error among an error's causes, copied.
-pub(super) fn io_cause(error: &(dyn StdError + 'static)) -> Option<io::Error> {
+pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::LakeError;
-
 /// A step that has just been done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -35,9 +33,12 @@ impl Fault {
     }
 
     /// Passes a step.
-    pub(super) fn pass(&self, step: Step) -> Result<(), LakeError> {
+    ///
+    /// # Errors
+    /// The step, when the hook stops the work there.
+    pub(crate) fn pass(&self, step: Step) -> Result<(), Step> {
         match &self.0 {
-            Some(hook) if hook(step) => Err(LakeError::Stopped(step)),
+            Some(hook) if hook(step) => Err(step),
             _ => Ok(()),
         }
     }

@@ -3,28 +3,18 @@
 //! Rows go in through a [`Landing`], all of a unit at once and never twice; they come out through a [`TableSnapshot`],
 //! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
 
-mod commit;
-pub mod compact;
+mod blocking;
+mod compact;
 mod damage;
-mod delta;
+mod data;
+mod day;
 mod error;
 pub mod fault;
-pub mod foreign;
-mod intake;
-mod intent;
-mod keys;
-mod landing;
-mod layout;
-mod log_files;
+mod log;
 pub mod memory;
-mod promote;
-pub mod provider;
-pub mod readers;
-mod rooted;
-mod rows;
-pub mod snapshot;
+mod read;
 pub mod tables;
-pub mod writer;
+mod write;
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -33,16 +23,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
+use self::blocking::run_blocking;
 pub use self::compact::{CompactOptions, CompactReport};
 pub use self::damage::Damage;
-use self::delta::Log;
+use self::data::layout::Layout;
 pub use self::error::{LakeError, is_of_decoder, lake_cause};
 use self::fault::Fault;
-use self::keys::KeyCache;
-pub use self::landing::{Held, Landed, Landing};
-use self::layout::Layout;
-pub use self::snapshot::{TableSnapshot, TableStats};
+use self::log::delta::Log;
+use self::log::{commit, files};
+pub use self::read::foreign;
+pub use self::read::snapshot::{TableSnapshot, TableStats};
 use self::tables::TableDef;
+pub use self::write::intake::Held;
+use self::write::intent;
+use self::write::keys::KeyCache;
+pub use self::write::landing::{Landed, Landing};
+
+/// What a query that failed in the decoder failed on.
+pub mod readers {
+    pub use crate::read::broken::broken_file;
+}
+
+/// Rows in the making.
+pub mod writer {
+    pub use crate::write::rows::RowBuilder;
+}
 
 /// Where a unit of import comes from and how far it brings its stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,7 +175,7 @@ impl Lake {
         if let Some(log) = &log {
             log.check_identity(def, &dir)?;
             if let Some(outside) = log.files().iter().find(|file| !commit::is_inside(&file.path)) {
-                let damage = Damage::Outside { log: dir.join(log_files::LOG), path: outside.path.clone() };
+                let damage = Damage::Outside { log: dir.join(files::LOG), path: outside.path.clone() };
                 return Err(LakeError::Damaged { table: def.name, damage });
             }
             let lost = |intent: &intent::Intent| {
@@ -178,7 +183,7 @@ impl Lake {
             };
             if let Some((witness, _)) = witnesses.into_iter().find(|(_, intent)| lost(intent)) {
                 let next = u64::try_from(log.version()).unwrap_or(0) + 1;
-                let file = dir.join(log_files::LOG).join(log_files::commit_name(next));
+                let file = dir.join(files::LOG).join(files::commit_name(next));
                 return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
             }
         }
@@ -253,7 +258,7 @@ impl Lake {
     /// The table cannot be looked at for a reason that says nothing of it alone.
     pub async fn has_its_files(&self, def: &'static TableDef) -> Result<bool, LakeError> {
         let looked = match self.snapshot(def).await {
-            Ok(Some(snapshot)) => landing::run_blocking(def.name, move || snapshot.check_files()).await?,
+            Ok(Some(snapshot)) => run_blocking(def.name, move || snapshot.check_files()).await?,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };

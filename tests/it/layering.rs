@@ -50,7 +50,7 @@ fn the_front_end_knows_neither_engine_nor_files_nor_clocks() {
 
 #[test]
 fn one_file_names_deltalake() {
-    let lake = project().join("src/lake/delta.rs");
+    let lake = project().join("src/lake/log/delta.rs");
     let files: Vec<PathBuf> = sources(&project().join("src")).into_iter().filter(|f| *f != lake).collect();
     let found = lines_with(&files, &["deltalake::"]);
     assert!(found.is_empty(), "{found:#?}");

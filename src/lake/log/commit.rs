@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 use xxhash_rust::xxh64::xxh64;
 
-use super::delta::{FileEntry, NewFile, ROWS_TRANSACTION};
+use super::entry::{FileEntry, NewFile};
 
 /// The fact in a commit's own record that says how many actions follow it.
 pub const ACTIONS: &str = "kqlakeActions";
@@ -22,6 +22,9 @@ pub const VERSION: &str = "kqlakeCommit";
 pub const DIGEST: &str = "kqlakeDigest";
 /// The fact in a landing's commit that names its stream.
 pub const STREAM: &str = "kqlakeStream";
+
+/// The table-wide application transaction that every landing carries; its version is the table version that it makes.
+pub const ROWS_TRANSACTION: &str = "kqlake/rows";
 
 /// A digest of actions, in whatever order they are written.
 #[derive(Debug, Default)]

@@ -33,9 +33,10 @@ use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
 use super::foreign::{becomes_text, scan_field, with_texts};
-use super::readers::{NamedReaders, check_file};
+use super::named_readers::NamedReaders;
 use super::snapshot::{LiveFile, TableSnapshot};
-use super::tables::{EVENT_DATE, KQL_TYPE};
+use crate::data::file::check_file;
+use crate::tables::{EVENT_DATE, KQL_TYPE};
 
 /// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
 const MOST_CHAINS: usize = 32;
@@ -65,7 +66,7 @@ impl LakeTable {
     }
 
     /// A provider of the rows of some files, by their positions in the snapshot.
-    pub(super) fn of_files(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
+    pub(crate) fn of_files(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
         LakeTable { snapshot, only: Some(only), kql: false }
     }
 
@@ -83,6 +84,18 @@ impl LakeTable {
     fn is_of_texts(&self, filter: &Expr) -> bool {
         let texts = |name: &str| self.snapshot.foreign().any(|field| field.name() == name && becomes_text(field));
         self.kql && filter.column_refs().iter().any(|column| texts(&column.name))
+    }
+}
+
+impl TableSnapshot {
+    /// A provider of this version, its columns as they are at rest.
+    pub fn provider(&self) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::new(self.clone()))
+    }
+
+    /// A provider of this version, its columns as KQL takes them.
+    pub fn kql_provider(&self) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::for_kql(self.clone()))
     }
 }
 

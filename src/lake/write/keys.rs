@@ -1,20 +1,17 @@
 //! Keys of rows as 128-bit hashes, and the keys of the files at rest.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use xxhash_rust::xxh64::xxh64;
 
-use super::error::LakeError;
-use super::tables::{OnSameKey, TableDef};
-use super::writer::{CHUNK_ROWS, key_columns};
+use crate::data::file::open_file;
+use crate::error::LakeError;
+use crate::tables::{OnSameKey, TableDef};
 
 /// Two independent seeds make one 128-bit hash of two 64-bit ones.
 const SEEDS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
@@ -131,28 +128,13 @@ fn push_orders(out: &mut Vec<i64>, column: &ArrayRef) {
     }
 }
 
-/// Opens a file of a table; with `columns` only these are read, as far as the file has them.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn open_file(table: &'static str, path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, LakeError> {
-    let file = File::open(path).map_err(|e| LakeError::of_file(table, path, &e))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::of_file(table, path, &e))?;
-    let mask = match columns {
-        None => ProjectionMask::all(),
-        Some(names) => {
-            let roots: Vec<usize> = builder
-                .schema()
-                .fields()
-                .iter()
-                .enumerate()
-                .filter(|(_, f)| names.contains(&f.name().as_str()))
-                .map(|(at, _)| at)
-                .collect();
-            ProjectionMask::roots(builder.parquet_schema(), roots)
-        }
-    };
-    builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(|e| LakeError::of_file(table, path, &e))
+/// Names of the columns of a definition that a file of it is read by for keys and their order.
+pub fn key_columns(def: &TableDef) -> Vec<&'static str> {
+    let mut names = def.key.clone();
+    if let OnSameKey::NewestBy(column) = def.on_same_key {
+        names.push(column);
+    }
+    names
 }
 
 /// The keys of files at rest. Files never change, so what was read once stays true.

@@ -7,10 +7,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use xxhash_rust::xxh64::xxh64;
 
-use super::delta::FileEntry;
-use super::error::LakeError;
 use super::promote::Promoter;
-use super::tables::{EVENT_DATE, TableDef};
+use crate::error::LakeError;
+use crate::log::entry::FileEntry;
+use crate::tables::{EVENT_DATE, TableDef};
 
 /// Tag: the column that a file's rows are sorted by.
 pub const TAG_SORTED_BY: &str = "kqlake.sortedBy";
@@ -47,8 +47,6 @@ pub struct Layout {
     pub sources: Vec<Source>,
     /// Position of the time column in `core`.
     pub time: usize,
-    /// Positions of the key columns in `core`.
-    pub key: Vec<usize>,
     /// Hash of `file` for [`TAG_LAYOUT`].
     pub hash: String,
 }
@@ -97,12 +95,9 @@ impl Layout {
             text.push_str(&format!("{}:{}:{}\n", field.name(), field.data_type(), field.is_nullable()));
         }
         let core = Schema::new(core);
-        let position = |name: &'static str| {
-            core.index_of(name).map_err(|_| LakeError::Shape { table: def.name, reason: format!("no column {name}") })
-        };
+        let no_time = |_| LakeError::Shape { table: def.name, reason: format!("no column {}", def.time) };
         Ok(Layout {
-            time: position(def.time)?,
-            key: def.key.iter().map(|k| position(k)).collect::<Result<_, _>>()?,
+            time: core.index_of(def.time).map_err(no_time)?,
             def,
             file: Arc::new(Schema::new(file)),
             core: Arc::new(core),

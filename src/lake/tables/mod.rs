@@ -181,13 +181,13 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
 });
 
 const SOURCES: [&str; 5] = [
-    include_str!("tables/app_insights.tsv"),
-    include_str!("tables/audit.tsv"),
-    include_str!("tables/graph.tsv"),
-    include_str!("tables/reports.tsv"),
-    include_str!("tables/ledger.tsv"),
+    include_str!("app_insights.tsv"),
+    include_str!("audit.tsv"),
+    include_str!("graph.tsv"),
+    include_str!("reports.tsv"),
+    include_str!("ledger.tsv"),
 ];
-const PROMOTED: &str = include_str!("tables/promoted.tsv");
+const PROMOTED: &str = include_str!("promoted.tsv");
 
 /// Lines that are neither empty nor comments, split at tabs.
 fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {

@@ -4,23 +4,25 @@
 //! in tables where the newest row wins, landed rows that are older are taken out of their files in the same commit. The
 //! commit holds only if nothing else was committed since that look.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::commit::STREAM;
-use super::delta::{Change, CommitError, Log, NewFile, ROWS_TRANSACTION, rows_of};
-use super::error::LakeError;
-use super::fault::Step;
-use super::intake::{Intake, Reconciled};
+use super::intake::{Held, Intake, Reconciled};
 use super::intent::Pending;
-use super::layout::Layout;
-use super::readers::check_size;
-use super::tables::TableDef;
-use super::{Lake, Position};
+use crate::blocking::run_blocking;
+use crate::data::file::{check_size, delete};
+use crate::data::layout::Layout;
+use crate::error::LakeError;
+use crate::fault::Step;
+use crate::log::commit::{ROWS_TRANSACTION, STREAM};
+use crate::log::delta::{Change, CommitError, Log};
+use crate::log::entry::{NewFile, rows_of};
+use crate::tables::TableDef;
+use crate::{Lake, Position};
 
 /// Bytes of rows that are buffered before they are written.
 const BUFFER_BYTES: usize = 48 << 20;
@@ -28,19 +30,6 @@ const BUFFER_BYTES: usize = 48 << 20;
 const BUFFER_ROWS: usize = 1 << 20;
 /// Tries to commit before giving up; each lost one means that another writer got through.
 const TRIES: usize = 64;
-
-/// Rows that were not landed because the landed rows of their day cannot be read: nobody knows which of them are there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The day.
-    pub day: String,
-    /// How many rows.
-    pub rows: u64,
-    /// Which file cannot be read, and why.
-    pub reason: String,
-    /// What to do about it.
-    pub advice: Option<String>,
-}
 
 /// What a landing did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,7 +68,7 @@ pub struct Landing {
 }
 
 impl Landing {
-    pub(super) fn new(lake: Lake, def: &'static TableDef, log: Log) -> Result<Self, LakeError> {
+    pub(crate) fn new(lake: Lake, def: &'static TableDef, log: Log) -> Result<Self, LakeError> {
         let layout = Arc::new(Layout::new(def, &log.schema())?);
         Ok(Landing {
             dir: lake.table_dir(def),
@@ -133,7 +122,7 @@ impl Landing {
     }
 
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
-    /// [`super::writer::RowBuilder`] builds it.
+    /// [`super::rows::RowBuilder`] builds it.
     ///
     /// # Errors
     /// The batch does not fit the table, a row lacks its time or key, or the disk refuses.
@@ -343,20 +332,4 @@ impl Landing {
     fn delete_files(&self) {
         delete(&self.dir, self.intake.files.iter().map(|w| &w.file));
     }
-}
-
-/// Deletes files that were not committed.
-pub(super) fn delete<'a>(dir: &Path, files: impl IntoIterator<Item = &'a NewFile>) {
-    for file in files {
-        // No log names the file; compaction deletes it later should this fail.
-        let _ = std::fs::remove_file(dir.join(&file.path));
-    }
-}
-
-/// Runs work that computes and blocks away from the threads that wait for the network.
-pub(super) async fn run_blocking<T: Send + 'static>(
-    table: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LakeError> {
-    tokio::task::spawn_blocking(work).await.map_err(|source| LakeError::Worker { table, source })
 }

@@ -17,19 +17,16 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt as _;
-use serde::Deserialize;
 use url::Url;
 
 use super::commit::{ACTIONS, DIGEST, Digest, VERSION};
-use super::damage::Damage;
-use super::error::{LakeError, io_cause};
-use super::landing::run_blocking;
-use super::log_files::{self, LOG, LogFiles, Stamp};
+use super::entry::{FileEntry, NewFile, rows_of};
+use super::files::{self, LOG, LogFiles, Stamp};
 use super::rooted::Rooted;
-use super::tables::{EVENT_DATE, TableDef};
-
-/// The table-wide application transaction that every landing carries; its version is the table version that it makes.
-pub const ROWS_TRANSACTION: &str = "kqlake/rows";
+use crate::blocking::run_blocking;
+use crate::damage::Damage;
+use crate::error::{LakeError, io_cause};
+use crate::tables::{EVENT_DATE, TableDef};
 
 /// Commits between two checkpoints of a log.
 const CHECKPOINT_EVERY: u64 = 20;
@@ -39,42 +36,6 @@ const COLUMN_TRIES: usize = 64;
 
 /// Reader features that change nothing about how files are read here.
 const HARMLESS_FEATURES: [&str; 3] = ["v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"];
-
-/// A live data file as the log describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FileEntry {
-    /// Path below the table's folder, decoded.
-    pub path: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// Milliseconds since 1970 when the file was written.
-    pub modified: i64,
-    /// Text of the partition column.
-    pub event_date: Option<String>,
-    /// Statistics as JSON text.
-    pub stats: Option<String>,
-    /// Tags of the file.
-    pub tags: HashMap<String, Option<String>>,
-    /// True when rows of the file are deleted by a vector beside it.
-    pub has_deletion_vector: bool,
-}
-
-/// A file to add in a commit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewFile {
-    /// Path below the table's folder.
-    pub path: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// Milliseconds since 1970 when the file was written.
-    pub modified: i64,
-    /// Text of the partition column.
-    pub event_date: String,
-    /// Statistics as JSON text.
-    pub stats: String,
-    /// Tags of the file.
-    pub tags: HashMap<String, String>,
-}
 
 /// What a commit does to a table.
 #[derive(Debug, Default)]
@@ -164,7 +125,7 @@ fn open_store(table: &'static str, dir: &Path) -> Result<LogStoreRef, LakeError>
 
 impl Log {
     fn new(table: &'static str, dir: &Path, store: LogStoreRef, state: DeltaTableState) -> Self {
-        let stamp = log_files::stamp(dir, state.version());
+        let stamp = files::stamp(dir, state.version());
         Log { table, store, state: Arc::new(state), files: Arc::default(), stamp }
     }
 
@@ -245,7 +206,7 @@ impl Log {
     pub async fn refreshed(&self, dir: &Path) -> Result<Option<Self>, LakeError> {
         let version = self.state.version();
         // The folder may have been replaced by an older or other table: then nothing of what is known counts.
-        if self.stamp.is_none() || log_files::stamp(dir, version) != self.stamp {
+        if self.stamp.is_none() || files::stamp(dir, version) != self.stamp {
             return Self::open(self.table, dir).await;
         }
         let Some(files) = look(self.table, dir, Some(version)).await? else { return Ok(None) };
@@ -431,7 +392,7 @@ impl Log {
             Ok(done) => {
                 let log = Self::new(self.table, dir, self.store.clone(), done.snapshot());
                 // Durable before it is reported: a power cut must not take back what the caller was told.
-                sync_file(&dir.join(LOG).join(log_files::commit_name(done.version()))).await;
+                sync_file(&dir.join(LOG).join(files::commit_name(done.version()))).await;
                 if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
                     && let Err(error) = log.checkpoint(dir).await
                 {
@@ -529,16 +490,6 @@ impl Log {
 /// Arrow fields as Delta fields.
 fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, LakeError> {
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
-}
-
-/// The rows of a file by its statistics.
-pub fn rows_of(stats: &str) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Stats {
-        #[serde(rename = "numRecords")]
-        rows: Option<u64>,
-    }
-    serde_json::from_str::<Stats>(stats).ok()?.rows
 }
 
 /// Brings a file to the disk; a file system that cannot is no reason to fail.

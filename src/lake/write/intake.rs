@@ -9,16 +9,30 @@ use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::Lake;
-use super::delta::{FileEntry, Log, NewFile};
-use super::error::{LakeError, lake_cause};
-use super::fault::Step;
-use super::keys::{KeyCache, KeyMap, KeySet, RowKeys, open_file};
-use super::landing::{Held, delete};
-use super::layout::{Layout, TAG_LAYOUT};
-use super::readers::check_file;
-use super::tables::OnSameKey;
-use super::writer::{FileWriter, day_from_text, day_of, day_text, sort_by_day, write_picks};
+use super::keys::{KeyCache, KeyMap, KeySet, RowKeys};
+use crate::Lake;
+use crate::data::file::{check_file, delete, open_file};
+use crate::data::layout::{Layout, TAG_LAYOUT};
+use crate::data::writer::{FileWriter, sort_by_day, write_picks};
+use crate::day::{day_from_text, day_of, day_text};
+use crate::error::{LakeError, lake_cause};
+use crate::fault::Step;
+use crate::log::delta::Log;
+use crate::log::entry::{FileEntry, NewFile};
+use crate::tables::OnSameKey;
+
+/// Rows that were not landed because the landed rows of their day cannot be read: nobody knows which of them are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The day.
+    pub day: String,
+    /// How many rows.
+    pub rows: u64,
+    /// Which file cannot be read, and why.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
 
 /// A file of this landing.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 
-use super::tables::{EVENT_DATE, TableDef};
+use crate::tables::{EVENT_DATE, TableDef, arrow_type};
 use kqlake_value::Type;
 
 /// 10^18: decimals keep eighteen digits behind the point.
@@ -40,7 +40,7 @@ impl Column {
             Type::Int => Column::Int(Int32Builder::new()),
             Type::Long | Type::TimeSpan => Column::Long(Int64Builder::new()),
             Type::Real => Column::Real(Float64Builder::new()),
-            Type::Decimal => Column::Decimal(Decimal128Builder::new().with_data_type(super::tables::arrow_type(Type::Decimal))),
+            Type::Decimal => Column::Decimal(Decimal128Builder::new().with_data_type(arrow_type(Type::Decimal))),
             Type::String | Type::Guid | Type::Dynamic => Column::Text(StringBuilder::new()),
             Type::DateTime => Column::Time(Int64Builder::new()),
         }
@@ -193,7 +193,7 @@ impl RowBuilder {
                 Some(us) => self.set_datetime_us(column, us),
                 None => self.mismatch(),
             },
-            Type::TimeSpan => match super::promote::parse_timespan(text) {
+            Type::TimeSpan => match crate::data::promote::parse_timespan(text) {
                 Some(ticks) => self.set_ticks(column, ticks),
                 None => self.mismatch(),
             },

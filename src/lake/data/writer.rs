@@ -9,49 +9,28 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
-use chrono::{DateTime, Days, NaiveDate};
+use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
-use super::delta::NewFile;
-use super::error::LakeError;
+use super::file::CHUNK_ROWS;
 use super::layout::{Layout, Source, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
 use super::promote::Promoter;
-pub use super::rows::RowBuilder;
-use super::tables::{EVENT_DATE, TableDef};
+use crate::day::{day_of, day_text};
+use crate::error::LakeError;
+use crate::log::entry::NewFile;
+use crate::tables::{EVENT_DATE, TableDef};
 use kqlake_value::Type;
 
 /// Rows of a row group: small enough that "the last hour" skips most of a day.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Rows that are sorted, promoted and handed to the encoder at a time.
-pub const CHUNK_ROWS: usize = 8192;
 /// Longest text that the log keeps as a column's least or greatest value.
 const STATISTIC_BYTES: usize = 128;
-
-/// Days from 1970-01-01 to the day of an instant.
-pub fn day_of(us: i64) -> i32 {
-    i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
-}
-
-/// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.
-pub fn day_text(day: i32) -> Option<String> {
-    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    let days = Days::new(u64::from(day.unsigned_abs()));
-    let date = if day < 0 { epoch.checked_sub_days(days)? } else { epoch.checked_add_days(days)? };
-    (1..=9999).contains(&chrono::Datelike::year(&date)).then(|| date.format("%Y-%m-%d").to_string())
-}
-
-/// The day that a partition's text names.
-pub fn day_from_text(text: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    i32::try_from(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days()).ok()
-}
 
 /// One file in the making. Rows should come sorted by time; the file is tagged as sorted only when they did.
 pub struct FileWriter {
@@ -395,35 +374,9 @@ fn gather(batches: &[&RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBa
     interleave_record_batch(batches, picks)
 }
 
-/// Names of the columns of a definition that a file of it is read by for keys and their order.
-pub fn key_columns(def: &TableDef) -> Vec<&'static str> {
-    let mut names = def.key.clone();
-    if let super::tables::OnSameKey::NewestBy(column) = def.on_same_key {
-        names.push(column);
-    }
-    names
-}
-
-/// A Parquet error for a file of a table.
-pub fn file_error(table: &'static str, path: &Path, source: ParquetError) -> LakeError {
-    LakeError::from_parquet(table, path.to_owned(), source)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        assert_eq!(day_of(-1), -1);
-        assert_eq!(day_text(0).as_deref(), Some("1970-01-01"));
-        assert_eq!(day_text(-719_162).as_deref(), Some("0001-01-01"));
-        assert_eq!(day_text(-719_163), None);
-        assert_eq!(day_text(2_932_897), None);
-        for day in [-719_162, -1, 0, 20_000, 2_932_896] {
-            assert_eq!(day_text(day).as_deref().and_then(day_from_text), Some(day));
-        }
-    }
 
     #[test]
     fn instants_are_cut_to_milliseconds_downwards() {

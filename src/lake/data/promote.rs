@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::tables::TableDef;
+use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_timespan;
 
@@ -318,7 +318,7 @@ fn canonical_long(text: &str) -> bool {
 }
 
 /// Ticks of a timespan text `[-][d.]hh:mm:ss[.fffffff]`; `None` for anything else.
-pub(super) fn parse_timespan(text: &str) -> Option<i64> {
+pub(crate) fn parse_timespan(text: &str) -> Option<i64> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

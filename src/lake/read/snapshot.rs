@@ -6,20 +6,19 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate};
-use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::delta::{FileEntry, Log};
-use super::error::{LakeError, is_of_decoder, lake_cause};
 use super::foreign::kql_field;
-use super::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
-use super::provider::LakeTable;
-use super::readers::{check_file, read_through};
-use super::tables::{EVENT_DATE, TableDef};
-use super::writer::day_from_text;
+use crate::data::file::{check_file, read_through};
+use crate::data::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
+use crate::day::day_from_text;
+use crate::error::{LakeError, is_of_decoder, lake_cause};
+use crate::log::delta::Log;
+use crate::log::entry::FileEntry;
+use crate::tables::{EVENT_DATE, TableDef};
 
 /// What is known of a column's values in a file. Bounds may be wider than the values.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +37,7 @@ pub struct Bounds {
 #[derive(Debug, Clone)]
 pub struct LiveFile {
     /// Its entry in the log.
-    pub(super) entry: FileEntry,
+    pub(crate) entry: FileEntry,
     /// Its day, in days since 1970.
     pub day: i32,
     /// Its rows, when the log says.
@@ -115,7 +114,7 @@ struct Stats {
 }
 
 impl TableSnapshot {
-    pub(super) fn new(def: &'static TableDef, dir: &Path, log: &Log) -> Result<Self, LakeError> {
+    pub(crate) fn new(def: &'static TableDef, dir: &Path, log: &Log) -> Result<Self, LakeError> {
         log.check_readable()?;
         let layout = Arc::new(Layout::new(def, &log.schema())?);
         let mut fields: Vec<Arc<Field>> = layout.file.fields().iter().cloned().collect();
@@ -178,7 +177,7 @@ impl TableSnapshot {
         &self.0.dir
     }
 
-    pub(super) fn layout(&self) -> &Arc<Layout> {
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
         &self.0.layout
     }
 
@@ -204,16 +203,6 @@ impl TableSnapshot {
         lake_cause(&source)
             .or_else(|| is_of_decoder(&source).then(broken).flatten())
             .unwrap_or(LakeError::Read { table: self.def().name, source })
-    }
-
-    /// A provider of this version, its columns as they are at rest.
-    pub fn provider(&self) -> Arc<dyn TableProvider> {
-        Arc::new(LakeTable::new(self.clone()))
-    }
-
-    /// A provider of this version, its columns as KQL takes them.
-    pub fn kql_provider(&self) -> Arc<dyn TableProvider> {
-        Arc::new(LakeTable::for_kql(self.clone()))
     }
 
     /// Numbers of this version.
@@ -313,7 +302,7 @@ mod tests {
 
     #[test]
     fn instants_of_the_log_are_widened() {
-        let ty = super::super::tables::arrow_type(kqlake_value::Type::DateTime);
+        let ty = crate::tables::arrow_type(kqlake_value::Type::DateTime);
         let us = |value: &Value, greatest| match bound(value, &ty, greatest) {
             Some(ScalarValue::TimestampMicrosecond(v, _)) => v,
             _ => None,

@@ -14,8 +14,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
 use super::commit;
-use super::damage::Damage;
-use super::error::LakeError;
+use crate::damage::Damage;
+use crate::error::LakeError;
 
 /// The folder of a table's log.
 pub const LOG: &str = "_delta_log";

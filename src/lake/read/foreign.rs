@@ -17,7 +17,7 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
-use super::tables::{KQL_TYPE, arrow_type};
+use crate::tables::{KQL_TYPE, arrow_type};
 use kqlake_value::Type;
 
 /// The KQL type of a column that no definition knows. What its writer noted of it counts where it fits.

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
 
-use super::Position;
-use super::delta::Log;
-use super::error::LakeError;
-use super::tables::TableDef;
+use crate::Position;
+use crate::error::LakeError;
+use crate::log::delta::Log;
+use crate::tables::TableDef;
 
 /// The version of the files' form.
 const FORMAT: u32 = 1;

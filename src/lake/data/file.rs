@@ -1,0 +1,79 @@
+//! One data file at rest: whether it is there as the log says, and how it is opened, read through and deleted.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::damage::Damage;
+use crate::error::LakeError;
+use crate::log::entry::{FileEntry, NewFile};
+
+/// Rows that are read, and sorted, promoted and handed to the encoder, at a time.
+pub const CHUNK_ROWS: usize = 8192;
+
+/// Looks at a data file without reading it: it must be there and have the size that the log says. Files never change after
+/// they were written.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when it is not; [`LakeError::Io`] when it cannot be looked at.
+pub fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
+    check_size(table, dir.join(&entry.path), entry.size)
+}
+
+/// Looks at a data file that a commit lists, or is about to list, as [`check_file`] does.
+///
+/// # Errors
+/// As [`check_file`].
+pub fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
+    let damaged = |damage| Err(LakeError::Damaged { table, damage });
+    match std::fs::metadata(&file) {
+        Ok(meta) if meta.is_file() && meta.len() == expected => Ok(()),
+        Ok(meta) => damaged(Damage::FileSize { file, found: meta.len(), expected }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => damaged(Damage::MissingFile { file }),
+        Err(source) => Err(LakeError::Io { table, path: file, source }),
+    }
+}
+
+/// Reads a data file through.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when it cannot be read to its end.
+pub fn read_through(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
+    check_file(table, dir, entry)?;
+    let file = dir.join(&entry.path);
+    open_file(table, &file, None)?.try_for_each(|batch| batch.map(drop)).map_err(|e| LakeError::of_file(table, &file, &e))
+}
+
+/// Opens a file of a table; with `columns` only these are read, as far as the file has them.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn open_file(table: &'static str, path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, LakeError> {
+    let file = File::open(path).map_err(|e| LakeError::of_file(table, path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::of_file(table, path, &e))?;
+    let mask = match columns {
+        None => ProjectionMask::all(),
+        Some(names) => {
+            let roots: Vec<usize> = builder
+                .schema()
+                .fields()
+                .iter()
+                .enumerate()
+                .filter(|(_, f)| names.contains(&f.name().as_str()))
+                .map(|(at, _)| at)
+                .collect();
+            ProjectionMask::roots(builder.parquet_schema(), roots)
+        }
+    };
+    builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(|e| LakeError::of_file(table, path, &e))
+}
+
+/// Deletes files that were not committed.
+pub(crate) fn delete<'a>(dir: &Path, files: impl IntoIterator<Item = &'a NewFile>) {
+    for file in files {
+        // No log names the file; compaction deletes it later should this fail.
+        let _ = std::fs::remove_file(dir.join(&file.path));
+    }
+}

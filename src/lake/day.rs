@@ -1,0 +1,39 @@
+//! Days of rows, as numbers and as the partition column has them.
+
+use chrono::{Days, NaiveDate};
+
+/// Days from 1970-01-01 to the day of an instant.
+pub fn day_of(us: i64) -> i32 {
+    i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.
+pub fn day_text(day: i32) -> Option<String> {
+    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
+    let days = Days::new(u64::from(day.unsigned_abs()));
+    let date = if day < 0 { epoch.checked_sub_days(days)? } else { epoch.checked_add_days(days)? };
+    (1..=9999).contains(&chrono::Datelike::year(&date)).then(|| date.format("%Y-%m-%d").to_string())
+}
+
+/// The day that a partition's text names.
+pub fn day_from_text(text: &str) -> Option<i32> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    i32::try_from(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(day_text(0).as_deref(), Some("1970-01-01"));
+        assert_eq!(day_text(-719_162).as_deref(), Some("0001-01-01"));
+        assert_eq!(day_text(-719_163), None);
+        assert_eq!(day_text(2_932_897), None);
+        for day in [-719_162, -1, 0, 20_000, 2_932_896] {
+            assert_eq!(day_text(day).as_deref().and_then(day_from_text), Some(day));
+        }
+    }
+}

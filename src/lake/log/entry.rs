@@ -1,0 +1,51 @@
+//! Data files as the log lists them.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+/// A live data file as the log describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileEntry {
+    /// Path below the table's folder, decoded.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Milliseconds since 1970 when the file was written.
+    pub modified: i64,
+    /// Text of the partition column.
+    pub event_date: Option<String>,
+    /// Statistics as JSON text.
+    pub stats: Option<String>,
+    /// Tags of the file.
+    pub tags: HashMap<String, Option<String>>,
+    /// True when rows of the file are deleted by a vector beside it.
+    pub has_deletion_vector: bool,
+}
+
+/// A file to add in a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFile {
+    /// Path below the table's folder.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Milliseconds since 1970 when the file was written.
+    pub modified: i64,
+    /// Text of the partition column.
+    pub event_date: String,
+    /// Statistics as JSON text.
+    pub stats: String,
+    /// Tags of the file.
+    pub tags: HashMap<String, String>,
+}
+
+/// The rows of a file by its statistics.
+pub fn rows_of(stats: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Stats {
+        #[serde(rename = "numRecords")]
+        rows: Option<u64>,
+    }
+    serde_json::from_str::<Stats>(stats).ok()?.rows
+}

@@ -1,0 +1,7 @@
+//! The Delta log of a table: its files as they lie on the disk, what its commits say, and the versions that are read from it.
+
+pub(crate) mod commit;
+pub(crate) mod delta;
+pub(crate) mod entry;
+pub(crate) mod files;
+mod rooted;

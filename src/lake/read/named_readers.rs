@@ -1,0 +1,72 @@
+//! Readers of data files that name the file in every error.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::error::LakeError;
+
+/// Makes readers whose errors are [`LakeError`]s that name the file.
+#[derive(Debug)]
+pub struct NamedReaders {
+    /// The table.
+    pub table: &'static str,
+    /// Makes the readers.
+    pub inner: Arc<dyn ParquetFileReaderFactory>,
+}
+
+impl ParquetFileReaderFactory for NamedReaders {
+    fn create_reader(
+        &self,
+        partition_index: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
+        // Locations of the local store are paths without the slash in front.
+        let path = Path::new("/").join(file.object_meta.location.as_ref());
+        let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
+        Ok(Box::new(NamedReader { table: self.table, path, inner }))
+    }
+}
+
+struct NamedReader {
+    table: &'static str,
+    path: PathBuf,
+    inner: Box<dyn AsyncFileReader + Send>,
+}
+
+fn named(table: &'static str, path: &Path, error: &ParquetError) -> ParquetError {
+    ParquetError::External(Box::new(LakeError::of_file(table, path, error)))
+}
+
+impl AsyncFileReader for NamedReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        let NamedReader { table, path, inner } = self;
+        async move { inner.get_bytes(range).await.map_err(|e| named(table, path, &e)) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        let NamedReader { table, path, inner } = self;
+        async move { inner.get_byte_ranges(ranges).await.map_err(|e| named(table, path, &e)) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        let NamedReader { table, path, inner } = self;
+        async move { inner.get_metadata(options).await.map_err(|e| named(table, path, &e)) }.boxed()
+    }
+}
