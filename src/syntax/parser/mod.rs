@@ -63,7 +63,7 @@ impl Parsed {
 /// Takes time and memory linear in the text, whatever the text is.
 ///
 /// ```
-/// let parsed = kqlake::kql::parser::parse("traces | where timestamp > ago(1d) | count");
+/// let parsed = kqlake_syntax::parser::parse("traces | where timestamp > ago(1d) | count");
 /// assert!(!parsed.has_errors());
 /// assert_eq!(parsed.script.statements.len(), 1);
 /// ```
