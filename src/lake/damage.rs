@@ -172,7 +172,7 @@ impl Damage {
     }
 
     /// The data file that is broken; the others are then as good as before.
-    pub fn data_file(&self) -> Option<&Path> {
+    pub(crate) fn data_file(&self) -> Option<&Path> {
         match self {
             Damage::MissingFile { file } | Damage::FileSize { file, .. } | Damage::File { file, .. } => Some(file),
             _ => None,

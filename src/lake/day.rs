@@ -3,12 +3,12 @@
 use chrono::{Days, NaiveDate};
 
 /// Days from 1970-01-01 to the day of an instant.
-pub fn day_of(us: i64) -> i32 {
+pub(crate) fn day_of(us: i64) -> i32 {
     i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.
-pub fn day_text(day: i32) -> Option<String> {
+pub(crate) fn day_text(day: i32) -> Option<String> {
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
     let days = Days::new(u64::from(day.unsigned_abs()));
     let date = if day < 0 { epoch.checked_sub_days(days)? } else { epoch.checked_add_days(days)? };
@@ -16,7 +16,7 @@ pub fn day_text(day: i32) -> Option<String> {
 }
 
 /// The day that a partition's text names.
-pub fn day_from_text(text: &str) -> Option<i32> {
+pub(crate) fn day_from_text(text: &str) -> Option<i32> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     i32::try_from(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days()).ok()
 }

@@ -12,7 +12,7 @@ use crate::damage::Damage;
 use crate::fault::Step;
 
 /// Any cause of a kind that callers do not tell apart.
-pub type Cause = Box<dyn StdError + Send + Sync>;
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 /// An error of the lake. Each names the table or path that it is about.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +187,7 @@ impl LakeError {
     }
 
     /// The data file that cannot be read, when the error says nothing of others.
-    pub fn broken_file(&self) -> Option<&Path> {
+    pub(crate) fn broken_file(&self) -> Option<&Path> {
         match self {
             LakeError::Damaged { damage, .. } => damage.data_file(),
             LakeError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(path),

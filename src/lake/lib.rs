@@ -109,7 +109,7 @@ impl Lake {
     }
 
     /// The folder of a table.
-    pub fn table_dir(&self, def: &TableDef) -> PathBuf {
+    pub(crate) fn table_dir(&self, def: &TableDef) -> PathBuf {
         self.inner.root.join(def.name)
     }
 
@@ -234,14 +234,6 @@ impl Lake {
             Some(snapshot) => snapshot.provider(),
             None => Arc::new(EmptyTable::new(def.arrow_schema())),
         })
-    }
-
-    /// Numbers of a table from its log alone; `None` when there is no such table yet.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub async fn table_stats(&self, def: &'static TableDef) -> Result<Option<TableStats>, LakeError> {
-        Ok(self.snapshot(def).await?.map(|s| s.stats()))
     }
 
     /// Which table there is; `None` when there is none yet.

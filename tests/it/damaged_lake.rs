@@ -432,7 +432,7 @@ async fn a_folder_that_is_replaced_is_read_anew() {
     let lake = Lake::new(one.path());
     land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect("landed");
     land(&Lake::new(two.path()), def("traces"), traces(&[("b", DAY), ("c", DAY)]), 1).await.expect("landed");
-    let rows = async || lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.rows);
+    let rows = async || lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().rows);
     assert_eq!(rows().await, Some(1));
     fs::remove_dir_all(one.path().join("traces")).expect("removed");
     assert_eq!(rows().await, None);
@@ -456,7 +456,7 @@ async fn a_landing_whose_files_are_gone_commits_nothing() {
     let lake = Lake::with_fault(dir.path(), fault);
     let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is gone");
     assert!(matches!(error, LakeError::Damaged { damage: Damage::MissingFile { .. }, .. }), "{error}");
-    assert_eq!(lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.files), Some(0));
+    assert_eq!(lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().files), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -476,7 +476,7 @@ async fn a_landing_whose_files_were_cut_says_so_and_commits_nothing() {
     let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is cut");
     assert!(matches!(error, LakeError::Damaged { damage: Damage::FileSize { found: 5, .. }, .. }), "{error}");
     assert!(error.to_string().contains("5 bytes"), "{error}");
-    assert_eq!(lake.table_stats(def("traces")).await.expect("statistics").map(|stats| stats.files), Some(0));
+    assert_eq!(lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().files), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

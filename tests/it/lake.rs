@@ -41,7 +41,7 @@ fn traces_of(def: &'static TableDef, rows: &[(&str, i64)]) -> RecordBatch {
         out.set_datetime_us(at("timestamp"), *us);
         out.set_str(at("itemId"), id);
         out.set_str(at("message"), &format!("message {n}"));
-        out.set_dynamic_text(
+        out.set_dynamic_valid(
             at("customDimensions"),
             &format!(r#"{{"eventId":"RT{:04}","executionTime":"00:00:00.{:07}","unknown":{n}}}"#, n % 7, n % 9_999_999 + 1),
         );
@@ -106,7 +106,7 @@ async fn rows_come_back_as_they_went_in() {
         texts(&lake, "traces", r#"select "customDimensions" from traces where "itemId" = 'b'"#).await,
         [r#"{"eventId":"RT0000","executionTime":"00:00:00.0000001","unknown":0}"#]
     );
-    let stats = lake.table_stats(def("traces")).await.expect("stats").expect("table");
+    let stats = lake.snapshot(def("traces")).await.expect("snapshot").expect("table").stats();
     assert_eq!((stats.rows, stats.files), (3, 2));
     assert_eq!(stats.first_date.map(|d| d.to_string()).as_deref(), Some("2026-01-05"));
     assert_eq!(stats.last_date.map(|d| d.to_string()).as_deref(), Some("2026-01-06"));
@@ -494,7 +494,7 @@ async fn a_promoted_column_answers_only_when_it_can() {
     let mut rows = RowBuilder::new(def_);
     rows.set_datetime_us(0, DAY + 1);
     rows.set_str(def_.index_of("itemId").expect("itemId"), "b");
-    rows.set_dynamic_text(def_.index_of("customDimensions").expect("bag"), r#"{"eventId":5,"executionTime":"1 s"}"#);
+    rows.set_dynamic_valid(def_.index_of("customDimensions").expect("bag"), r#"{"eventId":5,"executionTime":"1 s"}"#);
     rows.end_row();
     land(&lake, def_, rows.finish().expect("batch"), 2).await.expect("land");
     assert!(!complete("customDimensions_eventId").await);

@@ -11,14 +11,14 @@ use crate::error::LakeError;
 use crate::log::entry::{FileEntry, NewFile};
 
 /// Rows that are read, and sorted, promoted and handed to the encoder, at a time.
-pub const CHUNK_ROWS: usize = 8192;
+pub(crate) const CHUNK_ROWS: usize = 8192;
 
 /// Looks at a data file without reading it: it must be there and have the size that the log says. Files never change after
 /// they were written.
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when it is not; [`LakeError::Io`] when it cannot be looked at.
-pub fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
+pub(crate) fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
     check_size(table, dir.join(&entry.path), entry.size)
 }
 
@@ -26,7 +26,7 @@ pub fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<
 ///
 /// # Errors
 /// As [`check_file`].
-pub fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
+pub(crate) fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table, damage });
     match std::fs::metadata(&file) {
         Ok(meta) if meta.is_file() && meta.len() == expected => Ok(()),
@@ -40,7 +40,7 @@ pub fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when it cannot be read to its end.
-pub fn read_through(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
+pub(crate) fn read_through(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
     check_file(table, dir, entry)?;
     let file = dir.join(&entry.path);
     open_file(table, &file, None)?.try_for_each(|batch| batch.map(drop)).map_err(|e| LakeError::of_file(table, &file, &e))
@@ -50,7 +50,11 @@ pub fn read_through(table: &'static str, dir: &Path, entry: &FileEntry) -> Resul
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn open_file(table: &'static str, path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, LakeError> {
+pub(crate) fn open_file(
+    table: &'static str,
+    path: &Path,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, LakeError> {
     let file = File::open(path).map_err(|e| LakeError::of_file(table, path, &e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::of_file(table, path, &e))?;
     let mask = match columns {

@@ -13,18 +13,18 @@ use crate::log::entry::FileEntry;
 use crate::tables::{EVENT_DATE, TableDef};
 
 /// Tag: the column that a file's rows are sorted by.
-pub const TAG_SORTED_BY: &str = "kqlake.sortedBy";
+pub(crate) const TAG_SORTED_BY: &str = "kqlake.sortedBy";
 /// Tag: the number of the promoted set that a file was written with, then after `!` the columns that are not complete.
-pub const TAG_PROMOTED: &str = "kqlake.promoted";
+pub(crate) const TAG_PROMOTED: &str = "kqlake.promoted";
 /// Tag: the least and greatest time of a file in microseconds since 1970, as `least/greatest`.
-pub const TAG_TIME: &str = "kqlake.time";
+pub(crate) const TAG_TIME: &str = "kqlake.time";
 /// Tag: a hash of the columns that a table had when a file was written, their types and their order; then, after a colon,
 /// which of them the file has, as hexadecimal digits of four columns each, the first column in the lowest bit.
-pub const TAG_LAYOUT: &str = "kqlake.layout";
+pub(crate) const TAG_LAYOUT: &str = "kqlake.layout";
 
 /// Where a file column's values come from when a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A column of the core rows.
     Core(usize),
     /// A promoted column, by its position in [`super::promote::Promoter::names`].
@@ -36,7 +36,7 @@ pub enum Source {
 /// Core rows are what has to be kept: the definition's columns except promoted ones and the partition column, then the
 /// columns that the log has and the definition does not know.
 #[derive(Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The table.
     pub def: &'static TableDef,
     /// All columns of a file written now.
@@ -56,7 +56,7 @@ impl Layout {
     ///
     /// # Errors
     /// A column at rest has another type than the definition says.
-    pub fn new(def: &'static TableDef, at_rest: &Schema) -> Result<Self, LakeError> {
+    pub(crate) fn new(def: &'static TableDef, at_rest: &Schema) -> Result<Self, LakeError> {
         let mut file: Vec<Arc<Field>> = Vec::new();
         let mut core: Vec<Arc<Field>> = Vec::new();
         let mut sources = Vec::new();
@@ -107,13 +107,13 @@ impl Layout {
     }
 
     /// All columns.
-    pub fn all_columns(&self) -> Vec<bool> {
+    pub(crate) fn all_columns(&self) -> Vec<bool> {
         vec![true; self.sources.len()]
     }
 
     /// The columns that have a value in some row of core batches, and the time column. A file needs no others: readers
     /// take what a file lacks for null, and a table may have hundreds of columns that most of its files have no use for.
-    pub fn columns_of(&self, batches: &[RecordBatch]) -> Vec<bool> {
+    pub(crate) fn columns_of(&self, batches: &[RecordBatch]) -> Vec<bool> {
         let filled = |at: usize| at == self.time || batches.iter().any(|b| b.column(at).null_count() < b.num_rows());
         let mut promoter = Promoter::new(self.def);
         let mut promoted = vec![false; promoter.names().len()];
@@ -132,7 +132,7 @@ impl Layout {
     }
 
     /// The schema of a file with some of the columns.
-    pub fn file_schema(&self, columns: &[bool]) -> SchemaRef {
+    pub(crate) fn file_schema(&self, columns: &[bool]) -> SchemaRef {
         if columns.iter().all(|c| *c) {
             return self.file.clone();
         }
@@ -142,7 +142,7 @@ impl Layout {
     }
 
     /// The value of [`TAG_LAYOUT`] for a file with some of the columns.
-    pub fn tag(&self, columns: &[bool]) -> String {
+    pub(crate) fn tag(&self, columns: &[bool]) -> String {
         let digit = |four: &[bool]| {
             let bits = four.iter().enumerate().fold(0, |bits, (at, there)| bits | (u32::from(*there) << at));
             char::from_digit(bits, 16).unwrap_or('0')
@@ -151,7 +151,7 @@ impl Layout {
     }
 
     /// The columns that a file has by its tag; `None` when it was written with other columns in mind.
-    pub fn columns_by_tag(&self, tag: Option<&str>) -> Option<Vec<bool>> {
+    pub(crate) fn columns_by_tag(&self, tag: Option<&str>) -> Option<Vec<bool>> {
         let digits = tag?.strip_prefix(self.hash.as_str())?.strip_prefix(':')?;
         let mut columns = Vec::with_capacity(self.sources.len() + 4);
         for digit in digits.chars() {
@@ -163,7 +163,7 @@ impl Layout {
     }
 
     /// The columns that a file needs whose rows come from other files: what one of them has, or all when that is unknown.
-    pub fn columns_of_files<'a>(&self, files: impl IntoIterator<Item = &'a FileEntry>) -> Vec<bool> {
+    pub(crate) fn columns_of_files<'a>(&self, files: impl IntoIterator<Item = &'a FileEntry>) -> Vec<bool> {
         let mut out = vec![false; self.sources.len()];
         for file in files {
             let tag = |name: &str| file.tags.get(name).and_then(|v| v.as_deref());
@@ -177,7 +177,7 @@ impl Layout {
     }
 
     /// The columns of a definition that its log lacks; they must be added before rows land.
-    pub fn missing(def: &TableDef, at_rest: &Schema) -> Vec<Arc<Field>> {
+    pub(crate) fn missing(def: &TableDef, at_rest: &Schema) -> Vec<Arc<Field>> {
         def.columns.iter().filter(|c| at_rest.field_with_name(c.name).is_err()).map(|c| Arc::new(def.field(c))).collect()
     }
 
@@ -185,7 +185,7 @@ impl Layout {
     ///
     /// # Errors
     /// The batch has other columns.
-    pub fn core_of_landed(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    pub(crate) fn core_of_landed(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
         let def = self.def;
         let expected = def.columns.len() - 1;
         if batch.num_columns() != expected {
@@ -209,7 +209,7 @@ impl Layout {
     ///
     /// # Errors
     /// A column cannot be read as its type, or the time is null.
-    pub fn core_of_file(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    pub(crate) fn core_of_file(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
         let columns = self
             .core
             .fields()
@@ -251,13 +251,13 @@ impl Layout {
 }
 
 /// The value of [`TAG_PROMOTED`].
-pub fn promoted_tag(set: u32, incomplete: &[&str]) -> String {
+pub(crate) fn promoted_tag(set: u32, incomplete: &[&str]) -> String {
     if incomplete.is_empty() { set.to_string() } else { format!("{set}!{}", incomplete.join(",")) }
 }
 
 /// What [`TAG_PROMOTED`] says of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PromotedTag {
+pub(crate) struct PromotedTag {
     /// The number of the promoted set; 0 when the file does not say.
     pub set: u32,
     /// Columns that are not complete.
@@ -266,7 +266,7 @@ pub struct PromotedTag {
 
 impl PromotedTag {
     /// Reads the tag.
-    pub fn parse(text: Option<&str>) -> Self {
+    pub(crate) fn parse(text: Option<&str>) -> Self {
         let Some(text) = text else { return Self::default() };
         let (set, rest) = text.split_once('!').unwrap_or((text, ""));
         PromotedTag {
@@ -276,7 +276,7 @@ impl PromotedTag {
     }
 
     /// True when the file's column alone answers for its bag.
-    pub fn complete(&self, def: &TableDef, column: &str) -> bool {
+    pub(crate) fn complete(&self, def: &TableDef, column: &str) -> bool {
         self.set >= def.promoted_since(column) && !self.incomplete.iter().any(|c| c == column)
     }
 }

@@ -18,7 +18,7 @@ use kqlake_value::format::write_timespan;
 
 /// The promoted columns of a batch of rows.
 #[derive(Debug)]
-pub struct Promotion {
+pub(crate) struct Promotion {
     /// The columns in the order of [`Promoter::names`].
     pub columns: Vec<ArrayRef>,
     /// Whether each column alone can answer for these rows.
@@ -27,7 +27,7 @@ pub struct Promotion {
 
 /// Fills a table's promoted columns.
 #[derive(Debug)]
-pub struct Promoter {
+pub(crate) struct Promoter {
     names: Vec<&'static str>,
     types: Vec<Type>,
     bags: Vec<Bag>,
@@ -47,7 +47,7 @@ const REMEMBERED: usize = 256;
 
 impl Promoter {
     /// A promoter for a table.
-    pub fn new(def: &TableDef) -> Self {
+    pub(crate) fn new(def: &TableDef) -> Self {
         let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new() };
         for column in &def.columns {
             let Some(promoted) = column.promoted else { continue };
@@ -69,12 +69,12 @@ impl Promoter {
     }
 
     /// Names of the promoted columns.
-    pub fn names(&self) -> &[&'static str] {
+    pub(crate) fn names(&self) -> &[&'static str] {
         &self.names
     }
 
     /// Marks the promoted columns that a dynamic column's texts have keys for.
-    pub fn mark(&mut self, source: &str, texts: &StringArray, present: &mut [bool]) {
+    pub(crate) fn mark(&mut self, source: &str, texts: &StringArray, present: &mut [bool]) {
         let Some(bag) = self.bags.iter_mut().find(|b| b.source == source) else { return };
         for text in texts.iter().flatten() {
             let mut json = serde_json::Deserializer::from_str(text);
@@ -84,12 +84,12 @@ impl Promoter {
     }
 
     /// The dynamic columns that are read.
-    pub fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.bags.iter().map(|b| b.source).collect::<Vec<_>>().into_iter()
     }
 
     /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
-    pub fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
+    pub(crate) fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
         let mut slots: Vec<Slot> = self.types.iter().map(|ty| Slot::new(*ty)).collect();
         for source in &mut self.bags {
             let Some(texts) = bag(source.source) else { continue };
@@ -318,7 +318,7 @@ fn canonical_long(text: &str) -> bool {
 }
 
 /// Ticks of a timespan text `[-][d.]hh:mm:ss[.fffffff]`; `None` for anything else.
-pub(crate) fn parse_timespan(text: &str) -> Option<i64> {
+fn parse_timespan(text: &str) -> Option<i64> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

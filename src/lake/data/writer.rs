@@ -33,7 +33,7 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 const STATISTIC_BYTES: usize = 128;
 
 /// One file in the making. Rows should come sorted by time; the file is tagged as sorted only when they did.
-pub struct FileWriter {
+pub(crate) struct FileWriter {
     layout: Arc<Layout>,
     path: PathBuf,
     relative: String,
@@ -56,7 +56,7 @@ const PREFIX: &str = "part-";
 const SUFFIX: &str = ".parquet";
 
 /// True for the name of a file that [`FileWriter`] may have written.
-pub fn is_own_name(name: &str) -> bool {
+pub(crate) fn is_own_name(name: &str) -> bool {
     let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
     // Other writers put more behind a number of the same form.
     number.is_some_and(|number| {
@@ -70,7 +70,7 @@ impl FileWriter {
     ///
     /// # Errors
     /// The file cannot be made; [`LakeError::Shape`] for a day outside the years 1 to 9999.
-    pub fn create(layout: &Arc<Layout>, dir: &Path, day: i32, columns: &[bool]) -> Result<Self, LakeError> {
+    pub(crate) fn create(layout: &Arc<Layout>, dir: &Path, day: i32, columns: &[bool]) -> Result<Self, LakeError> {
         let table = layout.def.name;
         let day = day_text(day).ok_or_else(|| LakeError::Shape {
             table,
@@ -113,7 +113,7 @@ impl FileWriter {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn write(&mut self, core: &RecordBatch) -> Result<(), LakeError> {
+    pub(crate) fn write(&mut self, core: &RecordBatch) -> Result<(), LakeError> {
         let mut at = 0;
         while at < core.num_rows() {
             let rows = CHUNK_ROWS.min(core.num_rows() - at);
@@ -163,12 +163,12 @@ impl FileWriter {
     }
 
     /// Bytes of the row groups that are complete.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.writer.bytes_written()
     }
 
     /// Rows so far.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
@@ -176,7 +176,7 @@ impl FileWriter {
     ///
     /// # Errors
     /// The disk refuses; the file is deleted then, as far as that is possible.
-    pub fn finish(mut self) -> Result<NewFile, LakeError> {
+    pub(crate) fn finish(mut self) -> Result<NewFile, LakeError> {
         match self.close() {
             Ok((metadata, size)) => Ok(self.describe(&metadata, size)),
             Err(e) => {
@@ -223,7 +223,7 @@ impl FileWriter {
     }
 
     /// Deletes the file.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         // A file that the log does not name is never read; compaction deletes it later should this fail.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -320,10 +320,10 @@ fn milliseconds(us: i64) -> Option<String> {
 }
 
 /// Rows of some batches by their position: (batch, row).
-pub type Picks = Vec<(usize, usize)>;
+pub(crate) type Picks = Vec<(usize, usize)>;
 
 /// Groups rows by day and sorts each day's by time; rows of one instant keep their order.
-pub fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, usize)]) -> BTreeMap<i32, Picks> {
+pub(crate) fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, usize)]) -> BTreeMap<i32, Picks> {
     let times: Vec<&[i64]> = batches
         .iter()
         .map(|b| {
@@ -345,7 +345,7 @@ pub fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, us
 ///
 /// # Errors
 /// The disk refuses; no half file stays.
-pub fn write_picks(
+pub(crate) fn write_picks(
     layout: &Arc<Layout>,
     dir: &Path,
     day: i32,

@@ -15,20 +15,20 @@ use xxhash_rust::xxh64::xxh64;
 use super::entry::{FileEntry, NewFile};
 
 /// The fact in a commit's own record that says how many actions follow it.
-pub const ACTIONS: &str = "kqlakeActions";
+pub(crate) const ACTIONS: &str = "kqlakeActions";
 /// The fact that says the version that the commit makes.
-pub const VERSION: &str = "kqlakeCommit";
+pub(crate) const VERSION: &str = "kqlakeCommit";
 /// The fact that says the digest of the actions.
-pub const DIGEST: &str = "kqlakeDigest";
+pub(crate) const DIGEST: &str = "kqlakeDigest";
 /// The fact in a landing's commit that names its stream.
-pub const STREAM: &str = "kqlakeStream";
+pub(crate) const STREAM: &str = "kqlakeStream";
 
 /// The table-wide application transaction that every landing carries; its version is the table version that it makes.
-pub const ROWS_TRANSACTION: &str = "kqlake/rows";
+pub(crate) const ROWS_TRANSACTION: &str = "kqlake/rows";
 
 /// A digest of actions, in whatever order they are written.
 #[derive(Debug, Default)]
-pub struct Digest(u64);
+pub(crate) struct Digest(u64);
 
 impl Digest {
     fn put(&mut self, parts: &[&str]) {
@@ -48,23 +48,23 @@ impl Digest {
     }
 
     /// Takes a file that is added.
-    pub fn added(&mut self, file: &NewFile) {
+    pub(crate) fn added(&mut self, file: &NewFile) {
         let tags = file.tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         self.add(&file.path, &file.size.to_string(), &file.event_date, &file.stats, tags);
     }
 
     /// Takes a file that is removed.
-    pub fn removed(&mut self, file: &FileEntry) {
+    pub(crate) fn removed(&mut self, file: &FileEntry) {
         self.put(&["remove", &file.path]);
     }
 
     /// Takes an application transaction.
-    pub fn transaction(&mut self, app: &str, version: i64) {
+    pub(crate) fn transaction(&mut self, app: &str, version: i64) {
         self.put(&["txn", app, &version.to_string()]);
     }
 
     /// The digest as a commit says it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{:016x}", self.0)
     }
 }
@@ -123,7 +123,7 @@ fn decoded(path: &str) -> String {
 }
 
 /// True for a path that stays below the table's folder: neither absolute, nor an address, nor leading upwards.
-pub fn is_inside(path: &str) -> bool {
+pub(crate) fn is_inside(path: &str) -> bool {
     !path.starts_with(['/', '\\']) && path.split(['/', '\\']).all(|part| part != "..") && Url::parse(path).is_err()
 }
 
@@ -150,7 +150,7 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
 ///
 /// # Errors
 /// What is wrong with it, to follow its name.
-pub fn check_lines(text: &[u8]) -> Result<(), String> {
+pub(crate) fn check_lines(text: &[u8]) -> Result<(), String> {
     lines(text).map(drop)
 }
 
@@ -158,7 +158,7 @@ pub fn check_lines(text: &[u8]) -> Result<(), String> {
 ///
 /// # Errors
 /// What is wrong with it, to follow its name.
-pub fn check(text: &[u8], version: u64) -> Result<(), String> {
+pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
     let mut lines = lines(text)?;
     let info = lines.iter_mut().find_map(|line| line.info.take()).unwrap_or_default();
     let (mut adds, mut rows, mut digest) = (HashSet::new(), None, Digest::default());

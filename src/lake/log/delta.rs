@@ -39,7 +39,7 @@ const HARMLESS_FEATURES: [&str; 3] = ["v2Checkpoint", "vacuumProtocolCheck", "ti
 
 /// What a commit does to a table.
 #[derive(Debug, Default)]
-pub struct Change {
+pub(crate) struct Change {
     /// Files to add.
     pub add: Vec<NewFile>,
     /// Live files to remove, as the base version lists them.
@@ -54,7 +54,7 @@ pub struct Change {
 
 /// Why a commit did not happen, or may not have happened.
 #[derive(Debug)]
-pub enum CommitError {
+pub(crate) enum CommitError {
     /// Another commit came first: nothing was written.
     Behind,
     /// The commit failed; whether it is in the log must be looked up.
@@ -63,7 +63,7 @@ pub enum CommitError {
 
 /// A table's log at one version. Cloning is cheap.
 #[derive(Clone)]
-pub struct Log {
+pub(crate) struct Log {
     table: &'static str,
     store: LogStoreRef,
     state: Arc<DeltaTableState>,
@@ -133,7 +133,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] when the log is not whole, or data files have none; or the log cannot be read.
-    pub async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
+    pub(crate) async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
         let Some(files) = look(table, dir, None).await? else { return Ok(None) };
         let store = open_store(table, dir)?;
         match DeltaTableState::try_new(&store, None).await {
@@ -160,7 +160,7 @@ impl Log {
     ///
     /// # Errors
     /// The folder or the log cannot be written.
-    pub async fn create(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
+    pub(crate) async fn create(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
         let missing: Vec<PathBuf> = dir.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
         let created = Self::create_in(def, dir).await;
         if created.is_err() {
@@ -203,7 +203,7 @@ impl Log {
     ///
     /// # Errors
     /// As for [`Log::open`].
-    pub async fn refreshed(&self, dir: &Path) -> Result<Option<Self>, LakeError> {
+    pub(crate) async fn refreshed(&self, dir: &Path) -> Result<Option<Self>, LakeError> {
         let version = self.state.version();
         // The folder may have been replaced by an older or other table: then nothing of what is known counts.
         if self.stamp.is_none() || files::stamp(dir, version) != self.stamp {
@@ -221,7 +221,7 @@ impl Log {
     }
 
     /// The id that the table got when it was created.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.state.metadata().id()
     }
 
@@ -229,7 +229,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] naming what the folder holds.
-    pub fn check_identity(&self, def: &TableDef, dir: &Path) -> Result<(), LakeError> {
+    pub(crate) fn check_identity(&self, def: &TableDef, dir: &Path) -> Result<(), LakeError> {
         let schema = self.schema();
         let lacks = |column: &&&'static str| schema.field_with_name(column).is_err();
         // Other writers need not name their tables; such a table is known by what makes a row.
@@ -247,17 +247,17 @@ impl Log {
     }
 
     /// True for the same version of the same table, read at the same time.
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
     }
 
     /// The version.
-    pub fn version(&self) -> i64 {
+    pub(crate) fn version(&self) -> i64 {
         i64::try_from(self.state.version()).unwrap_or(i64::MAX)
     }
 
     /// The columns as the log lists them, partition column included.
-    pub fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         self.state.snapshot().arrow_schema()
     }
 
@@ -265,7 +265,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LakeError::Unsupported`] naming the feature.
-    pub fn check_readable(&self) -> Result<(), LakeError> {
+    pub(crate) fn check_readable(&self) -> Result<(), LakeError> {
         let refuse = |feature: String| LakeError::Unsupported { table: self.table, feature };
         let protocol = self.state.protocol();
         let config = self.state.metadata().configuration();
@@ -289,7 +289,7 @@ impl Log {
     }
 
     /// The live files, in the order of the log.
-    pub fn files(&self) -> &[FileEntry] {
+    pub(crate) fn files(&self) -> &[FileEntry] {
         self.files.get_or_init(|| {
             self.state
                 .log_data()
@@ -313,7 +313,7 @@ impl Log {
     }
 
     /// The rows of the live files that say how many they have.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.files().iter().filter_map(|file| rows_of(file.stats.as_deref()?)).sum()
     }
 
@@ -321,7 +321,7 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn transaction(&self, app_id: &str, dir: &Path) -> Result<Option<i64>, LakeError> {
+    pub(crate) async fn transaction(&self, app_id: &str, dir: &Path) -> Result<Option<i64>, LakeError> {
         self.state.transaction_version(&self.store, app_id).await.map_err(|e| delta_error(self.table, dir, e))
     }
 
@@ -329,7 +329,7 @@ impl Log {
     ///
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.
-    pub async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
+    pub(crate) async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
         let now = chrono::Utc::now().timestamp_millis();
         let data_change = change.data_change;
         let operation = if data_change {
@@ -413,7 +413,7 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be written, or a column of that name has another type.
-    pub async fn add_columns(&self, fields: &[Arc<Field>], dir: &Path) -> Result<Self, LakeError> {
+    pub(crate) async fn add_columns(&self, fields: &[Arc<Field>], dir: &Path) -> Result<Self, LakeError> {
         // Columns that arrive later may be null in the files that are there.
         let nullable = Schema::new(fields.iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>());
         let columns = kernel_fields(self.table, &nullable)?;
@@ -450,7 +450,7 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn tombstones(&self, dir: &Path) -> Result<HashMap<String, i64>, LakeError> {
+    pub(crate) async fn tombstones(&self, dir: &Path) -> Result<HashMap<String, i64>, LakeError> {
         self.state
             .all_tombstones(&self.store)
             .map_ok(|t| (t.path().into_owned(), t.deletion_timestamp().unwrap_or(0)))
@@ -463,7 +463,7 @@ impl Log {
     ///
     /// # Errors
     /// It cannot be written; the log is whole without it.
-    pub async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
+    pub(crate) async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
         let failed = |e| delta_error(self.table, dir, e);
         let mut table = DeltaTable::new(self.store.clone());
         table.load_version(self.state.version()).await.map_err(failed)?;
@@ -474,7 +474,7 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be listed or written.
-    pub async fn clean_log(&self, dir: &Path) -> Result<usize, LakeError> {
+    pub(crate) async fn clean_log(&self, dir: &Path) -> Result<usize, LakeError> {
         const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
         deltalake::checkpoints::cleanup_expired_logs_for(
             self.state.version(),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// A live data file as the log describes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FileEntry {
+pub(crate) struct FileEntry {
     /// Path below the table's folder, decoded.
     pub path: String,
     /// Size in bytes.
@@ -25,7 +25,7 @@ pub struct FileEntry {
 
 /// A file to add in a commit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewFile {
+pub(crate) struct NewFile {
     /// Path below the table's folder.
     pub path: String,
     /// Size in bytes.
@@ -41,7 +41,7 @@ pub struct NewFile {
 }
 
 /// The rows of a file by its statistics.
-pub fn rows_of(stats: &str) -> Option<u64> {
+pub(crate) fn rows_of(stats: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct Stats {
         #[serde(rename = "numRecords")]

@@ -18,7 +18,7 @@ use crate::damage::Damage;
 use crate::error::LakeError;
 
 /// The folder of a table's log.
-pub const LOG: &str = "_delta_log";
+pub(crate) const LOG: &str = "_delta_log";
 /// The file that names the newest checkpoint.
 const LAST_CHECKPOINT: &str = "_last_checkpoint";
 /// How deep below a table's folder data files are looked for.
@@ -26,14 +26,14 @@ const DEPTH: usize = 4;
 
 /// What tells a file apart from one that took its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
 }
 
 /// A log whose row of commits is unbroken.
 #[derive(Debug)]
-pub struct LogFiles {
+pub(crate) struct LogFiles {
     /// The newest version.
     pub last: u64,
     log: PathBuf,
@@ -43,12 +43,12 @@ pub struct LogFiles {
 }
 
 /// The name of a version's commit.
-pub fn commit_name(version: u64) -> String {
+pub(crate) fn commit_name(version: u64) -> String {
     format!("{version:020}.json")
 }
 
 /// What tells the newest version's file apart from another table's of the same version; `None` when there is none.
-pub fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
+pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
     let log = dir.join(LOG);
     let meta = fs::metadata(log.join(commit_name(version)))
         .or_else(|_| fs::metadata(log.join(format!("{version:020}.checkpoint.parquet"))))
@@ -62,7 +62,7 @@ impl LogFiles {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] when data files have no log, or the log is not whole; [`LakeError::Io`] when it cannot be read.
-    pub fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<Self>, LakeError> {
+    pub(crate) fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<Self>, LakeError> {
         let damaged = |damage| LakeError::Damaged { table, damage };
         let log = dir.join(LOG);
         let names = match names_in(&log) {
@@ -192,7 +192,7 @@ impl LogFiles {
     }
 
     /// What is wrong with the newest checkpoint, if anything is: looked at when the log could not be read.
-    pub fn broken_checkpoint(&self) -> Option<Damage> {
+    pub(crate) fn broken_checkpoint(&self) -> Option<Damage> {
         let (version, files) = self.checkpoints.last_key_value()?;
         let broken = |file: &PathBuf| {
             if file.extension().is_some_and(|e| e == "json") {

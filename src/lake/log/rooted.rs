@@ -15,14 +15,14 @@ use object_store::{
 
 /// The store of a folder.
 #[derive(Debug)]
-pub struct Rooted(LocalFileSystem);
+pub(super) struct Rooted(LocalFileSystem);
 
 impl Rooted {
     /// The store of a folder that is there.
     ///
     /// # Errors
     /// The folder cannot be found.
-    pub fn new(folder: &FilePath) -> Result<Self> {
+    pub(super) fn new(folder: &FilePath) -> Result<Self> {
         LocalFileSystem::new_with_prefix(folder).map(Rooted)
     }
 }

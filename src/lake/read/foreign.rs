@@ -39,19 +39,19 @@ pub fn kql_type(field: &Field) -> Type {
 }
 
 /// True for a column whose values become text only after they were read: the scan cannot compare them.
-pub fn becomes_text(field: &Field) -> bool {
+pub(crate) fn becomes_text(field: &Field) -> bool {
     matches!(kql_type(field), Type::Dynamic | Type::String | Type::Guid)
         && !matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// A column as KQL takes it.
-pub fn kql_field(field: &FieldRef) -> FieldRef {
+pub(crate) fn kql_field(field: &FieldRef) -> FieldRef {
     let wanted = arrow_type(kql_type(field));
     if *field.data_type() == wanted { field.clone() } else { Arc::new(Field::new(field.name(), wanted, field.is_nullable())) }
 }
 
 /// A column as the scan gives it, before texts are made of what has no form of its own.
-pub fn scan_field(field: &FieldRef) -> FieldRef {
+pub(crate) fn scan_field(field: &FieldRef) -> FieldRef {
     if becomes_text(field) { field.clone() } else { kql_field(field) }
 }
 
@@ -59,7 +59,7 @@ pub fn scan_field(field: &FieldRef) -> FieldRef {
 ///
 /// # Errors
 /// Never, unless the plan's columns are not those of its schema.
-pub fn with_texts(plan: Arc<dyn ExecutionPlan>, config: &Arc<ConfigOptions>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn with_texts(plan: Arc<dyn ExecutionPlan>, config: &Arc<ConfigOptions>) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
     if !schema.fields().iter().any(|field| becomes_text(field)) {
         return Ok(plan);

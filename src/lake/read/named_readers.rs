@@ -19,7 +19,7 @@ use crate::error::LakeError;
 
 /// Makes readers whose errors are [`LakeError`]s that name the file.
 #[derive(Debug)]
-pub struct NamedReaders {
+pub(super) struct NamedReaders {
     /// The table.
     pub table: &'static str,
     /// Makes the readers.

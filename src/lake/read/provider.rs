@@ -46,7 +46,7 @@ const LONG_TEXTS: [&str; 7] = ["message", "details", "data", "outerMessage", "in
 
 /// A table provider of one version of a table.
 #[derive(Debug)]
-pub struct LakeTable {
+pub(crate) struct LakeTable {
     snapshot: TableSnapshot,
     /// The positions of the files to look at; all when absent.
     only: Option<HashSet<usize>>,
@@ -56,12 +56,12 @@ pub struct LakeTable {
 
 impl LakeTable {
     /// A provider of all rows of a snapshot.
-    pub fn new(snapshot: TableSnapshot) -> Self {
+    pub(crate) fn new(snapshot: TableSnapshot) -> Self {
         LakeTable { snapshot, only: None, kql: false }
     }
 
     /// The same with columns as KQL takes them.
-    pub fn for_kql(snapshot: TableSnapshot) -> Self {
+    pub(crate) fn for_kql(snapshot: TableSnapshot) -> Self {
         LakeTable { snapshot, only: None, kql: true }
     }
 
@@ -71,12 +71,12 @@ impl LakeTable {
     }
 
     /// The snapshot that a provider gives the rows of; `None` for a provider of something else.
-    pub fn snapshot_of(provider: &dyn TableProvider) -> Option<&TableSnapshot> {
+    pub(crate) fn snapshot_of(provider: &dyn TableProvider) -> Option<&TableSnapshot> {
         provider.downcast_ref::<LakeTable>().map(LakeTable::snapshot)
     }
 
     /// The snapshot.
-    pub fn snapshot(&self) -> &TableSnapshot {
+    pub(crate) fn snapshot(&self) -> &TableSnapshot {
         &self.snapshot
     }
 

@@ -22,7 +22,7 @@ use crate::tables::{EVENT_DATE, TableDef};
 
 /// What is known of a column's values in a file. Bounds may be wider than the values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// No value is less.
     pub least: Option<ScalarValue>,
     /// No value is greater.
@@ -41,17 +41,17 @@ pub struct LiveFile {
     /// Its day, in days since 1970.
     pub day: i32,
     /// Its rows, when the log says.
-    pub rows: Option<u64>,
+    pub(crate) rows: Option<u64>,
     /// Its least and greatest time in microseconds, when the file was written here.
-    pub time: Option<(i64, i64)>,
+    pub(crate) time: Option<(i64, i64)>,
     /// True when its rows are known to be sorted by time.
-    pub sorted: bool,
+    pub(crate) sorted: bool,
     /// Which promoted columns answer for their bags.
-    pub promoted: PromotedTag,
+    pub(crate) promoted: PromotedTag,
     /// The schema of the file, when its tag says it.
-    pub file_schema: Option<SchemaRef>,
+    pub(crate) file_schema: Option<SchemaRef>,
     /// Bounds by column position in [`TableSnapshot::schema`].
-    pub bounds: HashMap<usize, Bounds>,
+    pub(crate) bounds: HashMap<usize, Bounds>,
 }
 
 impl LiveFile {
@@ -61,7 +61,7 @@ impl LiveFile {
     }
 
     /// Size in bytes.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.entry.size
     }
 }
@@ -148,17 +148,17 @@ impl TableSnapshot {
     }
 
     /// The table's version.
-    pub fn version(&self) -> i64 {
+    pub(crate) fn version(&self) -> i64 {
         self.0.version
     }
 
     /// The columns: the definition's, then those that only the lake has, then the partition column.
-    pub fn schema(&self) -> &SchemaRef {
+    pub(crate) fn schema(&self) -> &SchemaRef {
         &self.0.schema
     }
 
     /// The columns as KQL takes them; they differ for some of those that only the lake has.
-    pub fn kql_schema(&self) -> &SchemaRef {
+    pub(crate) fn kql_schema(&self) -> &SchemaRef {
         &self.0.kql
     }
 
@@ -173,7 +173,7 @@ impl TableSnapshot {
     }
 
     /// The table's folder.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.0.dir
     }
 

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use kqlake_value::Type;
 
 /// The Arrow field metadata key that holds a column's KQL type, such as `timespan`.
-pub const KQL_TYPE: &str = "kql.type";
+pub(crate) const KQL_TYPE: &str = "kql.type";
 
 /// The partition column: the UTC day of the row's own time.
 pub const EVENT_DATE: &str = "event_date";
@@ -80,7 +80,7 @@ pub struct Promoted {
 
 /// How an arriving row meets a landed row with the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnSameKey {
+pub(crate) enum OnSameKey {
     /// The landed row stays; the arriving one is a duplicate.
     Keep,
     /// The row with the greater value in this column stays.
@@ -101,7 +101,7 @@ pub struct TableDef {
     /// Columns that together make a row unique; never null at rest.
     pub key: Vec<&'static str>,
     /// What happens to a second row of the same key.
-    pub on_same_key: OnSameKey,
+    pub(crate) on_same_key: OnSameKey,
 }
 
 impl TableDef {
@@ -112,19 +112,19 @@ impl TableDef {
 
     /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type under [`KQL_TYPE`].
     /// Only the time column and the partition column are never null.
-    pub fn arrow_schema(&self) -> SchemaRef {
+    pub(crate) fn arrow_schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.columns.iter().map(|c| self.field(c)).collect::<Vec<_>>()))
     }
 
     /// One column's Arrow field. The partition column is a `Date32`, whatever its KQL type says.
-    pub fn field(&self, column: &ColumnDef) -> Field {
+    pub(crate) fn field(&self, column: &ColumnDef) -> Field {
         let ty = if column.name == EVENT_DATE { DataType::Date32 } else { arrow_type(column.ty) };
         let nullable = column.name != self.time && column.name != EVENT_DATE;
         Field::new(column.name, ty, nullable).with_metadata(HashMap::from([(KQL_TYPE.to_owned(), column.ty.name().to_owned())]))
     }
 
     /// Names of the columns whose least and greatest value the log keeps for every file.
-    pub fn statistics_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
+    pub(crate) fn statistics_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.columns
             .iter()
             .map(|c| c.name)
@@ -132,18 +132,18 @@ impl TableDef {
     }
 
     /// The number of the newest set of promoted columns; files state the number that they were written with.
-    pub fn promoted_set(&self) -> u32 {
+    pub(crate) fn promoted_set(&self) -> u32 {
         self.columns.iter().filter(|c| c.promoted.is_some()).map(|c| self.promoted_since(c.name)).max().unwrap_or(0)
     }
 
     /// The number of the promoted set since which a column is written.
-    pub fn promoted_since(&self, column: &str) -> u32 {
+    pub(crate) fn promoted_since(&self, column: &str) -> u32 {
         BUILT_IN.since.get(&(self.name, column)).copied().unwrap_or(1)
     }
 }
 
 /// The Arrow type that holds values of a KQL type, at rest and in queries.
-pub fn arrow_type(ty: Type) -> DataType {
+pub(crate) fn arrow_type(ty: Type) -> DataType {
     match ty {
         Type::Bool => DataType::Boolean,
         Type::Int => DataType::Int32,

@@ -36,7 +36,7 @@ pub struct Held {
 
 /// A file of this landing.
 #[derive(Debug)]
-pub struct Written {
+pub(crate) struct Written {
     /// What the log will say of it.
     pub file: NewFile,
     /// Its rows.
@@ -47,7 +47,7 @@ pub struct Written {
 
 /// What a commit has to do beside adding the landing's own files.
 #[derive(Debug)]
-pub struct Reconciled {
+pub(crate) struct Reconciled {
     /// Landed files without the rows that were replaced.
     pub rewritten: Vec<NewFile>,
     /// The files that these take the place of.
@@ -58,7 +58,7 @@ pub struct Reconciled {
 
 /// What is known of keys and files. It goes to a worker thread and back.
 #[derive(Debug, Default)]
-pub struct Intake {
+pub(crate) struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
     days: BTreeSet<i32>,
@@ -141,7 +141,7 @@ impl Intake {
     ///
     /// # Errors
     /// The same error, when it is about something else.
-    pub fn close_for(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], why: LakeError) -> Result<(), LakeError> {
+    pub(crate) fn close_for(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], why: LakeError) -> Result<(), LakeError> {
         match live.iter().find(|file| why.broken_file() == Some(&dir.join(&file.path))) {
             Some(file) => self.close(layout, file, why),
             None => Err(why),
@@ -153,7 +153,13 @@ impl Intake {
     ///
     /// # Errors
     /// A file cannot be looked at for a reason that says nothing of its day alone.
-    pub fn admit(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], times: &[i64]) -> Result<BooleanArray, LakeError> {
+    pub(crate) fn admit(
+        &mut self,
+        layout: &Layout,
+        dir: &Path,
+        live: &[FileEntry],
+        times: &[i64],
+    ) -> Result<BooleanArray, LakeError> {
         let days: BTreeSet<i32> = times.iter().map(|us| day_of(*us)).filter(|day| !self.admitted.contains(day)).collect();
         if !days.is_empty() {
             let around = if Self::newest_wins(layout) { 1 } else { 0 };
@@ -182,7 +188,7 @@ impl Intake {
     }
 
     /// The rows that were held back, by day.
-    pub fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<Held> {
         let held = |(day, closed): (&i32, &Closed)| Held {
             day: day_text(*day).unwrap_or_default(),
             rows: closed.rows,
@@ -223,7 +229,7 @@ impl Intake {
     ///
     /// # Errors
     /// A row has no key, or the disk refuses.
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         layout: &Arc<Layout>,
         dir: &Path,
@@ -313,7 +319,7 @@ impl Intake {
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub fn reconcile(
+    pub(crate) fn reconcile(
         &mut self,
         layout: &Arc<Layout>,
         dir: &Path,

@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 /// The content of an intent and of a position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Intent {
+pub(crate) struct Intent {
     /// Version of this form.
     pub format: u32,
     /// The table.
@@ -53,7 +53,7 @@ fn next_number() -> i64 {
 }
 
 /// The folder of a table's intents.
-pub fn folder(root: &Path, def: &TableDef) -> PathBuf {
+pub(crate) fn folder(root: &Path, def: &TableDef) -> PathBuf {
     root.join("_intents").join(def.name)
 }
 
@@ -65,7 +65,7 @@ fn file_stem(stream: &str) -> String {
 
 /// An intent on disk.
 #[derive(Debug)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// What it says.
     pub intent: Intent,
     path: PathBuf,
@@ -77,7 +77,7 @@ impl Pending {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn write(root: &Path, def: &TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
+    pub(crate) fn write(root: &Path, def: &TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
         let intent = Intent {
             format: FORMAT,
             table: def.name.to_owned(),
@@ -106,7 +106,7 @@ impl Pending {
     ///
     /// # Errors
     /// The disk refuses; the log still knows what happened.
-    pub fn settle(self, def: &TableDef) -> Result<(), LakeError> {
+    pub(crate) fn settle(self, def: &TableDef) -> Result<(), LakeError> {
         std::fs::rename(&self.path, &self.settled).map_err(|source| LakeError::Io {
             table: def.name,
             path: self.settled.clone(),
@@ -115,7 +115,7 @@ impl Pending {
     }
 
     /// Takes the intent back.
-    pub fn withdraw(self) {
+    pub(crate) fn withdraw(self) {
         // Left behind it would say nothing: its number is in no log.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -129,7 +129,7 @@ fn read(path: &Path) -> Option<Intent> {
 /// Commits that are known to have happened, with the files that know of them: the positions of a table's streams.
 ///
 /// Looked at before the log: a position is written after its commit, so a whole log has what is found here.
-pub fn witnesses(root: &Path, def: &TableDef) -> Vec<(PathBuf, Intent)> {
+pub(crate) fn witnesses(root: &Path, def: &TableDef) -> Vec<(PathBuf, Intent)> {
     // Who may read the table alone may do so.
     known_witnesses(root, def).unwrap_or_default()
 }
@@ -156,7 +156,7 @@ fn known_witnesses(root: &Path, def: &TableDef) -> std::io::Result<Vec<(PathBuf,
 ///
 /// # Errors
 /// The positions cannot be looked at.
-pub fn witnessed_rows(root: &Path, def: &TableDef, log: &Log) -> Result<u64, LakeError> {
+pub(crate) fn witnessed_rows(root: &Path, def: &TableDef, log: &Log) -> Result<u64, LakeError> {
     let found = known_witnesses(root, def);
     let found = found.map_err(|source| LakeError::Io { table: def.name, path: folder(root, def), source })?;
     let of_this = found.into_iter().map(|(_, intent)| intent).filter(|intent| intent.table_id.as_deref() == Some(log.id()));
@@ -176,7 +176,13 @@ fn is_own_name(name: &str) -> bool {
 ///
 /// # Errors
 /// The log cannot be read.
-pub async fn position(root: &Path, def: &TableDef, log: &Log, dir: &Path, stream: &str) -> Result<Option<Intent>, LakeError> {
+pub(crate) async fn position(
+    root: &Path,
+    def: &TableDef,
+    log: &Log,
+    dir: &Path,
+    stream: &str,
+) -> Result<Option<Intent>, LakeError> {
     let Some(number) = log.transaction(stream, dir).await? else { return Ok(None) };
     let (folder, stem) = (folder(root, def), file_stem(stream));
     let candidates = [folder.join(format!("{stem}.{number}.json")), folder.join(format!("{stem}.json"))];
@@ -187,7 +193,7 @@ pub async fn position(root: &Path, def: &TableDef, log: &Log, dir: &Path, stream
 ///
 /// # Errors
 /// The log cannot be read.
-pub async fn sweep(
+pub(crate) async fn sweep(
     root: &Path,
     def: &TableDef,
     log: &Log,

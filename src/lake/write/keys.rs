@@ -21,7 +21,7 @@ const CACHED_KEYS: usize = 2 << 20;
 
 /// A hash table of values that are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Identity(u64);
+pub(crate) struct Identity(u64);
 
 impl Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -38,13 +38,13 @@ impl Hasher for Identity {
 }
 
 /// A set of key hashes.
-pub type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
+pub(crate) type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
 /// Values by key hash.
-pub type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<Identity>>;
+pub(crate) type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<Identity>>;
 
 /// Keys of rows, with what orders rows of the same key (greater is newer; no value is least).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct RowKeys {
+pub(crate) struct RowKeys {
     /// One hash a row.
     pub keys: Vec<u128>,
     /// One value a row, or nothing for tables whose landed rows stay.
@@ -53,7 +53,7 @@ pub struct RowKeys {
 
 impl RowKeys {
     /// The order value of a row.
-    pub fn order(&self, row: usize) -> i64 {
+    pub(crate) fn order(&self, row: usize) -> i64 {
         self.orders.get(row).copied().unwrap_or(i64::MIN)
     }
 
@@ -61,7 +61,7 @@ impl RowKeys {
     ///
     /// # Errors
     /// With `strict`, a key column has no value or is missing.
-    pub fn extend(&mut self, def: &TableDef, batch: &RecordBatch, strict: bool) -> Result<(), LakeError> {
+    pub(crate) fn extend(&mut self, def: &TableDef, batch: &RecordBatch, strict: bool) -> Result<(), LakeError> {
         let mut columns: Vec<Option<&ArrayRef>> = Vec::with_capacity(def.key.len());
         for &name in &def.key {
             let column = batch.column_by_name(name);
@@ -129,7 +129,7 @@ fn push_orders(out: &mut Vec<i64>, column: &ArrayRef) {
 }
 
 /// Names of the columns of a definition that a file of it is read by for keys and their order.
-pub fn key_columns(def: &TableDef) -> Vec<&'static str> {
+pub(crate) fn key_columns(def: &TableDef) -> Vec<&'static str> {
     let mut names = def.key.clone();
     if let OnSameKey::NewestBy(column) = def.on_same_key {
         names.push(column);
@@ -139,7 +139,7 @@ pub fn key_columns(def: &TableDef) -> Vec<&'static str> {
 
 /// The keys of files at rest. Files never change, so what was read once stays true.
 #[derive(Debug, Default)]
-pub struct KeyCache(Mutex<Cached>);
+pub(crate) struct KeyCache(Mutex<Cached>);
 
 #[derive(Debug, Default)]
 struct Cached {
@@ -153,7 +153,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn load(&self, def: &'static TableDef, dir: &Path, file: &str) -> Result<Arc<RowKeys>, LakeError> {
+    pub(crate) fn load(&self, def: &'static TableDef, dir: &Path, file: &str) -> Result<Arc<RowKeys>, LakeError> {
         let id = format!("{}/{file}", def.name);
         if let Some(found) = self.0.lock().unwrap_or_else(PoisonError::into_inner).files.get(&id) {
             return Ok(found.clone());
@@ -170,7 +170,7 @@ impl KeyCache {
     }
 
     /// Remembers the keys of a file that was just written.
-    pub fn put(&self, def: &TableDef, file: &str, keys: RowKeys) {
+    pub(crate) fn put(&self, def: &TableDef, file: &str, keys: RowKeys) {
         self.keep(format!("{}/{file}", def.name), Arc::new(keys));
     }
 

@@ -85,11 +85,6 @@ impl Landing {
         })
     }
 
-    /// The table.
-    pub fn def(&self) -> &'static TableDef {
-        self.def
-    }
-
     /// The rows of a batch whose days can take them; the others are counted as held back. For callers who read landed rows
     /// themselves; [`Landing::write`] holds back what is left.
     ///

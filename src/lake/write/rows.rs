@@ -10,8 +10,6 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use serde_json::Value;
 
 use crate::tables::{EVENT_DATE, TableDef, arrow_type};
 use kqlake_value::Type;
@@ -74,8 +72,8 @@ impl Column {
 /// Collects rows of one table.
 ///
 /// Values are set by column position ([`TableDef::index_of`]); what is not set is null, and of two values for one column
-/// the first stays. A value of the wrong kind is converted where that loses nothing; otherwise the column is null for the
-/// row and [`RowBuilder::unconverted`] counts it. Promoted columns cannot be set: the file writer fills them.
+/// the first stays. A number or truth value of the wrong kind is converted where that loses nothing; otherwise the column is
+/// null for the row. Promoted columns cannot be set: the file writer fills them.
 #[derive(Debug)]
 pub struct RowBuilder {
     def: &'static TableDef,
@@ -84,8 +82,6 @@ pub struct RowBuilder {
     columns: Vec<Column>,
     rows: usize,
     bytes: usize,
-    unconverted: u64,
-    scratch: Vec<u8>,
 }
 
 impl RowBuilder {
@@ -99,8 +95,6 @@ impl RowBuilder {
             columns: columns.iter().map(|c| if c.promoted.is_some() { Column::Promoted } else { Column::new(c.ty) }).collect(),
             rows: 0,
             bytes: 0,
-            unconverted: 0,
-            scratch: Vec::new(),
         }
     }
 
@@ -119,35 +113,20 @@ impl RowBuilder {
         self.bytes
     }
 
-    /// Values that did not fit their column, since the builder was made.
-    pub fn unconverted(&self) -> u64 {
-        self.unconverted
-    }
-
     /// The column, when it is there and has no value in this row yet.
     fn open(&mut self, column: usize) -> Option<&mut Column> {
         let rows = self.rows;
         self.columns.get_mut(column).filter(|c| c.len() == Some(rows))
     }
 
-    fn mismatch(&mut self) {
-        self.unconverted += 1;
-    }
-
-    /// Sets a text; it is read where the column is no text column. Dynamic columns take it as a JSON string.
+    /// Sets a text of a string or guid column; others do not take it.
     pub fn set_str(&mut self, column: usize, text: &str) {
-        let Some(ty) = self.types.get(column).copied() else { return };
-        match ty {
-            Type::String => self.push_text(column, text),
-            Type::Guid => {
-                if text.bytes().any(|b| b.is_ascii_uppercase()) {
-                    self.push_text(column, &text.to_ascii_lowercase());
-                } else {
-                    self.push_text(column, text);
-                }
+        match self.types.get(column) {
+            Some(Type::Guid) if text.bytes().any(|b| b.is_ascii_uppercase()) => {
+                self.push_text(column, &text.to_ascii_lowercase());
             }
-            Type::Dynamic => self.set_json(column, &Value::from(text)),
-            _ => self.set_text_typed(column, ty, text.trim()),
+            Some(Type::String | Type::Guid) => self.push_text(column, text),
+            _ => {}
         }
     }
 
@@ -158,58 +137,11 @@ impl RowBuilder {
         }
     }
 
-    /// Reads a text as a value of a type that is no text.
-    fn set_text_typed(&mut self, column: usize, ty: Type, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        match ty {
-            Type::Bool => match text {
-                "true" | "True" | "TRUE" | "1" | "Yes" | "yes" => self.set_bool(column, true),
-                "false" | "False" | "FALSE" | "0" | "No" | "no" => self.set_bool(column, false),
-                _ => self.mismatch(),
-            },
-            Type::Int | Type::Long => match text.parse::<i64>() {
-                Ok(v) => self.set_i64(column, v),
-                Err(_) => match text.parse::<f64>() {
-                    Ok(v) => self.set_f64(column, v),
-                    Err(_) => self.mismatch(),
-                },
-            },
-            Type::Real => match text.parse::<f64>() {
-                Ok(v) => self.set_f64(column, v),
-                Err(_) => self.mismatch(),
-            },
-            Type::Decimal => match parse_decimal(text) {
-                Some(v) => {
-                    if let Some(Column::Decimal(b)) = self.open(column) {
-                        b.append_value(v);
-                        self.bytes += 16;
-                    }
-                }
-                None => self.mismatch(),
-            },
-            Type::DateTime => match parse_datetime(text) {
-                Some(us) => self.set_datetime_us(column, us),
-                None => self.mismatch(),
-            },
-            Type::TimeSpan => match crate::data::promote::parse_timespan(text) {
-                Some(ticks) => self.set_ticks(column, ticks),
-                None => self.mismatch(),
-            },
-            Type::String | Type::Guid | Type::Dynamic => {}
-        }
-    }
-
     /// Sets an instant in microseconds since 1970-01-01 UTC.
     pub fn set_datetime_us(&mut self, column: usize, us: i64) {
-        match self.open(column) {
-            Some(Column::Time(b)) => {
-                b.append_value(us);
-                self.bytes += 8;
-            }
-            Some(_) => self.mismatch(),
-            None => {}
+        if let Some(Column::Time(b)) = self.open(column) {
+            b.append_value(us);
+            self.bytes += 8;
         }
     }
 
@@ -231,7 +163,7 @@ impl RowBuilder {
                     b.append_value(v);
                     4
                 }
-                Err(_) => return self.mismatch(),
+                Err(_) => return,
             },
             Some(Column::Real(b)) => {
                 b.append_value(v as f64);
@@ -246,8 +178,7 @@ impl RowBuilder {
                 1
             }
             Some(Column::Text(_)) if dynamic_or_text => return self.push_text(column, &v.to_string()),
-            Some(_) => return self.mismatch(),
-            None => return,
+            _ => return,
         };
         self.bytes += size;
     }
@@ -265,11 +196,15 @@ impl RowBuilder {
             Some(Column::Int(_) | Column::Long(_)) if v.fract() == 0.0 && v.abs() <= 9_007_199_254_740_992.0 => {
                 self.set_i64(column, v as i64);
             }
-            Some(Column::Decimal(_)) => self.set_text_typed(column, Type::Decimal, &v.to_string()),
+            Some(Column::Decimal(b)) => {
+                if let Some(v) = parse_decimal(&v.to_string()) {
+                    b.append_value(v);
+                    self.bytes += 16;
+                }
+            }
             Some(Column::Text(_)) if is_text => self.push_text(column, &v.to_string()),
             Some(Column::Text(_)) if is_dynamic && v.is_finite() => self.push_text(column, &v.to_string()),
-            Some(_) => self.mismatch(),
-            None => {}
+            _ => {}
         }
     }
 
@@ -284,57 +219,14 @@ impl RowBuilder {
             Some(Column::Text(_)) if ty == Some(Type::String) => self.push_text(column, if v { "True" } else { "False" }),
             Some(Column::Text(_)) if ty == Some(Type::Dynamic) => self.push_text(column, if v { "true" } else { "false" }),
             Some(Column::Int(_) | Column::Long(_)) => self.set_i64(column, i64::from(v)),
-            Some(_) => self.mismatch(),
-            None => {}
+            _ => {}
         }
     }
 
-    /// Sets a dynamic value from JSON text, which is kept as it is; `null` is no value, and text that is no JSON becomes a
-    /// JSON string, as ingestion into Kusto does it.
-    pub fn set_dynamic_text(&mut self, column: usize, json: &str) {
-        let json = json.trim();
-        if json.is_empty() || json == "null" {
-            return;
-        }
-        if serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok() {
-            self.push_text(column, json);
-        } else {
-            self.set_json(column, &Value::from(json));
-        }
-    }
-
-    /// Sets a dynamic value from text that the caller knows to be valid JSON.
+    /// Sets a dynamic value from text that the caller knows to be valid JSON; it is kept as it is, and `null` is no value.
     pub fn set_dynamic_valid(&mut self, column: usize, json: &str) {
         if json != "null" {
             self.push_text(column, json);
-        }
-    }
-
-    /// Sets a column from a JSON value of any kind.
-    pub fn set_json(&mut self, column: usize, value: &Value) {
-        let Some(ty) = self.types.get(column).copied() else { return };
-        match (ty, value) {
-            (_, Value::Null) => {}
-            (Type::Dynamic, value) => {
-                let mut text = std::mem::take(&mut self.scratch);
-                text.clear();
-                // Writing JSON into memory cannot fail, and gives valid UTF-8.
-                if serde_json::to_writer(&mut text, value).is_ok()
-                    && let Ok(json) = std::str::from_utf8(&text)
-                {
-                    self.push_text(column, json);
-                }
-                self.scratch = text;
-            }
-            (_, Value::String(text)) => self.set_str(column, text),
-            (_, Value::Bool(v)) => self.set_bool(column, *v),
-            (Type::String | Type::Guid, other) => self.push_text(column, &other.to_string()),
-            (_, Value::Number(n)) => match (n.as_i64(), n.as_f64()) {
-                (Some(v), _) => self.set_i64(column, v),
-                (None, Some(v)) => self.set_f64(column, v),
-                (None, None) => self.mismatch(),
-            },
-            (_, Value::Array(_) | Value::Object(_)) => self.mismatch(),
         }
     }
 
@@ -403,18 +295,6 @@ fn null_primitive<T: ArrowPrimitiveType>(rows: usize, nulls: NullBuffer) -> Prim
     PrimitiveArray::new(vec![T::default_value(); rows].into(), Some(nulls))
 }
 
-/// Microseconds since 1970 of an ISO 8601 instant, which is UTC where it names no zone; finer fractions are cut.
-fn parse_datetime(text: &str) -> Option<i64> {
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.timestamp_micros());
-    }
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|d| d.and_hms_opt(0, 0, 0)))
-        .map(|instant| instant.and_utc().timestamp_micros())
-}
-
 /// A decimal text as a number scaled by 10^18; digits beyond the eighteenth are cut. `None` when it does not fit.
 fn parse_decimal(text: &str) -> Option<i128> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
@@ -450,7 +330,6 @@ fn parse_decimal(text: &str) -> Option<i128> {
 mod tests {
     use arrow::array::{Array as _, AsArray as _};
     use arrow::datatypes::{Float64Type, Int32Type};
-    use serde_json::json;
 
     use super::*;
     use crate::tables;
@@ -460,30 +339,29 @@ mod tests {
         let def = tables::find("requests").expect("requests");
         let at = |name: &str| def.index_of(name).expect("column");
         let mut rows = RowBuilder::new(def);
-        rows.set_str(at("timestamp"), "2026-01-05T07:23:07.1234567Z");
-        rows.set_json(at("name"), &json!(7));
-        rows.set_json(at("duration"), &json!("12.5"));
-        rows.set_json(at("itemCount"), &json!("x"));
-        rows.set_json(at("success"), &json!(true));
-        rows.set_dynamic_text(at("customDimensions"), " {\"b\":1.50, \"a\":2} ");
+        rows.set_datetime_us(at("timestamp"), 1);
+        rows.set_i64(at("name"), 7);
+        rows.set_i64(at("duration"), 12);
+        rows.set_f64(at("itemCount"), 0.5);
+        rows.set_bool(at("success"), true);
+        rows.set_dynamic_valid(at("customDimensions"), "{\"b\":1.50, \"a\":2}");
         rows.end_row();
-        rows.set_str(at("timestamp"), "2026-01-05");
-        rows.set_json(at("itemCount"), &json!(3.0));
-        rows.set_json(at("itemCount"), &json!(4));
-        rows.set_dynamic_text(at("customDimensions"), "no json");
+        rows.set_datetime_us(at("timestamp"), 2);
+        rows.set_f64(at("itemCount"), 3.0);
+        rows.set_i64(at("itemCount"), 4);
+        rows.set_dynamic_valid(at("customDimensions"), "null");
         rows.end_row();
-        assert_eq!((rows.rows(), rows.unconverted()), (2, 1));
+        assert_eq!(rows.rows(), 2);
         let batch = rows.finish().expect("batch");
         assert_eq!(batch.num_columns() + 1, def.columns.len());
-        let times = batch.column(at("timestamp")).as_primitive::<TimestampMicrosecondType>();
-        assert_eq!(times.value(0) % 1_000_000, 123_456);
+        assert_eq!(batch.column(at("timestamp")).as_primitive::<TimestampMicrosecondType>().values().as_ref(), [1, 2]);
         assert_eq!(batch.column(at("name")).as_string::<i32>().value(0), "7");
-        assert_eq!(batch.column(at("duration")).as_primitive::<Float64Type>().value(0), 12.5);
+        assert_eq!(batch.column(at("duration")).as_primitive::<Float64Type>().value(0), 12.0);
         let counts = batch.column(at("itemCount")).as_primitive::<Int32Type>();
         assert!(counts.is_null(0) && counts.value(1) == 3);
         assert_eq!(batch.column(at("success")).as_string::<i32>().value(0), "True");
         let bags = batch.column(at("customDimensions")).as_string::<i32>();
-        assert_eq!((bags.value(0), bags.value(1)), (r#"{"b":1.50, "a":2}"#, r#""no json""#));
+        assert!(bags.value(0) == r#"{"b":1.50, "a":2}"# && bags.is_null(1));
     }
 
     #[test]
