@@ -8,7 +8,6 @@ mod app_insights;
 mod audit;
 mod calls;
 mod convert;
-mod datetime_text;
 pub mod events;
 mod fields;
 pub mod files;

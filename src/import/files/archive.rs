@@ -8,8 +8,8 @@ use std::rc::Rc;
 use chrono::{DateTime, NaiveDate, Utc};
 use zip::ZipArchive;
 
-use super::documents::Stop;
 use super::input::{Expansion, Limits};
+use super::record::Stop;
 use super::zip_directory::Directory;
 
 /// An entry of an archive.

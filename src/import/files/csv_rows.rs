@@ -2,8 +2,8 @@
 
 use super::bytes::Bytes;
 use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of, first_line_end, pass_line};
-use super::documents::{Heading, Item, Place, Sink, Stop, Walked};
 use super::input::Limits;
+use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
 
 /// Walks a CSV file: its heading first, then its rows.

@@ -7,5 +7,7 @@ mod csv_rows;
 pub mod documents;
 pub mod input;
 pub mod json;
+mod json_records;
+mod record;
 pub mod sniff;
 mod zip_directory;

@@ -1,6 +1,6 @@
 //! Datetimes in the local forms that portals and spreadsheets write.
 
-use super::convert::{fraction, micros, zone_minutes};
+use super::parts::{fraction, micros, zone_minutes};
 
 /// Which of the first two numbers of a slashed date is the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,447 @@
+//! From JSON documents, put one behind the other or one a line, to their records.
+
+use super::bytes::Bytes;
+use super::input::Limits;
+use super::json::{self, JsonError, Kind};
+use super::record::{Answer, Item, Page, Place, Sink, Stop};
+use super::sniff::{self, WINDOW};
+use crate::json_text::unescape;
+
+/// Why a record is refused that the text ends in.
+pub const ENDS_INSIDE: &str = "the file ends inside this record";
+/// Why a document is refused that the text ends in, between two records.
+pub const ENDS_OPEN: &str = "the document ends before its closing bracket";
+
+/// Walks documents to their end, or to where they break, which the sink is told.
+pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<(), Stop> {
+    Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json()
+}
+
+struct Walker<'w, 'r> {
+    source: &'w mut Bytes<'r>,
+    sink: &'w mut dyn Sink,
+    limits: Limits,
+    buffer: Vec<u8>,
+    records: u64,
+    line: Option<u64>,
+}
+
+/// How a walk through a container ended.
+enum Ended {
+    /// At its closing bracket.
+    Whole,
+    /// Where it broke; the sink was told.
+    Broken,
+}
+
+impl Walker<'_, '_> {
+    fn place(&self, byte: u64) -> Place {
+        Place { line: self.line, byte, record: self.records }
+    }
+
+    fn bad(&mut self, reason: impl Into<String>, byte: u64) -> Result<(), Stop> {
+        let place = self.place(byte);
+        let kept = self.buffer.len().min(self.limits.quarantine_text);
+        self.sink.item(Item::Bad { reason: reason.into(), text: &self.buffer[..kept] }, place)
+    }
+
+    /// One document, several, or one value a line.
+    fn json(&mut self) -> Result<(), Stop> {
+        loop {
+            let window = self.source.peek(WINDOW);
+            let whole = window.len() < WINDOW;
+            if sniff::is_lines(window, whole) {
+                return self.lines();
+            }
+            let begin = self.source.offset();
+            let ended = match json::next_kind(self.source) {
+                Kind::End => return Ok(()),
+                Kind::Object => self.object_document()?,
+                Kind::Array => self.array_document(&Page::default())?,
+                Kind::Mark(b',') => {
+                    // Documents put one behind the other with commas between them.
+                    self.source.consume(1);
+                    Ended::Whole
+                }
+                _ => {
+                    self.buffer.clear();
+                    self.records += 1;
+                    self.source.line(&mut self.buffer, self.limits.quarantine_text);
+                    self.bad("no JSON value begins here", begin)?;
+                    Ended::Broken
+                }
+            };
+            if matches!(ended, Ended::Broken) && !self.resume() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// After a fault: passes to the next line that begins with a bracket in its first column. False at the end.
+    fn resume(&mut self) -> bool {
+        let mut line = Vec::new();
+        loop {
+            match self.source.chunk().first() {
+                None => return false,
+                Some(b'{' | b'[') => return true,
+                Some(_) => {
+                    line.clear();
+                    self.source.line(&mut line, 0);
+                }
+            }
+        }
+    }
+
+    /// One value a line, to the end.
+    fn lines(&mut self) -> Result<(), Stop> {
+        let page = Page::default();
+        // Behind documents, lines are not counted: nobody knows how many the documents had.
+        self.line = (self.source.offset() == 0).then_some(0);
+        loop {
+            self.buffer.clear();
+            let begin = self.source.offset();
+            self.line = self.line.map(|line| line + 1);
+            let Some(length) = self.source.line(&mut self.buffer, self.limits.record) else {
+                return Ok(());
+            };
+            if length > self.buffer.len() as u64 {
+                self.records += 1;
+                self.bad(format!("the record has {length} bytes, over the limit of {}", self.limits.record), begin)?;
+                continue;
+            }
+            let trimmed = self.buffer.trim_ascii();
+            // Arrays written one element a line leave their brackets and commas behind.
+            let trimmed = trimmed.strip_suffix(b",").unwrap_or(trimmed);
+            if trimmed.is_empty() || matches!(trimmed, b"[" | b"]") {
+                continue;
+            }
+            self.records += 1;
+            let place = self.place(begin);
+            match std::str::from_utf8(trimmed) {
+                Ok(text) if text.starts_with('{') => self.sink.item(Item::Object { text, page: &page }, place)?,
+                Ok(text) if text.starts_with('[') => match crate::json_text::elements(text) {
+                    Ok(items) => {
+                        for item in items {
+                            self.sink.item(Item::Object { text: item.get(), page: &page }, place)?;
+                        }
+                    }
+                    Err(error) => self.bad(format!("no valid JSON: {error}"), begin)?,
+                },
+                Ok(_) => self.bad("the line is no JSON object", begin)?,
+                Err(error) => {
+                    let at = error.valid_up_to();
+                    self.bad(format!("not valid UTF-8 at byte {} of the record", at), begin)?;
+                }
+            }
+        }
+    }
+
+    /// The elements of an array, each a record.
+    fn array_document(&mut self, page: &Page) -> Result<Ended, Stop> {
+        self.source.consume(1);
+        let mut first = true;
+        loop {
+            self.buffer.clear();
+            let begin = self.source.offset();
+            match json::next_element(self.source, b']', first) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ended::Whole),
+                Err(error) => return self.broken(error, begin),
+            }
+            first = false;
+            if let Some(ended) = self.element(page)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// One element of an array of records; `Some` when the rest cannot be walked.
+    fn element(&mut self, page: &Page) -> Result<Option<Ended>, Stop> {
+        let kind = json::next_kind(self.source);
+        let begin = self.source.offset();
+        self.records += 1;
+        self.buffer.clear();
+        match json::value(self.source, &mut self.buffer, self.limits.record) {
+            Ok(()) => {}
+            Err(JsonError::TooLong(length)) => {
+                self.bad(format!("the record has {length} bytes, over the limit of {}", self.limits.record), begin)?;
+                return Ok(None);
+            }
+            Err(error) => return self.broken(error, begin).map(Some),
+        }
+        let place = self.place(begin);
+        match std::str::from_utf8(&self.buffer) {
+            Ok(text) if kind == Kind::Object => self.sink.item(Item::Object { text, page }, place)?,
+            Ok(text) if kind == Kind::String => {
+                // Some tools write an array of JSON texts.
+                let inner = unescape(text).into_owned();
+                if inner.trim_start().starts_with('{') {
+                    self.sink.item(Item::Object { text: inner.trim(), page }, place)?;
+                } else {
+                    self.bad("the element is a text, no record", begin)?;
+                }
+            }
+            Ok("null") => {}
+            Ok(_) => self.bad("the element is no JSON object", begin)?,
+            Err(error) => {
+                let at = error.valid_up_to();
+                self.bad(format!("not valid UTF-8 at byte {at} of the record"), begin)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn broken(&mut self, error: JsonError, begin: u64) -> Result<Ended, Stop> {
+        let reason = match error {
+            JsonError::Ended if self.buffer.is_empty() => format!("{ENDS_OPEN}; what followed is missing"),
+            JsonError::Ended => ENDS_INSIDE.to_owned(),
+            JsonError::Syntax(what) => format!(
+                "no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket",
+                self.source.offset()
+            ),
+            JsonError::TooLong(length) => format!("a value has {length} bytes, over the limit of {}", self.limits.record),
+        };
+        self.bad(reason, begin)?;
+        Ok(Ended::Broken)
+    }
+
+    /// An object: a page of records, a query answer, or a record itself.
+    fn object_document(&mut self) -> Result<Ended, Stop> {
+        let begin = self.source.offset();
+        self.source.consume(1);
+        let mut page = Page::default();
+        let mut streamed = false;
+        let mut partial_error: Option<String> = None;
+        // Members that are not containers: the record itself, if no container comes.
+        let mut kept = vec![b'{'];
+        let mut first = true;
+        let mut scratch = Vec::new();
+        loop {
+            self.buffer.clear();
+            let at = self.source.offset();
+            match json::next_element(self.source, b'}', first) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return self.broken_object(error, kept, streamed, begin, at),
+            }
+            first = false;
+            let key = match json::key(self.source, &mut scratch) {
+                Ok(key) => key,
+                Err(error) => return self.broken_object(error, kept, streamed, begin, at),
+            };
+            let kind = json::next_kind(self.source);
+            let lower = key.to_ascii_lowercase();
+            match (lower.as_str(), kind) {
+                // An empty list may belong to a record; a page with one has no records either way.
+                ("value" | "records" | "results", Kind::Array) if self.holds_objects() => {
+                    streamed = true;
+                    if let Ended::Broken = self.array_document(&page)? {
+                        return Ok(Ended::Broken);
+                    }
+                }
+                ("tables", Kind::Array) if self.holds_objects() => {
+                    streamed = true;
+                    if let Ended::Broken = self.tables()? {
+                        return Ok(Ended::Broken);
+                    }
+                }
+                ("d", Kind::Object) => {
+                    streamed = true;
+                    if let Ended::Broken = self.object_document()? {
+                        return Ok(Ended::Broken);
+                    }
+                }
+                ("d", Kind::Array) if self.holds_objects() => {
+                    streamed = true;
+                    if let Ended::Broken = self.array_document(&page)? {
+                        return Ok(Ended::Broken);
+                    }
+                }
+                _ => {
+                    let name = serde_json::Value::String(key.clone()).to_string();
+                    if kept.len() > 1 {
+                        kept.push(b',');
+                    }
+                    kept.extend_from_slice(name.as_bytes());
+                    kept.push(b':');
+                    let start = kept.len();
+                    let room = self.limits.record.saturating_sub(start);
+                    match json::value(self.source, &mut kept, room) {
+                        Ok(()) => {}
+                        Err(JsonError::TooLong(length)) => {
+                            // The text of the member is given up, and with it the record; the walk goes on behind it.
+                            self.records += 1;
+                            self.buffer.clear();
+                            self.buffer.extend_from_slice(&kept[..kept.len().min(self.limits.quarantine_text)]);
+                            kept.truncate(start);
+                            kept.extend_from_slice(b"null");
+                            if !streamed {
+                                streamed = true;
+                                self.bad(
+                                    format!("the record has {length} bytes or more, over the limit of {}", self.limits.record),
+                                    begin,
+                                )?;
+                            }
+                        }
+                        Err(error) => return self.broken_object(error, kept, streamed, begin, at),
+                    }
+                    let text = &kept[start..];
+                    if matches!(lower.as_str(), "@odata.context" | "odata.metadata" | "odata.context") {
+                        page.context = std::str::from_utf8(text).ok().map(|t| unescape(t).into_owned());
+                    } else if lower == "error" && kind == Kind::Object {
+                        partial_error = Some(String::from_utf8_lossy(text).into_owned());
+                    }
+                }
+            }
+        }
+        if !streamed {
+            kept.push(b'}');
+            self.records += 1;
+            let place = self.place(begin);
+            match std::str::from_utf8(&kept) {
+                Ok(text) => self.sink.item(Item::Object { text, page: &page }, place)?,
+                Err(error) => {
+                    let at = error.valid_up_to();
+                    self.buffer = kept;
+                    self.bad(format!("not valid UTF-8 at byte {at} of the record"), begin)?;
+                }
+            }
+        } else if let Some(error) = partial_error {
+            // The query services answer 200 with the rows so far and an error beside them.
+            self.buffer.clear();
+            self.buffer.extend_from_slice(error.as_bytes());
+            self.bad("the answer carries an error: its rows were taken, but rows are missing from it", begin)?;
+        }
+        Ok(Ended::Whole)
+    }
+
+    fn broken_object(&mut self, error: JsonError, kept: Vec<u8>, streamed: bool, begin: u64, at: u64) -> Result<Ended, Stop> {
+        if streamed {
+            self.buffer.clear();
+            return self.broken(error, at);
+        }
+        self.records += 1;
+        self.buffer = kept;
+        self.broken(error, begin)
+    }
+
+    /// True when the array that comes next holds objects.
+    fn holds_objects(&mut self) -> bool {
+        let window = self.source.peek(4096);
+        let mut filled = window.iter().filter(|b| !b.is_ascii_whitespace());
+        matches!((filled.next(), filled.next()), (Some(b'['), Some(b'{') | None))
+    }
+
+    /// The tables of a query answer; rows come one by one.
+    fn tables(&mut self) -> Result<Ended, Stop> {
+        self.source.consume(1);
+        let mut first = true;
+        loop {
+            self.buffer.clear();
+            let begin = self.source.offset();
+            match json::next_element(self.source, b']', first) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ended::Whole),
+                Err(error) => return self.broken(error, begin),
+            }
+            first = false;
+            if let Ended::Broken = self.table()? {
+                return Ok(Ended::Broken);
+            }
+        }
+    }
+
+    fn table(&mut self) -> Result<Ended, Stop> {
+        let begin = self.source.offset();
+        if let Err(error) = json::expect_mark(self.source, b'{') {
+            return self.broken(error, begin);
+        }
+        let mut answer = Answer::default();
+        let mut first = true;
+        let mut scratch = Vec::new();
+        loop {
+            self.buffer.clear();
+            let begin = self.source.offset();
+            match json::next_element(self.source, b'}', first) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ended::Whole),
+                Err(error) => return self.broken(error, begin),
+            }
+            first = false;
+            let key = match json::key(self.source, &mut scratch) {
+                Ok(key) => key.to_ascii_lowercase(),
+                Err(error) => return self.broken(error, begin),
+            };
+            let kind = json::next_kind(self.source);
+            if key == "rows" && kind == Kind::Array {
+                if let Ended::Broken = self.rows(&answer)? {
+                    return Ok(Ended::Broken);
+                }
+                continue;
+            }
+            let begin = self.source.offset();
+            match json::value(self.source, &mut self.buffer, self.limits.record) {
+                Ok(()) | Err(JsonError::TooLong(_)) => {}
+                Err(error) => return self.broken(error, begin),
+            }
+            let text = String::from_utf8_lossy(&self.buffer).into_owned();
+            match key.as_str() {
+                "name" | "tablename" => answer.name = unescape(&text).into_owned(),
+                "columns" => answer.columns = column_names(&text),
+                "rows" if text != "null" => {
+                    self.records += 1;
+                    self.bad("the answer's rows are no array", begin)?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn rows(&mut self, answer: &Answer) -> Result<Ended, Stop> {
+        self.source.consume(1);
+        let mut first = true;
+        loop {
+            self.buffer.clear();
+            let begin = self.source.offset();
+            match json::next_element(self.source, b']', first) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ended::Whole),
+                Err(error) => return self.broken(error, begin),
+            }
+            first = false;
+            json::next_kind(self.source);
+            let begin = self.source.offset();
+            self.records += 1;
+            match json::value(self.source, &mut self.buffer, self.limits.record) {
+                Ok(()) => {}
+                Err(JsonError::TooLong(length)) => {
+                    self.bad(format!("the row has {length} bytes, over the limit of {}", self.limits.record), begin)?;
+                    continue;
+                }
+                Err(error) => return self.broken(error, begin),
+            }
+            let place = self.place(begin);
+            match std::str::from_utf8(&self.buffer) {
+                Ok(_) if answer.columns.is_empty() => self.bad("the row stands before the names of its columns", begin)?,
+                Ok(text) => self.sink.item(Item::AnswerRow { answer, text }, place)?,
+                Err(error) => {
+                    let at = error.valid_up_to();
+                    self.bad(format!("not valid UTF-8 at byte {at} of the row"), begin)?;
+                }
+            }
+        }
+    }
+}
+
+/// The names in a query answer's column list: `name` in the newer answers, `ColumnName` in the older ones.
+pub fn column_names(text: &str) -> Vec<String> {
+    let Ok(columns) = serde_json::from_str::<Vec<serde_json::Value>>(text) else {
+        return Vec::new();
+    };
+    columns
+        .iter()
+        .map(|column| {
+            ["name", "ColumnName", "Name"].iter().find_map(|key| column.get(key)?.as_str()).unwrap_or_default().to_owned()
+        })
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! What a file is found to hold: records with their places, and the sink that takes them.
+
+use std::fmt;
+
+use super::csv::CsvRecord;
+
+/// Where a record stands in its file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line of its first byte, from 1, in texts that have records on lines.
+    pub line: Option<u64>,
+    /// Its first byte, from 0, in the decompressed text.
+    pub byte: u64,
+    /// Its number among the file's records, from 1.
+    pub record: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}, byte {}", self.byte),
+            None => write!(f, "record {}, byte {}", self.record, self.byte),
+        }
+    }
+}
+
+/// What a page says beside its records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The text of `@odata.context` or `odata.metadata`.
+    pub context: Option<String>,
+}
+
+/// The heading of one table of a query answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The table's name, such as `PrimaryResult`.
+    pub name: String,
+    /// Column names in order.
+    pub columns: Vec<String>,
+}
+
+/// The heading of a CSV file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heading {
+    /// Column names in order.
+    pub columns: Vec<String>,
+}
+
+/// One thing found in a file.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A JSON object that should be a record.
+    Object { text: &'a str, page: &'a Page },
+    /// A row of a query answer: a JSON array of the columns' values.
+    AnswerRow { answer: &'a Answer, text: &'a str },
+    /// A row of a CSV file, with as many fields as its heading has.
+    CsvRow { heading: &'a Heading, record: &'a CsvRecord },
+    /// Something that cannot be read, and why.
+    Bad { reason: String, text: &'a [u8] },
+}
+
+/// The sink asks to stop: nothing that follows would be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop;
+
+/// Takes what a file holds.
+pub trait Sink {
+    /// Takes one thing.
+    fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop>;
+
+    /// Is told a CSV file's heading and sees some of what follows it, before the rows come; an error says why the heading
+    /// is none of those known.
+    fn heading(&mut self, heading: &Heading, sample: &[Vec<String>]) -> Result<(), String>;
+}
+
+/// What walking a text came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Walked {
+    /// It was walked to its end (or to where it broke, which the sink was told).
+    Done,
+    /// There is nothing in it.
+    Empty,
+    /// It is of no known form; what was tried.
+    Unknown(Vec<String>),
+}
