@@ -141,7 +141,8 @@ impl Damage {
                 format!("put the table that belongs there back from a backup, or move {} away and import again", dir.display())
             }
             Damage::Commit { file, newest: true, .. } => format!(
-                "restore it from a backup; without one, move it and the folder {} away and import again, which lands what is missing",
+                "restore it from a backup; without one, move it and the folder {} away and import again, which lands what is \
+                 missing",
                 intents_dir(file).display()
             ),
             Damage::LostCommits { file, .. } => format!(

@@ -2,6 +2,10 @@
 //!
 //! Rows go in through a [`Landing`], all of a unit at once and never twice; they come out through a [`TableSnapshot`],
 //! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
+//!
+//! Each part uses those above it: `tables` says what tables there are, `log` is a table's Delta log, and `data` its Parquet
+//! files; `write` lands rows and `read` scans them, without knowing of one another; `compact` does both. Of the workspace's
+//! crates only `kqlake-value` is used, for KQL's types: nothing here knows of queries, or of where rows come from.
 
 mod blocking;
 mod compact;

@@ -1,5 +1,5 @@
-//! From a text to its records: walks JSON documents element by element, JSON lines, and CSV, and hands each record to a
-//! sink together with its place and its page's context.
+//! From a text to its records: tells JSON from CSV, and has each record handed to a sink together with its place and its
+//! page's context.
 
 use super::bytes::Bytes;
 use super::input::Limits;

@@ -1,4 +1,4 @@
-//! From JSON documents, put one behind the other or one a line, to their records.
+//! From JSON to its records: walks documents element by element, however many follow one another, and JSON lines.
 
 use super::bytes::Bytes;
 use super::input::Limits;
