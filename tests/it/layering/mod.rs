@@ -1,0 +1,114 @@
+//! Which part may name what: the rules of ARCHITECTURE.md that a look at sources and manifests can hold.
+//!
+//! `manifests` holds which crate may use which, `circles` that files of one crate do not import each other; what is here looks
+//! for words in the code.
+
+mod circles;
+mod manifests;
+
+use std::path::{Path, PathBuf};
+
+use crate::support::project;
+
+/// Folders of crates, as they are called in `src/`.
+const CRATES: [&str; 6] = ["value", "durable", "syntax", "kql", "lake", "import"];
+
+/// Source files below a folder, or the file itself.
+fn sources(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_path_buf()];
+    }
+    let entries = std::fs::read_dir(path).expect("a folder of sources").map(|e| e.expect("an entry").path());
+    let mut files: Vec<PathBuf> = entries
+        .flat_map(|p| if p.is_dir() || p.extension().is_some_and(|e| e == "rs") { sources(&p) } else { Vec::new() })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Lines of code (comments left out) that hold one of the words.
+fn lines_with(files: &[PathBuf], words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).expect("a source file");
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            found.extend(
+                words
+                    .iter()
+                    .filter(|word| code.contains(**word))
+                    .map(|word| format!("{}:{}: {word}", file.display(), number + 1)),
+            );
+        }
+    }
+    found
+}
+
+/// Source files of all libraries and of the program: what is below `src/` but the examples.
+fn all_sources() -> Vec<PathBuf> {
+    let src = project().join("src");
+    let examples: Vec<PathBuf> = CRATES.iter().map(|name| src.join(name).join("examples")).collect();
+    let files = sources(&src);
+    files.into_iter().filter(|file| !examples.iter().any(|folder| file.starts_with(folder))).collect()
+}
+
+/// All source files but those below some paths, which are given from `src/` on.
+fn sources_outside(paths: &[&str]) -> Vec<PathBuf> {
+    let src = project().join("src");
+    for path in paths {
+        assert!(src.join(path).exists(), "src/{path} is not there: the rule that leaves it out holds for nothing");
+    }
+    all_sources().into_iter().filter(|file| !paths.iter().any(|path| file.starts_with(src.join(path)))).collect()
+}
+
+/// Where deltalake is named.
+fn is_delta(file: &Path) -> bool {
+    file.starts_with(project().join("src/lake")) && file.file_name().is_some_and(|name| name == "delta.rs")
+}
+
+#[test]
+fn the_front_end_knows_neither_engine_nor_files_nor_clocks() {
+    let syntax = project().join("src/syntax");
+    let files: Vec<PathBuf> = all_sources().into_iter().filter(|file| file.starts_with(&syntax)).collect();
+    assert!(files.len() > 20, "{files:#?}");
+    let words =
+        ["datafusion", "arrow::", "deltalake", "std::fs", "std::env", "std::time", "chrono", "tokio", "kqlake_value::columns"];
+    let found = lines_with(&files, &words);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn one_file_names_deltalake() {
+    let (delta, others): (Vec<PathBuf>, Vec<PathBuf>) = all_sources().into_iter().partition(|file| is_delta(file));
+    assert_eq!(delta.len(), 1, "{delta:?}");
+    let found = lines_with(&others, &["deltalake::"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn parquet_belongs_to_the_lake_and_to_outputs() {
+    let kql = project().join("src/kql");
+    let files: Vec<PathBuf> = all_sources().into_iter().filter(|file| file.starts_with(&kql)).collect();
+    let found = lines_with(&files, &["parquet::", "object_store::"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let found = lines_with(&sources_outside(&["cli"]), &["println!", "eprintln!", "print!(", "eprint!(", "dbg!("]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_environment_is_read_in_one_place() {
+    let found = lines_with(&sources_outside(&["config.rs"]), &["env::var"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// `now()` and the times of an import come from an injected clock. The lake reads the machine's for what is about the machine:
+/// the times in its log, and the age of files that may be deleted.
+#[test]
+fn the_time_comes_from_one_place() {
+    let found = lines_with(&sources_outside(&["value/clock.rs", "lake"]), &["Utc::now", "Local::now", "SystemTime::now"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
