@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::cell::arrow_type;
+use crate::kql::format::json_text;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::Value;
 
@@ -58,7 +59,7 @@ impl Listing {
             Type::String | Type::Guid | Type::Dynamic => {
                 let texts = cells.map(|v| match v {
                     Value::String(v) | Value::Guid(v) => Some(v.clone()),
-                    Value::Dynamic(v) => Some(v.to_string()),
+                    Value::Dynamic(v) => Some(json_text(v)),
                     _ => None,
                 });
                 Arc::new(texts.collect::<StringArray>())

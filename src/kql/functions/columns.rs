@@ -20,6 +20,7 @@ use arrow::datatypes::{
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::kql::format::{json_text, write_json};
 use crate::kql::types::Type;
 use crate::kql::value::{Json, TICKS_PER_DAY, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 
@@ -278,15 +279,6 @@ pub fn to_value(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// The JSON form that a value has inside a dynamic. Reals that JSON has no number for are the strings `NaN`, `Infinity` and
-/// `-Infinity`; datetimes, timespans, guids and decimals are strings.
-pub fn to_json(value: ValueRef<'_>) -> Json {
-    match value {
-        ValueRef::Real(v) if !v.is_finite() => Json::String(crate::kql::format::to_string(value)),
-        other => other.to_json(),
-    }
-}
-
 enum Inner {
     Bool(BooleanBuilder),
     Int(Int32Builder),
@@ -392,10 +384,7 @@ impl ColumnBuilder {
                 (Type::Guid, ValueRef::Guid(v) | ValueRef::String(v)) => b.append_value(v),
                 (Type::Guid, _) => b.append_null(),
                 (_, ValueRef::Dynamic(v)) => b.append_value(v),
-                (_, other) => match to_json(other) {
-                    Json::Null => b.append_null(),
-                    json => b.append_value(json.to_string()),
-                },
+                (_, other) => b.append_value(json_text(&other.to_json())),
             },
         }
     }
@@ -441,12 +430,6 @@ fn as_i64(value: ValueRef<'_>) -> Option<i64> {
 fn decimal_from_real(v: f64) -> Option<i128> {
     let scaled = v * 1e18;
     (scaled.is_finite() && scaled.abs() < 1e38).then_some(scaled.round() as i128)
-}
-
-fn write_json(out: &mut String, json: &Json) {
-    use std::fmt::Write as _;
-    // Display of a JSON value is its compact text and cannot fail on a String.
-    let _ = write!(out, "{json}");
 }
 
 /// An array of one value repeated.

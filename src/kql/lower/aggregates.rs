@@ -14,7 +14,7 @@ use crate::kql::bound::*;
 use crate::kql::functions::aggregate::udaf::udaf;
 use crate::kql::functions::{AggregateImpl, ArgInfo};
 use crate::kql::types::Type;
-use crate::kql::value::datetime;
+use crate::kql::value::{datetime, real_key};
 
 impl Lowering<'_> {
     pub(super) fn aggregate(
@@ -234,7 +234,7 @@ fn real_order(e: Expr, nan_last: bool) -> Expr {
             if v.is_nan() {
                 return if nan_last { i64::MAX } else { i64::MIN };
             }
-            let bits = v.to_bits() as i64;
+            let bits = real_key(v).to_bits() as i64;
             bits ^ (((bits >> 63) as u64) >> 1) as i64
         })) as ArrayRef)
     })

@@ -19,7 +19,7 @@ use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::scalar::udf;
 use crate::kql::functions::{ArgInfo, ScalarFn};
 use crate::kql::types::Type;
-use crate::kql::value::Value;
+use crate::kql::value::{Value, real_key};
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
@@ -73,11 +73,11 @@ pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
     }
 }
 
-/// What rows are grouped, joined or ordered by. There is one NaN then, whatever its sign: the processor's has one, that of a
-/// literal has none, and Arrow tells them apart.
+/// What rows are grouped, joined or ordered by. There is one NaN then and one zero, whatever their signs: the processor's NaN
+/// has one, that of a literal has none, and Arrow tells them apart.
 pub fn key(e: &BoundExpr) -> Lowered<Expr> {
     match e.ty {
-        Type::Real if e.as_literal().is_none() => Ok(one_nan(value(e)?)),
+        Type::Real if e.as_literal().is_none() => Ok(one_real(value(e)?)),
         _ => text_in_any_form(e),
     }
 }
@@ -86,17 +86,16 @@ pub fn key(e: &BoundExpr) -> Lowered<Expr> {
 pub fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
     let bare = column(id);
     match bare.get_type(plan.schema()) {
-        Ok(DataType::Float64) => one_nan(bare),
+        Ok(DataType::Float64) => one_real(bare),
         Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => coalesce(vec![bare, lit("")]),
         _ => bare,
     }
 }
 
-/// A real whose NaN is always the same.
-pub fn one_nan(real: Expr) -> Expr {
-    kernel::call("one_nan", "", DataType::Float64, vec![real], |a, _| {
-        let reals = a[0].as_primitive::<Float64Type>();
-        Ok(Arc::new(reals.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v })) as ArrayRef)
+/// A real in the form that all equal ones have: see [`real_key`].
+pub fn one_real(real: Expr) -> Expr {
+    kernel::call("real_key", "", DataType::Float64, vec![real], |a, _| {
+        Ok(Arc::new(a[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(real_key)) as ArrayRef)
     })
 }
 

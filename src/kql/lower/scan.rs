@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::arrow::{array, data_type, value_at};
 use super::expr::{column_name, text};
 use crate::kql::bound::{BoundColumn, BoundExpr, Compute};
+use crate::kql::functions::aggregate::order::same;
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::types::Type;
 use crate::kql::value::Value;
@@ -127,7 +128,7 @@ impl Compute for Scan {
                 let own: Vec<Value> =
                     self.own.iter().enumerate().map(|(i, c)| value_at(batch.column(i).as_ref(), c.ty, row)).collect();
                 let key: Vec<Value> = self.partition.iter().map(|i| own[*i].clone()).collect();
-                if last_key.as_ref() != Some(&key) {
+                if !last_key.as_ref().is_some_and(|last| same_keys(last, &key)) {
                     self.end(&mut held, &mut rows);
                     last_key = Some(key);
                 }
@@ -217,6 +218,12 @@ impl Scan {
             rows.push((row.clone(), h.id));
         }
     }
+}
+
+/// True for keys of one partition.
+fn same_keys(a: &[Value], b: &[Value]) -> bool {
+    let (mut left, mut right) = (String::new(), String::new());
+    a.iter().zip(b).all(|(a, b)| same(a.as_ref(&mut left), b.as_ref(&mut right)))
 }
 
 fn missing(ty: Type) -> Value {

@@ -6,6 +6,7 @@ use super::funnel_sequence::{is_state, sequence};
 use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
+use crate::kql::format::json_text;
 use crate::kql::functions::Kind;
 use crate::kql::functions::parse_text;
 use crate::kql::types::{Column, Type};
@@ -101,7 +102,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
             }
         }
     }
-    let names: Vec<String> = sequence.iter().map(|s| s.as_str().map_or_else(|| s.to_string(), str::to_owned)).collect();
+    let names: Vec<String> = sequence.iter().map(|s| s.as_str().map_or_else(|| json_text(s), str::to_owned)).collect();
     for (p, (period, _)) in periods.iter().enumerate() {
         for bin in &all_bins {
             for (step, name) in names.iter().enumerate() {

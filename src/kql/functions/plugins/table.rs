@@ -9,7 +9,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::kql::format;
 use crate::kql::functions::aggregate::codec::{Held, write_value};
-use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form, to_json};
+use crate::kql::functions::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use crate::kql::functions::parse_text;
 use crate::kql::types::{Column, Type};
 use crate::kql::value::{Value, ValueRef};
@@ -157,18 +157,18 @@ pub struct Interner {
 }
 
 impl Interner {
-    /// The number of a tuple.
+    /// The number of a tuple. Reals that are equal as keys are one.
     pub fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
         self.key.clear();
         for value in tuple.clone() {
-            write_value(&mut self.key, value);
+            write_value(&mut self.key, value.key());
         }
         if let Some(number) = self.numbers.get(&self.key) {
             return *number;
         }
         let number = self.tuples.len() as u32;
         self.numbers.insert(self.key.clone(), number);
-        self.tuples.push(tuple.into_iter().map(Held::from).collect());
+        self.tuples.push(tuple.into_iter().map(|value| Held::from(value.key())).collect());
         number
     }
 
@@ -237,7 +237,7 @@ fn convert(value: ValueRef<'_>, ty: Type) -> Value {
         Type::DateTime => parse_text::datetime(&text).map(Value::DateTime),
         Type::TimeSpan => parse_text::timespan(&text).map(Value::TimeSpan),
         Type::Guid => parse_text::guid(&text).map(Value::Guid),
-        Type::Dynamic => Some(Value::Dynamic(to_json(value))),
+        Type::Dynamic => Some(Value::Dynamic(value.to_json())),
     };
     parsed.unwrap_or(Value::Null)
 }

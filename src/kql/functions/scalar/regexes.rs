@@ -14,6 +14,7 @@ use regex::{Captures, Regex};
 use super::conversion::convert;
 use super::regex_syntax::compile;
 use super::substrings::{Window, place};
+use crate::kql::format::json_text;
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
 use crate::kql::functions::scalar::json;
@@ -255,7 +256,7 @@ fn write_groups(out: &mut String, found: &Captures<'_>, groups: &[usize]) {
 
 fn json_of(value: &Value) -> String {
     match value {
-        Value::Dynamic(json) => json.to_string(),
+        Value::Dynamic(json) => json_text(json),
         other => text_of(other),
     }
 }

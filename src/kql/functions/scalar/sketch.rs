@@ -1,7 +1,6 @@
 //! What sketches answer: dcount_hll, percentile_tdigest and the like, and merges of sketches of one row.
 
 use crate::kql::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
-use crate::kql::functions::columns::to_json;
 use crate::kql::functions::sketch::hll::Hll;
 use crate::kql::functions::sketch::tdigest::{TDigest, number, value_of};
 use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
@@ -124,7 +123,7 @@ fn percentile_tdigest(args: &[ValueRef<'_>]) -> Value {
 /// A number of a sketch as the JSON form of its type's value.
 fn json_of(found: f64, of: Type) -> Json {
     let mut text = String::new();
-    to_json(value_of(found, of).as_ref(&mut text))
+    value_of(found, of).as_ref(&mut text).to_json()
 }
 
 fn percentiles_array_tdigest(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {

@@ -2,6 +2,7 @@
 //! dynamic expression and no constant.
 
 use crate::kql::ast::TextOp;
+use crate::kql::format::json_text;
 use crate::kql::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl, text};
 use crate::kql::types::Type;
 use crate::kql::value::{Json, Value, ValueRef};
@@ -32,7 +33,7 @@ fn searched(args: &[ValueRef<'_>], all: bool) -> Value {
     let has = |term: &Json| match term {
         Json::Null => true,
         Json::String(term) => text::matches(TextOp::Has, haystack, term, false),
-        other => text::matches(TextOp::Has, haystack, &other.to_string(), false),
+        other => text::matches(TextOp::Has, haystack, &json_text(other), false),
     };
     Value::Bool(match serde_json::from_str(terms) {
         Ok(Json::Array(terms)) if all => terms.iter().all(has),
