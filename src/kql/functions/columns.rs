@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
-    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringBuilder,
+    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray,
     StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
@@ -20,6 +20,7 @@ use arrow::datatypes::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::text_column::TextOut;
 use crate::kql::format::{json_text, write_json};
 use crate::kql::types::Type;
 use crate::kql::value::{Json, TICKS_PER_DAY, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
@@ -286,7 +287,7 @@ enum Inner {
     Real(Float64Builder),
     Decimal(Decimal128Builder),
     DateTime(Int64Builder),
-    Text(StringBuilder),
+    Text(TextOut),
 }
 
 /// Collects KQL values into an array of the type's Arrow form.
@@ -315,7 +316,7 @@ impl ColumnBuilder {
             Type::Real => Inner::Real(Float64Builder::with_capacity(rows)),
             Type::Decimal => Inner::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(38, 18))),
             Type::DateTime => Inner::DateTime(Int64Builder::with_capacity(rows)),
-            Type::String | Type::Guid | Type::Dynamic => Inner::Text(StringBuilder::with_capacity(rows, rows * 8)),
+            Type::String | Type::Guid | Type::Dynamic => Inner::Text(TextOut::new(rows)),
         };
         ColumnBuilder { ty, inner, scratch: String::new() }
     }
@@ -345,12 +346,12 @@ impl ColumnBuilder {
             && let (Inner::Text(b), Value::Dynamic(json)) = (&mut self.inner, value)
         {
             if json.is_null() {
-                b.append_null();
+                b.push_null();
                 return;
             }
             self.scratch.clear();
             write_json(&mut self.scratch, json);
-            b.append_value(&self.scratch);
+            b.push(&self.scratch);
             return;
         }
         let mut text = std::mem::take(&mut self.scratch);
@@ -378,13 +379,13 @@ impl ColumnBuilder {
                 _ => None,
             }),
             Inner::Text(b) => match (self.ty, value) {
-                (Type::String, ValueRef::String(v) | ValueRef::Guid(v)) => b.append_value(v),
-                (Type::String, other) => b.append_value(crate::kql::format::to_string(other)),
-                (_, ValueRef::Null) => b.append_null(),
-                (Type::Guid, ValueRef::Guid(v) | ValueRef::String(v)) => b.append_value(v),
-                (Type::Guid, _) => b.append_null(),
-                (_, ValueRef::Dynamic(v)) => b.append_value(v),
-                (_, other) => b.append_value(json_text(&other.to_json())),
+                (Type::String, ValueRef::String(v) | ValueRef::Guid(v)) => b.push(v),
+                (Type::String, other) => b.push(&crate::kql::format::to_string(other)),
+                (_, ValueRef::Null) => b.push_null(),
+                (Type::Guid, ValueRef::Guid(v) | ValueRef::String(v)) => b.push(v),
+                (Type::Guid, _) => b.push_null(),
+                (_, ValueRef::Dynamic(v)) => b.push(v),
+                (_, other) => b.push(&json_text(&other.to_json())),
             },
         }
     }
@@ -396,23 +397,26 @@ impl ColumnBuilder {
         text.clear();
         let written = write(&mut text);
         match &mut self.inner {
-            Inner::Text(b) if written && !(self.ty == Type::Dynamic && text == "null") => b.append_value(&text),
+            Inner::Text(b) if written && !(self.ty == Type::Dynamic && text == "null") => b.push(&text),
             _ => self.push_ref(ValueRef::Null),
         }
         self.scratch = text;
     }
 
     /// The array; the builder starts anew.
-    pub fn finish(&mut self) -> ArrayRef {
-        match &mut self.inner {
+    ///
+    /// # Errors
+    /// The text is too long for a column.
+    pub fn finish(&mut self) -> Result<ArrayRef, String> {
+        Ok(match &mut self.inner {
             Inner::Bool(b) => Arc::new(b.finish()),
             Inner::Int(b) => Arc::new(b.finish()),
             Inner::Long(b) => Arc::new(b.finish()),
             Inner::Real(b) => Arc::new(b.finish()),
             Inner::Decimal(b) => Arc::new(b.finish()),
             Inner::DateTime(b) => Arc::new(b.finish()),
-            Inner::Text(b) => Arc::new(b.finish()),
-        }
+            Inner::Text(b) => b.finish()?,
+        })
     }
 }
 
@@ -432,22 +436,22 @@ fn decimal_from_real(v: f64) -> Option<i128> {
     (scaled.is_finite() && scaled.abs() < 1e38).then_some(scaled.round() as i128)
 }
 
-/// An array of one value repeated.
-pub fn repeat(value: &Value, ty: Type, rows: usize) -> ArrayRef {
-    let mut builder = ColumnBuilder::new(ty, rows);
-    let mut text = String::new();
-    let value = value.as_ref(&mut text);
-    for _ in 0..rows {
-        builder.push_ref(value);
-    }
+/// An array of one value.
+///
+/// # Errors
+/// The value's text is too long for a column.
+pub fn single(value: &Value, ty: Type) -> Result<ArrayRef, String> {
+    let mut builder = ColumnBuilder::new(ty, 1);
+    builder.push(value);
     builder.finish()
 }
 
 /// A constant as a DataFusion scalar in the type's Arrow form.
 pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
-    let array = repeat(value, ty, 1);
-    // Every Arrow form of a KQL type has a scalar; a null of it is the harmless answer should that ever change.
-    ScalarValue::try_from_array(&array, 0).unwrap_or(ScalarValue::Null)
+    // Every Arrow form of a KQL type has a scalar, and no constant is as long as a column may be; a null is the harmless answer
+    // should that ever change.
+    let array = single(value, ty);
+    array.ok().and_then(|array| ScalarValue::try_from_array(&array, 0).ok()).unwrap_or(ScalarValue::Null)
 }
 
 /// A DataFusion scalar as a KQL value of a type.
@@ -478,7 +482,7 @@ mod tests {
             let mut builder = ColumnBuilder::new(ty, 2);
             builder.push(&value);
             builder.push(&Value::Null);
-            let array = builder.finish();
+            let array = builder.finish().unwrap();
             assert_eq!(array.data_type(), &arrow_type(ty));
             let reader = ColumnReader::new(&array, ty).unwrap();
             assert_eq!(to_value(reader.get(0)), value);

@@ -18,6 +18,7 @@ pub mod plugins;
 pub mod scalar;
 pub mod sketch;
 pub mod text;
+pub mod text_column;
 pub mod window;
 
 use std::collections::HashMap;

@@ -238,7 +238,7 @@ impl Window {
                 }
             }
         }
-        Ok(out.finish())
+        out.finish()
     }
 }
 

@@ -17,9 +17,13 @@ use crate::kql::ast::BinaryOp;
 use crate::kql::bound::{BoundExpr, BoundKind, ColId};
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::scalar::udf;
+use crate::kql::functions::text_column::MAX_TEXT;
 use crate::kql::functions::{ArgInfo, ScalarFn};
 use crate::kql::types::Type;
 use crate::kql::value::{Value, real_key};
+
+/// Bytes of a text of which a batch of rows has room for one a row.
+const LONG_TEXT: usize = MAX_TEXT / 8192;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
@@ -99,11 +103,31 @@ pub fn one_real(real: Expr) -> Expr {
     })
 }
 
+/// A constant. DataFusion makes a column of one where it meets columns, and panics where the text of that is too long: such texts
+/// are expanded by a kernel, which says so. It is given a column of random numbers, or it would be computed beforehand.
+fn constant(value: ScalarValue) -> Expr {
+    match &value {
+        ScalarValue::Utf8(Some(text)) if text.len() > LONG_TEXT => {
+            let row = datafusion::functions::math::expr_fn::random();
+            kernel::call("long_text", "", DataType::Utf8, vec![lit(value), row], |a, _| Ok(ArrayRef::clone(&a[0])))
+        }
+        _ => lit(value),
+    }
+}
+
+/// An argument of a function, which takes constants as such.
+fn argument(e: &BoundExpr) -> Lowered<Expr> {
+    match &e.kind {
+        BoundKind::Literal(v) => Ok(lit(scalar(v, e.ty))),
+        _ => value(e),
+    }
+}
+
 /// KQL's value of an expression; a string may be null for empty. A datetime column is decoded to ticks, which
 /// [`super::ticks::resolve`] takes back where the plan has it so or the Parquet files must see it bare.
 pub fn value(e: &BoundExpr) -> Lowered<Expr> {
     Ok(match &e.kind {
-        BoundKind::Literal(v) => lit(scalar(v, e.ty)),
+        BoundKind::Literal(v) => constant(scalar(v, e.ty)),
         BoundKind::Column(id) if e.ty == Type::DateTime => super::ticks::decode(column(*id)),
         BoundKind::Column(id) => column(*id),
         BoundKind::Unknown => null(e.ty),
@@ -391,7 +415,7 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
     }
     let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
     let udf = udf::udf(function, infos, e.ty).map_err(|message| Box::new(Diagnostic::error(code::TYPE, e.span, message)))?;
-    let mut args: Vec<Expr> = args.iter().map(value).collect::<Lowered<_>>()?;
+    let mut args: Vec<Expr> = args.iter().map(argument).collect::<Lowered<_>>()?;
     if function.volatile && !args.is_empty() {
         // DataFusion takes a call for constant when all its arguments are, random or not, and leaves out a sort by it. An
         // argument that has none itself is not; the function does not read it.

@@ -186,9 +186,9 @@ impl Compute for Scan {
             }
             ids.push(&Value::Long(*id));
         }
-        let mut columns: Vec<_> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut columns: Vec<_> = builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         if self.match_id {
-            columns.push(ids.finish());
+            columns.push(ids.finish()?);
         }
         RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)))
             .map(|b| vec![b])
@@ -231,7 +231,7 @@ fn missing(ty: Type) -> Value {
 }
 
 fn one_row(schema: &Arc<Schema>, types: &[Type], cells: &[Value]) -> Result<RecordBatch, String> {
-    let columns = cells.iter().zip(types).map(|(v, ty)| array([v.clone()], *ty)).collect();
+    let columns = cells.iter().zip(types).map(|(v, ty)| array([v.clone()], *ty)).collect::<Result<_, _>>()?;
     RecordBatch::try_new(schema.clone(), columns).map_err(|e| e.to_string())
 }
 

@@ -115,11 +115,12 @@ impl Compute for WindowOp {
             .map(|p| ColumnReader::new(p, crate::kql::functions::columns::natural_type(p.data_type())))
             .collect::<Result<Vec<_>, _>>()?;
         // A row begins a part where any of its keys differs from the row before.
-        let begins: Vec<bool> = (0..rows).map(|row| row == 0 || parts.iter().any(|p| !same(p.get(row), p.get(row - 1)))).collect();
+        let begins = |row: usize| row == 0 || parts.iter().any(|p| !same(p.get(row), p.get(row - 1)));
+        let begins: Vec<bool> = (0..rows).map(begins).collect();
         let mut out = ColumnBuilder::new(self.ty, rows);
         self.fill(&args, &begins, rows, &mut out);
         let mut columns = batch.columns()[..self.passed].to_vec();
-        columns.push(out.finish());
+        columns.push(out.finish()?);
         debug_assert!(columns.iter().all(|c| c.len() == rows));
         Ok(vec![RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())?])
     }

@@ -104,7 +104,7 @@ impl Input {
             let reader = ColumnReader::new(&taken, ty)?;
             let mut builder = ColumnBuilder::new(ty, taken.len());
             (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
-            return Ok(builder.finish());
+            return builder.finish();
         }
         in_form(&taken, ty)
     }
@@ -143,7 +143,7 @@ impl Output {
 
     /// The table.
     pub fn finish(mut self) -> Result<Table, String> {
-        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         Table::from_arrays(self.columns, arrays, self.rows)
     }
 }
@@ -212,7 +212,7 @@ impl Table {
                         let value = found.map_or(ValueRef::Null, |at| input.get(at, row));
                         builder.push(&convert(value, column.ty));
                     }
-                    arrays.push(builder.finish());
+                    arrays.push(builder.finish()?);
                 }
             }
         }

@@ -168,7 +168,7 @@ fn extract(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
         for row in 0..rows {
             out.push(&find(row).map_or(Value::Null, |text| convert(ValueRef::String(text), returns)));
         }
-        Ok(out.finish())
+        out.finish()
     }))
 }
 
