@@ -14,4 +14,6 @@ pub mod kql;
 pub mod lake;
 mod memory;
 pub mod output;
+mod pipe;
 pub mod saved;
+mod spill;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kql::ast::StatementKind;
 use crate::kql::parser::parse;
 use crate::kql::suggest::nearest;
+use crate::pipe;
 
 /// Bytes that a query text may have.
 const MAX_TEXT: u64 = 64 << 20;
@@ -47,7 +48,7 @@ pub fn stdin() -> Result<Text> {
 /// When it cannot be read or is not UTF-8.
 pub fn file(path: &Path) -> Result<Text> {
     let name = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
+    let file = pipe::read(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
     read(name, file)
 }
 

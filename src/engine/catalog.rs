@@ -1,6 +1,7 @@
 //! What tables a query may name: the lake's, the views over them, and for `check` those of a schema file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, PoisonError};
 
@@ -19,6 +20,7 @@ use crate::kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
 use crate::kql::types::{Column, Type};
 use crate::lake::tables::{self, TableDef};
 use crate::lake::{Lake, TableSnapshot, foreign};
+use crate::pipe;
 
 /// The schemas of all tables and views, built once: they do not depend on the lake.
 static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
@@ -189,7 +191,9 @@ impl<C: Catalog> SchemaFileCatalog<C> {
             Error::usage(format!("{}: {reason}", path.display()))
                 .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
         };
-        let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
+        let mut text = String::new();
+        let read = pipe::read(path).and_then(|mut file| file.read_to_string(&mut text));
+        read.map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
         let document: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         let (mut order, mut tables) = (Vec::with_capacity(document.len()), HashMap::with_capacity(document.len()));
         for (name, columns) in document {

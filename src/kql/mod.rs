@@ -17,7 +17,7 @@ pub mod support;
 pub mod types;
 pub mod value;
 
-pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, plan};
+pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, check, plan};
 
 #[cfg(test)]
 mod service_tests;
