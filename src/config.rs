@@ -11,6 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::pipe;
+use kqlake_durable::Apart;
 use kqlake_kql::catalog::FileRoot;
 use kqlake_syntax::suggest::nearest;
 
@@ -158,8 +160,8 @@ impl Config {
     /// Reads the file and the environment and lays the flags over them.
     ///
     /// # Errors
-    /// A named file that does not exist, an unknown key, a value that cannot be read, a variable or key that is set and empty:
-    /// always [`Error::Usage`].
+    /// A named file that does not exist, an unknown key, a value that cannot be read, a variable or key that is set and empty, a
+    /// folder to spill to that is missing or lies in the lake: always [`Error::Usage`].
     pub fn load(flags: &Flags, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Config> {
         // Also where a flag wins: a variable without a value is a mistake somewhere.
         VARIABLES.iter().try_for_each(|name| filled(name, env(name)).map(drop))?;
@@ -209,15 +211,18 @@ impl Config {
         let locations = document.external_locations.into_iter().flatten().map(|(address, folder)| (folder, Some(address)));
         let external_data =
             folders.chain(locations).map(|(folder, address)| FileRoot { folder: based(folder), address }).collect();
+        let lake = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into());
+        let spill_dir = path(None, "KQLAKE_SPILL_DIR", document.spill_dir);
+        spill_dir.as_deref().map_or(Ok(()), |folder| check_spill_dir(folder, &lake))?;
         Ok(Config {
             external_data,
             same_lake,
-            lake: path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into()),
+            lake,
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
             from: document.from.map(|paths| paths.into_iter().map(&based).collect()),
             import_job_settings: text("KQLAKE_IMPORT_JOB_SETTINGS")?.or(document.import_job_settings),
             memory_limit,
-            spill_dir: path(None, "KQLAKE_SPILL_DIR", document.spill_dir),
+            spill_dir,
             timeout: timeout.as_deref().map_or(Ok(Some(DEFAULT_TIMEOUT)), parse_duration)?,
             threads,
             params: document.params.unwrap_or_default(),
@@ -279,6 +284,23 @@ fn check_name(name: &OsStr) -> Result<()> {
     }
 }
 
+/// Refuses a folder to spill to that is no folder, or lies in the lake. A missing one is not made: it may be a disk that is not
+/// mounted, whose place would fill another one.
+fn check_spill_dir(folder: &Path, lake: &Path) -> Result<()> {
+    let refused = |what: String, advice: &str| {
+        Err(Error::usage(format!("the folder to spill to, {}, {what}", folder.display())).hint(advice))
+    };
+    if !folder.is_dir() {
+        let what = if folder.exists() { "is not a folder" } else { "does not exist" };
+        return refused(what.to_owned(), "make it, or name another one with KQLAKE_SPILL_DIR or `spill_dir`");
+    }
+    if Apart::new(lake).contains(folder) {
+        let what = format!("lies in the lake {}", lake.display());
+        return refused(what, "the lake is written by imports alone; name a folder elsewhere");
+    }
+    Ok(())
+}
+
 fn filled(name: &str, value: Option<OsString>) -> Result<Option<OsString>> {
     if value.as_ref().is_some_and(|value| value.is_empty()) {
         return Err(Error::usage(format!("{name} is set in the environment, but empty")).hint("give it a value, or unset it"));
@@ -296,7 +318,7 @@ fn read(path: &Path) -> Result<Document> {
         return Err(failed("it is a folder".to_owned()).hint(format!("a file was expected, such as {FILE}")));
     }
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|err| failed(err.to_string()))?;
+    let file = pipe::read(path).map_err(|err| failed(err.to_string()))?;
     // A device may have no end.
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|err| failed(err.to_string()))?;
     if text.len() as u64 > MAX_FILE {

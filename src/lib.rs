@@ -7,4 +7,5 @@ pub mod error;
 pub mod export;
 pub mod generate;
 pub mod output;
+mod pipe;
 pub mod saved;

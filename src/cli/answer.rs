@@ -2,8 +2,6 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use super::Context;
 use crate::error::{Error, Result};
@@ -11,9 +9,6 @@ use crate::output::escape::escaped_lines;
 use crate::output::listing::Listing;
 use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
 use kqlake_durable::{self as durable, Kind, Output};
-
-/// A pipe whose reader comes later than this is said to be waited for.
-const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]
@@ -114,15 +109,15 @@ impl OutputArgs {
                 .hint("use -f json or -f kusto"));
         }
         let drawing = Drawing { max_rows: self.max_rows.0, width: if self.path().is_none() { terminal::width() } else { None } };
-        let (out, file) = self.opened(context)?;
+        let (out, file) = self.opened()?;
         Ok(Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, out), tables, drawing), file })
     }
 
     /// The writer, and the file that takes its name in the end.
-    fn opened(&self, context: &Context) -> Result<(Box<dyn Write + Send>, Option<(Output, PathBuf)>)> {
+    fn opened(&self) -> Result<(Box<dyn Write + Send>, Option<(Output, PathBuf)>)> {
         let Some(path) = self.path() else { return Ok((Box::new(io::stdout()), None)) };
         let failed = |err| Error::io("write", path, err);
-        let output = open_patiently(path, context).map_err(failed)?;
+        let output = Output::open(path).map_err(failed)?;
         Ok((Box::new(output.writer().map_err(failed)?), Some((output, path.to_path_buf()))))
     }
 
@@ -132,7 +127,7 @@ impl OutputArgs {
     /// When it cannot be written.
     pub fn text(&self, text: &str, context: &Context) -> Result<()> {
         self.check(context)?;
-        let (mut out, file) = self.opened(context)?;
+        let (mut out, file) = self.opened()?;
         let path = self.path().unwrap_or(Path::new("standard output"));
         out.write_all(escaped_lines(text).as_bytes()).and_then(|()| out.flush()).map_err(|err| Error::io("write", path, err))?;
         finish(file)
@@ -152,21 +147,6 @@ impl OutputArgs {
         destination.sink.end()?;
         destination.finish(context)
     }
-}
-
-/// Opens an output; that a pipe has no reader yet is said after a moment.
-fn open_patiently(path: &Path, context: &Context) -> io::Result<Output> {
-    if durable::kind(path) != Kind::Pipe {
-        return Output::open(path);
-    }
-    let (tell, told) = mpsc::channel();
-    let pipe = path.to_path_buf();
-    std::thread::Builder::new().spawn(move || drop(tell.send(Output::open(&pipe))))?;
-    let opened = told.recv_timeout(PATIENCE).or_else(|_| {
-        context.say(format_args!("{} is a pipe: waiting for its reader", path.display()));
-        told.recv()
-    });
-    opened.unwrap_or_else(|_| Err(io::Error::other("the pipe was not opened")))
 }
 
 /// Gives a complete file its name.

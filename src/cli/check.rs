@@ -1,7 +1,7 @@
 //! `check`: what is wrong with KQL files, for editors and continuous integration.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,9 +9,9 @@ use super::input::{self, Text};
 use super::{Context, report};
 use crate::engine::catalog::SchemaFileCatalog;
 use crate::error::{Error, Refused, Result};
-use kqlake_kql as kql;
 use kqlake_kql::catalog::Catalog;
-use kqlake_syntax::diagnostics::{Diagnostic, Severity, line_column};
+use kqlake_syntax::ast::Span;
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, code, line_column};
 use kqlake_syntax::parser::parse;
 use kqlake_value::Column;
 
@@ -80,13 +80,15 @@ struct DiagnosticReport {
 /// # Errors
 /// When a file cannot be read (exit status 2; with others that can, they are checked and it is 5), or something is wrong in
 /// one (exit status 3).
-pub fn run(args: &Args, context: &Context) -> Result<()> {
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let params = input::params(&args.params)?;
     let lake = context.catalog();
-    let catalog: Box<dyn Catalog> = match &args.schema {
-        Some(path) => Box::new(SchemaFileCatalog::read(path, lake)?),
-        None => Box::new(lake),
+    let catalog: Option<Arc<dyn Catalog>> = match &args.schema {
+        _ if args.syntax_only => None,
+        Some(path) => Some(Arc::new(SchemaFileCatalog::read(path, lake)?)),
+        None => Some(Arc::new(lake)),
     };
+    let engine = context.engine();
     let mut reports = Vec::new();
     let (mut wrong, mut unread) = (0, Vec::new());
     for file in &args.files {
@@ -97,7 +99,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
                 continue;
             }
         };
-        let (columns, diagnostics) = findings(&text.text, args, catalog.as_ref(), &params, context);
+        let (columns, diagnostics) = match engine.check(&text.text, &params, catalog.clone()).await {
+            Ok(bound) => (bound.columns.unwrap_or_default(), bound.diagnostics),
+            // Out of time: the other files have theirs.
+            Err(Error::Query { message, hint }) => (Vec::new(), vec![limit(message, hint)]),
+            Err(err) => return Err(err),
+        };
         let ok = diagnostics.iter().all(|d| d.severity != Severity::Error);
         wrong += usize::from(!ok);
         match args.format {
@@ -132,18 +139,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }))
 }
 
-fn findings(
-    text: &str,
-    args: &Args,
-    catalog: &dyn Catalog,
-    params: &BTreeMap<String, String>,
-    context: &Context,
-) -> (Vec<Column>, Vec<Diagnostic>) {
-    if args.syntax_only {
-        return (Vec::new(), parse(text).diagnostics);
-    }
-    let bound = kql::bind_only(text, catalog, params, context.clock.now_micros());
-    (bound.columns.unwrap_or_default(), bound.diagnostics)
+/// A finding about a text as a whole.
+fn limit(message: String, suggestion: Option<String>) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, code: code::LIMIT, message, span: Span { start: 0, end: 0 }, suggestion }
 }
 
 fn file_report(text: Text, ok: bool, columns: Vec<Column>, diagnostics: Vec<Diagnostic>) -> FileReport {

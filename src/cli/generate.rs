@@ -1,6 +1,5 @@
 //! `generate`: telemetry with invented values, of any size, for benchmarks.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use chrono::{Datelike as _, NaiveDate};
 
 use crate::error::{Error, Result};
 use crate::generate::{Kind, Options, run as write};
+use kqlake_durable::Output;
 
 /// Write invented telemetry of any size, for benchmarks; the same options give the same bytes
 #[derive(Debug, clap::Args)]
@@ -48,10 +48,12 @@ pub fn run(args: &Args) -> Result<()> {
         Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
     let path = args.output.as_deref().unwrap_or(Path::new("standard output"));
     let failed = |err| Error::io("write", path, err);
-    let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(failed)?)),
+    let output = args.output.as_deref().map(Output::open).transpose().map_err(failed)?;
+    let mut out: Box<dyn Write> = match &output {
+        Some(output) => Box::new(BufWriter::new(output.writer().map_err(failed)?)),
         None => Box::new(io::stdout()),
     };
     write(&options, out.as_mut()).map_err(failed)?;
-    out.flush().map_err(failed)
+    out.flush().map_err(failed)?;
+    output.map_or(Ok(()), Output::finish).map_err(failed)
 }

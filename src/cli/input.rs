@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::pipe;
 use kqlake_syntax::ast::StatementKind;
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::suggest::nearest;
@@ -47,7 +48,7 @@ pub fn stdin() -> Result<Text> {
 /// When it cannot be read or is not UTF-8.
 pub fn file(path: &Path) -> Result<Text> {
     let name = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
+    let file = pipe::read(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
     read(name, file)
 }
 

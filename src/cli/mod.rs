@@ -195,8 +195,9 @@ fn run(args: Vec<OsString>) -> u8 {
 }
 
 fn execute(cli: Cli) -> Result<()> {
+    // First of all: reading the configuration may have something to say.
+    log_to_stderr(&cli.global)?;
     let context = context(&cli.global)?;
-    log_to_stderr(&context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
         .thread_stack_size(WORKER_STACK)
@@ -227,7 +228,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Sql(args) => sql::run(&args, context).await,
         Command::Run(args) => run::run(&args, context).await,
         Command::Queries(args) => queries::run(&args, context),
-        Command::Check(args) => check::run(&args, context),
+        Command::Check(args) => check::run(&args, context).await,
         Command::Tables(args) => tables::run(&args, context).await,
         Command::Export(args) => export::run(&args, context).await,
         Command::Ledger(args) => ledger::run(&args, context).await,
@@ -271,8 +272,8 @@ fn context(global: &Global) -> Result<Context> {
 ///
 /// # Errors
 /// The filter cannot be read.
-fn log_to_stderr(context: &Context) -> Result<()> {
-    let level = match (context.quiet, context.verbose) {
+fn log_to_stderr(global: &Global) -> Result<()> {
+    let level = match (global.quiet, global.verbose) {
         // What an import logs is said by the command itself, in fewer words.
         (true, _) => "off,kqlake=error,kqlake::import=off",
         (false, 0) => "off,kqlake=warn,kqlake::import=off",

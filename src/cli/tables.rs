@@ -134,7 +134,7 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = kql::bind_only(view, &context.catalog(), &std::collections::BTreeMap::new(), context.clock.now_micros());
+        let bound = kql::check(view, &context.catalog(), &std::collections::BTreeMap::new(), context.clock.now_micros()).await;
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

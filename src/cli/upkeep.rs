@@ -19,7 +19,12 @@ use kqlake_value::clock::{Clock, FixedClock};
 /// # Errors
 /// When the lake cannot be read or written.
 pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Context) -> Result<Option<String>> {
-    let options = CompactOptions { memory_bytes: context.config.memory_limit / 2, ..CompactOptions::default() };
+    let config = &context.config;
+    let options = CompactOptions {
+        memory_bytes: config.memory_limit / 2,
+        spill_dir: config.spill_dir.clone(),
+        ..CompactOptions::default()
+    };
     let report = lake.compact(def, &options).await?;
     let mut parts = Vec::new();
     if report.merged > 0 {
@@ -127,6 +132,16 @@ async fn write(name: &str, answer: &Answer, period: Period, key: &[&str], export
         tokio::task::yield_now().await;
     }
     out.finish()
+}
+
+/// Says which files an export found under names of its own and left alone.
+pub(super) fn warn_of_strange(done: &Exported, context: &Context) {
+    for path in &done.strange {
+        context.say(format_args!(
+            "warning: {} stays: it is named as an exported file is, but the last export did not list it; move or delete it",
+            path.display()
+        ));
+    }
 }
 
 /// What an export says of itself.

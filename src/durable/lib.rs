@@ -13,6 +13,7 @@
 //! complete content in a file of its own (`.kqlake-….complete`).
 
 mod in_place;
+mod place;
 mod target;
 mod temporary;
 
@@ -20,6 +21,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use place::{Apart, blocker};
 use target::{Existing, Target};
 pub use target::{Kind, is_standard_output, kind, resolved};
 use temporary::Held;
@@ -35,7 +37,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// Opens what a path names. Opening a named pipe waits until it has a reader.
+    /// Opens what a path names. Opening a named pipe waits until it has a reader, and says so in the log.
     ///
     /// # Errors
     /// When it cannot be opened, or neither the file nor its folder may be written.
@@ -85,9 +87,14 @@ impl Draft {
     /// # Errors
     /// When the folder cannot be written, or `path` is something else than a regular file.
     pub fn create(path: &Path) -> io::Result<Draft> {
+        let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        // Opening a pipe would wait for its reader.
+        if !matches!(kind(path), Kind::File | Kind::Folder) {
+            return Err(irregular());
+        }
         match Target::of(path)? {
             Target::File { path, existing } => Draft::for_target(path, existing),
-            Target::Direct(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+            Target::Direct(_) => Err(irregular()),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::in_place;
 use super::temporary::Complete;
+use kqlake::pipe;
 
 /// Symbolic links that are followed before a path counts as a circle, as Linux has it.
 const LINKS: usize = 40;
@@ -31,20 +32,10 @@ pub fn kind(path: &Path) -> Kind {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Kind::Folder,
         Ok(found) if found.is_file() => Kind::File,
-        Ok(found) if is_pipe(&found) => Kind::Pipe,
+        Ok(_) if pipe::is_pipe(path) => Kind::Pipe,
         Ok(_) => Kind::Device,
         Err(_) => Kind::File,
     }
-}
-
-#[cfg(unix)]
-fn is_pipe(found: &Metadata) -> bool {
-    std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type())
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_found: &Metadata) -> bool {
-    false
 }
 
 /// True for `/dev/stdout` and other names of this process's standard output.
@@ -136,7 +127,7 @@ impl Target {
                 let file = File::options().write(true).open(&path)?;
                 Ok(Target::File { path, existing: Some(Existing { file, found }) })
             }
-            Ok(_) => File::options().write(true).open(&path).map(Target::Direct),
+            Ok(_) => pipe::write(&path).map(Target::Direct),
         }
     }
 }

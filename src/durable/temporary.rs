@@ -204,7 +204,8 @@ fn ending_of(name: &OsStr) -> Option<&'static str> {
     [PARTIAL, STAGING].into_iter().find(|known| *known == ending)
 }
 
-/// Removes the temporary files and folders in `folder` whose process is gone. What cannot be removed stays.
+/// Removes the temporary files and folders in `folder` whose process is gone. What cannot be removed stays, and so do folders
+/// of other users: temporary folders may lie where all users have theirs.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -228,10 +229,23 @@ fn sweep_file(path: &Path) {
 
 fn sweep_folder(path: &Path) {
     match File::options().write(true).open(path.join(LOCK)) {
-        Ok(file) if file.try_lock().is_ok() => drop(fs::remove_dir_all(path)),
+        Ok(file) if file.try_lock().is_ok() && is_own(path) => drop(fs::remove_dir_all(path)),
         Ok(_) => {}
         // Its process died between making the folder and locking it, or is just there: an empty folder may go.
-        Err(err) if err.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(path)),
+        Err(err) if err.kind() == io::ErrorKind::NotFound && is_own(path) => drop(fs::remove_dir(path)),
         Err(_) => {}
     }
+}
+
+/// True for a folder of the user that this process runs as: of the one who owns what it makes beside it.
+#[cfg(unix)]
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(beside) = Held::file(super::target::folder_of(path), true) else { return false };
+    matches!((fs::symlink_metadata(path), beside.handle().metadata()), (Ok(found), Ok(own)) if found.uid() == own.uid())
+}
+
+#[cfg(not(unix))]
+fn is_own(_path: &Path) -> bool {
+    true
 }

@@ -61,6 +61,23 @@ fn only_what_no_process_holds_is_swept() {
     assert_eq!(names(root).len(), 6, "{:?}", names(root));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_of_another_user_is_not_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join(format!(".kqlake-{}.staging", "0".repeat(32)));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join(".lock"), "").unwrap();
+    // Only root can give a folder away; others cannot open such a lock at all.
+    if std::os::unix::fs::chown(&left, Some(12_345), None).is_ok() {
+        sweep(dir.path());
+        assert_eq!(names(dir.path()).len(), 1);
+        std::os::unix::fs::chown(&left, Some(0), None).unwrap();
+    }
+    sweep(dir.path());
+    assert!(names(dir.path()).is_empty());
+}
+
 #[test]
 fn an_exit_that_drops_nothing_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();

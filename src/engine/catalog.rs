@@ -1,6 +1,7 @@
 //! What tables a query may name: the lake's, the views over them, and for `check` those of a schema file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, PoisonError};
 
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::views;
 use crate::error::{Error, Result};
+use crate::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_lake::{Lake, TableSnapshot, foreign};
@@ -189,7 +191,9 @@ impl<C: Catalog> SchemaFileCatalog<C> {
             Error::usage(format!("{}: {reason}", path.display()))
                 .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
         };
-        let text = std::fs::read_to_string(path).map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
+        let mut text = String::new();
+        let read = pipe::read(path).and_then(|mut file| file.read_to_string(&mut text));
+        read.map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
         let document: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         let (mut order, mut tables) = (Vec::with_capacity(document.len()), HashMap::with_capacity(document.len()));
         for (name, columns) in document {

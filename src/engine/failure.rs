@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 
 use crate::error::Error;
 use kqlake_lake::{LakeError, lake_cause};
+use kqlake_value::text_column::TOO_LONG;
 
 /// A failure of a KQL query that the binder had accepted: an error of planning is ours.
 pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
@@ -29,7 +30,10 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::Execution(message) => Error::query(message.clone()),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::IoError(..) | ArrowError::ParquetError(_) | ArrowError::IpcError(_) => unreadable(err),
+            // Text that a batch of rows has no room for.
+            ArrowError::InvalidArgumentError(message) if message.starts_with("offset overflow") => Error::query(TOO_LONG),
             ArrowError::SchemaError(_) | ArrowError::InvalidArgumentError(_) => Error::Defect(err.strip_backtrace()),
+            ArrowError::OffsetOverflowError(_) => Error::query(TOO_LONG),
             // Overflow, a cast that does not fit, a division by zero: the data does not suit the query.
             other => Error::query(other.to_string()),
         },
@@ -93,7 +97,7 @@ impl From<LakeError> for Error {
             LakeError::NotAFolder { .. } => {
                 Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake; it may be missing")
             }
-            LakeError::NotText { .. } => Error::usage(err.to_string()).hint("rename the folder, or name another one with --lake"),
+            LakeError::NoLake { ref advice, .. } => Error::usage(err.to_string()).hint(advice),
             LakeError::Damaged { ref damage, .. } => {
                 Error::Storage { message: err.to_string(), hint: Some(damage.advice()), source: None }
             }

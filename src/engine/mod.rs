@@ -4,6 +4,7 @@ pub mod catalog;
 mod deadline;
 mod explain;
 mod failure;
+mod long_texts;
 mod results;
 mod rules;
 mod session;
@@ -27,13 +28,13 @@ use crate::config::{Config, DEFAULT_MEMORY};
 use crate::error::{Error, Refused, Result};
 use catalog::LakeCatalog;
 use deadline::Deadline;
-use kqlake_kql::catalog::FileRoot;
-use kqlake_kql::{self as kql, PlanEnv, PlanError, Render};
+use kqlake_kql::catalog::{Catalog, FileRoot};
+use kqlake_kql::{self as kql, Bound, PlanEnv, PlanError, Render};
 use kqlake_lake::Lake;
+use kqlake_lake::spill::SpillFolder;
 use kqlake_syntax::diagnostics::Diagnostic;
 use kqlake_value::Column;
 use kqlake_value::clock::Clock;
-use results::SpillFolders;
 
 /// How queries may run. The answer is the same under every setting; only memory, time and disk differ.
 #[derive(Debug, Clone)]
@@ -120,7 +121,9 @@ pub struct ResultTable {
     plan: LogicalPlan,
     session: SessionContext,
     deadline: Deadline,
-    spilled: Arc<SpillFolders>,
+    /// Operators of a query that was given up may not have ended yet: the folder goes when nobody holds the query's tables and
+    /// rows any more.
+    spill: Arc<SpillFolder>,
     memory_limit: usize,
     /// SQL may give Arrow types that KQL does not know.
     foreign_types: bool,
@@ -155,8 +158,8 @@ impl Engine {
     /// When the query is refused, or what it needs from the lake cannot be read.
     pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<Answer> {
         let deadline = Deadline::after(self.options.timeout)?;
-        let session = session::for_kql(&self.options)?;
-        let spilled = SpillFolders::of(&session);
+        let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
+        let session = session::for_kql(&self.options, &spill)?;
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
         let plan = move || async move {
             let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
@@ -185,12 +188,28 @@ impl Engine {
                 plan: table.plan,
                 session: session.clone(),
                 deadline: deadline.clone(),
-                spilled: Arc::clone(&spilled),
+                spill: Arc::clone(&spill),
                 memory_limit: self.options.memory_limit,
                 foreign_types: false,
             })
             .collect();
         Ok(Answer { tables, render: planned.render, warnings: planned.warnings })
+    }
+
+    /// What is wrong with a KQL text, and the columns that it gives, without running it; without a catalog only what is wrong
+    /// with its syntax.
+    ///
+    /// # Errors
+    /// When that takes longer than a query may.
+    pub async fn check(&self, text: &str, params: &BTreeMap<String, String>, catalog: Option<Arc<dyn Catalog>>) -> Result<Bound> {
+        let (text, params, now_us) = (text.to_owned(), params.clone(), self.clock.now_micros());
+        let check = move || async move {
+            match catalog {
+                Some(catalog) => kql::check(&text, catalog.as_ref(), &params, now_us).await,
+                None => Bound { columns: None, diagnostics: kql::parser::parse(&text).diagnostics },
+            }
+        };
+        Deadline::after(self.options.timeout)?.apart(check).await
     }
 
     /// Plans a SQL query over the same tables, hidden columns included. Only queries: nothing is ever written.
@@ -199,8 +218,8 @@ impl Engine {
     /// When the query is wrong, or what it needs from the lake cannot be read.
     pub async fn sql(&self, text: &str) -> Result<Answer> {
         let deadline = Deadline::after(self.options.timeout)?;
-        let session = session::for_sql(&self.options, self)?;
-        let spilled = SpillFolders::of(&session);
+        let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
+        let session = session::for_sql(&self.options, &spill, self)?;
         let (planner, owned) = (session.clone(), text.to_owned());
         let (columns, plan) = deadline.apart(move || async move { sql::plan(&planner, &owned).await }).await??;
         let table = ResultTable {
@@ -209,7 +228,7 @@ impl Engine {
             plan,
             session,
             deadline,
-            spilled,
+            spill,
             memory_limit: self.options.memory_limit,
             foreign_types: true,
         };

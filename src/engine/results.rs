@@ -8,7 +8,6 @@ use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, Inte
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
@@ -21,6 +20,7 @@ use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
 use crate::output::cell::arrow_type;
 use kqlake_lake::readers::broken_file;
+use kqlake_lake::spill::SpillFolder;
 use kqlake_lake::{foreign, is_of_decoder};
 use kqlake_value::columns::in_form;
 use kqlake_value::{Column, Type};
@@ -31,7 +31,7 @@ pub struct Rows {
     batches: mpsc::Receiver<Result<Option<RecordBatch>>>,
     columns: Vec<Column>,
     deadline: Deadline,
-    _spilled: Arc<SpillFolders>,
+    _spill: Arc<SpillFolder>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -46,12 +46,7 @@ impl Rows {
         let (sender, batches) = mpsc::channel(1);
         let query = Query::of(table);
         spawn(move || query.run(sender))?;
-        Ok(Rows {
-            batches,
-            columns: table.columns.clone(),
-            deadline: table.deadline.clone(),
-            _spilled: Arc::clone(&table.spilled),
-        })
+        Ok(Rows { batches, columns: table.columns.clone(), deadline: table.deadline.clone(), _spill: Arc::clone(&table.spill) })
     }
 
     /// The columns of every batch.
@@ -164,25 +159,6 @@ impl Query {
 struct Failed {
     err: DataFusionError,
     another_plan: bool,
-}
-
-/// The folders of a query's temporary files. Operators remove their files when they end; those of a query that was given up
-/// may not have ended yet, so that the folders are removed when nobody holds the query's tables and rows any more.
-pub(super) struct SpillFolders(Arc<RuntimeEnv>);
-
-impl SpillFolders {
-    pub(super) fn of(session: &SessionContext) -> Arc<SpillFolders> {
-        Arc::new(SpillFolders(session.runtime_env()))
-    }
-}
-
-impl Drop for SpillFolders {
-    fn drop(&mut self) {
-        for folder in self.0.disk_manager.temp_dir_paths() {
-            // Usually it is empty or gone; what cannot be removed is no reason to fail after the answer.
-            drop(std::fs::remove_dir_all(folder));
-        }
-    }
 }
 
 /// The KQL type that a column of a SQL result has: what its metadata says, else what stands for its Arrow type.

@@ -8,30 +8,33 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::sql::LakeSchema;
-use super::{Engine, Options, rules};
+use super::{Engine, Options, long_texts, rules};
 use crate::error::{Error, Result};
 use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
+use kqlake_lake::spill::SpillFolder;
 
 /// How many of the greediest operators an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 
-/// A session for KQL plans.
-pub(super) fn for_kql(options: &Options) -> Result<SessionContext> {
-    let builder = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options)?);
+/// A session for KQL plans, whose operators spill to a folder.
+pub(super) fn for_kql(options: &Options, spill: &SpillFolder) -> Result<SessionContext> {
+    let builder = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options, spill)?);
     Ok(SessionContext::new_with_state(rules::install(builder).build()))
 }
 
 /// A session for SQL, with all functions, whose default schema is the lake.
-pub(super) fn for_sql(options: &Options, engine: &Engine) -> Result<SessionContext> {
-    let builder =
-        SessionStateBuilder::new_with_default_features().with_config(config(options, false)).with_runtime_env(runtime(options)?);
-    let session = SessionContext::new_with_state(rules::install(builder).build());
+pub(super) fn for_sql(options: &Options, spill: &SpillFolder, engine: &Engine) -> Result<SessionContext> {
+    let builder = SessionStateBuilder::new_with_default_features()
+        .with_config(config(options, false))
+        .with_runtime_env(runtime(options, spill)?);
+    let builder = long_texts::guard_concatenation(rules::install(builder), options.memory_limit);
+    let session = SessionContext::new_with_state(builder.build());
+    long_texts::guard_functions(&session, options.memory_limit);
     let catalog = MemoryCatalogProvider::new();
     let schema = Arc::new(LakeSchema::new(engine.clone()));
     catalog.register_schema("public", schema).map_err(|err| Error::Defect(format!("cannot set up the catalog: {err}")))?;
@@ -74,15 +77,7 @@ fn batch_size(options: &Options) -> usize {
     options.batch_size.min(affordable.max(LEAST_BATCH))
 }
 
-fn runtime(options: &Options) -> Result<Arc<RuntimeEnv>> {
+fn runtime(options: &Options, spill: &SpillFolder) -> Result<Arc<RuntimeEnv>> {
     let pool = TrackConsumersPool::new(SharedPool::new(options.memory_limit), NAMED_CONSUMERS);
-    let spill = match &options.spill_dir {
-        Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
-        None => DiskManagerMode::OsTmpDirectory,
-    };
-    RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
-        .build_arc()
-        .map_err(|err| Error::storage("cannot set up the folder for temporary files", err))
+    spill.runtime(Arc::new(pool)).map_err(|err| Error::Defect(format!("cannot set up the engine: {err}")))
 }

@@ -1,5 +1,6 @@
 //! `datapackage.json`: the tables of an export, their fields and files (Frictionless Data Package 2.0).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -7,10 +8,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, seconds_name};
+use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, is_export_file, seconds_name};
 use crate::error::{Error, Result};
 use crate::saved::names::MANIFEST;
-use kqlake_durable::Draft;
+use kqlake_durable::{self as durable, Draft, Kind};
 use kqlake_value::{Column, Type};
 
 /// Version of what `kqlake` adds to the standard's properties.
@@ -118,6 +119,11 @@ impl Manifest {
     /// Reads the manifest of an earlier export; a missing one is empty.
     pub(super) fn read(root: &Path) -> Result<Manifest> {
         let path = root.join(MANIFEST);
+        if durable::kind(&path) != Kind::File {
+            return Err(
+                Error::usage(format!("{} is not a file", path.display())).hint("remove it; the next export writes it anew")
+            );
+        }
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
@@ -126,6 +132,15 @@ impl Manifest {
         serde_json::from_slice(&text).map_err(|err| {
             Error::storage(format!("cannot read {}", path.display()), err).hint("remove the file; the next export writes it anew")
         })
+    }
+
+    /// The files that the manifest lists for a table, by their names in the table's folder.
+    pub(super) fn files_of(&self, table: &str) -> BTreeSet<String> {
+        let ours = self.resources.iter().filter(|r| r.get("kqlake").is_some() && text_of(r, "title") == table);
+        let paths = ours.filter_map(|r| r["path"].as_array()).flatten().filter_map(Json::as_str);
+        // The file can be edited: only a name that this table's export gives is taken from it.
+        let names = paths.filter_map(|path| path.strip_prefix(table)?.strip_prefix('/'));
+        names.filter(|name| is_export_file(name, table)).map(str::to_owned).collect()
     }
 
     /// Puts a table in place of its earlier entry. Tables are in the order of their names.

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+/// Levels of objects and arrays that a record may have: those of a dynamic value, so that whatever is landed is read as one.
+pub use kqlake_value::json::MAX_DEPTH as MAX_LEVELS;
 use kqlake_value::json::unicode_escape;
-
-/// Levels of objects and arrays that a value may have. Readers of JSON that recurse give up at the next one.
-pub const MAX_LEVELS: usize = 127;
 
 /// Nesting beyond which values are hashed as their text instead of by their structure.
 const MAX_DEPTH: usize = 64;

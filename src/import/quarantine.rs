@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ImportError;
 use super::files::documents::Place;
 use super::files::input::Limits;
+use kqlake_durable::{self as durable, Draft};
 
 /// The quarantine of one run: a folder that is made when the first record is refused.
 #[derive(Debug)]
@@ -20,7 +21,13 @@ pub struct Quarantine {
 
 impl Quarantine {
     /// The quarantine of a run; without a folder nothing is written.
+    ///
+    /// Removes what runs that were killed left beside it.
     pub fn new(folder: Option<PathBuf>, limits: Limits) -> Self {
+        let runs = folder.as_deref().and_then(Path::parent).and_then(|runs| fs::read_dir(runs).ok());
+        for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
+            durable::sweep(&run.path());
+        }
         Self { folder, limits, used: Default::default() }
     }
 
@@ -51,7 +58,7 @@ impl Quarantine {
 
 struct Open {
     path: PathBuf,
-    temporary: PathBuf,
+    draft: Draft,
     writer: BufWriter<File>,
 }
 
@@ -102,10 +109,12 @@ impl UnitQuarantine<'_> {
             Some(open) => open,
             None => {
                 let Some(path) = self.quarantine.file_for(&self.name) else { return Ok(()) };
-                let temporary = path.with_extension("ndjson.tmp");
-                let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&temporary));
-                let file = made.map_err(|error| (path.clone(), error))?;
-                self.open.insert(Open { path, temporary, writer: BufWriter::new(file) })
+                let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+                    let draft = Draft::create(&path)?;
+                    Ok((draft.file().try_clone()?, draft))
+                });
+                let (file, draft) = made.map_err(|error| (path.clone(), error))?;
+                self.open.insert(Open { path, draft, writer: BufWriter::new(file) })
             }
         };
         writeln!(open.writer, "{entry}").map_err(|error| (open.path.clone(), error))
@@ -119,31 +128,12 @@ impl UnitQuarantine<'_> {
         }
         let open = self.open.take();
         if let Some(failed) = self.failed.take() {
-            if let Some(open) = open {
-                let _ = fs::remove_file(open.temporary);
-            }
             return Err(failed);
         }
-        let Some(Open { path, temporary, writer }) = open else { return Ok(None) };
-        let result = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| fs::rename(&temporary, &path));
-        match result {
+        let Some(Open { path, draft, writer }) = open else { return Ok(None) };
+        match writer.into_inner().map_err(io::IntoInnerError::into_error).and_then(|_| draft.publish()) {
             Ok(()) => Ok(Some(path)),
-            Err(source) => {
-                let _ = fs::remove_file(&temporary);
-                Err(ImportError::Quarantine { path, source })
-            }
-        }
-    }
-}
-
-impl Drop for UnitQuarantine<'_> {
-    fn drop(&mut self) {
-        if let Some(open) = self.open.take() {
-            let _ = fs::remove_file(open.temporary);
+            Err(source) => Err(ImportError::Quarantine { path, source }),
         }
     }
 }
@@ -178,6 +168,18 @@ mod tests {
         twin.refuse(Place::default(), "r", b"");
         assert!(twin.finish().unwrap().unwrap().ends_with("x.json-2.ndjson"));
         assert_eq!(fs::read_dir(folder.path().join("run")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let killed = folder.path().join("killed");
+        fs::create_dir(&killed).unwrap();
+        fs::write(killed.join(format!(".kqlake-{}.partial", "0".repeat(32))), "{").unwrap();
+        fs::write(killed.join("x.ndjson"), "{}\n").unwrap();
+        drop(Quarantine::new(Some(folder.path().join("run")), Limits::default()));
+        let left: Vec<_> = fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["x.ndjson"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod lower;
 mod plan;
 pub mod support;
 
-pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, plan};
+pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, check, plan};
 
 #[cfg(test)]
 mod service_tests;

@@ -1,6 +1,6 @@
 //! From KQL text to DataFusion plans: parse, bind, fetch what binding needs, lower.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
@@ -199,11 +199,35 @@ fn in_ticks(batch: &RecordBatch, rel: &Rel) -> Result<RecordBatch, PlanError> {
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(DataFusionError::from)?)
 }
 
-/// Parses and binds a text without running anything. What depends on rows stays unknown.
+/// Parses and binds a text without running anything, with the columns that its tables have at rest: what another writer added
+/// to a table is known once it is open. A table that cannot be opened has the columns of its definition.
+pub async fn check(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
+    let mut opened = HashSet::new();
+    loop {
+        let (bound, scanned) = bind(text, catalog, params, now_us);
+        let mut learned = false;
+        for table in scanned {
+            if !opened.contains(&table) {
+                learned |= catalog.scan(&table).await.is_ok();
+                opened.insert(table);
+            }
+        }
+        if !learned {
+            return bound;
+        }
+    }
+}
+
+/// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown.
 pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
+    bind(text, catalog, params, now_us).0
+}
+
+/// What binding tells, and the tables that the text reads.
+fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> (Bound, Vec<String>) {
     let parsed = kqlake_syntax::parser::parse(text);
     let mut diagnostics = parsed.diagnostics.clone();
-    let mut columns = None;
+    let (mut columns, mut scanned) = (None, Vec::new());
     if !parsed.has_errors() {
         let complete = |_: &str, _: &str| false;
         let mut binder = Binder::new(catalog, params, now_us, &complete, None);
@@ -211,7 +235,8 @@ pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, St
         let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
         columns = binder.bind(&parsed.script).as_ref().map(last);
         diagnostics.append(&mut binder.diagnostics);
+        scanned.extend(binder.scanned.iter().cloned());
     }
     diagnostics.sort_by_key(|d| d.span.start);
-    Bound { columns, diagnostics }
+    (Bound { columns, diagnostics }, scanned)
 }

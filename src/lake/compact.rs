@@ -4,13 +4,12 @@
 //! takes back its work when one of its inputs has gone meanwhile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt as _;
@@ -27,6 +26,7 @@ use crate::log::entry::{FileEntry, NewFile};
 use crate::memory::{SORT_RESERVATION, SharedPool};
 use crate::read::provider::LakeTable;
 use crate::read::snapshot::{LiveFile, TableSnapshot};
+use crate::spill::SpillFolder;
 use crate::tables::{EVENT_DATE, TableDef};
 use crate::write::intent;
 
@@ -52,12 +52,15 @@ pub struct CompactOptions {
     pub grace: Duration,
     /// Memory for sorting files of other writers, in bytes.
     pub memory_bytes: usize,
+    /// Where that sorting spills; the system's folder for temporary files when not set.
+    pub spill_dir: Option<PathBuf>,
 }
 
 impl Default for CompactOptions {
     /// 192 MiB files, a day's grace, 512 MiB of memory.
     fn default() -> Self {
-        CompactOptions { target_bytes: 192 << 20, grace: Duration::from_secs(24 * 60 * 60), memory_bytes: 512 << 20 }
+        let grace = Duration::from_secs(24 * 60 * 60);
+        CompactOptions { target_bytes: 192 << 20, grace, memory_bytes: 512 << 20, spill_dir: None }
     }
 }
 
@@ -172,8 +175,8 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
     let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
     let day = files.first().map_or(0, |f| f.day);
     let read = |source: DataFusionError| snapshot.failure(source, files.iter().copied());
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(SharedPool::new(options.memory_bytes))).build_arc().map_err(read)?;
+    let spill = SpillFolder::new(options.spill_dir.as_deref());
+    let runtime = spill.runtime(Arc::new(SharedPool::new(options.memory_bytes))).map_err(read)?;
     // Wide rows come in small batches: every input holds one in memory.
     let bytes = files.iter().map(|f| f.size()).sum::<u64>().saturating_mul(EXPANSION);
     let rows = files.iter().filter_map(|f| f.rows).sum::<u64>().max(1);

@@ -17,6 +17,7 @@ pub mod fault;
 mod log;
 pub mod memory;
 mod read;
+pub mod spill;
 pub mod tables;
 mod write;
 

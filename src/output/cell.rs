@@ -146,7 +146,11 @@ pub fn write_json(out: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Bool(v) => out.extend_from_slice(if v { b"true" } else { b"false" }),
         ValueRef::Int(v) => drop(write!(out, "{v}")),
         ValueRef::Long(v) => drop(write!(out, "{v}")),
-        ValueRef::Real(v) if v.is_finite() => write_json_of(out, &v),
+        ValueRef::Real(v) if v.is_finite() => {
+            let mut text = String::new();
+            format::write_real(&mut text, v);
+            out.extend_from_slice(text.as_bytes());
+        }
         ValueRef::String(v) => write_json_of(out, &v),
         ValueRef::Dynamic(text) => write_dynamic(out, text),
         ValueRef::Real(_) | ValueRef::Decimal(_) | ValueRef::DateTime(_) | ValueRef::TimeSpan(_) | ValueRef::Guid(_) => {

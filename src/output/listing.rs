@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::cell::arrow_type;
+use kqlake_value::format::json_text;
 use kqlake_value::{Column, Type, Value};
 
 /// Rows of values under their columns.
@@ -57,7 +58,7 @@ impl Listing {
             Type::String | Type::Guid | Type::Dynamic => {
                 let texts = cells.map(|v| match v {
                     Value::String(v) | Value::Guid(v) => Some(v.clone()),
-                    Value::Dynamic(v) => Some(v.to_string()),
+                    Value::Dynamic(v) => Some(json_text(v)),
                     _ => None,
                 });
                 Arc::new(texts.collect::<StringArray>())

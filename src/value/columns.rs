@@ -12,13 +12,15 @@ use std::sync::Arc;
 use crate::{Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
-    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringBuilder,
-    StringViewArray, TimestampMicrosecondArray,
+    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
+use crate::format::{json_text, write_json};
+use crate::text_column::TextOut;
 
 /// The key in an Arrow field's metadata that holds the column's KQL type.
 pub const TYPE_KEY: &str = "kql.type";
@@ -275,15 +277,6 @@ pub fn to_value(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// The JSON form that a value has inside a dynamic. Reals that JSON has no number for are the strings `NaN`, `Infinity` and
-/// `-Infinity`; datetimes, timespans, guids and decimals are strings.
-pub fn to_json(value: ValueRef<'_>) -> Json {
-    match value {
-        ValueRef::Real(v) if !v.is_finite() => Json::String(crate::format::to_string(value)),
-        other => other.to_json(),
-    }
-}
-
 enum Inner {
     Bool(BooleanBuilder),
     Int(Int32Builder),
@@ -291,7 +284,7 @@ enum Inner {
     Real(Float64Builder),
     Decimal(Decimal128Builder),
     DateTime(Int64Builder),
-    Text(StringBuilder),
+    Text(TextOut),
 }
 
 /// Collects KQL values into an array of the type's Arrow form.
@@ -320,7 +313,7 @@ impl ColumnBuilder {
             Type::Real => Inner::Real(Float64Builder::with_capacity(rows)),
             Type::Decimal => Inner::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(38, 18))),
             Type::DateTime => Inner::DateTime(Int64Builder::with_capacity(rows)),
-            Type::String | Type::Guid | Type::Dynamic => Inner::Text(StringBuilder::with_capacity(rows, rows * 8)),
+            Type::String | Type::Guid | Type::Dynamic => Inner::Text(TextOut::new(rows)),
         };
         ColumnBuilder { ty, inner, scratch: String::new() }
     }
@@ -350,12 +343,12 @@ impl ColumnBuilder {
             && let (Inner::Text(b), Value::Dynamic(json)) = (&mut self.inner, value)
         {
             if json.is_null() {
-                b.append_null();
+                b.push_null();
                 return;
             }
             self.scratch.clear();
             write_json(&mut self.scratch, json);
-            b.append_value(&self.scratch);
+            b.push(&self.scratch);
             return;
         }
         let mut text = std::mem::take(&mut self.scratch);
@@ -383,16 +376,13 @@ impl ColumnBuilder {
                 _ => None,
             }),
             Inner::Text(b) => match (self.ty, value) {
-                (Type::String, ValueRef::String(v) | ValueRef::Guid(v)) => b.append_value(v),
-                (Type::String, other) => b.append_value(crate::format::to_string(other)),
-                (_, ValueRef::Null) => b.append_null(),
-                (Type::Guid, ValueRef::Guid(v) | ValueRef::String(v)) => b.append_value(v),
-                (Type::Guid, _) => b.append_null(),
-                (_, ValueRef::Dynamic(v)) => b.append_value(v),
-                (_, other) => match to_json(other) {
-                    Json::Null => b.append_null(),
-                    json => b.append_value(json.to_string()),
-                },
+                (Type::String, ValueRef::String(v) | ValueRef::Guid(v)) => b.push(v),
+                (Type::String, other) => b.push(&crate::format::to_string(other)),
+                (_, ValueRef::Null) => b.push_null(),
+                (Type::Guid, ValueRef::Guid(v) | ValueRef::String(v)) => b.push(v),
+                (Type::Guid, _) => b.push_null(),
+                (_, ValueRef::Dynamic(v)) => b.push(v),
+                (_, other) => b.push(&json_text(&other.to_json())),
             },
         }
     }
@@ -404,23 +394,26 @@ impl ColumnBuilder {
         text.clear();
         let written = write(&mut text);
         match &mut self.inner {
-            Inner::Text(b) if written && !(self.ty == Type::Dynamic && text == "null") => b.append_value(&text),
+            Inner::Text(b) if written && !(self.ty == Type::Dynamic && text == "null") => b.push(&text),
             _ => self.push_ref(ValueRef::Null),
         }
         self.scratch = text;
     }
 
     /// The array; the builder starts anew.
-    pub fn finish(&mut self) -> ArrayRef {
-        match &mut self.inner {
+    ///
+    /// # Errors
+    /// The text is too long for a column.
+    pub fn finish(&mut self) -> Result<ArrayRef, String> {
+        Ok(match &mut self.inner {
             Inner::Bool(b) => Arc::new(b.finish()),
             Inner::Int(b) => Arc::new(b.finish()),
             Inner::Long(b) => Arc::new(b.finish()),
             Inner::Real(b) => Arc::new(b.finish()),
             Inner::Decimal(b) => Arc::new(b.finish()),
             Inner::DateTime(b) => Arc::new(b.finish()),
-            Inner::Text(b) => Arc::new(b.finish()),
-        }
+            Inner::Text(b) => b.finish()?,
+        })
     }
 }
 
@@ -440,20 +433,13 @@ fn decimal_from_real(v: f64) -> Option<i128> {
     (scaled.is_finite() && scaled.abs() < 1e38).then_some(scaled.round() as i128)
 }
 
-fn write_json(out: &mut String, json: &Json) {
-    use std::fmt::Write as _;
-    // Display of a JSON value is its compact text and cannot fail on a String.
-    let _ = write!(out, "{json}");
-}
-
-/// An array of one value repeated.
-pub fn repeat(value: &Value, ty: Type, rows: usize) -> ArrayRef {
-    let mut builder = ColumnBuilder::new(ty, rows);
-    let mut text = String::new();
-    let value = value.as_ref(&mut text);
-    for _ in 0..rows {
-        builder.push_ref(value);
-    }
+/// An array of one value.
+///
+/// # Errors
+/// The value's text is too long for a column.
+pub fn single(value: &Value, ty: Type) -> Result<ArrayRef, String> {
+    let mut builder = ColumnBuilder::new(ty, 1);
+    builder.push(value);
     builder.finish()
 }
 
@@ -479,7 +465,7 @@ mod tests {
             let mut builder = ColumnBuilder::new(ty, 2);
             builder.push(&value);
             builder.push(&Value::Null);
-            let array = builder.finish();
+            let array = builder.finish().unwrap();
             assert_eq!(array.data_type(), &arrow_type(ty));
             let reader = ColumnReader::new(&array, ty).unwrap();
             assert_eq!(to_value(reader.get(0)), value);

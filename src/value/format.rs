@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
+use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The `tostring` text of a value; null is the empty text.
 pub fn to_string(value: ValueRef<'_>) -> String {
@@ -70,6 +70,78 @@ pub fn write_real(out: &mut String, v: f64) {
             let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.abs());
         }
     }
+}
+
+/// Appends a text as a JSON string, quotes included.
+pub fn write_json_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut from = 0;
+    for (at, b) in text.bytes().enumerate() {
+        let escape = match b {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0x08 => "\\b",
+            0x0c => "\\f",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[from..at]);
+        if escape.is_empty() {
+            let _ = write!(out, "\\u{b:04x}");
+        } else {
+            out.push_str(escape);
+        }
+        from = at + 1;
+    }
+    out.push_str(&text[from..]);
+    out.push('"');
+}
+
+/// Appends a JSON value, compact. Reals stand as everywhere else ([`write_real`]), whether a constant or a column was written.
+pub fn write_json(out: &mut String, json: &Json) {
+    match json {
+        Json::Null => out.push_str("null"),
+        Json::Bool(v) => out.push_str(if *v { "true" } else { "false" }),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (None, Some(v)) => write_real(out, v),
+            _ => {
+                let _ = write!(out, "{number}");
+            }
+        },
+        Json::String(text) => write_json_string(out, text),
+        Json::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_json(out, item);
+            }
+            out.push(']');
+        }
+        Json::Object(members) => {
+            out.push('{');
+            for (i, (key, value)) in members.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_json_string(out, key);
+                out.push(':');
+                write_json(out, value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// The text of a JSON value, as [`write_json`] gives it.
+pub fn json_text(json: &Json) -> String {
+    let mut out = String::new();
+    write_json(&mut out, json);
+    out
 }
 
 /// Digits of a decimal scaled by 10^18, without trailing zeros.

@@ -11,6 +11,8 @@ pub mod columns;
 pub mod format;
 pub mod json;
 pub mod parse;
+#[cfg(feature = "arrow")]
+pub mod text_column;
 mod types;
 mod value;
 

@@ -34,6 +34,17 @@ pub const fn us_of_datetime(ticks: i64) -> i64 {
     ticks.saturating_sub(UNIX_EPOCH_TICKS).div_euclid(TICKS_PER_US)
 }
 
+/// The real that stands for all that are equal where rows are grouped: one NaN, whatever its sign and bits, and one zero.
+pub fn real_key(v: f64) -> f64 {
+    if v.is_nan() {
+        f64::NAN
+    } else if v == 0.0 {
+        0.0
+    } else {
+        v
+    }
+}
+
 /// An owned KQL value. The type is known beside it; `Null` is the null of any type but string.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -103,7 +114,8 @@ impl Value {
             Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
             Value::Guid(v) => ValueRef::Guid(v),
             Value::Dynamic(v) => {
-                *text = v.to_string();
+                text.clear();
+                crate::format::write_json(text, v);
                 ValueRef::Dynamic(text)
             }
         }
@@ -138,6 +150,14 @@ impl<'a> ValueRef<'a> {
         self == ValueRef::Null
     }
 
+    /// The value that stands for all that are equal to it where rows are grouped ([`real_key`]).
+    pub fn key(self) -> ValueRef<'a> {
+        match self {
+            ValueRef::Real(v) => ValueRef::Real(real_key(v)),
+            other => other,
+        }
+    }
+
     /// int or long as i64.
     pub fn as_i64(self) -> Option<i64> {
         match self {
@@ -167,14 +187,22 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The JSON value that a dynamic holds, as [`json_of`] reads it.
-    /// A scalar becomes its JSON form: numbers and bools as such, everything else as its `tostring` text.
+    /// A scalar becomes its JSON form: numbers and bools as such, reals that JSON has no number for as `NaN`, `Infinity` and
+    /// `-Infinity`, everything else as its `tostring` text.
     pub fn to_json(self) -> Json {
         match self {
             ValueRef::Null => Json::Null,
             ValueRef::Bool(v) => Json::Bool(v),
             ValueRef::Int(v) => v.into(),
             ValueRef::Long(v) => v.into(),
-            ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or(Json::Null, Json::Number),
+            ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or_else(
+                || {
+                    let mut text = String::new();
+                    crate::format::write_real(&mut text, v);
+                    Json::String(text)
+                },
+                Json::Number,
+            ),
             ValueRef::Dynamic(text) => json_of(text),
             ValueRef::String(v) => Json::String(v.to_owned()),
             other => Json::String(crate::format::to_string(other)),

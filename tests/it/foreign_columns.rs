@@ -175,6 +175,15 @@ fn answers(dir: &Path) {
         let listed = kqlake(dir, &["tables", "traces", "-f", "csv"]).exits(0).out;
         assert!(listed.contains(&format!("\n{name},{ty},added by another writer")), "{name}: {listed}");
     }
+    // `check` and views know them, too.
+    for query in ["traces | project small, place", "traces", "AppTraces | take 1"] {
+        fs::write(dir.join("q.kql"), query).expect("a file");
+        let report: Value = serde_json::from_str(&kqlake(dir, &["check", "-f", "json", "q.kql"]).exits(0).out).expect("JSON");
+        let checked: Vec<&str> =
+            report[0]["columns"].as_array().expect("columns").iter().filter_map(|c| c["name"].as_str()).collect();
+        let got = kqlake(dir, &["query", "@q.kql", "-f", "csv"]).exits(0).out;
+        assert_eq!(checked.join(","), got.lines().next().expect("a header"), "{query}");
+    }
     let sql = kqlake(dir, &["sql", "SELECT small, plain, big FROM traces WHERE small = 7", "-f", "csv"]).exits(0).out;
     assert_eq!(sql, "small,plain,big\n7,outlandish,1099511627776\n");
 }

@@ -389,8 +389,22 @@ fn settings_without_sense_are_refused_with_the_reason() {
         let (status, err) = with("KQLAKE_TIMEOUT", std::ffi::OsStr::from_bytes(b"5\xff"));
         assert!(status == Some(2) && err.contains("KQLAKE_TIMEOUT") && err.contains("UTF-8"), "{err}");
     }
+    fs::create_dir_all(dir.path().join("data/lake/deep")).expect("a folder");
+    fs::write(dir.path().join("plain"), "").expect("a file");
+    for (value, words) in [
+        ("missing", "missing, does not exist"),
+        ("plain", "plain, is not a folder"),
+        ("data/lake", "lies in the lake"),
+        ("data/../data/lake/deep", "lies in the lake"),
+    ] {
+        let (status, err) = with("KQLAKE_SPILL_DIR", value.as_ref());
+        assert!(status == Some(2) && err.contains(words) && err.contains("help: "), "{value}: {err}");
+    }
+    assert!(!dir.path().join("missing").exists());
+    assert_eq!(with("KQLAKE_SPILL_DIR", "data".as_ref()).0, Some(0));
     let file = dir.path().join("kqlake.toml");
     for (text, words) in [
+        ("spill_dir = \"data/lake/deep\"\n", "lies in the lake"),
         ("lake = \"a\"\nlake = \"b\"\n", "duplicate key"),
         ("[lakes]\nx = 1\n", "did you mean `lake`?"),
         ("threads = -1\n", "kqlake.toml:1: invalid value"),

@@ -3,9 +3,12 @@
 //! Times are bounds against hanging on the slowest machine and in a debug build, not measurements.
 
 use std::path::Path;
+#[cfg(unix)]
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::support::{Run, run_in};
+#[cfg(unix)]
+use super::support::{Run, kqlake, run_in};
 
 /// Rows of a table without a lake, wide and in no order: `range` makes them, hashes mix them.
 const WIDE: &str = "range n from 1 to 20000 step 1 \
@@ -156,6 +159,86 @@ fn a_query_that_is_given_up_leaves_no_temporary_files() {
     run_in(dir.path(), &["query", endless, "--memory-limit", "4MB", "--timeout", "3s"]).exits(3).says("longer than");
     let left: Vec<_> = std::fs::read_dir(&spill).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_killed_query_spilled_is_removed_by_the_next_run_and_a_living_ones_is_not() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let spill = dir.path().join("spill");
+    std::fs::create_dir_all(spill.join("mine.staging")).unwrap();
+    let left = || std::fs::read_dir(&spill).unwrap().count();
+    let endless = "range n from 1 to 4000000000 step 1 | extend id = hash_md5(tostring(n)) | sort by id";
+    let run = |args: &[&str]| {
+        let mut command = kqlake(args);
+        command.current_dir(dir.path()).env("KQLAKE_SPILL_DIR", "spill").stdout(Stdio::null());
+        command
+    };
+    let started = |folders| {
+        let mut child = run(&["query", endless, "--memory-limit", "4MB"]).spawn().expect("the program starts");
+        while left() < folders {
+            assert!(child.try_wait().expect("a state").is_none(), "it spills");
+            std::thread::yield_now();
+        }
+        child
+    };
+    let mut killed = started(2);
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+    assert_eq!(left(), 2);
+    assert!(run(&["query", "print 1"]).status().expect("it starts").success());
+    assert_eq!(left(), 1);
+    let mut living = started(2);
+    assert!(run(&["query", "print 1"]).status().expect("it starts").success());
+    assert_eq!(left(), 2);
+    living.kill().expect("it runs");
+    living.wait().expect("it ends");
+    assert!(run(&["sql", "SELECT 1"]).status().expect("it starts").success());
+    assert_eq!(left(), 1);
+}
+
+#[test]
+fn the_deadline_ends_a_check() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let sums = joined(30_000, ", ", |i| format!("x{i} = {}", joined(200, "+", |n| n.to_string())));
+    std::fs::write(dir.path().join("long.kql"), format!("print {sums}")).unwrap();
+    std::fs::write(dir.path().join("short.kql"), "print 1").unwrap();
+    out_of_time(dir.path(), &["check", "long.kql"]);
+    out_of_time(dir.path(), &["check", "long.kql", "short.kql"]);
+}
+
+#[test]
+fn texts_of_sql_are_counted_before_they_are_made() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let sql = |text: &str| run_in(dir.path(), &["sql", text, "--memory-limit", "4MB", "-f", "tsv"]);
+    let long = "repeat('x', 3000000)";
+    let doubled = joined(24, ", ", |i| format!("t{} AS (SELECT x || x AS x FROM t{i})", i + 1));
+    for text in [
+        "repeat('x', 2000000000)".to_owned(),
+        "lpad('x', 500000000)".to_owned(),
+        "rpad('x', 500000000, 'ab')".to_owned(),
+        format!("repeat({long}, 40000000)"),
+        format!("concat({long}, {long})"),
+        format!("concat_ws('-', {long}, {long})"),
+        format!("{long} || {long}"),
+        format!("replace({long}, 'x', 'yy')"),
+    ] {
+        let run = sql(&format!("SELECT {text}")).exits(3).says("of text").says("--memory-limit");
+        assert_eq!(run.out, "", "{text}");
+    }
+    let values = "SELECT column1 AS x FROM (VALUES ('ab'), ('cd')) v";
+    sql(&format!("WITH t0 AS ({values}), {doubled} SELECT length(x) FROM t24")).exits(3).says("|| would make");
+    for (text, answer) in [
+        (format!("SELECT length({long}) AS n"), "n\n3000000\n"),
+        (format!("SELECT length(replace({long}, 'xxxx', 'yyyy')) AS n"), "n\n3000000\n"),
+        ("SELECT length(lpad('x', 500000000, '')) AS n".to_owned(), "n\n1\n"),
+        ("SELECT 'a' || 1 || 'b' AS t, lpad('x', 3, '-') AS l, repeat('ab', -1) AS r".to_owned(), "t\tl\tr\na1b\t--x\t\n"),
+        ("SELECT a || b AS c FROM (VALUES ('x', 'y'), ('z', NULL)) t(a, b) WHERE a || b IS NOT NULL".to_owned(), "c\nxy\n"),
+        ("SELECT a || b FROM (VALUES ('x', 'y')) t(a, b) GROUP BY a || b ORDER BY a || b".to_owned(), "t.a || t.b\nxy\n"),
+        ("SELECT concat('a', NULL, 1) AS c, concat_ws('-', 'a', NULL, 'b') AS w".to_owned(), "c\tw\na1\ta-b\n"),
+    ] {
+        assert_eq!(sql(&text).exits(0).out, answer, "{text}");
+    }
 }
 
 #[test]

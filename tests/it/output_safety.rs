@@ -288,6 +288,38 @@ mod unix {
     }
 
     #[test]
+    fn whatever_opens_a_pipe_says_that_it_waits() {
+        use std::io::BufRead as _;
+
+        let dir = empty();
+        fs::create_dir_all(dir.path().join("out/traces")).expect("a folder");
+        fs::write(dir.path().join("q.kql"), "print 1").expect("a file");
+        assert!(tool("mkfifo", &["pipe", "out/traces/traces.csv"], dir.path()));
+        let commands: [(&[&str], &str); 7] = [
+            (&["query", "print 1", "-o", "pipe"], "pipe is a pipe: waiting for its reader"),
+            (&["generate", "traces", "--rows", "1", "-o", "pipe"], "pipe is a pipe: waiting for its reader"),
+            (&["export", "traces", "--to", "out"], "traces.csv is a pipe: waiting for its reader"),
+            (&["query", "@pipe"], "pipe is a pipe: waiting for its writer"),
+            (&["check", "pipe"], "pipe is a pipe: waiting for its writer"),
+            (&["check", "--schema", "pipe", "q.kql"], "pipe is a pipe: waiting for its writer"),
+            (&["--config", "pipe", "query", "print 1"], "pipe is a pipe: waiting for its writer"),
+        ];
+        for (command, says) in commands {
+            let mut child = kqlake(command).current_dir(dir.path()).stderr(Stdio::piped()).spawn().expect("the program");
+            let mut line = String::new();
+            let mut err = std::io::BufReader::new(child.stderr.take().expect("standard error is piped"));
+            err.read_line(&mut line).expect("a line");
+            child.kill().expect("it waits");
+            child.wait().expect("it ends");
+            assert!(line.contains(says), "{command:?}: {line}");
+        }
+        // A manifest is read and written: it must be a file.
+        fs::create_dir(dir.path().join("other")).expect("a folder");
+        assert!(tool("mkfifo", &["other/datapackage.json"], dir.path()));
+        run_in(dir.path(), &["export", "traces", "--to", "other"]).exits(2).says("datapackage.json is not a file");
+    }
+
+    #[test]
     fn descriptors_are_written_to() {
         let dir = empty();
         for path in ["/dev/stdout", "/dev/fd/1"] {

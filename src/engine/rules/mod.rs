@@ -4,6 +4,7 @@
 mod constants;
 mod filters;
 mod ordered_distinct;
+mod real_groups;
 mod statistics;
 
 use std::sync::Arc;
@@ -34,5 +35,6 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         _ => rule,
     }));
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));
+    physical.push(Arc::new(real_groups::RealGroups));
     builder.with_optimizer_rules(logical.collect()).with_physical_optimizer_rules(physical)
 }

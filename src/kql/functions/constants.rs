@@ -1,14 +1,28 @@
-//! Constants as DataFusion scalars.
+//! Constants as DataFusion scalars, and as columns.
 
 use datafusion::scalar::ScalarValue;
-use kqlake_value::columns::repeat;
+use arrow::array::ArrayRef;
+use kqlake_value::columns::single;
+use kqlake_value::text_column::{MAX_TEXT, TOO_LONG};
 use kqlake_value::{Type, Value};
 
 /// A constant as a DataFusion scalar in the type's Arrow form. A null string is the empty string.
 pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
-    let array = repeat(value, ty, 1);
-    // Every Arrow form of a KQL type has a scalar; a null of it is the harmless answer should that ever change.
-    ScalarValue::try_from_array(&array, 0).unwrap_or(ScalarValue::Null)
+    // Every Arrow form of a KQL type has a scalar, and no constant is as long as a column may be; a null is the harmless answer
+    // should that ever change.
+    let array = single(value, ty);
+    array.ok().and_then(|array| ScalarValue::try_from_array(&array, 0).ok()).unwrap_or(ScalarValue::Null)
+}
+
+/// A constant as a column of so many rows.
+///
+/// # Errors
+/// The text is too long for a column.
+pub fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String> {
+    match constant {
+        ScalarValue::Utf8(Some(text)) if text.len().saturating_mul(rows) > MAX_TEXT => Err(TOO_LONG.into()),
+        _ => constant.to_array_of_size(rows).map_err(|e| e.strip_backtrace()),
+    }
 }
 
 #[cfg(test)]
@@ -16,6 +30,13 @@ mod tests {
     use kqlake_value::columns::{ColumnReader, arrow_type, to_value};
 
     use super::*;
+
+    #[test]
+    fn text_that_no_column_holds_is_an_error() {
+        let long = ScalarValue::from("x".repeat(1 << 20));
+        assert_eq!(expanded(&long, 3).map(|column| column.len()), Ok(3));
+        assert_eq!(expanded(&long, 4096).map(|column| column.len()), Err(TOO_LONG.to_owned()));
+    }
 
     #[test]
     fn a_constant_of_every_type_reads_back() {

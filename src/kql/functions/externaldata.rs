@@ -189,7 +189,7 @@ impl<'c> Rows<'c> {
     }
 
     fn end_batch(&mut self) -> Result<(), String> {
-        let arrays: Vec<ArrayRef> = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let arrays: Vec<ArrayRef> = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         let fields: Vec<_> = self.columns.iter().map(|(name, ty)| columns::field(name, *ty)).collect();
         let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
         self.batches.push(RecordBatch::try_new(schema, arrays).map_err(|err| err.to_string())?);

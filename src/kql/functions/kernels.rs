@@ -1,9 +1,7 @@
 //! Building blocks of functions over whole columns: operands that are constants or columns, and columns of text in and out.
 
-use std::sync::Arc;
-
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, PrimitiveArray, StringArray, StringBuilder, StringViewArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -11,6 +9,7 @@ use arrow::datatypes::DataType;
 use super::ArgInfo;
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::json::display;
+pub use kqlake_value::text_column::TextOut;
 use kqlake_value::{Type, Value, ValueRef, format, json};
 
 /// A column of text opened for reading. A missing row is the empty text.
@@ -111,60 +110,6 @@ pub fn from_text<T: ArrowPrimitiveType>(
         Texts::View(a) => a.iter().map(convert).collect(),
         Texts::Large(a) => a.iter().map(convert).collect(),
     })
-}
-
-/// A string column in the making.
-///
-/// The text of one column is limited to 2 GiB, as Arrow's offsets are; more is an error and no panic.
-#[derive(Debug)]
-pub struct TextOut {
-    builder: StringBuilder,
-    left: usize,
-    full: bool,
-}
-
-impl TextOut {
-    /// For about so many rows.
-    pub fn new(rows: usize) -> TextOut {
-        TextOut { builder: StringBuilder::with_capacity(rows, rows * 8), left: i32::MAX as usize, full: false }
-    }
-
-    /// Appends a row.
-    #[inline]
-    pub fn push(&mut self, text: &str) {
-        match self.left.checked_sub(text.len()) {
-            Some(left) => {
-                self.left = left;
-                self.builder.append_value(text);
-            }
-            None => self.full = true,
-        }
-    }
-
-    /// Appends a null row.
-    #[inline]
-    pub fn push_null(&mut self) {
-        self.builder.append_null();
-    }
-
-    /// Appends a row that may be null.
-    pub fn push_option(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.push(text),
-            None => self.push_null(),
-        }
-    }
-
-    /// The column.
-    ///
-    /// # Errors
-    /// The text was too long.
-    pub fn finish(mut self) -> Result<ArrayRef, String> {
-        if self.full {
-            return Err("the text of one batch of rows is longer than 2 GiB".into());
-        }
-        Ok(Arc::new(self.builder.finish()))
-    }
 }
 
 /// An argument that is used as text, whatever its type.
@@ -308,6 +253,8 @@ pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
 /// Calls over constants, for the unit tests of the families.
 #[cfg(test)]
 pub mod testing {
+    use std::sync::Arc;
+
     use super::*;
     use crate::functions::ColumnFn;
     use arrow::datatypes::Int64Type;

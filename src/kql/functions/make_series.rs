@@ -237,7 +237,7 @@ impl Compute for MakeSeries {
             }
             arrays[self.series.len()].push_ref(ValueRef::Dynamic(&axis_text.1));
         }
-        let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect();
+        let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         let batch = RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)));
         batch.map(|b| vec![b]).map_err(|e| e.to_string())
     }

@@ -166,7 +166,7 @@ impl RowFields for Pattern {
                 builder.push(values.as_ref().and_then(|v| v.get(i)).unwrap_or(&Value::Null));
             }
         }
-        let mut out: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut out: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         out.push(Arc::new(BooleanArray::from(matched)));
         Ok(out)
     }
@@ -407,7 +407,7 @@ impl RowFields for KeyValues {
                 builder.push(&value);
             }
         }
-        Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
+        builders.iter_mut().map(ColumnBuilder::finish).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, UInt64Array};
 use arrow::record_batch::RecordBatch;
 
+use super::aggregate::order::same;
 use crate::bound::Compute;
 use kqlake_value::columns::{ColumnReader, natural_type};
 
@@ -40,7 +41,7 @@ impl Compute for PerKey {
         let mut out = Vec::new();
         let mut begin = 0;
         for row in 1..=all.num_rows() {
-            if row < all.num_rows() && keys.iter().all(|k| k.get(row) == k.get(begin)) {
+            if row < all.num_rows() && keys.iter().all(|k| same(k.get(row), k.get(begin))) {
                 continue;
             }
             for batch in self.op.run(vec![operands.slice(begin, row - begin)])? {

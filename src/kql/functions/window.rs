@@ -237,7 +237,7 @@ impl Window {
                 }
             }
         }
-        Ok(out.finish())
+        out.finish()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;
 use crate::functions::{AggregateImpl, ArgInfo};
-use kqlake_value::{Type, datetime};
+use kqlake_value::{Type, datetime, real_key};
 
 impl Lowering<'_> {
     pub(super) fn aggregate(
@@ -233,7 +233,7 @@ fn real_order(e: Expr, nan_last: bool) -> Expr {
             if v.is_nan() {
                 return if nan_last { i64::MAX } else { i64::MIN };
             }
-            let bits = v.to_bits() as i64;
+            let bits = real_key(v).to_bits() as i64;
             bits ^ (((bits >> 63) as u64) >> 1) as i64
         })) as ArrayRef)
     })

@@ -26,7 +26,10 @@ pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
 }
 
 /// An array of values in the type's Arrow form.
-pub fn array(values: impl IntoIterator<Item = Value>, ty: Type) -> ArrayRef {
+///
+/// # Errors
+/// The values' text is too long for a column.
+pub fn array(values: impl IntoIterator<Item = Value>, ty: Type) -> Result<ArrayRef, String> {
     let mut builder = ColumnBuilder::new(ty, 0);
     for value in values {
         builder.push(&value);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringBuilder, StructArray};
+use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
 
@@ -10,6 +10,7 @@ use super::arrow::data_type;
 use super::expr::{Lowered, coalesce, column, text, value};
 use super::kernel;
 use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
+use crate::functions::kernels::TextOut;
 use crate::functions::scalar::paths;
 use kqlake_value::columns::ColumnReader;
 use kqlake_value::json::{self, Step};
@@ -62,20 +63,20 @@ fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
         let path = json::Path::new(&steps);
         kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, rows| {
             let reader = ColumnReader::new(&a[0], Type::Dynamic)?;
-            let mut out = StringBuilder::with_capacity(rows, rows * 16);
+            let mut out = TextOut::new(rows);
             for row in 0..rows {
                 let part = match reader.get(row) {
                     ValueRef::Dynamic(text) => path.get(text).filter(|part| *part != "null"),
                     _ => None,
                 };
                 match part {
-                    Some(part) if part.starts_with('"') => out.append_value(json::unquote(part)),
-                    Some(part) if part.starts_with(['{', '[']) => out.append_value(json::compact(part)),
-                    Some(part) => out.append_value(part),
-                    None => out.append_null(),
+                    Some(part) if part.starts_with('"') => out.push(&json::unquote(part)),
+                    Some(part) if part.starts_with(['{', '[']) => out.push(&json::compact(part)),
+                    Some(part) => out.push(part),
+                    None => out.push_null(),
                 }
             }
-            Ok(Arc::new(out.finish()) as ArrayRef)
+            out.finish()
         })
     } else {
         kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_column(&a[0], &steps))
@@ -122,19 +123,19 @@ pub fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
 fn typed_text(e: Expr, ty: Type) -> Expr {
     kernel::call("typed_text", ty.name(), DataType::Utf8, vec![e], move |a, rows| {
         let reader = ColumnReader::new(&a[0], ty)?;
-        let mut out = StringBuilder::with_capacity(rows, rows * 16);
+        let mut out = TextOut::new(rows);
         let mut text = String::new();
         for row in 0..rows {
             match reader.get(row) {
-                ValueRef::Null => out.append_null(),
+                ValueRef::Null => out.push_null(),
                 v => {
                     text.clear();
                     kqlake_value::format::write_value(&mut text, v);
-                    out.append_value(&text);
+                    out.push(&text);
                 }
             }
         }
-        Ok(Arc::new(out.finish()) as ArrayRef)
+        out.finish()
     })
 }
 
@@ -158,19 +159,19 @@ pub fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
     let ty = inner.ty;
     Ok(kernel::call("to_dynamic", ty.name(), DataType::Utf8, vec![text(inner)?], move |a, rows| {
         let reader = ColumnReader::new(&a[0], ty)?;
-        let mut out = StringBuilder::with_capacity(rows, rows * 16);
+        let mut out = TextOut::new(rows);
         let mut text = String::new();
         for row in 0..rows {
             match reader.get(row) {
-                ValueRef::Null => out.append_null(),
+                ValueRef::Null => out.push_null(),
                 v => {
                     text.clear();
                     json::write_value(&mut text, v);
-                    out.append_value(&text);
+                    out.push(&text);
                 }
             }
         }
-        Ok(Arc::new(out.finish()) as ArrayRef)
+        out.finish()
     }))
 }
 
@@ -201,7 +202,7 @@ pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
         for row in 0..rows {
             values.push(typed_element(reader.get(row), ty));
         }
-        Ok(super::arrow::array(values, ty))
+        super::arrow::array(values, ty)
     }))
 }
 

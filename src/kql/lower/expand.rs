@@ -144,7 +144,7 @@ impl Expander {
             columns.push(arrow::compute::take(batch.column(i), &picks, None).map_err(|e| e.to_string())?);
         }
         for builder in &mut builders {
-            columns.push(builder.finish());
+            columns.push(builder.finish()?);
         }
         let places: ArrayRef = Arc::new(Int64Array::from(places));
         if self.index {

@@ -18,7 +18,11 @@ use crate::functions::scalar::udf;
 use crate::functions::{ArgInfo, ScalarFn};
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
-use kqlake_value::{Type, Value};
+use kqlake_value::text_column::MAX_TEXT;
+use kqlake_value::{Type, Value, real_key};
+
+/// Bytes of a text of which a batch of rows has room for one a row.
+const LONG_TEXT: usize = MAX_TEXT / 8192;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
@@ -72,11 +76,11 @@ pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
     }
 }
 
-/// What rows are grouped, joined or ordered by. There is one NaN then, whatever its sign: the processor's has one, that of a
-/// literal has none, and Arrow tells them apart.
+/// What rows are grouped, joined or ordered by. There is one NaN then and one zero, whatever their signs: the processor's NaN
+/// has one, that of a literal has none, and Arrow tells them apart.
 pub fn key(e: &BoundExpr) -> Lowered<Expr> {
     match e.ty {
-        Type::Real if e.as_literal().is_none() => Ok(one_nan(value(e)?)),
+        Type::Real if e.as_literal().is_none() => Ok(one_real(value(e)?)),
         _ => text_in_any_form(e),
     }
 }
@@ -85,25 +89,44 @@ pub fn key(e: &BoundExpr) -> Lowered<Expr> {
 pub fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
     let bare = column(id);
     match bare.get_type(plan.schema()) {
-        Ok(DataType::Float64) => one_nan(bare),
+        Ok(DataType::Float64) => one_real(bare),
         Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => coalesce(vec![bare, lit("")]),
         _ => bare,
     }
 }
 
-/// A real whose NaN is always the same.
-pub fn one_nan(real: Expr) -> Expr {
-    kernel::call("one_nan", "", DataType::Float64, vec![real], |a, _| {
-        let reals = a[0].as_primitive::<Float64Type>();
-        Ok(Arc::new(reals.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v })) as ArrayRef)
+/// A real in the form that all equal ones have: see [`real_key`].
+pub fn one_real(real: Expr) -> Expr {
+    kernel::call("real_key", "", DataType::Float64, vec![real], |a, _| {
+        Ok(Arc::new(a[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(real_key)) as ArrayRef)
     })
+}
+
+/// A constant. DataFusion makes a column of one where it meets columns, and panics where the text of that is too long: such texts
+/// are expanded by a kernel, which says so. It is given a column of random numbers, or it would be computed beforehand.
+fn constant(value: ScalarValue) -> Expr {
+    match &value {
+        ScalarValue::Utf8(Some(text)) if text.len() > LONG_TEXT => {
+            let row = datafusion::functions::math::expr_fn::random();
+            kernel::call("long_text", "", DataType::Utf8, vec![lit(value), row], |a, _| Ok(ArrayRef::clone(&a[0])))
+        }
+        _ => lit(value),
+    }
+}
+
+/// An argument of a function, which takes constants as such.
+fn argument(e: &BoundExpr) -> Lowered<Expr> {
+    match &e.kind {
+        BoundKind::Literal(v) => Ok(lit(scalar(v, e.ty))),
+        _ => value(e),
+    }
 }
 
 /// KQL's value of an expression; a string may be null for empty. A datetime column is decoded to ticks, which
 /// [`super::ticks::resolve`] takes back where the plan has it so or the Parquet files must see it bare.
 pub fn value(e: &BoundExpr) -> Lowered<Expr> {
     Ok(match &e.kind {
-        BoundKind::Literal(v) => lit(scalar(v, e.ty)),
+        BoundKind::Literal(v) => constant(scalar(v, e.ty)),
         BoundKind::Column(id) if e.ty == Type::DateTime => super::ticks::decode(column(*id)),
         BoundKind::Column(id) => column(*id),
         BoundKind::Unknown => null(e.ty),
@@ -391,7 +414,7 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
     }
     let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
     let udf = udf::udf(function, infos, e.ty).map_err(|message| Box::new(Diagnostic::error(code::TYPE, e.span, message)))?;
-    let mut args: Vec<Expr> = args.iter().map(value).collect::<Lowered<_>>()?;
+    let mut args: Vec<Expr> = args.iter().map(argument).collect::<Lowered<_>>()?;
     if function.volatile && !args.is_empty() {
         // DataFusion takes a call for constant when all its arguments are, random or not, and leaves out a sort by it. An
         // argument that has none itself is not; the function does not read it.

@@ -10,6 +10,7 @@ use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::functions::scalar::udf::short_name;
+use crate::functions::constants::expanded;
 
 type KernelFn = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
 
@@ -63,7 +64,11 @@ impl ScalarUDFImpl for Kernel {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if scalars { 1 } else { args.number_rows };
-        let arrays = args.args.iter().map(|a| a.to_array(rows)).collect::<DfResult<Vec<_>>>()?;
+        let array = |arg: &ColumnarValue| match arg {
+            ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
+            ColumnarValue::Scalar(constant) => expanded(constant, rows).map_err(DataFusionError::Execution),
+        };
+        let arrays = args.args.iter().map(array).collect::<DfResult<Vec<_>>>()?;
         let result = (self.run)(&arrays, rows).map_err(DataFusionError::Execution)?;
         if scalars && !args.args.is_empty() {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?));

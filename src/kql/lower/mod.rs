@@ -240,7 +240,7 @@ impl<'a> Lowering<'a> {
                 let (null_rank, nan_rank, number_rank) = if key.nulls_first { (0i64, 1i64, 2i64) } else { (2, 1, 0) };
                 let rank = when(v.clone().is_null(), lit(null_rank)).when(nan, lit(nan_rank)).otherwise(lit(number_rank))?;
                 push(rank, true, true);
-                push(expr::one_nan(v), key.ascending, key.nulls_first);
+                push(expr::one_real(v), key.ascending, key.nulls_first);
             } else if key.expr.ty == Type::String && last {
                 // Null stands for empty, the least text. Next to each other they need not be one: nothing orders them further.
                 push(ticks::resolve(value(&key.expr)?, &node.plan)?, key.ascending, key.ascending);

@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::arrow::{array, data_type, value_at};
 use super::expr::{column_name, text};
 use crate::bound::{BoundColumn, BoundExpr, Compute};
+use crate::functions::aggregate::order::same;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Type, Value};
 
@@ -126,7 +127,7 @@ impl Compute for Scan {
                 let own: Vec<Value> =
                     self.own.iter().enumerate().map(|(i, c)| value_at(batch.column(i).as_ref(), c.ty, row)).collect();
                 let key: Vec<Value> = self.partition.iter().map(|i| own[*i].clone()).collect();
-                if last_key.as_ref() != Some(&key) {
+                if !last_key.as_ref().is_some_and(|last| same_keys(last, &key)) {
                     self.end(&mut held, &mut rows);
                     last_key = Some(key);
                 }
@@ -184,9 +185,9 @@ impl Compute for Scan {
             }
             ids.push(&Value::Long(*id));
         }
-        let mut columns: Vec<_> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut columns: Vec<_> = builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         if self.match_id {
-            columns.push(ids.finish());
+            columns.push(ids.finish()?);
         }
         RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)))
             .map(|b| vec![b])
@@ -218,12 +219,18 @@ impl Scan {
     }
 }
 
+/// True for keys of one partition.
+fn same_keys(a: &[Value], b: &[Value]) -> bool {
+    let (mut left, mut right) = (String::new(), String::new());
+    a.iter().zip(b).all(|(a, b)| same(a.as_ref(&mut left), b.as_ref(&mut right)))
+}
+
 fn missing(ty: Type) -> Value {
     if ty == Type::String { Value::String(String::new()) } else { Value::Null }
 }
 
 fn one_row(schema: &Arc<Schema>, types: &[Type], cells: &[Value]) -> Result<RecordBatch, String> {
-    let columns = cells.iter().zip(types).map(|(v, ty)| array([v.clone()], *ty)).collect();
+    let columns = cells.iter().zip(types).map(|(v, ty)| array([v.clone()], *ty)).collect::<Result<_, _>>()?;
     RecordBatch::try_new(schema.clone(), columns).map_err(|e| e.to_string())
 }
 

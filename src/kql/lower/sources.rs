@@ -66,7 +66,8 @@ impl Lowering<'_> {
         let mut fields: Vec<Field> =
             columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), data_type(c.ty), true)).collect();
         fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
-        let mut arrays: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let arrays: Result<Vec<ArrayRef>, String> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut arrays = arrays.map_err(datafusion::error::DataFusionError::Execution)?;
         arrays.push(Arc::new(Int64Array::from_iter_values(0..rows.len() as i64)));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?;
@@ -156,7 +157,7 @@ struct RangeStream {
 const RANGE_BATCH: i64 = 8192;
 
 impl RangeStream {
-    fn batch(&self, start: i64, count: i64) -> ArrayRef {
+    fn batch(&self, start: i64, count: i64) -> Result<ArrayRef, String> {
         let at = |i: i64| -> Value {
             match (&self.from, &self.step) {
                 (Value::Long(from), Value::Long(step)) => Value::Long(from.wrapping_add(step.wrapping_mul(i))),
@@ -186,7 +187,7 @@ impl PartitionStream for RangeStream {
         };
         let batches = (0..this.rows).step_by(RANGE_BATCH as usize).map(move |start| {
             let count = RANGE_BATCH.min(this.rows - start);
-            let array = this.batch(start, count);
+            let array = this.batch(start, count).map_err(datafusion::error::DataFusionError::Execution)?;
             let array = arrow::compute::cast(&array, &data_type(this.ty))?;
             Ok(RecordBatch::try_new(this.schema.clone(), vec![array])?)
         });

@@ -12,6 +12,7 @@ use super::compute::{Work, plan_of};
 use super::expr::{column_name, key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
+use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
 use kqlake_value::{Type, Value, ValueRef};
 
@@ -113,11 +114,12 @@ impl Compute for WindowOp {
             .map(|p| ColumnReader::new(p, kqlake_value::columns::natural_type(p.data_type())))
             .collect::<Result<Vec<_>, _>>()?;
         // A row begins a part where any of its keys differs from the row before.
-        let begins: Vec<bool> = (0..rows).map(|row| row == 0 || parts.iter().any(|p| p.get(row) != p.get(row - 1))).collect();
+        let begins = |row: usize| row == 0 || parts.iter().any(|p| !same(p.get(row), p.get(row - 1)));
+        let begins: Vec<bool> = (0..rows).map(begins).collect();
         let mut out = ColumnBuilder::new(self.ty, rows);
         self.fill(&args, &begins, rows, &mut out);
         let mut columns = batch.columns()[..self.passed].to_vec();
-        columns.push(out.finish());
+        columns.push(out.finish()?);
         debug_assert!(columns.iter().all(|c| c.len() == rows));
         Ok(vec![RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())?])
     }
@@ -183,7 +185,7 @@ impl WindowOp {
                     place = if anew { 1 } else { place + 1 };
                     if anew {
                         rank = 1;
-                    } else if args[0].get(row) != args[0].get(row - 1) {
+                    } else if !same(args[0].get(row), args[0].get(row - 1)) {
                         rank = if self.name == "row_rank_min" { place } else { rank + 1 };
                     }
                     out.push(&Value::Long(rank));

@@ -15,11 +15,11 @@ pub mod display;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
-use std::fmt::Write as _;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
+pub use crate::format::write_json_string as write_string;
 use crate::{ValueRef, format};
 
 /// One step of a path into a dynamic value.
@@ -406,34 +406,6 @@ pub fn unicode_escape(text: &str) -> Option<(char, usize)> {
         return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
     }
     Some((char::from_u32(high).unwrap_or('\u{fffd}'), 6))
-}
-
-/// Appends a text as a JSON string, quotes included.
-pub fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut from = 0;
-    for (at, b) in text.bytes().enumerate() {
-        let escape = match b {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&text[from..at]);
-        if escape.is_empty() {
-            let _ = write!(out, "\\u{b:04x}");
-        } else {
-            out.push_str(escape);
-        }
-        from = at + 1;
-    }
-    out.push_str(&text[from..]);
-    out.push('"');
 }
 
 /// Appends a real as JSON. JSON has no NaN and no infinities: they are written as the strings that Kusto's answers give.

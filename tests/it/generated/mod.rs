@@ -2,6 +2,7 @@
 //!
 //! - A pipeline's next operator must do over its prefix what it does over the prefix's rows written as a `datatable`.
 //! - Another way to write the same pipeline, and other settings of the engine, have the same answer.
+//! - Rows that were numbered in an order stay in the order of their numbers.
 //! - A scalar call gives the same with constants, with columns, in one row and in many.
 //!
 //! A case follows from its seed and number alone. The suite runs a bounded number of cases; CONTRIBUTING.md tells how to run
@@ -11,6 +12,7 @@ mod aggregates;
 mod calls;
 mod combine;
 mod expressions;
+mod numbered;
 mod oracle;
 mod pipeline;
 mod random;
@@ -144,6 +146,12 @@ fn operators_do_over_stored_rows_what_they_do_over_constants() {
         let source = combine::lake_source(random, &mut |table| asker.columns(table));
         pipeline(random, asker, counts, source)
     });
+}
+
+#[test]
+fn numbered_rows_stay_in_the_order_of_their_numbers() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    run(dir.path(), "numbered rows", 40, 10, numbered::examine);
 }
 
 #[test]

@@ -251,7 +251,7 @@ impl Accumulate for Set {
             value => {
                 let mut scratch = std::mem::take(&mut self.scratch);
                 scratch.clear();
-                write_json(&mut scratch, value);
+                write_json(&mut scratch, value.key());
                 self.add(&scratch);
                 self.scratch = scratch;
             }

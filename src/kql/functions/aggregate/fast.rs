@@ -230,7 +230,7 @@ impl GroupsAccumulator for ArgExtreme {
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let mut out = ColumnBuilder::new(self.ty, self.groups.len());
         self.emit(emit_to, |_, value| out.push_ref(value));
-        Ok(out.finish())
+        out.finish().map_err(DataFusionError::Execution)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -23,6 +23,11 @@ pub fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     }
 }
 
+/// True for values of one type that belong to one group: null and null, NaN and NaN, both zeros.
+pub fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
+    order(a, b).is_eq()
+}
+
 /// Orders two reals, NaN least, both zeros equal.
 pub fn real_order(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))

@@ -147,7 +147,7 @@ impl Output {
             return self.asked.first().map_or(Value::Null, |p| at(*p));
         }
         let mut text = String::new();
-        let items = self.asked.iter().map(|p| columns::to_json(at(*p).as_ref(&mut text))).collect();
+        let items = self.asked.iter().map(|p| at(*p).as_ref(&mut text).to_json()).collect();
         Value::Dynamic(Json::Array(items))
     }
 }

@@ -303,7 +303,7 @@ impl GroupsAccumulator for Groups {
         for state in states {
             state.finish_into(&mut out);
         }
-        Ok(out.finish())
+        out.finish().map_err(DataFusionError::Execution)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -107,7 +107,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
             }
             Some(slot) => {
                 columns.push(Column::new(own.name.clone(), slot.ty.unwrap_or(Type::Dynamic)));
-                arrays.push(values(&slot, input.rows));
+                arrays.push(values(&slot, input.rows)?);
             }
             None if i == bag => {}
             None => {
@@ -119,13 +119,13 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     }
     for (name, slot) in slots {
         columns.push(Column::new(name, slot.ty.unwrap_or(Type::Dynamic)));
-        arrays.push(values(&slot, input.rows));
+        arrays.push(values(&slot, input.rows)?);
     }
     Table::from_arrays(columns, arrays, input.rows)
 }
 
 /// A property's column.
-fn values(slot: &Slot<'_>, rows: usize) -> ArrayRef {
+fn values(slot: &Slot<'_>, rows: usize) -> Result<ArrayRef, String> {
     let ty = slot.ty.unwrap_or(Type::Dynamic);
     let mut builder = ColumnBuilder::new(ty, rows);
     for (row, part) in &slot.values {

@@ -66,7 +66,7 @@ mod tests {
                 b.push_ref(ValueRef::Long(n));
             }
             let columns = vec![Column::new("a", Type::String), Column::new("b", Type::Long)];
-            Table::from_arrays(columns, vec![a.finish(), b.finish()], 4).unwrap()
+            Table::from_arrays(columns, vec![a.finish().unwrap(), b.finish().unwrap()], 4).unwrap()
         };
         let input = Input::new(&table, 2).unwrap();
         let args = [PluginArg::Constant(kqlake_value::Value::Real(0.5), Type::Real)];

@@ -63,6 +63,8 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         }
     }
     let mut arrays: Vec<ArrayRef> = (0..input.visible).map(|c| ArrayRef::clone(input.array(c))).collect();
-    arrays.extend(builders.iter_mut().map(ColumnBuilder::finish));
+    for builder in &mut builders {
+        arrays.push(builder.finish()?);
+    }
     Table::from_arrays(columns_of(input.own(), args), arrays, input.rows)
 }

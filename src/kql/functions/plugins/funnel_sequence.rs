@@ -7,7 +7,7 @@ use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::Kind;
 use crate::functions::aggregate::codec::Held;
-use kqlake_value::columns::to_json;
+use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef};
 
 /// The plugin: its first table, the transitions from the state before to the state behind the sequence.
@@ -58,7 +58,7 @@ pub(super) fn sequence(args: &[PluginArg], place: usize) -> Result<Vec<Json>, St
 
 /// True where a value is the state that a constant array names.
 pub(super) fn is_state(value: ValueRef<'_>, state: &Json) -> bool {
-    let found = to_json(value);
+    let found = value.to_json();
     found == *state || matches!((found.as_f64(), state.as_f64()), (Some(a), Some(b)) if a == b)
 }
 
@@ -125,8 +125,8 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).first()).map_or(missing, Held::as_ref);
     for ((bin, before, behind), who) in rows {
         let samples: Vec<Json> =
-            who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| to_json(v.as_ref())).collect();
-        let samples = Json::Array(samples).to_string();
+            who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| v.as_ref().to_json()).collect();
+        let samples = json_text(&Json::Array(samples));
         output.push([axis.value(bin), name(before), name(behind), ValueRef::Long(who.len() as i64), ValueRef::Dynamic(&samples)]);
     }
     output.finish()

@@ -7,6 +7,7 @@ use super::table::{Input, Interner, Output, Table};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::Kind;
+use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef, parse};
 
 /// The plugin.
@@ -99,7 +100,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
             }
         }
     }
-    let names: Vec<String> = sequence.iter().map(|s| s.as_str().map_or_else(|| s.to_string(), str::to_owned)).collect();
+    let names: Vec<String> = sequence.iter().map(|s| s.as_str().map_or_else(|| json_text(s), str::to_owned)).collect();
     for (p, (period, _)) in periods.iter().enumerate() {
         for bin in &all_bins {
             for (step, name) in names.iter().enumerate() {

@@ -54,7 +54,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         for key in 0..first.len() as u32 {
             builder.push_ref(rows.get(&key).map_or(empty, |row| input.get(aggregate, *row)));
         }
-        arrays.push(builder.finish());
+        arrays.push(builder.finish()?);
     }
     Table::from_arrays(columns, arrays, first.len())
 }

@@ -101,7 +101,7 @@ impl Reduce {
                 builder.push_ref(ValueRef::String(known.unwrap_or(OTHERS)));
             }
             let mut arrays: Vec<ArrayRef> = (0..input.visible).map(|c| ArrayRef::clone(input.array(c))).collect();
-            arrays.push(builder.finish());
+            arrays.push(builder.finish()?);
             return Table::from_arrays(self.schema(input.own()), arrays, input.rows);
         }
         let grouped: usize = counts.values().map(|c| c.0).sum();
@@ -158,7 +158,8 @@ mod tests {
     fn reduce(options: Reduce, texts: &[String]) -> Vec<(String, i64)> {
         let mut builder = ColumnBuilder::new(Type::String, texts.len());
         texts.iter().for_each(|t| builder.push_ref(ValueRef::String(t)));
-        let table = Table::from_arrays(vec![Column::new("t", Type::String)], vec![builder.finish()], texts.len()).unwrap();
+        let column = builder.finish().unwrap();
+        let table = Table::from_arrays(vec![Column::new("t", Type::String)], vec![column], texts.len()).unwrap();
         let found = options.run(&Input::new(&table, 1).unwrap(), 0).unwrap();
         let batch = &found.batches[0];
         (0..batch.num_rows())

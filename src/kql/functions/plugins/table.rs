@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::functions::aggregate::codec::{Held, write_value};
-use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form, to_json};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use kqlake_value::{Column, Type, Value, ValueRef, format, parse};
 
 /// Columns and their rows.
@@ -101,7 +101,7 @@ impl Input {
             let reader = ColumnReader::new(&taken, ty)?;
             let mut builder = ColumnBuilder::new(ty, taken.len());
             (0..taken.len()).for_each(|row| builder.push_ref(reader.get(row)));
-            return Ok(builder.finish());
+            return builder.finish();
         }
         in_form(&taken, ty)
     }
@@ -140,7 +140,7 @@ impl Output {
 
     /// The table.
     pub fn finish(mut self) -> Result<Table, String> {
-        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         Table::from_arrays(self.columns, arrays, self.rows)
     }
 }
@@ -154,18 +154,18 @@ pub struct Interner {
 }
 
 impl Interner {
-    /// The number of a tuple.
+    /// The number of a tuple. Reals that are equal as keys are one.
     pub fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
         self.key.clear();
         for value in tuple.clone() {
-            write_value(&mut self.key, value);
+            write_value(&mut self.key, value.key());
         }
         if let Some(number) = self.numbers.get(&self.key) {
             return *number;
         }
         let number = self.tuples.len() as u32;
         self.numbers.insert(self.key.clone(), number);
-        self.tuples.push(tuple.into_iter().map(Held::from).collect());
+        self.tuples.push(tuple.into_iter().map(|value| Held::from(value.key())).collect());
         number
     }
 
@@ -209,7 +209,7 @@ impl Table {
                         let value = found.map_or(ValueRef::Null, |at| input.get(at, row));
                         builder.push(&convert(value, column.ty));
                     }
-                    arrays.push(builder.finish());
+                    arrays.push(builder.finish()?);
                 }
             }
         }

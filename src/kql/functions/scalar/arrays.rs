@@ -442,12 +442,14 @@ fn write_range(out: &mut String, start: i64, stop: i64, step: i64, write: impl F
     true
 }
 
-/// The place of an element's type in the order of sorting: numbers, strings, then the rest as they stand.
+/// The place of an element's type in the order of sorting: numbers, strings, bools, then the rest as they stand. The page
+/// "array_sort_asc()" says no more of a bool than that it comes behind the strings.
 fn rank(element: &str) -> u8 {
     match json::kind(element) {
         json::Kind::Integer | json::Kind::Real => 0,
         json::Kind::String => 1,
-        _ => 2,
+        json::Kind::Bool => 2,
+        _ => 3,
     }
 }
 
@@ -458,6 +460,8 @@ fn compare(a: &str, b: &str, descending: bool) -> Ordering {
             _ => a.parse::<f64>().unwrap_or(f64::NAN).total_cmp(&b.parse::<f64>().unwrap_or(f64::NAN)),
         },
         (1, 1) => json::unquote(a).cmp(&json::unquote(b)),
+        // `false` before `true`, as the words have it.
+        (2, 2) => a.cmp(b),
         (x, y) => return x.cmp(&y),
     };
     if descending { within.reverse() } else { within }
@@ -566,5 +570,8 @@ mod tests {
         assert_eq!(call("array_sort_desc", &[texts, Bool(false)]), r#"[null,null,20,3,"b","a"]"#);
         assert_eq!(call("array_sort_asc", &[D("[2,1]"), D("[\"x\",\"y\"]"), D("[1]")]), r#"[[1,2],["y","x"],null]"#);
         assert_eq!(call("array_sort_asc", &[ValueRef::Null]), "null");
+        let mixed = D(r#"[{"b":1},true,"x",false,[1],true,2,null]"#);
+        assert_eq!(call("array_sort_asc", &[mixed]), r#"[2,"x",false,true,true,{"b":1},[1],null]"#);
+        assert_eq!(call("array_sort_desc", &[mixed]), r#"[2,"x",true,true,false,{"b":1},[1],null]"#);
     }
 }

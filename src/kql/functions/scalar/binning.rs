@@ -142,7 +142,7 @@ fn by_row(args: [&ArgInfo; 3], to: Type) -> Result<ColumnFn, String> {
         for row in 0..rows {
             out.push(&bin_value(values.get(row), sizes.get(row), fixed.get(row), to));
         }
-        Ok(out.finish())
+        out.finish()
     }))
 }
 

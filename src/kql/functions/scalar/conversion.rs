@@ -232,7 +232,7 @@ type Unary = fn(&ArrayRef, Type) -> Result<ArrayRef, String>;
 fn unary(args: &[ArgInfo], kernel: Unary) -> Result<ColumnFn, String> {
     let ty = args[0].ty;
     if let Some(value) = &args[0].constant {
-        let one = kqlake_value::columns::repeat(value, ty, 1);
+        let one = kqlake_value::columns::single(value, ty)?;
         let converted = kernel(&one, ty)?;
         return Ok(Box::new(move |_, rows| {
             let index = Int64Array::from(vec![0; rows]);

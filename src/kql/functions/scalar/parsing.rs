@@ -323,7 +323,7 @@ fn extract_json(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
                 &path.get(sources.get(row)).map_or(Value::Null, |part| convert(ValueRef::Dynamic(&json::compact(part)), returns)),
             );
         }
-        Ok(out.finish())
+        out.finish()
     }))
 }
 

@@ -1,12 +1,11 @@
 //! Access to parts of JSON text over whole columns.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, LargeStringArray, StringArray, StringBuilder, StringViewArray};
+use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, LargeStringArray, StringArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use kqlake_value::json::{Kind, Path, Step, compact, get_index, get_key, kind, unquote};
+use kqlake_value::text_column::TextOut;
 
 /// The texts of a column of any string form.
 enum Texts<'a> {
@@ -26,36 +25,37 @@ impl<'a> Texts<'a> {
 }
 
 /// Calls `work` with the texts of a column; other Arrow forms (dictionaries) are first turned into plain strings.
-fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> R) -> Result<R, String> {
+fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> Result<R, String>) -> Result<R, String> {
     let any = values.as_any();
     if let Some(a) = any.downcast_ref::<StringArray>() {
-        Ok(work(Texts::Utf8(a)))
+        work(Texts::Utf8(a))
     } else if let Some(a) = any.downcast_ref::<StringViewArray>() {
-        Ok(work(Texts::View(a)))
+        work(Texts::View(a))
     } else if let Some(a) = any.downcast_ref::<LargeStringArray>() {
-        Ok(work(Texts::Large(a)))
+        work(Texts::Large(a))
     } else {
         let plain = cast(values, &DataType::Utf8).map_err(|e| e.to_string())?;
         let plain = plain.as_any().downcast_ref::<StringArray>().ok_or("not a column of text")?;
-        Ok(work(Texts::Utf8(plain)))
+        work(Texts::Utf8(plain))
     }
 }
 
 /// `d.a.b[0]` over a column of dynamics: the parts as dynamics, null where a path leads nowhere or to JSON `null`.
 ///
-/// Arrays and bags come out without white space between tokens. The error is of an input that holds no text.
+/// Arrays and bags come out without white space between tokens. The error is of an input that holds no text, or of parts too long
+/// for a column.
 pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
     let path = Path::new(steps);
     with_texts(values, |texts| {
-        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+        let mut out = TextOut::new(values.len());
         for row in 0..values.len() {
             match texts.get(row).and_then(|text| path.get(text)) {
-                Some(part) if part.starts_with(['{', '[']) => out.append_value(compact(part)),
-                Some(part) => out.append_value(part),
-                None => out.append_null(),
+                Some(part) if part.starts_with(['{', '[']) => out.push(&compact(part)),
+                Some(part) => out.push(part),
+                None => out.push_null(),
             }
         }
-        Arc::new(out.finish()) as ArrayRef
+        out.finish()
     })
 }
 
@@ -64,16 +64,16 @@ pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, St
 pub fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
     let path = Path::new(steps);
     with_texts(values, |texts| {
-        let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+        let mut out = TextOut::new(values.len());
         for row in 0..values.len() {
             match texts.get(row).and_then(|text| path.get(text)) {
-                Some(part) if part.starts_with('"') => out.append_value(unquote(part)),
-                Some(part) if part.starts_with(['{', '[']) => out.append_value(compact(part)),
-                Some(part) => out.append_value(part),
-                None => out.append_null(),
+                Some(part) if part.starts_with('"') => out.push(&unquote(part)),
+                Some(part) if part.starts_with(['{', '[']) => out.push(&compact(part)),
+                Some(part) => out.push(part),
+                None => out.push_null(),
             }
         }
-        Arc::new(out.finish()) as ArrayRef
+        out.finish()
     })
 }
 
@@ -87,7 +87,7 @@ pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bo
     }
     let build = |keys: Keys<'_>| {
         with_texts(values, |texts| {
-            let mut out = StringBuilder::with_capacity(values.len(), values.len() * 16);
+            let mut out = TextOut::new(values.len());
             for row in 0..values.len() {
                 let part = texts.get(row).and_then(|text| {
                     let index = match &keys {
@@ -106,11 +106,11 @@ pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bo
                     get_index(text, index)
                 });
                 match part.filter(|part| kind(part) != Kind::Null) {
-                    Some(part) => out.append_value(compact(part)),
-                    None => out.append_null(),
+                    Some(part) => out.push(&compact(part)),
+                    None => out.push_null(),
                 }
             }
-            Arc::new(out.finish()) as ArrayRef
+            out.finish()
         })
     };
     let any = keys.as_any();
@@ -119,12 +119,14 @@ pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bo
     } else if let Some(a) = any.downcast_ref::<Int32Array>() {
         build(Keys::Int(a))
     } else {
-        with_texts(keys, |texts| build(Keys::Text(texts)))?
+        with_texts(keys, |texts| build(Keys::Text(texts)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn steps(path: &str) -> Vec<Step> {

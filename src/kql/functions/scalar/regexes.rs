@@ -17,6 +17,7 @@ use super::substrings::{Window, place};
 use crate::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::format::json_text;
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
@@ -165,7 +166,7 @@ fn extract(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
         for row in 0..rows {
             out.push(&find(row).map_or(Value::Null, |text| convert(ValueRef::String(text), returns)));
         }
-        Ok(out.finish())
+        out.finish()
     }))
 }
 
@@ -253,7 +254,7 @@ fn write_groups(out: &mut String, found: &Captures<'_>, groups: &[usize]) {
 
 fn json_of(value: &Value) -> String {
     match value {
-        Value::Dynamic(json) => json.to_string(),
+        Value::Dynamic(json) => json_text(json),
         other => text_of(other),
     }
 }

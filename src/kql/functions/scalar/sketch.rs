@@ -4,7 +4,6 @@ use crate::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::tdigest::{TDigest, number, value_of};
 use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
-use kqlake_value::columns::to_json;
 use kqlake_value::{Json, Type, Value, ValueRef};
 
 const HLL: Param = Param::req("hll", Kind::Dynamic);
@@ -123,7 +122,7 @@ fn percentile_tdigest(args: &[ValueRef<'_>]) -> Value {
 /// A number of a sketch as the JSON form of its type's value.
 fn json_of(found: f64, of: Type) -> Json {
     let mut text = String::new();
-    to_json(value_of(found, of).as_ref(&mut text))
+    value_of(found, of).as_ref(&mut text).to_json()
 }
 
 fn percentiles_array_tdigest(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {

@@ -3,6 +3,7 @@
 
 use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl, text};
 use kqlake_syntax::ast::TextOp;
+use kqlake_value::format::json_text;
 use kqlake_value::{Json, Type, Value, ValueRef};
 
 const PARAMS: &[Param] = &[Param::req("text", Kind::String), Param::req("terms", Kind::Dynamic)];
@@ -31,7 +32,7 @@ fn searched(args: &[ValueRef<'_>], all: bool) -> Value {
     let has = |term: &Json| match term {
         Json::Null => true,
         Json::String(term) => text::matches(TextOp::Has, haystack, term, false),
-        other => text::matches(TextOp::Has, haystack, &other.to_string(), false),
+        other => text::matches(TextOp::Has, haystack, &json_text(other), false),
     };
     Value::Bool(match serde_json::from_str(terms) {
         Ok(Json::Array(terms)) if all => terms.iter().all(has),

@@ -4,12 +4,14 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
+use crate::functions::constants::expanded;
 use kqlake_value::{Type, ValueRef};
 
 /// The DataFusion function that computes one call of a scalar function.
@@ -143,12 +145,16 @@ impl ScalarUDFImpl for KqlScalar {
                         Body::Columns(..) => {}
                     }
                 }
-                out.finish()
+                out.finish().map_err(fail)?
             }
             Body::Columns(call, unread) => {
                 let mut arrays = Vec::with_capacity(args.args.len());
                 for ((arg, ty), unread) in args.args.iter().zip(&self.types).zip(unread) {
-                    let array = arg.to_array(if *unread { 1 } else { rows })?;
+                    let rows = if *unread { 1 } else { rows };
+                    let array = match arg {
+                        ColumnarValue::Array(array) => ArrayRef::clone(array),
+                        ColumnarValue::Scalar(constant) => expanded(constant, rows).map_err(fail)?,
+                    };
                     arrays.push(in_form(&array, *ty).map_err(fail)?);
                 }
                 call(&arrays, rows).map_err(fail)?

@@ -8,24 +8,13 @@ pub mod tdigest;
 
 use xxhash_rust::xxh64::xxh64;
 
-use kqlake_value::ValueRef;
+use kqlake_value::{ValueRef, real_key};
 
 /// Spreads the bits of a number over all 64 (the finalizer of SplitMix64, a bijection: distinct numbers stay distinct).
 fn spread(v: u64) -> u64 {
     let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     v ^ (v >> 31)
-}
-
-/// The bits that stand for a real: one zero, one NaN.
-fn real_bits(v: f64) -> u64 {
-    if v == 0.0 {
-        0
-    } else if v.is_nan() {
-        f64::NAN.to_bits()
-    } else {
-        v.to_bits()
-    }
 }
 
 /// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.
@@ -35,7 +24,7 @@ pub fn hash64(value: ValueRef<'_>) -> u64 {
         ValueRef::Bool(v) => spread(1 + u64::from(v)),
         ValueRef::Int(v) => spread(i64::from(v) as u64 ^ 0x9e37_79b9_7f4a_7c15),
         ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => spread(v as u64 ^ 0x9e37_79b9_7f4a_7c15),
-        ValueRef::Real(v) => spread(real_bits(v) ^ 0x9e37_79b9_7f4a_7c15),
+        ValueRef::Real(v) => spread(real_key(v).to_bits() ^ 0x9e37_79b9_7f4a_7c15),
         ValueRef::Decimal(v) => xxh64(&v.to_le_bytes(), 0),
         ValueRef::String(v) | ValueRef::Guid(v) | ValueRef::Dynamic(v) => xxh64(v.as_bytes(), 0),
     }
@@ -48,7 +37,7 @@ pub fn key128(value: ValueRef<'_>) -> u128 {
         ValueRef::Bool(v) => 1 + u128::from(v),
         ValueRef::Int(v) => i64::from(v) as u64 as u128,
         ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => v as u64 as u128,
-        ValueRef::Real(v) => real_bits(v).into(),
+        ValueRef::Real(v) => real_key(v).to_bits().into(),
         ValueRef::Decimal(v) => v as u128,
         ValueRef::String(v) | ValueRef::Guid(v) | ValueRef::Dynamic(v) => text_key(v),
     }

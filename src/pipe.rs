@@ -1,0 +1,58 @@
+//! Opening files that may be named pipes.
+//!
+//! Opening a named pipe waits until another process opens its other end, which may never happen. So it is said after a
+//! moment, as a warning in the log: whoever opens what a user named does so here.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::output::escape::escaped;
+
+/// A pipe whose other end comes later than this is said to be waited for.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Opens a file or a pipe to read it.
+///
+/// # Errors
+/// As [`File::open`].
+pub fn read(path: &Path) -> io::Result<File> {
+    open(path, File::options().read(true), "writer")
+}
+
+/// Opens a pipe, a device or an existing file to write to it.
+///
+/// # Errors
+/// As [`File::open`].
+pub fn write(path: &Path) -> io::Result<File> {
+    open(path, File::options().write(true), "reader")
+}
+
+/// True for a named pipe, links followed.
+#[cfg(unix)]
+pub fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type()))
+}
+
+/// True for a named pipe, links followed.
+#[cfg(not(unix))]
+pub fn is_pipe(_path: &Path) -> bool {
+    false
+}
+
+fn open(path: &Path, options: &OpenOptions, other_end: &str) -> io::Result<File> {
+    if !is_pipe(path) {
+        return options.open(path);
+    }
+    let (tell, told) = mpsc::channel();
+    let (pipe, options) = (path.to_path_buf(), options.clone());
+    // The thread ends with its pipe's other end, or with the process.
+    std::thread::Builder::new().spawn(move || drop(tell.send(options.open(pipe))))?;
+    let opened = told.recv_timeout(PATIENCE).or_else(|_| {
+        tracing::warn!("{} is a pipe: waiting for its {other_end}", escaped(&path.display().to_string()));
+        told.recv()
+    });
+    opened.unwrap_or_else(|_| Err(io::Error::other("the pipe was not opened")))
+}
