@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::pipe;
+use kqlake_durable::pipe;
 use kqlake_durable::Apart;
 use kqlake_kql::catalog::FileRoot;
 use kqlake_syntax::suggest::nearest;

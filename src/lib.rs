@@ -7,5 +7,4 @@ pub mod error;
 pub mod export;
 pub mod generate;
 pub mod output;
-mod pipe;
 pub mod saved;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::output::escape::escaped_lines;
+use kqlake_value::escape::escaped_lines;
 use crate::output::listing::Listing;
 use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
 use kqlake_durable::{self as durable, Kind, Output};

@@ -12,7 +12,6 @@ use crate::error::{Error, Refused, Result};
 use kqlake_kql::catalog::Catalog;
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code, line_column};
-use kqlake_syntax::parser::parse;
 use kqlake_value::Column;
 
 /// Find what is wrong with KQL files, without running them

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::pipe;
+use kqlake_durable::pipe;
 use kqlake_syntax::ast::StatementKind;
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::suggest::nearest;

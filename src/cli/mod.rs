@@ -37,7 +37,7 @@ use crate::config::{self, Config, Flags, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
-use crate::output::escape::escaped;
+use kqlake_value::escape::escaped;
 use kqlake_lake::Lake;
 use kqlake_value::clock::{Clock, FixedClock, SystemClock};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Context, report};
-use crate::output::escape::escaped;
+use kqlake_value::escape::escaped;
 use crate::output::terminal;
 use kqlake_import as import;
 

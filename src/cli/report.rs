@@ -8,7 +8,7 @@ use clap::Parser as _;
 
 use super::Cli;
 use crate::error::{Error, Refused, status};
-use crate::output::escape::escaped;
+use kqlake_value::escape::escaped;
 use crate::output::terminal;
 use kqlake_syntax::diagnostics::{Diagnostic, RenderStyle, render};
 

@@ -13,6 +13,7 @@
 //! complete content in a file of its own (`.kqlake-….complete`).
 
 mod in_place;
+pub mod pipe;
 mod place;
 mod target;
 mod temporary;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::in_place;
 use super::temporary::Complete;
-use kqlake::pipe;
+use crate::pipe;
 
 /// Symbolic links that are followed before a path counts as a circle, as Linux has it.
 const LINKS: usize = 40;

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::views;
 use crate::error::{Error, Result};
-use crate::pipe;
+use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_lake::{Lake, TableSnapshot, foreign};

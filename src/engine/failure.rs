@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
 use crate::error::Error;
+use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
 use kqlake_value::text_column::TOO_LONG;
 
@@ -67,7 +68,10 @@ fn unreadable(err: DataFusionError) -> Error {
             // The failure of a view's own query.
             Err(other) => match other.downcast::<Error>() {
                 Ok(error) => *error,
-                Err(other) => Error::storage("cannot read the lake", other),
+                Err(other) => match other.downcast::<SpillError>() {
+                    Ok(spill) => Error::io("make a temporary folder in", &spill.folder, spill.source),
+                    Err(other) => Error::storage("cannot read the lake", other),
+                },
             },
         },
         other => Error::storage("cannot read the lake", other),

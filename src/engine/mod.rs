@@ -33,6 +33,7 @@ use kqlake_kql::{self as kql, Bound, PlanEnv, PlanError, Render};
 use kqlake_lake::Lake;
 use kqlake_lake::spill::SpillFolder;
 use kqlake_syntax::diagnostics::Diagnostic;
+use kqlake_syntax::parser;
 use kqlake_value::Column;
 use kqlake_value::clock::Clock;
 
@@ -206,7 +207,7 @@ impl Engine {
         let check = move || async move {
             match catalog {
                 Some(catalog) => kql::check(&text, catalog.as_ref(), &params, now_us).await,
-                None => Bound { columns: None, diagnostics: kql::parser::parse(&text).diagnostics },
+                None => Bound { columns: None, diagnostics: parser::parse(&text).diagnostics },
             }
         };
         Deadline::after(self.options.timeout)?.apart(check).await

@@ -13,11 +13,20 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SpillFile, TempFileFactory};
 
-use kqlake::error::Error;
 use kqlake_durable::{self as durable, Staging};
 
 /// Folders that this process has swept: leftovers of others are looked for once.
 static SWEPT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+
+/// A folder that takes no temporary folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a temporary folder in {}", folder.display())]
+pub struct SpillError {
+    /// Where operators were to spill.
+    pub folder: PathBuf,
+    /// Why not.
+    pub source: std::io::Error,
+}
 
 /// The temporary files of one query or compaction. Dropped, it removes them, also where an operator that was given up still
 /// holds some.
@@ -68,7 +77,7 @@ impl TempFileFactory for Folder {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Unused = *state {
             let staging = Staging::create(&self.place)
-                .map_err(|err| DataFusionError::External(Box::new(Error::io("make a temporary folder in", &self.place, err))))?;
+                .map_err(|source| DataFusionError::External(Box::new(SpillError { folder: self.place.clone(), source })))?;
             let mode = DiskManagerMode::Directories(vec![staging.path().to_path_buf()]);
             let manager = DiskManagerBuilder::default().with_mode(mode).build()?;
             *state = State::Open(Arc::new(manager), staging);

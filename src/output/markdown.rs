@@ -5,7 +5,7 @@ use std::io::Write;
 use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, is_right_aligned, write_text};
-use super::escape::is_harmful;
+use kqlake_value::escape::is_harmful;
 use super::{OutputError, Sink};
 use kqlake_value::Column;
 

@@ -2,7 +2,6 @@
 
 pub mod cell;
 mod delimited;
-pub mod escape;
 mod json;
 mod kusto;
 pub mod listing;

@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{Cells, is_right_aligned, write_text};
-use super::escape::escaped;
+use kqlake_value::escape::escaped;
 use super::{Drawing, LeftOut, OutputError, Sink};
 use kqlake_value::{Column, Type, ValueRef};
 

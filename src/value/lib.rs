@@ -8,6 +8,7 @@
 pub mod clock;
 #[cfg(feature = "arrow")]
 pub mod columns;
+pub mod escape;
 pub mod format;
 pub mod json;
 pub mod parse;

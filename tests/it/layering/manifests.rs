@@ -8,7 +8,7 @@ use crate::support::project;
 /// The crates from the lowest to the highest: the folder, what of ours it uses, and what of ours it may use beside.
 const LAYERS: [(&str, &[&str], &[&str]); 7] = [
     ("src/value", &[], &[]),
-    ("src/durable", &[], &[]),
+    ("src/durable", &["kqlake-value"], &[]),
     ("src/syntax", &["kqlake-value"], &[]),
     ("src/kql", &["kqlake-syntax", "kqlake-value"], &[]),
     ("src/lake", &["kqlake-value"], &["kqlake-durable"]),

@@ -234,7 +234,7 @@ fn convert(value: ValueRef<'_>, ty: Type) -> Value {
         Type::DateTime => parse::datetime(&text).map(Value::DateTime),
         Type::TimeSpan => parse::timespan(&text).map(Value::TimeSpan),
         Type::Guid => parse::guid(&text).map(Value::Guid),
-        Type::Dynamic => Some(Value::Dynamic(to_json(value))),
+        Type::Dynamic => Some(Value::Dynamic(value.to_json())),
     };
     parsed.unwrap_or(Value::Null)
 }

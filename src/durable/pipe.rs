@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::output::escape::escaped;
+use kqlake_value::escape::escaped;
 
 /// A pipe whose other end comes later than this is said to be waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
