@@ -5,7 +5,8 @@ use arrow::record_batch::RecordBatch;
 
 use super::Period;
 use crate::output::cell::{Cells, write_text};
-use kqlake_value::{Column, TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef, format};
+use kqlake_value::calendar::civil_from_days;
+use kqlake_value::{Column, TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
 /// input is usual, it takes the full-width forms too.
@@ -125,7 +126,7 @@ fn write_seconds(out: &mut String, ticks: i64) {
 pub(super) fn period(period: Period, cells: &[Cells], row: usize) -> String {
     let (Period::Day(at) | Period::Month(at)) = period else { return String::new() };
     let Some(ValueRef::DateTime(ticks)) = cells.get(at).map(|c| c.get(row)) else { return String::new() };
-    let (year, month, day) = format::civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
     match period {
         Period::Day(_) => format!("{year:04}-{month:02}-{day:02}"),
         _ => format!("{year:04}-{month:02}"),

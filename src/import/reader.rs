@@ -520,7 +520,7 @@ fn written_day(name: &str) -> Option<i64> {
             Some(b'0'..=b'9') => (number(at, 4)?, number(at + 4, 2)?, number(at + 6, 2)?, at + 8),
             _ => return None,
         };
-        let days = super::convert::days_from_civil(year, month, day)?;
+        let days = kqlake_value::calendar::day_number(year, month, day)?;
         ((1990..2200).contains(&year) && alone(at, end)).then_some(days * 86_400_000_000)
     };
     (0..bytes.len()).rev().find_map(date)

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::calendar::civil_from_days;
 use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The `tostring` text of a value; null is the empty text.
@@ -158,30 +159,6 @@ pub fn write_decimal(out: &mut String, v: i128) {
         out.push('.');
         out.push_str(digits.trim_end_matches('0'));
     }
-}
-
-/// Proleptic Gregorian date of a day number since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
-    (yoe + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// Day number since 1970-01-01 of a proleptic Gregorian date.
-pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let mp = (i64::from(month) + 9) % 12;
-    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    era * 146_097 + doe - 719_468
 }
 
 /// `2020-01-02T03:04:05.6000000Z`: seven digits always, from ticks since 0001-01-01.

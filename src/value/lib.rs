@@ -5,6 +5,7 @@
 //!
 //! This crate is the lowest layer. It may use nothing of the project, and must never know a query, a table or a file.
 
+pub mod calendar;
 pub mod clock;
 #[cfg(feature = "arrow")]
 pub mod columns;

@@ -6,6 +6,7 @@ use super::{Parser, Read};
 use crate::ast::{Expr, ExprKind, Literal};
 use crate::lexer::{self, TokenKind};
 use crate::literals;
+use kqlake_value::parse::bool_word;
 use kqlake_value::{Json, Type};
 
 impl Parser<'_> {
@@ -85,10 +86,9 @@ impl Parser<'_> {
                 };
             }
         }
-        let json = match word {
-            "null" => Json::Null,
-            "true" | "True" | "TRUE" => Json::Bool(true),
-            "false" | "False" | "FALSE" => Json::Bool(false),
+        let json = match (word, bool_word(word)) {
+            ("null", _) => Json::Null,
+            (_, Some(value)) => Json::Bool(value),
             _ => {
                 let span = self.token().span();
                 let message = format!("expected a JSON value, found {}", self.found());

@@ -26,6 +26,7 @@ mod words;
 use crate::ast::{Name, Script, Span};
 use crate::diagnostics::{Diagnostic, Severity, code};
 use crate::lexer::{self, Token, TokenKind};
+use kqlake_value::parse::bool_word;
 
 pub use operators::operator_names;
 
@@ -285,7 +286,7 @@ impl<'a> Parser<'a> {
             1 => {
                 let token = self.bump();
                 let (text, span) = (self.text_of(token).to_owned(), token.span());
-                if primary::bool_word(&text).is_some() {
+                if bool_word(&text).is_some() {
                     self.fail_with(span, format!("`{text}` is a value and no name"), format!("a name is written ['{text}']"));
                 }
                 Ok(Name { text, span })

@@ -1,11 +1,11 @@
 //! Pipelines: a source and the operators behind it; and the `name = value` options that operators share.
 
-use super::primary::bool_word;
 use super::{Parser, Read, Stop, operators};
 use crate::ast::{Expr, ExprKind, Name, Operator, OperatorKind, Property, Span};
 use crate::lexer::TokenKind;
 use crate::suggest;
 use kqlake_value::Type;
+use kqlake_value::parse::bool_word;
 
 impl Parser<'_> {
     /// An expression, or a source with operators behind it. An error in an operator ends at the next pipe; the rest is read on.

@@ -5,6 +5,7 @@ use crate::ast::{Arg, ColumnDecl, Expr, ExprKind, Literal, Name, OperatorKind, S
 use crate::lexer::{self, TokenKind};
 use crate::{literals, suggest};
 use kqlake_value::Type;
+use kqlake_value::parse::bool_word;
 
 impl Parser<'_> {
     fn leaf(&mut self, kind: ExprKind, start: u32) -> Expr {
@@ -495,14 +496,5 @@ impl Parser<'_> {
         let operator =
             crate::ast::Operator { kind: OperatorKind::Unsupported(name), properties: Vec::new(), keyword: keyword.span(), span };
         Ok(self.leaf(ExprKind::Source(Box::new(operator)), keyword.start))
-    }
-}
-
-/// The value of a word that is a bool; other capitals make it a name.
-pub(super) fn bool_word(word: &str) -> Option<bool> {
-    match word {
-        "true" | "True" | "TRUE" => Some(true),
-        "false" | "False" | "FALSE" => Some(false),
-        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::table::{Input, Interner};
 use super::{PluginArg, column, columns_from};
-use kqlake_value::format::{civil_from_days, days_from_civil};
+use kqlake_value::calendar::{civil_from_days, days_from_civil};
 use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef};
 
 /// A time axis: ticks for datetimes and timespans, the numbers themselves for integers.

@@ -10,8 +10,7 @@ use arrow::array::{Float64Array, Int32Array, Int64Array};
 use super::conversion::{datetime_of, real_of, timespan_of};
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::format::{civil_from_days, days_from_civil};
-use kqlake_value::parse::{date, days_in_month};
+use kqlake_value::calendar::{civil_from_days, date, days_from_civil, days_in_month};
 use kqlake_value::{
     self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS,
     Value, ValueRef,

@@ -5,7 +5,7 @@
 
 use crate::functions::kernels::{TextOut, ValueArg, text_of};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::format::civil_from_days;
+use kqlake_value::calendar::civil_from_days;
 use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.

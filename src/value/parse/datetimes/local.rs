@@ -1,6 +1,9 @@
 //! Datetimes in the local forms that portals and spreadsheets write.
 
-use super::parts::{fraction, micros, zone_minutes};
+use super::parts::{hour_of_half_day, month_begun, time_of_day};
+use super::record::ISO;
+use crate::calendar::date;
+use crate::parse::timespans::fraction_ticks;
 
 /// Which of the first two numbers of a slashed date is the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,8 +31,6 @@ impl DateOrder {
         }
     }
 }
-
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// A piece of a datetime text.
 #[derive(Debug, PartialEq)]
@@ -75,7 +76,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     Some(out)
 }
 
-/// Microseconds since 1970 of a local form, UTC where it names no zone.
+/// Ticks of a local form, UTC where it names no zone.
 ///
 /// With the order unknown, a number above 12 decides; else upper-case AM or PM means the month stands first (the form of
 /// en-US), and a 24-hour time, lower-case am/pm or a dotted date means that the day does.
@@ -90,12 +91,12 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
     };
     let pieces = pieces(text)?;
     let mut at = 0;
-    let (date, month_named) = date_parts(&pieces, &mut at)?;
+    let (parts, month_named) = date_parts(&pieces, &mut at)?;
     let rest = &pieces[at..];
 
-    let (mut time, mut micro) = ([0_i64; 3], 0);
+    let (mut time, mut fraction) = ([0_i64; 3], 0);
     let mut taken = 0;
-    let mut offset = 0;
+    let mut to_utc = 0;
     let mut meridiem: Option<(bool, bool)> = None;
     let mut index = 0;
     while index < rest.len() {
@@ -106,7 +107,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                         Some(Piece::Number(minutes, 2, ':')) => format!("{before}{value:0count$}{minutes:02}"),
                         _ => format!("{before}{value:0count$}"),
                     };
-                    offset = zone_minutes(digits.as_bytes())?;
+                    to_utc = ISO.clock.zone_ticks(digits.as_bytes())?;
                     index += 2;
                     continue;
                 }
@@ -116,7 +117,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                     }
                     time[taken] = value;
                 } else if taken == 3 && matches!(before, '.' | ':') {
-                    micro = fraction(format!("{value:0count$}").as_bytes())?.0;
+                    fraction = fraction_ticks(format!("{value:0count$}").as_bytes());
                 } else {
                     return None;
                 }
@@ -139,13 +140,10 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         return None;
     }
     if let Some((pm, _)) = meridiem {
-        if !(1..=12).contains(&time[0]) {
-            return None;
-        }
-        time[0] = time[0] % 12 + if pm { 12 } else { 0 };
+        time[0] = hour_of_half_day(time[0], pm)?;
     }
 
-    let (a, b, year, dotted) = date;
+    let (a, b, year, dotted) = parts;
     let (month, day) = if month_named {
         (a, b)
     } else {
@@ -158,7 +156,8 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         };
         if month_first { (a, b) } else { (b, a) }
     };
-    micros((year, month, day), (time[0], time[1], time[2]), micro, offset)
+    let [hour, minute, second] = time;
+    Some(date(year, month, day)? + time_of_day(hour, minute, second, ISO.clock.leap_second)? + fraction + to_utc)
 }
 
 /// Two numbers and the year, and whether the numbers are month and day for certain; moves `at` behind the date.
@@ -167,7 +166,7 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<((i64, i64, i64, b
     // A weekday may stand in front ("Mon, 05 Jan 2026").
     if let Some(Piece::Word(word)) = pieces.first()
         && pieces.len() > 3
-        && month_number(word).is_none()
+        && month_begun(word.as_bytes()).is_none()
     {
         *at = 1;
     }
@@ -177,14 +176,11 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<((i64, i64, i64, b
         [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => ((m, d, y, false), true),
         [Piece::Number(a, 1..=2, _), Piece::Number(b, 1..=2, sep), Piece::Number(y, 4, _)] => ((a, b, y, sep != '/'), false),
         [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)]
-        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => ((month_number(word)?, d, y, false), true),
+        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => {
+            ((month_begun(word.as_bytes())?, d, y, false), true)
+        }
         _ => return None,
     })
-}
-
-fn month_number(word: &str) -> Option<i64> {
-    let front = word.get(..3)?.to_ascii_lowercase();
-    MONTHS.iter().position(|m| *m == front).map(|i| i as i64 + 1)
 }
 
 #[cfg(test)]
@@ -194,7 +190,8 @@ mod tests {
     #[test]
     fn portal_forms() {
         let expected = Some(1_767_597_787_123_000);
-        let read = |text| loose_datetime(text, DateOrder::Unknown);
+        let local = |text, order| loose_datetime(text, order).map(crate::us_of_datetime);
+        let read = |text| local(text, DateOrder::Unknown);
         assert_eq!(read("1/5/2026, 7:23:07.123 AM"), expected);
         assert_eq!(read("1/5/2026, 7:23:07.123\u{202f}AM"), expected);
         assert_eq!(read("05/01/2026, 07:23:07.123"), expected);
@@ -204,7 +201,7 @@ mod tests {
         assert_eq!(read("Jan 5, 2026 7:23:07.123 a.m."), expected);
         assert_eq!(read("2026/01/05 07:23:07.123 UTC"), expected);
         assert_eq!(read("1/5/2026 8:23:07.123 AM +01:00"), expected);
-        assert_eq!(loose_datetime("05/01/2026 7:23:07.123 AM", DateOrder::DayFirst), expected);
+        assert_eq!(local("05/01/2026 7:23:07.123 AM", DateOrder::DayFirst), expected);
         assert_eq!(read("13/1/2026 12:00:00 AM"), Some(1_768_262_400_000_000));
         assert_eq!(read("1/13/2026 12:30 PM"), Some(1_768_307_400_000_000));
         for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026"] {

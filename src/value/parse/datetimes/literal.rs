@@ -1,14 +1,27 @@
-//! Texts of instants.
+//! Datetimes as literals in queries.
 
-use kqlake_value::format::{self, civil_from_days, days_from_civil};
-use kqlake_value::{self as value, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS};
+use super::parts::{Clock, is_weekday, month_begun, year};
+use crate::calendar::date;
+
+const CLOCK: Clock = Clock {
+    digits: 1..=9,
+    bare_hour: true,
+    half_days: true,
+    loose_fraction: false,
+    rounded: true,
+    leap_second: false,
+    ut: true,
+    named_offset: false,
+    offset_minutes: 1..=9,
+    space: |text| std::str::from_utf8(text).map_or(text, |text| text.trim_start().as_bytes()),
+};
 
 /// Reads an instant: ticks of 100 ns since 0001-01-01T00:00:00Z. A text without an offset is UTC.
 ///
 /// The forms of the Kusto documentation, "The datetime data type": ISO 8601 from the year alone (`2024`, `2024-01`, `2024-01-31`)
 /// to `2024-01-31T12:34:56.1234567+02:00`, with `T` or a space before the time; `1/31/2024`, month first; `2024, 1, 31`; RFC 822
 /// (`Sat, 8 Nov 2014 15:05:02 GMT`) and RFC 850 (`Saturday, 08-Nov-14 15:05:02 UTC`). Digits past the seventh are rounded.
-pub fn parse_datetime(text: &str) -> Option<i64> {
+pub fn literal(text: &str) -> Option<i64> {
     let mut reader = Reader { rest: text.trim() };
     let date = if reader.rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
         reader.weekday()?;
@@ -21,20 +34,8 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
             _ => reader.day_first_from(number)?,
         }
     };
-    let ticks = reader.time_of_day()?;
-    let offset = reader.offset()?;
-    if !reader.rest.is_empty() {
-        return None;
-    }
-    let days = date.days()? + UNIX_EPOCH_DAYS;
-    value::datetime(days * TICKS_PER_DAY + ticks - offset * 60 * TICKS_PER_SECOND)
-}
-
-/// `2020-01-02T03:04:05.6000000Z` of ticks since 0001-01-01.
-pub fn write_ticks(ticks: i64) -> String {
-    let mut text = String::new();
-    format::write_datetime(&mut text, ticks);
-    text
+    let time = reader.time_and_zone()?;
+    crate::datetime(date.ticks()? + time)
 }
 
 struct Date {
@@ -44,15 +45,8 @@ struct Date {
 }
 
 impl Date {
-    /// Day number since 1970-01-01, when there is such a day.
-    fn days(&self) -> Option<i64> {
-        let (month, day) = (u32::try_from(self.month).ok()?, u32::try_from(self.day).ok()?);
-        if !(1..=9999).contains(&self.year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        let days = days_from_civil(self.year, month, day);
-        // A day past the month's end would come back as another date.
-        (civil_from_days(days) == (self.year, month, day)).then_some(days)
+    fn ticks(&self) -> Option<i64> {
+        date(self.year, self.month, self.day)
     }
 }
 
@@ -124,9 +118,7 @@ impl Reader<'_> {
 
     /// A weekday's name and a comma; which day it names is not checked.
     fn weekday(&mut self) -> Option<()> {
-        const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-        let word = self.word().to_ascii_lowercase();
-        let known = word.len() >= 3 && DAYS.iter().any(|day| *day == word || &day[..3] == word.as_str());
+        let known = is_weekday(self.word().as_bytes());
         self.eat(b',');
         self.space();
         known.then_some(())
@@ -139,11 +131,9 @@ impl Reader<'_> {
 
     /// `Nov 2014` or `-Nov-14` after a day.
     fn day_first_from(&mut self, day: i64) -> Option<Date> {
-        const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
         let dashed = self.eat(b'-');
         self.space();
-        let word = self.word().to_ascii_lowercase();
-        let month = MONTHS.iter().position(|m| word.get(..3) == Some(*m))? as i64 + 1;
+        let month = month_begun(self.word().as_bytes())?;
         if dashed && !self.eat(b'-') {
             return None;
         }
@@ -154,91 +144,29 @@ impl Reader<'_> {
 
     /// A year; one of two digits is between 1930 and 2029, as .NET's invariant calendar reads it.
     fn year(&mut self) -> Option<i64> {
-        match self.number()? {
-            (year, 2) => Some(if year < 30 { 2000 + year } else { 1900 + year }),
-            (year, 4) => Some(year),
-            _ => None,
-        }
+        let (value, digits) = self.number()?;
+        year(value, digits, 30)
     }
 
-    /// Ticks since midnight of `T12:34[:56[.1234567]]` with an optional `AM` or `PM`; 0 when nothing stands there.
-    fn time_of_day(&mut self) -> Option<i64> {
+    /// Ticks of `[T12:34[:56[.1234567]]][zone]` to the end.
+    fn time_and_zone(&mut self) -> Option<i64> {
         let separated = self.eat(b'T') || self.eat(b't') || self.rest.starts_with(' ');
         self.space();
-        if !separated || !self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            return Some(0);
+        if separated && self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            CLOCK.time_and_zone(self.rest.as_bytes())
+        } else {
+            CLOCK.zone_ticks(self.rest.as_bytes())
         }
-        let mut hour = self.number()?.0;
-        let (mut minute, mut second, mut fraction) = (0, 0, 0);
-        let mut exact = false;
-        if self.eat(b':') {
-            exact = true;
-            minute = self.number()?.0;
-            if self.eat(b':') {
-                second = self.number()?.0;
-                if self.eat(b'.') {
-                    fraction = self.fraction()?;
-                }
-            }
-        }
-        let trimmed = self.rest.trim_start();
-        let half = trimmed.get(..2).map(str::to_ascii_lowercase);
-        if let Some(half @ ("am" | "pm")) = half.as_deref() {
-            if !(1..=12).contains(&hour) {
-                return None;
-            }
-            hour = hour % 12 + if half == "pm" { 12 } else { 0 };
-            self.rest = &trimmed[2..];
-            exact = true;
-        }
-        let valid = exact && (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
-        valid.then(|| ((hour * 60 + minute) * 60 + second) * TICKS_PER_SECOND + fraction)
-    }
-
-    /// Ticks of the digits behind a point.
-    fn fraction(&mut self) -> Option<i64> {
-        let len = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.rest.split_at(len);
-        self.rest = rest;
-        if len == 0 {
-            return None;
-        }
-        let kept = &digits[..len.min(7)];
-        let ticks = kept.parse::<i64>().ok()? * 10_i64.pow(7 - kept.len() as u32);
-        let round_up = digits.as_bytes().get(7).is_some_and(|b| *b >= b'5');
-        Some(ticks + i64::from(round_up))
-    }
-
-    /// Minutes east of UTC of `Z`, `GMT`, `UTC`, `+02:00`, `-0500`, `+2`; 0 when nothing stands there.
-    fn offset(&mut self) -> Option<i64> {
-        self.space();
-        let sign = match self.peek() {
-            Some(b'+') => 1,
-            Some(b'-') => -1,
-            Some(_) => {
-                let zone = self.word().to_ascii_uppercase();
-                return matches!(zone.as_str(), "Z" | "GMT" | "UTC" | "UT").then_some(0);
-            }
-            None => return Some(0),
-        };
-        self.rest = &self.rest[1..];
-        let (number, digits) = self.number()?;
-        let (hours, minutes) = match digits {
-            1 | 2 if self.eat(b':') => (number, self.number()?.0),
-            1 | 2 => (number, 0),
-            4 => (number / 100, number % 100),
-            _ => return None,
-        };
-        (hours <= 14 && minutes < 60).then_some(sign * (hours * 60 + minutes))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ValueRef, format};
 
     fn read(text: &str) -> Option<String> {
-        parse_datetime(text).map(write_ticks)
+        literal(text).map(|ticks| format::to_string(ValueRef::DateTime(ticks)))
     }
 
     #[test]

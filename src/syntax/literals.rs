@@ -2,14 +2,10 @@
 //!
 //! Source of the rules: Kusto documentation, "Scalar data types", and the published parser.
 
-mod datetime;
-mod timespan;
-
-pub use datetime::{parse_datetime, write_ticks};
-pub use timespan::parse_timespan;
-
 use crate::ast::Literal;
 use kqlake_value::Type;
+use kqlake_value::format::write_datetime;
+use kqlake_value::parse::{BoolForm, boolean_of, datetimes, guids, timespans};
 
 /// Reads the content of `type(…)`, which is everything between the parentheses. `None` when it is no literal of that type.
 ///
@@ -18,12 +14,8 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
     let text = content.trim();
     let null = text == "null";
     Some(match ty {
-        Type::Bool => Literal::Bool(match text {
-            "null" => None,
-            "true" | "True" | "TRUE" | "1" => Some(true),
-            "false" | "False" | "FALSE" | "0" => Some(false),
-            _ => return None,
-        }),
+        Type::Bool if null => Literal::Bool(None),
+        Type::Bool => Literal::Bool(Some(boolean_of(text, BoolForm::Literal)?)),
         Type::Int if null => Literal::Int(None),
         Type::Int => Literal::Int(Some(match hex(text) {
             Some(digits) => u32::from_str_radix(digits, 16).ok()? as i32,
@@ -76,26 +68,27 @@ pub fn parse_real(text: &str) -> Option<f64> {
 
 /// A guid: 32 hexadecimal digits, with dashes at their places or without any, also in braces; in lower case with dashes.
 pub fn parse_guid(text: &str) -> Option<String> {
-    let text = match text.strip_prefix('{') {
-        Some(inner) => inner.strip_suffix('}')?,
-        None => text,
-    };
-    let digits: String = match text.len() {
-        36 => {
-            let dashed = text.bytes().enumerate().all(|(i, b)| (b == b'-') == matches!(i, 8 | 13 | 18 | 23));
-            if !dashed {
-                return None;
-            }
-            text.replace('-', "")
-        }
-        32 => text.to_owned(),
-        _ => return None,
-    };
-    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let digits = digits.to_ascii_lowercase();
-    Some(format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]))
+    guids::read(text, guids::Form::Plain)
+}
+
+/// An instant: ticks of 100 ns since 0001-01-01T00:00:00Z. A text without an offset is UTC ([`datetimes::literal`]).
+pub fn parse_datetime(text: &str) -> Option<i64> {
+    datetimes::literal(text)
+}
+
+/// `2020-01-02T03:04:05.6000000Z` of ticks since 0001-01-01.
+pub fn write_ticks(ticks: i64) -> String {
+    let mut text = String::new();
+    write_datetime(&mut text, ticks);
+    text
+}
+
+/// A timespan: ticks of 100 ns.
+///
+/// The forms of the Kusto documentation, "The timespan data type": `[-][d.]hh:mm[:ss[.fffffff]]`; a number and a unit, with or
+/// without space between (`1.5h`, `15 seconds`); a bare number, which counts days. Parts smaller than a tick are rounded.
+pub fn parse_timespan(text: &str) -> Option<i64> {
+    timespans::read(text.trim(), &timespans::LITERAL)
 }
 
 /// Digits after `0x`.

@@ -1,0 +1,72 @@
+//! Days of the proleptic Gregorian calendar.
+//!
+//! A day's number counts from 1970-01-01. The arithmetic is H. Hinnant's, "chrono-Compatible Low-Level Date Algorithms".
+
+use crate::{TICKS_PER_DAY, UNIX_EPOCH_DAYS};
+
+/// Year, month (1 to 12) and day of a day's number.
+pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The number of a day. A day past its month's end runs over into the next month; [`day_number`] takes none such.
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let mp = (i64::from(month) + 9) % 12;
+    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+/// Days of a month (1 to 12).
+pub fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// The number of a day; `None` for one that the calendar of the years 1 to 9999 does not have.
+pub fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    Some(days_from_civil(year, month as u32, day as u32))
+}
+
+/// The start of a day in ticks since 0001-01-01; `None` for one that the calendar does not have.
+pub fn date(year: i64, month: i64, day: i64) -> Option<i64> {
+    Some((day_number(year, month, day)? + UNIX_EPOCH_DAYS) * TICKS_PER_DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_numbered_there_and_back() {
+        for (days, date) in [(0, (1970, 1, 1)), (-719_162, (1, 1, 1)), (2_932_896, (9999, 12, 31)), (11_016, (2000, 2, 29))] {
+            assert_eq!(civil_from_days(days), date);
+            assert_eq!(days_from_civil(date.0, date.1, date.2), days);
+            assert_eq!(day_number(date.0, date.1.into(), date.2.into()), Some(days));
+        }
+        for (year, month, day) in
+            [(2023, 2, 29), (1900, 2, 29), (2024, 13, 1), (2024, 4, 31), (2024, 1, 0), (0, 1, 1), (10_000, 1, 1)]
+        {
+            assert_eq!(day_number(year, month, day), None);
+        }
+        assert_eq!(date(1, 1, 1), Some(0));
+    }
+}

@@ -1,0 +1,72 @@
+//! Datetimes in records, as services and portals write them.
+
+use super::iso::Iso;
+use super::local::{DateOrder, loose_datetime};
+use super::parts::Clock;
+use crate::us_of_datetime;
+
+pub(super) const ISO: Iso = Iso {
+    month_alone: false,
+    spaced: false,
+    clock: Clock {
+        digits: 2..=2,
+        bare_hour: false,
+        half_days: false,
+        loose_fraction: true,
+        rounded: false,
+        leap_second: true,
+        ut: false,
+        named_offset: true,
+        offset_minutes: 2..=2,
+        space: <[u8]>::trim_ascii_start,
+    },
+};
+
+/// Microseconds since 1970-01-01 UTC of a datetime text.
+///
+/// Read are ISO 8601 with any number of fraction digits with or without a zone (without one it is UTC, as the services mean it),
+/// dates alone, the OData form `/Date(ms)/`, and the local forms of portals (`1/5/2026, 7:23:07.123 AM`).
+/// Fractions finer than a microsecond are cut.
+pub fn record(text: &str, order: DateOrder) -> Option<i64> {
+    let text = text.trim();
+    let ticks = ISO.ticks(text.as_bytes()).or_else(|| odata_date(text)).or_else(|| loose_datetime(text, order));
+    ticks.and_then(crate::datetime).map(us_of_datetime)
+}
+
+/// `/Date(1767571813135)/`, with an optional offset that does not change the instant (OData version 2, verbose JSON).
+fn odata_date(text: &str) -> Option<i64> {
+    let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let end = inner.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map_or(inner.len(), |(i, _)| i);
+    inner[..end].parse::<i64>().ok()?.checked_mul(10_000)?.checked_add(crate::UNIX_EPOCH_TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Option<i64> {
+        record(text, DateOrder::Unknown)
+    }
+
+    #[test]
+    fn iso_forms_read_alike() {
+        let expected = Some(1_767_597_787_123_456);
+        assert_eq!(time("2026-01-05T07:23:07.1234567Z"), expected);
+        assert_eq!(time("2026-01-05 07:23:07.123456"), expected);
+        assert_eq!(time("2026-01-05T08:23:07.123456789+01:00"), expected);
+        assert_eq!(time("2026-01-05T07:23:07"), Some(1_767_597_787_000_000));
+        assert_eq!(time("2026-01-05T07:23Z"), Some(1_767_597_780_000_000));
+        assert_eq!(time("2026-01-05"), Some(1_767_571_200_000_000));
+        assert_eq!(time("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000_000));
+        assert_eq!(time("/Date(1767571813135)/"), Some(1_767_571_813_135_000));
+        assert_eq!(time("9999-12-31T23:59:59.9999999Z"), Some(253_402_300_799_999_999));
+        assert_eq!(time("2026-01-05T07:23:60,5Z"), Some(1_767_597_839_500_000));
+        assert_eq!(time("2026-01-05T07:23.5 UTC+1"), Some(1_767_594_180_500_000));
+        for outside in ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "/Date(999999999999999)/"] {
+            assert_eq!(time(outside), None, "{outside}");
+        }
+        for bad in ["2026-02-30", "2026-13-01T00:00:00Z", "2026-01-05T25:00:00Z", "yesterday", "", "20260105"] {
+            assert_eq!(time(bad), None, "{bad}");
+        }
+    }
+}
