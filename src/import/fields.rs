@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::convert::DateOrder;
-use super::json_text::{Members, unescape};
+use super::json_text::{Members, string_literal, unescape};
 use super::row::{Cell, Row, Source, source_columns};
 use kqlake_lake::tables::TableDef;
 use kqlake_value::Type;
+use kqlake_value::json::write_string;
 
 /// Names whose column was looked up once are remembered, up to this many.
 const REMEMBERED: usize = 4_096;
@@ -114,13 +115,7 @@ pub fn push_member(out: &mut String, name: &str, json: &str) {
     if out.len() > 1 {
         out.push(',');
     }
-    if name.bytes().any(|b| b == b'"' || b == b'\\' || b < b' ') {
-        out.push_str(&serde_json::Value::from(name).to_string());
-    } else {
-        out.push('"');
-        out.push_str(name);
-        out.push('"');
-    }
+    write_string(out, name);
     out.push(':');
     out.push_str(json);
 }
@@ -130,7 +125,7 @@ pub fn push_member(out: &mut String, name: &str, json: &str) {
 pub fn push_left(out: &mut String, name: &str, json: &str) {
     let is_number = json.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     if is_number && json.parse::<f64>().is_ok_and(f64::is_infinite) {
-        push_member(out, name, &serde_json::Value::from(json).to_string());
+        push_member(out, name, &string_literal(json));
     } else {
         push_member(out, name, json);
     }

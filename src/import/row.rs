@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
-use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, unescape};
+use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, string_literal, unescape};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_lake::writer::RowBuilder;
 use kqlake_value::Type;
@@ -157,9 +157,9 @@ impl<'a> Source<'a> {
                 return Some(Cell::Json(tidy(text)));
             }
             // Broken JSON stays what it is: a text.
-            return Some(Cell::Json(Cow::Owned(serde_json::Value::String(text.into_owned()).to_string())));
+            return Some(Cell::Json(Cow::Owned(string_literal(&text))));
         }
-        Some(Cell::Json(Cow::Owned(serde_json::Value::String(inner.into_owned()).to_string())))
+        Some(Cell::Json(Cow::Owned(string_literal(&inner))))
     }
 }
 

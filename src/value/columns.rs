@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use crate::format::{json_text, write_json};
+use crate::text_column::TextOut;
 use crate::{Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
@@ -19,8 +21,6 @@ use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
-use crate::format::{json_text, write_json};
-use crate::text_column::TextOut;
 
 /// The key in an Arrow field's metadata that holds the column's KQL type.
 pub const TYPE_KEY: &str = "kql.type";

@@ -9,7 +9,7 @@ use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, push_left, push_member};
-use crate::json_text::{Members, without_repeats};
+use crate::json_text::{Members, string_literal, without_repeats};
 use crate::row::{Cell, Identity, Row, Source};
 use crate::twins::{self, CONTENT_ID};
 use kqlake_lake::tables::find;
@@ -307,7 +307,7 @@ impl AppInsights {
             if !table.set(&mut row, name, value, columns.order) {
                 match value {
                     Source::Json(json) => push_left(&mut extra, name, json),
-                    Source::Field(text) => push_member(&mut extra, name, &serde_json::Value::from(text).to_string()),
+                    Source::Field(text) => push_member(&mut extra, name, &string_literal(text)),
                 }
             }
         }

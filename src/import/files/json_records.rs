@@ -5,7 +5,7 @@ use super::input::Limits;
 use super::json::{self, JsonError, Kind};
 use super::record::{Answer, Item, Page, Place, Sink, Stop};
 use super::sniff::{self, WINDOW};
-use crate::json_text::unescape;
+use crate::json_text::{string_literal, unescape};
 
 /// Why a record is refused that the text ends in.
 pub const ENDS_INSIDE: &str = "the file ends inside this record";
@@ -258,7 +258,7 @@ impl Walker<'_, '_> {
                     }
                 }
                 _ => {
-                    let name = serde_json::Value::String(key.clone()).to_string();
+                    let name = string_literal(&key);
                     if kept.len() > 1 {
                         kept.push(b',');
                     }

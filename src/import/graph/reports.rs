@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Hash128, Members, elements};
+use crate::json_text::{Hash128, Members, elements, string_literal};
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::tables::{TableDef, find};
 use kqlake_value::Type;
@@ -191,7 +191,7 @@ impl Reports {
     pub fn csv(&mut self, id: ReportId, names: &[String], values: &[&str]) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
-            push_member(&mut raw, name, &serde_json::Value::from(*value).to_string());
+            push_member(&mut raw, name, &string_literal(value));
         }
         raw.push('}');
         let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), Source::Field(value)));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Hash128, Members};
+use crate::json_text::{Hash128, Members, string_literal};
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::tables::find;
 
@@ -189,7 +189,7 @@ impl Traces {
     ) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
-            push_member(&mut raw, name, &serde_json::Value::from(*value).to_string());
+            push_member(&mut raw, name, &string_literal(value));
         }
         raw.push('}');
         let fields = match kind {

@@ -3,18 +3,18 @@
 //! A file lists a promoted column as complete when the column alone can answer for the bag: the column is null exactly
 //! where the bag has no such key, and every value was a JSON string that reads the same as the column's value does in KQL.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Builder, StringArray, StringBuilder, new_null_array};
 use arrow::datatypes::DataType;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_timespan;
+use kqlake_value::json::checked::each_member;
 use kqlake_value::parse::timespans;
 
 /// The promoted columns of a batch of rows.
@@ -78,9 +78,8 @@ impl Promoter {
     pub(crate) fn mark(&mut self, source: &str, texts: &StringArray, present: &mut [bool]) {
         let Some(bag) = self.bags.iter_mut().find(|b| b.source == source) else { return };
         for text in texts.iter().flatten() {
-            let mut json = serde_json::Deserializer::from_str(text);
             // Of a broken bag the keys before the break are marked, which only makes a column that may stay empty.
-            let _ = Deserializer::deserialize_map(&mut json, MarkVisitor { bag: &mut *bag, present: &mut *present });
+            bag.read(text, |slot, _| present[slot] = true);
         }
     }
 
@@ -107,9 +106,7 @@ impl Promoter {
 
 /// Reads one bag into the slots. Text that is no JSON object has no keys.
 fn read_bag(bag: &mut Bag, text: &str, row: usize, slots: &mut [Slot]) {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let visitor = BagVisitor { bag, row, slots: &mut *slots };
-    let whole = Deserializer::deserialize_map(&mut json, visitor).is_ok() && json.end().is_ok();
+    let whole = bag.read(text, |slot, value| slots[slot].set(row, value.get()));
     if !whole {
         // What was read of a broken bag is not what reading the bag itself gives.
         for slot in slots.iter_mut().filter(|s| s.len() > row) {
@@ -118,93 +115,31 @@ fn read_bag(bag: &mut Bag, text: &str, row: usize, slots: &mut [Slot]) {
     }
 }
 
-struct BagVisitor<'b> {
-    bag: &'b mut Bag,
-    row: usize,
-    slots: &'b mut [Slot],
-}
-
-impl<'de> Visitor<'de> for BagVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property bag")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut at = 0;
-        while let Some(slot) = map.next_key_seed(KeySeed { bag: &mut *self.bag, at })? {
-            at += 1;
-            match slot {
-                Some(slot) => self.slots[slot].set(self.row, map.next_value::<&RawValue>()?.get()),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads only the keys.
-struct MarkVisitor<'b> {
-    bag: &'b mut Bag,
-    present: &'b mut [bool],
-}
-
-impl<'de> Visitor<'de> for MarkVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property bag")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut at = 0;
-        while let Some(slot) = map.next_key_seed(KeySeed { bag: &mut *self.bag, at })? {
-            at += 1;
-            map.next_value::<IgnoredAny>()?;
-            if let Some(slot) = slot {
-                self.present[slot] = true;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads a key and finds its slot.
-struct KeySeed<'b> {
-    bag: &'b mut Bag,
-    at: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        if let Some((known, slot)) = self.bag.last.get(self.at)
+impl Bag {
+    /// The slot of a row's key, the `at`th of its bag.
+    fn slot(&mut self, key: &str, at: usize) -> Option<usize> {
+        if let Some((known, slot)) = self.last.get(at)
             && **known == *key
         {
-            return Ok(*slot);
+            return *slot;
         }
-        let slot = self.bag.slots.get(key).copied();
-        if self.at < REMEMBERED {
-            self.bag.last.truncate(self.at);
-            self.bag.last.push((key.into(), slot));
+        let slot = self.slots.get(key).copied();
+        if at < REMEMBERED {
+            self.last.truncate(at);
+            self.last.push((key.into(), slot));
         }
-        Ok(slot)
+        slot
+    }
+
+    /// Gives the wanted slots of a bag's text with their values. False for text that is no whole JSON object: what stands before
+    /// the fault was given.
+    fn read<'a>(&mut self, text: &'a str, value: impl FnMut(usize, &'a RawValue)) -> bool {
+        let mut at = 0;
+        let key = |key: Cow<'_, str>| {
+            at += 1;
+            self.slot(&key, at - 1)
+        };
+        each_member(text, key, value).is_ok()
     }
 }
 

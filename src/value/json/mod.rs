@@ -10,7 +10,9 @@
 //! Values are at most [`MAX_DEPTH`] levels deep: text that is deeper is no dynamic value but a string, and a value that is built
 //! deeper is not looked into below that level. So no walk overflows the stack, and none reads a text more often than that.
 
+pub mod checked;
 pub mod display;
+mod strings;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,6 +21,8 @@ use std::collections::hash_map::{Entry, HashMap};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
+use self::strings::string_end;
+pub use self::strings::{BadEscapes, mend_surrogates, unescape, unescape_with, unquote};
 pub use crate::format::write_json_string as write_string;
 use crate::{ValueRef, format};
 
@@ -82,23 +86,6 @@ fn skip_white(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind the string that starts at `at` (on its quote).
-fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let first = at + 1;
-    let mut from = first;
-    loop {
-        let quote = memchr(b'"', bytes.get(from..)?)? + from;
-        let mut backslashes = 0;
-        while quote - backslashes > first && bytes[quote - backslashes - 1] == b'\\' {
-            backslashes += 1;
-        }
-        if backslashes % 2 == 0 {
-            return Some(quote + 1);
-        }
-        from = quote + 1;
-    }
-}
-
 /// The place behind the value that starts at `at` (white space already skipped).
 fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     match bytes.get(at)? {
@@ -134,6 +121,32 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
             Some(at)
         }
     }
+}
+
+/// True for JSON that is nested deeper than [`MAX_DEPTH`].
+pub fn too_deep(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Hardly any text has so many brackets at all.
+    if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut at, mut level) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at).unwrap_or(bytes.len());
+                continue;
+            }
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > MAX_DEPTH {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 /// The entries of an object in their order: the raw key between its quotes, and the raw value.
@@ -355,57 +368,6 @@ fn respells(bytes: &[u8]) -> bool {
         rest = rest.get(at + 2..).unwrap_or_default();
     }
     false
-}
-
-/// The text that a JSON string means; any other value's text as it is.
-pub fn unquote(text: &str) -> Cow<'_, str> {
-    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-        Some(inner) => unescape(inner),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// Resolves the escapes of a JSON string's inside. What is no valid escape stays as it is written.
-pub fn unescape(inner: &str) -> Cow<'_, str> {
-    let Some(first) = memchr(b'\\', inner.as_bytes()) else {
-        return Cow::Borrowed(inner);
-    };
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    let mut next = Some(first);
-    while let Some(at) = next {
-        out.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        let (c, length) = match escape.as_bytes().get(1) {
-            Some(b'n') => ('\n', 2),
-            Some(b't') => ('\t', 2),
-            Some(b'r') => ('\r', 2),
-            Some(b'b') => ('\u{8}', 2),
-            Some(b'f') => ('\u{c}', 2),
-            Some(b @ (b'"' | b'\\' | b'/')) => (char::from(*b), 2),
-            Some(b'u') => unicode_escape(escape).unwrap_or(('\\', 1)),
-            _ => ('\\', 1),
-        };
-        out.push(c);
-        rest = &escape[length..];
-        next = memchr(b'\\', rest.as_bytes());
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// The character of an escape by code (`\u` and four digits, or a surrogate pair of them) and the escape's length. A lone surrogate
-/// is U+FFFD; `None` where the digits are missing.
-pub fn unicode_escape(text: &str) -> Option<(char, usize)> {
-    let unit = |from: usize| u32::from_str_radix(text.get(from..from + 4)?, 16).ok();
-    let high = unit(2)?;
-    if (0xd800..0xdc00).contains(&high)
-        && text.get(6..8) == Some("\\u")
-        && let Some(low) = unit(8).filter(|low| (0xdc00..0xe000).contains(low))
-    {
-        return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
-    }
-    Some((char::from_u32(high).unwrap_or('\u{fffd}'), 6))
 }
 
 /// Appends a real as JSON. JSON has no NaN and no infinities: they are written as the strings that Kusto's answers give.
