@@ -13,6 +13,7 @@ mod fields;
 pub mod files;
 mod graph;
 mod json_text;
+mod record_hash;
 mod ledger;
 mod message_trace;
 mod quarantine;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
-use super::json_text::{Hash128, canonical_hash, compact, mend_surrogates, string_literal, unescape};
+use super::json_text::{compact, mend_surrogates, string_literal, unescape};
+use super::record_hash::{RecordHash, canonical_hash};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_lake::writer::RowBuilder;
 use kqlake_value::Type;
@@ -65,14 +66,14 @@ impl<'a> Cell<'a> {
     }
 
     /// A hash of the value that does not depend on how its source spelled it; `None` for no value.
-    fn canonical(&self, repeats: &mut bool) -> Option<Hash128> {
+    fn canonical(&self, repeats: &mut bool) -> Option<RecordHash> {
         Some(match self {
             Cell::Null => return None,
-            Cell::Bool(v) => Hash128::of(if *v { b"True" } else { b"False" }),
-            Cell::Int(v) | Cell::Time(v) | Cell::Span(v) => Hash128::of(&v.to_le_bytes()),
-            Cell::Real(v) => Hash128::of(&v.to_bits().to_le_bytes()),
+            Cell::Bool(v) => RecordHash::of(if *v { b"True" } else { b"False" }),
+            Cell::Int(v) | Cell::Time(v) | Cell::Span(v) => RecordHash::of(&v.to_le_bytes()),
+            Cell::Real(v) => RecordHash::of(&v.to_bits().to_le_bytes()),
             Cell::Text(v) if v.is_empty() => return None,
-            Cell::Text(v) => Hash128::of(v.as_bytes()),
+            Cell::Text(v) => RecordHash::of(v.as_bytes()),
             Cell::Json(v) => return canonical_hash(v, repeats),
         })
     }
@@ -239,8 +240,8 @@ impl<'a> Row<'a> {
 
     /// A hash over columns of an [`Identity`] that every shape of the same record gives alike. `repeats` becomes true when
     /// one of its dynamic values has an object with a name twice.
-    pub fn identity(&self, identity: &Identity, repeats: &mut bool) -> Hash128 {
-        let mut sum = Hash128::of(self.table.name.as_bytes());
+    pub fn identity(&self, identity: &Identity, repeats: &mut bool) -> RecordHash {
+        let mut sum = RecordHash::of(self.table.name.as_bytes());
         for (column, name) in &identity.columns {
             if let Some(value) = self.cells[*column].canonical(repeats) {
                 sum = sum.plus(name.then(value));
@@ -253,7 +254,7 @@ impl<'a> Row<'a> {
 /// The columns of a table that say which record a row is, where no id of the source does.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    columns: Vec<(usize, Hash128)>,
+    columns: Vec<(usize, RecordHash)>,
 }
 
 impl Identity {
@@ -262,7 +263,7 @@ impl Identity {
         let count = source_columns(table);
         let columns = names
             .iter()
-            .filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, Hash128::of(name.as_bytes()))))
+            .filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, RecordHash::of(name.as_bytes()))))
             .collect();
         Self { columns }
     }

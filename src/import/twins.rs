@@ -14,7 +14,7 @@ use datafusion::prelude::{SessionContext, col, lit};
 use datafusion::scalar::ScalarValue;
 
 use super::ImportError;
-use super::json_text::Hash128;
+use super::record_hash::RecordHash;
 use kqlake_lake::tables::{EVENT_DATE, TableDef};
 use kqlake_lake::{Lake, LakeError};
 
@@ -26,7 +26,7 @@ const ITEM_ID: &str = "itemId";
 const DAY: i64 = 86_400_000_000;
 
 /// A content's hash as its column keeps it.
-pub fn content_id(content: Hash128) -> i64 {
+pub fn content_id(content: RecordHash) -> i64 {
     content.0.cast_signed()
 }
 
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn derived_ids_are_told_from_own_ones() {
-        let content = Hash128::of(b"record");
+        let content = RecordHash::of(b"record");
         assert!(is_derived(&content.hex(), content_id(content)));
-        assert!(!is_derived(&Hash128::of(b"other").hex(), content_id(content)));
+        assert!(!is_derived(&RecordHash::of(b"other").hex(), content_id(content)));
         assert!(!is_derived("19aedcf0-ef3a-5254-8c49-12e3d177ade7", content_id(content)));
         assert!(!is_derived("", content_id(content)));
     }

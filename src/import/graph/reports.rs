@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Hash128, Members, elements, string_literal};
+use crate::json_text::{Members, elements, string_literal};
+use crate::record_hash::RecordHash;
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::tables::{TableDef, find};
 use kqlake_value::Type;
@@ -256,8 +257,8 @@ const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "produc
 
 /// A key that CSV and JSON give alike: report, refresh date, period, and what the row is about.
 fn row_key(row: &Row<'_>) -> String {
-    let mut hash = Hash128::of(row.table.name.as_bytes());
-    let mut add = |text: &str| hash = hash.then(Hash128::of(text.to_lowercase().as_bytes()));
+    let mut hash = RecordHash::of(row.table.name.as_bytes());
+    let mut add = |text: &str| hash = hash.then(RecordHash::of(text.to_lowercase().as_bytes()));
     for name in PARTS {
         add(&match row.get(name) {
             Cell::Time(time) => time.to_string(),

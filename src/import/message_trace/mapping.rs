@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Hash128, Members, string_literal};
+use crate::json_text::{Members, string_literal};
+use crate::record_hash::RecordHash;
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::tables::find;
 
@@ -286,12 +287,12 @@ fn finish_detail(mut row: Row<'static>) -> Result<Row<'static>, String> {
     if row.get("messageTraceId").is_null() && row.get("messageId").is_null() {
         return Err("the message trace's step names no message".into());
     }
-    let mut key = Hash128::of(&time.to_le_bytes());
+    let mut key = RecordHash::of(&time.to_le_bytes());
     let message = if row.get("messageTraceId").is_null() { "messageId" } else { "messageTraceId" };
     for column in [message, "recipientAddress", "event", "action", "description"] {
         let text = row.get(column).as_text().unwrap_or_default();
         // Sources differ in the case of event names.
-        key = key.then(Hash128::of(text.to_lowercase().as_bytes()));
+        key = key.then(RecordHash::of(text.to_lowercase().as_bytes()));
     }
     row.set("rowKey", Cell::text(key.hex()));
     Ok(row)

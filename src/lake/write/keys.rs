@@ -7,14 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::data::file::open_file;
 use crate::error::LakeError;
 use crate::tables::{OnSameKey, TableDef};
-
-/// Two independent seeds make one 128-bit hash of two 64-bit ones.
-const SEEDS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
 
 /// Keys that are kept in memory between landings.
 const CACHED_KEYS: usize = 2 << 20;
@@ -77,8 +75,7 @@ impl RowKeys {
             for column in &columns {
                 push_key(&mut scratch, *column, row);
             }
-            let [low, high] = SEEDS.map(|seed| u128::from(xxh64(&scratch, seed)));
-            self.keys.push((high << 64) | low);
+            self.keys.push(xxh3_128(&scratch));
         }
         if let OnSameKey::NewestBy(name) = def.on_same_key {
             match batch.column_by_name(name) {

@@ -542,6 +542,17 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_measured_outside_of_texts() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(!too_deep(&nested(MAX_DEPTH)) && too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(!too_deep(&serde_json::Value::from(nested(1000)).to_string()));
+        assert!(!too_deep(&format!("[{}]", vec!["{}"; 1000].join(","))));
+        assert!(too_deep(&"[".repeat(100_000)));
+        // What is let through is read by everyone.
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(MAX_DEPTH)).is_ok());
+    }
+
+    #[test]
     fn strings_are_read_and_written() {
         assert_eq!(unquote(r#""a\n\"\u00e9\ud83d\ude00\q\ud800""#), "a\n\"é😀\\q\u{fffd}");
         let mut out = String::new();

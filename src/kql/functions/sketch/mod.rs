@@ -6,6 +6,7 @@
 pub mod hll;
 pub mod tdigest;
 
+use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
 use kqlake_value::{ValueRef, real_key};
@@ -30,7 +31,7 @@ pub fn hash64(value: ValueRef<'_>) -> u64 {
     }
 }
 
-/// A 128-bit key of a value among values of one type: the value itself where it fits, else two independent hashes.
+/// A 128-bit key of a value among values of one type: the value itself where it fits, else a hash.
 pub fn key128(value: ValueRef<'_>) -> u128 {
     match value {
         ValueRef::Null => 0,
@@ -43,9 +44,9 @@ pub fn key128(value: ValueRef<'_>) -> u128 {
     }
 }
 
-/// A 128-bit key of a text.
+/// A 128-bit key of a text. No sketch holds it.
 pub fn text_key(text: &str) -> u128 {
-    u128::from(xxh64(text.as_bytes(), 0)) << 64 | u128::from(xxh64(text.as_bytes(), 0x5bd1_e995))
+    xxh3_128(text.as_bytes())
 }
 
 /// A hasher for keys that are hashes already.

@@ -1,0 +1,152 @@
+//! The hash that tells records apart which have no id of their own.
+//!
+//! Lakes hold these hashes: as the ids of such records, as content ids (`_contentId`), as ids of the rows of reports and message
+//! traces. Another hash, or another order of its parts, would land all of those records a second time.
+
+use crate::json_text::{Members, elements, too_deep, unescape};
+
+/// Nesting beyond which values are hashed as their text instead of by their structure.
+const MAX_DEPTH: usize = 64;
+
+/// A 128-bit hash under construction: two seeds of the 64-bit xxHash, wide enough to tell billions of records apart.
+///
+/// Lakes hold it (see above), so it stays what it is; what is hashed in memory alone takes xxh3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordHash(pub u64, pub u64);
+
+impl RecordHash {
+    /// The hash of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(xxhash_rust::xxh64::xxh64(bytes, 0), xxhash_rust::xxh64::xxh64(bytes, 0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// The hash of an ordered pair.
+    pub fn then(self, next: Self) -> Self {
+        // Multiply and fold, as wyhash does it: one multiplication a half instead of hashing the hashes.
+        let fold = |a: u64, b: u64, odd: u64| {
+            let product = u128::from(a ^ odd) * u128::from(b.rotate_left(23) ^ 0xA076_1D64_78BD_642F);
+            (product as u64) ^ ((product >> 64) as u64)
+        };
+        Self(fold(self.0, next.0, 0xE703_7ED1_A0B4_28DB), fold(self.1, next.1, 0x8EBC_6AF0_9C88_C6E3))
+    }
+
+    /// A sum that does not depend on the order of its parts.
+    #[must_use]
+    pub fn plus(self, next: Self) -> Self {
+        Self(self.0.wrapping_add(next.0), self.1.wrapping_add(next.1))
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn hex(self) -> String {
+        format!("{:016x}{:016x}", self.0, self.1)
+    }
+}
+
+/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and number forms do
+/// not count, a number and the text of the same number are one, and null or empty members are as if absent. `repeats`
+/// becomes true when an object has a name twice.
+pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
+    canonical(text.trim(), 0, repeats)
+}
+
+fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
+    match text.as_bytes().first()? {
+        _ if depth > MAX_DEPTH || (depth == 0 && too_deep(text)) => Some(RecordHash::of(text.as_bytes())),
+        b'{' => {
+            let Ok(members) = Members::parse(text) else {
+                return Some(RecordHash::of(text.as_bytes()));
+            };
+            *repeats |= members.repeats();
+            let mut sum = RecordHash::default();
+            let mut any = false;
+            for (key, value) in &members.0 {
+                if let Some(value) = canonical(value.get(), depth + 1, repeats) {
+                    sum = sum.plus(RecordHash::of(key.as_bytes()).then(value));
+                    any = true;
+                }
+            }
+            any.then(|| RecordHash::of(b"{").then(sum))
+        }
+        b'[' => {
+            let Ok(items) = elements(text) else {
+                return Some(RecordHash::of(text.as_bytes()));
+            };
+            let mut hash = RecordHash::of(b"[");
+            for item in &items {
+                hash = hash.then(canonical(item.get(), depth + 1, repeats).unwrap_or_default());
+            }
+            (!items.is_empty()).then_some(hash)
+        }
+        b'"' => {
+            let value = unescape(text);
+            (!value.is_empty()).then(|| scalar(&value))
+        }
+        _ if text == "null" => None,
+        _ => Some(scalar(text)),
+    }
+}
+
+fn scalar(text: &str) -> RecordHash {
+    // 5, 5.0, 5e0 and "5" are one value; texts that only look like numbers keep their own form.
+    let numeric = match text.as_bytes() {
+        [b'0', b'0'..=b'9', ..] => false,
+        [b'0'..=b'9' | b'-', ..] => text.len() < 25,
+        _ => false,
+    };
+    if numeric
+        && let Ok(value) = text.parse::<f64>()
+        && value.is_finite()
+        && value.fract() == 0.0
+        && value.abs() < 9e15
+    {
+        return RecordHash::of((value as i64).to_string().as_bytes());
+    }
+    RecordHash::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json_text::MAX_LEVELS;
+
+    fn hash(text: &str) -> Option<RecordHash> {
+        canonical_hash(text, &mut false)
+    }
+
+    #[test]
+    fn hashes_are_those_that_lakes_hold() {
+        assert_eq!(RecordHash::of(b"record").hex(), "e5c37ab8f29acc7155c24d1a46b76358");
+        assert_eq!(hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).unwrap().hex(), "6aea9e8555b4a3da26f660c42b66b8c7");
+    }
+
+    #[test]
+    fn repeated_names_are_told() {
+        assert_eq!(hash(r#"{"a":1,"a":2}"#), hash(r#"{"a":2}"#));
+        let mut repeats = false;
+        canonical_hash(r#"[{"a":1,"b":{"a":2}},{"a":3}]"#, &mut repeats);
+        assert!(!repeats);
+        canonical_hash(r#"[{"a":1,"b":{"c":1.50,"d":2,"c":1e400}}]"#, &mut repeats);
+        assert!(repeats);
+    }
+
+    #[test]
+    fn what_is_too_deep_is_hashed_as_text() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(hash(&nested(MAX_LEVELS)).is_some() && hash(&nested(100_000)).is_some());
+    }
+
+    #[test]
+    fn canonical_hashes_ignore_spelling() {
+        let same = [
+            r#"{"a":"5","b":{"c":true}}"#,
+            r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#,
+            r#"{"b":{"c":true},"\u0061":5,"e":""}"#,
+        ];
+        let hashes: Vec<_> = same.iter().map(|t| hash(t)).collect();
+        assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
+        assert_ne!(hash(r#"{"a":"5"}"#), hash(r#"{"a":"6"}"#));
+        assert_ne!(hash(r#"["a","b"]"#), hash(r#"["b","a"]"#));
+        assert_eq!(hash("{}"), None);
+        assert_eq!(hash(""), None);
+    }
+}
