@@ -2,8 +2,13 @@
 //!
 //! An address may carry the length of its network (`192.168.1.0/24`). Where several lengths are given, the shortest counts.
 //! What is no address gives null (for text results the empty text). Source: the Kusto documentation's page of each function.
+//!
+//! Networks are those of the `ipnet` crate. Texts are read here: neither it nor the standard library takes leading zeros, an
+//! address without the length of its network, or a length that counts the bits of an IPv4 end.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv4Subnets, Ipv6Net};
 
 use super::arrays::array;
 use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
@@ -108,7 +113,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "ipv4_netmask_suffix",
         ONE,
         LONG,
-        ScalarImpl::Row(|args| text(args[0]).and_then(parse_v4).map_or(Value::Null, |(_, length)| Value::Long(length.into()))),
+        ScalarImpl::Row(|args| text(args[0]).and_then(parse_v4).map_or(Value::Null, |net| Value::Long(net.prefix_len().into()))),
         "The length of an IPv4 address' network; 32 when none is given.",
     ),
     ScalarFn::new(
@@ -197,8 +202,8 @@ fn split_length(text: &str, full: u8) -> Option<(&str, u8)> {
     }
 }
 
-/// The number of an IPv4 address in dotted form, leading zeros allowed.
-fn address_v4(text: &str) -> Option<u32> {
+/// An IPv4 address in dotted form, leading zeros allowed.
+fn address_v4(text: &str) -> Option<Ipv4Addr> {
     let mut address = 0u32;
     let mut parts = 0;
     for part in text.split('.') {
@@ -208,17 +213,18 @@ fn address_v4(text: &str) -> Option<u32> {
         address = address.checked_shl(8)? | u32::from(part.parse::<u8>().ok()?);
         parts += 1;
     }
-    (parts == 4).then_some(address)
+    (parts == 4).then_some(address.into())
 }
 
 /// An IPv4 address and the length of its network.
-fn parse_v4(text: impl AsRef<str>) -> Option<(u32, u8)> {
+fn parse_v4(text: impl AsRef<str>) -> Option<Ipv4Net> {
     let (address, length) = split_length(text.as_ref().trim(), 32)?;
-    Some((address_v4(address)?, length))
+    Ipv4Net::new(address_v4(address)?, length).ok()
 }
 
-fn mask_v4(address: u32, length: u8) -> u32 {
-    if length == 0 { 0 } else { address & (u32::MAX << (32 - u32::from(length))) }
+/// The address without the bits behind a network's length, which is 32 at most.
+fn masked_v4(address: Ipv4Addr, length: u8) -> Ipv4Addr {
+    Ipv4Net::new(address, length).map_or(address, |net| net.network())
 }
 
 /// The shorter of an own and a given length of the network; `None` when the given one is out of its range.
@@ -228,8 +234,8 @@ fn shorter(own: u8, given: Option<i64>, full: u8) -> Option<u8> {
 }
 
 fn parse_v4_masked(text: Option<impl AsRef<str>>, length: Option<i64>) -> Value {
-    let masked = text.and_then(parse_v4).and_then(|(address, own)| Some(mask_v4(address, shorter(own, length, 32)?)));
-    masked.map_or(Value::Null, |address| Value::Long(address.into()))
+    let masked = text.and_then(parse_v4).and_then(|net| Some(masked_v4(net.addr(), shorter(net.prefix_len(), length, 32)?)));
+    masked.map_or(Value::Null, |address| Value::Long(address.to_bits().into()))
 }
 
 fn format_v4(args: &[ValueRef<'_>], out: &mut String, with_length: bool) -> bool {
@@ -238,13 +244,15 @@ fn format_v4(args: &[ValueRef<'_>], out: &mut String, with_length: bool) -> bool
         Some(length) => length.as_i64(),
     };
     let parsed = match args[0] {
-        ValueRef::Int(_) | ValueRef::Long(_) => args[0].as_i64().and_then(|v| u32::try_from(v).ok()).map(|address| (address, 32)),
+        ValueRef::Int(_) | ValueRef::Long(_) => {
+            args[0].as_i64().and_then(|v| u32::try_from(v).ok()).map(|address| Ipv4Net::from(Ipv4Addr::from(address)))
+        }
         other => text(other).and_then(parse_v4),
     };
-    let Some((address, length)) = parsed.and_then(|(address, own)| Some((address, shorter(own, given, 32)?))) else {
+    let Some((net, length)) = parsed.and_then(|net| Some((net, shorter(net.prefix_len(), given, 32)?))) else {
         return false;
     };
-    out.push_str(&Ipv4Addr::from(mask_v4(address, length)).to_string());
+    out.push_str(&masked_v4(net.addr(), length).to_string());
     if with_length {
         out.push_str(&format!("/{length}"));
     }
@@ -258,10 +266,9 @@ fn given_length(args: &[ValueRef<'_>], full: i64) -> Option<i64> {
 
 fn compare_v4(args: &[ValueRef<'_>]) -> Value {
     let parsed = || {
-        let (a, a_length) = parse_v4(text(args[0])?)?;
-        let (b, b_length) = parse_v4(text(args[1])?)?;
-        let length = shorter(a_length.min(b_length), given_length(args, 32), 32)?;
-        Some(mask_v4(a, length).cmp(&mask_v4(b, length)))
+        let (a, b) = (parse_v4(text(args[0])?)?, parse_v4(text(args[1])?)?);
+        let length = shorter(a.prefix_len().min(b.prefix_len()), given_length(args, 32), 32)?;
+        Some(masked_v4(a.addr(), length).cmp(&masked_v4(b.addr(), length)))
     };
     parsed().map_or(Value::Null, |of| Value::Long(of as i64))
 }
@@ -274,9 +281,8 @@ fn matches(compared: &Value) -> Value {
 }
 
 fn in_range_v4(ip: &str, range: &str) -> Option<bool> {
-    let (address, own) = parse_v4(ip)?;
-    let (network, length) = parse_v4(range)?;
-    Some(mask_v4(mask_v4(address, own), length) == mask_v4(network, length))
+    let (address, range) = (parse_v4(ip)?, parse_v4(range)?);
+    Some(range.contains(&address.network()))
 }
 
 fn in_range(args: &[ValueRef<'_>], test: fn(&str, &str) -> Option<bool>) -> Value {
@@ -313,55 +319,48 @@ fn in_any_range(args: &[ValueRef<'_>], test: fn(&str, &str) -> Option<bool>) -> 
 }
 
 fn is_private(args: &[ValueRef<'_>]) -> Value {
-    const PRIVATE: [(u32, u8); 3] = [(0x0a00_0000, 8), (0xac10_0000, 12), (0xc0a8_0000, 16)];
-    let Some((address, own)) = text(args[0]).and_then(parse_v4) else { return Value::Null };
-    Value::Bool(PRIVATE.iter().any(|(network, length)| own >= *length && mask_v4(address, *length) == *network))
+    const PRIVATE: [Ipv4Net; 3] = [
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+        Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+    ];
+    let Some(net) = text(args[0]).and_then(parse_v4) else { return Value::Null };
+    Value::Bool(PRIVATE.iter().any(|private| private.contains(&net)))
 }
 
 fn cidr_list(args: &[ValueRef<'_>], out: &mut String) -> bool {
-    let (Some((start, _)), Some((end, _))) = (text(args[0]).and_then(parse_v4), text(args[1]).and_then(parse_v4)) else {
+    let (Some(start), Some(end)) = (text(args[0]).and_then(parse_v4), text(args[1]).and_then(parse_v4)) else {
         return false;
     };
-    if start > end {
+    if start.addr() > end.addr() {
         return false;
     }
     out.push('[');
-    let (mut from, end) = (u64::from(start), u64::from(end));
-    let mut first = true;
-    while from <= end {
-        // The largest network that starts here and does not reach beyond the end.
-        let aligned = if from == 0 { 32 } else { from.trailing_zeros().min(32) };
-        let bits = aligned.min((end - from + 1).ilog2());
-        if !first {
-            out.push(',');
-        }
-        first = false;
-        out.push_str(&format!("\"{}/{}\"", Ipv4Addr::from(from as u32), 32 - bits));
-        from += 1 << bits;
+    for (i, net) in Ipv4Subnets::new(start.addr(), end.addr(), 0).enumerate() {
+        out.push_str(&format!("{}\"{net}\"", if i > 0 { "," } else { "" }));
     }
     out.push(']');
     true
 }
 
-/// An address on the scale of 128 bits.
+/// An address on the scale of IPv6.
 #[derive(Debug, Clone, Copy)]
 struct V6 {
-    address: u128,
-    length: u8,
+    net: Ipv6Net,
     /// Written with an IPv4 address at its end; such an address also stands for its mapped form.
     dotted: bool,
 }
 
 /// Leading bits of an IPv4 address on the scale of IPv6.
 const MAPPED_BITS: u8 = 96;
-const MAPPED: u128 = 0xffff_0000_0000;
 
 /// An IPv6 address, an IPv4 address, or an IPv6 address with an IPv4 end. In the last two the length counts the bits of IPv4.
 fn parse_v6(text: impl AsRef<str>) -> Option<V6> {
     let text = text.as_ref().trim();
     if !text.contains(':') {
-        let (address, length) = parse_v4(text)?;
-        return Some(V6 { address: MAPPED | u128::from(address), length: length + MAPPED_BITS, dotted: true });
+        let net = parse_v4(text)?;
+        let net = Ipv6Net::new(net.addr().to_ipv6_mapped(), net.prefix_len() + MAPPED_BITS).ok()?;
+        return Some(V6 { net, dotted: true });
     }
     let dotted = text.contains('.');
     let (address, length) = split_length(text, 128)?;
@@ -373,39 +372,45 @@ fn parse_v6(text: impl AsRef<str>) -> Option<V6> {
         length
     };
     let address = address.split_once('%').map_or(address, |(address, _zone)| address);
-    Some(V6 { address: address.parse::<Ipv6Addr>().ok()?.into(), length, dotted })
+    Some(V6 { net: Ipv6Net::new(address.parse().ok()?, length).ok()?, dotted })
 }
 
 impl V6 {
-    fn masked(self, length: u8) -> u128 {
-        if length == 0 { 0 } else { self.address & (u128::MAX << (128 - u32::from(length))) }
-    }
-
     /// For comparisons an address with an IPv4 end is the mapped IPv4 address.
-    fn mapped(self) -> V6 {
-        if self.dotted && self.address >> 32 == 0 { V6 { address: MAPPED | self.address, ..self } } else { self }
+    fn mapped(self) -> Ipv6Net {
+        match self.net.addr().segments() {
+            [0, 0, 0, 0, 0, 0, high, low] if self.dotted => {
+                let address = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low);
+                Ipv6Net::new(address, self.net.prefix_len()).unwrap_or(self.net)
+            }
+            _ => self.net,
+        }
     }
+}
+
+/// The address without the bits behind a network's length, which is 128 at most.
+fn masked_v6(net: Ipv6Net, length: u8) -> Ipv6Addr {
+    Ipv6Net::new(net.addr(), length).map_or(net.addr(), |net| net.network())
 }
 
 fn compare_v6(args: &[ValueRef<'_>]) -> Value {
     let parsed = || {
         let (a, b) = (parse_v6(text(args[0])?)?.mapped(), parse_v6(text(args[1])?)?.mapped());
-        let length = shorter(a.length.min(b.length), given_length(args, 128), 128)?;
-        Some(a.masked(length).cmp(&b.masked(length)))
+        let length = shorter(a.prefix_len().min(b.prefix_len()), given_length(args, 128), 128)?;
+        Some(masked_v6(a, length).cmp(&masked_v6(b, length)))
     };
     parsed().map_or(Value::Null, |of| Value::Long(of as i64))
 }
 
 fn in_range_v6(ip: &str, range: &str) -> Option<bool> {
-    let (address, network) = (parse_v6(ip)?.mapped(), parse_v6(range)?.mapped());
-    let own = V6 { address: address.masked(address.length), ..address };
-    Some(own.masked(network.length) == network.masked(network.length))
+    let (address, range) = (parse_v6(ip)?.mapped(), parse_v6(range)?.mapped());
+    Some(range.contains(&address.network()))
 }
 
 fn parse_v6_masked(text: Option<impl AsRef<str>>, length: Option<i64>, out: &mut String) -> bool {
-    let masked = text.and_then(parse_v6).and_then(|v| Some(v.masked(shorter(v.length, length, 128)?)));
+    let masked = text.and_then(parse_v6).and_then(|v| Some(masked_v6(v.net, shorter(v.net.prefix_len(), length, 128)?)));
     let Some(address) = masked else { return false };
-    for (i, group) in Ipv6Addr::from(address).segments().iter().enumerate() {
+    for (i, group) in address.segments().iter().enumerate() {
         if i > 0 {
             out.push(':');
         }
