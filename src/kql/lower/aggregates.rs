@@ -8,7 +8,8 @@ use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
-use super::expr::{coalesce, column_name, filter, key, text, text_in_any_form, value};
+use super::column_name;
+use super::expr::{coalesce, filter, key, text, text_in_any_form, value};
 use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;

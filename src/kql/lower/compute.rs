@@ -26,7 +26,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::arrow::data_type;
-use super::expr::column_name;
+use super::column_name;
 use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::bound::{ColId, Compute, Rel};

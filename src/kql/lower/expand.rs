@@ -10,8 +10,9 @@ use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
 use super::compute::{Pieces, Work, plan_of};
-use super::dynamic::typed_element;
-use super::expr::{column_name, value};
+use super::expr::dynamic::typed_element;
+use super::column_name;
+use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{ColId, ExpandColumn, Rel};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};

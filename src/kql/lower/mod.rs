@@ -5,17 +5,13 @@
 //! (the result, `take`, window functions, `make_list`) asks for it. So nothing is sorted twice or in vain.
 
 mod aggregates;
-mod arithmetic;
 pub mod arrow;
-mod chains;
 pub mod compute;
-mod dynamic;
 mod expand;
 pub mod expr;
 mod join;
 mod kernel;
 pub mod scan;
-mod search;
 mod sources;
 mod steps;
 mod ticks;
@@ -28,7 +24,8 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit, when};
 use datafusion::prelude::SessionContext;
 
-use self::expr::{column, column_name, filter, text, text_in_any_form, value};
+use self::expr::chains;
+use self::expr::{filter, text, text_in_any_form, value};
 use super::bound::*;
 use super::catalog::ScanTable;
 use kqlake_syntax::diagnostics::Diagnostic;
@@ -103,6 +100,16 @@ impl Node {
         let keys = self.sort_exprs();
         Ok(steps::sort(self.plan, keys, None))
     }
+}
+
+/// The DataFusion column of a column id.
+fn column(id: ColId) -> Expr {
+    named(&column_name(id))
+}
+
+/// The DataFusion name of a column id.
+fn column_name(id: ColId) -> String {
+    format!("c{id}")
 }
 
 /// A column of a plan by its exact name.

@@ -13,7 +13,8 @@ use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::arrow::{array, data_type, value_at};
-use super::expr::{column_name, text};
+use super::column_name;
+use super::expr::text;
 use crate::bound::{BoundColumn, BoundExpr, Compute};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::ColumnBuilder;

@@ -13,7 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::arrow::{array, data_type};
-use super::expr::column_name;
+use super::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId};
 use crate::catalog::PromotedColumn;

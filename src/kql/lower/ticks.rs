@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
     binary_expr, lit,
 };
 
-use super::expr::column;
+use super::column;
 use super::{Lower, named};
 use crate::bound::{BoundExpr, BoundKind};
 use kqlake_value::columns::{in_form, stored_type};

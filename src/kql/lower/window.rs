@@ -9,7 +9,8 @@ use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
 use super::compute::{Work, plan_of};
-use super::expr::{column_name, key_column, text};
+use super::column_name;
+use super::expr::{key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::functions::aggregate::order::same;

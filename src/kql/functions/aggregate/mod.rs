@@ -6,7 +6,6 @@ pub mod codec;
 pub mod collect;
 pub mod distinct;
 pub mod extremes;
-pub mod fast;
 pub mod moments;
 pub mod order;
 pub mod percentiles;

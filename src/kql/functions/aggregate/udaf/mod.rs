@@ -8,6 +8,8 @@
 //! partitions and batches the rows come through. A DataFusion `ORDER BY` on such a position works the same way, because
 //! the ordering columns are handed over behind the arguments. Without positions rows count in the order they arrive.
 
+mod fast;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -159,7 +161,7 @@ impl AggregateUDFImpl for KqlAggregate {
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         let positioned = self.positioned(&args);
-        if !positioned && let Some(fast) = super::fast::groups(self.call.function, &self.call.args, self.call.returns) {
+        if !positioned && let Some(fast) = fast::groups(self.call.function, &self.call.args, self.call.returns) {
             return Ok(fast);
         }
         Ok(Box::new(Groups {

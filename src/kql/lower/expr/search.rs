@@ -7,9 +7,9 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit, when};
 use regex::Regex;
 
-use super::arrow::scalar;
-use super::expr::{Lowered, coalesce, internal, null, text as text_value, value};
-use super::kernel;
+use crate::lower::arrow::scalar;
+use super::{Lowered, coalesce, internal, null, text as text_value, value};
+use crate::lower::kernel;
 use crate::bound::{BoundExpr, BoundKind};
 use crate::functions::text::{equal_ignoring_case, equal_matcher, matcher, matcher_all, matches};
 use kqlake_syntax::ast::TextOp;
@@ -19,7 +19,7 @@ use kqlake_value::{Type, Value, ValueRef, json};
 
 /// The left side of a search: nullable text, where null is searched as the empty string.
 fn haystack(e: &BoundExpr) -> Lowered<Expr> {
-    super::expr::bare_text(e)
+    super::bare_text(e)
 }
 
 /// `has`, `contains`, … with one or several needles, and `matches regex`.
@@ -152,7 +152,7 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     let constants: Option<Vec<&Value>> = items.iter().map(BoundExpr::as_literal).collect();
     let Some(mut constants) = constants else { return in_rows(left, items, negated, false) };
     // A column's null is the empty text, that of a dynamic value is not.
-    let empty_is_null = left.ty == Type::String && !super::expr::is_dynamic_text(left);
+    let empty_is_null = left.ty == Type::String && !super::is_dynamic_text(left);
     let has_empty = empty_is_null && constants.iter().any(|v| matches!(v, Value::String(s) if s.is_empty()));
     let has_null = constants.iter().any(|v| v.is_null());
     // Nothing equals NaN.
@@ -201,7 +201,7 @@ fn in_rows(left: &BoundExpr, items: &[BoundExpr], negated: bool, ignore_case: bo
         };
         any.push(equal);
     }
-    let any = super::expr::logical(false, any);
+    let any = super::logical(false, any);
     Ok(if negated { Expr::Not(Box::new(any)) } else { any })
 }
 

@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
 
-use super::arrow::data_type;
-use super::expr::{Lowered, coalesce, column, text, value};
-use super::kernel;
+use crate::lower::arrow::data_type;
+use super::{Lowered, coalesce, column, text, value};
+use crate::lower::kernel;
 use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
 use crate::functions::kernels::TextOut;
 use crate::functions::scalar::paths;
@@ -202,7 +202,7 @@ pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
         for row in 0..rows {
             values.push(typed_element(reader.get(row), ty));
         }
-        super::arrow::array(values, ty)
+        crate::lower::arrow::array(values, ty)
     }))
 }
 
@@ -242,7 +242,7 @@ pub fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
             Value::String(shown)
         }
         (Type::TimeSpan, Json::Number(n)) => n.as_i64().map_or(Value::Null, Value::TimeSpan),
-        (Type::DateTime | Type::TimeSpan | Type::Guid, Json::String(s)) => super::convert_text(&s, ty),
+        (Type::DateTime | Type::TimeSpan | Type::Guid, Json::String(s)) => crate::lower::convert_text(&s, ty),
         (Type::Dynamic, json) => Value::Dynamic(json),
         _ => Value::Null,
     }

@@ -9,8 +9,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::codec::{Decoder, write_value};
-use super::udaf::{passes, state_column};
+use super::super::codec::{Decoder, write_value};
+use super::{passes, state_column};
 use crate::functions::{AggregateFn, ArgInfo};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, ValueRef};

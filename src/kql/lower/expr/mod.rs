@@ -4,15 +4,21 @@
 //! drops both, and so leaves columns bare for the Parquet scan's pruning. A null string stands for the empty string
 //! throughout; [`text`] makes it one where DataFusion would tell the two apart.
 
+mod arithmetic;
+pub(super) mod chains;
+pub(super) mod dynamic;
+mod search;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
-use super::{arithmetic, dynamic, kernel, search};
+use super::kernel;
+use super::column;
 use crate::bound::{BoundExpr, BoundKind, ColId};
 use crate::functions::scalar::udf;
 use crate::functions::{ArgInfo, ScalarFn};
@@ -26,16 +32,6 @@ const LONG_TEXT: usize = MAX_TEXT / 8192;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
-
-/// The DataFusion column of a column id.
-pub fn column(id: ColId) -> Expr {
-    Expr::Column(Column::new_unqualified(column_name(id)))
-}
-
-/// The DataFusion name of a column id.
-pub fn column_name(id: ColId) -> String {
-    format!("c{id}")
-}
 
 /// The first value that is not null. (DataFusion's own coalesce needs its simplifier; constants are computed without it.)
 pub fn coalesce(values: Vec<Expr>) -> Expr {
@@ -188,7 +184,7 @@ pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 fn chain(and: bool, terms: &[BoundExpr], lower: fn(&BoundExpr) -> Lowered<Expr>) -> Lowered<Expr> {
-    let gathered = super::chains::gathered(and, terms)?;
+    let gathered = chains::gathered(and, terms)?;
     let terms = gathered.as_deref().unwrap_or(terms);
     Ok(logical(and, terms.iter().map(lower).collect::<Lowered<_>>()?))
 }

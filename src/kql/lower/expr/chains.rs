@@ -11,7 +11,7 @@ use kqlake_syntax::ast::{BinaryOp, Span, TextOp};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
 
-use super::expr::Lowered;
+use super::Lowered;
 
 /// Shorter chains are left as they are.
 const SHORT: usize = 16;
