@@ -2,6 +2,8 @@
 //!
 //! Values are cut out here and checked later by whoever parses them, so that one broken element does not cost the others.
 
+use kqlake_value::json::extent::{Extent, Misfit};
+
 use super::bytes::Bytes;
 
 /// Brackets that may be open at once.
@@ -139,14 +141,7 @@ pub fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, Json
 /// A value longer than `limit` is passed over to its end; its first `limit` bytes are in `out`.
 pub fn value(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     match next_kind(source) {
-        Kind::Object | Kind::Array => nested(source, out, limit),
-        Kind::String => {
-            let mut scan = Scan::new(out, limit);
-            scan.push(b"\"");
-            source.consume(1);
-            scan.string(source)?;
-            scan.finish()
-        }
+        Kind::Object | Kind::Array | Kind::String => delimited(source, out, limit),
         Kind::Word => word(source, out, limit),
         Kind::End => Err(JsonError::Ended),
         other => Err(JsonError::Syntax(format!("found {} where a value must stand", shown(other)))),
@@ -175,74 +170,32 @@ impl<'a> Scan<'a> {
     fn finish(&self) -> Result<(), JsonError> {
         if self.length > self.limit as u64 { Err(JsonError::TooLong(self.length)) } else { Ok(()) }
     }
-
-    /// Reads to the closing quote of a string whose opening quote was passed.
-    fn string(&mut self, source: &mut Bytes<'_>) -> Result<(), JsonError> {
-        loop {
-            let chunk = source.chunk();
-            if chunk.is_empty() {
-                return Err(JsonError::Ended);
-            }
-            match memchr::memchr2(b'"', b'\\', chunk) {
-                None => {
-                    let length = chunk.len();
-                    self.push(chunk);
-                    source.consume(length);
-                }
-                Some(at) if chunk[at] == b'"' => {
-                    self.push(&chunk[..=at]);
-                    source.consume(at + 1);
-                    return Ok(());
-                }
-                Some(at) => {
-                    self.push(&chunk[..at]);
-                    source.consume(at);
-                    let pair = source.peek(2);
-                    if pair.len() < 2 {
-                        self.push(pair);
-                        source.consume(1);
-                        return Err(JsonError::Ended);
-                    }
-                    self.push(&pair[..2]);
-                    source.consume(2);
-                }
-            }
-        }
-    }
 }
 
-fn nested(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+/// A value in quotes or brackets.
+fn delimited(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     let mut scan = Scan::new(out, limit);
-    let mut open: Vec<u8> = Vec::with_capacity(16);
+    let mut extent = Extent::matched(MAX_OPEN);
     loop {
         let chunk = source.chunk();
         if chunk.is_empty() {
             return Err(JsonError::Ended);
         }
-        let Some(at) = chunk.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']')) else {
-            let length = chunk.len();
-            scan.push(chunk);
-            source.consume(length);
-            continue;
+        let fed = extent.feed(chunk);
+        let length = match fed {
+            Ok(Some(end)) | Err((end, _)) => end,
+            Ok(None) => chunk.len(),
         };
-        let byte = chunk[at];
-        scan.push(&chunk[..=at]);
-        source.consume(at + 1);
-        match byte {
-            b'"' => scan.string(source)?,
-            // Brackets that are open take memory, too.
-            b'{' | b'[' if open.len() >= MAX_OPEN => {
+        scan.push(&chunk[..length]);
+        source.consume(length);
+        match fed {
+            Ok(None) => {}
+            Ok(Some(_)) => return scan.finish(),
+            Err((_, Misfit::TooDeep)) => {
                 return Err(JsonError::Syntax(format!("brackets are nested deeper than {MAX_OPEN} levels")));
             }
-            b'{' => open.push(b'}'),
-            b'[' => open.push(b']'),
-            close => {
-                if open.pop() != Some(close) {
-                    return Err(JsonError::Syntax(format!("'{}' closes nothing that is open", char::from(close))));
-                }
-                if open.is_empty() {
-                    return scan.finish();
-                }
+            Err((_, Misfit::Unmatched(close))) => {
+                return Err(JsonError::Syntax(format!("'{}' closes nothing that is open", char::from(close))));
             }
         }
     }

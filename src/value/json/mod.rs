@@ -12,6 +12,7 @@
 
 pub mod checked;
 pub mod display;
+pub mod extent;
 mod strings;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
+use self::extent::Extent;
 use self::strings::string_end;
 pub use self::strings::{BadEscapes, mend_surrogates, unescape, unescape_with, unquote};
 pub use crate::format::write_json_string as write_string;
@@ -90,26 +92,7 @@ fn skip_white(bytes: &[u8], mut at: usize) -> usize {
 fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'"' => string_end(bytes, at),
-        b'{' | b'[' => {
-            let mut depth = 0usize;
-            loop {
-                match bytes.get(at)? {
-                    b'"' => {
-                        at = string_end(bytes, at)?;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => {
-                        depth -= 1;
-                        if depth == 0 {
-                            return Some(at + 1);
-                        }
-                    }
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
+        b'{' | b'[' => Extent::counted().feed(&bytes[at..]).ok()?.map(|length| at + length),
         b',' | b'}' | b']' | b':' => None,
         _ => {
             while let Some(b) = bytes.get(at) {

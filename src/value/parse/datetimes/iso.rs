@@ -1,6 +1,6 @@
 //! Datetimes of ISO 8601, the form of nearly every record.
 
-use super::parts::{Clock, behind, digits};
+use super::parts::{Clock, Digits, behind, digits};
 use crate::calendar::date;
 
 /// What stands around the time of day.
@@ -17,12 +17,12 @@ pub(super) struct Iso {
 impl Iso {
     /// Ticks of `yyyy-MM[-dd[{T| }time]]`, which may lie a zone's offset outside of the calendar.
     pub(super) fn ticks(&self, text: &[u8]) -> Option<i64> {
-        let (year, rest) = digits(text, &(4..=4))?;
-        let (month, rest) = digits(behind(rest, b'-')?, &self.clock.digits)?;
+        let (year, rest) = digits(text, Digits::new(4, 4))?;
+        let (month, rest) = digits(behind(rest, b'-')?, self.clock.digits)?;
         let Some(rest) = behind(rest, b'-') else {
             return if rest.is_empty() && self.month_alone { date(year, month, 1) } else { None };
         };
-        let (day, rest) = digits(rest, &self.clock.digits)?;
+        let (day, rest) = digits(rest, self.clock.digits)?;
         let day = date(year, month, day)?;
         match rest {
             [] | [b'Z' | b'z'] => Some(day),

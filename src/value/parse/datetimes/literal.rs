@@ -1,10 +1,10 @@
 //! Datetimes as literals in queries.
 
-use super::parts::{Clock, is_weekday, month_begun, year};
+use super::parts::{Clock, Digits, is_weekday, month_begun, year};
 use crate::calendar::date;
 
 const CLOCK: Clock = Clock {
-    digits: 1..=9,
+    digits: Digits::new(1, 9),
     bare_hour: true,
     half_days: true,
     loose_fraction: false,
@@ -12,7 +12,7 @@ const CLOCK: Clock = Clock {
     leap_second: false,
     ut: true,
     named_offset: false,
-    offset_minutes: 1..=9,
+    offset_minutes: Digits::new(1, 9),
     space: |text| std::str::from_utf8(text).map_or(text, |text| text.trim_start().as_bytes()),
 };
 

@@ -1,7 +1,5 @@
 //! The parts that all texts of datetimes are made of: names, times of day, zones.
 
-use std::ops::RangeInclusive;
-
 use crate::TICKS_PER_SECOND;
 use crate::parse::timespans::fraction_ticks;
 
@@ -9,7 +7,7 @@ use crate::parse::timespans::fraction_ticks;
 #[derive(Debug)]
 pub(super) struct Clock {
     /// Digits of an hour, a minute and a second.
-    pub digits: RangeInclusive<usize>,
+    pub digits: Digits,
     /// An hour may stand alone before AM or PM.
     pub bare_hour: bool,
     /// AM or PM may follow.
@@ -25,17 +23,36 @@ pub(super) struct Clock {
     /// `UTC` or `GMT` may stand before an offset.
     pub named_offset: bool,
     /// Digits of an offset's minutes behind a colon.
-    pub offset_minutes: RangeInclusive<usize>,
+    pub offset_minutes: Digits,
     /// Takes off white space in front.
     pub space: fn(&[u8]) -> &[u8],
 }
 
+/// How many digits a number has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digits {
+    pub least: usize,
+    pub most: usize,
+}
+
+impl Digits {
+    /// From so many to so many.
+    pub(super) const fn new(least: usize, most: usize) -> Digits {
+        Digits { least, most }
+    }
+}
+
 /// The value of the digits in front, as many as there are up to a greatest count, and what follows them.
-pub(super) fn digits<'a>(text: &'a [u8], count: &RangeInclusive<usize>) -> Option<(i64, &'a [u8])> {
-    let length = text.iter().take(*count.end()).take_while(|b| b.is_ascii_digit()).count();
-    let (front, rest) = text.split_at(length);
-    let value = || front.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-    (length >= *count.start()).then(|| (value(), rest))
+#[inline]
+pub(super) fn digits(text: &[u8], count: Digits) -> Option<(i64, &[u8])> {
+    let (mut value, mut length) = (0, 0);
+    while let Some(digit @ b'0'..=b'9') = text.get(length)
+        && length < count.most
+    {
+        value = value * 10 + i64::from(digit - b'0');
+        length += 1;
+    }
+    (length >= count.least).then(|| (value, &text[length..]))
 }
 
 /// What follows a byte that must be there.
@@ -46,15 +63,15 @@ pub(super) fn behind(text: &[u8], byte: u8) -> Option<&[u8]> {
 impl Clock {
     /// Ticks of `HH:mm[:ss[.f]][ AM|PM][zone]`, to add to the date in UTC. Nothing may follow.
     pub(super) fn time_and_zone(&self, text: &[u8]) -> Option<i64> {
-        let (mut hour, mut rest) = digits(text, &self.digits)?;
+        let (mut hour, mut rest) = digits(text, self.digits)?;
         let (mut minute, mut second, mut fraction) = (0, 0, 0);
         let mut exact = false;
         if let Some(tail) = behind(rest, b':') {
             exact = true;
-            (minute, rest) = digits(tail, &self.digits)?;
+            (minute, rest) = digits(tail, self.digits)?;
             let mut fractional = self.loose_fraction;
             if let Some(tail) = behind(rest, b':') {
-                (second, rest) = digits(tail, &self.digits)?;
+                (second, rest) = digits(tail, self.digits)?;
                 fractional = true;
             }
             if let [point @ (b'.' | b','), tail @ ..] = rest
@@ -108,11 +125,11 @@ impl Clock {
             [b'-', rest @ ..] => (-1, rest),
             _ => return None,
         };
-        let (hours, rest) = digits(rest, &(1..=2))?;
+        let (hours, rest) = digits(rest, Digits::new(1, 2))?;
         let minutes = match rest {
             [] => 0,
-            [b':', rest @ ..] => whole(digits(rest, &self.offset_minutes)?)?,
-            rest => whole(digits(rest, &(2..=2))?)?,
+            [b':', rest @ ..] => whole(digits(rest, self.offset_minutes)?)?,
+            rest => whole(digits(rest, Digits::new(2, 2))?)?,
         };
         (hours <= 14 && minutes < 60).then_some(sign * (hours * 60 + minutes))
     }

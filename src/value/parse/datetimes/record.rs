@@ -2,14 +2,14 @@
 
 use super::iso::Iso;
 use super::local::{DateOrder, loose_datetime};
-use super::parts::Clock;
+use super::parts::{Clock, Digits};
 use crate::us_of_datetime;
 
 pub(super) const ISO: Iso = Iso {
     month_alone: false,
     spaced: false,
     clock: Clock {
-        digits: 2..=2,
+        digits: Digits::new(2, 2),
         bare_hour: false,
         half_days: false,
         loose_fraction: true,
@@ -17,7 +17,7 @@ pub(super) const ISO: Iso = Iso {
         leap_second: true,
         ut: false,
         named_offset: true,
-        offset_minutes: 2..=2,
+        offset_minutes: Digits::new(2, 2),
         space: <[u8]>::trim_ascii_start,
     },
 };

@@ -1,7 +1,7 @@
 //! Datetimes in data: what `todatetime` takes.
 
 use super::iso::Iso;
-use super::parts::{Clock, is_weekday, month, year};
+use super::parts::{Clock, Digits, is_weekday, month, year};
 use crate::calendar::date;
 use crate::parse::timespans;
 
@@ -9,7 +9,7 @@ const ISO: Iso = Iso {
     month_alone: true,
     spaced: true,
     clock: Clock {
-        digits: 1..=2,
+        digits: Digits::new(1, 2),
         bare_hour: false,
         half_days: true,
         loose_fraction: false,
@@ -17,7 +17,7 @@ const ISO: Iso = Iso {
         leap_second: false,
         ut: false,
         named_offset: false,
-        offset_minutes: 2..=2,
+        offset_minutes: Digits::new(2, 2),
         space: <[u8]>::trim_ascii_start,
     },
 };
