@@ -73,14 +73,11 @@ impl<O: Open> Extent<O> {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, (usize, Misfit)> {
         let mut at = 0;
         loop {
-            let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
+            let rest @ [first, ..] = &bytes[at..] else { return Ok(None) };
             match self.place {
                 Place::Outside => {
-                    let Some(found) = rest.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']')) else {
-                        return Ok(None);
-                    };
-                    at += found + 1;
-                    match rest[found] {
+                    at += 1;
+                    match *first {
                         b'"' => match string_end(bytes, at - 1) {
                             Some(end) => {
                                 at = end;
@@ -95,11 +92,12 @@ impl<O: Open> Extent<O> {
                                 return Ok(None);
                             }
                         },
-                        bracket => {
+                        bracket @ (b'{' | b'}' | b'[' | b']') => {
                             if self.open.take(bracket).map_err(|misfit| (at, misfit))? == 0 {
                                 return Ok(Some(at));
                             }
                         }
+                        _ => {}
                     }
                 }
                 Place::InString => {
