@@ -1,5 +1,7 @@
 //! From JSON to its records: walks documents element by element, however many follow one another, and JSON lines.
 
+use std::str::Utf8Error;
+
 use super::bytes::Bytes;
 use super::input::Limits;
 use super::json::{self, JsonError, Kind};
@@ -128,12 +130,28 @@ impl Walker<'_, '_> {
                     Err(error) => self.bad(format!("no valid JSON: {error}"), begin)?,
                 },
                 Ok(_) => self.bad("the line is no JSON object", begin)?,
-                Err(error) => {
-                    let at = error.valid_up_to();
-                    self.bad(format!("not valid UTF-8 at byte {} of the record", at), begin)?;
-                }
+                Err(error) => self.not_utf8(error, "record", begin)?,
             }
         }
+    }
+
+    /// Goes to the next element of the container whose opening bracket was passed, with an empty buffer; `Some` where there is
+    /// none, or the container is broken.
+    fn next(&mut self, close: u8, first: &mut bool) -> Result<Option<Ended>, Stop> {
+        self.buffer.clear();
+        let begin = self.source.offset();
+        let more = json::next_element(self.source, close, *first);
+        *first = false;
+        match more {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some(Ended::Whole)),
+            Err(error) => self.broken(error, begin).map(Some),
+        }
+    }
+
+    /// What is in the buffer is no UTF-8 from this byte of it on.
+    fn not_utf8(&mut self, error: Utf8Error, what: &str, begin: u64) -> Result<(), Stop> {
+        self.bad(format!("not valid UTF-8 at byte {} of the {what}", error.valid_up_to()), begin)
     }
 
     /// The elements of an array, each a record.
@@ -141,14 +159,9 @@ impl Walker<'_, '_> {
         self.source.consume(1);
         let mut first = true;
         loop {
-            self.buffer.clear();
-            let begin = self.source.offset();
-            match json::next_element(self.source, b']', first) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ended::Whole),
-                Err(error) => return self.broken(error, begin),
+            if let Some(ended) = self.next(b']', &mut first)? {
+                return Ok(ended);
             }
-            first = false;
             if let Some(ended) = self.element(page)? {
                 return Ok(ended);
             }
@@ -183,10 +196,7 @@ impl Walker<'_, '_> {
             }
             Ok("null") => {}
             Ok(_) => self.bad("the element is no JSON object", begin)?,
-            Err(error) => {
-                let at = error.valid_up_to();
-                self.bad(format!("not valid UTF-8 at byte {at} of the record"), begin)?;
-            }
+            Err(error) => self.not_utf8(error, "record", begin)?,
         }
         Ok(None)
     }
@@ -301,9 +311,8 @@ impl Walker<'_, '_> {
             match std::str::from_utf8(&kept) {
                 Ok(text) => self.sink.item(Item::Object { text, page: &page }, place)?,
                 Err(error) => {
-                    let at = error.valid_up_to();
                     self.buffer = kept;
-                    self.bad(format!("not valid UTF-8 at byte {at} of the record"), begin)?;
+                    self.not_utf8(error, "record", begin)?;
                 }
             }
         } else if let Some(error) = partial_error {
@@ -337,14 +346,9 @@ impl Walker<'_, '_> {
         self.source.consume(1);
         let mut first = true;
         loop {
-            self.buffer.clear();
-            let begin = self.source.offset();
-            match json::next_element(self.source, b']', first) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ended::Whole),
-                Err(error) => return self.broken(error, begin),
+            if let Some(ended) = self.next(b']', &mut first)? {
+                return Ok(ended);
             }
-            first = false;
             if let Ended::Broken = self.table()? {
                 return Ok(Ended::Broken);
             }
@@ -360,14 +364,10 @@ impl Walker<'_, '_> {
         let mut first = true;
         let mut scratch = Vec::new();
         loop {
-            self.buffer.clear();
             let begin = self.source.offset();
-            match json::next_element(self.source, b'}', first) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ended::Whole),
-                Err(error) => return self.broken(error, begin),
+            if let Some(ended) = self.next(b'}', &mut first)? {
+                return Ok(ended);
             }
-            first = false;
             let key = match json::key(self.source, &mut scratch) {
                 Ok(key) => key.to_ascii_lowercase(),
                 Err(error) => return self.broken(error, begin),
@@ -401,14 +401,9 @@ impl Walker<'_, '_> {
         self.source.consume(1);
         let mut first = true;
         loop {
-            self.buffer.clear();
-            let begin = self.source.offset();
-            match json::next_element(self.source, b']', first) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ended::Whole),
-                Err(error) => return self.broken(error, begin),
+            if let Some(ended) = self.next(b']', &mut first)? {
+                return Ok(ended);
             }
-            first = false;
             json::next_kind(self.source);
             let begin = self.source.offset();
             self.records += 1;
