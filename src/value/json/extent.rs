@@ -93,7 +93,8 @@ impl<O: Open> Extent<O> {
                             }
                         },
                         bracket @ (b'{' | b'}' | b'[' | b']') => {
-                            if self.open.take(bracket).map_err(|misfit| (at, misfit))? == 0 {
+                            let open = self.open.take(bracket).map_err(|misfit| (at, misfit))?;
+                            if open == 0 {
                                 return Ok(Some(at));
                             }
                         }

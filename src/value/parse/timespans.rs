@@ -276,7 +276,7 @@ fn iso_duration(text: &str, rules: &Rules) -> Option<i64> {
             ('S', true) => 1,
             _ => return None,
         };
-        let (whole, fraction) = seconds_and_fraction(text[start..at].as_bytes(), rules)?;
+        let (whole, fraction) = seconds_and_fraction(&text.as_bytes()[start..at], rules)?;
         ticks = (whole * TICKS_PER_SECOND + fraction).checked_mul(unit)?.checked_add(ticks)?;
         start = at + c.len_utf8();
         any = true;
