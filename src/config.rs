@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use kqlake_durable::pipe;
 use kqlake_durable::Apart;
+use kqlake_durable::pipe;
 use kqlake_kql::catalog::FileRoot;
 use kqlake_syntax::suggest::nearest;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{Error, Result};
-use kqlake_value::escape::escaped_lines;
 use crate::output::listing::Listing;
 use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
 use kqlake_durable::{self as durable, Kind, Output};
+use kqlake_value::escape::escaped_lines;
 
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]

@@ -37,9 +37,9 @@ use crate::config::{self, Config, Flags, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
-use kqlake_value::escape::escaped;
 use kqlake_lake::Lake;
 use kqlake_value::clock::{Clock, FixedClock, SystemClock};
+use kqlake_value::escape::escaped;
 
 /// Stack of the worker threads that execute plans.
 const WORKER_STACK: usize = 8 << 20;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Context, report};
-use kqlake_value::escape::escaped;
 use crate::output::terminal;
 use kqlake_import as import;
+use kqlake_value::escape::escaped;
 
 /// A bar on standard error; nothing at all off a terminal or with `-q`.
 fn bar(context: &Context, template: &str) -> ProgressBar {

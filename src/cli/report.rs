@@ -8,9 +8,9 @@ use clap::Parser as _;
 
 use super::Cli;
 use crate::error::{Error, Refused, status};
-use kqlake_value::escape::escaped;
 use crate::output::terminal;
 use kqlake_syntax::diagnostics::{Diagnostic, RenderStyle, render};
+use kqlake_value::escape::escaped;
 
 /// Writes one line to standard error; that nobody reads it is no error. Names and texts from files may be part of it: what a
 /// terminal would obey, a line end too, is shown and not sent.

@@ -29,6 +29,7 @@ use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::spill::SpillFolder;
 use crate::tables::{EVENT_DATE, TableDef};
 use crate::write::intent;
+use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
 const MOST_INPUTS: usize = 16;
@@ -339,7 +340,7 @@ async fn commit(
 /// never happened; and old log entries.
 async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
     let dir = lake.table_dir(def);
-    let limit = SystemTime::now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let limit = SystemTime::from(SystemClock.now()).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let list = {
         let dir = dir.clone();
         run_blocking(def.name, move || data_files(&dir)).await?
@@ -392,7 +393,7 @@ fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
         }
         for file in std::fs::read_dir(day.path())? {
             let file = file?;
-            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| SystemTime::now());
+            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| SystemTime::from(SystemClock.now()));
             out.push((format!("{name}/{}", file.file_name().to_string_lossy()), modified));
         }
     }

@@ -5,9 +5,9 @@ use std::io::Write;
 use arrow::record_batch::RecordBatch;
 
 use super::cell::{Cells, is_right_aligned, write_text};
-use kqlake_value::escape::is_harmful;
 use super::{OutputError, Sink};
 use kqlake_value::Column;
+use kqlake_value::escape::is_harmful;
 
 /// Writes Markdown tables, an empty line between two.
 #[derive(Debug)]

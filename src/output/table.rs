@@ -8,8 +8,8 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{Cells, is_right_aligned, write_text};
-use kqlake_value::escape::escaped;
 use super::{Drawing, LeftOut, OutputError, Sink};
+use kqlake_value::escape::escaped;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// Rows that are drawn at once when all are asked for: the columns' widths come from the first piece, memory stays small.

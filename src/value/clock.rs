@@ -20,6 +20,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

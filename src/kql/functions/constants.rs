@@ -1,7 +1,7 @@
 //! Constants as DataFusion scalars, and as columns.
 
-use datafusion::scalar::ScalarValue;
 use arrow::array::ArrayRef;
+use datafusion::scalar::ScalarValue;
 use kqlake_value::columns::single;
 use kqlake_value::text_column::{MAX_TEXT, TOO_LONG};
 use kqlake_value::{Type, Value};

@@ -9,9 +9,9 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
+use super::column_name;
 use super::compute::{Pieces, Work, plan_of};
 use super::expr::dynamic::typed_element;
-use super::column_name;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{ColId, ExpandColumn, Rel};

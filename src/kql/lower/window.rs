@@ -8,8 +8,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::arrow::data_type;
-use super::compute::{Work, plan_of};
 use super::column_name;
+use super::compute::{Work, plan_of};
 use super::expr::{key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};

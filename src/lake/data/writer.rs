@@ -26,6 +26,7 @@ use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::tables::{EVENT_DATE, TableDef};
 use kqlake_value::Type;
+use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Rows of a row group: small enough that "the last hour" skips most of a day.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -215,7 +216,7 @@ impl FileWriter {
         NewFile {
             path: self.relative.clone(),
             size,
-            modified: chrono::Utc::now().timestamp_millis(),
+            modified: SystemClock.now().timestamp_millis(),
             event_date: self.day.clone(),
             stats: statistics(def, &self.schema, metadata, self.rows).to_string(),
             tags,

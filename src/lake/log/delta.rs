@@ -27,6 +27,7 @@ use crate::blocking::run_blocking;
 use crate::damage::Damage;
 use crate::error::{LakeError, io_cause};
 use crate::tables::{EVENT_DATE, TableDef};
+use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Commits between two checkpoints of a log.
 const CHECKPOINT_EVERY: u64 = 20;
@@ -330,7 +331,7 @@ impl Log {
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.
     pub(crate) async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
-        let now = chrono::Utc::now().timestamp_millis();
+        let now = SystemClock.now().timestamp_millis();
         let data_change = change.data_change;
         let operation = if data_change {
             DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![EVENT_DATE.to_owned()]), predicate: None }
@@ -479,7 +480,7 @@ impl Log {
         deltalake::checkpoints::cleanup_expired_logs_for(
             self.state.version(),
             self.store.as_ref(),
-            chrono::Utc::now().timestamp_millis() - RETENTION_MILLIS,
+            SystemClock.now().timestamp_millis() - RETENTION_MILLIS,
             None,
         )
         .await

@@ -14,6 +14,7 @@ use crate::Position;
 use crate::error::LakeError;
 use crate::log::delta::Log;
 use crate::tables::TableDef;
+use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// The version of the files' form.
 const FORMAT: u32 = 1;
@@ -47,7 +48,7 @@ pub(crate) struct Intent {
 
 /// Numbers grow with time and differ between writers of one moment.
 fn next_number() -> i64 {
-    let now = chrono::Utc::now().timestamp_micros().max(0);
+    let now = SystemClock.now_micros().max(0);
     // Ten bits of chance below the microseconds: room until the year 2255.
     (now << 10) | (rand::random::<i64>() & 0x3ff)
 }

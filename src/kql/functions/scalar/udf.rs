@@ -9,9 +9,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use crate::functions::constants::expanded;
 use crate::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
-use crate::functions::constants::expanded;
 use kqlake_value::{Type, ValueRef};
 
 /// The DataFusion function that computes one call of a scalar function.

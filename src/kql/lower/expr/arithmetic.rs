@@ -7,10 +7,10 @@ use arrow::compute::kernels::arity::{binary as binary_kernel, try_binary};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 
-use crate::lower::arrow::data_type;
 use super::{Lowered, internal, value};
-use crate::lower::kernel;
 use crate::bound::BoundExpr;
+use crate::lower::arrow::data_type;
+use crate::lower::kernel;
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_value::{Type, datetime};
 

@@ -6,12 +6,12 @@ use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
 
-use crate::lower::arrow::data_type;
 use super::{Lowered, coalesce, column, text, value};
-use crate::lower::kernel;
 use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
 use crate::functions::kernels::TextOut;
 use crate::functions::scalar::paths;
+use crate::lower::arrow::data_type;
+use crate::lower::kernel;
 use kqlake_value::columns::ColumnReader;
 use kqlake_value::json::{self, Step};
 use kqlake_value::{Type, ValueRef};

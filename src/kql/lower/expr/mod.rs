@@ -17,8 +17,8 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
-use super::kernel;
 use super::column;
+use super::kernel;
 use crate::bound::{BoundExpr, BoundKind, ColId};
 use crate::functions::scalar::udf;
 use crate::functions::{ArgInfo, ScalarFn};

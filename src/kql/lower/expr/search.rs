@@ -7,11 +7,11 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, in_list as in_list_expr, lit, when};
 use regex::Regex;
 
-use crate::lower::arrow::scalar;
 use super::{Lowered, coalesce, internal, null, text as text_value, value};
-use crate::lower::kernel;
 use crate::bound::{BoundExpr, BoundKind};
 use crate::functions::text::{equal_ignoring_case, equal_matcher, matcher, matcher_all, matches};
+use crate::lower::arrow::scalar;
+use crate::lower::kernel;
 use kqlake_syntax::ast::TextOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::columns::ColumnReader;
