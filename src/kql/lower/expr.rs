@@ -298,9 +298,15 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
             }
             // Arrow takes NaN for equal to itself; where one side is a number, they cannot both be NaN.
             let may_be_nan = left.ty == Type::Real && !literal_left && !literal_right;
+            let zero = |e: &BoundExpr| e.as_literal().filter(|v| matches!(v, Value::Real(v) if *v == 0.0)).cloned();
+            let same = match (zero(left), zero(right)) {
+                (_, Some(zero)) => search::one_of(l.clone(), &[&zero], Type::Real),
+                (Some(zero), None) => search::one_of(r.clone(), &[&zero], Type::Real),
+                (None, None) => l.clone().eq(r.clone()),
+            };
             if filtering && !may_be_nan {
                 return Ok(if equal {
-                    l.eq(r)
+                    same
                 } else if literal_right {
                     l.clone().not_eq(r).or(l.is_null())
                 } else {
@@ -308,7 +314,7 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
                 });
             }
             let mut answer = if equal {
-                coalesce(vec![l.clone().eq(r.clone()), lit(false)])
+                coalesce(vec![same, lit(false)])
             } else {
                 binary_expr(l.clone(), Operator::IsDistinctFrom, r.clone())
             };
