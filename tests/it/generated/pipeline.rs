@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use kqlake::kql::types::Type;
 use serde_json::Value as Json;
 
 use super::combine;
@@ -32,6 +33,8 @@ pub enum Form {
     Lets,
     /// The first operators in parentheses.
     Parentheses(usize),
+    /// Reals ordered by what is equal to them.
+    EqualKeys,
     Setting(usize),
 }
 
@@ -83,7 +86,7 @@ impl Pipeline {
             | Form::Function(at)
             | Form::Parentheses(at)
             | Form::TableParameter(at) => at.min(count),
-            Form::Lets | Form::Setting(_) => count,
+            Form::Lets | Form::EqualKeys | Form::Setting(_) => count,
         };
         let (lets, head, tail) = self.parts(count, cut);
         match form {
@@ -98,6 +101,15 @@ impl Pipeline {
                 let each = |(i, step): (usize, &Step)| format!("let S{} = S{i} | {}; ", i + 1, step.node);
                 let statements: String = self.steps.iter().enumerate().map(each).collect();
                 format!("{lets}let S0 = {}; {statements}S{count}", self.source)
+            }
+            Form::EqualKeys => {
+                // The sum is never the zero that has a sign.
+                let key = |key: &Node| match key {
+                    Node::Expr(Type::Real, _) => Node::Expr(Type::Real, vec!["(".into(), key.clone(), " + 0.0)".into()]),
+                    other => other.clone(),
+                };
+                let steps = self.steps.iter().map(|step| Step { node: step.node.with_keys(&key), ..step.clone() }).collect();
+                Pipeline { source: self.source.clone(), steps }.query(count)
             }
             Form::Setting(_) => format!("{lets}{head}{tail}"),
         }
@@ -293,7 +305,7 @@ pub fn generate(
     for _ in 0..2 {
         let at = random.between(0, pipeline.steps.len());
         let setting = random.between(1, asker.settings() - 1);
-        let form = match random.below(12) {
+        let form = match random.below(13) {
             0 => Form::WhereTrue(at),
             1 => Form::ExtraColumn(at),
             2 => Form::Let(at),
@@ -302,6 +314,7 @@ pub fn generate(
             5 => Form::TableParameter(at),
             6 => Form::Lets,
             7 => Form::Parentheses(at),
+            8 => Form::EqualKeys,
             _ => Form::Setting(setting),
         };
         if let Some(difference) = differs_in(asker, &pipeline, state.ordered, form) {
@@ -435,7 +448,7 @@ pub fn signature(pipeline: &Pipeline, law: Law, difference: &Difference) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use kqlake::kql::types::{Column, Type};
+    use kqlake::kql::types::Column;
     use serde_json::json;
 
     use super::super::tree::{assign, literal, text};

@@ -165,6 +165,11 @@ const SCENARIOS: &[&[&str]] = &[
     &["where", "constants", "join", "order", "window"],
     &["union", "summarize", "join", "order"],
     &["constants", "order", "window", "where"],
+    &["order", "as", "where"],
+    &["order", "columns", "as", "summarize"],
+    &["order", "project", "as", "as"],
+    &["top", "invoke", "order"],
+    &["order", "invoke", "where"],
 ];
 
 /// Kinds to begin a pipeline with, or none.
