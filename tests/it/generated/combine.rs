@@ -258,17 +258,19 @@ fn itself(random: &mut Random, state: &State, rows: &str) -> Option<(Node, Vec<N
     })
 }
 
+/// A name for the rows, which meet themselves behind it.
+pub fn met(random: &mut Random, state: &State) -> Option<Step> {
+    let (again, needs) = itself(random, state, "A2")?;
+    Some(Step { needs, ..Step::new(seq!["as A2 | ", again], Order::Loses) })
+}
+
 /// A name for the rows, which is used once more behind it.
 pub fn named(random: &mut Random, state: &State) -> Option<Step> {
     let mut scope = state.scope();
-    let again = match random.below(7) {
+    let again = match random.below(4) {
         0 => seq!["union (A1 | where ", predicate(random, state, &mut scope), ")"],
         1 => text("union (A1 | count)"),
         2 => seq!["union (A1 | extend vip = ", scope.constant(random, Type::String), ")"],
-        3..=5 => {
-            let (again, needs) = itself(random, state, "A1")?;
-            return Some(Step { needs, ..Step::new(seq!["as A1 | ", again], Order::Loses) });
-        }
         _ => {
             let columns = state.of(&KEYS);
             let key = *some(random, &columns)?;
