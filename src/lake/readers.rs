@@ -18,7 +18,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::damage::Damage;
+use super::damage::{Damage, IRREGULAR};
 use super::delta::FileEntry;
 use super::error::LakeError;
 use super::keys::open_file;
@@ -40,7 +40,8 @@ pub fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<
 pub fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table, damage });
     match std::fs::metadata(&file) {
-        Ok(meta) if meta.is_file() && meta.len() == expected => Ok(()),
+        Ok(meta) if !meta.is_file() => damaged(Damage::File { file, why: IRREGULAR.to_owned() }),
+        Ok(meta) if meta.len() == expected => Ok(()),
         Ok(meta) => damaged(Damage::FileSize { file, found: meta.len(), expected }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => damaged(Damage::MissingFile { file }),
         Err(source) => Err(LakeError::Io { table, path: file, source }),

@@ -11,6 +11,7 @@ mod hostile_input;
 mod import;
 mod kqlt;
 mod lake;
+mod lake_paths;
 mod layering;
 mod limits;
 mod log_actions;
