@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
@@ -17,13 +17,12 @@ use crate::kql::ast::BinaryOp;
 use crate::kql::bound::{BoundExpr, BoundKind, ColId};
 use crate::kql::diagnostics::{Diagnostic, code};
 use crate::kql::functions::scalar::udf;
-use crate::kql::functions::text_column::MAX_TEXT;
 use crate::kql::functions::{ArgInfo, ScalarFn};
 use crate::kql::types::Type;
 use crate::kql::value::{Value, real_key};
 
-/// Bytes of a text of which a batch of rows has room for one a row.
-const LONG_TEXT: usize = MAX_TEXT / 8192;
+/// Bytes of a text of which every batch of rows has room for one a row.
+const LONG_TEXT: usize = 4096;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
@@ -58,7 +57,8 @@ pub fn null(ty: Type) -> Expr {
 fn may_be_null_text(e: &BoundExpr) -> bool {
     match &e.kind {
         BoundKind::Literal(_) | BoundKind::Call { .. } => false,
-        BoundKind::Cast(_) => false,
+        // A guid is cast by passing its text on.
+        BoundKind::Cast(inner) => e.ty == Type::String && inner.ty == Type::Guid,
         _ => e.ty == Type::String,
     }
 }
@@ -457,8 +457,17 @@ pub fn evaluate(e: &BoundExpr) -> Lowered<Option<Value>> {
     let array = physical
         .evaluate(&row)
         .and_then(|v| v.into_array(1))
-        .map_err(|error| Box::new(Diagnostic::error(code::TYPE, e.span, error.strip_backtrace())))?;
+        .map_err(|error| refused(e, &error))?;
     Ok(Some(value_at(array.as_ref(), e.ty, 0)))
+}
+
+/// A constant that cannot be computed.
+fn refused(e: &BoundExpr, error: &DataFusionError) -> Box<Diagnostic> {
+    let DataFusionError::ResourcesExhausted(why) = error.find_root() else {
+        return Box::new(Diagnostic::error(code::TYPE, e.span, error.strip_backtrace()));
+    };
+    let message = format!("the query's constants need more memory than they may have: {why}");
+    Box::new(Diagnostic::error(code::TYPE, e.span, message).suggest("make shorter texts"))
 }
 
 /// A refusal that stands for a defect of ours.

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use super::json;
+use crate::kql::functions::text_column::append;
 use crate::kql::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::{TICKS_PER_SECOND, Value, ValueRef};
@@ -178,7 +179,7 @@ pub(super) fn write_array<'a>(out: &mut String, elements: impl IntoIterator<Item
         if i > 0 {
             out.push(',');
         }
-        out.push_str(element);
+        append(out, element);
     }
     out.push(']');
 }

@@ -17,6 +17,7 @@ use super::substrings::{Window, place};
 use crate::kql::format::json_text;
 use crate::kql::functions::columns::ColumnBuilder;
 use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
+use crate::kql::functions::text_column::append;
 use crate::kql::functions::scalar::json;
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
@@ -323,14 +324,14 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
                     from = found.end() + next_char();
                     continue;
                 }
-                buffer.push_str(&text[copied..found.start()]);
+                append(&mut buffer, &text[copied..found.start()]);
                 for piece in &pieces {
                     match piece {
-                        Piece::Text(text) => buffer.push_str(text),
-                        Piece::Group(0) => buffer.push_str(found.as_str()),
+                        Piece::Text(text) => append(&mut buffer, text),
+                        Piece::Group(0) => append(&mut buffer, found.as_str()),
                         Piece::Group(g) => {
                             if let Some((start, end)) = locations.get(*g) {
-                                buffer.push_str(&text[start..end]);
+                                append(&mut buffer, &text[start..end]);
                             }
                         }
                     }
@@ -343,7 +344,7 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
             if copied == 0 && buffer.is_empty() {
                 out.push(text);
             } else {
-                buffer.push_str(&text[copied..]);
+                append(&mut buffer, &text[copied..]);
                 out.push(&buffer);
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Int64Array};
 
 use crate::kql::functions::kernels::{TextArg, TextOut, ValueArg};
+use crate::kql::functions::text_column::{append, fits};
 use crate::kql::functions::scalar::json;
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
@@ -218,7 +219,7 @@ fn strcat(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let open = texts.iter().zip(arrays).map(|(t, a)| t.open(a)).collect::<Result<Vec<_>, _>>()?;
         text_rows(rows, |row, out| {
-            open.iter().for_each(|t| out.push_str(t.get(row)));
+            open.iter().for_each(|t| append(out, t.get(row)));
             true
         })
     }))
@@ -232,9 +233,9 @@ fn strcat_delim(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         text_rows(rows, |row, out| {
             for (i, text) in parts.iter().enumerate() {
                 if i > 0 {
-                    out.push_str(delimiter.get(row));
+                    append(out, delimiter.get(row));
                 }
-                out.push_str(text.get(row));
+                append(out, text.get(row));
             }
             true
         })
@@ -249,9 +250,11 @@ fn strcat_array(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             let ValueRef::Dynamic(text) = values.get(row) else { return true };
             for (i, element) in json::elements(text).into_iter().flatten().enumerate() {
                 if i > 0 {
-                    out.push_str(delimiters.get(row));
+                    append(out, delimiters.get(row));
                 }
-                crate::kql::functions::json_text::push_display(out, element);
+                if fits(out.len().saturating_add(element.len())) {
+                    crate::kql::functions::json_text::push_display(out, element);
+                }
             }
             true
         })
@@ -268,9 +271,9 @@ fn strrep(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         text_rows(rows, |row, out| {
             for i in 0..times.get(row).as_i64().unwrap_or(0).min(MOST) {
                 if let (true, Some(d)) = (i > 0, &delimiters) {
-                    out.push_str(d.get(row));
+                    append(out, d.get(row));
                 }
-                out.push_str(texts.get(row));
+                append(out, texts.get(row));
             }
             true
         })

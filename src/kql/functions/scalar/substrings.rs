@@ -11,6 +11,7 @@ use memchr::memmem;
 use super::strings::{byte_of, characters, text_rows};
 use crate::kql::functions::kernels::{TextArg, ValueArg, text_of_ref};
 use crate::kql::functions::scalar::json;
+use crate::kql::functions::text_column::append;
 use crate::kql::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use crate::kql::types::Type;
 use crate::kql::value::ValueRef;
@@ -232,11 +233,11 @@ fn replace_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             }
             let mut from = 0;
             for at in memmem::find_iter(text.as_bytes(), lookup.as_bytes()) {
-                out.push_str(&text[from..at]);
-                out.push_str(rewrite);
+                append(out, &text[from..at]);
+                append(out, rewrite);
                 from = at + lookup.len();
             }
-            out.push_str(&text[from..]);
+            append(out, &text[from..]);
             true
         })
     }))
@@ -275,8 +276,8 @@ fn replace_strings(args: &[ValueRef<'_>]) -> crate::kql::value::Value {
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
     for (at, (end, rewrite)) in found {
-        out.push_str(&text[from..at]);
-        out.push_str(rewrite.unwrap_or(&text[at..end]));
+        append(&mut out, &text[from..at]);
+        append(&mut out, rewrite.unwrap_or(&text[at..end]));
         from = end;
     }
     out.push_str(&text[from..]);
