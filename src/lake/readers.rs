@@ -1,5 +1,6 @@
 //! Data files as scans read them: looked at before, named in every error, and read through once one of them is broken.
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -23,6 +24,7 @@ use super::delta::FileEntry;
 use super::error::LakeError;
 use super::keys::open_file;
 use super::provider::LakeTable;
+use super::snapshot::LiveFile;
 
 /// Looks at a data file without reading it: it must be there and have the size that the log says. Files never change after
 /// they were written.
@@ -58,6 +60,15 @@ pub fn read_through(table: &'static str, dir: &Path, entry: &FileEntry) -> Resul
     open_file(table, &file, None)?.try_for_each(|batch| batch.map(drop)).map_err(|e| LakeError::of_file(table, &file, &e))
 }
 
+/// Looks whether a data file has the columns that its table knows of it: scans ask for those.
+fn check_columns(table: &'static str, dir: &Path, file: &LiveFile) -> Result<(), LakeError> {
+    let Some(schema) = &file.file_schema else { return Ok(()) };
+    let path = dir.join(&file.entry.path);
+    let opened = File::open(&path).map_err(|e| LakeError::of_file(table, &path, &e))?;
+    let known = ArrowReaderOptions::new().with_schema(Arc::clone(schema));
+    ArrowReaderMetadata::load(&opened, known).map(drop).map_err(|e| LakeError::of_file(table, &path, &e))
+}
+
 /// The first data file of a plan's tables that is broken: what to say when a query failed inside the decoder, which does
 /// not know what it reads. Reads the files through, one after the other.
 pub fn broken_file(plan: &LogicalPlan) -> Option<LakeError> {
@@ -68,7 +79,10 @@ pub fn broken_file(plan: &LogicalPlan) -> Option<LakeError> {
             && let Some(snapshot) = LakeTable::snapshot_of(provider.as_ref())
         {
             let table = snapshot.def().name;
-            found = snapshot.files().iter().find_map(|file| read_through(table, snapshot.dir(), &file.entry).err());
+            let look = |file: &LiveFile| {
+                read_through(table, snapshot.dir(), &file.entry).and_then(|()| check_columns(table, snapshot.dir(), file))
+            };
+            found = snapshot.files().iter().find_map(|file| look(file).err());
         }
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });

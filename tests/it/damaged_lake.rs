@@ -636,6 +636,30 @@ fn a_unit_is_not_unchanged_while_a_data_file_of_its_table_is_damaged() {
 }
 
 #[test]
+fn a_data_file_whose_columns_have_other_names_is_named() {
+    let dir = damaged(|_| {});
+    let file = data_file(&dir.path().join("lake"), "2026-01-05");
+    let whole = fs::read(&file).expect("a file");
+    let name = b"customDimensions_eventId";
+    let places: Vec<usize> = whole.windows(name.len()).enumerate().filter(|(_, found)| found == name).map(|(at, _)| at).collect();
+    let shown = file.file_name().expect("a name").to_string_lossy().into_owned();
+    let mut refused = 0;
+    for at in places {
+        let mut changed = whole.clone();
+        changed[at] ^= 8;
+        fs::write(&file, changed).expect("written");
+        for query in [&["query", "traces | order by itemId asc"][..], &["sql", "SELECT * FROM traces ORDER BY \"itemId\""][..]] {
+            let run = kqlake(dir.path(), query);
+            if run.status != 0 {
+                run.exits(6).says(&shown).says("restore the file from a backup");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
 fn a_log_that_names_files_elsewhere_is_refused() {
     for path in ["../customEvents/x.parquet", "/etc/x.parquet", "file:///etc/x.parquet", "s3://bucket/x.parquet"] {
         let dir = damaged(|lake| {
