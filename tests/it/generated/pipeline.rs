@@ -150,12 +150,14 @@ fn are_unique(state: &State, names: &[String], equal_rows: bool) -> bool {
     let places: Option<Vec<usize>> =
         names.iter().map(|name| state.columns.iter().position(|column| column.name == *name)).collect();
     let Some(places) = places else { return false };
-    // The two zeros have no order.
-    let cell = |row: &Vec<Json>, at: usize| match row[at].as_f64() {
-        Some(0.0) => Json::from(0),
-        _ => row[at].clone(),
+    // Dynamics are ordered by their text, where a number and its digits are one. The two zeros have no order.
+    let cell = |row: &Vec<Json>, at: usize| match &row[at] {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.as_f64() == Some(0.0) => "0".to_owned(),
+        other => other.to_string(),
     };
-    let key = |row: &Vec<Json>| places.iter().map(|at| cell(row, *at)).collect::<Vec<Json>>();
+    let key = |row: &Vec<Json>| places.iter().map(|at| cell(row, *at)).collect::<Vec<String>>();
     let pairs = state.rows.iter().enumerate().flat_map(|(i, a)| state.rows[i + 1..].iter().map(move |b| (a, b)));
     pairs.into_iter().all(|(a, b)| key(a) != key(b) || equal_rows && a == b)
 }
