@@ -184,8 +184,15 @@ impl Config {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
 
-        let memory = flags.memory_limit.clone().or(text("KQLAKE_MEMORY_LIMIT")?).or(document.memory_limit);
-        let timeout = flags.timeout.clone().or(text("KQLAKE_TIMEOUT")?).or(document.timeout);
+        // With the place where it was written; a flag is before everybody's eyes.
+        let written = |name: &str, key: &str, value: Option<String>| -> Result<Option<(String, String)>> {
+            let variable = text(name)?.map(|value| (format!("{name}: "), value));
+            let shown = file.as_deref().unwrap_or(Path::new(FILE)).display();
+            Ok(variable.or(value.map(|value| (format!("`{key}` in {shown}: "), value))))
+        };
+        let flag = |value: &Option<String>| value.clone().map(|value| (String::new(), value));
+        let memory = flag(&flags.memory_limit).or(written("KQLAKE_MEMORY_LIMIT", "memory_limit", document.memory_limit)?);
+        let timeout = flag(&flags.timeout).or(written("KQLAKE_TIMEOUT", "timeout", document.timeout)?);
         let threads = match (flags.threads, text("KQLAKE_THREADS")?) {
             (Some(n), _) => Some(n),
             (None, Some(text)) => {
@@ -197,9 +204,12 @@ impl Config {
             return Err(Error::usage(format!("the number of threads is {n}, a number from 1 to {MAX_THREADS} was expected"))
                 .hint("leave it out to use one thread for each processor"));
         }
-        let memory_limit = memory.as_deref().map(parse_bytes).transpose()?.unwrap_or(DEFAULT_MEMORY);
+        let (place, memory_limit) = match memory {
+            Some((place, text)) => parse_bytes(&text).map_err(|err| err.at(&place)).map(|bytes| (place, bytes))?,
+            None => (String::new(), DEFAULT_MEMORY),
+        };
         if memory_limit < MIN_MEMORY {
-            return Err(Error::usage(format!("the memory limit is {memory_limit} bytes, at least 1MB was expected"))
+            return Err(Error::usage(format!("{place}the memory limit is {memory_limit} bytes, at least 1MB was expected"))
                 .hint("write it as 512MB or 2GB"));
         }
         let same_lake = document.same_lake.unwrap_or_default();
@@ -223,7 +233,10 @@ impl Config {
             import_job_settings: text("KQLAKE_IMPORT_JOB_SETTINGS")?.or(document.import_job_settings),
             memory_limit,
             spill_dir,
-            timeout: timeout.as_deref().map_or(Ok(Some(DEFAULT_TIMEOUT)), parse_duration)?,
+            timeout: match timeout {
+                Some((place, text)) => parse_duration(&text).map_err(|err| err.at(&place))?,
+                None => Some(DEFAULT_TIMEOUT),
+            },
             threads,
             params: document.params.unwrap_or_default(),
             file,

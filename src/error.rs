@@ -130,6 +130,9 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Some("check the folder's owner and permissions")
             }
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                Some("a file or a link stands where a folder should be: move it away, or name another place")
+            }
             _ => None,
         };
         Error::Storage {
@@ -147,6 +150,15 @@ impl Error {
             Error::Usage { message, .. } => Error::Usage { message, hint: advice },
             Error::Query { message, .. } => Error::Query { message, hint: advice },
             Error::Storage { message, source, .. } => Error::Storage { message, hint: advice, source },
+            other => other,
+        }
+    }
+
+    /// The same with the place of what it is about in front of it.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        match self {
+            Error::Usage { message, hint } => Error::Usage { message: format!("{place}{message}"), hint },
             other => other,
         }
     }

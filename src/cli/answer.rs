@@ -3,11 +3,14 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use arrow::record_batch::RecordBatch;
+
 use super::Context;
 use crate::error::{Error, Result};
 use crate::output::listing::Listing;
-use crate::output::{Drawing, Format, LeftOut, Sink, sink, terminal};
+use crate::output::{Drawing, Format, LeftOut, OutputError, Sink, sink, terminal};
 use kqlake_durable::{self as durable, Kind, Output};
+use kqlake_value::Column;
 use kqlake_value::escape::escaped_lines;
 
 /// Options of every command that writes a result.
@@ -39,6 +42,11 @@ impl OutputArgs {
     /// The file to write, unless it is standard output.
     fn path(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-") && !durable::is_standard_output(path))
+    }
+
+    /// The file to write, where it is a named pipe.
+    pub fn pipe(&self) -> Option<&Path> {
+        self.path().filter(|path| durable::kind(path) == Kind::Pipe)
     }
 
     /// The format to write.
@@ -116,7 +124,7 @@ impl OutputArgs {
     /// The writer, and the file that takes its name in the end.
     fn opened(&self) -> Result<(Box<dyn Write + Send>, Option<(Output, PathBuf)>)> {
         let Some(path) = self.path() else { return Ok((Box::new(io::stdout()), None)) };
-        let failed = |err| Error::io("write", path, err);
+        let failed = |err| with_advice(Error::io("write", path, err));
         let output = Output::open(path).map_err(failed)?;
         Ok((Box::new(output.writer().map_err(failed)?), Some((output, path.to_path_buf()))))
     }
@@ -142,9 +150,9 @@ impl OutputArgs {
         let whole = OutputArgs { max_rows: MaxRows(None), ..self.clone() };
         let mut destination = whole.open(1, context)?;
         let batch = listing.batch().map_err(|err| Error::Defect(format!("a listing has no batch: {err}")))?;
-        destination.sink.start("Table_0", &listing.columns)?;
-        destination.sink.rows(&batch)?;
-        destination.sink.end()?;
+        destination.start("Table_0", &listing.columns)?;
+        destination.rows(&batch)?;
+        destination.end()?;
         destination.finish(context)
     }
 }
@@ -152,26 +160,65 @@ impl OutputArgs {
 /// Gives a complete file its name.
 fn finish(file: Option<(Output, PathBuf)>) -> Result<()> {
     match file {
-        Some((output, path)) => output.finish().map_err(|err| Error::io("write", &path, err)),
+        Some((output, path)) => output.finish().map_err(|err| with_advice(Error::io("write", &path, err))),
         None => Ok(()),
     }
+}
+
+/// What could not be written, with the file's name where there is one.
+fn unwritten(err: OutputError, file: Option<&(Output, PathBuf)>) -> Error {
+    match (Error::from(err), file) {
+        (Error::Storage { hint, source, .. }, Some((_, path))) => {
+            with_advice(Error::Storage { message: format!("cannot write {}", path.display()), hint, source })
+        }
+        (other, _) => other,
+    }
+}
+
+/// Advice for a file that cannot be written, where there is none.
+fn with_advice(err: Error) -> Error {
+    if err.advice().is_some() { err } else { err.hint("name another file with -o") }
 }
 
 /// An open destination: a format's writer, and the file that gets its name only when it is complete.
 pub struct Destination {
     /// Writes the rows.
-    pub sink: Box<dyn Sink>,
+    sink: Box<dyn Sink>,
     file: Option<(Output, PathBuf)>,
 }
 
 impl Destination {
+    /// Begins a table of the answer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn start(&mut self, name: &str, columns: &[Column]) -> Result<()> {
+        self.sink.start(name, columns).map_err(|err| unwritten(err, self.file.as_ref()))
+    }
+
+    /// Writes rows of the table that was begun.
+    ///
+    /// # Errors
+    /// As [`Destination::start`].
+    pub fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.sink.rows(batch).map_err(|err| unwritten(err, self.file.as_ref()))
+    }
+
+    /// Ends the table.
+    ///
+    /// # Errors
+    /// As [`Destination::start`].
+    pub fn end(&mut self) -> Result<()> {
+        self.sink.end().map_err(|err| unwritten(err, self.file.as_ref()))
+    }
+
     /// Completes the output, and says what was left out of it.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn finish(self, context: &Context) -> Result<()> {
         let Destination { mut sink, file } = self;
-        sink.finish()?;
+        sink.finish().map_err(|err| unwritten(err, file.as_ref()))?;
         let left_out = sink.left_out();
         drop(sink);
         finish(file)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
-use super::upkeep::{export_clock, export_line, export_query, export_table, warn_of_names};
+use super::upkeep::{export_clock, export_line, export_query, export_table, warn_of_names, warn_of_strange};
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
@@ -66,7 +66,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
             }
         };
         match done {
-            Ok(done) => progress.tell(context, &export_line(&name, &done)),
+            Ok(done) => {
+                progress.tell(context, &export_line(&name, &done));
+                warn_of_strange(&done, context);
+            }
             Err(err @ Error::Interrupted(_)) => return Err(err),
             Err(err) => failures.push((name, err)),
         }

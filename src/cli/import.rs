@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::progress::Bytes;
 use super::{Context, report};
 use crate::error::{Error, Result};
+use kqlake_durable::blocker;
 use kqlake_import::{
     Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
 };
@@ -142,7 +143,14 @@ fn failed(err: ImportError) -> Error {
             .hint("--from takes files, folders and pipes outside of the lake (`-` is standard input)"),
         ImportError::Unreadable { .. } => Error::Source(err.to_string()),
         ImportError::Lake(err) => err.into(),
-        ImportError::Quarantine { path, source } => Error::io("set refused records aside in", &path, source),
+        ImportError::Quarantine { path, source } => match path.parent().and_then(blocker) {
+            Some(found) => Error::storage(
+                format!("cannot set refused records aside in {}", path.display()),
+                format!("{} is not a folder", found.display()),
+            )
+            .hint(format!("a folder belongs there: move {} away", found.display())),
+            None => Error::io("set refused records aside in", &path, source),
+        },
         ImportError::Reader(_) => Error::Defect(err.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names};
+use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
 use super::{Context, import};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
@@ -66,7 +66,10 @@ async fn export_all(context: &Context) -> Result<Vec<Error>> {
     for query in queries {
         progress.say(format!("running {}", query.name));
         match export_query(query, &engine, &mut export, context).await {
-            Ok(done) => progress.tell(context, &export_line(&query.name, &done)),
+            Ok(done) => {
+                progress.tell(context, &export_line(&query.name, &done));
+                warn_of_strange(&done, context);
+            }
             Err(err) => {
                 progress.tell(context, &format!("{:<44} FAILED", query.name));
                 failures.push(err);

@@ -1,7 +1,11 @@
 //! Running an answer and writing its rows as they come.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::answer::OutputArgs;
 use super::input::Text;
@@ -10,6 +14,7 @@ use super::{Context, report};
 use crate::engine::{Answer, Explain};
 use crate::error::{Refused, Result};
 use crate::output::Format;
+use kqlake_durable::pipe;
 
 /// A query that takes longer than this before its first rows shows that it runs.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -44,7 +49,13 @@ pub async fn write(
         }
         return output.text(&text, context);
     }
+    // A pipe's reader is waited for apart, so that the query's time counts. It stays open until it is opened again to write.
+    let reader = match output.pipe() {
+        Some(pipe) => answer.in_time(opened(pipe.to_path_buf())).await?,
+        None => None,
+    };
     let mut destination = output.open(answer.tables.len(), context)?;
+    drop(reader);
     for table in &answer.tables {
         // The plan runs before the first byte is written, so that a query that fails at once leaves no half document.
         let first = async {
@@ -53,20 +64,28 @@ pub async fn write(
             Ok::<_, crate::error::Error>((rows, batch))
         };
         let (mut rows, mut batch) = patiently(first, context).await?;
-        destination.sink.start(&table.name, &table.columns)?;
+        destination.start(&table.name, &table.columns)?;
         while let Some(rows_now) = batch {
-            destination.sink.rows(&rows_now)?;
+            destination.rows(&rows_now)?;
             // Rows that are always there already would leave no moment to see a signal.
             tokio::task::yield_now().await;
             batch = rows.next().await?;
         }
-        destination.sink.end()?;
+        destination.end()?;
     }
     destination.finish(context)?;
     if let Some(render) = answer.render.as_ref().filter(|_| output.format() == Format::Table) {
         context.say(format_args!("render {}: shown as a table, the kind of chart is only noted", render.kind));
     }
     Ok(())
+}
+
+/// Opens a pipe on a thread of its own, which ends with the pipe's reader or with the process.
+async fn opened(pipe: PathBuf) -> Option<File> {
+    let (tell, told) = oneshot::channel();
+    // Where there is no thread the pipe is only opened later.
+    let opening = thread::Builder::new().spawn(move || drop(tell.send(pipe::write(&pipe).ok())));
+    if opening.is_ok() { told.await.ok().flatten() } else { None }
 }
 
 /// Awaits something, and shows after a while that it is still being worked on.

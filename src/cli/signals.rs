@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::report;
 use crate::error::status;
 use kqlake_durable as durable;
+use kqlake_durable::pipe;
 
 /// How long work that was told to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
 /// computation) must not hold the process for longer.
@@ -23,7 +24,9 @@ pub fn watch() -> oneshot::Receiver<u8> {
         let status = signals.next().await;
         // Nobody listens when the work has just ended.
         let _ = tell.send(status);
-        let _ = tokio::time::timeout(GRACE, signals.next()).await;
+        // Who waits for a pipe's other end does not see the signal, and has nothing to clean up that is not abandoned here.
+        let grace = if pipe::is_waiting() { Duration::ZERO } else { GRACE };
+        let _ = tokio::time::timeout(grace, signals.next()).await;
         for kept in durable::abandon_all() {
             report::line(format_args!("a file was being written over; all of its new content is kept in {}", kept.display()));
         }

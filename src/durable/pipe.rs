@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -13,6 +14,14 @@ use kqlake_value::escape::escaped;
 
 /// A pipe whose other end comes later than this is said to be waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Threads that wait for a pipe's other end.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// True while a pipe's other end is waited for, which may never come.
+pub fn is_waiting() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
+}
 
 /// Opens a file or a pipe to read it.
 ///
@@ -50,9 +59,11 @@ fn open(path: &Path, options: &OpenOptions, other_end: &str) -> io::Result<File>
     let (pipe, options) = (path.to_path_buf(), options.clone());
     // The thread ends with its pipe's other end, or with the process.
     std::thread::Builder::new().spawn(move || drop(tell.send(options.open(pipe))))?;
+    WAITING.fetch_add(1, Ordering::Relaxed);
     let opened = told.recv_timeout(PATIENCE).or_else(|_| {
         tracing::warn!("{} is a pipe: waiting for its {other_end}", escaped(&path.display().to_string()));
         told.recv()
     });
+    WAITING.fetch_sub(1, Ordering::Relaxed);
     opened.unwrap_or_else(|_| Err(io::Error::other("the pipe was not opened")))
 }

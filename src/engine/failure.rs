@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
 use kqlake_value::text_column::TOO_LONG;
@@ -70,11 +70,27 @@ fn unreadable(err: DataFusionError) -> Error {
                 Ok(error) => *error,
                 Err(other) => match other.downcast::<SpillError>() {
                     Ok(spill) => Error::io("make a temporary folder in", &spill.folder, spill.source),
-                    Err(other) => Error::storage("cannot read the lake", other),
+                    Err(other) => unreadable_files(other),
                 },
             },
         },
-        other => Error::storage("cannot read the lake", other),
+        other => unreadable_files(other),
+    }
+}
+
+/// A failure of files that names none. Readers of the lake name theirs, so that what the operating system refuses without a name
+/// is a temporary file.
+fn unreadable_files(err: impl Into<Cause>) -> Error {
+    let err = err.into();
+    match io_cause(err.as_ref()).filter(|io| io.raw_os_error().is_some()) {
+        Some(io) if io.kind() == std::io::ErrorKind::StorageFull => Error::storage("cannot write a temporary file", err).hint(
+            "free some room on the disk of the folder for temporary files, name another one in KQLAKE_SPILL_DIR, or raise \
+             --memory-limit",
+        ),
+        Some(_) => Error::storage("cannot use a temporary file", err)
+            .hint("check the folder for temporary files, or name another one in KQLAKE_SPILL_DIR"),
+        None => Error::storage("cannot read the lake", err)
+            .hint("one of the data files of the query's tables is damaged: restore them from a backup"),
     }
 }
 
@@ -129,12 +145,21 @@ impl From<LakeError> for Error {
 
 /// The operating system's answer among an error's causes.
 fn io_kind(err: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    io_cause(err).map(std::io::Error::kind)
+}
+
+/// The operating system's error among an error's causes.
+fn io_cause<'a>(err: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let mut next = Some(err);
     while let Some(err) = next {
-        if let Some(io) = err.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        next = err.source();
+        next = match err.downcast_ref::<std::io::Error>() {
+            // What another error was wrapped in.
+            Some(io) if io.raw_os_error().is_none() && io.get_ref().is_some_and(|inner| io_cause(inner).is_some()) => {
+                io.get_ref().map(|inner| inner as _)
+            }
+            Some(io) => return Some(io),
+            None => err.source(),
+        };
     }
     None
 }
@@ -142,6 +167,27 @@ fn io_kind(err: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_system_refuses_without_a_name_is_a_temporary_file() {
+        let full = || std::io::Error::from_raw_os_error(28);
+        let wrapped = std::io::Error::other(DataFusionError::IoError(full()));
+        for err in [
+            DataFusionError::IoError(full()),
+            DataFusionError::from(ArrowError::IoError("spill".into(), full())),
+            DataFusionError::from(ArrowError::from(wrapped)),
+        ] {
+            let error = of_kql(err.context("while sorting"), 1);
+            assert!(error.chain().contains("temporary file") && !error.chain().contains("lake"), "{}", error.chain());
+            assert!(error.advice().is_some_and(|advice| advice.contains("KQLAKE_SPILL_DIR")));
+        }
+    }
+
+    #[test]
+    fn text_that_no_batch_holds_says_what_to_do() {
+        let error = of_kql(ArrowError::OffsetOverflowError(2_147_797_620).into(), 1);
+        assert!(error.chain().contains("take fewer rows, or shorter texts"), "{}", error.chain());
+    }
 
     #[test]
     fn upkeep_without_memory_says_how_to_give_it_more() {

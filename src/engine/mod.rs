@@ -162,6 +162,7 @@ impl Engine {
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let session = session::for_kql(&self.options, &spill)?;
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
+        let text_room = session::text_room(&self.options);
         let plan = move || async move {
             let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
             let env = PlanEnv {
@@ -170,6 +171,7 @@ impl Engine {
                 now_us: engine.clock.now_micros(),
                 params: &params,
                 file_roots: &engine.options.file_roots,
+                text_room,
             };
             kql::plan(&owned, &env).await
         };
@@ -234,6 +236,19 @@ impl Engine {
             foreign_types: true,
         };
         Ok(Answer { tables: vec![table], render: None, warnings: Vec::new() })
+    }
+}
+
+impl Answer {
+    /// Awaits what the query's rows wait for, not longer than the query may take.
+    ///
+    /// # Errors
+    /// When its time is over first.
+    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        match self.tables.first() {
+            Some(table) => table.deadline.bound(work).await,
+            None => Ok(work.await),
+        }
     }
 }
 

@@ -70,11 +70,25 @@ const SHARE_OF_A_ROW: usize = 32 << 10;
 /// Fewer rows than this make everything slow and save nothing.
 const LEAST_BATCH: usize = 64;
 
+/// Bytes of text that a column of a batch may have in any case.
+const LEAST_TEXT: usize = 64 << 20;
+
 /// Rows of a batch: as asked for, fewer when little memory is shared by many partitions.
 fn batch_size(options: &Options) -> usize {
-    let partitions = options.partitions.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
-    let affordable = options.memory_limit / partitions.max(1) / SHARE_OF_A_ROW;
+    let affordable = options.memory_limit / partitions(options) / SHARE_OF_A_ROW;
     options.batch_size.min(affordable.max(LEAST_BATCH))
+}
+
+/// Bytes of text that a column of a batch may have where a function of KQL makes it: a partition's share, and not less than a
+/// quarter of all, since a long text is rarely in each of many partitions. However little memory there is, a full batch of rows
+/// of telemetry has room.
+pub(super) fn text_room(options: &Options) -> usize {
+    (options.memory_limit / partitions(options).min(4)).max(LEAST_TEXT)
+}
+
+fn partitions(options: &Options) -> usize {
+    let threads = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    options.partitions.unwrap_or_else(threads).max(1)
 }
 
 fn runtime(options: &Options, spill: &SpillFolder) -> Result<Arc<RuntimeEnv>> {

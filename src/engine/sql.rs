@@ -14,6 +14,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit as _, Visitor};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::results::kql_type;
 use super::{Engine, failure, views};
@@ -75,7 +78,8 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
     }
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
     let state = session.state();
-    let statement = state.sql_to_statement(text, &state.config_options().sql_parser.dialect).map_err(fail)?;
+    let parsed = state.sql_to_statement(text, &state.config_options().sql_parser.dialect);
+    let statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
     check_text(&statement)?;
     let plan = state.statement_to_plan(statement).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
@@ -176,6 +180,35 @@ fn check_text(mut statement: &Statement) -> Result<()> {
 fn too_deep() -> Error {
     let message = format!("an expression is too deep: at most {MAX_DEPTH} levels are read, and each operator in a row is one");
     Error::query(message).hint("write a long chain of OR as IN (…)")
+}
+
+/// Levels of nesting that the parser reads in any case.
+const PARSED_NESTING: usize = 45;
+
+/// How deep a text nests: parentheses, CASE … END, and operators in a row before their operand. Where the parser gives up at
+/// its limit, it may take the rest of the text for what is wrong.
+fn nesting(text: &str) -> usize {
+    let (mut open, mut in_row, mut most) = (0usize, 0, 0);
+    for token in Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default() {
+        let keyword = if let Token::Word(word) = &token { word.keyword } else { Keyword::NoKeyword };
+        match token {
+            Token::Whitespace(_) => continue,
+            Token::Minus | Token::Plus | Token::Tilde => in_row += 1,
+            _ if keyword == Keyword::NOT => in_row += 1,
+            _ => in_row = 0,
+        }
+        if token == Token::LParen || keyword == Keyword::CASE {
+            open += 1;
+        } else if token == Token::RParen || keyword == Keyword::END {
+            open = open.saturating_sub(1);
+        }
+        most = most.max(open + in_row);
+    }
+    most
+}
+
+fn nested_text() -> Error {
+    Error::query("the query is nested too deeply").hint("name inner parts in WITH, or write CASE with several WHEN")
 }
 
 fn too_nested() -> Error {

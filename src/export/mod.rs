@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::saved::names;
-use kqlake_durable::{self as durable, Staging};
+use kqlake_durable::{self as durable, Apart, Staging};
 use kqlake_value::{Column, Type};
 use manifest::{FileEntry, Manifest, Resource};
 use rows::RowWriter;
@@ -52,7 +52,7 @@ impl Period {
 }
 
 /// What became of a table's files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Rows in all files.
     pub rows: u64,
@@ -62,13 +62,15 @@ pub struct Exported {
     pub written: usize,
     /// Files of earlier exports that the table no longer has.
     pub removed: usize,
+    /// Files that are named as the table's are, but are neither its own nor listed by the manifest: they stay.
+    pub strange: Vec<PathBuf>,
 }
 
 /// One export into a folder. What is not finished leaves the folder as it was.
 #[derive(Debug)]
 pub struct Export {
     root: PathBuf,
-    lake: PathBuf,
+    lake: Apart,
     staging: Staging,
 }
 
@@ -80,11 +82,11 @@ pub fn check_place(root: &Path, lake: &Path) -> Result<()> {
     if root.is_file() {
         return Err(Error::usage(format!("{} is a file, a folder was expected", root.display())));
     }
-    let (real_root, real_lake) = (durable::resolved(root), durable::resolved(lake));
-    if !real_root.starts_with(&real_lake) {
+    let apart = Apart::new(lake);
+    if !apart.contains(root) {
         return Ok(());
     }
-    let what = if real_root == real_lake { "is the lake" } else { "lies in the lake" };
+    let what = if apart.is(root) { "is the lake" } else { "lies in the lake" };
     Err(Error::usage(format!("cannot export to {}: it {what} {}", root.display(), lake.display()))
         .hint("name another folder with --to, or with `export` in the configuration; the lake is written by imports alone"))
 }
@@ -101,7 +103,7 @@ impl Export {
         let staging = Staging::create(root).map_err(failed)?;
         // A manifest that cannot be read is said before any work is done.
         Manifest::read(root)?;
-        Ok(Export { root: root.to_path_buf(), lake: durable::resolved(lake), staging })
+        Ok(Export { root: root.to_path_buf(), lake: Apart::new(lake), staging })
     }
 
     /// Begins a table.
@@ -113,8 +115,8 @@ impl Export {
         if let Some(why) = names::refusal(name) {
             return Err(Error::usage(format!("`{name}` cannot be exported: {why}")).hint("rename it"));
         }
-        let target = durable::resolved(&self.root.join(name));
-        if target.starts_with(&self.lake) || self.lake.starts_with(&target) {
+        let target = self.root.join(name);
+        if self.lake.contains(&target) || self.lake.lies_in(&target) {
             return Err(Error::usage(format!("`{name}` cannot be exported to {}: the lake is there", target.display()))
                 .hint("export to another folder"));
         }
@@ -198,8 +200,9 @@ impl TableExport<'_> {
         Part { path: self.folder.join(file), held: self.rows.header(), hash: Sha256::new(), bytes: 0, rows: 0 }
     }
 
-    /// Puts the files in place: changed ones are renamed over the old ones, then the manifest, then files that the table
-    /// no longer has are removed.
+    /// Puts the files in place: changed ones are renamed over the old ones, files of the last export that the table no longer
+    /// has are removed, then the manifest is written. Until then the old one lists what is to be removed, so that an export
+    /// that is cut off here leaves nothing behind for good.
     ///
     /// # Errors
     /// When a file cannot be written, renamed or removed.
@@ -233,9 +236,17 @@ impl TableExport<'_> {
         durable::sync_folder(&target);
         // Read only now: another export into the same folder may have written it since this one began.
         let mut manifest = Manifest::read(&self.export.root)?;
+        let listed = manifest.files_of(&self.name);
+        for path in others(&target, &self.name, &current)? {
+            if path.file_name().is_some_and(|name| listed.contains(name.to_string_lossy().as_ref())) {
+                fs::remove_file(&path).map_err(|err| Error::io("remove", &path, err))?;
+                done.removed += 1;
+            } else {
+                done.strange.push(path);
+            }
+        }
         manifest.put(self.resource);
         manifest.write(&self.export.root)?;
-        done.removed = remove_others(&target, &self.name, &current)?;
         drop(fs::remove_dir_all(&self.folder));
         Ok(done)
     }
@@ -267,19 +278,19 @@ impl io::Write for Digesting {
     }
 }
 
-/// Removes the files that earlier exports of a table wrote and that it no longer has. Files of other names are the user's.
-fn remove_others(folder: &Path, table: &str, current: &BTreeSet<String>) -> Result<usize> {
+/// The files of a table's folder that have names as its export gives them and that it does not have, in the order of their
+/// names. Files of other names are the user's.
+fn others(folder: &Path, table: &str, current: &BTreeSet<String>) -> Result<BTreeSet<PathBuf>> {
     let failed = |err| Error::io("read the folder", folder, err);
-    let mut removed = 0;
+    let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
         if rows::is_export_file(&name, table) && !current.contains(&name) {
-            fs::remove_file(&path).map_err(|err| Error::io("remove", &path, err))?;
-            removed += 1;
+            found.insert(entry.path());
         }
     }
-    Ok(removed)
+    Ok(found)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -35,11 +35,43 @@ fn export(root: &Path, rows: &[(i64, &str, i64)]) -> Exported {
     table.finish().unwrap()
 }
 
+fn done(rows: u64, files: usize, written: usize, removed: usize) -> Exported {
+    Exported { rows, files, written, removed, strange: Vec::new() }
+}
+
+#[test]
+fn only_files_that_the_manifest_lists_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("T")).unwrap();
+    for mine in ["T/T_1999-01-01.csv", "T/T.csv", "T/notes.csv", "kept.csv"] {
+        fs::write(at(mine), "mine").unwrap();
+    }
+    let two = [(20_000 * DAY, "x", 0), (20_001 * DAY, "y", 0)];
+    let strange = || vec![at("T/T.csv"), at("T/T_1999-01-01.csv")];
+    assert_eq!(export(dir.path(), &two), Exported { strange: strange(), ..done(2, 2, 2, 0) });
+    // A manifest that names files which no export gives makes none of them the export's.
+    let text = fs::read_to_string(at("datapackage.json")).unwrap();
+    let last = "\"T/T_2024-10-05.csv\"";
+    let more = text.replacen(last, &format!("{last}, \"T/../kept.csv\", \"T/notes.csv\""), 1);
+    fs::write(at("datapackage.json"), more).unwrap();
+    assert_eq!(export(dir.path(), &two[..1]), Exported { strange: strange(), ..done(1, 1, 0, 1) });
+    assert!(!at("T/T_2024-10-05.csv").exists());
+    // Without the manifest nobody knows whose the files are.
+    export(dir.path(), &two);
+    fs::remove_file(at("datapackage.json")).unwrap();
+    let left = export(dir.path(), &two[1..]);
+    assert_eq!((left.removed, left.strange.len()), (0, 3));
+    for mine in ["T/T_1999-01-01.csv", "T/T.csv", "T/notes.csv", "kept.csv"] {
+        assert_eq!(fs::read_to_string(at(mine)).unwrap(), "mine");
+    }
+}
+
 #[test]
 fn one_file_a_day_reads_back_and_a_second_export_rewrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [(20_000 * DAY, "=1+1", 15_000_000), (20_001 * DAY, "a,\"b\"\r\n", -5), (20_000 * DAY + 1, "ö", 0)];
-    assert_eq!(export(dir.path(), &rows), Exported { rows: 3, files: 2, written: 2, removed: 0 });
+    assert_eq!(export(dir.path(), &rows), done(3, 2, 2, 0));
     let file = dir.path().join("T/T_2024-10-04.csv");
     let bytes = fs::read(&file).unwrap();
     assert!(bytes.starts_with(b"\xef\xbb\xbftimestamp,text,took,tookSeconds\r\n"));
@@ -49,10 +81,10 @@ fn one_file_a_day_reads_back_and_a_second_export_rewrites_nothing() {
     assert_eq!(read[1][1], "ö");
 
     let before = fs::metadata(&file).unwrap().modified().unwrap();
-    assert_eq!(export(dir.path(), &rows), Exported { rows: 3, files: 2, written: 0, removed: 0 });
+    assert_eq!(export(dir.path(), &rows), done(3, 2, 0, 0));
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before);
 
-    assert_eq!(export(dir.path(), &rows[..1]), Exported { rows: 1, files: 1, written: 1, removed: 1 });
+    assert_eq!(export(dir.path(), &rows[..1]), done(1, 1, 1, 1));
     let names: Vec<String> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
 }
@@ -60,7 +92,7 @@ fn one_file_a_day_reads_back_and_a_second_export_rewrites_nothing() {
 #[test]
 fn a_table_without_rows_has_a_file_with_its_header() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(export(dir.path(), &[]), Exported { rows: 0, files: 1, written: 1, removed: 0 });
+    assert_eq!(export(dir.path(), &[]), done(0, 1, 1, 0));
     assert_eq!(fs::read_to_string(dir.path().join("T/T.csv")).unwrap(), "\u{feff}timestamp,text,took,tookSeconds\r\n");
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ImportError, PassedOver};
+use kqlake_durable::Apart;
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
@@ -34,8 +35,9 @@ pub struct Found {
 /// # Errors
 /// A named path does not exist, cannot be looked at, or cannot be a source.
 pub fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
-    // Links and `..` must not lead into the lake. A lake that does not exist yet has no files.
-    let mut search = Search { lake: fs::canonicalize(lake).ok(), seen: HashSet::new(), found: Found::default() };
+    // Links, `..` and mounts must not lead into the lake. A lake that does not exist yet has no files.
+    let lake = lake.exists().then(|| Apart::new(lake));
+    let mut search = Search { lake, seen: HashSet::new(), found: Found::default() };
     for path in paths {
         search.named(path)?;
     }
@@ -43,8 +45,8 @@ pub fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
 }
 
 struct Search {
-    /// The lake's folder without links.
-    lake: Option<PathBuf>,
+    /// The lake's folder.
+    lake: Option<Apart>,
     seen: HashSet<PathBuf>,
     found: Found,
 }
@@ -93,8 +95,7 @@ impl Search {
     }
 
     fn is_in_lake(&self, path: &Path) -> bool {
-        let Some(lake) = &self.lake else { return false };
-        fs::canonicalize(path).is_ok_and(|real| real.starts_with(lake))
+        self.lake.as_ref().is_some_and(|lake| lake.contains(path))
     }
 
     fn folder(&mut self, path: &Path) -> io::Result<()> {
@@ -117,7 +118,7 @@ impl Search {
             if hidden {
                 return Ok(());
             }
-            if self.lake.is_some() && self.is_in_lake(&path) {
+            if self.is_in_lake(&path) {
                 self.pass_over(path, "it is the lake itself", true);
                 return Ok(());
             }

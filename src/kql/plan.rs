@@ -14,6 +14,7 @@ use super::bound::Rel;
 use super::catalog::{Catalog, FileRoot, ScanTable};
 use super::lower::{LowerError, Lowering};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
+use kqlake_value::text_column::{MAX_CONSTANTS, with_room};
 use kqlake_value::{Column, Type, columns};
 
 /// What a query is planned in.
@@ -28,6 +29,8 @@ pub struct PlanEnv<'a> {
     pub params: &'a BTreeMap<String, String>,
     /// Folders that `externaldata` may read files from.
     pub file_roots: &'a [FileRoot],
+    /// Bytes of text that a column of a batch may have where it is computed.
+    pub text_room: usize,
 }
 
 /// A planned query.
@@ -104,7 +107,7 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
             let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
             let mut binder =
                 Binder::new(env.catalog, env.params, env.now_us, &complete, Some(&answers)).with_file_roots(env.file_roots);
-            let bound = binder.bind(&parsed.script);
+            let bound = with_room(env.text_room.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
             diagnostics.append(&mut binder.diagnostics);
@@ -149,7 +152,7 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
         let Some((query, diagnostics)) = query else { continue };
         let mut tables = Vec::with_capacity(query.tables.len());
         for (name, rel) in &query.tables {
-            let plan = lowering.query(rel).map_err(refuse)?;
+            let plan = with_room(env.text_room, || lowering.query(rel)).map_err(refuse)?;
             tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
         }
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
@@ -173,7 +176,7 @@ fn refuse(error: LowerError) -> PlanError {
 
 /// Runs a request's tree.
 async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
-    let plan = lowering.query(&request.rel).map_err(refuse)?;
+    let plan = with_room(env.text_room, || lowering.query(&request.rel)).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
             .limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?
@@ -233,7 +236,7 @@ fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, no
         let mut binder = Binder::new(catalog, params, now_us, &complete, None);
         // A text of definitions alone has no columns.
         let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
-        columns = binder.bind(&parsed.script).as_ref().map(last);
+        columns = with_room(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
         diagnostics.append(&mut binder.diagnostics);
         scanned.extend(binder.scanned.iter().cloned());
     }

@@ -6,6 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// What is wrong with a pipe, a device or a socket in the place of a file.
+pub const IRREGULAR: &str = "it is no regular file";
+
 /// Why a table's files cannot be trusted. Every kind names the file or folder that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
@@ -18,6 +21,20 @@ pub enum Damage {
     NotAFolder {
         /// What is there.
         path: PathBuf,
+    },
+    /// Something else than a file has the name of a file of the lake.
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The table is not there, and is known to have been.
+    MissingTable {
+        /// The folder that it had.
+        dir: PathBuf,
+        /// The folder of positions that knows of it.
+        witness: PathBuf,
+        /// The rows that it held, where that is known.
+        rows: Option<u64>,
     },
     /// The folder holds another table.
     OtherTable {
@@ -100,6 +117,11 @@ impl fmt::Display for Damage {
         match self {
             Damage::NoLog { dir } => write!(f, "{} holds Parquet files without a log (_delta_log)", dir.display()),
             Damage::NotAFolder { path } => write!(f, "{} is not a folder", path.display()),
+            Damage::NotAFile { path } => write!(f, "{} is no regular file", path.display()),
+            Damage::MissingTable { witness, rows, .. } => {
+                let held = rows.map_or_else(|| "rows".to_owned(), |rows| format!("{rows} rows"));
+                write!(f, "the table is missing; {} says that it held {held}", witness.display())
+            }
             Damage::OtherTable { dir, found } => write!(f, "{} holds {found}", dir.display()),
             Damage::Commit { file, why, .. } => write!(f, "the commit {} {why}", file.display()),
             Damage::MissingCommit { file } => {
@@ -127,18 +149,24 @@ impl fmt::Display for Damage {
 impl Damage {
     /// What to do about it.
     pub fn advice(&self) -> String {
-        let without = |file: &Path| {
-            let table = table_dir(file);
-            format!("without one, move {} away and import again", table.display())
-        };
+        let without = |file: &Path| format!("without one, {}", begin_anew(table_dir(file)));
         match self {
             Damage::NoLog { dir } => {
                 let log = dir.join("_delta_log");
-                format!("restore {} from a backup, or move {} away and import again", log.display(), dir.display())
+                format!("restore {} from a backup; without one, {}", log.display(), begin_anew(dir))
             }
-            Damage::NotAFolder { path } => format!("a table is a folder: move {} away", path.display()),
+            Damage::NotAFolder { path } => format!("a folder belongs there: move {} away", path.display()),
+            Damage::NotAFile { path } => {
+                format!("move {} away, and restore the file from a backup if there was one", path.display())
+            }
+            Damage::MissingTable { dir, witness, .. } => format!(
+                "restore {} from a backup; to go on without its rows, move the folder {} away: the table is then empty, and an \
+                 import lands again what its sources hold",
+                dir.display(),
+                witness.display()
+            ),
             Damage::OtherTable { dir, .. } => {
-                format!("put the table that belongs there back from a backup, or move {} away and import again", dir.display())
+                format!("put the table that belongs there back from a backup; without one, {}", begin_anew(dir))
             }
             Damage::Commit { file, newest: true, .. } => format!(
                 "restore it from a backup; without one, move it and the folder {} away and import again, which lands what is \
@@ -163,8 +191,7 @@ impl Damage {
                 format!("restore the checkpoint from a backup; {}", without(file))
             }
             Damage::Outside { log, .. } => {
-                let table = log.parent().unwrap_or(log);
-                format!("restore the log from a backup; without one, move {} away and import again", table.display())
+                format!("restore the log from a backup; without one, {}", begin_anew(log.parent().unwrap_or(log)))
             }
             Damage::MissingFile { file } | Damage::FileSize { file, .. } | Damage::File { file, .. } => {
                 format!("restore the file from a backup; {}", without(file))
@@ -186,9 +213,18 @@ fn table_dir(file: &Path) -> &Path {
     file.parent().and_then(Path::parent).unwrap_or(file)
 }
 
+/// How to begin a table anew: its positions would say that it is missing.
+fn begin_anew(table: &Path) -> String {
+    format!("move {} and {} away and import again", table.display(), positions_of(table).display())
+}
+
 /// The folder of positions that belongs to the table of a commit.
 fn intents_dir(file: &Path) -> PathBuf {
-    let table = table_dir(file);
+    positions_of(table_dir(file))
+}
+
+/// The folder of positions that belongs to a table's folder.
+fn positions_of(table: &Path) -> PathBuf {
     let lake = table.parent().unwrap_or(table);
     table.file_name().map_or_else(|| lake.join("_intents"), |name| lake.join("_intents").join(name))
 }

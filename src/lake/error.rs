@@ -8,8 +8,9 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 
-use crate::damage::Damage;
+use crate::damage::{Damage, IRREGULAR};
 use crate::fault::Step;
+use kqlake_durable as durable;
 
 /// Any cause of a kind that callers do not tell apart.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
@@ -35,11 +36,15 @@ pub enum LakeError {
         #[source]
         source: io::Error,
     },
-    /// The name of the lake's folder cannot be written as text.
-    #[error("the path {} is no Unicode text", path.display())]
-    NotText {
+    /// The path cannot be a lake's.
+    #[error("{} cannot be the lake: {what}", path.display())]
+    NoLake {
         /// The path.
         path: PathBuf,
+        /// Why it cannot.
+        what: String,
+        /// What to do.
+        advice: String,
     },
     /// The table's files are not what its log says, or there is no log.
     #[error("table {table}: {damage}")]
@@ -157,6 +162,10 @@ impl LakeError {
     /// A data file that cannot be read, and why.
     pub(crate) fn of_file(table: &'static str, path: &Path, source: &(dyn StdError + 'static)) -> Self {
         let file = path.to_owned();
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            // Opening a pipe would wait for its writer.
+            return LakeError::Damaged { table, damage: Damage::File { file, why: IRREGULAR.to_owned() } };
+        }
         // What the system gave no number to was said by a reader that came to an early end. Where a library has made text of
         // the system's answer, the system is asked again.
         let of_system = io_cause(source).filter(|e| e.raw_os_error().is_some()).or_else(|| std::fs::File::open(path).err());
@@ -173,10 +182,19 @@ impl LakeError {
         }
     }
 
+    /// A folder of the lake that cannot be read or made: what has its name, where something has.
+    pub(super) fn of_folder(table: &'static str, folder: &Path, source: io::Error) -> Self {
+        match durable::blocker(folder) {
+            Some(path) => LakeError::Damaged { table, damage: Damage::NotAFolder { path: path.to_owned() } },
+            None => LakeError::Io { table, path: folder.to_owned(), source },
+        }
+    }
+
     /// What to do about it, where there is more to say than what happened.
     pub fn advice(&self) -> Option<String> {
         match self {
             LakeError::Damaged { damage, .. } => Some(damage.advice()),
+            LakeError::NoLake { advice, .. } => Some(advice.clone()),
             LakeError::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
             {

@@ -16,6 +16,7 @@ mod error;
 pub mod fault;
 mod log;
 pub mod memory;
+mod place;
 mod read;
 pub mod spill;
 pub mod tables;
@@ -23,7 +24,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
@@ -85,6 +86,8 @@ struct Inner {
     root: PathBuf,
     fault: Fault,
     keys: KeyCache,
+    /// Set once the path is known to be one that a lake can have.
+    placed: OnceLock<()>,
     tables: Mutex<HashMap<&'static str, Known>>,
 }
 
@@ -105,7 +108,8 @@ impl Lake {
     /// The same with a hook that tests stop the work with.
     pub fn with_fault(root: &Path, fault: Fault) -> Self {
         let root = plain(root);
-        Lake { inner: Arc::new(Inner { root, fault, keys: KeyCache::default(), tables: Mutex::default() }) }
+        let (keys, placed, tables) = Default::default();
+        Lake { inner: Arc::new(Inner { root, fault, keys, placed, tables }) }
     }
 
     /// The lake's folder, absolute.
@@ -144,12 +148,14 @@ impl Lake {
     /// Whether the lake can be there.
     ///
     /// # Errors
-    /// [`LakeError::NotText`] when its path is no Unicode text; [`LakeError::NotAFolder`] when something else has its name;
+    /// [`LakeError::NoLake`] when its path cannot be a lake's; [`LakeError::NotAFolder`] when something else has its name;
     /// [`LakeError::Io`] when it cannot be looked into.
     pub async fn check(&self) -> Result<(), LakeError> {
         let path = self.inner.root.clone();
-        if path.to_str().is_none() {
-            return Err(LakeError::NotText { path });
+        if self.inner.placed.get().is_none() {
+            let root = path.clone();
+            landing::run_blocking("_", move || place::check(&root)).await??;
+            self.inner.placed.get_or_init(|| ());
         }
         match tokio::fs::metadata(&path).await {
             // Of a folder that may not be looked into every table would say the same.
@@ -169,7 +175,8 @@ impl Lake {
     /// The newest version of a table's log.
     async fn log(&self, def: &'static TableDef) -> Result<Option<Log>, LakeError> {
         let dir = self.table_dir(def);
-        let witnesses = intent::witnesses(self.root(), def);
+        // Looked at before the log: a position is written after its commit, so a whole log has what is found here.
+        let witnesses = intent::witnesses(self.root(), def)?;
         let log = match self.known(def, |k| k.log.clone()) {
             Some(log) => log.refreshed(&dir).await?,
             None => {
@@ -177,6 +184,9 @@ impl Lake {
                 Log::open(def.name, &dir).await?
             }
         };
+        if log.is_none() {
+            intent::check_unwitnessed(self.root(), def, &dir, &witnesses)?;
+        }
         if let Some(log) = &log {
             log.check_identity(def, &dir)?;
             if let Some(outside) = log.files().iter().find(|file| !commit::is_inside(&file.path)) {

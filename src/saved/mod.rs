@@ -16,6 +16,7 @@ pub mod names;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -159,6 +160,9 @@ pub fn all(folder: &Path) -> Result<Collection> {
     Ok(all)
 }
 
+/// Bytes of a saved query, at most.
+const MAX_FILE: u64 = 4 << 20;
+
 fn read(path: &Path, name: String, language: Language) -> Result<Saved> {
     let file = path.display().to_string();
     if let Some(why) = names::refusal(&name) {
@@ -174,7 +178,19 @@ fn read(path: &Path, name: String, language: Language) -> Result<Saved> {
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Error::usage(format!("cannot read the saved query {file}: it is not a file")).hint("rename or remove it"));
     }
-    let text = String::from_utf8(std::fs::read(path).map_err(failed)?).map_err(|err| {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path).map_err(failed)?;
+    opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let message = format!("cannot read the saved query {file}: it has more than {} MB, which is no query", MAX_FILE >> 20);
+        return Err(Error::usage(message).hint("rename or remove it"));
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let message = format!("cannot read the saved query {file}: line {line} has a zero byte, which is no text");
+        return Err(Error::usage(message).hint("save it as UTF-8, or rename or remove it"));
+    }
+    let text = String::from_utf8(bytes).map_err(|err| {
         let at = err.utf8_error().valid_up_to();
         let line = err.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
         Error::usage(format!("cannot read the saved query {file}: line {line} is not UTF-8")).hint("save it as UTF-8")

@@ -1,20 +1,93 @@
 //! Columns of text in the making: how long their text may be.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{ArrayBuilder, ArrayRef, StringBuilder};
 
 /// Bytes of text that one column of a batch can hold: Arrow's offsets reach no further.
 pub const MAX_TEXT: usize = i32::MAX as usize;
+/// Bytes of text that the constants of a query may have that are computed when it is planned.
+pub const MAX_CONSTANTS: usize = 64 << 20;
 /// What is said of longer text.
 pub const TOO_LONG: &str = "the text of one batch of rows is longer than 2 GiB: take fewer rows, or shorter texts";
 
+thread_local! {
+    static ROOM: Cell<usize> = const { Cell::new(MAX_TEXT) };
+    /// Work on this thread asked for more.
+    static OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Bytes of text that a column, or a text of it, may have in the work that this thread is at.
+pub fn room() -> usize {
+    ROOM.get()
+}
+
+/// Does work in which a column of text may have so many bytes. What is to run later keeps the number: [`room`].
+pub fn with_room<T>(room: usize, work: impl FnOnce() -> T) -> T {
+    struct Before(usize);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ROOM.set(self.0);
+        }
+    }
+    let _before = Before(ROOM.replace(room.min(MAX_TEXT)));
+    work()
+}
+
+/// Leaves less room for what is done on this thread next.
+pub fn spend(bytes: usize) {
+    ROOM.set(room().saturating_sub(bytes));
+}
+
+/// Why a column was not computed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Its text is longer than [`MAX_TEXT`].
+    TooLong,
+    /// Its text has no room: more than so many bytes.
+    NoRoom(usize),
+    /// What the work itself refuses.
+    Refused(String),
+}
+
+/// Computes a column as [`with_room`] does.
+///
+/// # Errors
+/// [`Failure`].
+pub fn computed<T>(room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, Failure> {
+    OVER.set(false);
+    let result = with_room(room, work);
+    match (OVER.take(), result) {
+        (true, _) if room >= MAX_TEXT => Err(Failure::TooLong),
+        (true, _) => Err(Failure::NoRoom(room)),
+        (false, result) => result.map_err(Failure::Refused),
+    }
+}
+
+/// True when there is room for so many bytes of text. If not, what is being computed fails.
+pub fn fits(bytes: usize) -> bool {
+    let fits = bytes <= room();
+    if !fits {
+        OVER.set(true);
+    }
+    fits
+}
+
+/// Appends to a text in the making. Where there is no room, what is being computed fails.
+pub fn append(out: &mut String, text: &str) {
+    if fits(out.len().saturating_add(text.len())) {
+        out.push_str(text);
+    }
+}
+
 /// A string column in the making.
 ///
-/// The text of one column is limited to 2 GiB, as Arrow's offsets are; more is an error and no panic.
+/// The text of one column is limited to the [`room`] that there is when it is begun; more is an error and no panic.
 #[derive(Debug)]
 pub struct TextOut {
     builder: StringBuilder,
+    room: usize,
     left: usize,
     full: bool,
 }
@@ -22,7 +95,8 @@ pub struct TextOut {
 impl TextOut {
     /// For about so many rows.
     pub fn new(rows: usize) -> TextOut {
-        TextOut { builder: StringBuilder::with_capacity(rows, rows * 8), left: MAX_TEXT, full: false }
+        let room = room();
+        TextOut { builder: StringBuilder::with_capacity(rows, rows * 8), room, left: room, full: false }
     }
 
     /// Appends a row.
@@ -33,7 +107,10 @@ impl TextOut {
                 self.left = left;
                 self.builder.append_value(text);
             }
-            None => self.full = true,
+            None => {
+                self.full = true;
+                OVER.set(true);
+            }
         }
     }
 
@@ -66,7 +143,7 @@ impl TextOut {
     /// # Errors
     /// The text was too long.
     pub fn finish(&mut self) -> Result<ArrayRef, String> {
-        self.left = MAX_TEXT;
+        self.left = self.room;
         let column: ArrayRef = Arc::new(self.builder.finish());
         if std::mem::take(&mut self.full) { Err(TOO_LONG.into()) } else { Ok(column) }
     }
@@ -87,5 +164,27 @@ mod tests {
         assert_eq!(out.finish().map(|column| column.len()), Err(TOO_LONG.to_owned()));
         out.push("bc");
         assert_eq!(out.finish().map(|column| column.len()), Ok(1), "the next column begins anew");
+    }
+
+    #[test]
+    fn text_without_room_is_an_error_of_memory() {
+        let made = |room, text: &str| {
+            computed("f", room, || {
+                let mut out = TextOut::new(1);
+                let mut buffer = String::new();
+                append(&mut buffer, text);
+                append(&mut buffer, text);
+                out.push(&buffer);
+                out.push("x");
+                out.finish()
+            })
+        };
+        assert_eq!(made(5, "ab").unwrap().len(), 2);
+        for (room, text) in [(4, "ab"), (3, "ab")] {
+            assert!(matches!(made(room, text), Err(DataFusionError::ResourcesExhausted(_))));
+        }
+        assert_eq!(room(), MAX_TEXT);
+        let refused = computed("f", 1, || Err::<(), _>("no".to_owned()));
+        assert!(matches!(refused, Err(DataFusionError::Execution(why)) if why == "no"));
     }
 }

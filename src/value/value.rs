@@ -23,6 +23,21 @@ pub fn datetime(ticks: i64) -> Option<i64> {
     (0..=MAX_DATETIME).contains(&ticks).then_some(ticks)
 }
 
+/// The greatest decimal, scaled by 10^18: 38 digits, of which 20 stand before the point. The least is its negative.
+pub const MAX_DECIMAL: i128 = 10i128.pow(38) - 1;
+
+/// A number scaled by 10^18 as a decimal; `None` beyond the range.
+pub fn decimal(scaled: i128) -> Option<i128> {
+    (-MAX_DECIMAL..=MAX_DECIMAL).contains(&scaled).then_some(scaled)
+}
+
+/// A real as whole ticks of a timespan, truncated toward zero; `None` beyond the range.
+pub fn ticks_of_real(v: f64) -> Option<i64> {
+    // The greatest long is no real; 2^63 is the least one that is too great.
+    let bound = -(i64::MIN as f64);
+    (-bound..bound).contains(&v).then_some(v as i64)
+}
+
 /// The datetime of an instant at rest: microseconds since 1970. A file may hold what is no datetime of the calendar; that
 /// must not end the query.
 pub const fn datetime_of_us(us: i64) -> i64 {

@@ -295,3 +295,59 @@ fn configured_names_and_folders_are_the_lakes_own() {
     std::fs::write(dir.path().join("kqlake.toml"), "[same_lake]\nserver = [\"x\"]\n").expect("a configuration");
     run_in(dir.path(), &["query", "print 1"]).exits(2).says("server");
 }
+
+#[test]
+fn wrong_amounts_say_where_they_are_written() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (key, value) in [("timeout", "-1s"), ("memory_limit", "lots"), ("memory_limit", "1KB")] {
+        std::fs::write(dir.path().join("kqlake.toml"), format!("{key} = \"{value}\"\n")).unwrap();
+        run_in(dir.path(), &["query", "print 1"]).exits(2).says(&format!("`{key}` in kqlake.toml: "));
+    }
+}
+
+#[test]
+fn relative_names_of_externaldata_are_looked_for_in_the_allowed_folder() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(dir.path().join("ext")).unwrap();
+    std::fs::write(dir.path().join("ext/x.csv"), "a\n").unwrap();
+    let config = "external_data = [\"ext\"]\n[external_locations]\n\"https://example.com/\" = \"ext\"\n";
+    std::fs::write(dir.path().join("kqlake.toml"), config).unwrap();
+    run_in(dir.path(), &["query", "externaldata(a: string)['x.csv']"]).exits(0);
+    run_in(dir.path(), &["query", "externaldata(a: string)['ext/x.csv']"])
+        .exits(3)
+        .says("allowed are files below ext; a name that does not begin with / is looked for in that folder");
+}
+
+#[test]
+fn what_is_no_text_is_no_saved_query() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(dir.path().join("sql")).unwrap();
+    std::fs::write(dir.path().join("sql/big.kql"), vec![b' '; (4 << 20) + 1]).unwrap();
+    std::fs::write(dir.path().join("sql/zeros.kql"), "print 1\n\0").unwrap();
+    let run = run_in(dir.path(), &["queries"]);
+    assert_ne!(run.status, 0);
+    run.says("sql/big.kql: it has more than 4 MB").says("sql/zeros.kql: line 2 has a zero byte");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_written_is_named_with_advice() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink("b", dir.path().join("a")).unwrap();
+    std::os::unix::fs::symlink("a", dir.path().join("b")).unwrap();
+    run_in(dir.path(), &["query", "print 1", "-o", "a"]).exits(6).says("cannot write a: too many symbolic links").says("help:");
+    #[cfg(target_os = "linux")]
+    run_in(dir.path(), &["query", "range x from 1 to 100000 step 1", "-o", "/dev/full"])
+        .exits(6)
+        .says("cannot write /dev/full")
+        .says("free some room");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_without_a_reader_is_waited_for_as_long_as_the_query_may_take() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().expect("mkfifo starts");
+    assert!(made.success());
+    run_in(dir.path(), &["query", "print 1", "-o", "pipe", "--timeout", "1s"]).exits(3).says("the query ran longer than");
+}

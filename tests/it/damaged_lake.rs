@@ -29,39 +29,39 @@ static SAMPLE: LazyLock<TempDir> = LazyLock::new(|| {
     dir
 });
 
-fn source() -> String {
+pub fn source() -> String {
     project().join("fixtures/app-insights/query-api").to_string_lossy().into_owned()
 }
 
-fn kqlake(dir: &Path, args: &[&str]) -> Run {
+pub fn kqlake(dir: &Path, args: &[&str]) -> Run {
     let second = RUNS.fetch_add(1, Ordering::Relaxed);
     let now = format!("2026-01-12T03:{:02}:{:02}Z", second / 60, second % 60);
     run_in(dir, &[&["--now", &now, "--lake", "lake"], args].concat())
 }
 
-fn import(dir: &Path, more: &[&str]) -> Run {
+pub fn import(dir: &Path, more: &[&str]) -> Run {
     kqlake(dir, &[&["import", "--from", &source()], more].concat())
 }
 
-fn damaged(damage: impl FnOnce(&Path)) -> TempDir {
+pub fn damaged(damage: impl FnOnce(&Path)) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     copy(&SAMPLE.path().join("lake"), &dir.path().join("lake"));
     damage(&dir.path().join("lake"));
     dir
 }
 
-fn log(lake: &Path, name: &str) -> PathBuf {
+pub fn log(lake: &Path, name: &str) -> PathBuf {
     lake.join("traces/_delta_log").join(name)
 }
 
 /// The data file of traces of a day.
-fn data_file(lake: &Path, day: &str) -> PathBuf {
+pub fn data_file(lake: &Path, day: &str) -> PathBuf {
     let folder = lake.join("traces").join(format!("event_date={day}"));
     let mut files = fs::read_dir(folder).expect("the day's folder");
     files.next().expect("a file").expect("a file").path()
 }
 
-fn rows(dir: &Path, query: &str) -> i64 {
+pub fn rows(dir: &Path, query: &str) -> i64 {
     let run = kqlake(dir, &["query", query]).exits(0);
     csv_rows(&run.out)[1][0].parse().expect("a number")
 }
@@ -84,7 +84,8 @@ fn content(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         if path.is_dir() {
             out.extend(content(&path));
         } else {
-            out.push((path.clone(), fs::read(&path).expect("a file")));
+            // A pipe has nothing to read, and would be waited for.
+            out.push((path.clone(), if path.is_file() { fs::read(&path).expect("a file") } else { Vec::new() }));
         }
     }
     out.sort();
@@ -93,7 +94,7 @@ fn content(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// What every command must do with a table that is damaged as a whole: fail with status 6, name what is wrong and the way out,
 /// leave the table as it is, and go on with the others.
-fn refused_everywhere(dir: &TempDir, says: &str) {
+pub fn refused_everywhere(dir: &TempDir, says: &str) {
     let table = dir.path().join("lake/traces");
     let before = content(&table);
     for command in [
@@ -233,10 +234,35 @@ fn a_file_in_the_place_of_a_table_is_no_table() {
 }
 
 #[test]
+fn a_table_that_is_missing_is_no_empty_table() {
+    let all = rows(SAMPLE.path(), "traces | count");
+    let says = format!("the table is missing; {{}}_intents/traces says that it held {all} rows");
+    for damage in [(|lake: &Path| fs::remove_dir_all(lake.join("traces")).expect("removed")) as fn(&Path), |lake| {
+        fs::remove_dir_all(lake.join("traces")).expect("removed");
+        fs::create_dir_all(lake.join("traces/_delta_log")).expect("made");
+    }] {
+        let dir = damaged(damage);
+        let lake = fs::canonicalize(dir.path()).expect("the folder").join("lake/");
+        refused_everywhere(&dir, &says.replace("{}", &lake.to_string_lossy()));
+        // A program that knew the table sees it too.
+        kqlake(dir.path(), &["import", "--from", &source()]).exits(6).says("move the folder").says("_intents/traces away");
+        // The way out that the message names, for whoever removed the table on purpose.
+        fs::rename(dir.path().join("lake/_intents/traces"), dir.path().join("away")).expect("moved away");
+        assert_eq!(rows(dir.path(), "traces | count"), 0);
+        import(dir.path(), &[]).exits(0);
+        assert!(rows(dir.path(), "traces | count") >= all);
+    }
+}
+
+#[test]
 fn a_unit_is_imported_again_when_its_table_is_gone_or_was_put_back() {
     let all = rows(SAMPLE.path(), "traces | where operation_Name !endswith 'Importer' | count");
     let own = |dir: &Path| rows(dir, "traces | where operation_Name !endswith 'Importer' | count");
-    let dir = damaged(|lake| fs::remove_dir_all(lake.join("traces")).expect("removed"));
+    let gone = |lake: &Path| {
+        fs::remove_dir_all(lake.join("traces")).expect("removed");
+        fs::remove_dir_all(lake.join("_intents/traces")).expect("removed");
+    };
+    let dir = damaged(gone);
     assert_eq!(rows(dir.path(), "traces | count"), 0);
     import(dir.path(), &[]).exits(0);
     assert_eq!(own(dir.path()), all);
@@ -256,7 +282,7 @@ fn a_unit_is_imported_again_when_its_table_is_gone_or_was_put_back() {
     import(dir.path(), &[]).exits(0);
     assert_eq!(own(dir.path()), all);
     // Another table of the same name.
-    let dir = damaged(|lake| fs::remove_dir_all(lake.join("traces")).expect("removed"));
+    let dir = damaged(gone);
     kqlake(dir.path(), &["import", "--from", &other.to_string_lossy(), "--again"]).exits(0);
     import(dir.path(), &[]).exits(0);
     assert_eq!(own(dir.path()), all);
@@ -435,6 +461,7 @@ async fn a_folder_that_is_replaced_is_read_anew() {
     let rows = async || lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().rows);
     assert_eq!(rows().await, Some(1));
     fs::remove_dir_all(one.path().join("traces")).expect("removed");
+    fs::rename(one.path().join("_intents/traces"), two.path().join("positions")).expect("moved away");
     assert_eq!(rows().await, None);
     // Another table of the same name and version; commits of one do not go on from the other.
     copy(&two.path().join("traces"), &one.path().join("traces"));
@@ -603,6 +630,30 @@ fn a_unit_is_not_unchanged_while_a_data_file_of_its_table_is_damaged() {
         import(dir.path(), &[]).exits(0);
         assert!(import(dir.path(), &[]).exits(0).out.contains("unchanged"));
     }
+}
+
+#[test]
+fn a_data_file_whose_columns_have_other_names_is_named() {
+    let dir = damaged(|_| {});
+    let file = data_file(&dir.path().join("lake"), "2026-01-05");
+    let whole = fs::read(&file).expect("a file");
+    let name = b"customDimensions_eventId";
+    let places: Vec<usize> = whole.windows(name.len()).enumerate().filter(|(_, found)| found == name).map(|(at, _)| at).collect();
+    let shown = file.file_name().expect("a name").to_string_lossy().into_owned();
+    let mut refused = 0;
+    for at in places {
+        let mut changed = whole.clone();
+        changed[at] ^= 8;
+        fs::write(&file, changed).expect("written");
+        for query in [&["query", "traces | order by itemId asc"][..], &["sql", "SELECT * FROM traces ORDER BY \"itemId\""][..]] {
+            let run = kqlake(dir.path(), query);
+            if run.status != 0 {
+                run.exits(6).says(&shown).says("restore the file from a backup");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 #[test]

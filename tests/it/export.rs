@@ -84,3 +84,25 @@ fn exports_load_as_the_manifest_says_and_a_second_export_writes_nothing() {
     assert_eq!(changed(&out), before);
     assert!(!run.err.contains("written"), "{}", run.err);
 }
+
+#[test]
+fn an_export_removes_only_what_an_export_wrote() {
+    let dir = sample_lake();
+    let old = dir.path().join("e/traces/traces_1999-01-01.csv");
+    std::fs::create_dir_all(old.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&old, "important").expect("a file");
+    let export = |query: &str| {
+        std::fs::create_dir_all(dir.path().join("sql")).expect("a folder");
+        std::fs::write(dir.path().join("sql/days.kql"), query).expect("a query");
+        run_in(dir.path(), &["--now", "2026-01-12T03:00:00Z", "--lake", "lake", "export", "traces", "days", "--to", "e"])
+    };
+    for _ in 0..2 {
+        let run = export("datatable(t:datetime)[datetime(2026-01-01), datetime(2026-02-01)]").exits(0);
+        assert!(run.says("traces_1999-01-01.csv stays").out.contains("days"));
+        assert_eq!(std::fs::read_to_string(&old).expect("the file"), "important");
+    }
+    // What the last export wrote goes, without a word.
+    let run = export("datatable(t:datetime)[datetime(2026-01-01)]").exits(0);
+    assert!(run.out.contains("1 removed") && !run.err.contains("days_"), "{}{}", run.out, run.err);
+    assert!(dir.path().join("e/days/days_2026-01.csv").exists() && !dir.path().join("e/days/days_2026-02.csv").exists());
+}

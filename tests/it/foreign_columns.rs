@@ -48,7 +48,7 @@ fn state(table: &Path) -> (u64, Value) {
 }
 
 /// Commits what another writer would: a changed schema, and perhaps a file.
-fn commit(table: &Path, change: impl FnOnce(&mut Vec<Value>), more: &[Value]) {
+pub fn commit(table: &Path, change: impl FnOnce(&mut Vec<Value>), more: &[Value]) {
     let (version, mut metadata) = state(table);
     let text = metadata["metaData"]["schemaString"].as_str().expect("a schema").to_owned();
     let mut schema: Value = serde_json::from_str(&text).expect("JSON");
@@ -58,7 +58,7 @@ fn commit(table: &Path, change: impl FnOnce(&mut Vec<Value>), more: &[Value]) {
     fs::write(table.join(format!("_delta_log/{:020}.json", version + 1)), lines.join("\n")).expect("written");
 }
 
-fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) -> u64 {
+pub fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) -> u64 {
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).expect("rows");
     let file = fs::File::create(path).expect("a file");

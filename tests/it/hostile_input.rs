@@ -84,6 +84,43 @@ fn csv_is_read_with_every_line_end() {
 }
 
 #[test]
+fn malformed_quotes_cost_their_row_and_no_other() {
+    let dir = dir();
+    let row = |message: &str, id: &str| format!("2026-02-02T10:00:00Z,{message},trace,{id}");
+    let lines = [
+        "timestamp,message,itemType,itemId".to_owned(),
+        row("\"open", "a1"),
+        row("\"ok\"", "a2"),
+        row("\"in\"ner\"", "a3"),
+        row("\"x\"y", "a4"),
+        row("\"two\nlines, \"\"quoted\"\"\"", "a5"),
+        row("pl\"ain", "a6"),
+        row("\"open at the end", "a7"),
+    ];
+    for (n, end) in ["\n", "\r\n", "\r"].into_iter().enumerate() {
+        let text = format!("\u{feff}{}{end}", lines.join(end));
+        let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        for (kind, bytes) in [("utf8", text.into_bytes()), ("utf16", utf16)] {
+            let lake = format!("lake-{n}-{kind}");
+            fs::write(dir.path().join("q.csv"), bytes).expect("a file");
+            let run = |args: &[&str]| run_in(dir.path(), &[&["--now", "2026-02-03T00:00:00Z", "--lake", &lake], args].concat());
+            let imported = run(&["import", "--from", "q.csv"]).exits(5).says("4 of 7 records refused").says("line 2, byte");
+            assert!(imported.err.contains("a closing quote is followed by"), "{}", imported.err);
+            let found = run(&["query", "traces | where itemId startswith 'a' | sort by itemId asc | project itemId, message"]);
+            let expected = [["a2", "ok"], ["a5", "two\nlines, \"quoted\""], ["a6", "pl\"ain"]];
+            assert_eq!(csv_rows(&found.exits(0).out)[1..], expected, "{lake}");
+            let aside = fs::read_dir(dir.path().join(&lake).join("_quarantine")).expect("a folder").next().expect("a run");
+            let aside = fs::read_to_string(aside.expect("a run").path().join("q.csv.ndjson")).expect("records set aside");
+            let texts: Vec<serde_json::Value> = aside.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let places: Vec<_> = texts.iter().map(|t| (t["place"]["line"].as_u64(), t["record"].as_str())).collect();
+            let bad = |line: u64| lines[if line < 8 { line as usize - 1 } else { 7 }].as_str();
+            // The legal record takes a line more.
+            assert_eq!(places, [2, 4, 5, 9].map(|line| (Some(line), Some(bad(line)))), "{lake}");
+        }
+    }
+}
+
+#[test]
 fn headings_inside_a_csv_file_are_no_rows_and_count_for_what_follows() {
     let dir = dir();
     let text = "timestamp,message,itemType\n2026-01-05,a,trace\ntimestamp,message,itemType\n2026-01-05,b,trace\n\

@@ -436,6 +436,83 @@ async fn newer_versions_and_more_final_states_win_in_any_order() {
 }
 
 #[tokio::test]
+async fn a_record_of_the_same_version_does_not_replace_the_landed_one() {
+    let call = |version: u32, kind: &str| {
+        let session = format!(
+            r#"{{"id":"s1","modalities":["{kind}"],"startDateTime":"2026-01-06T12:30:39Z","caller":{{}},"callee":{{}},"segments":[]}}"#
+        );
+        format!(
+            r#"{{"id":"c1","version":{version},"type":"{kind}","modalities":["audio"],"startDateTime":"2026-01-06T12:30:39Z","endDateTime":"2026-01-06T12:35:45Z","sessions":[{session}]}}"#
+        )
+    };
+    let trace = |status: &str, subject: &str| {
+        format!(
+            r#"{{"value":[{{"id":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","recipientAddress":"bob@x","senderAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13Z","status":"{status}","subject":"{subject}"}}]}}"#
+        )
+    };
+    let place = Place::new();
+    let calls = async || place.rows("CallRecords", &["version", "type"]).await;
+    let sessions = async || place.rows("CallSessions", &["version", "modalities"]).await;
+    let subjects = async || place.rows("MessageTrace", &["status", "subject"]).await;
+    // Within one file.
+    let twice = format!(r#"{{"value":[{},{}]}}"#, call(2, "groupCall"), call(2, "peerToPeer"));
+    let first = place.import(&[place.file("1.json", twice), place.file("2.json", trace("delivered", "one"))]).await;
+    assert_eq!((first.tables["CallRecords"].new, first.tables["CallRecords"].duplicates), (1, 1));
+    assert_eq!(calls().await, ["2|groupCall"]);
+    // Across files and runs: an equal version, and an older one.
+    for (n, (content, table)) in [
+        (call(2, "peerToPeer"), "CallRecords"),
+        (call(1, "older"), "CallRecords"),
+        (trace("delivered", "two"), "MessageTrace"),
+        (trace("pending", "three"), "MessageTrace"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let summary = place.import(&[place.file(&format!("again-{n}.json"), content)]).await;
+        let landed = &summary.tables[table];
+        assert_eq!((landed.new, landed.duplicates, landed.replaced), (0, 1, 0), "{table} {n}");
+    }
+    assert_eq!(calls().await, ["2|groupCall"]);
+    assert_eq!(sessions().await, [r#"2|["groupCall"]"#]);
+    assert_eq!(subjects().await, ["delivered|one"]);
+    let summary = place.import(&[place.file("newer.json", call(3, "peerToPeer"))]).await;
+    let landed = &summary.tables["CallRecords"];
+    assert_eq!((landed.new, landed.duplicates, landed.replaced), (0, 0, 1));
+    assert_eq!((calls().await, sessions().await), (vec!["3|peerToPeer".to_owned()], vec![r#"3|["peerToPeer"]"#.to_owned()]));
+}
+
+#[tokio::test]
+async fn the_newest_try_at_a_unit_decides_whether_it_is_read_again() {
+    let place = Place::new();
+    let whole = lines((0..6).map(classic));
+    let damaged = whole.replacen("\"itemCount\":1}", "\"itemCount\":1 ", 1);
+    assert_eq!(whole.len(), damaged.len());
+    let mut seconds = 0;
+    let mut run = async |content: &str| {
+        seconds += 1;
+        let clock = Arc::new(FixedClock::at_micros(1_768_186_800_000_000 + seconds * 1_000_000));
+        let path = place.file("a.ndjson", content);
+        let summary = place.try_import(&[path], &ImportOptions { clock, ..options() }).await.expect("an import");
+        let unit = only(&summary);
+        let landed = summary.tables.get("traces").map_or((0, 0), |t| (t.new, t.duplicates));
+        (unit.state, unit.counts.refused, landed)
+    };
+    assert_eq!(run(&damaged).await, (UnitState::Incomplete, 1, (5, 0)));
+    // What is not complete is read again, though nothing changed, and what is refused is set aside and counted again.
+    assert_eq!(run(&damaged).await, (UnitState::Incomplete, 1, (0, 5)));
+    assert_eq!(run(&whole).await, (UnitState::Done, 0, (1, 5)));
+    assert_eq!(run(&whole).await, (UnitState::Unchanged, 0, (0, 0)));
+    // The same size is not the same file.
+    assert_eq!(run(&damaged).await, (UnitState::Incomplete, 1, (0, 5)));
+    assert_eq!(run(&whole).await, (UnitState::Done, 0, (0, 6)));
+    assert_eq!(run(&whole).await, (UnitState::Unchanged, 0, (0, 0)));
+    let tries = place.rows("ImportLedger", &["attempt", "state", "rows", "quarantined"]).await;
+    assert_eq!(tries, ["1|incomplete|5|1", "2|incomplete|5|1", "3|done|6|0", "4|incomplete|5|1", "5|done|6|0"]);
+    assert_eq!(place.quarantined().len(), 3);
+}
+
+#[tokio::test]
 async fn the_import_tells_of_itself() {
     let place = Place::new();
     let audit = r#"[{"CreationTime":"2026-01-08T16:44:07","Id":"5f0c1c2a-7b1d-4e55-9a10-08de4d00aa01","Operation":"FileModified","RecordType":6,"UserType":0,"Workload":"OneDrive"}]"#;

@@ -19,13 +19,13 @@ use serde_json::json;
 
 /// 2026-01-05T00:00:00Z in microseconds.
 pub const DAY: i64 = 1_767_571_200_000_000;
-const HOUR: i64 = 3_600_000_000;
+pub const HOUR: i64 = 3_600_000_000;
 
 pub fn def(name: &str) -> &'static TableDef {
     tables::find(name).expect("table")
 }
 
-fn position(cursor: i64) -> Position {
+pub fn position(cursor: i64) -> Position {
     Position { stream: "test/stream".into(), cursor: json!({ "offset": cursor }), import_id: format!("run-{cursor}") }
 }
 
@@ -72,12 +72,12 @@ async fn query(lake: &Lake, table: &str, sql: &str) -> Vec<RecordBatch> {
     context(lake, &[table], 4).await.sql(sql).await.expect(sql).collect().await.expect(sql)
 }
 
-async fn number(lake: &Lake, table: &str, sql: &str) -> i64 {
+pub async fn number(lake: &Lake, table: &str, sql: &str) -> i64 {
     let batches = query(lake, table, sql).await;
     batches[0].column(0).as_primitive::<Int64Type>().value(0)
 }
 
-async fn texts(lake: &Lake, table: &str, sql: &str) -> Vec<String> {
+pub async fn texts(lake: &Lake, table: &str, sql: &str) -> Vec<String> {
     let mut out = Vec::new();
     for batch in query(lake, table, sql).await {
         let column = batch.column(0).as_string::<i32>();
@@ -86,7 +86,7 @@ async fn texts(lake: &Lake, table: &str, sql: &str) -> Vec<String> {
     out
 }
 
-async fn plan(lake: &Lake, table: &str, sql: &str) -> String {
+pub async fn plan(lake: &Lake, table: &str, sql: &str) -> String {
     let frame = context(lake, &[table], 2).await.sql(sql).await.expect(sql);
     displayable(frame.create_physical_plan().await.expect(sql).as_ref()).indent(false).to_string()
 }
@@ -175,7 +175,7 @@ fn files_on_disk(root: &Path, table: &str) -> Vec<String> {
     out
 }
 
-async fn live_files(lake: &Lake, table: &str) -> Vec<String> {
+pub async fn live_files(lake: &Lake, table: &str) -> Vec<String> {
     let snapshot = lake.snapshot(def(table)).await.expect("snapshot").expect("table");
     let mut out: Vec<String> = snapshot.files().iter().map(|f| f.path().to_owned()).collect();
     out.sort();
@@ -232,7 +232,7 @@ async fn a_commit_that_loses_the_race_looks_again() {
     assert_eq!(texts(&lake, "traces", r#"select "itemId" from traces order by timestamp"#).await, ["z", "a", "x", "b"]);
 }
 
-fn call_records(rows: &[(&str, i64, Option<i64>, &str)]) -> RecordBatch {
+pub fn call_records(rows: &[(&str, i64, Option<i64>, &str)]) -> RecordBatch {
     let def = def("CallRecords");
     let mut out = RowBuilder::new(def);
     let at = |name: &str| def.index_of(name).expect("column");

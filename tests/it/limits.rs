@@ -242,6 +242,52 @@ fn texts_of_sql_are_counted_before_they_are_made() {
 }
 
 #[test]
+fn texts_of_kql_are_counted_before_they_are_made() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let kql = |text: &str| run_in(dir.path(), &["query", text, "--memory-limit", "4MB", "--threads", "2", "-f", "tsv"]);
+    let times = |n: usize, text: &str| joined(n, ",", |_| text.to_owned());
+    for long in [
+        "strrep(x, 1000, x)".to_owned(),
+        format!("strcat({})", times(80, "x")),
+        format!("strcat_delim(x, {})", times(50, "x")),
+        "strcat_array(repeat('', 1000), x)".to_owned(),
+        "repeat(x, 1000)".to_owned(),
+        "replace_string(x, 'a', x)".to_owned(),
+        "replace_regex(x, 'a', strrep('ab', 1000))".to_owned(),
+        "replace_strings(x, dynamic(['a']), pack_array(x))".to_owned(),
+        format!("pack_array({})", times(80, "x")),
+        format!("bag_pack({})", joined(80, ",", |i| format!("'{i}', x"))),
+    ] {
+        // As a constant, and in rows.
+        let constant = format!("let x = strrep(strrep('a', 1000), 1000); print strlen(tostring({long}))");
+        kql(&constant).exits(3).says("memory").says("of text");
+        let text = "strrep(strrep(substring('a', i * 0), 1000), 1000)";
+        let run = kql(&format!("range i from 1 to 2 step 1 | extend x = {text} | project t = {long}"))
+            .exits(3)
+            .says("memory")
+            .says("of text")
+            .says("--memory-limit");
+        assert_eq!(run.out, "", "{long}");
+    }
+    // Many constants are no more than one.
+    let many = joined(80, ", ", |i| format!("x{i} = strcat(strrep(strrep('a', 1000), 1000), '{i}')"));
+    kql(&format!("print {many}")).exits(3).says("constants").says("of text");
+    assert_eq!(kql("print n = strlen(strrep(strrep('a', 1000), 1000))").exits(0).out, "n\n1000000\n");
+}
+
+#[test]
+fn lists_beside_their_elements_are_not_gathered() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let text = "range i from 1 to 2000 step 1 | summarize l = make_list(i) | extend k = l \
+        | mv-expand l to typeof(long) | where l % 500 == 0 | mv-expand k to typeof(long) | summarize n = count(), s = sum(k - l)";
+    assert_eq!(query(dir.path(), "4MB", "4", text).exits(0).out, "n,s\n8000,-1996000\n");
+    let plan = run_in(dir.path(), &["query", text, "--explain", "--threads", "4"]).exits(0).out;
+    let (_, above) = plan.split_once("Physical plan").expect("the physical plan");
+    let expands: Vec<usize> = above.match_indices("ComputeExec: mv-expand").map(|(at, _)| at).collect();
+    assert!(!above[..*expands.last().expect("an operator")].contains("RoundRobin"), "{plan}");
+}
+
+#[test]
 fn sql_has_the_limits_of_kql() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let sql = |text: String| {
@@ -259,7 +305,16 @@ fn sql_has_the_limits_of_kql() {
     sql(format!("SELECT {}1{}", "abs(".repeat(100_000), ")".repeat(100_000))).exits(3).says("too deep");
     sql(format!("SELECT * FROM {}traces{}", "(SELECT * FROM ".repeat(5_000), ") t".repeat(5_000))).exits(3).says("too deep");
     sql(format!("SELECT {}1", "- ".repeat(100_000))).exits(3).says("too deep");
-    sql(format!("SELECT {}true", "NOT ".repeat(100_000))).exits(3);
+    for levels in [60, 20_000] {
+        sql(format!("SELECT {}true", "NOT ".repeat(levels))).exits(3).says("nested too deeply");
+        sql(format!("SELECT {}", "- ".repeat(levels))).exits(3).says("nested too deeply");
+    }
+    for levels in [60, 3_000] {
+        let (open, end) = ("case when true then ".repeat(levels), " end".repeat(levels));
+        sql(format!("SELECT {open}1{end}")).exits(3).says("nested too deeply").says("WITH");
+    }
+    // What is short is wrong for another reason, and what texts and comments hold is not nested.
+    sql(format!("SELECT '{}' +", "(".repeat(100))).exits(3).says("xpected");
     sql(format!("SELECT 1{}", "+1".repeat(2 << 20))).exits(3).says("too long");
     let twice = joined(39, ", ", |i| format!("t{} AS (SELECT x.a FROM t{i} x, t{i} y)", i + 1));
     sql(format!("WITH t0 AS (SELECT 1 AS a), {twice} SELECT * FROM t39")).exits(3).says("operators").says("WITH");

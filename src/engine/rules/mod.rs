@@ -6,6 +6,7 @@ mod filters;
 mod ordered_distinct;
 mod real_groups;
 mod statistics;
+mod wide_rows;
 
 use std::sync::Arc;
 
@@ -36,5 +37,6 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     }));
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));
     physical.push(Arc::new(real_groups::RealGroups));
+    physical.push(Arc::new(wide_rows::WideRows));
     builder.with_optimizer_rules(logical.collect()).with_physical_optimizer_rules(physical)
 }

@@ -119,8 +119,16 @@ fn sample_of(window: &[u8], delimiter: u8, line_end: u8) -> Vec<Vec<String>> {
     let mut reader = CsvReader::new(delimiter, WINDOW);
     let mut record = CsvRecord::default();
     let mut rows = Vec::new();
-    while rows.len() < 500 && reader.read(&mut source, &mut record) == CsvRead::Record {
-        rows.push((0..record.len()).map(|i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).into_owned()).collect());
+    while rows.len() < 500 {
+        match reader.read(&mut source, &mut record) {
+            CsvRead::Record => {
+                let field = |i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).into_owned();
+                rows.push((0..record.len()).map(field).collect());
+            }
+            // One malformed row says nothing of the others.
+            CsvRead::Bad(_) => {}
+            CsvRead::End => break,
+        }
     }
     rows
 }

@@ -6,6 +6,8 @@ use crate::functions::Registry;
 use crate::lower;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::parse::decimal;
+use kqlake_value::text_column::spend;
 use kqlake_value::{Type, Value};
 
 /// Where a scalar expression stands.
@@ -128,7 +130,12 @@ impl Binder<'_> {
             return Ok(e);
         }
         match lower::expr::evaluate(&e) {
-            Ok(Some(value)) => Ok(BoundExpr::literal(value, e.ty, e.span)),
+            Ok(Some(value)) => {
+                if let Value::String(text) = &value {
+                    spend(text.len());
+                }
+                Ok(BoundExpr::literal(value, e.ty, e.span))
+            }
             Ok(None) => Ok(e),
             Err(diagnostic) => self.report(*diagnostic),
         }
@@ -449,36 +456,4 @@ pub fn literal_value(literal: &Literal) -> Value {
         Literal::Guid(v) => v.clone().map_or(Value::Null, Value::Guid),
         Literal::Dynamic(v) => Value::Dynamic(v.as_ref().clone()),
     }
-}
-
-/// The digits of a decimal literal, scaled by 10^18; digits beyond are dropped.
-pub fn decimal(text: &str) -> Option<i128> {
-    let text = text.trim();
-    let (mantissa, exponent) = match text.find(['e', 'E']) {
-        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (negative, mantissa) = match mantissa.as_bytes().first()? {
-        b'-' => (true, &mantissa[1..]),
-        b'+' => (false, &mantissa[1..]),
-        _ => (false, mantissa),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    let mut value: i128 = 0;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add((digit - b'0').into())?;
-    }
-    let shift = 18 + exponent - i32::try_from(fraction.len()).ok()?;
-    value = if shift >= 0 {
-        value.checked_mul(10i128.checked_pow(shift as u32)?)?
-    } else {
-        value / 10i128.checked_pow(shift.unsigned_abs()).unwrap_or(i128::MAX)
-    };
-    Some(if negative { -value } else { value })
 }

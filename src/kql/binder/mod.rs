@@ -22,7 +22,6 @@ use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 
-pub use expr::decimal;
 pub use operators::range_rows;
 pub use scope::{Binding, RowInfo, Scope};
 

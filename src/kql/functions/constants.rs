@@ -1,9 +1,10 @@
-//! Constants as DataFusion scalars, and as columns.
+//! Constants as DataFusion scalars and as columns, and columns that are computed where their text has room.
 
 use arrow::array::ArrayRef;
+use datafusion::common::{DataFusionError, resources_datafusion_err};
 use datafusion::scalar::ScalarValue;
 use kqlake_value::columns::single;
-use kqlake_value::text_column::{MAX_TEXT, TOO_LONG};
+use kqlake_value::text_column::{self, Failure, TOO_LONG, fits};
 use kqlake_value::{Type, Value};
 
 /// A constant as a DataFusion scalar in the type's Arrow form. A null string is the empty string.
@@ -20,9 +21,23 @@ pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
 /// The text is too long for a column.
 pub fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String> {
     match constant {
-        ScalarValue::Utf8(Some(text)) if text.len().saturating_mul(rows) > MAX_TEXT => Err(TOO_LONG.into()),
+        ScalarValue::Utf8(Some(text)) if !fits(text.len().saturating_mul(rows)) => Err(TOO_LONG.into()),
         _ => constant.to_array_of_size(rows).map_err(|e| e.strip_backtrace()),
     }
+}
+
+/// Computes a column whose text may have so many bytes; `name` is what messages call the function.
+///
+/// # Errors
+/// `ResourcesExhausted` when its text has no room; what else the work refuses is an execution error.
+pub fn computed<T>(name: &str, room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
+    text_column::computed(room, work).map_err(|failure| match failure {
+        Failure::TooLong => DataFusionError::Execution(TOO_LONG.to_owned()),
+        Failure::NoRoom(room) => {
+            resources_datafusion_err!("{name} would make more than {:.1} MB of text", room as f64 / 1_048_576.0)
+        }
+        Failure::Refused(message) => DataFusionError::Execution(message),
+    })
 }
 
 #[cfg(test)]

@@ -48,15 +48,16 @@ pub struct MakeSeries {
 /// A place on the axis as a number: whole ticks or units where the axis has them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
-    Whole(i64),
+    /// As wide as the distance between the ends of an axis.
+    Whole(i128),
     Real(f64),
 }
 
 fn place(v: ValueRef<'_>) -> Option<Place> {
     Some(match v {
-        ValueRef::DateTime(t) | ValueRef::TimeSpan(t) => Place::Whole(t),
+        ValueRef::DateTime(t) | ValueRef::TimeSpan(t) => Place::Whole(t.into()),
         ValueRef::Int(v) => Place::Whole(v.into()),
-        ValueRef::Long(v) => Place::Whole(v),
+        ValueRef::Long(v) => Place::Whole(v.into()),
         ValueRef::Real(v) => Place::Real(v),
         ValueRef::Decimal(v) => Place::Real(v as f64 / 1e18),
         _ => return None,
@@ -68,7 +69,7 @@ impl Place {
     fn steps(self, start: Place, step: Place) -> Option<i64> {
         match (self, start, step) {
             (Place::Whole(v), Place::Whole(start), Place::Whole(step)) if step != 0 => {
-                Some(v.saturating_sub(start).wrapping_div_euclid(step))
+                i64::try_from((v - start).div_euclid(step)).ok()
             }
             (v, start, step) => {
                 let steps = (v.real() - start.real()) / step.real();
@@ -82,8 +83,8 @@ impl Place {
     fn distance(self, start: Place, step: Place) -> (i64, bool) {
         match (self, start, step) {
             (Place::Whole(v), Place::Whole(start), Place::Whole(step)) => {
-                let away = v.saturating_sub(start);
-                (away.div_euclid(step), away.rem_euclid(step) != 0)
+                let away = v - start;
+                (i64::try_from(away.div_euclid(step)).unwrap_or(i64::MAX), away.rem_euclid(step) != 0)
             }
             (v, start, step) => {
                 let steps = (v.real() - start.real()) / step.real();
@@ -109,7 +110,7 @@ impl Place {
 
     fn at(self, step: Place, n: i64) -> Place {
         match (self, step) {
-            (Place::Whole(v), Place::Whole(step)) => Place::Whole(v.wrapping_add(step.wrapping_mul(n))),
+            (Place::Whole(v), Place::Whole(step)) => Place::Whole(v + step * i128::from(n)),
             (v, step) => Place::Real(v.real() + step.real() * n as f64),
         }
     }
@@ -118,10 +119,13 @@ impl Place {
 impl MakeSeries {
     fn axis_value(&self, place: Place) -> Value {
         match (place, self.axis) {
-            (Place::Whole(t), Type::DateTime) => value::datetime(t).map_or(Value::Null, Value::DateTime),
-            (Place::Whole(t), Type::TimeSpan) => Value::TimeSpan(t),
-            (Place::Whole(v), _) => Value::Long(v),
             (Place::Real(v), _) => Value::Real(v),
+            (Place::Whole(v), axis) => match (i64::try_from(v), axis) {
+                (Ok(t), Type::DateTime) => value::datetime(t).map_or(Value::Null, Value::DateTime),
+                (Ok(t), Type::TimeSpan) => Value::TimeSpan(t),
+                (Ok(v), _) => Value::Long(v),
+                (Err(_), _) => Value::Null,
+            },
         }
     }
 
@@ -147,7 +151,7 @@ impl MakeSeries {
                 let (whole, part) = to.distance(start, step);
                 if self.inclusive { whole.saturating_add(1) } else { whole.saturating_add(part.into()) }
             }
-            (None, Some(last)) => last.steps(start, step).map_or(0, |n| n.saturating_add(1)),
+            (None, Some(last)) => last.steps(start, step).unwrap_or(i64::MAX).saturating_add(1),
             (None, None) => 0,
         };
         let points = usize::try_from(points.max(0)).unwrap_or(usize::MAX);
@@ -166,7 +170,9 @@ impl Compute for MakeSeries {
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
         let keys = self.keys.len();
         let mut text = String::new();
-        let step = place(self.step.as_ref(&mut text)).filter(|s| s.real() > 0.0).ok_or("the step must be greater than zero")?;
+        let step = place(self.step.as_ref(&mut text))
+            .filter(|s| s.real() > 0.0 && s.real().is_finite())
+            .ok_or("the step must be a finite number greater than zero")?;
         let mut groups: Vec<Group> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
         for batch in &input {
@@ -181,7 +187,8 @@ impl Compute for MakeSeries {
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             for row in 0..batch.num_rows() {
-                let Some(at) = place(readers[keys].get(row)) else { continue };
+                // Neither null nor NaN nor an infinity has a place.
+                let Some(at) = place(readers[keys].get(row)).filter(|at| at.real().is_finite()) else { continue };
                 let key: Vec<Value> = (0..keys).map(|i| to_value(readers[i].get(row))).collect();
                 let group = *index.entry(format!("{key:?}")).or_insert_with(|| {
                     groups.push(Group { key, rows: Vec::new() });

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, i256};
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
@@ -14,7 +14,7 @@ use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;
 use crate::functions::{AggregateImpl, ArgInfo};
-use kqlake_value::{Type, datetime, real_key};
+use kqlake_value::{Type, Value, datetime, decimal, real_key};
 
 impl Lowering<'_> {
     pub(super) fn aggregate(
@@ -112,52 +112,29 @@ impl Lowering<'_> {
         let (calls, finish): (Vec<Expr>, Finish) = match (aggregate.function.name, native) {
             // count(x) counts rows, null or not.
             ("count" | "countif", true) => (vec![count(lit(1i64))], keep),
-            ("sum" | "sumif", true) if source == Type::DateTime => {
-                let total = |e: Vec<Expr>| {
-                    kernel::call("datetime_sum", "", DataType::Int64, e, |a, _| {
-                        let sums = a[0].as_primitive::<Decimal128Type>().iter();
-                        let sums = sums.map(|sum| datetime(sum.unwrap_or(0).try_into().ok()?));
-                        Ok(Arc::new(sums.collect::<Int64Array>()) as ArrayRef)
-                    })
-                };
-                (vec![sum(wide(arg))], Box::new(total))
+            ("sum" | "sumif", true) if is_bounded(source) => {
+                (vec![sum(wide(arg, source))], Box::new(move |sums| bounded(sums, source)))
             }
             ("sum" | "sumif", true) => {
-                let zero = match ty {
-                    Type::Real => lit(0.0f64),
-                    Type::Decimal => cast(lit(0i64), super::arrow::data_type(ty)),
-                    _ => lit(0i64),
-                };
+                let zero = if ty == Type::Real { lit(0.0f64) } else { lit(0i64) };
                 let target = super::arrow::data_type(ty);
-                (vec![sum(summed(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
+                (vec![sum(integer(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
             }
-            ("avg" | "avgif", true) if source == Type::DateTime => {
-                let arg = wide(arg);
-                let divide = |e: Vec<Expr>| {
-                    kernel::call("datetime_mean", "", DataType::Int64, e, |a, _| {
-                        let (sums, counts) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Int64Type>());
-                        let means = sums.iter().zip(counts).map(|(sum, n)| sum?.checked_div(n?.into())?.try_into().ok());
-                        Ok(Arc::new(means.collect::<Int64Array>()) as ArrayRef)
-                    })
-                };
-                (vec![sum(arg.clone()), count(arg)], Box::new(divide))
+            ("avg" | "avgif", true) if is_bounded(source) => {
+                (vec![sum(wide(arg.clone(), source)), count(arg)], Box::new(move |e| bounded(e, source)))
             }
             ("avg" | "avgif", true) => {
                 if source == Type::Real {
                     let mean = datafusion::functions_aggregate::expr_fn::avg(arg);
                     (vec![mean], Box::new(|e| coalesce(vec![one(e), lit(f64::NAN)])))
                 } else {
-                    // Whole numbers are summed as such (and wrap as such), then divided once.
-                    let arg = summed(arg, source);
-                    let target = super::arrow::data_type(ty);
-                    let divide = move |mut e: Vec<Expr>| {
+                    // Whole numbers are summed as such (and wrap as such, as Microsoft's engine has it), then divided once.
+                    let arg = integer(arg, source);
+                    let divide = |mut e: Vec<Expr>| {
                         let (n, sum) = (e.pop(), e.pop());
                         let (Some(n), Some(sum)) = (n, sum) else { return lit(f64::NAN) };
                         let mean = cast(sum, DataType::Float64) / cast(n, DataType::Float64);
-                        match ty {
-                            Type::Real => coalesce(vec![mean, lit(f64::NAN)]),
-                            _ => cast(mean, target.clone()),
-                        }
+                        coalesce(vec![mean, lit(f64::NAN)])
                     };
                     (vec![sum(arg.clone()), count(arg)], Box::new(divide))
                 }
@@ -212,15 +189,47 @@ fn one(mut columns: Vec<Expr>) -> Expr {
     columns.pop().unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null))
 }
 
-/// Datetimes for a sum: a few of them fill 64 bits.
-fn wide(ticks: Expr) -> Expr {
-    cast(ticks, DataType::Decimal128(19, 0))
+/// The types whose sums and means are null beyond their range, where those of longs wrap.
+fn is_bounded(ty: Type) -> bool {
+    matches!(ty, Type::Decimal | Type::DateTime | Type::TimeSpan)
 }
 
-/// Integers and times as longs, which sums take.
-fn summed(e: Expr, ty: Type) -> Expr {
+/// A sum's argument in a form that has room for the sum of any number of rows.
+fn wide(e: Expr, ty: Type) -> Expr {
+    cast(e, if ty == Type::Decimal { DataType::Decimal256(38, 18) } else { DataType::Decimal128(19, 0) })
+}
+
+/// What [`wide`] sums amount to in the type itself: the sums, or the means where the counts of rows stand behind them.
+fn bounded(columns: Vec<Expr>, ty: Type) -> Expr {
+    let name = if columns.len() == 1 { "bounded_sum" } else { "bounded_mean" };
+    kernel::call(name, ty.to_string(), super::arrow::data_type(ty), columns, move |a, rows| {
+        let (sums, counts) = (&a[0], a.get(1).map(|n| n.as_primitive::<Int64Type>()));
+        let sum = |row: usize| match sums.as_primitive_opt::<Decimal256Type>() {
+            _ if sums.is_null(row) => None,
+            Some(sums) => Some(sums.value(row)),
+            None => sums.as_primitive_opt::<Decimal128Type>().map(|sums| i256::from_i128(sums.value(row))),
+        };
+        let result = |row: usize| -> Option<Value> {
+            let result = match counts {
+                // The sum of nothing is 0, there is no mean of nothing.
+                None => sum(row).unwrap_or(i256::ZERO),
+                Some(counts) => sum(row)?.checked_div(i256::from_i128(counts.value(row).into()))?,
+            };
+            let result = result.to_i128()?;
+            Some(match ty {
+                Type::Decimal => Value::Decimal(decimal(result)?),
+                Type::DateTime => Value::DateTime(datetime(result.try_into().ok()?)?),
+                _ => Value::TimeSpan(result.try_into().ok()?),
+            })
+        };
+        super::arrow::array((0..rows).map(|row| result(row).unwrap_or(Value::Null)), ty)
+    })
+}
+
+/// Integers and bools as longs, which sums take.
+fn integer(e: Expr, ty: Type) -> Expr {
     match ty {
-        Type::Int | Type::DateTime | Type::Bool => cast(e, DataType::Int64),
+        Type::Int | Type::Bool => cast(e, DataType::Int64),
         _ => e,
     }
 }

@@ -135,6 +135,11 @@ fn single_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     }
 }
 
+/// True for an operator that may put a long value beside each of its rows.
+pub fn makes_wide_rows(plan: &dyn ExecutionPlan) -> bool {
+    plan.downcast_ref::<ComputeExec>().is_some_and(|operator| operator.name == "mv-expand")
+}
+
 /// Runs a [`Work`].
 struct ComputeExec {
     name: String,

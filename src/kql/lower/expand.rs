@@ -16,6 +16,7 @@ use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{ColId, ExpandColumn, Rel};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::text_column::room;
 use kqlake_value::{Type, ValueRef, json};
 
 impl Lowering<'_> {
@@ -64,6 +65,7 @@ impl Lowering<'_> {
             bag_as_array,
             keep_empty,
             schema: schema.clone(),
+            text_room: room(),
         });
         let pieces = move |batch: RecordBatch| -> Pieces {
             let (work, mut next) = (Arc::clone(&work), Next::default());
@@ -88,6 +90,8 @@ struct Expander {
     bag_as_array: bool,
     keep_empty: bool,
     schema: SchemaRef,
+    /// Bytes of text that a column of a piece may have.
+    text_room: usize,
 }
 
 /// Rows of a piece, at most. A cell that gives more is read again for the next piece.
@@ -107,7 +111,7 @@ impl Expander {
     /// How many rows a piece has: fewer when the columns beside the elements are wide.
     fn room(&self, batch: &RecordBatch) -> usize {
         let bytes: usize = batch.columns()[..self.passed].iter().map(bytes_of).sum();
-        (PIECE_BYTES / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
+        (PIECE_BYTES.min(self.text_room / 4) / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
     }
 
     /// The next rows of a batch, so many at most that no column becomes too long.

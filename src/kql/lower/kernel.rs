@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::functions::constants::expanded;
+use crate::functions::constants::{computed, expanded};
 use crate::functions::scalar::udf::short_name;
+use kqlake_value::text_column::room;
 
 type KernelFn = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
 
@@ -21,6 +22,8 @@ struct Kernel {
     key: String,
     returns: DataType,
     signature: Signature,
+    /// Bytes of text that a result may have.
+    room: usize,
     run: Arc<KernelFn>,
 }
 
@@ -64,12 +67,14 @@ impl ScalarUDFImpl for Kernel {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if scalars { 1 } else { args.number_rows };
-        let array = |arg: &ColumnarValue| match arg {
-            ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
-            ColumnarValue::Scalar(constant) => expanded(constant, rows).map_err(DataFusionError::Execution),
-        };
-        let arrays = args.args.iter().map(array).collect::<DfResult<Vec<_>>>()?;
-        let result = (self.run)(&arrays, rows).map_err(DataFusionError::Execution)?;
+        let result = computed(self.name, self.room, || {
+            let array = |arg: &ColumnarValue| match arg {
+                ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
+                ColumnarValue::Scalar(constant) => expanded(constant, rows),
+            };
+            let arrays = args.args.iter().map(array).collect::<Result<Vec<_>, _>>()?;
+            (self.run)(&arrays, rows)
+        })?;
         if scalars && !args.args.is_empty() {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?));
         }
@@ -87,6 +92,6 @@ pub fn call(
 ) -> Expr {
     let volatility = Volatility::Immutable;
     let signature = if args.is_empty() { Signature::nullary(volatility) } else { Signature::any(args.len(), volatility) };
-    let kernel = Kernel { name, key: key.into(), returns, signature, run: Arc::new(run) };
+    let kernel = Kernel { name, key: key.into(), returns, signature, room: room(), run: Arc::new(run) };
     ScalarUDF::from(kernel).call(args)
 }

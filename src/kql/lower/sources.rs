@@ -162,7 +162,7 @@ impl RangeStream {
             match (&self.from, &self.step) {
                 (Value::Long(from), Value::Long(step)) => Value::Long(from.wrapping_add(step.wrapping_mul(i))),
                 (Value::Real(from), Value::Real(step)) => Value::Real(from + step * i as f64),
-                (Value::Decimal(from), Value::Decimal(step)) => Value::Decimal(from + step * i128::from(i)),
+                (Value::Decimal(from), Value::Decimal(step)) => Value::Decimal(from.wrapping_add(step.wrapping_mul(i.into()))),
                 (Value::TimeSpan(from), Value::TimeSpan(step)) => Value::TimeSpan(from.wrapping_add(step.wrapping_mul(i))),
                 (Value::DateTime(from), Value::TimeSpan(step)) => Value::DateTime(from.wrapping_add(step.wrapping_mul(i))),
                 _ => Value::Null,

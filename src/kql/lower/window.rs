@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef, i256};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
@@ -15,7 +15,7 @@ use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
-use kqlake_value::{Type, Value, ValueRef};
+use kqlake_value::{Type, Value, ValueRef, decimal};
 
 impl Lowering<'_> {
     pub(super) fn window(&self, input: &Rel, functions: &[(ColId, BoundWindow)]) -> Lower<Node> {
@@ -138,7 +138,7 @@ impl WindowOp {
                         n = start;
                     }
                     out.push(&Value::Long(n));
-                    n += 1;
+                    n = n.wrapping_add(1);
                 }
             }
             "prev" | "next" => {
@@ -149,8 +149,8 @@ impl WindowOp {
                         begin = row;
                     }
                     let offset = args.get(1).and_then(|a| a.get(row).as_i64()).unwrap_or(1);
-                    let offset = if self.name == "prev" { -offset } else { offset };
-                    let at = row as i64 + offset;
+                    let offset = if self.name == "prev" { offset.saturating_neg() } else { offset };
+                    let at = (row as i64).saturating_add(offset);
                     if at >= begin as i64 && at < ends[row] as i64 {
                         out.push_ref(args[0].get(at as usize));
                     } else if let Some(default) = args.get(2) {
@@ -161,21 +161,26 @@ impl WindowOp {
                 }
             }
             "row_cumsum" => {
-                let (mut long, mut real) = (0i64, 0f64);
+                let (mut whole, mut real) = (i256::ZERO, 0f64);
                 for row in 0..rows {
                     if begins[row] || is_true(args.get(1), row) {
-                        (long, real) = (0, 0.0);
+                        (whole, real) = (i256::ZERO, 0.0);
                     }
-                    match args[0].get(row) {
-                        ValueRef::Real(v) => real += v,
-                        ValueRef::TimeSpan(v) => long = long.wrapping_add(v),
-                        v => long = long.wrapping_add(v.as_i64().unwrap_or(0)),
-                    }
+                    let add = match args[0].get(row) {
+                        ValueRef::Real(v) => {
+                            real += v;
+                            0
+                        }
+                        ValueRef::Decimal(v) => v,
+                        v => v.as_i64().unwrap_or(0).into(),
+                    };
+                    whole = whole.wrapping_add(i256::from_i128(add));
                     out.push(&match self.ty {
                         Type::Real => Value::Real(real),
-                        Type::TimeSpan => Value::TimeSpan(long),
-                        Type::Int => Value::Int(long as i32),
-                        _ => Value::Long(long),
+                        Type::Decimal => whole.to_i128().and_then(decimal).map_or(Value::Null, Value::Decimal),
+                        // Integers wrap.
+                        Type::Int => Value::Int(whole.as_i128() as i32),
+                        _ => Value::Long(whole.as_i128() as i64),
                     });
                 }
             }
@@ -211,7 +216,9 @@ impl WindowOp {
                     let between = args.get(2).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
                     let goes_on = !begins[row]
                         && !is_true(args.get(3), row)
-                        && first.as_ref().is_some_and(|(start, _)| now - start < from_first && now - before < between);
+                        && first.as_ref().is_some_and(|(start, _)| {
+                            now.saturating_sub(*start) < from_first && now.saturating_sub(before) < between
+                        });
                     if !goes_on {
                         first = Some((now, to_value(v)));
                     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::damage::Damage;
+use crate::damage::{Damage, IRREGULAR};
 use crate::error::LakeError;
 use crate::log::entry::{FileEntry, NewFile};
 
@@ -29,7 +29,8 @@ pub(crate) fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> 
 pub(crate) fn check_size(table: &'static str, file: PathBuf, expected: u64) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table, damage });
     match std::fs::metadata(&file) {
-        Ok(meta) if meta.is_file() && meta.len() == expected => Ok(()),
+        Ok(meta) if !meta.is_file() => damaged(Damage::File { file, why: IRREGULAR.to_owned() }),
+        Ok(meta) if meta.len() == expected => Ok(()),
         Ok(meta) => damaged(Damage::FileSize { file, found: meta.len(), expected }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => damaged(Damage::MissingFile { file }),
         Err(source) => Err(LakeError::Io { table, path: file, source }),

@@ -384,4 +384,29 @@ mod tests {
         assert_eq!(milliseconds(1_999).as_deref(), Some("1970-01-01T00:00:00.001Z"));
         assert_eq!(milliseconds(-1).as_deref(), Some("1969-12-31T23:59:59.999Z"));
     }
+
+    #[test]
+    fn only_rows_that_came_sorted_make_a_file_that_says_so() {
+        let def = super::super::tables::find("traces").expect("traces");
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema()).expect("layout"));
+        let dir = tempfile::tempdir().expect("dir");
+        let tags = |parts: &[&[i64]]| {
+            let mut file = FileWriter::create(&layout, dir.path(), 0, &layout.all_columns()).expect("file");
+            for part in parts {
+                let mut rows = RowBuilder::new(def);
+                for us in *part {
+                    rows.set_datetime_us(def.index_of(def.time).expect("time"), *us);
+                    rows.set_str(def.index_of("itemId").expect("itemId"), &us.to_string());
+                    rows.end_row();
+                }
+                file.write(&layout.core_of_landed(&rows.finish().expect("batch")).expect("rows")).expect("write");
+            }
+            let tags = file.finish().expect("finish").tags;
+            (tags.get(TAG_SORTED_BY).cloned(), tags[TAG_TIME].clone())
+        };
+        let sorted = Some(def.time.to_owned());
+        assert_eq!(tags(&[&[1, 5, 5], &[5, 9]]), (sorted, "1/9".to_owned()));
+        assert_eq!(tags(&[&[5, 4, 9]]), (None, "4/9".to_owned()));
+        assert_eq!(tags(&[&[1, 9], &[8, 10]]), (None, "1/10".to_owned()));
+    }
 }

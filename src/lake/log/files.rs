@@ -79,6 +79,9 @@ impl LogFiles {
             }
             Err(source) => return Err(LakeError::Io { table, path: log, source }),
         };
+        if let Some(name) = names.iter().find(|name| is_irregular(&log.join(name))) {
+            return Err(damaged(Damage::NotAFile { path: log.join(name) }));
+        }
         let mut commits = BTreeSet::new();
         let mut parts: BTreeMap<(u64, usize), Vec<PathBuf>> = BTreeMap::new();
         for name in &names {
@@ -232,6 +235,11 @@ impl LogName {
 
 fn names_in(dir: &Path) -> std::io::Result<Vec<String>> {
     fs::read_dir(dir)?.map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// True for a pipe, a device or a socket, which reading would wait for.
+fn is_irregular(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// True when a Parquet file lies in a folder or a few levels below it. Names with `_` or `.` in front hold no rows.

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::Position;
+use crate::damage::Damage;
 use crate::error::LakeError;
 use crate::log::delta::Log;
 use crate::tables::TableDef;
+use kqlake_durable as durable;
 use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// The version of the files' form.
@@ -78,7 +80,7 @@ impl Pending {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(crate) fn write(root: &Path, def: &TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
+    pub(crate) fn write(root: &Path, def: &'static TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
         let intent = Intent {
             format: FORMAT,
             table: def.name.to_owned(),
@@ -93,7 +95,7 @@ impl Pending {
         let (folder, stem) = (folder(root, def), file_stem(&position.stream));
         let path = folder.join(format!("{stem}.{}.json", intent.number));
         let io = |source| LakeError::Io { table: def.name, path: path.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(io)?;
+        std::fs::create_dir_all(&folder).map_err(|source| LakeError::of_folder(def.name, &folder, source))?;
         let text = serde_json::to_vec(&intent).map_err(|e| io(e.into()))?;
         // Written under another name first: a half-written intent is never read.
         let draft = path.with_extension("tmp");
@@ -123,43 +125,79 @@ impl Pending {
 }
 
 fn read(path: &Path) -> Option<Intent> {
+    // A pipe would be waited for.
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let text = std::fs::read(path).ok()?;
     serde_json::from_slice::<Intent>(&text).ok().filter(|i| i.format == FORMAT)
 }
 
 /// Commits that are known to have happened, with the files that know of them: the positions of a table's streams.
 ///
-/// Looked at before the log: a position is written after its commit, so a whole log has what is found here.
-pub(crate) fn witnesses(root: &Path, def: &TableDef) -> Vec<(PathBuf, Intent)> {
-    // Who may read the table alone may do so.
-    known_witnesses(root, def).unwrap_or_default()
+/// # Errors
+/// [`LakeError::Damaged`] when something else than a file has a position's name.
+pub(crate) fn witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<(PathBuf, Intent)>, LakeError> {
+    match known_witnesses(root, def) {
+        // Who may read the table alone may do so.
+        Err(LakeError::Io { .. } | LakeError::Damaged { damage: Damage::NotAFolder { .. }, .. }) => Ok(Vec::new()),
+        found => found,
+    }
 }
 
-fn known_witnesses(root: &Path, def: &TableDef) -> std::io::Result<Vec<(PathBuf, Intent)>> {
-    let entries = match std::fs::read_dir(folder(root, def)) {
+fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<(PathBuf, Intent)>, LakeError> {
+    let folder = folder(root, def);
+    let failed = |source| LakeError::of_folder(def.name, &folder, source);
+    let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && durable::blocker(&folder).is_none() => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().matches('.').count() == 1
-            && let Some(intent) = read(&entry.path())
-        {
-            found.push((entry.path(), intent));
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if name.to_string_lossy().matches('.').count() != 1 {
+            continue;
+        }
+        let path = entry.path();
+        if let Some(intent) = read(&path) {
+            found.push((path, intent));
+        } else if name.to_string_lossy().ends_with(".json") && std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(LakeError::Damaged { table: def.name, damage: Damage::NotAFile { path } });
         }
     }
     Ok(found)
+}
+
+/// Checks that nothing knows of rows in a table that is not there.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that could tell.
+pub fn check_unwitnessed(
+    root: &Path,
+    def: &'static TableDef,
+    dir: &Path,
+    witnesses: &[(PathBuf, Intent)],
+) -> Result<(), LakeError> {
+    let damaged = |damage| Err(LakeError::Damaged { table: def.name, damage });
+    let witness = folder(root, def);
+    // Numbers grow with time.
+    if let Some((_, newest)) = witnesses.iter().max_by_key(|(_, intent)| intent.number) {
+        return damaged(Damage::MissingTable { dir: dir.to_owned(), witness, rows: newest.rows });
+    }
+    match durable::blocker(&witness) {
+        Some(path) if path.starts_with(root) && path != root => damaged(Damage::NotAFolder { path: path.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// The rows that a table had after the newest landing that is known of; 0 when none is.
 ///
 /// # Errors
 /// The positions cannot be looked at.
-pub(crate) fn witnessed_rows(root: &Path, def: &TableDef, log: &Log) -> Result<u64, LakeError> {
-    let found = known_witnesses(root, def);
-    let found = found.map_err(|source| LakeError::Io { table: def.name, path: folder(root, def), source })?;
+pub(crate) fn witnessed_rows(root: &Path, def: &'static TableDef, log: &Log) -> Result<u64, LakeError> {
+    let found = known_witnesses(root, def)?;
     let of_this = found.into_iter().map(|(_, intent)| intent).filter(|intent| intent.table_id.as_deref() == Some(log.id()));
     Ok(of_this.max_by_key(|intent| intent.version).and_then(|intent| intent.rows).unwrap_or(0))
 }

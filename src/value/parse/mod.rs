@@ -89,8 +89,7 @@ pub fn decimal(text: &str) -> Option<i128> {
         value = value.checked_mul(10i128.checked_pow(u32::try_from(shift).ok()?)?)?;
     }
     value += i128::from(round_up);
-    const LIMIT: i128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
-    (value < LIMIT).then_some(if negative { -value } else { value })
+    crate::decimal(if negative { -value } else { value })
 }
 
 /// How a bool may be written.

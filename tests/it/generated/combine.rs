@@ -235,6 +235,35 @@ pub fn union(random: &mut Random, state: &State) -> Option<Step> {
     Some(Step { lets, ..Step::new(seq!["union ", kind, branches], Order::Loses) })
 }
 
+/// The rows joined with themselves, or united: what stands behind a pipe, and what must hold of them.
+fn itself(random: &mut Random, state: &State, rows: &str) -> Option<(Node, Vec<Need>)> {
+    const KINDS: [&str; 6] = ["inner", "leftouter", "rightouter", "fullouter", "leftsemi", "rightanti"];
+    let columns = state.of(&KEYS);
+    let key = *some(random, &columns)?;
+    let on = || seq![" on ", name(&key.name)];
+    let right = match random.below(4) {
+        0 => seq!["(", rows, " | sort by ", list(total_keys(random, state)), ")"],
+        1 => seq!["(", rows, " | project ", name(&key.name), ", again = ", name(&some(random, &columns)?.name), ")"],
+        _ => text(rows),
+    };
+    let join = |kind: &str| seq![format!("join kind={kind} "), right.clone(), on()];
+    let unique = Need::Unique(vec![key.name.clone()]);
+    Some(match random.below(8) {
+        0 => (seq!["lookup ", right, on()], Vec::new()),
+        1 => (seq!["union ", right], Vec::new()),
+        2 => (seq!["join ", right, on()], vec![unique]),
+        // Pairs of pairs: of few rows.
+        3 | 4 => (seq![join("inner"), " | ", join(*random.pick(&KINDS))], vec![unique]),
+        _ => (join(*random.pick(&KINDS)), Vec::new()),
+    })
+}
+
+/// A name for the rows, which meet themselves behind it.
+pub fn met(random: &mut Random, state: &State) -> Option<Step> {
+    let (again, needs) = itself(random, state, "A2")?;
+    Some(Step { needs, ..Step::new(seq!["as A2 | ", again], Order::Loses) })
+}
+
 /// A name for the rows, which is used once more behind it.
 pub fn named(random: &mut Random, state: &State) -> Option<Step> {
     let mut scope = state.scope();
@@ -260,7 +289,8 @@ pub fn invoke(random: &mut Random, state: &State) -> Option<Step> {
     let seen = State { columns: declared.clone(), rows: Vec::new(), ordered: false, sides: Rc::default() };
     let mut scope = seen.scope();
     let open = random.percent(30);
-    let (body, order) = match random.below(5) {
+    let mut needs = Vec::new();
+    let (body, order) = match random.below(8) {
         0 => (text("X"), Order::Keeps),
         1 => (seq!["X | where ", predicate(random, &seen, &mut scope)], Order::Keeps),
         2 => {
@@ -269,6 +299,11 @@ pub fn invoke(random: &mut Random, state: &State) -> Option<Step> {
             (seq!["X | extend ", assign("y", value)], Order::Keeps)
         }
         3 => (text("X | count"), Order::Loses),
+        4..=6 => {
+            let (again, unique) = itself(random, &seen, "X")?;
+            needs = unique;
+            (seq!["X | ", again], Order::Loses)
+        }
         _ => (text("X | extend vip = \"v\" | where vip == \"v\""), Order::Keeps),
     };
     if open && seen.columns.iter().any(|column| body.to_string().contains(&values::name(&column.name))) {
@@ -278,6 +313,7 @@ pub fn invoke(random: &mut Random, state: &State) -> Option<Step> {
     let columns = if open { text("*") } else { list(columns.collect()) };
     let function = format!("f{}", random.below(1_000_000));
     let mut step = Step::new(text(format!("invoke {function}()")), order).with(scope);
+    step.needs = needs;
     step.lets.push((function.clone(), seq![format!("let {function} = (X: ("), columns, ")) { ", body, " }"]));
     Some(step)
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use kqlake_value::Type;
 use serde_json::Value as Json;
 
 use super::combine;
@@ -32,6 +33,8 @@ pub enum Form {
     Lets,
     /// The first operators in parentheses.
     Parentheses(usize),
+    /// Reals ordered by what is equal to them.
+    EqualKeys,
     Setting(usize),
 }
 
@@ -83,7 +86,7 @@ impl Pipeline {
             | Form::Function(at)
             | Form::Parentheses(at)
             | Form::TableParameter(at) => at.min(count),
-            Form::Lets | Form::Setting(_) => count,
+            Form::Lets | Form::EqualKeys | Form::Setting(_) => count,
         };
         let (lets, head, tail) = self.parts(count, cut);
         match form {
@@ -98,6 +101,15 @@ impl Pipeline {
                 let each = |(i, step): (usize, &Step)| format!("let S{} = S{i} | {}; ", i + 1, step.node);
                 let statements: String = self.steps.iter().enumerate().map(each).collect();
                 format!("{lets}let S0 = {}; {statements}S{count}", self.source)
+            }
+            Form::EqualKeys => {
+                // The sum is never the zero that has a sign.
+                let key = |key: &Node| match key {
+                    Node::Expr(Type::Real, _) => Node::Expr(Type::Real, vec!["(".into(), key.clone(), " + 0.0)".into()]),
+                    other => other.clone(),
+                };
+                let steps = self.steps.iter().map(|step| Step { node: step.node.with_keys(&key), ..step.clone() }).collect();
+                Pipeline { source: self.source.clone(), steps }.query(count)
             }
             Form::Setting(_) => format!("{lets}{head}{tail}"),
         }
@@ -138,12 +150,14 @@ fn are_unique(state: &State, names: &[String], equal_rows: bool) -> bool {
     let places: Option<Vec<usize>> =
         names.iter().map(|name| state.columns.iter().position(|column| column.name == *name)).collect();
     let Some(places) = places else { return false };
-    // The two zeros have no order.
-    let cell = |row: &Vec<Json>, at: usize| match row[at].as_f64() {
-        Some(0.0) => Json::from(0),
-        _ => row[at].clone(),
+    // Dynamics are ordered by their text, where a number and its digits are one. The two zeros have no order.
+    let cell = |row: &Vec<Json>, at: usize| match &row[at] {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.as_f64() == Some(0.0) => "0".to_owned(),
+        other => other.to_string(),
     };
-    let key = |row: &Vec<Json>| places.iter().map(|at| cell(row, *at)).collect::<Vec<Json>>();
+    let key = |row: &Vec<Json>| places.iter().map(|at| cell(row, *at)).collect::<Vec<String>>();
     let pairs = state.rows.iter().enumerate().flat_map(|(i, a)| state.rows[i + 1..].iter().map(move |b| (a, b)));
     pairs.into_iter().all(|(a, b)| key(a) != key(b) || equal_rows && a == b)
 }
@@ -293,7 +307,7 @@ pub fn generate(
     for _ in 0..2 {
         let at = random.between(0, pipeline.steps.len());
         let setting = random.between(1, asker.settings() - 1);
-        let form = match random.below(12) {
+        let form = match random.below(13) {
             0 => Form::WhereTrue(at),
             1 => Form::ExtraColumn(at),
             2 => Form::Let(at),
@@ -302,6 +316,7 @@ pub fn generate(
             5 => Form::TableParameter(at),
             6 => Form::Lets,
             7 => Form::Parentheses(at),
+            8 => Form::EqualKeys,
             _ => Form::Setting(setting),
         };
         if let Some(difference) = differs_in(asker, &pipeline, state.ordered, form) {
@@ -435,7 +450,7 @@ pub fn signature(pipeline: &Pipeline, law: Law, difference: &Difference) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use kqlake_value::{Column, Type};
+    use kqlake_value::Column;
     use serde_json::json;
 
     use super::super::tree::{assign, literal, text};

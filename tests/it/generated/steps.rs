@@ -103,6 +103,7 @@ pub const KINDS: &[(usize, (&str, Maker))] = &[
     (6, ("lookup", combine::lookup)),
     (9, ("union", combine::union)),
     (3, ("as", combine::named)),
+    (4, ("met", combine::met)),
     (5, ("invoke", combine::invoke)),
     (4, ("partition", combine::partition)),
     (6, ("mv-expand", shapes::mv_expand)),
@@ -165,6 +166,14 @@ const SCENARIOS: &[&[&str]] = &[
     &["where", "constants", "join", "order", "window"],
     &["union", "summarize", "join", "order"],
     &["constants", "order", "window", "where"],
+    &["order", "met", "where"],
+    &["order", "columns", "met", "summarize"],
+    &["order", "project", "met", "order", "window"],
+    &["top", "met"],
+    &["order", "window", "met", "where"],
+    &["summarize", "order", "met"],
+    &["top", "invoke", "order"],
+    &["order", "invoke", "where"],
 ];
 
 /// Kinds to begin a pipeline with, or none.

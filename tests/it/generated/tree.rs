@@ -177,6 +177,17 @@ impl Node {
         }
     }
 
+    /// The node with keys of orders in it replaced.
+    pub fn with_keys(&self, replace: &dyn Fn(&Node) -> Node) -> Node {
+        let each = |parts: &[Node]| parts.iter().map(|part| part.with_keys(replace)).collect();
+        match self {
+            Node::Key(key) => Node::Key(Box::new(replace(key))),
+            Node::Seq(parts) => Node::Seq(each(parts)),
+            Node::List { items, separator, least } => Node::List { items: each(items), separator, least: *least },
+            other => other.clone(),
+        }
+    }
+
     /// The columns that are keys of an order below this node.
     pub fn keys(&self, found: &mut Vec<String>) {
         match self {

@@ -96,7 +96,9 @@ fn edges(ty: Type) -> Vec<Json> {
                 json!(621_355_968_000_000_000_i64),
             ]
         }
-        Type::Real => vec![json!(1e15), json!(-1e15), json!(f64::MAX), json!(5e-324), json!(0.1), json!(1e-7), json!(9.3e18)],
+        Type::Real => {
+            vec![json!(-0.0), json!(1e15), json!(-1e15), json!(f64::MAX), json!(5e-324), json!(0.1), json!(1e-7), json!(9.3e18)]
+        }
         Type::Decimal => vec![json!("0.000000000000000001"), json!("12345678901234567890"), json!("-0.1")],
         Type::String => [
             "0x10",

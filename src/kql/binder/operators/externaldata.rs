@@ -114,12 +114,18 @@ impl Binder<'_> {
         if let Some(path) = allowed(&path, self.file_roots) {
             return Ok(Some(path));
         }
-        let folders: Vec<String> = self.file_roots.iter().map(|root| root.folder.display().to_string()).collect();
+        let mut folders: Vec<String> = self.file_roots.iter().map(|root| root.folder.display().to_string()).collect();
+        folders.sort();
+        folders.dedup();
         let diagnostic = refuse(format!("externaldata may not read '{}', or there is no such file", path.display())).suggest(
             if folders.is_empty() {
                 "no folder is allowed: name them in kqlake.toml, external_data = [\"FOLDER\"]".to_owned()
             } else {
-                format!("allowed are files below {}", folders.join(", "))
+                format!(
+                    "allowed are files below {}; a name that does not begin with / is looked for in {}",
+                    folders.join(", "),
+                    if folders.len() == 1 { "that folder" } else { "each of these folders" }
+                )
             },
         );
         self.report(diagnostic)

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::text_column::append;
 use kqlake_value::{TICKS_PER_SECOND, Type, Value, ValueRef, json};
 
 /// The most elements that `range` makes (2^20).
@@ -176,7 +177,7 @@ pub(super) fn write_array<'a>(out: &mut String, elements: impl IntoIterator<Item
         if i > 0 {
             out.push(',');
         }
-        out.push_str(element);
+        append(out, element);
     }
     out.push(']');
 }

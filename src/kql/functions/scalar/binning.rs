@@ -1,12 +1,14 @@
 //! Rounding down to multiples: `bin`, `floor` and `bin_at`.
 //!
 //! Datetimes are binned from 0001-01-01, which is a Monday, so that bins of seven days start on Mondays (Kusto documentation,
-//! "bin()"). A bin size that is negative or null gives null; of a size of zero the result is null, for reals NaN.
+//! "bin()"). A bin size that is negative or null gives null; of a size of zero the result is null, for reals NaN. A bin that would
+//! begin below the type's range is null.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::error::ArrowError;
 
 use crate::functions::kernels::{ValueArg, standard};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
@@ -67,10 +69,6 @@ fn decimal(value: ValueRef<'_>) -> Option<i128> {
     super::conversion::decimal_of(value)
 }
 
-fn bin_integer(value: i64, size: i64) -> Option<i64> {
-    (size > 0).then(|| value.wrapping_sub(value.rem_euclid(size)))
-}
-
 fn bin_real(value: f64, size: f64) -> Option<f64> {
     if size < 0.0 {
         return None;
@@ -92,11 +90,15 @@ fn bin_value(value: ValueRef<'_>, size: ValueRef<'_>, fixed: ValueRef<'_>, to: T
                 if size <= 0 {
                     return None;
                 }
-                Value::Decimal(value.checked_sub(away.rem_euclid(size))?)
+                Value::Decimal(value::decimal(value.checked_sub(away.rem_euclid(size))?)?)
             }
             _ => {
-                let (value, size, fixed) = (ticks(value)?, ticks(size)?, ticks(fixed)?);
-                let binned = fixed.wrapping_add(bin_integer(value.wrapping_sub(fixed), size)?);
+                let (value, size, fixed) = (ticks(value)?, i128::from(ticks(size)?), ticks(fixed)?);
+                if size <= 0 {
+                    return None;
+                }
+                let away = i128::from(value) - i128::from(fixed);
+                let binned = i64::try_from(i128::from(value) - away.rem_euclid(size)).ok()?;
                 match to {
                     Type::DateTime => Value::DateTime(value::datetime(binned)?),
                     Type::TimeSpan => Value::TimeSpan(binned),
@@ -169,7 +171,11 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
             let size = ticks(size).filter(|s| *s > 0)?;
             unary(Box::new(move |array| {
                 let values = standard(array, if from == Type::Int { Type::Long } else { from })?;
-                Ok(Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v.wrapping_sub(v.rem_euclid(size)))))
+                let values = values.as_primitive::<Int64Type>();
+                let down = |v: i64| v.checked_sub(v.rem_euclid(size));
+                // Next to no column has values so low that their bin has none: compute without a null mask first.
+                let quick = values.try_unary::<_, Int64Type, _>(|v| down(v).ok_or(ArrowError::DivideByZero));
+                Ok(Arc::new(quick.unwrap_or_else(|_| values.unary_opt(down))))
             }))
         }
         _ => None,
@@ -238,6 +244,6 @@ mod tests {
         let longs: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MIN)]));
         let info = [ArgInfo { ty: Type::Long, constant: None }, ArgInfo { ty: Type::Long, constant: Some(Value::Long(5)) }];
         let binned = bin(&info, Type::Long).unwrap()(&[longs.clone(), longs], 3).unwrap();
-        assert_eq!(binned.as_primitive::<Int64Type>().iter().take(2).collect::<Vec<_>>(), [Some(5), None]);
+        assert_eq!(binned.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(5), None, None]);
     }
 }

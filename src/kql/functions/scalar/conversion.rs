@@ -134,10 +134,11 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
     }
 }
 
-/// As `toint`: a long keeps its low 32 bits, a real that is too great stays at the end of the range.
+/// As `toint`: a long keeps its low 32 bits, a real that is too great stays at the end of the range, such a decimal is null.
 pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
     match value {
         ValueRef::Real(v) => v.is_finite().then_some(v as i32),
+        ValueRef::Decimal(v) => i32::try_from(v / DECIMAL_ONE).ok(),
         ValueRef::String(v) => parse::int(v),
         ValueRef::Dynamic(v) => held(v, parse::int, int_of),
         other => long_of(other).map(|v| v as i32),
@@ -190,9 +191,10 @@ pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
     }
 }
 
-/// As `totimespan`.
+/// As `totimespan`: null beyond the range, as everywhere that timespans are computed.
 pub fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
+        ValueRef::Real(v) => value::ticks_of_real(v),
         ValueRef::String(v) => parse::timespan(v),
         ValueRef::Dynamic(v) => held(v, parse::timespan, timespan_of),
         other => long_of(other),
@@ -246,19 +248,18 @@ fn to_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, display)
 }
 
-/// A constant real as an integer whose least value is `least`. Microsoft's engine computes constants by other rules than
-/// rows: what is too great or too small becomes the least value, where a row's value stays at the end of the range
-/// (measured: `tolong(todouble(9223372036854775807))`).
-fn constant_long(v: f64, least: i64) -> Option<i64> {
-    let least_real = least as f64;
-    v.is_finite().then(|| if v.trunc() < -least_real && v.trunc() >= least_real { v as i64 } else { least })
+/// A constant real as a long. Microsoft's engine computes constants by other rules than rows: what is too great or too small
+/// becomes the least long, where a row's value stays at the end of the range (measured:
+/// `tolong(todouble(9223372036854775807))`).
+fn constant_long(v: f64) -> Option<i64> {
+    v.is_finite().then(|| value::ticks_of_real(v).unwrap_or(i64::MIN))
 }
 
 fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     if matches!(args[0].constant, Some(Value::Real(_))) {
         return unary(args, |array, _| {
             let reals = array.as_primitive::<Float64Type>();
-            Ok(Arc::new(reals.iter().map(|v| constant_long(v?, i64::MIN)).collect::<Int64Array>()))
+            Ok(Arc::new(reals.iter().map(|v| constant_long(v?)).collect::<Int64Array>()))
         });
     }
     unary(args, |array, ty| {
@@ -276,13 +277,6 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 }
 
 fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    if matches!(args[0].constant, Some(Value::Real(_))) {
-        return unary(args, |array, _| {
-            let reals = array.as_primitive::<Float64Type>();
-            let ints = reals.iter().map(|v| constant_long(v?, i32::MIN.into()).map(|v| v as i32));
-            Ok(Arc::new(ints.collect::<Int32Array>()))
-        });
-    }
     unary(args, |array, ty| {
         Ok(match ty {
             Type::Int => standard(array, Type::Int)?,

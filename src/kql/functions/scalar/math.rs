@@ -6,7 +6,7 @@
 
 use super::numeric;
 use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::{Type, Value, ValueRef};
+use kqlake_value::{Type, Value, ValueRef, decimal};
 
 const REAL: Returns = Returns::Type(Type::Real);
 const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];
@@ -211,7 +211,7 @@ fn abs(args: &[ValueRef<'_>]) -> Value {
         ValueRef::Long(v) => Value::Long(v.wrapping_abs()),
         ValueRef::Real(v) => Value::Real(v.abs()),
         ValueRef::Decimal(v) => Value::Decimal(v.wrapping_abs()),
-        ValueRef::TimeSpan(v) => Value::TimeSpan(v.wrapping_abs()),
+        ValueRef::TimeSpan(v) => v.checked_abs().map_or(Value::Null, Value::TimeSpan),
         _ => Value::Null,
     }
 }
@@ -259,7 +259,7 @@ const UNIT: i128 = 1_000_000_000_000_000_000;
 
 fn ceiling(args: &[ValueRef<'_>]) -> Value {
     match args[0] {
-        ValueRef::Decimal(v) => v.checked_add((-v).rem_euclid(UNIT)).map_or(Value::Null, Value::Decimal),
+        ValueRef::Decimal(v) => v.checked_add((-v).rem_euclid(UNIT)).and_then(decimal).map_or(Value::Null, Value::Decimal),
         // A negative zero would print as such.
         other => other.as_f64().map_or(Value::Null, |x| Value::Real(x.ceil() + 0.0)),
     }
@@ -280,7 +280,7 @@ fn round(args: &[ValueRef<'_>]) -> Value {
         // More than 38 digits leave nothing of any decimal.
         let Some(unit) = u32::try_from(18 - digits).ok().and_then(|d| 10i128.checked_pow(d)) else { return Value::Decimal(0) };
         let half = if v < 0 { -unit / 2 } else { unit / 2 };
-        return v.checked_add(half).map_or(Value::Null, |v| Value::Decimal(v / unit * unit));
+        return v.checked_add(half).and_then(|v| decimal(v / unit * unit)).map_or(Value::Null, Value::Decimal);
     }
     if let ValueRef::Int(_) | ValueRef::Long(_) = args[0] {
         // A whole number stays one.

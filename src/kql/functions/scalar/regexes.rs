@@ -18,6 +18,7 @@ use crate::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref
 use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::format::json_text;
+use kqlake_value::text_column::append;
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
@@ -321,14 +322,14 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
                     from = found.end() + next_char();
                     continue;
                 }
-                buffer.push_str(&text[copied..found.start()]);
+                append(&mut buffer, &text[copied..found.start()]);
                 for piece in &pieces {
                     match piece {
-                        Piece::Text(text) => buffer.push_str(text),
-                        Piece::Group(0) => buffer.push_str(found.as_str()),
+                        Piece::Text(text) => append(&mut buffer, text),
+                        Piece::Group(0) => append(&mut buffer, found.as_str()),
                         Piece::Group(g) => {
                             if let Some((start, end)) = locations.get(*g) {
-                                buffer.push_str(&text[start..end]);
+                                append(&mut buffer, &text[start..end]);
                             }
                         }
                     }
@@ -341,7 +342,7 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
             if copied == 0 && buffer.is_empty() {
                 out.push(text);
             } else {
-                buffer.push_str(&text[copied..]);
+                append(&mut buffer, &text[copied..]);
                 out.push(&buffer);
             }
         }

@@ -9,6 +9,7 @@ use arrow::array::{BooleanArray, Int64Array};
 
 use crate::functions::kernels::{TextArg, TextOut, ValueArg};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::text_column::{append, fits};
 use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
@@ -216,7 +217,7 @@ fn strcat(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let open = texts.iter().zip(arrays).map(|(t, a)| t.open(a)).collect::<Result<Vec<_>, _>>()?;
         text_rows(rows, |row, out| {
-            open.iter().for_each(|t| out.push_str(t.get(row)));
+            open.iter().for_each(|t| append(out, t.get(row)));
             true
         })
     }))
@@ -230,9 +231,9 @@ fn strcat_delim(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         text_rows(rows, |row, out| {
             for (i, text) in parts.iter().enumerate() {
                 if i > 0 {
-                    out.push_str(delimiter.get(row));
+                    append(out, delimiter.get(row));
                 }
-                out.push_str(text.get(row));
+                append(out, text.get(row));
             }
             true
         })
@@ -247,9 +248,11 @@ fn strcat_array(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             let ValueRef::Dynamic(text) = values.get(row) else { return true };
             for (i, element) in json::elements(text).into_iter().flatten().enumerate() {
                 if i > 0 {
-                    out.push_str(delimiters.get(row));
+                    append(out, delimiters.get(row));
                 }
-                kqlake_value::json::display::push_display(out, element);
+                if fits(out.len().saturating_add(element.len())) {
+                    kqlake_value::json::display::push_display(out, element);
+                }
             }
             true
         })
@@ -266,9 +269,9 @@ fn strrep(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         text_rows(rows, |row, out| {
             for i in 0..times.get(row).as_i64().unwrap_or(0).min(MOST) {
                 if let (true, Some(d)) = (i > 0, &delimiters) {
-                    out.push_str(d.get(row));
+                    append(out, d.get(row));
                 }
-                out.push_str(texts.get(row));
+                append(out, texts.get(row));
             }
             true
         })

@@ -11,6 +11,7 @@ use memchr::memmem;
 use super::strings::{byte_of, characters, text_rows};
 use crate::functions::kernels::{TextArg, ValueArg, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::text_column::append;
 use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
@@ -230,11 +231,11 @@ fn replace_string(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             }
             let mut from = 0;
             for at in memmem::find_iter(text.as_bytes(), lookup.as_bytes()) {
-                out.push_str(&text[from..at]);
-                out.push_str(rewrite);
+                append(out, &text[from..at]);
+                append(out, rewrite);
                 from = at + lookup.len();
             }
-            out.push_str(&text[from..]);
+            append(out, &text[from..]);
             true
         })
     }))
@@ -273,8 +274,8 @@ fn replace_strings(args: &[ValueRef<'_>]) -> kqlake_value::Value {
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
     for (at, (end, rewrite)) in found {
-        out.push_str(&text[from..at]);
-        out.push_str(rewrite.unwrap_or(&text[at..end]));
+        append(&mut out, &text[from..at]);
+        append(&mut out, rewrite.unwrap_or(&text[at..end]));
         from = end;
     }
     out.push_str(&text[from..]);

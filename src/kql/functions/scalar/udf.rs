@@ -4,14 +4,15 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::functions::constants::expanded;
+use crate::functions::constants::{computed, expanded};
 use crate::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
+use kqlake_value::text_column::{fits, room};
 use kqlake_value::{Type, ValueRef};
 
 /// The DataFusion function that computes one call of a scalar function.
@@ -37,7 +38,7 @@ pub fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type) -> st
     let volatility = if function.volatile { Volatility::Volatile } else { Volatility::Immutable };
     let signature = Signature::user_defined(volatility);
     let types = args.into_iter().map(|a| a.ty).collect();
-    Ok(ScalarUDF::new_from_impl(KqlScalar { function, types, returns, identity, signature, body: Arc::new(body) }))
+    Ok(ScalarUDF::new_from_impl(KqlScalar { function, types, returns, identity, signature, room: room(), body: Arc::new(body) }))
 }
 
 /// How the call is computed.
@@ -58,6 +59,8 @@ struct KqlScalar {
     returns: Type,
     identity: String,
     signature: Signature,
+    /// Bytes of text that a result may have.
+    room: usize,
     body: Arc<Body>,
 }
 
@@ -87,6 +90,72 @@ pub fn short_name(name: &str, function: &impl Hash, args: &[Expr]) -> String {
     let mut hasher = DefaultHasher::new();
     (function, args).hash(&mut hasher);
     format!("{name}#{:016x}", hasher.finish())
+}
+
+/// A string has no null: kernels that pass their argument's nulls on give empty strings. What reads the result may rely on it.
+fn never_null(array: ArrayRef, ty: Type) -> ArrayRef {
+    match array.as_string_opt::<i32>() {
+        Some(texts) if ty == Type::String && texts.null_count() > 0 => {
+            Arc::new(texts.iter().map(|text| Some(text.unwrap_or_default())).collect::<StringArray>())
+        }
+        _ => array,
+    }
+}
+
+impl KqlScalar {
+    /// The results of so many rows.
+    fn compute(&self, args: &[ColumnarValue], rows: usize) -> std::result::Result<ArrayRef, String> {
+        match self.body.as_ref() {
+            body @ (Body::Row(_) | Body::Text(_)) => {
+                let mut columns = Vec::with_capacity(args.len());
+                for (arg, ty) in args.iter().zip(&self.types) {
+                    columns.push(match arg {
+                        ColumnarValue::Array(array) => (ColumnReader::new(array, *ty)?, usize::MAX),
+                        // A constant is kept as one row, and every row reads that.
+                        ColumnarValue::Scalar(value) => {
+                            (ColumnReader::new(&value.to_array().map_err(|e| e.strip_backtrace())?, *ty)?, 0)
+                        }
+                    });
+                }
+                let mut out = ColumnBuilder::new(self.returns, rows);
+                let mut values: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len());
+                for row in 0..rows {
+                    values.clear();
+                    values.extend(columns.iter().map(|(column, last)| column.get(row.min(*last))));
+                    // What puts its arguments together takes no more room than they do together.
+                    if values.len() > 1 && !fits(values.iter().map(text_bytes).fold(0, usize::saturating_add)) {
+                        break;
+                    }
+                    match body {
+                        Body::Row(call) => out.push(&call(&values)),
+                        Body::Text(call) => out.push_text(|text| call(&values, text)),
+                        Body::Columns(..) => {}
+                    }
+                }
+                out.finish()
+            }
+            Body::Columns(call, unread) => {
+                let mut arrays = Vec::with_capacity(args.len());
+                for ((arg, ty), unread) in args.iter().zip(&self.types).zip(unread) {
+                    let rows = if *unread { 1 } else { rows };
+                    let array = match arg {
+                        ColumnarValue::Array(array) => ArrayRef::clone(array),
+                        ColumnarValue::Scalar(constant) => expanded(constant, rows)?,
+                    };
+                    arrays.push(in_form(&array, *ty)?);
+                }
+                Ok(never_null(call(&arrays, rows)?, self.returns))
+            }
+        }
+    }
+}
+
+/// Bytes of a value that is text.
+fn text_bytes(value: &ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::String(text) | ValueRef::Dynamic(text) => text.len(),
+        _ => 0,
+    }
 }
 
 impl ScalarUDFImpl for KqlScalar {
@@ -123,43 +192,8 @@ impl ScalarUDFImpl for KqlScalar {
         // Constant arguments give a constant, unless every row must have its own.
         let constant = !self.function.volatile && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let fail = |why: String| DataFusionError::Execution(format!("{}: {why}", self.function.name));
-        let result = match self.body.as_ref() {
-            body @ (Body::Row(_) | Body::Text(_)) => {
-                let mut columns = Vec::with_capacity(args.args.len());
-                for (arg, ty) in args.args.iter().zip(&self.types) {
-                    columns.push(match arg {
-                        ColumnarValue::Array(array) => (ColumnReader::new(array, *ty).map_err(fail)?, usize::MAX),
-                        // A constant is kept as one row, and every row reads that.
-                        ColumnarValue::Scalar(value) => (ColumnReader::new(&value.to_array()?, *ty).map_err(fail)?, 0),
-                    });
-                }
-                let mut out = ColumnBuilder::new(self.returns, rows);
-                let mut values: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len());
-                for row in 0..rows {
-                    values.clear();
-                    values.extend(columns.iter().map(|(column, last)| column.get(row.min(*last))));
-                    match body {
-                        Body::Row(call) => out.push(&call(&values)),
-                        Body::Text(call) => out.push_text(|text| call(&values, text)),
-                        Body::Columns(..) => {}
-                    }
-                }
-                out.finish().map_err(fail)?
-            }
-            Body::Columns(call, unread) => {
-                let mut arrays = Vec::with_capacity(args.args.len());
-                for ((arg, ty), unread) in args.args.iter().zip(&self.types).zip(unread) {
-                    let rows = if *unread { 1 } else { rows };
-                    let array = match arg {
-                        ColumnarValue::Array(array) => ArrayRef::clone(array),
-                        ColumnarValue::Scalar(constant) => expanded(constant, rows).map_err(fail)?,
-                    };
-                    arrays.push(in_form(&array, *ty).map_err(fail)?);
-                }
-                call(&arrays, rows).map_err(fail)?
-            }
-        };
+        let work = || self.compute(&args.args, rows).map_err(|why| format!("{}: {why}", self.function.name));
+        let result = computed(self.function.name, self.room, work)?;
         Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?) } else { ColumnarValue::Array(result) })
     }
 }

@@ -12,7 +12,7 @@ use crate::bound::BoundExpr;
 use crate::lower::arrow::data_type;
 use crate::lower::kernel;
 use kqlake_syntax::ast::BinaryOp;
-use kqlake_value::{Type, datetime};
+use kqlake_value::{self as value, Type, datetime, ticks_of_real};
 
 /// `left op right`; the binder has brought the operands to types that meet here.
 pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
@@ -36,6 +36,11 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
         (Type::TimeSpan, Type::Real, BinaryOp::Multiply) => scale(l, r, false),
         (Type::Real, Type::TimeSpan, BinaryOp::Multiply) => scale(r, l, false),
         (Type::TimeSpan, Type::Real, BinaryOp::Divide) => scale(l, r, true),
+        (a, b, BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide)
+            if ty == Type::TimeSpan && [a, b].iter().all(|ty| *ty == Type::TimeSpan || ty.is_integer()) =>
+        {
+            timespan(op, long(l, a), long(r, b))
+        }
         (_, _, BinaryOp::Divide) if ty == Type::Real => binary_expr(l, Operator::Divide, r),
         (_, _, BinaryOp::Modulo) if ty == Type::Real => kernel::call("real_modulo", "", DataType::Float64, vec![l, r], |a, _| {
             let (x, y) = (a[0].as_primitive::<Float64Type>(), a[1].as_primitive::<Float64Type>());
@@ -44,7 +49,7 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
                 if rest < 0.0 { rest + y.abs() } else { rest }
             }))
         }),
-        (_, _, BinaryOp::Divide) if matches!(ty, Type::Long | Type::TimeSpan) => {
+        (_, _, BinaryOp::Divide) if ty == Type::Long => {
             kernel::call("integer_division", "", DataType::Int64, vec![long(l, left.ty), long(r, right.ty)], |a, _| {
                 nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| (y != 0).then(|| x.wrapping_div(y)))
             })
@@ -75,8 +80,11 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
 pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     let v = value(inner)?;
     Ok(match ty {
-        Type::Long | Type::TimeSpan => kernel::call("negate", "", DataType::Int64, vec![long(v, inner.ty)], |a, _| {
+        Type::Long => kernel::call("negate", "", DataType::Int64, vec![long(v, inner.ty)], |a, _| {
             ok(longs(&a[0])?.unary::<_, Int64Type>(i64::wrapping_neg))
+        }),
+        Type::TimeSpan => kernel::call("negate_timespan", "", DataType::Int64, vec![v], |a, _| {
+            ok(longs(&a[0])?.unary_opt::<_, Int64Type>(i64::checked_neg))
         }),
         // The least int has no positive counterpart; Arrow's own kernel would end the query.
         Type::Int => kernel::call("negate_int", "", DataType::Int32, vec![v], |a, _| {
@@ -95,14 +103,23 @@ fn shift(from: Expr, ticks: Expr, back: bool) -> Expr {
     })
 }
 
-/// A timespan times or by a real, truncated to whole ticks.
+/// Timespans, and integers that they are multiplied or divided by; null beyond the range and for a division by zero.
+fn timespan(op: BinaryOp, l: Expr, r: Expr) -> Expr {
+    kernel::call("timespan", format!("{op:?}"), DataType::Int64, vec![l, r], move |a, _| {
+        nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| match op {
+            BinaryOp::Add => x.checked_add(y),
+            BinaryOp::Subtract => x.checked_sub(y),
+            BinaryOp::Multiply => x.checked_mul(y),
+            _ => x.checked_div(y),
+        })
+    })
+}
+
+/// A timespan times or by a real, truncated to whole ticks; null beyond the range.
 fn scale(ticks: Expr, factor: Expr, divide: bool) -> Expr {
     kernel::call("timespan_scale", if divide { "divide" } else { "" }, DataType::Int64, vec![ticks, factor], move |a, _| {
         let (x, y) = (longs(&a[0])?, a[1].as_primitive::<Float64Type>());
-        nullable_binary(x, y, |x: i64, y: f64| {
-            let scaled = if divide { x as f64 / y } else { x as f64 * y };
-            scaled.is_finite().then_some(scaled as i64)
-        })
+        nullable_binary(x, y, |x: i64, y: f64| ticks_of_real(if divide { x as f64 / y } else { x as f64 * y }))
     })
 }
 
@@ -113,12 +130,15 @@ fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
     let args = [l, r].map(|e| cast(e, data_type(Type::Decimal))).to_vec();
     kernel::call("decimal", format!("{op:?}"), data_type(Type::Decimal), args, move |a, _| {
         let (x, y) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Decimal128Type>());
-        let out: PrimitiveArray<Decimal128Type> = nullable(x, y, |x: i128, y: i128| match op {
-            BinaryOp::Add => x.checked_add(y),
-            BinaryOp::Subtract => x.checked_sub(y),
-            BinaryOp::Multiply => mul_div(x, y, SCALE),
-            BinaryOp::Divide => (y != 0).then(|| mul_div(x, SCALE, y)).flatten(),
-            _ => (y != 0).then(|| x.rem_euclid(y)),
+        let out: PrimitiveArray<Decimal128Type> = nullable(x, y, |x: i128, y: i128| {
+            match op {
+                BinaryOp::Add => x.checked_add(y),
+                BinaryOp::Subtract => x.checked_sub(y),
+                BinaryOp::Multiply => mul_div(x, y, SCALE),
+                BinaryOp::Divide => (y != 0).then(|| mul_div(x, SCALE, y)).flatten(),
+                _ => (y != 0).then(|| x.rem_euclid(y)),
+            }
+            .and_then(value::decimal)
         })?;
         ok(out.with_data_type(data_type(Type::Decimal)))
     })

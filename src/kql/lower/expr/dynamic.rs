@@ -234,7 +234,10 @@ pub fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
             "-Infinity" => Value::Real(f64::NEG_INFINITY),
             _ => Value::Null,
         },
-        (Type::Decimal, Json::Number(n)) => crate::binder::decimal(&n.to_string()).map_or(Value::Null, Value::Decimal),
+        // A dynamic holds a decimal as text.
+        (Type::Decimal, Json::Number(_) | Json::String(_)) => {
+            crate::functions::scalar::conversion::decimal_of(v).map_or(Value::Null, Value::Decimal)
+        }
         (Type::String, json) => {
             let mut text = String::new();
             let value = Value::Dynamic(json);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
 use super::arrow::{data_type, scalar, value_at};
@@ -24,11 +24,10 @@ use crate::functions::scalar::udf;
 use crate::functions::{ArgInfo, ScalarFn};
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
-use kqlake_value::text_column::MAX_TEXT;
 use kqlake_value::{Type, Value, real_key};
 
-/// Bytes of a text of which a batch of rows has room for one a row.
-const LONG_TEXT: usize = MAX_TEXT / 8192;
+/// Bytes of a text of which every batch of rows has room for one a row.
+const LONG_TEXT: usize = 4096;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
 pub type Lowered<T> = Result<T, Box<Diagnostic>>;
@@ -53,7 +52,8 @@ pub fn null(ty: Type) -> Expr {
 fn may_be_null_text(e: &BoundExpr) -> bool {
     match &e.kind {
         BoundKind::Literal(_) | BoundKind::Call { .. } => false,
-        BoundKind::Cast(_) => false,
+        // A guid is cast by passing its text on.
+        BoundKind::Cast(inner) => e.ty == Type::String && inner.ty == Type::Guid,
         _ => e.ty == Type::String,
     }
 }
@@ -293,9 +293,15 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
             }
             // Arrow takes NaN for equal to itself; where one side is a number, they cannot both be NaN.
             let may_be_nan = left.ty == Type::Real && !literal_left && !literal_right;
+            let zero = |e: &BoundExpr| e.as_literal().filter(|v| matches!(v, Value::Real(v) if *v == 0.0)).cloned();
+            let same = match (zero(left), zero(right)) {
+                (_, Some(zero)) => search::one_of(l.clone(), &[&zero], Type::Real),
+                (Some(zero), None) => search::one_of(r.clone(), &[&zero], Type::Real),
+                (None, None) => l.clone().eq(r.clone()),
+            };
             if filtering && !may_be_nan {
                 return Ok(if equal {
-                    l.eq(r)
+                    same
                 } else if literal_right {
                     l.clone().not_eq(r).or(l.is_null())
                 } else {
@@ -303,7 +309,7 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
                 });
             }
             let mut answer = if equal {
-                coalesce(vec![l.clone().eq(r.clone()), lit(false)])
+                coalesce(vec![same, lit(false)])
             } else {
                 binary_expr(l.clone(), Operator::IsDistinctFrom, r.clone())
             };
@@ -443,11 +449,17 @@ pub fn evaluate(e: &BoundExpr) -> Lowered<Option<Value>> {
         &arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1)),
     )
     .map_err(|error| internal(e, &error.to_string()))?;
-    let array = physical
-        .evaluate(&row)
-        .and_then(|v| v.into_array(1))
-        .map_err(|error| Box::new(Diagnostic::error(code::TYPE, e.span, error.strip_backtrace())))?;
+    let array = physical.evaluate(&row).and_then(|v| v.into_array(1)).map_err(|error| refused(e, &error))?;
     Ok(Some(value_at(array.as_ref(), e.ty, 0)))
+}
+
+/// A constant that cannot be computed.
+fn refused(e: &BoundExpr, error: &DataFusionError) -> Box<Diagnostic> {
+    let DataFusionError::ResourcesExhausted(why) = error.find_root() else {
+        return Box::new(Diagnostic::error(code::TYPE, e.span, error.strip_backtrace()));
+    };
+    let message = format!("the query's constants need more memory than they may have: {why}");
+    Box::new(Diagnostic::error(code::TYPE, e.span, message).suggest("make shorter texts"))
 }
 
 /// A refusal that stands for a defect of ours.

@@ -157,11 +157,13 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     let has_null = constants.iter().any(|v| v.is_null());
     // Nothing equals NaN.
     constants.retain(|v| !v.is_null() && !matches!(v, Value::Real(x) if x.is_nan()));
-    let list: Vec<Expr> = constants.iter().map(|v| lit(scalar(v, left.ty))).collect();
     let l = haystack(left)?;
-    if has_null || list.is_empty() {
+    if has_null || constants.is_empty() {
         // As with `==`, it is not known whether null is a null of the list.
-        let found = if list.is_empty() { lit(false) } else { coalesce(vec![in_list_expr(l.clone(), list, false), lit(false)]) };
+        let found = match constants.as_slice() {
+            [] => lit(false),
+            _ => coalesce(vec![one_of(l.clone(), &constants, left.ty), lit(false)]),
+        };
         let answer = if negated { Expr::Not(Box::new(found)) } else { found };
         if !has_null || (filtering && !negated) {
             return Ok(answer);
@@ -169,13 +171,27 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
         return when(l.is_null(), null(Type::Bool)).otherwise(answer).map_err(|error| internal(e, &error.to_string()));
     }
     // A column stays bare, so that the list can prune files and row groups.
-    let found = in_list_expr(l.clone(), list, false);
+    let found = one_of(l, &constants, left.ty);
     let null_is_found = has_empty;
     Ok(match (negated, filtering) {
         (false, true) if !null_is_found => found,
         (false, _) => coalesce(vec![found, lit(null_is_found)]),
         (true, _) => coalesce(vec![Expr::Not(Box::new(found)), lit(!null_is_found)]),
     })
+}
+
+/// Whether an expression is one of these constants, none of which is null or NaN. DataFusion looks constants up by their bits, in
+/// lists, in equalities that it makes lists of, and in Bloom filters: a zero stands there with both signs.
+pub fn one_of(e: Expr, constants: &[&Value], ty: Type) -> Expr {
+    let mut list: Vec<Expr> = constants.iter().map(|v| lit(scalar(v, ty))).collect();
+    for constant in constants {
+        if let Value::Real(v) = constant
+            && *v == 0.0
+        {
+            list.push(lit(-v));
+        }
+    }
+    in_list_expr(e, list, false)
 }
 
 /// `in` with items that differ from row to row.
