@@ -100,7 +100,7 @@ impl Draft {
     }
 
     fn for_target(path: PathBuf, existing: Option<Existing>) -> io::Result<Draft> {
-        let folder = target::folder_of(&path);
+        let folder = folder_of(&path);
         sweep(folder);
         let (held, copies) = match (Held::file(folder, existing.is_some()), &existing) {
             (Ok(held), Some(existing)) => {
@@ -130,7 +130,7 @@ impl Draft {
         match self.existing.take() {
             Some(existing) if self.copies => {
                 let from = self.held.path();
-                existing.overwrite(from, target::folder_of(from))
+                existing.overwrite(from, folder_of(from))
             }
             existing => {
                 if let Some(existing) = existing {
@@ -139,7 +139,7 @@ impl Draft {
                 self.held.handle().sync_all()?;
                 fs::rename(self.held.path(), &self.path)?;
                 self.held.released();
-                sync_folder(target::folder_of(&self.path));
+                sync_folder(folder_of(&self.path));
                 Ok(())
             }
         }
@@ -182,7 +182,7 @@ impl Staging {
         let file = File::options().write(true).open(from)?;
         if let Some(existing) = existing {
             if !existing.gives_owner(&file)? {
-                return existing.overwrite(from, target::folder_of(self.path()));
+                return existing.overwrite(from, folder_of(self.path()));
             }
             existing.gives_mode(&file)?;
         }
@@ -207,6 +207,14 @@ pub fn sync_folder(folder: &Path) {
     drop(File::open(folder).and_then(|folder| folder.sync_all()));
     #[cfg(not(unix))]
     let _ = folder;
+}
+
+/// The folder that a path's last name lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What stands at a path that is to be written.
 
+use crate::folder_of;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -61,14 +62,6 @@ fn is_descriptor(path: &Path) -> bool {
     fs::canonicalize(folder_of(path)).is_ok_and(|folder| {
         folder == Path::new("/dev/fd") || (folder.starts_with("/proc") && folder.file_name() == Some("fd".as_ref()))
     })
-}
-
-/// The folder that a path's last name lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// Follows links to the name that is to be written; it need not exist. Links to descriptors stand for themselves.

@@ -241,7 +241,7 @@ fn sweep_folder(path: &Path) {
 #[cfg(unix)]
 fn is_own(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let Ok(beside) = Held::file(super::target::folder_of(path), true) else { return false };
+    let Ok(beside) = Held::file(super::folder_of(path), true) else { return false };
     matches!((fs::symlink_metadata(path), beside.handle().metadata()), (Ok(found), Ok(own)) if found.uid() == own.uid())
 }
 

@@ -154,7 +154,7 @@ impl Lake {
         let path = self.inner.root.clone();
         if self.inner.placed.get().is_none() {
             let root = path.clone();
-            landing::run_blocking("_", move || place::check(&root)).await??;
+            blocking::run_blocking("_", move || place::check(&root)).await??;
             self.inner.placed.get_or_init(|| ());
         }
         match tokio::fs::metadata(&path).await {

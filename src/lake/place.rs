@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::LakeError;
-use super::log_files::LOG;
-use super::tables;
+use crate::error::LakeError;
+use crate::log::files::LOG;
+use crate::tables;
 use kqlake_durable::resolved;
 
 /// Entries of a folder that are looked at.

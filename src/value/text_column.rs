@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn text_without_room_is_an_error_of_memory() {
         let made = |room, text: &str| {
-            computed("f", room, || {
+            computed(room, || {
                 let mut out = TextOut::new(1);
                 let mut buffer = String::new();
                 append(&mut buffer, text);
@@ -181,10 +181,10 @@ mod tests {
         };
         assert_eq!(made(5, "ab").unwrap().len(), 2);
         for (room, text) in [(4, "ab"), (3, "ab")] {
-            assert!(matches!(made(room, text), Err(DataFusionError::ResourcesExhausted(_))));
+            assert!(matches!(made(room, text), Err(Failure::NoRoom(had)) if had == room));
         }
         assert_eq!(room(), MAX_TEXT);
-        let refused = computed("f", 1, || Err::<(), _>("no".to_owned()));
-        assert!(matches!(refused, Err(DataFusionError::Execution(why)) if why == "no"));
+        let refused = computed(1, || Err::<(), _>("no".to_owned()));
+        assert!(matches!(refused, Err(Failure::Refused(why)) if why == "no"));
     }
 }

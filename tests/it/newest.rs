@@ -119,7 +119,7 @@ fn filling() -> RecordBatch {
     out.set_datetime_us(at("startDateTime"), DAY);
     out.set_str(at("id"), "filling");
     out.set_str(at("type"), "filling");
-    out.set_dynamic_text(at("Raw"), &format!("\"{}\"", "x".repeat(49 << 20)));
+    out.set_dynamic_valid(at("Raw"), &format!("\"{}\"", "x".repeat(49 << 20)));
     out.end_row();
     out.finish().expect("batch")
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::expr::{column_name, text};
+use super::column_name;
+use super::expr::text;
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks, with_columns};
 use crate::bound::{BoundExpr, JoinKind, Rel};
 use kqlake_value::Type;

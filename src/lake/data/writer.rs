@@ -378,6 +378,7 @@ fn gather(batches: &[&RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::write::rows::RowBuilder;
 
     #[test]
     fn instants_are_cut_to_milliseconds_downwards() {
@@ -387,7 +388,7 @@ mod tests {
 
     #[test]
     fn only_rows_that_came_sorted_make_a_file_that_says_so() {
-        let def = super::super::tables::find("traces").expect("traces");
+        let def = crate::tables::find("traces").expect("traces");
         let layout = Arc::new(Layout::new(def, &def.arrow_schema()).expect("layout"));
         let dir = tempfile::tempdir().expect("dir");
         let tags = |parts: &[&[i64]]| {

@@ -80,7 +80,13 @@ impl Pending {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(crate) fn write(root: &Path, def: &'static TableDef, position: &Position, base: &Log, rows: u64) -> Result<Self, LakeError> {
+    pub(crate) fn write(
+        root: &Path,
+        def: &'static TableDef,
+        position: &Position,
+        base: &Log,
+        rows: u64,
+    ) -> Result<Self, LakeError> {
         let intent = Intent {
             format: FORMAT,
             table: def.name.to_owned(),

@@ -1,7 +1,7 @@
 //! Datetimes in the local forms that portals and spreadsheets write.
 
+use super::parts::RECORD_CLOCK;
 use super::parts::{hour_of_half_day, month_begun, time_of_day};
-use super::record::ISO;
 use crate::calendar::date;
 use crate::parse::timespans::fraction_ticks;
 
@@ -107,7 +107,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                         Some(Piece::Number(minutes, 2, ':')) => format!("{before}{value:0count$}{minutes:02}"),
                         _ => format!("{before}{value:0count$}"),
                     };
-                    to_utc = ISO.clock.zone_ticks(digits.as_bytes())?;
+                    to_utc = RECORD_CLOCK.zone_ticks(digits.as_bytes())?;
                     index += 2;
                     continue;
                 }
@@ -157,7 +157,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         if month_first { (a, b) } else { (b, a) }
     };
     let [hour, minute, second] = time;
-    Some(date(year, month, day)? + time_of_day(hour, minute, second, ISO.clock.leap_second)? + fraction + to_utc)
+    Some(date(year, month, day)? + time_of_day(hour, minute, second, RECORD_CLOCK.leap_second)? + fraction + to_utc)
 }
 
 /// Two numbers and the year, and whether the numbers are month and day for certain; moves `at` behind the date.

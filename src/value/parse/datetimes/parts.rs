@@ -196,3 +196,16 @@ pub(super) fn month_begun(word: &[u8]) -> Option<i64> {
 pub(super) fn is_weekday(word: &[u8]) -> bool {
     named(&DAYS, word).is_some()
 }
+/// Times of day in records of services.
+pub(super) const RECORD_CLOCK: Clock = Clock {
+    digits: Digits::new(2, 2),
+    bare_hour: false,
+    half_days: false,
+    loose_fraction: true,
+    rounded: false,
+    leap_second: true,
+    ut: false,
+    named_offset: true,
+    offset_minutes: Digits::new(2, 2),
+    space: <[u8]>::trim_ascii_start,
+};

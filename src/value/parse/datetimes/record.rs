@@ -2,25 +2,10 @@
 
 use super::iso::Iso;
 use super::local::{DateOrder, loose_datetime};
-use super::parts::{Clock, Digits};
+use super::parts::RECORD_CLOCK;
 use crate::us_of_datetime;
 
-pub(super) const ISO: Iso = Iso {
-    month_alone: false,
-    spaced: false,
-    clock: Clock {
-        digits: Digits::new(2, 2),
-        bare_hour: false,
-        half_days: false,
-        loose_fraction: true,
-        rounded: false,
-        leap_second: true,
-        ut: false,
-        named_offset: true,
-        offset_minutes: Digits::new(2, 2),
-        space: <[u8]>::trim_ascii_start,
-    },
-};
+const ISO: Iso = Iso { month_alone: false, spaced: false, clock: RECORD_CLOCK };
 
 /// Microseconds since 1970-01-01 UTC of a datetime text.
 ///
