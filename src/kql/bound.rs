@@ -132,6 +132,45 @@ pub trait Compute: std::fmt::Debug + Send + Sync {
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>;
 }
 
+/// What a step of [`Scan`] gives out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepOutput {
+    /// Every row that it takes.
+    All,
+    /// The last row that it took, when the match ends.
+    Last,
+    /// Nothing.
+    None,
+}
+
+/// A step of [`Scan`].
+#[derive(Debug)]
+pub struct Step {
+    /// When a row is taken.
+    pub condition: BoundExpr,
+    /// Columns (by place: the input's, then the declared ones) and their new values.
+    pub assignments: Vec<(usize, BoundExpr)>,
+    /// What it gives out.
+    pub output: StepOutput,
+}
+
+/// The operator `scan`: a state machine over ordered rows.
+#[derive(Debug)]
+pub struct Scan {
+    /// The input's columns.
+    pub own: Vec<BoundColumn>,
+    /// Declared columns and their defaults.
+    pub declared: Vec<(BoundColumn, Value)>,
+    /// For each step the columns of its last match: own, then declared.
+    pub state: Vec<BoundColumn>,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Places of the columns that part the rows; they are sorted by them.
+    pub partition: Vec<usize>,
+    /// A last column numbers the matches.
+    pub match_id: bool,
+}
+
 /// What a tabular expression does.
 #[derive(Debug, Clone)]
 pub enum RelKind {
@@ -414,4 +453,31 @@ impl BoundExpr {
             _ => false,
         })
     }
+}
+
+/// How many rows a range has; `None` where that is no number.
+pub fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> {
+    let whole = |v: &Value| match v {
+        Value::Int(v) => Some(i128::from(*v)),
+        Value::Long(v) | Value::TimeSpan(v) | Value::DateTime(v) => Some(i128::from(*v)),
+        _ => None,
+    };
+    let number = |v: &Value| match v {
+        Value::Int(v) => Some(f64::from(*v)),
+        Value::Long(v) | Value::TimeSpan(v) | Value::DateTime(v) => Some(*v as f64),
+        Value::Real(v) => Some(*v),
+        Value::Decimal(v) => Some(*v as f64 / 1e18),
+        _ => None,
+    };
+    if from.is_null() || to.is_null() || step.is_null() {
+        return Some(0);
+    }
+    // Reals would not tell ticks since year 1 apart.
+    if let (Some(from), Some(to), Some(step)) = (whole(from), whole(to), whole(step).filter(|step| *step != 0)) {
+        let away = if step > 0 { to - from } else { from - to };
+        return Some((away.div_euclid(step.abs()) + 1).clamp(0, 9_000_000_000_000_000_000) as i64);
+    }
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    let rows = ((to - from) / step).floor() + 1.0;
+    if rows.is_nan() { None } else { Some(rows.clamp(0.0, 9e18) as i64) }
 }

@@ -12,6 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::binder::{Binder, BoundQuery, Request};
 use super::bound::Rel;
 use super::catalog::{Catalog, FileRoot, ScanTable};
+use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
 use kqlake_value::text_column::{MAX_CONSTANTS, with_room};
@@ -105,8 +106,8 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
     for _ in 0..MAX_ROUNDS {
         let step = {
             let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
-            let mut binder =
-                Binder::new(env.catalog, env.params, env.now_us, &complete, Some(&answers)).with_file_roots(env.file_roots);
+            let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&answers))
+                .with_file_roots(env.file_roots);
             let bound = with_room(env.text_room.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
@@ -233,7 +234,7 @@ fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, no
     let (mut columns, mut scanned) = (None, Vec::new());
     if !parsed.has_errors() {
         let complete = |_: &str, _: &str| false;
-        let mut binder = Binder::new(catalog, params, now_us, &complete, None);
+        let mut binder = Binder::new(catalog, evaluate, params, now_us, &complete, None);
         // A text of definitions alone has no columns.
         let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
         columns = with_room(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);

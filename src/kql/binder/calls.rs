@@ -3,6 +3,7 @@
 use super::expr::Ctx;
 use super::{Bind, Binder, Binding, RowInfo};
 use crate::bound::*;
+use crate::functions::constants::value_at;
 use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
@@ -265,7 +266,7 @@ impl Binder<'_> {
                 let value = batches
                     .iter()
                     .find(|b| b.num_rows() > 0)
-                    .map(|b| crate::lower::arrow::value_at(b.column(0).as_ref(), first.ty, 0))
+                    .map(|b| value_at(b.column(0).as_ref(), first.ty, 0))
                     .unwrap_or(if first.ty == Type::String { Value::String(String::new()) } else { Value::Null });
                 let value = BoundExpr::literal(value, first.ty, span);
                 if let Some(key) = drawn {
@@ -300,7 +301,7 @@ impl Binder<'_> {
         let mut values = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
-                let value = crate::lower::arrow::value_at(batch.column(0).as_ref(), first.ty, row);
+                let value = value_at(batch.column(0).as_ref(), first.ty, row);
                 match value {
                     Value::Dynamic(kqlake_value::Json::Array(items)) => {
                         values.extend(items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)))

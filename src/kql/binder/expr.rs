@@ -3,7 +3,6 @@
 use super::{Bind, Binder, Binding, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::Registry;
-use crate::lower;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::parse::decimal;
@@ -129,7 +128,7 @@ impl Binder<'_> {
         if !ready || !e.is_constant() {
             return Ok(e);
         }
-        match lower::expr::evaluate(&e) {
+        match (self.fold)(&e) {
             Ok(Some(value)) => {
                 if let Value::String(text) = &value {
                     spend(text.len());
@@ -393,7 +392,7 @@ impl Binder<'_> {
         if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
             return Ok(None);
         }
-        match lower::expr::evaluate(e) {
+        match (self.fold)(e) {
             Ok(Some(value)) => Ok(Some(value)),
             Ok(None) => self.error(code::CONSTANT, e.span, format!("{what} must be a constant")),
             Err(diagnostic) => self.report(*diagnostic),
@@ -405,7 +404,7 @@ impl Binder<'_> {
         if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
             return Ok(());
         }
-        match lower::expr::evaluate(e) {
+        match (self.fold)(e) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => self.not_run(Diagnostic::error(code::CONSTANT, e.span, format!("{what} must be a constant"))),
             Err(diagnostic) => self.report(*diagnostic),

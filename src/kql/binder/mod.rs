@@ -22,14 +22,13 @@ use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 
-pub use operators::range_rows;
 pub use scope::{Binding, RowInfo, Scope};
 
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
 use super::catalog::{Catalog, FileRoot};
 use kqlake_syntax::ast::{Expr, ExprKind, Name, Script, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
-use kqlake_value::{Column, Type, datetime_of_us};
+use kqlake_value::{Column, Type, Value, datetime_of_us};
 
 /// Why binding of a part ended early.
 #[derive(Debug)]
@@ -71,9 +70,18 @@ pub struct Request {
     pub limit: Option<u64>,
 }
 
+/// Computes the value of an expression without columns; `None` if it cannot be computed. The binder is handed it, since computing
+/// takes a plan, and plans are made from what is bound.
+///
+/// # Errors
+/// What is wrong with the expression's values.
+pub type Fold = fn(&BoundExpr) -> Result<Option<Value>, Box<Diagnostic>>;
+
 /// The state of binding one text.
 pub struct Binder<'a> {
     catalog: &'a dyn Catalog,
+    /// Computes constants.
+    fold: Fold,
     /// `now()`: ticks since 0001-01-01.
     now: i64,
     params: &'a BTreeMap<String, String>,
@@ -141,6 +149,7 @@ impl<'a> Binder<'a> {
     /// its key in every file.
     pub fn new(
         catalog: &'a dyn Catalog,
+        fold: Fold,
         params: &'a BTreeMap<String, String>,
         now_us: i64,
         complete: &'a dyn Fn(&str, &str) -> bool,
@@ -148,6 +157,7 @@ impl<'a> Binder<'a> {
     ) -> Self {
         Binder {
             catalog,
+            fold,
             now: datetime_of_us(now_us),
             params,
             file_roots: &[],

@@ -1,11 +1,11 @@
 //! Constants as DataFusion scalars and as columns, and columns that are computed where their text has room.
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, make_array};
 use datafusion::common::{DataFusionError, resources_datafusion_err};
 use datafusion::scalar::ScalarValue;
-use kqlake_value::columns::single;
+use kqlake_value::columns::{self, single};
 use kqlake_value::text_column::{self, Failure, TOO_LONG, fits};
-use kqlake_value::{Type, Value};
+use kqlake_value::{Type, Value, ValueRef, json_of};
 
 /// A constant as a DataFusion scalar in the type's Arrow form. A null string is the empty string.
 pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
@@ -13,6 +13,15 @@ pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
     // should that ever change.
     let array = single(value, ty);
     array.ok().and_then(|array| ScalarValue::try_from_array(&array, 0).ok()).unwrap_or(ScalarValue::Null)
+}
+
+/// The value at a row of an array in the type's Arrow form.
+pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
+    let array = make_array(array.to_data());
+    match columns::value_at(&array, ty, row) {
+        ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
+        other => columns::to_value(other),
+    }
 }
 
 /// A constant as a column of so many rows.

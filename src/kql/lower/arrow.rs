@@ -2,27 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, make_array};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use kqlake_value::columns::{self, ColumnBuilder};
-use kqlake_value::{Type, Value, json_of};
+use kqlake_value::{Type, Value};
 
-pub use crate::functions::constants::scalar;
+pub use crate::functions::constants::{scalar, value_at};
 pub use columns::field;
 
 /// The Arrow type of a KQL type.
 pub fn data_type(ty: Type) -> DataType {
     columns::arrow_type(ty)
-}
-
-/// The value at a row of an array in the type's Arrow form.
-pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
-    let array = make_array(array.to_data());
-    match columns::value_at(&array, ty, row) {
-        kqlake_value::ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
-        other => columns::to_value(other),
-    }
 }
 
 /// An array of values in the type's Arrow form.

@@ -15,49 +15,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::arrow::{array, data_type, value_at};
 use super::column_name;
 use super::expr::text;
-use crate::bound::{BoundColumn, BoundExpr, Compute};
+use crate::bound::{BoundColumn, BoundExpr, Compute, Scan, StepOutput};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Type, Value};
-
-/// What a step gives out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepOutput {
-    /// Every row that it takes.
-    All,
-    /// The last row that it took, when the match ends.
-    Last,
-    /// Nothing.
-    None,
-}
-
-/// A step.
-#[derive(Debug)]
-pub struct Step {
-    /// When a row is taken.
-    pub condition: BoundExpr,
-    /// Columns (by place: the input's, then the declared ones) and their new values.
-    pub assignments: Vec<(usize, BoundExpr)>,
-    /// What it gives out.
-    pub output: StepOutput,
-}
-
-/// The operator.
-#[derive(Debug)]
-pub struct Scan {
-    /// The input's columns.
-    pub own: Vec<BoundColumn>,
-    /// Declared columns and their defaults.
-    pub declared: Vec<(BoundColumn, Value)>,
-    /// For each step the columns of its last match: own, then declared.
-    pub state: Vec<BoundColumn>,
-    /// The steps.
-    pub steps: Vec<Step>,
-    /// Places of the columns that part the rows; they are sorted by them.
-    pub partition: Vec<usize>,
-    /// A last column numbers the matches.
-    pub match_id: bool,
-}
 
 /// The match that waits in a step.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use super::arrow::{array, data_type};
 use super::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
-use crate::bound::{BoundColumn, ColId};
+use crate::bound::{BoundColumn, ColId, range_rows};
 use crate::catalog::PromotedColumn;
 use kqlake_value::columns::{ColumnBuilder, stored_type};
 use kqlake_value::{Type, Value};
@@ -100,7 +100,7 @@ impl Lowering<'_> {
     pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
         let name = column_name(id);
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(inner_name(&name), data_type(ty), true)]));
-        let rows = crate::binder::range_rows(from, to, step).unwrap_or(0);
+        let rows = range_rows(from, to, step).unwrap_or(0);
         let stream = RangeStream { schema: schema.clone(), ty, from: from.clone(), step: step.clone(), rows };
         let ascending = match step {
             Value::Long(v) | Value::TimeSpan(v) => *v > 0,

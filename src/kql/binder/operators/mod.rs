@@ -19,8 +19,6 @@ mod summarize;
 mod top;
 mod union;
 
-pub use sources::range_rows;
-
 use super::{Bind, Binder, MAX_OPERATORS, Scope};
 use crate::bound::Rel;
 use kqlake_syntax::ast::*;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::binder::expr::Ctx;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
-use crate::lower::scan::{Scan, Step, StepOutput};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};

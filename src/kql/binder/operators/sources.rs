@@ -166,30 +166,3 @@ impl Binder<'_> {
         Ok(self.constant(&e, "a value of datatable")?.unwrap_or(Value::Null))
     }
 }
-
-/// How many rows a range has; `None` where that is no number.
-pub fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> {
-    let whole = |v: &Value| match v {
-        Value::Int(v) => Some(i128::from(*v)),
-        Value::Long(v) | Value::TimeSpan(v) | Value::DateTime(v) => Some(i128::from(*v)),
-        _ => None,
-    };
-    let number = |v: &Value| match v {
-        Value::Int(v) => Some(f64::from(*v)),
-        Value::Long(v) | Value::TimeSpan(v) | Value::DateTime(v) => Some(*v as f64),
-        Value::Real(v) => Some(*v),
-        Value::Decimal(v) => Some(*v as f64 / 1e18),
-        _ => None,
-    };
-    if from.is_null() || to.is_null() || step.is_null() {
-        return Some(0);
-    }
-    // Reals would not tell ticks since year 1 apart.
-    if let (Some(from), Some(to), Some(step)) = (whole(from), whole(to), whole(step).filter(|step| *step != 0)) {
-        let away = if step > 0 { to - from } else { from - to };
-        return Some((away.div_euclid(step.abs()) + 1).clamp(0, 9_000_000_000_000_000_000) as i64);
-    }
-    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
-    let rows = ((to - from) / step).floor() + 1.0;
-    if rows.is_nan() { None } else { Some(rows.clamp(0.0, 9e18) as i64) }
-}
