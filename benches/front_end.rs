@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench front_end`; figures are kept in benches/README.md.
 
+#![allow(clippy::expect_used, reason = "a benchmark may stop where it stands")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;

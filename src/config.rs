@@ -261,11 +261,13 @@ impl Config {
 }
 
 /// A variable of the process's environment that is not ours; empty counts as not set, as others have it.
+#[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
 /// One of our variables of the process's environment, as it is.
+#[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
 pub fn variable_as_it_is(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
@@ -282,6 +284,7 @@ pub fn variable(name: &str) -> Result<Option<String>> {
 ///
 /// # Errors
 /// There is one whose name is nearly, but not quite, one that is read.
+#[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
 pub fn check_names() -> Result<()> {
     std::env::vars_os().try_for_each(|(name, _)| check_name(&name))
 }

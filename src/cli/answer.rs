@@ -15,7 +15,7 @@ use kqlake_value::escape::escaped_lines;
 
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]
-pub struct OutputArgs {
+pub(super) struct OutputArgs {
     /// Format of the result [default: table on a terminal, else csv; with -o, what the file's ending says]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
@@ -29,7 +29,7 @@ pub struct OutputArgs {
 
 /// A number of rows or all of them.
 #[derive(Debug, Clone, Copy)]
-pub struct MaxRows(Option<usize>);
+pub(super) struct MaxRows(Option<usize>);
 
 fn max_rows(text: &str) -> Result<MaxRows, String> {
     if text.eq_ignore_ascii_case("all") {
@@ -45,12 +45,12 @@ impl OutputArgs {
     }
 
     /// The file to write, where it is a named pipe.
-    pub fn pipe(&self) -> Option<&Path> {
+    pub(super) fn pipe(&self) -> Option<&Path> {
         self.path().filter(|path| durable::kind(path) == Kind::Pipe)
     }
 
     /// The format to write.
-    pub fn format(&self) -> Format {
+    pub(super) fn format(&self) -> Format {
         self.format.unwrap_or_else(|| match self.path() {
             Some(path) => Format::of_path(path).unwrap_or(Format::Csv),
             None if io::stdout().is_terminal() => Format::Table,
@@ -62,7 +62,7 @@ impl OutputArgs {
     ///
     /// # Errors
     /// For a format that cannot go where it should, a path that is no file's or lies in the lake, a folder that is missing.
-    pub fn check(&self, context: &Context) -> Result<()> {
+    pub(super) fn check(&self, context: &Context) -> Result<()> {
         let Some(path) = self.path() else {
             return match self.format() {
                 Format::Parquet => Err(Error::usage("the format parquet needs a file").hint("add -o FILE.parquet")),
@@ -96,7 +96,7 @@ impl OutputArgs {
     ///
     /// # Errors
     /// When it is the same file.
-    pub fn spare(&self, read: Option<&Path>) -> Result<()> {
+    pub(super) fn spare(&self, read: Option<&Path>) -> Result<()> {
         match (self.path(), read) {
             (Some(path), Some(read)) if read.is_file() && durable::resolved(path) == durable::resolved(read) => {
                 Err(Error::usage(format!("-o {} would replace the file that is read", path.display())).hint("name another file"))
@@ -109,7 +109,7 @@ impl OutputArgs {
     ///
     /// # Errors
     /// When the file cannot be made, or the format cannot hold the answer.
-    pub fn open(&self, tables: usize, context: &Context) -> Result<Destination> {
+    pub(super) fn open(&self, tables: usize, context: &Context) -> Result<Destination> {
         self.check(context)?;
         let format = self.format();
         if format == Format::Parquet && tables != 1 {
@@ -133,7 +133,7 @@ impl OutputArgs {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn text(&self, text: &str, context: &Context) -> Result<()> {
+    pub(super) fn text(&self, text: &str, context: &Context) -> Result<()> {
         self.check(context)?;
         let (mut out, file) = self.opened()?;
         let path = self.path().unwrap_or(Path::new("standard output"));
@@ -145,7 +145,7 @@ impl OutputArgs {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn listing(&self, listing: &Listing, context: &Context) -> Result<()> {
+    pub(super) fn listing(&self, listing: &Listing, context: &Context) -> Result<()> {
         // A listing is read from top to bottom; cutting it would hide what was asked for.
         let whole = OutputArgs { max_rows: MaxRows(None), ..self.clone() };
         let mut destination = whole.open(1, context)?;
@@ -181,7 +181,7 @@ fn with_advice(err: Error) -> Error {
 }
 
 /// An open destination: a format's writer, and the file that gets its name only when it is complete.
-pub struct Destination {
+pub(super) struct Destination {
     /// Writes the rows.
     sink: Box<dyn Sink>,
     file: Option<(Output, PathBuf)>,
@@ -192,7 +192,7 @@ impl Destination {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn start(&mut self, name: &str, columns: &[Column]) -> Result<()> {
+    pub(super) fn start(&mut self, name: &str, columns: &[Column]) -> Result<()> {
         self.sink.start(name, columns).map_err(|err| unwritten(err, self.file.as_ref()))
     }
 
@@ -200,7 +200,7 @@ impl Destination {
     ///
     /// # Errors
     /// As [`Destination::start`].
-    pub fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
         self.sink.rows(batch).map_err(|err| unwritten(err, self.file.as_ref()))
     }
 
@@ -208,7 +208,7 @@ impl Destination {
     ///
     /// # Errors
     /// As [`Destination::start`].
-    pub fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<()> {
         self.sink.end().map_err(|err| unwritten(err, self.file.as_ref()))
     }
 
@@ -216,7 +216,7 @@ impl Destination {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn finish(self, context: &Context) -> Result<()> {
+    pub(super) fn finish(self, context: &Context) -> Result<()> {
         let Destination { mut sink, file } = self;
         sink.finish().map_err(|err| unwritten(err, file.as_ref()))?;
         let left_out = sink.left_out();

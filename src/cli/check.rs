@@ -22,7 +22,7 @@ use kqlake_value::Column;
   echo 'traces | wher x' | kqlake check --syntax-only -
 A schema file is {\"Table\": {\"column\": \"type\", ...}, ...}; its tables are added to the lake's.
 Exit status: 0 when nothing is wrong, 3 when something is, 5 when some of the files cannot be read.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files to check; `-` is standard input
     #[arg(required = true, value_name = "FILE|-")]
     files: Vec<PathBuf>,
@@ -79,7 +79,7 @@ struct DiagnosticReport {
 /// # Errors
 /// When a file cannot be read (exit status 2; with others that can, they are checked and it is 5), or something is wrong in
 /// one (exit status 3).
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let params = input::params(&args.params)?;
     let lake = context.catalog();
     let catalog: Option<Arc<dyn Catalog>> = match &args.schema {

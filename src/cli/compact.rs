@@ -11,14 +11,14 @@ use kqlake_syntax::suggest::nearest;
 #[command(after_help = "Examples:
   kqlake compact
   kqlake compact traces customEvents")]
-pub struct Args {
+pub(super) struct Args {
     /// Tables to compact [default: all]
     names: Vec<String>,
 }
 
 /// # Errors
 /// For an unknown table, or when the lake cannot be read or written.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let mut defs: Vec<&'static TableDef> = Vec::new();
     for name in &args.names {
         defs.push(tables::find(name).ok_or_else(|| unknown(name))?);

@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
   kqlake completions bash > ~/.local/share/bash-completion/completions/kqlake
   kqlake completions zsh > ~/.zfunc/_kqlake
   kqlake completions powershell >> $PROFILE")]
-pub struct Args {
+pub(super) struct Args {
     /// The shell
     shell: Shell,
 }
 
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "kqlake", &mut script);
     std::io::Write::write_all(&mut std::io::stdout(), &script).map_err(|err| Error::io("write", "standard output".as_ref(), err))

@@ -18,7 +18,7 @@ use kqlake_syntax::suggest::nearest;
   kqlake export authorization-outcomes traces --to /srv/reports
 Each saved query or table gets a folder of CSV files (UTF-8 with BOM, CRLF); datapackage.json describes them.
 now() is the last midnight (UTC) here, so that exports hold complete days.")]
-pub struct Args {
+pub(super) struct Args {
     /// Saved queries or tables [default: the saved queries with `export: true`]
     names: Vec<String>,
     /// Folder to write to [default: data/export]
@@ -42,7 +42,7 @@ impl Item {
 
 /// # Errors
 /// For an unknown name, or when nothing could be exported; when only some could not, [`Error::Incomplete`].
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let (items, broken) = items(&args.names)?;
     let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
     export::check_place(&root, &context.config.lake)?;

@@ -17,7 +17,7 @@ use kqlake_value::{Type, Value};
   kqlake functions bin
   kqlake functions mv-expand
   kqlake functions -f json")]
-pub struct Args {
+pub(super) struct Args {
     /// Name of a function, aggregate, operator, statement or plugin
     name: Option<String>,
     /// Write the support page of the documentation
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// # Errors
 /// For an unknown name, or when the output cannot be written.
-pub fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if args.markdown {
         let page = support::markdown();
         return std::io::Write::write_all(&mut std::io::stdout(), page.as_bytes())

@@ -14,7 +14,7 @@ use kqlake_durable::Output;
 #[command(after_help = "Examples:
   kqlake generate traces --rows 1000000 --gzip -o /tmp/traces.ndjson.gz
   kqlake generate audit --rows 1000 --seed 7")]
-pub struct Args {
+pub(super) struct Args {
     /// What to write: traces, audit, message-trace or calls
     kind: Kind,
     /// How many records
@@ -39,7 +39,7 @@ pub struct Args {
 
 /// # Errors
 /// When the output cannot be written.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     let last = args.start.checked_add_days(chrono::Days::new(args.days.into()));
     if !(1..=9999).contains(&args.start.year()) || !last.is_some_and(|day| day.year() <= 9999) {
         return Err(Error::usage(format!("{} days from {} on are not all in the years 1 to 9999", args.days, args.start)));

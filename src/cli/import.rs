@@ -23,7 +23,7 @@ use kqlake_value::us_of_datetime;
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
 status is 5. Sections without --from are read live from the services, which comes with a later version.")]
-pub struct Args {
+pub(super) struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
     sections: Vec<Section>,
@@ -53,7 +53,7 @@ fn instant(text: &str) -> Result<i64, String> {
 /// # Errors
 /// When nothing is to be imported, a path does not exist, or the lake cannot be written; [`Error::Incomplete`] when a file
 /// or record could not be read.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let paths = match (&args.from, &context.config.from) {
         (from, _) if !from.is_empty() => from.clone(),
         (_, Some(configured)) if args.sections.is_empty() => configured.clone(),

@@ -15,7 +15,7 @@ const MAX_TEXT: u64 = 64 << 20;
 
 /// A query text and what messages call it.
 #[derive(Debug, Clone)]
-pub struct Text {
+pub(super) struct Text {
     /// `query`, `<stdin>`, or the file's path.
     pub name: String,
     /// The text.
@@ -26,7 +26,7 @@ pub struct Text {
 ///
 /// # Errors
 /// When the file or standard input cannot be read, or holds something that is not UTF-8.
-pub fn text(argument: &str) -> Result<Text> {
+pub(super) fn text(argument: &str) -> Result<Text> {
     match argument.strip_prefix('@') {
         _ if argument == "-" => stdin(),
         Some(path) => file(Path::new(path)),
@@ -38,7 +38,7 @@ pub fn text(argument: &str) -> Result<Text> {
 ///
 /// # Errors
 /// When it cannot be read or is not UTF-8.
-pub fn stdin() -> Result<Text> {
+pub(super) fn stdin() -> Result<Text> {
     read("<stdin>".to_owned(), std::io::stdin().lock())
 }
 
@@ -46,7 +46,7 @@ pub fn stdin() -> Result<Text> {
 ///
 /// # Errors
 /// When it cannot be read or is not UTF-8.
-pub fn file(path: &Path) -> Result<Text> {
+pub(super) fn file(path: &Path) -> Result<Text> {
     let name = path.display().to_string();
     let file = pipe::read(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
     read(name, file)
@@ -76,7 +76,7 @@ fn decoded(name: String, bytes: Vec<u8>) -> Result<Text> {
 ///
 /// # Errors
 /// For such a parameter.
-pub fn check_declared(text: &str, params: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn check_declared(text: &str, params: &BTreeMap<String, String>) -> Result<()> {
     if params.is_empty() {
         return Ok(());
     }
@@ -104,7 +104,7 @@ pub fn check_declared(text: &str, params: &BTreeMap<String, String>) -> Result<(
 ///
 /// # Errors
 /// For a pair without `=` or without a name.
-pub fn params(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+pub(super) fn params(pairs: &[String]) -> Result<BTreeMap<String, String>> {
     pairs
         .iter()
         .map(|pair| match pair.split_once('=') {

@@ -15,7 +15,7 @@ use kqlake_import::{NO_SECTION, Section};
   kqlake ledger
   kqlake ledger --failed
   kqlake ledger --section files -f json")]
-pub struct Args {
+pub(super) struct Args {
     /// Only units that did not finish, or of which records were set aside
     #[arg(long)]
     failed: bool,
@@ -36,7 +36,7 @@ fn section_name(said: &str) -> Result<&'static str> {
 
 /// # Errors
 /// For an unknown section. When the ledger cannot be read or the listing not be written.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let mut text = "ImportLedger\n".to_owned();
     if let Some(section) = &args.section {
         text.push_str(&format!("| where section == '{}'\n", section_name(section)?));

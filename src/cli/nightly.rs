@@ -19,11 +19,11 @@ use kqlake_lake::tables;
   0 2 * * * kqlake --config /etc/kqlake.toml nightly        (crontab)
 Without a configuration it imports everything under fixtures/. Running it again adds nothing that is there already.
 Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error.")]
-pub struct Args {}
+pub(super) struct Args {}
 
 /// # Errors
 /// When there is nothing to import or the lake cannot be written; [`Error::Incomplete`] when some of it failed.
-pub async fn run(_args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
     let paths = context.config.import_paths()?;
     export::check_place(&context.config.export, &context.config.lake)?;
     let mut failures = Vec::new();

@@ -25,21 +25,21 @@ fn bar(context: &Context, template: &str) -> ProgressBar {
 
 /// A line that shows that work goes on; it disappears when dropped.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub(super) struct Progress(ProgressBar);
 
 impl Progress {
     /// A line with a message.
-    pub fn new(context: &Context, message: impl Into<String>) -> Progress {
+    pub(super) fn new(context: &Context, message: impl Into<String>) -> Progress {
         Progress(bar(context, "{spinner} {msg} {elapsed}").with_message(escaped(&message.into()).into_owned()))
     }
 
     /// Says what is being done now.
-    pub fn say(&self, message: impl Into<String>) {
+    pub(super) fn say(&self, message: impl Into<String>) {
         self.0.set_message(escaped(&message.into()).into_owned());
     }
 
     /// Writes a line of the command's summary above the progress.
-    pub fn tell(&self, context: &Context, text: &str) {
+    pub(super) fn tell(&self, context: &Context, text: &str) {
         self.0.suspend(|| context.tell(text));
     }
 }
@@ -52,14 +52,14 @@ impl Drop for Progress {
 
 /// How far an import has come in its bytes; it disappears when dropped.
 #[derive(Debug)]
-pub struct Bytes {
+pub(super) struct Bytes {
     bar: ProgressBar,
     quiet: bool,
 }
 
 impl Bytes {
     /// A bar at its beginning.
-    pub fn new(context: &Context) -> Bytes {
+    pub(super) fn new(context: &Context) -> Bytes {
         let bar = bar(context, "{spinner} {bytes:>10} of {total_bytes} {bytes_per_sec} {wide_msg}");
         Bytes { bar, quiet: context.quiet }
     }

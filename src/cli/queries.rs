@@ -16,7 +16,7 @@ use kqlake_value::{Type, Value};
   kqlake queries
   kqlake queries company-open-latency-by-extension
   kqlake queries -f json")]
-pub struct Args {
+pub(super) struct Args {
     /// A query whose parameters and text to show
     name: Option<String>,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub struct Args {
 
 /// # Errors
 /// For an unknown name, or when the output cannot be written; [`Error::Incomplete`] when a file in the folder is broken.
-pub fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(name) = &args.name {
         return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?), context);
     }

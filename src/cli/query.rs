@@ -13,7 +13,7 @@ use crate::error::Result;
   kqlake query @signins.kql --param lookback=7d -f csv -o signins.csv
   echo 'AuditRecords | count' | kqlake query -
   kqlake query --explain=analyze 'traces | where timestamp > ago(1d) | count'")]
-pub struct Args {
+pub(super) struct Args {
     /// The query; `@FILE` reads it from a file, `-` from standard input
     #[arg(value_name = "KQL|@FILE|-", allow_hyphen_values = false)]
     query: String,
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// # Errors
 /// When the query is wrong, fails, or its answer cannot be written.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = input::text(&args.query)?;
     let params = input::params(&args.params)?;

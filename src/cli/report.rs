@@ -14,7 +14,7 @@ use kqlake_value::escape::escaped;
 
 /// Writes one line to standard error; that nobody reads it is no error. Names and texts from files may be part of it: what a
 /// terminal would obey, a line end too, is shown and not sent.
-pub fn line(text: impl Display) {
+pub(super) fn line(text: impl Display) {
     raw(escaped(&text.to_string()));
 }
 
@@ -28,7 +28,7 @@ fn painted(text: &str, color: &str) -> String {
 }
 
 /// Writes an error with its advice and gives the exit status.
-pub fn error(err: &Error) -> u8 {
+pub(super) fn error(err: &Error) -> u8 {
     match err {
         Error::ClosedPipe => {}
         Error::Interrupted(_) => line("interrupted"),
@@ -44,7 +44,7 @@ pub fn error(err: &Error) -> u8 {
 }
 
 /// Writes the diagnostics of a query text, each with its line and the place underlined.
-pub fn diagnostics(refused: &Refused) {
+pub(super) fn diagnostics(refused: &Refused) {
     let name = escaped(&refused.name);
     for diagnostic in &refused.diagnostics {
         // The line of the query is made harmless where it is cut out; the rest holds names.
@@ -59,7 +59,7 @@ pub fn diagnostics(refused: &Refused) {
 }
 
 /// Writes what is wrong with the command line, or help and the version, and gives the exit status.
-pub fn command_line(err: &clap::Error, args: &[OsString]) -> u8 {
+pub(super) fn command_line(err: &clap::Error, args: &[OsString]) -> u8 {
     let status = u8::try_from(err.exit_code()).unwrap_or(status::USAGE);
     let shown: Vec<OsString> = args.iter().map(|arg| escaped(&arg.to_string_lossy()).into_owned().into()).collect();
     // Help and version go to standard output with status 0, everything else to standard error with status 2.
@@ -76,7 +76,7 @@ pub fn command_line(err: &clap::Error, args: &[OsString]) -> u8 {
 }
 
 /// Makes a panic say what it is: a defect, with where it happened and what to do about it. The exit status is 70.
-pub fn on_panic() {
+pub(super) fn on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let what = info
             .payload()

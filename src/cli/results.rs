@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 ///
 /// # Errors
 /// When the query fails or its answer cannot be written.
-pub async fn write(
+pub(super) async fn write(
     answer: &Answer,
     explain: Option<Explain>,
     output: &OutputArgs,

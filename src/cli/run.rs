@@ -17,7 +17,7 @@ use crate::saved::{self, Language, Saved};
   kqlake run authorization-outcomes
   kqlake run company-open-latency-by-extension --param since=2026-01-01 -f csv
   kqlake queries                                   the saved queries and their parameters")]
-pub struct Args {
+pub(super) struct Args {
     /// Name of the saved query
     name: String,
     /// Value of a parameter (may be repeated)
@@ -32,7 +32,7 @@ pub struct Args {
 
 /// # Errors
 /// When there is no such query, it fails, or its answer cannot be written.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = saved::find(&args.name, Path::new(saved::FOLDER))?;
     let given = input::params(&args.params)?;
@@ -45,7 +45,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// When the parameters or the query are wrong.
-pub async fn answer(query: &Saved, given: &BTreeMap<String, String>, engine: &Engine, context: &Context) -> Result<Answer> {
+pub(super) async fn answer(
+    query: &Saved,
+    given: &BTreeMap<String, String>,
+    engine: &Engine,
+    context: &Context,
+) -> Result<Answer> {
     let values = query.values(given, &context.configured_params())?;
     match query.language {
         Language::Kql => engine.kql(&query.file, &query.text, &values).await,

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// after some seconds, or at the second signal, if its work does not end by itself.
 ///
 /// Is called inside a runtime.
-pub fn watch() -> oneshot::Receiver<u8> {
+pub(super) fn watch() -> oneshot::Receiver<u8> {
     let (tell, told) = oneshot::channel();
     let mut signals = Signals::new();
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ use crate::error::Result;
   kqlake sql 'SELECT event_date, count(*) FROM traces GROUP BY event_date ORDER BY event_date'
   kqlake sql @report.sql -f parquet -o report.parquet
 Names are case-sensitive, as in KQL. SQL reads only: the lake is written by imports alone.")]
-pub struct Args {
+pub(super) struct Args {
     /// The query; `@FILE` reads it from a file, `-` from standard input
     #[arg(value_name = "SQL|@FILE|-")]
     query: String,
@@ -25,7 +25,7 @@ pub struct Args {
 
 /// # Errors
 /// When the query is wrong, fails, or its answer cannot be written.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = input::text(&args.query)?;
     let answer = context.engine().sql(&query.text).await?;

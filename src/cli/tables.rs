@@ -18,7 +18,7 @@ use kqlake_value::{Type, Value};
   kqlake tables
   kqlake tables --all -f json
   kqlake tables traces")]
-pub struct Args {
+pub(super) struct Args {
     /// A table or view whose columns to show
     name: Option<String>,
     /// List tables without rows and views too
@@ -30,7 +30,7 @@ pub struct Args {
 
 /// # Errors
 /// For an unknown name, or when the lake cannot be read.
-pub async fn run(args: &Args, context: &Context) -> Result<()> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let mut failures = Vec::new();
     let listing = match &args.name {
         Some(name) => columns(name, context, &mut failures).await?,

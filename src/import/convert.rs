@@ -7,18 +7,18 @@ use std::ops::RangeInclusive;
 use kqlake_value::parse::{BoolForm, boolean_of, guids, timespans};
 use kqlake_value::{MAX_DATETIME, us_of_datetime};
 
-pub use kqlake_value::parse::datetimes::{DateOrder, record as datetime};
+pub(crate) use kqlake_value::parse::datetimes::{DateOrder, record as datetime};
 
 /// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
-pub const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);
+pub(crate) const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);
 
 /// A boolean as the services write it: JSON words, `True`/`False`, `Yes`/`No`, `1`/`0`.
-pub fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     boolean_of(text, BoolForm::Record)
 }
 
 /// A whole number; a real form without a fraction (`5.0`, `1e3`) is one too.
-pub fn integer(text: &str) -> Option<i64> {
+pub(crate) fn integer(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(value) = text.parse::<i64>() {
         return Some(value);
@@ -29,7 +29,7 @@ pub fn integer(text: &str) -> Option<i64> {
 }
 
 /// A double; the words `NaN`, `Infinity` and `-Infinity` included. A number beyond the largest double is none.
-pub fn real(text: &str) -> Option<f64> {
+pub(crate) fn real(text: &str) -> Option<f64> {
     let text = text.trim();
     match text.as_bytes().first()? {
         b'-' | b'+' if text[1..].eq_ignore_ascii_case("infinity") || text[1..].eq_ignore_ascii_case("inf") => {
@@ -43,12 +43,12 @@ pub fn real(text: &str) -> Option<f64> {
 }
 
 /// Ticks of 100 ns of a duration: `[-][d.]hh:mm[:ss[.fffffff]]`, or ISO 8601 (`PT0.005S`, `P1DT2H`).
-pub fn timespan(text: &str) -> Option<i64> {
+pub(crate) fn timespan(text: &str) -> Option<i64> {
     timespans::read(text.trim(), &timespans::RECORD)
 }
 
 /// A GUID in the form the lake keeps: lower case, dashes, no braces.
-pub fn guid(text: &str) -> Option<String> {
+pub(crate) fn guid(text: &str) -> Option<String> {
     guids::read(text, guids::Form::Plain)
 }
 

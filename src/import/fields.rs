@@ -13,13 +13,13 @@ use kqlake_value::json::write_string;
 const REMEMBERED: usize = 4_096;
 
 /// A name as it is compared: its letters and digits in lower case.
-pub fn plain_name(name: &str) -> String {
+pub(crate) fn plain_name(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The columns of one table by the names that sources use.
 #[derive(Debug)]
-pub struct FieldMap {
+pub(crate) struct FieldMap {
     /// The table.
     pub table: &'static TableDef,
     /// Columns that sources fill.
@@ -30,7 +30,7 @@ pub struct FieldMap {
 
 impl FieldMap {
     /// A map of the table's own names and of aliases, each a source's name and the column's.
-    pub fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
         let columns = source_columns(table);
         let mut by_name: HashMap<String, usize> =
             table.columns[..columns].iter().enumerate().map(|(i, c)| (plain_name(c.name), i)).collect();
@@ -43,7 +43,7 @@ impl FieldMap {
     }
 
     /// The column of a source's field.
-    pub fn column(&mut self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&mut self, name: &str) -> Option<usize> {
         if let Some(known) = self.seen.get(name) {
             return *known;
         }
@@ -55,13 +55,13 @@ impl FieldMap {
     }
 
     /// The column's type.
-    pub fn ty(&self, column: usize) -> Type {
+    pub(crate) fn ty(&self, column: usize) -> Type {
         self.table.columns[column].ty
     }
 
     /// A row of the members that have columns. The names of members without a column, or whose value its column cannot
     /// take, go to `left`.
-    pub fn row<'a>(&mut self, members: &Members<'a>, left: &mut dyn FnMut(&str, &'a str)) -> Row<'a> {
+    pub(crate) fn row<'a>(&mut self, members: &Members<'a>, left: &mut dyn FnMut(&str, &'a str)) -> Row<'a> {
         let mut row = Row::with_columns(self.table, self.columns);
         for (name, value) in &members.0 {
             let text = value.get();
@@ -79,7 +79,7 @@ impl FieldMap {
 }
 
 /// The text of a member of a nested object, found along a path of names in any letter case.
-pub fn nested_text<'a>(json: &'a str, path: &[&str]) -> Option<String> {
+pub(crate) fn nested_text<'a>(json: &'a str, path: &[&str]) -> Option<String> {
     let mut text: &'a str = json;
     for name in path {
         if !text.starts_with('{') {
@@ -95,13 +95,13 @@ pub fn nested_text<'a>(json: &'a str, path: &[&str]) -> Option<String> {
 }
 
 /// The JSON text of a member of a nested object, found along a path of names in any letter case.
-pub fn nested<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
+pub(crate) fn nested<'a>(json: &'a str, path: &[&str]) -> Option<&'a str> {
     path.iter()
         .try_fold(json, |text, name| if text.starts_with('{') { Members::parse(text).ok()?.get_any_case(name) } else { None })
 }
 
 /// The JSON text of an object without some of its members.
-pub fn without(members: &Members<'_>, names: &[&str]) -> String {
+pub(crate) fn without(members: &Members<'_>, names: &[&str]) -> String {
     let mut out = String::from("{");
     for (name, value) in members.0.iter().filter(|(name, _)| !names.contains(&name.as_ref())) {
         push_member(&mut out, name, value.get());
@@ -111,7 +111,7 @@ pub fn without(members: &Members<'_>, names: &[&str]) -> String {
 }
 
 /// Appends a member to the text of an open JSON object.
-pub fn push_member(out: &mut String, name: &str, json: &str) {
+pub(crate) fn push_member(out: &mut String, name: &str, json: &str) {
     if out.len() > 1 {
         out.push(',');
     }
@@ -122,7 +122,7 @@ pub fn push_member(out: &mut String, name: &str, json: &str) {
 
 /// Appends a member that no column takes. A number beyond the doubles becomes a text: with it as a number, readers of JSON
 /// refuse all of the object.
-pub fn push_left(out: &mut String, name: &str, json: &str) {
+pub(crate) fn push_left(out: &mut String, name: &str, json: &str) {
     let is_number = json.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     if is_number && json.parse::<f64>().is_ok_and(f64::is_infinite) {
         push_member(out, name, &string_literal(json));

@@ -7,18 +7,18 @@ use std::borrow::Cow;
 use kqlake_value::json::{self, BadEscapes, unescape_with};
 
 /// Levels of objects and arrays that a record may have: those of a dynamic value, so that whatever is landed is read as one.
-pub use kqlake_value::json::MAX_DEPTH as MAX_LEVELS;
-pub use kqlake_value::json::checked::{Members, elements};
-pub use kqlake_value::json::{mend_surrogates, too_deep};
+pub(crate) use kqlake_value::json::MAX_DEPTH as MAX_LEVELS;
+pub(crate) use kqlake_value::json::checked::{Members, elements};
+pub(crate) use kqlake_value::json::{mend_surrogates, too_deep};
 
 /// The text of a JSON string literal (with its quotes), mended where its escapes are none.
-pub fn unescape(literal: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(literal: &str) -> Cow<'_, str> {
     let inner = literal.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(literal);
     unescape_with(inner, BadEscapes::Mended)
 }
 
 /// The JSON string literal of a text.
-pub fn string_literal(text: &str) -> String {
+pub(crate) fn string_literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     json::write_string(&mut literal, text);
     literal
@@ -27,7 +27,7 @@ pub fn string_literal(text: &str) -> String {
 /// The same JSON without white space between tokens. The text must be valid JSON.
 ///
 /// Text that looks compact is not looked through: numbers of an array may keep blanks between them, as they do in the lake.
-pub fn compact(text: &str) -> Cow<'_, str> {
+pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     // Writers are consistent: compact text has no blank behind its first bracket, its first colon or any line end.
     let first_colon = memchr::memmem::find(bytes, b"\":").and_then(|at| bytes.get(at + 2));
@@ -43,7 +43,7 @@ pub fn compact(text: &str) -> Cow<'_, str> {
 }
 
 /// The text of a value whose objects have each name once; of the values of a name the last one stays.
-pub fn without_repeats(text: &str) -> String {
+pub(crate) fn without_repeats(text: &str) -> String {
     let each = |out: &mut String, text: &str| match text.as_bytes().first() {
         Some(b'{' | b'[') => out.push_str(&without_repeats(text)),
         _ => out.push_str(text),

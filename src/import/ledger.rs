@@ -15,7 +15,7 @@ use kqlake_lake::tables::{TableDef, find};
 use kqlake_lake::{Lake, Standing};
 
 /// The ledger's table.
-pub const TABLE: &str = "ImportLedger";
+pub(crate) const TABLE: &str = "ImportLedger";
 /// The state of a unit that was done, and whose rows are not in the lake any more.
 const GONE: &str = "gone";
 /// What the ledger's section column says of units whose records belong to no section.
@@ -23,7 +23,7 @@ pub const NO_SECTION: &str = "Files";
 
 /// What is known of a unit from the newest of earlier tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// SHA-256 of the file on disk.
     pub hash: String,
     /// Its state then.
@@ -42,7 +42,7 @@ pub struct Known {
 
 /// Units of earlier imports by name.
 #[derive(Debug, Clone, Default)]
-pub struct KnownUnits {
+pub(crate) struct KnownUnits {
     units: HashMap<String, Known>,
     /// Units that were done, and whose rows are gone since.
     gone: BTreeSet<String>,
@@ -50,12 +50,12 @@ pub struct KnownUnits {
 
 impl KnownUnits {
     /// The unit, if an earlier import finished it and its size is the same.
-    pub fn complete(&self, name: &str, size: u64) -> Option<&Known> {
+    pub(crate) fn complete(&self, name: &str, size: u64) -> Option<&Known> {
         self.units.get(name).filter(|known| is_complete(known) && known.bytes == size)
     }
 
     /// The entries of an archive, if all of them were finished when the archive had this hash.
-    pub fn archive(&self, name: &str, hash: &str) -> Vec<(String, Known)> {
+    pub(crate) fn archive(&self, name: &str, hash: &str) -> Vec<(String, Known)> {
         let prefix = format!("{name}!");
         let mut entries: Vec<(String, Known)> = self
             .units
@@ -71,7 +71,7 @@ impl KnownUnits {
     }
 
     /// How often a unit was tried before.
-    pub fn attempts(&self, name: &str) -> i64 {
+    pub(crate) fn attempts(&self, name: &str) -> i64 {
         self.units.get(name).map_or(0, |known| known.attempts)
     }
 
@@ -101,7 +101,7 @@ impl KnownUnits {
     }
 
     /// Forgets that units were finished.
-    pub fn forget_states(&mut self) {
+    pub(crate) fn forget_states(&mut self) {
         for known in self.units.values_mut() {
             known.state.clear();
         }
@@ -113,7 +113,7 @@ fn is_complete(known: &Known) -> bool {
 }
 
 /// Reads what earlier imports did.
-pub async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
+pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
     let mut known = KnownUnits::default();
     let Some(def) = find(TABLE) else { return Ok(known) };
     let Some(snapshot) = lake.snapshot(def).await? else { return Ok(known) };
@@ -210,7 +210,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
 
 /// The ledger's rows of a run: its units, except those that had not changed, and units that other runs had done and whose
 /// rows are gone, so that they stay known as such.
-pub async fn rows_of(lake: &Lake, summary: &ImportSummary, known: &KnownUnits, now: i64) -> Vec<Row<'static>> {
+pub(crate) async fn rows_of(lake: &Lake, summary: &ImportSummary, known: &KnownUnits, now: i64) -> Vec<Row<'static>> {
     let mut standings = BTreeMap::new();
     for table in summary.tables.keys() {
         // A table that cannot be looked at took no rows.

@@ -13,7 +13,7 @@ use kqlake_durable::{self as durable, Draft};
 
 /// The quarantine of one run: a folder that is made when the first record is refused.
 #[derive(Debug)]
-pub struct Quarantine {
+pub(crate) struct Quarantine {
     folder: Option<PathBuf>,
     limits: Limits,
     used: std::collections::HashMap<String, u32>,
@@ -23,7 +23,7 @@ impl Quarantine {
     /// The quarantine of a run; without a folder nothing is written.
     ///
     /// Removes what runs that were killed left beside it.
-    pub fn new(folder: Option<PathBuf>, limits: Limits) -> Self {
+    pub(crate) fn new(folder: Option<PathBuf>, limits: Limits) -> Self {
         let runs = folder.as_deref().and_then(Path::parent).and_then(|runs| fs::read_dir(runs).ok());
         for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
             durable::sweep(&run.path());
@@ -32,7 +32,7 @@ impl Quarantine {
     }
 
     /// Begins a unit.
-    pub fn unit(&mut self, name: &str) -> UnitQuarantine<'_> {
+    pub(crate) fn unit(&mut self, name: &str) -> UnitQuarantine<'_> {
         UnitQuarantine { quarantine: self, name: name.to_owned(), open: None, written: 0, omitted: 0, failed: None }
     }
 
@@ -63,7 +63,7 @@ struct Open {
 }
 
 /// The refused records of one unit.
-pub struct UnitQuarantine<'q> {
+pub(crate) struct UnitQuarantine<'q> {
     quarantine: &'q mut Quarantine,
     name: String,
     open: Option<Open>,
@@ -74,7 +74,7 @@ pub struct UnitQuarantine<'q> {
 
 impl UnitQuarantine<'_> {
     /// Sets a record aside. A failure is kept and given back by [`UnitQuarantine::finish`].
-    pub fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) {
+    pub(crate) fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) {
         if self.failed.is_some() || self.quarantine.folder.is_none() {
             return;
         }
@@ -121,7 +121,7 @@ impl UnitQuarantine<'_> {
     }
 
     /// Makes the file final; its path when there is one.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
+    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
         if self.omitted > 0 {
             let entry = json!({ "file": self.name, "reason": format!("{} more records were refused; their texts are not kept", self.omitted) });
             self.line(&entry);
@@ -139,7 +139,7 @@ impl UnitQuarantine<'_> {
 }
 
 /// The folder of a run's refused records.
-pub fn folder_of(lake: &Path, import_id: &str) -> PathBuf {
+pub(crate) fn folder_of(lake: &Path, import_id: &str) -> PathBuf {
     super::quarantine_folder(lake).join(import_id)
 }
 

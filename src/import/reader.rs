@@ -34,7 +34,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const SHOWN_REFUSALS: usize = 3;
 
 /// What the reader tells the landing side, in order.
-pub enum Message {
+pub(crate) enum Message {
     /// A pipe is opened, which may wait for whoever writes into it.
     Opening(String),
     /// A unit begins.
@@ -50,7 +50,7 @@ pub enum Message {
 }
 
 /// What the reader needs to know.
-pub struct Reading {
+pub(crate) struct Reading {
     /// Files in the order in which they are read.
     pub files: Vec<PathBuf>,
     /// Units of earlier imports.
@@ -70,7 +70,7 @@ pub struct Reading {
 }
 
 /// Reads all files and sends what they hold.
-pub fn read_all(reading: Reading, sender: Sender<Message>) {
+pub(crate) fn read_all(reading: Reading, sender: Sender<Message>) {
     let quarantine = Quarantine::new(reading.quarantine.clone(), reading.limits);
     let mut reader = Reader {
         batches: Batches { sender, builders: HashMap::new(), import_id: reading.import_id.clone(), dry_run: reading.dry_run },

@@ -45,7 +45,7 @@ impl RecordHash {
 /// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and number forms do
 /// not count, a number and the text of the same number are one, and null or empty members are as if absent. `repeats`
 /// becomes true when an object has a name twice.
-pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
+pub(crate) fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
     canonical(text.trim(), 0, repeats)
 }
 

@@ -81,7 +81,7 @@ impl<'a> Cell<'a> {
 
 /// A source value before its column's type is known.
 #[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
+pub(crate) enum Source<'a> {
     /// JSON text of a value.
     Json(&'a str),
     /// A CSV field.
@@ -90,7 +90,7 @@ pub enum Source<'a> {
 
 impl<'a> Source<'a> {
     /// The value as plain text: a JSON string unescaped, anything else as it stands.
-    pub fn text(self) -> Cow<'a, str> {
+    pub(crate) fn text(self) -> Cow<'a, str> {
         match self {
             Source::Json(json) if json.starts_with('"') => unescape(json),
             Source::Json(text) | Source::Field(text) => Cow::Borrowed(text),
@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
     }
 
     /// True for JSON null, an empty text, and an empty field.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         match self {
             Source::Json(text) => text == "null" || text == "\"\"",
             Source::Field(text) => text.is_empty(),
@@ -108,7 +108,7 @@ impl<'a> Source<'a> {
     /// The value as a column of the given type takes it: `Some(Null)` for an empty value, `None` where it cannot be read.
     ///
     /// Numbers may arrive as text and text as numbers; both are read.
-    pub fn read(self, ty: Type, order: DateOrder) -> Option<Cell<'a>> {
+    pub(crate) fn read(self, ty: Type, order: DateOrder) -> Option<Cell<'a>> {
         if self.is_empty() {
             return Some(Cell::Null);
         }
@@ -183,7 +183,7 @@ fn tidy(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The number of a table's columns that a source fills: all before the promoted ones and our own.
-pub fn source_columns(table: &TableDef) -> usize {
+pub(crate) fn source_columns(table: &TableDef) -> usize {
     table.columns.iter().take_while(|c| c.promoted.is_none() && c.name != IMPORT_ID).count()
 }
 

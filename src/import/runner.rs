@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOGGED_UNITS: usize = 1_000;
 
 /// Runs an import of files.
-pub async fn run(
+pub(crate) async fn run(
     lake: &Lake,
     paths: &[PathBuf],
     options: &ImportOptions,

@@ -41,7 +41,7 @@ impl Shortfall {
 }
 
 /// Notes what did not land, and that the units with rows in question are not done.
-pub fn note(summary: &mut ImportSummary, failed: &BTreeMap<&'static str, LakeError>) {
+pub(crate) fn note(summary: &mut ImportSummary, failed: &BTreeMap<&'static str, LakeError>) {
     let held = |(table, landed): (&&'static str, &Landed)| {
         let first = landed.held.first()?;
         let mut days = BTreeMap::new();

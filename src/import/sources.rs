@@ -18,7 +18,7 @@ const DELTA_LOG: &str = "_delta_log";
 
 /// What the named paths come to.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// Files and pipes in the order in which they are read.
     pub files: Vec<PathBuf>,
     /// What lies in folders and is not read.
@@ -34,7 +34,7 @@ pub struct Found {
 ///
 /// # Errors
 /// A named path does not exist, cannot be looked at, or cannot be a source.
-pub fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
+pub(crate) fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
     // Links, `..` and mounts must not lead into the lake. A lake that does not exist yet has no files.
     let lake = lake.exists().then(|| Apart::new(lake));
     let mut search = Search { lake, seen: HashSet::new(), found: Found::default() };

@@ -19,14 +19,14 @@ use kqlake_lake::tables::{EVENT_DATE, TableDef};
 use kqlake_lake::{Lake, LakeError};
 
 /// The hidden column with the hash of what all shapes of a record share.
-pub const CONTENT_ID: &str = "_contentId";
+pub(crate) const CONTENT_ID: &str = "_contentId";
 /// The column with the source's id, or a hash where it gave none.
 const ITEM_ID: &str = "itemId";
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
 /// A content's hash as its column keeps it.
-pub fn content_id(content: RecordHash) -> i64 {
+pub(crate) fn content_id(content: RecordHash) -> i64 {
     content.0.cast_signed()
 }
 
@@ -45,7 +45,7 @@ struct Seen {
 
 /// The contents of a table's rows on the days that rows came for.
 #[derive(Debug)]
-pub struct Twins {
+pub(crate) struct Twins {
     table: &'static TableDef,
     days: HashSet<i64>,
     seen: HashMap<i64, Seen>,
@@ -53,7 +53,7 @@ pub struct Twins {
 
 impl Twins {
     /// What is known of a table at first; `None` for tables whose rows keep no content id.
-    pub fn new(table: &'static TableDef) -> Option<Self> {
+    pub(crate) fn new(table: &'static TableDef) -> Option<Self> {
         let fits = table.index_of(CONTENT_ID).is_some() && table.index_of(ITEM_ID).is_some();
         fits.then(|| Self { table, days: HashSet::new(), seen: HashMap::new() })
     }
@@ -62,7 +62,7 @@ impl Twins {
     ///
     /// # Errors
     /// The rows at rest cannot be read.
-    pub async fn leave_out(&mut self, lake: &Lake, batch: RecordBatch) -> Result<RecordBatch, ImportError> {
+    pub(crate) async fn leave_out(&mut self, lake: &Lake, batch: RecordBatch) -> Result<RecordBatch, ImportError> {
         let arrow = |source| ImportError::Lake(LakeError::Arrow { table: self.table.name, source });
         let Some(times) =
             batch.column_by_name(self.table.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).cloned()

@@ -22,7 +22,7 @@ const HOPELESS: u64 = 200;
 
 /// The mappings of all sources; they remember names they have seen and are used for one unit after the other.
 #[derive(Default)]
-pub struct Mappings {
+pub(crate) struct Mappings {
     app: AppInsights,
     audit: Audit,
     calls: Calls,
@@ -65,7 +65,7 @@ enum Table {
 }
 
 /// Where a unit's rows and refused records go.
-pub trait Output {
+pub(crate) trait Output {
     /// Takes a row.
     fn row(&mut self, row: &Row<'_>) -> Result<(), Stop>;
     /// Takes a record that could not be read.
@@ -106,7 +106,7 @@ pub struct Counts {
 }
 
 /// Maps one unit.
-pub struct UnitMapper<'m> {
+pub(crate) struct UnitMapper<'m> {
     mappings: &'m mut Mappings,
     output: &'m mut dyn Output,
     filter: &'m Filter,
@@ -125,7 +125,13 @@ pub struct UnitMapper<'m> {
 
 impl<'m> UnitMapper<'m> {
     /// A mapper of a unit.
-    pub fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, filter: &'m Filter, name: &str, written: i64) -> Self {
+    pub(crate) fn new(
+        mappings: &'m mut Mappings,
+        output: &'m mut dyn Output,
+        filter: &'m Filter,
+        name: &str,
+        written: i64,
+    ) -> Self {
         Self {
             mappings,
             output,
@@ -141,7 +147,7 @@ impl<'m> UnitMapper<'m> {
     }
 
     /// True when no record was of a known shape, though there were some.
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.counts.unknown > 0
             && self.counts.unknown == self.counts.refused
             && self.counts.rows.is_empty()

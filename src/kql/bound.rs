@@ -10,11 +10,11 @@ use kqlake_syntax::ast::{Span, TextOp};
 use kqlake_value::{Type, Value};
 
 /// Identifies a column within one query.
-pub type ColId = u32;
+pub(crate) type ColId = u32;
 
 /// A column of a tabular expression.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BoundColumn {
+pub(crate) struct BoundColumn {
     /// Id, unique in the query. A column that passes an operator unchanged keeps it.
     pub id: ColId,
     /// Name.
@@ -25,7 +25,7 @@ pub struct BoundColumn {
 
 /// A column that the tree carries beside the visible ones.
 #[derive(Debug, Clone)]
-pub struct HiddenColumn {
+pub(crate) struct HiddenColumn {
     /// Id.
     pub id: ColId,
     /// Type.
@@ -36,7 +36,7 @@ pub struct HiddenColumn {
 
 /// Why a hidden column is carried.
 #[derive(Debug, Clone)]
-pub enum HiddenRole {
+pub(crate) enum HiddenRole {
     /// Mirrors a key of the dynamic column `parent`; answers for it everywhere if `complete`.
     Promoted { parent: ColId, key: String, complete: bool },
     /// Tells the rows of one sub-query of `mv-apply` or `partition` from another's.
@@ -49,7 +49,7 @@ pub enum HiddenRole {
 
 /// A tabular expression.
 #[derive(Debug, Clone)]
-pub struct Rel {
+pub(crate) struct Rel {
     /// What it does.
     pub kind: RelKind,
     /// Visible columns, in order.
@@ -64,7 +64,7 @@ pub struct Rel {
 
 /// One sort key.
 #[derive(Debug, Clone)]
-pub struct BoundSortKey {
+pub(crate) struct BoundSortKey {
     /// Key.
     pub expr: BoundExpr,
     /// Ascending.
@@ -75,7 +75,7 @@ pub struct BoundSortKey {
 
 /// Kinds of join. `lookup` is an inner or left outer join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinKind {
+pub(crate) enum JoinKind {
     /// One left row a key, then inner.
     InnerUnique,
     /// All matching pairs.
@@ -98,7 +98,7 @@ pub enum JoinKind {
 
 /// An aggregate call.
 #[derive(Debug, Clone)]
-pub struct BoundAggregate {
+pub(crate) struct BoundAggregate {
     /// The function.
     pub function: &'static AggregateFn,
     /// Arguments without the predicate.
@@ -111,7 +111,7 @@ pub struct BoundAggregate {
 
 /// One column that `mv-expand` expands.
 #[derive(Debug, Clone)]
-pub struct ExpandColumn {
+pub(crate) struct ExpandColumn {
     /// Id of the result.
     pub id: ColId,
     /// The bag or array.
@@ -121,7 +121,7 @@ pub struct ExpandColumn {
 }
 
 /// A function over all rows of its input, in order, in one place.
-pub trait Compute: std::fmt::Debug + Send + Sync {
+pub(crate) trait Compute: std::fmt::Debug + Send + Sync {
     /// Name for EXPLAIN.
     fn name(&self) -> &str;
     /// From all input batches (columns in the order of [`RelKind::Compute::inputs`]) to the output columns
@@ -134,7 +134,7 @@ pub trait Compute: std::fmt::Debug + Send + Sync {
 
 /// What a step of [`Scan`] gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepOutput {
+pub(crate) enum StepOutput {
     /// Every row that it takes.
     All,
     /// The last row that it took, when the match ends.
@@ -145,7 +145,7 @@ pub enum StepOutput {
 
 /// A step of [`Scan`].
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// When a row is taken.
     pub condition: BoundExpr,
     /// Columns (by place: the input's, then the declared ones) and their new values.
@@ -156,7 +156,7 @@ pub struct Step {
 
 /// The operator `scan`: a state machine over ordered rows.
 #[derive(Debug)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// The input's columns.
     pub own: Vec<BoundColumn>,
     /// Declared columns and their defaults.
@@ -173,7 +173,7 @@ pub struct Scan {
 
 /// What a tabular expression does.
 #[derive(Debug, Clone)]
-pub enum RelKind {
+pub(crate) enum RelKind {
     /// Reads a table: `(id, provider's column)`.
     Scan { table: String, columns: Vec<(ColId, String, Type)>, promoted: Vec<(ColId, PromotedColumn)> },
     /// Rows given in the text, in order.
@@ -219,7 +219,7 @@ pub enum RelKind {
 
 /// A window function call.
 #[derive(Debug, Clone)]
-pub struct BoundWindow {
+pub(crate) struct BoundWindow {
     /// The function (`row_number`, `prev`, …).
     pub function: &'static ScalarFn,
     /// Arguments.
@@ -231,7 +231,7 @@ pub struct BoundWindow {
 }
 
 /// Several values at once from a row's arguments: the columns of `parse`.
-pub trait RowFields: std::fmt::Debug + Send + Sync {
+pub(crate) trait RowFields: std::fmt::Debug + Send + Sync {
     /// Everything that tells two of them apart; equal keys are computed once.
     fn key(&self) -> String;
     /// Types of the values, in order.
@@ -245,7 +245,7 @@ pub trait RowFields: std::fmt::Debug + Send + Sync {
 
 /// A typed scalar expression.
 #[derive(Debug, Clone)]
-pub struct BoundExpr {
+pub(crate) struct BoundExpr {
     /// What it is.
     pub kind: BoundKind,
     /// Type.
@@ -256,7 +256,7 @@ pub struct BoundExpr {
 
 /// A step of a dynamic path.
 #[derive(Debug, Clone)]
-pub enum PathStep {
+pub(crate) enum PathStep {
     /// `.key`, `["key"]`
     Key(String),
     /// `[0]`, `[-1]`
@@ -267,7 +267,7 @@ pub enum PathStep {
 
 /// Kinds of scalar expression.
 #[derive(Debug, Clone)]
-pub enum BoundKind {
+pub(crate) enum BoundKind {
     /// A constant.
     Literal(Value),
     /// A column.
@@ -310,22 +310,22 @@ pub enum BoundKind {
 
 impl BoundExpr {
     /// An expression.
-    pub fn new(kind: BoundKind, ty: Type, span: Span) -> Self {
+    pub(crate) fn new(kind: BoundKind, ty: Type, span: Span) -> Self {
         BoundExpr { kind, ty, span }
     }
 
     /// A constant.
-    pub fn literal(value: Value, ty: Type, span: Span) -> Self {
+    pub(crate) fn literal(value: Value, ty: Type, span: Span) -> Self {
         BoundExpr::new(BoundKind::Literal(value), ty, span)
     }
 
     /// A column.
-    pub fn column(column: &BoundColumn, span: Span) -> Self {
+    pub(crate) fn column(column: &BoundColumn, span: Span) -> Self {
         BoundExpr::new(BoundKind::Column(column.id), column.ty, span)
     }
 
     /// The value, if this is a constant.
-    pub fn as_literal(&self) -> Option<&Value> {
+    pub(crate) fn as_literal(&self) -> Option<&Value> {
         match &self.kind {
             BoundKind::Literal(value) => Some(value),
             _ => None,
@@ -333,7 +333,7 @@ impl BoundExpr {
     }
 
     /// Calls `f` with every direct part.
-    pub fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a BoundExpr)) {
+    pub(crate) fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a BoundExpr)) {
         match &self.kind {
             BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
             BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter().for_each(f),
@@ -380,7 +380,7 @@ impl BoundExpr {
     }
 
     /// Calls `f` with every direct part, to change it.
-    pub fn for_each_part_mut(&mut self, f: &mut dyn FnMut(&mut BoundExpr)) {
+    pub(crate) fn for_each_part_mut(&mut self, f: &mut dyn FnMut(&mut BoundExpr)) {
         match &mut self.kind {
             BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
             BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter_mut().for_each(f),
@@ -427,7 +427,7 @@ impl BoundExpr {
     }
 
     /// Puts other columns in the place of those it reads.
-    pub fn replace_columns(&mut self, map: &dyn Fn(ColId) -> ColId) {
+    pub(crate) fn replace_columns(&mut self, map: &dyn Fn(ColId) -> ColId) {
         match &mut self.kind {
             BoundKind::Column(id) | BoundKind::Promoted { column: id, .. } => *id = map(*id),
             _ => {}
@@ -436,7 +436,7 @@ impl BoundExpr {
     }
 
     /// True if the expression, or a part, fulfils `test`.
-    pub fn any(&self, test: &dyn Fn(&BoundExpr) -> bool) -> bool {
+    pub(crate) fn any(&self, test: &dyn Fn(&BoundExpr) -> bool) -> bool {
         if test(self) {
             return true;
         }
@@ -446,7 +446,7 @@ impl BoundExpr {
     }
 
     /// True if no column and nothing volatile or unknown is in it.
-    pub fn is_constant(&self) -> bool {
+    pub(crate) fn is_constant(&self) -> bool {
         !self.any(&|e| match &e.kind {
             BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown => true,
             BoundKind::Call { function, .. } => function.volatile,
@@ -456,7 +456,7 @@ impl BoundExpr {
 }
 
 /// How many rows a range has; `None` where that is no number.
-pub fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> {
+pub(crate) fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> {
     let whole = |v: &Value| match v {
         Value::Int(v) => Some(i128::from(*v)),
         Value::Long(v) | Value::TimeSpan(v) | Value::DateTime(v) => Some(i128::from(*v)),

@@ -6,14 +6,15 @@
 //! May use: `kqlake-syntax`, `kqlake-value`, Arrow and DataFusion. Must never know: Delta, the lake's folder, where queries come from
 //! and where answers go.
 
-pub mod binder;
-pub mod bound;
+mod binder;
+mod bound;
 pub mod catalog;
 pub mod functions;
-pub mod lower;
+mod lower;
 mod plan;
 pub mod support;
 
+pub use lower::compute::makes_wide_rows;
 pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, check, plan};
 
 #[cfg(test)]

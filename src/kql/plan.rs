@@ -145,7 +145,7 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
             }
             continue;
         }
-        let lowering = Lowering::new(&scans, env.session);
+        let lowering = Lowering::new(&scans);
         if let Some(request) = request {
             answers.push(fetch(&lowering, &request, env).await?);
             continue;

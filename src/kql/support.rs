@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::functions::plugins::{self, ParamKind, Plugin};
-use super::functions::window::is_window;
+use super::functions::scalar::window::is_window;
 use super::functions::{AggregateImpl, Kind, Param, Returns, ScalarImpl, aggregate, scalar};
 
 /// What a name of the language stands for.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a pipe, a device or a socket in the place of a file.
-pub const IRREGULAR: &str = "it is no regular file";
+pub(crate) const IRREGULAR: &str = "it is no regular file";
 
 /// Why a table's files cannot be trusted. Every kind names the file or folder that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ const OWN: [&str; 2] = ["_intents", "_quarantine"];
 ///
 /// # Errors
 /// [`LakeError::NoLake`] with the reason.
-pub fn check(root: &Path) -> Result<(), LakeError> {
+pub(crate) fn check(root: &Path) -> Result<(), LakeError> {
     let refused = |what: String, advice: &str| Err(LakeError::NoLake { path: root.to_owned(), what, advice: advice.to_owned() });
     let Some(text) = root.to_str() else {
         return refused("its path is no Unicode text".to_owned(), "rename the folder, or name another one with --lake");

@@ -10,7 +10,7 @@ use kqlake_value::Column;
 
 /// Writes delimiter-separated values. Several tables follow each other after an empty line.
 #[derive(Debug)]
-pub struct DelimitedSink<W> {
+pub(super) struct DelimitedSink<W> {
     out: W,
     delimiter: u8,
     columns: Vec<Column>,
@@ -18,7 +18,7 @@ pub struct DelimitedSink<W> {
 }
 
 impl<W: Write> DelimitedSink<W> {
-    pub fn new(out: W, delimiter: u8) -> Self {
+    pub(super) fn new(out: W, delimiter: u8) -> Self {
         DelimitedSink { out, delimiter, columns: Vec::new(), tables: 0 }
     }
 

@@ -10,7 +10,7 @@ use kqlake_value::Column;
 
 /// Writes rows as objects. Several tables: an array of arrays, or the lines of one table after those of the other.
 #[derive(Debug)]
-pub struct JsonSink<W> {
+pub(super) struct JsonSink<W> {
     out: W,
     /// `"name":` of each column, escaped once.
     keys: Vec<Vec<u8>>,
@@ -22,11 +22,11 @@ pub struct JsonSink<W> {
 }
 
 impl<W: Write> JsonSink<W> {
-    pub fn array(out: W, tables: usize) -> Self {
+    pub(super) fn array(out: W, tables: usize) -> Self {
         JsonSink { out, keys: Vec::new(), columns: Vec::new(), lines: false, several: tables > 1, tables: 0, rows: 0 }
     }
 
-    pub fn lines(out: W) -> Self {
+    pub(super) fn lines(out: W) -> Self {
         JsonSink { lines: true, ..JsonSink::array(out, 1) }
     }
 }

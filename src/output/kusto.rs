@@ -14,7 +14,7 @@ use kqlake_value::{Column, Type};
 
 /// Writes a Kusto v1 answer.
 #[derive(Debug)]
-pub struct KustoSink<W> {
+pub(super) struct KustoSink<W> {
     out: W,
     columns: Vec<Column>,
     tables: usize,
@@ -22,7 +22,7 @@ pub struct KustoSink<W> {
 }
 
 impl<W: Write> KustoSink<W> {
-    pub fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         KustoSink { out, columns: Vec::new(), tables: 0, rows: 0 }
     }
 }

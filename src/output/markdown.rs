@@ -11,14 +11,14 @@ use kqlake_value::escape::is_harmful;
 
 /// Writes Markdown tables, an empty line between two.
 #[derive(Debug)]
-pub struct MarkdownSink<W> {
+pub(super) struct MarkdownSink<W> {
     out: W,
     columns: Vec<Column>,
     tables: usize,
 }
 
 impl<W: Write> MarkdownSink<W> {
-    pub fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         MarkdownSink { out, columns: Vec::new(), tables: 0 }
     }
 }

@@ -17,14 +17,14 @@ use kqlake_value::Column;
 use kqlake_value::columns::{field_type, in_stored_form, stored_type};
 
 /// Writes one table as a Parquet file.
-pub struct ParquetSink<W: Write + Send> {
+pub(super) struct ParquetSink<W: Write + Send> {
     out: Option<W>,
     writer: Option<ArrowWriter<W>>,
     schema: SchemaRef,
 }
 
 impl<W: Write + Send> ParquetSink<W> {
-    pub fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         ParquetSink { out: Some(out), writer: None, schema: Arc::new(Schema::empty()) }
     }
 }

@@ -16,7 +16,7 @@ use kqlake_value::{Column, Type, ValueRef};
 const PIECE: usize = 1000;
 
 /// Draws tables.
-pub struct TableSink<W> {
+pub(super) struct TableSink<W> {
     out: W,
     drawing: Drawing,
     titles: bool,
@@ -33,7 +33,7 @@ pub struct TableSink<W> {
 }
 
 impl<W: Write> TableSink<W> {
-    pub fn new(out: W, drawing: Drawing, titles: bool) -> Self {
+    pub(super) fn new(out: W, drawing: Drawing, titles: bool) -> Self {
         TableSink {
             out,
             drawing,

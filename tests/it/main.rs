@@ -1,5 +1,9 @@
 //! The integration tests: one binary.
 
+#![allow(unreachable_pub, reason = "one binary, whose modules share what they need")]
+#![allow(clippy::disallowed_methods, reason = "settings of test runs come from the environment")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may stop where they stand")]
+
 mod cli;
 mod damaged_lake;
 mod export;

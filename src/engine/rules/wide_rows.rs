@@ -11,7 +11,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
-use kqlake_kql::lower::compute::makes_wide_rows;
+use kqlake_kql::makes_wide_rows;
 
 /// Leaves the rows of `mv-expand` in their partition.
 ///

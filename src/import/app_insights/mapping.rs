@@ -177,7 +177,7 @@ impl Table {
 }
 
 /// Maps Application Insights records.
-pub struct AppInsights {
+pub(crate) struct AppInsights {
     tables: Vec<Option<Table>>,
 }
 
@@ -189,7 +189,7 @@ impl Default for AppInsights {
 
 /// A CSV heading or an answer's column list that was recognised.
 #[derive(Debug, Clone)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// Names, without the zone that portals append (`timestamp [UTC]`).
     names: Vec<String>,
     /// Place of the column that names each row's table.
@@ -202,7 +202,7 @@ pub struct Columns {
 
 impl Columns {
     /// Recognises the columns of an Application Insights table; `hint` may name a table, such as an answer's name.
-    pub fn recognise(names: &[String], hint: &str) -> Option<Self> {
+    pub(crate) fn recognise(names: &[String], hint: &str) -> Option<Self> {
         let names: Vec<String> = names.iter().map(|n| bare_name(n).to_owned()).collect();
         let table = by_type_name(hint).or_else(|| by_fields(names.iter().map(String::as_str)));
         let type_column =
@@ -214,7 +214,7 @@ impl Columns {
     }
 
     /// Places of the columns that hold times.
-    pub fn time_columns(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn time_columns(&self) -> impl Iterator<Item = usize> + '_ {
         self.names
             .iter()
             .enumerate()
@@ -233,19 +233,19 @@ fn bare_name(name: &str) -> &str {
 
 impl AppInsights {
     /// True for a record of the retired continuous export.
-    pub fn is_continuous(members: &Members<'_>) -> bool {
+    pub(crate) fn is_continuous(members: &Members<'_>) -> bool {
         members.get("context").is_some_and(|c| c.starts_with('{'))
             && (members.get("internal").is_some() || continuous::kind(members).is_some())
     }
 
     /// True for a record with the fields of one of the tables.
-    pub fn is_flat(members: &Members<'_>) -> bool {
+    pub(crate) fn is_flat(members: &Members<'_>) -> bool {
         let timed = ["timestamp", "TimeGenerated", "time"].iter().any(|t| members.has(t));
         timed && table_of(members).is_ok()
     }
 
     /// Rows of a record of the retired continuous export.
-    pub fn continuous<'a>(&mut self, members: &Members<'_>) -> Result<Vec<Row<'a>>, String> {
+    pub(crate) fn continuous<'a>(&mut self, members: &Members<'_>) -> Result<Vec<Row<'a>>, String> {
         let (table, records) = continuous::flatten(members)?;
         let name = TABLES[table].0;
         let table = self.tables[table].as_mut().ok_or_else(|| format!("there is no table {name}"))?;
@@ -276,7 +276,7 @@ impl AppInsights {
     }
 
     /// The row of a record with fields by name.
-    pub fn flat<'a>(&mut self, members: &Members<'a>) -> Result<Row<'a>, String> {
+    pub(crate) fn flat<'a>(&mut self, members: &Members<'a>) -> Result<Row<'a>, String> {
         let index = table_of(members)?;
         let table = self.tables[index].as_mut().ok_or_else(|| unknown_type(Some(TABLES[index].0)))?;
         let mut row = Row::with_columns(table.fields.table, table.fields.columns);
@@ -291,7 +291,11 @@ impl AppInsights {
     }
 
     /// The row of values in the order of recognised columns.
-    pub fn ordered<'a>(&mut self, columns: &Columns, values: &mut dyn Iterator<Item = Source<'a>>) -> Result<Row<'a>, String> {
+    pub(crate) fn ordered<'a>(
+        &mut self,
+        columns: &Columns,
+        values: &mut dyn Iterator<Item = Source<'a>>,
+    ) -> Result<Row<'a>, String> {
         let values: Vec<Source<'a>> = values.take(columns.names.len()).collect();
         let said = columns.type_column.and_then(|i| values.get(i)).map(|v| v.text());
         let said = said.as_deref().map(str::trim).filter(|t| !t.is_empty());

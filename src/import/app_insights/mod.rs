@@ -1,5 +1,5 @@
 //! Application Insights and Log Analytics records in all the shapes they are exported in.
 
 mod continuous;
-pub mod mapping;
+pub(crate) mod mapping;
 mod tables;

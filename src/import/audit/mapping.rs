@@ -42,7 +42,7 @@ const ALIASES: [(&str, &str); 3] =
     [("IntraSystemsId", "IntraSystemId"), ("InterSystemId", "InterSystemsId"), ("WorkspaceName", "WorkSpaceName")];
 
 /// Maps audit records.
-pub struct Audit {
+pub(crate) struct Audit {
     fields: Option<FieldMap>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Audit {
 
 /// Values that stand around a record: in the columns of an audit search, or the members of a Graph audit query.
 #[derive(Debug, Default)]
-pub struct Around<'a> {
+pub(crate) struct Around<'a> {
     /// The record's id, where the record itself has none.
     pub id: Option<Cow<'a, str>>,
     /// The record's time, where the record itself has none.
@@ -65,19 +65,19 @@ pub struct Around<'a> {
 
 impl Audit {
     /// True for a record of the Management Activity API.
-    pub fn is_record(members: &Members<'_>) -> bool {
+    pub(crate) fn is_record(members: &Members<'_>) -> bool {
         members.has("RecordType")
             && members.has("Operation")
             && (members.has("CreationTime") || members.has("Workload") || members.has("Id"))
     }
 
     /// True for an object that carries an audit record in a member: an audit search as JSON, a Graph audit query.
-    pub fn is_wrapped(members: &Members<'_>) -> bool {
+    pub(crate) fn is_wrapped(members: &Members<'_>) -> bool {
         members.has("AuditData")
     }
 
     /// The row of a wrapped record.
-    pub fn wrapped(&mut self, members: &Members<'_>) -> Result<Row<'static>, String> {
+    pub(crate) fn wrapped(&mut self, members: &Members<'_>) -> Result<Row<'static>, String> {
         let data = members.get_any_case("AuditData").unwrap_or_default();
         let inner = if data.starts_with('"') { unescape(data) } else { Cow::Borrowed(data) };
         let around = Around {
@@ -89,7 +89,7 @@ impl Audit {
     }
 
     /// The row of a record given as JSON text, with what stands around it.
-    pub fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
+    pub(crate) fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let text = text.trim();
         if too_deep(text) {
             return Err(format!("AuditData is nested deeper than {MAX_LEVELS} levels"));
@@ -99,7 +99,7 @@ impl Audit {
     }
 
     /// The row of a record.
-    pub fn record(&mut self, members: &Members<'_>, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
+    pub(crate) fn record(&mut self, members: &Members<'_>, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let fields = self.fields.as_mut().ok_or("there is no table AuditRecords")?;
         let mut row: Row<'static> = Row::with_columns(fields.table, fields.columns);
         for (name, value) in &members.0 {
@@ -151,7 +151,7 @@ fn number_and_name(said: &str, mut names: impl Iterator<Item = (i64, &'static st
 }
 
 /// The record as it came, in a form that every JSON reader takes.
-pub fn raw(text: &str) -> Cell<'static> {
+pub(crate) fn raw(text: &str) -> Cell<'static> {
     let mended = mend_surrogates(text);
     Cell::Json(Cow::Owned(compact(&mended).into_owned()))
 }

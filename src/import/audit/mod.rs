@@ -1,3 +1,3 @@
 //! Office 365 audit records: Management Activity content, audit searches, and the Graph audit query.
 
-pub mod mapping;
+pub(crate) mod mapping;

@@ -12,7 +12,7 @@ use crate::row::{Cell, Row};
 use kqlake_lake::tables::find;
 
 /// Maps call records.
-pub struct Calls {
+pub(crate) struct Calls {
     tables: Option<Tables>,
 }
 
@@ -35,7 +35,7 @@ impl Default for Calls {
 
 impl Calls {
     /// True for a call record.
-    pub fn is_record(members: &Members<'_>) -> bool {
+    pub(crate) fn is_record(members: &Members<'_>) -> bool {
         members.has("id")
             && members.has("startDateTime")
             && (members.has("version") || members.has("sessions"))
@@ -45,7 +45,7 @@ impl Calls {
     }
 
     /// True for a session, as pages of a record's sessions carry them.
-    pub fn is_session(members: &Members<'_>) -> bool {
+    pub(crate) fn is_session(members: &Members<'_>) -> bool {
         members.has("id")
             && members.has("startDateTime")
             && members.has("caller")
@@ -54,7 +54,7 @@ impl Calls {
     }
 
     /// Rows of a record, its sessions and their segments.
-    pub fn record(&mut self, members: &Members<'_>) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn record(&mut self, members: &Members<'_>) -> Result<Vec<Row<'static>>, String> {
         let tables = self.tables.as_mut().ok_or("there are no tables for call records")?;
         let mut row = own(tables.records.row(members, &mut |_, _| {}));
         let id = text_of(&row, "id").ok_or("the call record has no id")?;
@@ -101,7 +101,7 @@ impl Calls {
     /// Rows of a session and its segments, given the call that its page belongs to.
     ///
     /// Such a page does not say the record's version: its rows count as older than any that do.
-    pub fn session(&mut self, members: &Members<'_>, call: &str) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn session(&mut self, members: &Members<'_>, call: &str) -> Result<Vec<Row<'static>>, String> {
         let tables = self.tables.as_mut().ok_or("there are no tables for call records")?;
         let mut rows = Vec::new();
         tables.session(members, call, &Cell::Int(0), &Cell::Null, &mut rows)?;
@@ -228,7 +228,7 @@ fn set_failure(row: &mut Row<'static>, members: &Members<'_>) {
 }
 
 /// The call's id in a page's context, such as `…#communications/callRecords('<id>')/sessions(segments())`.
-pub fn call_of(context: &str) -> Option<&str> {
+pub(crate) fn call_of(context: &str) -> Option<&str> {
     let (_, rest) = context.split_once("callRecords('")?;
     rest.split_once('\'').map(|(id, _)| id).filter(|id| !id.is_empty())
 }

@@ -1,3 +1,3 @@
 //! Microsoft Graph call records with their sessions and segments.
 
-pub mod mapping;
+pub(crate) mod mapping;

@@ -7,7 +7,7 @@ use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
 
 /// Walks a CSV file: its heading first, then its rows.
-pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     let (mut heading, delimiter, skipped_lines) = match heading_of(source) {
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),

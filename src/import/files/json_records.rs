@@ -15,7 +15,7 @@ pub const ENDS_INSIDE: &str = "the file ends inside this record";
 pub const ENDS_OPEN: &str = "the document ends before its closing bracket";
 
 /// Walks documents to their end, or to where they break, which the sink is told.
-pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<(), Stop> {
+pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<(), Stop> {
     Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json()
 }
 

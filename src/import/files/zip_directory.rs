@@ -15,7 +15,7 @@ const ENTRY_HEAD: usize = 46;
 
 /// What the directory says.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub(super) struct Directory {
     /// Names of the entries in the directory's order, as bytes. A name may stand there several times.
     pub names: Vec<Vec<u8>>,
     /// For entries whose name stood there before: where the name is, and another one of the same length.
@@ -29,7 +29,7 @@ impl Directory {
     ///
     /// # Errors
     /// The file cannot be read, or a name stands there more often than names of its length can be told apart.
-    pub fn read(file: &mut (impl Read + Seek), start: u64) -> io::Result<Self> {
+    pub(super) fn read(file: &mut (impl Read + Seek), start: u64) -> io::Result<Self> {
         let mut directory = Self::default();
         let mut taken: HashSet<Vec<u8>> = HashSet::new();
         let mut repeated = Vec::new();
@@ -73,12 +73,12 @@ impl Directory {
     }
 
     /// The file as the zip library is to see it: with every entry under a name of its own.
-    pub fn with_own_names<R>(&self, file: R) -> Renamed<R> {
+    pub(super) fn with_own_names<R>(&self, file: R) -> Renamed<R> {
         Renamed { inner: file, at: 0, patches: self.renamed.clone() }
     }
 
     /// What an entry is called: its name, and from the second entry of a name on its number among them.
-    pub fn shown_names(&self) -> Vec<String> {
+    pub(super) fn shown_names(&self) -> Vec<String> {
         let texts: Vec<_> = self.names.iter().map(|name| String::from_utf8_lossy(name)).collect();
         let all: HashSet<&str> = texts.iter().map(AsRef::as_ref).collect();
         let mut numbers: HashMap<&str, u64> = HashMap::new();
@@ -157,7 +157,7 @@ fn another(name: &[u8], taken: &HashSet<Vec<u8>>, next: &mut usize) -> Option<Ve
 }
 
 /// A file some of whose bytes are seen as others.
-pub struct Renamed<R> {
+pub(super) struct Renamed<R> {
     inner: R,
     at: u64,
     patches: Vec<(u64, Vec<u8>)>,

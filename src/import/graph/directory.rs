@@ -13,7 +13,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// What a directory object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A user.
     User,
     /// A team.
@@ -39,7 +39,7 @@ impl Kind {
     ];
 
     /// What an object is, by its own type, its page's context, or its fields.
-    pub fn of(members: &Members<'_>, context: Option<&str>) -> Option<Kind> {
+    pub(crate) fn of(members: &Members<'_>, context: Option<&str>) -> Option<Kind> {
         if !members.has("id") {
             return None;
         }
@@ -90,7 +90,7 @@ impl Kind {
 }
 
 /// Maps directory objects.
-pub struct Directory {
+pub(crate) struct Directory {
     fields: Vec<Option<FieldMap>>,
 }
 
@@ -106,7 +106,7 @@ fn cell(text: Option<String>) -> Cell<'static> {
 
 impl Directory {
     /// The row of an object, as of the day of `written` (microseconds since 1970).
-    pub fn object(
+    pub(crate) fn object(
         &mut self,
         kind: Kind,
         members: &Members<'_>,

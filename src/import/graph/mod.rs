@@ -1,4 +1,4 @@
 //! Microsoft Graph: usage reports, and pages of the directory and of Teams.
 
-pub mod directory;
-pub mod reports;
+pub(crate) mod directory;
+pub(crate) mod reports;

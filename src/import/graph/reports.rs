@@ -36,7 +36,7 @@ struct Report {
 }
 
 /// Maps usage reports.
-pub struct Reports {
+pub(crate) struct Reports {
     reports: Vec<Report>,
 }
 
@@ -80,16 +80,16 @@ fn report_name(name: &str) -> String {
 
 /// A recognised report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReportId(usize);
+pub(crate) struct ReportId(usize);
 
 impl Reports {
     /// True for a row of a report in JSON.
-    pub fn is_row(members: &Members<'_>) -> bool {
+    pub(crate) fn is_row(members: &Members<'_>) -> bool {
         members.has("reportRefreshDate")
     }
 
     /// True for a report's CSV heading.
-    pub fn is_heading(names: &[String]) -> bool {
+    pub(crate) fn is_heading(names: &[String]) -> bool {
         names.iter().any(|n| plain_name(n) == "reportrefreshdate")
     }
 
@@ -98,7 +98,7 @@ impl Reports {
     ///
     /// # Errors
     /// No report has such columns, or several have and no hint tells which.
-    pub fn recognise<'n>(&self, names: impl Iterator<Item = &'n str>, hints: &[&str]) -> Result<ReportId, String> {
+    pub(crate) fn recognise<'n>(&self, names: impl Iterator<Item = &'n str>, hints: &[&str]) -> Result<ReportId, String> {
         let names: BTreeSet<String> = names.filter(|n| !n.starts_with('@')).map(report_name).collect();
         let mut candidates: Vec<usize> = self.places(|report| report.variants.contains(&names));
         if candidates.is_empty() {
@@ -141,7 +141,7 @@ impl Reports {
     ///
     /// # Errors
     /// As there.
-    pub fn recognise_json(&self, members: &Members<'_>, hints: &[&str]) -> Result<ReportId, String> {
+    pub(crate) fn recognise_json(&self, members: &Members<'_>, hints: &[&str]) -> Result<ReportId, String> {
         let own = members.0.iter().map(|(name, _)| name.as_ref());
         // Two reports differ only inside their list.
         let first = nested_list(members).and_then(|list| elements(list).ok()).and_then(|items| items.first().map(|i| i.get()));
@@ -165,7 +165,7 @@ impl Reports {
     }
 
     /// The rows of a JSON row: several where it carries a list of them.
-    pub fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
         let inner = nested_list(members)
             .map(elements)
             .transpose()
@@ -189,7 +189,7 @@ impl Reports {
     }
 
     /// The row of a CSV row.
-    pub fn csv(&mut self, id: ReportId, names: &[String], values: &[&str]) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn csv(&mut self, id: ReportId, names: &[String], values: &[&str]) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
             push_member(&mut raw, name, &string_literal(value));

@@ -73,7 +73,7 @@ const STATUSES: [(&str, i64); 8] = [
 ];
 
 /// Maps message traces.
-pub struct Traces {
+pub(crate) struct Traces {
     traces: Option<FieldMap>,
     details: Option<FieldMap>,
 }
@@ -89,7 +89,7 @@ impl Default for Traces {
 
 /// What a CSV heading of message traces is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CsvKind {
+pub(crate) enum CsvKind {
     /// One row a message and recipient.
     Traces,
     /// One row a message; its recipients and their statuses in one field.
@@ -100,7 +100,7 @@ pub enum CsvKind {
 
 impl Traces {
     /// True for a message trace of Graph or of the reporting web service.
-    pub fn is_trace(members: &Members<'_>) -> bool {
+    pub(crate) fn is_trace(members: &Members<'_>) -> bool {
         let recipient = members.has("recipientAddress");
         recipient
             && (members.has("receivedDateTime") || members.has("Received"))
@@ -108,7 +108,7 @@ impl Traces {
     }
 
     /// True for one step of a message's way.
-    pub fn is_detail(members: &Members<'_>) -> bool {
+    pub(crate) fn is_detail(members: &Members<'_>) -> bool {
         members.has("event")
             && (members.has("dateTime") || members.has("Date"))
             && (members.has("messageId") || members.has("MessageTraceId"))
@@ -116,7 +116,7 @@ impl Traces {
     }
 
     /// The row of a message trace.
-    pub fn trace(&mut self, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn trace(&mut self, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
         let fields = self.traces.as_mut().ok_or("there is no table MessageTrace")?;
         let row = fields.row(members, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
@@ -125,7 +125,7 @@ impl Traces {
     }
 
     /// The row of a step; `page` may name the message and the recipient that the page was asked for.
-    pub fn detail(&mut self, members: &Members<'_>, text: &str, page: Option<&str>) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn detail(&mut self, members: &Members<'_>, text: &str, page: Option<&str>) -> Result<Vec<Row<'static>>, String> {
         let fields = self.details.as_mut().ok_or("there is no table MessageTraceDetail")?;
         let row = fields.row(members, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
@@ -144,7 +144,7 @@ impl Traces {
     }
 
     /// What a CSV heading is, when it is one of message traces.
-    pub fn csv_kind(names: &[String]) -> Option<CsvKind> {
+    pub(crate) fn csv_kind(names: &[String]) -> Option<CsvKind> {
         let names: Vec<String> = names.iter().map(|n| plain_name(n)).collect();
         let has = |wanted: &[&str]| wanted.iter().any(|w| names.iter().any(|n| n == w));
         if has(&["datetimeutc", "datetime"]) && has(&["eventid"]) && has(&["messageid", "networkmessageid"]) {
@@ -165,7 +165,7 @@ impl Traces {
     }
 
     /// True for CSV columns that hold times.
-    pub fn is_time(name: &str) -> bool {
+    pub(crate) fn is_time(name: &str) -> bool {
         [
             "received",
             "date",
@@ -181,7 +181,7 @@ impl Traces {
     }
 
     /// Rows of a CSV row.
-    pub fn csv(
+    pub(crate) fn csv(
         &mut self,
         kind: CsvKind,
         names: &[String],

@@ -1,3 +1,3 @@
 //! Exchange Online message traces: Graph pages, the retiring reporting web service, and the admin centre's CSV files.
 
-pub mod mapping;
+pub(crate) mod mapping;

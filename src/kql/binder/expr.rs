@@ -10,7 +10,7 @@ use kqlake_value::text_column::spend;
 use kqlake_value::{Type, Value};
 
 /// Where a scalar expression stands.
-pub struct Ctx<'r> {
+pub(crate) struct Ctx<'r> {
     /// The columns in reach.
     pub row: &'r RowInfo,
     /// The right side's columns, in a join's condition.
@@ -29,14 +29,14 @@ pub struct Ctx<'r> {
 
 impl<'r> Ctx<'r> {
     /// A context over a row.
-    pub fn new(row: &'r RowInfo, scope: &Scope) -> Ctx<'r> {
+    pub(crate) fn new(row: &'r RowInfo, scope: &Scope) -> Ctx<'r> {
         Ctx { row, right: None, scope: scope.clone(), aggregates: None, in_aggregate: false, windows: None, could_window: false }
     }
 }
 
 impl Binder<'_> {
     /// Binds a scalar expression and computes what is constant in it.
-    pub fn scalar(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+    pub(crate) fn scalar(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
         let bound = self.scalar_inner(expr, ctx)?;
         self.fold(bound)
     }
@@ -109,7 +109,7 @@ impl Binder<'_> {
     }
 
     /// Replaces a constant expression by its value.
-    pub fn fold(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
+    pub(crate) fn fold(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
         if matches!(e.kind, BoundKind::Literal(_)) {
             return Ok(e);
         }
@@ -311,7 +311,7 @@ impl Binder<'_> {
     }
 
     /// A predicate: a bool. As an operand of `and` or `or` (`part`) a dynamic value counts as what it holds.
-    pub fn condition(&mut self, e: BoundExpr, what: &str, part: bool) -> Bind<BoundExpr> {
+    pub(crate) fn condition(&mut self, e: BoundExpr, what: &str, part: bool) -> Bind<BoundExpr> {
         match e.ty {
             Type::Bool => Ok(e),
             _ if self.is_untyped(&e) => Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, e.span)),
@@ -329,7 +329,7 @@ impl Binder<'_> {
     }
 
     /// Calls a one-argument conversion function.
-    pub fn convert(&mut self, e: BoundExpr, function: &str, ty: Type) -> Bind<BoundExpr> {
+    pub(crate) fn convert(&mut self, e: BoundExpr, function: &str, ty: Type) -> Bind<BoundExpr> {
         let span = e.span;
         let Some(function) = Registry::get().scalar(function) else {
             return self.unsupported(span, &format!("the function {function}"));
@@ -339,7 +339,7 @@ impl Binder<'_> {
     }
 
     /// Widens to a type that the value's type converts to without loss; other types are converted as the `to…` functions do.
-    pub fn coerce(&mut self, e: BoundExpr, ty: Type) -> Bind<BoundExpr> {
+    pub(crate) fn coerce(&mut self, e: BoundExpr, ty: Type) -> Bind<BoundExpr> {
         if e.ty == ty {
             return Ok(e);
         }
@@ -378,7 +378,8 @@ impl Binder<'_> {
     }
 
     /// A scalar as a dynamic value: numbers, bools and strings keep their kind.
-    pub fn to_dynamic(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
+    #[expect(clippy::wrong_self_convention, reason = "`self` binds, the argument is converted")]
+    pub(crate) fn to_dynamic(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
         if e.ty == Type::Dynamic {
             return Ok(e);
         }
@@ -388,7 +389,7 @@ impl Binder<'_> {
     }
 
     /// The value of an expression that must be known before the query runs; `None` while binding without data.
-    pub fn constant(&mut self, e: &BoundExpr, what: &str) -> Bind<Option<Value>> {
+    pub(crate) fn constant(&mut self, e: &BoundExpr, what: &str) -> Bind<Option<Value>> {
         if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
             return Ok(None);
         }
@@ -400,7 +401,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a value that must be known before the query runs and is not; one that only binding does not know is let pass.
-    pub fn known_before(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
+    pub(crate) fn known_before(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
         if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
             return Ok(());
         }
@@ -412,7 +413,7 @@ impl Binder<'_> {
     }
 
     /// A constant integer, for counts.
-    pub fn constant_long(&mut self, expr: &Expr, scope: &Scope, what: &str) -> Bind<Option<i64>> {
+    pub(crate) fn constant_long(&mut self, expr: &Expr, scope: &Scope, what: &str) -> Bind<Option<i64>> {
         let row = RowInfo::default();
         let e = self.scalar(expr, &mut Ctx::new(&row, scope))?;
         let span = e.span;
@@ -425,7 +426,7 @@ impl Binder<'_> {
     }
 
     /// Names a derived expression and settles a list of names for an operator.
-    pub fn wanted(item: &NamedExpr) -> names::Wanted {
+    pub(crate) fn wanted(item: &NamedExpr) -> names::Wanted {
         match item.names.first() {
             Some(name) => names::Wanted::Explicit(name.text.clone()),
             None => match names::derived(&item.expr) {
@@ -437,12 +438,12 @@ impl Binder<'_> {
 }
 
 /// A literal as a bound constant.
-pub fn literal_expr(literal: &Literal, span: Span) -> BoundExpr {
+pub(super) fn literal_expr(literal: &Literal, span: Span) -> BoundExpr {
     BoundExpr::literal(literal_value(literal), literal.ty(), span)
 }
 
 /// A literal's value.
-pub fn literal_value(literal: &Literal) -> Value {
+pub(super) fn literal_value(literal: &Literal) -> Value {
     match literal {
         Literal::Bool(v) => v.map_or(Value::Null, Value::Bool),
         Literal::Int(v) => v.map_or(Value::Null, Value::Int),

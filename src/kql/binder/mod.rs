@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 
-pub use scope::{Binding, RowInfo, Scope};
+pub(crate) use scope::{Binding, RowInfo, Scope};
 
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
 use super::catalog::{Catalog, FileRoot};
@@ -32,7 +32,7 @@ use kqlake_value::{Column, Type, Value, datetime_of_us};
 
 /// Why binding of a part ended early.
 #[derive(Debug)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// A diagnostic was given.
     Reported,
     /// Rows are needed first; the request is in [`Binder::request`].
@@ -40,7 +40,7 @@ pub enum Stop {
 }
 
 /// The result of binding a part.
-pub type Bind<T> = Result<T, Stop>;
+pub(crate) type Bind<T> = Result<T, Stop>;
 
 /// How deep views, functions and sub-queries may nest.
 const MAX_DEPTH: usize = 64;
@@ -54,7 +54,7 @@ const MAX_OPERATORS: usize = 2_000;
 
 /// A query's result: one or several tables.
 #[derive(Debug)]
-pub struct BoundQuery {
+pub(crate) struct BoundQuery {
     /// The tables, in order, with their names.
     pub tables: Vec<(String, Rel)>,
     /// The `render` annotation: kind and properties.
@@ -63,7 +63,7 @@ pub struct BoundQuery {
 
 /// Rows that the planner has to fetch before binding can go on.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// What to run.
     pub rel: Rel,
     /// At most so many rows are wanted.
@@ -75,10 +75,10 @@ pub struct Request {
 ///
 /// # Errors
 /// What is wrong with the expression's values.
-pub type Fold = fn(&BoundExpr) -> Result<Option<Value>, Box<Diagnostic>>;
+pub(crate) type Fold = fn(&BoundExpr) -> Result<Option<Value>, Box<Diagnostic>>;
 
 /// The state of binding one text.
-pub struct Binder<'a> {
+pub(crate) struct Binder<'a> {
     catalog: &'a dyn Catalog,
     /// Computes constants.
     fold: Fold,
@@ -147,7 +147,7 @@ impl<'a> Binder<'a> {
     /// A binder. `answers` are the rows of the requests so far, in order; `None` binds without running anything, so that
     /// values and columns that depend on rows stay unknown. `complete` tells whether a table's promoted column answers for
     /// its key in every file.
-    pub fn new(
+    pub(crate) fn new(
         catalog: &'a dyn Catalog,
         fold: Fold,
         params: &'a BTreeMap<String, String>,
@@ -195,12 +195,12 @@ impl<'a> Binder<'a> {
 
     /// The same, with the folders that `externaldata` may read files from.
     #[must_use]
-    pub fn with_file_roots(self, file_roots: &'a [FileRoot]) -> Self {
+    pub(crate) fn with_file_roots(self, file_roots: &'a [FileRoot]) -> Self {
         Binder { file_roots, ..self }
     }
 
     /// Binds a whole text. `None` if it has errors (see [`Binder::diagnostics`]) or needs rows first (see [`Binder::request`]).
-    pub fn bind(&mut self, script: &Script) -> Option<BoundQuery> {
+    pub(crate) fn bind(&mut self, script: &Script) -> Option<BoundQuery> {
         names::collect_path_keys(script, &mut self.path_keys);
         let scope = Scope::root();
         let tables = self.bind_script(script, &scope).ok()?;
@@ -465,7 +465,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A tabular expression's columns, for messages and results.
-    pub fn columns_of(rel: &Rel) -> Vec<Column> {
+    pub(crate) fn columns_of(rel: &Rel) -> Vec<Column> {
         rel.columns.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect()
     }
 }

@@ -7,7 +7,7 @@ use kqlake_syntax::ast::*;
 
 /// A target of `project`, `extend`, `summarize` or `distinct` before its name is settled.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// Spelled by the user.
     Explicit(String),
     /// Follows from the expression (`tostring(x)` → `x`).
@@ -20,7 +20,7 @@ pub enum Wanted {
 
 /// How the names of a list of targets are settled.
 #[derive(Debug, Clone, Default)]
-pub struct Settling<'n> {
+pub(super) struct Settling<'n> {
     /// The input's names, which generated ones step over.
     pub avoid: HashSet<&'n str>,
     /// How many names were generated before.
@@ -34,7 +34,7 @@ pub struct Settling<'n> {
 ///
 /// Rules: Kusto's column naming; a second target of one name gets the next free number, and a spelled name elsewhere in the
 /// list counts as taken.
-pub fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<String> {
+pub(super) fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<String> {
     let Settling { avoid, generated, replace } = settling;
     let spelled: HashSet<&str> = wanted
         .iter()
@@ -71,7 +71,7 @@ pub fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<String> {
 }
 
 /// The name that an expression gives its column, if it gives one.
-pub fn derived(expr: &Expr) -> Option<String> {
+pub(super) fn derived(expr: &Expr) -> Option<String> {
     match &expr.kind {
         ExprKind::Name(name) => Some(name.text.clone()),
         ExprKind::Path { base, field } => {
@@ -140,7 +140,7 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
 }
 
 /// The name of an argument: what is written before it (`round(Share = a / b, 1)`), or what its expression gives.
-pub fn argument_name(arg: &Arg) -> Option<String> {
+pub(super) fn argument_name(arg: &Arg) -> Option<String> {
     arg.name.as_ref().map(|n| n.text.clone()).or_else(|| derived(&arg.expr))
 }
 
@@ -154,7 +154,7 @@ fn simple_name(arg: &Arg) -> Option<String> {
 }
 
 /// True if a name matches a pattern with `*`.
-pub fn wildcard_match(pattern: &str, name: &str) -> bool {
+pub(super) fn wildcard_match(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };
@@ -170,7 +170,7 @@ pub fn wildcard_match(pattern: &str, name: &str) -> bool {
 }
 
 /// Collects the keys of all dynamic paths in a text, so that scans offer the promoted columns that can be used.
-pub fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
+pub(super) fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
     // The tree's debug form is not parsed: a walk over names is enough, and a key too many costs nothing.
     struct Walk<'k>(&'k mut HashSet<String>);
     impl Walk<'_> {

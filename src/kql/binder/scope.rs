@@ -9,7 +9,7 @@ use kqlake_syntax::ast::{Expr, ParamDecl, PatternDecl, Script};
 
 /// What a name stands for.
 #[derive(Clone)]
-pub enum Binding {
+pub(crate) enum Binding {
     /// A scalar, bound once.
     Scalar(BoundExpr),
     /// A scalar that is bound anew at each use, because two uses may differ (`rand()`).
@@ -27,7 +27,7 @@ pub enum Binding {
 }
 
 /// A user-defined function.
-pub struct Function {
+pub(crate) struct Function {
     /// Parameters.
     pub params: Vec<ParamDecl>,
     /// Body.
@@ -39,7 +39,7 @@ pub struct Function {
 }
 
 /// A declared pattern.
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// What was declared.
     pub declared: PatternDecl,
     /// The queries' names resolve here.
@@ -55,31 +55,31 @@ struct Inner {
 
 /// A lexical scope.
 #[derive(Clone)]
-pub struct Scope(Rc<Inner>);
+pub(crate) struct Scope(Rc<Inner>);
 
 impl Scope {
     /// The outermost scope of a text.
-    pub fn root() -> Scope {
+    pub(crate) fn root() -> Scope {
         Scope(Rc::new(Inner { parent: None, names: RefCell::default(), local: false }))
     }
 
     /// A scope inside this one. With `local`, its names win over columns.
-    pub fn nested(&self, local: bool) -> Scope {
+    pub(crate) fn nested(&self, local: bool) -> Scope {
         Scope(Rc::new(Inner { parent: Some(self.clone()), names: RefCell::default(), local }))
     }
 
     /// Defines a name here.
-    pub fn define(&self, name: &str, binding: Binding) {
+    pub(crate) fn define(&self, name: &str, binding: Binding) {
         self.0.names.borrow_mut().insert(name.to_owned(), binding);
     }
 
     /// True if a name is defined here, not only around here.
-    pub fn defines(&self, name: &str) -> bool {
+    pub(crate) fn defines(&self, name: &str) -> bool {
         self.0.names.borrow().contains_key(name)
     }
 
     /// What a name stands for, and whether it wins over columns.
-    pub fn find(&self, name: &str) -> Option<(Binding, bool)> {
+    pub(crate) fn find(&self, name: &str) -> Option<(Binding, bool)> {
         let mut scope = self;
         loop {
             if let Some(binding) = scope.0.names.borrow().get(name) {
@@ -90,12 +90,12 @@ impl Scope {
     }
 
     /// True for one and the same scope.
-    pub fn is(&self, other: &Scope) -> bool {
+    pub(crate) fn is(&self, other: &Scope) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// All names in scope, nearest first.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.names.borrow().keys().cloned().collect();
         if let Some(parent) = &self.0.parent {
             names.extend(parent.names());
@@ -106,7 +106,7 @@ impl Scope {
 
 /// The columns that a scalar expression sees.
 #[derive(Clone, Default)]
-pub struct RowInfo {
+pub(crate) struct RowInfo {
     /// Visible columns.
     pub columns: Vec<BoundColumn>,
     /// Columns carried along.
@@ -115,17 +115,17 @@ pub struct RowInfo {
 
 impl RowInfo {
     /// The row of a tabular expression.
-    pub fn of(rel: &Rel) -> RowInfo {
+    pub(crate) fn of(rel: &Rel) -> RowInfo {
         RowInfo { columns: rel.columns.clone(), hidden: rel.hidden.clone() }
     }
 
     /// True if it may have columns beside those that are known, because they follow from rows.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open))
     }
 
     /// A column by exact name.
-    pub fn find(&self, name: &str) -> Option<&BoundColumn> {
+    pub(crate) fn find(&self, name: &str) -> Option<&BoundColumn> {
         self.columns.iter().find(|c| c.name == name)
     }
 }

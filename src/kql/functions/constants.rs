@@ -8,7 +8,7 @@ use kqlake_value::text_column::{self, Failure, TOO_LONG, fits};
 use kqlake_value::{Type, Value, ValueRef, json_of};
 
 /// A constant as a DataFusion scalar in the type's Arrow form. A null string is the empty string.
-pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
+pub(crate) fn scalar(value: &Value, ty: Type) -> ScalarValue {
     // Every Arrow form of a KQL type has a scalar, and no constant is as long as a column may be; a null is the harmless answer
     // should that ever change.
     let array = single(value, ty);
@@ -16,7 +16,7 @@ pub fn scalar(value: &Value, ty: Type) -> ScalarValue {
 }
 
 /// The value at a row of an array in the type's Arrow form.
-pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
+pub(crate) fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
     let array = make_array(array.to_data());
     match columns::value_at(&array, ty, row) {
         ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
@@ -28,7 +28,7 @@ pub fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
 ///
 /// # Errors
 /// The text is too long for a column.
-pub fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String> {
+pub(crate) fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String> {
     match constant {
         ScalarValue::Utf8(Some(text)) if !fits(text.len().saturating_mul(rows)) => Err(TOO_LONG.into()),
         _ => constant.to_array_of_size(rows).map_err(|e| e.strip_backtrace()),
@@ -39,7 +39,7 @@ pub fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String>
 ///
 /// # Errors
 /// `ResourcesExhausted` when its text has no room; what else the work refuses is an execution error.
-pub fn computed<T>(name: &str, room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
+pub(crate) fn computed<T>(name: &str, room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
     text_column::computed(room, work).map_err(|failure| match failure {
         Failure::TooLong => DataFusionError::Execution(TOO_LONG.to_owned()),
         Failure::NoRoom(room) => {

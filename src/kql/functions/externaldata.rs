@@ -20,7 +20,7 @@ const BATCH_ROWS: usize = 8192;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Fields behind each other, with this byte between them; a field may be quoted.
     Delimited(u8),
     /// A line is one field.
@@ -33,7 +33,7 @@ pub enum Format {
 
 impl Format {
     /// A format by the name that KQL gives it.
-    pub fn by_name(name: &str) -> Option<Format> {
+    pub(crate) fn by_name(name: &str) -> Option<Format> {
         Some(match name.to_ascii_lowercase().as_str() {
             "csv" => Format::Delimited(b','),
             "tsv" | "tsve" => Format::Delimited(b'\t'),
@@ -48,7 +48,7 @@ impl Format {
     }
 
     /// The format that a file's name tells; CSV where it tells none.
-    pub fn of_path(path: &str) -> Format {
+    pub(crate) fn of_path(path: &str) -> Format {
         let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
         let name = name.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -58,7 +58,7 @@ impl Format {
 
 /// Files as rows.
 #[derive(Debug)]
-pub struct ExternalData {
+pub(crate) struct ExternalData {
     /// The files, in the order of their rows.
     pub files: Vec<(PathBuf, Format)>,
     /// The first record of a file names its fields and is no row.

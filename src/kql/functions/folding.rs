@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// A letter or digit of any script: what terms are made of.
-pub fn is_term_char(c: char) -> bool {
+pub(crate) fn is_term_char(c: char) -> bool {
     // `char::is_alphanumeric` also holds for marks and symbols with the Alphabetic property, which are neither; below U+0345
     // there are none.
     static LETTER_OR_NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{N}]$").ok());
@@ -43,7 +43,7 @@ pub(super) fn term_after(text: &[u8], at: usize) -> bool {
 
 /// Simple case folding of a character: to upper case and then to lower case, where each is one character. ASCII folds to
 /// ASCII only, and nothing else does.
-pub fn fold_char(c: char) -> char {
+pub(crate) fn fold_char(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
     }
@@ -72,7 +72,7 @@ pub(super) fn fold_into(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Equality without regard to case (`=~`).
-pub fn equal_ignoring_case(a: &str, b: &str) -> bool {
+pub(crate) fn equal_ignoring_case(a: &str, b: &str) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return a.eq_ignore_ascii_case(b);
     }

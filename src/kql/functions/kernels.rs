@@ -9,12 +9,12 @@ use arrow::datatypes::DataType;
 use super::ArgInfo;
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::json::display;
-pub use kqlake_value::text_column::TextOut;
+pub(crate) use kqlake_value::text_column::TextOut;
 use kqlake_value::{Type, Value, ValueRef, format, json};
 
 /// A column of text opened for reading. A missing row is the empty text.
 #[derive(Debug, Clone)]
-pub enum Texts {
+pub(crate) enum Texts {
     /// `Utf8`
     Utf8(StringArray),
     /// `Utf8View`
@@ -25,7 +25,7 @@ pub enum Texts {
 
 impl Texts {
     /// Opens a string array of any form.
-    pub fn new(array: &ArrayRef) -> Result<Texts, String> {
+    pub(crate) fn new(array: &ArrayRef) -> Result<Texts, String> {
         Ok(match array.data_type() {
             DataType::Utf8 => Texts::Utf8(array.as_string::<i32>().clone()),
             DataType::Utf8View => Texts::View(array.as_string_view().clone()),
@@ -39,7 +39,7 @@ impl Texts {
     }
 
     /// Opens a column of any KQL type as its `tostring` text.
-    pub fn display(array: &ArrayRef, ty: Type) -> Result<Texts, String> {
+    pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<Texts, String> {
         match ty {
             Type::String | Type::Guid => Texts::new(array),
             _ => Texts::new(&display(array, ty)?),
@@ -48,7 +48,7 @@ impl Texts {
 
     /// The text of a row.
     #[inline]
-    pub fn get(&self, row: usize) -> &str {
+    pub(crate) fn get(&self, row: usize) -> &str {
         match self {
             Texts::Utf8(a) if a.is_valid(row) => a.value(row),
             Texts::View(a) if a.is_valid(row) => a.value(row),
@@ -59,7 +59,7 @@ impl Texts {
 }
 
 /// The `tostring` text of each row of a column.
-pub fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
     match ty {
         Type::String | Type::Guid => standard(array, Type::String),
         // Arrow writes integers as KQL does.
@@ -95,12 +95,12 @@ pub fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
 }
 
 /// The array in the type's own Arrow form.
-pub fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
+pub(crate) fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
     in_form(array, ty)
 }
 
 /// A primitive column made from text, row by row; `None` is null, and so is a missing text.
-pub fn from_text<T: ArrowPrimitiveType>(
+pub(crate) fn from_text<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     convert: impl Fn(&str) -> Option<T::Native>,
 ) -> Result<PrimitiveArray<T>, String> {
@@ -114,14 +114,14 @@ pub fn from_text<T: ArrowPrimitiveType>(
 
 /// An argument that is used as text, whatever its type.
 #[derive(Debug, Clone)]
-pub struct TextArg {
+pub(crate) struct TextArg {
     constant: Option<String>,
     ty: Type,
 }
 
 /// A [`TextArg`] with a batch's column.
 #[derive(Debug)]
-pub enum OpenText<'a> {
+pub(crate) enum OpenText<'a> {
     /// The same for all rows.
     Constant(&'a str),
     /// A column.
@@ -130,17 +130,17 @@ pub enum OpenText<'a> {
 
 impl TextArg {
     /// Prepares an argument.
-    pub fn new(info: &ArgInfo) -> TextArg {
+    pub(crate) fn new(info: &ArgInfo) -> TextArg {
         TextArg { constant: info.constant.as_ref().map(text_of), ty: info.ty }
     }
 
     /// The text, if it is a constant.
-    pub fn constant(&self) -> Option<&str> {
+    pub(crate) fn constant(&self) -> Option<&str> {
         self.constant.as_deref()
     }
 
     /// Opens the argument's column.
-    pub fn open(&self, array: &ArrayRef) -> Result<OpenText<'_>, String> {
+    pub(crate) fn open(&self, array: &ArrayRef) -> Result<OpenText<'_>, String> {
         Ok(match &self.constant {
             Some(text) => OpenText::Constant(text),
             None => OpenText::Column(Texts::display(array, self.ty)?),
@@ -151,7 +151,7 @@ impl TextArg {
 impl OpenText<'_> {
     /// The text of a row.
     #[inline]
-    pub fn get(&self, row: usize) -> &str {
+    pub(crate) fn get(&self, row: usize) -> &str {
         match self {
             OpenText::Constant(text) => text,
             OpenText::Column(texts) => texts.get(row),
@@ -161,14 +161,14 @@ impl OpenText<'_> {
 
 /// An argument of any type, read as values.
 #[derive(Debug, Clone)]
-pub struct ValueArg {
+pub(crate) struct ValueArg {
     constant: Option<(Value, String)>,
     ty: Type,
 }
 
 /// A [`ValueArg`] with a batch's column.
 #[derive(Debug)]
-pub enum OpenValue<'a> {
+pub(crate) enum OpenValue<'a> {
     /// The same for all rows.
     Constant(ValueRef<'a>),
     /// A column.
@@ -177,7 +177,7 @@ pub enum OpenValue<'a> {
 
 impl ValueArg {
     /// Prepares an argument.
-    pub fn new(info: &ArgInfo) -> ValueArg {
+    pub(crate) fn new(info: &ArgInfo) -> ValueArg {
         let constant = info.constant.as_ref().map(|value| {
             let mut text = String::new();
             value.as_ref(&mut text);
@@ -187,7 +187,7 @@ impl ValueArg {
     }
 
     /// Opens the argument's column.
-    pub fn open(&self, array: &ArrayRef) -> Result<OpenValue<'_>, String> {
+    pub(crate) fn open(&self, array: &ArrayRef) -> Result<OpenValue<'_>, String> {
         Ok(match &self.constant {
             Some((Value::Dynamic(_), text)) if text != "null" && !text.is_empty() => OpenValue::Constant(ValueRef::Dynamic(text)),
             Some((Value::Dynamic(_), _)) => OpenValue::Constant(ValueRef::Null),
@@ -201,7 +201,7 @@ impl ValueArg {
 impl OpenValue<'_> {
     /// The value of a row.
     #[inline]
-    pub fn get(&self, row: usize) -> ValueRef<'_> {
+    pub(crate) fn get(&self, row: usize) -> ValueRef<'_> {
         match self {
             OpenValue::Constant(value) => *value,
             OpenValue::Column(reader) => reader.get(row),
@@ -226,7 +226,7 @@ fn scalar_ref(value: &Value) -> ValueRef<'_> {
 }
 
 /// The `tostring` text of a value.
-pub fn text_of(value: &Value) -> String {
+pub(crate) fn text_of(value: &Value) -> String {
     let mut buffer = String::new();
     let mut out = String::new();
     match value.as_ref(&mut buffer) {
@@ -237,7 +237,7 @@ pub fn text_of(value: &Value) -> String {
 }
 
 /// The `tostring` text of a borrowed value; borrowed itself where the value is text.
-pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
+pub(crate) fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
     match value {
         ValueRef::String(text) | ValueRef::Guid(text) => text.into(),
         ValueRef::Dynamic(text) if text.starts_with('"') => json::unquote(text),
@@ -252,7 +252,7 @@ pub fn text_of_ref<'a>(value: ValueRef<'a>) -> std::borrow::Cow<'a, str> {
 
 /// Calls over constants, for the unit tests of the families.
 #[cfg(test)]
-pub mod testing {
+pub(crate) mod testing {
     use std::sync::Arc;
 
     use super::*;
@@ -260,10 +260,10 @@ pub mod testing {
     use arrow::datatypes::Int64Type;
 
     /// What [`ScalarImpl::Kernel`](crate::functions::ScalarImpl::Kernel) holds.
-    pub type Prepare = fn(&[ArgInfo], Type) -> Result<ColumnFn, String>;
+    pub(crate) type Prepare = fn(&[ArgInfo], Type) -> Result<ColumnFn, String>;
 
     /// A string.
-    pub fn s(text: &str) -> Value {
+    pub(crate) fn s(text: &str) -> Value {
         Value::String(text.into())
     }
 
@@ -277,13 +277,13 @@ pub mod testing {
     }
 
     /// The text of a call's result.
-    pub fn text(kernel: Prepare, args: &[Value]) -> Option<String> {
+    pub(crate) fn text(kernel: Prepare, args: &[Value]) -> Option<String> {
         let array = call(kernel, args, Type::String);
         array.as_string::<i32>().iter().next().flatten().map(str::to_owned)
     }
 
     /// The number of a call's result.
-    pub fn long(kernel: Prepare, args: &[Value]) -> Option<i64> {
+    pub(crate) fn long(kernel: Prepare, args: &[Value]) -> Option<i64> {
         call(kernel, args, Type::Long).as_primitive::<Int64Type>().iter().next().flatten()
     }
 }

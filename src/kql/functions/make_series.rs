@@ -17,7 +17,7 @@ const MAX_POINTS: usize = 1_048_576;
 
 /// One series.
 #[derive(Debug, Clone)]
-pub struct SeriesColumn {
+pub(crate) struct SeriesColumn {
     /// Type of the aggregate.
     pub ty: Type,
     /// What stands in a bucket without rows.
@@ -26,7 +26,7 @@ pub struct SeriesColumn {
 
 /// The operator's parameters. Input columns: keys, the bucket, one value a series.
 #[derive(Debug)]
-pub struct MakeSeries {
+pub(crate) struct MakeSeries {
     /// Types of the keys.
     pub keys: Vec<Type>,
     /// Type of the axis.

@@ -4,19 +4,18 @@
 //! [`aggregate::families`] list the files. The binder checks calls against these tables, lowering turns an entry into a
 //! DataFusion expression, and `docs/kql-support.md` is generated from them.
 
-pub mod aggregate;
-pub mod constants;
-pub mod externaldata;
-pub mod folding;
-pub mod kernels;
-pub mod make_series;
-pub mod parse_pattern;
-pub mod per_key;
-pub mod plugins;
-pub mod scalar;
-pub mod sketch;
-pub mod text;
-pub mod window;
+pub(crate) mod aggregate;
+pub(crate) mod constants;
+pub(crate) mod externaldata;
+pub(crate) mod folding;
+pub(crate) mod kernels;
+pub(crate) mod make_series;
+pub(crate) mod parse_pattern;
+pub(crate) mod per_key;
+pub(crate) mod plugins;
+pub(crate) mod scalar;
+pub(crate) mod sketch;
+pub(crate) mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

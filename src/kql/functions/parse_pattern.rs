@@ -14,7 +14,7 @@ use kqlake_value::{Type, Value};
 
 /// How a pattern is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// One failed conversion blanks the whole row.
     Simple,
     /// A failed conversion blanks its column.
@@ -25,7 +25,7 @@ pub enum Mode {
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Text to find.
     Text(String),
     /// `*`
@@ -36,7 +36,7 @@ pub enum Piece {
 
 /// A compiled pattern of `parse`.
 #[derive(Debug)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     mode: Mode,
     regex: Regex,
     columns: Vec<(String, Type)>,
@@ -60,7 +60,7 @@ impl Pattern {
     ///
     /// # Errors
     /// A piece that is no regular expression, or an unknown flag.
-    pub fn new(mode: Mode, flags: &str, pieces: Vec<Piece>, columns: Vec<(String, Type)>) -> Result<Pattern, String> {
+    pub(crate) fn new(mode: Mode, flags: &str, pieces: Vec<Piece>, columns: Vec<(String, Type)>) -> Result<Pattern, String> {
         let mut source = String::new();
         let simple = mode != Mode::Regex;
         let leading_skip = matches!(pieces.first(), Some(Piece::Skip));
@@ -218,7 +218,7 @@ impl Marks {
 
 /// What `parse-kv` is told.
 #[derive(Debug, Default, Clone)]
-pub struct KeyValueOptions {
+pub(crate) struct KeyValueOptions {
     /// Between pairs.
     pub pair: Option<String>,
     /// Between a key and its value.
@@ -235,7 +235,7 @@ pub struct KeyValueOptions {
 
 /// `parse-kv`.
 #[derive(Debug)]
-pub struct KeyValues {
+pub(crate) struct KeyValues {
     columns: Vec<(String, Type)>,
     split: Split,
     key: String,
@@ -246,7 +246,7 @@ impl KeyValues {
     ///
     /// # Errors
     /// A regular expression that is none or has not two groups, or a quote of more than two characters.
-    pub fn new(columns: Vec<(String, Type)>, options: KeyValueOptions) -> Result<KeyValues, String> {
+    pub(crate) fn new(columns: Vec<(String, Type)>, options: KeyValueOptions) -> Result<KeyValues, String> {
         let key = format!("{columns:?} {options:?}");
         let KeyValueOptions { pair, key_value, quotes, escapes, greedy, regex } = options;
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());

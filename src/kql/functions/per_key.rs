@@ -14,7 +14,7 @@ use kqlake_value::columns::{ColumnReader, natural_type};
 /// The operator's own input columns come first, then columns that are the same in all rows of a sub-query; those go behind
 /// the operator's output.
 #[derive(Debug)]
-pub struct PerKey {
+pub(crate) struct PerKey {
     /// The operator.
     pub op: Arc<dyn Compute>,
     /// How many input columns the operator has.

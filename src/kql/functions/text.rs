@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, OffsetSizeTrait, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, OffsetSizeTrait};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
@@ -22,9 +22,8 @@ use memchr::memmem;
 
 use super::folding::{fold_char, fold_into, is_term_char, term_after, term_before};
 use kqlake_syntax::ast::TextOp;
-use kqlake_value::json;
 
-pub use super::folding::equal_ignoring_case;
+pub(crate) use super::folding::equal_ignoring_case;
 
 /// Bytes of text that are folded and searched at a time: they stay in the first-level cache.
 const BLOCK: usize = 32 * 1024;
@@ -33,17 +32,17 @@ const BLOCK: usize = 32 * 1024;
 const HASHED_FROM: usize = 4;
 
 /// A matcher that is true where any of the needles is found.
-pub fn matcher(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
+pub(crate) fn matcher(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
     Matcher::build(Op::from(op), needles, false, case_sensitive)
 }
 
 /// A matcher that is true where all of the needles are found (`has_all`).
-pub fn matcher_all(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
+pub(crate) fn matcher_all(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
     Matcher::build(Op::from(op), needles, true, case_sensitive)
 }
 
 /// A matcher that is true where the text equals one of the needles (`=~`, `in~`, `in`).
-pub fn equal_matcher(needles: &[String], case_sensitive: bool) -> Matcher {
+pub(crate) fn equal_matcher(needles: &[String], case_sensitive: bool) -> Matcher {
     Matcher::build(Op::Equals, needles, false, case_sensitive)
 }
 
@@ -75,7 +74,7 @@ impl From<TextOp> for Op {
 
 /// Needles of a text search, compiled.
 #[derive(Debug, Clone)]
-pub struct Matcher {
+pub(crate) struct Matcher {
     /// The answer, where it does not depend on the text.
     constant: Option<bool>,
     /// All groups must match; else one must.
@@ -165,7 +164,7 @@ impl Matcher {
     }
 
     /// Whether one text matches.
-    pub fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
         self.constant.unwrap_or_else(|| SCRATCH.with_borrow_mut(|scratch| self.row(text.as_bytes(), scratch)))
     }
@@ -179,7 +178,7 @@ impl Matcher {
     ///
     /// # Errors
     /// The array holds no text.
-    pub fn eval(&self, array: &ArrayRef) -> Result<BooleanArray, String> {
+    pub(crate) fn eval(&self, array: &ArrayRef) -> Result<BooleanArray, String> {
         let rows = array.len();
         if let Some(value) = self.constant {
             return Ok(BooleanArray::new(
@@ -216,12 +215,6 @@ impl Matcher {
         };
         let nulls = if *array.data_type() == DataType::Null { Some(NullBuffer::new_null(rows)) } else { array.nulls().cloned() };
         Ok(self.with_missing(hits, nulls.as_ref()))
-    }
-
-    /// As [`Matcher::eval`] over dynamic values as JSON text: a string is searched without its quotes, anything else as its
-    /// JSON.
-    pub fn eval_dynamic(&self, array: &ArrayRef) -> Result<BooleanArray, String> {
-        self.eval(&dynamic_text(array)?)
     }
 
     /// Combines the groups' answers.
@@ -494,23 +487,8 @@ fn lower_into(text: &[u8], out: &mut Vec<u8>) {
     out[start..].make_ascii_lowercase();
 }
 
-/// The text of dynamic values: strings without their quotes, anything else as it stands.
-pub fn dynamic_text(array: &ArrayRef) -> Result<ArrayRef, String> {
-    let text = match array.data_type() {
-        DataType::Utf8 => array.clone(),
-        _ => cast(array, &DataType::Utf8).map_err(|e| e.to_string())?,
-    };
-    let strings = text.as_string::<i32>();
-    let quoted = |row: usize| !strings.is_null(row) && strings.value(row).starts_with('"');
-    if !(0..strings.len()).any(quoted) {
-        return Ok(text);
-    }
-    let unquoted: StringArray = strings.iter().map(|value| value.map(json::unquote)).collect();
-    Ok(Arc::new(unquoted))
-}
-
 /// One search whose needle is no constant.
-pub fn matches(op: TextOp, text: &str, needle: &str, case_sensitive: bool) -> bool {
+pub(crate) fn matches(op: TextOp, text: &str, needle: &str, case_sensitive: bool) -> bool {
     if needle.is_empty() {
         return true;
     }
@@ -529,8 +507,7 @@ pub fn matches(op: TextOp, text: &str, needle: &str, case_sensitive: bool) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringViewArray;
-    use arrow::array::{DictionaryArray, LargeStringArray};
+    use arrow::array::{DictionaryArray, LargeStringArray, StringArray, StringViewArray};
     use arrow::datatypes::Int32Type;
 
     const ROWS: [&str; 12] = [
@@ -610,14 +587,11 @@ mod tests {
     }
 
     #[test]
-    fn missing_text_is_empty_text_and_dynamic_strings_are_unquoted() {
+    fn missing_text_is_empty_text() {
         let array: ArrayRef = Arc::new(StringArray::from(vec![None, Some("a")]));
         let answer = |m: Matcher| m.eval(&array).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>();
         assert_eq!(answer(equal_matcher(&["".into()], false)), [true, false]);
         assert_eq!(answer(matcher(TextOp::Contains, &["a".into()], false)), [false, true]);
-        let json: ArrayRef = Arc::new(StringArray::from(vec![r#""a\nb""#, r#"{"k":"a b"}"#]));
-        let m = matcher(TextOp::StartsWith, &["a\n".into()], false);
-        assert_eq!(m.eval_dynamic(&json).unwrap().iter().map(Option::unwrap).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

@@ -32,10 +32,10 @@ use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::bound::{ColId, Compute, Rel};
 
 /// What an operator makes of one batch, piece by piece.
-pub type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+pub(crate) type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
 
 /// How an operator works on its input.
-pub enum Work {
+pub(crate) enum Work {
     /// On each batch by itself, in any partition; rows stay in place.
     Batches(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
     /// On all rows at once, in their order.
@@ -52,7 +52,7 @@ impl Clone for Work {
 }
 
 /// An operator over an inner plan as a table.
-pub struct ComputeTable {
+pub(crate) struct ComputeTable {
     name: String,
     input: Option<LogicalPlan>,
     schema: SchemaRef,
@@ -278,7 +278,7 @@ impl ExecutionPlan for ComputeExec {
 }
 
 /// A plan over an operator's output, its columns unqualified.
-pub fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, work: Work) -> Lower<LogicalPlan> {
+pub(crate) fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, work: Work) -> Lower<LogicalPlan> {
     let fields: Vec<arrow::datatypes::Field> =
         schema.fields().iter().map(|f| f.as_ref().clone().with_name(inner_name(f.name()))).collect();
     let table = ComputeTable { name: name.to_owned(), input, schema: Arc::new(arrow::datatypes::Schema::new(fields)), work };

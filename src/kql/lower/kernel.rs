@@ -83,7 +83,7 @@ impl ScalarUDFImpl for Kernel {
 }
 
 /// A call of a closure. `key` must tell closures of one name apart.
-pub fn call(
+pub(super) fn call(
     name: &'static str,
     key: impl Into<String>,
     returns: DataType,

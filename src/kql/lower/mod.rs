@@ -5,24 +5,22 @@
 //! (the result, `take`, window functions, `make_list`) asks for it. So nothing is sorted twice or in vain.
 
 mod aggregates;
-pub mod arrow;
-pub mod compute;
+pub(crate) mod arrow;
+pub(crate) mod compute;
 mod expand;
-pub mod expr;
+pub(crate) mod expr;
 mod join;
 mod kernel;
-pub mod scan;
+pub(crate) mod scan;
 mod sources;
 mod steps;
 mod ticks;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit, when};
-use datafusion::prelude::SessionContext;
 
 use self::expr::chains;
 use self::expr::{filter, text, text_in_any_form, value};
@@ -33,7 +31,7 @@ use kqlake_value::{Type, Value};
 
 /// Why a tree cannot be lowered.
 #[derive(Debug)]
-pub enum LowerError {
+pub(crate) enum LowerError {
     /// The query is refused.
     Refused(Box<Diagnostic>),
     /// DataFusion cannot plan it, or a table cannot be read.
@@ -53,11 +51,11 @@ impl From<DataFusionError> for LowerError {
 }
 
 /// The result of lowering a part.
-pub type Lower<T> = Result<T, LowerError>;
+pub(crate) type Lower<T> = Result<T, LowerError>;
 
 /// One key of an order: a column of the plan.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OrderKey {
+pub(crate) struct OrderKey {
     /// The plan's column.
     pub column: String,
     /// Ascending.
@@ -74,7 +72,7 @@ impl OrderKey {
 
 /// A lowered tree: its plan has a column for each visible and hidden column of the tree, and those of its order.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub(crate) struct Node {
     /// The plan.
     pub plan: LogicalPlan,
     /// The order of rows; empty if there is none.
@@ -118,18 +116,17 @@ fn named(name: &str) -> Expr {
 }
 
 /// What lowering needs beside the tree.
-pub struct Lowering<'a> {
+pub(crate) struct Lowering<'a> {
     /// The scanned tables.
     pub scans: &'a HashMap<String, ScanTable>,
     /// Plans operators that run a plan of their own.
-    pub session: &'a SessionContext,
     next: std::sync::atomic::AtomicU32,
 }
 
 impl<'a> Lowering<'a> {
     /// A lowering over these tables.
-    pub fn new(scans: &'a HashMap<String, ScanTable>, session: &'a SessionContext) -> Self {
-        Lowering { scans, session, next: std::sync::atomic::AtomicU32::new(0) }
+    pub(crate) fn new(scans: &'a HashMap<String, ScanTable>) -> Self {
+        Lowering { scans, next: std::sync::atomic::AtomicU32::new(0) }
     }
 
     /// A name that no column has.
@@ -142,7 +139,7 @@ impl<'a> Lowering<'a> {
     ///
     /// # Errors
     /// A refusal that only shows here (a pattern that cannot be compiled), or DataFusion's own.
-    pub fn query(&self, rel: &Rel) -> Lower<LogicalPlan> {
+    pub(crate) fn query(&self, rel: &Rel) -> Lower<LogicalPlan> {
         let node = self.rel(rel)?;
         let plan = node.ordered_plan()?;
         let exprs: Vec<Expr> = rel.columns.iter().map(result_column).collect();
@@ -153,7 +150,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// One tree.
-    pub fn rel(&self, rel: &Rel) -> Lower<Node> {
+    pub(crate) fn rel(&self, rel: &Rel) -> Lower<Node> {
         match &rel.kind {
             RelKind::Scan { table, columns, promoted } => self.scan(table, columns, promoted),
             RelKind::Values(rows) => self.values(&rel.columns, rows),
@@ -328,7 +325,7 @@ fn result_column(c: &BoundColumn) -> Expr {
 }
 
 /// Text read as a value of a type, as dynamic elements and parsed pieces are; null where it is none.
-pub fn convert_text(content: &str, ty: Type) -> Value {
+pub(crate) fn convert_text(content: &str, ty: Type) -> Value {
     let function = match ty {
         Type::DateTime => "todatetime",
         Type::TimeSpan => "totimespan",
@@ -346,6 +343,3 @@ pub fn convert_text(content: &str, ty: Type) -> Value {
     let call = BoundExpr::new(BoundKind::Call { function, args: vec![literal] }, ty, Default::default());
     expr::evaluate(&call).ok().flatten().unwrap_or(Value::Null)
 }
-
-/// Reference-counted scans, for operators that plan later.
-pub type Scans = Arc<HashMap<String, ScanTable>>;

@@ -72,18 +72,18 @@ impl ScalarUDFImpl for Decode {
 }
 
 /// The ticks of a datetime column in whatever form.
-pub fn decode(e: Expr) -> Expr {
+pub(super) fn decode(e: Expr) -> Expr {
     ScalarUDF::from(Decode { signature: Signature::any(1, Volatility::Immutable) }).call(vec![e])
 }
 
 /// A column of a plan, a datetime as ticks.
-pub fn decoded(name: String, plan: &LogicalPlan) -> Expr {
+pub(super) fn decoded(name: String, plan: &LogicalPlan) -> Expr {
     let e = named(&name);
     if is_at_rest(&e, plan.schema()) { decode(e).alias(name) } else { e }
 }
 
 /// Whether an expression is a datetime column at rest, or a null of no particular form, so that [`at_rest`] may take it.
-pub fn may_be_at_rest(e: &BoundExpr, plan: &LogicalPlan) -> bool {
+pub(super) fn may_be_at_rest(e: &BoundExpr, plan: &LogicalPlan) -> bool {
     e.ty == Type::DateTime
         && match &e.kind {
             BoundKind::Column(id) => is_at_rest(&column(*id), plan.schema()),
@@ -93,7 +93,7 @@ pub fn may_be_at_rest(e: &BoundExpr, plan: &LogicalPlan) -> bool {
 }
 
 /// A datetime column, or a null, at rest.
-pub fn at_rest(e: &BoundExpr) -> Expr {
+pub(super) fn at_rest(e: &BoundExpr) -> Expr {
     match e.kind {
         BoundKind::Column(id) => column(id),
         _ => lit(ScalarValue::TimestampMicrosecond(None, Some("UTC".into()))),
@@ -101,7 +101,7 @@ pub fn at_rest(e: &BoundExpr) -> Expr {
 }
 
 /// Takes back the decoding that an expression over a plan does not need.
-pub fn resolve(e: Expr, plan: &LogicalPlan) -> Lower<Expr> {
+pub(super) fn resolve(e: Expr, plan: &LogicalPlan) -> Lower<Expr> {
     let schema = plan.schema();
     Ok(e.transform_down(|e| Ok(simpler(&e, schema).map_or_else(|| Transformed::no(e), Transformed::yes)))?.data)
 }

@@ -180,7 +180,7 @@ fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<(PathBuf, 
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that could tell.
-pub fn check_unwitnessed(
+pub(crate) fn check_unwitnessed(
     root: &Path,
     def: &'static TableDef,
     dir: &Path,

@@ -253,8 +253,8 @@ fn itself(random: &mut Random, state: &State, rows: &str) -> Option<(Node, Vec<N
         1 => (seq!["union ", right], Vec::new()),
         2 => (seq!["join ", right, on()], vec![unique]),
         // Pairs of pairs: of few rows.
-        3 | 4 => (seq![join("inner"), " | ", join(*random.pick(&KINDS))], vec![unique]),
-        _ => (join(*random.pick(&KINDS)), Vec::new()),
+        3 | 4 => (seq![join("inner"), " | ", join(random.pick::<&str>(&KINDS))], vec![unique]),
+        _ => (join(random.pick::<&str>(&KINDS)), Vec::new()),
     })
 }
 

@@ -231,8 +231,8 @@ fn circles(imports: &Imports) -> Vec<BTreeSet<&Module>> {
     let together = |a: &Module, b: &Module| reached[a].contains(b) && reached[b].contains(a);
     let groups: BTreeSet<BTreeSet<&Module>> = reached
         .keys()
-        .filter(|a| together(**a, **a))
-        .map(|a| reached[a].iter().copied().filter(|b| together(*a, *b)).collect())
+        .filter(|a| together(a, a))
+        .map(|a| reached[a].iter().copied().filter(|b| together(a, b)).collect())
         .collect();
     groups.into_iter().collect()
 }

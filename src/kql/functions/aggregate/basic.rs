@@ -4,7 +4,7 @@ use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param,
 use kqlake_value::Type;
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "count",
         &[Param::opt("expr", Kind::Any)],

@@ -7,7 +7,7 @@ use kqlake_value::{Value, ValueRef};
 const PARAMS: &[Param] = &[Param::req("expr", Kind::Integer)];
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "binary_all_and",
         PARAMS,

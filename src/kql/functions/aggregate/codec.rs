@@ -5,7 +5,7 @@
 use kqlake_value::ValueRef;
 
 /// Appends an unsigned number in 7-bit groups.
-pub fn write_u64(out: &mut Vec<u8>, mut v: u64) {
+pub(crate) fn write_u64(out: &mut Vec<u8>, mut v: u64) {
     while v >= 0x80 {
         out.push(v as u8 | 0x80);
         v >>= 7;
@@ -14,23 +14,23 @@ pub fn write_u64(out: &mut Vec<u8>, mut v: u64) {
 }
 
 /// Appends a signed number, small magnitudes short.
-pub fn write_i64(out: &mut Vec<u8>, v: i64) {
+pub(crate) fn write_i64(out: &mut Vec<u8>, v: i64) {
     write_u64(out, ((v << 1) ^ (v >> 63)) as u64);
 }
 
 /// Appends a real.
-pub fn write_f64(out: &mut Vec<u8>, v: f64) {
+pub(crate) fn write_f64(out: &mut Vec<u8>, v: f64) {
     out.extend_from_slice(&v.to_le_bytes());
 }
 
 /// Appends bytes and their length.
-pub fn write_bytes(out: &mut Vec<u8>, v: &[u8]) {
+pub(crate) fn write_bytes(out: &mut Vec<u8>, v: &[u8]) {
     write_u64(out, v.len() as u64);
     out.extend_from_slice(v);
 }
 
 /// Appends a value of any type.
-pub fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(crate) fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => out.push(0),
         ValueRef::Bool(false) => out.push(1),
@@ -76,19 +76,14 @@ pub fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
 
 /// Reads what the writers wrote. Every reader gives `None` at the end of the bytes or where they make no sense.
 #[derive(Debug, Clone)]
-pub struct Decoder<'a> {
+pub(crate) struct Decoder<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Decoder<'a> {
     /// Reads from the start of these bytes.
-    pub fn new(bytes: &'a [u8]) -> Decoder<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Decoder<'a> {
         Decoder { bytes }
-    }
-
-    /// True when nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
     }
 
     fn take(&mut self, n: usize) -> Option<&'a [u8]> {
@@ -98,12 +93,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// One byte.
-    pub fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.take(1).map(|b| b[0])
     }
 
     /// An unsigned number.
-    pub fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         let mut v = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -116,34 +111,34 @@ impl<'a> Decoder<'a> {
     }
 
     /// A signed number.
-    pub fn i64(&mut self) -> Option<i64> {
+    pub(crate) fn i64(&mut self) -> Option<i64> {
         let v = self.u64()?;
         Some((v >> 1) as i64 ^ -((v & 1) as i64))
     }
 
     /// A real.
-    pub fn f64(&mut self) -> Option<f64> {
+    pub(crate) fn f64(&mut self) -> Option<f64> {
         self.take(8)?.try_into().ok().map(f64::from_le_bytes)
     }
 
     /// Eight bytes, little endian.
-    pub fn fixed_u64(&mut self) -> Option<u64> {
+    pub(crate) fn fixed_u64(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
     /// Bytes with their length.
-    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.u64()?).ok()?;
         self.take(len)
     }
 
     /// Text with its length.
-    pub fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
     /// A value of any type.
-    pub fn value(&mut self) -> Option<ValueRef<'a>> {
+    pub(crate) fn value(&mut self) -> Option<ValueRef<'a>> {
         Some(match self.u8()? {
             0 => ValueRef::Null,
             1 => ValueRef::Bool(false),
@@ -164,7 +159,7 @@ impl<'a> Decoder<'a> {
 
 /// An owned value that keeps a dynamic as its text.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Held {
+pub(crate) enum Held {
     /// Null of any type but string.
     #[default]
     Null,
@@ -210,7 +205,7 @@ impl From<ValueRef<'_>> for Held {
 
 impl Held {
     /// Borrows the value.
-    pub fn as_ref(&self) -> ValueRef<'_> {
+    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Held::Null => ValueRef::Null,
             Held::Bool(v) => ValueRef::Bool(*v),
@@ -227,7 +222,7 @@ impl Held {
     }
 
     /// Bytes held beside the value itself.
-    pub fn heap(&self) -> usize {
+    pub(crate) fn heap(&self) -> usize {
         match self {
             Held::String(v) | Held::Guid(v) | Held::Dynamic(v) => v.len(),
             Held::Decimal(_) => 16,

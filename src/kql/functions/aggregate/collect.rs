@@ -22,7 +22,7 @@ const ANY: &[Param] = &[Param::req("expr", Kind::Any), Param::opt("maxSize", Kin
 const BAG: &[Param] = &[Param::req("expr", Kind::Dynamic), Param::opt("maxSize", Kind::Integer).constant()];
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     gather("make_list", ANY, "list", make_list, "All values in an array, in the order of the rows."),
     gather(
         "makelist",

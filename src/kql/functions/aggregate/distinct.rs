@@ -9,7 +9,7 @@ use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Na
 use kqlake_value::{Type, Value, ValueRef};
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "dcount",
         APPROXIMATE,

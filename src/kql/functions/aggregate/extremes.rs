@@ -16,7 +16,7 @@ const BY: &[Param] = &[Param::req("by", Kind::Orderable), Param::opt("returned",
 const ONE: &[Param] = &[Param::req("expr", Kind::Any)];
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "arg_max",
         BY,

@@ -1,22 +1,22 @@
 //! Aggregate functions, one file a family.
 
-pub mod basic;
-pub mod binary;
-pub mod codec;
-pub mod collect;
-pub mod distinct;
-pub mod extremes;
-pub mod moments;
-pub mod order;
-pub mod percentiles;
-pub mod schema;
-pub mod sketches;
-pub mod udaf;
+pub(crate) mod basic;
+pub(crate) mod binary;
+pub(crate) mod codec;
+pub(crate) mod collect;
+pub(crate) mod distinct;
+pub(crate) mod extremes;
+pub(crate) mod moments;
+pub(crate) mod order;
+pub(crate) mod percentiles;
+pub(crate) mod schema;
+pub(crate) mod sketches;
+pub(crate) mod udaf;
 
 use super::AggregateFn;
 
 /// The tables of all families.
-pub fn families() -> &'static [&'static [AggregateFn]] {
+pub(crate) fn families() -> &'static [&'static [AggregateFn]] {
     &[
         basic::AGGREGATES,
         binary::AGGREGATES,

@@ -26,7 +26,7 @@ const fn two(
 }
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     one("stdev", stdev, "Standard deviation of a sample."),
     one("stdevif", stdev, "Standard deviation of a sample, over the rows for which the predicate is true.").predicate(1),
     one("stdevp", stdevp, "Standard deviation of a population."),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use kqlake_value::ValueRef;
 
 /// Orders two values of one type. Null is least, then NaN; texts go by their code points.
-pub fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+pub(crate) fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     use ValueRef as V;
     match (a, b) {
         (V::Null, V::Null) => Ordering::Equal,
@@ -24,11 +24,11 @@ pub fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
 }
 
 /// True for values of one type that belong to one group: null and null, NaN and NaN, both zeros.
-pub fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
+pub(crate) fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
     order(a, b).is_eq()
 }
 
 /// Orders two reals, NaN least, both zeros equal.
-pub fn real_order(a: f64, b: f64) -> Ordering {
+pub(crate) fn real_order(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }

@@ -21,7 +21,7 @@ const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
 pub(crate) const ONE_OR_MANY: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "percentile",
         &[VALUE, PERCENTILE],

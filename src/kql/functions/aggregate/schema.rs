@@ -10,7 +10,7 @@ use kqlake_value::json::MAX_DEPTH;
 use kqlake_value::{Json, Type, Value, ValueRef, json_of};
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(
+pub(crate) const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(
     "buildschema",
     &[Param::req("expr", Kind::Dynamic)],
     Returns::Type(Type::Dynamic),

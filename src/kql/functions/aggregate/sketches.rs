@@ -27,7 +27,7 @@ const TDIGEST: &[Param] = &[Param::req("expr", Kind::Summable), Param::opt("weig
 const MERGED: &[Param] = &[Param::req("sketch", Kind::Dynamic)];
 
 /// The functions.
-pub const AGGREGATES: &[AggregateFn] = &[
+pub(crate) const AGGREGATES: &[AggregateFn] = &[
     sketch("hll", HLL, "hll", hll, "A sketch of the distinct values, for hll_merge and dcount_hll."),
     sketch("hll_if", HLL, "hll_if", hll, "A sketch of the distinct values over the rows for which the predicate is true.")
         .predicate(1),

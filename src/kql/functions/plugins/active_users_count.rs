@@ -13,7 +13,7 @@ use kqlake_value::{Column, Type, ValueRef};
 /// An event makes its id active in the event's bin when the id has events in at least *ActivePeriods* different periods
 /// of (event − *LookbackWindow*, event]. Periods and bins are counted from *Start*; events before it count for the window
 /// only.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "active_users_count",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -29,7 +29,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Distinct ids seen in a least number of periods of a look-back window.",
 };
 

@@ -9,7 +9,7 @@ use crate::functions::Kind;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin. Periods are counted from *Start*; *End* belongs to the analysis. A period without events has no row.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "activity_counts_metrics",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -22,7 +22,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Counts of events and of distinct, new and accumulated ids for each period.",
 };
 

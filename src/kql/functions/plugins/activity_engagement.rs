@@ -16,13 +16,12 @@ const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(K
 const DOC: &str = "Ratio of the distinct ids of an inner window to those of an outer window, for each inner window.";
 
 /// The form over all events.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "activity_engagement",
     params: &[ID, TIMELINE, INNER, OUTER],
     repeats: false,
     schema: |columns, args| columns_of(columns, args, 4).map(Some),
     run: |input, args| run(input, args, None),
-    ordered: false,
     doc: DOC,
 };
 
@@ -30,7 +29,7 @@ pub const PLUGIN: Plugin = Plugin {
 ///
 /// Inner windows are counted from the start. The outer window of an inner one ends with it and is *OuterActivityWindow*
 /// long, so it also takes events before the start. An inner window whose outer window has no events has no row.
-pub const PLUGIN_BETWEEN: Plugin = Plugin {
+pub(super) const PLUGIN_BETWEEN: Plugin = Plugin {
     params: &[
         ID,
         TIMELINE,

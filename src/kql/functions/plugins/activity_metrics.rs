@@ -14,13 +14,12 @@ const WINDOW: PluginParam = PluginParam::req("Window", ParamKind::Constant(Kind:
 const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(Kind::Any));
 
 /// The form over all events.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "activity_metrics",
     params: &[ID, TIMELINE, WINDOW, DIMENSION],
     repeats: true,
     schema: |columns, args| columns_of(columns, args, 3).map(Some),
     run: |input, args| run(input, args, None),
-    ordered: false,
     doc: "Distinct and new ids, retention rate and churn rate of each period against the period before.",
 };
 
@@ -28,7 +27,7 @@ pub const PLUGIN: Plugin = Plugin {
 ///
 /// Retention is the share of the ids of the period before that are seen again, churn the rest; both are NaN where the
 /// period before has no ids. New ids are those that the period before does not have.
-pub const PLUGIN_BETWEEN: Plugin = Plugin {
+pub(super) const PLUGIN_BETWEEN: Plugin = Plugin {
     params: &[
         ID,
         TIMELINE,

@@ -11,7 +11,7 @@ use kqlake_value::{Column, Type, ValueRef};
 /// A pattern's score is the weighted geometric mean of its share of the rows and its share of the columns, with weights
 /// *SizeWeight* (0.5) and 1 − *SizeWeight*. Patterns are chosen by score over the rows that no chosen pattern has, until
 /// the next would cover less than a twentieth of the rows.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "autocluster",
     params: &[
         PluginParam::opt("SizeWeight", ParamKind::ConstantOrTilde(Kind::Number)),
@@ -22,7 +22,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
     run,
-    ordered: false,
     doc: "A few patterns of column values that describe many rows.",
 };
 

@@ -15,7 +15,7 @@ use kqlake_value::{Column, Json, Type, Value, ValueRef, json};
 /// The bag's column goes; each property becomes a column of its values' common type, or dynamic where they differ. A
 /// property with the name of the bag's column takes that column's place; one with the name of another column is an error,
 /// or takes its place (`replace_source`), or is left out (`keep_source`). New columns come last, by name.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "bag_unpack",
     params: &[
         PluginParam::req("Column", ParamKind::Column(Kind::Dynamic)),
@@ -26,7 +26,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: false,
     schema: |_, _| Ok(None),
     run,
-    ordered: false,
     doc: "The properties of a bag as columns.",
 };
 

@@ -8,7 +8,7 @@ use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin: closed patterns of at least *Threshold* (0.05) of the rows' weight, grown by at most *MaxDimensions* (5)
 /// choices of a value; the most frequent first.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "basket",
     params: &[
         PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(Kind::Number)),
@@ -19,7 +19,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
     run,
-    ordered: false,
     doc: "Frequent combinations of column values.",
 };
 

@@ -10,7 +10,7 @@ use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin: a column `s0`, `s1`, … behind the table's own for each sketch.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "dcount_intersect",
     params: &[
         PluginParam::req("hll_1", ParamKind::Column(Kind::Dynamic)),
@@ -20,7 +20,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
     run,
-    ordered: false,
     doc: "Distinct counts of the intersections of hll sketches.",
 };
 

@@ -11,7 +11,7 @@ use kqlake_value::{Column, Type, ValueRef, format};
 /// The parts are the rows whose *SplitColumn* has the text of *SplitValueA* and of *SplitValueB*. A pattern counts where its
 /// shares of the parts differ by at least *Threshold* (0.05). The greatest differences come first; a pattern that only adds
 /// to or takes from the values of one that is listed is left out.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "diffpatterns",
     params: &[
         PluginParam::req("SplitColumn", ParamKind::Column(Kind::Any)),
@@ -25,7 +25,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Combinations of column values that tell two parts of the rows apart.",
 };
 

@@ -15,7 +15,7 @@ use kqlake_value::{Column, Json, Type, Value, ValueRef};
 /// An id's events from *Start* to *End* are ordered by time, and repetitions of a state count as one. The sequence occurs
 /// where its states follow each other with no more than *MaxWindowSizeBetweenSteps* between two; the states before and
 /// behind must be as near, else they are empty. Ids are counted in the bin of the sequence's first state.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -30,7 +30,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: false,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Distinct ids that took a sequence of states, by the states before and behind it.",
 };
 

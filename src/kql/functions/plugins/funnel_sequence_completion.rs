@@ -14,7 +14,7 @@ use kqlake_value::{Column, Json, Type, Value, ValueRef, parse};
 ///
 /// For each of the given periods, and each state of the sequence: how many ids came from the first state to this one,
 /// through those between, within the period. Ids are counted in the bin of the first state.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence_completion",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -29,7 +29,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: false,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Distinct ids that reach each state of a sequence within given periods.",
 };
 

@@ -19,26 +19,25 @@ const UNMATCHED: PluginParam = PluginParam::opt("return_unmatched", ParamKind::C
 /// Addresses and ranges (`10.0.0.0/8`) match where they agree in the bits that the shorter of the two prefixes has. Every
 /// matching row of the lookup table makes a row. Extra keys, up to three, are columns that both tables have and that must
 /// be equal.
-pub const IPV4: Plugin = Plugin {
+pub(super) const IPV4: Plugin = Plugin {
     name: "ipv4_lookup",
     params: &[TABLE, SOURCE, KEY, UNMATCHED],
     repeats: false,
     schema: |columns, args| schema(columns, args, false).map(Some),
     run: |input, args| run(input, args, false),
-    ordered: false,
     doc: "Rows joined to a table of IPv4 ranges.",
 };
 
 /// The form with one extra key.
-pub const IPV4_EXTRA_1: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, UNMATCHED], ..IPV4 };
+pub(super) const IPV4_EXTRA_1: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, UNMATCHED], ..IPV4 };
 /// The form with two extra keys.
-pub const IPV4_EXTRA_2: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
+pub(super) const IPV4_EXTRA_2: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
 /// The form with three extra keys.
-pub const IPV4_EXTRA_3: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
+pub(super) const IPV4_EXTRA_3: Plugin = Plugin { params: &[TABLE, SOURCE, KEY, EXTRA, EXTRA, EXTRA, UNMATCHED], ..IPV4 };
 
 /// ipv6_lookup: the columns of the lookup table, then the table's. Microsoft's language service shows them the other way
 /// round, as for ipv4_lookup, and so does a check, which asks for the schema.
-pub const IPV6: Plugin = Plugin {
+pub(super) const IPV6: Plugin = Plugin {
     name: "ipv6_lookup",
     params: &[
         TABLE,
@@ -49,7 +48,6 @@ pub const IPV6: Plugin = Plugin {
     repeats: false,
     schema: |columns, args| schema(columns, args, false).map(Some),
     run: |input, args| run(input, args, true),
-    ordered: false,
     doc: "Rows joined to a table of IPv6 ranges.",
 };
 

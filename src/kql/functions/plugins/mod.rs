@@ -20,24 +20,24 @@ mod narrow;
 mod new_activity_metrics;
 mod patterns;
 mod pivot;
-pub mod reduce;
+pub(crate) mod reduce;
 mod rolling_percentile;
 mod rows_near;
 mod schema_merge;
 mod sequence_detect;
 mod session_count;
 mod sliding_window_counts;
-pub mod table;
+pub(crate) mod table;
 mod timeline;
 
-pub use table::{Input, Table};
+pub(crate) use table::{Input, Table};
 
 use super::Kind;
 use kqlake_value::{Column, Type, Value};
 
 /// What a parameter of a plugin takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParamKind {
+pub(crate) enum ParamKind {
     /// A column of the input.
     Column(Kind),
     /// Any expression over the input's columns. It comes as an appended column; a `name =` in front names that column.
@@ -71,7 +71,7 @@ const KEY: Kind = Kind::OneOf(&[
 
 /// A parameter of a plugin.
 #[derive(Debug, Clone, Copy)]
-pub struct PluginParam {
+pub(crate) struct PluginParam {
     /// Name, for named arguments and messages.
     pub name: &'static str,
     /// What it takes.
@@ -91,7 +91,7 @@ impl PluginParam {
 
 /// A bound argument, in the place of its parameter.
 #[derive(Debug, Clone)]
-pub enum PluginArg {
+pub(crate) enum PluginArg {
     /// The place of a column of the input (or of the tabular argument, for [`ParamKind::LookupColumn`]).
     Column(usize),
     /// A constant and its type.
@@ -103,11 +103,11 @@ pub enum PluginArg {
 }
 
 /// The result's columns, where the arguments tell them; `None` where they follow from the rows.
-pub type SchemaFn = fn(&[Column], &[PluginArg]) -> Result<Option<Vec<Column>>, String>;
+pub(crate) type SchemaFn = fn(&[Column], &[PluginArg]) -> Result<Option<Vec<Column>>, String>;
 
 /// A plugin, or one of its forms where it has several.
 #[derive(Clone, Copy)]
-pub struct Plugin {
+pub(crate) struct Plugin {
     /// Name.
     pub name: &'static str,
     /// Parameters.
@@ -118,8 +118,6 @@ pub struct Plugin {
     pub schema: SchemaFn,
     /// Computes the result. The error is for the user.
     pub run: fn(&Input, &[PluginArg]) -> Result<Table, String>,
-    /// The rows' order counts: the input must be serialized.
-    pub ordered: bool,
     /// One sentence for the support page.
     pub doc: &'static str,
 }
@@ -131,7 +129,7 @@ impl std::fmt::Debug for Plugin {
 }
 
 /// All plugins. Two entries of one name are two forms of its arguments; the first that fits is meant.
-pub const PLUGINS: &[&Plugin] = &[
+pub(crate) const PLUGINS: &[&Plugin] = &[
     &active_users_count::PLUGIN,
     &activity_counts_metrics::PLUGIN,
     &activity_engagement::PLUGIN,
@@ -168,7 +166,7 @@ const INTERNAL: &str = "it is internal to Microsoft's engine";
 const NO_GEOSPATIAL: &str = "geospatial functions are not part of kqlake";
 
 /// Plugins of the language that are known by name only, in the order of their names, with the reason.
-pub const REFUSED: &[(&str, &str)] = &[
+pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("ai_chat_completion", SERVICE),
     ("ai_chat_completion_prompt", SERVICE),
     ("ai_embed_text", SERVICE),
@@ -199,12 +197,12 @@ pub const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Why a plugin is refused; `None` for one that runs or is unknown.
-pub fn refusal(name: &str) -> Option<&'static str> {
+pub(crate) fn refusal(name: &str) -> Option<&'static str> {
     REFUSED.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|at| REFUSED[at].1)
 }
 
 /// The forms of a plugin, in the order in which they are tried; none for an unknown name.
-pub fn find(name: &str) -> impl Iterator<Item = &'static Plugin> + '_ {
+pub(crate) fn find(name: &str) -> impl Iterator<Item = &'static Plugin> + '_ {
     PLUGINS.iter().copied().filter(move |p| p.name == name)
 }
 

@@ -5,13 +5,12 @@ use super::table::{Input, Output, Table};
 use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin: the row's number from 0, the column's name, and the cell's text.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "narrow",
     params: &[],
     repeats: false,
     schema: |_, _| Ok(Some(columns())),
     run: |input, _| run(input),
-    ordered: false,
     doc: "A row for each cell: row number, column name and value as text.",
 };
 

@@ -19,18 +19,17 @@ const COHORT: PluginParam = PluginParam::opt("Cohort", ParamKind::Constant(Kind:
 ///
 /// For every period with ids that were not seen in any period before (its cohort), and every period from there to the
 /// end: the cohort's ids seen there and not seen there, and the ids seen there that were unknown up to the cohort's period.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "new_activity_metrics",
     params: &[ID, TIMELINE, START, END, WINDOW, COHORT, PluginParam::opt("Dimension", ParamKind::Column(Kind::Any))],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Retention and churn of the ids that were first seen in each period.",
 };
 
 /// The form whose last argument is a table of ids that are not new: its column of the id column's name, else its last.
-pub const PLUGIN_LOOKBACK: Plugin = Plugin {
+pub(super) const PLUGIN_LOOKBACK: Plugin = Plugin {
     params: &[
         ID,
         TIMELINE,

@@ -14,7 +14,7 @@ const MOST: usize = 20_000;
 
 /// A set of items and the rows that have them.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub(super) struct Pattern {
     /// Places in [`Items::items`], ascending.
     pub items: Vec<usize>,
     /// Rows, ascending.
@@ -23,7 +23,7 @@ pub struct Pattern {
 
 /// A value of a column.
 #[derive(Debug)]
-pub struct Item {
+pub(super) struct Item {
     /// The column's place in the input.
     pub column: usize,
     /// Its value.
@@ -33,7 +33,7 @@ pub struct Item {
 
 /// The rows as items.
 #[derive(Debug)]
-pub struct Items {
+pub(super) struct Items {
     /// Frequent values.
     pub items: Vec<Item>,
     /// Columns that patterns are made of.
@@ -46,7 +46,7 @@ pub struct Items {
 
 impl Items {
     /// Reads the rows. `least` is the weight that an item must have.
-    pub fn read(input: &Input, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
+    pub(super) fn read(input: &Input, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
         let columns: Vec<usize> = (0..input.visible).filter(|c| !left_out.contains(c)).collect();
         let mut items = Vec::new();
         for column in &columns {
@@ -77,14 +77,14 @@ impl Items {
     }
 
     /// The weight of rows.
-    pub fn weight(&self, rows: &[u32]) -> f64 {
+    pub(super) fn weight(&self, rows: &[u32]) -> f64 {
         rows.iter().map(|r| self.weights[*r as usize]).sum()
     }
 
     /// The closed patterns of at least one item whose rows satisfy `keep`, grown by at most `depth` choices.
     ///
     /// `keep` must not hold for a part of rows for which it does not hold as a whole.
-    pub fn closed(&self, depth: usize, keep: &dyn Fn(&[u32]) -> bool) -> Vec<Pattern> {
+    pub(super) fn closed(&self, depth: usize, keep: &dyn Fn(&[u32]) -> bool) -> Vec<Pattern> {
         let all: Vec<u32> = (0..self.weights.len() as u32).collect();
         let mut found = Vec::new();
         if all.is_empty() {
@@ -163,21 +163,21 @@ fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
 }
 
 /// The weight column among the arguments: its place, if one is named.
-pub fn weight_column(args: &[PluginArg], place: usize) -> Option<usize> {
+pub(super) fn weight_column(args: &[PluginArg], place: usize) -> Option<usize> {
     column(args, place).ok()
 }
 
 /// Each row's weight: the weight column's value, or 1.
-pub fn weights(input: &Input, column: Option<usize>) -> Vec<f64> {
+pub(super) fn weights(input: &Input, column: Option<usize>) -> Vec<f64> {
     (0..input.rows).map(|row| column.map_or(1.0, |c| input.get(c, row).as_f64().unwrap_or(0.0).max(0.0))).collect()
 }
 
 /// The wildcards of the types: null (the empty string), or what the arguments from a place on give for their type.
-pub struct Wildcards(Vec<(Type, Value)>);
+pub(super) struct Wildcards(Vec<(Type, Value)>);
 
 impl Wildcards {
     /// Reads the arguments.
-    pub fn read(args: &[PluginArg], place: usize) -> Wildcards {
+    pub(super) fn read(args: &[PluginArg], place: usize) -> Wildcards {
         let given = (place..args.len()).filter_map(|i| match (&args[i], constant(args, i)) {
             (PluginArg::Constant(_, ty), Some(value)) => Some((*ty, value.clone())),
             _ => None,
@@ -191,13 +191,13 @@ impl Wildcards {
 }
 
 /// The columns of a result: what is counted, and the columns of the patterns.
-pub fn columns(input: &[Column], left_out: &[usize], counted: &[(&str, Type)]) -> Vec<Column> {
+pub(super) fn columns(input: &[Column], left_out: &[usize], counted: &[(&str, Type)]) -> Vec<Column> {
     let own = input.iter().enumerate().filter(|(i, _)| !left_out.contains(i)).map(|(_, c)| c.clone());
     counted.iter().map(|(name, ty)| Column::new(*name, *ty)).chain(own).collect()
 }
 
 /// Appends a pattern's row.
-pub fn push(
+pub(super) fn push(
     output: &mut Output,
     input: &Input,
     items: &Items,
@@ -218,7 +218,7 @@ pub fn push(
 }
 
 /// A percentage with so many digits behind the point.
-pub fn percent(part: f64, whole: f64, digits: i32) -> f64 {
+pub(super) fn percent(part: f64, whole: f64, digits: i32) -> f64 {
     if whole <= 0.0 {
         return 0.0;
     }

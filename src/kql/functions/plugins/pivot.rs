@@ -14,7 +14,7 @@ use kqlake_value::{Column, Value, ValueRef, format};
 /// first, then the pivoted column (argument 0) and the aggregate's (argument 1). Argument 2 is the aggregate's answer over
 /// no rows, for the cells that no row fills. The columns that stay are those that the call names, else all but the pivoted
 /// one and those in the aggregate's arguments; the aggregate is `count()` where the call names none.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "pivot",
     params: &[
         PluginParam::req("pivotColumn", ParamKind::Column(KEY)),
@@ -24,7 +24,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |_, _| Ok(None),
     run,
-    ordered: false,
     doc: "The values of one column as columns, each with an aggregate.",
 };
 

@@ -14,7 +14,7 @@ use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The options of `reduce`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reduce {
+pub(crate) struct Reduce {
     /// `threshold`: the share of the texts that a word or pattern must exceed.
     pub threshold: f64,
     /// `characters`: what separates words; everything but ASCII letters and digits where it is not given.
@@ -34,7 +34,7 @@ const OTHERS: &str = "others";
 
 impl Reduce {
     /// The result's columns.
-    pub fn schema(&self, input: &[Column]) -> Vec<Column> {
+    pub(crate) fn schema(&self, input: &[Column]) -> Vec<Column> {
         if !self.source {
             return ["Pattern", "Count", "Representative"]
                 .iter()
@@ -73,7 +73,7 @@ impl Reduce {
     }
 
     /// Groups the texts of a column of the input (the value to reduce by; it may be an appended one).
-    pub fn run(&self, input: &Input, column: usize) -> Result<Table, String> {
+    pub(crate) fn run(&self, input: &Input, column: usize) -> Result<Table, String> {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(format!("the threshold must be from 0 to 1, not {}", self.threshold));
         }

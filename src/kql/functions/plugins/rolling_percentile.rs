@@ -14,7 +14,7 @@ use kqlake_value::{Column, Type, ValueRef, format};
 ///
 /// Bins start at multiples of *BinSize*. The window of a bin is the bin and those before it, *BinsPerWindow* in all. A bin
 /// between the first and the last has a row where its window holds a value.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "rolling_percentile",
     params: &[
         PluginParam::req("ValueColumn", ParamKind::Column(Kind::Summable)),
@@ -27,7 +27,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "A percentile over a window of bins that moves along a column.",
 };
 

@@ -6,7 +6,7 @@ use crate::functions::Kind;
 use kqlake_value::ValueRef;
 
 /// The plugin: rows that are at most *NumRows* before or behind (*RowsAfter* behind) a row where the condition is true.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "rows_near",
     params: &[
         PluginParam::req("Condition", ParamKind::Expression(Kind::Bool)),
@@ -19,7 +19,6 @@ pub const PLUGIN: Plugin = Plugin {
         Ok(Some(columns.iter().enumerate().filter(|(i, _)| column(args, 0) != Ok(*i)).map(|(_, c)| c.clone()).collect()))
     },
     run,
-    ordered: true,
     doc: "Rows around those where a condition holds.",
 };
 

@@ -9,13 +9,12 @@ use kqlake_value::{Column, Type, Value, ValueRef, format};
 ///
 /// Columns are one if their names are. Numbers of different types become the widest of them; other types that differ, and
 /// (unless `PreserveOrder` is false) places that differ, are told as an error in the column's type.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "schema_merge",
     params: &[PluginParam::opt("PreserveOrder", ParamKind::Constant(Kind::Bool))],
     repeats: false,
     schema: |_, _| Ok(Some(columns())),
     run,
-    ordered: false,
     doc: "One schema out of several that getschema gave.",
 };
 

@@ -12,7 +12,7 @@ use kqlake_value::{Column, Type, ValueRef};
 /// Steps and dimensions are expression arguments: those of type bool are steps, the others dimensions. An occurrence is one
 /// event for each step, in time order and of equal dimensions, with no more than *MaxSequenceStepWindow* between two steps
 /// and *MaxSequenceSpan* in all. Every such combination of events is a row.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "sequence_detect",
     params: &[
         PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
@@ -23,7 +23,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Occurrences of a sequence of steps within given times.",
 };
 

@@ -12,7 +12,7 @@ use kqlake_value::{Column, Type, ValueRef};
 ///
 /// An event starts a session when its id has no event within the *LookBackWindow* before it. Sessions are counted in bins
 /// that start at multiples of *Bin*, for events from *Start* to *End*; events before *Start* count for the look-back only.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "session_count",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -26,7 +26,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Sessions started in each bin of the timeline.",
 };
 

@@ -10,7 +10,7 @@ use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin. Bins are counted from *Start*; a bin's window is *LookbackWindow* long and ends with the bin. A window
 /// without events has no row.
-pub const PLUGIN: Plugin = Plugin {
+pub(super) const PLUGIN: Plugin = Plugin {
     name: "sliding_window_counts",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
@@ -24,7 +24,6 @@ pub const PLUGIN: Plugin = Plugin {
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
-    ordered: false,
     doc: "Counts of events and of distinct ids over a window that slides along the timeline.",
 };
 

@@ -13,7 +13,7 @@ use kqlake_value::{Column, Type, Value, ValueRef, format, parse};
 
 /// Columns and their rows.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// Names and KQL types.
     pub columns: Vec<Column>,
     /// The rows; every batch has the columns in this order, in their Arrow forms.
@@ -22,7 +22,7 @@ pub struct Table {
 
 impl Table {
     /// A table of arrays of one length.
-    pub fn from_arrays(columns: Vec<Column>, arrays: Vec<ArrayRef>, rows: usize) -> Result<Table, String> {
+    pub(crate) fn from_arrays(columns: Vec<Column>, arrays: Vec<ArrayRef>, rows: usize) -> Result<Table, String> {
         let fields: Vec<_> = columns.iter().map(|c| field(&c.name, c.ty)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Schema::new(fields).into(), arrays, &options).map_err(|e| e.to_string())?;
@@ -30,14 +30,14 @@ impl Table {
     }
 
     /// How many rows there are.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 }
 
 /// A plugin's input: all rows in one piece.
 #[derive(Debug)]
-pub struct Input {
+pub(crate) struct Input {
     /// Names and KQL types of all columns.
     pub columns: Vec<Column>,
     /// How many of them are the table's own; those behind hold the values of expression arguments.
@@ -50,7 +50,7 @@ pub struct Input {
 
 impl Input {
     /// Opens a table whose first `visible` columns are its own.
-    pub fn new(table: &Table, visible: usize) -> Result<Input, String> {
+    pub(crate) fn new(table: &Table, visible: usize) -> Result<Input, String> {
         let mut arrays = Vec::with_capacity(table.columns.len());
         let mut readers = Vec::with_capacity(table.columns.len());
         for (i, column) in table.columns.iter().enumerate() {
@@ -72,27 +72,27 @@ impl Input {
     }
 
     /// The value of a column in a row.
-    pub fn get(&self, column: usize, row: usize) -> ValueRef<'_> {
+    pub(crate) fn get(&self, column: usize, row: usize) -> ValueRef<'_> {
         self.readers.get(column).map_or(ValueRef::Null, |r| r.get(row))
     }
 
     /// The columns that are the table's own.
-    pub fn own(&self) -> &[Column] {
+    pub(crate) fn own(&self) -> &[Column] {
         &self.columns[..self.visible]
     }
 
     /// The place of a column of this name.
-    pub fn find(&self, name: &str) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)
     }
 
     /// A column's array.
-    pub fn array(&self, column: usize) -> &ArrayRef {
+    pub(crate) fn array(&self, column: usize) -> &ArrayRef {
         &self.arrays[column]
     }
 
     /// A column's values in these rows; `None` makes a row null.
-    pub fn take(&self, column: usize, rows: &[Option<u32>]) -> Result<ArrayRef, String> {
+    pub(crate) fn take(&self, column: usize, rows: &[Option<u32>]) -> Result<ArrayRef, String> {
         let indices = arrow::array::UInt32Array::from(rows.to_vec());
         let taken = take(self.arrays[column].as_ref(), &indices, None).map_err(|e| e.to_string())?;
         let ty = self.columns[column].ty;
@@ -107,7 +107,7 @@ impl Input {
     }
 
     /// These rows of the table's own columns.
-    pub fn select(&self, rows: &[u32]) -> Result<Table, String> {
+    pub(crate) fn select(&self, rows: &[u32]) -> Result<Table, String> {
         let indices: Vec<Option<u32>> = rows.iter().map(|r| Some(*r)).collect();
         let arrays = (0..self.visible).map(|c| self.take(c, &indices)).collect::<Result<Vec<_>, _>>()?;
         Table::from_arrays(self.own().to_vec(), arrays, rows.len())
@@ -116,7 +116,7 @@ impl Input {
 
 /// Collects a result row by row.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     columns: Vec<Column>,
     builders: Vec<ColumnBuilder>,
     rows: usize,
@@ -124,13 +124,13 @@ pub struct Output {
 
 impl Output {
     /// A result with these columns.
-    pub fn new(columns: Vec<Column>) -> Output {
+    pub(crate) fn new(columns: Vec<Column>) -> Output {
         let builders = columns.iter().map(|c| ColumnBuilder::new(c.ty, 16)).collect();
         Output { columns, builders, rows: 0 }
     }
 
     /// Appends a row: a value for each column.
-    pub fn push<'a>(&mut self, values: impl IntoIterator<Item = ValueRef<'a>>) {
+    pub(crate) fn push<'a>(&mut self, values: impl IntoIterator<Item = ValueRef<'a>>) {
         let mut values = values.into_iter();
         for builder in &mut self.builders {
             builder.push_ref(values.next().unwrap_or(ValueRef::Null));
@@ -139,7 +139,7 @@ impl Output {
     }
 
     /// The table.
-    pub fn finish(mut self) -> Result<Table, String> {
+    pub(crate) fn finish(mut self) -> Result<Table, String> {
         let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         Table::from_arrays(self.columns, arrays, self.rows)
     }
@@ -147,7 +147,7 @@ impl Output {
 
 /// Numbers distinct tuples of values in the order of first appearance.
 #[derive(Debug, Default)]
-pub struct Interner {
+pub(crate) struct Interner {
     numbers: HashMap<Vec<u8>, u32>,
     tuples: Vec<Vec<Held>>,
     key: Vec<u8>,
@@ -155,7 +155,7 @@ pub struct Interner {
 
 impl Interner {
     /// The number of a tuple. Reals that are equal as keys are one.
-    pub fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
+    pub(crate) fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
         self.key.clear();
         for value in tuple.clone() {
             write_value(&mut self.key, value.key());
@@ -170,23 +170,18 @@ impl Interner {
     }
 
     /// The tuple of a number.
-    pub fn tuple(&self, number: u32) -> &[Held] {
+    pub(crate) fn tuple(&self, number: u32) -> &[Held] {
         self.tuples.get(number as usize).map_or(&[], Vec::as_slice)
     }
 
     /// How many tuples there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tuples.len()
-    }
-
-    /// True before the first tuple.
-    pub fn is_empty(&self) -> bool {
-        self.tuples.is_empty()
     }
 }
 
 /// A name that is not among the taken ones: the name itself, or with the first free number behind it.
-pub fn free_name(name: &str, taken: &[Column]) -> String {
+pub(crate) fn free_name(name: &str, taken: &[Column]) -> String {
     let used = |n: &str| taken.iter().any(|c| c.name == n);
     if !used(name) {
         return name.to_owned();
@@ -197,7 +192,7 @@ pub fn free_name(name: &str, taken: &[Column]) -> String {
 impl Table {
     /// The table with the columns that a query declares (`evaluate f() : (a:long, b:string)`): by name, values of another
     /// type converted, columns that are not there null.
-    pub fn conform(&self, declared: &[Column]) -> Result<Table, String> {
+    pub(crate) fn conform(&self, declared: &[Column]) -> Result<Table, String> {
         let input = Input::new(self, self.columns.len())?;
         let mut arrays = Vec::with_capacity(declared.len());
         for column in declared {

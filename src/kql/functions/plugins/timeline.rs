@@ -9,13 +9,13 @@ use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef
 
 /// A time axis: ticks for datetimes and timespans, the numbers themselves for integers.
 #[derive(Debug, Clone, Copy)]
-pub struct Axis {
+pub(super) struct Axis {
     ty: Type,
 }
 
 impl Axis {
     /// The axis of a column.
-    pub fn of(column: &Column) -> Result<Axis, String> {
+    pub(super) fn of(column: &Column) -> Result<Axis, String> {
         match column.ty {
             Type::DateTime | Type::TimeSpan | Type::Int | Type::Long => Ok(Axis { ty: column.ty }),
             other => {
@@ -25,7 +25,7 @@ impl Axis {
     }
 
     /// The place of a value on the axis.
-    pub fn point(self, value: ValueRef<'_>) -> Option<i64> {
+    pub(super) fn point(self, value: ValueRef<'_>) -> Option<i64> {
         match (self.ty, value) {
             (Type::DateTime, ValueRef::DateTime(v)) | (Type::TimeSpan, ValueRef::TimeSpan(v)) => Some(v),
             (Type::Int | Type::Long, value) => value.as_i64(),
@@ -34,7 +34,7 @@ impl Axis {
     }
 
     /// The place of a constant on the axis.
-    pub fn constant(self, args: &[PluginArg], place: usize, what: &str) -> Result<i64, String> {
+    pub(super) fn constant(self, args: &[PluginArg], place: usize, what: &str) -> Result<i64, String> {
         let mut text = String::new();
         match args.get(place) {
             Some(PluginArg::Constant(value, _)) => {
@@ -45,7 +45,7 @@ impl Axis {
     }
 
     /// A constant distance on the axis: a timespan for datetimes, else of the axis's own type.
-    pub fn distance(self, args: &[PluginArg], place: usize, what: &str) -> Result<i64, String> {
+    pub(super) fn distance(self, args: &[PluginArg], place: usize, what: &str) -> Result<i64, String> {
         match args.get(place) {
             Some(PluginArg::Constant(value, _)) => self.distance_of(value, what),
             _ => Err(format!("{what} must be a constant")),
@@ -53,7 +53,7 @@ impl Axis {
     }
 
     /// A distance on the axis.
-    pub fn distance_of(self, value: &Value, what: &str) -> Result<i64, String> {
+    pub(super) fn distance_of(self, value: &Value, what: &str) -> Result<i64, String> {
         match (self.ty, value) {
             (Type::DateTime | Type::TimeSpan, Value::TimeSpan(ticks)) => Ok(*ticks),
             (Type::Int | Type::Long, Value::Int(v)) => Ok((*v).into()),
@@ -64,7 +64,7 @@ impl Axis {
     }
 
     /// The bins of a constant step, counted from a place: a distance, or the texts `week`, `month` and `year`.
-    pub fn bins(self, args: &[PluginArg], place: usize, what: &str, origin: i64) -> Result<Bins, String> {
+    pub(super) fn bins(self, args: &[PluginArg], place: usize, what: &str, origin: i64) -> Result<Bins, String> {
         if let (Type::DateTime, Some(PluginArg::Constant(Value::String(text), _))) = (self.ty, args.get(place)) {
             return match text.as_str() {
                 "week" => Ok(Bins::Week),
@@ -78,7 +78,7 @@ impl Axis {
     }
 
     /// The value at a place of the axis.
-    pub fn value(self, point: i64) -> ValueRef<'static> {
+    pub(super) fn value(self, point: i64) -> ValueRef<'static> {
         match self.ty {
             Type::DateTime => ValueRef::DateTime(point),
             Type::TimeSpan => ValueRef::TimeSpan(point),
@@ -100,7 +100,7 @@ fn start_of_day(day: i64) -> i64 {
 
 /// How the axis is divided.
 #[derive(Debug, Clone, Copy)]
-pub enum Bins {
+pub(super) enum Bins {
     /// Pieces of one size, one of which starts at the origin.
     Size { size: i64, origin: i64 },
     /// Weeks from Sunday.
@@ -113,7 +113,7 @@ pub enum Bins {
 
 impl Bins {
     /// The start of the bin that a place lies in.
-    pub fn start(self, point: i64) -> i64 {
+    pub(super) fn start(self, point: i64) -> i64 {
         match self {
             Bins::Size { size, origin } => {
                 let offset = (i128::from(point) - i128::from(origin)).rem_euclid(i128::from(size)) as i64;
@@ -136,7 +136,7 @@ impl Bins {
     }
 
     /// The start of the bin behind the one that starts here.
-    pub fn next(self, start: i64) -> i64 {
+    pub(super) fn next(self, start: i64) -> i64 {
         match self {
             Bins::Size { size, .. } => start.saturating_add(size),
             Bins::Week => start + 7 * TICKS_PER_DAY,
@@ -147,7 +147,7 @@ impl Bins {
     }
 
     /// The start of the bin before the one that starts here.
-    pub fn previous(self, start: i64) -> i64 {
+    pub(super) fn previous(self, start: i64) -> i64 {
         match self {
             Bins::Size { size, .. } => start.saturating_sub(size),
             _ => self.start(start - 1),
@@ -155,7 +155,7 @@ impl Bins {
     }
 
     /// The starts of all bins from one place to another; an error where they are too many to be meant.
-    pub fn all(self, from: i64, to: i64) -> Result<Vec<i64>, String> {
+    pub(super) fn all(self, from: i64, to: i64) -> Result<Vec<i64>, String> {
         /// More bins than any analysis has; a step of a second over years is a mistake.
         const MOST: usize = 1_000_000;
         let (mut at, mut out) = (self.start(from), Vec::new());
@@ -172,7 +172,7 @@ impl Bins {
 
 /// The events of one combination of dimensions.
 #[derive(Debug)]
-pub struct Group {
+pub(super) struct Group {
     /// The number of the combination.
     pub dimensions: u32,
     /// Time and id of each event, by time.
@@ -181,7 +181,7 @@ pub struct Group {
 
 impl Group {
     /// The distinct ids of each bin.
-    pub fn ids_by_bin(&self, bins: Bins, from: i64, to: i64) -> BTreeMap<i64, HashSet<u32>> {
+    pub(super) fn ids_by_bin(&self, bins: Bins, from: i64, to: i64) -> BTreeMap<i64, HashSet<u32>> {
         let mut out: BTreeMap<i64, HashSet<u32>> = BTreeMap::new();
         for (t, id) in self.events.iter().filter(|(t, _)| (from..=to).contains(t)) {
             out.entry(bins.start(*t)).or_default().insert(*id);
@@ -192,7 +192,7 @@ impl Group {
 
 /// All events, divided by the combinations of dimensions.
 #[derive(Debug)]
-pub struct Events {
+pub(super) struct Events {
     /// The axis.
     pub axis: Axis,
     /// The combinations of dimensions.
@@ -206,7 +206,7 @@ pub struct Events {
 impl Events {
     /// Reads the id column (argument 0), the timeline column (argument 1) and the dimensions (arguments from `dimensions`
     /// on). Events without a time are left out.
-    pub fn read(input: &Input, args: &[PluginArg], dimensions: usize) -> Result<Events, String> {
+    pub(super) fn read(input: &Input, args: &[PluginArg], dimensions: usize) -> Result<Events, String> {
         let (id, time) = (column(args, 0)?, column(args, 1)?);
         let axis = Axis::of(&input.columns[time])?;
         let places = columns_from(args, dimensions);
@@ -227,13 +227,13 @@ impl Events {
     }
 
     /// The values of a group's dimensions.
-    pub fn dimension_values(&self, group: &Group) -> impl Iterator<Item = ValueRef<'_>> {
+    pub(super) fn dimension_values(&self, group: &Group) -> impl Iterator<Item = ValueRef<'_>> {
         self.dimensions.tuple(group.dimensions).iter().map(|h| h.as_ref())
     }
 }
 
 /// The columns of an activity plugin's result: the timeline, the dimensions, and what is computed.
-pub fn schema(
+pub(super) fn schema(
     columns: &[Column],
     args: &[PluginArg],
     dimensions: usize,

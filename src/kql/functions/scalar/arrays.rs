@@ -16,7 +16,7 @@ const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 const COUNT_OR_PLACES: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Dynamic]);
 
 /// The array functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "array_concat",
         &[Param::req("array", Kind::Dynamic)],

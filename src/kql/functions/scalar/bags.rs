@@ -13,7 +13,7 @@ use kqlake_value::{Type, Value, ValueRef, json};
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The bag functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     // What `pack_all(true)` is bound to.
     ScalarFn::new(
         "__bag_pack_present",

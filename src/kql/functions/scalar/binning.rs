@@ -16,7 +16,7 @@ use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{self as value, Type, Value, ValueRef};
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "bin",
         &[Param::req("value", Kind::Summable), Param::req("roundTo", Kind::Summable)],

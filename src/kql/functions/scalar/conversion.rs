@@ -26,7 +26,7 @@ const fn conversion(name: &'static str, params: &'static [Param], to: Type, imp:
 }
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     conversion("tostring", ANY, Type::String, ScalarImpl::Kernel(to_string), "The value's text; the empty string for null."),
     conversion("tolong", ANY, Type::Long, ScalarImpl::Kernel(to_long), "The value as a long; null if it is none."),
     conversion("toint", ANY, Type::Int, ScalarImpl::Kernel(to_int), "The value as an int; null if it is none."),
@@ -84,7 +84,7 @@ pub const FUNCTIONS: &[ScalarFn] = &[
 ];
 
 /// A value converted to a type, by the rules of the type's conversion function.
-pub fn convert(value: ValueRef<'_>, to: Type) -> Value {
+pub(crate) fn convert(value: ValueRef<'_>, to: Type) -> Value {
     fn some<T>(value: Option<T>, make: fn(T) -> Value) -> Value {
         value.map_or(Value::Null, make)
     }
@@ -120,7 +120,7 @@ fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl F
 }
 
 /// As `tolong`.
-pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
+pub(crate) fn long_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null | ValueRef::Guid(_) => None,
         ValueRef::Bool(v) => Some(v.into()),
@@ -135,7 +135,7 @@ pub fn long_of(value: ValueRef<'_>) -> Option<i64> {
 }
 
 /// As `toint`: a long keeps its low 32 bits, a real that is too great stays at the end of the range, such a decimal is null.
-pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
+pub(crate) fn int_of(value: ValueRef<'_>) -> Option<i32> {
     match value {
         ValueRef::Real(v) => v.is_finite().then_some(v as i32),
         ValueRef::Decimal(v) => i32::try_from(v / DECIMAL_ONE).ok(),
@@ -146,7 +146,7 @@ pub fn int_of(value: ValueRef<'_>) -> Option<i32> {
 }
 
 /// As `toreal`.
-pub fn real_of(value: ValueRef<'_>) -> Option<f64> {
+pub(crate) fn real_of(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::Real(v) => Some(v),
         ValueRef::Decimal(v) => kqlake_value::format::to_string(ValueRef::Decimal(v)).parse().ok(),
@@ -158,7 +158,7 @@ pub fn real_of(value: ValueRef<'_>) -> Option<f64> {
 }
 
 /// As `todecimal`.
-pub fn decimal_of(value: ValueRef<'_>) -> Option<i128> {
+pub(crate) fn decimal_of(value: ValueRef<'_>) -> Option<i128> {
     match value {
         ValueRef::Decimal(v) => Some(v),
         // By way of its shortest text, so that 0.1 becomes exactly 0.1.
@@ -170,7 +170,7 @@ pub fn decimal_of(value: ValueRef<'_>) -> Option<i128> {
 }
 
 /// As `tobool`.
-pub fn bool_of(value: ValueRef<'_>) -> Option<bool> {
+pub(crate) fn bool_of(value: ValueRef<'_>) -> Option<bool> {
     match value {
         ValueRef::Bool(v) => Some(v),
         ValueRef::Real(v) => (!v.is_nan()).then_some(v != 0.0),
@@ -182,7 +182,7 @@ pub fn bool_of(value: ValueRef<'_>) -> Option<bool> {
 }
 
 /// As `todatetime`.
-pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
+pub(crate) fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::DateTime(v) => Some(v),
         ValueRef::String(v) => parse::datetime(v),
@@ -192,7 +192,7 @@ pub fn datetime_of(value: ValueRef<'_>) -> Option<i64> {
 }
 
 /// As `totimespan`: null beyond the range, as everywhere that timespans are computed.
-pub fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
+pub(crate) fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Real(v) => value::ticks_of_real(v),
         ValueRef::String(v) => parse::timespan(v),
@@ -202,7 +202,7 @@ pub fn timespan_of(value: ValueRef<'_>) -> Option<i64> {
 }
 
 /// As `toguid`.
-pub fn guid_of(value: ValueRef<'_>) -> Option<String> {
+pub(crate) fn guid_of(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Guid(v) => Some(v.to_owned()),
         ValueRef::String(v) => parse::guid(v),
@@ -212,7 +212,7 @@ pub fn guid_of(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// Appends what `parse_json` makes of a text, as JSON text; false for null.
-pub fn push_parsed(out: &mut String, text: &str) -> bool {
+pub(crate) fn push_parsed(out: &mut String, text: &str) -> bool {
     if text.is_empty() {
         return false;
     }

@@ -45,7 +45,7 @@ macro_rules! unix {
 }
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     part!("getyear", Unit::Year, "The year."),
     part!("monthofyear", Unit::Month, "The month, from 1.").aliases(&["getmonth"]),
     part!("dayofmonth", Unit::Day, "The day of the month, from 1."),

@@ -29,7 +29,7 @@ const fn text(name: &'static str, f: fn(&[ValueRef<'_>], &mut String) -> bool, d
 }
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     text("base64_encode_tostring", |args, out| with_text(args, |text| STANDARD.encode_string(text, out)), "The text in base64.")
         .aliases(&["base64_encodestring"]),
     text("base64_decode_tostring", base64_decode, "The text that base64 stands for; empty if it is not UTF-8.")

@@ -19,7 +19,7 @@ const fn unsupported(name: &'static str, returns: Type) -> ScalarFn {
 }
 
 /// The geospatial functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     unsupported("geo_angle", Type::Real),
     unsupported("geo_azimuth", Type::Real),
     unsupported("geo_closest_point_on_line", Type::Dynamic),

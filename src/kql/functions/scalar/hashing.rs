@@ -14,7 +14,7 @@ const SOURCE: &[Param] = &[Param::req("source", Kind::Any)];
 const STRING: Returns = Returns::Type(Type::String);
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "hash",
         &[Param::req("source", Kind::Any), Param::opt("mod", Kind::Integer)],

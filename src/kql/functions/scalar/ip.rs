@@ -28,7 +28,7 @@ const IN_TEXT: &[Param] = &[Param::req("source", Kind::StringOrDynamic), Param::
 const ANY_IN_TEXT: &[Param] = &[Param::req("source", Kind::StringOrDynamic), Param::req("ips", Kind::StringOrDynamic)];
 
 /// The functions of IP addresses.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "format_ipv4",
         &[Param::req("ip", Kind::OneOf(&[Type::String, Type::Int, Type::Long])), Param::opt("prefix", Kind::Integer)],

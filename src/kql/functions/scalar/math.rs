@@ -44,7 +44,7 @@ macro_rules! of_bits {
 use Naming::{FirstArg, Generated};
 
 /// The mathematical functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "abs",
         &[Param::req("number", Kind::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::TimeSpan]))],
@@ -300,7 +300,7 @@ fn round(args: &[ValueRef<'_>]) -> Value {
 }
 
 /// Rounds halves away from zero at a decimal place. A number that has no such place stays as it is.
-pub fn round_real(x: f64, digits: i32) -> f64 {
+pub(crate) fn round_real(x: f64, digits: i32) -> f64 {
     if digits >= 0 {
         let scale = 10f64.powi(digits);
         let scaled = x * scale;

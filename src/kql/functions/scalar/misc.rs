@@ -33,7 +33,7 @@ const NO_EXTENTS: &str = "a local lake has no extents";
 const NO_SIGN_IN: &str = "nobody signs in to a local lake";
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     special(
         "iff",
         &[Param::req("if", Kind::Bool), Param::req("then", Kind::Same), Param::req("else", Kind::Same)],

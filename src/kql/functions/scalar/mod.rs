@@ -1,40 +1,40 @@
 //! Scalar functions, one file a family.
 
-pub mod arrays;
-pub mod bags;
-pub mod binning;
-pub mod conversion;
-pub mod datetime;
-pub mod encoding;
-pub mod geo;
-pub mod hashing;
-pub mod ip;
-pub mod math;
-pub mod misc;
+pub(crate) mod arrays;
+pub(crate) mod bags;
+pub(crate) mod binning;
+pub(crate) mod conversion;
+pub(crate) mod datetime;
+pub(crate) mod encoding;
+pub(crate) mod geo;
+pub(crate) mod hashing;
+pub(crate) mod ip;
+pub(crate) mod math;
+pub(crate) mod misc;
 mod numeric;
-pub mod parsing;
-pub mod paths;
+pub(crate) mod parsing;
+pub(crate) mod paths;
 mod punycode;
-pub mod refused;
+pub(crate) mod refused;
 mod regex_syntax;
-pub mod regexes;
-pub mod series;
-pub mod sets;
-pub mod sketch;
-pub mod strings;
-pub mod substrings;
-pub mod terms;
-pub mod time_format;
-pub mod timezones;
-pub mod udf;
-pub mod units;
-pub mod user_agent;
-pub mod window;
+pub(crate) mod regexes;
+pub(crate) mod series;
+pub(crate) mod sets;
+pub(crate) mod sketch;
+pub(crate) mod strings;
+pub(crate) mod substrings;
+pub(crate) mod terms;
+pub(crate) mod time_format;
+pub(crate) mod timezones;
+pub(crate) mod udf;
+pub(crate) mod units;
+pub(crate) mod user_agent;
+pub(crate) mod window;
 
 use super::ScalarFn;
 
 /// The tables of all families.
-pub fn families() -> &'static [&'static [ScalarFn]] {
+pub(crate) fn families() -> &'static [&'static [ScalarFn]] {
     &[
         arrays::FUNCTIONS,
         bags::FUNCTIONS,

@@ -31,7 +31,7 @@ const LANCZOS: [f64; 15] = [
 ];
 
 /// The natural logarithm of the absolute value of the gamma function; infinite at zero and the negative whole numbers.
-pub fn ln_gamma(x: f64) -> f64 {
+pub(super) fn ln_gamma(x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }
@@ -50,7 +50,7 @@ pub fn ln_gamma(x: f64) -> f64 {
 }
 
 /// The gamma function; NaN at the negative whole numbers, infinite at zero.
-pub fn gamma(x: f64) -> f64 {
+pub(super) fn gamma(x: f64) -> f64 {
     if x == 0.0 {
         return f64::INFINITY.copysign(x);
     }
@@ -107,7 +107,7 @@ fn nonzero(x: f64) -> f64 {
 }
 
 /// The error function.
-pub fn erf(x: f64) -> f64 {
+pub(super) fn erf(x: f64) -> f64 {
     if x.is_nan() || x == 0.0 {
         return x;
     }
@@ -117,7 +117,7 @@ pub fn erf(x: f64) -> f64 {
 }
 
 /// The complementary error function, exact where [`erf`] is nearly one.
-pub fn erfc(x: f64) -> f64 {
+pub(super) fn erfc(x: f64) -> f64 {
     let square = x * x;
     if square < 1.5 || x.is_nan() {
         1.0 - erf(x)
@@ -128,7 +128,7 @@ pub fn erfc(x: f64) -> f64 {
 }
 
 /// The regularised incomplete beta function: the distribution function of the beta distribution. NaN outside 0..1.
-pub fn beta_cdf(x: f64, a: f64, b: f64) -> f64 {
+pub(super) fn beta_cdf(x: f64, a: f64, b: f64) -> f64 {
     if !(0.0..=1.0).contains(&x) || a.is_nan() || b.is_nan() {
         return f64::NAN;
     }
@@ -169,7 +169,7 @@ fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
 }
 
 /// The density of the beta distribution; NaN outside 0..1 and for parameters that are not positive.
-pub fn beta_pdf(x: f64, a: f64, b: f64) -> f64 {
+pub(super) fn beta_pdf(x: f64, a: f64, b: f64) -> f64 {
     if !(0.0..=1.0).contains(&x) || !(a > 0.0 && b > 0.0) {
         return f64::NAN;
     }
@@ -179,7 +179,7 @@ pub fn beta_pdf(x: f64, a: f64, b: f64) -> f64 {
 }
 
 /// Where the beta distribution function reaches a probability; NaN for parameters that are not positive.
-pub fn beta_inv(p: f64, a: f64, b: f64) -> f64 {
+pub(super) fn beta_inv(p: f64, a: f64, b: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) || !(a > 0.0 && b > 0.0) {
         return f64::NAN;
     }
@@ -210,7 +210,7 @@ pub fn beta_inv(p: f64, a: f64, b: f64) -> f64 {
 }
 
 /// The probability that Welch's t-test of two samples' means and variances gives a difference this large by chance.
-pub fn welch_test(mean1: f64, variance1: f64, count1: f64, mean2: f64, variance2: f64, count2: f64) -> f64 {
+pub(super) fn welch_test(mean1: f64, variance1: f64, count1: f64, mean2: f64, variance2: f64, count2: f64) -> f64 {
     let (e1, e2) = (variance1 / count1, variance2 / count2);
     let error = e1 + e2;
     let t_square = (mean1 - mean2) * (mean1 - mean2) / error;

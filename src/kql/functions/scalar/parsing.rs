@@ -14,7 +14,7 @@ use kqlake_value::{Json, Type, Value, ValueRef};
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new("parse_url", &[Param::req("url", Kind::String)], DYNAMIC, ScalarImpl::Row(|args| with_text(args, parse_url)), "The parts of a URL as a bag.")
         .aliases(&["parseurl"]),
     ScalarFn::new(

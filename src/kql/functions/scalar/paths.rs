@@ -44,7 +44,7 @@ fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> Result<R, St
 ///
 /// Arrays and bags come out without white space between tokens. The error is of an input that holds no text, or of parts too long
 /// for a column.
-pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+pub(crate) fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
     let path = Path::new(steps);
     with_texts(values, |texts| {
         let mut out = TextOut::new(values.len());
@@ -61,7 +61,7 @@ pub fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, St
 
 /// `tostring(d.a.b[0])` over a column of dynamics, in one pass: null where a path leads nowhere or to JSON `null`, which
 /// `tostring` reads as the empty text and comparisons as null.
-pub fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+pub(crate) fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
     let path = Path::new(steps);
     with_texts(values, |texts| {
         let mut out = TextOut::new(values.len());
@@ -79,7 +79,7 @@ pub fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRe
 
 /// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` tells that the
 /// keys are JSON text, whose strings and numbers count in the same way.
-pub fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
+pub(crate) fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
     enum Keys<'a> {
         Long(&'a Int64Array),
         Int(&'a Int32Array),

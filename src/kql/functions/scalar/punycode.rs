@@ -6,13 +6,13 @@ use idna::punycode::{decode_to_string, encode_str};
 const PREFIX: &str = "xn--";
 
 /// Encodes a text (section 6.3); `None` where a number overflows.
-pub fn encode(text: &str) -> Option<String> {
+pub(super) fn encode(text: &str) -> Option<String> {
     // The crate puts a dash behind a text that is ASCII alone, as the section has it.
     if text.is_ascii() { Some(text.to_owned()) } else { encode_str(text) }
 }
 
 /// Decodes a text (section 6.2); `None` where it is not punycode.
-pub fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     if !text.is_ascii() {
         return None;
     }
@@ -29,7 +29,7 @@ fn is_dot(c: char) -> bool {
 }
 
 /// Appends a domain name with each label that is not ASCII encoded.
-pub fn encode_domain(domain: &str, out: &mut String) {
+pub(super) fn encode_domain(domain: &str, out: &mut String) {
     for (i, label) in domain.split(is_dot).enumerate() {
         if i > 0 {
             out.push('.');
@@ -45,7 +45,7 @@ pub fn encode_domain(domain: &str, out: &mut String) {
 }
 
 /// Appends a domain name with each label in punycode decoded.
-pub fn decode_domain(domain: &str, out: &mut String) {
+pub(super) fn decode_domain(domain: &str, out: &mut String) {
     for (i, label) in domain.split(is_dot).enumerate() {
         if i > 0 {
             out.push('.');

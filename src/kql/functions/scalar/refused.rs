@@ -16,7 +16,7 @@ const fn refused(name: &'static str, returns: Type, why: &'static str, doc: &'st
 }
 
 /// The functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     refused("all", Type::Bool, GRAPHS, GRAPH_DOC),
     refused("graph", Type::Dynamic, GRAPHS, "A stored graph by name."),
     refused("inner_nodes", Type::Dynamic, GRAPHS, GRAPH_DOC),

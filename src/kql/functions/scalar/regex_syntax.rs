@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 /// Compiles a pattern; the error tells what is wrong with it.
-pub fn compile(pattern: &str) -> Result<Regex, String> {
+pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let error = match build(pattern) {
         Ok(regex) => return Ok(regex),
         Err(error) => error,

@@ -29,7 +29,7 @@ const EXTRACT_ALL: &[Param] =
 const TRIM: &[Param] = &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::String)];
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "extract",
         &[

@@ -12,7 +12,7 @@ const SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", K
 const TWO_SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", Kind::Dynamic)];
 
 /// The set functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "set_union",
         SETS,

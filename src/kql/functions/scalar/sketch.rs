@@ -10,7 +10,7 @@ const HLL: Param = Param::req("hll", Kind::Dynamic);
 const DIGEST: Param = Param::req("tdigest", Kind::Dynamic);
 
 /// The functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "dcount_hll",
         &[HLL],

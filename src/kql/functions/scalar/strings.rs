@@ -16,7 +16,7 @@ const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "strlen",
         &[Param::req("source", Kind::StringOrDynamic)],

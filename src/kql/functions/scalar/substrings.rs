@@ -19,7 +19,7 @@ const LONG: Returns = Returns::Type(Type::Long);
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "strcmp",
         &[Param::req("string1", Kind::Any), Param::req("string2", Kind::Any)],

@@ -9,7 +9,7 @@ use kqlake_value::{Json, Type, Value, ValueRef};
 const PARAMS: &[Param] = &[Param::req("text", Kind::String), Param::req("terms", Kind::Dynamic)];
 
 /// The functions; they have no names in the language.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "__has_all",
         PARAMS,

@@ -9,7 +9,7 @@ use kqlake_value::calendar::civil_from_days;
 use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "format_datetime",
         &[Param::req("date", Kind::DateTime), Param::req("format", Kind::String).constant()],

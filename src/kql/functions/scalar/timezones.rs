@@ -14,7 +14,7 @@ use kqlake_value::{self as value, Json, TICKS_PER_SECOND, Type, Value, ValueRef,
 const PARAMS: &[Param] = &[Param::req("from", Kind::DateTime), Param::req("timezone", Kind::StringOrDynamic)];
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "datetime_utc_to_local",
         PARAMS,

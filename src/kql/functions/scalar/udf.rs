@@ -20,7 +20,7 @@ use kqlake_value::{Type, ValueRef};
 /// `args` are the call's bound arguments in the order of the expressions that the call will be given; patterns and other
 /// constants among them are prepared here, once. The error refuses the query, as do functions without a computation of
 /// their own ([`ScalarImpl::Special`], [`ScalarImpl::Unsupported`]).
-pub fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type) -> std::result::Result<ScalarUDF, String> {
+pub(crate) fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type) -> std::result::Result<ScalarUDF, String> {
     let body = match function.imp {
         ScalarImpl::Row(row) => Body::Row(Box::new(row)),
         ScalarImpl::Prepared(prepare) => Body::Row(prepare(&args, returns)?),
@@ -86,7 +86,7 @@ impl Hash for KqlScalar {
 
 /// A name of a call that other calls do not have, for plans' inner columns. DataFusion's own spells out the arguments with all their
 /// arguments, which takes time in the square of the depth, and does not tell closures of one name apart.
-pub fn short_name(name: &str, function: &impl Hash, args: &[Expr]) -> String {
+pub(crate) fn short_name(name: &str, function: &impl Hash, args: &[Expr]) -> String {
     let mut hasher = DefaultHasher::new();
     (function, args).hash(&mut hasher);
     format!("{name}#{:016x}", hasher.finish())

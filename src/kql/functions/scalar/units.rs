@@ -30,7 +30,7 @@ const fn convert(name: &'static str, make: fn(&[ArgInfo], Type) -> Result<RowFn,
 }
 
 /// The functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     convert("convert_angle", |args, _| converter(ANGLES, args), "An angle in another unit; null for an unknown unit."),
     convert("convert_energy", |args, _| converter(ENERGIES, args), "An energy in another unit; null for an unknown unit."),
     convert("convert_force", |args, _| converter(FORCES, args), "A force in another unit; null for an unknown unit."),

@@ -8,7 +8,7 @@ use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Json, Type, Value, ValueRef, json};
 
 /// The functions of this family.
-pub const FUNCTIONS: &[ScalarFn] = &[ScalarFn::new(
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[ScalarFn::new(
     "parse_user_agent",
     &[Param::req("user_agent", Kind::String), Param::opt("look_for", Kind::StringOrDynamic).constant()],
     Returns::Type(Type::Dynamic),

@@ -1,4 +1,4 @@
-//! The window functions' entries; their computation over ordered columns is [`crate::functions::window`].
+//! The window functions' entries; lowering computes them over ordered columns.
 
 use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::Type;
@@ -10,7 +10,7 @@ const RANKED: &[Type] =
     &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
 
 /// The functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "row_number",
         &[Param::opt("startingIndex", Kind::Integer).constant(), RESTART],
@@ -66,3 +66,8 @@ pub const FUNCTIONS: &[ScalarFn] = &[
         "The first value of the session that this row of serialized input belongs to.",
     ),
 ];
+
+/// True for functions over serialized rows.
+pub(crate) fn is_window(name: &str) -> bool {
+    matches!(name, "row_number" | "prev" | "next" | "row_cumsum" | "row_rank_dense" | "row_rank_min" | "row_window_session")
+}

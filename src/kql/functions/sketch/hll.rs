@@ -25,21 +25,21 @@ enum Content {
 
 /// A counter of distinct hashes.
 #[derive(Debug, Clone)]
-pub struct Hll {
+pub(crate) struct Hll {
     bits: u8,
     content: Content,
 }
 
 impl Hll {
     /// An empty counter of an accuracy level (0 to 4); `None` for another level.
-    pub fn new(accuracy: i64) -> Option<Hll> {
+    pub(crate) fn new(accuracy: i64) -> Option<Hll> {
         let bits = *[12u8, 14, 16, 17, 18].get(usize::try_from(accuracy).ok()?)?;
         Some(Hll { bits, content: Content::Exact(HashSet::default()) })
     }
 
     /// Takes a hash.
     #[inline]
-    pub fn insert(&mut self, hash: u64) {
+    pub(crate) fn insert(&mut self, hash: u64) {
         match &mut self.content {
             Content::Exact(set) => {
                 if set.insert(hash) && set.len() > 1 << self.bits {
@@ -62,7 +62,7 @@ impl Hll {
     }
 
     /// Takes everything that another counter has seen. The result has the coarser of the two accuracies.
-    pub fn merge(&mut self, other: &Hll) {
+    pub(crate) fn merge(&mut self, other: &Hll) {
         if other.bits < self.bits {
             self.coarsen(other.bits);
         }
@@ -110,7 +110,7 @@ impl Hll {
     }
 
     /// The number of distinct hashes: exact for small sets, else an estimate.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         match &self.content {
             Content::Exact(set) => set.len() as u64,
             Content::Registers(registers) => estimate(registers, self.bits).round() as u64,
@@ -118,7 +118,7 @@ impl Hll {
     }
 
     /// How many registers there are; `None` while the hashes themselves are kept.
-    pub fn registers(&self) -> Option<usize> {
+    pub(crate) fn registers(&self) -> Option<usize> {
         match &self.content {
             Content::Exact(_) => None,
             Content::Registers(registers) => Some(registers.len()),
@@ -126,7 +126,7 @@ impl Hll {
     }
 
     /// The number of hashes that all counters have seen: exact while all are sets, else by inclusion and exclusion.
-    pub fn intersection(all: &[Hll]) -> u64 {
+    pub(crate) fn intersection(all: &[Hll]) -> u64 {
         let sets: Vec<_> = all
             .iter()
             .filter_map(|h| match &h.content {
@@ -155,7 +155,7 @@ impl Hll {
     }
 
     /// Appends the counter's bytes.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(self.bits);
         match &self.content {
             Content::Exact(set) => {
@@ -173,7 +173,7 @@ impl Hll {
     }
 
     /// Reads what [`Hll::write`] wrote.
-    pub fn read(decoder: &mut Decoder<'_>) -> Option<Hll> {
+    pub(crate) fn read(decoder: &mut Decoder<'_>) -> Option<Hll> {
         let bits = decoder.u8().filter(|b| (4..=18).contains(b))?;
         let content = match decoder.u8()? {
             0 => {
@@ -190,7 +190,7 @@ impl Hll {
     }
 
     /// The counter as a dynamic value.
-    pub fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match &self.content {
             Content::Exact(set) => {
                 let mut hashes: Vec<u64> = set.iter().copied().collect();
@@ -206,7 +206,7 @@ impl Hll {
     }
 
     /// Reads a dynamic value that is a counter; `None` for anything else.
-    pub fn from_json(json: &Json) -> Option<Hll> {
+    pub(crate) fn from_json(json: &Json) -> Option<Hll> {
         if json.get("sketch")?.as_str()? != "hll" {
             return None;
         }
@@ -223,7 +223,7 @@ impl Hll {
     }
 
     /// Bytes held.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         size_of::<Hll>()
             + match &self.content {
                 // A hash table keeps one control byte an entry.

@@ -3,8 +3,8 @@
 //! Both are exact for small collections, merge in any order, and are KQL values: dynamic bags whose `sketch` says what
 //! they are. The bags are this engine's own and stay readable across its versions.
 
-pub mod hll;
-pub mod tdigest;
+pub(crate) mod hll;
+pub(crate) mod tdigest;
 
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
@@ -19,7 +19,7 @@ fn spread(v: u64) -> u64 {
 }
 
 /// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.
-pub fn hash64(value: ValueRef<'_>) -> u64 {
+pub(crate) fn hash64(value: ValueRef<'_>) -> u64 {
     match value {
         ValueRef::Null => 0,
         ValueRef::Bool(v) => spread(1 + u64::from(v)),
@@ -32,7 +32,7 @@ pub fn hash64(value: ValueRef<'_>) -> u64 {
 }
 
 /// A 128-bit key of a value among values of one type: the value itself where it fits, else a hash.
-pub fn key128(value: ValueRef<'_>) -> u128 {
+pub(crate) fn key128(value: ValueRef<'_>) -> u128 {
     match value {
         ValueRef::Null => 0,
         ValueRef::Bool(v) => 1 + u128::from(v),
@@ -45,13 +45,13 @@ pub fn key128(value: ValueRef<'_>) -> u128 {
 }
 
 /// A 128-bit key of a text. No sketch holds it.
-pub fn text_key(text: &str) -> u128 {
+pub(crate) fn text_key(text: &str) -> u128 {
     xxh3_128(text.as_bytes())
 }
 
 /// A hasher for keys that are hashes already.
 #[derive(Debug, Default, Clone)]
-pub struct Identity(u64);
+pub(crate) struct Identity(u64);
 
 impl std::hash::Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -70,4 +70,4 @@ impl std::hash::Hasher for Identity {
 }
 
 /// Builds [`Identity`] hashers.
-pub type IdentityBuilder = std::hash::BuildHasherDefault<Identity>;
+pub(crate) type IdentityBuilder = std::hash::BuildHasherDefault<Identity>;

@@ -15,7 +15,7 @@ const LIMIT: usize = 2048;
 
 /// A digest of weighted numbers.
 #[derive(Debug, Clone, Default)]
-pub struct TDigest {
+pub(crate) struct TDigest {
     /// `(mean, weight)`: sorted, then what came since the last compression.
     centroids: Vec<(f64, f64)>,
     sorted: usize,
@@ -25,7 +25,7 @@ pub struct TDigest {
 
 impl TDigest {
     /// Takes a number with a weight; NaN and weights that are not positive are left out.
-    pub fn insert(&mut self, value: f64, weight: f64) {
+    pub(crate) fn insert(&mut self, value: f64, weight: f64) {
         if value.is_nan() || weight.is_nan() || weight <= 0.0 {
             return;
         }
@@ -36,7 +36,7 @@ impl TDigest {
     }
 
     /// Takes another digest.
-    pub fn merge(&mut self, other: &TDigest) {
+    pub(crate) fn merge(&mut self, other: &TDigest) {
         self.joined |= other.joined;
         for (value, weight) in &other.centroids {
             self.insert(*value, *weight);
@@ -44,12 +44,12 @@ impl TDigest {
     }
 
     /// True when nothing was taken.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.centroids.is_empty()
     }
 
     /// Sorts, joins equal values, and joins neighbours until the limit holds. Answers are quick afterwards.
-    pub fn compress(&mut self) {
+    pub(crate) fn compress(&mut self) {
         if self.sorted == self.centroids.len() {
             return;
         }
@@ -70,14 +70,14 @@ impl TDigest {
     }
 
     /// The same digest, compressed.
-    pub fn compressed(&self) -> TDigest {
+    pub(crate) fn compressed(&self) -> TDigest {
         let mut copy = self.clone();
         copy.compress();
         copy
     }
 
     /// The percentile (0 to 100) of a compressed digest; `None` when it is empty.
-    pub fn percentile(&self, p: f64) -> Option<f64> {
+    pub(crate) fn percentile(&self, p: f64) -> Option<f64> {
         let total: f64 = self.centroids.iter().map(|c| c.1).sum();
         // What the sum of many weights lost is forgiven.
         let target = total * p.clamp(0.0, 100.0) / 100.0 - total * 1e-12;
@@ -100,13 +100,13 @@ impl TDigest {
     }
 
     /// The total weight, and the weight of the values not greater than a number; for a compressed digest.
-    pub fn rank(&self, value: f64) -> (f64, f64) {
+    pub(crate) fn rank(&self, value: f64) -> (f64, f64) {
         let total = self.centroids.iter().map(|c| c.1).sum();
         (total, self.centroids.iter().take_while(|c| c.0 <= value).map(|c| c.1).sum())
     }
 
     /// Appends the digest's bytes.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(self.joined.into());
         write_u64(out, self.centroids.len() as u64);
         for (value, weight) in &self.centroids {
@@ -116,7 +116,7 @@ impl TDigest {
     }
 
     /// Reads what [`TDigest::write`] wrote.
-    pub fn read(decoder: &mut Decoder<'_>) -> Option<TDigest> {
+    pub(crate) fn read(decoder: &mut Decoder<'_>) -> Option<TDigest> {
         let mut digest = TDigest { joined: decoder.u8()? != 0, ..TDigest::default() };
         for _ in 0..decoder.u64()? {
             digest.insert(decoder.f64()?, decoder.f64()?);
@@ -125,7 +125,7 @@ impl TDigest {
     }
 
     /// The digest as a dynamic value; empty digests are null.
-    pub fn to_json(&self, of: Type) -> Json {
+    pub(crate) fn to_json(&self, of: Type) -> Json {
         if self.is_empty() {
             return Json::Null;
         }
@@ -135,7 +135,7 @@ impl TDigest {
     }
 
     /// Reads a dynamic value that is a digest, compressed, with the type of its values; `None` for anything else.
-    pub fn from_json(json: &Json) -> Option<(TDigest, Type)> {
+    pub(crate) fn from_json(json: &Json) -> Option<(TDigest, Type)> {
         if json.get("sketch")?.as_str()? != "tdigest" {
             return None;
         }
@@ -149,7 +149,7 @@ impl TDigest {
     }
 
     /// Bytes held.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         size_of::<TDigest>() + self.centroids.capacity() * size_of::<(f64, f64)>()
     }
 }
@@ -181,7 +181,7 @@ fn join_neighbours(values: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 
 /// The number that stands for a summable value: a timespan's ticks, a datetime's ticks since 1970, which a real holds exactly
 /// where those since year 1 are too great.
-pub fn number(value: ValueRef<'_>) -> Option<f64> {
+pub(crate) fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::TimeSpan(v) => Some(v as f64),
         ValueRef::DateTime(v) => Some((v - UNIX_EPOCH_TICKS) as f64),
@@ -190,7 +190,7 @@ pub fn number(value: ValueRef<'_>) -> Option<f64> {
 }
 
 /// The value of a type that such a number stands for.
-pub fn value_of(number: f64, ty: Type) -> Value {
+pub(crate) fn value_of(number: f64, ty: Type) -> Value {
     match ty {
         Type::Int | Type::Long => Value::Long(number.round() as i64),
         Type::TimeSpan => Value::TimeSpan(number.round() as i64),

@@ -15,7 +15,7 @@ use kqlake_syntax::ast::BinaryOp;
 use kqlake_value::{self as value, Type, datetime, ticks_of_real};
 
 /// `left op right`; the binder has brought the operands to types that meet here.
-pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
+pub(super) fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
     let (l, r) = (value(left)?, value(right)?);
     Ok(match (left.ty, right.ty, op) {
         (Type::DateTime, Type::DateTime, BinaryOp::Subtract) => {
@@ -77,7 +77,7 @@ pub fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lo
 }
 
 /// `-x`
-pub fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
+pub(super) fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     let v = value(inner)?;
     Ok(match ty {
         Type::Long => kernel::call("negate", "", DataType::Int64, vec![long(v, inner.ty)], |a, _| {

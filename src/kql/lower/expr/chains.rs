@@ -24,7 +24,7 @@ type Columns<'r> = Cow<'r, [(ColId, BoundExpr)]>;
 
 /// A projection over projections, as one as far as can be: where it uses no column that the one below computes, except to pass
 /// it on once. `extend a = … | extend b = … | …` is then one step, however long.
-pub fn one_projection<'r>(mut input: &'r Rel, exprs: &'r [(ColId, BoundExpr)]) -> (&'r Rel, Columns<'r>) {
+pub(crate) fn one_projection<'r>(mut input: &'r Rel, exprs: &'r [(ColId, BoundExpr)]) -> (&'r Rel, Columns<'r>) {
     let mut columns = Cow::Borrowed(exprs);
     while let RelKind::Project { input: below, exprs: lower } = &input.kind {
         let Some(both) = merged(&columns, lower) else { break };
@@ -94,7 +94,7 @@ fn asked(term: &BoundExpr) -> Option<Asked> {
 ///
 /// # Errors
 /// When more terms are left than can be planned.
-pub fn gathered(and: bool, terms: &[BoundExpr]) -> Lowered<Option<Vec<BoundExpr>>> {
+pub(crate) fn gathered(and: bool, terms: &[BoundExpr]) -> Lowered<Option<Vec<BoundExpr>>> {
     if terms.len() <= SHORT {
         return Ok(None);
     }

@@ -30,7 +30,7 @@ fn constant_steps(steps: &[PathStep]) -> (Vec<Step>, &[PathStep]) {
 }
 
 /// `base.a[0]…` as JSON text; null where it is missing.
-pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
+pub(crate) fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
     let (constant, rest) = constant_steps(steps);
     let mut out = value(base)?;
     if !constant.is_empty() {
@@ -60,36 +60,19 @@ pub fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
 fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
     let key = format!("{steps:?}");
     if as_text {
-        let path = json::Path::new(&steps);
-        kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, rows| {
-            let reader = ColumnReader::new(&a[0], Type::Dynamic)?;
-            let mut out = TextOut::new(rows);
-            for row in 0..rows {
-                let part = match reader.get(row) {
-                    ValueRef::Dynamic(text) => path.get(text).filter(|part| *part != "null"),
-                    _ => None,
-                };
-                match part {
-                    Some(part) if part.starts_with('"') => out.push(&json::unquote(part)),
-                    Some(part) if part.starts_with(['{', '[']) => out.push(&json::compact(part)),
-                    Some(part) => out.push(part),
-                    None => out.push_null(),
-                }
-            }
-            out.finish()
-        })
+        kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_text_column(&a[0], &steps))
     } else {
         kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_column(&a[0], &steps))
     }
 }
 
 /// A promoted key's value as JSON, from the bag.
-pub fn promoted_json(base: &BoundExpr, key: &str) -> Lowered<Expr> {
+pub(crate) fn promoted_json(base: &BoundExpr, key: &str) -> Lowered<Expr> {
     Ok(path_kernel(value(base)?, vec![Step::Key(key.to_owned())], false))
 }
 
 /// The text that a cast of a dynamic to string stands for; null where the value is missing. `None` if `e` is no such cast.
-pub fn text_of(e: &BoundExpr) -> Lowered<Option<Expr>> {
+pub(crate) fn text_of(e: &BoundExpr) -> Lowered<Option<Expr>> {
     match &e.kind {
         BoundKind::Cast(inner) if inner.ty == Type::Dynamic && e.ty == Type::String => text_of_value(inner),
         _ => Ok(None),
@@ -98,7 +81,7 @@ pub fn text_of(e: &BoundExpr) -> Lowered<Option<Expr>> {
 
 /// A dynamic value's text without its JSON in between: read from a promoted column where that answers, else straight from
 /// the bag.
-pub fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
+pub(crate) fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
     Ok(Some(match &e.kind {
         BoundKind::Promoted { column: id, column_ty, complete, base, key } => {
             let from_bag =
@@ -140,7 +123,7 @@ fn typed_text(e: Expr, ty: Type) -> Expr {
 }
 
 /// A conversion of a promoted key that its typed column answers by itself: `totimespan(customDimensions.executionTime)`.
-pub fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<Expr> {
+pub(crate) fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<Expr> {
     let BoundKind::Promoted { column: id, column_ty, complete: true, .. } = &arg.kind else { return None };
     let fits = matches!(
         (function, column_ty),
@@ -155,7 +138,7 @@ pub fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<E
 }
 
 /// A scalar as JSON text.
-pub fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
     let ty = inner.ty;
     Ok(kernel::call("to_dynamic", ty.name(), DataType::Utf8, vec![text(inner)?], move |a, rows| {
         let reader = ColumnReader::new(&a[0], ty)?;
@@ -176,7 +159,7 @@ pub fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// One of the values of a function of several: the function runs once, however many of them are asked for.
-pub fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> Lowered<Expr> {
+pub(crate) fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> Lowered<Expr> {
     let fields: Fields =
         source.types().iter().enumerate().map(|(i, ty)| Field::new(format!("f{i}"), data_type(*ty), true)).collect();
     let run = source.clone();
@@ -190,7 +173,7 @@ pub fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> L
 }
 
 /// The element at a place of the array that a several-column function gives, in the column's type.
-pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
+pub(crate) fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
     let array = value(call)?;
     Ok(kernel::call("tuple_element", format!("{index} {ty}"), data_type(ty), vec![array], move |a, rows| {
         let elements = paths::get_path_column(&a[0], &[Step::Index(index as i64)])?;
@@ -207,7 +190,7 @@ pub fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
 }
 
 /// An element of a dynamic array as a value of a type: numbers as they are, text by its own rules.
-pub fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
+pub(crate) fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
     use kqlake_value::{Json, Value};
     let json = v.to_json();
     match (ty, json) {

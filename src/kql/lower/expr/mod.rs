@@ -30,10 +30,10 @@ use kqlake_value::{Type, Value, real_key};
 const LONG_TEXT: usize = 4096;
 
 /// Lowering's refusal: something that only shows here, such as a pattern that cannot be compiled.
-pub type Lowered<T> = Result<T, Box<Diagnostic>>;
+pub(crate) type Lowered<T> = Result<T, Box<Diagnostic>>;
 
 /// The first value that is not null. (DataFusion's own coalesce needs its simplifier; constants are computed without it.)
-pub fn coalesce(values: Vec<Expr>) -> Expr {
+pub(crate) fn coalesce(values: Vec<Expr>) -> Expr {
     let mut values = values.into_iter().rev();
     let Some(mut out) = values.next() else { return lit(ScalarValue::Null) };
     for value in values {
@@ -44,7 +44,7 @@ pub fn coalesce(values: Vec<Expr>) -> Expr {
 }
 
 /// A typed null.
-pub fn null(ty: Type) -> Expr {
+pub(crate) fn null(ty: Type) -> Expr {
     lit(ScalarValue::try_from(&data_type(ty)).unwrap_or(ScalarValue::Null))
 }
 
@@ -59,13 +59,13 @@ fn may_be_null_text(e: &BoundExpr) -> bool {
 }
 
 /// The value, with a null string made the empty string.
-pub fn text(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn text(e: &BoundExpr) -> Lowered<Expr> {
     let lowered = value(e)?;
     Ok(if e.ty == Type::String && may_be_null_text(e) { coalesce(vec![lowered, lit("")]) } else { lowered })
 }
 
 /// As [`text`], for what does not look into a datetime: a column of those is taken in the form that it has.
-pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
     match e.kind {
         BoundKind::Column(id) if e.ty == Type::DateTime => Ok(column(id)),
         _ => text(e),
@@ -74,7 +74,7 @@ pub fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
 
 /// What rows are grouped, joined or ordered by. There is one NaN then and one zero, whatever their signs: the processor's NaN
 /// has one, that of a literal has none, and Arrow tells them apart.
-pub fn key(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn key(e: &BoundExpr) -> Lowered<Expr> {
     match e.ty {
         Type::Real if e.as_literal().is_none() => Ok(one_real(value(e)?)),
         _ => text_in_any_form(e),
@@ -82,7 +82,7 @@ pub fn key(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// A column of a plan as a key, as [`key`] has it where the expression is known.
-pub fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
+pub(crate) fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
     let bare = column(id);
     match bare.get_type(plan.schema()) {
         Ok(DataType::Float64) => one_real(bare),
@@ -92,7 +92,7 @@ pub fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
 }
 
 /// A real in the form that all equal ones have: see [`real_key`].
-pub fn one_real(real: Expr) -> Expr {
+pub(crate) fn one_real(real: Expr) -> Expr {
     kernel::call("real_key", "", DataType::Float64, vec![real], |a, _| {
         Ok(Arc::new(a[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(real_key)) as ArrayRef)
     })
@@ -120,7 +120,7 @@ fn argument(e: &BoundExpr) -> Lowered<Expr> {
 
 /// KQL's value of an expression; a string may be null for empty. A datetime column is decoded to ticks, which
 /// [`super::ticks::resolve`] takes back where the plan has it so or the Parquet files must see it bare.
-pub fn value(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn value(e: &BoundExpr) -> Lowered<Expr> {
     Ok(match &e.kind {
         BoundKind::Literal(v) => constant(scalar(v, e.ty)),
         BoundKind::Column(id) if e.ty == Type::DateTime => super::ticks::decode(column(*id)),
@@ -153,7 +153,7 @@ pub fn value(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// The predicate for a filter: null stands for false.
-pub fn filter(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn filter(e: &BoundExpr) -> Lowered<Expr> {
     match &e.kind {
         BoundKind::Compare { op, left, right } => compare(*op, left, right, true),
         BoundKind::Logical { and, terms } => chain(*and, terms, filter),
@@ -190,7 +190,7 @@ fn chain(and: bool, terms: &[BoundExpr], lower: fn(&BoundExpr) -> Lowered<Expr>)
 }
 
 /// A flat chain of `and` or `or` as a balanced tree: a chain of 100,000 terms must not become as deep a tree.
-pub fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
+pub(crate) fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
     let op = if and { Operator::And } else { Operator::Or };
     while terms.len() > 1 {
         let mut next = Vec::with_capacity(terms.len().div_ceil(2));
@@ -208,7 +208,7 @@ pub fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
 
 /// The text of a string or dynamic where null and the empty string mean the same, taken as directly as can be: a
 /// `tostring` around it changes nothing.
-pub fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
+pub(crate) fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
     match &e.kind {
         BoundKind::Call { function, args }
             if function.name == "tostring" && matches!(args[0].ty, Type::String | Type::Dynamic) =>
@@ -426,7 +426,7 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
 }
 
 /// The constant value of an expression without columns; `None` if it cannot be computed.
-pub fn evaluate(e: &BoundExpr) -> Lowered<Option<Value>> {
+pub(crate) fn evaluate(e: &BoundExpr) -> Lowered<Option<Value>> {
     if let BoundKind::Literal(value) = &e.kind {
         return Ok(Some(value.clone()));
     }
@@ -463,6 +463,6 @@ fn refused(e: &BoundExpr, error: &DataFusionError) -> Box<Diagnostic> {
 }
 
 /// A refusal that stands for a defect of ours.
-pub fn internal(e: &BoundExpr, message: &str) -> Box<Diagnostic> {
+pub(crate) fn internal(e: &BoundExpr, message: &str) -> Box<Diagnostic> {
     Box::new(Diagnostic::error(code::UNSUPPORTED, e.span, format!("this expression cannot be planned: {message}")))
 }

@@ -23,7 +23,7 @@ fn haystack(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// `has`, `contains`, … with one or several needles, and `matches regex`.
-pub fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
+pub(super) fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
     match &e.kind {
         BoundKind::Text { op, all, negated, case_sensitive, left, needles } => {
             let constants: Option<Vec<String>> = needles
@@ -117,7 +117,7 @@ fn search_rows(
 }
 
 /// `=~`, `!~`
-pub fn equal_ignore_case(left: &BoundExpr, right: &BoundExpr, negated: bool, _filtering: bool) -> Lowered<Expr> {
+pub(super) fn equal_ignore_case(left: &BoundExpr, right: &BoundExpr, negated: bool, _filtering: bool) -> Lowered<Expr> {
     let args = vec![haystack(left)?, haystack(right)?];
     Ok(kernel::call("equal_ignore_case", if negated { "not" } else { "" }, DataType::Boolean, args, move |a, rows| {
         let (l, r) = (ColumnReader::new(&a[0], Type::String)?, ColumnReader::new(&a[1], Type::String)?);
@@ -127,7 +127,7 @@ pub fn equal_ignore_case(left: &BoundExpr, right: &BoundExpr, negated: bool, _fi
 }
 
 /// `in`, `!in`, `in~`, `!in~` over a list.
-pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
+pub(super) fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     let BoundKind::In { negated, ignore_case, left, items } = &e.kind else { return Err(internal(e, "no list")) };
     let (negated, ignore_case) = (*negated, *ignore_case);
     if items.is_empty() {
@@ -182,7 +182,7 @@ pub fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
 
 /// Whether an expression is one of these constants, none of which is null or NaN. DataFusion looks constants up by their bits, in
 /// lists, in equalities that it makes lists of, and in Bloom filters: a zero stands there with both signs.
-pub fn one_of(e: Expr, constants: &[&Value], ty: Type) -> Expr {
+pub(super) fn one_of(e: Expr, constants: &[&Value], ty: Type) -> Expr {
     let mut list: Vec<Expr> = constants.iter().map(|v| lit(scalar(v, ty))).collect();
     for constant in constants {
         if let Value::Real(v) = constant
@@ -222,7 +222,7 @@ fn in_rows(left: &BoundExpr, items: &[BoundExpr], negated: bool, ignore_case: bo
 }
 
 /// `in` over an array that differs from row to row: elements are compared by their text.
-pub fn in_array(e: &BoundExpr) -> Lowered<Expr> {
+pub(super) fn in_array(e: &BoundExpr) -> Lowered<Expr> {
     let BoundKind::InArray { negated, ignore_case, left, array } = &e.kind else { return Err(internal(e, "no array")) };
     let (negated, ignore_case, ty) = (*negated, *ignore_case, left.ty);
     let args = vec![text_value(left)?, value(array)?];

@@ -16,7 +16,7 @@ use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, ValueRef};
 
 /// The accumulator for a call's types; `None` where the row-wise one must do.
-pub fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) -> Option<Box<dyn GroupsAccumulator>> {
+pub(super) fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) -> Option<Box<dyn GroupsAccumulator>> {
     let greatest = match function.name {
         "arg_max" | "argmax" => true,
         "arg_min" | "argmin" => false,

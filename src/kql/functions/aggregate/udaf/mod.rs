@@ -33,7 +33,7 @@ use kqlake_value::{Type, Value, ValueRef};
 /// `args` are the call's bound arguments in the order of the expressions that the call will be given (without the
 /// predicate of an `…if` form, which becomes the call's filter). Constants that the function refuses, and functions
 /// without a computation of their own ([`AggregateImpl::Native`]), show as an error when the call is planned.
-pub fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
+pub(crate) fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
     let identity = format!("{}/{returns}/{args:?}", function.name);
     let call = Call { function, args, returns };
     AggregateUDF::new_from_impl(KqlAggregate {

@@ -21,7 +21,7 @@ const fn unary(name: &'static str, imp: TextFn, doc: &'static str) -> ScalarFn {
 }
 
 /// The elementwise functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     unary("series_abs", |a, o| map_number(a, o, abs), "The absolute values."),
     unary("series_acos", |a, o| map(a, o, f64::acos), "The angles with these cosines."),
     binary("series_add", |a, o| combine(a, o, Some(i64::wrapping_add), |x, y| x + y), "The sums."),

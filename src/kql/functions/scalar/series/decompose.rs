@@ -28,7 +28,7 @@ const PARTS: Returns = Returns::Columns(&[
 ]);
 
 /// The decomposition functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_decompose",
         &[SERIES, SEASONALITY, TREND, Param::opt("test_points", Kind::Integer), THRESHOLD],

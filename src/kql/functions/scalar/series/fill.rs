@@ -11,7 +11,7 @@ const GAPS: Param = Param::opt("missing_value_placeholder", Kind::Number);
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The functions that fill gaps.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fill_backward",
         &[Param::req("series", Kind::Dynamic), GAPS],

@@ -5,7 +5,7 @@ use crate::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
 /// The filter functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fir",
         &[

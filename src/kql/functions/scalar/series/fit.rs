@@ -12,7 +12,7 @@ const SERIES: &[Param] = &[Param::req("series", Kind::Dynamic)];
 const MAX_DEGREE: i64 = 30;
 
 /// The regression functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fit_2lines",
         SERIES,

@@ -10,7 +10,7 @@ const PARTS: &[Param] = &[Param::req("series", Kind::Dynamic), Param::opt("serie
 const COLUMNS: Returns = Returns::Columns(&[("real", Type::Dynamic), ("imag", Type::Dynamic)]);
 
 /// The Fourier transforms.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fft",
         PARTS,

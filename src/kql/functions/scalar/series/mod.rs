@@ -3,14 +3,14 @@
 //! A series whose numbers are all whole stays whole where the arithmetic allows; one real number makes it a series of reals.
 //! Sources: the Kusto documentation's page of each function, and the answers of Microsoft's engine where the page is silent.
 
-pub mod arithmetic;
-pub mod decompose;
-pub mod fill;
-pub mod filter;
-pub mod fit;
-pub mod fourier;
-pub mod periods;
-pub mod statistics;
+pub(crate) mod arithmetic;
+pub(crate) mod decompose;
+pub(crate) mod fill;
+pub(crate) mod filter;
+pub(crate) mod fit;
+pub(crate) mod fourier;
+pub(crate) mod periods;
+pub(crate) mod statistics;
 
 use kqlake_syntax::literals::parse_datetime;
 use kqlake_value::{ValueRef, json};

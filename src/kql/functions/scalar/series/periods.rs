@@ -22,7 +22,7 @@ const SEASONAL_THRESHOLD: f64 = 0.7;
 const COLUMNS: Returns = Returns::Columns(&[("periods", Type::Dynamic), ("scores", Type::Dynamic)]);
 
 /// The period functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_periods_detect",
         &[

@@ -9,7 +9,7 @@ const OPERAND: Kind = Kind::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::
 const STATS: &[Param] = &[Param::req("series", Kind::Dynamic), Param::opt("ignore_nonfinite", Kind::Bool)];
 
 /// The statistics functions.
-pub const FUNCTIONS: &[ScalarFn] = &[
+pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_cosine_similarity",
         &[
