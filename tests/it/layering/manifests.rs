@@ -11,8 +11,8 @@ const LAYERS: [(&str, &[&str], &[&str]); 7] = [
     ("src/durable", &["kqlake-value"], &[]),
     ("src/syntax", &["kqlake-value"], &[]),
     ("src/kql", &["kqlake-syntax", "kqlake-value"], &[]),
-    ("src/lake", &["kqlake-value"], &["kqlake-durable"]),
-    ("src/import", &["kqlake-lake", "kqlake-value"], &["kqlake-durable"]),
+    ("src/lake", &["kqlake-durable", "kqlake-value"], &[]),
+    ("src/import", &["kqlake-durable", "kqlake-lake", "kqlake-value"], &[]),
     (".", &["kqlake-durable", "kqlake-import", "kqlake-kql", "kqlake-lake", "kqlake-syntax", "kqlake-value"], &[]),
 ];
 
