@@ -14,7 +14,7 @@ use kqlake_value::{ValueRef, format};
 
 /// How grave a log line is, as the `severityLevel` of `traces` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// What goes as it should.
     Information = 1,
     /// Something was left out.
@@ -25,24 +25,24 @@ pub enum Severity {
 
 /// Collects the rows of one run.
 #[derive(Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     import_id: String,
     rows: Vec<Row<'static>>,
 }
 
 impl EventLog {
     /// The log of a run.
-    pub fn new(import_id: &str) -> Self {
+    pub(crate) fn new(import_id: &str) -> Self {
         Self { import_id: import_id.to_owned(), rows: Vec::new() }
     }
 
     /// The rows of a table, in the order in which they were written.
-    pub fn rows_of(&self, table: &str) -> impl Iterator<Item = &Row<'static>> {
+    pub(crate) fn rows_of(&self, table: &str) -> impl Iterator<Item = &Row<'static>> {
         self.rows.iter().filter(move |row| row.table.name == table)
     }
 
     /// A log line at an instant (microseconds since 1970).
-    pub fn line(&mut self, importer: Importer, severity: Severity, at: i64, message: &str) {
+    pub(crate) fn line(&mut self, importer: Importer, severity: Severity, at: i64, message: &str) {
         // Whoever runs the import tells of it in their own words; this is for those who want to follow it.
         tracing::info!(importer = importer.name(), ?severity, "{message}");
         let mut row = self.begin("traces", "trace", importer, at);
@@ -55,7 +55,7 @@ impl EventLog {
     }
 
     /// A section was read to its end.
-    pub fn section_finished(&mut self, report: &SectionReport, at: i64) {
+    pub(crate) fn section_finished(&mut self, report: &SectionReport, at: i64) {
         let dimensions = self.dimensions(report.section.name(), report.micros);
         let measurements = json!({
             "durationMs": report.micros as f64 / 1000.0,
@@ -73,7 +73,7 @@ impl EventLog {
     }
 
     /// An importer's sections were all read to their ends.
-    pub fn cycle_finished(&mut self, importer: Importer, micros: i64, sections: usize, at: i64) {
+    pub(crate) fn cycle_finished(&mut self, importer: Importer, micros: i64, sections: usize, at: i64) {
         let dimensions = self.dimensions(importer.name(), micros);
         let measurements = json!({ "durationMs": micros as f64 / 1000.0, "sections": sections });
         self.event("FinishedImportCycle", importer, at, dimensions, measurements);

@@ -8,9 +8,9 @@ mod app_insights;
 mod audit;
 mod calls;
 mod convert;
-pub mod events;
+mod events;
 mod fields;
-pub mod files;
+mod files;
 mod graph;
 mod json_text;
 mod ledger;
@@ -388,16 +388,6 @@ impl ImportSummary {
         self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
     }
 
-    /// Units in a state.
-    pub fn in_state(&self, state: UnitState) -> impl Iterator<Item = &UnitReport> {
-        self.units.iter().filter(move |u| u.state == state)
-    }
-
-    /// Rows that were not in the lake before.
-    pub fn new_rows(&self) -> u64 {
-        self.tables.values().map(|t| t.new).sum()
-    }
-
     /// Rows that were there already.
     pub fn duplicates(&self) -> u64 {
         self.tables.values().map(|t| t.duplicates).sum()
@@ -424,7 +414,7 @@ pub async fn import_paths(
 }
 
 /// The folder below a lake that holds refused records.
-pub fn quarantine_folder(lake: &Path) -> PathBuf {
+pub(crate) fn quarantine_folder(lake: &Path) -> PathBuf {
     lake.join("_quarantine")
 }
 

@@ -393,15 +393,15 @@ impl Reader {
             }
             Ok(mut text) => {
                 let mut mapper = UnitMapper::new(&mut self.mappings, &mut output, &self.reading.filter, &unit.name, unit.written);
-                let walked = walk(&mut text.bytes, &mut mapper, self.reading.limits);
+                let walked = walk(&mut text, &mut mapper, self.reading.limits);
                 let (mut counts, first_unknown) = (mapper.counts.clone(), mapper.first_unknown.take());
                 let unknown = mapper.is_unknown();
                 drop(mapper);
-                if let Some(error) = text.bytes.error() {
+                if let Some(error) = text.error() {
                     let reason = format!("reading stopped: {error}");
                     // Where it broke inside a record, that record says so already.
                     if !output.cut {
-                        let place = Place { byte: text.bytes.offset(), record: counts.records, ..Place::default() };
+                        let place = Place { byte: text.offset(), record: counts.records, ..Place::default() };
                         counts.refused += 1;
                         output.refused(place, &reason, b"")?;
                     }
@@ -409,11 +409,11 @@ impl Reader {
                 }
                 // What follows the last record still belongs to the file, and to its hash.
                 while walked.is_ok() {
-                    let length = text.bytes.chunk().len();
+                    let length = text.chunk().len();
                     if length == 0 {
                         break;
                     }
-                    text.bytes.consume(length);
+                    text.consume(length);
                 }
                 (walked, counts, first_unknown.filter(|_| unknown))
             }

@@ -12,16 +12,16 @@ const MAX_DEPTH: usize = 64;
 ///
 /// Lakes hold it (see above), so it stays what it is; what is hashed in memory alone takes xxh3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecordHash(pub u64, pub u64);
+pub(crate) struct RecordHash(pub u64, pub u64);
 
 impl RecordHash {
     /// The hash of bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(xxhash_rust::xxh64::xxh64(bytes, 0), xxhash_rust::xxh64::xxh64(bytes, 0x9E37_79B9_7F4A_7C15))
     }
 
     /// The hash of an ordered pair.
-    pub fn then(self, next: Self) -> Self {
+    pub(crate) fn then(self, next: Self) -> Self {
         // Multiply and fold, as wyhash does it: one multiplication a half instead of hashing the hashes.
         let fold = |a: u64, b: u64, odd: u64| {
             let product = u128::from(a ^ odd) * u128::from(b.rotate_left(23) ^ 0xA076_1D64_78BD_642F);
@@ -32,12 +32,12 @@ impl RecordHash {
 
     /// A sum that does not depend on the order of its parts.
     #[must_use]
-    pub fn plus(self, next: Self) -> Self {
+    pub(crate) fn plus(self, next: Self) -> Self {
         Self(self.0.wrapping_add(next.0), self.1.wrapping_add(next.1))
     }
 
     /// 32 hexadecimal digits.
-    pub fn hex(self) -> String {
+    pub(crate) fn hex(self) -> String {
         format!("{:016x}{:016x}", self.0, self.1)
     }
 }

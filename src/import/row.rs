@@ -11,7 +11,7 @@ use kqlake_value::Type;
 
 /// A value of a row. Its kind agrees with its column's type.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     /// No value.
     #[default]
     Null,
@@ -33,13 +33,13 @@ pub enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// A text cell; empty text is no value.
-    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         if text.is_empty() { Cell::Null } else { Cell::Text(text) }
     }
 
     /// The text of a text cell.
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Cell::Text(text) => Some(text),
             _ => None,
@@ -47,7 +47,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The value with its own copy of what it borrowed.
-    pub fn into_owned(self) -> Cell<'static> {
+    pub(crate) fn into_owned(self) -> Cell<'static> {
         match self {
             Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
             Cell::Json(text) => Cell::Json(Cow::Owned(text.into_owned())),
@@ -61,7 +61,7 @@ impl<'a> Cell<'a> {
     }
 
     /// True for a missing value.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         *self == Cell::Null
     }
 
@@ -189,7 +189,7 @@ pub(crate) fn source_columns(table: &TableDef) -> usize {
 
 /// A row of a table: one cell for each column that a source fills.
 #[derive(Debug, Clone)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// The table.
     pub table: &'static TableDef,
     /// Values in column order.
@@ -198,17 +198,17 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// A row without values.
-    pub fn new(table: &'static TableDef) -> Self {
+    pub(crate) fn new(table: &'static TableDef) -> Self {
         Self::with_columns(table, source_columns(table))
     }
 
     /// A row without values of a table whose [`source_columns`] were counted before.
-    pub fn with_columns(table: &'static TableDef, count: usize) -> Self {
+    pub(crate) fn with_columns(table: &'static TableDef, count: usize) -> Self {
         Self { table, cells: vec![Cell::Null; count] }
     }
 
     /// Appends the row to a builder of its table.
-    pub fn append_to(&self, builder: &mut RowBuilder, import_id: &str) {
+    pub(crate) fn append_to(&self, builder: &mut RowBuilder, import_id: &str) {
         for (column, cell) in self.cells.iter().enumerate() {
             match cell {
                 Cell::Null => {}
@@ -227,20 +227,20 @@ impl<'a> Row<'a> {
     }
 
     /// Sets a value by column name; a column that the table has not is passed over.
-    pub fn set(&mut self, column: &str, cell: Cell<'a>) {
+    pub(crate) fn set(&mut self, column: &str, cell: Cell<'a>) {
         if let Some(slot) = self.table.index_of(column).and_then(|i| self.cells.get_mut(i)) {
             *slot = cell;
         }
     }
 
     /// The value of a column; `Null` where the table has no such column.
-    pub fn get(&self, column: &str) -> &Cell<'a> {
+    pub(crate) fn get(&self, column: &str) -> &Cell<'a> {
         self.table.index_of(column).and_then(|i| self.cells.get(i)).unwrap_or(&Cell::Null)
     }
 
     /// A hash over columns of an [`Identity`] that every shape of the same record gives alike. `repeats` becomes true when
     /// one of its dynamic values has an object with a name twice.
-    pub fn identity(&self, identity: &Identity, repeats: &mut bool) -> RecordHash {
+    pub(crate) fn identity(&self, identity: &Identity, repeats: &mut bool) -> RecordHash {
         let mut sum = RecordHash::of(self.table.name.as_bytes());
         for (column, name) in &identity.columns {
             if let Some(value) = self.cells[*column].canonical(repeats) {
@@ -253,13 +253,13 @@ impl<'a> Row<'a> {
 
 /// The columns of a table that say which record a row is, where no id of the source does.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     columns: Vec<(usize, RecordHash)>,
 }
 
 impl Identity {
     /// Those of the named columns that the table has.
-    pub fn new(table: &TableDef, names: &[&str]) -> Self {
+    pub(crate) fn new(table: &TableDef, names: &[&str]) -> Self {
         let count = source_columns(table);
         let columns = names
             .iter()

@@ -83,13 +83,6 @@ pub struct Filter {
     pub until: Option<i64>,
 }
 
-impl Filter {
-    /// True when nothing is passed over.
-    pub fn takes_all(&self) -> bool {
-        self.sections.is_empty() && self.since.is_none() && self.until.is_none()
-    }
-}
-
 /// What came of a unit's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {

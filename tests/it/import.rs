@@ -93,6 +93,16 @@ fn only(summary: &ImportSummary) -> &UnitReport {
     unit
 }
 
+/// Rows that were not in the lake before.
+fn new_rows(summary: &ImportSummary) -> u64 {
+    summary.tables.values().map(|t| t.new).sum()
+}
+
+/// How many units ended in a state.
+fn in_state(summary: &ImportSummary, state: UnitState) -> usize {
+    summary.units.iter().filter(|u| u.state == state).count()
+}
+
 /// A trace in the classic shape.
 fn classic(n: usize) -> String {
     format!(
@@ -176,7 +186,7 @@ async fn a_file_imported_twice_lands_once_and_the_second_run_writes_nothing() {
     let files = fs::read_dir(place.lake.root().join("traces/_delta_log")).expect("a log").count();
 
     let second = place.import(std::slice::from_ref(&path)).await;
-    assert_eq!((only(&second).state, second.new_rows()), (UnitState::Unchanged, 0));
+    assert_eq!((only(&second).state, new_rows(&second)), (UnitState::Unchanged, 0));
     assert_eq!(place.count("ImportLedger").await, 1);
     assert_eq!(place.count("traces").await, 20);
     // The run's own log lines are the one commit more.
@@ -379,7 +389,7 @@ async fn archives_are_read_in_place_and_their_names_do_not_lead_outside() {
     let summary = place.import(std::slice::from_ref(&path)).await;
     assert!(!summary.is_complete());
     assert_eq!(place.count("traces").await, 10);
-    assert_eq!(summary.in_state(UnitState::Failed).count(), 2);
+    assert_eq!(in_state(&summary, UnitState::Failed), 2);
     assert!(!place.folder.path().join("evil.ndjson").exists() && !Path::new("/tmp/kqlake-evil.ndjson").exists());
     assert_eq!(place.quarantined().len(), 2);
 }

@@ -13,7 +13,7 @@ use super::record::Stop;
 use super::zip_directory::Directory;
 
 /// An entry of an archive.
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Its name as the archive says it.
     pub name: String,
     /// When it was changed, as far as the archive says so.
@@ -23,7 +23,7 @@ pub struct Entry<'a> {
 }
 
 /// The readable content of an entry.
-pub struct Content<'a> {
+pub(crate) struct Content<'a> {
     /// The decompressed bytes.
     pub reader: Box<dyn Read + 'a>,
     /// Its size in the archive.
@@ -31,7 +31,7 @@ pub struct Content<'a> {
 }
 
 /// Gives each entry but folders to `visit`, in the archive's order. An archive that cannot be opened is an error.
-pub fn each_entry(
+pub(crate) fn each_entry(
     file: File,
     limits: Limits,
     visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>,

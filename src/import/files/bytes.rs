@@ -6,7 +6,7 @@ use std::io::{self, Read};
 const CHUNK: usize = 256 * 1024;
 
 /// A reader with a window on what comes next.
-pub struct Bytes<'r> {
+pub(crate) struct Bytes<'r> {
     reader: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
     start: usize,
@@ -19,35 +19,35 @@ pub struct Bytes<'r> {
 
 impl<'r> Bytes<'r> {
     /// A stream over a reader.
-    pub fn new(reader: impl Read + 'r) -> Self {
+    pub(crate) fn new(reader: impl Read + 'r) -> Self {
         let buffer = vec![0; CHUNK];
         Self { reader: Box::new(reader), buffer, start: 0, end: 0, offset: 0, line_end: b'\n', ended: false, error: None }
     }
 
     /// The place of the next byte, counted from the beginning of the (decompressed) text.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Says which byte lines end with: a line feed when nothing is said.
-    pub fn set_line_end(&mut self, byte: u8) {
+    pub(crate) fn set_line_end(&mut self, byte: u8) {
         self.line_end = byte;
     }
 
     /// The byte that lines end with.
-    pub fn line_end(&self) -> u8 {
+    pub(crate) fn line_end(&self) -> u8 {
         self.line_end
     }
 
     /// Why the stream ended before its time, when it did: a broken compressed stream, a disk that cannot be read.
     ///
     /// What came before the fault is good and is given out as if the stream ended there.
-    pub fn error(&self) -> Option<&io::Error> {
+    pub(crate) fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
     }
 
     /// What is buffered, at least one byte unless the stream has ended.
-    pub fn chunk(&mut self) -> &[u8] {
+    pub(crate) fn chunk(&mut self) -> &[u8] {
         if self.start == self.end {
             self.fill();
         }
@@ -55,7 +55,7 @@ impl<'r> Bytes<'r> {
     }
 
     /// At least `count` bytes of what comes next, or all there is.
-    pub fn peek(&mut self, count: usize) -> &[u8] {
+    pub(crate) fn peek(&mut self, count: usize) -> &[u8] {
         while self.end - self.start < count && !self.ended {
             self.fill();
         }
@@ -63,14 +63,14 @@ impl<'r> Bytes<'r> {
     }
 
     /// Passes over bytes that were seen.
-    pub fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         let count = count.min(self.end - self.start);
         self.start += count;
         self.offset += count as u64;
     }
 
     /// Puts bytes back in front of what comes next.
-    pub fn put_back(&mut self, bytes: &[u8]) {
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.start {
             self.start -= bytes.len();
             self.buffer[self.start..self.start + bytes.len()].copy_from_slice(bytes);
@@ -129,7 +129,7 @@ impl<'r> Bytes<'r> {
     /// Appends a line without its end to `out`; `None` at the end of the stream, else the line's whole length.
     ///
     /// A line longer than `limit` is read to its end, but only its first `limit` bytes are kept.
-    pub fn line(&mut self, out: &mut Vec<u8>, limit: usize) -> Option<u64> {
+    pub(crate) fn line(&mut self, out: &mut Vec<u8>, limit: usize) -> Option<u64> {
         let line_end = self.line_end;
         let mut length = 0_u64;
         let mut any = false;

@@ -5,8 +5,12 @@
 //! part of the value.
 //!
 //! Quoting is never guessed. Behind a closing quote only blanks may stand before the delimiter or the line end; anything else,
-//! or a quote that stands open at the end, makes the record malformed. Nobody knows then how many lines belong to it, so its
-//! first line alone is refused, and the lines behind it are read again as records of their own.
+//! or a quote that stands open at the end, makes the record malformed. Nobody knows then how many lines belong to it, so it is
+//! refused up to the end of the line that the malformed field begins on, and the lines behind it are read again as records of
+//! their own. Lines inside of the fields before it, whose quotes are sound, are never read as records.
+//!
+//! A record over the size limit is passed over to its end, however many lines its fields have. Only a single field in quotes
+//! that is longer than the limit counts as malformed: whether its quote is closed at all would take reading all that follows.
 
 use super::bytes::Bytes;
 
@@ -85,16 +89,20 @@ impl CsvReader {
         record.line = self.line;
         let begin = source.offset();
         let (mut quoted, mut after_quote, mut field_start) = (false, false, true);
+        let mut passed = Passed::default();
+        // Where the field begins in `record.raw`: all before it is sound.
+        let mut field = 0;
         loop {
             let chunk = source.chunk();
             if chunk.is_empty() {
                 if quoted {
-                    return self.refuse_first_line(source, record, "a quoted field is not closed before the end of the file");
+                    let reason = "a quoted field is not closed before the end of the file";
+                    return self.refuse(source, record, field, passed, reason);
                 }
                 if record.raw.is_empty() && source.offset() == begin {
                     return CsvRead::End;
                 }
-                return self.end(source, record);
+                return self.end(source, record, passed);
             }
             let byte = chunk[0];
             if quoted {
@@ -120,10 +128,11 @@ impl CsvReader {
                 record.ends.push(record.fields.len());
                 record.raw.push(byte);
                 source.consume(1);
+                field = record.raw.len();
                 field_start = true;
                 after_quote = false;
             } else if pass_line_end(source) {
-                return self.end(source, record);
+                return self.end(source, record, passed);
             } else if byte == b'"' && field_start {
                 record.raw.push(byte);
                 source.consume(1);
@@ -143,43 +152,64 @@ impl CsvReader {
                 field_start = false;
                 if malformed {
                     let reason = "a closing quote is followed by something other than a delimiter or the end of the line";
-                    return self.refuse_first_line(source, record, reason);
+                    return self.refuse(source, record, field, passed, reason);
                 }
             }
             if record.raw.len() > self.limit {
-                return if quoted {
-                    self.refuse_first_line(source, record, "a quoted field does not end within the size limit")
-                } else {
-                    self.skip_line(source, record)
-                };
+                // No record any more, but its end must be found. A field in quotes is kept for as long as it may be malformed.
+                let in_quotes = quoted || after_quote;
+                let sound = if in_quotes { field } else { record.raw.len() };
+                passed.take(record, sound, self.limit, source.line_end());
+                field = 0;
+                if record.raw.len() > self.limit {
+                    return self.refuse(source, record, field, passed, "a quoted field does not end within the size limit");
+                }
             }
         }
     }
 
     /// Ends a record whose line end was passed.
-    fn end(&mut self, source: &Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
-        record.ends.push(record.fields.len());
-        self.line += 1 + lines_within(&record.raw, source.line_end());
-        CsvRead::Record
+    fn end(&mut self, source: &Bytes<'_>, record: &mut CsvRecord, passed: Passed) -> CsvRead {
+        self.line = record.line + 1 + passed.lines + lines_within(&record.raw, source.line_end());
+        if passed.bytes == 0 {
+            record.ends.push(record.fields.len());
+            return CsvRead::Record;
+        }
+        let length = passed.bytes + record.raw.len() as u64;
+        passed.give_back(record, self.limit);
+        CsvRead::Bad(format!("the record has {length} bytes or more, over the limit of {}", self.limit))
     }
 
-    /// Refuses the first line of a record whose quotes are not in order, and goes on behind it.
-    fn refuse_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, reason: &str) -> CsvRead {
-        if !self.split_off_first_line(source, record, b"") {
+    /// Refuses a record whose field at a place has malformed quotes, up to the end of the line that the field begins on, and
+    /// goes on behind it. The fields before it are sound: their lines are no records.
+    fn refuse(
+        &mut self,
+        source: &mut Bytes<'_>,
+        record: &mut CsvRecord,
+        field: usize,
+        passed: Passed,
+        reason: &str,
+    ) -> CsvRead {
+        if !self.split_off_line(source, record, field, b"") {
             // One line only, or the others were read often enough: what was read is refused up to the end of its last line.
             self.pass_line(source, record);
         }
+        self.line += passed.lines;
+        passed.give_back(record, self.limit);
         CsvRead::Bad(reason.to_owned())
     }
 
     /// Takes a record of several lines apart that turned out to be none, because a quote stood open: its first line stays
     /// in the record, the others are read again. False when it has one line only, or the others were read often enough.
     pub fn read_again_behind_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> bool {
-        self.split_off_first_line(source, record, b"\n")
+        self.split_off_line(source, record, 0, b"\n")
     }
 
-    fn split_off_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, end: &[u8]) -> bool {
-        let Some((at, length)) = first_line_end(&record.raw, source.line_end()) else { return false };
+    /// Puts back what stands behind the line that the byte at a place of the record is on, and `end` behind that.
+    fn split_off_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, place: usize, end: &[u8]) -> bool {
+        let line_end = source.line_end();
+        let Some((at, length)) = first_line_end(&record.raw[place..], line_end) else { return false };
+        let at = place + at;
         let bytes = (record.raw.len() - at - length) as u64;
         if self.put_back + bytes > (READINGS - 1) * (source.offset() + self.limit as u64) {
             return false;
@@ -189,7 +219,7 @@ impl CsvReader {
         record.raw.truncate(at);
         rest.extend_from_slice(end);
         source.put_back(&rest);
-        self.line = record.line + 1;
+        self.line = record.line + 1 + lines_within(&record.raw, line_end);
         true
     }
 
@@ -202,14 +232,41 @@ impl CsvReader {
         record.raw.extend_from_slice(&next[..line.min(room)]);
         pass_line(source);
     }
+}
 
-    fn skip_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
-        if self.split_off_first_line(source, record, b"") {
-            return CsvRead::Bad(format!("the record does not end within the size limit of {} bytes", self.limit));
+/// The sound beginning of a record that is longer than the limit.
+#[derive(Debug, Default)]
+struct Passed {
+    bytes: u64,
+    /// Line ends in it.
+    lines: u64,
+    /// As much of it as the limit allows.
+    text: Vec<u8>,
+}
+
+impl Passed {
+    /// Takes so many bytes off the record's beginning, and the fields, which nobody will ask for.
+    fn take(&mut self, record: &mut CsvRecord, bytes: usize, limit: usize, line_end: u8) {
+        let mut sound = &record.raw[..bytes];
+        self.bytes += bytes as u64;
+        self.text.extend_from_slice(&sound[..bytes.min(limit.saturating_sub(self.text.len()))]);
+        // The next byte is known to be no line feed, so a return at the cut is none of a line end.
+        while let [before @ .., b'\r'] = sound {
+            sound = before;
         }
-        self.line = record.line + 1 + lines_within(&record.raw, source.line_end());
-        let length = pass_line(source) + record.raw.len() as u64;
-        CsvRead::Bad(format!("the record has {length} bytes or more, over the limit of {}", self.limit))
+        self.lines += lines_within(sound, line_end);
+        record.raw.drain(..bytes);
+        record.fields.clear();
+        record.ends.clear();
+    }
+
+    /// Puts the text back at the record's beginning, to tell of it.
+    fn give_back(mut self, record: &mut CsvRecord, limit: usize) {
+        if self.bytes > 0 {
+            let room = limit.saturating_sub(self.text.len()).min(record.raw.len());
+            self.text.extend_from_slice(&record.raw[..room]);
+            record.raw = self.text;
+        }
     }
 }
 
@@ -431,15 +488,49 @@ mod tests {
 
     #[test]
     fn a_file_made_to_be_read_again_is_read_in_linear_time() {
-        // Each line closes the quote of the one before and opens one itself, read from whichever line.
-        let text = "a\",\"x\n".repeat(100_000);
+        // Each line closes the quote of the one before and opens one itself, read from whichever line; never is it a row.
+        let text = ("a\",\"x\n".repeat(1000) + "a\"\n").repeat(100);
         let mut source = Bytes::new(text.as_bytes());
         let (mut reader, mut record) = (CsvReader::new(b',', 20_000), CsvRecord::default());
         let mut read = 0;
         while reader.read(&mut source, &mut record) != CsvRead::End {
+            reader.read_again_behind_first_line(&mut source, &mut record);
             read += record.raw.len();
         }
         assert!(read <= text.len() && reader.put_back <= (READINGS - 1) * (text.len() as u64 + 20_000), "{read}");
+    }
+
+    #[test]
+    fn lines_of_sound_fields_are_no_rows() {
+        let (long, field) = ("z".repeat(100), "z".repeat(30));
+        for (bad, lines, reason) in [
+            // Over the limit outside of quotes, in a later field in quotes, at once behind a quote, and more than once.
+            (format!("\"x\n1,inside\ny\",{long}"), 3, "over the limit of 50"),
+            (format!("{long},\"x\n1,inside\ny\""), 3, "over the limit of 50"),
+            (format!("\"x\n1,inside\n{field}\",\"{field}\n1,inside\ny\""), 5, "over the limit of 50"),
+            (format!("\"x\n1,inside\n{field}\" ,\"\n1,inside\"  ,{long}\"\",\"\n1,inside\n\""), 6, "over the limit of 50"),
+            // Malformed behind sound fields: before the limit and behind it.
+            ("1,\"x\n1,inside\ny\",\"in\"ner".to_owned(), 3, "a closing quote is followed"),
+            (format!("\"x\n1,inside\ny\",{long},\"in\"ner"), 3, "a closing quote is followed"),
+            (format!("\"x\n1,inside\ny\",{long},\"open"), 3, "a closing quote is followed"),
+            (format!("\"x\n1,inside\ny\",\"{long}"), 3, "a quoted field does not end within the size limit"),
+        ] {
+            let text = format!("a,b\n{bad}\n2,\"x\"\n3,y\n");
+            let mut source = Bytes::new(text.as_bytes());
+            let (mut reader, mut record) = (CsvReader::new(b',', 50), CsvRecord::default());
+            let mut told = Vec::new();
+            loop {
+                let read = reader.read(&mut source, &mut record);
+                if read == CsvRead::End {
+                    break;
+                }
+                assert!(bad.starts_with(str::from_utf8(&record.raw).unwrap()) || record.line != 2, "{bad}: {record:?}");
+                told.push((record.line, read));
+            }
+            assert!(matches!(&told[1], (2, CsvRead::Bad(why)) if why.contains(reason)), "{bad}: {told:?}");
+            let rows = [1, 2 + lines, 3 + lines].map(|line| (line, CsvRead::Record));
+            assert_eq!((&told[0], &told[2..]), (&rows[0], &rows[1..]), "{bad}");
+        }
     }
 
     #[test]

@@ -4,13 +4,13 @@
 use super::bytes::Bytes;
 use super::input::Limits;
 use super::json::{self, Kind};
-pub use super::json_records::{ENDS_INSIDE, ENDS_OPEN, column_names};
-pub use super::record::{Answer, Heading, Item, Page, Place, Sink, Stop, Walked};
+pub(crate) use super::json_records::{ENDS_INSIDE, ENDS_OPEN, column_names};
+pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Sink, Stop, Walked};
 use super::sniff::{self, Form, WINDOW};
 use super::{csv_rows, json_records};
 
 /// Walks a text of whatever form it has.
-pub fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(crate) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     let window = source.peek(WINDOW);
     let (form, line_end) = (sniff::form(window), sniff::line_end(window));
     source.set_line_end(line_end);
@@ -131,7 +131,7 @@ mod tests {
             let bytes = utf16(text);
             let mut log = Log::default();
             let mut text = super::super::input::open_text(Box::new(bytes.as_slice()), || 0, Limits::default()).unwrap();
-            walk(&mut text.bytes, &mut log, Limits::default()).unwrap();
+            walk(&mut text, &mut log, Limits::default()).unwrap();
             assert_eq!(log.0, expected);
         }
         // The first line is longer than what is looked at: refused, not cut somewhere else.

@@ -40,13 +40,13 @@ impl Default for Limits {
 const MAX_LAYERS: usize = 3;
 
 /// Counts and hashes the bytes that pass, and tells of progress.
-pub struct Tap<'p, R> {
+pub(crate) struct Tap<'p, R> {
     inner: R,
     state: Rc<TapState<'p>>,
 }
 
 /// What a [`Tap`] has seen so far.
-pub struct TapState<'p> {
+pub(crate) struct TapState<'p> {
     count: Cell<u64>,
     hasher: RefCell<Option<Sha256>>,
     progress: &'p dyn Fn(u64),
@@ -54,23 +54,23 @@ pub struct TapState<'p> {
 
 impl<'p> TapState<'p> {
     /// A fresh state; `hashed` says whether the bytes are hashed.
-    pub fn new(hashed: bool, progress: &'p dyn Fn(u64)) -> Rc<Self> {
+    pub(crate) fn new(hashed: bool, progress: &'p dyn Fn(u64)) -> Rc<Self> {
         Rc::new(Self { count: Cell::new(0), hasher: RefCell::new(hashed.then(Sha256::new)), progress })
     }
 
     /// Bytes that passed.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count.get()
     }
 
     /// The SHA-256 of what passed, in hexadecimal.
-    pub fn digest(&self) -> Option<String> {
+    pub(crate) fn digest(&self) -> Option<String> {
         self.hasher.borrow_mut().take().map(|hasher| hex(&hasher.finalize()))
     }
 }
 
 /// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
@@ -80,7 +80,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 impl<'p, R: Read> Tap<'p, R> {
     /// A tap on a reader.
-    pub fn new(inner: R, state: Rc<TapState<'p>>) -> Self {
+    pub(crate) fn new(inner: R, state: Rc<TapState<'p>>) -> Self {
         Self { inner, state }
     }
 }
@@ -98,7 +98,7 @@ impl<R: Read> Read for Tap<'_, R> {
 }
 
 /// Refuses to expand a compressed stream beyond its bounds.
-pub struct Expansion<R, F> {
+pub(crate) struct Expansion<R, F> {
     inner: R,
     produced: Rc<Cell<u64>>,
     consumed: F,
@@ -107,7 +107,7 @@ pub struct Expansion<R, F> {
 
 impl<R, F: Fn() -> u64> Expansion<R, F> {
     /// Bounds a stream that was made from `consumed()` compressed bytes; streams may share what they `produced` so far.
-    pub fn new(inner: R, produced: Rc<Cell<u64>>, consumed: F, limits: Limits) -> Self {
+    pub(crate) fn new(inner: R, produced: Rc<Cell<u64>>, consumed: F, limits: Limits) -> Self {
         Self { inner, produced, consumed, limits }
     }
 }
@@ -139,7 +139,7 @@ fn look_ahead(mut reader: Box<dyn Read + '_>, count: usize) -> io::Result<(Vec<u
 
 /// What the beginning of a stream says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrapping {
+pub(crate) enum Wrapping {
     /// No compression that we know.
     Plain,
     /// gzip
@@ -149,7 +149,7 @@ pub enum Wrapping {
 }
 
 /// Recognises compression by its signature.
-pub fn wrapping(head: &[u8]) -> Wrapping {
+pub(crate) fn wrapping(head: &[u8]) -> Wrapping {
     match head {
         [0x1f, 0x8b, 8, ..] => Wrapping::Gzip,
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Wrapping::Zip,
@@ -157,49 +157,38 @@ pub fn wrapping(head: &[u8]) -> Wrapping {
     }
 }
 
-/// A stream of text, ready to be recognised.
-pub struct Text<'r> {
-    /// The text, as UTF-8 as far as it is text.
-    pub bytes: Bytes<'r>,
-    /// Names of the layers that were taken off, such as `gzip` and `UTF-16`.
-    pub layers: Vec<&'static str>,
-}
-
-/// Takes compression and encoding off a stream. `consumed` tells how many compressed bytes were read so far.
+/// Takes compression and encoding off a stream: gives UTF-8 as far as it is text. `consumed` tells how many compressed bytes were read so far.
 ///
 /// A zip archive inside is left as it is: archives need to seek, and are opened by name only at the top.
-pub fn open_text<'r>(
+pub(crate) fn open_text<'r>(
     reader: Box<dyn Read + 'r>,
     consumed: impl Fn() -> u64 + Clone + 'r,
     limits: Limits,
-) -> io::Result<Text<'r>> {
-    let mut layers = Vec::new();
+) -> io::Result<Bytes<'r>> {
+    let mut layers = 0;
     let (mut head, mut stream) = look_ahead(reader, 4)?;
     while wrapping(&head) == Wrapping::Gzip {
-        if layers.len() == MAX_LAYERS {
+        if layers == MAX_LAYERS {
             return Err(io::Error::other(format!("gzip inside gzip more than {MAX_LAYERS} times")));
         }
-        layers.push("gzip");
+        layers += 1;
         let inner = Expansion::new(MultiGzDecoder::new(stream), Rc::default(), consumed.clone(), limits);
         (head, stream) = look_ahead(Box::new(inner), 4)?;
     }
-    let bytes = match head.as_slice() {
+    Ok(match head.as_slice() {
         [0xEF, 0xBB, 0xBF, ..] => {
             let mut stream = stream;
             stream.read_exact(&mut [0; 3])?;
             Bytes::new(stream)
         }
         [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => {
-            layers.push("UTF-16");
             Bytes::new(Utf16::new(stream, false))
         }
         [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => {
-            layers.push("UTF-16");
             Bytes::new(Utf16::new(stream, true))
         }
         _ => Bytes::new(stream),
-    };
-    Ok(Text { bytes, layers })
+    })
 }
 
 /// Turns UTF-16 into UTF-8 as it passes; what is no character becomes U+FFFD.
@@ -270,20 +259,20 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn text_of(bytes: &[u8], limits: Limits) -> (String, Vec<&'static str>, Option<String>) {
+    fn text_of(bytes: &[u8], limits: Limits) -> (String, Option<String>) {
         let count = Rc::new(Cell::new(bytes.len() as u64));
         let mut text = open_text(Box::new(bytes), move || count.get(), limits).unwrap();
         let mut out = Vec::new();
         loop {
-            let chunk = text.bytes.chunk();
+            let chunk = text.chunk();
             if chunk.is_empty() {
                 break;
             }
             out.extend_from_slice(chunk);
             let length = chunk.len();
-            text.bytes.consume(length);
+            text.consume(length);
         }
-        (String::from_utf8(out).unwrap(), text.layers, text.bytes.error().map(ToString::to_string))
+        (String::from_utf8(out).unwrap(), text.error().map(ToString::to_string))
     }
 
     fn gz(bytes: &[u8]) -> Vec<u8> {
@@ -296,22 +285,22 @@ mod tests {
     fn layers_come_off() {
         let limits = Limits::default();
         let utf16: Vec<u8> = "\u{feff}é,😀\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(text_of(&utf16, limits), ("é,😀\r\n".into(), vec!["UTF-16"], None));
-        assert_eq!(text_of(b"\xEF\xBB\xBFa,b", limits), ("a,b".into(), vec![], None));
-        assert_eq!(text_of(&gz(&gz(b"{}")), limits), ("{}".into(), vec!["gzip", "gzip"], None));
-        assert_eq!(text_of(b"", limits), (String::new(), vec![], None));
+        assert_eq!(text_of(&utf16, limits), ("é,😀\r\n".into(), None));
+        assert_eq!(text_of(b"\xEF\xBB\xBFa,b", limits), ("a,b".into(), None));
+        assert_eq!(text_of(&gz(&gz(b"{}")), limits), ("{}".into(), None));
+        assert_eq!(text_of(b"", limits), (String::new(), None));
         assert_eq!(text_of(b"ab", limits).0, "ab");
-        let (text, _, error) = text_of(&utf16[..utf16.len() - 1], limits);
+        let (text, error) = text_of(&utf16[..utf16.len() - 1], limits);
         assert!(text == "é,😀\r" && error.is_some_and(|e| e.contains("inside a character")));
     }
 
     #[test]
     fn bombs_and_cut_streams_end_with_a_reason() {
         let limits = Limits { expand_floor: 1000, expand_ratio: 50, ..Limits::default() };
-        let (_, _, error) = text_of(&gz(&vec![b' '; 1 << 20]), limits);
+        let (_, error) = text_of(&gz(&vec![b' '; 1 << 20]), limits);
         assert!(error.unwrap().contains("bomb"));
         let whole = gz("{\"a\":1}\n".repeat(10_000).as_bytes());
-        let (text, _, error) = text_of(&whole[..whole.len() / 2], Limits::default());
+        let (text, error) = text_of(&whole[..whole.len() / 2], Limits::default());
         assert!(error.is_some() && text.starts_with("{\"a\":1}\n"));
     }
 }

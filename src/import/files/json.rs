@@ -11,7 +11,7 @@ const MAX_OPEN: usize = 16 << 20;
 
 /// Why a value could not be cut out.
 #[derive(Debug)]
-pub enum JsonError {
+pub(crate) enum JsonError {
     /// The text ended inside a value.
     Ended,
     /// Something else stood where a value or a mark of punctuation must stand.
@@ -22,7 +22,7 @@ pub enum JsonError {
 
 /// How a value begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `{`
     Object,
     /// `[`
@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 /// Passes over white space and says what comes next.
-pub fn next_kind(source: &mut Bytes<'_>) -> Kind {
+pub(crate) fn next_kind(source: &mut Bytes<'_>) -> Kind {
     loop {
         let chunk = source.chunk();
         let Some(at) = chunk.iter().position(|b| !b.is_ascii_whitespace()) else {
@@ -65,7 +65,7 @@ pub fn next_kind(source: &mut Bytes<'_>) -> Kind {
 }
 
 /// Passes over one mark of punctuation.
-pub fn expect_mark(source: &mut Bytes<'_>, mark: u8) -> Result<(), JsonError> {
+pub(crate) fn expect_mark(source: &mut Bytes<'_>, mark: u8) -> Result<(), JsonError> {
     match next_kind(source) {
         Kind::Mark(found) if found == mark => {
             source.consume(1);
@@ -98,7 +98,7 @@ fn shown(kind: Kind) -> String {
 
 /// Moves to the next element of the array or object whose opening bracket was passed: true when there is one.
 /// `first` says that no element was read yet.
-pub fn next_element(source: &mut Bytes<'_>, close: u8, first: bool) -> Result<bool, JsonError> {
+pub(crate) fn next_element(source: &mut Bytes<'_>, close: u8, first: bool) -> Result<bool, JsonError> {
     match next_kind(source) {
         Kind::Mark(found) if found == close => {
             source.consume(1);
@@ -123,7 +123,7 @@ pub fn next_element(source: &mut Bytes<'_>, close: u8, first: bool) -> Result<bo
 }
 
 /// Reads a member's name and the colon behind it.
-pub fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, JsonError> {
+pub(crate) fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, JsonError> {
     match next_kind(source) {
         Kind::String => {}
         Kind::End => return Err(JsonError::Ended),
@@ -139,7 +139,7 @@ pub fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, Json
 /// Appends the text of the next value to `out`.
 ///
 /// A value longer than `limit` is passed over to its end; its first `limit` bytes are in `out`.
-pub fn value(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+pub(crate) fn value(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     match next_kind(source) {
         Kind::Object | Kind::Array | Kind::String => delimited(source, out, limit),
         Kind::Word => word(source, out, limit),

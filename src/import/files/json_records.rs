@@ -10,9 +10,9 @@ use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
 
 /// Why a record is refused that the text ends in.
-pub const ENDS_INSIDE: &str = "the file ends inside this record";
+pub(crate) const ENDS_INSIDE: &str = "the file ends inside this record";
 /// Why a document is refused that the text ends in, between two records.
-pub const ENDS_OPEN: &str = "the document ends before its closing bracket";
+pub(crate) const ENDS_OPEN: &str = "the document ends before its closing bracket";
 
 /// Walks documents to their end, or to where they break, which the sink is told.
 pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<(), Stop> {
@@ -429,7 +429,7 @@ impl Walker<'_, '_> {
 }
 
 /// The names in a query answer's column list: `name` in the newer answers, `ColumnName` in the older ones.
-pub fn column_names(text: &str) -> Vec<String> {
+pub(crate) fn column_names(text: &str) -> Vec<String> {
     let Ok(columns) = serde_json::from_str::<Vec<serde_json::Value>>(text) else {
         return Vec::new();
     };

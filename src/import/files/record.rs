@@ -6,7 +6,7 @@ use super::csv::CsvRecord;
 
 /// Where a record stands in its file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Line of its first byte, from 1, in texts that have records on lines.
     pub line: Option<u64>,
     /// Its first byte, from 0, in the decompressed text.
@@ -26,14 +26,14 @@ impl fmt::Display for Place {
 
 /// What a page says beside its records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// The text of `@odata.context` or `odata.metadata`.
     pub context: Option<String>,
 }
 
 /// The heading of one table of a query answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The table's name, such as `PrimaryResult`.
     pub name: String,
     /// Column names in order.
@@ -42,14 +42,14 @@ pub struct Answer {
 
 /// The heading of a CSV file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heading {
+pub(crate) struct Heading {
     /// Column names in order.
     pub columns: Vec<String>,
 }
 
 /// One thing found in a file.
 #[derive(Debug)]
-pub enum Item<'a> {
+pub(crate) enum Item<'a> {
     /// A JSON object that should be a record.
     Object { text: &'a str, page: &'a Page },
     /// A row of a query answer: a JSON array of the columns' values.
@@ -62,10 +62,10 @@ pub enum Item<'a> {
 
 /// The sink asks to stop: nothing that follows would be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop;
+pub(crate) struct Stop;
 
 /// Takes what a file holds.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Takes one thing.
     fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop>;
 
@@ -76,7 +76,7 @@ pub trait Sink {
 
 /// What walking a text came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Walked {
+pub(crate) enum Walked {
     /// It was walked to its end (or to where it broke, which the sink was told).
     Done,
     /// There is nothing in it.

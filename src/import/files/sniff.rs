@@ -5,11 +5,11 @@ use super::csv::{first_line_end, line_end_length};
 use super::json::{self, Kind};
 
 /// Bytes of a text that are looked at to recognise it.
-pub const WINDOW: usize = 256 * 1024;
+pub(crate) const WINDOW: usize = 256 * 1024;
 
 /// The form of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// Nothing, or only white space.
     Empty,
     /// JSON: one document, several, or one a line.
@@ -21,7 +21,7 @@ pub enum Form {
 }
 
 /// Recognises the form of a text from its beginning.
-pub fn form(window: &[u8]) -> Form {
+pub(crate) fn form(window: &[u8]) -> Form {
     let Some(at) = window.iter().position(|b| !b.is_ascii_whitespace()) else {
         return Form::Empty;
     };
@@ -73,7 +73,7 @@ fn shown(byte: u8) -> String {
 /// The byte that ends lines, by a text's beginning of [`WINDOW`] bytes or more, or the whole text: that of the first line end
 /// outside of double quotes, where CR LF counts as a line feed. Where there is none outside of quotes, it is the carriage
 /// return in a text that has no line feeds. A text whose first line is longer than its beginning has lines of line feeds.
-pub fn line_end(window: &[u8]) -> u8 {
+pub(crate) fn line_end(window: &[u8]) -> u8 {
     let (mut quoted, mut before) = (false, b'\n');
     for (at, byte) in window.iter().copied().enumerate() {
         match byte {
@@ -97,7 +97,7 @@ pub fn line_end(window: &[u8]) -> u8 {
 ///
 /// It is when any of its first lines is a whole object that begins in the first column, and there is more than one line,
 /// none of which looks like the inside of a document. Broken lines among them do not matter.
-pub fn is_lines(window: &[u8], whole: bool) -> bool {
+pub(crate) fn is_lines(window: &[u8], whole: bool) -> bool {
     let end = line_end(window);
     let mut lines = window.split(|b| *b == end).collect::<Vec<_>>();
     if !whole {
