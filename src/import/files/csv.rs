@@ -182,14 +182,7 @@ impl CsvReader {
 
     /// Refuses a record whose field at a place has malformed quotes, up to the end of the line that the field begins on, and
     /// goes on behind it. The fields before it are sound: their lines are no records.
-    fn refuse(
-        &mut self,
-        source: &mut Bytes<'_>,
-        record: &mut CsvRecord,
-        field: usize,
-        passed: Passed,
-        reason: &str,
-    ) -> CsvRead {
+    fn refuse(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, field: usize, passed: Passed, reason: &str) -> CsvRead {
         if !self.split_off_line(source, record, field, b"") {
             // One line only, or the others were read often enough: what was read is refused up to the end of its last line.
             self.pass_line(source, record);
