@@ -10,7 +10,7 @@ use kqlake_durable::blocker;
 use kqlake_import::{
     Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
 };
-use kqlake_syntax::literals::parse_datetime;
+use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
 
 /// Land files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz or .zip
@@ -46,7 +46,7 @@ pub(super) struct Args {
 
 /// Microseconds since 1970 of an instant as KQL writes it.
 fn instant(text: &str) -> Result<i64, String> {
-    let ticks = parse_datetime(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
+    let ticks = datetimes::literal(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
     Ok(us_of_datetime(ticks))
 }
 

@@ -19,9 +19,8 @@ use super::failure::{is_out_of_memory, of_kql, of_sql};
 use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
 use crate::output::cell::arrow_type;
-use kqlake_lake::readers::broken_file;
 use kqlake_lake::spill::SpillFolder;
-use kqlake_lake::{foreign, is_of_decoder};
+use kqlake_lake::{broken_file, foreign, is_of_decoder};
 use kqlake_value::columns::in_form;
 use kqlake_value::{Column, Type};
 

@@ -7,7 +7,7 @@ use super::json_text::{Members, string_literal, unescape};
 use super::row::{Cell, Row, Source, source_columns};
 use kqlake_lake::tables::TableDef;
 use kqlake_value::Type;
-use kqlake_value::json::write_string;
+use kqlake_value::format::write_json_string;
 
 /// Names whose column was looked up once are remembered, up to this many.
 const REMEMBERED: usize = 4_096;
@@ -115,7 +115,7 @@ pub(crate) fn push_member(out: &mut String, name: &str, json: &str) {
     if out.len() > 1 {
         out.push(',');
     }
-    write_string(out, name);
+    write_json_string(out, name);
     out.push(':');
     out.push_str(json);
 }

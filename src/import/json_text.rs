@@ -4,10 +4,9 @@
 
 use std::borrow::Cow;
 
+use kqlake_value::format::write_json_string;
 use kqlake_value::json::{self, BadEscapes, unescape_with};
 
-/// Levels of objects and arrays that a record may have: those of a dynamic value, so that whatever is landed is read as one.
-pub(crate) use kqlake_value::json::MAX_DEPTH as MAX_LEVELS;
 pub(crate) use kqlake_value::json::checked::{Members, elements};
 pub(crate) use kqlake_value::json::{mend_surrogates, too_deep};
 
@@ -20,7 +19,7 @@ pub(crate) fn unescape(literal: &str) -> Cow<'_, str> {
 /// The JSON string literal of a text.
 pub(crate) fn string_literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
-    json::write_string(&mut literal, text);
+    write_json_string(&mut literal, text);
     literal
 }
 
@@ -55,7 +54,7 @@ pub(crate) fn without_repeats(text: &str) -> String {
             if out.len() > 1 {
                 out.push(',');
             }
-            json::write_string(&mut out, name);
+            write_json_string(&mut out, name);
             out.push(':');
             each(&mut out, value.get());
         }

@@ -20,8 +20,8 @@ use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
 use super::unit::{Counts, Filter, Mappings, Output, UnitMapper};
 use super::{ImportError, Refusal, Section, UnitReport, UnitState};
+use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
-use kqlake_lake::writer::RowBuilder;
 use kqlake_value::clock::Clock;
 
 /// Rows of a batch.

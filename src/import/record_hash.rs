@@ -107,7 +107,7 @@ fn scalar(text: &str) -> RecordHash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json_text::MAX_LEVELS;
+    use kqlake_value::json;
 
     fn hash(text: &str) -> Option<RecordHash> {
         canonical_hash(text, &mut false)
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_too_deep_is_hashed_as_text() {
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(hash(&nested(MAX_LEVELS)).is_some() && hash(&nested(100_000)).is_some());
+        assert!(hash(&nested(json::MAX_DEPTH)).is_some() && hash(&nested(100_000)).is_some());
     }
 
     #[test]

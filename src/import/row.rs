@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::convert::{self, DateOrder};
 use super::json_text::{compact, mend_surrogates, string_literal, unescape};
 use super::record_hash::{RecordHash, canonical_hash};
+use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
-use kqlake_lake::writer::RowBuilder;
 use kqlake_value::Type;
 
 /// A value of a row. Its kind agrees with its column's type.

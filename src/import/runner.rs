@@ -22,8 +22,7 @@ use super::{
 };
 use crate::events::{EventLog, Severity};
 use kqlake_lake::tables::{TableDef, find};
-use kqlake_lake::writer::RowBuilder;
-use kqlake_lake::{Lake, LakeError, Landed, Landing, Position};
+use kqlake_lake::{Lake, LakeError, Landed, Landing, Position, RowBuilder};
 
 /// Messages that wait for the landing side; with the batches' size they bound what is in flight.
 const QUEUE: usize = 4;

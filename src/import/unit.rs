@@ -13,9 +13,10 @@ use super::fields::plain_name;
 use super::files::documents::{Answer, ENDS_INSIDE, Heading, Item, Page, Place, Sink, Stop, column_names};
 use super::graph::directory::{Directory, Kind};
 use super::graph::reports::{ReportId, Reports};
-use super::json_text::{MAX_LEVELS, Members, elements, too_deep, unescape};
+use super::json_text::{Members, elements, too_deep, unescape};
 use super::message_trace::mapping::{CsvKind, Traces};
 use super::row::{Cell, Row, Source};
+use kqlake_value::json::MAX_DEPTH;
 
 /// Records of no known shape after which a file that had no other is given up.
 const HOPELESS: u64 = 200;
@@ -472,7 +473,7 @@ impl Sink for UnitMapper<'_> {
 
 /// Why a record is refused that is nested too deep.
 fn deep() -> String {
-    format!("the record is nested deeper than {MAX_LEVELS} levels")
+    format!("the record is nested deeper than {MAX_DEPTH} levels")
 }
 
 enum Inner {

@@ -37,6 +37,7 @@ pub use self::error::{LakeError, is_of_decoder, lake_cause};
 use self::fault::Fault;
 use self::log::delta::Log;
 use self::log::{commit, files};
+pub use self::read::broken::broken_file;
 pub use self::read::foreign;
 pub use self::read::snapshot::{TableSnapshot, TableStats};
 use self::tables::TableDef;
@@ -44,16 +45,7 @@ pub use self::write::intake::Held;
 use self::write::intent;
 use self::write::keys::KeyCache;
 pub use self::write::landing::{Landed, Landing};
-
-/// What a query that failed in the decoder failed on.
-pub mod readers {
-    pub use crate::read::broken::broken_file;
-}
-
-/// Rows in the making.
-pub mod writer {
-    pub use crate::write::rows::RowBuilder;
-}
+pub use self::write::rows::RowBuilder;
 
 /// Where a unit of import comes from and how far it brings its stream.
 #[derive(Debug, Clone, PartialEq)]

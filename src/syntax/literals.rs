@@ -28,11 +28,11 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
         Type::Decimal if null => Literal::Decimal(None),
         Type::Decimal => Literal::Decimal(Some(decimal(text)?)),
         Type::DateTime if null => Literal::DateTime(None),
-        Type::DateTime => Literal::DateTime(Some(parse_datetime(unquoted(text))?)),
+        Type::DateTime => Literal::DateTime(Some(datetimes::literal(unquoted(text))?)),
         Type::TimeSpan if null => Literal::TimeSpan(None),
-        Type::TimeSpan => Literal::TimeSpan(Some(parse_timespan(unquoted(text))?)),
+        Type::TimeSpan => Literal::TimeSpan(Some(timespans::read(unquoted(text), &timespans::LITERAL)?)),
         Type::Guid if null => Literal::Guid(None),
-        Type::Guid => Literal::Guid(Some(parse_guid(unquoted(text))?)),
+        Type::Guid => Literal::Guid(Some(guids::read(unquoted(text), guids::Form::Plain)?)),
         Type::String | Type::Dynamic => return None,
     })
 }
@@ -66,29 +66,11 @@ pub fn parse_real(text: &str) -> Option<f64> {
     unsigned.parse::<f64>().ok().filter(|v| v.is_finite()).map(|v| sign * v)
 }
 
-/// A guid: 32 hexadecimal digits, with dashes at their places or without any, also in braces; in lower case with dashes.
-pub fn parse_guid(text: &str) -> Option<String> {
-    guids::read(text, guids::Form::Plain)
-}
-
-/// An instant: ticks of 100 ns since 0001-01-01T00:00:00Z. A text without an offset is UTC ([`datetimes::literal`]).
-pub fn parse_datetime(text: &str) -> Option<i64> {
-    datetimes::literal(text)
-}
-
 /// `2020-01-02T03:04:05.6000000Z` of ticks since 0001-01-01.
 pub fn write_ticks(ticks: i64) -> String {
     let mut text = String::new();
     write_datetime(&mut text, ticks);
     text
-}
-
-/// A timespan: ticks of 100 ns.
-///
-/// The forms of the Kusto documentation, "The timespan data type": `[-][d.]hh:mm[:ss[.fffffff]]`; a number and a unit, with or
-/// without space between (`1.5h`, `15 seconds`); a bare number, which counts days. Parts smaller than a tick are rounded.
-pub fn parse_timespan(text: &str) -> Option<i64> {
-    timespans::read(text.trim(), &timespans::LITERAL)
 }
 
 /// Digits after `0x`.
@@ -166,14 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn bools_guids_and_decimals() {
+    fn bools_and_decimals() {
         assert_eq!(parse_typed(Type::Bool, "TRUE"), Some(Literal::Bool(Some(true))));
         assert_eq!(parse_typed(Type::Bool, "yes"), None);
-        let guid = "4f2b0c1d-0000-4000-8000-00000000abcd";
-        assert_eq!(parse_guid(&guid.to_uppercase()).as_deref(), Some(guid));
-        assert_eq!(parse_guid(&guid.replace('-', "")).as_deref(), Some(guid));
-        assert_eq!(parse_guid(&format!("{{{guid}}}")).as_deref(), Some(guid));
-        assert_eq!(parse_guid("4f2b0c1d-0000-4000-8000-00000000abcg"), None);
         assert_eq!(parse_typed(Type::Decimal, "+1.50"), Some(Literal::Decimal(Some("1.50".into()))));
     }
 }

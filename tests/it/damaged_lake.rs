@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::writer::RowBuilder;
-use kqlake_lake::{Damage, Lake, LakeError, lake_cause};
+use kqlake_lake::{Damage, Lake, LakeError, RowBuilder, lake_cause};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

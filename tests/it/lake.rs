@@ -13,8 +13,7 @@ use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use kqlake_lake::fault::{Fault, Step};
 use kqlake_lake::tables::{self, TableDef};
-use kqlake_lake::writer::RowBuilder;
-use kqlake_lake::{CompactOptions, Lake, LakeError, Landed, Position};
+use kqlake_lake::{CompactOptions, Lake, LakeError, Landed, Position, RowBuilder};
 use serde_json::json;
 
 /// 2026-01-05T00:00:00Z in microseconds.

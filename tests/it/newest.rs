@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::writer::RowBuilder;
-use kqlake_lake::{Lake, Landed};
+use kqlake_lake::{Lake, Landed, RowBuilder};
 
 use super::lake::{DAY, HOUR, call_records, def, land, live_files, number, position, texts};
 

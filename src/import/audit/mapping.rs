@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::FieldMap;
-use crate::json_text::{MAX_LEVELS, Members, compact, mend_surrogates, too_deep, unescape};
+use crate::json_text::{Members, compact, mend_surrogates, too_deep, unescape};
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::tables::find;
+use kqlake_value::json::MAX_DEPTH;
 
 /// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
 static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
@@ -92,7 +93,7 @@ impl Audit {
     pub(crate) fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let text = text.trim();
         if too_deep(text) {
-            return Err(format!("AuditData is nested deeper than {MAX_LEVELS} levels"));
+            return Err(format!("AuditData is nested deeper than {MAX_DEPTH} levels"));
         }
         let members = Members::parse(text).map_err(|error| format!("AuditData is no valid JSON object: {error}"))?;
         self.record(&members, text, around)

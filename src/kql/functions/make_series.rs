@@ -261,7 +261,7 @@ fn write_element(out: &mut String, value: &Value, scratch: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::TimeSpan(_) => {
-            json::write_string(out, &format::to_string(value.as_ref(scratch)));
+            format::write_json_string(out, &format::to_string(value.as_ref(scratch)));
         }
         other => json::write_value(out, other.as_ref(scratch)),
     }

@@ -14,6 +14,7 @@ use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;
 use crate::functions::{AggregateImpl, ArgInfo};
+use kqlake_value::columns::arrow_type;
 use kqlake_value::{Type, Value, datetime, decimal, real_key};
 
 impl Lowering<'_> {
@@ -117,7 +118,7 @@ impl Lowering<'_> {
             }
             ("sum" | "sumif", true) => {
                 let zero = if ty == Type::Real { lit(0.0f64) } else { lit(0i64) };
-                let target = super::arrow::data_type(ty);
+                let target = arrow_type(ty);
                 (vec![sum(integer(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
             }
             ("avg" | "avgif", true) if is_bounded(source) => {
@@ -202,7 +203,7 @@ fn wide(e: Expr, ty: Type) -> Expr {
 /// What [`wide`] sums amount to in the type itself: the sums, or the means where the counts of rows stand behind them.
 fn bounded(columns: Vec<Expr>, ty: Type) -> Expr {
     let name = if columns.len() == 1 { "bounded_sum" } else { "bounded_mean" };
-    kernel::call(name, ty.to_string(), super::arrow::data_type(ty), columns, move |a, rows| {
+    kernel::call(name, ty.to_string(), arrow_type(ty), columns, move |a, rows| {
         let (sums, counts) = (&a[0], a.get(1).map(|n| n.as_primitive::<Int64Type>()));
         let sum = |row: usize| match sums.as_primitive_opt::<Decimal256Type>() {
             _ if sums.is_null(row) => None,

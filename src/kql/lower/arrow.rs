@@ -1,17 +1,11 @@
-//! KQL types and values in their Arrow forms, as lowering needs them; the forms themselves are [`columns`]'.
+//! KQL types and values in their Arrow forms, as lowering needs them; the forms themselves are those of [`kqlake_value::columns`].
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 
-use kqlake_value::columns::{self, ColumnBuilder};
+use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Type, Value};
 
 pub(crate) use crate::functions::constants::{scalar, value_at};
-
-/// The Arrow type of a KQL type.
-pub(crate) fn data_type(ty: Type) -> DataType {
-    columns::arrow_type(ty)
-}
 
 /// An array of values in the type's Arrow form.
 ///

@@ -25,11 +25,11 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::arrow::data_type;
 use super::column_name;
 use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::bound::{ColId, Compute, Rel};
+use kqlake_value::columns::arrow_type;
 
 /// What an operator makes of one batch, piece by piece.
 pub(crate) type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
@@ -305,7 +305,7 @@ impl Lowering<'_> {
             .iter()
             .map(|c| (c.id, c.ty))
             .chain(rel.hidden.iter().map(|h| (h.id, h.ty)))
-            .map(|(id, ty)| arrow::datatypes::Field::new(column_name(id), data_type(ty), true))
+            .map(|(id, ty)| arrow::datatypes::Field::new(column_name(id), arrow_type(ty), true))
             .collect();
         // The rows of the result are numbered, so that their order outlives whatever DataFusion does next.
         let row = self.fresh("__row");

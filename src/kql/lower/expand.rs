@@ -8,14 +8,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
-use super::arrow::data_type;
 use super::column_name;
 use super::compute::{Pieces, Work, plan_of};
 use super::expr::dynamic::typed_element;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{ColId, ExpandColumn, Rel};
-use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
 use kqlake_value::text_column::room;
 use kqlake_value::{Type, ValueRef, json};
 
@@ -51,7 +50,7 @@ impl Lowering<'_> {
         let plan = steps::project(node.plan, exprs)?;
         let mut fields: Vec<Field> =
             plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
-        fields.extend(items.iter().map(|item| Field::new(column_name(item.id), data_type(item.ty), true)));
+        fields.extend(items.iter().map(|item| Field::new(column_name(item.id), arrow_type(item.ty), true)));
         if let Some(id) = index {
             fields.push(Field::new(column_name(id), DataType::Int64, true));
         }

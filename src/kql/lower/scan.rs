@@ -12,12 +12,12 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::arrow::{array, data_type, value_at};
+use super::arrow::{array, value_at};
 use super::column_name;
 use super::expr::text;
 use crate::bound::{BoundColumn, BoundExpr, Compute, Scan, StepOutput};
 use crate::functions::aggregate::order::same;
-use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::columns::{ColumnBuilder, arrow_type};
 use kqlake_value::{Type, Value};
 
 /// The match that waits in a step.
@@ -73,7 +73,7 @@ impl Compute for Scan {
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let fields: Vec<Field> = self.columns().map(|c| Field::new(column_name(c.id), data_type(c.ty), true)).collect();
+        let fields: Vec<Field> = self.columns().map(|c| Field::new(column_name(c.id), arrow_type(c.ty), true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let types: Vec<Type> = self.columns().map(|c| c.ty).collect();
         let compiled = self.compile(&schema)?;

@@ -12,12 +12,12 @@ use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
-use super::arrow::{array, data_type};
+use super::arrow::array;
 use super::column_name;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId, range_rows};
 use crate::catalog::PromotedColumn;
-use kqlake_value::columns::{ColumnBuilder, stored_type};
+use kqlake_value::columns::{ColumnBuilder, arrow_type, stored_type};
 use kqlake_value::{Type, Value};
 
 impl Lowering<'_> {
@@ -64,7 +64,7 @@ impl Lowering<'_> {
         }
         let index_name = self.fresh("__row");
         let mut fields: Vec<Field> =
-            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), data_type(c.ty), true)).collect();
+            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), arrow_type(c.ty), true)).collect();
         fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
         let arrays: Result<Vec<ArrayRef>, String> = builders.iter_mut().map(ColumnBuilder::finish).collect();
         let mut arrays = arrays.map_err(datafusion::error::DataFusionError::Execution)?;
@@ -80,7 +80,7 @@ impl Lowering<'_> {
     pub(super) fn rows(&self, columns: &[BoundColumn], batches: &[RecordBatch]) -> Lower<Node> {
         let index_name = self.fresh("__row");
         let mut fields: Vec<Field> =
-            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), data_type(c.ty), true)).collect();
+            columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), arrow_type(c.ty), true)).collect();
         fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let mut next = 0i64;
@@ -99,7 +99,7 @@ impl Lowering<'_> {
 
     pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
         let name = column_name(id);
-        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(inner_name(&name), data_type(ty), true)]));
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(inner_name(&name), arrow_type(ty), true)]));
         let rows = range_rows(from, to, step).unwrap_or(0);
         let stream = RangeStream { schema: schema.clone(), ty, from: from.clone(), step: step.clone(), rows };
         let ascending = match step {
@@ -188,7 +188,7 @@ impl PartitionStream for RangeStream {
         let batches = (0..this.rows).step_by(RANGE_BATCH as usize).map(move |start| {
             let count = RANGE_BATCH.min(this.rows - start);
             let array = this.batch(start, count).map_err(datafusion::error::DataFusionError::Execution)?;
-            let array = arrow::compute::cast(&array, &data_type(this.ty))?;
+            let array = arrow::compute::cast(&array, &arrow_type(this.ty))?;
             Ok(RecordBatch::try_new(this.schema.clone(), vec![array])?)
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))

@@ -7,14 +7,13 @@ use arrow::datatypes::{Field, Schema, SchemaRef, i256};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
-use super::arrow::data_type;
 use super::column_name;
 use super::compute::{Work, plan_of};
 use super::expr::{key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
 use crate::functions::aggregate::order::same;
-use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, to_value};
 use kqlake_value::{Type, Value, ValueRef, decimal};
 
 impl Lowering<'_> {
@@ -68,7 +67,7 @@ impl Lowering<'_> {
         let plan = steps::project(plan, exprs)?;
         let mut fields: Vec<Field> =
             plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
-        fields.push(Field::new(column_name(id), data_type(window.ty), true));
+        fields.push(Field::new(column_name(id), arrow_type(window.ty), true));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let op = WindowOp {
             name: window.function.name,

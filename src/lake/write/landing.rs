@@ -117,7 +117,7 @@ impl Landing {
     }
 
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
-    /// [`crate::writer::RowBuilder`] builds it.
+    /// [`crate::RowBuilder`] builds it.
     ///
     /// # Errors
     /// The batch does not fit the table, a row lacks its time or key, or the disk refuses.

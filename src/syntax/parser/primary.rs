@@ -5,7 +5,7 @@ use crate::ast::{Arg, ColumnDecl, Expr, ExprKind, Literal, Name, OperatorKind, S
 use crate::lexer::{self, TokenKind};
 use crate::{literals, suggest};
 use kqlake_value::Type;
-use kqlake_value::parse::bool_word;
+use kqlake_value::parse::{bool_word, guids, timespans};
 
 impl Parser<'_> {
     fn leaf(&mut self, kind: ExprKind, start: u32) -> Expr {
@@ -277,8 +277,8 @@ impl Parser<'_> {
             TokenKind::String => return Ok(Literal::String(self.strings())),
             TokenKind::Long => literals::parse_long(text).map(|v| Literal::Long(Some(v))),
             TokenKind::Real => literals::parse_real(text).map(|v| Literal::Real(Some(v))),
-            TokenKind::TimeSpan => literals::parse_timespan(text).map(|v| Literal::TimeSpan(Some(v))),
-            TokenKind::Guid => literals::parse_guid(text).map(|v| Literal::Guid(Some(v))),
+            TokenKind::TimeSpan => timespans::read(text, &timespans::LITERAL).map(|v| Literal::TimeSpan(Some(v))),
+            TokenKind::Guid => guids::read(text, guids::Form::Plain).map(|v| Literal::Guid(Some(v))),
             _ => return Err(self.unexpected("a literal")),
         };
         match literal {
@@ -355,7 +355,7 @@ impl Parser<'_> {
                 let literal = match self.kind_at(1) {
                     TokenKind::Long => literals::parse_long(text).map(|v| Literal::Long(Some(v))),
                     TokenKind::Real => literals::parse_real(text).map(|v| Literal::Real(Some(v))),
-                    TokenKind::TimeSpan => literals::parse_timespan(text).map(|v| Literal::TimeSpan(Some(v))),
+                    TokenKind::TimeSpan => timespans::read(text, &timespans::LITERAL).map(|v| Literal::TimeSpan(Some(v))),
                     _ => None,
                 };
                 let Some(literal) = literal else { return Err(self.unexpected("a literal")) };

@@ -1,6 +1,6 @@
 //! What a dynamic value's JSON text holds, its `tostring` form, and its canonical form. Parts of it are found by [`json`].
 
-use crate::format::write_real;
+use crate::format::{write_json_string, write_real};
 use crate::json;
 
 /// What a JSON text holds; parts are slices of the text.
@@ -240,7 +240,7 @@ impl Scanner<'_, '_> {
         self.at += 1;
         if rewrite {
             self.flush(begin);
-            json::write_string(self.out, &json::unquote(&self.text[begin..self.at]));
+            write_json_string(self.out, &json::unquote(&self.text[begin..self.at]));
             self.copied = self.at;
         }
         Some(())

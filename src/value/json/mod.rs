@@ -25,7 +25,6 @@ use memchr::{memchr, memchr2};
 use self::extent::Extent;
 use self::strings::string_end;
 pub use self::strings::{BadEscapes, mend_surrogates, unescape, unescape_with, unquote};
-pub use crate::format::write_json_string as write_string;
 use crate::{ValueRef, format};
 
 /// One step of a path into a dynamic value.
@@ -371,7 +370,7 @@ pub fn write_value(out: &mut String, value: ValueRef<'_>) {
         ValueRef::Bool(v) => out.push_str(if v { "true" } else { "false" }),
         ValueRef::Int(_) | ValueRef::Long(_) => format::write_value(out, value),
         ValueRef::Real(v) => write_real(out, v),
-        ValueRef::String(v) => write_string(out, v),
+        ValueRef::String(v) => format::write_json_string(out, v),
         ValueRef::Dynamic(v) => out.push_str(v),
         ValueRef::Decimal(_) | ValueRef::DateTime(_) | ValueRef::TimeSpan(_) | ValueRef::Guid(_) => {
             out.push('"');
@@ -438,7 +437,7 @@ pub fn identity(text: &str) -> Cow<'_, str> {
         },
         Kind::String if memchr(b'\\', text.as_bytes()).is_some() => {
             let mut out = String::with_capacity(text.len());
-            write_string(&mut out, &unquote(text));
+            format::write_json_string(&mut out, &unquote(text));
             Cow::Owned(out)
         }
         Kind::Array | Kind::Object => compact(text),
@@ -539,7 +538,7 @@ mod tests {
     fn strings_are_read_and_written() {
         assert_eq!(unquote(r#""a\n\"\u00e9\ud83d\ude00\q\ud800""#), "a\n\"é😀\\q\u{fffd}");
         let mut out = String::new();
-        write_string(&mut out, "a\"b\\\n\u{1}é");
+        format::write_json_string(&mut out, "a\"b\\\n\u{1}é");
         assert_eq!(out, r#""a\"b\\\n\u0001é""#);
         assert_eq!(unquote(&out), "a\"b\\\n\u{1}é");
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::arrays::{array, element};
 use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::format::write_json_string;
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
@@ -137,7 +138,7 @@ impl<'o> BagWriter<'o> {
 
     fn key(&mut self, key: &str) -> &mut String {
         self.comma();
-        json::write_string(self.out, key);
+        write_json_string(self.out, key);
         self.out.push(':');
         self.out
     }
@@ -375,7 +376,7 @@ fn tree_path(args: &[ValueRef<'_>], out: &mut String) -> bool {
         if i > 0 {
             out.push(',');
         }
-        json::write_string(out, path);
+        write_json_string(out, path);
     }
     out.push(']');
     true

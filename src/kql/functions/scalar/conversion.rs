@@ -11,6 +11,7 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 use crate::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnReader;
+use kqlake_value::format::write_json_string;
 use kqlake_value::json::display;
 use kqlake_value::{self as value, Type, Value, ValueRef, json, parse};
 
@@ -218,7 +219,7 @@ pub(crate) fn push_parsed(out: &mut String, text: &str) -> bool {
     }
     let start = out.len();
     if !display::push_canonical(out, text) {
-        json::write_string(out, text);
+        write_json_string(out, text);
     }
     if &out[start..] == "null" {
         out.truncate(start);

@@ -17,7 +17,7 @@ use super::substrings::{Window, place};
 use crate::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
-use kqlake_value::format::json_text;
+use kqlake_value::format::{json_text, write_json_string};
 use kqlake_value::text_column::append;
 use kqlake_value::{Type, Value, ValueRef, json};
 
@@ -241,14 +241,14 @@ fn extract_all(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn write_groups(out: &mut String, found: &Captures<'_>, groups: &[usize]) {
     let text = |group: &usize| found.get(*group).map_or("", |m| m.as_str());
     if let [group] = groups {
-        return json::write_string(out, text(group));
+        return write_json_string(out, text(group));
     }
     out.push('[');
     for (i, group) in groups.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
-        json::write_string(out, text(group));
+        write_json_string(out, text(group));
     }
     out.push(']');
 }

@@ -11,6 +11,7 @@ use memchr::memmem;
 use super::strings::{byte_of, characters, text_rows};
 use crate::functions::kernels::{TextArg, ValueArg, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::format::write_json_string;
 use kqlake_value::text_column::append;
 use kqlake_value::{Type, ValueRef, json};
 
@@ -181,14 +182,14 @@ fn split(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             if let Some(place) = one {
                 let Some(found) = parts.nth(place) else { return false };
                 out.push('[');
-                json::write_string(out, found);
+                write_json_string(out, found);
             } else {
                 out.push('[');
                 for (i, found) in parts.enumerate() {
                     if i > 0 {
                         out.push(',');
                     }
-                    json::write_string(out, found);
+                    write_json_string(out, found);
                 }
             }
             out.push(']');

@@ -9,9 +9,9 @@ use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 
 use super::{Lowered, internal, value};
 use crate::bound::BoundExpr;
-use crate::lower::arrow::data_type;
 use crate::lower::kernel;
 use kqlake_syntax::ast::BinaryOp;
+use kqlake_value::columns::arrow_type;
 use kqlake_value::{self as value, Type, datetime, ticks_of_real};
 
 /// `left op right`; the binder has brought the operands to types that meet here.
@@ -96,7 +96,7 @@ pub(super) fn negate(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
 
 /// A datetime moved by ticks; null outside of the calendar.
 fn shift(from: Expr, ticks: Expr, back: bool) -> Expr {
-    kernel::call("datetime_shift", if back { "back" } else { "" }, data_type(Type::DateTime), vec![from, ticks], move |a, _| {
+    kernel::call("datetime_shift", if back { "back" } else { "" }, arrow_type(Type::DateTime), vec![from, ticks], move |a, _| {
         nullable_binary(longs(&a[0])?, longs(&a[1])?, |x: i64, y: i64| {
             datetime(if back { x.checked_sub(y)? } else { x.checked_add(y)? })
         })
@@ -127,8 +127,8 @@ fn scale(ticks: Expr, factor: Expr, divide: bool) -> Expr {
 fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
     use arrow::datatypes::Decimal128Type;
     // A predicate that DataFusion moves into a branch without the column meets a null of no type there.
-    let args = [l, r].map(|e| cast(e, data_type(Type::Decimal))).to_vec();
-    kernel::call("decimal", format!("{op:?}"), data_type(Type::Decimal), args, move |a, _| {
+    let args = [l, r].map(|e| cast(e, arrow_type(Type::Decimal))).to_vec();
+    kernel::call("decimal", format!("{op:?}"), arrow_type(Type::Decimal), args, move |a, _| {
         let (x, y) = (a[0].as_primitive::<Decimal128Type>(), a[1].as_primitive::<Decimal128Type>());
         let out: PrimitiveArray<Decimal128Type> = nullable(x, y, |x: i128, y: i128| {
             match op {
@@ -140,7 +140,7 @@ fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
             }
             .and_then(value::decimal)
         })?;
-        ok(out.with_data_type(data_type(Type::Decimal)))
+        ok(out.with_data_type(arrow_type(Type::Decimal)))
     })
 }
 

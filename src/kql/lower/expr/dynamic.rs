@@ -10,9 +10,8 @@ use super::{Lowered, coalesce, column, text, value};
 use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
 use crate::functions::kernels::TextOut;
 use crate::functions::scalar::paths;
-use crate::lower::arrow::data_type;
 use crate::lower::kernel;
-use kqlake_value::columns::ColumnReader;
+use kqlake_value::columns::{ColumnReader, arrow_type};
 use kqlake_value::json::{self, Step};
 use kqlake_value::{Type, ValueRef};
 
@@ -134,7 +133,7 @@ pub(crate) fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> O
     if !fits {
         return None;
     }
-    Some(if data_type(*column_ty) == data_type(ty) { column(*id) } else { cast(column(*id), data_type(ty)) })
+    Some(if arrow_type(*column_ty) == arrow_type(ty) { column(*id) } else { cast(column(*id), arrow_type(ty)) })
 }
 
 /// A scalar as JSON text.
@@ -161,7 +160,7 @@ pub(crate) fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
 /// One of the values of a function of several: the function runs once, however many of them are asked for.
 pub(crate) fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usize) -> Lowered<Expr> {
     let fields: Fields =
-        source.types().iter().enumerate().map(|(i, ty)| Field::new(format!("f{i}"), data_type(*ty), true)).collect();
+        source.types().iter().enumerate().map(|(i, ty)| Field::new(format!("f{i}"), arrow_type(*ty), true)).collect();
     let run = source.clone();
     let shape = fields.clone();
     let args = args.iter().map(text).collect::<Lowered<Vec<_>>>()?;
@@ -175,7 +174,7 @@ pub(crate) fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usiz
 /// The element at a place of the array that a several-column function gives, in the column's type.
 pub(crate) fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
     let array = value(call)?;
-    Ok(kernel::call("tuple_element", format!("{index} {ty}"), data_type(ty), vec![array], move |a, rows| {
+    Ok(kernel::call("tuple_element", format!("{index} {ty}"), arrow_type(ty), vec![array], move |a, rows| {
         let elements = paths::get_path_column(&a[0], &[Step::Index(index as i64)])?;
         if ty == Type::Dynamic {
             return Ok(elements);

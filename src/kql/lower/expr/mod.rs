@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
-use super::arrow::{data_type, scalar, value_at};
+use super::arrow::{scalar, value_at};
 use super::column;
 use super::kernel;
 use crate::bound::{BoundExpr, BoundKind, ColId};
@@ -24,6 +24,7 @@ use crate::functions::scalar::udf;
 use crate::functions::{ArgInfo, ScalarFn};
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_value::columns::arrow_type;
 use kqlake_value::{Type, Value, real_key};
 
 /// Bytes of a text of which every batch of rows has room for one a row.
@@ -45,7 +46,7 @@ pub(crate) fn coalesce(values: Vec<Expr>) -> Expr {
 
 /// A typed null.
 pub(crate) fn null(ty: Type) -> Expr {
-    lit(ScalarValue::try_from(&data_type(ty)).unwrap_or(ScalarValue::Null))
+    lit(ScalarValue::try_from(&arrow_type(ty)).unwrap_or(ScalarValue::Null))
 }
 
 /// Whether the expression's DataFusion form may be null where KQL's value is not: a null string column.
@@ -368,10 +369,10 @@ fn widen(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     Ok(match (inner.ty, ty) {
         (from, to) if from == to => value(inner)?,
         // NaN, the infinities and what is too great are no decimals.
-        (Type::Real, Type::Decimal) => try_cast(value(inner)?, data_type(ty)),
+        (Type::Real, Type::Decimal) => try_cast(value(inner)?, arrow_type(ty)),
         (_, Type::String) if inner.ty == Type::Guid => value(inner)?,
         // A bool's number is 0 or 1; every other widening is Arrow's own.
-        _ => cast(value(inner)?, data_type(ty)),
+        _ => cast(value(inner)?, arrow_type(ty)),
     })
 }
 

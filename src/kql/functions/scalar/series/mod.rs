@@ -12,7 +12,7 @@ pub(crate) mod fourier;
 pub(crate) mod periods;
 pub(crate) mod statistics;
 
-use kqlake_syntax::literals::parse_datetime;
+use kqlake_value::parse::datetimes;
 use kqlake_value::{ValueRef, json};
 
 /// An element of a series.
@@ -55,7 +55,7 @@ fn ticks(text: &str) -> Option<Number> {
     if text.len() != FORM.len() || !text.bytes().zip(FORM.bytes()).all(alike) {
         return None;
     }
-    parse_datetime(text.trim_matches('"')).map(Number::Whole)
+    datetimes::literal(text.trim_matches('"')).map(Number::Whole)
 }
 
 /// A series as read from a dynamic array; what is no number is `None`.
