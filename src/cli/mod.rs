@@ -11,6 +11,7 @@ mod generate;
 mod import;
 mod input;
 mod ledger;
+mod log;
 mod nightly;
 mod progress;
 mod queries;
@@ -31,7 +32,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Flags, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
@@ -196,7 +196,7 @@ fn run(args: Vec<OsString>) -> u8 {
 
 fn execute(cli: Cli) -> Result<()> {
     // First of all: reading the configuration may have something to say.
-    log_to_stderr(&cli.global)?;
+    log::to_stderr(cli.global.quiet, cli.global.verbose)?;
     let context = context(&cli.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
@@ -266,37 +266,6 @@ fn context(global: &Global) -> Result<Context> {
         }
     };
     Ok(Context { config, quiet: global.quiet, verbose: global.verbose, clock })
-}
-
-/// Log lines of the library go to standard error; `KQLAKE_LOG` takes a filter as `tracing` reads it.
-///
-/// # Errors
-/// The filter cannot be read.
-fn log_to_stderr(global: &Global) -> Result<()> {
-    let level = match (global.quiet, global.verbose) {
-        // What an import logs is said by the command itself, in fewer words.
-        (true, _) => "off,kqlake=error,kqlake::import=off",
-        (false, 0) => "off,kqlake=warn,kqlake::import=off",
-        (false, 1) => "error,kqlake=info",
-        (false, 2) => "warn,kqlake=debug",
-        (false, _) => "info,kqlake=trace",
-    };
-    let filter = match variable("KQLAKE_LOG")? {
-        None => EnvFilter::new(level),
-        Some(text) => EnvFilter::try_new(&text).map_err(|err| {
-            Error::usage(format!("KQLAKE_LOG is `{text}`, which is no filter: {err}")).hint("write it as `kqlake=debug`")
-        })?,
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(crate::output::terminal::shows_colors())
-        .without_time()
-        .with_target(false)
-        .finish();
-    // A second initialisation in one process (tests) keeps the first.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(())
 }
 
 #[cfg(test)]
