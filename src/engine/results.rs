@@ -18,10 +18,9 @@ use super::deadline::{Deadline, spawn};
 use super::failure::{is_out_of_memory, of_kql, of_sql};
 use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
-use crate::output::cell::arrow_type;
 use kqlake_lake::spill::SpillFolder;
 use kqlake_lake::{broken_file, foreign, is_of_decoder};
-use kqlake_value::columns::in_form;
+use kqlake_value::columns::{arrow_type, in_form, noted_type};
 use kqlake_value::{Column, Type};
 
 /// The running rows of a result table.
@@ -162,7 +161,7 @@ struct Failed {
 
 /// The KQL type that a column of a SQL result has: what its metadata says, else what stands for its Arrow type.
 pub(super) fn kql_type(field: &Field) -> Type {
-    let noted = field.metadata().get("kql.type").and_then(|name| Type::parse(name));
+    let noted = noted_type(field);
     match field.data_type() {
         DataType::Boolean => Type::Bool,
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => Type::Int,

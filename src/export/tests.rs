@@ -4,10 +4,8 @@ use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 
 use super::*;
-use crate::output::cell::arrow_type;
-use kqlake_value::datetime_of_us;
-
-const DAY: i64 = 86_400_000_000;
+use kqlake_value::columns::arrow_type;
+use kqlake_value::{US_PER_DAY as DAY, datetime_of_us};
 
 fn columns() -> Vec<Column> {
     vec![Column::new("timestamp", Type::DateTime), Column::new("text", Type::String), Column::new("took", Type::TimeSpan)]

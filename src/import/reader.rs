@@ -22,6 +22,7 @@ use super::unit::{Counts, Filter, Mappings, Output, UnitMapper};
 use super::{ImportError, Refusal, Section, UnitReport, UnitState};
 use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
+use kqlake_value::US_PER_DAY;
 use kqlake_value::clock::Clock;
 
 /// Rows of a batch.
@@ -521,7 +522,7 @@ fn written_day(name: &str) -> Option<i64> {
             _ => return None,
         };
         let days = kqlake_value::calendar::day_number(year, month, day)?;
-        ((1990..2200).contains(&year) && alone(at, end)).then_some(days * 86_400_000_000)
+        ((1990..2200).contains(&year) && alone(at, end)).then_some(days * US_PER_DAY)
     };
     (0..bytes.len()).rev().find_map(date)
 }

@@ -17,13 +17,12 @@ use super::ImportError;
 use super::record_hash::RecordHash;
 use kqlake_lake::tables::{EVENT_DATE, TableDef};
 use kqlake_lake::{Lake, LakeError};
+use kqlake_value::US_PER_DAY;
 
 /// The hidden column with the hash of what all shapes of a record share.
 pub(crate) const CONTENT_ID: &str = "_contentId";
 /// The column with the source's id, or a hash where it gave none.
 const ITEM_ID: &str = "itemId";
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
 
 /// A content's hash as its column keeps it.
 pub(crate) fn content_id(content: RecordHash) -> i64 {
@@ -70,7 +69,7 @@ impl Twins {
             return Ok(batch);
         };
         let days: HashSet<i64> =
-            times.values().iter().map(|time| time.div_euclid(DAY)).filter(|day| !self.days.contains(day)).collect();
+            times.values().iter().map(|time| time.div_euclid(US_PER_DAY)).filter(|day| !self.days.contains(day)).collect();
         self.load(lake, days).await?;
         let mut keep = vec![true; batch.num_rows()];
         each(&batch, |row, content, item_id| {

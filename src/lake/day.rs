@@ -1,10 +1,11 @@
 //! Days of rows, as numbers and as the partition column has them.
 
 use chrono::{Days, NaiveDate};
+use kqlake_value::US_PER_DAY;
 
 /// Days from 1970-01-01 to the day of an instant.
 pub(crate) fn day_of(us: i64) -> i32 {
-    i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
+    i32::try_from(us.div_euclid(US_PER_DAY)).unwrap_or(if us < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.

@@ -13,21 +13,6 @@ use arrow::record_batch::RecordBatch;
 use kqlake_value::columns::in_form;
 use kqlake_value::{Column, Type, ValueRef, format};
 
-/// Digits behind the point of a decimal at run time.
-pub const DECIMAL_SCALE: i8 = 18;
-
-/// The Arrow form that a KQL type has in results.
-pub fn arrow_type(ty: Type) -> DataType {
-    match ty {
-        Type::Bool => DataType::Boolean,
-        Type::Int => DataType::Int32,
-        Type::Long | Type::TimeSpan | Type::DateTime => DataType::Int64,
-        Type::Real => DataType::Float64,
-        Type::Decimal => DataType::Decimal128(38, DECIMAL_SCALE),
-        Type::String | Type::Guid | Type::Dynamic => DataType::Utf8,
-    }
-}
-
 #[derive(Debug)]
 enum Text {
     Plain(StringArray),

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::cell::arrow_type;
+use kqlake_value::columns::arrow_type;
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Type, Value};
 

@@ -1,6 +1,5 @@
 //! Parquet: the result as one file, with its KQL types in the fields' metadata. Datetimes have microseconds there.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::{OutputError, Sink};
 use kqlake_value::Column;
-use kqlake_value::columns::{field_type, in_stored_form, stored_type};
+use kqlake_value::columns::{field_type, in_stored_form, stored_field};
 
 /// Writes one table as a Parquet file.
 pub(super) struct ParquetSink<W: Write + Send> {
@@ -31,13 +30,7 @@ impl<W: Write + Send> ParquetSink<W> {
 
 impl<W: Write + Send> Sink for ParquetSink<W> {
     fn start(&mut self, _name: &str, columns: &[Column]) -> Result<(), OutputError> {
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|c| {
-                Field::new(&c.name, stored_type(c.ty), true)
-                    .with_metadata(HashMap::from([("kql.type".to_owned(), c.ty.name().to_owned())]))
-            })
-            .collect();
+        let fields: Vec<Field> = columns.iter().map(|c| stored_field(&c.name, c.ty)).collect();
         self.schema = Arc::new(Schema::new(fields));
         let out = self.out.take().ok_or_else(|| std::io::Error::other("a Parquet file holds one table"))?;
         let properties = WriterProperties::builder()

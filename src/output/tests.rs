@@ -3,9 +3,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray};
 use arrow::datatypes::{Field, Schema};
 
-use super::cell::arrow_type;
 use super::*;
 use kqlake_value::Type;
+use kqlake_value::columns::arrow_type;
 
 /// Two rows of every type, the second one null everywhere.
 fn sample() -> (Vec<Column>, RecordBatch) {

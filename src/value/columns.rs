@@ -85,9 +85,19 @@ pub fn field(name: &str, ty: Type) -> Field {
     Field::new(name, arrow_type(ty), true).with_metadata([(TYPE_KEY.to_owned(), ty.name().to_owned())].into())
 }
 
+/// The same field at rest: in the form that the type has there.
+pub fn stored_field(name: &str, ty: Type) -> Field {
+    field(name, ty).with_data_type(stored_type(ty))
+}
+
+/// The KQL type that a field's metadata says.
+pub fn noted_type(field: &Field) -> Option<Type> {
+    field.metadata().get(TYPE_KEY).and_then(|name| Type::parse(name))
+}
+
 /// The KQL type of an Arrow field: from its metadata, else the natural one of its Arrow type.
 pub fn field_type(field: &Field) -> Type {
-    field.metadata().get(TYPE_KEY).and_then(|name| Type::parse(name)).unwrap_or_else(|| natural_type(field.data_type()))
+    noted_type(field).unwrap_or_else(|| natural_type(field.data_type()))
 }
 
 /// The KQL type that an Arrow type stands for when nothing else is known; text for what has no KQL form.

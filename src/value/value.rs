@@ -13,6 +13,8 @@ pub const TICKS_PER_SECOND: i64 = 10_000_000;
 pub const TICKS_PER_DAY: i64 = 864_000_000_000;
 /// Ticks of a microsecond.
 pub const TICKS_PER_US: i64 = 10;
+/// Microseconds of a day.
+pub const US_PER_DAY: i64 = TICKS_PER_DAY / TICKS_PER_US;
 /// Days between 0001-01-01 and 1970-01-01.
 pub const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
 /// The greatest datetime, 9999-12-31T23:59:59.9999999Z; the least is tick 0.

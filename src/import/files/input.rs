@@ -181,12 +181,8 @@ pub(crate) fn open_text<'r>(
             stream.read_exact(&mut [0; 3])?;
             Bytes::new(stream)
         }
-        [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => {
-            Bytes::new(Utf16::new(stream, false))
-        }
-        [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => {
-            Bytes::new(Utf16::new(stream, true))
-        }
+        [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => Bytes::new(Utf16::new(stream, false)),
+        [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => Bytes::new(Utf16::new(stream, true)),
         _ => Bytes::new(stream),
     })
 }

@@ -7,9 +7,7 @@ use crate::fields::{FieldMap, nested_text};
 use crate::json_text::{Members, elements};
 use crate::row::{Cell, Row};
 use kqlake_lake::tables::find;
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+use kqlake_value::US_PER_DAY;
 
 /// What a directory object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +116,7 @@ impl Directory {
         let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
         let row = fields.row(members, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
-        row.set("snapshotDate", Cell::Time(written.div_euclid(DAY) * DAY));
+        row.set("snapshotDate", Cell::Time(written.div_euclid(US_PER_DAY) * US_PER_DAY));
         row.set("Raw", raw(text));
         let context = context.unwrap_or_default();
         let team = between(context, "teams('").or_else(|| between(context, "teams(%27")).unwrap_or_default();

@@ -17,12 +17,12 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
-use crate::tables::{KQL_TYPE, arrow_type};
 use kqlake_value::Type;
+use kqlake_value::columns::{noted_type, stored_type};
 
 /// The KQL type of a column that no definition knows. What its writer noted of it counts where it fits.
 pub fn kql_type(field: &Field) -> Type {
-    let noted = field.metadata().get(KQL_TYPE).and_then(|name| Type::parse(name));
+    let noted = noted_type(field);
     match field.data_type() {
         DataType::Boolean => Type::Bool,
         DataType::Int8 | DataType::Int16 | DataType::Int32 => Type::Int,
@@ -46,7 +46,7 @@ pub(crate) fn becomes_text(field: &Field) -> bool {
 
 /// A column as KQL takes it.
 pub(crate) fn kql_field(field: &FieldRef) -> FieldRef {
-    let wanted = arrow_type(kql_type(field));
+    let wanted = stored_type(kql_type(field));
     if *field.data_type() == wanted { field.clone() } else { Arc::new(Field::new(field.name(), wanted, field.is_nullable())) }
 }
 

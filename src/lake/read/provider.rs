@@ -36,7 +36,9 @@ use super::foreign::{becomes_text, scan_field, with_texts};
 use super::named_readers::NamedReaders;
 use super::snapshot::{LiveFile, TableSnapshot};
 use crate::data::file::check_file;
-use crate::tables::{EVENT_DATE, KQL_TYPE};
+use crate::tables::EVENT_DATE;
+use kqlake_value::Type;
+use kqlake_value::columns::noted_type;
 
 /// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
 const MOST_CHAINS: usize = 32;
@@ -267,8 +269,7 @@ impl<'a> View<'a> {
         let filtered: HashSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
         let schema = self.table.table_schema();
         self.projection.iter().map(|at| schema.field(*at)).any(|field| {
-            let long =
-                field.metadata().get(KQL_TYPE).is_some_and(|ty| ty == "dynamic") || LONG_TEXTS.contains(&field.name().as_str());
+            let long = noted_type(field) == Some(Type::Dynamic) || LONG_TEXTS.contains(&field.name().as_str());
             long && !filtered.contains(field.name().as_str())
         })
     }

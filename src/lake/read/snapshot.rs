@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn instants_of_the_log_are_widened() {
-        let ty = crate::tables::arrow_type(kqlake_value::Type::DateTime);
+        let ty = kqlake_value::columns::stored_type(kqlake_value::Type::DateTime);
         let us = |value: &Value, greatest| match bound(value, &ty, greatest) {
             Some(ScalarValue::TimestampMicrosecond(v, _)) => v,
             _ => None,

@@ -7,12 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use kqlake_value::Type;
-
-/// The Arrow field metadata key that holds a column's KQL type, such as `timespan`.
-pub(crate) const KQL_TYPE: &str = "kql.type";
+use kqlake_value::columns::stored_field;
 
 /// The partition column: the UTC day of the row's own time.
 pub const EVENT_DATE: &str = "event_date";
@@ -110,7 +108,7 @@ impl TableDef {
         self.columns.iter().position(|c| c.name == column)
     }
 
-    /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type under [`KQL_TYPE`].
+    /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type.
     /// Only the time column and the partition column are never null.
     pub(crate) fn arrow_schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.columns.iter().map(|c| self.field(c)).collect::<Vec<_>>()))
@@ -118,9 +116,10 @@ impl TableDef {
 
     /// One column's Arrow field. The partition column is a `Date32`, whatever its KQL type says.
     pub(crate) fn field(&self, column: &ColumnDef) -> Field {
-        let ty = if column.name == EVENT_DATE { DataType::Date32 } else { arrow_type(column.ty) };
+        let field = stored_field(column.name, column.ty);
         let nullable = column.name != self.time && column.name != EVENT_DATE;
-        Field::new(column.name, ty, nullable).with_metadata(HashMap::from([(KQL_TYPE.to_owned(), column.ty.name().to_owned())]))
+        let field = if column.name == EVENT_DATE { field.with_data_type(DataType::Date32) } else { field };
+        field.with_nullable(nullable)
     }
 
     /// Names of the columns whose least and greatest value the log keeps for every file.
@@ -139,19 +138,6 @@ impl TableDef {
     /// The number of the promoted set since which a column is written.
     pub(crate) fn promoted_since(&self, column: &str) -> u32 {
         BUILT_IN.since.get(&(self.name, column)).copied().unwrap_or(1)
-    }
-}
-
-/// The Arrow type that holds values of a KQL type, at rest and in queries.
-pub(crate) fn arrow_type(ty: Type) -> DataType {
-    match ty {
-        Type::Bool => DataType::Boolean,
-        Type::Int => DataType::Int32,
-        Type::Long | Type::TimeSpan => DataType::Int64,
-        Type::Real => DataType::Float64,
-        Type::Decimal => DataType::Decimal128(38, 18),
-        Type::String | Type::Guid | Type::Dynamic => DataType::Utf8,
-        Type::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     }
 }
 
@@ -309,7 +295,7 @@ mod tests {
         let time = &traces.columns[traces.index_of("customDimensions_serverExecutionTime").expect("duration")];
         assert_eq!(time.ty, Type::TimeSpan);
         let schema = traces.arrow_schema();
-        assert_eq!(schema.field(0).metadata()[KQL_TYPE], "datetime");
+        assert_eq!(schema.field(0).metadata()[kqlake_value::columns::TYPE_KEY], "datetime");
         assert_eq!(schema.fields().last().expect("last").data_type(), &DataType::Date32);
     }
 }

@@ -11,8 +11,9 @@ use arrow::datatypes::{ArrowPrimitiveType, Int64Type, Schema, SchemaRef, Timesta
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use crate::tables::{EVENT_DATE, TableDef, arrow_type};
+use crate::tables::{EVENT_DATE, TableDef};
 use kqlake_value::Type;
+use kqlake_value::columns::stored_type;
 
 /// 10^18: decimals keep eighteen digits behind the point.
 const DECIMAL_SCALE: i128 = 1_000_000_000_000_000_000;
@@ -38,7 +39,7 @@ impl Column {
             Type::Int => Column::Int(Int32Builder::new()),
             Type::Long | Type::TimeSpan => Column::Long(Int64Builder::new()),
             Type::Real => Column::Real(Float64Builder::new()),
-            Type::Decimal => Column::Decimal(Decimal128Builder::new().with_data_type(arrow_type(Type::Decimal))),
+            Type::Decimal => Column::Decimal(Decimal128Builder::new().with_data_type(stored_type(Type::Decimal))),
             Type::String | Type::Guid | Type::Dynamic => Column::Text(StringBuilder::new()),
             Type::DateTime => Column::Time(Int64Builder::new()),
         }
