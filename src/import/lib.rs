@@ -289,6 +289,15 @@ impl UnitState {
     }
 }
 
+/// How far a unit was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To its end.
+    Whole,
+    /// To where it breaks off: records may be missing that nobody has seen.
+    Cut,
+}
+
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -309,6 +318,8 @@ pub struct UnitReport {
     pub state: UnitState,
     /// Why it did not end well.
     pub reason: Option<String>,
+    /// How far it was read.
+    pub extent: Extent,
     /// Records and rows.
     pub counts: Counts,
     /// The first refused records.

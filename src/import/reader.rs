@@ -19,7 +19,7 @@ use super::ledger::{Known, KnownUnits};
 use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
 use super::unit::{Counts, Filter, Mappings, Output, UnitMapper};
-use super::{ImportError, Refusal, Section, UnitReport, UnitState};
+use super::{Extent, ImportError, Refusal, Section, UnitReport, UnitState};
 use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
 use kqlake_value::US_PER_DAY;
@@ -171,7 +171,7 @@ impl Output for UnitOutput<'_> {
         if self.refusals.len() < SHOWN_REFUSALS {
             self.refusals.push(Refusal { place: place.to_string(), reason: reason.to_owned() });
         }
-        self.cut = reason.starts_with(ENDS_INSIDE) || reason.starts_with(ENDS_OPEN);
+        self.cut = is_cut(reason);
         tracing::debug!(%place, reason, "record refused");
         self.quarantine.refuse(place, reason, text);
         Ok(())
@@ -407,6 +407,7 @@ impl Reader {
                         output.refused(place, &reason, b"")?;
                     }
                     report.reason = Some(reason);
+                    report.extent = Extent::Cut;
                 }
                 // What follows the last record still belongs to the file, and to its hash.
                 while walked.is_ok() {
@@ -431,6 +432,9 @@ impl Reader {
             }
             (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
             _ if counts.refused > 0 => {
+                if report.reason.is_none() && output.refusals.first().is_some_and(|first| is_cut(&first.reason)) {
+                    report.extent = Extent::Cut;
+                }
                 let shown = output.refusals.first().map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
                 (
                     UnitState::Incomplete,
@@ -458,12 +462,18 @@ impl Reader {
     }
 }
 
+/// True when a record was refused because the text ends inside of it, or of the document around it.
+fn is_cut(reason: &str) -> bool {
+    reason.starts_with(ENDS_INSIDE) || reason.starts_with(ENDS_OPEN)
+}
+
 pub(super) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
     UnitReport {
         name: name.to_owned(),
         section: None,
         state,
         reason: None,
+        extent: Extent::Whole,
         counts: Counts::default(),
         refusals: Vec::new(),
         bytes: 0,

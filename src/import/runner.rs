@@ -9,7 +9,6 @@ use arrow::record_batch::RecordBatch;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::files::documents::{ENDS_INSIDE, ENDS_OPEN};
 use super::ledger::{self, KnownUnits};
 use super::quarantine;
 use super::reader::{Message, Reading, read_all, report};
@@ -17,8 +16,8 @@ use super::row::Row;
 use super::shortfall::Shortfall;
 use super::twins::Twins;
 use super::{
-    ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState, shortfall,
-    sources,
+    Extent, ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState,
+    shortfall, sources,
 };
 use crate::events::{EventLog, Severity};
 use kqlake_lake::tables::{TableDef, find};
@@ -30,8 +29,6 @@ const QUEUE: usize = 4;
 const COMMIT_ROWS: u64 = 400_000;
 /// Bytes that all open landings together may have buffered.
 const BUFFERED: usize = 128 << 20;
-/// Bytes that one landing buffers at most before it writes them out.
-const BUFFERED_EACH: usize = 64 << 20;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
 /// How long a pipe may give nothing until it is told that it is waited for.
@@ -162,14 +159,6 @@ struct Open {
     /// Rows that were left out because a row of the same content is there under another id.
     left_out: u64,
     rows: u64,
-    bytes: usize,
-}
-
-impl Open {
-    /// About what it has buffered.
-    fn buffered(&self) -> usize {
-        self.bytes % BUFFERED_EACH
-    }
 }
 
 impl<'l> Landings<'l> {
@@ -205,7 +194,7 @@ impl<'l> Landings<'l> {
                 self.commit_all().await?;
             }
             let landing = self.lake.land(table).await?;
-            self.open.insert(table.name, Open { landing, twins: Twins::new(table), left_out: 0, rows: 0, bytes: 0 });
+            self.open.insert(table.name, Open { landing, twins: Twins::new(table), left_out: 0, rows: 0 });
         }
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
         let batch = match &mut open.twins {
@@ -227,13 +216,12 @@ impl<'l> Landings<'l> {
             None => batch,
         };
         open.rows += batch.num_rows() as u64;
-        open.bytes += batch.get_array_memory_size();
         open.landing.write(batch).await?;
         if open.rows >= COMMIT_ROWS {
             self.commit(table.name).await?;
         }
-        while self.open.values().map(Open::buffered).sum::<usize>() > BUFFERED {
-            let largest = self.open.iter().max_by_key(|(_, open)| open.buffered()).map(|(name, _)| *name);
+        while self.open.values().map(|open| open.landing.buffered_bytes()).sum::<usize>() > BUFFERED {
+            let largest = self.open.iter().max_by_key(|(_, open)| open.landing.buffered_bytes()).map(|(name, _)| *name);
             match largest {
                 Some(name) => self.commit(name).await?,
                 None => break,
@@ -315,7 +303,9 @@ fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
                 duplicates: landed.duplicates,
                 replaced: landed.replaced,
                 refused: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.refused).sum(),
-                finished: mine.iter().all(|u| u.state.is_complete() || (u.state == UnitState::Incomplete && !was_cut(u))),
+                finished: mine
+                    .iter()
+                    .all(|u| u.state.is_complete() || (u.state == UnitState::Incomplete && u.extent == Extent::Whole)),
                 micros: mine.iter().map(|u| u.finished - u.started).sum(),
             })
         })
@@ -324,13 +314,6 @@ fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
 
 fn belongs(unit: &UnitReport, section: Section) -> bool {
     unit.section == Some(section) || unit.counts.rows.keys().any(|table| Section::of_table(table) == section)
-}
-
-/// True when a unit was not read to its end: records may be missing that nobody has seen.
-fn was_cut(unit: &UnitReport) -> bool {
-    unit.reason
-        .as_deref()
-        .is_some_and(|reason| reason.starts_with("reading stopped") || reason.contains(ENDS_INSIDE) || reason.contains(ENDS_OPEN))
 }
 
 /// Lands the import's own rows: events and log lines, and the ledger, each in one commit. The ledger comes last: it says

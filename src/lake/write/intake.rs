@@ -95,10 +95,13 @@ struct AtRest {
 #[derive(Debug, Clone, Copy)]
 struct Own {
     order: i64,
-    /// Its file, or [`IN_BUFFER`] plus its place among the rows being written.
+    /// Its file's place in [`Intake::files`]; with [`IN_BUFFER`] set, its own among the rows that are being written.
     place: u64,
 }
 
+/// The bit of [`Own::place`] that is set while a row is being written: the other bits are then its place among those rows, else
+/// its file's in [`Intake::files`]. No row keeps it once its file is written. An enum would take half as much memory again, for
+/// every row of a landing.
 const IN_BUFFER: u64 = 1 << 63;
 
 impl Intake {

@@ -136,6 +136,11 @@ impl Landing {
         Ok(())
     }
 
+    /// Bytes of rows that wait in memory until they are sorted and written.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes
+    }
+
     /// Sorts and writes what is buffered.
     async fn flush(&mut self) -> Result<(), LakeError> {
         if self.buffer.is_empty() {
