@@ -9,6 +9,7 @@ use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions, replace_children_if_necessary,
 };
@@ -23,12 +24,12 @@ use datafusion::physical_plan::{
     ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties as _, PlanProperties, StatisticsArgs,
 };
 
-/// Puts a [`ForgetConstantsExec`] below unions and joins.
+/// Puts a [`ForgetConstantsExec`] below unions, joins, and groups by a constant.
 ///
 /// DataFusion takes a column that is constant on the missing side of an outer join for constant behind it, although unmatched rows
 /// have null there, and one that is another constant in each branch of a union for constant in all of them. A sort, a group or a
-/// merge by that column is then left out. Where a sort is left out for a constant that passes an inner join, a later rule may lose
-/// sight of it, and the plan is refused for want of the order.
+/// merge by that column is then left out. Where a sort is left out for a constant that passes an inner join or that rows are grouped
+/// by, a later rule may lose sight of it, and the plan is refused for want of the order.
 #[derive(Debug)]
 pub(super) struct ForgetConstants;
 
@@ -69,7 +70,10 @@ fn affected_inputs(plan: &dyn ExecutionPlan) -> Vec<bool> {
     match join_type {
         Some(_) => vec![true, true],
         None if plan.is::<UnionExec>() || plan.is::<InterleaveExec>() => vec![true; plan.children().len()],
-        None => Vec::new(),
+        None => plan.downcast_ref::<AggregateExec>().map_or(Vec::new(), |aggregate| {
+            let known = aggregate.input().equivalence_properties();
+            vec![aggregate.group_expr().expr().iter().any(|(key, _)| known.is_expr_constant(key).is_some())]
+        }),
     }
 }
 
