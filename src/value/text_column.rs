@@ -14,7 +14,7 @@ pub const TOO_LONG: &str = "the text of one batch of rows is longer than 2 GiB: 
 
 thread_local! {
     static ROOM: Cell<usize> = const { Cell::new(MAX_TEXT) };
-    /// Work on this thread asked for more.
+    /// What this thread is computing asked for more.
     static OVER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -51,21 +51,28 @@ pub enum Failure {
     Refused(String),
 }
 
-/// Computes a column as [`with_room`] does.
+/// Computes a column as [`with_room`] does. The work may compute others: each has its own room, and fails for itself.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn computed<T>(room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, Failure> {
-    OVER.set(false);
+    struct Outer(bool);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            OVER.set(self.0);
+        }
+    }
+    let _outer = Outer(OVER.replace(false));
     let result = with_room(room, work);
-    match (OVER.take(), result) {
+    match (OVER.get(), result) {
         (true, _) if room >= MAX_TEXT => Err(Failure::TooLong),
         (true, _) => Err(Failure::NoRoom(room)),
         (false, result) => result.map_err(Failure::Refused),
     }
 }
 
-/// True when there is room for so many bytes of text. If not, what is being computed fails.
+/// True when there is room for so many bytes of text. If not, what is being computed fails: only [`computed`] tells that the
+/// text is not whole, so outside of it the caller must.
 pub fn fits(bytes: usize) -> bool {
     let fits = bytes <= room();
     if !fits {
@@ -74,7 +81,8 @@ pub fn fits(bytes: usize) -> bool {
     fits
 }
 
-/// Appends to a text in the making. Where there is no room, what is being computed fails.
+/// Appends to a text in the making. Where there is no room, nothing is appended, and what is being computed fails. To be called
+/// within [`computed`] only: outside of it nobody would learn that the text is cut.
 pub fn append(out: &mut String, text: &str) {
     if fits(out.len().saturating_add(text.len())) {
         out.push_str(text);
@@ -186,5 +194,35 @@ mod tests {
         assert_eq!(room(), MAX_TEXT);
         let refused = computed(1, || Err::<(), _>("no".to_owned()));
         assert!(matches!(refused, Err(Failure::Refused(why)) if why == "no"));
+    }
+    #[test]
+    fn a_column_computed_within_another_one_has_its_own_room() {
+        let fill = |bytes| {
+            let mut text = String::new();
+            append(&mut text, &"x".repeat(bytes));
+            Ok(text)
+        };
+        // The outer one has no room, before or after the inner one, which has.
+        let outer = computed(1, || {
+            fits(2);
+            computed(8, || fill(8)).map_err(|why| format!("{why:?}"))
+        });
+        assert!(matches!(outer, Err(Failure::NoRoom(1))), "{outer:?}");
+        let outer = computed(1, || {
+            assert_eq!(computed(8, || fill(8)).unwrap().len(), 8);
+            fill(2)
+        });
+        assert!(matches!(outer, Err(Failure::NoRoom(1))), "{outer:?}");
+        // The inner one has none, and the outer one can do without.
+        let outer = computed(8, || {
+            assert!(matches!(computed(1, || fill(2)), Err(Failure::NoRoom(1))));
+            fill(8)
+        });
+        assert_eq!(outer.unwrap().len(), 8);
+        // What was over is over when a computation ends in a panic, too.
+        let panics = std::panic::catch_unwind(|| computed(1, || if fits(2) { Ok(()) } else { panic!("on purpose") }));
+        assert!(panics.is_err());
+        assert_eq!(computed(8, || fill(8)).unwrap().len(), 8);
+        assert!(!OVER.get());
     }
 }
