@@ -11,6 +11,9 @@
 //! complete content is copied into the existing file. Its room is taken before the old content is touched; a reader, or a
 //! power cut during the copy, may find a mixture. A copy that fails halfway or is cut off by the end of the process leaves the
 //! complete content in a file of its own (`.kqlake-….complete`).
+//!
+//! May use: `kqlake-value`, to show names in messages. Must never know: what is in a file and who wants it; no Arrow, DataFusion,
+//! Delta or Parquet.
 
 mod in_place;
 pub mod pipe;

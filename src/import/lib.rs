@@ -1,8 +1,12 @@
 //! Import: from files of any known shape to committed rows.
 //!
-//! A *unit* is one file, or one entry of an archive. Its records are recognised by content, mapped to rows, and landed in
-//! one commit a table; a record that cannot be read goes to quarantine with its place and the reason, and the rest goes
-//! on. Reading happens on a thread of its own, landing beside it, with a bounded queue between the two.
+//! A *unit* is one file, or one entry of an archive. Its records are recognised by content and mapped to rows; a record that
+//! cannot be read goes to quarantine with its place and the reason, and the rest goes on. A landing takes rows of one table, of
+//! one or many units, and commits them once; a large unit may take several. Reading happens on a thread of its own, landing
+//! beside it, with a bounded queue between the two.
+//!
+//! May use: `kqlake-value`, `kqlake-durable` (for quarantine) and `kqlake-lake`; Arrow, and DataFusion to read landed rows.
+//! Must never know: Delta, the language's queries, who asked for the import and how it is told.
 
 mod app_insights;
 mod audit;

@@ -1,11 +1,15 @@
 //! The lake: a folder with one Delta table a kind of record.
 //!
-//! Rows go in through a [`Landing`], all of a unit at once and never twice; they come out through a [`TableSnapshot`],
-//! which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files small.
+//! Rows go in through a [`Landing`], which takes those of one table and commits them once, none of them twice; they come out
+//! through a [`TableSnapshot`], which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files
+//! small. What compactions and queries share is here as well: the pool of [`memory`], and the folder to [`spill`] to.
 //!
 //! Each part uses those above it: `tables` says what tables there are, `log` is a table's Delta log, and `data` its Parquet
-//! files; `write` lands rows and `read` scans them, without knowing of one another; `compact` does both. Of the workspace's
-//! crates only `kqlake-value` is used, for KQL's types: nothing here knows of queries, or of where rows come from.
+//! files; `write` lands rows and `read` scans them, without knowing of one another; `compact` does both.
+//!
+//! May use: `kqlake-value`, for KQL's types and the clock, and `kqlake-durable`, for the folder to spill to and for what stands in
+//! a path's way; Arrow, DataFusion, Delta and Parquet. Must never know: the language's queries, where rows come from and where
+//! answers go.
 
 mod blocking;
 mod compact;

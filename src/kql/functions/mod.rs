@@ -1,7 +1,7 @@
 //! The registry of KQL functions: what each is called, takes, gives, how its result column is named, and how it is computed.
 //!
-//! A family of functions is one file with a `FUNCTIONS` (or `AGGREGATES`) table; [`scalar::families`] and
-//! [`aggregate::families`] list the files. The binder checks calls against these tables, lowering turns an entry into a
+//! A family of functions is one file with a `FUNCTIONS` (or `AGGREGATES`) table; `scalar::families` and
+//! `aggregate::families` list the files. The binder checks calls against these tables, lowering turns an entry into a
 //! DataFusion expression, and `docs/kql-support.md` is generated from them.
 
 pub(crate) mod aggregate;

@@ -1,4 +1,5 @@
-//! One unit of import on its way into one table: rows are buffered, sorted, written as files, and committed at once.
+//! Rows on their way into one table, of one unit of import or of many: they are buffered, sorted, written as files, and committed
+//! at once. A unit that is too large for one landing takes several.
 //!
 //! Every try to commit looks at the newest version of the table first: rows whose key is there already are left out, and
 //! in tables where the newest row wins, landed rows that are older are taken out of their files in the same commit. The
@@ -46,7 +47,7 @@ pub struct Landed {
     pub held: Vec<Held>,
 }
 
-/// The writing of one unit of import into one table.
+/// The writing of rows into one table, up to one commit: those of one unit of import, of many, or of a part of a large one.
 ///
 /// Dropping it without [`Landing::commit`] or [`Landing::abort`] leaves files behind that no one reads; compaction deletes
 /// them later.
