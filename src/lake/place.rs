@@ -1,8 +1,11 @@
 //! Whether a path can be a lake's, by its characters and by what lies around it.
 //!
-//! A mistyped path must not answer as an empty lake does, nor begin a second lake among the files of one. A few names are
-//! looked at, never the content of a big folder.
+//! A mistyped path must not answer as an empty lake does, nor begin a second lake among the files of one. A lake is known by its
+//! tables, whose names are looked up; only what lies in a folder that is no lake is listed.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::LakeError;
@@ -10,8 +13,8 @@ use crate::log::files::LOG;
 use crate::tables;
 use kqlake_durable::resolved;
 
-/// Entries of a folder that are looked at.
-const ENTRIES: usize = 256;
+/// Folders that are looked into for a lake, in the order of their names.
+const FOLDERS: usize = 1024;
 /// The lake's own folders beside its tables.
 const OWN: [&str; 2] = ["_intents", "_quarantine"];
 
@@ -51,41 +54,44 @@ fn name_of(character: char) -> String {
     }
 }
 
-/// The lake that a folder belongs to as one of its tables or of its own folders.
+/// The lake that a folder belongs to as one of its Delta tables or of its own folders.
 fn lake_of_part(folder: &Path) -> Option<&Path> {
     let above = folder.parent()?;
     let name = folder.file_name()?.to_str()?;
-    (folder.join(LOG).is_dir() || (OWN.contains(&name) && is_lake(above))).then_some(above)
+    ((folder.join(LOG).is_dir() || OWN.contains(&name)) && is_lake(above)).then_some(above)
 }
 
-/// The lake right below a folder that is none itself.
+/// The lake right below a folder that is none itself: the first one by name.
 fn lake_below(folder: &Path) -> Option<PathBuf> {
-    let below = entries(folder);
-    if below.iter().any(|(name, path)| OWN.contains(&name.as_str()) || is_table(name, path)) {
+    let may_be_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+    if is_lake(folder) || OWN.iter().any(|own| may_be_folder(&folder.join(own))) {
         return None;
     }
-    below.into_iter().find(|(name, path)| !name.starts_with(['.', '_']) && is_lake(path)).map(|(_, path)| path)
+    folders(folder).into_iter().map(|name| folder.join(name)).find(|path| is_lake(path))
 }
 
+/// True for a folder with one of the lake's tables, whatever else is in it.
 fn is_lake(folder: &Path) -> bool {
-    entries(folder).iter().any(|(name, path)| is_table(name, path))
+    folder.is_dir() && tables::all().iter().any(|table| folder.join(table.name).join(LOG).is_dir())
 }
 
-fn is_table(name: &str, path: &Path) -> bool {
-    tables::find(name).is_some() && path.join(LOG).is_dir()
-}
-
-/// Some entries of a folder that may be folders, none where it cannot be read.
-fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
-    let found = std::fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES);
-    let folders = found.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_file()));
-    folders.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect()
+/// The first names, in order, of what may be visible folders in a folder, none where it cannot be read.
+fn folders(folder: &Path) -> impl IntoIterator<Item = OsString> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, kind) = (entry.file_name(), entry.file_type());
+        if kind.is_ok_and(|kind| !kind.is_file()) && !name.to_string_lossy().starts_with(['.', '_']) {
+            names.insert(name);
+            if names.len() > FOLDERS {
+                names.pop_last();
+            }
+        }
+    }
+    names
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -109,6 +115,35 @@ mod tests {
         assert!(check(&at("up")).is_err());
         fs::create_dir_all(at("up/traces/_delta_log")).unwrap();
         assert!(check(&at("up")).is_ok());
+    }
+
+    #[test]
+    fn tables_of_others_are_no_lakes() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for folder in ["data/sales/_delta_log", "data/sales/new", "lake/traces/_delta_log", "lake/sales/_delta_log"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for lake in ["data", "data/sales", "data/sales/new", "data/_intents", "data/_quarantine/new"] {
+            assert!(check(&at(lake)).is_ok(), "{lake}: {:?}", check(&at(lake)));
+        }
+        // Beside the lake's own tables it is a part of the lake.
+        assert!(check(&at("lake/sales")).unwrap_err().to_string().contains("a part of the lake"));
+    }
+
+    #[test]
+    fn a_lake_among_many_folders_is_found_by_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for n in 0..FOLDERS + 100 {
+            fs::create_dir(at(&format!("n{n:04}"))).unwrap();
+            fs::write(at(&format!("a{n:04}.csv")), "").unwrap();
+        }
+        for lake in ["n0500-lake", "n0400-lake"] {
+            fs::create_dir_all(at(lake).join("traces/_delta_log")).unwrap();
+        }
+        let error = check(root.path()).unwrap_err().to_string();
+        assert!(error.contains("n0400-lake lies in it"), "{error}");
     }
 
     #[test]
