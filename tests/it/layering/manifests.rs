@@ -147,6 +147,17 @@ fn the_front_end_builds_without_arrow() {
     assert!(value.features.is_empty(), "{value:?}");
 }
 
+/// The version that rows and files tell comes from several crates: `kqlakeVersion` from one, `created_by` of Parquet from others.
+#[test]
+fn all_crates_have_the_version_of_the_workspace() {
+    let common = manifest(".")["workspace"]["package"]["version"].clone();
+    assert!(common.is_str(), "{common:?}");
+    for folder in members() {
+        let version = manifest(&folder)["package"].get("version").and_then(|version| version.get("workspace")?.as_bool());
+        assert_eq!(version, Some(true), "{folder}: write `version.workspace = true`");
+    }
+}
+
 /// Two versions of one of these would have types of one name that do not fit each other.
 #[test]
 fn there_is_one_version_of_what_crates_hand_each_other() {
