@@ -106,7 +106,10 @@ fn malformed_quotes_cost_their_row_and_no_other() {
             let run = |args: &[&str]| run_in(dir.path(), &[&["--now", "2026-02-03T00:00:00Z", "--lake", &lake], args].concat());
             let imported = run(&["import", "--from", "q.csv"]).exits(5).says("4 of 7 records refused").says("line 2, byte");
             assert!(imported.err.contains("a closing quote is followed by"), "{}", imported.err);
-            let found = run(&["query", "traces | where operation_Name !endswith 'Importer' | sort by itemId asc | project itemId, message"]);
+            let found = run(&[
+                "query",
+                "traces | where operation_Name !endswith 'Importer' | sort by itemId asc | project itemId, message",
+            ]);
             let expected = [["a2", "ok"], ["a5", "two\nlines, \"quoted\""], ["a6", "pl\"ain"]];
             assert_eq!(csv_rows(&found.exits(0).out)[1..], expected, "{lake}");
             let aside = fs::read_dir(dir.path().join(&lake).join("_quarantine")).expect("a folder").next().expect("a run");

@@ -22,7 +22,7 @@ const LONGEST_LINE_END: usize = 3;
 
 /// One record, its fields as bytes.
 #[derive(Debug, Default)]
-pub struct CsvRecord {
+pub(crate) struct CsvRecord {
     /// The record as it stands in the file, without its line end.
     pub raw: Vec<u8>,
     fields: Vec<u8>,
@@ -33,17 +33,17 @@ pub struct CsvRecord {
 
 impl CsvRecord {
     /// The number of fields.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// True for a blank line.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.ends.len() <= 1 && self.fields.iter().all(u8::is_ascii_whitespace)
     }
 
     /// The bytes of a field.
-    pub fn field(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn field(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         self.fields.get(start..end)
@@ -58,7 +58,7 @@ impl CsvRecord {
 
 /// What reading a record came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum CsvRead {
+pub(crate) enum CsvRead {
     /// A record.
     Record,
     /// A record that cannot be used, and why; the record's raw text holds its beginning.
@@ -69,7 +69,7 @@ pub enum CsvRead {
 
 /// A reader of CSV records.
 #[derive(Debug)]
-pub struct CsvReader {
+pub(crate) struct CsvReader {
     delimiter: u8,
     limit: usize,
     line: u64,
@@ -79,12 +79,12 @@ pub struct CsvReader {
 
 impl CsvReader {
     /// A reader for one file; a record longer than `limit` bytes is refused.
-    pub fn new(delimiter: u8, limit: usize) -> Self {
+    pub(crate) fn new(delimiter: u8, limit: usize) -> Self {
         Self { delimiter, limit, line: 1, put_back: 0 }
     }
 
     /// Reads the next record.
-    pub fn read(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
+    pub(crate) fn read(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
         record.clear();
         record.line = self.line;
         let begin = source.offset();
@@ -194,7 +194,7 @@ impl CsvReader {
 
     /// Takes a record of several lines apart that turned out to be none, because a quote stood open: its first line stays
     /// in the record, the others are read again. False when it has one line only, or the others were read often enough.
-    pub fn read_again_behind_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> bool {
+    pub(crate) fn read_again_behind_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> bool {
         self.split_off_line(source, record, 0, b"\n")
     }
 
@@ -279,7 +279,7 @@ fn pass_line_end(source: &mut Bytes<'_>) -> bool {
 
 /// The length of the line end that a text begins with, 0 when it begins with none. `line_end` is the byte that ends lines: a
 /// CR alone does where it is `\r`, and as the last byte, where a file of CR LF was cut.
-pub fn line_end_length(text: &[u8], line_end: u8) -> usize {
+pub(crate) fn line_end_length(text: &[u8], line_end: u8) -> usize {
     match text {
         [b'\n', ..] => 1,
         [b'\r', b'\n', ..] => 2,
@@ -292,7 +292,7 @@ pub fn line_end_length(text: &[u8], line_end: u8) -> usize {
 }
 
 /// Passes over the rest of a line and its end; gives the number of bytes without the end.
-pub fn pass_line(source: &mut Bytes<'_>) -> u64 {
+pub(crate) fn pass_line(source: &mut Bytes<'_>) -> u64 {
     let mut length = 0;
     loop {
         let chunk = source.chunk();
@@ -313,7 +313,7 @@ pub fn pass_line(source: &mut Bytes<'_>) -> u64 {
 }
 
 /// Where a text's first line ends, and how many bytes its end has. `line_end` is the byte that ends lines.
-pub fn first_line_end(text: &[u8], line_end: u8) -> Option<(usize, usize)> {
+pub(crate) fn first_line_end(text: &[u8], line_end: u8) -> Option<(usize, usize)> {
     memchr::memchr2_iter(b'\n', b'\r', text)
         .map(|at| (at, line_end_length(&text[at..], line_end)))
         .find(|(_, length)| *length > 0)
@@ -330,7 +330,7 @@ fn lines_within(mut raw: &[u8], line_end: u8) -> u64 {
 }
 
 /// The delimiter of a heading: the one that stands most often outside quotes among comma, semicolon and tab.
-pub fn delimiter_of(heading: &[u8]) -> u8 {
+pub(crate) fn delimiter_of(heading: &[u8]) -> u8 {
     let mut counts = [0_u32; 3];
     let mut quoted = false;
     for byte in heading {

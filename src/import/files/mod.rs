@@ -2,8 +2,6 @@
 
 pub(crate) mod archive;
 pub(crate) mod bytes;
-// Its items say `pub`, though nothing outside of this crate reaches them.
-#[allow(unreachable_pub)]
 pub(crate) mod csv;
 mod csv_rows;
 pub(crate) mod documents;
