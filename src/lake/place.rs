@@ -18,6 +18,9 @@ const FOLDERS: usize = 1024;
 /// The lake's own folders beside its tables.
 const OWN: [&str; 2] = ["_intents", "_quarantine"];
 
+/// Where a lake lies in a project's folder when no other place is named.
+const USUAL: &str = "data/lake";
+
 /// Checks the path of a lake; nothing need be there.
 ///
 /// # Errors
@@ -54,20 +57,22 @@ fn name_of(character: char) -> String {
     }
 }
 
-/// The lake that a folder belongs to as one of its Delta tables or of its own folders.
+/// The lake that a folder belongs to: as one of its Delta tables or of its own folders, or as whatever else is in it and is no
+/// lake itself.
 fn lake_of_part(folder: &Path) -> Option<&Path> {
     let above = folder.parent()?;
     let name = folder.file_name()?.to_str()?;
-    ((folder.join(LOG).is_dir() || OWN.contains(&name)) && is_lake(above)).then_some(above)
+    ((folder.join(LOG).is_dir() || OWN.contains(&name) || !is_lake(folder)) && is_lake(above)).then_some(above)
 }
 
-/// The lake right below a folder that is none itself: the first one by name.
+/// The lake right below a folder that is none itself: the first one by name, or the one at the usual place.
 fn lake_below(folder: &Path) -> Option<PathBuf> {
     let may_be_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
     if is_lake(folder) || OWN.iter().any(|own| may_be_folder(&folder.join(own))) {
         return None;
     }
-    folders(folder).into_iter().map(|name| folder.join(name)).find(|path| is_lake(path))
+    let below = folders(folder).into_iter().map(|name| folder.join(name));
+    below.chain([folder.join(USUAL)]).find(|path| is_lake(path))
 }
 
 /// True for a folder with one of the lake's tables, whatever else is in it.
@@ -110,6 +115,9 @@ mod tests {
         for lake in ["up/lake", "up/new", "up/more", "plain", "plain/traces", "_intents", ""] {
             assert!(check(&at(lake)).is_ok(), "{lake}: {:?}", check(&at(lake)));
         }
+        fs::create_dir_all(at("project/data/lake/traces/_delta_log")).unwrap();
+        assert!(check(&at("project")).unwrap_err().to_string().contains("project/data/lake lies in it"));
+        assert!(check(&at("project/data/lake/new")).unwrap_err().to_string().contains("a part of the lake"));
         // A lake beside another one's files stays what it is.
         fs::create_dir_all(at("up/users/_delta_log")).unwrap();
         assert!(check(&at("up")).is_err());

@@ -44,7 +44,7 @@ impl Binder<'_> {
     fn scalar_inner(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
         let span = expr.span;
         match &expr.kind {
-            ExprKind::Literal(literal) => Ok(literal_expr(literal, span)),
+            ExprKind::Literal(literal) => self.literal(literal, span),
             ExprKind::Name(name) => self.name(name, ctx),
             ExprKind::Path { base, field } => self.path(base, field, ctx, span),
             ExprKind::Index { base, index } => self.index(base, index, ctx, span),
@@ -375,6 +375,17 @@ impl Binder<'_> {
             return self.to_dynamic(e);
         }
         self.convert(e, function, ty)
+    }
+
+    /// A literal as a bound constant.
+    fn literal(&mut self, literal: &Literal, span: Span) -> Bind<BoundExpr> {
+        let constant = literal_expr(literal, span);
+        if matches!((literal, constant.as_literal()), (Literal::Decimal(Some(_)), Some(Value::Null))) {
+            // Microsoft's decimals reach further.
+            let message = "decimals beyond 20 digits before the point are not supported";
+            self.not_run(Diagnostic::error(code::UNSUPPORTED, span, message).suggest("use real(…) where its 15 digits do"))?;
+        }
+        Ok(constant)
     }
 
     /// A scalar as a dynamic value: numbers, bools and strings keep their kind.
