@@ -4,8 +4,9 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use super::Period;
-use crate::output::cell::{Cells, write_text};
+use crate::output::cell::{readers, write_text};
 use kqlake_value::calendar::civil_from_days;
+use kqlake_value::columns::ColumnReader;
 use kqlake_value::{Column, TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
@@ -47,8 +48,8 @@ impl RowWriter {
         RowWriter { columns: columns.to_vec() }
     }
 
-    pub(super) fn cells(&self, batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
-        Cells::of_batch(&self.columns, batch)
+    pub(super) fn cells(&self, batch: &RecordBatch) -> Result<Vec<ColumnReader>, ArrowError> {
+        readers(&self.columns, batch)
     }
 
     /// The byte-order mark and the header line.
@@ -66,7 +67,7 @@ impl RowWriter {
     }
 
     /// Appends a row.
-    pub(super) fn row(&self, cells: &[Cells], row: usize, line: &mut Vec<u8>) {
+    pub(super) fn row(&self, cells: &[ColumnReader], row: usize, line: &mut Vec<u8>) {
         let mut first = true;
         let mut text = String::new();
         for (column, cell) in self.columns.iter().zip(cells) {
@@ -123,7 +124,7 @@ fn write_seconds(out: &mut String, ticks: i64) {
 }
 
 /// The period of a row as file names write it: `2026-01-05`, `2026-01`, or nothing.
-pub(super) fn period(period: Period, cells: &[Cells], row: usize) -> String {
+pub(super) fn period(period: Period, cells: &[ColumnReader], row: usize) -> String {
     let (Period::Day(at) | Period::Month(at)) = period else { return String::new() };
     let Some(ValueRef::DateTime(ticks)) = cells.get(at).map(|c| c.get(row)) else { return String::new() };
     let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);

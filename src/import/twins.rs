@@ -5,19 +5,19 @@
 //! ids differ. So rows keep a hash of their content beside their id, and a row is left out when a row of the same content
 //! is there and one of the two has no id of its own. Two rows with ids of their own are never taken for one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use datafusion::prelude::{SessionContext, col, lit};
-use datafusion::scalar::ScalarValue;
+use datafusion::prelude::{SessionContext, col};
 
 use super::ImportError;
 use super::record_hash::RecordHash;
-use kqlake_lake::tables::{EVENT_DATE, TableDef};
+use kqlake_lake::tables::TableDef;
 use kqlake_lake::{Lake, LakeError};
-use kqlake_value::US_PER_DAY;
+use kqlake_value::columns::value_at;
+use kqlake_value::{Type, US_PER_DAY};
 
 /// The hidden column with the hash of what all shapes of a record share.
 pub(crate) const CONTENT_ID: &str = "_contentId";
@@ -95,20 +95,18 @@ impl Twins {
             return Ok(());
         }
         let Some(snapshot) = lake.snapshot(self.table).await? else { return Ok(()) };
-        // Files of other days are not opened: whatever is wrong with them is no matter of these rows.
-        let dates =
-            days.iter().filter_map(|day| i32::try_from(*day).ok()).map(|day| lit(ScalarValue::Date32(Some(day)))).collect();
+        // Files without rows of these days are not opened: whatever is wrong with them is no matter of these rows.
+        let dates: BTreeSet<i32> = days.iter().filter_map(|day| i32::try_from(*day).ok()).collect();
+        let (rows, files) = snapshot.of_days(&dates);
         let frame = SessionContext::new()
-            .read_table(snapshot.provider())
-            .and_then(|table| table.filter(col(EVENT_DATE).in_list(dates, false)))
+            .read_table(rows)
             .and_then(|table| table.select([CONTENT_ID, ITEM_ID].map(|name| col(format!("\"{name}\""))).to_vec()));
         let batches = match frame {
             Ok(frame) => frame.collect().await,
             Err(error) => Err(error),
         };
         let failed = |error: datafusion::error::DataFusionError| {
-            let files = snapshot.files().iter().filter(|file| days.contains(&i64::from(file.day)));
-            ImportError::Lake(snapshot.failure(error, files))
+            ImportError::Lake(snapshot.failure(error, files.iter().copied()))
         };
         for batch in batches.map_err(failed)? {
             each(&batch, |_, content, item_id| {
@@ -127,19 +125,8 @@ fn each(batch: &RecordBatch, mut visit: impl FnMut(usize, i64, &str)) {
     let (Some(contents), Some(ids)) = (contents, batch.column_by_name(ITEM_ID)) else { return };
     for row in 0..batch.num_rows() {
         if contents.is_valid(row) {
-            visit(row, contents.value(row), text(ids, row));
+            visit(row, contents.value(row), value_at(ids, Type::String, row).as_str().unwrap_or_default());
         }
-    }
-}
-
-/// A text of either string type; empty where there is none.
-fn text(array: &ArrayRef, row: usize) -> &str {
-    if array.is_null(row) {
-        return "";
-    }
-    match array.as_string_view_opt() {
-        Some(view) => view.value(row),
-        None => array.as_string_opt::<i32>().map_or("", |strings| strings.value(row)),
     }
 }
 

@@ -1,116 +1,21 @@
-//! One cell at a time: a typed view of a result column, and the text and JSON of a value.
+//! One cell at a time: the columns of a batch opened for reading, and the text and JSON of a value.
 
 use std::io::Write;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StringViewArray,
-};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type};
+use arrow::array::ArrayRef;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use kqlake_value::columns::in_form;
+use kqlake_value::columns::ColumnReader;
 use kqlake_value::{Column, Type, ValueRef, format};
 
-#[derive(Debug)]
-enum Text {
-    Plain(StringArray),
-    View(StringViewArray),
-}
-
-impl Text {
-    fn of(array: &ArrayRef) -> Result<Text, ArrowError> {
-        Ok(match array.data_type() {
-            DataType::Utf8 => Text::Plain(array.as_string::<i32>().clone()),
-            DataType::Utf8View => Text::View(array.as_string_view().clone()),
-            _ => Text::Plain(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
-        })
-    }
-
-    fn get(&self, row: usize) -> Option<&str> {
-        match self {
-            Text::Plain(array) => array.is_valid(row).then(|| array.value(row)),
-            Text::View(array) => array.is_valid(row).then(|| array.value(row)),
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Values {
-    Bool(BooleanArray),
-    Int(Int32Array),
-    Long(Int64Array),
-    Real(Float64Array),
-    Decimal(Decimal128Array),
-    DateTime(Int64Array),
-    TimeSpan(Int64Array),
-    String(Text),
-    Guid(Text),
-    Dynamic(Text),
-}
-
-/// A result column whose values are read one by one.
-#[derive(Debug)]
-pub struct Cells(Values);
-
-impl Cells {
-    /// A column of a batch, cast to the Arrow form of its KQL type where it comes in another.
-    ///
-    /// # Errors
-    /// When there is no such cast.
-    pub fn new(ty: Type, array: &ArrayRef) -> Result<Cells, ArrowError> {
-        if matches!(ty, Type::String | Type::Guid | Type::Dynamic) {
-            let text = Text::of(array)?;
-            return Ok(Cells(match ty {
-                Type::Guid => Values::Guid(text),
-                Type::Dynamic => Values::Dynamic(text),
-                _ => Values::String(text),
-            }));
-        }
-        let array = in_form(array, ty).map_err(ArrowError::CastError)?;
-        Ok(Cells(match ty {
-            Type::Bool => Values::Bool(array.as_boolean().clone()),
-            Type::Int => Values::Int(array.as_primitive::<Int32Type>().clone()),
-            Type::Long => Values::Long(array.as_primitive::<Int64Type>().clone()),
-            Type::Real => Values::Real(array.as_primitive::<Float64Type>().clone()),
-            Type::Decimal => Values::Decimal(array.as_primitive::<Decimal128Type>().clone()),
-            Type::DateTime => Values::DateTime(array.as_primitive::<Int64Type>().clone()),
-            _ => Values::TimeSpan(array.as_primitive::<Int64Type>().clone()),
-        }))
-    }
-
-    /// All columns of a batch.
-    ///
-    /// # Errors
-    /// As [`Cells::new`].
-    pub fn of_batch(columns: &[Column], batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
-        columns.iter().zip(batch.columns()).map(|(column, array)| Cells::new(column.ty, array)).collect()
-    }
-
-    /// The value of a row. A string is never null: a missing one is empty.
-    pub fn get(&self, row: usize) -> ValueRef<'_> {
-        fn known<'a, A: Array, V>(
-            array: &'a A,
-            row: usize,
-            value: impl Fn(&'a A, usize) -> V,
-            wrap: impl Fn(V) -> ValueRef<'a>,
-        ) -> ValueRef<'a> {
-            if array.is_null(row) { ValueRef::Null } else { wrap(value(array, row)) }
-        }
-        match &self.0 {
-            Values::Bool(a) => known(a, row, BooleanArray::value, ValueRef::Bool),
-            Values::Int(a) => known(a, row, Int32Array::value, ValueRef::Int),
-            Values::Long(a) => known(a, row, Int64Array::value, ValueRef::Long),
-            Values::Real(a) => known(a, row, Float64Array::value, ValueRef::Real),
-            Values::Decimal(a) => known(a, row, Decimal128Array::value, ValueRef::Decimal),
-            Values::DateTime(a) => known(a, row, Int64Array::value, ValueRef::DateTime),
-            Values::TimeSpan(a) => known(a, row, Int64Array::value, ValueRef::TimeSpan),
-            Values::String(a) => ValueRef::String(a.get(row).unwrap_or_default()),
-            Values::Guid(a) => a.get(row).map_or(ValueRef::Null, ValueRef::Guid),
-            Values::Dynamic(a) => a.get(row).filter(|text| *text != "null").map_or(ValueRef::Null, ValueRef::Dynamic),
-        }
-    }
+/// The columns of a batch, opened for reading.
+///
+/// # Errors
+/// A column cannot be read as its type.
+pub fn readers(columns: &[Column], batch: &RecordBatch) -> Result<Vec<ColumnReader>, ArrowError> {
+    let open = |(column, array): (&Column, &ArrayRef)| ColumnReader::new(array, column.ty).map_err(ArrowError::CastError);
+    columns.iter().zip(batch.columns()).map(open).collect()
 }
 
 /// Appends a value's text as tables and CSV show it: as `tostring` gives it, but `true` and `false` in lower case, and

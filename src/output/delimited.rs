@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use arrow::record_batch::RecordBatch;
 
-use super::cell::{Cells, write_text};
+use super::cell::{readers, write_text};
 use super::{OutputError, Sink};
 use kqlake_value::Column;
 
@@ -50,7 +50,7 @@ impl<W: Write + Send> Sink for DelimitedSink<W> {
     }
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        let cells = Cells::of_batch(&self.columns, batch)?;
+        let cells = readers(&self.columns, batch)?;
         let mut buffer = self.buffer();
         let mut text = String::new();
         for row in 0..batch.num_rows() {

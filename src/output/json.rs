@@ -4,7 +4,7 @@ use std::io::Write;
 
 use arrow::record_batch::RecordBatch;
 
-use super::cell::{Cells, write_json, write_json_of};
+use super::cell::{readers, write_json, write_json_of};
 use super::{OutputError, Sink};
 use kqlake_value::Column;
 
@@ -56,7 +56,7 @@ impl<W: Write + Send> Sink for JsonSink<W> {
     }
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        let cells = Cells::of_batch(&self.columns, batch)?;
+        let cells = readers(&self.columns, batch)?;
         let mut line = Vec::new();
         for row in 0..batch.num_rows() {
             line.clear();

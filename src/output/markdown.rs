@@ -4,7 +4,7 @@ use std::io::Write;
 
 use arrow::record_batch::RecordBatch;
 
-use super::cell::{Cells, is_right_aligned, write_text};
+use super::cell::{is_right_aligned, readers, write_text};
 use super::{OutputError, Sink};
 use kqlake_value::Column;
 use kqlake_value::escape::is_harmful;
@@ -59,7 +59,7 @@ impl<W: Write + Send> Sink for MarkdownSink<W> {
     }
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        let cells = Cells::of_batch(&self.columns, batch)?;
+        let cells = readers(&self.columns, batch)?;
         let (mut line, mut text) = (String::new(), String::new());
         for row in 0..batch.num_rows() {
             line.clear();

@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::cell::{Cells, is_right_aligned, write_text};
+use super::cell::{is_right_aligned, readers, write_text};
 use super::{Drawing, LeftOut, OutputError, Sink};
 use kqlake_value::escape::escaped;
 use kqlake_value::{Column, Type, ValueRef};
@@ -156,7 +156,7 @@ impl<W: Write + Send> Sink for TableSink<W> {
         if room == 0 {
             return Ok(());
         }
-        let cells = Cells::of_batch(&self.columns, batch)?;
+        let cells = readers(&self.columns, batch)?;
         for row in 0..batch.num_rows().min(room) {
             self.pending.push(cells.iter().map(|c| text_of(c.get(row))).collect());
             self.shown += 1;

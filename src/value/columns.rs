@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::format::{json_text, write_json};
 use crate::text_column::TextOut;
+use crate::texts::Texts;
 use crate::{Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
-    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, LargeStringArray, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
+    Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -138,11 +138,7 @@ pub enum ColumnReader {
     /// datetime kept as a day number
     Date(Date32Array),
     /// string, guid or dynamic
-    Text(StringArray, Type),
-    /// string, guid or dynamic as views
-    TextView(StringViewArray, Type),
-    /// string, guid or dynamic with wide offsets
-    LargeText(LargeStringArray, Type),
+    Text(Texts, Type),
 }
 
 impl ColumnReader {
@@ -162,11 +158,7 @@ impl ColumnReader {
                 R::Instant(array.as_primitive::<TimestampMicrosecondType>().clone())
             }
             (DataType::Date32, Type::DateTime) => R::Date(array.as_primitive::<Date32Type>().clone()),
-            (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => R::Text(array.as_string::<i32>().clone(), ty),
-            (DataType::Utf8View, Type::String | Type::Guid | Type::Dynamic) => R::TextView(array.as_string_view().clone(), ty),
-            (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => {
-                R::LargeText(array.as_string::<i64>().clone(), ty)
-            }
+            (_, Type::String | Type::Guid | Type::Dynamic) => R::Text(Texts::new(array)?, ty),
             _ => return ColumnReader::new(&in_form(array, ty)?, ty),
         })
     }
@@ -177,11 +169,6 @@ impl ColumnReader {
         macro_rules! primitive {
             ($array:expr, $make:expr) => {
                 if $array.is_null(row) { ValueRef::Null } else { $make($array.value(row)) }
-            };
-        }
-        macro_rules! text {
-            ($array:expr, $ty:expr) => {
-                if $array.is_null(row) { missing(*$ty) } else { text_value($array.value(row), *$ty) }
             };
         }
         match self {
@@ -195,19 +182,14 @@ impl ColumnReader {
             ColumnReader::DateTime(a) => primitive!(a, ValueRef::DateTime),
             ColumnReader::Instant(a) => primitive!(a, |us| ValueRef::DateTime(datetime_of_us(us))),
             ColumnReader::Date(a) => primitive!(a, datetime_of_day),
-            ColumnReader::Text(a, ty) => text!(a, ty),
-            ColumnReader::TextView(a, ty) => text!(a, ty),
-            ColumnReader::LargeText(a, ty) => text!(a, ty),
+            ColumnReader::Text(texts, ty) => texts.get(row).map_or(missing(*ty), |text| text_value(text, *ty)),
         }
     }
 
     /// The KQL type of the column's values.
     pub fn ty(&self) -> Type {
         match self {
-            ColumnReader::Null(ty)
-            | ColumnReader::Text(_, ty)
-            | ColumnReader::TextView(_, ty)
-            | ColumnReader::LargeText(_, ty) => *ty,
+            ColumnReader::Null(ty) | ColumnReader::Text(_, ty) => *ty,
             ColumnReader::Bool(_) => Type::Bool,
             ColumnReader::Int(_) => Type::Int,
             ColumnReader::Long(_) => Type::Long,
@@ -455,6 +437,8 @@ pub fn single(value: &Value, ty: Type) -> Result<ArrayRef, String> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringViewArray;
+
     use super::*;
 
     #[test]

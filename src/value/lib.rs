@@ -16,6 +16,8 @@ pub mod json;
 pub mod parse;
 #[cfg(feature = "arrow")]
 pub mod text_column;
+#[cfg(feature = "arrow")]
+pub mod texts;
 mod types;
 mod value;
 

@@ -120,7 +120,19 @@ impl Value {
     /// Borrows the value; a dynamic's JSON text is written into `text`.
     pub fn as_ref<'a>(&'a self, text: &'a mut String) -> ValueRef<'a> {
         match self {
-            Value::Null | Value::Dynamic(Json::Null) => ValueRef::Null,
+            Value::Dynamic(v) if !v.is_null() => {
+                text.clear();
+                crate::format::write_json(text, v);
+                ValueRef::Dynamic(text)
+            }
+            scalar => scalar.as_scalar(),
+        }
+    }
+
+    /// Borrows a value that needs no text of its own; a dynamic reads as null.
+    pub fn as_scalar(&self) -> ValueRef<'_> {
+        match self {
+            Value::Null | Value::Dynamic(_) => ValueRef::Null,
             Value::Bool(v) => ValueRef::Bool(*v),
             Value::Int(v) => ValueRef::Int(*v),
             Value::Long(v) => ValueRef::Long(*v),
@@ -130,11 +142,6 @@ impl Value {
             Value::DateTime(v) => ValueRef::DateTime(*v),
             Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
             Value::Guid(v) => ValueRef::Guid(v),
-            Value::Dynamic(v) => {
-                text.clear();
-                crate::format::write_json(text, v);
-                ValueRef::Dynamic(text)
-            }
         }
     }
 

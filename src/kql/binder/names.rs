@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::functions::{Naming, Registry};
 use kqlake_syntax::ast::*;
+use kqlake_syntax::visit::{Visitor, walk_expr};
 
 /// A target of `project`, `extend`, `summarize` or `distinct` before its name is settled.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,130 +172,25 @@ pub(super) fn wildcard_match(pattern: &str, name: &str) -> bool {
 
 /// Collects the keys of all dynamic paths in a text, so that scans offer the promoted columns that can be used.
 pub(super) fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
-    // The tree's debug form is not parsed: a walk over names is enough, and a key too many costs nothing.
-    struct Walk<'k>(&'k mut HashSet<String>);
-    impl Walk<'_> {
-        fn script(&mut self, script: &Script) {
-            for statement in &script.statements {
-                match &statement.kind {
-                    StatementKind::Let { value, .. } | StatementKind::Query(value) => self.expr(value),
-                    StatementKind::Pattern(pattern) => pattern.arms.iter().for_each(|arm| self.script(&arm.body)),
-                    _ => {}
-                }
-            }
-        }
-        fn all(&mut self, exprs: &[Expr]) {
-            exprs.iter().for_each(|e| self.expr(e));
-        }
-        fn named(&mut self, exprs: &[NamedExpr]) {
-            exprs.iter().for_each(|e| self.expr(&e.expr));
-        }
-        fn keys(&mut self, keys: &[SortKey]) {
-            keys.iter().for_each(|k| self.expr(&k.expr.expr));
-        }
-        fn expr(&mut self, expr: &Expr) {
+    // Which paths are into a bag is not known yet; a key too many costs nothing.
+    struct Keys<'k>(&'k mut HashSet<String>);
+    impl<'t> Visitor<'t> for Keys<'_> {
+        fn expr(&mut self, expr: &'t Expr) {
             match &expr.kind {
-                ExprKind::Path { base, field } => {
+                ExprKind::Path { field, .. } => {
                     self.0.insert(field.text.clone());
-                    self.expr(base);
                 }
-                ExprKind::Index { base, index } => {
+                ExprKind::Index { index, .. } => {
                     if let ExprKind::Literal(Literal::String(key)) = &index.kind {
                         self.0.insert(key.clone());
                     }
-                    self.expr(base);
-                    self.expr(index);
                 }
-                ExprKind::Call { args, .. } => args.iter().for_each(|a| self.expr(&a.expr)),
-                ExprKind::MethodCall { base, args, .. } => {
-                    self.expr(base);
-                    args.iter().for_each(|a| self.expr(&a.expr));
-                }
-                ExprKind::Unary { expr, .. } | ExprKind::Named { expr, .. } => self.expr(expr),
-                ExprKind::Binary { left, right, .. } => {
-                    self.expr(left);
-                    self.expr(right);
-                }
-                ExprKind::Logical { terms, .. } => self.all(terms),
-                ExprKind::List { left, items, .. } => {
-                    self.expr(left);
-                    self.all(items);
-                }
-                ExprKind::Between { expr, low, high, .. } => {
-                    self.expr(expr);
-                    self.expr(low);
-                    self.expr(high);
-                }
-                ExprKind::Pipe { source, operators } => {
-                    self.expr(source);
-                    operators.iter().for_each(|o| self.operator(o));
-                }
-                ExprKind::Source(operator) => self.operator(operator),
-                ExprKind::Operators(operators) => operators.iter().for_each(|o| self.operator(o)),
-                ExprKind::Lambda { body, .. } => self.script(body),
-                ExprKind::Literal(_)
-                | ExprKind::Name(_)
-                | ExprKind::Wildcard(_)
-                | ExprKind::Star
-                | ExprKind::TypeOf(_)
-                | ExprKind::Unread { .. }
-                | ExprKind::Error => {}
-            }
-        }
-        fn operator(&mut self, operator: &Operator) {
-            use OperatorKind as K;
-            match &operator.kind {
-                K::ProjectByNames(l) => self.all(l),
-                K::Where(e) | K::Take(e) | K::Sample(e) | K::Invoke(e) | K::Evaluate { call: e, .. } => self.expr(e),
-                K::Project(l) | K::Extend(l) | K::Distinct(l) | K::Print(l) | K::Serialize(l) => self.named(l),
-                K::Summarize { aggregates, by } => {
-                    self.named(aggregates);
-                    self.named(by);
-                }
-                K::Sort(keys) => self.keys(keys),
-                K::Top { keys, .. } => self.keys(keys),
-                K::Join { right, on } | K::Lookup { right, on } => {
-                    self.expr(right);
-                    self.all(on);
-                }
-                K::Union(tables) => self.all(tables),
-                K::MvExpand { items, .. } => items.iter().for_each(|i| self.expr(&i.expr.expr)),
-                K::MvApply { items, body, .. } => {
-                    items.iter().for_each(|i| self.expr(&i.expr.expr));
-                    self.expr(body);
-                }
-                K::Parse { expr, .. } | K::ParseKv { expr, .. } => self.expr(expr),
-                K::MakeSeries { items, axis, by, .. } => {
-                    items.iter().for_each(|i| self.expr(&i.expr.expr));
-                    self.expr(&axis.expr);
-                    self.named(by);
-                }
-                K::TopNested(levels) => levels.iter().for_each(|l| {
-                    self.expr(&l.of.expr);
-                    self.expr(&l.by.expr);
-                }),
-                K::TopHitters { of, by, .. } => {
-                    self.expr(&of.expr);
-                    by.iter().for_each(|b| self.expr(&b.expr));
-                }
-                K::SampleDistinct { of, .. } | K::Reduce { by: of } => self.expr(&of.expr),
-                K::Partition { body, .. } => self.expr(body),
-                K::Scan { order_by, steps, .. } => {
-                    self.keys(order_by);
-                    for step in steps {
-                        self.expr(&step.condition);
-                        step.assignments.iter().for_each(|(_, e)| self.expr(e));
-                    }
-                }
-                K::Search { predicate, .. } => self.expr(predicate),
-                K::Find { predicate, .. } => predicate.iter().for_each(|p| self.expr(p)),
-                K::Fork(branches) => branches.iter().for_each(|(_, b)| self.expr(b)),
-                K::Facet { with, .. } => with.iter().for_each(|w| self.expr(w)),
                 _ => {}
             }
+            walk_expr(self, expr);
         }
     }
-    Walk(keys).script(script);
+    Keys(keys).script(script);
 }
 
 #[cfg(test)]

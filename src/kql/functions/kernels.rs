@@ -1,67 +1,28 @@
 //! Building blocks of functions over whole columns: operands that are constants or columns, and columns of text in and out.
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::ArgInfo;
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::json::display;
-pub(crate) use kqlake_value::text_column::TextOut;
+use kqlake_value::text_column::TextOut;
+use kqlake_value::texts::Texts;
 use kqlake_value::{Type, Value, ValueRef, format, json};
 
-/// A column of text opened for reading. A missing row is the empty text.
-#[derive(Debug, Clone)]
-pub(crate) enum Texts {
-    /// `Utf8`
-    Utf8(StringArray),
-    /// `Utf8View`
-    View(StringViewArray),
-    /// `LargeUtf8`
-    Large(LargeStringArray),
-}
-
-impl Texts {
-    /// Opens a string array of any form.
-    pub(crate) fn new(array: &ArrayRef) -> Result<Texts, String> {
-        Ok(match array.data_type() {
-            DataType::Utf8 => Texts::Utf8(array.as_string::<i32>().clone()),
-            DataType::Utf8View => Texts::View(array.as_string_view().clone()),
-            DataType::LargeUtf8 => Texts::Large(array.as_string::<i64>().clone()),
-            found => {
-                let text =
-                    cast(array, &DataType::Utf8).map_err(|e| format!("a column of type {found} cannot be read as text: {e}"))?;
-                Texts::Utf8(text.as_string::<i32>().clone())
-            }
-        })
-    }
-
-    /// Opens a column of any KQL type as its `tostring` text.
-    pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<Texts, String> {
-        match ty {
-            Type::String | Type::Guid => Texts::new(array),
-            _ => Texts::new(&display(array, ty)?),
-        }
-    }
-
-    /// The text of a row.
-    #[inline]
-    pub(crate) fn get(&self, row: usize) -> &str {
-        match self {
-            Texts::Utf8(a) if a.is_valid(row) => a.value(row),
-            Texts::View(a) if a.is_valid(row) => a.value(row),
-            Texts::Large(a) if a.is_valid(row) => a.value(row),
-            _ => "",
-        }
+/// Opens a column of any KQL type as its `tostring` text.
+fn displayed(array: &ArrayRef, ty: Type) -> Result<Texts, String> {
+    match ty {
+        Type::String | Type::Guid => Texts::new(array),
+        _ => Texts::new(&display(array, ty)?),
     }
 }
 
 /// The `tostring` text of each row of a column.
 pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
     match ty {
-        Type::String | Type::Guid => standard(array, Type::String),
+        Type::String | Type::Guid => in_form(array, Type::String),
         // Arrow writes integers as KQL does.
         Type::Int | Type::Long => cast(array, &DataType::Utf8).map_err(|e| e.to_string()),
         Type::Dynamic => {
@@ -69,7 +30,7 @@ pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
             let mut out = TextOut::new(array.len());
             let mut buffer = String::new();
             for row in 0..array.len() {
-                match texts.get(row) {
+                match texts.text(row) {
                     text if text.starts_with(['"', '{', '[', 'n']) => {
                         buffer.clear();
                         display::push_display(&mut buffer, text);
@@ -92,11 +53,6 @@ pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
             out.finish()
         }
     }
-}
-
-/// The array in the type's own Arrow form.
-pub(crate) fn standard(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
-    in_form(array, ty)
 }
 
 /// A primitive column made from text, row by row; `None` is null, and so is a missing text.
@@ -143,7 +99,7 @@ impl TextArg {
     pub(crate) fn open(&self, array: &ArrayRef) -> Result<OpenText<'_>, String> {
         Ok(match &self.constant {
             Some(text) => OpenText::Constant(text),
-            None => OpenText::Column(Texts::display(array, self.ty)?),
+            None => OpenText::Column(displayed(array, self.ty)?),
         })
     }
 }
@@ -154,7 +110,7 @@ impl OpenText<'_> {
     pub(crate) fn get(&self, row: usize) -> &str {
         match self {
             OpenText::Constant(text) => text,
-            OpenText::Column(texts) => texts.get(row),
+            OpenText::Column(texts) => texts.text(row),
         }
     }
 }
@@ -192,7 +148,7 @@ impl ValueArg {
             Some((Value::Dynamic(_), text)) if text != "null" && !text.is_empty() => OpenValue::Constant(ValueRef::Dynamic(text)),
             Some((Value::Dynamic(_), _)) => OpenValue::Constant(ValueRef::Null),
             // Only a dynamic value needs the buffer.
-            Some((value, _)) => OpenValue::Constant(scalar_ref(value)),
+            Some((value, _)) => OpenValue::Constant(value.as_scalar()),
             None => OpenValue::Column(ColumnReader::new(array, self.ty)?),
         })
     }
@@ -206,22 +162,6 @@ impl OpenValue<'_> {
             OpenValue::Constant(value) => *value,
             OpenValue::Column(reader) => reader.get(row),
         }
-    }
-}
-
-/// Borrows a value that is not dynamic.
-fn scalar_ref(value: &Value) -> ValueRef<'_> {
-    match value {
-        Value::Null | Value::Dynamic(_) => ValueRef::Null,
-        Value::Bool(v) => ValueRef::Bool(*v),
-        Value::Int(v) => ValueRef::Int(*v),
-        Value::Long(v) => ValueRef::Long(*v),
-        Value::Real(v) => ValueRef::Real(*v),
-        Value::Decimal(v) => ValueRef::Decimal(*v),
-        Value::String(v) => ValueRef::String(v),
-        Value::DateTime(v) => ValueRef::DateTime(*v),
-        Value::TimeSpan(v) => ValueRef::TimeSpan(*v),
-        Value::Guid(v) => ValueRef::Guid(v),
     }
 }
 
@@ -257,6 +197,7 @@ pub(crate) mod testing {
 
     use super::*;
     use crate::functions::ColumnFn;
+    use arrow::array::{AsArray, StringArray};
     use arrow::datatypes::Int64Type;
 
     /// What [`ScalarImpl::Kernel`](crate::functions::ScalarImpl::Kernel) holds.

@@ -10,9 +10,9 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::error::ArrowError;
 
-use crate::functions::kernels::{ValueArg, standard};
+use crate::functions::kernels::ValueArg;
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::columns::{ColumnBuilder, in_form};
 use kqlake_value::{self as value, Type, Value, ValueRef};
 
 /// The functions of this family.
@@ -163,14 +163,14 @@ fn bin_constant(value: &ArgInfo, size: &ArgInfo, to: Type) -> Option<ColumnFn> {
         Type::Real if from == Type::Real => {
             let size = size.as_f64().filter(|s| *s > 0.0)?;
             unary(Box::new(move |array| {
-                let values = standard(array, Type::Real)?;
+                let values = in_form(array, Type::Real)?;
                 Ok(Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| (v / size).floor() * size)))
             }))
         }
         Type::Long | Type::TimeSpan | Type::DateTime => {
             let size = ticks(size).filter(|s| *s > 0)?;
             unary(Box::new(move |array| {
-                let values = standard(array, if from == Type::Int { Type::Long } else { from })?;
+                let values = in_form(array, if from == Type::Int { Type::Long } else { from })?;
                 let values = values.as_primitive::<Int64Type>();
                 let down = |v: i64| v.checked_sub(v.rem_euclid(size));
                 // Next to no column has values so low that their bin has none: compute without a null mask first.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array};
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
-use crate::functions::kernels::{TextOut, Texts, ValueArg, display, from_text, standard};
+use crate::functions::kernels::{ValueArg, display, from_text};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::columns::ColumnReader;
+use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::format::write_json_string;
 use kqlake_value::json::display;
+use kqlake_value::text_column::TextOut;
+use kqlake_value::texts::Texts;
 use kqlake_value::{self as value, Type, Value, ValueRef, json, parse};
 
 /// One in a decimal's scale.
@@ -265,8 +267,8 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     }
     unary(args, |array, ty| {
         Ok(match ty {
-            Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::Long)?,
-            Type::DateTime => standard(array, ty)?,
+            Type::Long | Type::TimeSpan | Type::Int => in_form(array, Type::Long)?,
+            Type::DateTime => in_form(array, ty)?,
             Type::String => Arc::new(from_text::<Int64Type>(array, parse::long)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| long_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -280,9 +282,9 @@ fn to_long(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
-            Type::Int => standard(array, Type::Int)?,
+            Type::Int => in_form(array, Type::Int)?,
             Type::Long | Type::TimeSpan | Type::DateTime => {
-                Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32))
+                Arc::new(in_form(array, ty)?.as_primitive::<Int64Type>().unary::<_, Int32Type>(|v| v as i32))
             }
             Type::String => Arc::new(from_text::<Int32Type>(array, parse::int)?),
             Type::Dynamic => Arc::new(from_text::<Int32Type>(array, |v| int_of(ValueRef::Dynamic(v)))?),
@@ -297,9 +299,9 @@ fn to_int(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_real(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
-            Type::Real | Type::Int => standard(array, Type::Real)?,
+            Type::Real | Type::Int => in_form(array, Type::Real)?,
             Type::Long | Type::TimeSpan | Type::DateTime => {
-                Arc::new(standard(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64))
+                Arc::new(in_form(array, ty)?.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64))
             }
             Type::String => Arc::new(from_text::<Float64Type>(array, parse::real)?),
             Type::Dynamic => Arc::new(from_text::<Float64Type>(array, |v| real_of(ValueRef::Dynamic(v)))?),
@@ -314,7 +316,7 @@ fn to_real(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_decimal(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         let plain: Decimal128Array = match ty {
-            Type::Decimal => return standard(array, ty),
+            Type::Decimal => return in_form(array, ty),
             Type::String => from_text::<Decimal128Type>(array, parse::decimal)?,
             _ => {
                 let reader = ColumnReader::new(array, ty)?;
@@ -328,7 +330,7 @@ fn to_decimal(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_bool(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         if ty == Type::Bool {
-            return standard(array, ty);
+            return in_form(array, ty);
         }
         let reader = ColumnReader::new(array, ty)?;
         Ok(Arc::new((0..array.len()).map(|row| bool_of(reader.get(row))).collect::<BooleanArray>()))
@@ -338,7 +340,7 @@ fn to_bool(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_datetime(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
-            Type::DateTime => standard(array, ty)?,
+            Type::DateTime => in_form(array, ty)?,
             Type::String => Arc::new(from_text::<Int64Type>(array, parse::datetime)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| datetime_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -352,8 +354,8 @@ fn to_datetime(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_timespan(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         Ok(match ty {
-            Type::Long | Type::TimeSpan | Type::Int => standard(array, Type::TimeSpan)?,
-            Type::DateTime => standard(array, ty)?,
+            Type::Long | Type::TimeSpan | Type::Int => in_form(array, Type::TimeSpan)?,
+            Type::DateTime => in_form(array, ty)?,
             Type::String => Arc::new(from_text::<Int64Type>(array, parse::timespan)?),
             Type::Dynamic => Arc::new(from_text::<Int64Type>(array, |v| timespan_of(ValueRef::Dynamic(v)))?),
             _ => {
@@ -367,7 +369,7 @@ fn to_timespan(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn to_guid(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         if ty == Type::Guid {
-            return standard(array, ty);
+            return in_form(array, ty);
         }
         let reader = ColumnReader::new(array, ty)?;
         let mut out = TextOut::new(array.len());
@@ -381,14 +383,14 @@ fn to_guid(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 fn parse_json(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     unary(args, |array, ty| {
         if ty == Type::Dynamic {
-            return standard(array, ty);
+            return in_form(array, ty);
         }
         let texts = Texts::new(array)?;
         let mut out = TextOut::new(array.len());
         let mut buffer = String::new();
         for row in 0..array.len() {
             buffer.clear();
-            out.push_option(push_parsed(&mut buffer, texts.get(row)).then_some(&buffer));
+            out.push_option(push_parsed(&mut buffer, texts.text(row)).then_some(&buffer));
         }
         out.finish()
     })

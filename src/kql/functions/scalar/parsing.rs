@@ -4,11 +4,12 @@ use roxmltree::{Document, Node};
 
 use super::conversion::convert;
 use super::regexes::typed;
-use crate::functions::kernels::{TextArg, TextOut, text_of, text_of_ref};
+use crate::functions::kernels::{TextArg, text_of, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::json::display::push_display;
 use kqlake_value::json::{self, Path, Step};
+use kqlake_value::text_column::TextOut;
 use kqlake_value::{Json, Type, Value, ValueRef};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);

@@ -1,131 +1,90 @@
 //! Access to parts of JSON text over whole columns.
 
-use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, LargeStringArray, StringArray, StringViewArray};
+use std::borrow::Cow;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use kqlake_value::json::{Kind, Path, Step, compact, get_index, get_key, kind, unquote};
 use kqlake_value::text_column::TextOut;
-
-/// The texts of a column of any string form.
-enum Texts<'a> {
-    Utf8(&'a StringArray),
-    View(&'a StringViewArray),
-    Large(&'a LargeStringArray),
-}
-
-impl<'a> Texts<'a> {
-    fn get(&self, row: usize) -> Option<&'a str> {
-        match self {
-            Texts::Utf8(a) => a.is_valid(row).then(|| a.value(row)),
-            Texts::View(a) => a.is_valid(row).then(|| a.value(row)),
-            Texts::Large(a) => a.is_valid(row).then(|| a.value(row)),
-        }
-    }
-}
-
-/// Calls `work` with the texts of a column; other Arrow forms (dictionaries) are first turned into plain strings.
-fn with_texts<R>(values: &ArrayRef, work: impl FnOnce(Texts<'_>) -> Result<R, String>) -> Result<R, String> {
-    let any = values.as_any();
-    if let Some(a) = any.downcast_ref::<StringArray>() {
-        work(Texts::Utf8(a))
-    } else if let Some(a) = any.downcast_ref::<StringViewArray>() {
-        work(Texts::View(a))
-    } else if let Some(a) = any.downcast_ref::<LargeStringArray>() {
-        work(Texts::Large(a))
-    } else {
-        let plain = cast(values, &DataType::Utf8).map_err(|e| e.to_string())?;
-        let plain = plain.as_any().downcast_ref::<StringArray>().ok_or("not a column of text")?;
-        work(Texts::Utf8(plain))
-    }
-}
+use kqlake_value::texts::Texts;
 
 /// `d.a.b[0]` over a column of dynamics: the parts as dynamics, null where a path leads nowhere or to JSON `null`.
 ///
 /// Arrays and bags come out without white space between tokens. The error is of an input that holds no text, or of parts too long
 /// for a column.
 pub(crate) fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
-    let path = Path::new(steps);
-    with_texts(values, |texts| {
-        let mut out = TextOut::new(values.len());
-        for row in 0..values.len() {
-            match texts.get(row).and_then(|text| path.get(text)) {
-                Some(part) if part.starts_with(['{', '[']) => out.push(&compact(part)),
-                Some(part) => out.push(part),
-                None => out.push_null(),
-            }
-        }
-        out.finish()
+    parts_of(values, steps, |part| match part.starts_with(['{', '[']) {
+        true => compact(part),
+        false => part.into(),
     })
 }
 
 /// `tostring(d.a.b[0])` over a column of dynamics, in one pass: null where a path leads nowhere or to JSON `null`, which
 /// `tostring` reads as the empty text and comparisons as null.
 pub(crate) fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
-    let path = Path::new(steps);
-    with_texts(values, |texts| {
-        let mut out = TextOut::new(values.len());
-        for row in 0..values.len() {
-            match texts.get(row).and_then(|text| path.get(text)) {
-                Some(part) if part.starts_with('"') => out.push(&unquote(part)),
-                Some(part) if part.starts_with(['{', '[']) => out.push(&compact(part)),
-                Some(part) => out.push(part),
-                None => out.push_null(),
-            }
-        }
-        out.finish()
+    parts_of(values, steps, |part| match part.as_bytes().first() {
+        Some(b'"') => unquote(part),
+        Some(b'{' | b'[') => compact(part),
+        _ => part.into(),
     })
+}
+
+/// What a path leads to in each row, as `write` gives it.
+fn parts_of(values: &ArrayRef, steps: &[Step], write: impl Fn(&str) -> Cow<'_, str>) -> Result<ArrayRef, String> {
+    let (path, texts) = (Path::new(steps), Texts::new(values)?);
+    let mut out = TextOut::new(values.len());
+    for row in 0..values.len() {
+        out.push_option(texts.get(row).and_then(|text| path.get(text)).map(&write).as_deref());
+    }
+    out.finish()
 }
 
 /// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` tells that the
 /// keys are JSON text, whose strings and numbers count in the same way.
 pub(crate) fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
-    enum Keys<'a> {
-        Long(&'a Int64Array),
-        Int(&'a Int32Array),
-        Text(Texts<'a>),
+    enum Keys {
+        Whole(Int64Array),
+        Text(Texts),
     }
-    let build = |keys: Keys<'_>| {
-        with_texts(values, |texts| {
-            let mut out = TextOut::new(values.len());
-            for row in 0..values.len() {
-                let part = texts.get(row).and_then(|text| {
-                    let index = match &keys {
-                        Keys::Long(a) => a.is_valid(row).then(|| a.value(row))?,
-                        Keys::Int(a) => a.is_valid(row).then(|| a.value(row).into())?,
-                        Keys::Text(keys) => {
-                            let key = keys.get(row)?;
-                            match kind(key) {
-                                Kind::String if key_is_dynamic => return get_key(text, &unquote(key)),
-                                Kind::Integer if key_is_dynamic => key.parse().ok()?,
-                                _ if key_is_dynamic => return None,
-                                _ => return get_key(text, key),
-                            }
-                        }
-                    };
-                    get_index(text, index)
-                });
-                match part.filter(|part| kind(part) != Kind::Null) {
-                    Some(part) => out.push(&compact(part)),
-                    None => out.push_null(),
+    let keys = match keys.data_type() {
+        DataType::Int64 | DataType::Int32 => {
+            let whole = cast(keys, &DataType::Int64).map_err(|e| e.to_string())?;
+            Keys::Whole(whole.as_primitive().clone())
+        }
+        _ => Keys::Text(Texts::new(keys)?),
+    };
+    let texts = Texts::new(values)?;
+    let part_of = |row: usize| {
+        let text = texts.get(row)?;
+        let index = match &keys {
+            Keys::Whole(keys) => keys.is_valid(row).then(|| keys.value(row))?,
+            Keys::Text(keys) => {
+                let key = keys.get(row)?;
+                match kind(key) {
+                    Kind::String if key_is_dynamic => return get_key(text, &unquote(key)),
+                    Kind::Integer if key_is_dynamic => key.parse().ok()?,
+                    _ if key_is_dynamic => return None,
+                    _ => return get_key(text, key),
                 }
             }
-            out.finish()
-        })
+        };
+        get_index(text, index)
     };
-    let any = keys.as_any();
-    if let Some(a) = any.downcast_ref::<Int64Array>() {
-        build(Keys::Long(a))
-    } else if let Some(a) = any.downcast_ref::<Int32Array>() {
-        build(Keys::Int(a))
-    } else {
-        with_texts(keys, |texts| build(Keys::Text(texts)))
+    let mut out = TextOut::new(values.len());
+    for row in 0..values.len() {
+        let part = part_of(row).filter(|part| kind(part) != Kind::Null);
+        out.push_option(part.map(compact).as_deref());
     }
+    out.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use arrow::array::StringArray;
 
     use super::*;
 

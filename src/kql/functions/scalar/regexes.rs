@@ -14,11 +14,11 @@ use regex::{Captures, Regex};
 use super::conversion::convert;
 use super::regex_syntax::compile;
 use super::substrings::{Window, place};
-use crate::functions::kernels::{TextArg, TextOut, ValueArg, text_of, text_of_ref};
+use crate::functions::kernels::{TextArg, ValueArg, text_of, text_of_ref};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::format::{json_text, write_json_string};
-use kqlake_value::text_column::append;
+use kqlake_value::text_column::{TextOut, append};
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Int64Array};
 
-use crate::functions::kernels::{TextArg, TextOut, ValueArg};
+use crate::functions::kernels::{TextArg, ValueArg};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::text_column::{append, fits};
+use kqlake_value::text_column::{TextOut, append, fits};
 use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);

@@ -3,9 +3,10 @@
 //! A run of a letter is read from its start in pieces as long as the letter has a meaning for, so that `ddd` is `dd` and `d`.
 //! Only the documented delimiters may stand between parts (Kusto documentation, "format_datetime()").
 
-use crate::functions::kernels::{TextOut, ValueArg, text_of};
+use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::calendar::civil_from_days;
+use kqlake_value::text_column::TextOut;
 use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.

@@ -8,11 +8,11 @@ use datafusion::logical_expr::{Expr, cast};
 
 use super::{Lowered, coalesce, column, text, value};
 use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
-use crate::functions::kernels::TextOut;
 use crate::functions::scalar::paths;
 use crate::lower::kernel;
 use kqlake_value::columns::{ColumnReader, arrow_type};
 use kqlake_value::json::{self, Step};
+use kqlake_value::text_column::TextOut;
 use kqlake_value::{Type, ValueRef};
 
 /// The constant head of a path, and the computed steps behind it.
@@ -103,16 +103,21 @@ pub(crate) fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
 
 /// The `tostring` text of a typed column, null for null.
 fn typed_text(e: Expr, ty: Type) -> Expr {
-    kernel::call("typed_text", ty.name(), DataType::Utf8, vec![e], move |a, rows| {
+    written("typed_text", e, ty, kqlake_value::format::write_value)
+}
+
+/// A typed column as text, null for null; `write` appends the text of a value.
+fn written(name: &'static str, e: Expr, ty: Type, write: fn(&mut String, ValueRef<'_>)) -> Expr {
+    kernel::call(name, ty.name(), DataType::Utf8, vec![e], move |a, rows| {
         let reader = ColumnReader::new(&a[0], ty)?;
         let mut out = TextOut::new(rows);
         let mut text = String::new();
         for row in 0..rows {
             match reader.get(row) {
                 ValueRef::Null => out.push_null(),
-                v => {
+                value => {
                     text.clear();
-                    kqlake_value::format::write_value(&mut text, v);
+                    write(&mut text, value);
                     out.push(&text);
                 }
             }
@@ -138,23 +143,7 @@ pub(crate) fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> O
 
 /// A scalar as JSON text.
 pub(crate) fn from_scalar(inner: &BoundExpr) -> Lowered<Expr> {
-    let ty = inner.ty;
-    Ok(kernel::call("to_dynamic", ty.name(), DataType::Utf8, vec![text(inner)?], move |a, rows| {
-        let reader = ColumnReader::new(&a[0], ty)?;
-        let mut out = TextOut::new(rows);
-        let mut text = String::new();
-        for row in 0..rows {
-            match reader.get(row) {
-                ValueRef::Null => out.push_null(),
-                v => {
-                    text.clear();
-                    json::write_value(&mut text, v);
-                    out.push(&text);
-                }
-            }
-        }
-        out.finish()
-    }))
+    Ok(written("to_dynamic", text(inner)?, inner.ty, json::write_value))
 }
 
 /// One of the values of a function of several: the function runs once, however many of them are asked for.
