@@ -6,10 +6,10 @@ use super::{Context, input};
 use crate::engine::Explain;
 use crate::error::Result;
 
-/// Answer a SQL query over the same tables (hidden columns such as event_date included)
+/// Answer a SQL query over the same tables (hidden columns such as event_month included)
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  kqlake sql 'SELECT event_date, count(*) FROM traces GROUP BY event_date ORDER BY event_date'
+  kqlake sql 'SELECT event_month, count(*) FROM traces GROUP BY event_month ORDER BY event_month'
   kqlake sql @report.sql -f parquet -o report.parquet
 Names are case-sensitive, as in KQL. SQL reads only: the lake is written by imports alone.")]
 pub(super) struct Args {

@@ -17,9 +17,11 @@ use tokio::sync::Mutex;
 use super::views;
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
-use kqlake_kql::catalog::{Catalog, PromotedColumn, ScanTable, TableSchema};
+use kqlake_kql::catalog::{Catalog, PromotedColumn, TableSchema};
+use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::tables::{self, TableDef};
-use kqlake_lake::{Lake, TableSnapshot, foreign};
+use kqlake_lake::{Lake, TableSnapshot};
+use kqlake_value::columns::field_type;
 use kqlake_value::{Column, Type};
 
 /// The schemas of all tables and views, built once: they do not depend on the lake.
@@ -51,7 +53,7 @@ fn schema_of(def: &TableDef) -> TableSchema {
 fn extended(snapshot: &TableSnapshot) -> Option<TableSchema> {
     let mut schema = schema_of(snapshot.def());
     let known = schema.columns.len();
-    schema.columns.extend(snapshot.foreign().map(|field| Column::new(field.name(), foreign::kql_type(field))));
+    schema.columns.extend(snapshot.foreign().map(|field| Column::new(field.name(), field_type(field))));
     (schema.columns.len() > known).then_some(schema)
 }
 
@@ -122,7 +124,6 @@ impl TableProvider for Unpruned {
     }
 }
 
-#[async_trait]
 impl Catalog for LakeCatalog {
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = SCHEMAS.keys().map(|name| (*name).to_owned()).collect();
@@ -143,7 +144,10 @@ impl Catalog for LakeCatalog {
         let named = |known: &String| known == "*" || short_name(known).eq_ignore_ascii_case(short_name(name));
         self.names.get(kind).is_some_and(|known| known.iter().any(named))
     }
+}
 
+#[async_trait]
+impl ScanCatalog for LakeCatalog {
     async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
         let external = |err| DataFusionError::External(Box::new(err));
         let def = tables::find(name).ok_or_else(|| DataFusionError::Internal(format!("{name} is no table of the lake")))?;
@@ -214,7 +218,6 @@ impl<C: Catalog> SchemaFileCatalog<C> {
     }
 }
 
-#[async_trait]
 impl<C: Catalog> Catalog for SchemaFileCatalog<C> {
     fn names(&self) -> Vec<String> {
         self.order.clone()
@@ -227,7 +230,10 @@ impl<C: Catalog> Catalog for SchemaFileCatalog<C> {
     fn maps(&self, kind: &str, name: &str) -> bool {
         self.base.maps(kind, name)
     }
+}
 
+#[async_trait]
+impl<C: ScanCatalog> ScanCatalog for SchemaFileCatalog<C> {
     async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
         if self.tables.contains_key(name) {
             return Err(DataFusionError::Plan(format!("the table {name} is known by its schema only")));
@@ -245,7 +251,7 @@ mod tests {
         let catalog = LakeCatalog::new(Lake::new(Path::new("nowhere")));
         let traces = catalog.table("traces").unwrap();
         assert_eq!(traces.columns[0], Column::new("timestamp", Type::DateTime));
-        assert!(traces.columns.iter().all(|c| c.name != "event_date"));
+        assert!(traces.columns.iter().all(|c| c.name != "event_month"));
         assert!(traces.promoted.iter().any(|p| p.source == "customDimensions" && p.key == "eventId"));
         assert!(catalog.table("AppTraces").unwrap().view.is_some());
         assert!(catalog.table("Traces").is_none());

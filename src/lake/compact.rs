@@ -1,4 +1,4 @@
-//! Upkeep of a table: many small files of a day become few large ones, still sorted; what no reader needs is deleted.
+//! Upkeep of a table: many small files of a partition become few large ones, still sorted; what no reader needs is deleted.
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
 //! takes back its work when one of its inputs has gone meanwhile.
@@ -27,14 +27,15 @@ use crate::memory::{SORT_RESERVATION, SharedPool};
 use crate::read::provider::LakeTable;
 use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::spill::SpillFolder;
-use crate::tables::{EVENT_DATE, TableDef};
+use crate::partition::{Partition, Partitioning};
+use crate::tables::TableDef;
 use crate::write::intent;
 use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
 const MOST_INPUTS: usize = 16;
-/// Days that one commit replaces the files of.
-const DAYS_A_COMMIT: usize = 32;
+/// Partitions that one commit replaces the files of.
+const PARTITIONS_A_COMMIT: usize = 32;
 /// Tries to commit one replacement.
 const TRIES: usize = 16;
 /// Rows of a batch while merging, at most.
@@ -80,7 +81,8 @@ pub struct CompactReport {
     pub version: Option<i64>,
 }
 
-/// Files of one day with the files that are to replace them.
+/// Files of one partition with the files that are to replace them.
+#[derive(Default)]
 struct Replacement {
     inputs: Vec<FileEntry>,
     outputs: Vec<NewFile>,
@@ -89,8 +91,8 @@ struct Replacement {
 pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
-    // Days with a file that cannot be read stay as they are; the others do not wait for them.
-    let mut broken: BTreeMap<i32, LakeError> = BTreeMap::new();
+    // Partitions with a file that cannot be read stay as they are; the others do not wait for them.
+    let mut broken: BTreeMap<Partition, LakeError> = BTreeMap::new();
     // Each round merges what fits at a time, so many overlapping files take several; a round without work is the last.
     loop {
         let work = plan(&snapshot, options, &broken);
@@ -98,13 +100,13 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             break;
         }
         let skipped = report.skipped;
-        for days in work.chunks(DAYS_A_COMMIT) {
+        for some in work.chunks(PARTITIONS_A_COMMIT) {
             let mut replacements = Vec::new();
-            for inputs in days {
+            for inputs in some {
                 match merge(&snapshot, inputs, options).await {
                     Ok(replacement) => replacements.push(replacement),
                     Err(e) if e.broken_file().is_some() => {
-                        broken.extend(inputs.first().map(|at| (snapshot.files()[*at].day, e)));
+                        broken.extend(inputs.first().map(|at| (snapshot.files()[*at].partition, e)));
                     }
                     Err(e) => {
                         delete(snapshot.dir(), &replacements);
@@ -121,7 +123,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             break;
         }
     }
-    // With a broken file nothing is deleted: what is left of older versions may be needed to mend the day.
+    // With a broken file nothing is deleted: what is left of older versions may be needed to mend it.
     if let Some((_, error)) = broken.pop_first() {
         return Err(error);
     }
@@ -131,32 +133,33 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
     Ok(report)
 }
 
-/// The files to merge, by their positions in the snapshot: one list a day that has something to gain and can be read.
-fn plan(snapshot: &TableSnapshot, options: &CompactOptions, without: &BTreeMap<i32, LakeError>) -> Vec<Vec<usize>> {
+/// The files to merge, by their positions in the snapshot: one list a partition that has something to gain and can be read.
+fn plan(snapshot: &TableSnapshot, options: &CompactOptions, without: &BTreeMap<Partition, LakeError>) -> Vec<Vec<usize>> {
     let def = snapshot.def();
     let set = def.promoted_set();
     let outdated = |f: &LiveFile| !f.sorted || f.rows.is_none() || f.promoted.set != set;
-    let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    let mut partitions: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
     for (at, file) in snapshot.files().iter().enumerate() {
-        if !without.contains_key(&file.day) && (file.size() < options.target_bytes / 2 || outdated(file)) {
-            days.entry(file.day).or_default().push(at);
+        if !without.contains_key(&file.partition) && (file.size() < options.target_bytes / 2 || outdated(file)) {
+            partitions.entry(file.partition).or_default().push(at);
         }
     }
     let files = snapshot.files();
-    days.into_values()
-        .filter(|day| day.len() > 1 || day.iter().any(|at| outdated(&files[*at])))
-        .map(|mut day| {
-            day.sort_by(|a, b| (files[*a].time, files[*a].path()).cmp(&(files[*b].time, files[*b].path())));
-            first_chains(files, day)
+    partitions
+        .into_values()
+        .filter(|some| some.len() > 1 || some.iter().any(|at| outdated(&files[*at])))
+        .map(|mut some| {
+            some.sort_by(|a, b| (files[*a].time, files[*a].path()).cmp(&(files[*b].time, files[*b].path())));
+            first_chains(files, some)
         })
         .collect()
 }
 
 /// The files of at most [`MOST_INPUTS`] chains, where the files of a chain follow one another in time.
-fn first_chains(files: &[LiveFile], day: Vec<usize>) -> Vec<usize> {
+fn first_chains(files: &[LiveFile], partition: Vec<usize>) -> Vec<usize> {
     let mut ends: Vec<i64> = Vec::new();
     let mut out = Vec::new();
-    for at in day {
+    for at in partition {
         let (first, last) = files[at].time.unwrap_or((i64::MIN, i64::MAX));
         if let Some(end) = ends.iter_mut().find(|end| **end <= first) {
             *end = last;
@@ -170,11 +173,11 @@ fn first_chains(files: &[LiveFile], day: Vec<usize>) -> Vec<usize> {
     out
 }
 
-/// Merges files of one day into new ones.
+/// Merges files of one partition into new ones.
 async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOptions) -> Result<Replacement, LakeError> {
     let def = snapshot.def();
     let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
-    let day = files.first().map_or(0, |f| f.day);
+    let Some(partition) = files.first().map(|f| f.partition) else { return Ok(Replacement::default()) };
     let read = |source: DataFusionError| snapshot.failure(source, files.iter().copied());
     let spill = SpillFolder::new(options.spill_dir.as_deref());
     let runtime = spill.runtime(Arc::new(SharedPool::new(options.memory_bytes))).map_err(read)?;
@@ -199,7 +202,7 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
     let (send, receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
     let (layout, dir, target) = (snapshot.layout().clone(), snapshot.dir().to_owned(), options.target_bytes);
     let needed = layout.columns_of_files(files.iter().map(|f| &f.entry));
-    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, day, &needed, target, receive)));
+    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, partition, &needed, target, receive)));
     let mut failed = None;
     while let Some(batch) = rows.next().await {
         match batch {
@@ -234,11 +237,11 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
     }
 }
 
-/// Writes a stream of sorted rows of one day into files of about a target size. Gives the files and their rows.
+/// Writes a stream of sorted rows of one partition into files of about a target size. Gives the files and their rows.
 fn write(
     layout: &Arc<Layout>,
     dir: &Path,
-    day: i32,
+    partition: Partition,
     columns: &[bool],
     target: u64,
     mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
@@ -250,7 +253,7 @@ fn write(
         if let Some(batch) = &batch {
             let core = layout.core_of_file(batch)?;
             if current.is_none() {
-                current = Some(FileWriter::create(layout, dir, day, columns)?);
+                current = Some(FileWriter::create(layout, dir, partition, columns)?);
             }
             if let Some(file) = &mut current {
                 file.write(&core)?;
@@ -340,7 +343,7 @@ async fn commit(
 /// never happened; and old log entries.
 async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
     let dir = lake.table_dir(def);
-    let limit = SystemTime::from(SystemClock.now()).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let limit = now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let list = {
         let dir = dir.clone();
         run_blocking(def.name, move || data_files(&dir)).await?
@@ -382,18 +385,25 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
     Ok(deleted)
 }
 
+/// The present instant, as files tell theirs.
+fn now() -> SystemTime {
+    let micros = u64::try_from(SystemClock.now_micros()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
 /// The data files in a table's folder with the time of their last change.
 fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
     let mut out = Vec::new();
-    for day in std::fs::read_dir(dir)? {
-        let day = day?;
-        let name = day.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(EVENT_DATE) || !day.file_type()?.is_dir() {
+    for folder in std::fs::read_dir(dir)? {
+        let folder = folder?;
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let column = name.split_once('=').map(|(column, _)| [column]);
+        if column.and_then(|column| Partitioning::of_columns(&column)).is_none() || !folder.file_type()?.is_dir() {
             continue;
         }
-        for file in std::fs::read_dir(day.path())? {
+        for file in std::fs::read_dir(folder.path())? {
             let file = file?;
-            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| SystemTime::from(SystemClock.now()));
+            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| now());
             out.push((format!("{name}/{}", file.file_name().to_string_lossy()), modified));
         }
     }

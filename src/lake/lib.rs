@@ -20,6 +20,7 @@ mod error;
 pub mod fault;
 mod log;
 pub mod memory;
+mod partition;
 mod place;
 mod read;
 pub mod spill;

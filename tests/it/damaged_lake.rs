@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 use kqlake_lake::fault::{Fault, Step};
@@ -28,6 +29,15 @@ static SAMPLE: LazyLock<TempDir> = LazyLock::new(|| {
     dir
 });
 
+/// The same with a data file of its own for the first day.
+static APART: LazyLock<TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let day = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
+    kqlake(dir.path(), &["import", "--from", &day.to_string_lossy()]).exits(0);
+    import(dir.path(), &[]).exits(0);
+    dir
+});
+
 pub fn source() -> String {
     project().join("fixtures/app-insights/query-api").to_string_lossy().into_owned()
 }
@@ -43,9 +53,14 @@ pub fn import(dir: &Path, more: &[&str]) -> Run {
 }
 
 pub fn damaged(damage: impl FnOnce(&Path)) -> TempDir {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    copy(&SAMPLE.path().join("lake"), &dir.path().join("lake"));
+    let dir = copied(&SAMPLE);
     damage(&dir.path().join("lake"));
+    dir
+}
+
+fn copied(sample: &TempDir) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    copy(&sample.path().join("lake"), &dir.path().join("lake"));
     dir
 }
 
@@ -53,11 +68,25 @@ pub fn log(lake: &Path, name: &str) -> PathBuf {
     lake.join("traces/_delta_log").join(name)
 }
 
-/// The data file of traces of a day.
+/// The data file of traces of a day: of those whose times reach into it the one that reaches least far.
 pub fn data_file(lake: &Path, day: &str) -> PathBuf {
-    let folder = lake.join("traces").join(format!("event_date={day}"));
-    let mut files = fs::read_dir(folder).expect("the day's folder");
-    files.next().expect("a file").expect("a file").path()
+    let table = lake.join("traces");
+    let at = |hour: &str| format!("{day}T{hour}Z").parse::<DateTime<Utc>>().expect("a day").timestamp_micros();
+    let (first, last) = (at("00:00:00"), at("23:59:59"));
+    let mut found = Vec::new();
+    for commit in fs::read_dir(table.join("_delta_log")).expect("a log").map(|e| e.expect("an entry").path()) {
+        for line in fs::read_to_string(&commit).unwrap_or_default().lines() {
+            let action: Value = serde_json::from_str(line).expect("JSON");
+            let add = &action["add"];
+            let Some((from, to)) = add["tags"]["kqlake.time"].as_str().and_then(|times| times.split_once('/')) else { continue };
+            let (from, to): (i64, i64) = (from.parse().expect("a time"), to.parse().expect("a time"));
+            if from <= last && first <= to {
+                found.push((to - from, table.join(add["path"].as_str().expect("a path"))));
+            }
+        }
+    }
+    found.sort();
+    found.into_iter().map(|(_, path)| path).find(|path| path.exists()).expect("a file of the day")
 }
 
 pub fn rows(dir: &Path, query: &str) -> i64 {
@@ -305,7 +334,7 @@ fn a_broken_data_file_fails_what_needs_it_and_nothing_else() {
     ];
     let all = rows(SAMPLE.path(), "traces | where operation_Name !endswith 'Importer' | summarize dcount(itemId, 4)");
     for damage in damages {
-        let dir = damaged(|_| {});
+        let dir = copied(&APART);
         let file = data_file(&dir.path().join("lake"), "2026-01-05");
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
         let whole = fs::read(&file).expect("a file");
@@ -343,16 +372,17 @@ fn a_broken_data_file_fails_what_needs_it_and_nothing_else() {
 }
 
 #[test]
-fn compaction_leaves_a_broken_day_and_does_the_others() {
+fn compaction_leaves_a_broken_month_and_does_the_others() {
     let dir = damaged(|_| {});
     let lake = dir.path().join("lake");
-    // A second file of two days, so that there is something to merge.
-    for day in ["2026-01-05", "2026-01-06"] {
+    // Two files of another month, so that there is something to merge; this month has two.
+    for day in ["2025-12-05", "2025-12-06"] {
         fs::write(dir.path().join(format!("{day}.json")), answer(&[(day, "more")])).expect("written");
         kqlake(dir.path(), &["import", "--from", &format!("{day}.json")]).exits(0);
     }
-    let files = |day: &str| fs::read_dir(lake.join(format!("traces/event_date={day}"))).expect("a folder").count();
-    assert_eq!((files("2026-01-05"), files("2026-01-06")), (2, 2));
+    let files = |month: &str| fs::read_dir(lake.join(format!("traces/event_month={month}"))).expect("a folder").count();
+    let before_it = files("2026-01-01");
+    assert!(before_it > 1 && files("2025-12-01") == 2);
     let version = |run: Run| -> i64 {
         let line = run.out.lines().find(|line| line.starts_with("traces,")).expect("the table");
         line.split(',').nth(6).and_then(|version| version.parse().ok()).expect("a version")
@@ -363,12 +393,12 @@ fn compaction_leaves_a_broken_day_and_does_the_others() {
     fs::write(&file, vec![7; usize::try_from(size).expect("small")]).expect("garbled");
     let name = file.file_name().expect("a name").to_string_lossy().into_owned();
     kqlake(dir.path(), &["compact"]).exits(6).says(&name);
-    assert_eq!(files("2026-01-05"), 2, "nothing of the broken day is gone, and nothing new is there");
+    assert_eq!(files("2026-01-01"), before_it, "nothing of the broken month is gone, and nothing new is there");
     assert_eq!(
-        rows(dir.path(), "traces | where timestamp between (datetime(2026-01-06) .. 1d) and itemId startswith 'more' | count"),
+        rows(dir.path(), "traces | where timestamp between (datetime(2025-12-06) .. 1d) and itemId startswith 'more' | count"),
         1
     );
-    assert_eq!(version(kqlake(dir.path(), &["tables"])), before + 1, "the other day was compacted");
+    assert_eq!(version(kqlake(dir.path(), &["tables"])), before + 1, "the other month was compacted");
 }
 
 #[test]
@@ -472,10 +502,10 @@ async fn a_folder_that_is_replaced_is_read_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_landing_whose_files_are_gone_commits_nothing() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let day = dir.path().join("traces/event_date=2026-01-05");
+    let month = dir.path().join("traces/event_month=2026-01-01");
     let fault = Fault::new(move |step| {
         if step == Step::FileWritten {
-            fs::remove_dir_all(&day).expect("removed");
+            fs::remove_dir_all(&month).expect("removed");
         }
         false
     });
@@ -488,10 +518,10 @@ async fn a_landing_whose_files_are_gone_commits_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_landing_whose_files_were_cut_says_so_and_commits_nothing() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let day = dir.path().join("traces/event_date=2026-01-05");
+    let month = dir.path().join("traces/event_month=2026-01-01");
     let fault = Fault::new(move |step| {
         if step == Step::FileWritten {
-            for entry in fs::read_dir(&day).expect("the day") {
+            for entry in fs::read_dir(&month).expect("the month") {
                 let file = fs::File::options().write(true).open(entry.expect("a file").path()).expect("opened");
                 file.set_len(5).expect("cut");
             }
@@ -522,12 +552,12 @@ async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
         out.finish().expect("rows")
     };
     let day = 86_400_000_000;
-    land(&lake, calls, batch(&[("a", DAY, 1), ("far", DAY + 5 * day, 1)]), 1).await.expect("landed");
-    let folder = dir.path().join("CallRecords/event_date=2026-01-05");
+    land(&lake, calls, batch(&[("a", DAY, 1), ("far", DAY + 35 * day, 1)]), 1).await.expect("landed");
+    let folder = dir.path().join("CallRecords/event_month=2026-01-01");
     let file = fs::read_dir(folder).expect("the day").next().expect("a file").expect("a file").path();
     let whole = fs::read(&file).expect("a file");
     fs::write(&file, "").expect("emptied");
-    let newer = [("a", DAY + day, 2), ("far", DAY + 5 * day, 2), ("new", DAY + 9 * day, 1)];
+    let newer = [("a", DAY + day, 2), ("far", DAY + 35 * day, 2), ("new", DAY + 39 * day, 1)];
     let landed = land(&lake, calls, batch(&newer), 2).await.expect("landed");
     assert_eq!((landed.new, landed.replaced), (1, 1));
     assert_eq!(landed.held.iter().map(|held| (held.day.as_str(), held.rows)).collect::<Vec<_>>(), [("2026-01-06", 1)]);
@@ -574,15 +604,15 @@ fn a_commit_that_is_a_copy_is_no_commit() {
 fn compaction_deletes_no_files_of_others() {
     let dir = damaged(|_| {});
     let lake = dir.path().join("lake");
-    let day = lake.join("traces/event_date=2026-01-05");
+    let month = lake.join("traces/event_month=2026-01-01");
     let kept = [
-        day.join("notes.txt"),
-        day.join("my.parquet"),
-        day.join("part-1.parquet"),
-        day.join("part-00000-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.c000.snappy.parquet"),
+        month.join("notes.txt"),
+        month.join("my.parquet"),
+        month.join("part-1.parquet"),
+        month.join("part-00000-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.c000.snappy.parquet"),
         lake.join("_intents/traces/my.own.notes"),
     ];
-    let ours = day.join("part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
+    let ours = month.join("part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     for path in kept.iter().chain([&ours]) {
         fs::write(path, "mine").expect("written");
@@ -599,7 +629,7 @@ fn compaction_deletes_no_files_of_others() {
 fn compaction_deletes_nothing_where_rows_were_lost() {
     let dir = damaged(|_| {});
     let lake = dir.path().join("lake");
-    let ours = lake.join("traces/event_date=2026-01-05/part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
+    let ours = lake.join("traces/event_month=2026-01-01/part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a5d.parquet");
     fs::write(&ours, "mine").expect("written");
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().write(true).open(&ours).and_then(|file| file.set_modified(long_ago)).expect("aged");
@@ -659,7 +689,7 @@ fn a_data_file_whose_columns_have_other_names_is_named() {
 fn a_log_that_names_files_elsewhere_is_refused() {
     for path in ["../customEvents/x.parquet", "/etc/x.parquet", "file:///etc/x.parquet", "s3://bucket/x.parquet"] {
         let dir = damaged(|lake| {
-            let add = json!({ "add": { "path": path, "partitionValues": { "event_date": "2026-01-05" }, "size": 1,
+            let add = json!({ "add": { "path": path, "partitionValues": { "event_month": "2026-01-01" }, "size": 1,
                 "modificationTime": 0, "dataChange": true } });
             fs::write(log(lake, "00000000000000000003.json"), add.to_string()).expect("written");
         });

@@ -85,7 +85,7 @@ fn add_columns(table: &Path) {
     ]);
     let price = Decimal128Array::from(vec![1_250]).with_precision_and_scale(10, 2).expect("a decimal");
     let size = write(
-        &table.join("event_date=2026-01-05/foreign.parquet"),
+        &table.join("event_month=2026-01-01/foreign.parquet"),
         vec![
             ("timestamp", Arc::new(TimestampMicrosecondArray::from(vec![NOON]).with_timezone("UTC"))),
             ("itemId", Arc::new(StringArray::from(vec!["foreign"]))),
@@ -106,7 +106,7 @@ fn add_columns(table: &Path) {
     let field = |name: &str, ty: Value| json!({ "name": name, "type": ty, "nullable": true, "metadata": {} });
     let place = json!({ "type": "struct", "fields": [field("city", "string".into()), field("zip", "integer".into())] });
     let add = json!({ "add": {
-        "path": "event_date=2026-01-05/foreign.parquet", "partitionValues": { "event_date": "2026-01-05" }, "size": size,
+        "path": "event_month=2026-01-01/foreign.parquet", "partitionValues": { "event_month": "2026-01-01" }, "size": size,
         "modificationTime": 1_767_700_000_000_i64, "dataChange": true, "stats": "{\"numRecords\":1}",
     }});
     let columns = [

@@ -106,7 +106,7 @@ async fn rows_come_back_as_they_went_in() {
         [r#"{"eventId":"RT0000","executionTime":"00:00:00.0000001","unknown":0}"#]
     );
     let stats = lake.snapshot(def("traces")).await.expect("snapshot").expect("table").stats();
-    assert_eq!((stats.rows, stats.files), (3, 2));
+    assert_eq!((stats.rows, stats.files), (3, 1));
     assert_eq!(stats.first_date.map(|d| d.to_string()).as_deref(), Some("2026-01-05"));
     assert_eq!(stats.last_date.map(|d| d.to_string()).as_deref(), Some("2026-01-06"));
     assert_eq!((stats.first_time, stats.last_time), (Some(DAY + 1), Some(DAY + 30 * HOUR)));
@@ -164,7 +164,7 @@ async fn a_crash_at_any_step_leaves_all_or_nothing() {
 fn files_on_disk(root: &Path, table: &str) -> Vec<String> {
     let mut out = Vec::new();
     for day in std::fs::read_dir(root.join(table)).expect("table").flatten() {
-        if day.file_name().to_string_lossy().starts_with("event_date=") {
+        if day.file_name().to_string_lossy().starts_with("event_month=") {
             for file in std::fs::read_dir(day.path()).expect("day").flatten() {
                 out.push(format!("{}/{}", day.file_name().to_string_lossy(), file.file_name().to_string_lossy()));
             }
@@ -431,17 +431,17 @@ async fn bounds_hold_to_the_microsecond() {
 async fn scans_leave_out_files_and_keep_order() {
     let dir = tempfile::tempdir().expect("dir");
     let lake = Lake::new(dir.path());
-    for day in 0..6i64 {
-        let ids: Vec<String> = (0..50).map(|n| format!("{day}-{n}")).collect();
+    for month in 0..6i64 {
+        let ids: Vec<String> = (0..50).map(|n| format!("{month}-{n}")).collect();
         let rows: Vec<(&str, i64)> =
-            ids.iter().enumerate().map(|(n, id)| (id.as_str(), DAY + day * 24 * HOUR + (50 - n as i64))).collect();
-        land(&lake, def("traces"), traces(&rows), day).await.expect("land");
+            ids.iter().enumerate().map(|(n, id)| (id.as_str(), DAY + month * 31 * 24 * HOUR + (50 - n as i64))).collect();
+        land(&lake, def("traces"), traces(&rows), month).await.expect("land");
     }
     let sorted = plan(&lake, "traces", r#"select "itemId", timestamp from traces order by timestamp limit 10"#).await;
     assert!(!sorted.contains("SortExec: "), "{sorted}");
-    let one_day = plan(&lake, "traces", r#"select "itemId" from traces where event_date = date '2026-01-07'"#).await;
-    assert_eq!(one_day.matches(".parquet").count(), 1, "{one_day}");
-    assert!(!one_day.contains("FilterExec"), "{one_day}");
+    let one_month = plan(&lake, "traces", r#"select "itemId" from traces where event_month = date '2026-02-01'"#).await;
+    assert_eq!(one_month.matches(".parquet").count(), 1, "{one_month}");
+    assert!(!one_month.contains("FilterExec"), "{one_month}");
     let by_time =
         plan(&lake, "traces", r#"select "itemId" from traces where timestamp < timestamp '2026-01-06T00:00:00Z'"#).await;
     assert_eq!(by_time.matches(".parquet").count(), 1, "{by_time}");
@@ -452,7 +452,7 @@ async fn scans_leave_out_files_and_keep_order() {
     assert_eq!(ones.iter().map(RecordBatch::num_rows).sum::<usize>(), 299);
     let crossed = number(&lake, "traces", "select count(*) from traces a, (select 1 from traces limit 2) b").await;
     assert_eq!(crossed, 600);
-    let none = number(&lake, "traces", "select count(*) from traces where event_date = date '2020-01-01'").await;
+    let none = number(&lake, "traces", "select count(*) from traces where event_month = date '2020-01-01'").await;
     assert_eq!(none, 0);
     let by_event = plan(&lake, "traces", r#"select count(*) from traces where "customDimensions_eventId" = 'RT9999'"#).await;
     assert!(!by_event.contains(".parquet"), "{by_event}");
@@ -598,8 +598,8 @@ async fn errors_say_what_is_in_the_way() {
     let error = land(&lake, def("traces"), call_records(&[("a", DAY, None, "x")]), 1).await.expect_err("another table's rows");
     assert!(matches!(error, LakeError::Shape { .. }), "{error}");
     // A folder that files cannot be made in.
-    let day = dir.path().join("lake").join("traces").join("event_date=2026-01-05");
-    std::fs::write(&day, "in the way").expect("file");
+    let month = dir.path().join("lake").join("traces").join("event_month=2026-01-01");
+    std::fs::write(&month, "in the way").expect("file");
     let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("in the way");
     assert!(matches!(error, LakeError::Io { table: "traces", .. }), "{error}");
     assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 0);

@@ -23,7 +23,8 @@ type Trace<'t> = (&'t str, i64, Option<i32>, &'t str);
 
 /// A text that is longer than what a file's statistics keep of it.
 const LONG: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-const YESTERDAY: i64 = DAY - 24 * HOUR;
+/// A day of the month before that of [`DAY`].
+const EARLIER: i64 = DAY - 5 * 24 * HOUR;
 
 fn own(rows: &[Trace<'_>]) -> RecordBatch {
     let def = def("traces");
@@ -42,9 +43,9 @@ fn own(rows: &[Trace<'_>]) -> RecordBatch {
 }
 
 /// Adds a file as another writer would, with what that writer says of its values.
-fn add(lake: &Path, day: &str, name: &str, rows: &[Trace<'_>], more: Vec<(&str, ArrayRef)>, says: Value) {
+fn add(lake: &Path, month: &str, name: &str, rows: &[Trace<'_>], more: Vec<(&str, ArrayRef)>, says: Value) {
     let table = lake.join("traces");
-    let path = format!("event_date={day}/{name}.parquet");
+    let path = format!("event_month={month}/{name}.parquet");
     std::fs::create_dir_all(table.join(&path).parent().expect("a folder")).expect("a folder");
     let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.1)).with_timezone("UTC");
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -56,7 +57,7 @@ fn add(lake: &Path, day: &str, name: &str, rows: &[Trace<'_>], more: Vec<(&str, 
     columns.extend(more);
     let size = write(&table.join(&path), columns);
     let mut add = json!({
-        "path": path, "partitionValues": { "event_date": day }, "size": size,
+        "path": path, "partitionValues": { "event_month": month }, "size": size,
         "modificationTime": 1_767_700_000_000_i64, "dataChange": true,
     });
     add.as_object_mut().expect("an object").extend(says.as_object().expect("an object").clone());
@@ -65,12 +66,15 @@ fn add(lake: &Path, day: &str, name: &str, rows: &[Trace<'_>], more: Vec<(&str, 
 
 /// An instant as other writers state bounds: to the millisecond.
 fn milliseconds(us: i64) -> String {
-    let ticks = write_ticks(datetime_of_us(us));
-    format!("{}Z", &ticks[..23])
+    format!("{}Z", &datetime_text(us)[..23])
+}
+
+fn datetime_text(us: i64) -> String {
+    write_ticks(datetime_of_us(us))
 }
 
 /// Two rows, of which their writer says wider bounds, times to the millisecond, and no counts of nulls.
-const WIDE: [Trace<'static>; 2] = [("w1", YESTERDAY + 1_234_567, Some(2), "kk"), ("w2", YESTERDAY + 2_000_500, None, "ll")];
+const WIDE: [Trace<'static>; 2] = [("w1", EARLIER + 1_234_567, Some(2), "kk"), ("w2", EARLIER + 2_000_500, None, "ll")];
 
 fn add_wide(lake: &Path) {
     let stats = json!({
@@ -78,14 +82,15 @@ fn add_wide(lake: &Path) {
         "minValues": { "timestamp": milliseconds(WIDE[0].1), "severityLevel": 0, "operation_Name": "a" },
         "maxValues": { "timestamp": milliseconds(WIDE[1].1), "severityLevel": 9, "operation_Name": "z" },
     });
-    add(lake, "2026-01-04", "wide", &WIDE, Vec::new(), json!({ "stats": stats.to_string() }));
+    add(lake, "2025-12-01", "wide", &WIDE, Vec::new(), json!({ "stats": stats.to_string() }));
 }
 
-/// What the provider tells the optimizer of the rows of a day.
+/// What the provider tells the optimizer of the rows of a month, given by a day of it.
 async fn declared(lake: &Lake, day: i64, columns: &[&str]) -> (Statistics, Vec<ColumnStatistics>) {
     let provider = lake.provider(def("traces")).await.expect("a provider");
-    let day = i32::try_from(day.div_euclid(24 * HOUR)).expect("a day");
-    let filter = col("event_date").eq(lit(ScalarValue::Date32(Some(day))));
+    let month = &datetime_text(day)[..7];
+    let month = format!("{month}-01").parse::<chrono::NaiveDate>().expect("a month").to_epoch_days();
+    let filter = col("event_month").eq(lit(ScalarValue::Date32(Some(month))));
     let scan = provider.scan(&SessionContext::new().state(), None, &[filter], None).await.expect("a scan");
     let all = StatisticsContext::new().compute(scan.as_ref(), &StatisticsArgs::new()).expect("statistics");
     let of = |name: &&str| all.column_statistics[provider.schema().index_of(name).expect("a column")].clone();
@@ -119,9 +124,9 @@ async fn bounds_are_declared_exact_only_where_they_are_values() {
     let (low, high) = ("b".repeat(64), "b".repeat(63) + "c");
     assert_eq!((operation.min_value, operation.max_value), (Inexact(text(low)), Inexact(text(high))));
     // Of another writer's file nothing but the number of rows is certain.
-    let (all, [time, severity, operation]) = taken(declared(&Lake::new(&root), YESTERDAY, &columns).await);
+    let (all, [time, severity, operation]) = taken(declared(&Lake::new(&root), EARLIER, &columns).await);
     assert_eq!(all.num_rows, Exact(2));
-    let (first, last) = (YESTERDAY + 1_234_000, YESTERDAY + 2_000_999);
+    let (first, last) = (EARLIER + 1_234_000, EARLIER + 2_000_999);
     assert_eq!((time.min_value, time.max_value), (Inexact(instant(first)), Inexact(instant(last))));
     let whole = |n| Inexact(ScalarValue::Int32(Some(n)));
     assert_eq!((severity.min_value, severity.max_value, severity.null_count), (whole(0), whole(9), Absent));
@@ -174,13 +179,13 @@ async fn bounds_that_are_no_values_answer_nothing() {
             assert_eq!(answer(dir.path(), "query", &query), expected, "{query}");
         }
         for (sql, expected) in [
-            ("select max(timestamp) from traces where event_date = date '2026-01-04'", at(last)),
-            ("select max(\"severityLevel\") from traces where event_date = date '2026-01-04'", "2".into()),
-            ("select min(\"operation_Name\") from traces where event_date = date '2026-01-04'", "kk".into()),
-            ("select max(\"operation_Name\") from traces where event_date = date '2026-01-05'", LONG.into()),
+            ("select max(timestamp) from traces where event_month = date '2025-12-01'", at(last)),
+            ("select max(\"severityLevel\") from traces where event_month = date '2025-12-01'", "2".into()),
+            ("select min(\"operation_Name\") from traces where event_month = date '2025-12-01'", "kk".into()),
+            ("select max(\"operation_Name\") from traces where event_month = date '2026-01-01'", LONG.into()),
             (&format!("select count(*) from traces where \"operation_Name\" > '{}'", &LONG[..99]), "4".into()),
             ("select count(\"severityLevel\") from traces", "2".into()),
-            ("select count(\"severityLevel\") from traces where event_date = date '2026-01-04'", "1".into()),
+            ("select count(\"severityLevel\") from traces where event_month = date '2025-12-01'", "1".into()),
         ] {
             assert_eq!(answer(dir.path(), "sql", sql), expected, "{sql}");
         }
@@ -197,12 +202,12 @@ async fn bounds_of_reals_are_not_taken() {
     land(&Lake::new(&root), def("traces"), own(&[("o1", DAY, Some(3), "x")]), 1).await.expect("land");
     let ratio = json!({ "name": "ratio", "type": "double", "nullable": true, "metadata": {} });
     commit(&root.join("traces"), |fields| fields.push(ratio), &[]);
-    let rows = [("r1", YESTERDAY, None, "x"), ("r2", YESTERDAY + 1, None, "x"), ("r3", YESTERDAY + 2, None, "x")];
+    let rows = [("r1", EARLIER, None, "x"), ("r2", EARLIER + 1, None, "x"), ("r3", EARLIER + 2, None, "x")];
     let ratios: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::NAN, 3.0]));
     let bounds = |n: f64| json!({ "ratio": n });
     let stats = json!({ "numRecords": 3, "minValues": bounds(1.0), "maxValues": bounds(3.0), "nullCount": { "ratio": 0 } });
-    add(&root, "2026-01-04", "ratios", &rows, vec![("ratio", ratios)], json!({ "stats": stats.to_string() }));
-    let (_, columns) = declared(&Lake::new(&root), YESTERDAY, &["ratio"]).await;
+    add(&root, "2025-12-01", "ratios", &rows, vec![("ratio", ratios)], json!({ "stats": stats.to_string() }));
+    let (_, columns) = declared(&Lake::new(&root), EARLIER, &["ratio"]).await;
     // A bound that leaves NaN aside is no bound.
     assert_eq!((&columns[0].min_value, &columns[0].max_value), (&Precision::Absent, &Precision::Absent));
     assert_eq!(answer(dir.path(), "query", "traces | where isnan(ratio) | count"), "1");
@@ -215,10 +220,10 @@ async fn a_file_without_statistics_counts_as_what_it_holds() {
     let dir = tempfile::tempdir().expect("dir");
     let root = dir.path().join("lake");
     land(&Lake::new(&root), def("traces"), own(&[("o1", DAY, Some(3), "x"), ("o2", DAY, Some(3), "x")]), 1).await.expect("land");
-    let rows = [("n1", YESTERDAY, None, "n"), ("n2", YESTERDAY + 1, Some(7), "n"), ("n3", YESTERDAY + 2, None, "n")];
-    add(&root, "2026-01-04", "none", &rows, Vec::new(), json!({}));
+    let rows = [("n1", EARLIER, None, "n"), ("n2", EARLIER + 1, Some(7), "n"), ("n3", EARLIER + 2, None, "n")];
+    add(&root, "2025-12-01", "none", &rows, Vec::new(), json!({}));
     add_wide(&root);
-    let (all, columns) = declared(&Lake::new(&root), YESTERDAY, &["severityLevel"]).await;
+    let (all, columns) = declared(&Lake::new(&root), EARLIER, &["severityLevel"]).await;
     assert_eq!((all.num_rows, &columns[0].null_count), (Precision::Absent, &Precision::Absent));
     let counts = || {
         for (query, expected) in [
@@ -257,7 +262,7 @@ async fn only_files_that_are_sorted_by_their_time_declare_an_order() {
         land(&Lake::new(&root), def("traces"), own(&rows), 1).await.expect("land");
         let unsorted = [("u1", DAY + 5_000, None, "x"), ("u2", DAY + 100, None, "x"), ("u3", DAY + 3_000, None, "x")];
         let says = json!({ "stats": r#"{"numRecords":3}"#, "tags": tags });
-        add(&root, "2026-01-05", "unsorted", &unsorted, Vec::new(), says);
+        add(&root, "2026-01-01", "unsorted", &unsorted, Vec::new(), says);
         let ordered = ["o1", "u2", "u3", "o2", "u1"];
         let by_time = r#"select "itemId" from traces order by timestamp"#;
         let lake = Lake::new(&root);
@@ -298,6 +303,6 @@ async fn instants_before_1970_are_of_the_day_and_the_bin_that_they_lie_in() {
     ] {
         assert_eq!(answer(dir.path(), "query", query), expected, "{query}");
     }
-    let sql = "select count(*) from traces where event_date = date '1969-12-31'";
-    assert_eq!(answer(dir.path(), "sql", sql), "1");
+    let sql = "select count(*) from traces where event_month = date '1969-12-01'";
+    assert_eq!(answer(dir.path(), "sql", sql), "2");
 }

@@ -1,5 +1,6 @@
 //! How a table's rows lie in its files: which columns, in which order, and the tags that tell what a file holds.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, new_null_array};
@@ -8,9 +9,12 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use xxhash_rust::xxh64::xxh64;
 
 use super::promote::Promoter;
+use crate::day::day_of;
 use crate::error::LakeError;
+use crate::log::delta::Log;
 use crate::log::entry::FileEntry;
-use crate::tables::{EVENT_DATE, TableDef};
+use crate::partition::Partitioning;
+use crate::tables::{EVENT_MONTH, TableDef};
 
 /// Tag: the column that a file's rows are sorted by.
 pub(crate) const TAG_SORTED_BY: &str = "kqlake.sortedBy";
@@ -39,6 +43,8 @@ pub(crate) enum Source {
 pub(crate) struct Layout {
     /// The table.
     pub def: &'static TableDef,
+    /// How its files are divided.
+    pub partitioning: Partitioning,
     /// All columns of a file written now.
     pub file: SchemaRef,
     /// The columns of core rows.
@@ -56,12 +62,12 @@ impl Layout {
     ///
     /// # Errors
     /// A column at rest has another type than the definition says.
-    pub(crate) fn new(def: &'static TableDef, at_rest: &Schema) -> Result<Self, LakeError> {
+    pub(crate) fn new(def: &'static TableDef, at_rest: &Schema, partitioning: Partitioning) -> Result<Self, LakeError> {
         let mut file: Vec<Arc<Field>> = Vec::new();
         let mut core: Vec<Arc<Field>> = Vec::new();
         let mut sources = Vec::new();
         let mut promoted = 0;
-        for column in def.columns.iter().filter(|c| c.name != EVENT_DATE) {
+        for column in def.columns.iter().filter(|c| c.name != EVENT_MONTH) {
             let mut field = def.field(column);
             if let Ok(found) = at_rest.field_with_name(column.name) {
                 if found.data_type() != field.data_type() {
@@ -85,7 +91,7 @@ impl Layout {
             }
             file.push(field);
         }
-        for extra in at_rest.fields().iter().filter(|f| def.index_of(f.name()).is_none()) {
+        for extra in at_rest.fields().iter().filter(|f| def.index_of(f.name()).is_none() && f.name() != partitioning.column()) {
             sources.push(Source::Core(core.len()));
             core.push(extra.clone());
             file.push(extra.clone());
@@ -99,11 +105,21 @@ impl Layout {
         Ok(Layout {
             time: core.index_of(def.time).map_err(no_time)?,
             def,
+            partitioning,
             file: Arc::new(Schema::new(file)),
             core: Arc::new(core),
             sources,
             hash: format!("{:016x}", xxh64(text.as_bytes(), 0)),
         })
+    }
+
+    /// The layout of a table at a version of its log.
+    ///
+    /// # Errors
+    /// As for [`Layout::new`]; the table is divided in a way that is not ours.
+    pub(crate) fn of(def: &'static TableDef, log: &Log) -> Result<Self, LakeError> {
+        log.check_readable()?;
+        Self::new(def, &log.schema(), log.partitioning().unwrap_or(Partitioning::Month))
     }
 
     /// All columns.
@@ -178,7 +194,8 @@ impl Layout {
 
     /// The columns of a definition that its log lacks; they must be added before rows land.
     pub(crate) fn missing(def: &TableDef, at_rest: &Schema) -> Vec<Arc<Field>> {
-        def.columns.iter().filter(|c| at_rest.field_with_name(c.name).is_err()).map(|c| Arc::new(def.field(c))).collect()
+        let lacks = |name: &str| name != EVENT_MONTH && at_rest.field_with_name(name).is_err();
+        def.columns.iter().filter(|c| lacks(c.name)).map(|c| Arc::new(def.field(c))).collect()
     }
 
     /// Core rows out of a batch in [`TableDef`] column order without the partition column.
@@ -250,6 +267,22 @@ impl Layout {
     }
 }
 
+/// The least and greatest time of a file in microseconds since 1970, by its tag.
+pub(crate) fn times_of(entry: &FileEntry) -> Option<(i64, i64)> {
+    let (first, last) = entry.tags.get(TAG_TIME)?.as_deref()?.split_once('/')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// The days that a file's rows can be of, from its times where its tag says them, else from its partition. `None` when the log says
+/// neither.
+pub(crate) fn days_of(entry: &FileEntry) -> Option<RangeInclusive<i32>> {
+    match (times_of(entry), entry.partition) {
+        (Some((first, last)), _) => Some(day_of(first)..=day_of(last)),
+        (None, Some(partition)) => Some(partition.first..=partition.last()),
+        (None, None) => None,
+    }
+}
+
 /// The value of [`TAG_PROMOTED`].
 pub(crate) fn promoted_tag(set: u32, incomplete: &[&str]) -> String {
     if incomplete.is_empty() { set.to_string() } else { format!("{set}!{}", incomplete.join(",")) }
@@ -293,10 +326,10 @@ mod tests {
         fields.retain(|f| f.name() != "appName");
         fields.push(Arc::new(Field::new("later", DataType::Int64, true)));
         let at_rest = Schema::new(fields);
-        let layout = Layout::new(def, &at_rest).expect("layout");
+        let layout = Layout::new(def, &at_rest, Partitioning::Month).expect("layout");
         assert_eq!(layout.core.fields().last().expect("last").name(), "later");
         assert_eq!(layout.sources.len(), layout.file.fields().len());
-        assert!(layout.file.field_with_name(EVENT_DATE).is_err());
+        assert!(layout.file.field_with_name(EVENT_MONTH).is_err());
         assert_eq!(Layout::missing(def, &at_rest).iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["appName"]);
     }
 
@@ -304,13 +337,13 @@ mod tests {
     fn another_type_at_rest_is_an_error() {
         let def = tables::find("traces").expect("traces");
         let at_rest = Schema::new(vec![Field::new("message", DataType::Int64, true)]);
-        assert!(matches!(Layout::new(def, &at_rest), Err(LakeError::ColumnType { column, .. }) if column == "message"));
+        assert!(matches!(Layout::new(def, &at_rest, Partitioning::Month), Err(LakeError::ColumnType { column, .. }) if column == "message"));
     }
 
     #[test]
     fn layout_tags_read_back() {
         let def = tables::find("traces").expect("traces");
-        let layout = Layout::new(def, &def.arrow_schema()).expect("layout");
+        let layout = Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("layout");
         let mut columns = layout.all_columns();
         assert_eq!(layout.columns_by_tag(Some(&layout.tag(&columns))), Some(columns.clone()));
         columns[3] = false;

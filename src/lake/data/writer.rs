@@ -1,4 +1,4 @@
-//! Writes a table's Parquet files: one day and one sort order a file, statistics for the log from what was written.
+//! Writes a table's Parquet files: one partition and one sort order a file, statistics for the log from what was written.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
@@ -21,10 +21,11 @@ use serde_json::{Map, Value, json};
 use super::file::CHUNK_ROWS;
 use super::layout::{Layout, Source, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
 use super::promote::Promoter;
-use crate::day::{day_of, day_text};
+use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
-use crate::tables::{EVENT_DATE, TableDef};
+use crate::partition::Partition;
+use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::clock::{Clock as _, SystemClock};
 
@@ -38,7 +39,7 @@ pub(crate) struct FileWriter {
     layout: Arc<Layout>,
     path: PathBuf,
     relative: String,
-    day: String,
+    partition: Partition,
     /// Which of the layout's columns the file has, and their schema.
     columns: Vec<bool>,
     schema: SchemaRef,
@@ -66,18 +67,15 @@ pub(crate) fn is_own_name(name: &str) -> bool {
 }
 
 impl FileWriter {
-    /// Opens a new file for a day's rows below a table's folder, with some of the layout's columns: those that may have
+    /// Opens a new file for a partition's rows below a table's folder, with some of the layout's columns: those that may have
     /// values.
     ///
     /// # Errors
-    /// The file cannot be made; [`LakeError::Shape`] for a day outside the years 1 to 9999.
-    pub(crate) fn create(layout: &Arc<Layout>, dir: &Path, day: i32, columns: &[bool]) -> Result<Self, LakeError> {
+    /// The file cannot be made.
+    pub(crate) fn create(layout: &Arc<Layout>, dir: &Path, partition: Partition, columns: &[bool]) -> Result<Self, LakeError> {
         let table = layout.def.name;
-        let day = day_text(day).ok_or_else(|| LakeError::Shape {
-            table,
-            reason: format!("a {} lies outside the years 1 to 9999", layout.def.time),
-        })?;
-        let relative = format!("{EVENT_DATE}={day}/{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4());
+        let folder = format!("{}={}", partition.by.column(), partition.text());
+        let relative = format!("{folder}/{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4());
         let path = dir.join(&relative);
         let io = |source| LakeError::Io { table, path: path.clone(), source };
         if let Some(parent) = path.parent() {
@@ -98,7 +96,7 @@ impl FileWriter {
             layout: layout.clone(),
             path,
             relative,
-            day,
+            partition,
             columns: columns.to_vec(),
             schema,
             writer,
@@ -216,8 +214,8 @@ impl FileWriter {
         NewFile {
             path: self.relative.clone(),
             size,
-            modified: SystemClock.now().timestamp_millis(),
-            event_date: self.day.clone(),
+            modified: SystemClock.now_micros() / 1000,
+            partition: self.partition,
             stats: statistics(def, &self.schema, metadata, self.rows).to_string(),
             tags,
         }
@@ -323,8 +321,15 @@ fn milliseconds(us: i64) -> Option<String> {
 /// Rows of some batches by their position: (batch, row).
 pub(crate) type Picks = Vec<(usize, usize)>;
 
-/// Groups rows by day and sorts each day's by time; rows of one instant keep their order.
-pub(crate) fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(usize, usize)]) -> BTreeMap<i32, Picks> {
+/// Groups rows by partition and sorts each one's by time; rows of one instant keep their order.
+///
+/// # Errors
+/// [`LakeError::Shape`] for a time outside the years 1 to 9999.
+pub(crate) fn sort_by_partition(
+    layout: &Layout,
+    batches: &[RecordBatch],
+    picks: &[(usize, usize)],
+) -> Result<BTreeMap<Partition, Picks>, LakeError> {
     let times: Vec<&[i64]> = batches
         .iter()
         .map(|b| {
@@ -332,14 +337,19 @@ pub(crate) fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(us
             times.values().as_ref()
         })
         .collect();
-    let mut days: BTreeMap<i32, Picks> = BTreeMap::new();
+    let outside = || {
+        let reason = format!("a {} lies outside the years 1 to 9999", layout.def.time);
+        LakeError::Shape { table: layout.def.name, reason }
+    };
+    let mut partitions: BTreeMap<Partition, Picks> = BTreeMap::new();
     for &(batch, row) in picks {
-        days.entry(day_of(times[batch][row])).or_default().push((batch, row));
+        let partition = Partition::of(layout.partitioning, day_of(times[batch][row])).ok_or_else(outside)?;
+        partitions.entry(partition).or_default().push((batch, row));
     }
-    for rows in days.values_mut() {
+    for rows in partitions.values_mut() {
         rows.sort_by_key(|&(batch, row)| times[batch][row]);
     }
-    days
+    Ok(partitions)
 }
 
 /// Writes picked rows of core batches, in the order of the picks, into one new file with some of the layout's columns.
@@ -349,12 +359,12 @@ pub(crate) fn sort_by_day(layout: &Layout, batches: &[RecordBatch], picks: &[(us
 pub(crate) fn write_picks(
     layout: &Arc<Layout>,
     dir: &Path,
-    day: i32,
+    partition: Partition,
     columns: &[bool],
     batches: &[RecordBatch],
     picks: &[(usize, usize)],
 ) -> Result<NewFile, LakeError> {
-    let mut file = FileWriter::create(layout, dir, day, columns)?;
+    let mut file = FileWriter::create(layout, dir, partition, columns)?;
     let refs: Vec<&RecordBatch> = batches.iter().collect();
     for chunk in picks.chunks(CHUNK_ROWS) {
         let rows = gather(&refs, chunk).map_err(|source| LakeError::Arrow { table: layout.def.name, source });
@@ -378,6 +388,7 @@ fn gather(batches: &[&RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::partition::Partitioning;
     use crate::write::rows::RowBuilder;
 
     #[test]
@@ -389,10 +400,11 @@ mod tests {
     #[test]
     fn only_rows_that_came_sorted_make_a_file_that_says_so() {
         let def = crate::tables::find("traces").expect("traces");
-        let layout = Arc::new(Layout::new(def, &def.arrow_schema()).expect("layout"));
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("layout"));
         let dir = tempfile::tempdir().expect("dir");
+        let month = Partition::of(Partitioning::Month, 0).expect("a month");
         let tags = |parts: &[&[i64]]| {
-            let mut file = FileWriter::create(&layout, dir.path(), 0, &layout.all_columns()).expect("file");
+            let mut file = FileWriter::create(&layout, dir.path(), month, &layout.all_columns()).expect("file");
             for part in parts {
                 let mut rows = RowBuilder::new(def);
                 for us in *part {

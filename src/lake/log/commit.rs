@@ -40,9 +40,9 @@ impl Digest {
         self.0 = self.0.wrapping_add(xxh64(&bytes, 0));
     }
 
-    fn add<'a>(&mut self, path: &str, size: &str, day: &str, stats: &str, tags: impl Iterator<Item = (&'a str, &'a str)>) {
+    fn add<'a>(&mut self, path: &str, size: &str, part: &str, stats: &str, tags: impl Iterator<Item = (&'a str, &'a str)>) {
         let tags: BTreeMap<&str, &str> = tags.collect();
-        let mut parts = vec!["add", path, size, day, stats];
+        let mut parts = vec!["add", path, size, part, stats];
         parts.extend(tags.into_iter().flat_map(|(name, value)| [name, value]));
         self.put(&parts);
     }
@@ -50,7 +50,7 @@ impl Digest {
     /// Takes a file that is added.
     pub(crate) fn added(&mut self, file: &NewFile) {
         let tags = file.tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        self.add(&file.path, &file.size.to_string(), &file.event_date, &file.stats, tags);
+        self.add(&file.path, &file.size.to_string(), &file.partition.text(), &file.stats, tags);
     }
 
     /// Takes a file that is removed.
@@ -168,9 +168,9 @@ pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
             let path = decoded(&add.path);
             let none = BTreeMap::new();
             let tags = add.tags.as_ref().unwrap_or(&none).iter();
-            let day = add.partition_values.values().next().and_then(|day| day.as_deref()).unwrap_or_default();
+            let part = add.partition_values.values().next().and_then(|part| part.as_deref()).unwrap_or_default();
             let tags = tags.map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()));
-            digest.add(&path, &add.size.to_string(), day, add.stats.as_deref().unwrap_or_default(), tags);
+            digest.add(&path, &add.size.to_string(), part, add.stats.as_deref().unwrap_or_default(), tags);
             if !adds.insert(path.clone()) && !path.is_empty() {
                 twice = Some(path);
             }
@@ -242,12 +242,12 @@ mod tests {
         let begins = b"{\"commitInfo\":{\"kqlakeActions\":1}}\n{\"protocol\":{}}";
         assert!(check(begins, 3).is_err());
         let mut digest = Digest::default();
-        digest.add("a b", "7", "2026-01-05", "s", [("x", "1"), ("w", "2")].into_iter());
+        digest.add("a b", "7", "2026-01-01", "s", [("x", "1"), ("w", "2")].into_iter());
         digest.transaction("app", 5);
         let text = |path: &str, txn: i64| {
             format!(
                 "{{\"commitInfo\":{{\"kqlakeDigest\":\"{}\"}}}}\n{{\"txn\":{{\"appId\":\"app\",\"version\":{txn}}}}}\n{{\"add\":\
-                 {{\"path\":\"{path}\",\"size\":7,\"partitionValues\":{{\"event_date\":\"2026-01-05\"}},\"stats\":\"s\",\
+                 {{\"path\":\"{path}\",\"size\":7,\"partitionValues\":{{\"event_month\":\"2026-01-01\"}},\"stats\":\"s\",\
                  \"tags\":{{\"w\":\"2\",\"x\":\"1\"}}}}}}",
                 digest.text()
             )
@@ -259,13 +259,13 @@ mod tests {
 
     #[test]
     fn files_of_a_table_lie_below_its_folder() {
-        for outside in ["/etc/x.parquet", "../x.parquet", "event_date=2026-01-05/../../x", "file:///x", "s3://b/x", "\\\\x\\y"] {
+        for outside in ["/etc/x.parquet", "../x.parquet", "event_month=2026-01-01/../../x", "file:///x", "s3://b/x", "\\\\x\\y"] {
             assert!(!is_inside(outside), "{outside}");
             let commit = serde_json::json!({ "add": { "path": outside } }).to_string();
             assert!(check(commit.as_bytes(), 1).unwrap_err().contains(outside));
         }
         assert!(check(b"{\"add\":{\"path\":\"%2e%2e/x\"}}", 1).is_err());
-        for inside in ["event_date=2026-01-05/part-1.parquet", "event_date=2026-01-05 00:00:00/a..b.parquet"] {
+        for inside in ["event_month=2026-01-01/part-1.parquet", "event_month=2026-01-01 00:00:00/a..b.parquet"] {
             assert!(is_inside(inside), "{inside}");
         }
     }

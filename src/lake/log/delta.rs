@@ -26,7 +26,8 @@ use super::rooted::Rooted;
 use crate::blocking::run_blocking;
 use crate::damage::Damage;
 use crate::error::{LakeError, io_cause};
-use crate::tables::{EVENT_DATE, TableDef};
+use crate::partition::{Partition, Partitioning};
+use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
 use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Commits between two checkpoints of a log.
@@ -183,7 +184,7 @@ impl Log {
             .with_table_name(def.name)
             .with_comment(def.about)
             .with_columns(columns.fields().cloned())
-            .with_partition_columns([EVENT_DATE])
+            .with_partition_columns([EVENT_MONTH])
             .with_configuration_property(TableProperty::CheckpointInterval, Some(CHECKPOINT_EVERY.to_string()))
             .with_configuration_property(
                 TableProperty::DataSkippingStatsColumns,
@@ -283,14 +284,20 @@ impl Log {
         } else if protocol.min_reader_version() > 2 {
             return Err(refuse(format!("reader version {}", protocol.min_reader_version())));
         }
-        if self.state.metadata().partition_columns() != [EVENT_DATE] {
-            return Err(refuse(format!("partitioning other than by {EVENT_DATE}")));
+        if self.partitioning().is_none() {
+            return Err(refuse(format!("partitioning other than by {EVENT_MONTH} or {EVENT_DATE}")));
         }
         Ok(())
     }
 
+    /// How the table is divided; `None` for a way that is not ours.
+    pub(crate) fn partitioning(&self) -> Option<Partitioning> {
+        Partitioning::of_columns(self.state.metadata().partition_columns())
+    }
+
     /// The live files, in the order of the log.
     pub(crate) fn files(&self) -> &[FileEntry] {
+        let by = self.partitioning();
         self.files.get_or_init(|| {
             self.state
                 .log_data()
@@ -303,7 +310,10 @@ impl Log {
                         path: add.path,
                         size: u64::try_from(add.size).unwrap_or(0),
                         modified: add.modification_time,
-                        event_date: add.partition_values.get(EVENT_DATE).cloned().flatten(),
+                        partition: by.and_then(|by| {
+                            let text = add.partition_values.get(by.column())?.as_deref()?;
+                            Partition::parse(by, text)
+                        }),
                         stats: add.stats,
                         tags: add.tags.unwrap_or_default(),
                         has_deletion_vector: add.deletion_vector.is_some(),
@@ -331,10 +341,11 @@ impl Log {
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.
     pub(crate) async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
-        let now = SystemClock.now().timestamp_millis();
+        let now = SystemClock.now_micros() / 1000;
         let data_change = change.data_change;
         let operation = if data_change {
-            DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![EVENT_DATE.to_owned()]), predicate: None }
+            let column = self.partitioning().unwrap_or(Partitioning::Month).column().to_owned();
+            DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![column]), predicate: None }
         } else {
             DeltaOperation::Optimize { predicate: None, target_size: 0 }
         };
@@ -349,7 +360,7 @@ impl Log {
                 data_change,
                 deletion_timestamp: Some(now),
                 extended_file_metadata: Some(true),
-                partition_values: Some(HashMap::from([(EVENT_DATE.to_owned(), file.event_date)])),
+                partition_values: file.partition.map(|of| HashMap::from([(of.by.column().to_owned(), Some(of.text()))])),
                 size: i64::try_from(file.size).ok(),
                 ..Remove::default()
             })
@@ -357,7 +368,7 @@ impl Log {
         actions.extend(change.add.into_iter().map(|file| {
             Action::Add(Add {
                 path: file.path,
-                partition_values: HashMap::from([(EVENT_DATE.to_owned(), Some(file.event_date))]),
+                partition_values: HashMap::from([(file.partition.by.column().to_owned(), Some(file.partition.text()))]),
                 size: i64::try_from(file.size).unwrap_or(i64::MAX),
                 modification_time: file.modified,
                 data_change,
@@ -480,7 +491,7 @@ impl Log {
         deltalake::checkpoints::cleanup_expired_logs_for(
             self.state.version(),
             self.store.as_ref(),
-            SystemClock.now().timestamp_millis() - RETENTION_MILLIS,
+            SystemClock.now_micros() / 1000 - RETENTION_MILLIS,
             None,
         )
         .await

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::partition::Partition;
+
 /// A live data file as the log describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileEntry {
@@ -13,8 +15,8 @@ pub(crate) struct FileEntry {
     pub size: u64,
     /// Milliseconds since 1970 when the file was written.
     pub modified: i64,
-    /// Text of the partition column.
-    pub event_date: Option<String>,
+    /// The part of the table that it belongs to; `None` when the log does not say.
+    pub partition: Option<Partition>,
     /// Statistics as JSON text.
     pub stats: Option<String>,
     /// Tags of the file.
@@ -32,8 +34,8 @@ pub(crate) struct NewFile {
     pub size: u64,
     /// Milliseconds since 1970 when the file was written.
     pub modified: i64,
-    /// Text of the partition column.
-    pub event_date: String,
+    /// The part of the table that it belongs to.
+    pub partition: Partition,
     /// Statistics as JSON text.
     pub stats: String,
     /// Tags of the file.

@@ -1,6 +1,6 @@
 //! Scans of a table: a plain Parquet scan over the files that can hold wanted rows.
 //!
-//! Files are left out by their day and by their bounds in the log. A declared order, exact counts and exact bounds reach
+//! Files are left out by their month and by their bounds in the log. A declared order, exact counts and exact bounds reach
 //! the optimizer only where every chosen file's tags vouch for them.
 
 use std::collections::{BTreeSet, HashSet};
@@ -36,7 +36,7 @@ use super::foreign::{becomes_text, scan_field, with_texts};
 use super::named_readers::NamedReaders;
 use super::snapshot::{LiveFile, TableSnapshot};
 use crate::data::file::check_file;
-use crate::tables::EVENT_DATE;
+use crate::tables::EVENT_MONTH;
 use kqlake_value::Type;
 use kqlake_value::columns::noted_type;
 
@@ -95,16 +95,24 @@ impl TableSnapshot {
         Arc::new(LakeTable::new(self.clone()))
     }
 
+    /// A provider of the rows of the files that can have rows of some days, in days since 1970, and these files.
+    pub fn of_days(&self, days: &BTreeSet<i32>) -> (Arc<dyn TableProvider>, Vec<&LiveFile>) {
+        let of = |file: &LiveFile| days.range(file.days.clone()).next().is_some();
+        let only: HashSet<usize> = (0..self.files().len()).filter(|at| of(&self.files()[*at])).collect();
+        let files = self.files().iter().filter(|file| of(file)).collect();
+        (Arc::new(LakeTable::of_files(self.clone(), only)), files)
+    }
+
     /// A provider of this version, its columns as KQL takes them.
     pub fn kql_provider(&self) -> Arc<dyn TableProvider> {
         Arc::new(LakeTable::for_kql(self.clone()))
     }
 }
 
-/// True for a filter that the day of a file alone decides.
-fn decided_by_day(filter: &Expr) -> bool {
+/// True for a filter that the month of a file alone decides.
+fn decided_by_month(filter: &Expr) -> bool {
     let columns = filter.column_refs();
-    !columns.is_empty() && columns.iter().all(|c| c.name == EVENT_DATE) && !filter.is_volatile()
+    !columns.is_empty() && columns.iter().all(|c| c.name == EVENT_MONTH) && !filter.is_volatile()
 }
 
 #[async_trait]
@@ -121,7 +129,7 @@ impl TableProvider for LakeTable {
         Ok(filters
             .iter()
             .map(|filter| match filter {
-                filter if decided_by_day(filter) => TableProviderFilterPushDown::Exact,
+                filter if decided_by_month(filter) => TableProviderFilterPushDown::Exact,
                 filter if self.is_of_texts(filter) => TableProviderFilterPushDown::Unsupported,
                 _ => TableProviderFilterPushDown::Inexact,
             })
@@ -144,8 +152,8 @@ impl TableProvider for LakeTable {
             .filter(|(at, _)| self.only.as_ref().is_none_or(|only| only.contains(at)))
             .map(|(_, file)| file)
             .collect();
-        let (by_day, by_row): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(decided_by_day);
-        keep_days(state, &by_day, &mut files)?;
+        let (by_month, by_row): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(decided_by_month);
+        keep_months(state, &by_month, &mut files)?;
         keep_bounds(state, &view, &by_row, &mut files)?;
         if by_row.is_empty()
             && let Some(limit) = limit
@@ -186,7 +194,7 @@ impl<'a> View<'a> {
     fn new(snapshot: &'a TableSnapshot, kql: bool, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Self {
         let schema = snapshot.schema();
         // The partition column comes last.
-        let date = schema.fields().len() - 1;
+        let month = schema.fields().len() - 1;
         let wanted: Vec<usize> = match projection {
             Some(columns) => columns.clone(),
             None => (0..schema.fields().len()).collect(),
@@ -195,7 +203,7 @@ impl<'a> View<'a> {
         for filter in filters {
             needed.extend(filter.column_refs().iter().filter_map(|c| schema.index_of(&c.name).ok()));
         }
-        needed.remove(&date);
+        needed.remove(&month);
         let columns: Vec<usize> = needed.into_iter().collect();
         let known = |field: &FieldRef| !kql || snapshot.def().index_of(field.name()).is_some();
         let field = |at: &usize| match &schema.fields()[*at] {
@@ -203,7 +211,7 @@ impl<'a> View<'a> {
             field => scan_field(field),
         };
         let file = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
-        let table = TableSchema::builder(Arc::new(file)).with_table_partition_cols(vec![schema.fields()[date].clone()]).build();
+        let table = TableSchema::builder(Arc::new(file)).with_table_partition_cols(vec![schema.fields()[month].clone()]).build();
         let projection = wanted.iter().map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len())).collect();
         View { snapshot, columns, table, projection }
     }
@@ -294,7 +302,7 @@ impl<'a> View<'a> {
             out = out.with_arrow_schema(schema.clone());
         }
         // Partition values first: the statistics take theirs from them.
-        Ok(out.with_partition_values(vec![ScalarValue::Date32(Some(file.day))]).with_statistics(Arc::new(self.statistics(file))))
+        Ok(out.with_partition_values(vec![ScalarValue::Date32(Some(file.partition.month()))]).with_statistics(Arc::new(self.statistics(file))))
     }
 
     fn statistics(&self, file: &LiveFile) -> Statistics {
@@ -326,20 +334,20 @@ impl<'a> View<'a> {
     }
 }
 
-/// Keeps the files whose day passes filters that only look at the day.
-fn keep_days(state: &dyn Session, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
+/// Keeps the files whose month passes filters that only look at the month.
+fn keep_months(state: &dyn Session, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
     let Some(filter) = conjunction(filters.to_vec()) else { return Ok(()) };
-    let Some(date) = files.first().map(|_| arrow::datatypes::Field::new(EVENT_DATE, DataType::Date32, false)) else {
+    let Some(month) = files.first().map(|_| arrow::datatypes::Field::new(EVENT_MONTH, DataType::Date32, false)) else {
         return Ok(());
     };
-    let schema = Arc::new(Schema::new(vec![date]));
-    let days = Date32Array::from_iter_values(files.iter().map(|f| f.day));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(days)])?;
+    let schema = Arc::new(Schema::new(vec![month]));
+    let months = Date32Array::from_iter_values(files.iter().map(|f| f.partition.month()));
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(months)])?;
     let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
     let passed = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
     let passed: &BooleanArray = passed
         .as_boolean_opt()
-        .ok_or_else(|| DataFusionError::Internal(format!("a filter on {EVENT_DATE} is no truth value")))?;
+        .ok_or_else(|| DataFusionError::Internal(format!("a filter on {EVENT_MONTH} is no truth value")))?;
     let mut passed = passed.iter();
     files.retain(|_| passed.next().flatten() == Some(true));
     Ok(())
@@ -386,7 +394,7 @@ impl FileBounds<'_> {
     fn values(&self, column: &Column, bound: impl Fn(&LiveFile, usize) -> Option<ScalarValue>) -> Option<ArrayRef> {
         let at = self.schema.index_of(&column.name).ok()?;
         if at == self.view.columns.len() {
-            return Some(Arc::new(Date32Array::from_iter_values(self.files.iter().map(|f| f.day))));
+            return Some(Arc::new(Date32Array::from_iter_values(self.files.iter().map(|f| f.partition.month()))));
         }
         let position = self.view.columns[at];
         let null = ScalarValue::try_from(self.schema.field(at).data_type()).ok()?;

@@ -1,6 +1,7 @@
 //! One version of a table: its live files with what the log knows of them.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,12 +14,12 @@ use serde_json::{Map, Value};
 
 use super::foreign::kql_field;
 use crate::data::file::{check_file, read_through};
-use crate::data::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME};
-use crate::day::day_from_text;
+use crate::data::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, days_of, times_of};
 use crate::error::{LakeError, is_of_decoder, lake_cause};
 use crate::log::delta::Log;
 use crate::log::entry::FileEntry;
-use crate::tables::{EVENT_DATE, TableDef};
+use crate::partition::Partition;
+use crate::tables::{EVENT_MONTH, TableDef};
 
 /// What is known of a column's values in a file. Bounds may be wider than the values.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +39,10 @@ pub(crate) struct Bounds {
 pub struct LiveFile {
     /// Its entry in the log.
     pub(crate) entry: FileEntry,
-    /// Its day, in days since 1970.
-    pub day: i32,
+    /// The part of the table that it belongs to.
+    pub(crate) partition: Partition,
+    /// The days that its rows can be of, in days since 1970.
+    pub days: RangeInclusive<i32>,
     /// Its rows, when the log says.
     pub(crate) rows: Option<u64>,
     /// Its least and greatest time in microseconds, when the file was written here.
@@ -115,11 +118,10 @@ struct Stats {
 
 impl TableSnapshot {
     pub(crate) fn new(def: &'static TableDef, dir: &Path, log: &Log) -> Result<Self, LakeError> {
-        log.check_readable()?;
-        let layout = Arc::new(Layout::new(def, &log.schema())?);
+        let layout = Arc::new(Layout::of(def, log)?);
         let mut fields: Vec<Arc<Field>> = layout.file.fields().iter().cloned().collect();
-        if let Some(date) = def.columns.iter().find(|c| c.name == EVENT_DATE) {
-            fields.push(Arc::new(def.field(date)));
+        if let Some(month) = def.columns.iter().find(|c| c.name == EVENT_MONTH) {
+            fields.push(Arc::new(def.field(month)));
         }
         let known = |field: &FieldRef| def.index_of(field.name()).is_some();
         let kql = fields.iter().map(|field| if known(field) { field.clone() } else { kql_field(field) }).collect::<Vec<_>>();
@@ -216,8 +218,8 @@ impl TableSnapshot {
             rows: files.iter().filter_map(|f| f.rows).sum(),
             files: files.len(),
             bytes: files.iter().map(LiveFile::size).sum(),
-            first_date: files.iter().map(|f| f.day).min().and_then(date),
-            last_date: files.iter().map(|f| f.day).max().and_then(date),
+            first_date: files.iter().map(|f| *f.days.start()).min().and_then(date),
+            last_date: files.iter().map(|f| *f.days.end()).max().and_then(date),
             first_time: times.as_ref().and_then(|t| t.iter().map(|t| t.0).min()),
             last_time: times.as_ref().and_then(|t| t.iter().map(|t| t.1).max()),
         }
@@ -235,17 +237,15 @@ fn live_file(
     if entry.has_deletion_vector {
         return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
     }
-    let day = entry
-        .event_date
-        .as_deref()
-        .and_then(day_from_text)
-        .ok_or_else(|| LakeError::Shape { table: def.name, reason: format!("file {} has no {EVENT_DATE}", entry.path) })?;
+    let no_partition = || LakeError::Shape {
+        table: def.name,
+        reason: format!("file {} has no {}", entry.path, layout.partitioning.column()),
+    };
+    let partition = entry.partition.ok_or_else(no_partition)?;
+    let days = days_of(&entry).ok_or_else(no_partition)?;
     let tag = |name: &str| entry.tags.get(name).and_then(|v| v.as_deref());
     let ours = tag(TAG_LAYOUT).is_some();
-    let time = tag(TAG_TIME).and_then(|t| {
-        let (first, last) = t.split_once('/')?;
-        Some((first.parse().ok()?, last.parse().ok()?))
-    });
+    let time = times_of(&entry);
     // Statistics that cannot be read prune nothing; they are no reason to refuse the file.
     let stats: Stats = entry.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
     let mut bounds = HashMap::new();
@@ -267,7 +267,8 @@ fn live_file(
         bounds.insert(at, found);
     }
     Ok(LiveFile {
-        day,
+        partition,
+        days,
         rows: stats.num_records,
         time,
         sorted: tag(TAG_SORTED_BY) == Some(def.time) && time.is_some(),

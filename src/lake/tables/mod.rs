@@ -12,8 +12,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use kqlake_value::Type;
 use kqlake_value::columns::stored_field;
 
-/// The partition column: the UTC day of the row's own time.
-pub const EVENT_DATE: &str = "event_date";
+/// The partition column: the first day of the month (UTC) of the row's own time.
+pub const EVENT_MONTH: &str = "event_month";
+/// The partition column of tables as version 0.1.0 made them: the UTC day of the row's own time.
+pub(crate) const EVENT_DATE: &str = "event_date";
 
 /// The column that names the run that landed a row.
 pub const IMPORT_ID: &str = "_importId";
@@ -92,9 +94,9 @@ pub struct TableDef {
     pub name: &'static str,
     /// What a row is, in one sentence.
     pub about: &'static str,
-    /// Columns in order. The last two are always `_importId` (string) and the hidden partition column `event_date`.
+    /// Columns in order. The last two are always `_importId` (string) and the hidden partition column `event_month`.
     pub columns: Vec<ColumnDef>,
-    /// The datetime column that rows are sorted by and `event_date` comes from. Never null at rest.
+    /// The datetime column that `event_month` comes from. Never null at rest.
     pub time: &'static str,
     /// Columns that together make a row unique; never null at rest.
     pub key: Vec<&'static str>,
@@ -117,8 +119,8 @@ impl TableDef {
     /// One column's Arrow field. The partition column is a `Date32`, whatever its KQL type says.
     pub(crate) fn field(&self, column: &ColumnDef) -> Field {
         let field = stored_field(column.name, column.ty);
-        let nullable = column.name != self.time && column.name != EVENT_DATE;
-        let field = if column.name == EVENT_DATE { field.with_data_type(DataType::Date32) } else { field };
+        let nullable = column.name != self.time && column.name != EVENT_MONTH;
+        let field = if column.name == EVENT_MONTH { field.with_data_type(DataType::Date32) } else { field };
         field.with_nullable(nullable)
     }
 
@@ -232,7 +234,7 @@ fn read_built_in() -> Result<BuiltIn, String> {
     for table in &mut tables {
         let own = |name, ty, hidden| ColumnDef { name, ty, hidden, promoted: None };
         table.columns.push(own(IMPORT_ID, Type::String, false));
-        table.columns.push(own(EVENT_DATE, Type::DateTime, true));
+        table.columns.push(own(EVENT_MONTH, Type::DateTime, true));
     }
     Ok(BuiltIn { tables, since })
 }
@@ -262,7 +264,7 @@ mod tests {
             }
             let n = table.columns.len();
             assert_eq!(table.columns[n - 2].name, IMPORT_ID);
-            assert_eq!(table.columns[n - 1].name, EVENT_DATE);
+            assert_eq!(table.columns[n - 1].name, EVENT_MONTH);
             assert_eq!(table.columns[table.index_of(table.time).expect("time column")].ty, Type::DateTime);
             assert!(!table.key.is_empty());
             for key in &table.key {

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,13 +13,14 @@ use arrow::datatypes::TimestampMicrosecondType;
 use super::keys::{KeyCache, KeyMap, KeySet, RowKeys};
 use crate::Lake;
 use crate::data::file::{check_file, delete, open_file};
-use crate::data::layout::{Layout, TAG_LAYOUT};
-use crate::data::writer::{FileWriter, sort_by_day, write_picks};
-use crate::day::{day_from_text, day_of, day_text};
+use crate::data::layout::{Layout, TAG_LAYOUT, days_of};
+use crate::data::writer::{FileWriter, sort_by_partition, write_picks};
+use crate::day::{day_of, day_text};
 use crate::error::{LakeError, lake_cause};
 use crate::fault::Step;
 use crate::log::delta::Log;
 use crate::log::entry::{FileEntry, NewFile};
+use crate::partition::Partition;
 use crate::tables::OnSameKey;
 
 /// Rows that were not landed because the landed rows of their day cannot be read: nobody knows which of them are there.
@@ -62,6 +64,8 @@ pub(crate) struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
     days: BTreeSet<i32>,
+    /// The days of rows that were written.
+    written: BTreeSet<i32>,
     /// Days whose files were looked at before any of their rows were taken.
     admitted: BTreeSet<i32>,
     /// Keys at rest in the days that rows came for.
@@ -109,24 +113,18 @@ impl Intake {
         matches!(layout.def.on_same_key, OnSameKey::NewestBy(_))
     }
 
-    /// True for files whose rows can share a key with rows of this landing. An event's time can shift a little between
-    /// its versions, so tables where the newest wins look at the neighbouring days, too.
+    /// True for files whose rows can share a key with rows of this landing.
     fn concerns(&self, file: &FileEntry, newest: bool) -> bool {
-        let Some(day) = file.event_date.as_deref().and_then(day_from_text) else { return true };
-        let around = if newest { 1 } else { 0 };
-        self.days.range(day.saturating_sub(around)..=day.saturating_add(around)).next().is_some()
+        days_near(file, newest).is_none_or(|near| self.days.range(near).next().is_some())
     }
 
     /// Closes the days that a file concerns, when the file is what an error is about.
     fn close(&mut self, layout: &Layout, file: &FileEntry, why: LakeError) -> Result<(), LakeError> {
-        let Some(day) = file.event_date.as_deref().and_then(day_from_text).filter(|_| why.broken_file().is_some()) else {
+        let Some(days) = days_near(file, Self::newest_wins(layout)).filter(|_| why.broken_file().is_some()) else {
             return Err(why);
         };
-        let around = if Self::newest_wins(layout) { 1 } else { 0 };
-        let days = day.saturating_sub(around)..=day.saturating_add(around);
         // Rows that are written already would go unlooked at.
-        let written = |w: &Written| day_from_text(&w.file.event_date).is_some_and(|day| days.contains(&day));
-        if self.files.iter().any(written) {
+        if self.written.range(days.clone()).next().is_some() {
             return Err(why);
         }
         for day in days {
@@ -165,9 +163,9 @@ impl Intake {
     ) -> Result<BooleanArray, LakeError> {
         let days: BTreeSet<i32> = times.iter().map(|us| day_of(*us)).filter(|day| !self.admitted.contains(day)).collect();
         if !days.is_empty() {
-            let around = if Self::newest_wins(layout) { 1 } else { 0 };
-            let near = |day: i32| days.range(day.saturating_sub(around)..=day.saturating_add(around)).next().is_some();
-            for file in live.iter().filter(|f| f.event_date.as_deref().and_then(day_from_text).is_some_and(near)) {
+            let newest = Self::newest_wins(layout);
+            let near = |f: &&FileEntry| days_near(f, newest).is_some_and(|near| days.range(near).next().is_some());
+            for file in live.iter().filter(near) {
                 let looked =
                     check_file(layout.def.name, dir, file).and_then(|()| open_file(layout.def.name, &dir.join(&file.path), None));
                 if let Err(why) = looked {
@@ -228,7 +226,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Sorts core rows, leaves out those that are there already, and writes one file a day.
+    /// Sorts core rows, leaves out those that are there already, and writes one file a partition.
     ///
     /// # Errors
     /// A row has no key, or the disk refuses.
@@ -296,8 +294,9 @@ impl Intake {
         rows.retain(|_| kept.next().unwrap_or(false));
         let picks = rows;
         let columns = layout.columns_of(batches);
-        for (day, picks) in sort_by_day(layout, batches, &picks) {
-            let file = write_picks(layout, dir, day, &columns, batches, &picks)?;
+        self.written.extend(picks.iter().map(|pick| days[first[pick.0] + pick.1]));
+        for (partition, picks) in sort_by_partition(layout, batches, &picks)? {
+            let file = write_picks(layout, dir, partition, &columns, batches, &picks)?;
             let place = self.files.len() as u64;
             let mut file_keys = RowKeys::default();
             for pick in &picks {
@@ -376,7 +375,7 @@ impl Intake {
         if !self.files.is_empty() {
             for (file, kill) in &killed {
                 let columns = layout.columns_of_files([file]);
-                let copied = rewrite(layout, dir, &file.path, file.event_date.as_deref(), &columns, kill);
+                let copied = rewrite(layout, dir, &file.path, file.partition, &columns, kill);
                 match copied {
                     Ok(Some((file, _))) => rewritten.push(file),
                     Ok(None) => {}
@@ -395,14 +394,16 @@ impl Intake {
     /// empty one leaves it only when all are empty.
     fn purge(&mut self, layout: &Arc<Layout>, dir: &Path) -> Result<(), LakeError> {
         for written in &mut self.files {
-            if written.dead.is_empty() || written.rows == 0 {
+            // Another process may have divided the table anew meanwhile.
+            let partition = Partition::of(layout.partitioning, written.file.partition.first);
+            if (written.dead.is_empty() && partition == Some(written.file.partition)) || written.rows == 0 {
                 continue;
             }
             let dead = std::mem::take(&mut written.dead);
             let old = dir.join(&written.file.path);
             let columns = layout.columns_by_tag(written.file.tags.get(TAG_LAYOUT).map(String::as_str));
             let columns = columns.unwrap_or_else(|| layout.all_columns());
-            match rewrite(layout, dir, &written.file.path, Some(&written.file.event_date), &columns, &dead)? {
+            match rewrite(layout, dir, &written.file.path, partition, &columns, &dead)? {
                 Some((file, rows)) => {
                     written.file = file;
                     written.rows = rows;
@@ -428,19 +429,27 @@ impl Intake {
     }
 }
 
+/// The days that a file's rows can share a key with rows of. An event's time can shift a little between its versions, so in
+/// tables where the newest wins these are the neighbouring days, too.
+fn days_near(file: &FileEntry, newest: bool) -> Option<RangeInclusive<i32>> {
+    let days = days_of(file)?;
+    let around = i32::from(newest);
+    Some(days.start().saturating_sub(around)..=days.end().saturating_add(around))
+}
+
 /// Writes a file anew without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
 fn rewrite(
     layout: &Arc<Layout>,
     dir: &Path,
     file: &str,
-    day: Option<&str>,
+    partition: Option<Partition>,
     columns: &[bool],
     without: &KeySet,
 ) -> Result<Option<(NewFile, u64)>, LakeError> {
     let def = layout.def;
     let arrow = |source| LakeError::Arrow { table: def.name, source };
-    let Some(day) = day.and_then(day_from_text) else {
-        return Err(LakeError::Shape { table: def.name, reason: format!("file {file} has no day") });
+    let Some(partition) = partition else {
+        return Err(LakeError::Shape { table: def.name, reason: format!("file {file} has no partition") });
     };
     let mut out: Option<FileWriter> = None;
     let mut copy = || -> Result<(), LakeError> {
@@ -453,7 +462,7 @@ fn rewrite(
             let core = filter_record_batch(&core, &keep).map_err(arrow)?;
             if core.num_rows() > 0 {
                 if out.is_none() {
-                    out = Some(FileWriter::create(layout, dir, day, columns)?);
+                    out = Some(FileWriter::create(layout, dir, partition, columns)?);
                 }
                 if let Some(out) = &mut out {
                     out.write(&core)?;

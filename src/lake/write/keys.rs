@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::data::file::open_file;
+use crate::day::day_of;
 use crate::error::LakeError;
 use crate::tables::{OnSameKey, TableDef};
 
@@ -55,7 +56,7 @@ impl RowKeys {
         self.orders.get(row).copied().unwrap_or(i64::MIN)
     }
 
-    /// Adds a batch's rows; columns are found by name.
+    /// Adds a batch's rows; columns are found by name. In tables whose landed rows stay, a key counts within its day.
     ///
     /// # Errors
     /// With `strict`, a key column has no value or is missing.
@@ -69,11 +70,17 @@ impl RowKeys {
             }
             columns.push(column);
         }
+        let by_day = def.on_same_key == OnSameKey::Keep;
+        let times = batch.column_by_name(def.time).filter(|_| by_day);
+        let times = times.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
         let mut scratch: Vec<u8> = Vec::new();
         for row in 0..batch.num_rows() {
             scratch.clear();
             for column in &columns {
                 push_key(&mut scratch, *column, row);
+            }
+            if let Some(times) = times {
+                scratch.extend_from_slice(&day_of(times.value(row)).to_le_bytes());
             }
             self.keys.push(xxh3_128(&scratch));
         }
@@ -128,9 +135,10 @@ fn push_orders(out: &mut Vec<i64>, column: &ArrayRef) {
 /// Names of the columns of a definition that a file of it is read by for keys and their order.
 pub(crate) fn key_columns(def: &TableDef) -> Vec<&'static str> {
     let mut names = def.key.clone();
-    if let OnSameKey::NewestBy(column) = def.on_same_key {
-        names.push(column);
-    }
+    names.push(match def.on_same_key {
+        OnSameKey::NewestBy(column) => column,
+        OnSameKey::Keep => def.time,
+    });
     names
 }
 

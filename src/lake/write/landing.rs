@@ -70,7 +70,7 @@ pub struct Landing {
 
 impl Landing {
     pub(crate) fn new(lake: Lake, def: &'static TableDef, log: Log) -> Result<Self, LakeError> {
-        let layout = Arc::new(Layout::new(def, &log.schema())?);
+        let layout = Arc::new(Layout::of(def, &log)?);
         Ok(Landing {
             dir: lake.table_dir(def),
             lake,
@@ -303,8 +303,8 @@ impl Landing {
             return Ok(None);
         }
         // Columns that others added meanwhile are not in our files and read as null: the files stay good.
-        let layout = Layout::new(self.def, &log.schema())?;
-        if layout.hash != self.layout.hash {
+        let layout = Layout::of(self.def, &log)?;
+        if layout.hash != self.layout.hash || layout.partitioning != self.layout.partitioning {
             self.layout = Arc::new(layout);
         }
         self.log = log.clone();

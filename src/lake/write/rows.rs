@@ -11,9 +11,9 @@ use arrow::datatypes::{ArrowPrimitiveType, Int64Type, Schema, SchemaRef, Timesta
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use crate::tables::{EVENT_DATE, TableDef};
-use kqlake_value::Type;
+use crate::tables::{EVENT_MONTH, TableDef};
 use kqlake_value::columns::stored_type;
+use kqlake_value::{Type, parse};
 
 /// 10^18: decimals keep eighteen digits behind the point.
 const DECIMAL_SCALE: i128 = 1_000_000_000_000_000_000;
@@ -88,7 +88,7 @@ pub struct RowBuilder {
 impl RowBuilder {
     /// An empty builder.
     pub fn new(def: &'static TableDef) -> Self {
-        let columns: Vec<_> = def.columns.iter().filter(|c| c.name != EVENT_DATE).collect();
+        let columns: Vec<_> = def.columns.iter().filter(|c| c.name != EVENT_MONTH).collect();
         RowBuilder {
             def,
             schema: Arc::new(Schema::new(columns.iter().map(|c| def.field(c)).collect::<Vec<_>>())),
@@ -198,7 +198,7 @@ impl RowBuilder {
                 self.set_i64(column, v as i64);
             }
             Some(Column::Decimal(b)) => {
-                if let Some(v) = parse_decimal(&v.to_string()) {
+                if let Some(v) = parse::decimal(&v.to_string()) {
                     b.append_value(v);
                     self.bytes += 16;
                 }
@@ -296,37 +296,6 @@ fn null_primitive<T: ArrowPrimitiveType>(rows: usize, nulls: NullBuffer) -> Prim
     PrimitiveArray::new(vec![T::default_value(); rows].into(), Some(nulls))
 }
 
-/// A decimal text as a number scaled by 10^18; digits beyond the eighteenth are cut. `None` when it does not fit.
-fn parse_decimal(text: &str) -> Option<i128> {
-    let (mantissa, exponent) = match text.find(['e', 'E']) {
-        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (negative, digits) = match mantissa.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let mut value: i128 = 0;
-    // Digits up to 10^-18 of the value, whatever the exponent.
-    let places = 18i64.checked_add(i64::from(exponent))?;
-    for (at, digit) in whole.bytes().chain(fraction.bytes()).enumerate() {
-        let place = places + (whole.len() as i64 - 1 - at as i64);
-        if place < 0 {
-            break;
-        }
-        let digit = i128::from(digit - b'0');
-        if digit != 0 {
-            value = value.checked_add(digit.checked_mul(10i128.checked_pow(u32::try_from(place).ok()?)?)?)?;
-        }
-    }
-    // 38 digits is what the column holds.
-    (value < 10i128.pow(38)).then_some(if negative { -value } else { value })
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array as _, AsArray as _};
@@ -363,16 +332,5 @@ mod tests {
         assert_eq!(batch.column(at("success")).as_string::<i32>().value(0), "True");
         let bags = batch.column(at("customDimensions")).as_string::<i32>();
         assert!(bags.value(0) == r#"{"b":1.50, "a":2}"# && bags.is_null(1));
-    }
-
-    #[test]
-    fn decimals_keep_eighteen_digits() {
-        assert_eq!(parse_decimal("-1.5"), Some(-1_500_000_000_000_000_000));
-        assert_eq!(parse_decimal("1e-18"), Some(1));
-        assert_eq!(parse_decimal("1.5e3"), Some(1500 * DECIMAL_SCALE));
-        assert_eq!(parse_decimal("0.0000000000000000019"), Some(1));
-        for wrong in ["", "-", "1.2.3", "x", "1e30", "99999999999999999999999"] {
-            assert_eq!(parse_decimal(wrong), None, "{wrong}");
-        }
     }
 }
