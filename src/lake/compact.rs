@@ -18,7 +18,7 @@ use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::data::file;
 use crate::data::layout::Layout;
-use crate::data::writer::{FileWriter, is_own_name};
+use crate::data::writer::{Effort, FileWriter, is_own_name};
 use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError};
@@ -29,8 +29,8 @@ use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::spill::SpillFolder;
 use crate::partition::{Partition, Partitioning};
 use crate::tables::TableDef;
-use crate::write::intent;
-use kqlake_value::clock::{Clock as _, SystemClock};
+use crate::write::position;
+use kqlake_durable::Lease;
 
 /// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
 const MOST_INPUTS: usize = 16;
@@ -91,6 +91,7 @@ struct Replacement {
 pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
+    let _lease = lake.lease(def)?;
     // Partitions with a file that cannot be read stay as they are; the others do not wait for them.
     let mut broken: BTreeMap<Partition, LakeError> = BTreeMap::new();
     // Each round merges what fits at a time, so many overlapping files take several; a round without work is the last.
@@ -137,7 +138,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
 fn plan(snapshot: &TableSnapshot, options: &CompactOptions, without: &BTreeMap<Partition, LakeError>) -> Vec<Vec<usize>> {
     let def = snapshot.def();
     let set = def.promoted_set();
-    let outdated = |f: &LiveFile| !f.sorted || f.rows.is_none() || f.promoted.set != set;
+    let outdated = |f: &LiveFile| !f.clustered || f.rows.is_none() || f.promoted.set != set;
     let mut partitions: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
     for (at, file) in snapshot.files().iter().enumerate() {
         if !without.contains_key(&file.partition) && (file.size() < options.target_bytes / 2 || outdated(file)) {
@@ -189,11 +190,15 @@ async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOpti
     config.options_mut().execution.sort_spill_reservation_bytes = SORT_RESERVATION;
     let context = SessionContext::new_with_config_rt(config, runtime);
     let table = LakeTable::of_files(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
-    let columns = snapshot.layout().core.fields().iter().map(|f| ident(f.name())).collect::<Vec<_>>();
+    // Promoted columns that order rows are read as they are at rest; all of them are made anew of their bags.
+    let promoted = |name: &&str| snapshot.layout().core.field_with_name(name).is_err();
+    let core = snapshot.layout().core.fields().iter().map(|f| ident(f.name()));
+    let columns: Vec<_> = core.chain(def.order().filter(promoted).map(ident)).collect();
+    let order: Vec<_> = def.order().map(|name| ident(name).sort(true, true)).collect();
     let mut rows = context
         .read_table(Arc::new(table))
         .and_then(|rows| rows.select(columns))
-        .and_then(|rows| rows.sort(vec![ident(def.time).sort(true, true)]))
+        .and_then(|rows| rows.sort(order))
         .map_err(read)?
         .execute_stream()
         .await
@@ -253,7 +258,7 @@ fn write(
         if let Some(batch) = &batch {
             let core = layout.core_of_file(batch)?;
             if current.is_none() {
-                current = Some(FileWriter::create(layout, dir, partition, columns)?);
+                current = Some(FileWriter::create(layout, dir, partition, columns, Effort::Compaction)?);
             }
             if let Some(file) = &mut current {
                 file.write(&core)?;
@@ -315,20 +320,15 @@ async fn commit(
         let add: Vec<NewFile> = replacements.iter().flat_map(|r| r.outputs.iter().cloned()).collect();
         let remove: Vec<FileEntry> = replacements.iter().flat_map(|r| r.inputs.iter().cloned()).collect();
         let (written, merged) = (add.len(), remove.len());
-        let first = add.first().map(|f| f.path.clone());
         let change = Change { add, remove, data_change: false, ..Change::default() };
-        match log.commit(change, &dir).await {
+        match log.commit(change, &dir, lake.now_millis()).await {
             Ok(log) => lake.keep_log(def, log),
             Err(CommitError::Behind) => continue,
             Err(CommitError::Failed(error)) => {
-                // An error does not prove that nothing was written: the log does.
-                let now = lake.log(def).await?;
-                let there = now.is_some_and(|log| log.files().iter().any(|f| Some(&f.path) == first.as_ref()));
-                if !there {
-                    delete(&dir, &replacements);
-                    return Err(error);
-                }
+                delete(&dir, &replacements);
+                return Err(error);
             }
+            Err(CommitError::Unknown(error)) => return Err(error),
         }
         report.written += written;
         report.merged += merged;
@@ -339,23 +339,26 @@ async fn commit(
     Ok(())
 }
 
-/// Deletes files of ours and files that the log removed, as far as no version of the last while refers to them; intents that
-/// never happened; and old log entries.
+/// Deletes files of ours and files that the log removed, as far as no version of the last while refers to them, and old log
+/// entries.
 async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
     let dir = lake.table_dir(def);
-    let limit = now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(lake.now_millis()).unwrap_or(0));
+    let limit = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let list = {
         let dir = dir.clone();
-        run_blocking(def.name, move || data_files(&dir)).await?
+        // Leases are looked at before the files: what a landing has committed since is live in the log that is read below.
+        run_blocking(def.name, move || Ok::<_, std::io::Error>((Lease::oldest(&dir)?, data_files(&dir)?))).await?
     };
+    let failed = |source| LakeError::Io { table: def.name, path: dir.clone(), source };
+    let (began, list) = list.map_err(failed)?;
     let old: Vec<(String, SystemTime)> = list
-        .map_err(|source| LakeError::Io { table: def.name, path: dir.clone(), source })?
         .into_iter()
         .filter(|(_, modified)| *modified < limit)
         .collect();
     // The log is read after the folder: a file that was committed in between is live now.
     let Some(log) = lake.log(def).await? else { return Ok(0) };
-    if intent::witnessed_rows(lake.root(), def, &log)? > log.rows() {
+    if position::witnessed_rows(lake.root(), def, &log)? > log.rows() {
         // Whatever took its rows away: the files that it does not name may be all that is left of them.
         tracing::warn!(table = def.name, "the log names fewer rows than were landed; nothing is deleted");
         return Ok(0);
@@ -367,12 +370,12 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
         // The log's tombstones are only read when there is something to delete.
         let removed: HashMap<String, i64> = if unused.peek().is_some() { log.tombstones(&dir).await? } else { HashMap::new() };
         let oldest = limit.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-        for (path, _) in unused {
+        for (path, modified) in unused {
             let unused = match removed.get(&path) {
                 // Removed lately: a running query may still read it.
                 Some(at) => *at < oldest,
-                // What the log never named is of a landing that was given up, or somebody else's.
-                None => path.rsplit('/').next().is_some_and(is_own_name),
+                // What the log never named is of a landing that was given up, of one that is still open, or somebody else's.
+                None => path.rsplit('/').next().is_some_and(is_own_name) && began.is_none_or(|began| modified < began),
             };
             if !unused {
                 continue;
@@ -380,19 +383,12 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
             deleted += usize::from(std::fs::remove_file(dir.join(&path)).is_ok());
         }
     }
-    deleted += intent::sweep(lake.root(), def, &log, &dir, limit).await?;
-    log.clean_log(&dir).await?;
+    log.clean_log(&dir, lake.now_millis()).await?;
     Ok(deleted)
 }
 
-/// The present instant, as files tell theirs.
-fn now() -> SystemTime {
-    let micros = u64::try_from(SystemClock.now_micros()).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
-}
-
 /// The data files in a table's folder with the time of their last change.
-fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
+pub(crate) fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
     let mut out = Vec::new();
     for folder in std::fs::read_dir(dir)? {
         let folder = folder?;
@@ -403,7 +399,8 @@ fn data_files(dir: &Path) -> std::io::Result<Vec<(String, SystemTime)>> {
         }
         for file in std::fs::read_dir(folder.path())? {
             let file = file?;
-            let modified = file.metadata().and_then(|m| m.modified()).unwrap_or_else(|_| now());
+            // A file whose age is not known is not old.
+            let Ok(modified) = file.metadata().and_then(|m| m.modified()) else { continue };
             out.push((format!("{name}/{}", file.file_name().to_string_lossy()), modified));
         }
     }

@@ -18,6 +18,8 @@ use crate::tables::{EVENT_MONTH, TableDef};
 
 /// Tag: the column that a file's rows are sorted by.
 pub(crate) const TAG_SORTED_BY: &str = "kqlake.sortedBy";
+/// Tag: the columns that a file's rows are sorted by where clustering columns come before the time, separated by commas.
+pub(crate) const TAG_CLUSTERED_BY: &str = "kqlake.clusteredBy";
 /// Tag: the number of the promoted set that a file was written with, then after `!` the columns that are not complete.
 pub(crate) const TAG_PROMOTED: &str = "kqlake.promoted";
 /// Tag: the least and greatest time of a file in microseconds since 1970, as `least/greatest`.
@@ -51,8 +53,12 @@ pub(crate) struct Layout {
     pub core: SchemaRef,
     /// For every column of `file`, where it comes from.
     pub sources: Vec<Source>,
-    /// Position of the time column in `core`.
+    /// Position of the time column in `file`.
     pub time: usize,
+    /// Positions in `file` of the columns that rows are sorted by.
+    pub order: Vec<usize>,
+    /// Their names, as [`TAG_CLUSTERED_BY`] has them.
+    pub order_tag: String,
     /// Hash of `file` for [`TAG_LAYOUT`].
     pub hash: String,
 }
@@ -101,9 +107,12 @@ impl Layout {
             text.push_str(&format!("{}:{}:{}\n", field.name(), field.data_type(), field.is_nullable()));
         }
         let core = Schema::new(core);
-        let no_time = |_| LakeError::Shape { table: def.name, reason: format!("no column {}", def.time) };
+        let no_time = || LakeError::Shape { table: def.name, reason: format!("no column {}", def.time) };
+        let position = |name: &str| file.iter().position(|f| f.name() == name);
         Ok(Layout {
-            time: core.index_of(def.time).map_err(no_time)?,
+            order: def.order().filter_map(position).collect(),
+            order_tag: def.order().collect::<Vec<_>>().join(","),
+            time: position(def.time).ok_or_else(no_time)?,
             def,
             partitioning,
             file: Arc::new(Schema::new(file)),
@@ -127,24 +136,24 @@ impl Layout {
         vec![true; self.sources.len()]
     }
 
-    /// The columns that have a value in some row of core batches, and the time column. A file needs no others: readers
-    /// take what a file lacks for null, and a table may have hundreds of columns that most of its files have no use for.
-    pub(crate) fn columns_of(&self, batches: &[RecordBatch]) -> Vec<bool> {
-        let filled = |at: usize| at == self.time || batches.iter().any(|b| b.column(at).null_count() < b.num_rows());
-        let mut promoter = Promoter::new(self.def);
-        let mut promoted = vec![false; promoter.names().len()];
-        for source in promoter.sources() {
-            for texts in batches.iter().filter_map(|b| b.column_by_name(source)).filter_map(|c| c.as_string_opt::<i32>()) {
-                promoter.mark(source, texts, &mut promoted);
-            }
-        }
-        self.sources
-            .iter()
-            .map(|source| match *source {
-                Source::Core(at) => filled(at),
-                Source::Promoted(at) => promoted[at],
-            })
-            .collect()
+    /// Core rows with their promoted columns: a batch of all file columns, and whether each promoted column alone can answer for
+    /// these rows.
+    ///
+    /// # Errors
+    /// The batch has other columns.
+    pub(crate) fn with_promoted(
+        &self,
+        promoter: &mut Promoter,
+        core: &RecordBatch,
+    ) -> Result<(RecordBatch, Vec<bool>), LakeError> {
+        let bag = |bag: &str| core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>());
+        let promotion = promoter.run(core.num_rows(), bag);
+        let columns = self.sources.iter().map(|source| match *source {
+            Source::Core(at) => core.column(at).clone(),
+            Source::Promoted(at) => promotion.columns[at].clone(),
+        });
+        let batch = RecordBatch::try_new(self.file.clone(), columns.collect());
+        Ok((batch.map_err(|source| LakeError::Arrow { table: self.def.name, source })?, promotion.complete))
     }
 
     /// The schema of a file with some of the columns.

@@ -2,5 +2,8 @@
 
 pub(crate) mod file;
 pub(crate) mod layout;
+pub(crate) mod order;
 pub(crate) mod promote;
+pub(crate) mod rows;
+pub(crate) mod runs;
 pub(crate) mod writer;

@@ -74,20 +74,6 @@ impl Promoter {
         &self.names
     }
 
-    /// Marks the promoted columns that a dynamic column's texts have keys for.
-    pub(crate) fn mark(&mut self, source: &str, texts: &StringArray, present: &mut [bool]) {
-        let Some(bag) = self.bags.iter_mut().find(|b| b.source == source) else { return };
-        for text in texts.iter().flatten() {
-            // Of a broken bag the keys before the break are marked, which only makes a column that may stay empty.
-            bag.read(text, |slot, _| present[slot] = true);
-        }
-    }
-
-    /// The dynamic columns that are read.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.bags.iter().map(|b| b.source).collect::<Vec<_>>().into_iter()
-    }
-
     /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
     pub(crate) fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
         let mut slots: Vec<Slot> = self.types.iter().map(|ty| Slot::new(*ty)).collect();

@@ -1,13 +1,13 @@
 //! Writes a table's Parquet files: one partition and one sort order a file, statistics for the log from what was written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::interleave_record_batch;
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
@@ -19,27 +19,56 @@ use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
 use super::file::CHUNK_ROWS;
-use super::layout::{Layout, Source, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
+use super::layout::{Layout, Source, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
+use super::order::OrderCheck;
 use super::promote::Promoter;
-use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 use crate::tables::TableDef;
+use kqlake_durable as durable;
 use kqlake_value::Type;
-use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// Rows of a row group: small enough that "the last hour" skips most of a day.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of a row group: it is in memory until it is written.
+const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Longest text that the log keeps as a column's least or greatest value.
 const STATISTIC_BYTES: usize = 128;
 
-/// One file in the making. Rows should come sorted by time; the file is tagged as sorted only when they did.
+/// What a file is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// New rows, in the order of files: to be there soon.
+    Landing,
+    /// Rows of other files, in the order of files: to be read often.
+    Compaction,
+    /// Rows of another file in its order, whatever that is.
+    Copy,
+    /// Rows that are read once more, and then written again.
+    Run,
+}
+
+impl Effort {
+    /// The level of compression.
+    fn level(self) -> i32 {
+        match self {
+            Effort::Landing | Effort::Copy | Effort::Run => 1,
+            Effort::Compaction => 3,
+        }
+    }
+}
+
+/// One file in the making. Rows should come in the order of files; the file is tagged as sorted only as far as they did.
 pub(crate) struct FileWriter {
     layout: Arc<Layout>,
+    dir: PathBuf,
+    /// Where it lies until it is complete.
     path: PathBuf,
+    /// Its name below the table's folder.
     relative: String,
     partition: Partition,
+    effort: Effort,
     /// Which of the layout's columns the file has, and their schema.
     columns: Vec<bool>,
     schema: SchemaRef,
@@ -51,14 +80,19 @@ pub(crate) struct FileWriter {
     last: i64,
     previous: i64,
     sorted: bool,
+    order: OrderCheck,
 }
 
 /// What the names of files that are written here begin and end with; a random number lies between.
 const PREFIX: &str = "part-";
 const SUFFIX: &str = ".parquet";
+/// What a file's name has before and behind it until the file is complete: nothing that looks for Parquet files finds it.
+const HIDDEN: &str = ".";
+const PARTIAL: &str = ".partial";
 
 /// True for the name of a file that [`FileWriter`] may have written.
 pub(crate) fn is_own_name(name: &str) -> bool {
+    let name = name.strip_prefix(HIDDEN).and_then(|rest| rest.strip_suffix(PARTIAL)).unwrap_or(name);
     let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
     // Other writers put more behind a number of the same form.
     number.is_some_and(|number| {
@@ -72,31 +106,70 @@ impl FileWriter {
     ///
     /// # Errors
     /// The file cannot be made.
-    pub(crate) fn create(layout: &Arc<Layout>, dir: &Path, partition: Partition, columns: &[bool]) -> Result<Self, LakeError> {
-        let table = layout.def.name;
+    pub(crate) fn create(
+        layout: &Arc<Layout>,
+        dir: &Path,
+        partition: Partition,
+        columns: &[bool],
+        effort: Effort,
+    ) -> Result<Self, LakeError> {
         let folder = format!("{}={}", partition.by.column(), partition.text());
-        let relative = format!("{folder}/{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4());
-        let path = dir.join(&relative);
-        let io = |source| LakeError::Io { table, path: path.clone(), source };
+        let name = format!("{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4());
+        let path = dir.join(&folder).join(format!("{HIDDEN}{name}{PARTIAL}"));
+        let io = |source| LakeError::Io { table: layout.def.name, path: path.clone(), source };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(io)?;
         }
+        Self::open(layout, dir, path, format!("{folder}/{name}"), partition, columns, effort)
+    }
+
+    /// Opens a temporary file for rows of several partitions, of which one is the first, in a folder for temporary files below a
+    /// table's.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(crate) fn run(
+        layout: &Arc<Layout>,
+        dir: &Path,
+        staging: &Path,
+        first: Partition,
+        columns: &[bool],
+    ) -> Result<Self, LakeError> {
+        let path = staging.join(uuid::Uuid::new_v4().to_string());
+        let relative = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+        Self::open(layout, dir, path, relative, first, columns, Effort::Run)
+    }
+
+    fn open(
+        layout: &Arc<Layout>,
+        dir: &Path,
+        path: PathBuf,
+        relative: String,
+        partition: Partition,
+        columns: &[bool],
+        effort: Effort,
+    ) -> Result<Self, LakeError> {
+        let table = layout.def.name;
+        let io = |source| LakeError::Io { table, path: path.clone(), source };
         let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io)?;
         let schema = layout.file_schema(columns);
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(layout, &schema)?)
+            .with_properties(properties(layout, &schema, effort)?)
             // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(BufWriter::with_capacity(1 << 16, file), schema.clone(), options)
             .map_err(|e| LakeError::from_parquet(table, path.clone(), e))?;
         let promoter = Promoter::new(layout.def);
         Ok(FileWriter {
+            order: OrderCheck::new(layout)?,
             complete: vec![true; promoter.names().len()],
             promoter,
             layout: layout.clone(),
+            dir: dir.to_owned(),
             path,
             relative,
             partition,
+            effort,
             columns: columns.to_vec(),
             schema,
             writer,
@@ -123,25 +196,26 @@ impl FileWriter {
     }
 
     fn write_chunk(&mut self, core: &RecordBatch) -> Result<(), LakeError> {
+        let (rows, complete) = self.layout.with_promoted(&mut self.promoter, core)?;
+        self.write_promoted(&rows, &complete)
+    }
+
+    /// Adds rows of all file columns, of whose promoted columns some alone can answer for their bag.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(crate) fn write_promoted(&mut self, rows: &RecordBatch, complete: &[bool]) -> Result<(), LakeError> {
         let table = self.layout.def.name;
-        let times: &TimestampMicrosecondArray = core.column(self.layout.time).as_primitive();
-        for &time in times.values() {
+        for &time in rows.column(self.layout.time).as_primitive::<TimestampMicrosecondType>().values() {
             self.sorted &= self.previous <= time;
             self.previous = time;
             self.first = self.first.min(time);
             self.last = self.last.max(time);
         }
-        let promotion =
-            self.promoter.run(core.num_rows(), |bag| core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>()));
-        for (all, now) in self.complete.iter_mut().zip(&promotion.complete) {
-            *all &= now;
-        }
+        self.order.take(rows)?;
+        self.complete.iter_mut().zip(complete).for_each(|(all, now)| *all &= now);
         let mut columns = Vec::with_capacity(self.schema.fields().len());
-        for (source, there) in self.layout.sources.iter().zip(&self.columns) {
-            let column = match *source {
-                Source::Core(at) => core.column(at),
-                Source::Promoted(at) => &promotion.columns[at],
-            };
+        for ((source, there), column) in self.layout.sources.iter().zip(&self.columns).zip(rows.columns()) {
             if *there {
                 columns.push(column.clone());
             } else if column.null_count() < column.len() {
@@ -149,8 +223,8 @@ impl FileWriter {
                 match *source {
                     Source::Promoted(at) => self.complete[at] = false,
                     Source::Core(at) => {
-                        let reason =
-                            format!("column {} has values that its file has no room for", core.schema().field(at).name());
+                        let name = self.layout.core.field(at).name();
+                        let reason = format!("column {name} has values that its file has no room for");
                         return Err(LakeError::Shape { table, reason });
                     }
                 }
@@ -171,13 +245,13 @@ impl FileWriter {
         self.rows
     }
 
-    /// Ends the file, brings it to the disk and tells what the log needs to know of it.
+    /// Ends the file, brings it to the disk, gives it its name and tells what the log needs to know of it.
     ///
     /// # Errors
     /// The disk refuses; the file is deleted then, as far as that is possible.
     pub(crate) fn finish(mut self) -> Result<NewFile, LakeError> {
         match self.close() {
-            Ok((metadata, size)) => Ok(self.describe(&metadata, size)),
+            Ok((metadata, found)) => Ok(self.describe(&metadata, &found)),
             Err(e) => {
                 self.abandon();
                 Err(e)
@@ -185,19 +259,29 @@ impl FileWriter {
         }
     }
 
-    fn close(&mut self) -> Result<(ParquetMetaData, u64), LakeError> {
+    fn close(&mut self) -> Result<(ParquetMetaData, std::fs::Metadata), LakeError> {
         let table = self.layout.def.name;
         let metadata = self.writer.finish().map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))?;
-        let io = |source| LakeError::Io { table, path: self.path.clone(), source };
+        let at = self.path.clone();
+        let io = |source| LakeError::Io { table, path: at.clone(), source };
         self.writer.inner_mut().flush().map_err(io)?;
         let file = self.writer.inner().get_ref();
+        if self.effort == Effort::Run {
+            return Ok((metadata, file.metadata().map_err(io)?));
+        }
         // The log must not name a file that a power cut could take back.
-        file.sync_data().map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        Ok((metadata, size))
+        durable::sync_file(file).map_err(io)?;
+        let found = file.metadata().map_err(io)?;
+        let path = self.dir.join(&self.relative);
+        std::fs::rename(&self.path, &path).map_err(io)?;
+        self.path = path;
+        if let Some(folder) = self.path.parent() {
+            durable::sync_folder(folder).map_err(io)?;
+        }
+        Ok((metadata, found))
     }
 
-    fn describe(&self, metadata: &ParquetMetaData, size: u64) -> NewFile {
+    fn describe(&self, metadata: &ParquetMetaData, found: &std::fs::Metadata) -> NewFile {
         let def = self.layout.def;
         let incomplete: Vec<&str> =
             self.promoter.names().iter().zip(&self.complete).filter(|(_, complete)| !**complete).map(|(name, _)| *name).collect();
@@ -208,13 +292,16 @@ impl FileWriter {
         if self.sorted {
             tags.insert(TAG_SORTED_BY.to_owned(), def.time.to_owned());
         }
+        if self.order.holds() && !def.clustering.is_empty() {
+            tags.insert(TAG_CLUSTERED_BY.to_owned(), self.layout.order_tag.clone());
+        }
         if !self.complete.is_empty() {
             tags.insert(TAG_PROMOTED.to_owned(), promoted_tag(def.promoted_set(), &incomplete));
         }
         NewFile {
             path: self.relative.clone(),
-            size,
-            modified: SystemClock.now_micros() / 1000,
+            size: found.len(),
+            modified: millis(found.modified().ok()),
             partition: self.partition,
             stats: statistics(def, &self.schema, metadata, self.rows).to_string(),
             tags,
@@ -228,17 +315,29 @@ impl FileWriter {
     }
 }
 
-fn properties(layout: &Layout, schema: &Schema) -> Result<WriterProperties, LakeError> {
+/// An instant of the file system in milliseconds since 1970.
+fn millis(at: Option<SystemTime>) -> i64 {
+    let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
+
+fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<WriterProperties, LakeError> {
     let def = layout.def;
-    let level = ZstdLevel::try_new(3).map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
-    let time = schema.index_of(def.time).ok().and_then(|at| i32::try_from(at).ok());
+    let level = ZstdLevel::try_new(effort.level()).map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
+    // A column that the file lacks is null in every row, and orders nothing.
+    let sorting = |name| {
+        let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: true })
+    };
+    let order: Vec<SortingColumn> = def.order().filter_map(sorting).collect();
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_data_page_row_count_limit(20_000)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(time.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]));
+        .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
     for column in &def.columns {
         let path = || parquet::schema::types::ColumnPath::new(vec![column.name.to_owned()]);
         if column.ty == Type::Dynamic {
@@ -247,7 +346,7 @@ fn properties(layout: &Layout, schema: &Schema) -> Result<WriterProperties, Lake
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
         }
-        if def.key.contains(&column.name) && column.ty == Type::String {
+        if def.sought_columns().any(|name| name == column.name) && matches!(column.ty, Type::String | Type::Long) {
             properties = properties.set_column_bloom_filter_enabled(path(), true);
         }
     }
@@ -318,73 +417,6 @@ fn milliseconds(us: i64) -> Option<String> {
     Some(instant.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
-/// Rows of some batches by their position: (batch, row).
-pub(crate) type Picks = Vec<(usize, usize)>;
-
-/// Groups rows by partition and sorts each one's by time; rows of one instant keep their order.
-///
-/// # Errors
-/// [`LakeError::Shape`] for a time outside the years 1 to 9999.
-pub(crate) fn sort_by_partition(
-    layout: &Layout,
-    batches: &[RecordBatch],
-    picks: &[(usize, usize)],
-) -> Result<BTreeMap<Partition, Picks>, LakeError> {
-    let times: Vec<&[i64]> = batches
-        .iter()
-        .map(|b| {
-            let times: &arrow::array::PrimitiveArray<TimestampMicrosecondType> = b.column(layout.time).as_primitive();
-            times.values().as_ref()
-        })
-        .collect();
-    let outside = || {
-        let reason = format!("a {} lies outside the years 1 to 9999", layout.def.time);
-        LakeError::Shape { table: layout.def.name, reason }
-    };
-    let mut partitions: BTreeMap<Partition, Picks> = BTreeMap::new();
-    for &(batch, row) in picks {
-        let partition = Partition::of(layout.partitioning, day_of(times[batch][row])).ok_or_else(outside)?;
-        partitions.entry(partition).or_default().push((batch, row));
-    }
-    for rows in partitions.values_mut() {
-        rows.sort_by_key(|&(batch, row)| times[batch][row]);
-    }
-    Ok(partitions)
-}
-
-/// Writes picked rows of core batches, in the order of the picks, into one new file with some of the layout's columns.
-///
-/// # Errors
-/// The disk refuses; no half file stays.
-pub(crate) fn write_picks(
-    layout: &Arc<Layout>,
-    dir: &Path,
-    partition: Partition,
-    columns: &[bool],
-    batches: &[RecordBatch],
-    picks: &[(usize, usize)],
-) -> Result<NewFile, LakeError> {
-    let mut file = FileWriter::create(layout, dir, partition, columns)?;
-    let refs: Vec<&RecordBatch> = batches.iter().collect();
-    for chunk in picks.chunks(CHUNK_ROWS) {
-        let rows = gather(&refs, chunk).map_err(|source| LakeError::Arrow { table: layout.def.name, source });
-        if let Err(e) = rows.and_then(|rows| file.write(&rows)) {
-            file.abandon();
-            return Err(e);
-        }
-    }
-    file.finish()
-}
-
-/// Rows by position; neighbours in one batch are not copied.
-fn gather(batches: &[&RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let (batch, first) = picks[0];
-    if picks.iter().enumerate().all(|(n, pick)| *pick == (batch, first + n)) {
-        return Ok(batches[batch].slice(first, picks.len()));
-    }
-    interleave_record_batch(batches, picks)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,7 +436,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let month = Partition::of(Partitioning::Month, 0).expect("a month");
         let tags = |parts: &[&[i64]]| {
-            let mut file = FileWriter::create(&layout, dir.path(), month, &layout.all_columns()).expect("file");
+            let mut file = FileWriter::create(&layout, dir.path(), month, &layout.all_columns(), Effort::Landing).expect("file");
             for part in parts {
                 let mut rows = RowBuilder::new(def);
                 for us in *part {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::foreign::kql_field;
 use crate::data::file::{check_file, read_through};
-use crate::data::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, days_of, times_of};
+use crate::data::layout::{Layout, PromotedTag, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, days_of, times_of};
 use crate::error::{LakeError, is_of_decoder, lake_cause};
 use crate::log::delta::Log;
 use crate::log::entry::FileEntry;
@@ -49,6 +49,8 @@ pub struct LiveFile {
     pub(crate) time: Option<(i64, i64)>,
     /// True when its rows are known to be sorted by time.
     pub(crate) sorted: bool,
+    /// True when its rows are known to have the order of files: by the clustering columns, then by time.
+    pub(crate) clustered: bool,
     /// Which promoted columns answer for their bags.
     pub(crate) promoted: PromotedTag,
     /// The schema of the file, when its tag says it.
@@ -266,12 +268,14 @@ fn live_file(
         };
         bounds.insert(at, found);
     }
+    let sorted = tag(TAG_SORTED_BY) == Some(def.time) && time.is_some();
     Ok(LiveFile {
         partition,
         days,
         rows: stats.num_records,
         time,
-        sorted: tag(TAG_SORTED_BY) == Some(def.time) && time.is_some(),
+        sorted,
+        clustered: if def.clustering.is_empty() { sorted } else { tag(TAG_CLUSTERED_BY) == Some(layout.order_tag.as_str()) },
         promoted: PromotedTag::parse(tag(TAG_PROMOTED)),
         file_schema,
         bounds,

@@ -2,7 +2,7 @@
 //!
 //! The definitions live in `tables/*.tsv`: a line `@table time key same-key about` opens a table, each following line is
 //! a column, its KQL type, and `hidden` where KQL's `*` does not show it. `promoted.tsv` names the dimensions that have a
-//! typed column of their own.
+//! typed column of their own, `clustering.tsv` the columns that rows are sorted by.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -19,6 +19,9 @@ pub(crate) const EVENT_DATE: &str = "event_date";
 
 /// The column that names the run that landed a row.
 pub const IMPORT_ID: &str = "_importId";
+
+/// The column of content hashes as version 0.1.0 made them. Rows that it landed have no other.
+pub(crate) const CONTENT_OF_V1: &str = "_contentId";
 
 /// Columns, beside time and key, whose least and greatest value per file the log keeps: short values that queries filter on.
 const STATISTICS: &[&str] = &[
@@ -65,8 +68,17 @@ pub struct ColumnDef {
     pub ty: Type,
     /// True for columns that KQL's `*` and schema do not show (promoted dimensions, the partition column); SQL sees all.
     pub hidden: bool,
+    /// True for columns that are no part of a row's content: not every shape of a record carries them alike.
+    pub(crate) beside: bool,
     /// Where a promoted column's value comes from: a dynamic column and a key at its top level.
     pub promoted: Option<Promoted>,
+}
+
+impl ColumnDef {
+    /// True for columns that a row's content is made of, in tables whose rows have one.
+    pub(crate) fn is_content(&self) -> bool {
+        !self.beside && self.promoted.is_none() && self.name != IMPORT_ID && self.name != EVENT_MONTH
+    }
 }
 
 /// The place in a dynamic column that a promoted column mirrors.
@@ -78,13 +90,13 @@ pub struct Promoted {
     pub key: &'static str,
 }
 
-/// How an arriving row meets a landed row with the same key.
+/// How far a key counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnSameKey {
-    /// The landed row stays; the arriving one is a duplicate.
-    Keep,
-    /// The row with the greater value in this column stays.
-    NewestBy(&'static str),
+pub enum Span {
+    /// Within the UTC day of the row's time: the same key on another day is another record.
+    Day,
+    /// In all of the table: versions of a record may have other times.
+    Table,
 }
 
 /// A table of the lake.
@@ -96,12 +108,18 @@ pub struct TableDef {
     pub about: &'static str,
     /// Columns in order. The last two are always `_importId` (string) and the hidden partition column `event_month`.
     pub columns: Vec<ColumnDef>,
+    /// The columns that the rows of a file are sorted by before their time.
+    pub(crate) clustering: Vec<&'static str>,
     /// The datetime column that `event_month` comes from. Never null at rest.
     pub time: &'static str,
-    /// Columns that together make a row unique; never null at rest.
+    /// Columns that together, within their span, say which record a row is; never null at rest.
     pub key: Vec<&'static str>,
-    /// What happens to a second row of the same key.
-    pub(crate) on_same_key: OnSameKey,
+    /// How far the key counts.
+    pub span: Span,
+    /// The column whose greater value tells the newer version of a record.
+    pub version: Option<&'static str>,
+    /// The column that keeps the hash of a row's content, in tables whose records may come without an id.
+    pub content: Option<&'static str>,
 }
 
 impl TableDef {
@@ -124,12 +142,22 @@ impl TableDef {
         field.with_nullable(nullable)
     }
 
+    /// The columns that the rows of a file are sorted by, in order: the clustering columns, then the time.
+    pub(crate) fn order(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.clustering.iter().copied().chain([self.time])
+    }
+
     /// Names of the columns whose least and greatest value the log keeps for every file.
     pub(crate) fn statistics_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.columns
             .iter()
             .map(|c| c.name)
-            .filter(|name| *name == self.time || self.key.contains(name) || STATISTICS.contains(name))
+            .filter(|name| *name == self.time || self.key.contains(name) || self.clustering.contains(name) || STATISTICS.contains(name))
+    }
+
+    /// The columns that rows are looked for by when others arrive.
+    pub(crate) fn sought_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.key.iter().copied().chain(self.content)
     }
 
     /// The number of the newest set of promoted columns; files state the number that they were written with.
@@ -176,10 +204,31 @@ const SOURCES: [&str; 5] = [
     include_str!("ledger.tsv"),
 ];
 const PROMOTED: &str = include_str!("promoted.tsv");
+const CLUSTERING: &str = include_str!("clustering.tsv");
 
 /// Lines that are neither empty nor comments, split at tabs.
 fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(|l| (l, l.split('\t').collect()))
+}
+
+/// The words of a table's identity: its span, its version column, and the column of its contents.
+fn read_identity(text: &'static str) -> Option<(Span, Option<&'static str>, Option<&'static str>)> {
+    let mut words = text.split(' ');
+    let span = match words.next()? {
+        "day" => Span::Day,
+        "table" => Span::Table,
+        _ => return None,
+    };
+    let (mut version, mut content) = (None, None);
+    while let Some(word) = words.next() {
+        let column = match word {
+            "newest" => &mut version,
+            "content" => &mut content,
+            _ => return None,
+        };
+        *column = Some(words.next()?);
+    }
+    Some((span, version, content))
 }
 
 fn read_built_in() -> Result<BuiltIn, String> {
@@ -187,23 +236,25 @@ fn read_built_in() -> Result<BuiltIn, String> {
     for source in SOURCES {
         for (line, parts) in lines(source) {
             match parts.as_slice() {
-                [name, time, key, same, about] if name.starts_with('@') => tables.push(TableDef {
-                    name: &name[1..],
-                    about,
-                    columns: Vec::new(),
-                    time,
-                    key: key.split(',').collect(),
-                    on_same_key: match *same {
-                        "keep" => OnSameKey::Keep,
-                        other => OnSameKey::NewestBy(other.strip_prefix("newest ").ok_or(line)?),
-                    },
-                }),
-                [name, ty] | [name, ty, "hidden"] => tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
-                    name,
-                    ty: Type::parse(ty).ok_or(line)?,
-                    hidden: parts.len() == 3,
-                    promoted: None,
-                }),
+                [name, time, key, identity, about] if name.starts_with('@') => {
+                    let (span, version, content) = read_identity(identity).ok_or(line)?;
+                    let (name, key) = (&name[1..], key.split(',').collect());
+                    let (columns, clustering) = (Vec::new(), Vec::new());
+                    tables.push(TableDef { name, about, columns, time, clustering, key, span, version, content });
+                }
+                [name, ty] | [name, ty, _] => {
+                    let flags: Vec<&str> = parts.get(2).map_or(Vec::new(), |flags| flags.split(',').collect());
+                    if flags.iter().any(|flag| !["hidden", "beside"].contains(flag)) {
+                        return Err(line.to_owned());
+                    }
+                    tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
+                        name,
+                        ty: Type::parse(ty).ok_or(line)?,
+                        hidden: flags.contains(&"hidden"),
+                        beside: flags.contains(&"beside"),
+                        promoted: None,
+                    });
+                }
                 _ => return Err(line.to_owned()),
             }
         }
@@ -222,6 +273,7 @@ fn read_built_in() -> Result<BuiltIn, String> {
                     name: column,
                     ty: Type::parse(ty).ok_or(line)?,
                     hidden: true,
+                    beside: true,
                     promoted: Some(Promoted { source, key }),
                 });
                 if let [set] = set {
@@ -231,8 +283,13 @@ fn read_built_in() -> Result<BuiltIn, String> {
             _ => return Err(line.to_owned()),
         }
     }
+    for (line, parts) in lines(CLUSTERING) {
+        let [name, columns] = parts.as_slice() else { return Err(line.to_owned()) };
+        let table = tables.iter_mut().find(|t| t.name == *name).ok_or(line)?;
+        table.clustering = columns.split(',').collect();
+    }
     for table in &mut tables {
-        let own = |name, ty, hidden| ColumnDef { name, ty, hidden, promoted: None };
+        let own = |name, ty, hidden| ColumnDef { name, ty, hidden, beside: true, promoted: None };
         table.columns.push(own(IMPORT_ID, Type::String, false));
         table.columns.push(own(EVENT_MONTH, Type::DateTime, true));
     }
@@ -271,9 +328,21 @@ mod tests {
                 let ty = table.columns[table.index_of(key).expect("key column")].ty;
                 assert!(matches!(ty, Type::String | Type::DateTime | Type::Long | Type::Int), "{}.{key}", table.name);
             }
-            if let OnSameKey::NewestBy(column) = table.on_same_key {
-                let ty = table.columns[table.index_of(column).expect("order column")].ty;
+            for column in &table.clustering {
+                let ty = table.columns[table.index_of(column).expect("clustering column")].ty;
+                assert!(matches!(ty, Type::String | Type::Long | Type::Int), "{}.{column}", table.name);
+            }
+            if let Some(column) = table.version {
+                let ty = table.columns[table.index_of(column).expect("version column")].ty;
                 assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
+            }
+            if let Some(column) = table.content {
+                // An id that was derived is told from others by its text, and contents meet within a day.
+                assert_eq!((table.key.len(), table.span), (1, Span::Day), "{}", table.name);
+                for (column, ty) in [(table.key[0], Type::String), (column, Type::Long), (CONTENT_OF_V1, Type::Long)] {
+                    let column = &table.columns[table.index_of(column).expect("a column of the identity")];
+                    assert_eq!((column.ty, column.beside), (ty, true), "{}.{}", table.name, column.name);
+                }
             }
         }
     }

@@ -1,0 +1,134 @@
+//! Rows on their way into files: with their promoted columns, divided by partition and brought into the order of files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::row::Rows;
+
+use super::file::CHUNK_ROWS;
+use super::layout::Layout;
+use super::order::RowOrder;
+use super::promote::Promoter;
+use super::writer::{Effort, FileWriter};
+use crate::day::day_of;
+use crate::error::LakeError;
+use crate::log::entry::NewFile;
+use crate::partition::Partition;
+
+/// Rows by their position: (batch, row).
+pub(crate) type Picks = Vec<(usize, usize)>;
+
+/// Batches of all file columns, with what is known of them.
+#[derive(Debug)]
+pub(crate) struct FileRows {
+    layout: Arc<Layout>,
+    batches: Vec<RecordBatch>,
+    /// Whether each promoted column alone can answer for the rows of a batch.
+    complete: Vec<Vec<bool>>,
+    keys: Vec<Rows>,
+    /// The columns that have a value in some row, and the time.
+    columns: Vec<bool>,
+}
+
+impl FileRows {
+    /// Core rows with their promoted columns.
+    ///
+    /// # Errors
+    /// The batches are not of this layout.
+    pub(crate) fn of_core(layout: &Arc<Layout>, core: &[RecordBatch]) -> Result<Self, LakeError> {
+        let mut promoter = Promoter::new(layout.def);
+        let order = RowOrder::new(layout)?;
+        let mut columns = vec![false; layout.sources.len()];
+        columns[layout.time] = true;
+        let (mut batches, mut complete, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for core in core {
+            let (batch, whole) = layout.with_promoted(&mut promoter, core)?;
+            for (any, column) in columns.iter_mut().zip(batch.columns()) {
+                *any |= column.null_count() < column.len();
+            }
+            keys.push(order.keys(&batch)?);
+            batches.push(batch);
+            complete.push(whole);
+        }
+        Ok(FileRows { layout: layout.clone(), batches, complete, keys, columns })
+    }
+
+    /// Divides picked rows by partition, those of each in the order of files; rows that are equal in it keep theirs.
+    ///
+    /// # Errors
+    /// [`LakeError::Shape`] for a time outside the years 1 to 9999.
+    pub(crate) fn sorted(&self, picks: &[(usize, usize)]) -> Result<BTreeMap<Partition, Picks>, LakeError> {
+        let layout = &self.layout;
+        let outside = || {
+            let reason = format!("a {} lies outside the years 1 to 9999", layout.def.time);
+            LakeError::Shape { table: layout.def.name, reason }
+        };
+        let times: Vec<&[i64]> = self
+            .batches
+            .iter()
+            .map(|b| b.column(layout.time).as_primitive::<TimestampMicrosecondType>().values().as_ref())
+            .collect();
+        let mut partitions: BTreeMap<Partition, Picks> = BTreeMap::new();
+        for &(batch, row) in picks {
+            let partition = Partition::of(layout.partitioning, day_of(times[batch][row])).ok_or_else(outside)?;
+            partitions.entry(partition).or_default().push((batch, row));
+        }
+        for rows in partitions.values_mut() {
+            rows.sort_by(|a, b| self.keys[a.0].row(a.1).cmp(&self.keys[b.0].row(b.1)));
+        }
+        Ok(partitions)
+    }
+
+    /// Writes sorted rows of one partition into a new file.
+    ///
+    /// # Errors
+    /// The disk refuses; no half file stays.
+    pub(crate) fn write(&self, dir: &Path, partition: Partition, picks: &[(usize, usize)]) -> Result<NewFile, LakeError> {
+        let mut file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
+        for chunk in picks.chunks(CHUNK_ROWS) {
+            if let Err(e) = self.gather(chunk).and_then(|(rows, complete)| file.write_promoted(&rows, &complete)) {
+                file.abandon();
+                return Err(e);
+            }
+        }
+        file.finish()
+    }
+
+    /// Writes sorted rows of all partitions into one temporary file.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(crate) fn write_run(
+        &self,
+        dir: &Path,
+        staging: &Path,
+        partitions: &BTreeMap<Partition, Picks>,
+    ) -> Result<Option<NewFile>, LakeError> {
+        let Some((first, _)) = partitions.first_key_value() else { return Ok(None) };
+        let mut file = FileWriter::run(&self.layout, dir, staging, *first, &self.columns)?;
+        for chunk in partitions.values().flat_map(|picks| picks.chunks(CHUNK_ROWS)) {
+            let (rows, complete) = self.gather(chunk)?;
+            file.write_promoted(&rows, &complete)?;
+        }
+        file.finish().map(Some)
+    }
+
+    /// Rows by position, with whether their promoted columns are complete; neighbours in one batch are not copied.
+    fn gather(&self, picks: &[(usize, usize)]) -> Result<(RecordBatch, Vec<bool>), LakeError> {
+        let (batch, first) = picks[0];
+        if picks.iter().enumerate().all(|(n, pick)| *pick == (batch, first + n)) {
+            return Ok((self.batches[batch].slice(first, picks.len()), self.complete[batch].clone()));
+        }
+        let mut complete = vec![true; self.complete[batch].len()];
+        for (batch, _) in picks {
+            complete.iter_mut().zip(&self.complete[*batch]).for_each(|(all, this)| *all &= this);
+        }
+        let refs: Vec<&RecordBatch> = self.batches.iter().collect();
+        let rows = interleave_record_batch(&refs, picks);
+        Ok((rows.map_err(|source| LakeError::Arrow { table: self.layout.def.name, source })?, complete))
+    }
+}
