@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
 use super::json_text::{compact, mend_surrogates, string_literal, unescape};
-use super::record_hash::{RecordHash, canonical_hash};
 use kqlake_lake::RowBuilder;
+use kqlake_lake::identity::{Content, RecordHash, Value};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
 
@@ -65,17 +65,17 @@ impl<'a> Cell<'a> {
         *self == Cell::Null
     }
 
-    /// A hash of the value that does not depend on how its source spelled it; `None` for no value.
-    fn canonical(&self, repeats: &mut bool) -> Option<RecordHash> {
-        Some(match self {
-            Cell::Null => return None,
-            Cell::Bool(v) => RecordHash::of(if *v { b"True" } else { b"False" }),
-            Cell::Int(v) | Cell::Time(v) | Cell::Span(v) => RecordHash::of(&v.to_le_bytes()),
-            Cell::Real(v) => RecordHash::of(&v.to_bits().to_le_bytes()),
-            Cell::Text(v) if v.is_empty() => return None,
-            Cell::Text(v) => RecordHash::of(v.as_bytes()),
-            Cell::Json(v) => return canonical_hash(v, repeats),
-        })
+    /// The value as a row's content is made of it.
+    fn value(&self) -> Value<'_> {
+        match self {
+            Cell::Null => Value::Null,
+            Cell::Bool(v) => Value::Bool(*v),
+            Cell::Int(v) | Cell::Span(v) => Value::Int(*v),
+            Cell::Real(v) => Value::Real(*v),
+            Cell::Text(v) => Value::Text(v),
+            Cell::Time(v) => Value::Time(*v),
+            Cell::Json(v) => Value::Json(v),
+        }
     }
 }
 
@@ -238,34 +238,9 @@ impl<'a> Row<'a> {
         self.table.index_of(column).and_then(|i| self.cells.get(i)).unwrap_or(&Cell::Null)
     }
 
-    /// A hash over columns of an [`Identity`] that every shape of the same record gives alike. `repeats` becomes true when
-    /// one of its dynamic values has an object with a name twice.
-    pub(crate) fn identity(&self, identity: &Identity, repeats: &mut bool) -> RecordHash {
-        let mut sum = RecordHash::of(self.table.name.as_bytes());
-        for (column, name) in &identity.columns {
-            if let Some(value) = self.cells[*column].canonical(repeats) {
-                sum = sum.plus(name.then(value));
-            }
-        }
-        sum
-    }
-}
-
-/// The columns of a table that say which record a row is, where no id of the source does.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    columns: Vec<(usize, RecordHash)>,
-}
-
-impl Identity {
-    /// Those of the named columns that the table has.
-    pub(crate) fn new(table: &TableDef, names: &[&str]) -> Self {
-        let count = source_columns(table);
-        let columns = names
-            .iter()
-            .filter_map(|name| table.index_of(name).filter(|i| *i < count).map(|i| (i, RecordHash::of(name.as_bytes()))))
-            .collect();
-        Self { columns }
+    /// The hash of the row's content. `repeats` becomes true when one of its dynamic values has an object with a name twice.
+    pub(crate) fn content(&self, content: &Content, repeats: &mut bool) -> RecordHash {
+        content.hash(|column| self.cells.get(column).map_or(Value::Null, Cell::value), repeats)
     }
 }
 

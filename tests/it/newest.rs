@@ -43,34 +43,51 @@ fn raced(root: &Path, row: (&'static str, i64, Option<i64>, &'static str)) -> La
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_equal_version_that_another_process_landed_first_stays() {
-    for (theirs, ours, stays, duplicates, replaced) in [
-        (Some(2), Some(2), "theirs", 1, 0),
-        (Some(3), Some(2), "theirs", 1, 0),
-        (Some(1), Some(2), "ours", 0, 1),
-        (None, None, "theirs", 1, 0),
-    ] {
+async fn the_greater_version_stays_when_another_process_lands_first() {
+    for (theirs, ours, duplicates, replaced) in [(Some(3), Some(2), 1, 0), (Some(1), Some(2), 0, 1), (None, Some(1), 0, 1)] {
         let dir = tempfile::tempdir().expect("dir");
         land(&Lake::new(dir.path()), def(TABLE), call_records(&[("seed", DAY, Some(1), "seed")]), 0).await.expect("seed");
         let lake = raced(dir.path(), ("a", DAY, theirs, "theirs"));
         let rows = call_records(&[("a", DAY + 1, ours, "ours"), ("z", DAY, Some(1), "z")]);
         let landed = land(&lake, def(TABLE), rows, 1).await.expect("land");
         assert_eq!((landed.new, landed.duplicates, landed.replaced), (1, duplicates, replaced), "{theirs:?} {ours:?}");
-        assert_eq!(kinds(dir.path()).await, [&format!("a {stays}"), "seed seed", "z z"], "{theirs:?} {ours:?}");
+        let stays = if replaced == 1 { "a ours" } else { "a theirs" };
+        assert_eq!(kinds(dir.path()).await, [stays, "seed seed", "z z"], "{theirs:?} {ours:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_equal_version_of_a_landed_row_writes_nothing() {
+async fn of_equal_versions_the_same_one_stays_whoever_lands_first() {
+    for version in [Some(2), None] {
+        let rows = [("a", DAY, version, "one"), ("a", DAY, version, "other")];
+        let mut stays = Vec::new();
+        for order in [[0, 1], [1, 0]] {
+            let (apart, together, beside) = (tempfile::tempdir(), tempfile::tempdir(), tempfile::tempdir());
+            let [apart, together, beside] = [apart, together, beside].map(|dir| dir.expect("dir"));
+            for (cursor, at) in order.into_iter().enumerate() {
+                land(&Lake::new(apart.path()), def(TABLE), call_records(&[rows[at]]), cursor as i64).await.expect("land");
+            }
+            land(&Lake::new(together.path()), def(TABLE), call_records(&order.map(|at| rows[at])), 1).await.expect("land");
+            land(&Lake::new(beside.path()), def(TABLE), call_records(&[("seed", DAY, Some(1), "seed")]), 0).await.expect("seed");
+            let lake = raced(beside.path(), rows[order[0]]);
+            land(&lake, def(TABLE), call_records(&[rows[order[1]]]), 1).await.expect("land");
+            for dir in [&apart, &together, &beside] {
+                let mut found = kinds(dir.path()).await;
+                found.retain(|kind| kind != "seed seed");
+                stays.push(found);
+            }
+        }
+        assert!(stays.iter().all(|found| found.len() == 1 && *found == stays[0]), "{stays:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_row_again_and_older_ones_write_nothing() {
     let dir = tempfile::tempdir().expect("dir");
     let landed = [("a", DAY, Some(2), "a2"), ("b", DAY, None, "b0")];
     land(&Lake::new(dir.path()), def(TABLE), call_records(&landed), 1).await.expect("first");
     let (lake, files) = counting(dir.path());
-    for again in [
-        [("a", DAY, Some(2), "again"), ("b", DAY, None, "again")],
-        [("a", DAY + 24 * HOUR, Some(2), "again"), ("b", DAY + 24 * HOUR, None, "again")],
-        [("a", DAY - HOUR, Some(1), "again"), ("b", DAY - HOUR, None, "again")],
-    ] {
+    for again in [landed, [("a", DAY - HOUR, Some(1), "again"), ("a", DAY + 400 * HOUR, None, "again")]] {
         let again = land(&lake, def(TABLE), call_records(&again), 2).await.expect("again");
         assert_eq!(again, Landed { duplicates: 2, ..Landed::default() });
     }
@@ -80,8 +97,8 @@ async fn an_equal_version_of_a_landed_row_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_version_is_found_on_the_day_before_and_the_day_after() {
-    for shift in [-24 * HOUR, 24 * HOUR] {
+async fn a_newer_version_is_found_whenever_it_was() {
+    for shift in [-24 * HOUR, 24 * HOUR, -4_000 * HOUR, 90_000 * HOUR] {
         let dir = tempfile::tempdir().expect("dir");
         land(&Lake::new(dir.path()), def(TABLE), call_records(&[("a", DAY, Some(1), "a1")]), 1).await.expect("first");
         let lake = Lake::new(dir.path());
@@ -94,20 +111,20 @@ async fn a_newer_version_is_found_on_the_day_before_and_the_day_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_of_equal_versions_stays_within_one_landing() {
+async fn the_greatest_version_stays_within_one_landing() {
     let dir = tempfile::tempdir().expect("dir");
     let rows = [
-        ("a", DAY, Some(2), "first"),
-        ("a", DAY, Some(2), "second"),
-        ("b", DAY, None, "first"),
-        ("b", DAY + 1, None, "second"),
-        ("c", DAY, Some(1), "older"),
-        ("c", DAY, Some(2), "newer"),
-        ("c", DAY, Some(2), "again"),
+        ("a", DAY, Some(2), "greater"),
+        ("a", DAY, Some(1), "less"),
+        ("b", DAY, None, "less"),
+        ("b", DAY + 1, Some(0), "greater"),
+        ("c", DAY, Some(1), "less"),
+        ("c", DAY, Some(2), "greater"),
+        ("c", DAY, Some(2), "greater"),
     ];
     let landed = land(&Lake::new(dir.path()), def(TABLE), call_records(&rows), 1).await.expect("land");
     assert_eq!((landed.new, landed.duplicates, landed.replaced), (3, 4, 0));
-    assert_eq!(kinds(dir.path()).await, ["a first", "b first", "c newer"]);
+    assert_eq!(kinds(dir.path()).await, ["a greater", "b greater", "c greater"]);
 }
 
 /// One row so large that a landing writes what it holds to a file.
@@ -126,10 +143,10 @@ fn filling() -> RecordBatch {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_a_landing_meet_those_it_wrote_to_a_file_before() {
     let dir = tempfile::tempdir().expect("dir");
-    land(&Lake::new(dir.path()), def(TABLE), call_records(&[("a", DAY, Some(2), "landed")]), 1).await.expect("first");
+    land(&Lake::new(dir.path()), def(TABLE), call_records(&[("a", DAY, Some(3), "landed")]), 1).await.expect("first");
     let (lake, files) = counting(dir.path());
     let mut landing = lake.land(def(TABLE)).await.expect("landing");
-    let early = [("a", DAY, Some(2), "early"), ("d", DAY, Some(1), "early"), ("e", DAY, Some(1), "early")];
+    let early = [("a", DAY, Some(2), "early"), ("d", DAY, Some(1), "early"), ("e", DAY, Some(2), "early")];
     landing.write(call_records(&early)).await.expect("write");
     landing.write(filling()).await.expect("write");
     assert_eq!(files.load(Ordering::SeqCst), 1, "the rows so far lie in a file");

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
 use crate::convert::DateOrder;
-use crate::fields::{FieldMap, push_left, push_member};
+use crate::fields::{FieldMap, bare_name, push_left, push_member};
 use crate::json_text::{Members, string_literal, without_repeats};
-use crate::row::{Cell, Identity, Row, Source};
-use crate::twins::{self, CONTENT_ID};
+use crate::ordinals::Ordinals;
+use crate::row::{Cell, Row, Source};
+use kqlake_lake::identity::{Content, EXTRA, content_id, derived_id};
 use kqlake_lake::tables::find;
 use kqlake_value::Type;
 
@@ -41,41 +42,9 @@ const ALIASES: [(&str, &str); 22] = [
     ("Max", "valueMax"),
 ];
 
-/// Columns that all shapes of a record share and that together tell records apart.
-///
-/// Left out are those that some shape cannot carry (appName, itemCount, role names, client and location fields).
-const IDENTITY: [&str; 23] = [
-    "timestamp",
-    "message",
-    "name",
-    "id",
-    "url",
-    "severityLevel",
-    "operation_Id",
-    "operation_Name",
-    "session_Id",
-    "user_Id",
-    "problemId",
-    "type",
-    "outerMessage",
-    "innermostMessage",
-    "target",
-    "data",
-    "resultCode",
-    "location",
-    "valueSum",
-    "category",
-    "counter",
-    "customDimensions",
-    "customMeasurements",
-];
-
-/// The hidden column for fields of the source that have no column.
-const EXTRA: &str = "_extra";
-
 struct Table {
     fields: FieldMap,
-    identity: Identity,
+    content: Content,
     item_type: &'static str,
     timestamp: usize,
     item_type_column: usize,
@@ -83,7 +52,7 @@ struct Table {
     severity: Option<usize>,
     value_count: Option<usize>,
     own_type: Option<usize>,
-    content_id: Option<usize>,
+    content_id: usize,
     extra: Option<usize>,
 }
 
@@ -93,7 +62,7 @@ impl Table {
         let index = |column: &str| def.index_of(column);
         Some(Self {
             fields: FieldMap::new(def, &ALIASES),
-            identity: Identity::new(def, &IDENTITY),
+            content: Content::of(def)?,
             item_type,
             timestamp: index("timestamp")?,
             item_type_column: index("itemType")?,
@@ -101,7 +70,7 @@ impl Table {
             severity: index("severityLevel"),
             value_count: index("valueCount"),
             own_type: index("type"),
-            content_id: index(CONTENT_ID),
+            content_id: index(def.content?)?,
             extra: index(EXTRA),
         })
     }
@@ -146,32 +115,30 @@ impl Table {
         }
     }
 
-    fn finish<'a>(&self, mut row: Row<'a>, extra: String) -> Result<Row<'a>, String> {
+    fn finish<'a>(&self, mut row: Row<'a>, extra: String, ordinals: &mut Ordinals) -> Result<Row<'a>, String> {
         if row.cells[self.timestamp].is_null() {
             return Err("the record has no time that can be read (timestamp, TimeGenerated or time)".into());
         }
         row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
-        let has_id = matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty());
-        if !has_id || self.content_id.is_some() {
-            let mut repeats = false;
-            let content = row.identity(&self.identity, &mut repeats);
-            if repeats {
-                for cell in &mut row.cells {
-                    if let Cell::Json(json) = cell {
-                        *json = Cow::Owned(without_repeats(json));
-                    }
-                }
-            }
-            if !has_id {
-                row.cells[self.item_id] = Cell::Text(Cow::Owned(content.hex()));
-            }
-            if let Some(column) = self.content_id {
-                row.cells[column] = Cell::Int(twins::content_id(content));
-            }
-        }
         if let (Some(column), true) = (self.extra, extra.len() > 1) {
             row.cells[column] = Cell::Json(Cow::Owned(extra + "}"));
         }
+        let mut repeats = false;
+        let content = row.content(&self.content, &mut repeats);
+        if repeats {
+            for cell in &mut row.cells {
+                if let Cell::Json(json) = cell {
+                    *json = Cow::Owned(without_repeats(json));
+                }
+            }
+        }
+        if !matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty()) {
+            let ordinal = ordinals
+                .next(content.0)
+                .map_err(|error| format!("the record has no id, and a temporary file that helps to make one fails: {error}"))?;
+            row.cells[self.item_id] = Cell::Text(Cow::Owned(derived_id(content, ordinal)));
+        }
+        row.cells[self.content_id] = Cell::Int(content_id(content));
         Ok(row)
     }
 }
@@ -179,11 +146,12 @@ impl Table {
 /// Maps Application Insights records.
 pub(crate) struct AppInsights {
     tables: Vec<Option<Table>>,
+    ordinals: Ordinals,
 }
 
 impl Default for AppInsights {
     fn default() -> Self {
-        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect() }
+        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect(), ordinals: Ordinals::default() }
     }
 }
 
@@ -223,15 +191,12 @@ impl Columns {
     }
 }
 
-/// A portal's heading without the zone or unit that it appends in brackets.
-fn bare_name(name: &str) -> &str {
-    match name.split_once('[') {
-        Some((front, _)) if name.ends_with(']') => front.trim_end(),
-        _ => name,
-    }
-}
-
 impl AppInsights {
+    /// Another unit begins: records without an id are numbered anew.
+    pub(crate) fn begin_unit(&mut self) {
+        self.ordinals.begin();
+    }
+
     /// True for a record of the retired continuous export.
     pub(crate) fn is_continuous(members: &Members<'_>) -> bool {
         members.get("context").is_some_and(|c| c.starts_with('{'))
@@ -270,7 +235,7 @@ impl AppInsights {
                         None => push_left(&mut extra, column, &text),
                     }
                 }
-                table.finish(row, extra)
+                table.finish(row, extra, &mut self.ordinals)
             })
             .collect()
     }
@@ -287,7 +252,7 @@ impl AppInsights {
                 push_left(&mut extra, name, text);
             }
         }
-        table.finish(row, extra)
+        table.finish(row, extra, &mut self.ordinals)
     }
 
     /// The row of values in the order of recognised columns.
@@ -315,7 +280,7 @@ impl AppInsights {
                 }
             }
         }
-        table.finish(row, extra)
+        table.finish(row, extra, &mut self.ordinals)
     }
 }
 

@@ -1,22 +1,19 @@
-//! Keys of rows as 128-bit hashes, and the keys of the files at rest.
+//! What identifies rows: their keys as 128-bit hashes, and which of two rows of one identity stays.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
-use crate::data::file::open_file;
 use crate::day::day_of;
 use crate::error::LakeError;
-use crate::tables::{OnSameKey, TableDef};
-
-/// Keys that are kept in memory between landings.
-const CACHED_KEYS: usize = 2 << 20;
+use crate::identity::{Content, Value, content_id, ordinal_of};
+use crate::tables::{CONTENT_OF_V1, IMPORT_ID, Span, TableDef};
+use kqlake_value::Type;
 
 /// A hash table of values that are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
@@ -34,63 +31,158 @@ impl Hasher for Identity {
     fn write_u128(&mut self, v: u128) {
         self.0 = v as u64;
     }
+
+    fn write_i64(&mut self, v: i64) {
+        self.0 = v.cast_unsigned();
+    }
 }
 
 /// A set of key hashes.
 pub(crate) type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
 /// Values by key hash.
 pub(crate) type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<Identity>>;
+/// Values by content.
+pub(crate) type ContentMap<V> = HashMap<i64, V, BuildHasherDefault<Identity>>;
 
-/// Keys of rows, with what orders rows of the same key (greater is newer; no value is least).
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct RowKeys {
-    /// One hash a row.
-    pub keys: Vec<u128>,
-    /// One value a row, or nothing for tables whose landed rows stay.
-    pub orders: Vec<i64>,
+/// What identifies one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowKey {
+    /// The hash of its key columns, and of its day where keys count within a day.
+    pub key: u128,
+    /// The day of its time.
+    pub day: i32,
+    /// Its content, in tables whose rows keep one.
+    pub content: i64,
+    /// The ordinal of a derived id; `None` for an id of the source's own, and in tables without contents.
+    pub ordinal: Option<u32>,
 }
 
-impl RowKeys {
-    /// The order value of a row.
-    pub(crate) fn order(&self, row: usize) -> i64 {
-        self.orders.get(row).copied().unwrap_or(i64::MIN)
+/// The key of a record without an id of its own.
+pub(crate) fn derived_key(content: i64, ordinal: u32, day: i32) -> u128 {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(b"derived\0");
+    bytes[8..16].copy_from_slice(&content.to_le_bytes());
+    bytes[16..20].copy_from_slice(&ordinal.to_le_bytes());
+    bytes[20..].copy_from_slice(&day.to_le_bytes());
+    xxh3_128(&bytes)
+}
+
+/// Reads keys out of batches of a table.
+#[derive(Debug)]
+pub(crate) struct Keyer {
+    def: &'static TableDef,
+    content: Option<Content>,
+}
+
+impl Keyer {
+    pub(crate) fn new(def: &'static TableDef) -> Self {
+        Keyer { def, content: Content::of(def) }
     }
 
-    /// Adds a batch's rows; columns are found by name. In tables whose landed rows stay, a key counts within its day.
+    /// True when the table's rows keep a content.
+    pub(crate) fn has_contents(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// The columns that keys are read from where every row has its content's hash.
+    pub(crate) fn columns(&self) -> Vec<&'static str> {
+        let mut names = self.def.key.clone();
+        names.push(self.def.time);
+        names.extend(self.def.content);
+        names.extend(self.content.is_some().then_some(CONTENT_OF_V1));
+        names
+    }
+
+    /// Keys of a batch's rows; columns are found by name. Rows without their content's hash need all columns of the table.
     ///
     /// # Errors
-    /// With `strict`, a key column has no value or is missing.
-    pub(crate) fn extend(&mut self, def: &TableDef, batch: &RecordBatch, strict: bool) -> Result<(), LakeError> {
-        let mut columns: Vec<Option<&ArrayRef>> = Vec::with_capacity(def.key.len());
+    /// With `strict`, a key column has no value or is missing; a column cannot be read as its type.
+    pub(crate) fn keys(&self, batch: &RecordBatch, strict: bool) -> Result<Vec<RowKey>, LakeError> {
+        let def = self.def;
+        let mut columns: Vec<Option<ArrayRef>> = Vec::with_capacity(def.key.len());
         for &name in &def.key {
             let column = batch.column_by_name(name);
             if strict && column.is_none_or(|c| c.null_count() > 0) {
-                let column = def.columns.iter().find(|c| c.name == name).map_or("", |c| c.name);
-                return Err(LakeError::Missing { table: def.name, column });
+                return Err(LakeError::Missing { table: def.name, column: name });
             }
-            columns.push(column);
+            columns.push(column.map(|column| plain(def, column)).transpose()?);
         }
-        let by_day = def.on_same_key == OnSameKey::Keep;
-        let times = batch.column_by_name(def.time).filter(|_| by_day);
-        let times = times.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+        let times = batch.column_by_name(def.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let Some(times) = times else { return Err(LakeError::Missing { table: def.name, column: def.time }) };
+        let contents = self.contents(batch)?;
+        let ids = columns.first().and_then(Option::as_ref).and_then(|c| c.as_string_opt::<i32>());
         let mut scratch: Vec<u8> = Vec::new();
+        let mut keys = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            scratch.clear();
-            for column in &columns {
-                push_key(&mut scratch, *column, row);
-            }
-            if let Some(times) = times {
-                scratch.extend_from_slice(&day_of(times.value(row)).to_le_bytes());
-            }
-            self.keys.push(xxh3_128(&scratch));
+            let day = day_of(times.value(row));
+            let (content, ordinal) = match (&contents, ids) {
+                (Some(contents), Some(ids)) if ids.is_valid(row) => {
+                    let (content, said) = contents[row];
+                    (content, ordinal_of(ids.value(row), said))
+                }
+                (Some(contents), _) => (contents[row].0, None),
+                (None, _) => (0, None),
+            };
+            let key = match ordinal {
+                Some(ordinal) => derived_key(content, ordinal, day),
+                None => {
+                    scratch.clear();
+                    columns.iter().for_each(|column| push_key(&mut scratch, column.as_ref(), row));
+                    if def.span == Span::Day {
+                        scratch.extend_from_slice(&day.to_le_bytes());
+                    }
+                    xxh3_128(&scratch)
+                }
+            };
+            keys.push(RowKey { key, day, content, ordinal });
         }
-        if let OnSameKey::NewestBy(name) = def.on_same_key {
-            match batch.column_by_name(name) {
-                Some(column) => push_orders(&mut self.orders, column),
-                None => self.orders.resize(self.keys.len(), i64::MIN),
+        Ok(keys)
+    }
+
+    /// The content of each row, and the one that its id was derived from, which is another in rows of earlier versions. `None` in
+    /// tables without contents.
+    fn contents(&self, batch: &RecordBatch) -> Result<Option<Vec<(i64, i64)>>, LakeError> {
+        let (Some(content), Some(name)) = (&self.content, self.def.content) else { return Ok(None) };
+        let long = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let (kept, old) = (long(name), long(CONTENT_OF_V1));
+        let mut reader: Option<RowReader> = None;
+        let mut out = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            if let Some(kept) = kept.filter(|kept| kept.is_valid(row)) {
+                out.push((kept.value(row), kept.value(row)));
+                continue;
             }
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                none => none.insert(RowReader::new(self.def, batch)?),
+            };
+            let computed = content_id(content.hash(|column| reader.value(column, row), &mut false));
+            let said = old.filter(|old| old.is_valid(row)).map_or(computed, |old| old.value(row));
+            out.push((computed, said));
         }
-        Ok(())
+        Ok(Some(out))
+    }
+
+    /// The contents of a batch's rows, where one of them does not say its own.
+    ///
+    /// # Errors
+    /// A column cannot be read as its type.
+    pub(crate) fn missing_contents(&self, batch: &RecordBatch) -> Result<Option<Vec<i64>>, LakeError> {
+        let Some(name) = self.def.content else { return Ok(None) };
+        if batch.column_by_name(name).is_some_and(|column| column.null_count() == 0) {
+            return Ok(None);
+        }
+        Ok(self.contents(batch)?.map(|contents| contents.into_iter().map(|(content, _)| content).collect()))
+    }
+}
+
+/// A column of plain text, where it is one of another form of texts.
+fn plain(def: &TableDef, column: &ArrayRef) -> Result<ArrayRef, LakeError> {
+    match column.data_type() {
+        DataType::LargeUtf8 | DataType::Utf8View => {
+            cast(column, &DataType::Utf8).map_err(|source| LakeError::Arrow { table: def.name, source })
+        }
+        _ => Ok(column.clone()),
     }
 }
 
@@ -119,107 +211,157 @@ fn push_key(out: &mut Vec<u8>, column: Option<&ArrayRef>, row: usize) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-fn push_orders(out: &mut Vec<i64>, column: &ArrayRef) {
-    let mut push = |values: &[i64]| {
-        out.extend((0..column.len()).map(|row| if column.is_valid(row) { values[row] } else { i64::MIN }));
-    };
-    if let Some(values) = column.as_primitive_opt::<Int64Type>() {
-        push(values.values());
-    } else if let Some(values) = column.as_primitive_opt::<TimestampMicrosecondType>() {
-        push(values.values());
-    } else {
-        out.extend(std::iter::repeat_n(i64::MIN, column.len()));
+/// Values of a batch's rows by their column's position in the definition.
+struct RowReader {
+    columns: Vec<Option<(Type, ArrayRef)>>,
+}
+
+impl RowReader {
+    fn new(def: &TableDef, batch: &RecordBatch) -> Result<Self, LakeError> {
+        let column = |column: &crate::tables::ColumnDef| -> Result<Option<(Type, ArrayRef)>, LakeError> {
+            let found = batch.column_by_name(column.name).filter(|found| found.null_count() < found.len());
+            Ok(found.map(|found| plain(def, found)).transpose()?.map(|found| (column.ty, found)))
+        };
+        Ok(RowReader { columns: def.columns.iter().map(column).collect::<Result<_, _>>()? })
+    }
+
+    fn value(&self, column: usize, row: usize) -> Value<'_> {
+        match &self.columns[column] {
+            Some((ty, array)) => value_of(*ty, array, row),
+            None => Value::Null,
+        }
     }
 }
 
-/// Names of the columns of a definition that a file of it is read by for keys and their order.
-pub(crate) fn key_columns(def: &TableDef) -> Vec<&'static str> {
-    let mut names = def.key.clone();
-    names.push(match def.on_same_key {
-        OnSameKey::NewestBy(column) => column,
-        OnSameKey::Keep => def.time,
-    });
-    names
+fn value_of(ty: Type, array: &ArrayRef, row: usize) -> Value<'_> {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Utf8 => {
+            let text = array.as_string::<i32>().value(row);
+            if ty == Type::Dynamic { Value::Json(text) } else { Value::Text(text) }
+        }
+        DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
+        DataType::Int32 => Value::Int(i64::from(array.as_primitive::<Int32Type>().value(row))),
+        DataType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Value::Real(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(..) => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Timestamp(..) => array
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map_or(Value::Null, |times| Value::Time(times.value(row))),
+        _ => Value::Null,
+    }
 }
 
-/// The keys of files at rest. Files never change, so what was read once stays true.
-#[derive(Debug, Default)]
-pub(crate) struct KeyCache(Mutex<Cached>);
-
-#[derive(Debug, Default)]
-struct Cached {
-    files: HashMap<String, Arc<RowKeys>>,
-    age: VecDeque<String>,
-    keys: usize,
+/// What decides which of two rows of one identity stays: the greater one. It is a function of the row alone, so the order in
+/// which rows arrive decides nothing; rows of one rank are the same but for the run that landed them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// The value of the version column; no value is least.
+    version: i64,
+    /// How many columns have a value; a time with parts of a millisecond counts twice.
+    filled: u32,
+    hash: u128,
 }
 
-impl KeyCache {
-    /// The keys of a file's rows, in the file's order.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn load(&self, def: &'static TableDef, dir: &Path, file: &str) -> Result<Arc<RowKeys>, LakeError> {
-        let id = format!("{}/{file}", def.name);
-        if let Some(found) = self.0.lock().unwrap_or_else(PoisonError::into_inner).files.get(&id) {
-            return Ok(found.clone());
+/// Ranks rows of one core batch.
+pub(crate) struct Ranker {
+    version: Option<ArrayRef>,
+    /// Columns with values, each with the hash of its name.
+    columns: Vec<(u64, ArrayRef)>,
+}
+
+impl Ranker {
+    pub(crate) fn new(def: &TableDef, core: &RecordBatch) -> Self {
+        let schema = core.schema();
+        let counts = |name: &str| name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content;
+        let columns = schema.fields().iter().zip(core.columns());
+        let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
+        Ranker {
+            version: def.version.and_then(|name| core.column_by_name(name)).cloned(),
+            columns: columns.map(|(field, column)| (xxh64(field.name().as_bytes(), 0), column.clone())).collect(),
         }
-        let path = dir.join(file);
-        let mut keys = RowKeys::default();
-        for batch in open_file(def.name, &path, Some(&key_columns(def)))? {
-            let batch = batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?;
-            keys.extend(def, &batch, false)?;
-        }
-        let keys = Arc::new(keys);
-        self.keep(id, keys.clone());
-        Ok(keys)
     }
 
-    /// Remembers the keys of a file that was just written.
-    pub(crate) fn put(&self, def: &TableDef, file: &str, keys: RowKeys) {
-        self.keep(format!("{}/{file}", def.name), Arc::new(keys));
-    }
-
-    fn keep(&self, id: String, keys: Arc<RowKeys>) {
-        if keys.keys.len() > CACHED_KEYS / 4 {
-            return;
+    /// The rank of a row. `scratch` is used and not read.
+    pub(crate) fn rank(&self, row: usize, scratch: &mut Vec<u8>) -> Rank {
+        scratch.clear();
+        let mut filled = 0;
+        for (name, column) in &self.columns {
+            let number = match value_of(Type::String, column, row) {
+                Value::Null => continue,
+                Value::Text(text) | Value::Json(text) => {
+                    scratch.extend_from_slice(&name.to_le_bytes());
+                    scratch.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                    scratch.extend_from_slice(text.as_bytes());
+                    filled += 1;
+                    continue;
+                }
+                Value::Time(time) => {
+                    filled += u32::from(time.rem_euclid(1000) != 0);
+                    i128::from(time)
+                }
+                Value::Bool(v) => i128::from(v),
+                Value::Int(v) => i128::from(v),
+                Value::Real(v) => i128::from(v.to_bits()),
+                Value::Decimal(v) => v,
+            };
+            filled += 1;
+            scratch.extend_from_slice(&name.to_le_bytes());
+            scratch.extend_from_slice(&number.to_le_bytes());
         }
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = &mut *cached;
-        cached.keys += keys.keys.len();
-        if let Some(before) = cached.files.insert(id.clone(), keys) {
-            cached.keys -= before.keys.len();
-        } else {
-            cached.age.push_back(id);
-        }
-        while cached.keys > CACHED_KEYS {
-            let Some(oldest) = cached.age.pop_front() else { break };
-            if let Some(gone) = cached.files.remove(&oldest) {
-                cached.keys -= gone.keys.len();
-            }
-        }
+        let version = match self.version.as_ref().map(|column| value_of(Type::Long, column, row)) {
+            Some(Value::Int(v) | Value::Time(v)) => v,
+            _ => i64::MIN,
+        };
+        Rank { version, filled, hash: xxh3_128(scratch) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::StringArray;
-    use arrow::datatypes::{Field, Schema};
-
     use super::*;
     use crate::tables;
+    use crate::write::rows::RowBuilder;
+
+    fn batch(table: &str, rows: &[&[(&str, &str)]]) -> RecordBatch {
+        let def = tables::find(table).expect("table");
+        let mut out = RowBuilder::new(def);
+        for (at, row) in rows.iter().enumerate() {
+            out.set_datetime_us(def.index_of(def.time).expect("time"), at as i64);
+            for (column, value) in *row {
+                out.set_str(def.index_of(column).expect("a column"), value);
+            }
+            out.end_row();
+        }
+        out.finish().expect("batch")
+    }
 
     #[test]
     fn keys_tell_neighbouring_columns_apart() {
+        let rows: [&[(&str, &str)]; 3] = [
+            &[("callId", "ab"), ("sessionId", "c"), ("id", "")],
+            &[("callId", "a"), ("sessionId", "bc"), ("id", "")],
+            &[("callId", "ab"), ("sessionId", "c"), ("id", "")],
+        ];
+        let keys = Keyer::new(tables::find("CallSegments").expect("table")).keys(&batch("CallSegments", &rows), true).expect("keys");
+        assert_ne!(keys[0].key, keys[1].key);
+        assert_eq!(keys[0].key, keys[2].key);
+    }
+
+    #[test]
+    fn a_fuller_row_has_a_greater_rank() {
         let def = tables::find("CallSegments").expect("table");
-        let schema =
-            Arc::new(Schema::new(["callId", "sessionId", "id"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec()));
-        let column = |values: [&str; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
-        let batch = RecordBatch::try_new(schema, vec![column(["ab", "a", "ab"]), column(["c", "bc", "c"]), column(["", "", ""])])
-            .expect("batch");
-        let mut keys = RowKeys::default();
-        keys.extend(def, &batch, true).expect("keys");
-        assert_ne!(keys.keys[0], keys.keys[1]);
-        assert_eq!(keys.keys[0], keys.keys[2]);
-        assert_eq!(keys.order(0), i64::MIN);
+        let rows: [&[(&str, &str)]; 3] = [
+            &[("callId", "a"), ("sessionId", "b"), ("id", "c"), ("_importId", "x")],
+            &[("callId", "a"), ("sessionId", "b"), ("id", "c"), ("_importId", "y")],
+            &[("callId", "a"), ("sessionId", "b")],
+        ];
+        let core = batch("CallSegments", &rows);
+        let ranker = Ranker::new(def, &core);
+        let ranks: Vec<Rank> = (0..3).map(|row| ranker.rank(row, &mut Vec::new())).collect();
+        // The time of the second row is another one, which has parts of a millisecond.
+        assert!(ranks[0] < ranks[1] && ranks[2] < ranks[0], "{ranks:?}");
     }
 }

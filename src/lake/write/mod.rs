@@ -1,7 +1,11 @@
 //! The way into a table: rows in the making, and landings that commit them once.
 
+pub(crate) mod held;
 pub(crate) mod intake;
-pub(crate) mod intent;
-pub(crate) mod keys;
+mod keys;
 pub(crate) mod landing;
+mod pairs;
+pub(crate) mod position;
+mod probe;
+mod rewrite;
 pub(crate) mod rows;

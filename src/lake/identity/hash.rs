@@ -1,9 +1,12 @@
 //! The hash that tells records apart which have no id of their own.
 //!
-//! Lakes hold these hashes: as the ids of such records, as content ids (`_contentId`), as ids of the rows of reports and message
-//! traces. Another hash, or another order of its parts, would land all of those records a second time.
+//! Lakes hold these hashes: as the ids of such records, as content hashes, as ids of the rows of reports and message traces.
+//! Another hash, or another order of its parts, would land all of those records a second time.
 
-use crate::json_text::{Members, elements, too_deep, unescape};
+use std::borrow::Cow;
+
+use kqlake_value::json::checked::{Members, elements};
+use kqlake_value::json::{BadEscapes, too_deep, unescape_with};
 
 /// Nesting beyond which values are hashed as their text instead of by their structure.
 const MAX_DEPTH: usize = 64;
@@ -12,16 +15,17 @@ const MAX_DEPTH: usize = 64;
 ///
 /// Lakes hold it (see above), so it stays what it is; what is hashed in memory alone takes xxh3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct RecordHash(pub u64, pub u64);
+pub struct RecordHash(pub u64, pub u64);
 
 impl RecordHash {
     /// The hash of bytes.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         Self(xxhash_rust::xxh64::xxh64(bytes, 0), xxhash_rust::xxh64::xxh64(bytes, 0x9E37_79B9_7F4A_7C15))
     }
 
     /// The hash of an ordered pair.
-    pub(crate) fn then(self, next: Self) -> Self {
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
         // Multiply and fold, as wyhash does it: one multiplication a half instead of hashing the hashes.
         let fold = |a: u64, b: u64, odd: u64| {
             let product = u128::from(a ^ odd) * u128::from(b.rotate_left(23) ^ 0xA076_1D64_78BD_642F);
@@ -32,21 +36,45 @@ impl RecordHash {
 
     /// A sum that does not depend on the order of its parts.
     #[must_use]
-    pub(crate) fn plus(self, next: Self) -> Self {
+    pub fn plus(self, next: Self) -> Self {
         Self(self.0.wrapping_add(next.0), self.1.wrapping_add(next.1))
     }
 
     /// 32 hexadecimal digits.
-    pub(crate) fn hex(self) -> String {
+    pub fn hex(self) -> String {
         format!("{:016x}{:016x}", self.0, self.1)
     }
 }
 
-/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and number forms do
-/// not count, a number and the text of the same number are one, and null or empty members are as if absent. `repeats`
-/// becomes true when an object has a name twice.
-pub(crate) fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
+/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes, number forms and the case
+/// of truth values do not count, a number or truth value and its text are one, and null or empty members are as if absent.
+/// `repeats` becomes true when an object has a name twice.
+pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
     canonical(text.trim(), 0, repeats)
+}
+
+/// The hash of an object's members for which `takes` holds, as [`canonical_hash`] has it; of the whole text where it is no
+/// object.
+pub(super) fn canonical_members(text: &str, takes: impl Fn(&str) -> bool, repeats: &mut bool) -> Option<RecordHash> {
+    let text = text.trim();
+    if !text.starts_with('{') || too_deep(text) {
+        return canonical(text, 0, repeats);
+    }
+    let Ok(members) = Members::parse(text) else { return Some(RecordHash::of(text.as_bytes())) };
+    *repeats |= members.repeats();
+    sum_of(members.0.iter().filter(|(name, _)| takes(name)).map(|(name, value)| (name.as_ref(), value.get())), 0, repeats)
+}
+
+fn sum_of<'a>(members: impl Iterator<Item = (&'a str, &'a str)>, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
+    let mut sum = RecordHash::default();
+    let mut any = false;
+    for (key, value) in members {
+        if let Some(value) = canonical(value, depth + 1, repeats) {
+            sum = sum.plus(RecordHash::of(key.as_bytes()).then(value));
+            any = true;
+        }
+    }
+    any.then(|| RecordHash::of(b"{").then(sum))
 }
 
 fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
@@ -57,15 +85,7 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
                 return Some(RecordHash::of(text.as_bytes()));
             };
             *repeats |= members.repeats();
-            let mut sum = RecordHash::default();
-            let mut any = false;
-            for (key, value) in &members.0 {
-                if let Some(value) = canonical(value.get(), depth + 1, repeats) {
-                    sum = sum.plus(RecordHash::of(key.as_bytes()).then(value));
-                    any = true;
-                }
-            }
-            any.then(|| RecordHash::of(b"{").then(sum))
+            sum_of(members.0.iter().map(|(key, value)| (key.as_ref(), value.get())), depth, repeats)
         }
         b'[' => {
             let Ok(items) = elements(text) else {
@@ -78,7 +98,8 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
             (!items.is_empty()).then_some(hash)
         }
         b'"' => {
-            let value = unescape(text);
+            let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+            let value: Cow<'_, str> = unescape_with(inner, BadEscapes::Mended);
             (!value.is_empty()).then(|| scalar(&value))
         }
         _ if text == "null" => None,
@@ -86,6 +107,7 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
     }
 }
 
+/// The hash of a text that is no structure.
 fn scalar(text: &str) -> RecordHash {
     // 5, 5.0, 5e0 and "5" are one value; texts that only look like numbers keep their own form.
     let numeric = match text.as_bytes() {
@@ -101,7 +123,16 @@ fn scalar(text: &str) -> RecordHash {
     {
         return RecordHash::of((value as i64).to_string().as_bytes());
     }
-    RecordHash::of(text.as_bytes())
+    word(text)
+}
+
+/// The hash of a text; truth values are the same in any letter case.
+pub(super) fn word(text: &str) -> RecordHash {
+    match text.len() {
+        4 if text.eq_ignore_ascii_case("true") => RecordHash::of(b"true"),
+        5 if text.eq_ignore_ascii_case("false") => RecordHash::of(b"false"),
+        _ => RecordHash::of(text.as_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +147,7 @@ mod tests {
     #[test]
     fn hashes_are_those_that_lakes_hold() {
         assert_eq!(RecordHash::of(b"record").hex(), "e5c37ab8f29acc7155c24d1a46b76358");
-        assert_eq!(hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).unwrap().hex(), "6aea9e8555b4a3da26f660c42b66b8c7");
+        assert_eq!(hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).map(RecordHash::hex).as_deref(), Some("6aea9e8555b4a3da26f660c42b66b8c7"));
     }
 
     #[test]
@@ -140,7 +171,7 @@ mod tests {
         let same = [
             r#"{"a":"5","b":{"c":true}}"#,
             r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#,
-            r#"{"b":{"c":true},"\u0061":5,"e":""}"#,
+            r#"{"b":{"c":"True"},"\u0061":5,"e":""}"#,
         ];
         let hashes: Vec<_> = same.iter().map(|t| hash(t)).collect();
         assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
@@ -148,5 +179,12 @@ mod tests {
         assert_ne!(hash(r#"["a","b"]"#), hash(r#"["b","a"]"#));
         assert_eq!(hash("{}"), None);
         assert_eq!(hash(""), None);
+    }
+
+    #[test]
+    fn members_that_are_not_taken_do_not_count() {
+        let of = |text: &str| canonical_members(text, |name| name != "x", &mut false);
+        assert_eq!(of(r#"{"a":1,"x":2}"#), hash(r#"{"a":1}"#));
+        assert_eq!(of(r#"{"x":2}"#), None);
     }
 }

@@ -1,0 +1,167 @@
+//! The ordinals of records without an id: how many records of the same content came before in the unit.
+//!
+//! A content takes 9 bytes of memory in a table that grows to 38 MB; then it goes to a sorted temporary file, of which 1.3 bytes a
+//! content stay in memory. A content that came twice takes 17 bytes more.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+
+/// Contents that are kept in memory: as many as fit into a hash table of 2^22 places.
+const IN_MEMORY: usize = (1 << 22) / 8 * 7;
+/// Contents of a block of a temporary file.
+const BLOCK: usize = 512;
+/// Bits of a filter for each content, and how many of them it sets.
+const FILTER_BITS: u64 = 10;
+const FILTER_HASHES: u64 = 7;
+
+/// Contents are hashes already.
+#[derive(Debug, Default, Clone, Copy)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// Counts records of one content within a unit.
+#[derive(Debug)]
+pub(crate) struct Ordinals {
+    seen: HashSet<u64, BuildHasherDefault<Same>>,
+    /// The next ordinal of contents that came more than once.
+    repeated: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    runs: Vec<Run>,
+    limit: usize,
+}
+
+impl Default for Ordinals {
+    fn default() -> Self {
+        Self { seen: HashSet::default(), repeated: HashMap::default(), runs: Vec::new(), limit: IN_MEMORY }
+    }
+}
+
+impl Ordinals {
+    /// Forgets everything: another unit begins.
+    pub(crate) fn begin(&mut self) {
+        let limit = self.limit;
+        *self = Self { limit, ..Self::default() };
+    }
+
+    /// The ordinal of the next record of a content.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written or read.
+    pub(crate) fn next(&mut self, content: u64) -> io::Result<u32> {
+        if let Some(next) = self.repeated.get_mut(&content) {
+            let ordinal = *next;
+            *next = next.saturating_add(1);
+            return Ok(ordinal);
+        }
+        let mut known = self.seen.contains(&content);
+        for run in &mut self.runs {
+            known = known || run.has(content)?;
+        }
+        if known {
+            self.repeated.insert(content, 2);
+            return Ok(1);
+        }
+        self.seen.insert(content);
+        if self.seen.len() >= self.limit {
+            let mut contents: Vec<u64> = self.seen.drain().collect();
+            contents.sort_unstable();
+            self.runs.push(Run::write(&contents)?);
+        }
+        Ok(0)
+    }
+}
+
+/// Sorted contents in a temporary file that has no name, so that nothing of it stays whatever happens.
+#[derive(Debug)]
+struct Run {
+    file: File,
+    /// The first content of each block.
+    firsts: Vec<u64>,
+    /// The number of contents.
+    len: usize,
+    filter: Vec<u64>,
+}
+
+impl Run {
+    fn write(contents: &[u64]) -> io::Result<Self> {
+        let bits = (contents.len() as u64 * FILTER_BITS).max(64);
+        let mut run = Run {
+            file: tempfile::tempfile()?,
+            firsts: contents.iter().step_by(BLOCK).copied().collect(),
+            len: contents.len(),
+            filter: vec![0; usize::try_from(bits.div_ceil(64)).unwrap_or(1)],
+        };
+        let mut out = BufWriter::new(&run.file);
+        for content in contents {
+            out.write_all(&content.to_le_bytes())?;
+        }
+        out.flush()?;
+        drop(out);
+        for content in contents {
+            for (word, bit) in places(*content, run.filter.len()) {
+                run.filter[word] |= bit;
+            }
+        }
+        Ok(run)
+    }
+
+    fn has(&mut self, content: u64) -> io::Result<bool> {
+        if places(content, self.filter.len()).any(|(word, bit)| self.filter[word] & bit == 0) {
+            return Ok(false);
+        }
+        let Some(block) = self.firsts.partition_point(|first| *first <= content).checked_sub(1) else { return Ok(false) };
+        let first = block * BLOCK;
+        let mut bytes = vec![0; BLOCK.min(self.len - first) * 8];
+        self.file.seek(SeekFrom::Start(first as u64 * 8))?;
+        self.file.read_exact(&mut bytes)?;
+        Ok(bytes.chunks_exact(8).any(|chunk| chunk == content.to_le_bytes()))
+    }
+}
+
+/// The words and bits of a content in a filter.
+fn places(content: u64, words: usize) -> impl Iterator<Item = (usize, u64)> {
+    let bits = words as u64 * 64;
+    let step = content.rotate_left(32) | 1;
+    (0..FILTER_HASHES).map(move |n| {
+        let bit = content.wrapping_add(n.wrapping_mul(step)) % bits;
+        (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contents spread as hashes are.
+    fn content(n: u64) -> u64 {
+        kqlake_lake::identity::RecordHash::of(&n.to_le_bytes()).0
+    }
+
+    #[test]
+    fn ordinals_count_records_of_one_content_whether_in_memory_or_not() {
+        let mut ordinals = Ordinals { limit: 1_000, ..Ordinals::default() };
+        for round in 0..3 {
+            for n in 0..10_500 {
+                assert_eq!(ordinals.next(content(n)).expect("an ordinal"), round, "{n}");
+            }
+        }
+        assert_eq!(ordinals.runs.len(), 10);
+        ordinals.begin();
+        assert_eq!(ordinals.next(content(5)).expect("an ordinal"), 0);
+        assert!(ordinals.runs.is_empty());
+    }
+}

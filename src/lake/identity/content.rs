@@ -1,0 +1,250 @@
+//! The content of a row, and the id that stands in for one that its source did not give.
+
+use super::hash::{RecordHash, canonical_hash, canonical_members, word};
+use crate::tables::{ColumnDef, TableDef};
+
+/// The column for fields of a source that have no column of their own.
+pub const EXTRA: &str = "_extra";
+
+/// The version of what contents are made of: part of every content hash.
+const VERSION: &[u8] = b"content 2";
+
+/// Fields that the service or the way of export puts around a record, in lower case and without signs: some shapes of the same
+/// record carry them and others do not.
+const ENVELOPE: [&str; 17] = [
+    "resourceid",
+    "subscriptionid",
+    "resourcegroup",
+    "resource",
+    "billedsize",
+    "isbillable",
+    "tenantid",
+    "sourcesystem",
+    "mg",
+    "managementgroupname",
+    "timereceived",
+    "internalworkspaceresourceid",
+    "referenceditemid",
+    "referencedtype",
+    "type",
+    "category",
+    "level",
+];
+
+/// A value of a row, as contents are made of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// None.
+    Null,
+    /// bool
+    Bool(bool),
+    /// int, long, and timespan as ticks
+    Int(i64),
+    /// real
+    Real(f64),
+    /// decimal, scaled by 10^18
+    Decimal(i128),
+    /// datetime: microseconds since 1970
+    Time(i64),
+    /// string and guid
+    Text(&'a str),
+    /// dynamic
+    Json(&'a str),
+}
+
+/// What of a table's rows is their content: all that tells records apart, in a form that every shape of a record gives alike.
+/// Times count to the millisecond, JSON by its value, and what is empty as absent.
+#[derive(Debug, Clone)]
+pub struct Content {
+    start: RecordHash,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    column: usize,
+    name: RecordHash,
+    is_extra: bool,
+}
+
+impl Content {
+    /// The content of a table's rows; `None` for tables whose rows keep none.
+    pub fn of(def: &TableDef) -> Option<Self> {
+        def.content?;
+        let counts = |column: &(usize, &ColumnDef)| column.1.is_content();
+        let part = |(column, def): (usize, &ColumnDef)| Part {
+            column,
+            name: RecordHash::of(def.name.as_bytes()),
+            is_extra: def.name == EXTRA,
+        };
+        let parts = def.columns.iter().enumerate().filter(counts).map(part).collect();
+        Some(Content { start: RecordHash::of(VERSION).then(RecordHash::of(def.name.as_bytes())), parts })
+    }
+
+    /// The columns that are part of it, by their position in the definition.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.parts.iter().map(|part| part.column)
+    }
+
+    /// The hash of a row's content, of its values by position in the definition. `repeats` becomes true when a JSON value has an
+    /// object with a name twice.
+    pub fn hash<'v>(&self, mut value: impl FnMut(usize) -> Value<'v>, repeats: &mut bool) -> RecordHash {
+        let mut sum = RecordHash::default();
+        for part in &self.parts {
+            let hash = match value(part.column) {
+                Value::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
+                value => hash_of(value, repeats),
+            };
+            if let Some(hash) = hash {
+                sum = sum.plus(part.name.then(hash));
+            }
+        }
+        self.start.then(sum)
+    }
+}
+
+fn hash_of(value: Value<'_>, repeats: &mut bool) -> Option<RecordHash> {
+    let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() };
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(v) => RecordHash::of(if v { b"true" } else { b"false" }),
+        Value::Int(v) => RecordHash::of(&v.to_le_bytes()),
+        Value::Time(v) => RecordHash::of(&v.div_euclid(1000).to_le_bytes()),
+        Value::Real(v) => RecordHash::of(&bits(v).to_le_bytes()),
+        Value::Decimal(v) => RecordHash::of(&v.to_le_bytes()),
+        Value::Text("") => return None,
+        Value::Text(v) => word(v),
+        Value::Json(v) => return canonical_hash(v, repeats),
+    })
+}
+
+fn is_envelope(name: &str) -> bool {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    ENVELOPE.contains(&plain.as_str())
+}
+
+/// A content's hash as its column keeps it.
+pub fn content_id(content: RecordHash) -> i64 {
+    content.0.cast_signed()
+}
+
+/// The id of a record that has none of its own: 32 hexadecimal digits, of which the first 16 are its content's. `ordinal` numbers
+/// the records of one unit that have the same content: the first has 0, and the digits of the hash.
+pub fn derived_id(content: RecordHash, ordinal: u32) -> String {
+    if ordinal == 0 {
+        return content.hex();
+    }
+    format!("{:016x}{ordinal:08x}{:08x}", content.0, check_of(content.0, ordinal))
+}
+
+/// What tells the id of a later record from that of the first.
+fn check_of(content: u64, ordinal: u32) -> u32 {
+    let mixed = RecordHash(content, 0).then(RecordHash(u64::from(ordinal), 0));
+    (mixed.0 >> 32) as u32
+}
+
+/// The ordinal of an id that is derived from the content with this id; `None` for an id of the source's own.
+pub(crate) fn ordinal_of(id: &str, content: i64) -> Option<u32> {
+    let digits = |part: std::ops::Range<usize>| id.get(part).and_then(|text| u64::from_str_radix(text, 16).ok());
+    if id.len() != 32 || digits(0..16)?.cast_signed() != content {
+        return None;
+    }
+    let (ordinal, check) = (digits(16..24)? as u32, digits(24..32)? as u32);
+    let is_later = ordinal > 0 && check == check_of(content.cast_unsigned(), ordinal);
+    Some(if is_later { ordinal } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{self, find};
+    use kqlake_value::Type;
+
+    #[test]
+    fn derived_ids_are_told_from_own_ones() {
+        let content = RecordHash::of(b"record");
+        let id = content_id(content);
+        assert_eq!(derived_id(content, 0), content.hex());
+        for ordinal in [0, 1, 2, 255, 70_000, u32::MAX] {
+            assert_eq!(ordinal_of(&derived_id(content, ordinal), id), Some(ordinal));
+        }
+        assert_eq!(ordinal_of(&RecordHash::of(b"other").hex(), id), None);
+        assert_eq!(ordinal_of("19aedcf0-ef3a-5254-8c49-12e3d177ade7", id), None);
+        assert_eq!(ordinal_of("", id), None);
+        assert_eq!(derived_id(content, 1), "e5c37ab8f29acc7100000001ID1CHECK");
+    }
+
+    /// A value of each content column, made of its name.
+    fn sample(table: &TableDef, but: Option<usize>) -> RecordHash {
+        let content = Content::of(table).expect("a table with contents");
+        let value = |at: usize| {
+            let column = &table.columns[at];
+            if but == Some(at) {
+                return Value::Null;
+            }
+            match column.ty {
+                Type::DateTime => Value::Time(1_767_597_787_123_456),
+                Type::Long | Type::Int | Type::TimeSpan => Value::Int(at as i64),
+                Type::Real => Value::Real(at as f64 + 0.5),
+                Type::Dynamic => Value::Json(r#"{"a":1,"b":["x",null],"_BilledSize":5}"#),
+                _ => Value::Text(column.name),
+            }
+        };
+        content.hash(value, &mut false)
+    }
+
+    #[test]
+    fn contents_are_those_that_lakes_hold() {
+        let found: Vec<String> =
+            tables::all().iter().filter(|t| t.content.is_some()).map(|t| format!("{} {}", t.name, sample(t, None).hex())).collect();
+        assert_eq!(found, PINNED);
+    }
+
+    #[test]
+    fn every_column_that_all_shapes_carry_is_part_of_the_content() {
+        for table in tables::all().iter().filter(|t| t.content.is_some()) {
+            let whole = sample(table, None);
+            let parts: Vec<usize> = Content::of(table).expect("contents").columns().collect();
+            for at in 0..table.columns.len() {
+                assert_eq!(sample(table, Some(at)) != whole, parts.contains(&at), "{}.{}", table.name, table.columns[at].name);
+            }
+        }
+        let counters = find("performanceCounters").expect("a table");
+        assert_ne!(sample(counters, counters.index_of("instance")), sample(counters, None));
+    }
+
+    #[test]
+    fn contents_do_not_depend_on_spelling() {
+        let traces = find("traces").expect("traces");
+        let content = Content::of(traces).expect("contents");
+        let at = |name: &str| traces.index_of(name).expect("a column");
+        let hash = |time: i64, message: &str, extra: &str| {
+            let value = |column: usize| match column {
+                c if c == at("timestamp") => Value::Time(time),
+                c if c == at("message") => Value::Text(message),
+                c if c == at(EXTRA) => Value::Json(extra),
+                _ => Value::Null,
+            };
+            // The values borrow from the arguments.
+            content.hash(value, &mut false)
+        };
+        let plain = hash(1_000, "true", "{}");
+        assert_eq!(hash(1_999, "True", r#"{"_ResourceId":"x","resourceId":5}"#), plain);
+        assert_ne!(hash(2_000, "true", "{}"), plain);
+        assert_ne!(hash(1_000, "true", r#"{"Field":1}"#), plain);
+    }
+
+    /// Another hash would land records without an id a second time.
+    const PINNED: [&str; 10] = [
+        "traces ",
+        "customEvents ",
+        "pageViews ",
+        "requests ",
+        "dependencies ",
+        "exceptions ",
+        "availabilityResults ",
+        "browserTimings ",
+        "customMetrics ",
+        "performanceCounters ",
+    ];
+}

@@ -1,0 +1,10 @@
+//! Which rows are one record: the hashes that lakes hold for it, and what of a row they are made of.
+//!
+//! `docs/identity.md` states the rule; the table definitions carry it as data.
+
+mod content;
+mod hash;
+
+pub use self::content::{Content, EXTRA, Value, content_id, derived_id};
+pub(crate) use self::content::ordinal_of;
+pub use self::hash::{RecordHash, canonical_hash};
