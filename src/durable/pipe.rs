@@ -67,3 +67,49 @@ fn open(path: &Path, options: &OpenOptions, other_end: &str) -> io::Result<File>
     WAITING.fetch_sub(1, Ordering::Relaxed);
     opened.unwrap_or_else(|_| Err(io::Error::other("the pipe was not opened")))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::process::Command;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_opened_when_its_other_end_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, file, link) = (dir.path().join("pipe"), dir.path().join("file"), dir.path().join("link"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::write(&file, "text").unwrap();
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        assert!(is_pipe(&pipe) && is_pipe(&link));
+        assert!(!is_pipe(&file) && !is_pipe(dir.path()) && !is_pipe(&dir.path().join("none")));
+
+        assert!(!is_waiting());
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || read(&pipe)
+        });
+        while !is_waiting() {
+            thread::yield_now();
+        }
+        let mut writer = write(&pipe).unwrap();
+        writer.write_all(b"through").unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.join().unwrap().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
+        assert!(!is_waiting());
+    }
+
+    #[test]
+    fn what_is_no_pipe_is_opened_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        assert_eq!(read(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(write(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::write(&file, "text").unwrap();
+        assert_eq!(io::read_to_string(read(&file).unwrap()).unwrap(), "text");
+    }
+}

@@ -163,3 +163,81 @@ impl Existing {
         in_place::overwrite(&mut self.file, Complete::of(from, folder)?)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_at_a_path_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("12"), "").unwrap();
+        fs::create_dir(at("fd")).unwrap();
+        fs::write(at("fd/3"), "").unwrap();
+        assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        symlink(at("pipe"), at("to-pipe")).unwrap();
+        symlink(at("none"), at("to-none")).unwrap();
+        symlink("/dev/fd/0", at("to-descriptor")).unwrap();
+        for (path, expected) in [
+            (at("12"), Kind::File),
+            (at("fd/3"), Kind::File),
+            (at("none"), Kind::File),
+            (at("to-none"), Kind::File),
+            (at("fd"), Kind::Folder),
+            (at("pipe"), Kind::Pipe),
+            (at("to-pipe"), Kind::Pipe),
+            (at("socket"), Kind::Device),
+            (at("to-descriptor"), Kind::Device),
+            ("/dev/null".into(), Kind::Device),
+            ("/dev/fd/0".into(), Kind::Device),
+            ("/proc/self/fd/0".into(), Kind::Device),
+            ("/proc/self/stat".into(), Kind::File),
+        ] {
+            assert_eq!(kind(&path), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_opened_as_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "old").unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        let free = at("free");
+        assert!(matches!(Target::of(&free), Ok(Target::File { path, existing: None }) if path == free));
+        let file = at("file");
+        assert!(matches!(Target::of(&at("link")), Ok(Target::File { path, existing: Some(_) }) if path == file));
+        assert!(matches!(Target::of(Path::new("/dev/null")), Ok(Target::Direct(_))));
+        let refused = |path: &Path| Target::of(path).err().map(|err| err.kind());
+        assert_eq!(refused(dir.path()), Some(io::ErrorKind::IsADirectory));
+        assert_eq!(refused(&at("file/below")), Some(io::ErrorKind::NotADirectory));
+        assert!(refused(&at("circle")).is_some());
+        assert_eq!(fs::read_to_string(at("file")).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_new_file_gets_the_owner_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        fs::write(&old, "").unwrap();
+        fs::write(&new, "").unwrap();
+        let gives = |existing: &Path| match Target::of(existing).unwrap() {
+            Target::File { existing: Some(existing), .. } => existing.gives_owner(&File::open(&new).unwrap()).unwrap(),
+            _ => unreachable!("a regular file"),
+        };
+        assert!(gives(&old));
+        // Only root can give files away.
+        if chown(&old, Some(12_345), Some(12_345)).is_ok() {
+            assert!(gives(&old));
+            let found = fs::metadata(&new).unwrap();
+            assert_eq!((found.uid(), found.gid()), (12_345, 12_345));
+        }
+    }
+}
