@@ -3,6 +3,7 @@
 use super::Context;
 use super::progress::Progress;
 use crate::error::{Error, Result};
+use kqlake_lake::Lake;
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_syntax::suggest::nearest;
 
@@ -10,10 +11,15 @@ use kqlake_syntax::suggest::nearest;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   kqlake compact
-  kqlake compact traces customEvents")]
+  kqlake compact traces customEvents
+  kqlake compact --repair
+A repair moves what cannot be read of a table's log to a folder in the lake, `_set_aside`, and says so; it deletes and merges nothing.")]
 pub(super) struct Args {
     /// Tables to compact [default: all]
     names: Vec<String>,
+    /// Make tables with a damaged log readable again instead, where that can be done
+    #[arg(long)]
+    repair: bool,
 }
 
 /// # Errors
@@ -28,6 +34,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let lake = context.lake();
     lake.check().await?;
+    if args.repair {
+        return repair(&lake, &defs, context).await;
+    }
     let progress = Progress::new(context, "compacting");
     let (mut merged, mut failures) = (0, Vec::new());
     for def in defs {
@@ -46,6 +55,26 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         context.tell("nothing to compact");
     }
     super::upkeep::outcome(failures, |count| format!("{count} tables were not compacted; the others are done"))
+}
+
+async fn repair(lake: &Lake, defs: &[&'static TableDef], context: &Context) -> Result<()> {
+    let (mut moved, mut failures) = (0, Vec::new());
+    for def in defs {
+        let (report, done) = lake.repair(def).await;
+        moved += report.set_aside.len();
+        for file in &report.set_aside {
+            let (from, to) = (file.from.display(), file.to.display());
+            context.tell(format_args!("{}: {}; {from} was moved to {to}", def.name, file.reason));
+        }
+        if report.lost_commits {
+            context.tell(format_args!("{}: the rows of its last commits are missing; `kqlake import` lands them again", def.name));
+        }
+        failures.extend(done.err().map(Error::from));
+    }
+    if moved == 0 && failures.is_empty() {
+        context.tell("nothing to repair");
+    }
+    super::upkeep::outcome(failures, |count| format!("{count} tables could not be repaired; the others are done"))
 }
 
 fn unknown(name: &str) -> Error {

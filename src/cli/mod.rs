@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 mod nightly;
 mod progress;
+mod quarantine;
 mod queries;
 mod query;
 mod report;
@@ -107,6 +108,7 @@ enum Command {
     Tables(tables::Args),
     Export(export::Args),
     Ledger(ledger::Args),
+    Quarantine(quarantine::Args),
     Doctor(doctor::Args),
     Compact(compact::Args),
     Functions(functions::Args),
@@ -131,7 +133,7 @@ pub struct Context {
 impl Context {
     /// The configured lake. Touches nothing.
     pub fn lake(&self) -> Lake {
-        Lake::new(&self.config.lake)
+        Lake::new(&self.config.lake).with_clock(Arc::clone(&self.clock))
     }
 
     /// Its tables, as the binder sees them.
@@ -232,6 +234,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Tables(args) => tables::run(&args, context).await,
         Command::Export(args) => export::run(&args, context).await,
         Command::Ledger(args) => ledger::run(&args, context).await,
+        Command::Quarantine(args) => quarantine::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args),
         Command::Compact(args) => compact::run(&args, context).await,
         Command::Functions(args) => functions::run(&args, context),
@@ -262,7 +265,7 @@ fn context(global: &Global) -> Result<Context> {
         Some(text) => {
             let instant = chrono::DateTime::parse_from_rfc3339(&text)
                 .map_err(|_| Error::usage(format!("--now {text}: an instant such as 2026-03-01T00:00:00Z was expected")))?;
-            Arc::new(FixedClock(instant.into()))
+            Arc::new(FixedClock::at_micros(instant.timestamp_micros()))
         }
     };
     Ok(Context { config, quiet: global.quiet, verbose: global.verbose, clock })

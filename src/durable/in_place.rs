@@ -29,7 +29,7 @@ impl InPlace for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_all()
+        super::sync_file(self)
     }
 }
 

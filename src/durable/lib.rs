@@ -16,8 +16,10 @@
 //! Delta or Parquet.
 
 mod in_place;
+mod lease;
 pub mod pipe;
 mod place;
+mod sync;
 mod target;
 mod temporary;
 
@@ -25,7 +27,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use lease::Lease;
 pub use place::{Apart, blocker};
+pub use sync::{Observing, Synced, create_folders, observe, sync_file, sync_folder, sync_path};
 use target::{Existing, Target};
 pub use target::{Kind, is_standard_output, kind, resolved};
 use temporary::Held;
@@ -128,7 +132,8 @@ impl Draft {
     ///
     /// # Errors
     /// When the disk refuses. The target is then as it was, save where a copy failed after its room was taken: the error then
-    /// names the file that the complete content is kept in.
+    /// names the file that the complete content is kept in. When only the folder could not be flushed, the new content is in
+    /// place, and a power cut may bring the old one back.
     pub fn publish(mut self) -> io::Result<()> {
         match self.existing.take() {
             Some(existing) if self.copies => {
@@ -139,13 +144,35 @@ impl Draft {
                 if let Some(existing) = existing {
                     existing.gives_mode(self.held.handle())?;
                 }
-                self.held.handle().sync_all()?;
+                sync_file(self.held.handle())?;
                 fs::rename(self.held.path(), &self.path)?;
                 self.held.released();
-                sync_folder(folder_of(&self.path));
-                Ok(())
+                sync_folder(folder_of(&self.path))
             }
         }
+    }
+
+    /// The same for a name that must be free: whoever comes second gets an error, and the first one's file stays.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when the name is taken, and as [`Draft::publish`].
+    pub fn publish_new(self) -> io::Result<()> {
+        sync_file(self.held.handle())?;
+        fs::hard_link(self.held.path(), &self.path)?;
+        // The temporary name goes before the folder is flushed, so that a power cut leaves none.
+        drop(self.held);
+        sync_folder(folder_of(&self.path))
+    }
+
+    /// The same as [`Draft::publish`] for what can be made again: nothing waits for the disk. After a power cut the file may be
+    /// the old one, the new one, empty or missing.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub fn publish_unflushed(mut self) -> io::Result<()> {
+        fs::rename(self.held.path(), &self.path)?;
+        self.held.released();
+        Ok(())
     }
 }
 
@@ -189,7 +216,7 @@ impl Staging {
             }
             existing.gives_mode(&file)?;
         }
-        file.sync_all()?;
+        sync_file(&file)?;
         match fs::rename(from, &to) {
             // A folder or file of the export may be a link to another file system.
             Err(err) if err.kind() == io::ErrorKind::CrossesDevices => {
@@ -201,15 +228,6 @@ impl Staging {
             done => done,
         }
     }
-}
-
-/// Brings the names of a folder's files to the disk, where the file system can.
-pub fn sync_folder(folder: &Path) {
-    // Neither a file system without this nor a folder that may only be written and not read is a reason to fail.
-    #[cfg(unix)]
-    drop(File::open(folder).and_then(|folder| folder.sync_all()));
-    #[cfg(not(unix))]
-    let _ = folder;
 }
 
 /// The folder that a path's last name lies in.

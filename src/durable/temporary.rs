@@ -204,6 +204,18 @@ fn ending_of(name: &OsStr) -> Option<&'static str> {
     [PARTIAL, STAGING].into_iter().find(|known| *known == ending)
 }
 
+/// The temporary files in a folder, whether their process lives or not.
+pub(super) fn partial_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if ending_of(&entry.file_name()) == Some(PARTIAL) && entry.file_type()?.is_file() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// Removes the temporary files and folders in `folder` whose process is gone. What cannot be removed stays, and so do folders
 /// of other users: temporary folders may lie where all users have theirs.
 pub fn sweep(folder: &Path) {

@@ -4,6 +4,7 @@ pub mod catalog;
 mod deadline;
 mod explain;
 mod failure;
+mod library_texts;
 mod long_texts;
 mod results;
 mod rules;
@@ -28,7 +29,8 @@ use crate::config::{Config, DEFAULT_MEMORY};
 use crate::error::{Error, Refused, Result};
 use catalog::LakeCatalog;
 use deadline::Deadline;
-use kqlake_kql::catalog::{Catalog, FileRoot};
+use kqlake_kql::catalog::FileRoot;
+use kqlake_kql::scans::ScanCatalog;
 use kqlake_kql::{self as kql, Bound, PlanEnv, PlanError, Render};
 use kqlake_lake::Lake;
 use kqlake_lake::spill::SpillFolder;
@@ -122,8 +124,8 @@ pub struct ResultTable {
     plan: LogicalPlan,
     session: SessionContext,
     deadline: Deadline,
-    /// Operators of a query that was given up may not have ended yet: the folder goes when nobody holds the query's tables and
-    /// rows any more.
+    /// Operators of a query that was given up may not have ended yet: the folder is removed with the last of the query's
+    /// tables and rows.
     spill: Arc<SpillFolder>,
     memory_limit: usize,
     /// SQL may give Arrow types that KQL does not know.
@@ -148,6 +150,12 @@ impl Engine {
         Engine { clock, ..self }
     }
 
+    /// The same engine over another lake.
+    #[must_use]
+    pub fn with_lake(self, lake: Lake) -> Engine {
+        Engine { lake, ..self }
+    }
+
     /// The lake.
     pub fn lake(&self) -> &Lake {
         &self.lake
@@ -162,7 +170,7 @@ impl Engine {
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let session = session::for_kql(&self.options, &spill)?;
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
-        let text_room = session::text_room(&self.options);
+        let text_budget = session::text_budget(&self.options);
         let plan = move || async move {
             let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
             let env = PlanEnv {
@@ -171,11 +179,11 @@ impl Engine {
                 now_us: engine.clock.now_micros(),
                 params: &params,
                 file_roots: &engine.options.file_roots,
-                text_room,
+                text_budget,
             };
             kql::plan(&owned, &env).await
         };
-        let planned = match deadline.apart(plan).await? {
+        let planned = match deadline.on_own_thread(plan).await? {
             Ok(planned) => planned,
             Err(PlanError::Refused(diagnostics)) => {
                 return Err(Error::Refused(Box::new(Refused { name: name.to_owned(), text: text.to_owned(), diagnostics })));
@@ -204,7 +212,12 @@ impl Engine {
     ///
     /// # Errors
     /// When that takes longer than a query may.
-    pub async fn check(&self, text: &str, params: &BTreeMap<String, String>, catalog: Option<Arc<dyn Catalog>>) -> Result<Bound> {
+    pub async fn check(
+        &self,
+        text: &str,
+        params: &BTreeMap<String, String>,
+        catalog: Option<Arc<dyn ScanCatalog>>,
+    ) -> Result<Bound> {
         let (text, params, now_us) = (text.to_owned(), params.clone(), self.clock.now_micros());
         let check = move || async move {
             match catalog {
@@ -212,7 +225,7 @@ impl Engine {
                 None => Bound { columns: None, diagnostics: parser::parse(&text).diagnostics },
             }
         };
-        Deadline::after(self.options.timeout)?.apart(check).await
+        Deadline::after(self.options.timeout)?.on_own_thread(check).await
     }
 
     /// Plans a SQL query over the same tables, hidden columns included. Only queries: nothing is ever written.
@@ -224,7 +237,7 @@ impl Engine {
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let session = session::for_sql(&self.options, &spill, self)?;
         let (planner, owned) = (session.clone(), text.to_owned());
-        let (columns, plan) = deadline.apart(move || async move { sql::plan(&planner, &owned).await }).await??;
+        let (columns, plan) = deadline.on_own_thread(move || async move { sql::plan(&planner, &owned).await }).await??;
         let table = ResultTable {
             name: "Table_0".to_owned(),
             columns,

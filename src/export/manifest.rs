@@ -1,6 +1,6 @@
 //! `datapackage.json`: the tables of an export, their fields and files (Frictionless Data Package 2.0).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -134,13 +134,22 @@ impl Manifest {
         })
     }
 
-    /// The files that the manifest lists for a table, by their names in the table's folder.
-    pub(super) fn files_of(&self, table: &str) -> BTreeSet<String> {
+    /// The files that the manifest lists for a table, by their names in the table's folder, with their hashes.
+    pub(super) fn files_of(&self, table: &str) -> BTreeMap<String, String> {
         let ours = self.resources.iter().filter(|r| r.get("kqlake").is_some() && text_of(r, "title") == table);
-        let paths = ours.filter_map(|r| r["path"].as_array()).flatten().filter_map(Json::as_str);
-        // The file can be edited: only a name that this table's export gives is taken from it.
-        let names = paths.filter_map(|path| path.strip_prefix(table)?.strip_prefix('/'));
-        names.filter(|name| is_export_file(name, table)).map(str::to_owned).collect()
+        let mut found = BTreeMap::new();
+        for resource in ours {
+            let files = resource["files"].as_array();
+            let hash = |path: &str| files?.iter().find(|file| file["path"] == path)?["sha256"].as_str().map(str::to_owned);
+            for path in resource["path"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+                // The file can be edited: only a name that this table's export gives is taken from it.
+                let name = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
+                if let Some(name) = name.filter(|name| is_export_file(name, table)) {
+                    found.insert(name.to_owned(), hash(path).unwrap_or_default());
+                }
+            }
+        }
+        found
     }
 
     /// Puts a table in place of its earlier entry. Tables are in the order of their names.

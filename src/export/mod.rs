@@ -8,13 +8,14 @@
 //!   are not.
 //! - `datapackage.json` (Frictionless Data Package 2.0) says what the fields are, how many rows each file has and its hash.
 //! - Files are written aside and renamed when complete; a file that would not change is left alone, with its date.
+//! - A file is replaced or removed only when an export wrote it: its hash is the manifest's, or it begins as the table's files do.
 
 mod manifest;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
@@ -29,6 +30,8 @@ use rows::RowWriter;
 
 /// Bytes of a file that are held before they are appended to it.
 const HELD: usize = 1 << 18;
+/// Bytes that all files of a table hold together.
+const HELD_BY_ALL: usize = 16 << 20;
 
 /// How a table is cut into files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +102,7 @@ impl Export {
     pub fn begin(root: &Path, lake: &Path) -> Result<Export> {
         check_place(root, lake)?;
         let failed = |err| Error::io("make the folder", root, err);
-        fs::create_dir_all(root).map_err(failed)?;
+        durable::create_folders(root).map_err(failed)?;
         let staging = Staging::create(root).map_err(failed)?;
         // A manifest that cannot be read is said before any work is done.
         Manifest::read(root)?;
@@ -129,6 +132,7 @@ impl Export {
             period,
             rows: RowWriter::new(columns),
             parts: BTreeMap::new(),
+            held: 0,
             resource,
             export: self,
         })
@@ -153,7 +157,8 @@ impl Part {
         file.write_all(&self.held).map_err(failed)?;
         self.hash.update(&self.held);
         self.bytes += self.held.len() as u64;
-        self.held.clear();
+        // Of a file of a past day nothing more comes.
+        self.held = Vec::new();
         Ok(())
     }
 }
@@ -166,6 +171,8 @@ pub struct TableExport<'e> {
     rows: RowWriter,
     /// Files by their period's text, empty for none.
     parts: BTreeMap<String, Part>,
+    /// Bytes that they hold together.
+    held: usize,
     resource: Resource,
     export: &'e mut Export,
 }
@@ -186,10 +193,16 @@ impl TableExport<'_> {
                     self.parts.entry(period).or_insert(part)
                 }
             };
+            let before = part.held.len();
             self.rows.row(&cells, row, &mut part.held);
             part.rows += 1;
+            self.held += part.held.len() - before;
             if part.held.len() >= HELD {
+                self.held -= part.held.len();
                 part.flush()?;
+            } else if self.held >= HELD_BY_ALL {
+                self.held = 0;
+                self.parts.values_mut().filter(|part| !part.held.is_empty()).try_for_each(Part::flush)?;
             }
         }
         Ok(())
@@ -212,7 +225,17 @@ impl TableExport<'_> {
             self.parts.insert(String::new(), part);
         }
         let target = self.export.root.join(&self.name);
-        fs::create_dir_all(&target).map_err(|err| Error::io("make the folder", &target, err))?;
+        durable::create_folders(&target).map_err(|err| Error::io("make the folder", &target, err))?;
+        let header = self.rows.header();
+        let listed = Manifest::read(&self.export.root)?.files_of(&self.name);
+        for part in self.parts.values() {
+            let name = part.path.file_name().unwrap_or_default();
+            let path = target.join(name);
+            if !is_ours(&path, &header, listed.get(name.to_string_lossy().as_ref()))? {
+                return Err(Error::usage(format!("{} is in the way: no export wrote it", path.display()))
+                    .hint("move it away; nothing of this table was exported"));
+            }
+        }
         let mut done = Exported { files: self.parts.len(), ..Exported::default() };
         let mut current = BTreeSet::new();
         for mut part in std::mem::take(&mut self.parts).into_values() {
@@ -233,12 +256,13 @@ impl TableExport<'_> {
             });
             current.insert(name);
         }
-        durable::sync_folder(&target);
+        durable::sync_folder(&target).map_err(|err| Error::io("write", &target, err))?;
         // Read only now: another export into the same folder may have written it since this one began.
         let mut manifest = Manifest::read(&self.export.root)?;
         let listed = manifest.files_of(&self.name);
         for path in others(&target, &self.name, &current)? {
-            if path.file_name().is_some_and(|name| listed.contains(name.to_string_lossy().as_ref())) {
+            let listed = path.file_name().and_then(|name| listed.get(name.to_string_lossy().as_ref()));
+            if listed.is_some() && is_ours(&path, &header, listed)? {
                 fs::remove_file(&path).map_err(|err| Error::io("remove", &path, err))?;
                 done.removed += 1;
             } else {
@@ -252,16 +276,36 @@ impl TableExport<'_> {
     }
 }
 
+/// True when an export may replace what is at a path: nothing is there, or an export wrote it. The manifest says the hash of
+/// what the last complete one wrote; one that was cut off, or whose manifest is gone, left files that begin as the table's do. A
+/// link counts as what it leads to. Pipes and devices are written to.
+fn is_ours(path: &Path, header: &[u8], listed: Option<&String>) -> Result<bool> {
+    let failed = |err| Error::io("read", path, err);
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() > 0 => {}
+        _ => return Ok(true),
+    }
+    let mut start = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(header.len() as u64).read_to_end(&mut start)).map_err(failed)?;
+    if start == header {
+        return Ok(true);
+    }
+    listed.map_or(Ok(false), |hash| Ok(hash_of(path)? == *hash))
+}
+
+fn hash_of(path: &Path) -> Result<String> {
+    let mut digest = Digesting(Sha256::new());
+    let hashed = fs::File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
+    hashed.map_err(|err| Error::io("read", path, err))?;
+    Ok(hex(&digest.0.finalize()))
+}
+
 fn same_content(path: &Path, bytes: u64, hash: &str) -> Result<bool> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == bytes => {}
         _ => return Ok(false),
     }
-    let failed = |err| Error::io("read", path, err);
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut digest = Digesting(Sha256::new());
-    io::copy(&mut file, &mut digest).map_err(failed)?;
-    Ok(hex(&digest.0.finalize()) == hash)
+    Ok(hash_of(path)? == hash)
 }
 
 /// Feeds what is written into a hash.

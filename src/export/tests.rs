@@ -66,6 +66,62 @@ fn only_files_that_the_manifest_lists_are_removed() {
 }
 
 #[test]
+fn only_what_an_export_wrote_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (one, other) = ([(20_000 * DAY, "x", 0)], [(20_000 * DAY, "y", 0)]);
+    let begin = || Export::begin(dir.path(), &dir.path().join("no-lake")).unwrap();
+    let try_export = |rows: &[(i64, &str, i64)]| {
+        let mut export = begin();
+        let mut table = export.table("T", &columns(), Period::Day(0), &["text"]).unwrap();
+        table.write(&batch(rows)).unwrap();
+        table.finish()
+    };
+    fs::create_dir(at("T")).unwrap();
+    fs::write(at("T/T_2024-10-04.csv"), "mine").unwrap();
+    let refused = try_export(&one).unwrap_err();
+    assert!(refused.status() == 2 && refused.to_string().contains("T_2024-10-04.csv is in the way"), "{refused}");
+    assert_eq!(fs::read_to_string(at("T/T_2024-10-04.csv")).unwrap(), "mine");
+    assert!(!at("datapackage.json").exists());
+    fs::remove_file(at("T/T_2024-10-04.csv")).unwrap();
+    export(dir.path(), &one);
+    // Of an export whose manifest is gone, or that was cut off before it.
+    fs::remove_file(at("datapackage.json")).unwrap();
+    assert_eq!(export(dir.path(), &other), done(1, 1, 1, 0));
+    // With other columns than the last export's.
+    let mut export = begin();
+    export.table("T", &columns()[..2], Period::Whole, &[]).unwrap().finish().unwrap();
+    let text = fs::read_to_string(at("T/T.csv")).unwrap();
+    assert_eq!(text, "\u{feff}timestamp,text\r\n");
+    assert!(!at("T/T_2024-10-04.csv").exists());
+    // Listed, and not what was written.
+    fs::write(at("T/T.csv"), "mine").unwrap();
+    assert!(export.table("T", &columns()[..2], Period::Whole, &[]).unwrap().finish().is_err());
+    let moved = try_export(&one).unwrap();
+    assert_eq!((moved.removed, moved.strange), (0, vec![at("T/T.csv")]));
+    assert_eq!(fs::read_to_string(at("T/T.csv")).unwrap(), "mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_to_what_an_export_wrote_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let rows = [(20_000 * DAY, "x", 0)];
+    export(dir.path(), &rows);
+    fs::rename(at("T/T_2024-10-04.csv"), at("far.csv")).unwrap();
+    std::os::unix::fs::symlink("../far.csv", at("T/T_2024-10-04.csv")).unwrap();
+    export(dir.path(), &[(20_000 * DAY, "y", 0)]);
+    assert!(at("T/T_2024-10-04.csv").is_symlink() && fs::read_to_string(at("far.csv")).unwrap().contains(",y,"));
+    fs::write(at("far.csv"), "mine").unwrap();
+    let mut export = Export::begin(dir.path(), &at("no-lake")).unwrap();
+    let mut table = export.table("T", &columns(), Period::Day(0), &["text"]).unwrap();
+    table.write(&batch(&rows)).unwrap();
+    assert!(table.finish().is_err());
+    assert_eq!(fs::read_to_string(at("far.csv")).unwrap(), "mine");
+}
+
+#[test]
 fn one_file_a_day_reads_back_and_a_second_export_rewrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [(20_000 * DAY, "=1+1", 15_000_000), (20_001 * DAY, "a,\"b\"\r\n", -5), (20_000 * DAY + 1, "ö", 0)];

@@ -77,8 +77,8 @@ pub enum Damage {
     LastCheckpoint {
         /// The file.
         file: PathBuf,
-        /// The checkpoint's version.
-        version: u64,
+        /// The checkpoint's version; `None` when the file names none.
+        version: Option<u64>,
         /// True when the log says everything without that checkpoint.
         spare: bool,
     },
@@ -131,9 +131,10 @@ impl fmt::Display for Damage {
                 write!(f, "the commit {} is missing: {} says that it happened", file.display(), witness.display())
             }
             Damage::Checkpoint { file, why, .. } => write!(f, "the checkpoint {} {why}", file.display()),
-            Damage::LastCheckpoint { file, version, .. } => {
-                write!(f, "{} names the checkpoint of version {version}, which is not there", file.display())
+            Damage::LastCheckpoint { file, version: Some(version), .. } => {
+                write!(f, "{} names the checkpoint of version {version}, which is not there or cannot be read", file.display())
             }
+            Damage::LastCheckpoint { file, version: None, .. } => write!(f, "{} names no checkpoint", file.display()),
             Damage::Outside { log, path } => {
                 write!(f, "the log {} names a file outside of the table's folder: {path}", log.display())
             }
@@ -168,25 +169,18 @@ impl Damage {
             Damage::OtherTable { dir, .. } => {
                 format!("put the table that belongs there back from a backup; without one, {}", begin_anew(dir))
             }
-            Damage::Commit { file, newest: true, .. } => format!(
-                "restore it from a backup; without one, move it and the folder {} away and import again, which lands what is \
-                 missing",
-                intents_dir(file).display()
-            ),
-            Damage::LostCommits { file, .. } => format!(
-                "restore it and what followed it from a backup; without one, move the folder {} away and import again, which \
-                 lands what is missing",
-                intents_dir(file).display()
-            ),
+            Damage::Commit { newest: true, .. } => "restore it from a backup; without one, `kqlake compact --repair` sets it aside; \
+                 import again afterwards, which lands what is missing"
+                .to_owned(),
+            Damage::LostCommits { .. } => "restore it and what followed it from a backup; without one, `kqlake compact --repair` \
+                 goes on without them; import again afterwards, which lands what is missing"
+                .to_owned(),
             Damage::Commit { file, .. } | Damage::MissingCommit { file } => {
                 format!("restore it from a backup; {}", without(file))
             }
-            Damage::Checkpoint { file, spare: true, .. } => {
-                let hint = file.with_file_name("_last_checkpoint");
-                let hint = if hint.exists() { format!(" and {}", hint.display()) } else { String::new() };
-                format!("delete it{hint}: the commits beside it say everything that it says")
+            Damage::Checkpoint { spare: true, .. } | Damage::LastCheckpoint { spare: true, .. } => {
+                "`kqlake compact --repair` sets it aside: the log says everything without it".to_owned()
             }
-            Damage::LastCheckpoint { spare: true, .. } => "delete the file: the log is whole without it".to_owned(),
             Damage::Checkpoint { file, .. } | Damage::LastCheckpoint { file, .. } => {
                 format!("restore the checkpoint from a backup; {}", without(file))
             }
@@ -216,11 +210,6 @@ fn table_dir(file: &Path) -> &Path {
 /// How to begin a table anew: its positions would say that it is missing.
 fn begin_anew(table: &Path) -> String {
     format!("move {} and {} away and import again", table.display(), positions_of(table).display())
-}
-
-/// The folder of positions that belongs to the table of a commit.
-fn intents_dir(file: &Path) -> PathBuf {
-    positions_of(table_dir(file))
 }
 
 /// The folder of positions that belongs to a table's folder.

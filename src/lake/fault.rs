@@ -8,14 +8,12 @@ use std::sync::Arc;
 pub enum Step {
     /// A data file is on disk.
     FileWritten,
-    /// The intent is on disk.
-    IntentWritten,
     /// Everything is ready; the commit comes next.
     BeforeCommit,
     /// The commit is in the log; nothing that follows it is done.
     AfterCommit,
-    /// The commit is in the log; the intent is about to become the position.
-    BeforeIntentRemoved,
+    /// The commit is in the log, and the table's positions are written down beside it.
+    PositionWritten,
     /// A compaction's files are on disk; its commit comes next.
     BeforeCompactCommit,
 }

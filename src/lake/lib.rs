@@ -4,7 +4,7 @@
 //! through a [`TableSnapshot`], which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files
 //! small. What compactions and queries share is here as well: the pool of [`memory`], and the folder to [`spill`] to.
 //!
-//! Each part uses those above it: `tables` says what tables there are, `log` is a table's Delta log, and `data` its Parquet
+//! Each part uses those above it: `tables` says what tables there are, `identity` what makes their rows records, `log` is a table's Delta log, and `data` its Parquet
 //! files; `write` lands rows and `read` scans them, without knowing of one another; `compact` does both.
 //!
 //! May use: `kqlake-value`, for KQL's types and the clock, and `kqlake-durable`, for the folder to spill to and for what stands in
@@ -18,11 +18,13 @@ mod data;
 mod day;
 mod error;
 pub mod fault;
+pub mod identity;
 mod log;
 pub mod memory;
 mod partition;
 mod place;
 mod read;
+mod repair;
 pub mod spill;
 pub mod tables;
 mod write;
@@ -45,12 +47,14 @@ use self::log::{commit, files};
 pub use self::read::broken::broken_file;
 pub use self::read::foreign;
 pub use self::read::snapshot::{TableSnapshot, TableStats};
+pub use self::repair::{RepairReport, SetAside};
 use self::tables::TableDef;
-pub use self::write::intake::Held;
-use self::write::intent;
-use self::write::keys::KeyCache;
+pub use self::write::held::Held;
 pub use self::write::landing::{Landed, Landing};
+use self::write::position;
 pub use self::write::rows::RowBuilder;
+use kqlake_durable::Lease;
+use kqlake_value::clock::{Clock, SystemClock};
 
 /// Where a unit of import comes from and how far it brings its stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +74,17 @@ pub struct Standing {
     pub id: String,
     /// Its version: a table that was put back from a backup has an earlier one.
     pub version: i64,
+    /// The version that the newest repair made which lost commits: those of that number and later were others before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<i64>,
+}
+
+impl Standing {
+    /// True when a table that stands like this has all that it had when it stood like `then`.
+    pub fn holds(&self, then: &Standing) -> bool {
+        let lost = self.repaired > then.repaired && self.repaired.is_some_and(|from| then.version >= from);
+        self.id == then.id && self.version >= then.version && !lost
+    }
 }
 
 /// A lake. Cloning is cheap; clones share what they know of the tables.
@@ -82,10 +97,12 @@ pub struct Lake {
 struct Inner {
     root: PathBuf,
     fault: Fault,
-    keys: KeyCache,
+    clock: Arc<dyn Clock>,
     /// Set once the path is known to be one that a lake can have.
     placed: OnceLock<()>,
     tables: Mutex<HashMap<&'static str, Known>>,
+    /// A table that stays at a version.
+    held: Option<TableSnapshot>,
 }
 
 /// What is known of a table.
@@ -104,9 +121,18 @@ impl Lake {
 
     /// The same with a hook that tests stop the work with.
     pub fn with_fault(root: &Path, fault: Fault) -> Self {
-        let root = plain(root);
-        let (keys, placed, tables) = Default::default();
-        Lake { inner: Arc::new(Inner { root, fault, keys, placed, tables }) }
+        Self::of(plain(root), fault, Arc::new(SystemClock))
+    }
+
+    fn of(root: PathBuf, fault: Fault, clock: Arc<dyn Clock>) -> Self {
+        let (placed, tables) = Default::default();
+        Lake { inner: Arc::new(Inner { root, fault, clock, placed, tables, held: None }) }
+    }
+
+    /// The same lake with another source of time; it shares nothing of what is known of the tables.
+    #[must_use]
+    pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        Self::of(self.inner.root.clone(), self.inner.fault.clone(), clock)
     }
 
     /// The lake's folder, absolute.
@@ -123,8 +149,15 @@ impl Lake {
         &self.inner.fault
     }
 
-    fn keys(&self) -> &KeyCache {
-        &self.inner.keys
+    /// The present instant in milliseconds since 1970.
+    fn now_millis(&self) -> i64 {
+        self.inner.clock.now_micros().div_euclid(1_000)
+    }
+
+    /// A sign that files of a table are being written that no commit names yet: compaction leaves them alone.
+    fn lease(&self, def: &'static TableDef) -> Result<Lease, LakeError> {
+        let dir = self.table_dir(def);
+        Lease::take(&dir).map_err(|source| LakeError::Io { table: def.name, path: dir, source })
     }
 
     fn known<T>(&self, def: &TableDef, act: impl FnOnce(&mut Known) -> T) -> T {
@@ -173,7 +206,7 @@ impl Lake {
     async fn log(&self, def: &'static TableDef) -> Result<Option<Log>, LakeError> {
         let dir = self.table_dir(def);
         // Looked at before the log: a position is written after its commit, so a whole log has what is found here.
-        let witnesses = intent::witnesses(self.root(), def)?;
+        let witnesses = position::witnesses(self.root(), def)?;
         let log = match self.known(def, |k| k.log.clone()) {
             Some(log) => log.refreshed(&dir).await?,
             None => {
@@ -182,7 +215,7 @@ impl Lake {
             }
         };
         if log.is_none() {
-            intent::check_unwitnessed(self.root(), def, &dir, &witnesses)?;
+            position::check_unwitnessed(self.root(), def, &dir, &witnesses)?;
         }
         if let Some(log) = &log {
             log.check_identity(def, &dir)?;
@@ -190,10 +223,10 @@ impl Lake {
                 let damage = Damage::Outside { log: dir.join(files::LOG), path: outside.path.clone() };
                 return Err(LakeError::Damaged { table: def.name, damage });
             }
-            let lost = |intent: &intent::Intent| {
-                intent.table_id.as_deref() == Some(log.id()) && intent.version.is_some_and(|version| version > log.version())
+            let lost = |witness: &position::Witness| {
+                witness.table_id.as_deref() == Some(log.id()) && witness.version.is_some_and(|version| version > log.version())
             };
-            if let Some((witness, _)) = witnesses.into_iter().find(|(_, intent)| lost(intent)) {
+            if let Some(witness) = witnesses.into_iter().find(lost).map(|witness| witness.path) {
                 let next = u64::try_from(log.version()).unwrap_or(0) + 1;
                 let file = dir.join(files::LOG).join(files::commit_name(next));
                 return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
@@ -203,16 +236,21 @@ impl Lake {
         Ok(log)
     }
 
+    /// The newest version of a table's log; of a new table where there is none.
+    async fn log_or_new(&self, def: &'static TableDef) -> Result<Log, LakeError> {
+        match self.log(def).await? {
+            Some(log) => Ok(log),
+            None => Log::create(def, &self.table_dir(def)).await,
+        }
+    }
+
     /// Begins to write into a table, which is created when it is not there.
     ///
     /// # Errors
     /// The lake's folder cannot be made or written, the table is damaged, or the table at rest does not fit its definition.
     pub async fn land(&self, def: &'static TableDef) -> Result<Landing, LakeError> {
         let dir = self.table_dir(def);
-        let mut log = match self.log(def).await? {
-            Some(log) => log,
-            None => Log::create(def, &dir).await?,
-        };
+        let mut log = self.log_or_new(def).await?;
         log.check_readable()?;
         let missing = Layout::missing(def, &log.schema());
         if !missing.is_empty() {
@@ -227,6 +265,9 @@ impl Lake {
     /// # Errors
     /// The log cannot be read, or the table uses what is not implemented here.
     pub async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, LakeError> {
+        if let Some(held) = self.inner.held.as_ref().filter(|held| std::ptr::eq(held.def(), def)) {
+            return Ok(Some(held.clone()));
+        }
         let Some(log) = self.log(def).await? else { return Ok(None) };
         let same = |(of, snapshot): &(Log, TableSnapshot)| of.is(&log) && std::ptr::eq(snapshot.def(), def);
         if let Some((_, known)) = self.known(def, |k| k.snapshot.clone().filter(same)) {
@@ -235,6 +276,19 @@ impl Lake {
         let snapshot = TableSnapshot::new(def, &self.table_dir(def), &log)?;
         self.known(def, |k| k.snapshot = Some((log, snapshot.clone())));
         Ok(Some(snapshot))
+    }
+
+    /// The same lake, where a table stays at its newest version of now: for questions that belong together.
+    ///
+    /// # Errors
+    /// As for [`Lake::snapshot`].
+    pub async fn holding(&self, def: &'static TableDef) -> Result<Self, LakeError> {
+        let held = self.snapshot(def).await?;
+        let mut lake = Self::of(self.inner.root.clone(), self.inner.fault.clone(), self.inner.clock.clone());
+        if let Some(inner) = Arc::get_mut(&mut lake.inner) {
+            inner.held = held;
+        }
+        Ok(lake)
     }
 
     /// A provider of a table's newest version; an empty one when there is no such table yet.
@@ -253,7 +307,9 @@ impl Lake {
     /// # Errors
     /// The log cannot be read, or the table is damaged.
     pub async fn standing(&self, def: &'static TableDef) -> Result<Option<Standing>, LakeError> {
-        Ok(self.log(def).await?.map(|log| Standing { id: log.id().to_owned(), version: log.version() }))
+        let Some(log) = self.log(def).await? else { return Ok(None) };
+        let repaired = log.transaction(repair::REPAIRED, &self.table_dir(def)).await?;
+        Ok(Some(Standing { id: log.id().to_owned(), version: log.version(), repaired }))
     }
 
     /// Whether every live data file of a table is there and has the size that the log says. Reads none of them.
@@ -280,8 +336,26 @@ impl Lake {
     /// The log cannot be read.
     pub async fn position(&self, def: &'static TableDef, stream: &str) -> Result<Option<Position>, LakeError> {
         let Some(log) = self.log(def).await? else { return Ok(None) };
-        let found = intent::position(self.root(), def, &log, &self.table_dir(def), stream).await?;
-        Ok(found.map(|i| Position { stream: i.stream, cursor: i.cursor, import_id: i.import_id }))
+        position::find(self.root(), def, &log, &self.table_dir(def), stream).await
+    }
+
+    /// Commits how far a stream has come without any rows: what it read gave none. Gives the table's version.
+    ///
+    /// # Errors
+    /// As for a landing.
+    pub async fn advance(&self, def: &'static TableDef, position: &Position) -> Result<i64, LakeError> {
+        position::advance(self, def, position).await
+    }
+
+    /// Makes a table with a damaged log readable again where that can be done, by moving what cannot be read to a folder beside.
+    /// The report says what was moved, also when the rest fails.
+    ///
+    /// # Errors
+    /// What is left of the damage, or the disk refuses.
+    pub async fn repair(&self, def: &'static TableDef) -> (RepairReport, Result<(), LakeError>) {
+        let mut report = RepairReport::default();
+        let done = repair::repair(self, def, &mut report).await;
+        (report, done)
     }
 
     /// Merges a table's small files into large sorted ones, fills promoted columns that older files lack, and deletes

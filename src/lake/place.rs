@@ -16,7 +16,7 @@ use kqlake_durable::resolved;
 /// Folders that are looked into for a lake, in the order of their names.
 const FOLDERS: usize = 1024;
 /// The lake's own folders beside its tables.
-const OWN: [&str; 2] = ["_intents", "_quarantine"];
+const OWN: [&str; 3] = ["_intents", "_quarantine", "_set_aside"];
 
 /// Where a lake lies in a project's folder when no other place is named.
 const USUAL: &str = "data/lake";

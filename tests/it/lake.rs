@@ -132,7 +132,7 @@ async fn the_same_rows_land_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_step_leaves_all_or_nothing() {
-    for step in [Step::FileWritten, Step::IntentWritten, Step::BeforeCommit, Step::AfterCommit, Step::BeforeIntentRemoved] {
+    for step in [Step::FileWritten, Step::BeforeCommit, Step::AfterCommit, Step::PositionWritten] {
         let dir = tempfile::tempdir().expect("dir");
         land(&Lake::new(dir.path()), def("traces"), traces(&[("a", DAY)]), 1).await.expect("before");
 
@@ -142,7 +142,7 @@ async fn a_crash_at_any_step_leaves_all_or_nothing() {
         assert!(matches!(error, LakeError::Stopped(s) if s == step), "{step:?}: {error}");
 
         let lake = Lake::new(dir.path());
-        let committed = matches!(step, Step::AfterCommit | Step::BeforeIntentRemoved);
+        let committed = matches!(step, Step::AfterCommit | Step::PositionWritten);
         let seen = number(&lake, "traces", "select count(*) from traces").await;
         assert_eq!(seen, if committed { 3 } else { 1 }, "{step:?}");
         let cursor = if committed { 2 } else { 1 };
@@ -294,7 +294,7 @@ impl Dice {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_and_any_cut_give_the_same_table() {
-    let steps = [Step::FileWritten, Step::IntentWritten, Step::BeforeCommit, Step::AfterCommit, Step::BeforeIntentRemoved];
+    let steps = [Step::FileWritten, Step::BeforeCommit, Step::AfterCommit, Step::PositionWritten];
     let sql = r#"select id || ' ' || version || ' ' || "type" from "CallRecords" order by id"#;
     for seed in 1..4u64 {
         let dir = tempfile::tempdir().expect("dir");
@@ -336,7 +336,7 @@ async fn any_order_and_any_cut_give_the_same_table() {
             };
             let visible = match done {
                 Ok(()) => true,
-                Err(LakeError::Stopped(step)) => matches!(step, Step::AfterCommit | Step::BeforeIntentRemoved),
+                Err(LakeError::Stopped(step)) => matches!(step, Step::AfterCommit | Step::PositionWritten),
                 Err(other) => panic!("{other}"),
             };
             if visible {

@@ -364,10 +364,14 @@ mod unix {
         run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(0);
         fs::rename(dir.path().join("out/traces/traces.csv"), dir.path().join("far/traces.csv")).expect("a move");
         symlink("../../far/traces.csv", dir.path().join("out/traces/traces.csv")).expect("a link");
-        fs::write(dir.path().join("far/traces.csv"), "old").expect("a file");
+        // What no export wrote is not written over, wherever it is.
+        let written = text(dir.path().join("far/traces.csv"));
+        fs::write(dir.path().join("far/traces.csv"), "mine").expect("a file");
+        run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(2).says("traces.csv is in the way");
+        fs::write(dir.path().join("far/traces.csv"), format!("{written}old")).expect("a file");
         run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(0);
         assert!(fs::symlink_metadata(dir.path().join("out/traces/traces.csv")).expect("a link").is_symlink());
-        assert!(text(dir.path().join("far/traces.csv")).starts_with("\u{feff}timestamp"));
+        assert_eq!(text(dir.path().join("far/traces.csv")), written);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl FileWriter {
         let path = dir.join(&folder).join(format!("{HIDDEN}{name}{PARTIAL}"));
         let io = |source| LakeError::Io { table: layout.def.name, path: path.clone(), source };
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(io)?;
+            durable::create_folders(parent).map_err(io)?;
         }
         Self::open(layout, dir, path, format!("{folder}/{name}"), partition, columns, effort)
     }
@@ -274,10 +274,8 @@ impl FileWriter {
         let found = file.metadata().map_err(io)?;
         let path = self.dir.join(&self.relative);
         std::fs::rename(&self.path, &path).map_err(io)?;
+        // Its name is flushed by the commit, once for all files of a folder.
         self.path = path;
-        if let Some(folder) = self.path.parent() {
-            durable::sync_folder(folder).map_err(io)?;
-        }
         Ok((metadata, found))
     }
 
@@ -323,7 +321,8 @@ fn millis(at: Option<SystemTime>) -> i64 {
 
 fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<WriterProperties, LakeError> {
     let def = layout.def;
-    let level = ZstdLevel::try_new(effort.level()).map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
+    let level = ZstdLevel::try_new(effort.level());
+    let level = level.map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
     // A column that the file lacks is null in every row, and orders nothing.
     let sorting = |name| {
         let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
@@ -346,7 +345,7 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
         }
-        if def.sought_columns().any(|name| name == column.name) && matches!(column.ty, Type::String | Type::Long) {
+        if def.sought_columns().any(|name| name == column.name) && matches!(column.ty, Type::String | Type::Long) && effort != Effort::Run {
             properties = properties.set_column_bloom_filter_enabled(path(), true);
         }
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use url::Url;
 use xxhash_rust::xxh64::xxh64;
 
@@ -20,8 +21,14 @@ pub(crate) const ACTIONS: &str = "kqlakeActions";
 pub(crate) const VERSION: &str = "kqlakeCommit";
 /// The fact that says the digest of the actions.
 pub(crate) const DIGEST: &str = "kqlakeDigest";
+/// The fact that no other try to commit has.
+pub(crate) const ATTEMPT: &str = "kqlakeAttempt";
 /// The fact in a landing's commit that names its stream.
 pub(crate) const STREAM: &str = "kqlakeStream";
+/// The fact that says how far the commit brings its stream.
+pub(crate) const CURSOR: &str = "kqlakeCursor";
+/// The fact that names the run.
+pub(crate) const IMPORT: &str = "kqlakeImportId";
 
 /// The table-wide application transaction that every landing carries; its version is the table version that it makes.
 pub(crate) const ROWS_TRANSACTION: &str = "kqlake/rows";
@@ -144,6 +151,16 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
         out.push(line);
     }
     if out.is_empty() { Err("is empty".to_owned()) } else { Ok(out) }
+}
+
+/// The facts in a commit's own record, which is the first line; nothing when it has none.
+pub(crate) fn facts(first_line: &[u8]) -> Map<String, Value> {
+    #[derive(Deserialize)]
+    struct Record {
+        #[serde(rename = "commitInfo")]
+        info: Map<String, Value>,
+    }
+    serde_json::from_slice::<Record>(first_line).map(|record| record.info).unwrap_or_default()
 }
 
 /// Checks that a checkpoint in JSON is made of actions.

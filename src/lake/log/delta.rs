@@ -4,7 +4,7 @@
 //! only compacts, which would double rows. A commit here succeeds only right after the version that it is based on;
 //! otherwise [`CommitError::Behind`] tells the caller to look again and decide anew.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,23 +12,23 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for, logstore_with};
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt as _;
 use url::Url;
 
-use super::commit::{ACTIONS, DIGEST, Digest, VERSION};
+use super::commit::{ACTIONS, ATTEMPT, DIGEST, Digest, VERSION};
 use super::entry::{FileEntry, NewFile, rows_of};
-use super::files::{self, LOG, LogFiles, Stamp};
-use super::rooted::Rooted;
+use super::files::{self, LOG, LogFiles, Passed, Stamp, Unreadable};
+use super::store::LakeStore;
 use crate::blocking::run_blocking;
 use crate::damage::Damage;
 use crate::error::{LakeError, io_cause};
 use crate::partition::{Partition, Partitioning};
 use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
-use kqlake_value::clock::{Clock as _, SystemClock};
+use kqlake_durable as durable;
 
 /// Commits between two checkpoints of a log.
 const CHECKPOINT_EVERY: u64 = 20;
@@ -59,8 +59,10 @@ pub(crate) struct Change {
 pub(crate) enum CommitError {
     /// Another commit came first: nothing was written.
     Behind,
-    /// The commit failed; whether it is in the log must be looked up.
+    /// The commit failed: it is not in the log.
     Failed(LakeError),
+    /// Nobody knows whether the commit is in the log, or whether it stays there.
+    Unknown(LakeError),
 }
 
 /// A table's log at one version. Cloning is cheap.
@@ -72,6 +74,8 @@ pub(crate) struct Log {
     files: Arc<OnceLock<Vec<FileEntry>>>,
     /// Of the newest version's file: another one means that the folder was replaced.
     stamp: Option<Stamp>,
+    passed: Arc<Passed>,
+    unreadable: Arc<Unreadable>,
 }
 
 impl std::fmt::Debug for Log {
@@ -99,36 +103,39 @@ async fn diagnosed(table: &'static str, dir: &Path, files: LogFiles, source: Del
     }
 }
 
-async fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<LogFiles>, LakeError> {
-    let dir = dir.to_owned();
-    run_blocking(table, move || LogFiles::look(table, &dir, seen)).await?
+async fn look(
+    table: &'static str,
+    dir: &Path,
+    seen: Option<u64>,
+    unreadable: &Unreadable,
+) -> Result<Option<LogFiles>, LakeError> {
+    let (dir, unreadable) = (dir.to_owned(), unreadable.clone());
+    run_blocking(table, move || LogFiles::look(table, &dir, seen, &unreadable)).await?
 }
 
-fn dir_url(dir: &Path) -> Result<Url, LakeError> {
-    Url::from_directory_path(dir).map_err(|()| LakeError::NotAFolder { path: dir.to_owned() })
-}
-
-fn open_store(table: &'static str, dir: &Path) -> Result<LogStoreRef, LakeError> {
-    let decoded_twice = |path: &Path| !cfg!(windows) && path.to_string_lossy().contains(['%', '\\']);
-    let opened = match dir.parent() {
-        // The library decodes addresses once too often, so that these signs would name another folder: it is given the lake
-        // as a store of its own, and an address that has nothing to decode.
-        Some(lake) if decoded_twice(lake) => {
-            let store = Rooted::new(lake).map_err(|e| delta_error(table, dir, e.into()))?;
-            let address = Url::parse(&format!("memory:///{table}/"));
-            address
-                .map_err(|e| DeltaTableError::Generic(e.to_string()))
-                .and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default()))
-        }
-        _ => logstore_for(&dir_url(dir)?, StorageConfig::default()),
-    };
-    opened.map_err(|e| delta_error(table, dir, e))
+/// The store of a table's log without some of its files. The lake is a store of its own, with an address that has nothing to
+/// decode: the library decodes addresses once too often.
+fn open_store(table: &'static str, dir: &Path, without: &BTreeSet<String>) -> Result<LogStoreRef, LakeError> {
+    let lake = dir.parent().ok_or_else(|| LakeError::NotAFolder { path: dir.to_owned() })?;
+    let hidden = without.iter().map(|name| object_store::path::Path::from_iter([table, LOG, name])).collect();
+    let store = LakeStore::new(lake, hidden).map_err(|e| delta_error(table, dir, e.into()))?;
+    let address = Url::parse(&format!("memory:///{table}/")).map_err(|e| DeltaTableError::Generic(e.to_string()));
+    address
+        .and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default()))
+        .map_err(|e| delta_error(table, dir, e))
 }
 
 impl Log {
     fn new(table: &'static str, dir: &Path, store: LogStoreRef, state: DeltaTableState) -> Self {
         let stamp = files::stamp(dir, state.version());
-        Log { table, store, state: Arc::new(state), files: Arc::default(), stamp }
+        let (files, passed, unreadable) = Default::default();
+        Log { table, store, state: Arc::new(state), files, stamp, passed, unreadable }
+    }
+
+    /// The same log at another version.
+    fn at(&self, dir: &Path, state: DeltaTableState) -> Self {
+        let (passed, unreadable) = (self.passed.clone(), self.unreadable.clone());
+        Log { passed, unreadable, ..Self::new(self.table, dir, self.store.clone(), state) }
     }
 
     /// The newest version of the table in a folder; `None` when there is no table.
@@ -136,12 +143,35 @@ impl Log {
     /// # Errors
     /// [`LakeError::Damaged`] when the log is not whole, or data files have none; or the log cannot be read.
     pub(crate) async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
-        let Some(files) = look(table, dir, None).await? else { return Ok(None) };
-        let store = open_store(table, dir)?;
-        match DeltaTableState::try_new(&store, None).await {
-            Ok(state) => Self::new(table, dir, store, state).seen_until(files.last, dir).await.map(Some),
-            Err(e) => Err(diagnosed(table, dir, files, e).await),
+        let mut unreadable = Unreadable::new();
+        loop {
+            let Some(files) = look(table, dir, None, &unreadable).await? else { return Ok(None) };
+            let store = open_store(table, dir, &files.passed.names)?;
+            let error = match DeltaTableState::try_new(&store, None).await {
+                Ok(state) => {
+                    for damage in &files.passed.damage {
+                        tracing::warn!(table, "{damage}: it is passed over; {}", damage.advice());
+                    }
+                    let (passed, unreadable) = (Arc::new(files.passed), Arc::new(unreadable));
+                    let log = Log { passed, unreadable, ..Self::new(table, dir, store, state) };
+                    return log.seen_until(files.last, dir).await.map(Some);
+                }
+                Err(e) => diagnosed(table, dir, files, e).await,
+            };
+            // What the log says everything without is left out the next time.
+            let LakeError::Damaged { damage: Damage::Checkpoint { file, why, spare: true }, .. } = &error else {
+                return Err(error);
+            };
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if unreadable.insert(name, why.clone()).is_some() {
+                return Err(error);
+            }
         }
+    }
+
+    /// What of the log is passed over, since it cannot be read and the rest says everything.
+    pub(crate) fn passed(&self) -> &Passed {
+        &self.passed
     }
 
     /// The log, once all of its commits have been looked at, of which those until a version were before.
@@ -153,7 +183,7 @@ impl Log {
         }
         if read > seen {
             // Committed by somebody else in between.
-            look(self.table, dir, Some(seen)).await?;
+            look(self.table, dir, Some(seen), &self.unreadable).await?;
         }
         Ok(self)
     }
@@ -176,8 +206,12 @@ impl Log {
     }
 
     async fn create_in(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
-        tokio::fs::create_dir_all(dir).await.map_err(|source| LakeError::Io { table: def.name, path: dir.to_owned(), source })?;
-        let store = open_store(def.name, dir)?;
+        // Both at once: their names reach the disk together.
+        let folder = dir.join(LOG);
+        run_blocking(def.name, move || durable::create_folders(&folder))
+            .await?
+            .map_err(|source| LakeError::Io { table: def.name, path: dir.to_owned(), source })?;
+        let store = open_store(def.name, dir, &BTreeSet::new())?;
         let columns = kernel_fields(def.name, &def.arrow_schema())?;
         let created = DeltaTable::new(store)
             .create()
@@ -211,13 +245,16 @@ impl Log {
         if self.stamp.is_none() || files::stamp(dir, version) != self.stamp {
             return Self::open(self.table, dir).await;
         }
-        let Some(files) = look(self.table, dir, Some(version)).await? else { return Ok(None) };
+        let Some(files) = look(self.table, dir, Some(version), &self.unreadable).await? else { return Ok(None) };
+        if files.passed != *self.passed {
+            return Self::open(self.table, dir).await;
+        }
         if files.last == version {
             return Ok(Some(self.clone()));
         }
         let mut state = self.state.as_ref().clone();
         match state.update(&self.store, None).await {
-            Ok(()) => Self::new(self.table, dir, self.store.clone(), state).seen_until(files.last, dir).await.map(Some),
+            Ok(()) => self.at(dir, state).seen_until(files.last, dir).await.map(Some),
             Err(_) => Self::open(self.table, dir).await,
         }
     }
@@ -336,12 +373,17 @@ impl Log {
         self.state.transaction_version(&self.store, app_id).await.map_err(|e| delta_error(self.table, dir, e))
     }
 
-    /// Commits a change right after this version and gives the log at the new version.
+    /// Commits a change right after this version, at an instant in milliseconds since 1970, and gives the log at the new version
+    /// or a later one. What the commit names is on the disk before it, and the commit is when this returns: a power cut takes
+    /// back nothing that the caller was told.
     ///
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.
-    pub(crate) async fn commit(&self, change: Change, dir: &Path) -> Result<Self, CommitError> {
-        let now = SystemClock.now_micros() / 1000;
+    pub(crate) async fn commit(&self, change: Change, dir: &Path, now: i64) -> Result<Self, CommitError> {
+        let folders = folders_of(dir, change.add.iter().map(|file| file.path.as_str()));
+        let flushed = run_blocking(self.table, move || folders.iter().try_for_each(|folder| durable::sync_folder(folder))).await;
+        let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
+        flushed.and_then(|flushed| flushed.map_err(failed)).map_err(CommitError::Failed)?;
         let data_change = change.data_change;
         let operation = if data_change {
             let column = self.partitioning().unwrap_or(Partitioning::Month).column().to_owned();
@@ -381,7 +423,9 @@ impl Log {
         // another commit or of an action take the place of one that says what it is.
         let count = actions.len() + change.transactions.len();
         let next = self.state.version() + 1;
-        let facts = [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into())];
+        let attempt = uuid::Uuid::new_v4().to_string();
+        let facts =
+            [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into()), (ATTEMPT, attempt.clone().into())];
         let info = change.info.into_iter().chain(facts.map(|(name, fact)| (name.to_owned(), fact)));
         // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
         let properties = CommitProperties::default()
@@ -402,9 +446,7 @@ impl Log {
             .await;
         match committed {
             Ok(done) => {
-                let log = Self::new(self.table, dir, self.store.clone(), done.snapshot());
-                // Durable before it is reported: a power cut must not take back what the caller was told.
-                sync_file(&dir.join(LOG).join(files::commit_name(done.version()))).await;
+                let log = self.at(dir, done.snapshot());
                 if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
                     && let Err(error) = log.checkpoint(dir).await
                 {
@@ -413,11 +455,39 @@ impl Log {
                 }
                 Ok(log)
             }
-            Err(DeltaTableError::Transaction {
-                source: TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_),
-            })
-            | Err(DeltaTableError::VersionAlreadyExists(_)) => Err(CommitError::Behind),
-            Err(e) => Err(CommitError::Failed(delta_error(self.table, dir, e))),
+            Err(error) => self.resolved(error, next, attempt, dir).await,
+        }
+    }
+
+    /// What an error of a commit means. It does not prove that nothing was written: the commit's file does. Where that is ours, it
+    /// is brought to the disk, and the log is given as if nothing had happened.
+    async fn resolved(&self, error: DeltaTableError, version: u64, attempt: String, dir: &Path) -> Result<Self, CommitError> {
+        let log = dir.join(LOG);
+        let path = log.join(files::commit_name(version));
+        let failed = |source| LakeError::Io { table: self.table, path: path.clone(), source };
+        let look = move || -> std::io::Result<bool> {
+            let ours = files::commit_facts(&log, version).is_some_and(|facts| facts.get(ATTEMPT) == Some(&attempt.into()));
+            if ours {
+                durable::sync_path(&log.join(files::commit_name(version)))?;
+                durable::sync_folder(&log)?;
+            }
+            Ok(ours)
+        };
+        let looked = run_blocking(self.table, look).await.and_then(|looked| looked.map_err(failed));
+        match (looked.map_err(CommitError::Unknown)?, error) {
+            (true, _) => match self.refreshed(dir).await {
+                Ok(Some(log)) => Ok(log),
+                Ok(None) => Err(CommitError::Unknown(LakeError::Log { table: self.table, source: "the table is gone".into() })),
+                Err(error) => Err(CommitError::Unknown(error)),
+            },
+            (
+                false,
+                DeltaTableError::Transaction {
+                    source: TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_),
+                }
+                | DeltaTableError::VersionAlreadyExists(_),
+            ) => Err(CommitError::Behind),
+            (false, error) => Err(CommitError::Failed(delta_error(self.table, dir, error))),
         }
     }
 
@@ -482,16 +552,17 @@ impl Log {
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
     }
 
-    /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days).
+    /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days) at an instant in
+    /// milliseconds since 1970.
     ///
     /// # Errors
     /// The log cannot be listed or written.
-    pub(crate) async fn clean_log(&self, dir: &Path) -> Result<usize, LakeError> {
+    pub(crate) async fn clean_log(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
         const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
         deltalake::checkpoints::cleanup_expired_logs_for(
             self.state.version(),
             self.store.as_ref(),
-            SystemClock.now_micros() / 1000 - RETENTION_MILLIS,
+            now - RETENTION_MILLIS,
             None,
         )
         .await
@@ -504,9 +575,7 @@ fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, Lak
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
 }
 
-/// Brings a file to the disk; a file system that cannot is no reason to fail.
-async fn sync_file(path: &Path) {
-    if let Ok(file) = tokio::fs::File::open(path).await {
-        let _ = file.sync_all().await;
-    }
+/// The folders that files lie in. Those above were flushed when they were made.
+fn folders_of<'p>(dir: &Path, files: impl Iterator<Item = &'p str>) -> BTreeSet<PathBuf> {
+    files.filter_map(|file| Some(dir.join(file).parent()?.to_owned())).collect()
 }

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::commit;
 use crate::damage::Damage;
@@ -36,10 +37,32 @@ pub(crate) struct Stamp {
 pub(crate) struct LogFiles {
     /// The newest version.
     pub last: u64,
+    /// What is passed over: it cannot be read, and the log says everything without it.
+    pub passed: Passed,
     log: PathBuf,
     commits: BTreeSet<u64>,
     /// Complete checkpoints with their files.
     checkpoints: BTreeMap<u64, Vec<PathBuf>>,
+}
+
+/// Files of a log that are passed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// Why, the newest checkpoint first.
+    pub damage: Vec<Damage>,
+    /// Their names.
+    pub names: BTreeSet<String>,
+}
+
+/// Checkpoints that could not be read although they are not empty, by their names, and why.
+pub(crate) type Unreadable = BTreeMap<String, String>;
+
+/// The facts that a commit says of itself; `None` when it is not there.
+pub(crate) fn commit_facts(log: &Path, version: u64) -> Option<Map<String, Value>> {
+    let mut first = Vec::new();
+    // The record comes first; what follows it can be long.
+    BufReader::new(fs::File::open(log.join(commit_name(version))).ok()?).read_until(b'\n', &mut first).ok()?;
+    Some(commit::facts(&first))
 }
 
 /// The name of a version's commit.
@@ -58,11 +81,17 @@ pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
 
 impl LogFiles {
     /// Looks at the log of the table in a folder, and reads its commits after the newest checkpoint, or after a version whose
-    /// commits were looked at before. `None` when there is no table.
+    /// commits were looked at before. Checkpoints that are empty or known to be unreadable are passed over where the log says
+    /// everything without them. `None` when there is no table.
     ///
     /// # Errors
     /// [`LakeError::Damaged`] when data files have no log, or the log is not whole; [`LakeError::Io`] when it cannot be read.
-    pub(crate) fn look(table: &'static str, dir: &Path, seen: Option<u64>) -> Result<Option<Self>, LakeError> {
+    pub(crate) fn look(
+        table: &'static str,
+        dir: &Path,
+        seen: Option<u64>,
+        unreadable: &Unreadable,
+    ) -> Result<Option<Self>, LakeError> {
         let damaged = |damage| LakeError::Damaged { table, damage };
         let log = dir.join(LOG);
         let names = match names_in(&log) {
@@ -103,9 +132,9 @@ impl LogFiles {
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
         };
-        let files = LogFiles { last, log, commits, checkpoints };
-        files.check_newest_checkpoint().map_err(damaged)?;
-        files.check_last_checkpoint().map_err(damaged)?;
+        let mut files = LogFiles { last, passed: Passed::default(), log, commits, checkpoints };
+        files.pass_over_checkpoints(unreadable).map_err(damaged)?;
+        files.pass_over_last_checkpoint().map_err(damaged)?;
         files.check_row().map_err(damaged)?;
         files.check_commits(table, seen)?;
         Ok(Some(files))
@@ -129,33 +158,48 @@ impl LogFiles {
         }
     }
 
-    /// The library passes an empty checkpoint over when it reads, and takes it for good when it deletes what came before.
-    fn check_newest_checkpoint(&self) -> Result<(), Damage> {
-        let Some((version, files)) = self.checkpoints.last_key_value() else { return Ok(()) };
-        match files.iter().find(|file| fs::metadata(file).is_ok_and(|meta| meta.len() == 0)) {
-            Some(file) => {
-                let why = "is empty".to_owned();
-                Err(Damage::Checkpoint { file: file.clone(), why, spare: self.does_without(*version) })
+    /// The library passes an empty checkpoint over when it reads, and takes it for good when it deletes what came before; with
+    /// a broken one it reads nothing.
+    fn pass_over_checkpoints(&mut self, unreadable: &Unreadable) -> Result<(), Damage> {
+        while let Some((&version, files)) = self.checkpoints.last_key_value() {
+            let why = |file: &PathBuf| match fs::metadata(file) {
+                Ok(meta) if meta.len() == 0 => Some("is empty".to_owned()),
+                _ => unreadable.get(&name_of(file)).cloned(),
+            };
+            let Some((file, why)) = files.iter().find_map(|file| Some((file.clone(), why(file)?))) else { break };
+            let names: Vec<String> = files.iter().map(|file| name_of(file)).collect();
+            let spare = self.does_without(version);
+            let damage = Damage::Checkpoint { file, why, spare };
+            if !spare {
+                return Err(damage);
             }
-            None => Ok(()),
+            self.checkpoints.remove(&version);
+            self.passed.names.extend(names);
+            self.passed.damage.push(damage);
         }
+        Ok(())
     }
 
-    fn check_last_checkpoint(&self) -> Result<(), Damage> {
+    fn pass_over_last_checkpoint(&mut self) -> Result<(), Damage> {
         #[derive(Deserialize)]
         struct Named {
             version: u64,
         }
         let file = self.log.join(LAST_CHECKPOINT);
+        let Ok(text) = fs::read(&file) else { return Ok(()) };
         // A file that names nothing says nothing: the folder's listing does.
-        let Some(named) = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Named>(&text).ok()) else {
-            return Ok(());
-        };
-        if self.checkpoints.range(named.version..).next().is_some() {
+        let version = serde_json::from_slice::<Named>(&text).ok().map(|named| named.version);
+        if version.is_some_and(|version| self.checkpoints.range(version..).next().is_some()) {
             return Ok(());
         }
-        let spare = self.last >= named.version && self.does_without(named.version);
-        Err(Damage::LastCheckpoint { file, version: named.version, spare })
+        let spare = version.is_none_or(|version| self.last >= version && self.does_without(version));
+        let damage = Damage::LastCheckpoint { file, version, spare };
+        if !spare {
+            return Err(damage);
+        }
+        self.passed.names.insert(LAST_CHECKPOINT.to_owned());
+        self.passed.damage.push(damage);
+        Ok(())
     }
 
     fn check_row(&self) -> Result<(), Damage> {
@@ -231,6 +275,10 @@ impl LogName {
             _ => None,
         }
     }
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn names_in(dir: &Path) -> std::io::Result<Vec<String>> {
@@ -309,8 +357,12 @@ mod tests {
         dir
     }
 
+    fn look(dir: &Path, seen: Option<u64>) -> Result<Option<LogFiles>, LakeError> {
+        LogFiles::look("traces", dir, seen, &Unreadable::new())
+    }
+
     fn damage(dir: &tempfile::TempDir) -> Damage {
-        match LogFiles::look("traces", dir.path(), None) {
+        match look(dir.path(), None) {
             Err(LakeError::Damaged { damage, .. }) => damage,
             other => panic!("{other:?}"),
         }
@@ -324,12 +376,10 @@ mod tests {
     #[test]
     fn an_unbroken_row_of_commits_is_a_log() {
         let dir = log(&[(ZERO, "{\"metaData\":{}}\n"), (ONE, "{}"), (".tmp", ""), ("00000000000000000001.crc", "{}")]);
-        assert_eq!(LogFiles::look("traces", dir.path(), None).unwrap().unwrap().last, 1);
-        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "")]);
-        assert!(matches!(damage(&dir), Damage::Checkpoint { spare: true, .. }));
+        assert_eq!(look(dir.path(), None).unwrap().unwrap().last, 1);
         let dir = log(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), ("_last_checkpoint", "{\"version\":1}")]);
-        assert_eq!(LogFiles::look("traces", dir.path(), None).unwrap().unwrap().last, 2);
-        assert!(LogFiles::look("traces", &dir.path().join("none"), None).unwrap().is_none());
+        assert_eq!(look(dir.path(), None).unwrap().unwrap().last, 2);
+        assert!(look(&dir.path().join("none"), None).unwrap().is_none());
     }
 
     #[test]
@@ -346,28 +396,41 @@ mod tests {
             assert_eq!(name(damage(&log(&[(ZERO, "{}"), (ONE, broken)]))), ONE, "{broken}");
         }
         let dir = log(&[(ZERO, "{}"), (ONE, "")]);
-        assert!(LogFiles::look("traces", dir.path(), Some(1)).is_ok(), "what was looked at is not read again");
+        assert!(look(dir.path(), Some(1)).is_ok(), "what was looked at is not read again");
     }
 
     #[test]
-    fn a_checkpoint_that_is_named_and_not_there_is_damage() {
+    fn what_the_log_says_everything_without_is_passed_over() {
+        const CHECKPOINT_TWO: &str = "00000000000000000002.checkpoint.parquet";
+        let passed =
+            |files: &[(&str, &str)]| Vec::from_iter(look(log(files).path(), None).unwrap().unwrap().passed.names);
         let named = ("_last_checkpoint", "{\"version\":1}");
-        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), named]);
-        assert!(matches!(damage(&dir), Damage::LastCheckpoint { version: 1, spare: true, .. }));
-        let dir = log(&[(ZERO, "{}"), named]);
-        assert!(matches!(damage(&dir), Damage::LastCheckpoint { spare: false, .. }));
+        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "")]), [CHECKPOINT_ONE]);
+        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, ""), named]), [CHECKPOINT_ONE, "_last_checkpoint"]);
+        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), named]), ["_last_checkpoint"]);
+        assert!(passed(&[(ZERO, "{}"), (CHECKPOINT_ONE, "x"), named]).is_empty());
         for says_nothing in ["", "{", "null"] {
-            let dir = log(&[(ZERO, "{}"), ("_last_checkpoint", says_nothing)]);
-            assert!(LogFiles::look("traces", dir.path(), None).is_ok(), "{says_nothing}");
+            assert_eq!(passed(&[(ZERO, "{}"), ("_last_checkpoint", says_nothing)]), ["_last_checkpoint"], "{says_nothing}");
         }
+        // An earlier checkpoint with the commits after it is enough.
+        assert_eq!(passed(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), (CHECKPOINT_TWO, "")]), [CHECKPOINT_TWO]);
+        let dir = log(&[(CHECKPOINT_ONE, ""), (TWO, "{}"), (CHECKPOINT_TWO, "")]);
+        assert!(matches!(damage(&dir), Damage::Checkpoint { file, spare: false, .. } if file.ends_with(CHECKPOINT_ONE)));
+        let dir = log(&[(ZERO, "{}"), named]);
+        assert!(matches!(damage(&dir), Damage::LastCheckpoint { version: Some(1), spare: false, .. }));
+        // Broken ones are known once they were read.
+        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "x")]);
+        let unreadable = Unreadable::from([(CHECKPOINT_ONE.to_owned(), "is broken".to_owned())]);
+        let found = LogFiles::look("traces", dir.path(), None, &unreadable).unwrap().unwrap();
+        assert!(matches!(&found.passed.damage[..], [Damage::Checkpoint { why, .. }] if why == "is broken"));
     }
 
     #[test]
     fn rows_without_a_log_are_damage() {
         let dir = log(&[]);
-        assert!(LogFiles::look("traces", dir.path(), None).unwrap().is_none());
+        assert!(look(dir.path(), None).unwrap().is_none());
         fs::create_dir(dir.path().join("event_date=2026-01-05")).unwrap();
-        assert!(LogFiles::look("traces", dir.path(), None).unwrap().is_none());
+        assert!(look(dir.path(), None).unwrap().is_none());
         fs::write(dir.path().join("event_date=2026-01-05/part.parquet"), "x").unwrap();
         assert_eq!(damage(&dir), Damage::NoLog { dir: dir.path().to_owned() });
         fs::remove_dir(dir.path().join(LOG)).unwrap();
@@ -375,7 +438,7 @@ mod tests {
         assert_eq!(damage(&log(&[("_last_checkpoint", "{}")])).to_string().matches("without a log").count(), 1);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("traces"), "x").unwrap();
-        let found = LogFiles::look("traces", &dir.path().join("traces"), None);
+        let found = look(&dir.path().join("traces"), None);
         assert!(matches!(found, Err(LakeError::Damaged { damage: Damage::NotAFolder { .. }, .. })), "{found:?}");
     }
 }

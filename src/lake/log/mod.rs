@@ -4,4 +4,4 @@ pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod entry;
 pub(crate) mod files;
-mod rooted;
+mod store;

@@ -1,29 +1,29 @@
 //! Rows on their way into one table, of one unit of import or of many: they are buffered, sorted, written as files, and committed
 //! at once. A unit that is too large for one landing takes several.
 //!
-//! Every try to commit looks at the newest version of the table first: rows whose key is there already are left out, and
-//! in tables where the newest row wins, landed rows that are older are taken out of their files in the same commit. The
-//! commit holds only if nothing else was committed since that look.
+//! Every try to commit looks at the newest version of the table first: of two rows of one identity the greater one stays, so
+//! rows that are there already are left out, and landed rows that are less are taken out of their files in the same commit. The
+//! commit holds only if nothing else was committed since that look. `docs/identity.md` says what the identity of a row is.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{Int64Array, RecordBatch};
 
-use super::intake::{Held, Intake, Reconciled};
-use super::intent::Pending;
+use super::held::Held;
+use super::intake::{Intake, Reconciled};
+use super::keys::Keyer;
+use super::position;
 use crate::blocking::run_blocking;
 use crate::data::file::{check_size, delete};
 use crate::data::layout::Layout;
 use crate::error::LakeError;
 use crate::fault::Step;
-use crate::log::commit::{ROWS_TRANSACTION, STREAM};
 use crate::log::delta::{Change, CommitError, Log};
-use crate::log::entry::{NewFile, rows_of};
+use crate::log::entry::NewFile;
 use crate::tables::TableDef;
 use crate::{Lake, Position};
+use kqlake_durable::Lease;
 
 /// Bytes of rows that are buffered before they are written.
 const BUFFER_BYTES: usize = 48 << 20;
@@ -37,11 +37,11 @@ const TRIES: usize = 64;
 pub struct Landed {
     /// The table version of the commit; `None` when there was nothing to commit.
     pub version: Option<i64>,
-    /// Rows whose key the table did not have.
+    /// Rows of records that the table did not have.
     pub new: u64,
-    /// Rows that were left out because a row of their key is there.
+    /// Rows that were left out because their record is there.
     pub duplicates: u64,
-    /// Rows that took the place of an older row of their key.
+    /// Rows that took the place of a lesser row of their record.
     pub replaced: u64,
     /// Rows that were held back, by day.
     pub held: Vec<Held>,
@@ -54,6 +54,8 @@ pub struct Landed {
 #[derive(Debug)]
 pub struct Landing {
     lake: Lake,
+    /// Keeps compaction from the files that are not committed yet.
+    _lease: Lease,
     def: &'static TableDef,
     dir: PathBuf,
     log: Log,
@@ -73,6 +75,7 @@ impl Landing {
         let layout = Arc::new(Layout::of(def, &log)?);
         Ok(Landing {
             dir: lake.table_dir(def),
+            _lease: lake.lease(def)?,
             lake,
             def,
             log,
@@ -86,37 +89,6 @@ impl Landing {
         })
     }
 
-    /// The rows of a batch whose days can take them; the others are counted as held back. For callers who read landed rows
-    /// themselves; [`Landing::write`] holds back what is left.
-    ///
-    /// # Errors
-    /// The batch does not fit the table, or the files of its days cannot be looked at.
-    pub async fn admit(&mut self, batch: RecordBatch) -> Result<RecordBatch, LakeError> {
-        let times = batch.column_by_name(self.def.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let Some(times) = times.map(|times| times.values().clone()) else { return Ok(batch) };
-        let mut intake = std::mem::take(&mut self.intake);
-        let (layout, dir, log) = (self.layout.clone(), self.dir.clone(), self.log.clone());
-        let work = move || {
-            let taken = intake.admit(&layout, &dir, log.files(), &times);
-            (intake, taken)
-        };
-        let (intake, taken) = run_blocking(self.def.name, work).await?;
-        self.intake = intake;
-        let taken = taken?;
-        if taken.false_count() == 0 {
-            return Ok(batch);
-        }
-        filter_record_batch(&batch, &taken).map_err(|source| LakeError::Arrow { table: self.def.name, source })
-    }
-
-    /// Holds back rows of the days of the data file that an error is about.
-    ///
-    /// # Errors
-    /// The same error, when it is about something else.
-    pub fn hold_back(&mut self, error: LakeError) -> Result<(), LakeError> {
-        self.intake.close_for(&self.layout, &self.dir, self.log.files(), error)
-    }
-
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
     /// [`crate::RowBuilder`] builds it.
     ///
@@ -127,12 +99,12 @@ impl Landing {
             return Ok(());
         }
         self.check_whole()?;
-        let core = self.layout.core_of_landed(&batch)?;
+        let core = with_contents(self.def, self.layout.core_of_landed(&batch)?)?;
         self.buffered_bytes += core.columns().iter().map(|c| c.get_array_memory_size()).sum::<usize>();
         self.buffered_rows += core.num_rows();
         self.buffer.push(core);
         if self.buffered_bytes >= BUFFER_BYTES || self.buffered_rows >= BUFFER_ROWS {
-            self.flush().await?;
+            self.flush(false).await?;
         }
         Ok(())
     }
@@ -142,9 +114,9 @@ impl Landing {
         self.buffered_bytes
     }
 
-    /// Sorts and writes what is buffered.
-    async fn flush(&mut self) -> Result<(), LakeError> {
-        if self.buffer.is_empty() {
+    /// Sorts and writes what is buffered: as a run for as long as it is not the last that there is.
+    async fn flush(&mut self, last: bool) -> Result<(), LakeError> {
+        if self.buffer.is_empty() && !(last && self.intake.has_runs()) {
             return Ok(());
         }
         let batches = std::mem::take(&mut self.buffer);
@@ -152,7 +124,7 @@ impl Landing {
         let mut intake = std::mem::take(&mut self.intake);
         let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), self.log.clone());
         let work = move || {
-            let done = intake.write(&layout, &dir, &lake, &log, &batches);
+            let done = intake.write(&layout, &dir, &lake, &log, &batches, last);
             (intake, done)
         };
         self.failed = true;
@@ -178,7 +150,7 @@ impl Landing {
     /// imported again.
     pub async fn commit(mut self, position: Position) -> Result<Landed, LakeError> {
         self.check_whole()?;
-        if let Err(e) = self.flush().await {
+        if let Err(e) = self.flush(true).await {
             if !matches!(e, LakeError::Stopped(_)) {
                 self.delete_files();
             }
@@ -217,67 +189,36 @@ impl Landing {
             add.iter().try_for_each(|file| check_size(self.def.name, self.dir.join(&file.path), file.size))?;
             let rows = self.intake.files.iter().map(|w| w.rows).sum::<u64>();
             add.extend(rewritten.iter().cloned());
-            let counted = |stats: Option<&str>| stats.and_then(rows_of).unwrap_or(0);
-            let after = log.rows() + add.iter().map(|file| counted(Some(&file.stats))).sum::<u64>();
-            let after = after.saturating_sub(removed.iter().map(|file| counted(file.stats.as_deref())).sum());
-            let pending = Pending::write(self.lake.root(), self.def, position, &log, after)?;
-            self.lake.fault().pass(Step::IntentWritten)?;
             let change = Change {
                 add,
                 remove: removed,
                 data_change: true,
-                transactions: vec![
-                    (position.stream.clone(), pending.intent.number),
-                    (ROWS_TRANSACTION.to_owned(), log.version() + 1),
-                ],
-                info: vec![
-                    (STREAM.to_owned(), position.stream.clone().into()),
-                    ("kqlakeImportId".to_owned(), position.import_id.clone().into()),
-                ],
+                transactions: position::transactions(position, &log),
+                info: position::facts(position),
             };
             self.lake.fault().pass(Step::BeforeCommit)?;
+            let log = match log.commit(change, &self.dir, self.lake.now_millis()).await {
+                Ok(log) => log,
+                Err(CommitError::Behind) => {
+                    delete(&self.dir, &rewritten);
+                    continue;
+                }
+                Err(CommitError::Failed(error)) => {
+                    delete(&self.dir, &rewritten);
+                    return Err(error);
+                }
+                Err(CommitError::Unknown(error)) => {
+                    self.uncertain = true;
+                    return Err(error);
+                }
+            };
+            // Its files are the table's from now on.
             self.uncertain = true;
-            let committed = match log.commit(change, &self.dir).await {
-                Ok(log) => Ok(log),
-                Err(CommitError::Behind) => Err(None),
-                Err(CommitError::Failed(error)) => Err(Some(error)),
-            };
-            let version = match committed {
-                Ok(log) => {
-                    let version = log.version();
-                    self.lake.keep_log(self.def, log);
-                    version
-                }
-                Err(failed) => {
-                    // An error does not prove that nothing was written: the log does.
-                    let now = self.lake.log(self.def).await?;
-                    let number = match &now {
-                        Some(log) => log.transaction(&position.stream, &self.dir).await?,
-                        None => None,
-                    };
-                    match (now, failed) {
-                        (Some(log), _) if number == Some(pending.intent.number) => log.version(),
-                        (_, Some(error)) => {
-                            self.uncertain = false;
-                            pending.withdraw();
-                            delete(&self.dir, &rewritten);
-                            return Err(error);
-                        }
-                        (_, None) => {
-                            self.uncertain = false;
-                            pending.withdraw();
-                            delete(&self.dir, &rewritten);
-                            continue;
-                        }
-                    }
-                }
-            };
+            let version = log.version();
+            self.lake.keep_log(self.def, log.clone());
             self.lake.fault().pass(Step::AfterCommit)?;
-            self.lake.fault().pass(Step::BeforeIntentRemoved)?;
-            if let Err(error) = pending.settle(self.def) {
-                // The rows are in; the position is found through the intent, too.
-                tracing::warn!(table = self.def.name, %error, "position not written");
-            }
+            position::note_after_commit(&self.lake, self.def, &log).await;
+            self.lake.fault().pass(Step::PositionWritten)?;
             return Ok(Landed {
                 version: Some(version),
                 new: rows.saturating_sub(replaced),
@@ -315,9 +256,9 @@ impl Landing {
     /// rows that are older than own ones are taken out of theirs.
     async fn reconcile(&mut self, log: &Log) -> Result<Reconciled, LakeError> {
         let mut intake = std::mem::take(&mut self.intake);
-        let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), log.clone());
+        let (layout, dir, log) = (self.layout.clone(), self.dir.clone(), log.clone());
         let work = move || {
-            let done = intake.reconcile(&layout, &dir, lake.keys(), log.files());
+            let done = intake.reconcile(&layout, &dir, log.files());
             (intake, done)
         };
         let (intake, done) = run_blocking(self.def.name, work).await?;
@@ -333,4 +274,14 @@ impl Landing {
     fn delete_files(&self) {
         delete(&self.dir, self.intake.files.iter().map(|w| &w.file));
     }
+}
+
+/// Core rows of which each has its content's hash, in tables whose rows keep one.
+fn with_contents(def: &'static TableDef, core: RecordBatch) -> Result<RecordBatch, LakeError> {
+    let Some(contents) = Keyer::new(def).missing_contents(&core)? else { return Ok(core) };
+    let schema = core.schema();
+    let Some(at) = def.content.and_then(|name| schema.index_of(name).ok()) else { return Ok(core) };
+    let mut columns = core.columns().to_vec();
+    columns[at] = Arc::new(Int64Array::from(contents));
+    RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { table: def.name, source })
 }

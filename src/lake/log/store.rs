@@ -1,0 +1,211 @@
+//! A lake's folder as the object store that logs are read from and written to.
+//!
+//! It differs from the library's store of a folder in three ways. Listings are in order, as those of the cloud's stores are. What
+//! is written is on the disk, with its name, before it is reported: the library flushes nothing, so that a power cut could
+//! leave an empty commit, or none where one was reported. And files of a log that cannot be read, and that the log says
+//! everything without, are not shown.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+};
+
+use kqlake_durable::{self as durable, Draft};
+
+/// The store of a lake.
+#[derive(Debug)]
+pub(super) struct LakeStore {
+    files: LocalFileSystem,
+    hidden: Arc<BTreeSet<Path>>,
+}
+
+impl LakeStore {
+    /// The store of a folder that is there, without some of its files.
+    ///
+    /// # Errors
+    /// The folder cannot be found.
+    pub(super) fn new(folder: &FilePath, hidden: BTreeSet<Path>) -> Result<Self> {
+        Ok(LakeStore { files: LocalFileSystem::new_with_prefix(folder)?, hidden: Arc::new(hidden) })
+    }
+
+    fn in_order(&self, list: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let hidden = self.hidden.clone();
+        let sorted = async move {
+            let mut all: Vec<ObjectMeta> = list.try_collect().await?;
+            all.retain(|meta| !hidden.contains(&meta.location));
+            all.sort_by(|a, b| a.location.cmp(&b.location));
+            Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
+        };
+        stream::once(sorted).try_flatten().boxed()
+    }
+}
+
+impl fmt::Display for LakeStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.fmt(f)
+    }
+}
+
+/// An error of the file system as one of a store.
+fn failed(path: &FilePath, source: io::Error) -> Error {
+    let (path, kind, source) = (path.display().to_string(), source.kind(), Box::new(source));
+    match kind {
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source },
+        io::ErrorKind::NotFound => Error::NotFound { path, source },
+        io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source },
+        _ => Error::Generic { store: "LakeStore", source },
+    }
+}
+
+/// Does something with files away from the threads that wait for the network.
+async fn apart<T: Send + 'static>(path: PathBuf, work: impl FnOnce(&FilePath) -> io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(move || work(&path).map_err(|source| failed(&path, source))).await;
+    done.map_err(|source| Error::JoinError { source })?
+}
+
+fn begin(path: &FilePath) -> io::Result<Draft> {
+    if let Some(folder) = path.parent() {
+        durable::create_folders(folder)?;
+    }
+    Draft::create(path)
+}
+
+const WRITTEN: PutResult = PutResult { e_tag: None, version: None };
+
+/// A file that is written in parts.
+#[derive(Debug)]
+struct Upload {
+    path: PathBuf,
+    draft: Arc<Mutex<Option<Draft>>>,
+    bytes: u64,
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the file was completed or given up")
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let at = self.bytes;
+        self.bytes += data.content_length() as u64;
+        let draft = self.draft.clone();
+        let write = move |_: &FilePath| {
+            let draft = draft.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut file = draft.as_ref().ok_or_else(ended)?.file();
+            file.seek(SeekFrom::Start(at))?;
+            data.iter().try_for_each(|bytes| file.write_all(bytes))
+        };
+        apart(self.path.clone(), write).boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let draft = self.draft.lock().unwrap_or_else(PoisonError::into_inner).take();
+        apart(self.path.clone(), |_| draft.ok_or_else(ended)?.publish()).await?;
+        Ok(WRITTEN)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        drop(self.draft.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LakeStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let new = match options.mode {
+            PutMode::Overwrite => false,
+            PutMode::Create => true,
+            PutMode::Update(_) => return self.files.put_opts(location, payload, options).await,
+        };
+        let write = move |path: &FilePath| {
+            let draft = begin(path)?;
+            payload.iter().try_for_each(|bytes| draft.file().write_all(bytes))?;
+            if new { draft.publish_new() } else { draft.publish() }
+        };
+        apart(self.files.path_to_filesystem(location)?, write).await?;
+        Ok(WRITTEN)
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let path = self.files.path_to_filesystem(location)?;
+        let draft = apart(path.clone(), begin).await?;
+        Ok(Box::new(Upload { path, draft: Arc::new(Mutex::new(Some(draft))), bytes: 0 }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if self.hidden.contains(location) {
+            return Err(failed(FilePath::new(location.as_ref()), io::ErrorKind::NotFound.into()));
+        }
+        self.files.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.files.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.in_order(self.files.list(prefix))
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.in_order(self.files.list_with_offset(prefix, offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let mut list = self.files.list_with_delimiter(prefix).await?;
+        list.objects.retain(|meta| !self.hidden.contains(&meta.location));
+        list.objects.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(list)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.files.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.files.rename_opts(from, to, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::{ObjectStoreExt as _, WriteMultipart};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_are_written_once_or_over_and_hidden_ones_are_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LakeStore::new(dir.path(), BTreeSet::from([Path::from("t/_delta_log/b")])).unwrap();
+        let at = |name: &str| Path::from(format!("t/_delta_log/{name}"));
+        let create = || PutOptions::from(PutMode::Create);
+        store.put_opts(&at("a"), "one".into(), create()).await.unwrap();
+        let second = store.put_opts(&at("a"), "two".into(), create()).await;
+        assert!(matches!(second, Err(Error::AlreadyExists { .. })), "{second:?}");
+        store.put(&at("b"), "x".into()).await.unwrap();
+        let mut parts = WriteMultipart::new_with_chunk_size(store.put_multipart(&at("c")).await.unwrap(), 2);
+        parts.write(b"three");
+        parts.finish().await.unwrap();
+        drop(store.put_multipart(&at("d")).await.unwrap());
+        let text = async |name: &str| store.get(&at(name)).await?.bytes().await;
+        assert_eq!((text("a").await.unwrap().as_ref(), text("c").await.unwrap().as_ref()), (&b"one"[..], &b"three"[..]));
+        assert!(matches!(text("b").await, Err(Error::NotFound { .. })));
+        let listed: Vec<ObjectMeta> = store.list(Some(&Path::from("t"))).try_collect().await.unwrap();
+        assert_eq!(listed.iter().map(|meta| meta.location.clone()).collect::<Vec<_>>(), [at("a"), at("c")]);
+        // The file that is hidden, and nothing temporary.
+        assert_eq!(std::fs::read_dir(dir.path().join("t/_delta_log")).unwrap().count(), 3);
+    }
+}

@@ -1,0 +1,320 @@
+//! How far each stream has come in a table, and what knows of the table's commits beside its log.
+//!
+//! A landing's commit says the position of its stream itself, so that rows and position are there together or not at all.
+//! `<lake>/_intents/<table>/positions.json` repeats the newest position of every stream, with the table's id, version and rows
+//! at that commit. It is written after the commit, is never waited for, and can be made again from the log; it is there
+//! because a log that ends early does not show that it does. Lakes of version 0.1.0 have a file for each stream instead.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use xxhash_rust::xxh64::xxh64;
+
+use crate::blocking::run_blocking;
+use crate::damage::Damage;
+use crate::error::LakeError;
+use crate::log::commit::{CURSOR, IMPORT, ROWS_TRANSACTION, STREAM};
+use crate::log::delta::{Change, CommitError, Log};
+use crate::log::files::{LOG, commit_facts};
+use crate::tables::TableDef;
+use crate::{Lake, Position};
+use kqlake_durable::{self as durable, Draft};
+
+/// The folder of the lake that the tables' positions are in.
+pub(crate) const FOLDER: &str = "_intents";
+/// The file of a table's positions.
+const FILE: &str = "positions.json";
+/// The version of its form.
+const FORMAT: u32 = 2;
+/// The version of the form that has a file for each stream.
+const FILE_A_STREAM: u32 = 1;
+/// Tries to commit a position; each lost one means that another writer got through.
+const TRIES: usize = 64;
+
+/// Where a stream stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Standing {
+    cursor: Json,
+    import_id: String,
+}
+
+/// The content of the file of a table's positions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Positions {
+    format: u32,
+    table: String,
+    /// The id of the table that it is of.
+    table_id: String,
+    /// The table's version.
+    version: i64,
+    /// The rows of the table, by the statistics of its files.
+    rows: u64,
+    streams: BTreeMap<String, Standing>,
+}
+
+/// The content of the file of one stream, as version 0.1.0 wrote it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfStream {
+    format: u32,
+    stream: String,
+    /// The version of the stream's application transaction.
+    number: i64,
+    cursor: Json,
+    import_id: String,
+    #[serde(default)]
+    version: Option<i64>,
+    #[serde(default)]
+    table_id: Option<String>,
+    #[serde(default)]
+    rows: Option<u64>,
+}
+
+/// A file that knows of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Witness {
+    /// The file.
+    pub path: PathBuf,
+    /// The id of the table.
+    pub table_id: Option<String>,
+    /// The version that the commit made.
+    pub version: Option<i64>,
+    /// The rows of the table after it.
+    pub rows: Option<u64>,
+}
+
+/// The folder of a table's positions.
+pub(crate) fn folder(root: &Path, def: &TableDef) -> PathBuf {
+    root.join(FOLDER).join(def.name)
+}
+
+/// What a commit says of its position.
+pub(crate) fn facts(position: &Position) -> Vec<(String, Json)> {
+    vec![
+        (STREAM.to_owned(), position.stream.clone().into()),
+        (CURSOR.to_owned(), position.cursor.clone()),
+        (IMPORT.to_owned(), position.import_id.clone().into()),
+    ]
+}
+
+/// The application transactions of a commit with a position, right after a version of the table: their numbers are its own.
+pub(crate) fn transactions(position: &Position, base: &Log) -> Vec<(String, i64)> {
+    let number = base.version() + 1;
+    vec![(position.stream.clone(), number), (ROWS_TRANSACTION.to_owned(), number)]
+}
+
+fn parsed<T: for<'d> Deserialize<'d>>(path: &Path) -> Option<T> {
+    // A pipe would be waited for.
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// The positions that are written down of this very table; nothing when they are ahead of its log.
+fn written(folder: &Path, log: &Log) -> Option<Positions> {
+    let found: Positions = parsed(&folder.join(FILE))?;
+    (found.format == FORMAT && found.table_id == log.id() && found.version <= log.version()).then_some(found)
+}
+
+fn of_stream(path: &Path) -> Option<OfStream> {
+    parsed::<OfStream>(path).filter(|found| found.format == FILE_A_STREAM)
+}
+
+fn witness(path: PathBuf) -> Option<Witness> {
+    if path.file_name().is_some_and(|name| name == FILE) {
+        let Positions { table_id, version, rows, .. } = parsed(&path)?;
+        return Some(Witness { path, table_id: Some(table_id), version: Some(version), rows: Some(rows) });
+    }
+    let OfStream { table_id, version, rows, .. } = of_stream(&path)?;
+    Some(Witness { path, table_id, version, rows })
+}
+
+/// The files that know of commits of a table.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when something else than a file has the name of one.
+pub(crate) fn witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, LakeError> {
+    match known_witnesses(root, def) {
+        // Who may read the table alone may do so.
+        Err(LakeError::Io { .. } | LakeError::Damaged { damage: Damage::NotAFolder { .. }, .. }) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, LakeError> {
+    let folder = folder(root, def);
+    let failed = |source| LakeError::of_folder(def.name, &folder, source);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && durable::blocker(&folder).is_none() => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What has more dots is temporary.
+        if !name.ends_with(".json") || name.matches('.').count() != 1 {
+            continue;
+        }
+        let path = entry.path();
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(LakeError::Damaged { table: def.name, damage: Damage::NotAFile { path } });
+        }
+        found.extend(witness(path));
+    }
+    Ok(found)
+}
+
+/// Checks that nothing knows of rows in a table that is not there.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that could tell.
+pub(crate) fn check_unwitnessed(
+    root: &Path,
+    def: &'static TableDef,
+    dir: &Path,
+    witnesses: &[Witness],
+) -> Result<(), LakeError> {
+    let damaged = |damage| Err(LakeError::Damaged { table: def.name, damage });
+    let folder = folder(root, def);
+    if let Some(newest) = witnesses.iter().max_by_key(|witness| witness.version) {
+        return damaged(Damage::MissingTable { dir: dir.to_owned(), witness: folder, rows: newest.rows });
+    }
+    match durable::blocker(&folder) {
+        Some(path) if path.starts_with(root) && path != root => damaged(Damage::NotAFolder { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// The rows that a table had after the newest landing that is known of; 0 when none is.
+///
+/// # Errors
+/// The positions cannot be looked at.
+pub(crate) fn witnessed_rows(root: &Path, def: &'static TableDef, log: &Log) -> Result<u64, LakeError> {
+    let found = known_witnesses(root, def)?;
+    let of_this = found.into_iter().filter(|witness| witness.table_id.as_deref() == Some(log.id()));
+    Ok(of_this.max_by_key(|witness| witness.version).and_then(|witness| witness.rows).unwrap_or(0))
+}
+
+/// The positions that commits say after a version, the newest of each stream. Goes back until a commit is not there any more.
+fn said_after(log: &Path, version: i64, until: i64) -> BTreeMap<String, Standing> {
+    let mut found = BTreeMap::new();
+    for version in (version + 1..=until).rev() {
+        let Some(facts) = u64::try_from(version).ok().and_then(|version| commit_facts(log, version)) else { break };
+        if let (Some(Json::String(stream)), Some(cursor)) = (facts.get(STREAM), facts.get(CURSOR)) {
+            let import_id = facts.get(IMPORT).and_then(Json::as_str).unwrap_or_default().to_owned();
+            found.entry(stream.clone()).or_insert_with(|| Standing { cursor: cursor.clone(), import_id });
+        }
+    }
+    found
+}
+
+/// The position that a stream's newest commit into a table reached; `None` when it has none, or when nothing says it any
+/// more: the source must then be read from its start, which is safe.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) async fn find(
+    root: &Path,
+    def: &'static TableDef,
+    log: &Log,
+    dir: &Path,
+    stream: &str,
+) -> Result<Option<Position>, LakeError> {
+    let (folder, commits, now) = (folder(root, def), dir.join(LOG), log.clone());
+    let known = move || {
+        let written = written(&folder, &now);
+        let mut newest = said_after(&commits, written.as_ref().map_or(-1, |known| known.version), now.version());
+        written.into_iter().flat_map(|known| known.streams).for_each(|(stream, standing)| {
+            newest.entry(stream).or_insert(standing);
+        });
+        (newest, folder)
+    };
+    let (mut newest, folder) = run_blocking(def.name, known).await?;
+    let position = |cursor, import_id| Some(Position { stream: stream.to_owned(), cursor, import_id });
+    if let Some(Standing { cursor, import_id }) = newest.remove(stream) {
+        return Ok(position(cursor, import_id));
+    }
+    let Some(number) = log.transaction(stream, dir).await? else { return Ok(None) };
+    // As version 0.1.0 left it, with what it had not renamed yet.
+    let stem = file_stem(stream);
+    let candidates = [folder.join(format!("{stem}.{number}.json")), folder.join(format!("{stem}.json"))];
+    let found = candidates.iter().filter_map(|path| of_stream(path)).find(|of| of.number == number && of.stream == stream);
+    Ok(found.and_then(|of| position(of.cursor, of.import_id)))
+}
+
+/// A stream's name as version 0.1.0 made a part of a file's name of it.
+fn file_stem(stream: &str) -> String {
+    let plain: String = stream.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
+}
+
+/// Writes down where a table and its streams stand at a version of its log.
+///
+/// # Errors
+/// The disk refuses; the log still says it all.
+pub(crate) fn note(root: &Path, def: &'static TableDef, dir: &Path, log: &Log) -> Result<(), LakeError> {
+    let folder = folder(root, def);
+    let known = written(&folder, log);
+    let mut streams = said_after(&dir.join(LOG), known.as_ref().map_or(-1, |known| known.version), log.version());
+    known.into_iter().flat_map(|known| known.streams).for_each(|(stream, standing)| {
+        streams.entry(stream).or_insert(standing);
+    });
+    let (table, table_id) = (def.name.to_owned(), log.id().to_owned());
+    let content = Positions { format: FORMAT, table, table_id, version: log.version(), rows: log.rows(), streams };
+    std::fs::create_dir_all(&folder).map_err(|source| LakeError::of_folder(def.name, &folder, source))?;
+    let path = folder.join(FILE);
+    let written = serde_json::to_vec(&content).map_err(Into::into).and_then(|text| {
+        let draft = Draft::create(&path)?;
+        draft.file().write_all(&text)?;
+        draft.publish_unflushed()
+    });
+    written.map_err(|source| LakeError::Io { table: def.name, path, source })
+}
+
+/// Notes where a table stands after a commit. A failure is only said: the log knows what happened.
+pub(crate) async fn note_after_commit(lake: &Lake, def: &'static TableDef, log: &Log) {
+    let (root, dir, log) = (lake.root().to_owned(), lake.table_dir(def), log.clone());
+    let noted = run_blocking(def.name, move || note(&root, def, &dir, &log)).await;
+    if let Err(error) = noted.and_then(|noted| noted) {
+        tracing::warn!(table = def.name, %error, "position not written");
+    }
+}
+
+/// Commits a position without rows.
+///
+/// # Errors
+/// The disk refuses, or other writers were faster every time.
+pub(crate) async fn advance(lake: &Lake, def: &'static TableDef, position: &Position) -> Result<i64, LakeError> {
+    let dir = lake.table_dir(def);
+    let turn = lake.turn(def);
+    let _turn = turn.lock().await;
+    for _ in 0..TRIES {
+        let log = lake.log_or_new(def).await?;
+        log.check_readable()?;
+        let change = Change {
+            data_change: true,
+            transactions: transactions(position, &log),
+            info: facts(position),
+            ..Change::default()
+        };
+        match log.commit(change, &dir, lake.now_millis()).await {
+            Ok(log) => {
+                note_after_commit(lake, def, &log).await;
+                let version = log.version();
+                lake.keep_log(def, log);
+                return Ok(version);
+            }
+            Err(CommitError::Behind) => {}
+            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
+        }
+    }
+    Err(LakeError::Busy { table: def.name, attempts: TRIES })
+}
