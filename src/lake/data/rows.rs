@@ -107,14 +107,14 @@ impl FileRows {
         dir: &Path,
         staging: &Path,
         partitions: &BTreeMap<Partition, Picks>,
-    ) -> Result<Option<NewFile>, LakeError> {
-        let Some((first, _)) = partitions.first_key_value() else { return Ok(None) };
-        let mut file = FileWriter::run(&self.layout, dir, staging, *first, &self.columns)?;
+    ) -> Result<NewFile, LakeError> {
+        let first = partitions.keys().next().copied().unwrap_or(Partition { by: self.layout.partitioning, first: 0 });
+        let mut file = FileWriter::run(&self.layout, dir, staging, first, &self.columns)?;
         for chunk in partitions.values().flat_map(|picks| picks.chunks(CHUNK_ROWS)) {
             let (rows, complete) = self.gather(chunk)?;
             file.write_promoted(&rows, &complete)?;
         }
-        file.finish().map(Some)
+        file.finish()
     }
 
     /// Rows by position, with whether their promoted columns are complete; neighbours in one batch are not copied.
