@@ -111,7 +111,7 @@ pub fn generate(kind: Kind, rows: u64, seed: u64, start: NaiveDate, out: &mut dy
 /// Writes what the options ask for.
 ///
 /// # Errors
-/// Only those of `out`; a closed pipe is one of them, and the caller's to judge.
+/// Only those of `out`; a closed pipe is one of them, and left to the caller.
 pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     if options.gzip {
         let mut encoder = GzEncoder::new(out, Compression::fast());

@@ -9,7 +9,7 @@ use super::input::{self, Text};
 use super::{Context, report};
 use crate::engine::catalog::SchemaFileCatalog;
 use crate::error::{Error, Refused, Result};
-use kqlake_kql::catalog::Catalog;
+use kqlake_kql::scans::ScanCatalog;
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code, line_column};
 use kqlake_value::Column;
@@ -82,7 +82,7 @@ struct DiagnosticReport {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let params = input::params(&args.params)?;
     let lake = context.catalog();
-    let catalog: Option<Arc<dyn Catalog>> = match &args.schema {
+    let catalog: Option<Arc<dyn ScanCatalog>> = match &args.schema {
         _ if args.syntax_only => None,
         Some(path) => Some(Arc::new(SchemaFileCatalog::read(path, lake)?)),
         None => Some(Arc::new(lake)),

@@ -7,9 +7,9 @@ use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
 use kqlake_kql as kql;
-use kqlake_lake::foreign;
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::columns::field_type;
 use kqlake_value::{Type, Value};
 
 /// List the tables with their rows, dates and sizes, or one table's columns
@@ -124,7 +124,7 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
                 for field in snapshot.iter().flat_map(|snapshot| snapshot.foreign()) {
                     listing.push([
                         text(field.name().as_str()),
-                        text(foreign::kql_type(field).name()),
+                        text(field_type(field).name()),
                         text("added by another writer"),
                     ]);
                 }

@@ -26,7 +26,7 @@ pub(super) struct Deadline(Option<Arc<Alarm>>);
 struct Alarm {
     limit: Duration,
     rung: watch::Receiver<bool>,
-    /// Its end tells the sleeping thread that nobody waits any more.
+    /// Dropped with the last waiter, which ends the sleeping thread.
     _wanted: Sender<()>,
 }
 
@@ -57,7 +57,7 @@ impl Deadline {
         let mut rung = alarm.rung.clone();
         tokio::select! {
             biased;
-            // The alarm's thread ends without having rung only when nobody holds the alarm.
+            // The alarm's thread ends without having rung only when the alarm was dropped.
             true = async { rung.wait_for(|rung| *rung).await.is_ok() } => {}
             done = work => return Ok(done),
         }
@@ -69,14 +69,14 @@ impl Deadline {
     ///
     /// # Errors
     /// When the deadline comes first, the system gives no thread, or the work panics.
-    pub(super) async fn apart<T, W>(&self, work: impl FnOnce() -> W + Send + 'static) -> Result<T>
+    pub(super) async fn on_own_thread<T, W>(&self, work: impl FnOnce() -> W + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = T>,
     {
         let (done, result) = oneshot::channel();
         spawn(move || async move {
-            // Nobody waits any more: the result is of no use.
+            // Without a receiver the result is not needed.
             let _ = done.send(work().await);
         })?;
         self.bound(result).await?.map_err(|_| Error::Defect("a thread of the query ended early".to_owned()))
@@ -109,7 +109,7 @@ mod tests {
         let (end, ended) = channel::<()>();
         let begin = Instant::now();
         // Blocks its thread until this test is over.
-        let result = deadline.apart(move || async move { ended.recv().is_ok() }).await;
+        let result = deadline.on_own_thread(move || async move { ended.recv().is_ok() }).await;
         assert_eq!(result.unwrap_err().to_string(), "the query ran longer than the 0.05 s it may take");
         assert!(begin.elapsed() < Duration::from_secs(20));
         drop(end);
@@ -119,10 +119,10 @@ mod tests {
     async fn work_in_time_gives_its_result_and_a_panic_is_an_error() {
         for limit in [None, Some(Duration::from_secs(600)), Some(Duration::MAX)] {
             let deadline = Deadline::after(limit).unwrap();
-            assert_eq!(deadline.apart(|| async { 7 }).await.unwrap(), 7);
+            assert_eq!(deadline.on_own_thread(|| async { 7 }).await.unwrap(), 7);
             assert_eq!(deadline.bound(async { 8 }).await.unwrap(), 8);
         }
         let deadline = Deadline::after(None).unwrap();
-        assert!(matches!(deadline.apart(|| async { panic!("on purpose") }).await, Err::<(), _>(Error::Defect(_))));
+        assert!(matches!(deadline.on_own_thread(|| async { panic!("on purpose") }).await, Err::<(), _>(Error::Defect(_))));
     }
 }

@@ -23,7 +23,7 @@ pub enum Explain {
 
 pub(super) async fn explain(table: &ResultTable, how: Explain) -> Result<String> {
     let query = Query::of(table);
-    table.deadline.apart(move || async move { run(&query, how).await.map_err(|err| query.failure(err)) }).await?
+    table.deadline.on_own_thread(move || async move { run(&query, how).await.map_err(|err| query.failure(err)) }).await?
 }
 
 async fn run(query: &Query, how: Explain) -> Result<String, DataFusionError> {

@@ -7,6 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
+use super::library_texts::{is_offset_overflow, without_columns};
 use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
@@ -31,10 +32,8 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::Execution(message) => Error::query(message.clone()),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::IoError(..) | ArrowError::ParquetError(_) | ArrowError::IpcError(_) => unreadable(err),
-            // Text that a batch of rows has no room for.
-            ArrowError::InvalidArgumentError(message) if message.starts_with("offset overflow") => Error::query(TOO_LONG),
+            overflow if is_offset_overflow(overflow) => Error::query(TOO_LONG),
             ArrowError::SchemaError(_) | ArrowError::InvalidArgumentError(_) => Error::Defect(err.strip_backtrace()),
-            ArrowError::OffsetOverflowError(_) => Error::query(TOO_LONG),
             // Overflow, a cast that does not fit, a division by zero: the data does not suit the query.
             other => Error::query(other.to_string()),
         },
@@ -46,11 +45,7 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
             ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
         }),
         DataFusionError::SchemaError(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
-            // A list of all columns of a wide table helps nobody; the nearest name stands before it.
-            let text = err.strip_backtrace();
-            of_planning(
-                text.split("\nValid fields are").next().unwrap_or_default().trim_start_matches("Schema error: ").to_owned(),
-            )
+            of_planning(without_columns(&err))
         }
         DataFusionError::Internal(message) => Error::Defect(message.clone()),
         DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),

@@ -20,7 +20,7 @@ use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
 use kqlake_lake::spill::SpillFolder;
 use kqlake_lake::{broken_file, foreign, is_of_decoder};
-use kqlake_value::columns::{arrow_type, in_form, noted_type};
+use kqlake_value::columns::{arrow_type, in_form};
 use kqlake_value::{Column, Type};
 
 /// The running rows of a result table.
@@ -100,7 +100,7 @@ impl Query {
         if self.sql { of_sql(err, self.memory_limit) } else { of_kql(err, self.memory_limit) }
     }
 
-    /// Hands out all batches, and an error as the last of them. Ends early when nobody takes them any more.
+    /// Hands out all batches, and an error as the last of them. Ends early when the receiver is dropped.
     async fn run(self, out: mpsc::Sender<Result<Option<RecordBatch>>>) {
         let work = async {
             match self.batches(&self.session, &out).await {
@@ -129,7 +129,7 @@ impl Query {
         let mut another_plan = spilling::makes_another(&physical);
         let mut stream = execute_stream(physical, session.task_ctx()).map_err(|err| Failed { err, another_plan })?;
         while let Some(batch) = stream.next().await {
-            let batch = batch.and_then(|batch| Ok(self.formed(&batch)?)).map_err(|err| Failed { err, another_plan })?;
+            let batch = batch.and_then(|batch| Ok(self.in_result_form(&batch)?)).map_err(|err| Failed { err, another_plan })?;
             if batch.num_rows() == 0 {
                 continue;
             }
@@ -141,7 +141,7 @@ impl Query {
         Ok(())
     }
 
-    fn formed(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn in_result_form(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let arrays = batch
             .columns()
             .iter()
@@ -157,31 +157,6 @@ impl Query {
 struct Failed {
     err: DataFusionError,
     another_plan: bool,
-}
-
-/// The KQL type that a column of a SQL result has: what its metadata says, else what stands for its Arrow type.
-pub(super) fn kql_type(field: &Field) -> Type {
-    let noted = noted_type(field);
-    match field.data_type() {
-        DataType::Boolean => Type::Bool,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => Type::Int,
-        DataType::Int64 => noted.filter(|ty| *ty == Type::TimeSpan).unwrap_or(Type::Long),
-        DataType::UInt32 | DataType::UInt64 => Type::Long,
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Type::Real,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Type::Decimal,
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Type::DateTime,
-        DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => Type::TimeSpan,
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::FixedSizeList(..)
-        | DataType::ListView(_)
-        | DataType::Struct(_)
-        | DataType::Map(..) => Type::Dynamic,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            noted.filter(|ty| matches!(ty, Type::Dynamic | Type::Guid)).unwrap_or(Type::String)
-        }
-        _ => Type::String,
-    }
 }
 
 /// An array in the Arrow form of a KQL type.

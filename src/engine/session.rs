@@ -82,7 +82,7 @@ fn batch_size(options: &Options) -> usize {
 /// Bytes of text that a column of a batch may have where a function of KQL makes it: a partition's share, and not less than a
 /// quarter of all, since a long text is rarely in each of many partitions. However little memory there is, a full batch of rows
 /// of telemetry has room.
-pub(super) fn text_room(options: &Options) -> usize {
+pub(super) fn text_budget(options: &Options) -> usize {
     (options.memory_limit / partitions(options).min(4)).max(LEAST_TEXT)
 }
 

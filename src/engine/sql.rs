@@ -18,13 +18,14 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::results::kql_type;
+use super::library_texts::missing_table;
 use super::{Engine, failure, views};
 use crate::error::{Error, Result};
 use kqlake_lake::tables;
 use kqlake_syntax::parser::MAX_DEPTH;
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::Column;
+use kqlake_value::columns::field_type;
 
 /// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, and the views.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Co
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
     check_size(&plan)?;
-    let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), kql_type(field))).collect();
+    let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
     Ok((columns, plan))
 }
 
@@ -234,8 +235,7 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
 
 /// `table 'datafusion.public.Traces' not found` in our own words, with the nearest name.
 fn unknown_table(err: &DataFusionError) -> Option<Error> {
-    let text = err.find_root().to_string();
-    let name = text.split("table '").nth(1)?.split("' not found").next()?.rsplit('.').next()?.to_owned();
+    let name = missing_table(err)?;
     let error = Error::query(format!("there is no table `{name}`"));
     Some(match nearest(&name, names()) {
         Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),

@@ -132,7 +132,7 @@ pub(crate) trait Compute: std::fmt::Debug + Send + Sync {
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>;
 }
 
-/// What a step of [`Scan`] gives out.
+/// What a step of [`BoundScan`] gives out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StepOutput {
     /// Every row that it takes.
@@ -143,9 +143,9 @@ pub(crate) enum StepOutput {
     None,
 }
 
-/// A step of [`Scan`].
+/// A step of [`BoundScan`].
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct BoundScanStep {
     /// When a row is taken.
     pub condition: BoundExpr,
     /// Columns (by place: the input's, then the declared ones) and their new values.
@@ -156,7 +156,7 @@ pub(crate) struct Step {
 
 /// The operator `scan`: a state machine over ordered rows.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub(crate) struct BoundScan {
     /// The input's columns.
     pub own: Vec<BoundColumn>,
     /// Declared columns and their defaults.
@@ -164,7 +164,7 @@ pub(crate) struct Scan {
     /// For each step the columns of its last match: own, then declared.
     pub state: Vec<BoundColumn>,
     /// The steps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<BoundScanStep>,
     /// Places of the columns that part the rows; they are sorted by them.
     pub partition: Vec<usize>,
     /// A last column numbers the matches.
@@ -256,7 +256,7 @@ pub(crate) struct BoundExpr {
 
 /// A step of a dynamic path.
 #[derive(Debug, Clone)]
-pub(crate) enum PathStep {
+pub(crate) enum BoundPathStep {
     /// `.key`, `["key"]`
     Key(String),
     /// `[0]`, `[-1]`
@@ -277,7 +277,7 @@ pub(crate) enum BoundKind {
     /// Widening of a number or a change of type that cannot fail (int to long, literal text to datetime was folded before).
     Cast(Box<BoundExpr>),
     /// `base.a.b[0]`
-    Path { base: Box<BoundExpr>, steps: Vec<PathStep> },
+    Path { base: Box<BoundExpr>, steps: Vec<BoundPathStep> },
     /// A promoted key: `column` mirrors the path `base.key`.
     Promoted { column: ColId, column_ty: Type, complete: bool, base: Box<BoundExpr>, key: String },
     /// `+ - * / %` of operands whose types the binder has settled.
@@ -341,7 +341,7 @@ impl BoundExpr {
             BoundKind::Path { base, steps } => {
                 f(base);
                 for step in steps {
-                    if let PathStep::Computed(e) = step {
+                    if let BoundPathStep::Computed(e) = step {
                         f(e);
                     }
                 }
@@ -388,7 +388,7 @@ impl BoundExpr {
             BoundKind::Path { base, steps } => {
                 f(base);
                 for step in steps {
-                    if let PathStep::Computed(e) = step {
+                    if let BoundPathStep::Computed(e) = step {
                         f(e);
                     }
                 }

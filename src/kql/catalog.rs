@@ -1,12 +1,8 @@
-//! What the binder and lowering ask about tables; the engine answers from the lake, `check --schema` from a file.
+//! What the binder asks about tables; the engine answers from the lake, `check --schema` from a file. How their rows are read
+//! is no matter of the binder: see [`ScanCatalog`](crate::scans::ScanCatalog).
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
-use datafusion::error::DataFusionError;
 
 use kqlake_value::{Column, Type};
 
@@ -36,14 +32,6 @@ pub struct PromotedColumn {
     pub key: String,
 }
 
-/// A table to scan.
-pub struct ScanTable {
-    /// Gives at least the schema's columns by name, in their Arrow forms.
-    pub provider: Arc<dyn TableProvider>,
-    /// Promoted columns from which everything about their key can be answered in every file; others fall back to the bag.
-    pub complete: HashSet<String>,
-}
-
 /// A folder whose files `externaldata` may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRoot {
@@ -54,7 +42,6 @@ pub struct FileRoot {
 }
 
 /// The tables that a query may name.
-#[async_trait]
 pub trait Catalog: Send + Sync {
     /// Names of the tables and views that wildcards, `search` and `find` go over, in that order.
     fn names(&self) -> Vec<String>;
@@ -65,9 +52,4 @@ pub trait Catalog: Send + Sync {
         let _ = (kind, name);
         false
     }
-    /// What to scan for a table.
-    ///
-    /// # Errors
-    /// When the lake's files cannot be read, or the table has none because the catalog is a schema only.
-    async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError>;
 }

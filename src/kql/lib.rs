@@ -1,10 +1,10 @@
 //! The meaning of the Kusto Query Language: from text to DataFusion plans.
 //!
-//! [`plan`] parses, binds names and types against a [`catalog::Catalog`], and lowers the typed tree to logical plans. The functions of
-//! the language are tables in [`functions`].
+//! [`plan`] parses, binds names and types against a [`catalog::Catalog`], and lowers the typed tree to logical plans over the
+//! tables of a [`scans::ScanCatalog`]. The functions of the language are tables in [`functions`].
 //!
-//! May use: `kqlake-syntax`, `kqlake-value`, Arrow and DataFusion. Must never know: Delta, the lake's folder, where queries come from
-//! and where answers go.
+//! May use: `kqlake-syntax`, `kqlake-value`, Arrow and DataFusion. Must never know: Delta, the lake's folder, where queries come
+//! from and where answers go.
 
 mod binder;
 mod bound;
@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod functions;
 mod lower;
 mod plan;
+pub mod scans;
 pub mod support;
 
 pub use lower::compute::makes_wide_rows;

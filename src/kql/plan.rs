@@ -11,17 +11,18 @@ use datafusion::prelude::SessionContext;
 
 use super::binder::{Binder, BoundQuery, Request};
 use super::bound::Rel;
-use super::catalog::{Catalog, FileRoot, ScanTable};
+use super::catalog::{Catalog, FileRoot};
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
+use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
-use kqlake_value::text_column::{MAX_CONSTANTS, with_room};
+use kqlake_value::text_column::with_text_budget;
 use kqlake_value::{Column, Type, columns};
 
 /// What a query is planned in.
 pub struct PlanEnv<'a> {
     /// The tables.
-    pub catalog: &'a dyn Catalog,
+    pub catalog: &'a dyn ScanCatalog,
     /// Plans and runs what binding needs to know (`toscalar`, `evaluate pivot`).
     pub session: &'a SessionContext,
     /// `now()`, one instant a query: microseconds since 1970-01-01 UTC.
@@ -31,7 +32,7 @@ pub struct PlanEnv<'a> {
     /// Folders that `externaldata` may read files from.
     pub file_roots: &'a [FileRoot],
     /// Bytes of text that a column of a batch may have where it is computed.
-    pub text_room: usize,
+    pub text_budget: usize,
 }
 
 /// A planned query.
@@ -89,6 +90,9 @@ pub struct Bound {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Bytes of text that the constants of a query may have that are computed when it is planned.
+const MAX_CONSTANTS: usize = 64 << 20;
+
 /// Rounds of fetching that a query may need: a bound against queries that feed on themselves.
 const MAX_ROUNDS: usize = 256;
 
@@ -104,22 +108,22 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
     let mut scans: HashMap<String, ScanTable> = HashMap::new();
     let mut answers = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let step = {
+        let round = {
             let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
             let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&answers))
                 .with_file_roots(env.file_roots);
-            let bound = with_room(env.text_room.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
+            let bound = with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
             diagnostics.append(&mut binder.diagnostics);
             match (bound, binder.request.take()) {
-                (_, Some(request)) => Step::Fetch(request, missing),
-                (Some(query), None) => Step::Lower(query, missing, diagnostics),
-                (None, None) => Step::Refuse(missing, diagnostics),
+                (_, Some(request)) => Round::Fetch(request, missing),
+                (Some(query), None) => Round::Lower(query, missing, diagnostics),
+                (None, None) => Round::Refuse(missing, diagnostics),
             }
         };
-        let (request, query, missing) = match step {
-            Step::Refuse(missing, mut diagnostics) => {
+        let (request, query, missing) = match round {
+            Round::Refuse(missing, mut diagnostics) => {
                 // What was not found may be a column that only the table at rest has: bind again knowing it. A table that
                 // cannot be read is no reason to withhold what is wrong with the text.
                 let known = scans.len();
@@ -134,8 +138,8 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
                 diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
                 return Err(PlanError::Refused(diagnostics));
             }
-            Step::Fetch(request, missing) => (Some(request), None, missing),
-            Step::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
+            Round::Fetch(request, missing) => (Some(request), None, missing),
+            Round::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
         };
         if !missing.is_empty() {
             // What is promoted in a table is known only once it is open: bind again with that knowledge.
@@ -153,7 +157,7 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
         let Some((query, diagnostics)) = query else { continue };
         let mut tables = Vec::with_capacity(query.tables.len());
         for (name, rel) in &query.tables {
-            let plan = with_room(env.text_room, || lowering.query(rel)).map_err(refuse)?;
+            let plan = with_text_budget(env.text_budget, || lowering.query(rel)).map_err(refuse)?;
             tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
         }
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
@@ -162,9 +166,13 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
     Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
 }
 
-enum Step {
+/// How a round of binding ended, with the tables that it read and that are not open yet.
+enum Round {
+    /// The rows of a request are needed first.
     Fetch(Request, Vec<String>),
-    Lower(super::binder::BoundQuery, Vec<String>, Vec<Diagnostic>),
+    /// The query is bound.
+    Lower(BoundQuery, Vec<String>, Vec<Diagnostic>),
+    /// The text is wrong.
     Refuse(Vec<String>, Vec<Diagnostic>),
 }
 
@@ -177,7 +185,7 @@ fn refuse(error: LowerError) -> PlanError {
 
 /// Runs a request's tree.
 async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
-    let plan = with_room(env.text_room, || lowering.query(&request.rel)).map_err(refuse)?;
+    let plan = with_text_budget(env.text_budget, || lowering.query(&request.rel)).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
             .limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?
@@ -205,7 +213,7 @@ fn in_ticks(batch: &RecordBatch, rel: &Rel) -> Result<RecordBatch, PlanError> {
 
 /// Parses and binds a text without running anything, with the columns that its tables have at rest: what another writer added
 /// to a table is known once it is open. A table that cannot be opened has the columns of its definition.
-pub async fn check(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
+pub async fn check(text: &str, catalog: &dyn ScanCatalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
     let mut opened = HashSet::new();
     loop {
         let (bound, scanned) = bind(text, catalog, params, now_us);
@@ -237,7 +245,7 @@ fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, no
         let mut binder = Binder::new(catalog, evaluate, params, now_us, &complete, None);
         // A text of definitions alone has no columns.
         let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
-        columns = with_room(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
+        columns = with_text_budget(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
         diagnostics.append(&mut binder.diagnostics);
         scanned.extend(binder.scanned.iter().cloned());
     }

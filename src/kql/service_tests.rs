@@ -4,18 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use datafusion::error::DataFusionError;
 
 use super::bind_only;
-use super::catalog::{Catalog, ScanTable, TableSchema};
+use super::catalog::{Catalog, TableSchema};
 use kqlake_syntax::diagnostics::Severity;
 use kqlake_value::{Column, Type};
 
 /// Two tables that share some columns.
 struct Tables;
 
-#[async_trait]
 impl Catalog for Tables {
     fn names(&self) -> Vec<String> {
         vec!["A".into(), "B".into()]
@@ -29,10 +26,6 @@ impl Catalog for Tables {
             _ => return None,
         };
         Some(Arc::new(TableSchema { columns, ..TableSchema::default() }))
-    }
-
-    async fn scan(&self, _: &str) -> Result<ScanTable, DataFusionError> {
-        Err(DataFusionError::NotImplemented("these tables have no rows".into()))
     }
 }
 

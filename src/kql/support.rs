@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::functions::plugins::{self, ParamKind, Plugin};
 use super::functions::scalar::window::is_window;
-use super::functions::{AggregateImpl, Kind, Param, Returns, ScalarImpl, aggregate, scalar};
+use super::functions::{AggregateImpl, ArgType, Param, Returns, ScalarImpl, aggregate, scalar};
 
 /// What a name of the language stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -382,7 +382,7 @@ fn cell(text: &str) -> String {
 fn with_predicate(params: &'static [Param], predicate: Option<usize>) -> Vec<Param> {
     let mut params = params.to_vec();
     if let Some(place) = predicate {
-        params.insert(place.min(params.len()), Param::req("predicate", Kind::Bool));
+        params.insert(place.min(params.len()), Param::req("predicate", ArgType::Bool));
     }
     params
 }
@@ -431,25 +431,25 @@ fn parameter(name: &str, kind: &str, optional: bool) -> String {
     if optional { format!("[{name}: {kind}]") } else { format!("{name}: {kind}") }
 }
 
-fn kind_name(kind: Kind) -> String {
+fn kind_name(kind: ArgType) -> String {
     match kind {
-        Kind::Any => "any".to_owned(),
-        Kind::String => "string".to_owned(),
-        Kind::StringOrDynamic => "string or dynamic".to_owned(),
-        Kind::Bool => "bool".to_owned(),
-        Kind::Integer => "int or long".to_owned(),
-        Kind::Number => "number".to_owned(),
-        Kind::NumberOrDynamic => "number or dynamic".to_owned(),
-        Kind::Summable => "number, datetime or timespan".to_owned(),
-        Kind::Orderable => "anything with an order".to_owned(),
-        Kind::DateTime => "datetime".to_owned(),
-        Kind::TimeSpan => "timespan".to_owned(),
-        Kind::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
-        Kind::Dynamic => "dynamic".to_owned(),
-        Kind::Guid => "guid".to_owned(),
-        Kind::TypeLiteral => "typeof(type)".to_owned(),
-        Kind::Same => "same type".to_owned(),
-        Kind::OneOf(types) => types.iter().map(|t| t.name()).collect::<Vec<_>>().join(" or "),
+        ArgType::Any => "any".to_owned(),
+        ArgType::String => "string".to_owned(),
+        ArgType::StringOrDynamic => "string or dynamic".to_owned(),
+        ArgType::Bool => "bool".to_owned(),
+        ArgType::Integer => "int or long".to_owned(),
+        ArgType::Number => "number".to_owned(),
+        ArgType::NumberOrDynamic => "number or dynamic".to_owned(),
+        ArgType::Summable => "number, datetime or timespan".to_owned(),
+        ArgType::Orderable => "anything with an order".to_owned(),
+        ArgType::DateTime => "datetime".to_owned(),
+        ArgType::TimeSpan => "timespan".to_owned(),
+        ArgType::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
+        ArgType::Dynamic => "dynamic".to_owned(),
+        ArgType::Guid => "guid".to_owned(),
+        ArgType::TypeLiteral => "typeof(type)".to_owned(),
+        ArgType::Same => "same type".to_owned(),
+        ArgType::OneOf(types) => types.iter().map(|t| t.name()).collect::<Vec<_>>().join(" or "),
     }
 }
 

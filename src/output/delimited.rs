@@ -27,7 +27,7 @@ impl<W: Write> DelimitedSink<W> {
         csv::WriterBuilder::new().delimiter(self.delimiter).flexible(true).from_writer(Vec::new())
     }
 
-    fn hand_on(&mut self, buffer: csv::Writer<Vec<u8>>) -> Result<(), OutputError> {
+    fn write_buffer(&mut self, buffer: csv::Writer<Vec<u8>>) -> Result<(), OutputError> {
         let bytes = buffer.into_inner().map_err(|err| err.into_error())?;
         Ok(self.out.write_all(&bytes)?)
     }
@@ -46,7 +46,7 @@ impl<W: Write + Send> Sink for DelimitedSink<W> {
         self.columns = columns.to_vec();
         let mut buffer = self.buffer();
         buffer.write_record(columns.iter().map(|c| &c.name)).map_err(in_memory)?;
-        self.hand_on(buffer)
+        self.write_buffer(buffer)
     }
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
@@ -61,7 +61,7 @@ impl<W: Write + Send> Sink for DelimitedSink<W> {
             }
             buffer.write_record(None::<&[u8]>).map_err(in_memory)?;
         }
-        self.hand_on(buffer)
+        self.write_buffer(buffer)
     }
 
     fn end(&mut self) -> Result<(), OutputError> {

@@ -5,7 +5,7 @@
 use crate::ast::Literal;
 use kqlake_value::Type;
 use kqlake_value::format::write_datetime;
-use kqlake_value::parse::{BoolForm, boolean_of, datetimes, guids, timespans};
+use kqlake_value::parse::{self, BoolForm, RealForm, boolean_of, datetimes, guids, is_number, timespans};
 
 /// Reads the content of `type(…)`, which is everything between the parentheses. `None` when it is no literal of that type.
 ///
@@ -17,9 +17,10 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
         Type::Bool if null => Literal::Bool(None),
         Type::Bool => Literal::Bool(Some(boolean_of(text, BoolForm::Literal)?)),
         Type::Int if null => Literal::Int(None),
-        Type::Int => Literal::Int(Some(match hex(text) {
+        // Unlike `toint`, a literal takes no hexadecimal digits beyond 32 bits.
+        Type::Int => Literal::Int(Some(match parse::hex_digits(text) {
             Some(digits) => u32::from_str_radix(digits, 16).ok()? as i32,
-            None => integer(text)?.try_into().ok()?,
+            None => parse::int(text)?,
         })),
         Type::Long if null => Literal::Long(None),
         Type::Long => Literal::Long(Some(parse_long(text)?)),
@@ -44,26 +45,12 @@ pub fn shown(content: &str) -> String {
 
 /// A `long`: digits with a sign, or `0x` and up to 16 hexadecimal digits, which wrap (`0xFFFFFFFFFFFFFFFF` is -1).
 pub fn parse_long(text: &str) -> Option<i64> {
-    match hex(text) {
-        Some(digits) => Some(u64::from_str_radix(digits, 16).ok()? as i64),
-        None => integer(text),
-    }
+    parse::long(text)
 }
 
 /// A `real`: a number with or without point and exponent, `nan`, `inf`, `+inf`, `-inf`. One too great for a double is none.
 pub fn parse_real(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
-    if unsigned.eq_ignore_ascii_case("nan") {
-        return Some(f64::NAN);
-    }
-    if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {
-        return Some(sign * f64::INFINITY);
-    }
-    if !is_number(unsigned) {
-        return None;
-    }
-    unsigned.parse::<f64>().ok().filter(|v| v.is_finite()).map(|v| sign * v)
+    parse::real_of(text, RealForm::Literal)
 }
 
 /// `2020-01-02T03:04:05.6000000Z` of ticks since 0001-01-01.
@@ -71,35 +58,6 @@ pub fn write_ticks(ticks: i64) -> String {
     let mut text = String::new();
     write_datetime(&mut text, ticks);
     text
-}
-
-/// Digits after `0x`.
-fn hex(text: &str) -> Option<&str> {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
-    digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(digits)
-}
-
-fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
-}
-
-/// Digits, at most one point, at most one exponent; a digit stands before the point or after it.
-fn is_number(text: &str) -> bool {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let exponent = exponent.is_none_or(|e| {
-        let e = e.strip_prefix(['+', '-']).unwrap_or(e);
-        !e.is_empty() && digits(e)
-    });
-    digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty()) && exponent
 }
 
 fn decimal(text: &str) -> Option<String> {

@@ -44,7 +44,7 @@ impl TableRef {
 ///
 /// These are the names in tabular position that no `let`, parameter or `as` of the text binds: sources of pipes, the other
 /// tables of `join`, `lookup`, `union`, `find` and `search`, what `toscalar` and `materialize` read, tabular arguments of
-/// functions that the text defines; in bodies of functions and in `let`s that nobody uses as well. Nothing is known of what a
+/// functions that the text defines; in bodies of functions and in unused `let`s as well. Nothing is known of what a
 /// database holds, so that
 ///
 /// - a stored function that is named without parentheses, or a parameter that a dashboard puts in, counts as a table,

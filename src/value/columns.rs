@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::format::{json_text, write_json};
-use crate::text_column::TextOut;
+use crate::text_column::TextBuilder;
 use crate::texts::Texts;
 use crate::{Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
 use arrow::array::{
@@ -95,9 +95,15 @@ pub fn noted_type(field: &Field) -> Option<Type> {
     field.metadata().get(TYPE_KEY).and_then(|name| Type::parse(name))
 }
 
-/// The KQL type of an Arrow field: from its metadata, else the natural one of its Arrow type.
+/// The KQL type of an Arrow field: what its metadata says, where that has this Arrow form, else the natural one of its Arrow type.
 pub fn field_type(field: &Field) -> Type {
-    noted_type(field).unwrap_or_else(|| natural_type(field.data_type()))
+    let natural = natural_type(field.data_type());
+    let fits = |noted: &Type| match field.data_type() {
+        DataType::Int64 => *noted == Type::TimeSpan,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => matches!(noted, Type::Dynamic | Type::Guid),
+        _ => false,
+    };
+    noted_type(field).filter(fits).unwrap_or(natural)
 }
 
 /// The KQL type that an Arrow type stands for when nothing else is known; text for what has no KQL form.
@@ -107,9 +113,15 @@ pub fn natural_type(data_type: &DataType) -> Type {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => Type::Int,
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => Type::Long,
         DataType::Float16 | DataType::Float32 | DataType::Float64 => Type::Real,
-        DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => Type::Decimal,
-        DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Type::DateTime,
-        DataType::Duration(_) => Type::TimeSpan,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Type::Decimal,
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Type::DateTime,
+        DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => Type::TimeSpan,
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::ListView(_)
+        | DataType::Struct(_)
+        | DataType::Map(..) => Type::Dynamic,
         _ => Type::String,
     }
 }
@@ -276,7 +288,7 @@ enum Inner {
     Real(Float64Builder),
     Decimal(Decimal128Builder),
     DateTime(Int64Builder),
-    Text(TextOut),
+    Text(TextBuilder),
 }
 
 /// Collects KQL values into an array of the type's Arrow form.
@@ -305,7 +317,7 @@ impl ColumnBuilder {
             Type::Real => Inner::Real(Float64Builder::with_capacity(rows)),
             Type::Decimal => Inner::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(38, 18))),
             Type::DateTime => Inner::DateTime(Int64Builder::with_capacity(rows)),
-            Type::String | Type::Guid | Type::Dynamic => Inner::Text(TextOut::new(rows)),
+            Type::String | Type::Guid | Type::Dynamic => Inner::Text(TextBuilder::new(rows)),
         };
         ColumnBuilder { ty, inner, scratch: String::new() }
     }
@@ -440,6 +452,27 @@ mod tests {
     use arrow::array::StringViewArray;
 
     use super::*;
+
+    #[test]
+    fn a_noted_type_counts_where_the_column_has_its_form() {
+        for (form, noted, want) in [
+            (DataType::Int64, Type::TimeSpan, Type::TimeSpan),
+            (DataType::Int64, Type::Guid, Type::Long),
+            (DataType::Utf8View, Type::Guid, Type::Guid),
+            (DataType::Utf8, Type::Dynamic, Type::Dynamic),
+            (DataType::Utf8, Type::Long, Type::String),
+            (DataType::Float32, Type::TimeSpan, Type::Real),
+            (stored_type(Type::DateTime), Type::String, Type::DateTime),
+        ] {
+            assert_eq!(field_type(&field("c", noted).with_data_type(form)), want);
+        }
+        for ty in Type::ALL {
+            assert_eq!(field_type(&stored_field("c", ty)), ty, "every type is known again at rest");
+        }
+        let item = Arc::new(Field::new("item", DataType::Int32, true));
+        assert_eq!(field_type(&Field::new("c", DataType::List(item), true)), Type::Dynamic);
+        assert_eq!(field_type(&Field::new("c", DataType::Binary, true)), Type::String);
+    }
 
     #[test]
     fn every_type_survives_the_way_through_arrow() {

@@ -146,7 +146,7 @@ pub fn json_text(json: &Json) -> String {
 }
 
 /// Digits of a decimal scaled by 10^18, without trailing zeros.
-pub fn write_decimal(out: &mut String, v: i128) {
+fn write_decimal(out: &mut String, v: i128) {
     const SCALE: u128 = 1_000_000_000_000_000_000;
     if v < 0 {
         out.push('-');

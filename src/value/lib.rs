@@ -2,7 +2,7 @@
 //!
 //! Here are KQL's types and values, their text forms in both directions ([`parse`] and [`format`](mod@format)), the days of the
 //! [`calendar`], access to JSON text without a tree ([`json`]), text made harmless for a terminal ([`escape`]), the [`clock`]
-//! that `now()` is read from, and, with the feature `arrow`, columns of values as Arrow arrays and the room for their text.
+//! that `now()` is read from, and, with the feature `arrow`, columns of values as Arrow arrays and the budget for their text.
 //!
 //! This crate is the lowest layer. It may use nothing of the project, and must never know a query, a table or a file.
 

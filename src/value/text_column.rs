@@ -1,4 +1,4 @@
-//! Columns of text in the making: how long their text may be.
+//! A builder of text columns, and the budget of bytes that the text of a column has while it is computed.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,104 +7,102 @@ use arrow::array::{ArrayBuilder, ArrayRef, StringBuilder};
 
 /// Bytes of text that one column of a batch can hold: Arrow's offsets reach no further.
 pub const MAX_TEXT: usize = i32::MAX as usize;
-/// Bytes of text that the constants of a query may have that are computed when it is planned.
-pub const MAX_CONSTANTS: usize = 64 << 20;
-/// What is said of longer text.
+/// The message about longer text.
 pub const TOO_LONG: &str = "the text of one batch of rows is longer than 2 GiB: take fewer rows, or shorter texts";
 
 thread_local! {
-    static ROOM: Cell<usize> = const { Cell::new(MAX_TEXT) };
-    /// What this thread is computing asked for more.
-    static OVER: Cell<bool> = const { Cell::new(false) };
+    static BUDGET: Cell<usize> = const { Cell::new(MAX_TEXT) };
+    /// True when the computation on this thread asked for more than its budget.
+    static EXCEEDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Bytes of text that a column, or a text of it, may have in the work that this thread is at.
-pub fn room() -> usize {
-    ROOM.get()
+/// Bytes of text that a column, or one value of it, may have in the computation on this thread.
+pub fn text_budget() -> usize {
+    BUDGET.get()
 }
 
-/// Does work in which a column of text may have so many bytes. What is to run later keeps the number: [`room`].
-pub fn with_room<T>(room: usize, work: impl FnOnce() -> T) -> T {
+/// Runs `work` with this budget. What is planned now and computed later takes a copy of it: [`text_budget`].
+pub fn with_text_budget<T>(budget: usize, work: impl FnOnce() -> T) -> T {
     struct Before(usize);
     impl Drop for Before {
         fn drop(&mut self) {
-            ROOM.set(self.0);
+            BUDGET.set(self.0);
         }
     }
-    let _before = Before(ROOM.replace(room.min(MAX_TEXT)));
+    let _before = Before(BUDGET.replace(budget.min(MAX_TEXT)));
     work()
 }
 
-/// Leaves less room for what is done on this thread next.
-pub fn spend(bytes: usize) {
-    ROOM.set(room().saturating_sub(bytes));
+/// Reduces the budget of what follows on this thread.
+pub fn charge_text(bytes: usize) {
+    BUDGET.set(text_budget().saturating_sub(bytes));
 }
 
 /// Why a column was not computed.
 #[derive(Debug)]
-pub enum Failure {
+pub enum TextError {
     /// Its text is longer than [`MAX_TEXT`].
     TooLong,
-    /// Its text has no room: more than so many bytes.
-    NoRoom(usize),
-    /// What the work itself refuses.
+    /// Its text is over its budget: more than so many bytes.
+    OverBudget(usize),
+    /// The computation itself refused, with its reason.
     Refused(String),
 }
 
-/// Computes a column as [`with_room`] does. The work may compute others: each has its own room, and fails for itself.
+/// Computes a column within a budget. Columns that are computed inside of it have budgets of their own, and fail on their own.
 ///
 /// # Errors
-/// [`Failure`].
-pub fn computed<T>(room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, Failure> {
+/// [`TextError`].
+pub fn compute_within<T>(budget: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, TextError> {
     struct Outer(bool);
     impl Drop for Outer {
         fn drop(&mut self) {
-            OVER.set(self.0);
+            EXCEEDED.set(self.0);
         }
     }
-    let _outer = Outer(OVER.replace(false));
-    let result = with_room(room, work);
-    match (OVER.get(), result) {
-        (true, _) if room >= MAX_TEXT => Err(Failure::TooLong),
-        (true, _) => Err(Failure::NoRoom(room)),
-        (false, result) => result.map_err(Failure::Refused),
+    let _outer = Outer(EXCEEDED.replace(false));
+    let result = with_text_budget(budget, work);
+    match (EXCEEDED.get(), result) {
+        (true, _) if budget >= MAX_TEXT => Err(TextError::TooLong),
+        (true, _) => Err(TextError::OverBudget(budget)),
+        (false, result) => result.map_err(TextError::Refused),
     }
 }
 
-/// True when there is room for so many bytes of text. If not, what is being computed fails: only [`computed`] tells that the
-/// text is not whole, so outside of it the caller must.
-pub fn fits(bytes: usize) -> bool {
-    let fits = bytes <= room();
+/// True when so many bytes of text are within the budget. If not, the computation fails: [`compute_within`] reports that the text
+/// is incomplete; outside of it the caller must.
+pub fn within_budget(bytes: usize) -> bool {
+    let fits = bytes <= text_budget();
     if !fits {
-        OVER.set(true);
+        EXCEEDED.set(true);
     }
     fits
 }
 
-/// Appends to a text in the making. Where there is no room, nothing is appended, and what is being computed fails. To be called
-/// within [`computed`] only: outside of it nobody would learn that the text is cut.
+/// Appends to a text within the budget. Beyond it nothing is appended, and the computation fails. To be called within
+/// [`compute_within`] only: outside of it the text would be cut without an error.
 pub fn append(out: &mut String, text: &str) {
-    if fits(out.len().saturating_add(text.len())) {
+    if within_budget(out.len().saturating_add(text.len())) {
         out.push_str(text);
     }
 }
 
-/// A string column in the making.
+/// Builds a string column.
 ///
-/// The text of one column is limited to the [`room`] that there is when it is begun; more is an error and no panic.
+/// The text of a column is limited to the [`text_budget`] at the time of its builder; more is an error and no panic.
 #[derive(Debug)]
-pub struct TextOut {
+pub struct TextBuilder {
     builder: StringBuilder,
-    room: usize,
+    budget: usize,
     left: usize,
     full: bool,
 }
 
-impl TextOut {
+impl TextBuilder {
     /// For about so many rows.
-    pub fn new(rows: usize) -> TextOut {
-        let room = room();
-        TextOut { builder: StringBuilder::with_capacity(rows, rows * 8), room, left: room, full: false }
+    pub fn new(rows: usize) -> TextBuilder {
+        let budget = text_budget();
+        TextBuilder { builder: StringBuilder::with_capacity(rows, rows * 8), budget, left: budget, full: false }
     }
 
     /// Appends a row.
@@ -117,7 +115,7 @@ impl TextOut {
             }
             None => {
                 self.full = true;
-                OVER.set(true);
+                EXCEEDED.set(true);
             }
         }
     }
@@ -151,7 +149,7 @@ impl TextOut {
     /// # Errors
     /// The text was too long.
     pub fn finish(&mut self) -> Result<ArrayRef, String> {
-        self.left = self.room;
+        self.left = self.budget;
         let column: ArrayRef = Arc::new(self.builder.finish());
         if std::mem::take(&mut self.full) { Err(TOO_LONG.into()) } else { Ok(column) }
     }
@@ -165,7 +163,7 @@ mod tests {
 
     #[test]
     fn text_that_no_column_holds_is_an_error() {
-        let mut out = TextOut::new(2);
+        let mut out = TextBuilder::new(2);
         out.push("a");
         out.left = 1;
         out.push("bc");
@@ -175,10 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn text_without_room_is_an_error_of_memory() {
-        let made = |room, text: &str| {
-            computed(room, || {
-                let mut out = TextOut::new(1);
+    fn text_over_its_budget_is_an_error_of_memory() {
+        let made = |budget, text: &str| {
+            compute_within(budget, || {
+                let mut out = TextBuilder::new(1);
                 let mut buffer = String::new();
                 append(&mut buffer, text);
                 append(&mut buffer, text);
@@ -188,41 +186,41 @@ mod tests {
             })
         };
         assert_eq!(made(5, "ab").unwrap().len(), 2);
-        for (room, text) in [(4, "ab"), (3, "ab")] {
-            assert!(matches!(made(room, text), Err(Failure::NoRoom(had)) if had == room));
+        for (budget, text) in [(4, "ab"), (3, "ab")] {
+            assert!(matches!(made(budget, text), Err(TextError::OverBudget(had)) if had == budget));
         }
-        assert_eq!(room(), MAX_TEXT);
-        let refused = computed(1, || Err::<(), _>("no".to_owned()));
-        assert!(matches!(refused, Err(Failure::Refused(why)) if why == "no"));
+        assert_eq!(text_budget(), MAX_TEXT);
+        let refused = compute_within(1, || Err::<(), _>("no".to_owned()));
+        assert!(matches!(refused, Err(TextError::Refused(why)) if why == "no"));
     }
     #[test]
-    fn a_column_computed_within_another_one_has_its_own_room() {
+    fn a_column_computed_within_another_one_has_its_own_budget() {
         let fill = |bytes| {
             let mut text = String::new();
             append(&mut text, &"x".repeat(bytes));
             Ok(text)
         };
-        // The outer one has no room, before or after the inner one, which has.
-        let outer = computed(1, || {
-            fits(2);
-            computed(8, || fill(8)).map_err(|why| format!("{why:?}"))
+        // The outer one is over its budget, before or after the inner one, which has.
+        let outer = compute_within(1, || {
+            within_budget(2);
+            compute_within(8, || fill(8)).map_err(|why| format!("{why:?}"))
         });
-        assert!(matches!(outer, Err(Failure::NoRoom(1))), "{outer:?}");
-        let outer = computed(1, || {
-            assert_eq!(computed(8, || fill(8)).unwrap().len(), 8);
+        assert!(matches!(outer, Err(TextError::OverBudget(1))), "{outer:?}");
+        let outer = compute_within(1, || {
+            assert_eq!(compute_within(8, || fill(8)).unwrap().len(), 8);
             fill(2)
         });
-        assert!(matches!(outer, Err(Failure::NoRoom(1))), "{outer:?}");
-        // The inner one has none, and the outer one can do without.
-        let outer = computed(8, || {
-            assert!(matches!(computed(1, || fill(2)), Err(Failure::NoRoom(1))));
+        assert!(matches!(outer, Err(TextError::OverBudget(1))), "{outer:?}");
+        // The inner one does, and the outer one goes on without it.
+        let outer = compute_within(8, || {
+            assert!(matches!(compute_within(1, || fill(2)), Err(TextError::OverBudget(1))));
             fill(8)
         });
         assert_eq!(outer.unwrap().len(), 8);
-        // What was over is over when a computation ends in a panic, too.
-        let panics = std::panic::catch_unwind(|| computed(1, || if fits(2) { Ok(()) } else { panic!("on purpose") }));
+        // The mark is reset when a computation ends in a panic, too.
+        let panics = std::panic::catch_unwind(|| compute_within(1, || if within_budget(2) { Ok(()) } else { panic!("on purpose") }));
         assert!(panics.is_err());
-        assert_eq!(computed(8, || fill(8)).unwrap().len(), 8);
-        assert!(!OVER.get());
+        assert_eq!(compute_within(8, || fill(8)).unwrap().len(), 8);
+        assert!(!EXCEEDED.get());
     }
 }

@@ -26,7 +26,7 @@ pub fn datetime(ticks: i64) -> Option<i64> {
 }
 
 /// The greatest decimal, scaled by 10^18: 38 digits, of which 20 stand before the point. The least is its negative.
-pub const MAX_DECIMAL: i128 = 10i128.pow(38) - 1;
+const MAX_DECIMAL: i128 = 10i128.pow(38) - 1;
 
 /// A number scaled by 10^18 as a decimal; `None` beyond the range.
 pub fn decimal(scaled: i128) -> Option<i128> {

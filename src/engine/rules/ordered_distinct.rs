@@ -12,7 +12,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 /// Takes the hint "so many groups are enough" from aggregates that turned out to be ordered.
 ///
 /// DataFusion gives the hint to a distinct without an order that is under a limit. A later rule may give the input of that
-/// distinct an order, and then the hint is taken for the first groups by a key, whose direction nobody noted: the query fails.
+/// distinct an order, and then the hint is taken for the first groups by a key, whose direction was not noted: the query fails.
 /// Without the hint the aggregate gives all groups, and the limit above it cuts them.
 #[derive(Debug)]
 pub(crate) struct OrderedDistinct;

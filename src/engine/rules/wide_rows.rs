@@ -23,7 +23,7 @@ pub(crate) struct WideRows;
 impl PhysicalOptimizerRule for WideRows {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|plan| match plan.downcast_ref::<RepartitionExec>() {
-            Some(deal) if matches!(deal.partitioning(), Partitioning::RoundRobinBatch(_)) && of_wide_rows(deal.input()) => {
+            Some(deal) if matches!(deal.partitioning(), Partitioning::RoundRobinBatch(_)) && has_wide_rows(deal.input()) => {
                 Ok(Transformed::yes(Arc::clone(deal.input())))
             }
             _ => Ok(Transformed::no(plan)),
@@ -40,9 +40,9 @@ impl PhysicalOptimizerRule for WideRows {
     }
 }
 
-fn of_wide_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+fn has_wide_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.is::<ProjectionExec>() || plan.is::<FilterExec>() {
-        return plan.children().into_iter().any(of_wide_rows);
+        return plan.children().into_iter().any(has_wide_rows);
     }
     makes_wide_rows(plan.as_ref())
 }

@@ -2,7 +2,7 @@
 //!
 //! Values are cut out here and checked later by whoever parses them, so that one broken element does not cost the others.
 
-use kqlake_value::json::extent::{Extent, Misfit};
+use kqlake_value::json::extent::{Extent, BracketError};
 
 use super::bytes::Bytes;
 
@@ -191,10 +191,10 @@ fn delimited(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<
         match fed {
             Ok(None) => {}
             Ok(Some(_)) => return scan.finish(),
-            Err((_, Misfit::TooDeep)) => {
+            Err((_, BracketError::TooDeep)) => {
                 return Err(JsonError::Syntax(format!("brackets are nested deeper than {MAX_OPEN} levels")));
             }
-            Err((_, Misfit::Unmatched(close))) => {
+            Err((_, BracketError::Unmatched(close))) => {
                 return Err(JsonError::Syntax(format!("'{}' closes nothing that is open", char::from(close))));
             }
         }

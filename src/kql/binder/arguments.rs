@@ -2,7 +2,7 @@
 
 use super::{Bind, Binder, type_list};
 use crate::bound::*;
-use crate::functions::{ArgInfo, Kind, Param, Returns};
+use crate::functions::{ArgInfo, ArgType, Param, Returns};
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
@@ -37,13 +37,13 @@ impl Binder<'_> {
             let Some(param) = params.get(i).or(params.last()) else { continue };
             let arg = self.fit(name, param, arg)?;
             if param.constant && arg.as_literal().is_none() {
-                self.known_before(&arg, &format!("'{}' of {name}", param.name))?;
+                self.require_constant(&arg, &format!("'{}' of {name}", param.name))?;
             }
             fitted.push(arg);
         }
         // Arguments that must share a type.
         let same: Vec<usize> =
-            (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == Kind::Same)).collect();
+            (0..fitted.len()).filter(|i| params.get(*i).or(params.last()).is_some_and(|p| p.kind == ArgType::Same)).collect();
         let mut common = None;
         if !same.is_empty() {
             let values: Vec<BoundExpr> = same.iter().map(|i| fitted[*i].clone()).collect();
@@ -86,44 +86,44 @@ impl Binder<'_> {
             return Ok(arg);
         }
         let wanted = match param.kind {
-            Kind::Any | Kind::Same => return Ok(arg),
-            Kind::String if ty == T::String => return Ok(arg),
-            Kind::String if ty == T::Dynamic => {
+            ArgType::Any | ArgType::Same => return Ok(arg),
+            ArgType::String if ty == T::String => return Ok(arg),
+            ArgType::String if ty == T::Dynamic => {
                 // Microsoft's binder lets a dynamic pass for a string; its engine does not.
                 let message = format!("'{}' of {function} takes string, not dynamic", param.name);
                 self.not_run(Diagnostic::error(code::TYPE, arg.span, message).suggest("wrap it in tostring(…)"))?;
                 return self.coerce(arg, T::String);
             }
-            Kind::String => "string".to_owned(),
-            Kind::StringOrDynamic if ty == T::String || ty == T::Dynamic => return Ok(arg),
-            Kind::StringOrDynamic => "string".to_owned(),
-            Kind::Bool if ty == T::Bool => return Ok(arg),
-            Kind::Bool => "bool".to_owned(),
-            Kind::Integer if ty.is_integer() => return Ok(arg),
-            Kind::Integer => "int or long".to_owned(),
-            Kind::Number if ty.is_numeric() => return Ok(arg),
-            Kind::Number => "a number".to_owned(),
-            Kind::NumberOrDynamic if ty.is_numeric() => return Ok(arg),
-            Kind::NumberOrDynamic if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
-            Kind::NumberOrDynamic => "a number".to_owned(),
-            Kind::Summable if ty.is_summable() => return Ok(arg),
-            Kind::Summable => "a number, datetime or timespan".to_owned(),
-            Kind::Orderable if ty != T::Dynamic && ty != T::Guid => return Ok(arg),
-            Kind::Orderable => "a value that has an order".to_owned(),
-            Kind::DateTime if ty == T::DateTime => return Ok(arg),
-            Kind::DateTime => "datetime".to_owned(),
-            Kind::TimeSpan if ty == T::TimeSpan => return Ok(arg),
-            Kind::TimeSpan => "timespan".to_owned(),
-            Kind::DateTimeOrTimeSpan if matches!(ty, T::DateTime | T::TimeSpan) => return Ok(arg),
-            Kind::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
-            Kind::Dynamic if ty == T::Dynamic => return Ok(arg),
-            Kind::Dynamic => "dynamic".to_owned(),
-            Kind::Guid if ty == T::Guid => return Ok(arg),
-            Kind::Guid => "guid".to_owned(),
-            Kind::TypeLiteral if ty == T::String => return Ok(arg),
-            Kind::TypeLiteral => "typeof(type)".to_owned(),
-            Kind::OneOf(types) if types.contains(&ty) => return Ok(arg),
-            Kind::OneOf(types) => match types.iter().find(|t| ty.widest(**t) == Some(**t)) {
+            ArgType::String => "string".to_owned(),
+            ArgType::StringOrDynamic if ty == T::String || ty == T::Dynamic => return Ok(arg),
+            ArgType::StringOrDynamic => "string".to_owned(),
+            ArgType::Bool if ty == T::Bool => return Ok(arg),
+            ArgType::Bool => "bool".to_owned(),
+            ArgType::Integer if ty.is_integer() => return Ok(arg),
+            ArgType::Integer => "int or long".to_owned(),
+            ArgType::Number if ty.is_numeric() => return Ok(arg),
+            ArgType::Number => "a number".to_owned(),
+            ArgType::NumberOrDynamic if ty.is_numeric() => return Ok(arg),
+            ArgType::NumberOrDynamic if ty == T::Dynamic => return self.convert(arg, "toreal", T::Real),
+            ArgType::NumberOrDynamic => "a number".to_owned(),
+            ArgType::Summable if ty.is_summable() => return Ok(arg),
+            ArgType::Summable => "a number, datetime or timespan".to_owned(),
+            ArgType::Orderable if ty != T::Dynamic && ty != T::Guid => return Ok(arg),
+            ArgType::Orderable => "a value that has an order".to_owned(),
+            ArgType::DateTime if ty == T::DateTime => return Ok(arg),
+            ArgType::DateTime => "datetime".to_owned(),
+            ArgType::TimeSpan if ty == T::TimeSpan => return Ok(arg),
+            ArgType::TimeSpan => "timespan".to_owned(),
+            ArgType::DateTimeOrTimeSpan if matches!(ty, T::DateTime | T::TimeSpan) => return Ok(arg),
+            ArgType::DateTimeOrTimeSpan => "datetime or timespan".to_owned(),
+            ArgType::Dynamic if ty == T::Dynamic => return Ok(arg),
+            ArgType::Dynamic => "dynamic".to_owned(),
+            ArgType::Guid if ty == T::Guid => return Ok(arg),
+            ArgType::Guid => "guid".to_owned(),
+            ArgType::TypeLiteral if ty == T::String => return Ok(arg),
+            ArgType::TypeLiteral => "typeof(type)".to_owned(),
+            ArgType::OneOf(types) if types.contains(&ty) => return Ok(arg),
+            ArgType::OneOf(types) => match types.iter().find(|t| ty.widest(**t) == Some(**t)) {
                 Some(wider) => return self.coerce(arg, *wider),
                 None => type_list(types),
             },
@@ -132,12 +132,12 @@ impl Binder<'_> {
             Diagnostic::error(code::TYPE, arg.span, format!("'{}' of {function} takes {wanted}, not {ty}", param.name));
         if ty == T::Dynamic {
             diagnostic = diagnostic.suggest(match param.kind {
-                Kind::String | Kind::StringOrDynamic => "wrap it in tostring(…)",
-                Kind::DateTime | Kind::DateTimeOrTimeSpan => "wrap it in todatetime(…)",
-                Kind::TimeSpan => "wrap it in totimespan(…)",
+                ArgType::String | ArgType::StringOrDynamic => "wrap it in tostring(…)",
+                ArgType::DateTime | ArgType::DateTimeOrTimeSpan => "wrap it in todatetime(…)",
+                ArgType::TimeSpan => "wrap it in totimespan(…)",
                 _ => "convert it first, for example with tolong(…) or toreal(…)",
             });
-        } else if param.kind == Kind::Dynamic && ty == T::String {
+        } else if param.kind == ArgType::Dynamic && ty == T::String {
             diagnostic = diagnostic.suggest("wrap it in parse_json(…)");
         }
         self.report(diagnostic)

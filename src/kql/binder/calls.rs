@@ -104,7 +104,7 @@ impl Binder<'_> {
             return Ok(self.untyped_value(span));
         }
         let (mut values, ty) = self.common(values, "iff", span)?;
-        let (Some(otherwise), Some(value)) = (values.pop(), values.pop()) else { return Err(super::Stop::Reported) };
+        let (Some(otherwise), Some(value)) = (values.pop(), values.pop()) else { return Err(super::BindError::Reported) };
         Ok(BoundExpr::new(BoundKind::Case { branches: vec![(condition, value)], otherwise: Box::new(otherwise) }, ty, span))
     }
 
@@ -126,7 +126,7 @@ impl Binder<'_> {
             return Ok(self.untyped_value(span));
         }
         let (mut values, ty) = self.common(values, "case", span)?;
-        let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
+        let Some(otherwise) = values.pop() else { return Err(super::BindError::Reported) };
         let branches = conditions.into_iter().zip(values).collect();
         Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
     }
@@ -162,7 +162,7 @@ impl Binder<'_> {
             return Ok(self.untyped_value(span));
         }
         let (mut values, ty) = self.common(values, "coalesce", span)?;
-        let Some(otherwise) = values.pop() else { return Err(super::Stop::Reported) };
+        let Some(otherwise) = values.pop() else { return Err(super::BindError::Reported) };
         let mut branches = Vec::new();
         for value in values {
             let Some(function) = Registry::get().scalar("isnotempty") else { return self.unsupported(span, "coalesce") };
@@ -230,7 +230,7 @@ impl Binder<'_> {
             let scope = ctx.scope.clone();
             // The query is answered once, not for each row: what the calling row holds is not to be had in it.
             let outer = std::mem::replace(&mut self.outside, self.next_id);
-            let rel = self.deeper(span, |b| b.table(inner, &scope));
+            let rel = self.with_depth(span, |b| b.table(inner, &scope));
             self.outside = outer;
             rel?
         } else {
@@ -317,7 +317,7 @@ impl Binder<'_> {
     fn column_names_of(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("column_names_of", args, 1..=1, span)?;
         let scope = ctx.scope.clone();
-        let rel = self.deeper(span, |b| b.table(&args[0].expr, &scope))?;
+        let rel = self.with_depth(span, |b| b.table(&args[0].expr, &scope))?;
         let names = rel.columns.iter().map(|c| kqlake_value::Json::from(c.name.as_str())).collect();
         Ok(BoundExpr::literal(Value::Dynamic(kqlake_value::Json::Array(names)), Type::Dynamic, span))
     }

@@ -6,7 +6,7 @@ use crate::functions::Registry;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::parse::decimal;
-use kqlake_value::text_column::spend;
+use kqlake_value::text_column::charge_text;
 use kqlake_value::{Type, Value};
 
 /// Where a scalar expression stands.
@@ -104,7 +104,7 @@ impl Binder<'_> {
                 self.not_run(Diagnostic::error(code::SYNTAX, span, message).suggest(remedy))?;
                 Ok(BoundExpr::new(BoundKind::Unknown, *ty, span))
             }
-            ExprKind::Error => Err(super::Stop::Reported),
+            ExprKind::Error => Err(super::BindError::Reported),
         }
     }
 
@@ -131,7 +131,7 @@ impl Binder<'_> {
         match (self.fold)(&e) {
             Ok(Some(value)) => {
                 if let Value::String(text) = &value {
-                    spend(text.len());
+                    charge_text(text.len());
                 }
                 Ok(BoundExpr::literal(value, e.ty, e.span))
             }
@@ -195,7 +195,7 @@ impl Binder<'_> {
                 let mut inner = Ctx::new(&empty, scope);
                 let expr = expr.clone();
                 let _ = ctx;
-                Some(self.deeper(name.span, |b| b.scalar(&expr, &mut inner)))
+                Some(self.with_depth(name.span, |b| b.scalar(&expr, &mut inner)))
             }
             _ => None,
         }
@@ -225,7 +225,7 @@ impl Binder<'_> {
             };
         }
         let base = self.scalar(base, ctx)?;
-        self.step(base, PathStep::Key(field.text.clone()), ctx.row, field.span, span)
+        self.step(base, BoundPathStep::Key(field.text.clone()), ctx.row, field.span, span)
     }
 
     /// `base[index]`
@@ -233,17 +233,17 @@ impl Binder<'_> {
         let base = self.scalar(base, ctx)?;
         let index = self.scalar(index, ctx)?;
         let step = match (index.as_literal(), index.ty) {
-            (Some(Value::Long(i)), _) => PathStep::Index(*i),
-            (Some(Value::Int(i)), _) => PathStep::Index((*i).into()),
-            (Some(Value::String(key)), _) => PathStep::Key(key.clone()),
-            (_, Type::String | Type::Int | Type::Long | Type::Dynamic) => PathStep::Computed(Box::new(index.clone())),
+            (Some(Value::Long(i)), _) => BoundPathStep::Index(*i),
+            (Some(Value::Int(i)), _) => BoundPathStep::Index((*i).into()),
+            (Some(Value::String(key)), _) => BoundPathStep::Key(key.clone()),
+            (_, Type::String | Type::Int | Type::Long | Type::Dynamic) => BoundPathStep::Computed(Box::new(index.clone())),
             (_, other) => return self.error(code::TYPE, index.span, format!("an index is a string or an integer, not {other}")),
         };
         self.step(base, step, ctx.row, index.span, span)
     }
 
     /// One step into a dynamic value; a promoted key is recognised here.
-    fn step(&mut self, base: BoundExpr, step: PathStep, row: &RowInfo, at: Span, span: Span) -> Bind<BoundExpr> {
+    fn step(&mut self, base: BoundExpr, step: BoundPathStep, row: &RowInfo, at: Span, span: Span) -> Bind<BoundExpr> {
         if self.is_untyped(&base) {
             return Ok(self.untyped_value(span));
         }
@@ -258,7 +258,7 @@ impl Binder<'_> {
                 ),
             );
         }
-        if let (BoundKind::Column(parent), PathStep::Key(key)) = (&base.kind, &step) {
+        if let (BoundKind::Column(parent), BoundPathStep::Key(key)) = (&base.kind, &step) {
             for hidden in &row.hidden {
                 if let HiddenRole::Promoted { parent: of, key: mirrored, complete } = &hidden.role
                     && of == parent
@@ -411,8 +411,8 @@ impl Binder<'_> {
         }
     }
 
-    /// Refuses a value that must be known before the query runs and is not; one that only binding does not know is let pass.
-    pub(crate) fn known_before(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
+    /// Refuses a value that must be known before the query runs and is not; one that is unknown only while checking is accepted.
+    pub(crate) fn require_constant(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
         if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
             return Ok(());
         }
@@ -437,12 +437,12 @@ impl Binder<'_> {
     }
 
     /// Names a derived expression and settles a list of names for an operator.
-    pub(crate) fn wanted(item: &NamedExpr) -> names::Wanted {
+    pub(crate) fn target_name(item: &NamedExpr) -> names::TargetName {
         match item.names.first() {
-            Some(name) => names::Wanted::Explicit(name.text.clone()),
+            Some(name) => names::TargetName::Explicit(name.text.clone()),
             None => match names::derived(&item.expr) {
-                Some(name) => names::Wanted::Derived(name),
-                None => names::Wanted::Generated,
+                Some(name) => names::TargetName::Derived(name),
+                None => names::TargetName::Generated,
             },
         }
     }

@@ -40,11 +40,11 @@ impl Binder<'_> {
             e.span = span;
             Ok(e)
         };
-        self.deeper(span, |b| b.not_naming(unlisted, |b| b.counting_from(0, body)))
+        self.with_depth(span, |b| b.hiding_columns(unlisted, |b| b.counting_from(0, body)))
     }
 
     /// Binds a function's body, which may not name these columns.
-    pub(super) fn not_naming<T>(&mut self, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn hiding_columns<T>(&mut self, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
         if unlisted.is_empty() {
             return body(self);
         }
@@ -96,7 +96,7 @@ impl Binder<'_> {
                             );
                         };
                         let outer = ctx.as_ref().map_or_else(|| function.scope.clone(), |c| c.scope.clone());
-                        Rc::new(self.deeper(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
+                        Rc::new(self.with_depth(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
                     }
                 };
                 self.check_shape(&rel, columns, name)?;

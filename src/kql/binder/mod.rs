@@ -32,7 +32,7 @@ use kqlake_value::{Column, Type, Value, datetime_of_us};
 
 /// Why binding of a part ended early.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub(crate) enum BindError {
     /// A diagnostic was given.
     Reported,
     /// Rows are needed first; the request is in [`Binder::request`].
@@ -40,7 +40,7 @@ pub(crate) enum Stop {
 }
 
 /// The result of binding a part.
-pub(crate) type Bind<T> = Result<T, Stop>;
+pub(crate) type Bind<T> = Result<T, BindError>;
 
 /// How deep views, functions and sub-queries may nest.
 const MAX_DEPTH: usize = 64;
@@ -114,8 +114,8 @@ pub(crate) struct Binder<'a> {
     /// through a whole query, its engine anew with each operator.
     generated: usize,
     depth: usize,
-    /// Functions that are being judged (see [`Binder::is_tabular`]), with what is known of them.
-    judged: RefCell<HashMap<*const scope::Function, (Rc<scope::Function>, bool)>>,
+    /// Functions whose body [`Binder::is_tabular`] is looking at, and whether each gives a table as far as is known.
+    tabular_functions: RefCell<HashMap<*const scope::Function, (Rc<scope::Function>, bool)>>,
     /// Uses of names so far, against [`MAX_EXPANSIONS`].
     expansions: usize,
     /// Operators bound so far for the statement at hand, against [`MAX_OPERATORS`].
@@ -177,7 +177,7 @@ impl<'a> Binder<'a> {
             generated: 0,
             auto_bin: (None, None),
             depth: 0,
-            judged: RefCell::default(),
+            tabular_functions: RefCell::default(),
             expansions: 0,
             operators: 0,
             path_keys: HashSet::new(),
@@ -226,7 +226,7 @@ impl<'a> Binder<'a> {
         if !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
         }
-        Err(Stop::Reported)
+        Err(BindError::Reported)
     }
 
     /// Reports something that does not stop the query.
@@ -283,7 +283,7 @@ impl<'a> Binder<'a> {
     }
 
     /// An expression's column; one of an unknown type stays unknown.
-    fn passes_type(&mut self, id: ColId, e: &BoundExpr) {
+    fn propagate_type(&mut self, id: ColId, e: &BoundExpr) {
         if self.is_untyped(e) {
             self.untyped.insert(id);
         }
@@ -307,14 +307,14 @@ impl<'a> Binder<'a> {
         self.report(diagnostic)
     }
 
-    /// Settles the names of an operator's targets. With `replace`, a second target of a name takes the first one's place where
+    /// Resolves the names of an operator's targets. With `replace`, a second target of a name takes the first one's place where
     /// nothing is to be run: so does Microsoft's language service with the targets of `extend` and `mv-expand`.
-    fn settle(&mut self, wanted: &[names::Wanted], avoid: HashSet<&str>, replace: bool) -> Vec<String> {
+    fn resolve_names(&mut self, wanted: &[names::TargetName], avoid: HashSet<&str>, replace: bool) -> Vec<String> {
         let generated = if self.checking { self.generated } else { 0 };
-        let mut settling = names::Settling { avoid, generated, replace: replace && self.checking };
-        let settled = names::settle(wanted, &mut settling);
+        let mut rules = names::NamingRules { avoid, generated, replace: replace && self.checking };
+        let settled = names::resolve_names(wanted, &mut rules);
         if self.checking {
-            self.generated = settling.generated;
+            self.generated = rules.generated;
         }
         settled
     }
@@ -328,7 +328,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Runs `f` one level deeper; refuses a nesting without end.
-    fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
+    fn with_depth<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
         if self.depth >= MAX_DEPTH {
             return self.error(code::LIMIT, span, format!("more than {MAX_DEPTH} levels of functions, views or sub-queries"));
         }
@@ -356,7 +356,7 @@ impl<'a> Binder<'a> {
             None => {
                 // The rest of the text is bound for its errors: what it asks for comes later, and must not take this one's place.
                 self.request.get_or_insert(Request { rel, limit });
-                Err(Stop::Pending)
+                Err(BindError::Pending)
             }
         }
     }
@@ -439,9 +439,9 @@ impl<'a> Binder<'a> {
     }
 
     /// A second column of a name gets a number.
-    fn told_apart(&mut self, mut rel: Rel) -> Rel {
-        let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
-        for (column, name) in rel.columns.iter_mut().zip(self.settle(&wanted, HashSet::new(), false)) {
+    fn rename_repeated_columns(&mut self, mut rel: Rel) -> Rel {
+        let wanted: Vec<names::TargetName> = rel.columns.iter().map(|c| names::TargetName::Derived(c.name.clone())).collect();
+        for (column, name) in rel.columns.iter_mut().zip(self.resolve_names(&wanted, HashSet::new(), false)) {
             column.name = name;
         }
         rel

@@ -6,9 +6,9 @@ use crate::functions::{Naming, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::visit::{Visitor, walk_expr};
 
-/// A target of `project`, `extend`, `summarize` or `distinct` before its name is settled.
+/// A target of `project`, `extend`, `summarize` or `distinct` before its name is resolved.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Wanted {
+pub(crate) enum TargetName {
     /// Spelled by the user.
     Explicit(String),
     /// Follows from the expression (`tostring(x)` → `x`).
@@ -19,9 +19,9 @@ pub(crate) enum Wanted {
     Generated,
 }
 
-/// How the names of a list of targets are settled.
+/// How the names of a list of targets are resolved.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settling<'n> {
+pub(super) struct NamingRules<'n> {
     /// The input's names, which generated ones step over.
     pub avoid: HashSet<&'n str>,
     /// How many names were generated before.
@@ -31,16 +31,16 @@ pub(super) struct Settling<'n> {
     pub replace: bool,
 }
 
-/// Settles the names of a list of targets.
+/// Resolves the names of a list of targets.
 ///
 /// Rules: Kusto's column naming; a second target of one name gets the next free number, and a spelled name elsewhere in the
 /// list counts as taken.
-pub(super) fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<String> {
-    let Settling { avoid, generated, replace } = settling;
+pub(super) fn resolve_names(wanted: &[TargetName], rules: &mut NamingRules<'_>) -> Vec<String> {
+    let NamingRules { avoid, generated, replace } = rules;
     let spelled: HashSet<&str> = wanted
         .iter()
         .filter_map(|w| match w {
-            Wanted::Explicit(name) => Some(name.as_str()),
+            TargetName::Explicit(name) => Some(name.as_str()),
             _ => None,
         })
         .collect();
@@ -48,8 +48,8 @@ pub(super) fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<Stri
     let mut out = Vec::with_capacity(wanted.len());
     for w in wanted {
         let name = match w {
-            Wanted::Explicit(name) | Wanted::Derived(name) if *replace => name.clone(),
-            Wanted::Explicit(name) | Wanted::Derived(name) | Wanted::Part(name) => {
+            TargetName::Explicit(name) | TargetName::Derived(name) if *replace => name.clone(),
+            TargetName::Explicit(name) | TargetName::Derived(name) | TargetName::Part(name) => {
                 let taken = |n: &str| used.contains(n) || (*replace && avoid.contains(n));
                 if taken(name) {
                     (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n) && !spelled.contains(n.as_str())).unwrap_or_default()
@@ -57,7 +57,7 @@ pub(super) fn settle(wanted: &[Wanted], settling: &mut Settling<'_>) -> Vec<Stri
                     name.clone()
                 }
             }
-            Wanted::Generated => loop {
+            TargetName::Generated => loop {
                 *generated += 1;
                 let name = format!("Column{generated}");
                 if !used.contains(&name) && !avoid.contains(name.as_str()) {
@@ -172,7 +172,7 @@ pub(super) fn wildcard_match(pattern: &str, name: &str) -> bool {
 
 /// Collects the keys of all dynamic paths in a text, so that scans offer the promoted columns that can be used.
 pub(super) fn collect_path_keys(script: &Script, keys: &mut HashSet<String>) {
-    // Which paths are into a bag is not known yet; a key too many costs nothing.
+    // Which paths lead into a bag is not known yet; keys that are not used do no harm.
     struct Keys<'k>(&'k mut HashSet<String>);
     impl<'t> Visitor<'t> for Keys<'_> {
         fn expr(&mut self, expr: &'t Expr) {
@@ -199,19 +199,19 @@ mod tests {
 
     #[test]
     fn a_second_target_of_a_name_steps_over_spelled_names() {
-        let mut settling = Settling::default();
-        let wanted = [Wanted::Generated, Wanted::Explicit("Column1".into())];
-        assert_eq!(settle(&wanted, &mut settling), ["Column1", "Column11"]);
-        let wanted = [Wanted::Derived("a".into()), Wanted::Derived("a".into()), Wanted::Explicit("a1".into())];
-        assert_eq!(settle(&wanted, &mut settling), ["a", "a2", "a1"]);
-        assert_eq!(settle(&[Wanted::Generated], &mut settling), ["Column2"]);
+        let mut rules = NamingRules::default();
+        let wanted = [TargetName::Generated, TargetName::Explicit("Column1".into())];
+        assert_eq!(resolve_names(&wanted, &mut rules), ["Column1", "Column11"]);
+        let wanted = [TargetName::Derived("a".into()), TargetName::Derived("a".into()), TargetName::Explicit("a1".into())];
+        assert_eq!(resolve_names(&wanted, &mut rules), ["a", "a2", "a1"]);
+        assert_eq!(resolve_names(&[TargetName::Generated], &mut rules), ["Column2"]);
     }
 
     #[test]
     fn a_second_target_takes_the_place_of_the_first_where_asked() {
-        let mut settling = Settling { avoid: HashSet::from(["p"]), generated: 0, replace: true };
-        let wanted = [Wanted::Derived("a".into()), Wanted::Derived("a".into()), Wanted::Part("p".into())];
-        assert_eq!(settle(&wanted, &mut settling), ["a", "a", "p1"]);
+        let mut rules = NamingRules { avoid: HashSet::from(["p"]), generated: 0, replace: true };
+        let wanted = [TargetName::Derived("a".into()), TargetName::Derived("a".into()), TargetName::Part("p".into())];
+        assert_eq!(resolve_names(&wanted, &mut rules), ["a", "a", "p1"]);
     }
 
     #[test]

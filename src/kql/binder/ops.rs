@@ -36,7 +36,7 @@ impl Binder<'_> {
             return Ok(match op {
                 B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => {
                     let side = |e: &BoundExpr| (!self.is_untyped(e)).then_some(e.ty);
-                    match beside_unknown(op, side(&left), side(&right)) {
+                    match type_beside_unknown(op, side(&left), side(&right)) {
                         Some(ty) => BoundExpr::new(BoundKind::Unknown, ty, span),
                         None => self.untyped_value(span),
                     }
@@ -177,7 +177,7 @@ impl Binder<'_> {
                 if op == B::Add && (a == T::String || b == T::String) {
                     diagnostic = diagnostic.suggest("join strings with strcat(…)");
                 }
-                let Some(ty) = let_pass(op, a, b) else { return self.report(diagnostic) };
+                let Some(ty) = lenient_type(op, a, b) else { return self.report(diagnostic) };
                 self.not_run(diagnostic)?;
                 return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
             }
@@ -345,14 +345,14 @@ impl Binder<'_> {
             // A tabular item gives its first column; its names do not see the row at hand.
             if self.is_tabular(item, &ctx.scope, ctx.row) {
                 let scope = ctx.scope.clone();
-                let rel = self.deeper(item.span, |b| b.table(item, &scope))?;
+                let rel = self.with_depth(item.span, |b| b.table(item, &scope))?;
                 bound.extend(self.first_column(rel, item.span)?);
                 continue;
             }
             let e = self.scalar(item, ctx)?;
             match (&e.kind, e.ty) {
                 (BoundKind::Literal(Value::Dynamic(Json::Array(elements))), _) => {
-                    // An element of another kind is not equal to a text; nobody is to blame for it.
+                    // An element of another kind is not equal to a text; that is no error.
                     let text = matches!(op, ListOp::In { .. }) && left.ty == Type::String;
                     for json in elements.iter().filter(|j| !text || j.is_string()) {
                         bound.extend(self.element(json, left.ty, e.span)?);
@@ -502,7 +502,7 @@ fn json_element(json: &Json, span: Span) -> BoundExpr {
 }
 
 /// What arithmetic gives where one side's type is not known (`None`), as Microsoft's language service has it.
-fn beside_unknown(op: BinaryOp, left: Option<Type>, right: Option<Type>) -> Option<Type> {
+fn type_beside_unknown(op: BinaryOp, left: Option<Type>, right: Option<Type>) -> Option<Type> {
     use BinaryOp as B;
     use Type as T;
     Some(match (left, op, right) {
@@ -518,7 +518,7 @@ fn beside_unknown(op: BinaryOp, left: Option<Type>, right: Option<Type>) -> Opti
 }
 
 /// The type of what has no meaning to the engine, where Microsoft's binder lets it pass.
-fn let_pass(op: BinaryOp, left: Type, right: Type) -> Option<Type> {
+fn lenient_type(op: BinaryOp, left: Type, right: Type) -> Option<Type> {
     use BinaryOp as B;
     use Type as T;
     let temporal = |ty: Type| matches!(ty, T::DateTime | T::TimeSpan);

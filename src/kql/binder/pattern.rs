@@ -103,7 +103,7 @@ impl Binder<'_> {
             inner.define(&param.name.text, Binding::Scalar(value.1));
         }
         let body = Rc::new(arm.body.clone());
-        self.deeper(span, |b| match b.body_statements(&body, &inner)? {
+        self.with_depth(span, |b| match b.body_statements(&body, &inner)? {
             Some(last) => b.table(last, &inner),
             None => b.error(code::TYPE, arm.span, "the pattern has no query here"),
         })

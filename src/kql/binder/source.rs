@@ -16,7 +16,7 @@ const MAX_PIPE: usize = 500;
 const TABLE_CALLS: [&str; 8] = ["table", "materialize", "database", "cluster", "workspace", "app", "adx", "arg"];
 
 impl Binder<'_> {
-    /// True if the expression gives a table, judged without binding it.
+    /// True if the expression gives a table, tabular_functions without binding it.
     pub(super) fn is_tabular(&self, expr: &Expr, scope: &Scope, row: &RowInfo) -> bool {
         match &expr.kind {
             ExprKind::Pipe { .. } | ExprKind::Source(_) | ExprKind::MethodCall { .. } | ExprKind::Wildcard(_) => true,
@@ -51,26 +51,26 @@ impl Binder<'_> {
         }
     }
 
-    /// True if a function's body gives a table. Each function is judged once, however often others use it; one that uses itself
+    /// True if a function's body gives a table. Each function is tabular_functions once, however often others use it; one that uses itself
     /// is refused when it is bound.
     pub(super) fn function_is_tabular(&self, function: &Rc<Function>) -> bool {
         let key = Rc::as_ptr(function);
-        if let Some((_, known)) = self.judged.borrow().get(&key) {
+        if let Some((_, known)) = self.tabular_functions.borrow().get(&key) {
             return *known;
         }
-        let outermost = self.judged.borrow().is_empty();
-        self.judged.borrow_mut().insert(key, (Rc::clone(function), false));
-        let tabular = self.judge(function);
+        let outermost = self.tabular_functions.borrow().is_empty();
+        self.tabular_functions.borrow_mut().insert(key, (Rc::clone(function), false));
+        let tabular = self.is_tabular_function(function);
         if outermost {
-            // A name that is defined later may change the judgement.
-            self.judged.take();
+            // A name that is defined later may change the result.
+            self.tabular_functions.take();
         } else {
-            self.judged.borrow_mut().insert(key, (Rc::clone(function), tabular));
+            self.tabular_functions.borrow_mut().insert(key, (Rc::clone(function), tabular));
         }
         tabular
     }
 
-    fn judge(&self, function: &Function) -> bool {
+    fn is_tabular_function(&self, function: &Function) -> bool {
         let scope = function.scope.nested(true);
         for param in &function.params {
             let binding = match &param.ty {
@@ -147,7 +147,7 @@ impl Binder<'_> {
                 }
             }
             ExprKind::Named { expr, .. } => self.table(expr, scope),
-            ExprKind::Error => Err(super::Stop::Reported),
+            ExprKind::Error => Err(super::BindError::Reported),
             _ => {
                 let row = RowInfo::default();
                 let mut ctx = super::expr::Ctx::new(&row, scope);
@@ -166,11 +166,11 @@ impl Binder<'_> {
         if let Some((binding, _)) = scope.find(&name.text) {
             return match binding {
                 Binding::Table(expr, inner, start) => {
-                    let mut rel = self.deeper(name.span, |b| b.counting_from(start, |b| b.table(&expr, &inner)))?;
+                    let mut rel = self.with_depth(name.span, |b| b.counting_from(start, |b| b.table(&expr, &inner)))?;
                     rel.table_name = None;
                     Ok(rel)
                 }
-                Binding::Bound(rel) => Ok(self.fresh((*rel).clone())),
+                Binding::Bound(rel) => Ok(self.with_fresh_ids((*rel).clone())),
                 Binding::Function(function) => self.table_function(&function, name, &[], None, scope),
                 Binding::Scalar(e) => {
                     self.error(code::TYPE, name.span, format!("'{}' is a {}; a table is expected here", name.text, e.ty))
@@ -216,7 +216,7 @@ impl Binder<'_> {
                 );
             }
             let root = Scope::root();
-            let mut rel = self.deeper(name.span, |b| {
+            let mut rel = self.with_depth(name.span, |b| {
                 let tables = b.bind_script(&parsed.script, &root)?;
                 match tables.into_iter().next() {
                     Some((_, rel)) => Ok(rel),
@@ -255,7 +255,7 @@ impl Binder<'_> {
     }
 
     /// The same rows under fresh ids, so that a tree can be used twice.
-    pub(super) fn fresh(&mut self, rel: Rel) -> Rel {
+    pub(super) fn with_fresh_ids(&mut self, rel: Rel) -> Rel {
         let columns: Vec<(BoundColumn, BoundExpr)> = rel
             .columns
             .iter()
@@ -311,7 +311,7 @@ impl Binder<'_> {
             "materialize" if args.len() == 1 => {
                 if let Some(at) = self.materialized.iter().position(|(at, of, _)| *at == span && of.is(scope)) {
                     let rel = self.materialized[at].2.clone();
-                    return Ok(self.fresh(rel));
+                    return Ok(self.with_fresh_ids(rel));
                 }
                 let before = std::mem::replace(&mut self.differs, false);
                 let rel = self.table(&args[0].expr, scope);
@@ -382,13 +382,13 @@ impl Binder<'_> {
         let body = |b: &mut Self| match b.body_statements(&function.body, &inner)? {
             Some(last) => {
                 let mut rel = b.table(last, &inner)?;
-                // A view is known by its name where tables are told apart.
+                // A view has its own name where rows name their table.
                 rel.table_name = function.view.then(|| name.text.clone());
                 Ok(rel)
             }
             None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),
         };
-        self.deeper(name.span, |b| b.not_naming(unlisted, |b| b.counting_from(0, body)))
+        self.with_depth(name.span, |b| b.hiding_columns(unlisted, |b| b.counting_from(0, body)))
     }
 
     /// `database('x').T`, `cluster('c').database('d').T`: the lake is the only database; others are refused, never guessed.

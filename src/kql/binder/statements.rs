@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::expr::Ctx;
 use super::scope::Function;
-use super::{Bind, Binder, Binding, RowInfo, Scope, Stop};
+use super::{Bind, Binder, Binding, RowInfo, Scope, BindError};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
@@ -69,12 +69,12 @@ impl Binder<'_> {
             }
             match result {
                 Ok(()) => {}
-                Err(Stop::Pending) => return Err(Stop::Pending),
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Pending) => return Err(BindError::Pending),
+                Err(BindError::Reported) => failed = true,
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         // A piece of a query may be checked: functions to use elsewhere.
         let piece = self.checking && !script.statements.is_empty();
@@ -153,12 +153,12 @@ impl Binder<'_> {
                 Binding::Function(function)
             }
             _ if self.is_tabular(value, scope, &row) => {
-                // Each use binds anew: a tabular let is a macro. Binding it once here shows its errors even if nobody uses it.
+                // Each use binds anew: a tabular let is a macro. Binding it once here shows its errors even if it is not used.
                 let (before, generated) = (self.scanned.clone(), self.generated);
                 let (answers, at) = (self.answers, self.next_answer);
                 self.answers = None;
                 let extra = self.extra_tables.len();
-                let checked = self.deeper(value.span, |b| b.table(value, scope));
+                let checked = self.with_depth(value.span, |b| b.table(value, scope));
                 self.answers = answers;
                 self.next_answer = at;
                 self.extra_tables.truncate(extra);
@@ -252,7 +252,7 @@ impl Binder<'_> {
             Some(e) => match self.scalar(e, &mut Ctx::new(&row, scope)) {
                 Ok(e) => Some(e),
                 // Some options take bare words; only those that are honoured need a value.
-                Err(Stop::Reported) if option != "query_now" => {
+                Err(BindError::Reported) if option != "query_now" => {
                     self.diagnostics.truncate(found);
                     None
                 }

@@ -1,10 +1,10 @@
-//! Constants as DataFusion scalars and as columns, and columns that are computed where their text has room.
+//! Constants as DataFusion scalars and as columns, and columns that are computed within a budget of text.
 
 use arrow::array::{Array, ArrayRef, make_array};
 use datafusion::common::{DataFusionError, resources_datafusion_err};
 use datafusion::scalar::ScalarValue;
 use kqlake_value::columns::{self, single};
-use kqlake_value::text_column::{self, Failure, TOO_LONG, fits};
+use kqlake_value::text_column::{self, TOO_LONG, TextError, within_budget};
 use kqlake_value::{Type, Value, ValueRef, json_of};
 
 /// A constant as a DataFusion scalar in the type's Arrow form. A null string is the empty string.
@@ -30,7 +30,7 @@ pub(crate) fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
 /// The text is too long for a column.
 pub(crate) fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, String> {
     match constant {
-        ScalarValue::Utf8(Some(text)) if !fits(text.len().saturating_mul(rows)) => Err(TOO_LONG.into()),
+        ScalarValue::Utf8(Some(text)) if !within_budget(text.len().saturating_mul(rows)) => Err(TOO_LONG.into()),
         _ => constant.to_array_of_size(rows).map_err(|e| e.strip_backtrace()),
     }
 }
@@ -38,14 +38,14 @@ pub(crate) fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, 
 /// Computes a column whose text may have so many bytes; `name` is what messages call the function.
 ///
 /// # Errors
-/// `ResourcesExhausted` when its text has no room; what else the work refuses is an execution error.
-pub(crate) fn computed<T>(name: &str, room: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
-    text_column::computed(room, work).map_err(|failure| match failure {
-        Failure::TooLong => DataFusionError::Execution(TOO_LONG.to_owned()),
-        Failure::NoRoom(room) => {
-            resources_datafusion_err!("{name} would make more than {:.1} MB of text", room as f64 / 1_048_576.0)
+/// `ResourcesExhausted` when its text exceeds the budget; any other refusal is an execution error.
+pub(crate) fn compute_within<T>(name: &str, budget: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
+    text_column::compute_within(budget, work).map_err(|failure| match failure {
+        TextError::TooLong => DataFusionError::Execution(TOO_LONG.to_owned()),
+        TextError::OverBudget(budget) => {
+            resources_datafusion_err!("{name} would make more than {:.1} MB of text", budget as f64 / 1_048_576.0)
         }
-        Failure::Refused(message) => DataFusionError::Execution(message),
+        TextError::Refused(message) => DataFusionError::Execution(message),
     })
 }
 

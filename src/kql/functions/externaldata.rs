@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::bound::Compute;
 use kqlake_value::columns::{self, ColumnBuilder};
+use kqlake_value::parse::RealForm;
 use kqlake_value::{Type, Value, parse};
 
 /// Rows of one batch.
@@ -216,7 +217,7 @@ fn typed(text: String, ty: Type) -> Value {
         Type::Bool => parse::boolean(trimmed).map(Value::Bool),
         Type::Int => parse::int(trimmed).map(Value::Int),
         Type::Long => parse::long(trimmed).map(Value::Long),
-        Type::Real => parse::real_in_file(trimmed).map(Value::Real),
+        Type::Real => parse::real_of(trimmed, RealForm::File).map(Value::Real),
         Type::Decimal => parse::decimal(trimmed).map(Value::Decimal),
         Type::DateTime => parse::datetime(trimmed).map(Value::DateTime),
         Type::TimeSpan => parse::timespan(trimmed).map(Value::TimeSpan),

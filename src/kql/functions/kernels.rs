@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use super::ArgInfo;
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::json::display;
-use kqlake_value::text_column::TextOut;
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::texts::Texts;
 use kqlake_value::{Type, Value, ValueRef, format, json};
 
@@ -27,7 +27,7 @@ pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
         Type::Int | Type::Long => cast(array, &DataType::Utf8).map_err(|e| e.to_string()),
         Type::Dynamic => {
             let texts = Texts::new(array)?;
-            let mut out = TextOut::new(array.len());
+            let mut out = TextBuilder::new(array.len());
             let mut buffer = String::new();
             for row in 0..array.len() {
                 match texts.text(row) {
@@ -43,7 +43,7 @@ pub(crate) fn display(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
         }
         _ => {
             let reader = ColumnReader::new(array, ty)?;
-            let mut out = TextOut::new(array.len());
+            let mut out = TextBuilder::new(array.len());
             let mut buffer = String::new();
             for row in 0..array.len() {
                 buffer.clear();

@@ -47,28 +47,28 @@ pub(crate) struct MakeSeries {
 
 /// A place on the axis as a number: whole ticks or units where the axis has them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
+enum AxisPoint {
     /// As wide as the distance between the ends of an axis.
     Whole(i128),
     Real(f64),
 }
 
-fn place(v: ValueRef<'_>) -> Option<Place> {
+fn place(v: ValueRef<'_>) -> Option<AxisPoint> {
     Some(match v {
-        ValueRef::DateTime(t) | ValueRef::TimeSpan(t) => Place::Whole(t.into()),
-        ValueRef::Int(v) => Place::Whole(v.into()),
-        ValueRef::Long(v) => Place::Whole(v.into()),
-        ValueRef::Real(v) => Place::Real(v),
-        ValueRef::Decimal(v) => Place::Real(v as f64 / 1e18),
+        ValueRef::DateTime(t) | ValueRef::TimeSpan(t) => AxisPoint::Whole(t.into()),
+        ValueRef::Int(v) => AxisPoint::Whole(v.into()),
+        ValueRef::Long(v) => AxisPoint::Whole(v.into()),
+        ValueRef::Real(v) => AxisPoint::Real(v),
+        ValueRef::Decimal(v) => AxisPoint::Real(v as f64 / 1e18),
         _ => return None,
     })
 }
 
-impl Place {
+impl AxisPoint {
     /// How many steps from `start`.
-    fn steps(self, start: Place, step: Place) -> Option<i64> {
+    fn steps(self, start: AxisPoint, step: AxisPoint) -> Option<i64> {
         match (self, start, step) {
-            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) if step != 0 => {
+            (AxisPoint::Whole(v), AxisPoint::Whole(start), AxisPoint::Whole(step)) if step != 0 => {
                 i64::try_from((v - start).div_euclid(step)).ok()
             }
             (v, start, step) => {
@@ -80,9 +80,9 @@ impl Place {
     }
 
     /// How many whole steps (which are greater than zero) from `start`, and whether a part of one is left.
-    fn distance(self, start: Place, step: Place) -> (i64, bool) {
+    fn distance(self, start: AxisPoint, step: AxisPoint) -> (i64, bool) {
         match (self, start, step) {
-            (Place::Whole(v), Place::Whole(start), Place::Whole(step)) => {
+            (AxisPoint::Whole(v), AxisPoint::Whole(start), AxisPoint::Whole(step)) => {
                 let away = v - start;
                 (i64::try_from(away.div_euclid(step)).unwrap_or(i64::MAX), away.rem_euclid(step) != 0)
             }
@@ -94,33 +94,33 @@ impl Place {
     }
 
     /// Whether it lies before another; as reals, ticks since year 1 would not be told apart.
-    fn before(self, other: Place) -> bool {
+    fn before(self, other: AxisPoint) -> bool {
         match (self, other) {
-            (Place::Whole(a), Place::Whole(b)) => a < b,
+            (AxisPoint::Whole(a), AxisPoint::Whole(b)) => a < b,
             (a, b) => a.real() < b.real(),
         }
     }
 
     fn real(self) -> f64 {
         match self {
-            Place::Whole(v) => v as f64,
-            Place::Real(v) => v,
+            AxisPoint::Whole(v) => v as f64,
+            AxisPoint::Real(v) => v,
         }
     }
 
-    fn at(self, step: Place, n: i64) -> Place {
+    fn at(self, step: AxisPoint, n: i64) -> AxisPoint {
         match (self, step) {
-            (Place::Whole(v), Place::Whole(step)) => Place::Whole(v + step * i128::from(n)),
-            (v, step) => Place::Real(v.real() + step.real() * n as f64),
+            (AxisPoint::Whole(v), AxisPoint::Whole(step)) => AxisPoint::Whole(v + step * i128::from(n)),
+            (v, step) => AxisPoint::Real(v.real() + step.real() * n as f64),
         }
     }
 }
 
 impl MakeSeries {
-    fn axis_value(&self, place: Place) -> Value {
+    fn axis_value(&self, place: AxisPoint) -> Value {
         match (place, self.axis) {
-            (Place::Real(v), _) => Value::Real(v),
-            (Place::Whole(v), axis) => match (i64::try_from(v), axis) {
+            (AxisPoint::Real(v), _) => Value::Real(v),
+            (AxisPoint::Whole(v), axis) => match (i64::try_from(v), axis) {
                 (Ok(t), Type::DateTime) => value::datetime(t).map_or(Value::Null, Value::DateTime),
                 (Ok(t), Type::TimeSpan) => Value::TimeSpan(t),
                 (Ok(v), _) => Value::Long(v),
@@ -130,12 +130,12 @@ impl MakeSeries {
     }
 
     /// The axis: its start and how many points it has.
-    fn axis_points(&self, buckets: impl Iterator<Item = Place>, step: Place) -> Result<Option<(Place, usize)>, String> {
-        let given = |v: &Option<Value>| -> Option<Place> {
+    fn axis_points(&self, buckets: impl Iterator<Item = AxisPoint>, step: AxisPoint) -> Result<Option<(AxisPoint, usize)>, String> {
+        let given = |v: &Option<Value>| -> Option<AxisPoint> {
             let mut text = String::new();
             v.as_ref().and_then(|v| place(v.as_ref(&mut text)))
         };
-        let (mut least, mut greatest): (Option<Place>, Option<Place>) = (None, None);
+        let (mut least, mut greatest): (Option<AxisPoint>, Option<AxisPoint>) = (None, None);
         for b in buckets {
             if least.is_none_or(|l| b.before(l)) {
                 least = Some(b);
@@ -209,11 +209,11 @@ impl Compute for MakeSeries {
         let mut arrays: Vec<ColumnBuilder> =
             (0..=self.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, groups.len())).collect();
         // The axis of the series before, as text: mostly they are all the same.
-        let mut axis_text: (Option<(Place, usize)>, String) = (None, "[]".to_owned());
+        let mut axis_text: (Option<(AxisPoint, usize)>, String) = (None, "[]".to_owned());
         for Group { key, rows } in groups {
             // Where the query does not say where the axis begins or ends, the series' own rows do.
             let axis = self.axis_points(rows.iter().map(|(at, _)| *at), step)?;
-            let (start, points) = axis.unwrap_or((Place::Whole(0), 0));
+            let (start, points) = axis.unwrap_or((AxisPoint::Whole(0), 0));
             if axis_text.0 != Some((start, points)) {
                 let mut out = String::from("[");
                 for n in 0..points {
@@ -253,7 +253,7 @@ impl Compute for MakeSeries {
 /// The rows of one series: their buckets and values.
 struct Group {
     key: Vec<Value>,
-    rows: Vec<(Place, Vec<Value>)>,
+    rows: Vec<(AxisPoint, Vec<Value>)>,
 }
 
 /// A value as an element of a dynamic array.

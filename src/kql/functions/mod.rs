@@ -27,7 +27,7 @@ use kqlake_value::{Type, Value, ValueRef};
 
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ArgType {
     /// Any scalar.
     Any,
     /// string only (a dynamic is refused).
@@ -70,7 +70,7 @@ pub struct Param {
     /// Name, for named arguments, messages and documentation.
     pub name: &'static str,
     /// What it takes.
-    pub kind: Kind,
+    pub kind: ArgType,
     /// May be left out. Optional parameters follow the required ones.
     pub optional: bool,
     /// Must be known before the query runs.
@@ -79,11 +79,11 @@ pub struct Param {
 
 impl Param {
     /// A required parameter.
-    pub const fn req(name: &'static str, kind: Kind) -> Param {
+    pub const fn req(name: &'static str, kind: ArgType) -> Param {
         Param { name, kind, optional: false, constant: false }
     }
     /// An optional parameter.
-    pub const fn opt(name: &'static str, kind: Kind) -> Param {
+    pub const fn opt(name: &'static str, kind: ArgType) -> Param {
         Param { name, kind, optional: true, constant: false }
     }
     /// The same, but it must be a constant.

@@ -174,25 +174,25 @@ impl RowFields for Pattern {
 
 /// How `parse-kv` takes a text apart.
 #[derive(Debug)]
-enum Split {
+enum KeyValueForm {
     /// By delimiters.
-    Delimited { pair: String, key_value: String, marks: Marks, greedy: bool },
+    Delimited { pair: String, key_value: String, marks: Quotes, greedy: bool },
     /// By whatever is no letter or digit: the word behind a key is its value.
-    Words(Marks),
+    Words(Quotes),
     /// By a regular expression with a group for the key and one for the value.
     Regex(Regex),
 }
 
 /// What protects delimiters.
 #[derive(Debug)]
-struct Marks {
+struct Quotes {
     /// Opening and closing quotes.
     quotes: Vec<(char, char)>,
     /// Inside of quotes the character behind one of these stands for itself.
     escapes: Vec<char>,
 }
 
-impl Marks {
+impl Quotes {
     /// The quoted text that begins here, with quotes and escapes taken off, and its length in the text.
     fn quoted(&self, text: &str) -> Option<(String, usize)> {
         let first = text.chars().next()?;
@@ -216,7 +216,7 @@ impl Marks {
     }
 }
 
-/// What `parse-kv` is told.
+/// The options of `parse-kv`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct KeyValueOptions {
     /// Between pairs.
@@ -237,7 +237,7 @@ pub(crate) struct KeyValueOptions {
 #[derive(Debug)]
 pub(crate) struct KeyValues {
     columns: Vec<(String, Type)>,
-    split: Split,
+    split: KeyValueForm,
     key: String,
 }
 
@@ -250,7 +250,7 @@ impl KeyValues {
         let key = format!("{columns:?} {options:?}");
         let KeyValueOptions { pair, key_value, quotes, escapes, greedy, regex } = options;
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());
-        let marks = Marks {
+        let marks = Quotes {
             quotes: quotes
                 .iter()
                 .map(|quote| match quote.chars().collect::<Vec<_>>().as_slice() {
@@ -267,10 +267,10 @@ impl KeyValues {
                 if regex.captures_len() != 3 {
                     return Err("the regular expression of parse-kv needs a group for the key and one for the value".to_owned());
                 }
-                Split::Regex(regex)
+                KeyValueForm::Regex(regex)
             }
-            (None, Some(pair), Some(key_value)) => Split::Delimited { pair, key_value, marks, greedy },
-            (None, None, None) => Split::Words(marks),
+            (None, Some(pair), Some(key_value)) => KeyValueForm::Delimited { pair, key_value, marks, greedy },
+            (None, None, None) => KeyValueForm::Words(marks),
             (None, ..) => return Err("parse-kv takes both a pair_delimiter and a kv_delimiter, or none".to_owned()),
         };
         Ok(KeyValues { columns, split, key })
@@ -279,20 +279,20 @@ impl KeyValues {
     /// The pairs of a text, first to last.
     fn pairs(&self, text: &str) -> Vec<(String, String)> {
         match &self.split {
-            Split::Regex(regex) => regex
+            KeyValueForm::Regex(regex) => regex
                 .captures_iter(text)
                 .map(|c| {
                     let group = |place: usize| c.get(place).map_or("", |m| m.as_str()).trim().to_owned();
                     (group(1), group(2))
                 })
                 .collect(),
-            Split::Delimited { pair, key_value, marks, greedy } => delimited(text, pair, key_value, marks, *greedy),
-            Split::Words(marks) => self.words(text, marks),
+            KeyValueForm::Delimited { pair, key_value, marks, greedy } => delimited(text, pair, key_value, marks, *greedy),
+            KeyValueForm::Words(marks) => self.words(text, marks),
         }
     }
 
     /// Each key among the words with the word behind it.
-    fn words(&self, text: &str, marks: &Marks) -> Vec<(String, String)> {
+    fn words(&self, text: &str, marks: &Quotes) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut key: Option<String> = None;
         let mut rest = text;
@@ -323,12 +323,12 @@ impl KeyValues {
 
 /// The pairs of a text with delimiters. White space around keys and values is no part of them, also where it is a delimiter: with
 /// a blank between pairs, `a  =  1` is the pair of `a` and `1`.
-fn delimited(text: &str, pair: &str, key_value: &str, marks: &Marks, greedy: bool) -> Vec<(String, String)> {
+fn delimited(text: &str, pair: &str, key_value: &str, marks: &Quotes, greedy: bool) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         // A pair delimiter before any key-value delimiter parts off what is no pair.
-        rest = past_blanks(rest, pair);
+        rest = skip_blanks(rest, pair);
         let quoted = marks.quoted(rest);
         let from = quoted.as_ref().map_or(0, |(_, length)| *length);
         let Some(end) = rest[from..].find(key_value).map(|at| from + at) else { break };
@@ -354,7 +354,7 @@ fn delimited(text: &str, pair: &str, key_value: &str, marks: &Marks, greedy: boo
 }
 
 /// The text without white space in front, as far as that is no delimiter.
-fn past_blanks<'a>(text: &'a str, pair: &str) -> &'a str {
+fn skip_blanks<'a>(text: &'a str, pair: &str) -> &'a str {
     let mut rest = text;
     while !rest.starts_with(pair)
         && let Some(c) = rest.chars().next().filter(|c| c.is_whitespace())
@@ -449,7 +449,7 @@ mod tests {
     #[test]
     fn blanks_around_keys_and_values_are_no_delimiters() {
         let pairs = |text: &str, greedy: bool| {
-            let marks = Marks { quotes: vec![('"', '"')], escapes: Vec::new() };
+            let marks = Quotes { quotes: vec![('"', '"')], escapes: Vec::new() };
             let found = delimited(text, " ", "=", &marks, greedy);
             found.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(",")
         };

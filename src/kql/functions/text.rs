@@ -33,22 +33,22 @@ const HASHED_FROM: usize = 4;
 
 /// A matcher that is true where any of the needles is found.
 pub(crate) fn matcher(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
-    Matcher::build(Op::from(op), needles, false, case_sensitive)
+    Matcher::build(MatchOp::from(op), needles, false, case_sensitive)
 }
 
 /// A matcher that is true where all of the needles are found (`has_all`).
 pub(crate) fn matcher_all(op: TextOp, needles: &[String], case_sensitive: bool) -> Matcher {
-    Matcher::build(Op::from(op), needles, true, case_sensitive)
+    Matcher::build(MatchOp::from(op), needles, true, case_sensitive)
 }
 
 /// A matcher that is true where the text equals one of the needles (`=~`, `in~`, `in`).
 pub(crate) fn equal_matcher(needles: &[String], case_sensitive: bool) -> Matcher {
-    Matcher::build(Op::Equals, needles, false, case_sensitive)
+    Matcher::build(MatchOp::Equals, needles, false, case_sensitive)
 }
 
 /// What a matcher looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
+enum MatchOp {
     /// The needle anywhere; `lead` and `trail` tell at which edges the term rule holds.
     Find { lead: bool, trail: bool },
     /// The needle at the start.
@@ -59,15 +59,15 @@ enum Op {
     Equals,
 }
 
-impl From<TextOp> for Op {
-    fn from(op: TextOp) -> Op {
+impl From<TextOp> for MatchOp {
+    fn from(op: TextOp) -> MatchOp {
         match op {
-            TextOp::Has => Op::Find { lead: true, trail: true },
-            TextOp::HasPrefix => Op::Find { lead: true, trail: false },
-            TextOp::HasSuffix => Op::Find { lead: false, trail: true },
-            TextOp::Contains => Op::Find { lead: false, trail: false },
-            TextOp::StartsWith => Op::Starts,
-            TextOp::EndsWith => Op::Ends,
+            TextOp::Has => MatchOp::Find { lead: true, trail: true },
+            TextOp::HasPrefix => MatchOp::Find { lead: true, trail: false },
+            TextOp::HasSuffix => MatchOp::Find { lead: false, trail: true },
+            TextOp::Contains => MatchOp::Find { lead: false, trail: false },
+            TextOp::StartsWith => MatchOp::Starts,
+            TextOp::EndsWith => MatchOp::Ends,
         }
     }
 }
@@ -79,12 +79,12 @@ pub(crate) struct Matcher {
     constant: Option<bool>,
     /// All groups must match; else one must.
     all: bool,
-    groups: Vec<Group>,
+    groups: Vec<NeedleGroup>,
 }
 
 /// How the searched text is folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fold {
+enum CaseFold {
     /// Not at all.
     None,
     /// ASCII letters: enough where the needles are ASCII.
@@ -95,11 +95,11 @@ enum Fold {
 
 /// Needles that are searched in one pass; the group matches if one of them does.
 #[derive(Debug, Clone)]
-struct Group {
-    op: Op,
-    fold: Fold,
+struct NeedleGroup {
+    op: MatchOp,
+    fold: CaseFold,
     needles: Vec<Needle>,
-    search: Search,
+    search: SearchPlan,
     shortest: usize,
 }
 
@@ -114,7 +114,7 @@ struct Needle {
 }
 
 #[derive(Debug, Clone)]
-enum Search {
+enum SearchPlan {
     /// One needle.
     One(Box<memmem::Finder<'static>>),
     /// Several: finds every place where one of them starts.
@@ -126,10 +126,10 @@ enum Search {
 }
 
 impl Matcher {
-    fn build(op: Op, needles: &[String], all: bool, case_sensitive: bool) -> Matcher {
+    fn build(op: MatchOp, needles: &[String], all: bool, case_sensitive: bool) -> Matcher {
         let constant = |value| Matcher { constant: Some(value), all, groups: Vec::new() };
         let mut wanted: Vec<&str> = needles.iter().map(String::as_str).collect();
-        if op != Op::Equals {
+        if op != MatchOp::Equals {
             // An empty needle is found everywhere.
             if !all && wanted.iter().any(|n| n.is_empty()) {
                 return constant(true);
@@ -142,21 +142,21 @@ impl Matcher {
         let fold_of = |n: &str| {
             // Digits and signs have no case.
             if case_sensitive || n.bytes().all(|b| b.is_ascii() && !b.is_ascii_alphabetic()) {
-                Fold::None
+                CaseFold::None
             } else if n.is_ascii() {
-                Fold::Ascii
+                CaseFold::Ascii
             } else {
-                Fold::Unicode
+                CaseFold::Unicode
             }
         };
         let groups = if all {
-            wanted.iter().map(|n| Group::new(op, fold_of(n), &[n])).collect()
+            wanted.iter().map(|n| NeedleGroup::new(op, fold_of(n), &[n])).collect()
         } else {
-            [Fold::None, Fold::Ascii, Fold::Unicode]
+            [CaseFold::None, CaseFold::Ascii, CaseFold::Unicode]
                 .into_iter()
                 .filter_map(|fold| {
                     let group: Vec<&str> = wanted.iter().copied().filter(|n| fold_of(n) == fold).collect();
-                    (!group.is_empty()).then(|| Group::new(op, fold, &group))
+                    (!group.is_empty()).then(|| NeedleGroup::new(op, fold, &group))
                 })
                 .collect()
         };
@@ -218,7 +218,7 @@ impl Matcher {
     }
 
     /// Combines the groups' answers.
-    fn combine(&self, rows: usize, run: impl Fn(&Group, &mut BooleanBufferBuilder)) -> BooleanBuffer {
+    fn combine(&self, rows: usize, run: impl Fn(&NeedleGroup, &mut BooleanBufferBuilder)) -> BooleanBuffer {
         let mut combined: Option<BooleanBuffer> = None;
         for group in &self.groups {
             let mut hits = BooleanBufferBuilder::new(rows);
@@ -247,22 +247,22 @@ impl Matcher {
     }
 }
 
-impl Group {
-    fn new(op: Op, fold: Fold, needles: &[&str]) -> Group {
+impl NeedleGroup {
+    fn new(op: MatchOp, fold: CaseFold, needles: &[&str]) -> NeedleGroup {
         let mut seen = HashSet::new();
         let needles: Vec<Needle> = needles
             .iter()
             .filter_map(|text| {
                 let bytes = match fold {
-                    Fold::None => text.as_bytes().to_vec(),
-                    Fold::Ascii => text.as_bytes().to_ascii_lowercase(),
-                    Fold::Unicode => text.chars().map(fold_char).collect::<String>().into_bytes(),
+                    CaseFold::None => text.as_bytes().to_vec(),
+                    CaseFold::Ascii => text.as_bytes().to_ascii_lowercase(),
+                    CaseFold::Unicode => text.chars().map(fold_char).collect::<String>().into_bytes(),
                 };
                 if !seen.insert(bytes.clone()) {
                     return None;
                 }
                 let (lead, trail) = match op {
-                    Op::Find { lead, trail } => (
+                    MatchOp::Find { lead, trail } => (
                         lead && text.chars().next().is_some_and(is_term_char),
                         trail && text.chars().next_back().is_some_and(is_term_char),
                     ),
@@ -272,34 +272,34 @@ impl Group {
             })
             .collect();
         let search = match op {
-            Op::Find { .. } if needles.len() == 1 => Search::One(Box::new(memmem::Finder::new(&needles[0].bytes).into_owned())),
-            Op::Find { .. } => {
+            MatchOp::Find { .. } if needles.len() == 1 => SearchPlan::One(Box::new(memmem::Finder::new(&needles[0].bytes).into_owned())),
+            MatchOp::Find { .. } => {
                 match AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles.iter().map(|n| &n.bytes)) {
-                    Ok(automaton) => Search::Many(Box::new(automaton)),
+                    Ok(automaton) => SearchPlan::Many(Box::new(automaton)),
                     // More needles than an automaton can hold: each is looked for by itself.
-                    Err(_) => Search::InPlace,
+                    Err(_) => SearchPlan::InPlace,
                 }
             }
-            Op::Equals if needles.len() > HASHED_FROM => Search::Hashed(needles.iter().map(|n| n.bytes.clone()).collect()),
-            _ => Search::InPlace,
+            MatchOp::Equals if needles.len() > HASHED_FROM => SearchPlan::Hashed(needles.iter().map(|n| n.bytes.clone()).collect()),
+            _ => SearchPlan::InPlace,
         };
         let shortest = needles.iter().map(|n| n.bytes.len()).min().unwrap_or(0);
-        Group { op, fold, needles, search, shortest }
+        NeedleGroup { op, fold, needles, search, shortest }
     }
 
     /// The next place at or after `from` where a needle may start.
     #[inline]
     fn next(&self, text: &[u8], from: usize) -> Option<usize> {
         match &self.search {
-            Search::One(finder) => finder.find(&text[from..]).map(|at| at + from),
-            Search::Many(automaton) => automaton.find(Input::new(text).span(from..text.len())).map(|m| m.start()),
+            SearchPlan::One(finder) => finder.find(&text[from..]).map(|at| at + from),
+            SearchPlan::Many(automaton) => automaton.find(Input::new(text).span(from..text.len())).map(|m| m.start()),
             _ => self.needles.iter().filter_map(|n| memmem::find(&text[from..], &n.bytes)).min().map(|at| at + from),
         }
     }
 
     /// Whether a needle stands at a place of a row, with the edges that it needs.
     #[inline]
-    fn stands_at(&self, row: &[u8], at: usize) -> bool {
+    fn matches_at(&self, row: &[u8], at: usize) -> bool {
         let rest = &row[at..];
         self.needles.iter().any(|needle| {
             rest.starts_with(&needle.bytes)
@@ -310,20 +310,20 @@ impl Group {
 
     /// Whether one text matches.
     fn row(&self, text: &[u8], scratch: &mut Vec<u8>) -> bool {
-        if text.len() < self.shortest && self.fold != Fold::Unicode {
+        if text.len() < self.shortest && self.fold != CaseFold::Unicode {
             return false;
         }
-        if !matches!(self.op, Op::Find { .. }) {
+        if !matches!(self.op, MatchOp::Find { .. }) {
             return self.in_place(text, scratch);
         }
         let text = match self.fold {
-            Fold::None => text,
-            Fold::Ascii => {
+            CaseFold::None => text,
+            CaseFold::Ascii => {
                 scratch.clear();
                 lower_into(text, scratch);
                 scratch
             }
-            Fold::Unicode => {
+            CaseFold::Unicode => {
                 if text.is_ascii() {
                     return false;
                 }
@@ -334,7 +334,7 @@ impl Group {
         };
         let mut from = 0;
         while let Some(at) = self.next(text, from) {
-            if self.stands_at(text, at) {
+            if self.matches_at(text, at) {
                 return true;
             }
             from = at + 1;
@@ -344,43 +344,43 @@ impl Group {
 
     /// Start, end and equality, which need no search.
     fn in_place(&self, bytes: &[u8], scratch: &mut Vec<u8>) -> bool {
-        if self.fold == Fold::Unicode && bytes.is_ascii() {
+        if self.fold == CaseFold::Unicode && bytes.is_ascii() {
             return false;
         }
-        if let Search::Hashed(set) = &self.search {
+        if let SearchPlan::Hashed(set) = &self.search {
             return match self.fold {
-                Fold::None => set.contains(bytes),
-                Fold::Ascii => {
+                CaseFold::None => set.contains(bytes),
+                CaseFold::Ascii => {
                     scratch.clear();
                     lower_into(bytes, scratch);
                     set.contains(scratch.as_slice())
                 }
-                Fold::Unicode => {
+                CaseFold::Unicode => {
                     scratch.clear();
                     fold_into(bytes, scratch);
                     set.contains(scratch.as_slice())
                 }
             };
         }
-        if self.fold == Fold::Unicode {
+        if self.fold == CaseFold::Unicode {
             scratch.clear();
             fold_into(bytes, scratch);
             let folded = scratch.as_slice();
             return self.needles.iter().any(|n| match self.op {
-                Op::Starts => folded.starts_with(&n.bytes),
-                Op::Ends => folded.ends_with(&n.bytes),
+                MatchOp::Starts => folded.starts_with(&n.bytes),
+                MatchOp::Ends => folded.ends_with(&n.bytes),
                 _ => folded == n.bytes,
             });
         }
         self.needles.iter().any(|n| {
             let length = n.bytes.len();
             let part = match self.op {
-                Op::Starts if bytes.len() >= length => &bytes[..length],
-                Op::Ends if bytes.len() >= length => &bytes[bytes.len() - length..],
-                Op::Equals if bytes.len() == length => bytes,
+                MatchOp::Starts if bytes.len() >= length => &bytes[..length],
+                MatchOp::Ends if bytes.len() >= length => &bytes[bytes.len() - length..],
+                MatchOp::Equals if bytes.len() == length => bytes,
                 _ => return false,
             };
-            if self.fold == Fold::None { part == n.bytes } else { part.eq_ignore_ascii_case(&n.bytes) }
+            if self.fold == CaseFold::None { part == n.bytes } else { part.eq_ignore_ascii_case(&n.bytes) }
         })
     }
 
@@ -388,13 +388,13 @@ impl Group {
     fn offsets<O: OffsetSizeTrait>(&self, offsets: &[O], data: &[u8], hits: &mut BooleanBufferBuilder) {
         let rows = offsets.len() - 1;
         let text_of = |row: usize| &data[offsets[row].as_usize()..offsets[row + 1].as_usize()];
-        if !matches!(self.op, Op::Find { .. }) {
+        if !matches!(self.op, MatchOp::Find { .. }) {
             let mut scratch = Vec::new();
             for row in 0..rows {
                 let length = offsets[row + 1].as_usize() - offsets[row].as_usize();
                 // The length decides most rows without a look at the text.
-                if self.fold != Fold::Unicode
-                    && (length < self.shortest || (self.op == Op::Equals && self.needles.len() == 1 && length != self.shortest))
+                if self.fold != CaseFold::Unicode
+                    && (length < self.shortest || (self.op == MatchOp::Equals && self.needles.len() == 1 && length != self.shortest))
                 {
                     continue;
                 }
@@ -406,10 +406,10 @@ impl Group {
         }
         let (first, last) = (offsets[0].as_usize(), offsets[rows].as_usize());
         match self.fold {
-            Fold::None => self.scan(&data[first..last], |row| offsets[row].as_usize() - first, rows, 0, hits),
-            Fold::Unicode if data[first..last].is_ascii() => {}
-            Fold::Unicode => self.views(rows, text_of, hits),
-            Fold::Ascii => {
+            CaseFold::None => self.scan(&data[first..last], |row| offsets[row].as_usize() - first, rows, 0, hits),
+            CaseFold::Unicode if data[first..last].is_ascii() => {}
+            CaseFold::Unicode => self.views(rows, text_of, hits),
+            CaseFold::Ascii => {
                 let mut block = Vec::new();
                 let mut row = 0;
                 while row < rows {
@@ -429,7 +429,7 @@ impl Group {
 
     /// Rows that lie anywhere: they are gathered into blocks.
     fn views<'a>(&self, rows: usize, text_of: impl Fn(usize) -> &'a [u8], hits: &mut BooleanBufferBuilder) {
-        if !matches!(self.op, Op::Find { .. }) {
+        if !matches!(self.op, MatchOp::Find { .. }) {
             let mut scratch = Vec::new();
             for row in 0..rows {
                 if self.in_place(text_of(row), &mut scratch) {
@@ -444,11 +444,11 @@ impl Group {
         for row in 0..rows {
             let text = text_of(row);
             match self.fold {
-                Fold::None => block.extend_from_slice(text),
-                Fold::Ascii => lower_into(text, &mut block),
+                CaseFold::None => block.extend_from_slice(text),
+                CaseFold::Ascii => lower_into(text, &mut block),
                 // ASCII text holds no needle that is not ASCII.
-                Fold::Unicode if text.is_ascii() => {}
-                Fold::Unicode => fold_into(text, &mut block),
+                CaseFold::Unicode if text.is_ascii() => {}
+                CaseFold::Unicode => fold_into(text, &mut block),
             }
             starts.push(block.len());
             if block.len() >= BLOCK || row + 1 == rows {
@@ -470,7 +470,7 @@ impl Group {
                 row += 1;
             }
             let (begin, end) = (start(row), start(row + 1));
-            if self.stands_at(&text[begin..end], at - begin) {
+            if self.matches_at(&text[begin..end], at - begin) {
                 hits.set_bit(first + row, true);
                 from = end;
             } else {

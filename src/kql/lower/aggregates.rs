@@ -62,7 +62,7 @@ impl Lowering<'_> {
             && let [key] = node.order.as_slice()
             && key.column.starts_with("__row")
         {
-            let name = self.fresh("__row");
+            let name = self.unique_name("__row");
             calls.push(min(named(&key.column)).alias(name.clone()));
             finished.push(named(&name));
             order.push(super::OrderKey { column: name, ascending: true, nulls_first: true });
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         let no_keys = groups.is_empty();
         if calls.is_empty() && no_keys {
             // Only constants are asked for: there is one row of them, as there is of aggregates without keys.
-            let name = self.fresh("__rows");
+            let name = self.unique_name("__rows");
             calls.push(count(lit(1i64)).alias(name.clone()));
             finished.push(named(&name));
         }
@@ -91,7 +91,7 @@ impl Lowering<'_> {
         {
             return Ok(key.column.clone());
         }
-        let name = self.fresh("__row");
+        let name = self.unique_name("__row");
         let mut exprs: Vec<Expr> = node.plan.schema().columns().into_iter().map(Expr::Column).collect();
         let (plan, number) = steps::numbered(node.plan.clone(), Vec::new(), node.sort_exprs())?;
         exprs.push(cast(named(&number), DataType::Int64).alias(name.clone()));

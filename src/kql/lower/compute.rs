@@ -35,18 +35,18 @@ use kqlake_value::columns::arrow_type;
 pub(crate) type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
 
 /// How an operator works on its input.
-pub(crate) enum Work {
+pub(crate) enum ComputeFn {
     /// On each batch by itself, in any partition; rows stay in place.
-    Batches(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
+    PerBatch(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
     /// On all rows at once, in their order.
-    All(Arc<dyn Compute>),
+    AllRows(Arc<dyn Compute>),
 }
 
-impl Clone for Work {
+impl Clone for ComputeFn {
     fn clone(&self) -> Self {
         match self {
-            Work::Batches(f) => Work::Batches(f.clone()),
-            Work::All(f) => Work::All(f.clone()),
+            ComputeFn::PerBatch(f) => ComputeFn::PerBatch(f.clone()),
+            ComputeFn::AllRows(f) => ComputeFn::AllRows(f.clone()),
         }
     }
 }
@@ -56,7 +56,7 @@ pub(crate) struct ComputeTable {
     name: String,
     input: Option<LogicalPlan>,
     schema: SchemaRef,
-    work: Work,
+    compute: ComputeFn,
 }
 
 impl fmt::Debug for ComputeTable {
@@ -88,16 +88,16 @@ impl TableProvider for ComputeTable {
                     Some(state) => state.create_physical_plan(plan).await?,
                     None => state.create_physical_plan(plan).await?,
                 };
-                Some(match &self.work {
-                    Work::Batches(_) => plan,
-                    Work::All(_) => single_partition(plan),
+                Some(match &self.compute {
+                    ComputeFn::PerBatch(_) => plan,
+                    ComputeFn::AllRows(_) => single_partition(plan),
                 })
             }
             None => None,
         };
         let order = input.as_ref().and_then(|plan| plan.output_ordering().cloned());
         let exec: Arc<dyn ExecutionPlan> =
-            Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.work.clone()));
+            Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.compute.clone()));
         let Some(projection) = projection else { return Ok(exec) };
         let schema = self.schema.clone();
         let exprs = projection
@@ -140,7 +140,7 @@ pub fn makes_wide_rows(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<ComputeExec>().is_some_and(|operator| operator.name == "mv-expand")
 }
 
-/// Runs a [`Work`].
+/// Runs a [`ComputeFn`].
 struct ComputeExec {
     name: String,
     input: Option<Arc<dyn ExecutionPlan>>,
@@ -148,7 +148,7 @@ struct ComputeExec {
     /// it must not be read from the input of the moment.
     order: Option<LexOrdering>,
     schema: SchemaRef,
-    work: Work,
+    compute: ComputeFn,
     properties: Arc<PlanProperties>,
 }
 
@@ -158,15 +158,15 @@ impl ComputeExec {
         input: Option<Arc<dyn ExecutionPlan>>,
         order: Option<LexOrdering>,
         schema: SchemaRef,
-        work: Work,
+        compute: ComputeFn,
     ) -> Self {
-        let partitions = match (&input, &work) {
-            (Some(input), Work::Batches(_)) => input.output_partitioning().partition_count(),
+        let partitions = match (&input, &compute) {
+            (Some(input), ComputeFn::PerBatch(_)) => input.output_partitioning().partition_count(),
             _ => 1,
         };
-        let emission = match work {
-            Work::Batches(_) => EmissionType::Incremental,
-            Work::All(_) => EmissionType::Final,
+        let emission = match compute {
+            ComputeFn::PerBatch(_) => EmissionType::Incremental,
+            ComputeFn::AllRows(_) => EmissionType::Final,
         };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
@@ -174,7 +174,7 @@ impl ComputeExec {
             emission,
             Boundedness::Bounded,
         );
-        ComputeExec { name, input, order, schema, work, properties: Arc::new(properties) }
+        ComputeExec { name, input, order, schema, compute, properties: Arc::new(properties) }
     }
 }
 
@@ -204,12 +204,12 @@ impl ExecutionPlan for ComputeExec {
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().map(|c| match self.work {
-            Work::Batches(_) => c,
-            Work::All(_) => single_partition(c),
+        let input = children.pop().map(|c| match self.compute {
+            ComputeFn::PerBatch(_) => c,
+            ComputeFn::AllRows(_) => single_partition(c),
         });
         let order = self.order.clone();
-        Ok(Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.work.clone())))
+        Ok(Arc::new(ComputeExec::new(self.name.clone(), input, order, self.schema.clone(), self.compute.clone())))
     }
 
     fn apply_expressions(
@@ -220,14 +220,14 @@ impl ExecutionPlan for ComputeExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        match &self.work {
-            Work::All(_) => self.input.iter().map(|_| self.order.clone().map(OrderingRequirements::from)).collect(),
-            Work::Batches(_) => vec![None; self.children().len()],
+        match &self.compute {
+            ComputeFn::AllRows(_) => self.input.iter().map(|_| self.order.clone().map(OrderingRequirements::from)).collect(),
+            ComputeFn::PerBatch(_) => vec![None; self.children().len()],
         }
     }
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
-        let one = matches!(self.work, Work::All(_));
+        let one = matches!(self.compute, ComputeFn::AllRows(_));
         vec![if one { Distribution::SinglePartition } else { Distribution::UnspecifiedDistribution }; self.children().len()]
     }
 
@@ -240,22 +240,22 @@ impl ExecutionPlan for ComputeExec {
         let input = self.input.as_ref().map(|i| i.execute(partition, context)).transpose()?;
         let name = self.name.clone();
         let failed = move |message: String| DataFusionError::Execution(format!("{name}: {message}"));
-        match self.work.clone() {
-            Work::Batches(work) => {
+        match self.compute.clone() {
+            ComputeFn::PerBatch(compute) => {
                 let Some(input) = input else {
                     return Err(DataFusionError::Internal("an operator over batches has no input".to_owned()));
                 };
                 let named_schema = schema.clone();
                 let stream = input.map_ok(move |batch| {
                     let (schema, failed) = (named_schema.clone(), failed.clone());
-                    futures::stream::iter(work(batch)).map(move |piece| {
+                    futures::stream::iter(compute(batch)).map(move |piece| {
                         let piece = piece.map_err(&failed)?;
                         Ok(RecordBatch::try_new(schema.clone(), piece.columns().to_vec())?)
                     })
                 });
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.try_flatten())))
             }
-            Work::All(op) => {
+            ComputeFn::AllRows(op) => {
                 let stream = async move {
                     let batches: Vec<RecordBatch> = match input {
                         Some(input) => input.try_collect().await?,
@@ -278,10 +278,10 @@ impl ExecutionPlan for ComputeExec {
 }
 
 /// A plan over an operator's output, its columns unqualified.
-pub(crate) fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, work: Work) -> Lower<LogicalPlan> {
+pub(crate) fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, compute: ComputeFn) -> Lower<LogicalPlan> {
     let fields: Vec<arrow::datatypes::Field> =
         schema.fields().iter().map(|f| f.as_ref().clone().with_name(inner_name(f.name()))).collect();
-    let table = ComputeTable { name: name.to_owned(), input, schema: Arc::new(arrow::datatypes::Schema::new(fields)), work };
+    let table = ComputeTable { name: name.to_owned(), input, schema: Arc::new(arrow::datatypes::Schema::new(fields)), compute };
     Ok(scan_of(Arc::new(table))?.build()?)
 }
 
@@ -308,12 +308,12 @@ impl Lowering<'_> {
             .map(|(id, ty)| arrow::datatypes::Field::new(column_name(id), arrow_type(ty), true))
             .collect();
         // The rows of the result are numbered, so that their order outlives whatever DataFusion does next.
-        let row = self.fresh("__row");
+        let row = self.unique_name("__row");
         let mut with_row = fields.clone();
         with_row.push(arrow::datatypes::Field::new(&row, arrow::datatypes::DataType::Int64, false));
         let schema = Arc::new(arrow::datatypes::Schema::new(with_row));
         let numbered = Arc::new(Numbered { op: op.clone(), width: inputs.len(), schema });
-        let plan = plan_of(op.name(), inner, numbered.schema.clone(), Work::All(numbered.clone()))?;
+        let plan = plan_of(op.name(), inner, numbered.schema.clone(), ComputeFn::AllRows(numbered.clone()))?;
         Ok(Node { plan, order: vec![OrderKey { column: row, ascending: true, nulls_first: true }] })
     }
 }

@@ -9,13 +9,13 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::column_name;
-use super::compute::{Pieces, Work, plan_of};
+use super::compute::{Pieces, ComputeFn, plan_of};
 use super::expr::dynamic::typed_element;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{ColId, ExpandColumn, Rel};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
-use kqlake_value::text_column::room;
+use kqlake_value::text_column::text_budget;
 use kqlake_value::{Type, ValueRef, json};
 
 impl Lowering<'_> {
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         let mut node = self.rel(input)?;
         // Rows of one input row stay in the order of its elements: its position comes first, then the element's.
         let position = if node.order.is_empty() { None } else { Some(self.position(&mut node)?) };
-        let element = self.fresh("__row_element");
+        let element = self.unique_name("__row_element");
         // A column that its elements replace is not copied beside each of them.
         let gives = |name: &str| {
             let visible = rel.columns.iter().any(|c| column_name(c.id) == name);
@@ -64,13 +64,13 @@ impl Lowering<'_> {
             bag_as_array,
             keep_empty,
             schema: schema.clone(),
-            text_room: room(),
+            text_budget: text_budget(),
         });
         let pieces = move |batch: RecordBatch| -> Pieces {
             let (work, mut next) = (Arc::clone(&work), Next::default());
             Box::new(std::iter::from_fn(move || (next.row < batch.num_rows()).then(|| work.piece(&batch, &mut next))))
         };
-        let plan = plan_of("mv-expand", Some(plan), schema, Work::Batches(Arc::new(pieces)))?;
+        let plan = plan_of("mv-expand", Some(plan), schema, ComputeFn::PerBatch(Arc::new(pieces)))?;
         let mut order = node.order;
         if let Some(position) = position {
             let key = |column| super::OrderKey { column, ascending: true, nulls_first: true };
@@ -90,7 +90,7 @@ struct Expander {
     keep_empty: bool,
     schema: SchemaRef,
     /// Bytes of text that a column of a piece may have.
-    text_room: usize,
+    text_budget: usize,
 }
 
 /// Rows of a piece, at most. A cell that gives more is read again for the next piece.
@@ -107,23 +107,23 @@ struct Next {
 }
 
 impl Expander {
-    /// How many rows a piece has: fewer when the columns beside the elements are wide.
-    fn room(&self, batch: &RecordBatch) -> usize {
+    /// Rows of a piece at most: fewer when the columns beside the elements are wide.
+    fn max_rows(&self, batch: &RecordBatch) -> usize {
         let bytes: usize = batch.columns()[..self.passed].iter().map(bytes_of).sum();
-        (PIECE_BYTES.min(self.text_room / 4) / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
+        (PIECE_BYTES.min(self.text_budget / 4) / (bytes / batch.num_rows().max(1)).max(1)).clamp(1, PIECE_ROWS)
     }
 
     /// The next rows of a batch, so many at most that no column becomes too long.
     fn piece(&self, batch: &RecordBatch, next: &mut Next) -> Result<RecordBatch, String> {
         let rows = batch.num_rows();
-        let mut room = self.room(batch);
+        let mut left = self.max_rows(batch);
         let readers = (0..self.types.len())
             .map(|i| ColumnReader::new(batch.column(self.passed + i), Type::Dynamic))
             .collect::<Result<Vec<_>, _>>()?;
         let mut builders: Vec<ColumnBuilder> = self.types.iter().map(|ty| ColumnBuilder::new(*ty, rows * 2)).collect();
         let mut sources: Vec<u64> = Vec::with_capacity(rows * 2);
         let mut places: Vec<i64> = Vec::with_capacity(rows * 2);
-        while next.row < rows && room > 0 {
+        while next.row < rows && left > 0 {
             let row = next.row;
             let parts: Vec<Parts<'_>> = readers.iter().map(|r| Parts::of(r.get(row), self.bag_as_array)).collect();
             let mut count = parts.iter().map(Parts::len).max().unwrap_or(0);
@@ -131,7 +131,7 @@ impl Expander {
                 count = 1;
             }
             let count = count.min(self.limit.unwrap_or(usize::MAX));
-            let taken = next.place..count.min(next.place.saturating_add(room));
+            let taken = next.place..count.min(next.place.saturating_add(left));
             for place in taken.clone() {
                 sources.push(row as u64);
                 places.push(place as i64);
@@ -139,7 +139,7 @@ impl Expander {
             for ((part, builder), ty) in parts.iter().zip(&mut builders).zip(&self.types) {
                 part.write(taken.clone(), builder, *ty);
             }
-            room -= taken.len();
+            left -= taken.len();
             *next = if taken.end == count { Next { row: row + 1, place: 0 } } else { Next { row, place: taken.end } };
         }
         let picks = UInt64Array::from(sources);

@@ -64,7 +64,7 @@ impl Lowering<'_> {
         if let Expr::Column(column) = &lowered {
             return Ok(column.name.clone());
         }
-        let name = self.fresh("__join");
+        let name = self.unique_name("__join");
         more.push(lowered.alias(name.clone()));
         Ok(name)
     }

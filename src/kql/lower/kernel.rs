@@ -9,9 +9,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::functions::constants::{computed, expanded};
+use crate::functions::constants::{compute_within, expanded};
 use crate::functions::scalar::udf::short_name;
-use kqlake_value::text_column::room;
+use kqlake_value::text_column::text_budget;
 
 type KernelFn = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
 
@@ -23,7 +23,7 @@ struct Kernel {
     returns: DataType,
     signature: Signature,
     /// Bytes of text that a result may have.
-    room: usize,
+    text_budget: usize,
     run: Arc<KernelFn>,
 }
 
@@ -67,7 +67,7 @@ impl ScalarUDFImpl for Kernel {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if scalars { 1 } else { args.number_rows };
-        let result = computed(self.name, self.room, || {
+        let result = compute_within(self.name, self.text_budget, || {
             let array = |arg: &ColumnarValue| match arg {
                 ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
                 ColumnarValue::Scalar(constant) => expanded(constant, rows),
@@ -92,6 +92,6 @@ pub(super) fn call(
 ) -> Expr {
     let volatility = Volatility::Immutable;
     let signature = if args.is_empty() { Signature::nullary(volatility) } else { Signature::any(args.len(), volatility) };
-    let kernel = Kernel { name, key: key.into(), returns, signature, room: room(), run: Arc::new(run) };
+    let kernel = Kernel { name, key: key.into(), returns, signature, text_budget: text_budget(), run: Arc::new(run) };
     ScalarUDF::from(kernel).call(args)
 }

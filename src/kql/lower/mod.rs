@@ -25,7 +25,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, 
 use self::expr::chains;
 use self::expr::{filter, text, text_in_any_form, value};
 use super::bound::*;
-use super::catalog::ScanTable;
+use super::scans::ScanTable;
 use kqlake_syntax::diagnostics::Diagnostic;
 use kqlake_value::{Type, Value};
 
@@ -130,7 +130,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// A name that no column has.
-    fn fresh(&self, prefix: &str) -> String {
+    fn unique_name(&self, prefix: &str) -> String {
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         format!("{prefix}{number}")
     }
@@ -192,7 +192,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn project(&self, input: &Rel, exprs: &[(ColId, BoundExpr)]) -> Lower<Node> {
-        let (input, exprs) = chains::one_projection(input, exprs);
+        let (input, exprs) = chains::merge_projections(input, exprs);
         let node = self.rel(input)?;
         let mut out = Vec::with_capacity(exprs.len() + node.order.len());
         for (id, e) in exprs.iter() {
@@ -213,7 +213,7 @@ impl<'a> Lowering<'a> {
         dedup_by_name(&mut out);
         if out.is_empty() {
             // A row without columns still counts: carry something.
-            out.push(lit(0i64).alias(self.fresh("__none")));
+            out.push(lit(0i64).alias(self.unique_name("__none")));
         }
         let plan = steps::project(node.plan, out)?;
         Ok(Node { plan, order: node.order })
@@ -230,7 +230,7 @@ impl<'a> Lowering<'a> {
                 let column = match &e {
                     Expr::Column(c) => c.name.clone(),
                     _ => {
-                        let name = self.fresh("__key");
+                        let name = self.unique_name("__key");
                         computed.push(e.alias(name.clone()));
                         name
                     }

@@ -15,22 +15,22 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::arrow::{array, value_at};
 use super::column_name;
 use super::expr::text;
-use crate::bound::{BoundColumn, BoundExpr, Compute, Scan, StepOutput};
+use crate::bound::{BoundColumn, BoundExpr, Compute, BoundScan, StepOutput};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, arrow_type};
 use kqlake_value::{Type, Value};
 
-/// The match that waits in a step.
+/// The match that a step has made so far.
 #[derive(Debug, Clone)]
-struct Held {
+struct PartialMatch {
     /// The last row of each step up to this one.
     rows: Vec<Vec<Value>>,
     /// Its number.
     id: i64,
 }
 
-/// Rows that are given out, with the numbers of their matches.
-type Given = Vec<(Vec<Value>, i64)>;
+/// Rows of the result, with the numbers of their matches.
+type Matched = Vec<(Vec<Value>, i64)>;
 
 /// A step's compiled expressions.
 struct Compiled {
@@ -38,7 +38,7 @@ struct Compiled {
     assignments: Vec<(usize, Arc<dyn PhysicalExpr>)>,
 }
 
-impl Scan {
+impl BoundScan {
     fn columns(&self) -> impl Iterator<Item = &BoundColumn> {
         self.own.iter().chain(self.declared.iter().map(|(c, _)| c)).chain(&self.state)
     }
@@ -67,7 +67,7 @@ impl Scan {
     }
 }
 
-impl Compute for Scan {
+impl Compute for BoundScan {
     fn name(&self) -> &str {
         "scan"
     }
@@ -81,8 +81,8 @@ impl Compute for Scan {
         let defaults: Vec<Value> = self.declared.iter().map(|(_, v)| v.clone()).collect();
         // Before a step has matched, its columns are null and its declared ones the defaults.
         let blank: Vec<Value> = self.own.iter().map(|c| missing(c.ty)).chain(defaults.iter().cloned()).collect();
-        let mut held: Vec<Option<Held>> = vec![None; self.steps.len()];
-        let mut rows: Given = Vec::new();
+        let mut matches: Vec<Option<PartialMatch>> = vec![None; self.steps.len()];
+        let mut rows: Matched = Vec::new();
         let (mut next_id, mut last_key): (i64, Option<Vec<Value>>) = (0, None);
         for batch in &input {
             for row in 0..batch.num_rows() {
@@ -90,12 +90,12 @@ impl Compute for Scan {
                     self.own.iter().enumerate().map(|(i, c)| value_at(batch.column(i).as_ref(), c.ty, row)).collect();
                 let key: Vec<Value> = self.partition.iter().map(|i| own[*i].clone()).collect();
                 if !last_key.as_ref().is_some_and(|last| same_keys(last, &key)) {
-                    self.end(&mut held, &mut rows);
+                    self.end(&mut matches, &mut rows);
                     last_key = Some(key);
                 }
                 for (at, step) in compiled.iter().enumerate().rev() {
                     // What the step's expressions see: the row, declared columns with their defaults, and a match's rows.
-                    let seen = |from: Option<&Held>| {
+                    let seen = |from: Option<&PartialMatch>| {
                         let mut cells: Vec<Value> = own.clone();
                         cells.extend(defaults.iter().cloned());
                         for i in 0..self.steps.len() {
@@ -103,22 +103,22 @@ impl Compute for Scan {
                         }
                         one_row(&schema, &types, &cells).map(|one| (cells, one))
                     };
-                    let before = at.checked_sub(1).filter(|before| held[*before].is_some());
+                    let before = at.checked_sub(1).filter(|before| matches[*before].is_some());
                     let mut taken = None;
                     if let Some(before) = before {
-                        let (cells, one) = seen(held[before].as_ref())?;
+                        let (cells, one) = seen(matches[before].as_ref())?;
                         if is_true(&step.condition, &one)? {
-                            self.end_step(at, &mut held, &mut rows);
-                            self.give_last(before, &held, &mut rows);
-                            taken = held[before].take().map(|h| (h, cells, one));
+                            self.end_step(at, &mut matches, &mut rows);
+                            self.emit_last(before, &matches, &mut rows);
+                            taken = matches[before].take().map(|h| (h, cells, one));
                         }
                     }
-                    if taken.is_none() && (at == 0 || held[at].is_some()) {
-                        let (cells, one) = seen(held[at].as_ref())?;
+                    if taken.is_none() && (at == 0 || matches[at].is_some()) {
+                        let (cells, one) = seen(matches[at].as_ref())?;
                         if is_true(&step.condition, &one)? {
-                            let own = held[at].take().unwrap_or_else(|| {
+                            let own = matches[at].take().unwrap_or_else(|| {
                                 next_id += 1;
-                                Held { rows: Vec::new(), id: next_id - 1 }
+                                PartialMatch { rows: Vec::new(), id: next_id - 1 }
                             });
                             taken = Some((own, cells, one));
                         }
@@ -134,11 +134,11 @@ impl Compute for Scan {
                     }
                     own.rows.truncate(at);
                     own.rows.push(values);
-                    held[at] = Some(own);
+                    matches[at] = Some(own);
                 }
             }
         }
-        self.end(&mut held, &mut rows);
+        self.end(&mut matches, &mut rows);
         let mut builders: Vec<ColumnBuilder> = types[..width].iter().map(|ty| ColumnBuilder::new(*ty, rows.len())).collect();
         let mut ids = ColumnBuilder::new(Type::Long, rows.len());
         for (values, id) in &rows {
@@ -157,23 +157,23 @@ impl Compute for Scan {
     }
 }
 
-impl Scan {
+impl BoundScan {
     /// Ends all matches.
-    fn end(&self, held: &mut [Option<Held>], rows: &mut Given) {
+    fn end(&self, matches: &mut [Option<PartialMatch>], rows: &mut Matched) {
         for at in 0..self.steps.len() {
-            self.end_step(at, held, rows);
+            self.end_step(at, matches, rows);
         }
     }
 
     /// Ends the match that waits in a step.
-    fn end_step(&self, at: usize, held: &mut [Option<Held>], rows: &mut Given) {
-        self.give_last(at, held, rows);
-        held[at] = None;
+    fn end_step(&self, at: usize, matches: &mut [Option<PartialMatch>], rows: &mut Matched) {
+        self.emit_last(at, matches, rows);
+        matches[at] = None;
     }
 
     /// A step takes no more rows into its match: gives the last of them out, if it does so.
-    fn give_last(&self, at: usize, held: &[Option<Held>], rows: &mut Given) {
-        if let (StepOutput::Last, Some(h)) = (self.steps[at].output, &held[at])
+    fn emit_last(&self, at: usize, matches: &[Option<PartialMatch>], rows: &mut Matched) {
+        if let (StepOutput::Last, Some(h)) = (self.steps[at].output, &matches[at])
             && let Some(row) = h.rows.get(at)
         {
             rows.push((row.clone(), h.id));

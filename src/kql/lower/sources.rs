@@ -62,7 +62,7 @@ impl Lowering<'_> {
                 builder.push(value);
             }
         }
-        let index_name = self.fresh("__row");
+        let index_name = self.unique_name("__row");
         let mut fields: Vec<Field> =
             columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), arrow_type(c.ty), true)).collect();
         fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));
@@ -78,7 +78,7 @@ impl Lowering<'_> {
 
     /// Rows in memory, in their Arrow forms; their order is the order of the rows.
     pub(super) fn rows(&self, columns: &[BoundColumn], batches: &[RecordBatch]) -> Lower<Node> {
-        let index_name = self.fresh("__row");
+        let index_name = self.unique_name("__row");
         let mut fields: Vec<Field> =
             columns.iter().map(|c| Field::new(inner_name(&column_name(c.id)), arrow_type(c.ty), true)).collect();
         fields.push(Field::new(inner_name(&index_name), arrow::datatypes::DataType::Int64, false));

@@ -103,7 +103,7 @@ pub(super) fn at_rest(e: &BoundExpr) -> Expr {
 /// Takes back the decoding that an expression over a plan does not need.
 pub(super) fn resolve(e: Expr, plan: &LogicalPlan) -> Lower<Expr> {
     let schema = plan.schema();
-    Ok(e.transform_down(|e| Ok(simpler(&e, schema).map_or_else(|| Transformed::no(e), Transformed::yes)))?.data)
+    Ok(e.transform_down(|e| Ok(simplify(&e, schema).map_or_else(|| Transformed::no(e), Transformed::yes)))?.data)
 }
 
 fn is_at_rest(e: &Expr, schema: &DFSchema) -> bool {
@@ -125,7 +125,7 @@ fn inner(e: &Expr) -> Option<&Expr> {
 }
 
 /// The same with less decoding, if there is such.
-fn simpler(e: &Expr, schema: &DFSchema) -> Option<Expr> {
+fn simplify(e: &Expr, schema: &DFSchema) -> Option<Expr> {
     match e {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (source(left, schema), source(right, schema)) {
             (Some(l), Some(r)) if is_comparison(*op) => Some(binary_expr(l.clone(), *op, r.clone())),

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::column_name;
-use super::compute::{Work, plan_of};
+use super::compute::{ComputeFn, plan_of};
 use super::expr::{key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
@@ -22,19 +22,19 @@ impl Lowering<'_> {
         // from its place.
         let mut node = self.numbered(self.rel(input)?)?;
         for (id, window) in functions {
-            node = self.one_window(node, *id, window)?;
+            node = self.add_window(node, *id, window)?;
         }
         Ok(node)
     }
 
-    /// The rows with an index that their order is told by from now on.
+    /// The rows with an index that keeps their order from here on.
     fn numbered(&self, mut node: Node) -> Lower<Node> {
         let name = self.position(&mut node)?;
         node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
         Ok(node)
     }
 
-    fn one_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
+    fn add_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
         let mut node = node;
         // The rows of one sub-query must stand together.
         let mut keys = Vec::with_capacity(window.partition.len());
@@ -42,7 +42,7 @@ impl Lowering<'_> {
             let name = match key_column(&node.plan, *id) {
                 Expr::Column(column) => column.name,
                 key => {
-                    let name = self.fresh("__part");
+                    let name = self.unique_name("__part");
                     node.plan = super::with_columns(node.plan, vec![key.alias(name.clone())])?;
                     name
                 }
@@ -77,7 +77,7 @@ impl Lowering<'_> {
             ty: window.ty,
             schema: schema.clone(),
         };
-        let plan = plan_of(window.function.name, Some(plan), schema, Work::All(Arc::new(op)))?;
+        let plan = plan_of(window.function.name, Some(plan), schema, ComputeFn::AllRows(Arc::new(op)))?;
         Ok(Node { plan, order })
     }
 }

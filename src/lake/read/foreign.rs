@@ -18,35 +18,17 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use kqlake_value::Type;
-use kqlake_value::columns::{noted_type, stored_type};
-
-/// The KQL type of a column that no definition knows. What its writer noted of it counts where it fits.
-pub fn kql_type(field: &Field) -> Type {
-    let noted = noted_type(field);
-    match field.data_type() {
-        DataType::Boolean => Type::Bool,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 => Type::Int,
-        DataType::Int64 => noted.filter(|ty| *ty == Type::TimeSpan).unwrap_or(Type::Long),
-        DataType::Float32 | DataType::Float64 => Type::Real,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => Type::Decimal,
-        DataType::Timestamp(..) | DataType::Date32 => Type::DateTime,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            noted.filter(|ty| matches!(ty, Type::Dynamic | Type::Guid)).unwrap_or(Type::String)
-        }
-        ty if ty.is_nested() => Type::Dynamic,
-        _ => Type::String,
-    }
-}
+use kqlake_value::columns::{field_type, stored_type};
 
 /// True for a column whose values become text only after they were read: the scan cannot compare them.
 pub(crate) fn becomes_text(field: &Field) -> bool {
-    matches!(kql_type(field), Type::Dynamic | Type::String | Type::Guid)
+    matches!(field_type(field), Type::Dynamic | Type::String | Type::Guid)
         && !matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// A column as KQL takes it.
 pub(crate) fn kql_field(field: &FieldRef) -> FieldRef {
-    let wanted = stored_type(kql_type(field));
+    let wanted = stored_type(field_type(field));
     if *field.data_type() == wanted { field.clone() } else { Arc::new(Field::new(field.name(), wanted, field.is_nullable())) }
 }
 

@@ -90,7 +90,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Logical { and: infix == Infix::And, terms }, span: self.span_from(start) })
     }
 
-    fn chained(&mut self, infix: Infix) -> super::Stop {
+    fn chained(&mut self, infix: Infix) -> super::Reported {
         let span = self.token().span();
         let message = format!("{} cannot follow another comparison", self.found());
         let remedy = match infix {

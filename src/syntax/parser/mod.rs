@@ -110,10 +110,10 @@ fn deepest_nesting(tokens: &[Token]) -> usize {
 
 /// Given in place of a result after an error was reported: who can go on catches it, everyone else hands it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stop;
+struct Reported;
 
 /// What a reading function gives.
-type Read<T> = Result<T, Stop>;
+type Read<T> = Result<T, Reported>;
 
 struct Parser<'a> {
     text: &'a str,
@@ -339,18 +339,18 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn too_deep(&mut self) -> Stop {
+    fn too_deep(&mut self) -> Reported {
         let message = format!("the expression is too deep: at most {MAX_DEPTH} levels are read");
         let diagnostic = Diagnostic::error(code::LIMIT, self.token().span(), message);
         self.give_up(diagnostic)
     }
 
     /// Reports a last finding and goes to the end of the text.
-    fn give_up(&mut self, diagnostic: Diagnostic) -> Stop {
+    fn give_up(&mut self, diagnostic: Diagnostic) -> Reported {
         self.report(diagnostic);
         self.given_up = true;
         self.pos = self.tokens.len() - 1;
-        Stop
+        Reported
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {

@@ -1,6 +1,6 @@
 //! Pipelines: a source and the operators behind it; and the `name = value` options that operators share.
 
-use super::{Parser, Read, Stop, operators};
+use super::{Parser, Read, Reported, operators};
 use crate::ast::{Expr, ExprKind, Name, Operator, OperatorKind, Property, Span};
 use crate::lexer::TokenKind;
 use crate::suggest;
@@ -14,7 +14,7 @@ impl Parser<'_> {
         let source = if self.at_source() { self.source() } else { self.expression() };
         let source = match source {
             Ok(source) => source,
-            Err(Stop) => {
+            Err(Reported) => {
                 self.recover(start);
                 self.height = 1;
                 Expr { kind: ExprKind::Error, span: self.span_from(self.tokens[start].start) }
@@ -58,7 +58,7 @@ impl Parser<'_> {
             }
             match self.operator() {
                 Ok(operator) => operators.push(operator),
-                Err(Stop) => self.recover(start),
+                Err(Reported) => self.recover(start),
             }
         }
     }
@@ -83,7 +83,7 @@ impl Parser<'_> {
         let mut operators = Vec::new();
         match self.operator() {
             Ok(operator) => operators.push(operator),
-            Err(Stop) => self.recover(start),
+            Err(Reported) => self.recover(start),
         }
         self.operators_into(&mut operators, start);
         Ok(Expr { kind: ExprKind::Operators(operators), span: self.span_from(place) })
@@ -144,7 +144,7 @@ impl Parser<'_> {
         Ok(Operator { kind, properties, keyword, span: self.span_from(keyword.start) })
     }
 
-    fn no_operator(&mut self) -> Stop {
+    fn no_operator(&mut self) -> Reported {
         let word = self.word();
         if word.is_empty() {
             if self.at_list_end() {

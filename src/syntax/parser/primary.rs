@@ -110,7 +110,7 @@ impl Parser<'_> {
     }
 
     /// `{name}`: Workbooks and dashboards put a value there before the query is sent.
-    fn foreign_parameter(&mut self) -> super::Stop {
+    fn foreign_parameter(&mut self) -> super::Reported {
         let span = self.token().span();
         if self.kind_at(1) == TokenKind::Word && self.kind_at(2) == TokenKind::RightBrace {
             let name = self.word_at(1);
@@ -189,7 +189,7 @@ impl Parser<'_> {
         Ok(self.leaf(kind, token.start))
     }
 
-    fn reserved_word(&mut self) -> super::Stop {
+    fn reserved_word(&mut self) -> super::Reported {
         let word = self.word();
         let span = self.token().span();
         // What follows shows whether a column of that name was meant.

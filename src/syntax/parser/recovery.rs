@@ -1,6 +1,6 @@
 //! Where reading goes on after an error, and how errors are worded.
 
-use super::{Parser, Stop, words};
+use super::{Parser, Reported, words};
 use crate::ast::Span;
 use crate::diagnostics::{Diagnostic, code, line_column};
 use crate::lexer::{Token, TokenKind};
@@ -11,10 +11,10 @@ const SHOWN_TEXT: usize = 40;
 
 impl Parser<'_> {
     /// Reports that something else than expected is next. What the lexer reported already is not reported again.
-    pub(super) fn unexpected(&mut self, expected: &str) -> Stop {
+    pub(super) fn unexpected(&mut self, expected: &str) -> Reported {
         let token = self.token();
         if token.kind == TokenKind::Bad {
-            return Stop;
+            return Reported;
         }
         let span = if token.kind == TokenKind::End {
             // The end of the text may be lines below the last thing written.
@@ -27,11 +27,11 @@ impl Parser<'_> {
             diagnostic = diagnostic.suggest(hint);
         }
         self.report(diagnostic);
-        Stop
+        Reported
     }
 
     /// Reports that a bracket is not closed where it should be.
-    pub(super) fn unclosed(&mut self, kind: TokenKind, open: Token) -> Stop {
+    pub(super) fn unclosed(&mut self, kind: TokenKind, open: Token) -> Reported {
         let before = self.diagnostics.len();
         self.unexpected(words::describe_kind(kind));
         // At the end of a statement the place tells nothing; where the bracket was opened does.
@@ -43,25 +43,25 @@ impl Parser<'_> {
             let bracket = &self.text[open.start as usize..open.end as usize];
             last.suggestion = Some(format!("the `{bracket}` at {line}:{column} is not closed"));
         }
-        Stop
+        Reported
     }
 
     /// Reports an error at a place.
-    pub(super) fn fail(&mut self, span: Span, message: impl Into<String>) -> Stop {
+    pub(super) fn fail(&mut self, span: Span, message: impl Into<String>) -> Reported {
         self.report(Diagnostic::error(code::SYNTAX, span, message));
-        Stop
+        Reported
     }
 
     /// Reports an error with a remedy.
-    pub(super) fn fail_with(&mut self, span: Span, message: impl Into<String>, suggestion: impl Into<String>) -> Stop {
+    pub(super) fn fail_with(&mut self, span: Span, message: impl Into<String>, suggestion: impl Into<String>) -> Reported {
         self.report(Diagnostic::error(code::SYNTAX, span, message).suggest(suggestion));
-        Stop
+        Reported
     }
 
     /// Reports something that Kusto has and kqlake has not.
-    pub(super) fn unsupported(&mut self, span: Span, message: impl Into<String>) -> Stop {
+    pub(super) fn unsupported(&mut self, span: Span, message: impl Into<String>) -> Reported {
         self.report(Diagnostic::error(code::UNSUPPORTED, span, message));
-        Stop
+        Reported
     }
 
     /// What is next, for a message.

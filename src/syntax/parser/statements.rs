@@ -1,6 +1,6 @@
 //! Statements: `let`, `set`, `declare`, `alias`, `restrict`, queries; function bodies.
 
-use super::{Parser, Read, Stop};
+use super::{Parser, Read, Reported};
 use crate::ast::{ColumnDecl, Expr, ExprKind, ParamDecl, ParamType, PatternArm, PatternDecl, Script, Statement, StatementKind};
 use crate::diagnostics::{Diagnostic, code};
 use crate::lexer::TokenKind;
@@ -47,7 +47,7 @@ impl Parser<'_> {
             let place = self.token().start;
             match self.statement() {
                 Ok(kind) => statements.push(Statement { kind, span: self.span_from(place) }),
-                Err(Stop) => self.skip_statement(start),
+                Err(Reported) => self.skip_statement(start),
             }
             self.end_statement(closing, start);
         }

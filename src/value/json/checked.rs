@@ -24,7 +24,7 @@ impl<'a> Members<'a> {
     /// As [`each_member`].
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         let mut members = Members(Vec::with_capacity(32), false);
-        let mut seen = Seen::default();
+        let mut seen = SeenNames::default();
         each_member(text, Some, |name: Cow<'a, str>, value| match seen.place(&name, &members.0) {
             Some(place) => {
                 members.0[place].1 = value;
@@ -67,8 +67,8 @@ impl<'a> Members<'a> {
 
 /// Names that an object has had so far.
 #[derive(Default)]
-struct Seen<'a> {
-    /// One bit a hash of a name: a clear one says for certain that the name is new.
+struct SeenNames<'a> {
+    /// One bit a hash of a name: a clear bit proves that the name is new.
     bits: [u64; 4],
     /// Places by name, once an object has so many members that looking at each would take long.
     places: HashMap<Cow<'a, str>, usize>,
@@ -77,7 +77,7 @@ struct Seen<'a> {
 /// Members up to which names are compared one by one.
 const FEW: usize = 64;
 
-impl<'a> Seen<'a> {
+impl<'a> SeenNames<'a> {
     /// The place of a name among the members that came before.
     fn place(&mut self, name: &str, members: &[(Cow<'a, str>, &RawValue)]) -> Option<usize> {
         if members.len() < FEW {
@@ -104,7 +104,7 @@ impl<'a> Seen<'a> {
 
 /// Reads an object's members in one pass, checking the whole text, however often a name stands there.
 ///
-/// `key` is given each name and says what its value is known by, or `None` for a value that nobody wants; `value` is given those
+/// `key` is given each name and says what its value is known by, or `None` for a value that is not wanted; `value` is given those
 /// that are wanted as their untouched text.
 ///
 /// # Errors

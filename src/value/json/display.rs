@@ -1,11 +1,11 @@
 //! What a dynamic value's JSON text holds, its `tostring` form, and its canonical form. Parts of it are found by [`json`].
 
 use crate::format::{write_json_string, write_real};
-use crate::json;
+use crate::json::{self, JsonType};
 
-/// What a JSON text holds; parts are slices of the text.
+/// A JSON text as the value it holds; strings, arrays and bags are slices of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind<'a> {
+pub enum JsonRef<'a> {
     /// `null`, or text that is no JSON value.
     Null,
     /// `true` or `false`.
@@ -22,28 +22,28 @@ pub enum Kind<'a> {
     Object(&'a str),
 }
 
-/// What the text holds.
-pub fn kind(text: &str) -> Kind<'_> {
+/// The value that a text holds.
+pub fn json_ref(text: &str) -> JsonRef<'_> {
     let text = text.trim_ascii();
-    match json::kind(text) {
-        json::Kind::Null => Kind::Null,
-        json::Kind::Bool => Kind::Bool(text.starts_with('t')),
-        json::Kind::Integer | json::Kind::Real => match text.parse::<i64>() {
-            Ok(v) => Kind::Long(v),
-            Err(_) => text.parse().map_or(Kind::Null, Kind::Real),
+    match json::json_type(text) {
+        JsonType::Null => JsonRef::Null,
+        JsonType::Bool => JsonRef::Bool(text.starts_with('t')),
+        JsonType::Integer | JsonType::Real => match text.parse::<i64>() {
+            Ok(v) => JsonRef::Long(v),
+            Err(_) => text.parse().map_or(JsonRef::Null, JsonRef::Real),
         },
-        json::Kind::String => Kind::String(text),
-        json::Kind::Array => Kind::Array(text),
-        json::Kind::Object => Kind::Object(text),
+        JsonType::String => JsonRef::String(text),
+        JsonType::Array => JsonRef::Array(text),
+        JsonType::Object => JsonRef::Object(text),
     }
 }
 
 /// Appends the `tostring` text of a JSON text: a string's meaning, nothing for null, anything else compact.
 pub fn push_display(out: &mut String, text: &str) {
-    match kind(text) {
-        Kind::Null => {}
-        Kind::String(quoted) => out.push_str(&json::unquote(quoted)),
-        Kind::Array(part) | Kind::Object(part) => out.push_str(&json::compact(part)),
+    match json_ref(text) {
+        JsonRef::Null => {}
+        JsonRef::String(quoted) => out.push_str(&json::unquote(quoted)),
+        JsonRef::Array(part) | JsonRef::Object(part) => out.push_str(&json::compact(part)),
         _ => out.push_str(text.trim_ascii()),
     }
 }
@@ -434,7 +434,7 @@ mod tests {
         #[test]
         fn parts_in_place_are_those_of_the_tree(text in soup(), key in "[ab/]") {
             if let Ok(tree) = serde_json::from_str::<serde_json::Value>(&text) {
-                let step = [json::Step::Key(key.clone())];
+                let step = [json::PathStep::Key(key.clone())];
                 let want = tree.get(&key).filter(|v| !v.is_null());
                 for found in [json::path(&text, &step), json::Path::new(&step).get(&text)] {
                     let found: Option<serde_json::Value> = found.map(|part| serde_json::from_str(part).expect("a part is JSON"));
@@ -496,8 +496,8 @@ mod tests {
     #[test]
     fn scalars_are_read_and_displayed() {
         assert_eq!(
-            [kind(" 12 "), kind("-1.5e3"), kind(""), kind("?")],
-            [Kind::Long(12), Kind::Real(-1500.0), Kind::Null, Kind::Null]
+            [json_ref(" 12 "), json_ref("-1.5e3"), json_ref(""), json_ref("?")],
+            [JsonRef::Long(12), JsonRef::Real(-1500.0), JsonRef::Null, JsonRef::Null]
         );
         for (text, want) in [("\"a\\nb\"", "a\nb"), ("{ \"a b\" : [1, 2] }", "{\"a b\":[1,2]}"), ("null", ""), ("1.5", "1.5")] {
             let mut out = String::new();

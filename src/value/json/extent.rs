@@ -8,16 +8,16 @@ use super::strings::string_end;
 #[derive(Debug)]
 pub struct Extent<O> {
     open: O,
-    place: Place,
+    state: State,
 }
 
-/// The brackets that are open.
-pub trait Open {
+/// Keeps account of the brackets that are open.
+pub trait OpenBrackets {
     /// Opens or closes a bracket and gives how many are open then.
     ///
     /// # Errors
     /// The bracket cannot stand there.
-    fn take(&mut self, bracket: u8) -> Result<usize, Misfit>;
+    fn take(&mut self, bracket: u8) -> Result<usize, BracketError>;
 
     /// How many are open.
     fn count(&self) -> usize;
@@ -31,9 +31,9 @@ pub struct Counted(usize);
 #[derive(Debug)]
 pub struct Matched(Vec<u8>, usize);
 
-/// Where in the value the next byte stands.
+/// What the next byte belongs to.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum State {
     Outside,
     InString,
     /// Behind a backslash in a string.
@@ -42,7 +42,7 @@ enum Place {
 
 /// A bracket that cannot stand where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Misfit {
+pub enum BracketError {
     /// It closes another one than was opened last.
     Unmatched(u8),
     /// More are open than may be.
@@ -52,30 +52,30 @@ pub enum Misfit {
 impl Extent<Counted> {
     /// For text that was checked before: brackets are only counted.
     pub fn counted() -> Self {
-        Extent { open: Counted(0), place: Place::Outside }
+        Extent { open: Counted(0), state: State::Outside }
     }
 }
 
 impl Extent<Matched> {
-    /// For text that nobody has looked at: each bracket must close what was opened last, and at most `most` are open at once.
+    /// For text that was not checked before: each bracket must close what was opened last, and at most `most` are open at once.
     pub fn matched(most: usize) -> Self {
-        Extent { open: Matched(Vec::with_capacity(16), most), place: Place::Outside }
+        Extent { open: Matched(Vec::with_capacity(16), most), state: State::Outside }
     }
 }
 
-impl<O: Open> Extent<O> {
+impl<O: OpenBrackets> Extent<O> {
     /// Takes the next bytes of the value, from its first bracket or quote on, and gives the place behind its end; `None` when it
     /// does not end in them.
     ///
     /// # Errors
     /// A bracket does not fit, with the place behind it.
     #[inline]
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, (usize, Misfit)> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, (usize, BracketError)> {
         let mut at = 0;
         loop {
             let rest @ [first, ..] = &bytes[at..] else { return Ok(None) };
-            match self.place {
-                Place::Outside => {
+            match self.state {
+                State::Outside => {
                     at += 1;
                     match *first {
                         b'"' => match string_end(bytes, at - 1) {
@@ -88,12 +88,12 @@ impl<O: Open> Extent<O> {
                             // The string goes on in the next bytes.
                             None => {
                                 let backslashes = bytes[at..].iter().rev().take_while(|b| **b == b'\\').count();
-                                self.place = if backslashes % 2 == 0 { Place::InString } else { Place::Escaped };
+                                self.state = if backslashes % 2 == 0 { State::InString } else { State::Escaped };
                                 return Ok(None);
                             }
                         },
                         bracket @ (b'{' | b'}' | b'[' | b']') => {
-                            let open = self.open.take(bracket).map_err(|misfit| (at, misfit))?;
+                            let open = self.open.take(bracket).map_err(|error| (at, error))?;
                             if open == 0 {
                                 return Ok(Some(at));
                             }
@@ -101,21 +101,21 @@ impl<O: Open> Extent<O> {
                         _ => {}
                     }
                 }
-                Place::InString => {
+                State::InString => {
                     let Some(found) = memchr2(b'"', b'\\', rest) else { return Ok(None) };
                     at += found + 1;
                     if rest[found] == b'\\' {
-                        self.place = Place::Escaped;
+                        self.state = State::Escaped;
                         continue;
                     }
-                    self.place = Place::Outside;
+                    self.state = State::Outside;
                     if self.open.count() == 0 {
                         return Ok(Some(at));
                     }
                 }
-                Place::Escaped => {
+                State::Escaped => {
                     at += 1;
-                    self.place = Place::InString;
+                    self.state = State::InString;
                 }
             }
         }
@@ -126,9 +126,9 @@ fn opens(bracket: u8) -> bool {
     matches!(bracket, b'{' | b'[')
 }
 
-impl Open for Counted {
+impl OpenBrackets for Counted {
     #[inline]
-    fn take(&mut self, bracket: u8) -> Result<usize, Misfit> {
+    fn take(&mut self, bracket: u8) -> Result<usize, BracketError> {
         self.0 = if opens(bracket) { self.0 + 1 } else { self.0.saturating_sub(1) };
         Ok(self.0)
     }
@@ -138,17 +138,17 @@ impl Open for Counted {
     }
 }
 
-impl Open for Matched {
-    fn take(&mut self, bracket: u8) -> Result<usize, Misfit> {
+impl OpenBrackets for Matched {
+    fn take(&mut self, bracket: u8) -> Result<usize, BracketError> {
         let Matched(open, most) = self;
         if opens(bracket) {
             // Brackets that are open take memory, too.
             if open.len() >= *most {
-                return Err(Misfit::TooDeep);
+                return Err(BracketError::TooDeep);
             }
             open.push(if bracket == b'{' { b'}' } else { b']' });
         } else if open.pop() != Some(bracket) {
-            return Err(Misfit::Unmatched(bracket));
+            return Err(BracketError::Unmatched(bracket));
         }
         Ok(open.len())
     }
@@ -162,7 +162,7 @@ impl Open for Matched {
 mod tests {
     use super::*;
 
-    fn end_of(mut extent: Extent<impl Open>, text: &str, cut: usize) -> Option<usize> {
+    fn end_of(mut extent: Extent<impl OpenBrackets>, text: &str, cut: usize) -> Option<usize> {
         let (first, second) = text.as_bytes().split_at(cut);
         match extent.feed(first).unwrap() {
             Some(end) => Some(end),
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn brackets_that_do_not_fit() {
         assert_eq!(Extent::counted().feed(b"[1}"), Ok(Some(3)));
-        assert_eq!(Extent::matched(8).feed(b"[1} "), Err((3, Misfit::Unmatched(b'}'))));
-        assert_eq!(Extent::matched(2).feed(b"[[[1]]]"), Err((3, Misfit::TooDeep)));
+        assert_eq!(Extent::matched(8).feed(b"[1} "), Err((3, BracketError::Unmatched(b'}'))));
+        assert_eq!(Extent::matched(2).feed(b"[[[1]]]"), Err((3, BracketError::TooDeep)));
     }
 }

@@ -29,7 +29,7 @@ use crate::{ValueRef, format};
 
 /// One step of a path into a dynamic value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// `d.name` or `d["name"]`: the value of a bag's key.
     Key(String),
     /// `d[0]`: an array's element; negative numbers count from the end.
@@ -40,9 +40,9 @@ pub enum Step {
 /// with deeper ones is not published.
 pub const MAX_DEPTH: usize = 127;
 
-/// What a JSON value is, told from its first characters.
+/// The type of a JSON value, by its first characters. Its value is read by [`display::json_ref`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonType {
     /// `null`, or nothing at all.
     Null,
     /// `true` or `false`.
@@ -59,22 +59,22 @@ pub enum Kind {
     Object,
 }
 
-/// What the text holds.
-pub fn kind(text: &str) -> Kind {
+/// The type of the value that a text holds.
+pub fn json_type(text: &str) -> JsonType {
     let text = text.trim_start_matches(WHITE);
     match text.as_bytes().first() {
-        Some(b'{') => Kind::Object,
-        Some(b'[') => Kind::Array,
-        Some(b'"') => Kind::String,
-        Some(b't' | b'f') => Kind::Bool,
+        Some(b'{') => JsonType::Object,
+        Some(b'[') => JsonType::Array,
+        Some(b'"') => JsonType::String,
+        Some(b't' | b'f') => JsonType::Bool,
         Some(b'-' | b'0'..=b'9') => {
             if text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) {
-                Kind::Real
+                JsonType::Real
             } else {
-                Kind::Integer
+                JsonType::Integer
             }
         }
-        _ => Kind::Null,
+        _ => JsonType::Null,
     }
 }
 
@@ -255,15 +255,15 @@ pub fn get_index(text: &str, index: i64) -> Option<&str> {
 }
 
 /// The part of a value that a path leads to, as raw text. `None` where a step leads nowhere and where JSON `null` stands.
-pub fn path<'a>(text: &'a str, steps: &[Step]) -> Option<&'a str> {
+pub fn path<'a>(text: &'a str, steps: &[PathStep]) -> Option<&'a str> {
     let mut part = text.trim_matches(WHITE);
     for step in steps {
         part = match step {
-            Step::Key(key) => get_key(part, key)?,
-            Step::Index(index) => get_index(part, *index)?,
+            PathStep::Key(key) => get_key(part, key)?,
+            PathStep::Index(index) => get_index(part, *index)?,
         };
     }
-    (kind(part) != Kind::Null).then_some(part)
+    (json_type(part) != JsonType::Null).then_some(part)
 }
 
 /// A path made ready for many texts.
@@ -281,15 +281,15 @@ enum PreparedStep {
 
 impl Path {
     /// Prepares a path.
-    pub fn new(steps: &[Step]) -> Path {
+    pub fn new(steps: &[PathStep]) -> Path {
         let steps = steps
             .iter()
             .map(|step| match step {
-                Step::Key(key) => {
+                PathStep::Key(key) => {
                     let plain = !key.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
                     PreparedStep::Key(key.clone(), plain.then(|| Finder::new(&format!("\"{key}\"")).into_owned()))
                 }
-                Step::Index(index) => PreparedStep::Index(*index),
+                PathStep::Index(index) => PreparedStep::Index(*index),
             })
             .collect();
         Path { steps }
@@ -306,13 +306,13 @@ impl Path {
             };
         }
         let part = part.trim_matches(WHITE);
-        (kind(part) != Kind::Null).then_some(part)
+        (json_type(part) != JsonType::Null).then_some(part)
     }
 }
 
 /// Looks for `"key"` with a substring search before anything is walked.
 ///
-/// A quoted text that no backslash precedes and a colon follows is a key; it belongs to the outermost object for certain
+/// A quoted text that no backslash precedes and a colon follows is a key; it certainly belongs to the outermost object
 /// when no bracket stands between the object's own and the key. It counts when the text behind it cannot have the key again.
 /// In all other cases the entries are walked.
 fn find_key<'a>(text: &'a str, key: &str, finder: &Finder<'_>) -> Option<&'a str> {
@@ -424,9 +424,9 @@ pub fn number(text: &str) -> Option<f64> {
 
 /// A text that is the same for equal values: `1` and `1.0`, a string in any spelling, an array or bag with any spacing.
 pub fn identity(text: &str) -> Cow<'_, str> {
-    match kind(text) {
-        Kind::Integer if text.len() < 19 && text != "-0" => Cow::Borrowed(text),
-        Kind::Integer | Kind::Real => match text.parse::<i64>() {
+    match json_type(text) {
+        JsonType::Integer if text.len() < 19 && text != "-0" => Cow::Borrowed(text),
+        JsonType::Integer | JsonType::Real => match text.parse::<i64>() {
             Ok(v) => Cow::Owned(v.to_string()),
             Err(_) => match text.parse::<f64>() {
                 // Below 2^63 a whole real names the same number as a long.
@@ -435,17 +435,17 @@ pub fn identity(text: &str) -> Cow<'_, str> {
                 Err(_) => Cow::Borrowed(text),
             },
         },
-        Kind::String if memchr(b'\\', text.as_bytes()).is_some() => {
+        JsonType::String if memchr(b'\\', text.as_bytes()).is_some() => {
             let mut out = String::with_capacity(text.len());
             format::write_json_string(&mut out, &unquote(text));
             Cow::Owned(out)
         }
-        Kind::Array | Kind::Object => compact(text),
+        JsonType::Array | JsonType::Object => compact(text),
         _ => Cow::Borrowed(text),
     }
 }
 
-/// Elements that are told apart by [`identity`].
+/// Elements that are compared by [`identity`].
 #[derive(Debug, Default)]
 pub struct ValueSet<'a> {
     seen: HashSet<Cow<'a, str>>,
@@ -478,8 +478,8 @@ impl<'a> ValueSet<'a> {
 mod tests {
     use super::*;
 
-    fn steps(path: &str) -> Vec<Step> {
-        path.split('.').map(|s| s.parse().map_or_else(|_| Step::Key(s.to_owned()), Step::Index)).collect()
+    fn steps(path: &str) -> Vec<PathStep> {
+        path.split('.').map(|s| s.parse().map_or_else(|_| PathStep::Key(s.to_owned()), PathStep::Index)).collect()
     }
 
     #[test]
@@ -515,7 +515,7 @@ mod tests {
             let text = &whole[..end];
             for key in ["a", "d", "zz"] {
                 let _ = get_key(text, key);
-                let _ = Path::new(&[Step::Key(key.to_owned()), Step::Key("b".to_owned())]).get(text);
+                let _ = Path::new(&[PathStep::Key(key.to_owned()), PathStep::Key("b".to_owned())]).get(text);
             }
             let _ = (get_index(text, 0), compact(text).len(), unquote(text).len(), identity(text).len());
         }

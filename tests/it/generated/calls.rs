@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kqlake_kql::functions::{Kind as Takes, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use kqlake_kql::functions::{ArgType as Takes, Param, Registry, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 

@@ -70,7 +70,7 @@ impl Binder<'_> {
         let expanded = self.expanded(with_copies, items, limit, false, index, false, scope)?;
         let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
         let mut result = self.sub_query(expanded, &added, body, scope)?;
-        if reorders(body) {
+        if may_reorder(body) {
             // Results stand in the order of the rows that they were made for.
             let serialized = result.serialized;
             let of_row = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
@@ -190,7 +190,7 @@ impl Binder<'_> {
         columns: Vec<BoundColumn>,
         serialized: bool,
     ) -> Rel {
-        let hidden = self.carried(&input.hidden);
+        let hidden = self.sub_query_keys(&input.hidden);
         let of = |input: Rel, inputs, op, hidden| Rel {
             columns,
             hidden,
@@ -231,7 +231,7 @@ impl Binder<'_> {
 }
 
 /// True for a body after which the rows of one sub-query may stand among those of others.
-fn reorders(body: &Expr) -> bool {
+fn may_reorder(body: &Expr) -> bool {
     let moves = |operator: &Operator| {
         use OperatorKind as O;
         matches!(

@@ -20,7 +20,7 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "fork")?;
         for (number, (name, body)) in branches.iter().enumerate() {
-            let source = self.fresh(input.clone());
+            let source = self.with_fresh_ids(input.clone());
             let rel = self.body_over(source, body, scope)?;
             let name = name.as_ref().map_or_else(|| format!("GenericResult_{number}"), |n| n.text.clone());
             self.extra_tables.push((name, rel));
@@ -39,7 +39,7 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "facet")?;
         if let Some(with) = with {
-            let source = self.fresh(input.clone());
+            let source = self.with_fresh_ids(input.clone());
             let rel = self.body_over(source, with, scope)?;
             self.extra_tables.push(("Facet_with".to_owned(), rel));
         }
@@ -48,7 +48,7 @@ impl Binder<'_> {
                 return self.error(code::TYPE, column.span, "facet takes columns by their names");
             };
             let name = name.text.clone();
-            let source = self.fresh(input.clone());
+            let source = self.with_fresh_ids(input.clone());
             let item = NamedExpr { names: Vec::new(), tuple: false, expr: column.clone() };
             let count = NamedExpr {
                 names: vec![Name { text: format!("count_{name}"), span: column.span }],

@@ -6,11 +6,11 @@
 use arrow::record_batch::RecordBatch;
 
 use crate::binder::expr::Ctx;
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop, names};
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError, names};
 use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
-use crate::functions::plugins::{self, Input, ParamKind, Plugin, PluginArg, PluginParam, Table};
-use crate::functions::{Kind, Param, Registry};
+use crate::functions::plugins::{self, PluginInput, ParamKind, Plugin, PluginArg, PluginParam, RowTable};
+use crate::functions::{ArgType, Param, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Column, Json, Type, Value};
@@ -60,7 +60,7 @@ impl Binder<'_> {
         for plugin in forms {
             match self.plugin_args(plugin, function, args, &row, scope) {
                 Ok(call) => return self.run_plugin(input, call, declared, operator.span),
-                Err(Stop::Reported) => {
+                Err(BindError::Reported) => {
                     let errors = self.diagnostics.split_off(before);
                     first_errors.get_or_insert(errors);
                 }
@@ -68,7 +68,7 @@ impl Binder<'_> {
             }
         }
         self.diagnostics.extend(first_errors.unwrap_or_default());
-        Err(Stop::Reported)
+        Err(BindError::Reported)
     }
 
     /// A plugin that stands first in a query: all that do call another service.
@@ -219,8 +219,8 @@ impl Binder<'_> {
                 let rel = self.table(&arg.expr, scope)?;
                 let columns = Self::columns_of(&rel);
                 match self.rows_of(rel, None)? {
-                    Some(batches) => Ok(PluginArg::Table(Table { columns, batches })),
-                    None => Ok(PluginArg::Table(Table { columns, batches: Vec::new() })),
+                    Some(batches) => Ok(PluginArg::Table(RowTable { columns, batches })),
+                    None => Ok(PluginArg::Table(RowTable { columns, batches: Vec::new() })),
                 }
             }
             ParamKind::LookupColumn(_) => {
@@ -241,7 +241,7 @@ impl Binder<'_> {
         }
     }
 
-    fn check_kind(&mut self, param: &PluginParam, kind: Kind, e: &BoundExpr) -> Bind<()> {
+    fn check_kind(&mut self, param: &PluginParam, kind: ArgType, e: &BoundExpr) -> Bind<()> {
         // The same rules as for a function's parameter; nothing is converted.
         let parameter = Param { name: param.name, kind, optional: param.optional, constant: false };
         self.fit("the plugin", &parameter, e.clone()).map(|_| ())
@@ -265,14 +265,14 @@ impl Binder<'_> {
             };
             return Ok(self.unknown_rows(schema, &all[..visible], &call));
         };
-        let table = Table { columns: all, batches };
-        let result = Input::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
+        let table = RowTable { columns: all, batches };
+        let result = PluginInput::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
         self.plugin_result(result, declared, call.plugin.name, span)
     }
 
     fn plugin_result(
         &mut self,
-        result: Result<Table, String>,
+        result: Result<RowTable, String>,
         declared: Option<Vec<Column>>,
         name: &str,
         span: Span,
@@ -377,7 +377,7 @@ impl Binder<'_> {
         let ty = aggregate.ty;
         let aggregate = (*id, aggregate.clone());
         let mut keys: Vec<(String, BoundExpr)> = stay.iter().map(|c| (c.name.clone(), BoundExpr::column(c, name.span))).collect();
-        // A dynamic column that stays is told apart by its text.
+        // Values of a dynamic column that stays are compared by their text.
         for (_, e) in &mut keys {
             if e.ty == Type::Dynamic {
                 let inner = e.clone();
@@ -414,8 +414,8 @@ impl Binder<'_> {
             });
         };
         let visible = columns.len();
-        let table = Table { columns, batches };
-        let result = Input::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
+        let table = RowTable { columns, batches };
+        let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
         let conformed = declared.is_some();
         let rel = self.plugin_result(result, declared, "pivot", name.span)?;
         if conformed || stay.iter().all(|c| c.ty != Type::Dynamic) {
@@ -468,8 +468,8 @@ impl Binder<'_> {
             }
             return Ok(self.rows(schema, Vec::new()));
         };
-        let table = Table { columns: all, batches };
-        let result = Input::new(&table, visible).and_then(|input| reduce.run(&input, visible));
+        let table = RowTable { columns: all, batches };
+        let result = PluginInput::new(&table, visible).and_then(|input| reduce.run(&input, visible));
         self.plugin_result(result, None, "reduce", operator.span)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
-use crate::binder::names::Wanted;
+use crate::binder::names::TargetName;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -54,7 +54,7 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
-        let mut targets: Vec<(Wanted, BoundExpr, Type)> = Vec::with_capacity(items.len());
+        let mut targets: Vec<(TargetName, BoundExpr, Type)> = Vec::with_capacity(items.len());
         for item in items {
             let e = self.scalar(&item.expr.expr, &mut Ctx::new(&row, scope))?;
             if e.ty != Type::Dynamic {
@@ -65,17 +65,17 @@ impl Binder<'_> {
                 }
                 return self.report(diagnostic);
             }
-            targets.push((Self::wanted(&item.expr), e, item.to.unwrap_or(Type::Dynamic)));
+            targets.push((Self::target_name(&item.expr), e, item.to.unwrap_or(Type::Dynamic)));
         }
-        self.spelled_once(items.iter().map(|item| &item.expr))?;
+        self.refuse_repeated_names(items.iter().map(|item| &item.expr))?;
         let avoid: HashSet<&str> = row.columns.iter().map(|c| c.name.as_str()).collect();
-        let settled = self.settle(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), avoid, true);
+        let settled = self.resolve_names(&targets.iter().map(|(w, _, _)| w.clone()).collect::<Vec<_>>(), avoid, true);
         let mut columns = input.columns.clone();
         let mut expand = Vec::with_capacity(targets.len());
         for (name, (_, expr, ty)) in settled.into_iter().zip(targets) {
             let column = BoundColumn { id: self.id(), name, ty };
             if ty == Type::Dynamic {
-                self.passes_type(column.id, &expr);
+                self.propagate_type(column.id, &expr);
             }
             expand.push(ExpandColumn { id: column.id, expr, ty });
             match columns.iter_mut().find(|c| c.name == column.name) {

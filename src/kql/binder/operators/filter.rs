@@ -103,7 +103,7 @@ impl Binder<'_> {
 
     pub(super) fn distinct(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
         let row = RowInfo::of(&input);
-        let mut keys: Vec<(names::Wanted, BoundExpr)> = Vec::new();
+        let mut keys: Vec<(names::TargetName, BoundExpr)> = Vec::new();
         for item in items {
             if matches!(item.expr.kind, ExprKind::Star) {
                 if let Some(column) = row.columns.iter().find(|c| c.ty == Type::Dynamic && !self.untyped.contains(&c.id)) {
@@ -114,7 +114,7 @@ impl Binder<'_> {
                     );
                 }
                 keys.extend(
-                    row.columns.iter().map(|c| (names::Wanted::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
+                    row.columns.iter().map(|c| (names::TargetName::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
                 );
                 continue;
             }
@@ -125,24 +125,24 @@ impl Binder<'_> {
                         .suggest("wrap it in tostring(…)"),
                 );
             }
-            keys.push((Self::wanted(item), e));
+            keys.push((Self::target_name(item), e));
         }
-        self.spelled_once(items)?;
-        let avoid = self.avoided(&row.columns);
-        let settled = self.settle(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, false);
+        self.refuse_repeated_names(items)?;
+        let avoid = self.reserved_names(&row.columns);
+        let settled = self.resolve_names(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, false);
         let keys = settled.into_iter().zip(keys).map(|(name, (_, e))| (name, e)).collect();
         Ok(self.grouped(input, keys, Vec::new()))
     }
 
     /// What is carried for the sub-queries and tells them apart, among these columns. Rows that a body takes from elsewhere
     /// belong to none of them and have nothing of it.
-    pub(in crate::binder) fn carried(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
+    pub(in crate::binder) fn sub_query_keys(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
         self.partition.iter().filter(|p| hidden.iter().any(|h| h.id == p.id)).cloned().collect()
     }
 
     /// The columns that tell sub-queries apart, among these.
     pub(in crate::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
-        self.carried(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
+        self.sub_query_keys(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
     }
 
     /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
@@ -156,11 +156,11 @@ impl Binder<'_> {
         let mut bound = Vec::with_capacity(keys.len());
         for (name, e) in keys {
             let id = self.id();
-            self.passes_type(id, &e);
+            self.propagate_type(id, &e);
             columns.push(BoundColumn { id, name, ty: e.ty });
             bound.push((id, e));
         }
-        let partition = self.carried(&input.hidden);
+        let partition = self.sub_query_keys(&input.hidden);
         let mut aggregates = aggregates;
         for h in &partition {
             let e = BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default());

@@ -48,12 +48,12 @@ impl Binder<'_> {
             return Ok(Self::projected(filtered, columns));
         }
         let tables = self.searched_tables(tables, scope, operator.span)?;
-        let reach = self.search_reach(&tables, Some(predicate));
+        let reach = self.search_scope(&tables, Some(predicate));
         if self.checking {
             // Microsoft's language service shows the columns of every table, whether it can have such rows or not.
             self.search_term(predicate, &reach.row, scope, case_sensitive)?;
             let rels = tables.into_iter().map(|rel| (rel.table_name.clone().unwrap_or_default(), rel)).collect();
-            return self.unite(rels, false, Some("$table".to_owned()), operator.span);
+            return self.union_tables(rels, false, Some("$table".to_owned()), operator.span);
         }
         let mut rels = Vec::new();
         for rel in tables {
@@ -65,11 +65,11 @@ impl Binder<'_> {
         if rels.is_empty() {
             return self.error(code::UNKNOWN, operator.span, "no table has the columns that are searched");
         }
-        self.unite(rels, false, Some("$table".to_owned()), operator.span)
+        self.union_tables(rels, false, Some("$table".to_owned()), operator.span)
     }
 
     /// What a predicate over several tables sees: a column is known where at least one table has it.
-    fn search_reach(&mut self, tables: &[Rel], predicate: Option<&Expr>) -> Reach {
+    fn search_scope(&mut self, tables: &[Rel], predicate: Option<&Expr>) -> SearchScope {
         let mut row = RowInfo::default();
         for column in tables.iter().flat_map(|rel| &rel.columns) {
             match row.columns.iter_mut().find(|c| c.name == column.name) {
@@ -85,12 +85,12 @@ impl Binder<'_> {
         predicate.iter().for_each(|p| predicate_names(p, &mut names));
         names.retain(|n| row.find(n).is_some());
         let everywhere = predicate.is_none_or(searches_everywhere);
-        Reach { row, names, everywhere }
+        SearchScope { row, names, everywhere }
     }
 
     /// The rows of one table that a predicate takes. A column that only other tables have has no value here; a table with none
     /// of the columns has no such rows.
-    fn searched(&mut self, rel: Rel, predicate: &Expr, reach: &Reach, scope: &Scope, case_sensitive: bool) -> Bind<Option<Rel>> {
+    fn searched(&mut self, rel: Rel, predicate: &Expr, reach: &SearchScope, scope: &Scope, case_sensitive: bool) -> Bind<Option<Rel>> {
         let has = |name: &str| rel.columns.iter().any(|c| c.name == name);
         let missing_names: Vec<&BoundColumn> =
             reach.row.columns.iter().filter(|c| reach.names.contains(&c.name) && !has(&c.name)).collect();
@@ -230,7 +230,7 @@ impl Binder<'_> {
         }
         let source = operator.property("withsource").map_or("source_".to_owned(), |p| property_text(&p.value));
         let tables = self.searched_tables(tables, scope, operator.span)?;
-        let reach = self.search_reach(&tables, predicate.as_deref());
+        let reach = self.search_scope(&tables, predicate.as_deref());
         if let (true, Some(predicate)) = (self.checking, predicate) {
             self.search_term(predicate, &reach.row, scope, false)?;
         }
@@ -293,11 +293,11 @@ impl Binder<'_> {
             }
             prepared.push((label, Self::projected(rel, columns)));
         }
-        self.unite(prepared, false, Some(source), operator.span)
+        self.union_tables(prepared, false, Some(source), operator.span)
     }
 
     /// `find` without a projection: columns that all tables share or the predicate names, and the rest in a bag.
-    fn find_smart(&mut self, rels: Vec<(String, Rel)>, source: String, reach: &Reach, away: &[Expr], span: Span) -> Bind<Rel> {
+    fn find_smart(&mut self, rels: Vec<(String, Rel)>, source: String, reach: &SearchScope, away: &[Expr], span: Span) -> Bind<Rel> {
         let Some((_, first)) = rels.first() else { return self.error(code::UNKNOWN, span, "there is no table") };
         // A column that all tables have is shared; where its types differ, only the language service counts it.
         let mut kept: Vec<(String, Type)> = Vec::new();
@@ -360,12 +360,12 @@ impl Binder<'_> {
             }
             prepared.push((label, Self::projected(rel, columns)));
         }
-        self.unite(prepared, false, Some(source), span)
+        self.union_tables(prepared, false, Some(source), span)
     }
 }
 
 /// What a predicate over several tables sees.
-struct Reach {
+struct SearchScope {
     /// The columns of all tables by name; one of several types has the widest, or is dynamic.
     row: RowInfo,
     /// Those of them that the predicate names, in order.

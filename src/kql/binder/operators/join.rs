@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
@@ -36,8 +36,8 @@ impl Binder<'_> {
         };
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
-        let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
-        let (left, right) = self.asked_columns(left, right, on);
+        let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
+        let (left, right) = self.infer_join_columns(left, right, on);
         let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let (columns, hidden): (Vec<BoundColumn>, Vec<HiddenColumn>) = match kind {
             JoinKind::LeftSemi | JoinKind::LeftAnti => (left.columns.clone(), left.hidden.clone()),
@@ -65,8 +65,8 @@ impl Binder<'_> {
         };
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
-        let right = if self.shares_ids(&left, &right) { self.fresh(right) } else { right };
-        let (left, right) = self.asked_columns(left, right, on);
+        let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
+        let (left, right) = self.infer_join_columns(left, right, on);
         let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let columns = merged_columns(&left.columns, &right.columns, &right_keys);
         Ok(Rel {
@@ -101,7 +101,7 @@ impl Binder<'_> {
     }
 
     /// The sides with the columns that the conditions ask of one whose columns follow from rows.
-    fn asked_columns(&mut self, mut left: Rel, mut right: Rel, on: &[Expr]) -> (Rel, Rel) {
+    fn infer_join_columns(&mut self, mut left: Rel, mut right: Rel, on: &[Expr]) -> (Rel, Rel) {
         if !Self::is_open(&left) && !Self::is_open(&right) {
             return (left, right);
         }
@@ -143,12 +143,12 @@ impl Binder<'_> {
         for condition in on {
             match self.join_condition(condition, &left_row, &right_row, scope, &mut pairs) {
                 Ok(()) => {}
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Reported) => failed = true,
                 Err(stop) => return Err(stop),
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         for (_, r) in &pairs {
             if let BoundKind::Column(id) = &r.kind {

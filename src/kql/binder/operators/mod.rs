@@ -31,7 +31,7 @@ impl Binder<'_> {
     /// operator is bound once to learn those names, and again with them.
     pub(super) fn operator(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
         let input = match input {
-            Some(rel) if self.repeated && tells_columns_apart(&operator.kind) => Some(self.told_apart(rel)),
+            Some(rel) if self.repeated && renames_repeated_columns(&operator.kind) => Some(self.rename_repeated_columns(rel)),
             input => input,
         };
         let Some(open) = input.as_ref().filter(|rel| Self::is_open(rel)).cloned() else {
@@ -164,7 +164,7 @@ impl Binder<'_> {
 }
 
 /// True for an operator that gives a second column of one name a number; others pass both on.
-fn tells_columns_apart(kind: &OperatorKind) -> bool {
+fn renames_repeated_columns(kind: &OperatorKind) -> bool {
     use OperatorKind as K;
     matches!(
         kind,

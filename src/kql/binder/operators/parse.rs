@@ -64,7 +64,7 @@ impl Binder<'_> {
                         ));
                     }
                     let ty = ty.unwrap_or(Type::String);
-                    self.named_once(name, columns.iter().map(|(n, _)| n))?;
+                    self.refuse_repeated_name(name, columns.iter().map(|(n, _)| n))?;
                     columns.push((name.clone(), ty));
                     Piece::Column(ty)
                 }
@@ -121,7 +121,7 @@ impl Binder<'_> {
             }
         }
         for (i, column) in columns.iter().enumerate() {
-            self.named_once(&column.name, columns[..i].iter().map(|c| &c.name))?;
+            self.refuse_repeated_name(&column.name, columns[..i].iter().map(|c| &c.name))?;
         }
         let fields: Vec<(String, Type)> = columns.iter().map(|c| (c.name.text.clone(), c.ty)).collect();
         let kv = KeyValues::new(
@@ -142,7 +142,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a second column of a name among the parsed ones.
-    fn named_once<'n>(&mut self, name: &Name, mut before: impl Iterator<Item = &'n Name>) -> Bind<()> {
+    fn refuse_repeated_name<'n>(&mut self, name: &Name, mut before: impl Iterator<Item = &'n Name>) -> Bind<()> {
         if before.any(|b| b.text == name.text) {
             return self.error(code::DUPLICATE, name.span, format!("the name '{}' is given twice", name.text));
         }

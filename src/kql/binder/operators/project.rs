@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
-use crate::binder::names::{self, Wanted};
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::binder::names::{self, TargetName};
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
 use crate::bound::*;
 use crate::functions::Returns;
 use kqlake_syntax::ast::*;
@@ -14,7 +14,7 @@ use kqlake_value::{Json, Type, Value};
 impl Binder<'_> {
     pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
         let (targets, input) = self.targets(input, items, scope)?;
-        let settled = self.settled(&targets, HashSet::new(), items, false)?;
+        let settled = self.resolve_targets(&targets, HashSet::new(), items, false)?;
         let mut columns = Vec::with_capacity(targets.len());
         let mut used = HashSet::new();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -23,7 +23,7 @@ impl Binder<'_> {
                 BoundKind::Column(id) if used.insert(id) => id,
                 _ => self.id(),
             };
-            self.passes_type(id, &e);
+            self.propagate_type(id, &e);
             columns.push((BoundColumn { id, name, ty: e.ty }, e));
         }
         Ok(Self::projected(input, columns))
@@ -33,7 +33,7 @@ impl Binder<'_> {
         let existing = input.columns.clone();
         let (targets, input) = self.targets(input, items, scope)?;
         let avoid: HashSet<&str> = existing.iter().map(|c| c.name.as_str()).collect();
-        let settled = self.settled(&targets, avoid, items, true)?;
+        let settled = self.resolve_targets(&targets, avoid, items, true)?;
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             existing.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -42,7 +42,7 @@ impl Binder<'_> {
                 continue;
             }
             let column = BoundColumn { id: self.id(), name, ty: e.ty };
-            self.passes_type(column.id, &e);
+            self.propagate_type(column.id, &e);
             match columns.iter_mut().find(|(c, _)| c.name == column.name) {
                 Some(place) => *place = (column, e),
                 None => columns.push((column, e)),
@@ -68,7 +68,7 @@ impl Binder<'_> {
         input: Rel,
         items: &[NamedExpr],
         scope: &Scope,
-    ) -> Bind<(Vec<(Wanted, BoundExpr)>, Rel)> {
+    ) -> Bind<(Vec<(TargetName, BoundExpr)>, Rel)> {
         let row = RowInfo::of(&input);
         let mut ctx = Ctx::new(&row, scope);
         ctx.could_window = true;
@@ -80,19 +80,19 @@ impl Binder<'_> {
         for item in items {
             match self.target(item, &mut ctx) {
                 Ok(found) => targets.extend(found),
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Reported) => failed = true,
                 Err(stop) => return Err(stop),
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         let windows = ctx.windows.take().unwrap_or_default();
         Ok((targets, Self::with_windows(input, windows)))
     }
 
     /// One target; a function of several columns gives several.
-    fn target(&mut self, item: &NamedExpr, ctx: &mut Ctx<'_>) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    fn target(&mut self, item: &NamedExpr, ctx: &mut Ctx<'_>) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if matches!(item.expr.kind, ExprKind::Star) {
             return self.error(code::SYNTAX, item.expr.span, "'*' cannot stand here; name the columns, or use project-away");
         }
@@ -107,18 +107,18 @@ impl Binder<'_> {
             }
             let mut found = Vec::new();
             for (i, name) in item.names.iter().enumerate() {
-                let kind = BoundKind::Path { base: Box::new(e.clone()), steps: vec![PathStep::Index(i as i64)] };
-                found.push((Wanted::Explicit(name.text.clone()), BoundExpr::new(kind, Type::Dynamic, e.span)));
+                let kind = BoundKind::Path { base: Box::new(e.clone()), steps: vec![BoundPathStep::Index(i as i64)] };
+                found.push((TargetName::Explicit(name.text.clone()), BoundExpr::new(kind, Type::Dynamic, e.span)));
             }
             return Ok(found);
         }
-        Ok(vec![(Self::wanted(item), e)])
+        Ok(vec![(Self::target_name(item), e)])
     }
 
     /// The columns of a function that gives several; `None` for any other value. Names in front are those of the first columns.
     /// What is not named then is dropped, as the documentation of `extend` says; Microsoft's language service keeps it under
     /// its own name, and so does a check.
-    pub(in crate::binder) fn parts(&mut self, item: &NamedExpr, e: &BoundExpr) -> Bind<Option<Vec<(Wanted, BoundExpr)>>> {
+    pub(in crate::binder) fn parts(&mut self, item: &NamedExpr, e: &BoundExpr) -> Bind<Option<Vec<(TargetName, BoundExpr)>>> {
         let BoundKind::Call { function, args } = &e.kind else { return Ok(None) };
         let (written, called): (&[Arg], &str) = match &item.expr.kind {
             ExprKind::Call { function, args } => (args, &function.text),
@@ -152,8 +152,8 @@ impl Binder<'_> {
         let mut found = Vec::with_capacity(parts.len());
         for (index, (name, ty)) in parts.into_iter().enumerate() {
             let wanted = match item.names.get(index) {
-                Some(name) => Wanted::Explicit(name.text.clone()),
-                None if item.names.is_empty() || self.checking || (each && !item.tuple) => Wanted::Part(name),
+                Some(name) => TargetName::Explicit(name.text.clone()),
+                None if item.names.is_empty() || self.checking || (each && !item.tuple) => TargetName::Part(name),
                 None => break,
             };
             let kind = BoundKind::Element { call: Box::new(e.clone()), index };
@@ -163,7 +163,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a name that is spelled twice: in front of a `=`, or as a column that keeps its name.
-    pub(in crate::binder) fn spelled_once<'n>(&mut self, items: impl IntoIterator<Item = &'n NamedExpr>) -> Bind<()> {
+    pub(in crate::binder) fn refuse_repeated_names<'n>(&mut self, items: impl IntoIterator<Item = &'n NamedExpr>) -> Bind<()> {
         let mut spelled = HashSet::new();
         for item in items {
             let kept = if item.names.is_empty() { crate::binder::bare_name(&item.expr) } else { None };
@@ -176,26 +176,26 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// Settles names; one name spelled twice is refused.
-    pub(in crate::binder) fn settled(
+    /// Resolves the names of targets; a repeated name is refused.
+    pub(in crate::binder) fn resolve_targets(
         &mut self,
-        targets: &[(Wanted, BoundExpr)],
+        targets: &[(TargetName, BoundExpr)],
         avoid: HashSet<&str>,
         items: &[NamedExpr],
         replace: bool,
     ) -> Bind<Vec<String>> {
-        self.spelled_once(items)?;
-        Ok(self.settle(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, replace))
+        self.refuse_repeated_names(items)?;
+        Ok(self.resolve_names(&targets.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, replace))
     }
 
     /// The input's names that generated names of `summarize` and `distinct` step over. To Microsoft's language service there
     /// are none.
-    pub(in crate::binder) fn avoided<'n>(&self, columns: &'n [BoundColumn]) -> HashSet<&'n str> {
+    pub(in crate::binder) fn reserved_names<'n>(&self, columns: &'n [BoundColumn]) -> HashSet<&'n str> {
         if self.checking { HashSet::new() } else { columns.iter().map(|c| c.name.as_str()).collect() }
     }
 
     /// The columns that a list of names and wildcards picks, in the order of the input; a plain name must exist.
-    fn picked(&mut self, input: &Rel, patterns: &[Expr], scope: &Scope) -> Bind<HashSet<ColId>> {
+    fn select_columns(&mut self, input: &Rel, patterns: &[Expr], scope: &Scope) -> Bind<HashSet<ColId>> {
         let mut picked = HashSet::new();
         let mut failed = false;
         for pattern in patterns {
@@ -240,7 +240,7 @@ impl Binder<'_> {
                 }
             }
         }
-        if failed { Err(Stop::Reported) } else { Ok(picked) }
+        if failed { Err(BindError::Reported) } else { Ok(picked) }
     }
 
     /// The columns whose names are like a pattern.
@@ -249,13 +249,13 @@ impl Binder<'_> {
     }
 
     pub(super) fn project_away(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
-        let picked = self.picked(&input, patterns, scope)?;
+        let picked = self.select_columns(&input, patterns, scope)?;
         let columns = input.columns.iter().filter(|c| !picked.contains(&c.id)).cloned().collect();
         Ok(Self::renamed(input, columns))
     }
 
     pub(super) fn project_keep(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
-        let picked = self.picked(&input, patterns, scope)?;
+        let picked = self.select_columns(&input, patterns, scope)?;
         let known = |c: &&BoundColumn| picked.contains(&c.id) && !self.just_inferred.contains(&c.id);
         let columns = input.columns.iter().filter(known).cloned().collect();
         Ok(Self::renamed(input, columns))

@@ -115,7 +115,7 @@ impl Binder<'_> {
                     );
                 }
             };
-            bound_steps.push(Step { condition, assignments, output });
+            bound_steps.push(BoundScanStep { condition, assignments, output });
         }
         // Microsoft's language service shows the column even where it is not asked for.
         if let Some(property) = operator.property("with_match_id") {
@@ -131,7 +131,7 @@ impl Binder<'_> {
             .or_else(|| self.checking.then(|| "match_id".to_owned()));
         let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
         let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
-        let op = Scan {
+        let op = BoundScan {
             own: row.columns[..own].to_vec(),
             declared: visible[own..].iter().cloned().zip(declared).collect(),
             state,

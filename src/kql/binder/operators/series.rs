@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::binder::expr::Ctx;
-use crate::binder::names::Wanted;
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::binder::names::TargetName;
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
 use crate::bound::*;
 use crate::functions::Registry;
 use crate::functions::make_series::{MakeSeries, SeriesColumn};
@@ -113,18 +113,18 @@ impl Binder<'_> {
             _ => self.call_of(registry.scalar("bin"), "bin", vec![axis_expr.clone(), step], operator.span)?,
         };
         // Aggregates as in summarize, grouped by the keys and the bucket.
-        let mut keys: Vec<(Wanted, BoundExpr)> = Vec::new();
+        let mut keys: Vec<(TargetName, BoundExpr)> = Vec::new();
         for item in by {
             keys.push(self.group_key(item, &row, scope)?);
         }
         let mut ctx = Ctx::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
-        let mut results: Vec<(Wanted, BoundExpr, Value)> = Vec::new();
+        let mut results: Vec<(TargetName, BoundExpr, Value)> = Vec::new();
         let mut failed = false;
         for item in items {
             let found = match self.aggregate_item(&item.expr, &mut ctx, &HashSet::new()) {
                 Ok(found) => found,
-                Err(Stop::Reported) => {
+                Err(BindError::Reported) => {
                     failed = true;
                     continue;
                 }
@@ -143,19 +143,19 @@ impl Binder<'_> {
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
-        let axis_wanted = Self::wanted(axis);
-        let all: Vec<(Wanted, BoundExpr)> = keys
+        let axis_wanted = Self::target_name(axis);
+        let all: Vec<(TargetName, BoundExpr)> = keys
             .iter()
             .cloned()
             .chain(results.iter().map(|(w, e, _)| (w.clone(), e.clone())))
             .chain([(axis_wanted, bucket.clone())])
             .collect();
         let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).chain([axis]).cloned().collect();
-        let names = self.settled(&all, HashSet::new(), &written, false)?;
+        let names = self.resolve_targets(&all, HashSet::new(), &written, false)?;
         // Microsoft's language service leaves the columns of a function that gives several as they are.
-        let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, Wanted::Part(_))).collect();
+        let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, TargetName::Part(_))).collect();
         let mut group_keys: Vec<(String, BoundExpr)> = names.iter().cloned().zip(keys.iter().map(|(_, e)| e.clone())).collect();
         let key_count = group_keys.len();
         group_keys.push(("__bucket".to_owned(), bucket));

@@ -80,7 +80,7 @@ impl Binder<'_> {
         Ok(rel)
     }
 
-    /// `render` changes no row; it is kept for whoever draws.
+    /// `render` changes no row; it is kept as an annotation of the result.
     pub(super) fn render(&mut self, input: Rel, operator: &Operator, kind: &Name, last: bool, scope: &Scope) -> Bind<Rel> {
         if !RENDER_KINDS.contains(&kind.text.as_str()) {
             self.warn(kind.span, format!("the visualization '{}' is not known", kind.text));

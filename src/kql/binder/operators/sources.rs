@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
-use crate::binder::names::Wanted;
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::binder::names::TargetName;
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::code;
@@ -15,7 +15,7 @@ const MAX_RANGE_ROWS: i64 = 1 << 32;
 
 impl Binder<'_> {
     pub(super) fn print(&mut self, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
-        let mut targets: Vec<(Wanted, BoundExpr)> = Vec::with_capacity(items.len());
+        let mut targets: Vec<(TargetName, BoundExpr)> = Vec::with_capacity(items.len());
         let mut failed = false;
         for (i, item) in items.iter().enumerate() {
             let nothing = Rel {
@@ -28,7 +28,7 @@ impl Binder<'_> {
             };
             let found = match self.targets(nothing, std::slice::from_ref(item), scope) {
                 Ok((found, _)) => found,
-                Err(Stop::Reported) => {
+                Err(BindError::Reported) => {
                     failed = true;
                     continue;
                 }
@@ -39,13 +39,13 @@ impl Binder<'_> {
             let single = found.len() == 1 && named == 0;
             let kept = if named == 0 { found.len() } else { named };
             for (wanted, e) in found.into_iter().take(kept) {
-                targets.push((if single { Wanted::Derived(format!("print_{i}")) } else { wanted }, e));
+                targets.push((if single { TargetName::Derived(format!("print_{i}")) } else { wanted }, e));
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
-        let settled = self.settled(&targets, HashSet::new(), items, false)?;
+        let settled = self.resolve_targets(&targets, HashSet::new(), items, false)?;
         let mut columns = Vec::new();
         let mut exprs = Vec::new();
         for (name, (_, e)) in settled.into_iter().zip(targets) {
@@ -132,14 +132,14 @@ impl Binder<'_> {
                 let bound = self.scalar(cell, &mut Ctx::new(&row, scope)).and_then(|e| self.cell(e, column.ty));
                 match bound {
                     Ok(value) => values.push(value),
-                    Err(Stop::Reported) => failed = true,
+                    Err(BindError::Reported) => failed = true,
                     Err(stop) => return Err(stop),
                 }
             }
             rows.push(values);
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         Ok(Rel { kind: RelKind::Values(rows), columns, hidden: Vec::new(), serialized: false, table_name: None })
     }

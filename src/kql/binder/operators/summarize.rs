@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
-use crate::binder::names::{self, Wanted};
-use crate::binder::{Bind, Binder, RowInfo, Scope, Stop};
+use crate::binder::names::{self, TargetName};
+use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
 use crate::bound::*;
 use crate::functions::{Naming, Registry};
 use kqlake_syntax::ast::*;
@@ -22,11 +22,11 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         let row = RowInfo::of(&input);
         let mut failed = false;
-        let mut keys: Vec<(Wanted, BoundExpr)> = Vec::new();
+        let mut keys: Vec<(TargetName, BoundExpr)> = Vec::new();
         for item in by {
             match self.group_key(item, &row, scope) {
                 Ok(key) => keys.push(key),
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Reported) => failed = true,
                 Err(stop) => return Err(stop),
             }
         }
@@ -39,25 +39,25 @@ impl Binder<'_> {
             .filter_map(|id| row.columns.iter().find(|c| c.id == id))
             .map(|c| c.name.clone())
             .collect();
-        let mut results: Vec<(Wanted, BoundExpr)> = Vec::new();
+        let mut results: Vec<(TargetName, BoundExpr)> = Vec::new();
         for item in aggregates {
             match self.aggregate_item(item, &mut ctx, &key_names) {
                 Ok(found) => results.extend(found),
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Reported) => failed = true,
                 Err(stop) => return Err(stop),
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         if keys.is_empty() && results.is_empty() {
             return self.error(code::SYNTAX, span, "summarize needs an aggregate or a key");
         }
         // Keys first in the order written, then aggregates; one scope of names.
-        let all: Vec<(Wanted, BoundExpr)> = keys.iter().cloned().chain(results.iter().cloned()).collect();
+        let all: Vec<(TargetName, BoundExpr)> = keys.iter().cloned().chain(results.iter().cloned()).collect();
         let items: Vec<NamedExpr> = by.iter().chain(aggregates).cloned().collect();
-        let avoid = self.avoided(&row.columns);
-        let settled = self.settled(&all, avoid, &items, false)?;
+        let avoid = self.reserved_names(&row.columns);
+        let settled = self.resolve_targets(&all, avoid, &items, false)?;
         let (key_names, result_names) = settled.split_at(keys.len());
         let bound = ctx.aggregates.take().unwrap_or_default();
         let named_keys = key_names.iter().cloned().zip(keys.into_iter().map(|(_, e)| e)).collect();
@@ -69,21 +69,21 @@ impl Binder<'_> {
                 BoundKind::Column(id) if !columns.iter().any(|(c, _)| c.id == id) => id,
                 _ => self.id(),
             };
-            self.passes_type(id, &e);
+            self.propagate_type(id, &e);
             columns.push((BoundColumn { id, name: name.clone(), ty: e.ty }, e));
         }
         Ok(Self::projected(grouped, columns))
     }
 
     /// A key of `by`; dynamic values cannot be grouped.
-    pub(in crate::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(Wanted, BoundExpr)> {
+    pub(in crate::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(TargetName, BoundExpr)> {
         let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
         if e.ty == Type::Dynamic && !self.is_untyped(&e) {
             return self.report(
                 Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be a group key").suggest("wrap it in tostring(…)"),
             );
         }
-        Ok((Self::wanted(item), e))
+        Ok((Self::target_name(item), e))
     }
 
     /// One item of `summarize`: an expression over aggregates, or a call that gives several columns.
@@ -92,7 +92,7 @@ impl Binder<'_> {
         item: &NamedExpr,
         ctx: &mut Ctx<'_>,
         keys: &HashSet<String>,
-    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if let ExprKind::Call { function, args } = &item.expr.kind
             && !matches!(ctx.scope.find(&function.text), Some((super::super::Binding::Function(_), _)))
             && let Some(known) = Registry::get().aggregate(&function.text)
@@ -117,7 +117,7 @@ impl Binder<'_> {
         if item.tuple && item.names.len() > 1 {
             return self.error(code::TYPE, item.expr.span, format!("{} names stand before one value", item.names.len()));
         }
-        Ok(vec![(Self::wanted(item), e)])
+        Ok(vec![(Self::target_name(item), e)])
     }
 
     /// Binds an aggregate's argument, which sees columns.
@@ -136,7 +136,7 @@ impl Binder<'_> {
         args: &[Arg],
         ctx: &mut Ctx<'_>,
         keys: &HashSet<String>,
-    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if args.is_empty() {
             return self.error(
                 code::ARITY,
@@ -197,10 +197,10 @@ impl Binder<'_> {
         let first = BoundAggregate { function: extreme_fn, args: vec![by.clone()], filter: None, ty: by.ty };
         let first = self.add_aggregate(first, ctx, item.expr.span);
         let wanted = match (item.names.first(), &by_name) {
-            (Some(name), _) => Wanted::Explicit(name.text.clone()),
-            (None, Some(name)) if legacy => Wanted::Part(format!("{extreme}_{name}")),
-            (None, Some(name)) => Wanted::Part(name.clone()),
-            (None, None) => Wanted::Part(format!("{extreme}_")),
+            (Some(name), _) => TargetName::Explicit(name.text.clone()),
+            (None, Some(name)) if legacy => TargetName::Part(format!("{extreme}_{name}")),
+            (None, Some(name)) => TargetName::Part(name.clone()),
+            (None, None) => TargetName::Part(format!("{extreme}_")),
         };
         out.push((wanted, first));
         for (i, (name, e)) in values.into_iter().enumerate() {
@@ -208,13 +208,13 @@ impl Binder<'_> {
             let aggregate = BoundAggregate { function: arg_fn, args: vec![by.clone(), e], filter: None, ty };
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match (item.tuple.then(|| item.names.get(i + 1)).flatten(), name) {
-                (Some(name), _) => Wanted::Explicit(name.text.clone()),
+                (Some(name), _) => TargetName::Explicit(name.text.clone()),
                 (None, Some(name)) if legacy => match &by_name {
-                    Some(by) => Wanted::Part(format!("{extreme}_{by}_{name}")),
-                    None => Wanted::Part(name),
+                    Some(by) => TargetName::Part(format!("{extreme}_{by}_{name}")),
+                    None => TargetName::Part(name),
                 },
-                (None, Some(name)) => Wanted::Part(name),
-                (None, None) => Wanted::Part(format!("{extreme}_{}_arg{}", by_name.as_deref().unwrap_or_default(), i + 1)),
+                (None, Some(name)) => TargetName::Part(name),
+                (None, None) => TargetName::Part(format!("{extreme}_{}_arg{}", by_name.as_deref().unwrap_or_default(), i + 1)),
             };
             out.push((wanted, column));
         }
@@ -229,7 +229,7 @@ impl Binder<'_> {
         args: &[Arg],
         ctx: &mut Ctx<'_>,
         keys: &HashSet<String>,
-    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         let Some(any) = Registry::get().aggregate("take_any") else { return self.unsupported(function.span, &function.text) };
         let legacy = function.text == "any";
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
@@ -263,10 +263,10 @@ impl Binder<'_> {
             };
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match (item.names.get(i), name) {
-                (Some(name), _) => Wanted::Explicit(name.text.clone()),
-                (None, Some(name)) if legacy => Wanted::Part(format!("any_{name}")),
-                (None, Some(name)) => Wanted::Part(name),
-                (None, None) => Wanted::Part(format!("any_arg{i}")),
+                (Some(name), _) => TargetName::Explicit(name.text.clone()),
+                (None, Some(name)) if legacy => TargetName::Part(format!("any_{name}")),
+                (None, Some(name)) => TargetName::Part(name),
+                (None, None) => TargetName::Part(format!("any_arg{i}")),
             };
             out.push((wanted, column));
         }
@@ -280,7 +280,7 @@ impl Binder<'_> {
         function: &Name,
         args: &[Arg],
         ctx: &mut Ctx<'_>,
-    ) -> Bind<Vec<(Wanted, BoundExpr)>> {
+    ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         let weighted = function.text.ends_with('w');
         let lead = if weighted { 2 } else { 1 };
         if args.len() <= lead {
@@ -297,7 +297,7 @@ impl Binder<'_> {
         let mut out = Vec::with_capacity(args.len() - lead);
         for (i, arg) in args[lead..].iter().enumerate() {
             let p = self.argument(&arg.expr, ctx)?;
-            self.known_before(&p, "the percentage")?;
+            self.require_constant(&p, "the percentage")?;
             let shown = match p.as_literal().cloned() {
                 Some(value) => {
                     let mut text = String::new();
@@ -311,8 +311,8 @@ impl Binder<'_> {
             let aggregate = self.aggregate_of(percentile, &mut bound, item.expr.span)?;
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match item.names.get(i) {
-                Some(name) => Wanted::Explicit(name.text.clone()),
-                None => Wanted::Part(format!("percentile_{}_{shown}", name.as_deref().unwrap_or_default())),
+                Some(name) => TargetName::Explicit(name.text.clone()),
+                None => TargetName::Part(format!("percentile_{}_{shown}", name.as_deref().unwrap_or_default())),
             };
             out.push((wanted, column));
         }

@@ -65,17 +65,17 @@ impl Binder<'_> {
         let mut rests: Vec<Rel> = Vec::new();
         for at in 0..levels.len() {
             let parents = kept.take();
-            let next = self.nested_kept(&input, parents.as_ref(), &levels[..=at]);
+            let next = self.kept_rows(&input, parents.as_ref(), &levels[..=at]);
             if levels[at].others.is_some() {
-                rests.push(self.nested_rest(&input, parents.as_ref(), &next, &levels, at, operator.span)?);
+                rests.push(self.other_rows(&input, parents.as_ref(), &next, &levels, at, operator.span)?);
             }
             kept = Some(next);
         }
         let Some(Nested { rel, .. }) = kept else { return self.error(code::SYNTAX, operator.span, "top-nested needs a level") };
         let rel = if rests.is_empty() { rel } else { self.nested_union(rel, rests) };
         // One scope of names: a second level of a name gets a number.
-        let wanted: Vec<names::Wanted> = rel.columns.iter().map(|c| names::Wanted::Derived(c.name.clone())).collect();
-        let settled = self.settle(&wanted, HashSet::new(), false);
+        let wanted: Vec<names::TargetName> = rel.columns.iter().map(|c| names::TargetName::Derived(c.name.clone())).collect();
+        let settled = self.resolve_names(&wanted, HashSet::new(), false);
         let columns = rel.columns.iter().zip(settled).map(|(c, name)| BoundColumn { name, ..c.clone() }).collect();
         Ok(Self::renamed(rel, columns))
     }
@@ -103,7 +103,7 @@ impl Binder<'_> {
         let others = match &level.others {
             Some(others) => {
                 let e = self.scalar(others, &mut Ctx::new(&RowInfo::default(), scope))?;
-                self.known_before(&e, "the name of the others")?;
+                self.require_constant(&e, "the name of the others")?;
                 Some(self.coerce(e, of.ty)?)
             }
             None => None,
@@ -121,8 +121,8 @@ impl Binder<'_> {
     }
 
     /// The rows of the last of these levels under the parents that were kept.
-    fn nested_kept(&mut self, input: &Rel, parents: Option<&Nested>, levels: &[Level]) -> Nested {
-        let source = if parents.is_some() { self.fresh(input.clone()) } else { input.clone() };
+    fn kept_rows(&mut self, input: &Rel, parents: Option<&Nested>, levels: &[Level]) -> Nested {
+        let source = if parents.is_some() { self.with_fresh_ids(input.clone()) } else { input.clone() };
         let remap = remapped(input, &source);
         let keys = levels.iter().map(|l| (l.name.clone(), remap_expr(&l.of, &remap))).collect();
         let level = &levels[levels.len() - 1];
@@ -174,7 +174,7 @@ impl Binder<'_> {
 
     /// The row of others under each parent of the level at `at`: the rows that no kept row of the level stands for. Deeper
     /// levels have no rows there; those with others of their own show that these rows are all others.
-    fn nested_rest(
+    fn other_rows(
         &mut self,
         input: &Rel,
         parents: Option<&Nested>,
@@ -183,7 +183,7 @@ impl Binder<'_> {
         at: usize,
         span: Span,
     ) -> Bind<Rel> {
-        let source = self.fresh(input.clone());
+        let source = self.with_fresh_ids(input.clone());
         let remap = remapped(input, &source);
         let mut keys: Vec<BoundColumn> = Vec::new();
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
@@ -194,7 +194,7 @@ impl Binder<'_> {
             keys.push(column);
         }
         let keyed = Self::projected(source, columns);
-        let (found, found_keys) = self.fresh_nested(kept);
+        let (found, found_keys) = self.nested_with_fresh_ids(kept);
         let rest = joined(keyed, found, JoinKind::LeftAnti, pairs(&keys, &found_keys));
         let Some(count) = Registry::get().aggregate("count") else { return self.unsupported(span, "top-nested") };
         let rows = self.id();
@@ -215,7 +215,7 @@ impl Binder<'_> {
         let mut rel = Self::filtered(grouped, left_over);
         let mut columns: Vec<(BoundColumn, BoundExpr)> = Vec::new();
         if let Some(above) = parents {
-            let (above, above_keys) = self.fresh_nested(above);
+            let (above, above_keys) = self.nested_with_fresh_ids(above);
             columns.extend(above.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, span))));
             rel = joined(above, rel, JoinKind::Inner, pairs(&above_keys, &group_keys));
         }
@@ -261,8 +261,8 @@ impl Binder<'_> {
     }
 
     /// The same rows under fresh ids, and their keys.
-    fn fresh_nested(&mut self, nested: &Nested) -> (Rel, Vec<BoundColumn>) {
-        let fresh = self.fresh(nested.rel.clone());
+    fn nested_with_fresh_ids(&mut self, nested: &Nested) -> (Rel, Vec<BoundColumn>) {
+        let fresh = self.with_fresh_ids(nested.rel.clone());
         let keys = nested
             .keys
             .iter()

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::binder::names::wildcard_match;
-use crate::binder::{Bind, Binder, Binding, Scope, Stop};
+use crate::binder::{Bind, Binder, Binding, Scope, BindError};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
@@ -40,12 +40,12 @@ impl Binder<'_> {
                         rels.push((label(&rel), rel));
                     }
                 }
-                Err(Stop::Reported) => failed = true,
+                Err(BindError::Reported) => failed = true,
                 Err(stop) => return Err(stop),
             }
         }
         if failed {
-            return Err(Stop::Reported);
+            return Err(BindError::Reported);
         }
         if rels.is_empty() && fuzzy && self.checking {
             return Ok(self.unknown_table());
@@ -53,7 +53,7 @@ impl Binder<'_> {
         if rels.is_empty() {
             return self.error(code::UNKNOWN, operator.span, "none of the union's tables exists");
         }
-        self.unite(rels, inner, source, operator.span)
+        self.union_tables(rels, inner, source, operator.span)
     }
 
     /// The tables of one term; with `isfuzzy`, none for a table that does not exist.
@@ -98,7 +98,7 @@ impl Binder<'_> {
         self.fuzzy = outer;
         match found {
             Ok(rel) => Ok(vec![rel]),
-            Err(Stop::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
+            Err(BindError::Reported) if self.diagnostics[before..].iter().all(|d| d.code == code::UNKNOWN) => {
                 let message = self.diagnostics.get(before).map_or_else(String::new, |d| d.message.clone());
                 self.diagnostics.truncate(before);
                 self.warn(table.span, format!("left out of the fuzzy union: {message}"));
@@ -109,7 +109,7 @@ impl Binder<'_> {
     }
 
     /// Rows of all tables, columns by name; a name with several types becomes a column a type.
-    pub(in crate::binder) fn unite(
+    pub(in crate::binder) fn union_tables(
         &mut self,
         rels: Vec<(String, Rel)>,
         inner: bool,
@@ -181,13 +181,13 @@ impl Binder<'_> {
         for (name, _, ty) in &targets {
             columns.push(BoundColumn { id: self.id(), name: name.clone(), ty: *ty });
         }
-        let partition = rels.first().map(|(_, rel)| self.carried(&rel.hidden)).unwrap_or_default();
-        if rels.iter().any(|(_, rel)| self.carried(&rel.hidden).len() != partition.len()) {
+        let partition = rels.first().map(|(_, rel)| self.sub_query_keys(&rel.hidden)).unwrap_or_default();
+        if rels.iter().any(|(_, rel)| self.sub_query_keys(&rel.hidden).len() != partition.len()) {
             let message = "a union of a sub-query's rows with others, inside of mv-apply or partition, is not supported";
             self.not_run(Diagnostic::error(code::UNSUPPORTED, span, message))?;
         }
         let offset = usize::from(source.is_some());
-        let mirrored = self.united_promoted(&rels, &targets, &columns[offset..]);
+        let mirrored = self.union_promoted(&rels, &targets, &columns[offset..]);
         for (column, (_, from, ty)) in columns[offset..].iter().zip(&targets) {
             let untyped = |c: &BoundColumn| c.name == *from && c.ty == *ty && self.untyped.contains(&c.id);
             if rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
@@ -234,7 +234,7 @@ impl Binder<'_> {
 
     /// Promoted keys that go through a union: where every branch that has the bag answers for the key, so does the result.
     /// Gives each with the name of its bag in the branches.
-    fn united_promoted(
+    fn union_promoted(
         &mut self,
         rels: &[(String, Rel)],
         targets: &[(String, String, Type)],

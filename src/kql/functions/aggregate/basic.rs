@@ -1,13 +1,13 @@
 //! count, sum, avg, min and max, with their `…if` forms: lowering maps them to the engine's own aggregates.
 
-use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::Type;
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "count",
-        &[Param::opt("expr", Kind::Any)],
+        &[Param::opt("expr", ArgType::Any)],
         Returns::Type(Type::Long),
         Naming::Prefix("count"),
         AggregateImpl::Native,
@@ -23,7 +23,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
     ),
     AggregateFn::new(
         "passthrough",
-        &[Param::req("expr", Kind::Any)],
+        &[Param::req("expr", ArgType::Any)],
         Returns::Arg(0),
         Naming::FirstArg,
         AggregateImpl::Unsupported("it is internal to Microsoft's engine; use take_any()"),
@@ -101,8 +101,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
     .predicate(1),
 ];
 
-const SUMMED: &[Param] = &[Param::req("expr", Kind::Summable)];
-const ORDERED: &[Param] = &[Param::req("expr", Kind::Orderable)];
+const SUMMED: &[Param] = &[Param::req("expr", ArgType::Summable)];
+const ORDERED: &[Param] = &[Param::req("expr", ArgType::Orderable)];
 
 fn sum_type(args: &[ArgInfo]) -> Result<Type, String> {
     Ok(match args.first().map_or(Type::Long, |a| a.ty) {

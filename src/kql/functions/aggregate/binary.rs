@@ -1,10 +1,10 @@
 //! binary_all_and, binary_all_or and binary_all_xor over integers.
 
 use super::codec::{Decoder, write_i64};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgType, Naming, Param, Returns};
 use kqlake_value::{Value, ValueRef};
 
-const PARAMS: &[Param] = &[Param::req("expr", Kind::Integer)];
+const PARAMS: &[Param] = &[Param::req("expr", ArgType::Integer)];
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[

@@ -159,7 +159,7 @@ impl<'a> Decoder<'a> {
 
 /// An owned value that keeps a dynamic as its text.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) enum Held {
+pub(crate) enum OwnedValue {
     /// Null of any type but string.
     #[default]
     Null,
@@ -185,47 +185,47 @@ pub(crate) enum Held {
     Dynamic(Box<str>),
 }
 
-impl From<ValueRef<'_>> for Held {
-    fn from(value: ValueRef<'_>) -> Held {
+impl From<ValueRef<'_>> for OwnedValue {
+    fn from(value: ValueRef<'_>) -> OwnedValue {
         match value {
-            ValueRef::Null => Held::Null,
-            ValueRef::Bool(v) => Held::Bool(v),
-            ValueRef::Int(v) => Held::Int(v),
-            ValueRef::Long(v) => Held::Long(v),
-            ValueRef::Real(v) => Held::Real(v),
-            ValueRef::Decimal(v) => Held::Decimal(Box::new(v)),
-            ValueRef::String(v) => Held::String(v.into()),
-            ValueRef::DateTime(v) => Held::DateTime(v),
-            ValueRef::TimeSpan(v) => Held::TimeSpan(v),
-            ValueRef::Guid(v) => Held::Guid(v.into()),
-            ValueRef::Dynamic(v) => Held::Dynamic(v.into()),
+            ValueRef::Null => OwnedValue::Null,
+            ValueRef::Bool(v) => OwnedValue::Bool(v),
+            ValueRef::Int(v) => OwnedValue::Int(v),
+            ValueRef::Long(v) => OwnedValue::Long(v),
+            ValueRef::Real(v) => OwnedValue::Real(v),
+            ValueRef::Decimal(v) => OwnedValue::Decimal(Box::new(v)),
+            ValueRef::String(v) => OwnedValue::String(v.into()),
+            ValueRef::DateTime(v) => OwnedValue::DateTime(v),
+            ValueRef::TimeSpan(v) => OwnedValue::TimeSpan(v),
+            ValueRef::Guid(v) => OwnedValue::Guid(v.into()),
+            ValueRef::Dynamic(v) => OwnedValue::Dynamic(v.into()),
         }
     }
 }
 
-impl Held {
+impl OwnedValue {
     /// Borrows the value.
     pub(crate) fn as_ref(&self) -> ValueRef<'_> {
         match self {
-            Held::Null => ValueRef::Null,
-            Held::Bool(v) => ValueRef::Bool(*v),
-            Held::Int(v) => ValueRef::Int(*v),
-            Held::Long(v) => ValueRef::Long(*v),
-            Held::Real(v) => ValueRef::Real(*v),
-            Held::Decimal(v) => ValueRef::Decimal(**v),
-            Held::String(v) => ValueRef::String(v),
-            Held::DateTime(v) => ValueRef::DateTime(*v),
-            Held::TimeSpan(v) => ValueRef::TimeSpan(*v),
-            Held::Guid(v) => ValueRef::Guid(v),
-            Held::Dynamic(v) => ValueRef::Dynamic(v),
+            OwnedValue::Null => ValueRef::Null,
+            OwnedValue::Bool(v) => ValueRef::Bool(*v),
+            OwnedValue::Int(v) => ValueRef::Int(*v),
+            OwnedValue::Long(v) => ValueRef::Long(*v),
+            OwnedValue::Real(v) => ValueRef::Real(*v),
+            OwnedValue::Decimal(v) => ValueRef::Decimal(**v),
+            OwnedValue::String(v) => ValueRef::String(v),
+            OwnedValue::DateTime(v) => ValueRef::DateTime(*v),
+            OwnedValue::TimeSpan(v) => ValueRef::TimeSpan(*v),
+            OwnedValue::Guid(v) => ValueRef::Guid(v),
+            OwnedValue::Dynamic(v) => ValueRef::Dynamic(v),
         }
     }
 
     /// Bytes held beside the value itself.
-    pub(crate) fn heap(&self) -> usize {
+    pub(crate) fn heap_size(&self) -> usize {
         match self {
-            Held::String(v) | Held::Guid(v) | Held::Dynamic(v) => v.len(),
-            Held::Decimal(_) => 16,
+            OwnedValue::String(v) | OwnedValue::Guid(v) | OwnedValue::Dynamic(v) => v.len(),
+            OwnedValue::Decimal(_) => 16,
             _ => 0,
         }
     }

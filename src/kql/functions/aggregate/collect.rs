@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::codec::{Decoder, write_bytes, write_u64};
 use crate::functions::sketch::{IdentityBuilder, text_key};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::json::{elements, members, unescape, write_value as write_json};
 use kqlake_value::{Json, Type, Value, ValueRef, json_of};
@@ -18,8 +18,8 @@ const fn gather(name: &'static str, kind: &'static [Param], prefix: &'static str
     AggregateFn::new(name, kind, Returns::Type(Type::Dynamic), Naming::Prefix(prefix), AggregateImpl::Rows(make), doc).ordered()
 }
 
-const ANY: &[Param] = &[Param::req("expr", Kind::Any), Param::opt("maxSize", Kind::Integer).constant()];
-const BAG: &[Param] = &[Param::req("expr", Kind::Dynamic), Param::opt("maxSize", Kind::Integer).constant()];
+const ANY: &[Param] = &[Param::req("expr", ArgType::Any), Param::opt("maxSize", ArgType::Integer).constant()];
+const BAG: &[Param] = &[Param::req("expr", ArgType::Dynamic), Param::opt("maxSize", ArgType::Integer).constant()];
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
@@ -35,7 +35,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         .predicate(1),
     gather(
         "make_list_with_nulls",
-        &[Param::req("expr", Kind::Any)],
+        &[Param::req("expr", ArgType::Any)],
         "list",
         make_list_with_nulls,
         "All values in an array, nulls included.",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::codec::{Decoder, write_u64};
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::{IdentityBuilder, hash64, key128};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::{Type, Value, ValueRef};
 
 /// The functions.
@@ -46,8 +46,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
     .predicate(1),
 ];
 
-const APPROXIMATE: &[Param] = &[Param::req("expr", Kind::Any), Param::opt("accuracy", Kind::Integer).constant()];
-const EXACT: &[Param] = &[Param::req("expr", Kind::OneOf(NOT_DYNAMIC))];
+const APPROXIMATE: &[Param] = &[Param::req("expr", ArgType::Any), Param::opt("accuracy", ArgType::Integer).constant()];
+const EXACT: &[Param] = &[Param::req("expr", ArgType::OneOf(NOT_DYNAMIC))];
 const NOT_DYNAMIC: &[Type] =
     &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
 

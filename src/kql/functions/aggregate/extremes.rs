@@ -6,14 +6,14 @@
 
 use std::cmp::Ordering;
 
-use super::codec::{Decoder, Held, write_value};
+use super::codec::{Decoder, OwnedValue, write_value};
 use super::order::order;
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::columns::{ColumnBuilder, to_value};
 use kqlake_value::{Type, Value, ValueRef};
 
-const BY: &[Param] = &[Param::req("by", Kind::Orderable), Param::opt("returned", Kind::Any)];
-const ONE: &[Param] = &[Param::req("expr", Kind::Any)];
+const BY: &[Param] = &[Param::req("by", ArgType::Orderable), Param::opt("returned", ArgType::Any)];
+const ONE: &[Param] = &[Param::req("expr", ArgType::Any)];
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
@@ -102,14 +102,14 @@ fn arg_min(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
     Ok(Box::new(Extreme { wins: Ordering::Less, best: None }))
 }
 fn take_any(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
-    Ok(Box::new(Any::default()))
+    Ok(Box::new(TakeAny::default()))
 }
 
 /// The best row so far: its `by` and the returned value.
 #[derive(Debug)]
 struct Extreme {
     wins: Ordering,
-    best: Option<(Held, Held)>,
+    best: Option<(OwnedValue, OwnedValue)>,
 }
 
 /// What goes before the order of values: nulls lose against everything, NaN wins.
@@ -123,7 +123,7 @@ fn class(value: ValueRef<'_>) -> u8 {
 
 impl Extreme {
     #[inline]
-    fn offer(&mut self, by: ValueRef<'_>, value: ValueRef<'_>) {
+    fn update_best(&mut self, by: ValueRef<'_>, value: ValueRef<'_>) {
         let better = match &self.best {
             None => true,
             Some((best, _)) => match (class(best.as_ref()), class(by)) {
@@ -139,7 +139,7 @@ impl Extreme {
 
 impl Accumulate for Extreme {
     fn update(&mut self, args: &[ValueRef<'_>]) {
-        self.offer(args[0], args[args.len() - 1]);
+        self.update_best(args[0], args[args.len() - 1]);
     }
 
     fn state(&self) -> Vec<u8> {
@@ -154,7 +154,7 @@ impl Accumulate for Extreme {
     fn merge(&mut self, state: &[u8]) {
         let mut decoder = Decoder::new(state);
         if let (Some(by), Some(value)) = (decoder.value(), decoder.value()) {
-            self.offer(by, value);
+            self.update_best(by, value);
         }
     }
 
@@ -167,25 +167,25 @@ impl Accumulate for Extreme {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.best.as_ref().map_or(0, |b| b.0.heap() + b.1.heap())
+        size_of::<Self>() + self.best.as_ref().map_or(0, |b| b.0.heap_size() + b.1.heap_size())
     }
 }
 
 /// The first value that is neither null nor an empty string, or the first of those (Kusto's page "take_any()").
 #[derive(Debug, Default)]
-struct Any {
-    value: Held,
+struct TakeAny {
+    value: OwnedValue,
 }
 
 /// True for what counts as no value.
-fn blank(value: ValueRef<'_>) -> bool {
+fn is_missing(value: ValueRef<'_>) -> bool {
     matches!(value, ValueRef::Null | ValueRef::String(""))
 }
 
-impl Accumulate for Any {
+impl Accumulate for TakeAny {
     fn update(&mut self, args: &[ValueRef<'_>]) {
         let held = self.value.as_ref();
-        if matches!(held, ValueRef::Null) || blank(held) && !blank(args[0]) {
+        if matches!(held, ValueRef::Null) || is_missing(held) && !is_missing(args[0]) {
             self.value = args[0].into();
         }
     }
@@ -211,7 +211,7 @@ impl Accumulate for Any {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.value.heap()
+        size_of::<Self>() + self.value.heap_size()
     }
 }
 

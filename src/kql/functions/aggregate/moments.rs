@@ -4,7 +4,7 @@
 //! formula, so that the answer does not suffer from a great mean.
 
 use super::codec::{Decoder, write_f64};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::{Type, Value, ValueRef};
 
 const fn one(
@@ -12,7 +12,7 @@ const fn one(
     imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>,
     doc: &'static str,
 ) -> AggregateFn {
-    const PARAMS: &[Param] = &[Param::req("expr", Kind::Summable)];
+    const PARAMS: &[Param] = &[Param::req("expr", ArgType::Summable)];
     AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::Prefix(name), AggregateImpl::Rows(imp), doc)
 }
 
@@ -21,7 +21,7 @@ const fn two(
     imp: fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>,
     doc: &'static str,
 ) -> AggregateFn {
-    const PARAMS: &[Param] = &[Param::req("expr1", Kind::Summable), Param::req("expr2", Kind::Summable)];
+    const PARAMS: &[Param] = &[Param::req("expr1", ArgType::Summable), Param::req("expr2", ArgType::Summable)];
     AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::Prefix(name), AggregateImpl::Rows(imp), doc)
 }
 

@@ -3,22 +3,22 @@
 //! The percentile `p` of n values is the least value whose rank reaches p % of n. It is exact up to 131,072 values a group;
 //! beyond that numbers, timespans and datetimes go into a t-digest. Values of other types stay exact.
 
-use super::codec::{Decoder, Held, write_i64, write_u64, write_value};
+use super::codec::{Decoder, OwnedValue, write_i64, write_u64, write_value};
 use super::order::order;
 use crate::functions::sketch::tdigest::{TDigest, number, value_of};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::{Json, Type, Value, ValueRef, columns};
 
 /// Values that a group may hold before it becomes a digest.
 const EXACT: usize = 1 << 17;
 
-const VALUE: Param = Param::req("expr", Kind::Any);
-const WEIGHT: Param = Param::req("weight", Kind::Integer);
-const PERCENTILE: Param = Param::req("percentile", Kind::Number).constant();
+const VALUE: Param = Param::req("expr", ArgType::Any);
+const WEIGHT: Param = Param::req("weight", ArgType::Integer);
+const PERCENTILE: Param = Param::req("percentile", ArgType::Number).constant();
 const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
 
 /// A percentile, or an array of them.
-pub(crate) const ONE_OR_MANY: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
+pub(crate) const ONE_OR_MANY: ArgType = ArgType::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
@@ -124,23 +124,23 @@ pub(crate) fn asked(args: &[ArgInfo]) -> Result<Vec<f64>, String> {
 fn make(args: &[ArgInfo], first: usize, array: bool) -> Result<Box<dyn Accumulate>, String> {
     let asked = asked(&args[first.min(args.len())..])?;
     let ty = args.first().map_or(Type::Real, |a| a.ty);
-    let out = Output { asked, array };
+    let out = PercentileOutput { asked, array };
     let weighted = first == 2;
     Ok(match ty {
         Type::Int | Type::Long | Type::Real | Type::Decimal | Type::DateTime | Type::TimeSpan => {
-            Box::new(Numbers { out, ty, weighted, keys: Vec::new(), weights: Vec::new(), digest: None })
+            Box::new(NumberCounts { out, ty, weighted, keys: Vec::new(), weights: Vec::new(), digest: None })
         }
-        _ => Box::new(Others { out, weighted, values: Vec::new(), heap: 0 }),
+        _ => Box::new(ValueCounts { out, weighted, values: Vec::new(), heap: 0 }),
     })
 }
 
 #[derive(Debug, Clone)]
-struct Output {
+struct PercentileOutput {
     asked: Vec<f64>,
     array: bool,
 }
 
-impl Output {
+impl PercentileOutput {
     /// The first percentile, or all of them in an array.
     fn value(&self, mut at: impl FnMut(f64) -> Value) -> Value {
         if !self.array {
@@ -158,10 +158,10 @@ fn nearest_rank(total: u64, p: f64) -> u64 {
     ((total as f64 * p / 100.0 - 1e-9).ceil() as u64).clamp(1, total.max(1))
 }
 
-/// Numbers by order-preserving 64-bit keys.
+/// NumberCounts by order-preserving 64-bit keys.
 #[derive(Debug, Clone)]
-struct Numbers {
-    out: Output,
+struct NumberCounts {
+    out: PercentileOutput,
     ty: Type,
     weighted: bool,
     keys: Vec<i64>,
@@ -179,7 +179,7 @@ fn key_real(key: i64) -> f64 {
     f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64)
 }
 
-impl Numbers {
+impl NumberCounts {
     fn key(&self, value: ValueRef<'_>) -> Option<i64> {
         Some(match value {
             ValueRef::Int(v) => v.into(),
@@ -234,7 +234,7 @@ impl Numbers {
     }
 }
 
-impl Accumulate for Numbers {
+impl Accumulate for NumberCounts {
     fn update(&mut self, args: &[ValueRef<'_>]) {
         let Some(key) = self.key(args[0]) else { return };
         let weight = if self.weighted { args[1].as_i64().unwrap_or(0) } else { 1 };
@@ -326,19 +326,19 @@ impl Accumulate for Numbers {
 
 /// Values of the other types, all of them kept.
 #[derive(Debug, Clone)]
-struct Others {
-    out: Output,
+struct ValueCounts {
+    out: PercentileOutput,
     weighted: bool,
-    values: Vec<(Held, u64)>,
+    values: Vec<(OwnedValue, u64)>,
     heap: usize,
 }
 
-impl Accumulate for Others {
+impl Accumulate for ValueCounts {
     fn update(&mut self, args: &[ValueRef<'_>]) {
         let weight = if self.weighted { args[1].as_i64().unwrap_or(0) } else { 1 };
         if !args[0].is_null() && weight > 0 {
-            let held = Held::from(args[0]);
-            self.heap += held.heap();
+            let held = OwnedValue::from(args[0]);
+            self.heap += held.heap_size();
             self.values.push((held, weight as u64));
         }
     }
@@ -355,8 +355,8 @@ impl Accumulate for Others {
     fn merge(&mut self, state: &[u8]) {
         let mut decoder = Decoder::new(state);
         while let (Some(value), Some(weight)) = (decoder.value(), decoder.u64()) {
-            let held = Held::from(value);
-            self.heap += held.heap();
+            let held = OwnedValue::from(value);
+            self.heap += held.heap_size();
             self.values.push((held, weight));
         }
     }
@@ -377,7 +377,7 @@ impl Accumulate for Others {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<(Held, u64)>() + self.heap
+        size_of::<Self>() + self.values.capacity() * size_of::<(OwnedValue, u64)>() + self.heap
     }
 }
 

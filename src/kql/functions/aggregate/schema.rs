@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgType, Naming, Param, Returns};
 use kqlake_value::json::MAX_DEPTH;
 use kqlake_value::{Json, Type, Value, ValueRef, json_of};
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[AggregateFn::new(
     "buildschema",
-    &[Param::req("expr", Kind::Dynamic)],
+    &[Param::req("expr", ArgType::Dynamic)],
     Returns::Type(Type::Dynamic),
     Naming::Prefix("schema"),
     AggregateImpl::Rows(|_, _| Ok(Box::new(Build::default()))),

@@ -5,7 +5,7 @@ use super::distinct::accuracy;
 use crate::functions::sketch::hash64;
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::tdigest::{TDigest, number};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, Kind, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::{Json, Type, Value, ValueRef};
 
 type Make = fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>;
@@ -22,9 +22,9 @@ const fn sketch(
 
 const COUNTED: &[Type] =
     &[Type::Int, Type::Long, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid, Type::Dynamic];
-const HLL: &[Param] = &[Param::req("expr", Kind::OneOf(COUNTED)), Param::opt("accuracy", Kind::Integer).constant()];
-const TDIGEST: &[Param] = &[Param::req("expr", Kind::Summable), Param::opt("weight", Kind::Integer)];
-const MERGED: &[Param] = &[Param::req("sketch", Kind::Dynamic)];
+const HLL: &[Param] = &[Param::req("expr", ArgType::OneOf(COUNTED)), Param::opt("accuracy", ArgType::Integer).constant()];
+const TDIGEST: &[Param] = &[Param::req("expr", ArgType::Summable), Param::opt("weight", ArgType::Integer)];
+const MERGED: &[Param] = &[Param::req("sketch", ArgType::Dynamic)];
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
@@ -17,14 +17,14 @@ pub(super) const PLUGIN: Plugin = Plugin {
     name: "active_users_count",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("LookbackWindow", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("Period", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("ActivePeriods", ParamKind::Constant(Kind::Integer)),
-        PluginParam::req("Step", ParamKind::Constant(Kind::Any)),
-        PluginParam::opt("Dimension", ParamKind::Column(Kind::Any)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("LookbackWindow", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("Period", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("ActivePeriods", ParamKind::Constant(ArgType::Integer)),
+        PluginParam::req("Step", ParamKind::Constant(ArgType::Any)),
+        PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -36,7 +36,7 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
     schema(columns, args, 8, &[("dcount", Type::Long)])
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let events = Events::read(input, args, 8)?;
     let axis = events.axis;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
@@ -44,7 +44,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let periods = axis.bins(args, 5, "the period", start)?;
     let least = super::number(args, 6).ok_or("the number of active periods must be a constant number")? as usize;
     let bins = axis.bins(args, 7, "the step", start)?;
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for group in &events.groups {
         let mut by_id: HashMap<u32, VecDeque<i64>> = HashMap::new();
         let mut active: BTreeMap<i64, HashSet<u32>> = BTreeMap::new();

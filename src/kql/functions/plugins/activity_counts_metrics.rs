@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin. Periods are counted from *Start*; *End* belongs to the analysis. A period without events has no row.
@@ -13,11 +13,11 @@ pub(super) const PLUGIN: Plugin = Plugin {
     name: "activity_counts_metrics",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("Step", ParamKind::Constant(Kind::Any)),
-        PluginParam::opt("Dimension", ParamKind::Column(Kind::Any)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("Step", ParamKind::Constant(ArgType::Any)),
+        PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -30,12 +30,12 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
     schema(columns, args, 5, &computed)
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let events = Events::read(input, args, 5)?;
     let axis = events.axis;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
     let bins = axis.bins(args, 4, "the step", start)?;
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for group in &events.groups {
         let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
         for (t, _) in group.events.iter().filter(|(t, _)| (start..=end).contains(t)) {

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
-const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
-const INNER: PluginParam = PluginParam::req("InnerActivityWindow", ParamKind::Constant(Kind::Any));
-const OUTER: PluginParam = PluginParam::req("OuterActivityWindow", ParamKind::Constant(Kind::Summable));
-const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(Kind::Any));
+const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable));
+const INNER: PluginParam = PluginParam::req("InnerActivityWindow", ParamKind::Constant(ArgType::Any));
+const OUTER: PluginParam = PluginParam::req("OuterActivityWindow", ParamKind::Constant(ArgType::Summable));
+const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any));
 const DOC: &str = "Ratio of the distinct ids of an inner window to those of an outer window, for each inner window.";
 
 /// The form over all events.
@@ -33,8 +33,8 @@ pub(super) const PLUGIN_BETWEEN: Plugin = Plugin {
     params: &[
         ID,
         TIMELINE,
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
         INNER,
         OUTER,
         DIMENSION,
@@ -51,11 +51,11 @@ fn columns_of(columns: &[Column], args: &[PluginArg], dimensions: usize) -> Resu
     schema(columns, args, dimensions, &computed)
 }
 
-fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg], between: Option<(usize, usize)>) -> Result<RowTable, String> {
     let dimensions = if between.is_some() { 6 } else { 4 };
     let events = Events::read(input, args, dimensions)?;
     let axis = events.axis;
-    let mut output = Output::new(columns_of(&input.columns, args, dimensions)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args, dimensions)?);
     let times = || events.groups.iter().flat_map(|g| g.events.iter().map(|e| e.0));
     let (start, end, origin) = match between {
         Some((from, to)) => {

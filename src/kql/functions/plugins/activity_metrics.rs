@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
-const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
-const WINDOW: PluginParam = PluginParam::req("Window", ParamKind::Constant(Kind::Any));
-const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(Kind::Any));
+const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable));
+const WINDOW: PluginParam = PluginParam::req("Window", ParamKind::Constant(ArgType::Any));
+const DIMENSION: PluginParam = PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any));
 
 /// The form over all events.
 pub(super) const PLUGIN: Plugin = Plugin {
@@ -31,8 +31,8 @@ pub(super) const PLUGIN_BETWEEN: Plugin = Plugin {
     params: &[
         ID,
         TIMELINE,
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
         WINDOW,
         DIMENSION,
     ],
@@ -51,7 +51,7 @@ fn columns_of(columns: &[Column], args: &[PluginArg], dimensions: usize) -> Resu
     schema(columns, args, dimensions, &computed)
 }
 
-fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg], between: Option<(usize, usize)>) -> Result<RowTable, String> {
     let dimensions = if between.is_some() { 5 } else { 3 };
     let events = Events::read(input, args, dimensions)?;
     let axis = events.axis;
@@ -63,7 +63,7 @@ fn run(input: &Input, args: &[PluginArg], between: Option<(usize, usize)>) -> Re
         None => (i64::MIN, i64::MAX, 0),
     };
     let bins = axis.bins(args, dimensions - 1, "the window", origin)?;
-    let mut output = Output::new(columns_of(&input.columns, args, dimensions)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args, dimensions)?);
     let nobody = HashSet::new();
     for group in &events.groups {
         let periods = group.ids_by_bin(bins, start, end);

@@ -1,9 +1,9 @@
 //! autocluster: a few patterns that describe many rows by many values.
 
 use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
@@ -14,10 +14,10 @@ use kqlake_value::{Column, Type, ValueRef};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "autocluster",
     params: &[
-        PluginParam::opt("SizeWeight", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(Kind::Number)),
-        PluginParam::opt("NumSeeds", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("CustomWildcard", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("SizeWeight", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(ArgType::Number)),
+        PluginParam::opt("NumSeeds", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("CustomWildcard", ParamKind::Constant(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
@@ -33,7 +33,7 @@ fn columns_of(input: &[Column], args: &[PluginArg]) -> Vec<Column> {
     columns(input, &left_out, &[("SegmentId", Type::Long), ("Count", Type::Long), ("Percent", Type::Real)])
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let size_weight = number(args, 0).unwrap_or(0.5);
     if !(0.0..=1.0).contains(&size_weight) {
         return Err(format!("the size weight must be from 0 to 1, not {size_weight}"));
@@ -67,7 +67,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         }
     }
     let wildcards = Wildcards::read(args, 3);
-    let mut output = Output::new(columns_of(input.own(), args));
+    let mut output = RowTableBuilder::new(columns_of(input.table_columns(), args));
     for (segment, pattern) in chosen.iter().enumerate() {
         let weight = items.weight(&pattern.rows);
         let counted =

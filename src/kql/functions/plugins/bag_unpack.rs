@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::ArrayRef;
 
-use super::table::{Input, Table};
+use super::table::{PluginInput, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Json, Type, Value, ValueRef, json};
 
@@ -18,10 +18,10 @@ use kqlake_value::{Column, Json, Type, Value, ValueRef, json};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "bag_unpack",
     params: &[
-        PluginParam::req("Column", ParamKind::Column(Kind::Dynamic)),
-        PluginParam::opt("OutputColumnPrefix", ParamKind::Constant(Kind::String)),
-        PluginParam::opt("columnsConflict", ParamKind::Constant(Kind::String)),
-        PluginParam::opt("ignoredProperties", ParamKind::Constant(Kind::Dynamic)),
+        PluginParam::req("Column", ParamKind::Column(ArgType::Dynamic)),
+        PluginParam::opt("OutputColumnPrefix", ParamKind::Constant(ArgType::String)),
+        PluginParam::opt("columnsConflict", ParamKind::Constant(ArgType::String)),
+        PluginParam::opt("ignoredProperties", ParamKind::Constant(ArgType::Dynamic)),
     ],
     repeats: false,
     schema: |_, _| Ok(None),
@@ -46,13 +46,13 @@ fn text(args: &[PluginArg], place: usize) -> Option<&str> {
 
 /// The KQL type of a property's value, from its JSON text; `None` for null.
 fn type_of(part: &str) -> Option<Type> {
-    match json::kind(part) {
-        json::Kind::Null => None,
-        json::Kind::Bool => Some(Type::Bool),
-        json::Kind::Integer if part.parse::<i64>().is_ok() => Some(Type::Long),
-        json::Kind::Integer | json::Kind::Real => Some(Type::Real),
-        json::Kind::String => Some(Type::String),
-        json::Kind::Array | json::Kind::Object => Some(Type::Dynamic),
+    match json::json_type(part) {
+        json::JsonType::Null => None,
+        json::JsonType::Bool => Some(Type::Bool),
+        json::JsonType::Integer if part.parse::<i64>().is_ok() => Some(Type::Long),
+        json::JsonType::Integer | json::JsonType::Real => Some(Type::Real),
+        json::JsonType::String => Some(Type::String),
+        json::JsonType::Array | json::JsonType::Object => Some(Type::Dynamic),
     }
 }
 
@@ -63,7 +63,7 @@ struct Slot<'a> {
     values: Vec<(usize, &'a str)>,
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let bag = column(args, 0)?;
     let prefix = text(args, 1).unwrap_or_default();
     let conflict = match text(args, 2) {
@@ -98,7 +98,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
 
     let mut columns: Vec<Column> = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
-    for (i, own) in input.own().iter().enumerate() {
+    for (i, own) in input.table_columns().iter().enumerate() {
         let slot = if i == bag || conflict != Conflict::Keep { slots.remove(&own.name) } else { None };
         match slot {
             Some(_) if i != bag && conflict == Conflict::Error => {
@@ -120,7 +120,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         columns.push(Column::new(name, slot.ty.unwrap_or(Type::Dynamic)));
         arrays.push(values(&slot, input.rows)?);
     }
-    Table::from_arrays(columns, arrays, input.rows)
+    RowTable::from_arrays(columns, arrays, input.rows)
 }
 
 /// A property's column.

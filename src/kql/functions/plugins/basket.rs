@@ -1,9 +1,9 @@
 //! basket: the frequent combinations of column values.
 
 use super::patterns::{Items, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin: closed patterns of at least *Threshold* (0.05) of the rows' weight, grown by at most *MaxDimensions* (5)
@@ -11,10 +11,10 @@ use kqlake_value::{Column, Type, ValueRef};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "basket",
     params: &[
-        PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(Kind::Number)),
-        PluginParam::opt("MaxDimensions", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("CustomWildcard", ParamKind::Constant(Kind::Any)),
+        PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(ArgType::Number)),
+        PluginParam::opt("MaxDimensions", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("CustomWildcard", ParamKind::Constant(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
@@ -27,7 +27,7 @@ fn columns_of(input: &[Column], args: &[PluginArg]) -> Vec<Column> {
     columns(input, &left_out, &[("SegmentId", Type::Long), ("Count", Type::Long), ("Percent", Type::Real)])
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let threshold = number(args, 0).unwrap_or(0.05);
     if !(0.0..=1.0).contains(&threshold) {
         return Err(format!("the threshold must be from 0.015 to 1, not {threshold}"));
@@ -41,7 +41,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     let mut found = items.closed(dimensions, &|rows| items.weight(rows) >= least);
     found.sort_by(|a, b| items.weight(&b.rows).total_cmp(&items.weight(&a.rows)).then(b.items.len().cmp(&a.items.len())));
     let wildcards = Wildcards::read(args, 3);
-    let mut output = Output::new(columns_of(input.own(), args));
+    let mut output = RowTableBuilder::new(columns_of(input.table_columns(), args));
     for (segment, pattern) in found.iter().enumerate() {
         let weight = items.weight(&pattern.rows);
         let counted =
@@ -65,9 +65,9 @@ mod tests {
                 b.push_ref(ValueRef::Long(n));
             }
             let columns = vec![Column::new("a", Type::String), Column::new("b", Type::Long)];
-            Table::from_arrays(columns, vec![a.finish().unwrap(), b.finish().unwrap()], 4).unwrap()
+            RowTable::from_arrays(columns, vec![a.finish().unwrap(), b.finish().unwrap()], 4).unwrap()
         };
-        let input = Input::new(&table, 2).unwrap();
+        let input = PluginInput::new(&table, 2).unwrap();
         let args = [PluginArg::Constant(kqlake_value::Value::Real(0.5), Type::Real)];
         let found = run(&input, &args).unwrap();
         let batch = &found.batches[0];

@@ -2,9 +2,9 @@
 
 use arrow::array::ArrayRef;
 
-use super::table::{Input, Table, free_name};
+use super::table::{PluginInput, RowTable, free_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, columns_from};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use crate::functions::sketch::hll::Hll;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Type, ValueRef};
@@ -13,9 +13,9 @@ use kqlake_value::{Column, Type, ValueRef};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "dcount_intersect",
     params: &[
-        PluginParam::req("hll_1", ParamKind::Column(Kind::Dynamic)),
-        PluginParam::req("hll_2", ParamKind::Column(Kind::Dynamic)),
-        PluginParam::opt("hll_3", ParamKind::Column(Kind::Dynamic)),
+        PluginParam::req("hll_1", ParamKind::Column(ArgType::Dynamic)),
+        PluginParam::req("hll_2", ParamKind::Column(ArgType::Dynamic)),
+        PluginParam::opt("hll_3", ParamKind::Column(ArgType::Dynamic)),
     ],
     repeats: true,
     schema: |columns, args| Ok(Some(columns_of(columns, args))),
@@ -35,7 +35,7 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Vec<Column> {
     out
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let sketches = columns_from(args, 0);
     if sketches.len() > MOST {
         return Err(format!("at most {MOST} sketches can be intersected"));
@@ -65,5 +65,5 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     for builder in &mut builders {
         arrays.push(builder.finish()?);
     }
-    Table::from_arrays(columns_of(input.own(), args), arrays, input.rows)
+    RowTable::from_arrays(columns_of(input.table_columns(), args), arrays, input.rows)
 }

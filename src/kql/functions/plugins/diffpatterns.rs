@@ -1,9 +1,9 @@
 //! diffpatterns: combinations of column values that are more frequent in one part of the rows than in another.
 
 use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant, number};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin.
@@ -14,13 +14,13 @@ use kqlake_value::{Column, Type, ValueRef, format};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "diffpatterns",
     params: &[
-        PluginParam::req("SplitColumn", ParamKind::Column(Kind::Any)),
-        PluginParam::req("SplitValueA", ParamKind::Constant(Kind::String)),
-        PluginParam::req("SplitValueB", ParamKind::Constant(Kind::String)),
-        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(Kind::Number)),
-        PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("MaxDimensions", ParamKind::ConstantOrTilde(Kind::Number)),
-        PluginParam::opt("CustomWildcard", ParamKind::Constant(Kind::Any)),
+        PluginParam::req("SplitColumn", ParamKind::Column(ArgType::Any)),
+        PluginParam::req("SplitValueA", ParamKind::Constant(ArgType::String)),
+        PluginParam::req("SplitValueB", ParamKind::Constant(ArgType::String)),
+        PluginParam::opt("WeightColumn", ParamKind::ColumnOrTilde(ArgType::Number)),
+        PluginParam::opt("Threshold", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("MaxDimensions", ParamKind::ConstantOrTilde(ArgType::Number)),
+        PluginParam::opt("CustomWildcard", ParamKind::Constant(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -28,7 +28,7 @@ pub(super) const PLUGIN: Plugin = Plugin {
     doc: "Combinations of column values that tell two parts of the rows apart.",
 };
 
-fn left_out(args: &[PluginArg]) -> Result<Vec<usize>, String> {
+fn excluded_columns(args: &[PluginArg]) -> Result<Vec<usize>, String> {
     Ok(std::iter::once(column(args, 0)?).chain(weight_column(args, 3)).collect())
 }
 
@@ -41,10 +41,10 @@ fn columns_of(input: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Strin
         ("PercentB", Type::Real),
         ("PercentDiffAB", Type::Real),
     ];
-    Ok(columns(input, &left_out(args)?, &counted))
+    Ok(columns(input, &excluded_columns(args)?, &counted))
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let split = column(args, 0)?;
     let value = |place| {
         let mut text = String::new();
@@ -55,7 +55,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     if !(0.0..=1.0).contains(&threshold) {
         return Err(format!("the threshold must be from 0.015 to 1, not {threshold}"));
     }
-    let left_out = left_out(args)?;
+    let left_out = excluded_columns(args)?;
     let mut weights = weights(input, left_out.get(1).copied());
     // Rows of neither part weigh nothing.
     let mut in_a = vec![false; input.rows];
@@ -91,7 +91,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         .collect();
     found.sort_by(|x, y| y.3.total_cmp(&x.3).then(y.0.items.len().cmp(&x.0.items.len())));
     let wildcards = Wildcards::read(args, 6);
-    let mut output = Output::new(columns_of(input.own(), args)?);
+    let mut output = RowTableBuilder::new(columns_of(input.table_columns(), args)?);
     let mut listed: Vec<&Pattern> = Vec::new();
     for (pattern, of_a, of_b, _) in &found {
         let within = |p: &Pattern, q: &Pattern| p.items.iter().all(|i| q.items.contains(i));

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Input, Interner, Output, Table};
+use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::functions::Kind;
-use crate::functions::aggregate::codec::Held;
+use crate::functions::ArgType;
+use crate::functions::aggregate::codec::OwnedValue;
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef};
 
@@ -19,13 +19,13 @@ pub(super) const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("MaxWindowSizeBetweenSteps", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("Step", ParamKind::Constant(Kind::Any)),
-        PluginParam::req("StateColumn", ParamKind::Column(Kind::Any)),
-        PluginParam::req("Sequence", ParamKind::Constant(Kind::Dynamic)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("MaxWindowSizeBetweenSteps", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("Step", ParamKind::Constant(ArgType::Any)),
+        PluginParam::req("StateColumn", ParamKind::Column(ArgType::Any)),
+        PluginParam::req("Sequence", ParamKind::Constant(ArgType::Dynamic)),
     ],
     repeats: false,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -69,7 +69,7 @@ struct Run {
     last: i64,
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let (id, time, state) = (column(args, 0)?, column(args, 1)?, column(args, 6)?);
     let axis = Axis::of(&input.columns[time])?;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
@@ -119,9 +119,9 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
 
     let mut rows: Vec<_> = found.into_iter().collect();
     rows.sort_by_key(|((bin, ..), ids)| (*bin, std::cmp::Reverse(ids.len())));
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     let missing = if input.columns[state].ty == Type::String { ValueRef::String("") } else { ValueRef::Null };
-    let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).first()).map_or(missing, Held::as_ref);
+    let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).first()).map_or(missing, OwnedValue::as_ref);
     for ((bin, before, behind), who) in rows {
         let samples: Vec<Json> =
             who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| v.as_ref().to_json()).collect();

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::funnel_sequence::{is_state, sequence};
-use super::table::{Input, Interner, Output, Table};
+use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef, parse};
 
@@ -18,13 +18,13 @@ pub(super) const PLUGIN: Plugin = Plugin {
     name: "funnel_sequence_completion",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("BinSize", ParamKind::Constant(Kind::Any)),
-        PluginParam::req("StateColumn", ParamKind::Column(Kind::Any)),
-        PluginParam::req("Sequence", ParamKind::Constant(Kind::Dynamic)),
-        PluginParam::req("MaxSequencePeriods", ParamKind::Constant(Kind::Dynamic)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("BinSize", ParamKind::Constant(ArgType::Any)),
+        PluginParam::req("StateColumn", ParamKind::Column(ArgType::Any)),
+        PluginParam::req("Sequence", ParamKind::Constant(ArgType::Dynamic)),
+        PluginParam::req("MaxSequencePeriods", ParamKind::Constant(ArgType::Dynamic)),
     ],
     repeats: false,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -58,7 +58,7 @@ fn periods(args: &[PluginArg], place: usize, axis: Axis, ty: Type) -> Result<Vec
     Ok(out)
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let (id, time, state) = (column(args, 0)?, column(args, 1)?, column(args, 5)?);
     let axis = Axis::of(&input.columns[time])?;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
@@ -80,7 +80,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     }
     events.sort_by_key(|e| (e.0, e.1));
 
-    let mut output = Output::new(columns);
+    let mut output = RowTableBuilder::new(columns);
     let mut reached: BTreeMap<(usize, i64, usize), HashSet<u32>> = BTreeMap::new();
     let mut all_bins: BTreeSet<i64> = BTreeSet::new();
     for chunk in events.chunk_by(|a, b| a.0 == b.0) {

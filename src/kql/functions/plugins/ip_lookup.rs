@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::table::{Input, Interner, Table, free_name};
+use super::table::{PluginInput, Interner, RowTable, free_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Value};
 
 const TABLE: PluginParam = PluginParam::req("LookupTable", ParamKind::Table);
-const SOURCE: PluginParam = PluginParam::req("SourceIPv4Key", ParamKind::Column(Kind::String));
-const KEY: PluginParam = PluginParam::req("IPv4LookupKey", ParamKind::LookupColumn(Kind::String));
-const EXTRA: PluginParam = PluginParam::req("ExtraKey", ParamKind::Column(Kind::Any));
-const UNMATCHED: PluginParam = PluginParam::opt("return_unmatched", ParamKind::Constant(Kind::Bool));
+const SOURCE: PluginParam = PluginParam::req("SourceIPv4Key", ParamKind::Column(ArgType::String));
+const KEY: PluginParam = PluginParam::req("IPv4LookupKey", ParamKind::LookupColumn(ArgType::String));
+const EXTRA: PluginParam = PluginParam::req("ExtraKey", ParamKind::Column(ArgType::Any));
+const UNMATCHED: PluginParam = PluginParam::opt("return_unmatched", ParamKind::Constant(ArgType::Bool));
 
 /// ipv4_lookup: the table's columns, then those of the lookup table without its extra keys.
 ///
@@ -41,8 +41,8 @@ pub(super) const IPV6: Plugin = Plugin {
     name: "ipv6_lookup",
     params: &[
         TABLE,
-        PluginParam::req("SourceIPv6Key", ParamKind::Column(Kind::String)),
-        PluginParam::req("IPv6LookupKey", ParamKind::LookupColumn(Kind::String)),
+        PluginParam::req("SourceIPv6Key", ParamKind::Column(ArgType::String)),
+        PluginParam::req("IPv6LookupKey", ParamKind::LookupColumn(ArgType::String)),
         UNMATCHED,
     ],
     repeats: false,
@@ -53,7 +53,7 @@ pub(super) const IPV6: Plugin = Plugin {
 
 /// The parts of the call.
 struct Call<'a> {
-    lookup: &'a Table,
+    lookup: &'a RowTable,
     source: usize,
     key: usize,
     unmatched: bool,
@@ -126,9 +126,9 @@ fn mask(bits: u128, prefix: u8) -> u128 {
     if prefix == 0 { 0 } else { bits & (u128::MAX << (128 - prefix)) }
 }
 
-fn run(input: &Input, args: &[PluginArg], v6: bool) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg], v6: bool) -> Result<RowTable, String> {
     let call = call(&input.columns, args)?;
-    let lookup = Input::new(call.lookup, call.lookup.columns.len())?;
+    let lookup = PluginInput::new(call.lookup, call.lookup.columns.len())?;
     let mut keys = Interner::default();
     // Rows of the lookup table by prefix length, then by extra keys and masked bits.
     let mut ranges: BTreeMap<u8, HashMap<(u32, u128), Vec<u32>>> = BTreeMap::new();
@@ -173,7 +173,7 @@ fn run(input: &Input, args: &[PluginArg], v6: bool) -> Result<Table, String> {
     let own = (0..input.visible).map(|c| input.take(c, &own_rows)).collect::<Result<Vec<_>, _>>()?;
     let there = shown(&call).into_iter().map(|c| lookup.take(c, &there_rows)).collect::<Result<Vec<_>, _>>()?;
     let arrays = if v6 { there.into_iter().chain(own).collect() } else { own.into_iter().chain(there).collect() };
-    Table::from_arrays(schema(input.own(), args, v6)?, arrays, own_rows.len())
+    RowTable::from_arrays(schema(input.table_columns(), args, v6)?, arrays, own_rows.len())
 }
 
 #[cfg(test)]

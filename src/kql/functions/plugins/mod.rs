@@ -1,7 +1,7 @@
 //! The plugins of `evaluate`, and `reduce`: computations over all rows of a table at once.
 //!
 //! A plugin knows nothing of expressions. Its caller binds the call by [`Plugin::params`], evaluates expression arguments
-//! as columns appended behind the visible ones ([`Input::visible`] tells how many those are), and hands over the rows.
+//! as columns appended behind the visible ones ([`PluginInput::visible`] tells how many those are), and hands over the rows.
 //! Where [`Plugin::schema`] cannot tell the result's columns from the arguments, they follow from the rows.
 
 mod active_users_count;
@@ -30,34 +30,34 @@ mod sliding_window_counts;
 pub(crate) mod table;
 mod timeline;
 
-pub(crate) use table::{Input, Table};
+pub(crate) use table::{PluginInput, RowTable};
 
-use super::Kind;
+use super::ArgType;
 use kqlake_value::{Column, Type, Value};
 
 /// What a parameter of a plugin takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParamKind {
     /// A column of the input.
-    Column(Kind),
+    Column(ArgType),
     /// Any expression over the input's columns. It comes as an appended column; a `name =` in front names that column.
-    Expression(Kind),
+    Expression(ArgType),
     /// A value known before the query runs.
-    Constant(Kind),
+    Constant(ArgType),
     /// A tabular expression.
     Table,
     /// A column of the tabular argument.
-    LookupColumn(Kind),
+    LookupColumn(ArgType),
     /// An aggregate call over the input's columns (`count()`, `sum(x)`).
     Aggregate,
     /// A column of the input, or the constant text `~` for none.
-    ColumnOrTilde(Kind),
+    ColumnOrTilde(ArgType),
     /// A value known before the query runs, or the constant text `~` for the default.
-    ConstantOrTilde(Kind),
+    ConstantOrTilde(ArgType),
 }
 
 /// What tells things apart: a value of any type that can be grouped by.
-const KEY: Kind = Kind::OneOf(&[
+const KEY: ArgType = ArgType::OneOf(&[
     Type::Bool,
     Type::Int,
     Type::Long,
@@ -97,7 +97,7 @@ pub(crate) enum PluginArg {
     /// A constant and its type.
     Constant(Value, Type),
     /// The rows of a tabular argument.
-    Table(Table),
+    Table(RowTable),
     /// Left out, while a later argument was given.
     Missing,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Plugin {
     /// The result's columns, from all columns of the input and the arguments.
     pub schema: SchemaFn,
     /// Computes the result. The error is for the user.
-    pub run: fn(&Input, &[PluginArg]) -> Result<Table, String>,
+    pub run: fn(&PluginInput, &[PluginArg]) -> Result<RowTable, String>,
     /// One sentence for the support page.
     pub doc: &'static str,
 }

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::Events;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 const ID: PluginParam = PluginParam::req("IdColumn", ParamKind::Column(KEY));
-const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable));
-const START: PluginParam = PluginParam::req("Start", ParamKind::Constant(Kind::Summable));
-const END: PluginParam = PluginParam::req("End", ParamKind::Constant(Kind::Summable));
-const WINDOW: PluginParam = PluginParam::req("Window", ParamKind::Constant(Kind::Any));
-const COHORT: PluginParam = PluginParam::opt("Cohort", ParamKind::Constant(Kind::Any));
+const TIMELINE: PluginParam = PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable));
+const START: PluginParam = PluginParam::req("Start", ParamKind::Constant(ArgType::Summable));
+const END: PluginParam = PluginParam::req("End", ParamKind::Constant(ArgType::Summable));
+const WINDOW: PluginParam = PluginParam::req("Window", ParamKind::Constant(ArgType::Any));
+const COHORT: PluginParam = PluginParam::opt("Cohort", ParamKind::Constant(ArgType::Any));
 
 /// The plugin.
 ///
@@ -21,7 +21,7 @@ const COHORT: PluginParam = PluginParam::opt("Cohort", ParamKind::Constant(Kind:
 /// end: the cohort's ids seen there and not seen there, and the ids seen there that were unknown up to the cohort's period.
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "new_activity_metrics",
-    params: &[ID, TIMELINE, START, END, WINDOW, COHORT, PluginParam::opt("Dimension", ParamKind::Column(Kind::Any))],
+    params: &[ID, TIMELINE, START, END, WINDOW, COHORT, PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any))],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
     run,
@@ -36,7 +36,7 @@ pub(super) const PLUGIN_LOOKBACK: Plugin = Plugin {
         START,
         END,
         WINDOW,
-        PluginParam::req("Cohort", ParamKind::Constant(Kind::Any)),
+        PluginParam::req("Cohort", ParamKind::Constant(ArgType::Any)),
         PluginParam::req("Lookback", ParamKind::Table),
     ],
     repeats: false,
@@ -56,12 +56,12 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
 }
 
 /// The numbers of the ids in the look-back table.
-fn known(input: &Input, args: &[PluginArg], events: &mut Events) -> Result<HashSet<u32>, String> {
+fn known(input: &PluginInput, args: &[PluginArg], events: &mut Events) -> Result<HashSet<u32>, String> {
     let mut out = HashSet::new();
     for arg in args {
         if let PluginArg::Table(table) = arg {
             let name = &input.columns[column(args, 0)?].name;
-            let known = Input::new(table, table.columns.len())?;
+            let known = PluginInput::new(table, table.columns.len())?;
             let id = known.find(name).or(known.columns.len().checked_sub(1)).ok_or("the look-back table has no columns")?;
             for row in 0..known.rows {
                 out.insert(events.ids.number([known.get(id, row)]));
@@ -71,7 +71,7 @@ fn known(input: &Input, args: &[PluginArg], events: &mut Events) -> Result<HashS
     Ok(out)
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let mut events = Events::read(input, args, 5)?;
     let axis = events.axis;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
@@ -82,7 +82,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
     };
     let known = known(input, args, &mut events)?;
     let all = bins.all(start, end)?;
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for group in &events.groups {
         let periods = group.ids_by_bin(bins, start, end);
         let mut first: HashMap<u32, i64> = known.iter().map(|id| (*id, i64::MIN)).collect();

@@ -4,9 +4,9 @@
 //! at: those that no further item fits without losing a row. They are enumerated as in T. Uno and others, "LCM: An Efficient
 //! Algorithm for Enumerating Frequent Closed Item Sets" (2003).
 
-use super::table::{Input, Interner, Output};
+use super::table::{PluginInput, Interner, RowTableBuilder};
 use super::{PluginArg, column, constant};
-use crate::functions::aggregate::codec::Held;
+use crate::functions::aggregate::codec::OwnedValue;
 use kqlake_value::{Column, Type, Value, ValueRef};
 
 /// Patterns that one search may find; what is found first is kept.
@@ -27,7 +27,7 @@ pub(super) struct Item {
     /// The column's place in the input.
     pub column: usize,
     /// Its value.
-    pub value: Held,
+    pub value: OwnedValue,
     rows: Vec<u32>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Items {
 
 impl Items {
     /// Reads the rows. `least` is the weight that an item must have.
-    pub(super) fn read(input: &Input, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
+    pub(super) fn read(input: &PluginInput, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
         let columns: Vec<usize> = (0..input.visible).filter(|c| !left_out.contains(c)).collect();
         let mut items = Vec::new();
         for column in &columns {
@@ -168,7 +168,7 @@ pub(super) fn weight_column(args: &[PluginArg], place: usize) -> Option<usize> {
 }
 
 /// Each row's weight: the weight column's value, or 1.
-pub(super) fn weights(input: &Input, column: Option<usize>) -> Vec<f64> {
+pub(super) fn weights(input: &PluginInput, column: Option<usize>) -> Vec<f64> {
     (0..input.rows).map(|row| column.map_or(1.0, |c| input.get(c, row).as_f64().unwrap_or(0.0).max(0.0))).collect()
 }
 
@@ -198,23 +198,23 @@ pub(super) fn columns(input: &[Column], left_out: &[usize], counted: &[(&str, Ty
 
 /// Appends a pattern's row.
 pub(super) fn push(
-    output: &mut Output,
-    input: &Input,
+    output: &mut RowTableBuilder,
+    input: &PluginInput,
     items: &Items,
     pattern: &Pattern,
     counted: &[ValueRef<'_>],
     wildcards: &Wildcards,
 ) {
-    let mut row: Vec<Held> = counted.iter().map(|v| Held::from(*v)).collect();
+    let mut row: Vec<OwnedValue> = counted.iter().map(|v| OwnedValue::from(*v)).collect();
     for column in &items.columns {
         let value =
             pattern.items.iter().map(|i| &items.items[*i]).find(|item| item.column == *column).map(|item| item.value.clone());
         row.push(value.unwrap_or_else(|| {
             let mut text = String::new();
-            Held::from(wildcards.of(input.columns[*column].ty).as_ref(&mut text))
+            OwnedValue::from(wildcards.of(input.columns[*column].ty).as_ref(&mut text))
         }));
     }
-    output.push(row.iter().map(Held::as_ref));
+    output.push(row.iter().map(OwnedValue::as_ref));
 }
 
 /// A percentage with so many digits behind the point.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Input, Interner, Table, free_name};
+use super::table::{PluginInput, Interner, RowTable, free_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Value, ValueRef, format};
 
@@ -19,7 +19,7 @@ pub(super) const PLUGIN: Plugin = Plugin {
     params: &[
         PluginParam::req("pivotColumn", ParamKind::Column(KEY)),
         PluginParam::opt("aggregateFunction", ParamKind::Aggregate),
-        PluginParam::opt("columnName", ParamKind::Column(Kind::Any)),
+        PluginParam::opt("columnName", ParamKind::Column(ArgType::Any)),
     ],
     repeats: true,
     schema: |_, _| Ok(None),
@@ -27,7 +27,7 @@ pub(super) const PLUGIN: Plugin = Plugin {
     doc: "The values of one column as columns, each with an aggregate.",
 };
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let (pivoted, aggregate) = (column(args, 0)?, column(args, 1)?);
     let empty = constant(args, 2).cloned().unwrap_or(Value::Null);
     let stay: Vec<usize> = (0..input.visible).filter(|c| *c != pivoted && *c != aggregate).collect();
@@ -55,5 +55,5 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         }
         arrays.push(builder.finish()?);
     }
-    Table::from_arrays(columns, arrays, first.len())
+    RowTable::from_arrays(columns, arrays, first.len())
 }

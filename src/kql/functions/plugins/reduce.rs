@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
 
-use super::table::{Input, Output, Table, free_name};
+use super::table::{PluginInput, RowTableBuilder, RowTable, free_name};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Type, ValueRef, format};
 
@@ -73,7 +73,7 @@ impl Reduce {
     }
 
     /// Groups the texts of a column of the input (the value to reduce by; it may be an appended one).
-    pub(crate) fn run(&self, input: &Input, column: usize) -> Result<Table, String> {
+    pub(crate) fn run(&self, input: &PluginInput, column: usize) -> Result<RowTable, String> {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(format!("the threshold must be from 0 to 1, not {}", self.threshold));
         }
@@ -102,7 +102,7 @@ impl Reduce {
             }
             let mut arrays: Vec<ArrayRef> = (0..input.visible).map(|c| ArrayRef::clone(input.array(c))).collect();
             arrays.push(builder.finish()?);
-            return Table::from_arrays(self.schema(input.own()), arrays, input.rows);
+            return RowTable::from_arrays(self.schema(input.table_columns()), arrays, input.rows);
         }
         let grouped: usize = counts.values().map(|c| c.0).sum();
         let mut groups: Vec<(&str, usize, &str)> = counts.iter().map(|(p, (n, row))| (*p, *n, texts[*row].as_str())).collect();
@@ -110,7 +110,7 @@ impl Reduce {
         if grouped < texts.len() {
             groups.push((OTHERS, texts.len() - grouped, ""));
         }
-        let mut output = Output::new(self.schema(input.own()));
+        let mut output = RowTableBuilder::new(self.schema(input.table_columns()));
         for (pattern, count, representative) in groups {
             output.push([ValueRef::String(pattern), ValueRef::Long(count as i64), ValueRef::String(representative)]);
         }
@@ -159,8 +159,8 @@ mod tests {
         let mut builder = ColumnBuilder::new(Type::String, texts.len());
         texts.iter().for_each(|t| builder.push_ref(ValueRef::String(t)));
         let column = builder.finish().unwrap();
-        let table = Table::from_arrays(vec![Column::new("t", Type::String)], vec![column], texts.len()).unwrap();
-        let found = options.run(&Input::new(&table, 1).unwrap(), 0).unwrap();
+        let table = RowTable::from_arrays(vec![Column::new("t", Type::String)], vec![column], texts.len()).unwrap();
+        let found = options.run(&PluginInput::new(&table, 1).unwrap(), 0).unwrap();
         let batch = &found.batches[0];
         (0..batch.num_rows())
             .map(|r| {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Input, Interner, Output, Table};
+use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from, constant, number};
-use crate::functions::Kind;
-use crate::functions::aggregate::codec::Held;
+use crate::functions::ArgType;
+use crate::functions::aggregate::codec::OwnedValue;
 use crate::functions::aggregate::order::order;
 use kqlake_value::{Column, Type, ValueRef, format};
 
@@ -17,12 +17,12 @@ use kqlake_value::{Column, Type, ValueRef, format};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "rolling_percentile",
     params: &[
-        PluginParam::req("ValueColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Percentile", ParamKind::Constant(Kind::Number)),
-        PluginParam::req("IndexColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("BinSize", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("BinsPerWindow", ParamKind::Constant(Kind::Integer)),
-        PluginParam::opt("Dimension", ParamKind::Column(Kind::Any)),
+        PluginParam::req("ValueColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Percentile", ParamKind::Constant(ArgType::Number)),
+        PluginParam::req("IndexColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("BinSize", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("BinsPerWindow", ParamKind::Constant(ArgType::Integer)),
+        PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -48,7 +48,7 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
     Ok(out)
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let (value, index) = (column(args, 0)?, column(args, 2)?);
     let percentile =
         number(args, 1).filter(|p| (0.0..=100.0).contains(p)).ok_or("the percentile must be a constant from 0 to 100")?;
@@ -58,7 +58,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         number(args, 4).filter(|n| *n >= 1.0).ok_or("the bins of a window must be a constant of at least 1")? as usize;
     let dimensions = columns_from(args, 5);
     let mut keys = Interner::default();
-    let mut groups: Vec<BTreeMap<i64, Vec<Held>>> = Vec::new();
+    let mut groups: Vec<BTreeMap<i64, Vec<OwnedValue>>> = Vec::new();
     for row in 0..input.rows {
         let (Some(at), found) = (axis.point(input.get(index, row)), input.get(value, row)) else { continue };
         if found.is_null() {
@@ -68,19 +68,19 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         groups.resize_with(groups.len().max(key + 1), BTreeMap::new);
         groups[key].entry(bins.start(at)).or_default().push(found.into());
     }
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for (key, group) in groups.iter().enumerate() {
         let (Some((first, _)), Some((last, _))) = (group.first_key_value(), group.last_key_value()) else { continue };
         let all = bins.all(*first, *last)?;
         for (i, bin) in all.iter().enumerate() {
             let from = all[(i + 1).saturating_sub(per_window)];
-            let mut values: Vec<ValueRef<'_>> = group.range(from..=*bin).flat_map(|(_, v)| v).map(Held::as_ref).collect();
+            let mut values: Vec<ValueRef<'_>> = group.range(from..=*bin).flat_map(|(_, v)| v).map(OwnedValue::as_ref).collect();
             if values.is_empty() {
                 continue;
             }
             let rank = ((values.len() as f64 * percentile / 100.0 - 1e-9).ceil() as usize).clamp(1, values.len());
             let (_, found, _) = values.select_nth_unstable_by(rank - 1, |a, b| order(*a, *b));
-            output.push(std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32).iter().map(Held::as_ref)).chain([*found]));
+            output.push(std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32).iter().map(OwnedValue::as_ref)).chain([*found]));
         }
     }
     output.finish()

@@ -1,17 +1,17 @@
 //! rows_near: rows around those where a condition holds.
 
-use super::table::{Input, Table};
+use super::table::{PluginInput, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, number};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::ValueRef;
 
 /// The plugin: rows that are at most *NumRows* before or behind (*RowsAfter* behind) a row where the condition is true.
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "rows_near",
     params: &[
-        PluginParam::req("Condition", ParamKind::Expression(Kind::Bool)),
-        PluginParam::req("NumRows", ParamKind::Constant(Kind::Integer)),
-        PluginParam::opt("NumRowsAfter", ParamKind::Constant(Kind::Integer)),
+        PluginParam::req("Condition", ParamKind::Expression(ArgType::Bool)),
+        PluginParam::req("NumRows", ParamKind::Constant(ArgType::Integer)),
+        PluginParam::opt("NumRowsAfter", ParamKind::Constant(ArgType::Integer)),
     ],
     repeats: false,
     // The condition's column comes behind the table's own, which pass unchanged.
@@ -22,7 +22,7 @@ pub(super) const PLUGIN: Plugin = Plugin {
     doc: "Rows around those where a condition holds.",
 };
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let condition = column(args, 0)?;
     let before =
         number(args, 1).filter(|n| *n >= 0.0).ok_or("the number of rows must be a constant that is not negative")? as usize;

@@ -1,17 +1,17 @@
 //! schema_merge: one schema out of several that `getschema` gave.
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, constant};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, Value, ValueRef, format};
 
 /// The plugin.
 ///
 /// Columns are one if their names are. Numbers of different types become the widest of them; other types that differ, and
-/// (unless `PreserveOrder` is false) places that differ, are told as an error in the column's type.
+/// (unless `PreserveOrder` is false) places that differ, are reported as an error in the column's type.
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "schema_merge",
-    params: &[PluginParam::opt("PreserveOrder", ParamKind::Constant(Kind::Bool))],
+    params: &[PluginParam::opt("PreserveOrder", ParamKind::Constant(ArgType::Bool))],
     repeats: false,
     schema: |_, _| Ok(Some(columns())),
     run,
@@ -34,7 +34,7 @@ struct Merged {
     ty: Result<Type, &'static str>,
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let place = |name: &str| input.find(name).ok_or_else(|| format!("the input has no column {name}, as getschema gives it"));
     let (name, ordinal, kind) = (place("ColumnName")?, place("ColumnOrdinal")?, place("ColumnType")?);
     let keep_order = constant(args, 0) != Some(&Value::Bool(false));
@@ -58,7 +58,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         }
     }
     merged.sort_by_key(|m| (m.ty.is_err(), m.ordinal));
-    let mut output = Output::new(columns());
+    let mut output = RowTableBuilder::new(columns());
     for (i, column) in merged.iter().enumerate() {
         let (ordinal, data_type, kind) = match column.ty {
             Ok(ty) => (i as i64, ty.dotnet_name().to_owned(), ty.name().to_owned()),

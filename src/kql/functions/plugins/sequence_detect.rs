@@ -1,10 +1,10 @@
 //! sequence_detect: occurrences of a sequence of steps, each a predicate.
 
-use super::table::{Input, Interner, Output, Table};
+use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
-use crate::functions::Kind;
-use crate::functions::aggregate::codec::Held;
+use crate::functions::ArgType;
+use crate::functions::aggregate::codec::OwnedValue;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
@@ -15,10 +15,10 @@ use kqlake_value::{Column, Type, ValueRef};
 pub(super) const PLUGIN: Plugin = Plugin {
     name: "sequence_detect",
     params: &[
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("MaxSequenceStepWindow", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("MaxSequenceSpan", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("Expr", ParamKind::Expression(Kind::Any)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("MaxSequenceStepWindow", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("MaxSequenceSpan", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("Expr", ParamKind::Expression(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -79,7 +79,7 @@ impl Search<'_> {
     }
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let time = column(args, 0)?;
     let axis = Axis::of(&input.columns[time])?;
     let step_window = axis.distance(args, 1, "the greatest distance between steps")?;
@@ -97,7 +97,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
         groups.resize_with(groups.len().max(key + 1), Vec::new);
         groups[key].push((t, is));
     }
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for (key, mut events) in groups.into_iter().enumerate() {
         events.sort_by_key(|e| e.0);
         let search = Search { events: &events, steps: steps.len(), step_window, span };
@@ -111,7 +111,7 @@ fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
                 Type::DateTime => ValueRef::TimeSpan(duration * 10),
                 _ => axis.value(duration),
             };
-            let values = keys.tuple(key as u32).iter().map(Held::as_ref);
+            let values = keys.tuple(key as u32).iter().map(OwnedValue::as_ref);
             output.push(values.chain(times.iter().map(|t| axis.value(*t))).chain([duration]));
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Input, Output, Table};
+use super::table::{PluginInput, RowTableBuilder, RowTable};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
-use crate::functions::Kind;
+use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin. Bins are counted from *Start*; a bin's window is *LookbackWindow* long and ends with the bin. A window
@@ -14,12 +14,12 @@ pub(super) const PLUGIN: Plugin = Plugin {
     name: "sliding_window_counts",
     params: &[
         PluginParam::req("IdColumn", ParamKind::Column(KEY)),
-        PluginParam::req("TimelineColumn", ParamKind::Column(Kind::Summable)),
-        PluginParam::req("Start", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("End", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("LookBackWindow", ParamKind::Constant(Kind::Summable)),
-        PluginParam::req("Step", ParamKind::Constant(Kind::Any)),
-        PluginParam::opt("Dimension", ParamKind::Column(Kind::Any)),
+        PluginParam::req("TimelineColumn", ParamKind::Column(ArgType::Summable)),
+        PluginParam::req("Start", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("End", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("LookBackWindow", ParamKind::Constant(ArgType::Summable)),
+        PluginParam::req("Step", ParamKind::Constant(ArgType::Any)),
+        PluginParam::opt("Dimension", ParamKind::Column(ArgType::Any)),
     ],
     repeats: true,
     schema: |columns, args| columns_of(columns, args).map(Some),
@@ -31,13 +31,13 @@ fn columns_of(columns: &[Column], args: &[PluginArg]) -> Result<Vec<Column>, Str
     schema(columns, args, 6, &[("Count", Type::Long), ("Dcount", Type::Long)])
 }
 
-fn run(input: &Input, args: &[PluginArg]) -> Result<Table, String> {
+fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let events = Events::read(input, args, 6)?;
     let axis = events.axis;
     let (start, end) = (axis.constant(args, 2, "the start")?, axis.constant(args, 3, "the end")?);
     let window = axis.distance(args, 4, "the look-back window")?;
     let bins = axis.bins(args, 5, "the step", start)?;
-    let mut output = Output::new(columns_of(&input.columns, args)?);
+    let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for group in &events.groups {
         let mut by_bin: BTreeMap<i64, (i64, HashSet<u32>)> = BTreeMap::new();
         for (t, id) in group.events.iter().filter(|e| e.0 <= end) {

@@ -7,26 +7,27 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use crate::functions::aggregate::codec::{Held, write_value};
+use crate::functions::aggregate::codec::{OwnedValue, write_value};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
+use kqlake_value::parse::RealForm;
 use kqlake_value::{Column, Type, Value, ValueRef, format, parse};
 
 /// Columns and their rows.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Table {
+pub(crate) struct RowTable {
     /// Names and KQL types.
     pub columns: Vec<Column>,
     /// The rows; every batch has the columns in this order, in their Arrow forms.
     pub batches: Vec<RecordBatch>,
 }
 
-impl Table {
+impl RowTable {
     /// A table of arrays of one length.
-    pub(crate) fn from_arrays(columns: Vec<Column>, arrays: Vec<ArrayRef>, rows: usize) -> Result<Table, String> {
+    pub(crate) fn from_arrays(columns: Vec<Column>, arrays: Vec<ArrayRef>, rows: usize) -> Result<RowTable, String> {
         let fields: Vec<_> = columns.iter().map(|c| field(&c.name, c.ty)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Schema::new(fields).into(), arrays, &options).map_err(|e| e.to_string())?;
-        Ok(Table { columns, batches: vec![batch] })
+        Ok(RowTable { columns, batches: vec![batch] })
     }
 
     /// How many rows there are.
@@ -37,7 +38,7 @@ impl Table {
 
 /// A plugin's input: all rows in one piece.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct PluginInput {
     /// Names and KQL types of all columns.
     pub columns: Vec<Column>,
     /// How many of them are the table's own; those behind hold the values of expression arguments.
@@ -48,9 +49,9 @@ pub(crate) struct Input {
     readers: Vec<ColumnReader>,
 }
 
-impl Input {
+impl PluginInput {
     /// Opens a table whose first `visible` columns are its own.
-    pub(crate) fn new(table: &Table, visible: usize) -> Result<Input, String> {
+    pub(crate) fn new(table: &RowTable, visible: usize) -> Result<PluginInput, String> {
         let mut arrays = Vec::with_capacity(table.columns.len());
         let mut readers = Vec::with_capacity(table.columns.len());
         for (i, column) in table.columns.iter().enumerate() {
@@ -62,7 +63,7 @@ impl Input {
             readers.push(ColumnReader::new(&array, column.ty)?);
             arrays.push(array);
         }
-        Ok(Input {
+        Ok(PluginInput {
             columns: table.columns.clone(),
             visible: visible.min(table.columns.len()),
             rows: table.rows(),
@@ -77,7 +78,7 @@ impl Input {
     }
 
     /// The columns that are the table's own.
-    pub(crate) fn own(&self) -> &[Column] {
+    pub(crate) fn table_columns(&self) -> &[Column] {
         &self.columns[..self.visible]
     }
 
@@ -107,26 +108,26 @@ impl Input {
     }
 
     /// These rows of the table's own columns.
-    pub(crate) fn select(&self, rows: &[u32]) -> Result<Table, String> {
+    pub(crate) fn select(&self, rows: &[u32]) -> Result<RowTable, String> {
         let indices: Vec<Option<u32>> = rows.iter().map(|r| Some(*r)).collect();
         let arrays = (0..self.visible).map(|c| self.take(c, &indices)).collect::<Result<Vec<_>, _>>()?;
-        Table::from_arrays(self.own().to_vec(), arrays, rows.len())
+        RowTable::from_arrays(self.table_columns().to_vec(), arrays, rows.len())
     }
 }
 
 /// Collects a result row by row.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct RowTableBuilder {
     columns: Vec<Column>,
     builders: Vec<ColumnBuilder>,
     rows: usize,
 }
 
-impl Output {
+impl RowTableBuilder {
     /// A result with these columns.
-    pub(crate) fn new(columns: Vec<Column>) -> Output {
+    pub(crate) fn new(columns: Vec<Column>) -> RowTableBuilder {
         let builders = columns.iter().map(|c| ColumnBuilder::new(c.ty, 16)).collect();
-        Output { columns, builders, rows: 0 }
+        RowTableBuilder { columns, builders, rows: 0 }
     }
 
     /// Appends a row: a value for each column.
@@ -139,9 +140,9 @@ impl Output {
     }
 
     /// The table.
-    pub(crate) fn finish(mut self) -> Result<Table, String> {
+    pub(crate) fn finish(mut self) -> Result<RowTable, String> {
         let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
-        Table::from_arrays(self.columns, arrays, self.rows)
+        RowTable::from_arrays(self.columns, arrays, self.rows)
     }
 }
 
@@ -149,7 +150,7 @@ impl Output {
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     numbers: HashMap<Vec<u8>, u32>,
-    tuples: Vec<Vec<Held>>,
+    tuples: Vec<Vec<OwnedValue>>,
     key: Vec<u8>,
 }
 
@@ -165,12 +166,12 @@ impl Interner {
         }
         let number = self.tuples.len() as u32;
         self.numbers.insert(self.key.clone(), number);
-        self.tuples.push(tuple.into_iter().map(|value| Held::from(value.key())).collect());
+        self.tuples.push(tuple.into_iter().map(|value| OwnedValue::from(value.key())).collect());
         number
     }
 
     /// The tuple of a number.
-    pub(crate) fn tuple(&self, number: u32) -> &[Held] {
+    pub(crate) fn tuple(&self, number: u32) -> &[OwnedValue] {
         self.tuples.get(number as usize).map_or(&[], Vec::as_slice)
     }
 
@@ -189,11 +190,11 @@ pub(crate) fn free_name(name: &str, taken: &[Column]) -> String {
     (1..).map(|n| format!("{name}{n}")).find(|n| !used(n)).unwrap_or_default()
 }
 
-impl Table {
+impl RowTable {
     /// The table with the columns that a query declares (`evaluate f() : (a:long, b:string)`): by name, values of another
     /// type converted, columns that are not there null.
-    pub(crate) fn conform(&self, declared: &[Column]) -> Result<Table, String> {
-        let input = Input::new(self, self.columns.len())?;
+    pub(crate) fn conform(&self, declared: &[Column]) -> Result<RowTable, String> {
+        let input = PluginInput::new(self, self.columns.len())?;
         let mut arrays = Vec::with_capacity(declared.len());
         for column in declared {
             match input.find(&column.name) {
@@ -208,7 +209,7 @@ impl Table {
                 }
             }
         }
-        Table::from_arrays(declared.to_vec(), arrays, input.rows)
+        RowTable::from_arrays(declared.to_vec(), arrays, input.rows)
     }
 }
 
@@ -224,7 +225,7 @@ fn convert(value: ValueRef<'_>, ty: Type) -> Value {
         Type::Bool => parse::boolean(&text).map(Value::Bool),
         Type::Int => parse::int(&text).map(Value::Int).or_else(|| value.as_f64().map(|v| Value::Int(v as i32))),
         Type::Long => parse::long(&text).map(Value::Long).or_else(|| value.as_f64().map(|v| Value::Long(v as i64))),
-        Type::Real => value.as_f64().or_else(|| parse::real_in_file(&text)).map(Value::Real),
+        Type::Real => value.as_f64().or_else(|| parse::real_of(&text, RealForm::File)).map(Value::Real),
         Type::Decimal => parse::decimal(&text).map(Value::Decimal),
         Type::DateTime => parse::datetime(&text).map(Value::DateTime),
         Type::TimeSpan => parse::timespan(&text).map(Value::TimeSpan),

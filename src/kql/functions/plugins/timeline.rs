@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Input, Interner};
+use super::table::{PluginInput, Interner};
 use super::{PluginArg, column, columns_from};
 use kqlake_value::calendar::{civil_from_days, days_from_civil};
 use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef};
@@ -206,7 +206,7 @@ pub(super) struct Events {
 impl Events {
     /// Reads the id column (argument 0), the timeline column (argument 1) and the dimensions (arguments from `dimensions`
     /// on). Events without a time are left out.
-    pub(super) fn read(input: &Input, args: &[PluginArg], dimensions: usize) -> Result<Events, String> {
+    pub(super) fn read(input: &PluginInput, args: &[PluginArg], dimensions: usize) -> Result<Events, String> {
         let (id, time) = (column(args, 0)?, column(args, 1)?);
         let axis = Axis::of(&input.columns[time])?;
         let places = columns_from(args, dimensions);

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::text_column::append;
 use kqlake_value::{TICKS_PER_SECOND, Type, Value, ValueRef, json};
 
@@ -13,13 +13,13 @@ use kqlake_value::{TICKS_PER_SECOND, Type, Value, ValueRef, json};
 const MAX_ELEMENTS: usize = 1 << 20;
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
-const COUNT_OR_PLACES: Kind = Kind::OneOf(&[Type::Int, Type::Long, Type::Dynamic]);
+const COUNT_OR_PLACES: ArgType = ArgType::OneOf(&[Type::Int, Type::Long, Type::Dynamic]);
 
 /// The array functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "array_concat",
-        &[Param::req("array", Kind::Dynamic)],
+        &[Param::req("array", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(concat),
         "Joins arrays to one; what is no array adds nothing.",
@@ -27,7 +27,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "array_iff",
-        &[Param::req("condition_array", Kind::Dynamic), Param::req("when_true", Kind::Any), Param::req("when_false", Kind::Any)],
+        &[Param::req("condition_array", ArgType::Dynamic), Param::req("when_true", ArgType::Any), Param::req("when_false", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Text(iff),
         "Takes each element from one of two arrays (or scalars), as an array of conditions tells.",
@@ -36,11 +36,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "array_index_of",
         &[
-            Param::req("array", Kind::Dynamic),
-            Param::req("value", Kind::Any),
-            Param::opt("start", Kind::Integer),
-            Param::opt("length", Kind::Integer),
-            Param::opt("occurrence", Kind::Integer).constant(),
+            Param::req("array", ArgType::Dynamic),
+            Param::req("value", ArgType::Any),
+            Param::opt("start", ArgType::Integer),
+            Param::opt("length", ArgType::Integer),
+            Param::opt("occurrence", ArgType::Integer).constant(),
         ],
         Returns::Type(Type::Long),
         ScalarImpl::Row(index_of),
@@ -48,7 +48,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "array_length",
-        &[Param::req("array", Kind::Dynamic)],
+        &[Param::req("array", ArgType::Dynamic)],
         Returns::Type(Type::Long),
         ScalarImpl::Row(length),
         "The number of elements; null for what is no array.",
@@ -56,49 +56,49 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["arraylength"]),
     ScalarFn::new(
         "array_reverse",
-        &[Param::req("array", Kind::Dynamic)],
+        &[Param::req("array", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(reverse),
         "The elements from last to first.",
     ),
     ScalarFn::new(
         "array_rotate_left",
-        &[Param::req("array", Kind::Dynamic), Param::req("rotate_count", Kind::Integer)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("rotate_count", ArgType::Integer)],
         DYNAMIC,
         ScalarImpl::Text(|args, out| rotate(args, out, 1)),
         "Moves the elements to the left; what falls off comes in at the right.",
     ),
     ScalarFn::new(
         "array_rotate_right",
-        &[Param::req("array", Kind::Dynamic), Param::req("rotate_count", Kind::Integer)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("rotate_count", ArgType::Integer)],
         DYNAMIC,
         ScalarImpl::Text(|args, out| rotate(args, out, -1)),
         "Moves the elements to the right; what falls off comes in at the left.",
     ),
     ScalarFn::new(
         "array_shift_left",
-        &[Param::req("array", Kind::Dynamic), Param::req("shift_count", Kind::Integer), Param::opt("default_value", Kind::Any)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("shift_count", ArgType::Integer), Param::opt("default_value", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Text(|args, out| shift(args, out, 1)),
         "Moves the elements to the left and fills up with a default.",
     ),
     ScalarFn::new(
         "array_shift_right",
-        &[Param::req("array", Kind::Dynamic), Param::req("shift_count", Kind::Integer), Param::opt("default_value", Kind::Any)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("shift_count", ArgType::Integer), Param::opt("default_value", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Text(|args, out| shift(args, out, -1)),
         "Moves the elements to the right and fills up with a default.",
     ),
     ScalarFn::new(
         "array_slice",
-        &[Param::req("array", Kind::Dynamic), Param::req("start", Kind::Integer), Param::req("end", Kind::Integer)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("start", ArgType::Integer), Param::req("end", ArgType::Integer)],
         DYNAMIC,
         ScalarImpl::Text(slice),
         "The elements from a place to another, both included; negative places count from the end.",
     ),
     ScalarFn::new(
         "array_sort_asc",
-        &[Param::req("array", Kind::Dynamic), Param::opt("more", Kind::OneOf(&[Type::Dynamic, Type::Bool]))],
+        &[Param::req("array", ArgType::Dynamic), Param::opt("more", ArgType::OneOf(&[Type::Dynamic, Type::Bool]))],
         Returns::ColumnEach("sorted"),
         ScalarImpl::Text(|args, out| sort(args, out, false)),
         "Sorts the first array upwards and the others with it; nulls come last unless a final false says otherwise.",
@@ -107,7 +107,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Suffix("_sorted")),
     ScalarFn::new(
         "array_sort_desc",
-        &[Param::req("array", Kind::Dynamic), Param::opt("more", Kind::OneOf(&[Type::Dynamic, Type::Bool]))],
+        &[Param::req("array", ArgType::Dynamic), Param::opt("more", ArgType::OneOf(&[Type::Dynamic, Type::Bool]))],
         Returns::ColumnEach("sorted"),
         ScalarImpl::Text(|args, out| sort(args, out, true)),
         "Sorts the first array downwards and the others with it; nulls come last unless a final false says otherwise.",
@@ -116,14 +116,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Suffix("_sorted")),
     ScalarFn::new(
         "array_split",
-        &[Param::req("array", Kind::Dynamic), Param::req("index", COUNT_OR_PLACES)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("index", COUNT_OR_PLACES)],
         DYNAMIC,
         ScalarImpl::Text(split),
         "Cuts an array before each of the given places.",
     ),
     ScalarFn::new(
         "array_sum",
-        &[Param::req("array", Kind::Dynamic)],
+        &[Param::req("array", ArgType::Dynamic)],
         Returns::Type(Type::Real),
         ScalarImpl::Row(sum),
         "The sum of the numbers in an array; nulls do not count; null where there is no number, or anything else.",
@@ -131,7 +131,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["series_sum"]),
     ScalarFn::new(
         "pack_array",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Text(pack_array),
         "An array of the arguments' values.",
@@ -139,14 +139,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "range",
-        &[Param::req("start", Kind::Summable), Param::req("stop", Kind::Summable), Param::opt("step", Kind::Summable)],
+        &[Param::req("start", ArgType::Summable), Param::req("stop", ArgType::Summable), Param::opt("step", ArgType::Summable)],
         Returns::With(range_type),
         ScalarImpl::Text(range),
         "An array of evenly spaced values, both ends included; the step is 1 or 1h unless given.",
     ),
     ScalarFn::new(
         "repeat",
-        &[Param::req("value", Kind::Any), Param::req("count", Kind::Integer)],
+        &[Param::req("value", ArgType::Any), Param::req("count", ArgType::Integer)],
         Returns::With(repeat_type),
         ScalarImpl::Text(repeat),
         "An array that holds a value several times.",
@@ -154,7 +154,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("repeat_")),
     ScalarFn::new(
         "zip",
-        &[Param::req("array1", Kind::Dynamic), Param::req("array2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)],
+        &[Param::req("array1", ArgType::Dynamic), Param::req("array2", ArgType::Dynamic), Param::opt("more", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(zip),
         "An array of arrays: the first elements, the second elements, and so on; short arrays are filled up with null.",
@@ -446,10 +446,10 @@ fn write_range(out: &mut String, start: i64, stop: i64, step: i64, write: impl F
 /// The place of an element's type in the order of sorting: numbers, strings, bools, then the rest as they stand. The page
 /// "array_sort_asc()" says no more of a bool than that it comes behind the strings.
 fn rank(element: &str) -> u8 {
-    match json::kind(element) {
-        json::Kind::Integer | json::Kind::Real => 0,
-        json::Kind::String => 1,
-        json::Kind::Bool => 2,
+    match json::json_type(element) {
+        json::JsonType::Integer | json::JsonType::Real => 0,
+        json::JsonType::String => 1,
+        json::JsonType::Bool => 2,
         _ => 3,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::arrays::{array, element};
-use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::format::write_json_string;
 use kqlake_value::{Type, Value, ValueRef, json};
 
@@ -18,7 +18,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     // What `pack_all(true)` is bound to.
     ScalarFn::new(
         "__bag_pack_present",
-        &[Param::req("key", Kind::String), Param::req("value", Kind::Any), Param::opt("more", Kind::Any)],
+        &[Param::req("key", ArgType::String), Param::req("value", ArgType::Any), Param::opt("more", ArgType::Any)],
         Returns::With(pack_type),
         ScalarImpl::Text(|args, out| write_pack(args, out, true)),
         "A bag of the given keys and values, without null values and empty strings.",
@@ -26,21 +26,21 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "bag_has_key",
-        &[Param::req("bag", Kind::Dynamic), Param::req("key", Kind::String)],
+        &[Param::req("bag", ArgType::Dynamic), Param::req("key", ArgType::String)],
         Returns::Type(Type::Bool),
         ScalarImpl::Row(has_key),
         "True when a bag has a key; the key may be a path like $.a.b.",
     ),
     ScalarFn::new(
         "bag_keys",
-        &[Param::req("object", Kind::Dynamic)],
+        &[Param::req("object", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(keys),
         "The names of a bag's keys, as an array.",
     ),
     ScalarFn::new(
         "bag_merge",
-        &[Param::req("bag1", Kind::Dynamic), Param::req("bag2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)],
+        &[Param::req("bag1", ArgType::Dynamic), Param::req("bag2", ArgType::Dynamic), Param::opt("more", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(merge),
         "One bag with the keys of all; of equal keys the first bag's value counts.",
@@ -48,7 +48,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "bag_pack",
-        &[Param::req("key", Kind::String), Param::req("value", Kind::Any), Param::opt("more", Kind::Any)],
+        &[Param::req("key", ArgType::String), Param::req("value", ArgType::Any), Param::opt("more", ArgType::Any)],
         Returns::With(pack_type),
         ScalarImpl::Text(|args, out| write_pack(args, out, false)),
         "A bag of the given keys and values.",
@@ -57,7 +57,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "bag_pack_columns",
-        &[Param::req("column", Kind::Any)],
+        &[Param::req("column", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Special,
         "A bag whose keys are the columns' names and whose values are the columns' values.",
@@ -65,42 +65,42 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "bag_remove_keys",
-        &[Param::req("bag", Kind::Dynamic), Param::req("keys", Kind::Dynamic)],
+        &[Param::req("bag", ArgType::Dynamic), Param::req("keys", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(remove_keys),
         "A bag without some keys; a key may be a path like $.a.b.",
     ),
     ScalarFn::new(
         "bag_set_key",
-        &[Param::req("bag", Kind::Dynamic), Param::req("key", Kind::String).constant(), Param::req("value", Kind::Any)],
+        &[Param::req("bag", ArgType::Dynamic), Param::req("key", ArgType::String).constant(), Param::req("value", ArgType::Any)],
         DYNAMIC,
         ScalarImpl::Text(set_key),
         "A bag in which a key has a new value; the key may be a path like $.a.b.",
     ),
     ScalarFn::new(
         "bag_zip",
-        &[Param::req("keys", Kind::Dynamic), Param::req("values", Kind::Dynamic)],
+        &[Param::req("keys", ArgType::Dynamic), Param::req("values", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(zip),
         "A bag of an array of keys and an array of values.",
     ),
     ScalarFn::new(
         "dynamic_to_json",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::String),
         ScalarImpl::Text(to_json),
         "JSON text with the keys of all bags in alphabetical order.",
     ),
     ScalarFn::new(
         "pack_all",
-        &[Param::opt("ignore_null_empty", Kind::Bool).constant()],
+        &[Param::opt("ignore_null_empty", ArgType::Bool).constant()],
         DYNAMIC,
         ScalarImpl::Special,
         "A bag of all columns of the row; with true without those that are null or empty.",
     ),
     ScalarFn::new(
         "treepath",
-        &[Param::req("object", Kind::Dynamic)],
+        &[Param::req("object", ArgType::Dynamic)],
         DYNAMIC,
         ScalarImpl::Text(tree_path),
         "The paths of all parts of a bag, as an array.",
@@ -181,7 +181,7 @@ fn key_path(key: &str) -> Vec<&str> {
 
 fn has_key(args: &[ValueRef<'_>]) -> Value {
     let (ValueRef::Dynamic(mut part), Some(key)) = (args[0], args[1].as_str()) else { return Value::Null };
-    if json::kind(part) != json::Kind::Object {
+    if json::json_type(part) != json::JsonType::Object {
         return Value::Null;
     }
     for key in key_path(key) {
@@ -367,8 +367,8 @@ fn write_canonical(out: &mut String, text: &str, levels: usize) {
 fn tree_path(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let ValueRef::Dynamic(text) = args[0] else { return false };
     let mut paths = Paths::default();
-    match json::kind(text) {
-        json::Kind::Object | json::Kind::Array => paths.collect(text, &mut String::new(), json::MAX_DEPTH),
+    match json::json_type(text) {
+        json::JsonType::Object | json::JsonType::Array => paths.collect(text, &mut String::new(), json::MAX_DEPTH),
         _ => return false,
     }
     out.push('[');

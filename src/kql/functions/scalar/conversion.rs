@@ -9,19 +9,19 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Floa
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
 use crate::functions::kernels::{ValueArg, display, from_text};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::format::write_json_string;
 use kqlake_value::json::display;
-use kqlake_value::text_column::TextOut;
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::texts::Texts;
 use kqlake_value::{self as value, Type, Value, ValueRef, json, parse};
 
 /// One in a decimal's scale.
 const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
 
-const ANY: &[Param] = &[Param::req("value", Kind::Any)];
-const TEXT: &[Param] = &[Param::req("value", Kind::StringOrDynamic)];
+const ANY: &[Param] = &[Param::req("value", ArgType::Any)];
+const TEXT: &[Param] = &[Param::req("value", ArgType::StringOrDynamic)];
 
 /// A conversion's entry: it names its result after its argument.
 const fn conversion(name: &'static str, params: &'static [Param], to: Type, imp: ScalarImpl, doc: &'static str) -> ScalarFn {
@@ -55,7 +55,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["totime"]),
     conversion(
         "toguid",
-        &[Param::req("value", Kind::OneOf(&[Type::String, Type::Dynamic, Type::Guid]))],
+        &[Param::req("value", ArgType::OneOf(&[Type::String, Type::Dynamic, Type::Guid]))],
         Type::Guid,
         ScalarImpl::Kernel(to_guid),
         "The text as a guid; null if it is none.",
@@ -78,7 +78,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("type_")),
     ScalarFn::new(
         "tohex",
-        &[Param::req("value", Kind::Integer), Param::opt("minLength", Kind::Integer)],
+        &[Param::req("value", ArgType::Integer), Param::opt("minLength", ArgType::Integer)],
         Returns::Type(Type::String),
         ScalarImpl::Kernel(to_hex),
         "The hexadecimal digits of an integer, in two's complement if it is negative.",
@@ -113,12 +113,12 @@ pub(crate) fn convert(value: ValueRef<'_>, to: Type) -> Value {
 
 /// What a dynamic holds, as a value; arrays, bags and null give null.
 fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl Fn(ValueRef<'_>) -> Option<T>) -> Option<T> {
-    match display::kind(text) {
-        display::Kind::String(quoted) => from_text(&json::unquote(quoted)),
-        display::Kind::Long(v) => from_value(ValueRef::Long(v)),
-        display::Kind::Real(v) => from_value(ValueRef::Real(v)),
-        display::Kind::Bool(v) => from_value(ValueRef::Bool(v)),
-        display::Kind::Null | display::Kind::Array(_) | display::Kind::Object(_) => None,
+    match display::json_ref(text) {
+        display::JsonRef::String(quoted) => from_text(&json::unquote(quoted)),
+        display::JsonRef::Long(v) => from_value(ValueRef::Long(v)),
+        display::JsonRef::Real(v) => from_value(ValueRef::Real(v)),
+        display::JsonRef::Bool(v) => from_value(ValueRef::Bool(v)),
+        display::JsonRef::Null | display::JsonRef::Array(_) | display::JsonRef::Object(_) => None,
     }
 }
 
@@ -372,7 +372,7 @@ fn to_guid(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             return in_form(array, ty);
         }
         let reader = ColumnReader::new(array, ty)?;
-        let mut out = TextOut::new(array.len());
+        let mut out = TextBuilder::new(array.len());
         for row in 0..array.len() {
             out.push_option(guid_of(reader.get(row)).as_deref());
         }
@@ -386,7 +386,7 @@ fn parse_json(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             return in_form(array, ty);
         }
         let texts = Texts::new(array)?;
-        let mut out = TextOut::new(array.len());
+        let mut out = TextBuilder::new(array.len());
         let mut buffer = String::new();
         for row in 0..array.len() {
             buffer.clear();
@@ -400,7 +400,7 @@ fn get_type(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     let ty = args[0].ty;
     let value = ValueArg::new(&args[0]);
     Ok(Box::new(move |arrays, rows| {
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         if ty != Type::Dynamic {
             (0..rows).for_each(|_| out.push(ty.name()));
             return out.finish();
@@ -408,14 +408,14 @@ fn get_type(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         let values = value.open(&arrays[0])?;
         for row in 0..rows {
             out.push(match values.get(row) {
-                ValueRef::Dynamic(text) => match display::kind(text) {
-                    display::Kind::Null => "null",
-                    display::Kind::Bool(_) => "bool",
-                    display::Kind::Long(_) => "long",
-                    display::Kind::Real(_) => "double",
-                    display::Kind::String(_) => "string",
-                    display::Kind::Array(_) => "array",
-                    display::Kind::Object(_) => "dictionary",
+                ValueRef::Dynamic(text) => match display::json_ref(text) {
+                    display::JsonRef::Null => "null",
+                    display::JsonRef::Bool(_) => "bool",
+                    display::JsonRef::Long(_) => "long",
+                    display::JsonRef::Real(_) => "double",
+                    display::JsonRef::String(_) => "string",
+                    display::JsonRef::Array(_) => "array",
+                    display::JsonRef::Object(_) => "dictionary",
                 },
                 _ => "null",
             });
@@ -430,7 +430,7 @@ fn to_hex(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let values = value.open(&arrays[0])?;
         let lengths = length.as_ref().map(|l| l.open(&arrays[1])).transpose()?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         for row in 0..rows {
             // A greater length counts as 16 (Kusto documentation, "tohex()").
             let width = lengths.as_ref().and_then(|l| l.get(row).as_i64()).unwrap_or(0).clamp(0, 16) as usize;

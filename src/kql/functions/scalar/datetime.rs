@@ -9,7 +9,7 @@ use arrow::array::{Float64Array, Int32Array, Int64Array};
 
 use super::conversion::{datetime_of, real_of, timespan_of};
 use crate::functions::kernels::{ValueArg, text_of};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::calendar::{civil_from_days, date, days_from_civil, days_in_month};
 use kqlake_value::{
     self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS,
@@ -18,10 +18,10 @@ use kqlake_value::{
 
 const INT: Returns = Returns::Type(Type::Int);
 const DATETIME: Returns = Returns::Type(Type::DateTime);
-const DATE: &[Param] = &[Param::req("date", Kind::DateTime)];
-const DATE_OFFSET: &[Param] = &[Param::req("date", Kind::DateTime), Param::opt("offset", Kind::Integer)];
-const PART: Param = Param::req("part", Kind::String).constant();
-const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];
+const DATE: &[Param] = &[Param::req("date", ArgType::DateTime)];
+const DATE_OFFSET: &[Param] = &[Param::req("date", ArgType::DateTime), Param::opt("offset", ArgType::Integer)];
+const PART: Param = Param::req("part", ArgType::String).constant();
+const NUMBER: &[Param] = &[Param::req("number", ArgType::Number)];
 
 /// A part of a datetime as an int.
 macro_rules! part {
@@ -62,33 +62,33 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "datetime_part",
-        &[PART, Param::req("datetime", Kind::DateTime)],
+        &[PART, Param::req("datetime", ArgType::DateTime)],
         INT,
         ScalarImpl::Kernel(datetime_part),
         "A part of a datetime by name.",
     )
     .aliases(&["datepart"]),
-    edge!("startofday", Edge::Start(Unit::Day), "The start of the day, some days later.").naming(Naming::FirstArg),
-    edge!("startofweek", Edge::Start(Unit::Week), "The start of the week, some weeks later."),
-    edge!("startofmonth", Edge::Start(Unit::Month), "The start of the month, some months later."),
-    edge!("startofyear", Edge::Start(Unit::Year), "The start of the year, some years later."),
-    edge!("endofday", Edge::End(Unit::Day), "The end of the day, some days later."),
-    edge!("endofweek", Edge::End(Unit::Week), "The end of the week, some weeks later."),
-    edge!("endofmonth", Edge::End(Unit::Month), "The end of the month, some months later."),
-    edge!("endofyear", Edge::End(Unit::Year), "The end of the year, some years later."),
+    edge!("startofday", PeriodEdge::Start(Unit::Day), "The start of the day, some days later.").naming(Naming::FirstArg),
+    edge!("startofweek", PeriodEdge::Start(Unit::Week), "The start of the week, some weeks later."),
+    edge!("startofmonth", PeriodEdge::Start(Unit::Month), "The start of the month, some months later."),
+    edge!("startofyear", PeriodEdge::Start(Unit::Year), "The start of the year, some years later."),
+    edge!("endofday", PeriodEdge::End(Unit::Day), "The end of the day, some days later."),
+    edge!("endofweek", PeriodEdge::End(Unit::Week), "The end of the week, some weeks later."),
+    edge!("endofmonth", PeriodEdge::End(Unit::Month), "The end of the month, some months later."),
+    edge!("endofyear", PeriodEdge::End(Unit::Year), "The end of the year, some years later."),
     ScalarFn::new(
         "datetime_add",
-        &[PART, Param::req("value", Kind::Integer), Param::req("datetime", Kind::DateTime)],
+        &[PART, Param::req("value", ArgType::Integer), Param::req("datetime", ArgType::DateTime)],
         DATETIME,
         ScalarImpl::Kernel(datetime_add),
         "A datetime some units later; a day that the month does not have becomes its last one.",
     ),
     ScalarFn::new(
         "datetime_diff",
-        &[PART, Param::req("datetime1", Kind::DateTime), Param::req("datetime2", Kind::DateTime)],
+        &[PART, Param::req("datetime1", ArgType::DateTime), Param::req("datetime2", ArgType::DateTime)],
         // Microsoft's engine gives weeks as a real.
         Returns::With(|args| {
-            Ok(if constant_unit(&args[0], Use::Distance).ok() == Some(Unit::Week) { Type::Real } else { Type::Long })
+            Ok(if constant_unit(&args[0], UnitUse::Distance).ok() == Some(Unit::Week) { Type::Real } else { Type::Long })
         }),
         ScalarImpl::Kernel(datetime_diff),
         "The number of boundaries of a unit between two datetimes, the first minus the second.",
@@ -96,12 +96,12 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "make_datetime",
         &[
-            Param::req("year", Kind::Any),
-            Param::opt("month", Kind::Number),
-            Param::opt("day", Kind::Number),
-            Param::opt("hour", Kind::Number),
-            Param::opt("minute", Kind::Number),
-            Param::opt("second", Kind::Number),
+            Param::req("year", ArgType::Any),
+            Param::opt("month", ArgType::Number),
+            Param::opt("day", ArgType::Number),
+            Param::opt("hour", ArgType::Number),
+            Param::opt("minute", ArgType::Number),
+            Param::opt("second", ArgType::Number),
         ],
         Returns::With(|args| match args {
             [_] => Ok(Type::DateTime),
@@ -117,10 +117,10 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "make_timespan",
         &[
-            Param::req("days", Kind::Any),
-            Param::opt("hours", Kind::Number),
-            Param::opt("minutes", Kind::Number),
-            Param::opt("seconds", Kind::Number),
+            Param::req("days", ArgType::Any),
+            Param::opt("hours", ArgType::Number),
+            Param::opt("minutes", ArgType::Number),
+            Param::opt("seconds", ArgType::Number),
         ],
         Returns::With(|args| match args {
             [_] => Ok(Type::TimeSpan),
@@ -158,15 +158,15 @@ enum Unit {
 
 impl Unit {
     /// The unit of a name; parts of a datetime have other names for two of them than distances have for weeks.
-    fn parse(name: &str, use_of: Use) -> Option<Unit> {
+    fn parse(name: &str, use_of: UnitUse) -> Option<Unit> {
         Some(match name.to_ascii_lowercase().as_str() {
             "year" => Unit::Year,
             "quarter" => Unit::Quarter,
             "month" => Unit::Month,
-            "week" if use_of == Use::Distance => Unit::Week,
-            "week_of_year" if use_of == Use::Part => Unit::Week,
+            "week" if use_of == UnitUse::Distance => Unit::Week,
+            "week_of_year" if use_of == UnitUse::Part => Unit::Week,
             "day" => Unit::Day,
-            "dayofyear" if use_of == Use::Part => Unit::DayOfYear,
+            "dayofyear" if use_of == UnitUse::Part => Unit::DayOfYear,
             "hour" => Unit::Hour,
             "minute" => Unit::Minute,
             "second" => Unit::Second,
@@ -204,7 +204,7 @@ impl Unit {
 
 /// What a unit is named for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+enum UnitUse {
     /// `datetime_part`
     Part,
     /// `datetime_add`, `datetime_diff`
@@ -212,10 +212,10 @@ enum Use {
 }
 
 /// The first argument's unit.
-fn constant_unit(arg: &ArgInfo, use_of: Use) -> Result<Unit, String> {
+fn constant_unit(arg: &ArgInfo, use_of: UnitUse) -> Result<Unit, String> {
     let name = arg.constant.as_ref().map(text_of).ok_or("the part must be a constant")?;
     Unit::parse(&name, use_of).ok_or_else(|| {
-        let days = if use_of == Use::Part { "week_of_year, day, dayofyear" } else { "week, day" };
+        let days = if use_of == UnitUse::Part { "week_of_year, day, dayofyear" } else { "week, day" };
         format!(
             "there is no part '{name}': use year, quarter, month, {days}, hour, minute, second, millisecond, microsecond or nanosecond"
         )
@@ -284,7 +284,7 @@ fn part_of(ticks: i64, unit: Unit) -> i64 {
 }
 
 fn datetime_part(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    by_date(&args[1], 1, constant_unit(&args[0], Use::Part)?)
+    by_date(&args[1], 1, constant_unit(&args[0], UnitUse::Part)?)
 }
 
 /// A part of the argument at a place.
@@ -315,7 +315,7 @@ fn day_of_week(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 
 /// A start, or the last tick before the next start.
 #[derive(Debug, Clone, Copy)]
-enum Edge {
+enum PeriodEdge {
     Start(Unit),
     End(Unit),
 }
@@ -340,14 +340,14 @@ fn start(ticks: i64, unit: Unit, offset: i64) -> Option<i64> {
     }
 }
 
-fn edge_of(ticks: i64, edge: Edge, offset: i64) -> Option<i64> {
+fn edge_of(ticks: i64, edge: PeriodEdge, offset: i64) -> Option<i64> {
     value::datetime(match edge {
-        Edge::Start(unit) => start(ticks, unit, offset)?,
-        Edge::End(unit) => start(ticks, unit, offset.checked_add(1)?)? - 1,
+        PeriodEdge::Start(unit) => start(ticks, unit, offset)?,
+        PeriodEdge::End(unit) => start(ticks, unit, offset.checked_add(1)?)? - 1,
     })
 }
 
-fn edge_kernel(args: &[ArgInfo], edge: Edge) -> Result<ColumnFn, String> {
+fn edge_kernel(args: &[ArgInfo], edge: PeriodEdge) -> Result<ColumnFn, String> {
     let date = ValueArg::new(&args[0]);
     let offset = args.get(1).map(ValueArg::new);
     Ok(Box::new(move |arrays, rows| {
@@ -378,7 +378,7 @@ fn add(ticks: i64, unit: Unit, amount: i64) -> Option<i64> {
 }
 
 fn datetime_add(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
-    let unit = constant_unit(&args[0], Use::Distance)?;
+    let unit = constant_unit(&args[0], UnitUse::Distance)?;
     let (amount, date) = (ValueArg::new(&args[1]), ValueArg::new(&args[2]));
     Ok(Box::new(move |arrays, rows| {
         let (amounts, dates) = (amount.open(&arrays[1])?, date.open(&arrays[2])?);
@@ -413,7 +413,7 @@ fn difference(a: i64, b: i64, unit: Unit) -> i64 {
 }
 
 fn datetime_diff(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
-    let unit = constant_unit(&args[0], Use::Distance)?;
+    let unit = constant_unit(&args[0], UnitUse::Distance)?;
     let (a, b) = (ValueArg::new(&args[1]), ValueArg::new(&args[2]));
     Ok(Box::new(move |arrays, rows| {
         let (a, b) = (a.open(&arrays[1])?, b.open(&arrays[2])?);
@@ -503,17 +503,17 @@ mod tests {
     #[test]
     fn starts_and_ends() {
         for (text, edge, offset, want) in [
-            ("2020-06-15T13:45", Edge::Start(Unit::Week), 0, "2020-06-14T00:00:00.000000"),
-            ("2020-06-14", Edge::Start(Unit::Week), -2, "2020-05-31T00:00:00.000000"),
-            ("2020-06-15T13:45", Edge::End(Unit::Week), 2, "2020-07-04T23:59:59.9999999"),
-            ("2020-01-31", Edge::End(Unit::Month), 13, "2021-02-28T23:59:59.9999999"),
-            ("2020-06-15", Edge::Start(Unit::Month), -13, "2019-05-01T00:00:00.000000"),
-            ("2020-06-15", Edge::Start(Unit::Year), -5, "2015-01-01T00:00:00.000000"),
-            ("9999-12-31", Edge::End(Unit::Year), 0, "9999-12-31T23:59:59.9999999"),
-            ("9999-12-31", Edge::Start(Unit::Year), 1, "null"),
-            ("0001-01-02", Edge::Start(Unit::Day), -1, "0001-01-01T00:00:00.000000"),
-            ("0001-01-02", Edge::Start(Unit::Day), i64::MIN, "null"),
-            ("0001-01-02", Edge::End(Unit::Month), i64::MAX, "null"),
+            ("2020-06-15T13:45", PeriodEdge::Start(Unit::Week), 0, "2020-06-14T00:00:00.000000"),
+            ("2020-06-14", PeriodEdge::Start(Unit::Week), -2, "2020-05-31T00:00:00.000000"),
+            ("2020-06-15T13:45", PeriodEdge::End(Unit::Week), 2, "2020-07-04T23:59:59.9999999"),
+            ("2020-01-31", PeriodEdge::End(Unit::Month), 13, "2021-02-28T23:59:59.9999999"),
+            ("2020-06-15", PeriodEdge::Start(Unit::Month), -13, "2019-05-01T00:00:00.000000"),
+            ("2020-06-15", PeriodEdge::Start(Unit::Year), -5, "2015-01-01T00:00:00.000000"),
+            ("9999-12-31", PeriodEdge::End(Unit::Year), 0, "9999-12-31T23:59:59.9999999"),
+            ("9999-12-31", PeriodEdge::Start(Unit::Year), 1, "null"),
+            ("0001-01-02", PeriodEdge::Start(Unit::Day), -1, "0001-01-01T00:00:00.000000"),
+            ("0001-01-02", PeriodEdge::Start(Unit::Day), i64::MIN, "null"),
+            ("0001-01-02", PeriodEdge::End(Unit::Month), i64::MAX, "null"),
         ] {
             assert_eq!(
                 shown(edge_of(t(text), edge, offset)).trim_end_matches('0'),

@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::punycode;
 use crate::functions::kernels::text_of_ref;
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Json, Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
-const TEXT: &[Param] = &[Param::req("string", Kind::String)];
+const TEXT: &[Param] = &[Param::req("string", ArgType::String)];
 
 /// Text that is decompressed is at most this long; longer gives the empty string, so that a small row cannot take all memory.
 const LONGEST: u64 = 256 << 20;
@@ -43,14 +43,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "base64_encode_fromarray",
-        &[Param::req("array", Kind::Dynamic)],
+        &[Param::req("array", ArgType::Dynamic)],
         STRING,
         ScalarImpl::Row(base64_encode_array),
         "An array of bytes in base64; empty if it is no such array.",
     ),
     ScalarFn::new(
         "base64_encode_fromguid",
-        &[Param::req("guid", Kind::Guid)],
+        &[Param::req("guid", ArgType::Guid)],
         STRING,
         ScalarImpl::Row(base64_encode_guid),
         "A guid's bytes in base64.",
@@ -115,7 +115,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "unicode_codepoints_from_string",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(codepoints),
         "The characters' code points as an array.",
@@ -123,7 +123,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["to_utf8"]),
     ScalarFn::new(
         "unicode_codepoints_to_string",
-        &[Param::req("values", Kind::OneOf(&[Type::Int, Type::Long, Type::Dynamic]))],
+        &[Param::req("values", ArgType::OneOf(&[Type::Int, Type::Long, Type::Dynamic]))],
         STRING,
         ScalarImpl::Text(from_codepoints),
         "The text of code points, given one by one or as arrays.",
@@ -132,14 +132,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "isascii",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Bool),
         ScalarImpl::Row(|args| Value::Bool(args.first().is_none_or(|text| text_of_ref(*text).is_ascii()))),
         "Whether all characters are ASCII.",
     ),
     ScalarFn::new(
         "isutf8",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Bool),
         ScalarImpl::Row(|_| Value::Bool(true)),
         "Whether the text is valid UTF-8: here, always.",

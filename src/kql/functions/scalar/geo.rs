@@ -2,10 +2,10 @@
 //!
 //! A query that uses one is refused with the function's name, instead of with an unknown name.
 
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::Type;
 
-const ANY: &[Param] = &[Param::req("argument", Kind::Any)];
+const ANY: &[Param] = &[Param::req("argument", ArgType::Any)];
 
 const fn unsupported(name: &'static str, returns: Type) -> ScalarFn {
     ScalarFn::new(
@@ -40,7 +40,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     unsupported("geo_h3cell_to_polygon", Type::Dynamic),
     ScalarFn::new(
         "geo_info_from_ip_address",
-        &[Param::req("ip", Kind::String)],
+        &[Param::req("ip", ArgType::String)],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Unsupported("it needs a licensed database of addresses and places, which kqlake does not ship"),
         "Where an IP address is.",

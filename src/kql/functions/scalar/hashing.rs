@@ -7,17 +7,17 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::functions::kernels::text_of_ref;
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
-const SOURCE: &[Param] = &[Param::req("source", Kind::Any)];
+const SOURCE: &[Param] = &[Param::req("source", ArgType::Any)];
 const STRING: Returns = Returns::Type(Type::String);
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "hash",
-        &[Param::req("source", Kind::Any), Param::opt("mod", Kind::Integer)],
+        &[Param::req("source", ArgType::Any), Param::opt("mod", ArgType::Integer)],
         Returns::Type(Type::Long),
         ScalarImpl::Row(hash),
         "The xxHash64 of a value, or its remainder by a number.",
@@ -46,7 +46,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "hash_combine",
-        &[Param::req("hash", Kind::Any), Param::req("hash", Kind::Any)],
+        &[Param::req("hash", ArgType::Any), Param::req("hash", ArgType::Any)],
         Returns::Type(Type::Long),
         ScalarImpl::Unsupported("how Microsoft's engine combines hashes is not published"),
         "Two or more hashes combined to one.",
@@ -54,7 +54,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "hash_many",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Long),
         ScalarImpl::Unsupported("how Microsoft's engine combines hashes is not published"),
         "The combined hash of several values.",

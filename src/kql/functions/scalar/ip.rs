@@ -11,34 +11,34 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv4Subnets, Ipv6Net};
 
 use super::arrays::array;
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
 const LONG: Returns = Returns::Type(Type::Long);
 const TEXT: Returns = Returns::Type(Type::String);
 
-const ONE: &[Param] = &[Param::req("ip", Kind::String)];
+const ONE: &[Param] = &[Param::req("ip", ArgType::String)];
 const COMPARED: &[Param] =
-    &[Param::req("ip1", Kind::String), Param::req("ip2", Kind::String), Param::opt("prefix", Kind::Integer)];
-const MASKED: &[Param] = &[Param::req("ip", Kind::String), Param::req("prefix", Kind::Integer)];
-const RANGE: &[Param] = &[Param::req("ip", Kind::String), Param::req("ip_range", Kind::String)];
-const RANGES: &[Param] = &[Param::req("ip", Kind::StringOrDynamic), Param::req("ranges", Kind::StringOrDynamic)];
-const IN_TEXT: &[Param] = &[Param::req("source", Kind::StringOrDynamic), Param::req("ip", Kind::String)];
-const ANY_IN_TEXT: &[Param] = &[Param::req("source", Kind::StringOrDynamic), Param::req("ips", Kind::StringOrDynamic)];
+    &[Param::req("ip1", ArgType::String), Param::req("ip2", ArgType::String), Param::opt("prefix", ArgType::Integer)];
+const MASKED: &[Param] = &[Param::req("ip", ArgType::String), Param::req("prefix", ArgType::Integer)];
+const RANGE: &[Param] = &[Param::req("ip", ArgType::String), Param::req("ip_range", ArgType::String)];
+const RANGES: &[Param] = &[Param::req("ip", ArgType::StringOrDynamic), Param::req("ranges", ArgType::StringOrDynamic)];
+const IN_TEXT: &[Param] = &[Param::req("source", ArgType::StringOrDynamic), Param::req("ip", ArgType::String)];
+const ANY_IN_TEXT: &[Param] = &[Param::req("source", ArgType::StringOrDynamic), Param::req("ips", ArgType::StringOrDynamic)];
 
 /// The functions of IP addresses.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "format_ipv4",
-        &[Param::req("ip", Kind::OneOf(&[Type::String, Type::Int, Type::Long])), Param::opt("prefix", Kind::Integer)],
+        &[Param::req("ip", ArgType::OneOf(&[Type::String, Type::Int, Type::Long])), Param::opt("prefix", ArgType::Integer)],
         TEXT,
         ScalarImpl::Text(|args, out| format_v4(args, out, false)),
         "An IPv4 address as text, without the bits behind a network's length.",
     ),
     ScalarFn::new(
         "format_ipv4_mask",
-        &[Param::req("ip", Kind::OneOf(&[Type::String, Type::Int, Type::Long])), Param::opt("prefix", Kind::Integer)],
+        &[Param::req("ip", ArgType::OneOf(&[Type::String, Type::Int, Type::Long])), Param::opt("prefix", ArgType::Integer)],
         TEXT,
         ScalarImpl::Text(|args, out| format_v4(args, out, true)),
         "An IPv4 network in CIDR notation.",
@@ -118,7 +118,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "ipv4_range_to_cidr_list",
-        &[Param::req("start_ip", Kind::String), Param::req("end_ip", Kind::String)],
+        &[Param::req("start_ip", ArgType::String), Param::req("end_ip", ArgType::String)],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(cidr_list),
         "The networks that make up a range of IPv4 addresses.",
@@ -228,13 +228,13 @@ fn masked_v4(address: Ipv4Addr, length: u8) -> Ipv4Addr {
 }
 
 /// The shorter of an own and a given length of the network; `None` when the given one is out of its range.
-fn shorter(own: u8, given: Option<i64>, full: u8) -> Option<u8> {
+fn shorter_prefix(own: u8, given: Option<i64>, full: u8) -> Option<u8> {
     let given = u8::try_from(given?).ok().filter(|g| *g <= full)?;
     Some(own.min(given))
 }
 
 fn parse_v4_masked(text: Option<impl AsRef<str>>, length: Option<i64>) -> Value {
-    let masked = text.and_then(parse_v4).and_then(|net| Some(masked_v4(net.addr(), shorter(net.prefix_len(), length, 32)?)));
+    let masked = text.and_then(parse_v4).and_then(|net| Some(masked_v4(net.addr(), shorter_prefix(net.prefix_len(), length, 32)?)));
     masked.map_or(Value::Null, |address| Value::Long(address.to_bits().into()))
 }
 
@@ -249,7 +249,7 @@ fn format_v4(args: &[ValueRef<'_>], out: &mut String, with_length: bool) -> bool
         }
         other => text(other).and_then(parse_v4),
     };
-    let Some((net, length)) = parsed.and_then(|net| Some((net, shorter(net.prefix_len(), given, 32)?))) else {
+    let Some((net, length)) = parsed.and_then(|net| Some((net, shorter_prefix(net.prefix_len(), given, 32)?))) else {
         return false;
     };
     out.push_str(&masked_v4(net.addr(), length).to_string());
@@ -260,14 +260,14 @@ fn format_v4(args: &[ValueRef<'_>], out: &mut String, with_length: bool) -> bool
 }
 
 /// The prefix argument of a comparison; absent it is the whole address.
-fn given_length(args: &[ValueRef<'_>], full: i64) -> Option<i64> {
+fn prefix_argument(args: &[ValueRef<'_>], full: i64) -> Option<i64> {
     args.get(2).map_or(Some(full), |length| length.as_i64())
 }
 
 fn compare_v4(args: &[ValueRef<'_>]) -> Value {
     let parsed = || {
         let (a, b) = (parse_v4(text(args[0])?)?, parse_v4(text(args[1])?)?);
-        let length = shorter(a.prefix_len().min(b.prefix_len()), given_length(args, 32), 32)?;
+        let length = shorter_prefix(a.prefix_len().min(b.prefix_len()), prefix_argument(args, 32), 32)?;
         Some(masked_v4(a.addr(), length).cmp(&masked_v4(b.addr(), length)))
     };
     parsed().map_or(Value::Null, |of| Value::Long(of as i64))
@@ -396,7 +396,7 @@ fn masked_v6(net: Ipv6Net, length: u8) -> Ipv6Addr {
 fn compare_v6(args: &[ValueRef<'_>]) -> Value {
     let parsed = || {
         let (a, b) = (parse_v6(text(args[0])?)?.mapped(), parse_v6(text(args[1])?)?.mapped());
-        let length = shorter(a.prefix_len().min(b.prefix_len()), given_length(args, 128), 128)?;
+        let length = shorter_prefix(a.prefix_len().min(b.prefix_len()), prefix_argument(args, 128), 128)?;
         Some(masked_v6(a, length).cmp(&masked_v6(b, length)))
     };
     parsed().map_or(Value::Null, |of| Value::Long(of as i64))
@@ -408,7 +408,7 @@ fn in_range_v6(ip: &str, range: &str) -> Option<bool> {
 }
 
 fn parse_v6_masked(text: Option<impl AsRef<str>>, length: Option<i64>, out: &mut String) -> bool {
-    let masked = text.and_then(parse_v6).and_then(|v| Some(masked_v6(v.net, shorter(v.net.prefix_len(), length, 128)?)));
+    let masked = text.and_then(parse_v6).and_then(|v| Some(masked_v6(v.net, shorter_prefix(v.net.prefix_len(), length, 128)?)));
     let Some(address) = masked else { return false };
     for (i, group) in address.segments().iter().enumerate() {
         if i > 0 {

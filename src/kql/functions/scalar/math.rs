@@ -5,13 +5,13 @@
 //! whole numbers too) the engine's answer holds.
 
 use super::numeric;
-use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef, decimal};
 
 const REAL: Returns = Returns::Type(Type::Real);
-const NUMBER: &[Param] = &[Param::req("number", Kind::Number)];
+const NUMBER: &[Param] = &[Param::req("number", ArgType::Number)];
 /// Only a real can be NaN or infinite.
-const REAL_NUMBER: &[Param] = &[Param::req("number", Kind::OneOf(&[Type::Int, Type::Long, Type::Real]))];
+const REAL_NUMBER: &[Param] = &[Param::req("number", ArgType::OneOf(&[Type::Int, Type::Long, Type::Real]))];
 
 /// A function of one number that gives a real.
 const fn real(name: &'static str, imp: fn(&[ValueRef<'_>]) -> Value, naming: Naming, doc: &'static str) -> ScalarFn {
@@ -23,9 +23,9 @@ const fn bits(name: &'static str, params: &'static [Param], imp: fn(&[ValueRef<'
     ScalarFn::new(name, params, Returns::Type(Type::Long), ScalarImpl::Row(imp), doc).naming(Naming::FirstArg)
 }
 
-const TWO: &[Param] = &[Param::req("value1", Kind::Integer), Param::req("value2", Kind::Integer)];
-const SHIFT: &[Param] = &[Param::req("value", Kind::Integer), Param::req("shift", Kind::Integer)];
-const BETA: &[Param] = &[Param::req("x", Kind::Number), Param::req("alpha", Kind::Number), Param::req("beta", Kind::Number)];
+const TWO: &[Param] = &[Param::req("value1", ArgType::Integer), Param::req("value2", ArgType::Integer)];
+const SHIFT: &[Param] = &[Param::req("value", ArgType::Integer), Param::req("shift", ArgType::Integer)];
+const BETA: &[Param] = &[Param::req("x", ArgType::Number), Param::req("alpha", ArgType::Number), Param::req("beta", ArgType::Number)];
 
 macro_rules! of_real {
     ($f:expr) => {
@@ -47,7 +47,7 @@ use Naming::{FirstArg, Generated};
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "abs",
-        &[Param::req("number", Kind::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::TimeSpan]))],
+        &[Param::req("number", ArgType::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::TimeSpan]))],
         Returns::With(abs_type),
         ScalarImpl::Row(abs),
         "The absolute value of a number or timespan.",
@@ -58,7 +58,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     real("atan", of_real!(f64::atan), FirstArg, "The angle whose tangent is this."),
     ScalarFn::new(
         "atan2",
-        &[Param::req("y", Kind::Number), Param::req("x", Kind::Number)],
+        &[Param::req("y", ArgType::Number), Param::req("x", ArgType::Number)],
         REAL,
         ScalarImpl::Row(|args| two(args, f64::atan2)),
         "The angle between the x axis and the ray to the point (x, y).",
@@ -73,7 +73,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "beta_inv",
-        &[Param::req("probability", Kind::Number), Param::req("alpha", Kind::Number), Param::req("beta", Kind::Number)],
+        &[Param::req("probability", ArgType::Number), Param::req("alpha", ArgType::Number), Param::req("beta", ArgType::Number)],
         REAL,
         ScalarImpl::Row(|args| {
             // A probability outside 0..1 gives null, a wrong shape NaN.
@@ -91,7 +91,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     bits("binary_and", TWO, of_bits!(|a, b| a & b), "The bits that both numbers have."),
     bits(
         "binary_not",
-        &[Param::req("value", Kind::Integer)],
+        &[Param::req("value", ArgType::Integer)],
         |args| args[0].as_i64().map_or(Value::Null, |v| Value::Long(!v)),
         "The other bits.",
     ),
@@ -111,7 +111,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     bits("binary_xor", TWO, of_bits!(|a, b| a ^ b), "The bits that one of two numbers has."),
     ScalarFn::new(
         "bitset_count_ones",
-        &[Param::req("value", Kind::Integer)],
+        &[Param::req("value", ArgType::Integer)],
         Returns::Type(Type::Long),
         ScalarImpl::Row(|args| args[0].as_i64().map_or(Value::Null, |v| Value::Long(v.count_ones().into()))),
         "The number of set bits.",
@@ -162,7 +162,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new("pi", &[], REAL, ScalarImpl::Row(|_| Value::Real(std::f64::consts::PI)), "The number pi."),
     ScalarFn::new(
         "pow",
-        &[Param::req("base", Kind::Number), Param::req("exponent", Kind::Number)],
+        &[Param::req("base", ArgType::Number), Param::req("exponent", ArgType::Number)],
         REAL,
         ScalarImpl::Row(|args| two(args, f64::powf)),
         "A base to the power of an exponent.",
@@ -171,7 +171,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     real("radians", of_real!(|x: f64| x * (std::f64::consts::PI / 180.0)), Generated, "Radians of an angle in degrees."),
     ScalarFn::new(
         "round",
-        &[Param::req("number", Kind::Number), Param::opt("precision", Kind::Integer).constant()],
+        &[Param::req("number", ArgType::Number), Param::opt("precision", ArgType::Integer).constant()],
         Returns::Arg(0),
         ScalarImpl::Row(round),
         "Rounds to a number of digits behind the point, or before it when negative; halves away from zero.",
@@ -184,12 +184,12 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "welch_test",
         &[
-            Param::req("mean1", Kind::Number),
-            Param::req("variance1", Kind::Number),
-            Param::req("count1", Kind::Number),
-            Param::req("mean2", Kind::Number),
-            Param::req("variance2", Kind::Number),
-            Param::req("count2", Kind::Number),
+            Param::req("mean1", ArgType::Number),
+            Param::req("variance1", ArgType::Number),
+            Param::req("count1", ArgType::Number),
+            Param::req("mean2", ArgType::Number),
+            Param::req("variance2", ArgType::Number),
+            Param::req("count2", ArgType::Number),
         ],
         REAL,
         ScalarImpl::Row(welch_test),

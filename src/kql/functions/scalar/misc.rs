@@ -8,14 +8,14 @@ use arrow::array::BooleanArray;
 
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::sketch::hll::Hll;
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
 const STRING: Returns = Returns::Type(Type::String);
-const ANY: Kind = Kind::Any;
-const SAME: &[Param] = &[Param::req("value1", Kind::Same), Param::req("value2", Kind::Same)];
-const NAME: &[Param] = &[Param::req("name", Kind::String).constant()];
+const ANY: ArgType = ArgType::Any;
+const SAME: &[Param] = &[Param::req("value1", ArgType::Same), Param::req("value2", ArgType::Same)];
+const NAME: &[Param] = &[Param::req("name", ArgType::String).constant()];
 const VALUE: &[Param] = &[Param::req("value", ANY)];
 
 /// A form that the binder or the parser builds.
@@ -36,42 +36,42 @@ const NO_SIGN_IN: &str = "nobody signs in to a local lake";
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     special(
         "iff",
-        &[Param::req("if", Kind::Bool), Param::req("then", Kind::Same), Param::req("else", Kind::Same)],
+        &[Param::req("if", ArgType::Bool), Param::req("then", ArgType::Same), Param::req("else", ArgType::Same)],
         Returns::Same,
         "One of two values; a null condition counts as false.",
     )
     .aliases(&["iif"]),
     special(
         "case",
-        &[Param::req("predicate", Kind::Bool), Param::req("then", Kind::Same), Param::req("else", Kind::Same)],
+        &[Param::req("predicate", ArgType::Bool), Param::req("then", ArgType::Same), Param::req("else", ArgType::Same)],
         Returns::Same,
         "The value behind the first predicate that is true, or the last one.",
     )
     .variadic(),
     special(
         "bin_auto",
-        &[Param::req("value", Kind::Summable)],
+        &[Param::req("value", ArgType::Summable)],
         Returns::Arg(0),
         "The value rounded down to the size, and away from the fixed point, that query_bin_auto_size and query_bin_auto_at set.",
     )
     .naming(Naming::FirstArg),
-    special("not", &[Param::req("expression", Kind::Bool)], BOOL, "True for false, false for true, null for null."),
+    special("not", &[Param::req("expression", ArgType::Bool)], BOOL, "True for false, false for true, null for null."),
     special(
         "now",
-        &[Param::opt("offset", Kind::TimeSpan)],
+        &[Param::opt("offset", ArgType::TimeSpan)],
         Returns::Type(Type::DateTime),
         "The time of the query, the same in all its places.",
     ),
     special(
         "ago",
-        &[Param::req("timespan", Kind::TimeSpan)],
+        &[Param::req("timespan", ArgType::TimeSpan)],
         Returns::Type(Type::DateTime),
         "The time of the query less a timespan.",
     ),
     special("coalesce", SAME, Returns::Same, "The first value that is neither null nor the empty string.").variadic(),
     special(
         "column_ifexists",
-        &[Param::req("columnName", Kind::String).constant(), Param::req("defaultValue", ANY)],
+        &[Param::req("columnName", ArgType::String).constant(), Param::req("defaultValue", ANY)],
         Returns::Arg(1),
         "A column if there is one of this name, else another value.",
     )
@@ -121,7 +121,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["notnull"]),
     ScalarFn::new(
         "around",
-        &[Param::req("value", Kind::Summable), Param::req("center", Kind::Summable), Param::req("delta", Kind::Summable)],
+        &[Param::req("value", ArgType::Summable), Param::req("center", ArgType::Summable), Param::req("delta", ArgType::Summable)],
         Returns::With(|args| match (args[0].ty, args[1].ty, args[2].ty) {
             (Type::DateTime, Type::DateTime, Type::TimeSpan) | (Type::TimeSpan, Type::TimeSpan, Type::TimeSpan) => Ok(Type::Bool),
             (a, b, c) if a.is_numeric() && b.is_numeric() && c.is_numeric() => Ok(Type::Bool),
@@ -132,7 +132,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "assert",
-        &[Param::req("condition", Kind::Bool), Param::req("message", Kind::String).constant()],
+        &[Param::req("condition", ArgType::Bool), Param::req("message", ArgType::String).constant()],
         BOOL,
         ScalarImpl::Kernel(assert),
         "True, or the end of the query with a message.",
@@ -147,7 +147,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .volatile(),
     ScalarFn::new(
         "rand",
-        &[Param::opt("N", Kind::Integer)],
+        &[Param::opt("N", ArgType::Integer)],
         Returns::Type(Type::Real),
         ScalarImpl::Row(rand),
         "A random number from 0 to below 1, or a whole one below N.",

@@ -5,38 +5,38 @@ use roxmltree::{Document, Node};
 use super::conversion::convert;
 use super::regexes::typed;
 use crate::functions::kernels::{TextArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::json::display::push_display;
-use kqlake_value::json::{self, Path, Step};
-use kqlake_value::text_column::TextOut;
+use kqlake_value::json::{self, Path, PathStep};
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{Json, Type, Value, ValueRef};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
-    ScalarFn::new("parse_url", &[Param::req("url", Kind::String)], DYNAMIC, ScalarImpl::Row(|args| with_text(args, parse_url)), "The parts of a URL as a bag.")
+    ScalarFn::new("parse_url", &[Param::req("url", ArgType::String)], DYNAMIC, ScalarImpl::Row(|args| with_text(args, parse_url)), "The parts of a URL as a bag.")
         .aliases(&["parseurl"]),
     ScalarFn::new(
         "parse_urlquery",
-        &[Param::req("query", Kind::String)],
+        &[Param::req("query", ArgType::String)],
         DYNAMIC,
         ScalarImpl::Row(|args| with_text(args, |query| Value::Dynamic(bag([("Query Parameters", parameters(query))])))),
         "The parameters of a URL's query as a bag.",
     )
     .aliases(&["parseurlquery"]),
-    ScalarFn::new("parse_path", &[Param::req("path", Kind::String)], DYNAMIC, ScalarImpl::Row(|args| with_text(args, parse_path)), "The parts of a file's path as a bag."),
+    ScalarFn::new("parse_path", &[Param::req("path", ArgType::String)], DYNAMIC, ScalarImpl::Row(|args| with_text(args, parse_path)), "The parts of a file's path as a bag."),
     ScalarFn::new(
         "parse_version",
-        &[Param::req("version", Kind::String)],
+        &[Param::req("version", ArgType::String)],
         Returns::Type(Type::Decimal),
         ScalarImpl::Unsupported("its answers have up to 32 digits before the point, and decimals here have 20"),
         "A version as a number that compares like it.",
     ),
     ScalarFn::new(
         "parse_csv",
-        &[Param::req("csv_text", Kind::StringOrDynamic)],
+        &[Param::req("csv_text", ArgType::StringOrDynamic)],
         DYNAMIC,
         ScalarImpl::Row(|args| with_text(args, parse_csv)),
         "The fields of the first record of a CSV text as an array.",
@@ -44,7 +44,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "parse_xml",
-        &[Param::req("xml", Kind::StringOrDynamic)],
+        &[Param::req("xml", ArgType::StringOrDynamic)],
         DYNAMIC,
         ScalarImpl::Row(|args| with_text(args, parse_xml)),
         "An XML text as a bag: attributes are keys with `@`, text is `#text`, repeated elements are arrays; null if it is no XML.",
@@ -52,7 +52,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "parse_command_line",
-        &[Param::req("command_line", Kind::StringOrDynamic), Param::req("parser_type", Kind::String).constant()],
+        &[Param::req("command_line", ArgType::StringOrDynamic), Param::req("parser_type", ArgType::String).constant()],
         Returns::With(|args| match args[1].constant.as_ref().map(text_of).as_deref() {
             Some("windows") => Ok(Type::Dynamic),
             _ => Err("the only kind of command line is \"windows\"".into()),
@@ -62,7 +62,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "extract_json",
-        &[Param::req("jsonPath", Kind::String).constant(), Param::req("dataSource", Kind::String), Param::opt("type", Kind::TypeLiteral)],
+        &[Param::req("jsonPath", ArgType::String).constant(), Param::req("dataSource", ArgType::String), Param::opt("type", ArgType::TypeLiteral)],
         Returns::With(|args| typed(args, 2)),
         ScalarImpl::Kernel(extract_json),
         "What a JSON text holds at a path, as text or converted to a type.",
@@ -70,7 +70,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["extractjson"]),
     ScalarFn::new(
         "format_bytes",
-        &[Param::req("size", Kind::Number), Param::opt("precision", Kind::Number).constant(), Param::opt("units", Kind::String).constant()],
+        &[Param::req("size", ArgType::Number), Param::opt("precision", ArgType::Number).constant(), Param::opt("units", ArgType::String).constant()],
         Returns::With(|args| match args.get(2).and_then(|u| u.constant.as_ref()).map(text_of) {
             Some(unit) if !unit.is_empty() && !UNITS.contains(&unit.as_str()) => Err(format!("there is no unit '{unit}': use {}", UNITS.join(", "))),
             _ => Ok(Type::String),
@@ -268,7 +268,7 @@ fn parse_command_line(text: &str) -> Value {
 }
 
 /// `$.a['b'][0]`
-fn json_path(path: &str) -> Result<Vec<Step>, String> {
+fn json_path(path: &str) -> Result<Vec<PathStep>, String> {
     let wrong = || format!("'{path}' is no JSON path; write it as $.name[0]['other name']");
     let mut steps = Vec::new();
     let mut rest = path.strip_prefix('$').unwrap_or(path);
@@ -277,11 +277,11 @@ fn json_path(path: &str) -> Result<Vec<Step>, String> {
             let (step, after) = match inside.chars().next() {
                 Some(quote @ ('\'' | '"')) => {
                     let (key, after) = inside[1..].split_once(quote).ok_or_else(wrong)?;
-                    (Step::Key(key.to_owned()), after.strip_prefix(']').ok_or_else(wrong)?)
+                    (PathStep::Key(key.to_owned()), after.strip_prefix(']').ok_or_else(wrong)?)
                 }
                 _ => {
                     let (index, after) = inside.split_once(']').ok_or_else(wrong)?;
-                    (Step::Index(index.trim().parse().map_err(|_| wrong())?), after)
+                    (PathStep::Index(index.trim().parse().map_err(|_| wrong())?), after)
                 }
             };
             steps.push(step);
@@ -290,7 +290,7 @@ fn json_path(path: &str) -> Result<Vec<Step>, String> {
             let name = rest.strip_prefix('.').unwrap_or(rest);
             let end = name.find(['.', '[']).unwrap_or(name.len());
             if end > 0 {
-                steps.push(Step::Key(name[..end].to_owned()));
+                steps.push(PathStep::Key(name[..end].to_owned()));
             } else if !name.starts_with('[') {
                 return Err(wrong());
             }
@@ -307,7 +307,7 @@ fn extract_json(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let sources = source.open(&arrays[1])?;
         if returns == Type::String {
-            let mut out = TextOut::new(rows);
+            let mut out = TextBuilder::new(rows);
             let mut buffer = String::new();
             for row in 0..rows {
                 buffer.clear();
@@ -414,10 +414,10 @@ mod tests {
     fn json_paths() {
         assert_eq!(
             json_path("$.a.b[0]['c d']").unwrap(),
-            [Step::Key("a".into()), Step::Key("b".into()), Step::Index(0), Step::Key("c d".into())]
+            [PathStep::Key("a".into()), PathStep::Key("b".into()), PathStep::Index(0), PathStep::Key("c d".into())]
         );
         assert_eq!(json_path("$").unwrap(), []);
-        assert_eq!(json_path("$.[1]").unwrap(), [Step::Index(1)]);
+        assert_eq!(json_path("$.[1]").unwrap(), [PathStep::Index(1)]);
         assert!(["$..a", "$[", "$[x]", "$.a."].iter().all(|p| json_path(p).is_err()));
     }
 

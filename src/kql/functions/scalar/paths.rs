@@ -6,15 +6,15 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use kqlake_value::json::{Kind, Path, Step, compact, get_index, get_key, kind, unquote};
-use kqlake_value::text_column::TextOut;
+use kqlake_value::json::{JsonType, Path, PathStep, compact, get_index, get_key, json_type, unquote};
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::texts::Texts;
 
 /// `d.a.b[0]` over a column of dynamics: the parts as dynamics, null where a path leads nowhere or to JSON `null`.
 ///
 /// Arrays and bags come out without white space between tokens. The error is of an input that holds no text, or of parts too long
 /// for a column.
-pub(crate) fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+pub(crate) fn get_path_column(values: &ArrayRef, steps: &[PathStep]) -> Result<ArrayRef, String> {
     parts_of(values, steps, |part| match part.starts_with(['{', '[']) {
         true => compact(part),
         false => part.into(),
@@ -23,7 +23,7 @@ pub(crate) fn get_path_column(values: &ArrayRef, steps: &[Step]) -> Result<Array
 
 /// `tostring(d.a.b[0])` over a column of dynamics, in one pass: null where a path leads nowhere or to JSON `null`, which
 /// `tostring` reads as the empty text and comparisons as null.
-pub(crate) fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<ArrayRef, String> {
+pub(crate) fn get_path_text_column(values: &ArrayRef, steps: &[PathStep]) -> Result<ArrayRef, String> {
     parts_of(values, steps, |part| match part.as_bytes().first() {
         Some(b'"') => unquote(part),
         Some(b'{' | b'[') => compact(part),
@@ -32,9 +32,9 @@ pub(crate) fn get_path_text_column(values: &ArrayRef, steps: &[Step]) -> Result<
 }
 
 /// What a path leads to in each row, as `write` gives it.
-fn parts_of(values: &ArrayRef, steps: &[Step], write: impl Fn(&str) -> Cow<'_, str>) -> Result<ArrayRef, String> {
+fn parts_of(values: &ArrayRef, steps: &[PathStep], write: impl Fn(&str) -> Cow<'_, str>) -> Result<ArrayRef, String> {
     let (path, texts) = (Path::new(steps), Texts::new(values)?);
-    let mut out = TextOut::new(values.len());
+    let mut out = TextBuilder::new(values.len());
     for row in 0..values.len() {
         out.push_option(texts.get(row).and_then(|text| path.get(text)).map(&write).as_deref());
     }
@@ -62,9 +62,9 @@ pub(crate) fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dyna
             Keys::Whole(keys) => keys.is_valid(row).then(|| keys.value(row))?,
             Keys::Text(keys) => {
                 let key = keys.get(row)?;
-                match kind(key) {
-                    Kind::String if key_is_dynamic => return get_key(text, &unquote(key)),
-                    Kind::Integer if key_is_dynamic => key.parse().ok()?,
+                match json_type(key) {
+                    JsonType::String if key_is_dynamic => return get_key(text, &unquote(key)),
+                    JsonType::Integer if key_is_dynamic => key.parse().ok()?,
                     _ if key_is_dynamic => return None,
                     _ => return get_key(text, key),
                 }
@@ -72,9 +72,9 @@ pub(crate) fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dyna
         };
         get_index(text, index)
     };
-    let mut out = TextOut::new(values.len());
+    let mut out = TextBuilder::new(values.len());
     for row in 0..values.len() {
-        let part = part_of(row).filter(|part| kind(part) != Kind::Null);
+        let part = part_of(row).filter(|part| json_type(part) != JsonType::Null);
         out.push_option(part.map(compact).as_deref());
     }
     out.finish()
@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    fn steps(path: &str) -> Vec<Step> {
-        path.split('.').map(|s| s.parse().map_or_else(|_| Step::Key(s.to_owned()), Step::Index)).collect()
+    fn steps(path: &str) -> Vec<PathStep> {
+        path.split('.').map(|s| s.parse().map_or_else(|_| PathStep::Key(s.to_owned()), PathStep::Index)).collect()
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //!
 //! A query that uses one is refused with the function's name and the reason, instead of with an unknown name.
 
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::Type;
 
-const ANY: &[Param] = &[Param::opt("argument", Kind::Any)];
+const ANY: &[Param] = &[Param::opt("argument", ArgType::Any)];
 const GRAPHS: &str = "graph queries are not part of kqlake";
 const GRAPH_DOC: &str = "For the elements of a graph query.";
 const STORAGE: &str = "it tells of the engine's own storage, which a local lake does not have";

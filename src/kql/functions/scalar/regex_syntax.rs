@@ -51,7 +51,7 @@ fn literal_braces(pattern: &str) -> Option<String> {
             }
             '[' => in_class = true,
             ']' => in_class = false,
-            '{' if !in_class && !begins_count(&pattern[at + 1..]) => {
+            '{' if !in_class && !begins_repetition(&pattern[at + 1..]) => {
                 out.push('\\');
                 found = true;
             }
@@ -63,7 +63,7 @@ fn literal_braces(pattern: &str) -> Option<String> {
 }
 
 /// `n}`, `n,}`, `n,m}`
-fn begins_count(text: &str) -> bool {
+fn begins_repetition(text: &str) -> bool {
     let Some((count, _)) = text.split_once('}') else { return false };
     let (least, most) = count.split_once(',').unwrap_or((count, "0"));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());

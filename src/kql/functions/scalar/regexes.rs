@@ -15,28 +15,28 @@ use super::conversion::convert;
 use super::regex_syntax::compile;
 use super::substrings::{Window, place};
 use crate::functions::kernels::{TextArg, ValueArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::format::{json_text, write_json_string};
-use kqlake_value::text_column::{TextOut, append};
+use kqlake_value::text_column::{TextBuilder, append};
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
 
 const EXTRACT_ALL: &[Param] =
-    &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::Any), Param::opt("source2", Kind::String)];
-const TRIM: &[Param] = &[Param::req("regex", Kind::String).constant(), Param::req("source", Kind::String)];
+    &[Param::req("regex", ArgType::String).constant(), Param::req("source", ArgType::Any), Param::opt("source2", ArgType::String)];
+const TRIM: &[Param] = &[Param::req("regex", ArgType::String).constant(), Param::req("source", ArgType::String)];
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "extract",
         &[
-            Param::req("regex", Kind::String).constant(),
-            Param::req("captureGroup", Kind::Integer),
-            Param::req("source", Kind::String),
-            Param::opt("typeLiteral", Kind::TypeLiteral),
+            Param::req("regex", ArgType::String).constant(),
+            Param::req("captureGroup", ArgType::Integer),
+            Param::req("source", ArgType::String),
+            Param::opt("typeLiteral", ArgType::TypeLiteral),
         ],
         Returns::With(|args| typed(args, 3)),
         ScalarImpl::Kernel(extract),
@@ -57,9 +57,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "replace_regex",
         &[
-            Param::req("source", Kind::String),
-            Param::req("lookup_regex", Kind::String).constant(),
-            Param::req("rewrite_pattern", Kind::String).constant(),
+            Param::req("source", ArgType::String),
+            Param::req("lookup_regex", ArgType::String).constant(),
+            Param::req("rewrite_pattern", ArgType::String).constant(),
         ],
         STRING,
         ScalarImpl::Kernel(|args, _| replace(&args[1], &args[2], &args[0], 0)),
@@ -68,9 +68,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "replace",
         &[
-            Param::req("regex", Kind::String).constant(),
-            Param::req("rewrite", Kind::String).constant(),
-            Param::req("source", Kind::String),
+            Param::req("regex", ArgType::String).constant(),
+            Param::req("rewrite", ArgType::String).constant(),
+            Param::req("source", ArgType::String),
         ],
         STRING,
         ScalarImpl::Kernel(|args, _| replace(&args[0], &args[1], &args[2], 2)),
@@ -99,7 +99,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "countof",
-        &[Param::req("source", Kind::String), Param::req("search", Kind::String), Param::opt("kind", Kind::String).constant()],
+        &[Param::req("source", ArgType::String), Param::req("search", ArgType::String), Param::opt("kind", ArgType::String).constant()],
         LONG,
         ScalarImpl::Kernel(count_of),
         "How often a text occurs (overlapping), or a pattern matches (not overlapping).",
@@ -107,11 +107,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "indexof_regex",
         &[
-            Param::req("string", Kind::Any),
-            Param::req("match", Kind::String).constant(),
-            Param::opt("start", Kind::Integer),
-            Param::opt("length", Kind::Integer),
-            Param::opt("occurrence", Kind::Integer),
+            Param::req("string", ArgType::Any),
+            Param::req("match", ArgType::String).constant(),
+            Param::opt("start", ArgType::Integer),
+            Param::opt("length", ArgType::Integer),
+            Param::opt("occurrence", ArgType::Integer),
         ],
         LONG,
         ScalarImpl::Kernel(indexof_regex),
@@ -119,7 +119,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "regex_quote",
-        &[Param::req("string", Kind::Any)],
+        &[Param::req("string", ArgType::Any)],
         STRING,
         ScalarImpl::Row(regex_quote),
         "The text as a pattern that matches just it.",
@@ -159,7 +159,7 @@ fn extract(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
             Some(&text[start..end])
         };
         if returns == Type::String {
-            let mut out = TextOut::new(rows);
+            let mut out = TextBuilder::new(rows);
             (0..rows).for_each(|row| out.push(find(row).unwrap_or("")));
             return out.finish();
         }
@@ -172,7 +172,7 @@ fn extract(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
 }
 
 /// The places of the groups that an array names by number or name; all of them without an array.
-fn wanted_groups(regex: &Regex, list: Option<&str>) -> Result<Vec<usize>, String> {
+fn capture_groups(regex: &Regex, list: Option<&str>) -> Result<Vec<usize>, String> {
     let Some(list) = list else { return Ok((1..regex.captures_len()).collect()) };
     let elements = json::elements(list).ok_or("the capture groups are given as a dynamic array")?;
     elements
@@ -201,8 +201,8 @@ fn extract_all(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
         _ => return Err("extract_all() takes two or three arguments".into()),
     };
     let constant = match list {
-        None => Some(wanted_groups(&regex, None)?),
-        Some(ArgInfo { constant: Some(value), .. }) => Some(wanted_groups(&regex, Some(&json_of(value)))?),
+        None => Some(capture_groups(&regex, None)?),
+        Some(ArgInfo { constant: Some(value), .. }) => Some(capture_groups(&regex, Some(&json_of(value)))?),
         Some(_) => None,
     };
     let varying = list.map(ValueArg::new);
@@ -210,14 +210,14 @@ fn extract_all(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let sources = source.open(&arrays[place])?;
         let lists = varying.as_ref().map(|l| l.open(&arrays[1])).transpose()?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         let mut buffer = String::new();
         for row in 0..rows {
             let groups = match (&constant, &lists) {
                 (Some(groups), _) => std::borrow::Cow::Borrowed(groups),
                 (None, Some(lists)) => match lists.get(row) {
-                    ValueRef::Dynamic(text) => std::borrow::Cow::Owned(wanted_groups(&regex, Some(text))?),
-                    _ => std::borrow::Cow::Owned(wanted_groups(&regex, None)?),
+                    ValueRef::Dynamic(text) => std::borrow::Cow::Owned(capture_groups(&regex, Some(text))?),
+                    _ => std::borrow::Cow::Owned(capture_groups(&regex, None)?),
                 },
                 (None, None) => return Err("the capture groups are missing".into()),
             };
@@ -306,7 +306,7 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
     let source = TextArg::new(source);
     Ok(Box::new(move |arrays, rows| {
         let sources = source.open(&arrays[at])?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         let mut buffer = String::new();
         let mut locations = regex.capture_locations();
         for row in 0..rows {
@@ -359,7 +359,7 @@ fn trim(args: &[ArgInfo], start: bool, end: bool) -> Result<ColumnFn, String> {
     let source = TextArg::new(&args[1]);
     Ok(Box::new(move |arrays, rows| {
         let sources = source.open(&arrays[1])?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         for row in 0..rows {
             let mut text = sources.get(row);
             if let Some(found) = at_start.as_ref().and_then(|re| re.find(text)) {

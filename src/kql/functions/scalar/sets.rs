@@ -4,12 +4,12 @@
 //! Source: the Kusto documentation's page of each function.
 
 use super::arrays::{array, element, write_array};
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::json::ValueSet;
 use kqlake_value::{Type, Value, ValueRef};
 
-const SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", Kind::Dynamic), Param::opt("more", Kind::Dynamic)];
-const TWO_SETS: &[Param] = &[Param::req("set1", Kind::Dynamic), Param::req("set2", Kind::Dynamic)];
+const SETS: &[Param] = &[Param::req("set1", ArgType::Dynamic), Param::req("set2", ArgType::Dynamic), Param::opt("more", ArgType::Dynamic)];
+const TWO_SETS: &[Param] = &[Param::req("set1", ArgType::Dynamic), Param::req("set2", ArgType::Dynamic)];
 
 /// The set functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
@@ -39,7 +39,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "set_has_element",
-        &[Param::req("set", Kind::Dynamic), Param::req("value", Kind::Any)],
+        &[Param::req("set", ArgType::Dynamic), Param::req("value", ArgType::Any)],
         Returns::Type(Type::Bool),
         ScalarImpl::Row(has_element),
         "True when a value is in an array.",

@@ -3,11 +3,11 @@
 use crate::functions::aggregate::percentiles::{ONE_OR_MANY, asked};
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::tdigest::{TDigest, number, value_of};
-use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Json, Type, Value, ValueRef};
 
-const HLL: Param = Param::req("hll", Kind::Dynamic);
-const DIGEST: Param = Param::req("tdigest", Kind::Dynamic);
+const HLL: Param = Param::req("hll", ArgType::Dynamic);
+const DIGEST: Param = Param::req("tdigest", ArgType::Dynamic);
 
 /// The functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
@@ -29,7 +29,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "percentile_tdigest",
-        &[DIGEST, Param::req("percentile", Kind::Number), Param::opt("type", Kind::TypeLiteral)],
+        &[DIGEST, Param::req("percentile", ArgType::Number), Param::opt("type", ArgType::TypeLiteral)],
         Returns::With(asked_type),
         ScalarImpl::Row(percentile_tdigest),
         "The percentile of a sketch made by tdigest or tdigest_merge.",
@@ -46,14 +46,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "percentrank_tdigest",
-        &[DIGEST, Param::req("value", Kind::Summable)],
+        &[DIGEST, Param::req("value", ArgType::Summable)],
         Returns::Type(Type::Real),
         ScalarImpl::Row(percent_rank),
         "The percentage of the sketch's values that are not greater than a value.",
     ),
     ScalarFn::new(
         "rank_tdigest",
-        &[DIGEST, Param::req("value", Kind::Summable)],
+        &[DIGEST, Param::req("value", ArgType::Summable)],
         Returns::Type(Type::Real),
         ScalarImpl::Row(rank),
         "How many of the sketch's values are not greater than a value.",

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Int64Array};
 
 use crate::functions::kernels::{TextArg, ValueArg};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::text_column::{TextOut, append, fits};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::text_column::{TextBuilder, append, within_budget};
 use kqlake_value::{Type, ValueRef, json};
 
 const STRING: Returns = Returns::Type(Type::String);
@@ -19,7 +19,7 @@ const LONG: Returns = Returns::Type(Type::Long);
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "strlen",
-        &[Param::req("source", Kind::StringOrDynamic)],
+        &[Param::req("source", ArgType::StringOrDynamic)],
         LONG,
         ScalarImpl::Kernel(strlen),
         "The number of characters.",
@@ -27,7 +27,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("strlen_")),
     ScalarFn::new(
         "string_size",
-        &[Param::req("source", Kind::StringOrDynamic)],
+        &[Param::req("source", ArgType::StringOrDynamic)],
         LONG,
         ScalarImpl::Kernel(string_size),
         "The number of bytes in UTF-8.",
@@ -35,23 +35,23 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("string_size_")),
     ScalarFn::new(
         "substring",
-        &[Param::req("source", Kind::Any), Param::req("startingIndex", Kind::Integer), Param::opt("length", Kind::Integer)],
+        &[Param::req("source", ArgType::Any), Param::req("startingIndex", ArgType::Integer), Param::opt("length", ArgType::Integer)],
         STRING,
         ScalarImpl::Kernel(substring),
         "A part of the text; a negative start counts from the end.",
     ),
-    ScalarFn::new("toupper", &[Param::req("value", Kind::Any)], STRING, ScalarImpl::Kernel(to_upper), "The text in upper case."),
-    ScalarFn::new("tolower", &[Param::req("value", Kind::Any)], STRING, ScalarImpl::Kernel(to_lower), "The text in lower case."),
+    ScalarFn::new("toupper", &[Param::req("value", ArgType::Any)], STRING, ScalarImpl::Kernel(to_upper), "The text in upper case."),
+    ScalarFn::new("tolower", &[Param::req("value", ArgType::Any)], STRING, ScalarImpl::Kernel(to_lower), "The text in lower case."),
     ScalarFn::new(
         "reverse",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         STRING,
         ScalarImpl::Kernel(reverse),
         "The text with its characters in reverse order.",
     ),
     ScalarFn::new(
         "strcat",
-        &[Param::req("argument", Kind::Any)],
+        &[Param::req("argument", ArgType::Any)],
         STRING,
         ScalarImpl::Kernel(strcat),
         "The texts of all arguments, one behind the other.",
@@ -59,7 +59,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "strcat_delim",
-        &[Param::req("delimiter", Kind::Any), Param::req("argument1", Kind::Any), Param::req("argument", Kind::Any)],
+        &[Param::req("delimiter", ArgType::Any), Param::req("argument1", ArgType::Any), Param::req("argument", ArgType::Any)],
         STRING,
         ScalarImpl::Kernel(strcat_delim),
         "The texts of all arguments with a delimiter between them.",
@@ -67,7 +67,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "strcat_array",
-        &[Param::req("array", Kind::Dynamic), Param::req("delimiter", Kind::Any)],
+        &[Param::req("array", ArgType::Dynamic), Param::req("delimiter", ArgType::Any)],
         STRING,
         ScalarImpl::Kernel(strcat_array),
         "The texts of an array's elements with a delimiter between them.",
@@ -75,21 +75,21 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["array_strcat"]),
     ScalarFn::new(
         "strrep",
-        &[Param::req("value", Kind::Any), Param::req("multiplier", Kind::Integer), Param::opt("delimiter", Kind::Any)],
+        &[Param::req("value", ArgType::Any), Param::req("multiplier", ArgType::Integer), Param::opt("delimiter", ArgType::Any)],
         STRING,
         ScalarImpl::Kernel(strrep),
         "The text repeated, at most 1,024 times.",
     ),
     ScalarFn::new(
         "isempty",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Bool),
         ScalarImpl::Kernel(is_empty),
         "Whether the value is null or the empty text.",
     ),
     ScalarFn::new(
         "isnotempty",
-        &[Param::req("value", Kind::Any)],
+        &[Param::req("value", ArgType::Any)],
         Returns::Type(Type::Bool),
         ScalarImpl::Kernel(is_not_empty),
         "Whether the value is neither null nor the empty text.",
@@ -99,7 +99,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
 
 /// A function of texts and a row's index that appends to the result; false makes the row null.
 pub(super) fn text_rows(rows: usize, mut row: impl FnMut(usize, &mut String) -> bool) -> Result<arrow::array::ArrayRef, String> {
-    let mut out = TextOut::new(rows);
+    let mut out = TextBuilder::new(rows);
     let mut buffer = String::new();
     for i in 0..rows {
         buffer.clear();
@@ -146,7 +146,7 @@ fn substring(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let (texts, starts) = (text.open(&arrays[0])?, start.open(&arrays[1])?);
         let lengths = length.as_ref().map(|l| l.open(&arrays[2])).transpose()?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         for row in 0..rows {
             let length = lengths.as_ref().map_or(Some(i64::MAX), |l| l.get(row).as_i64());
             out.push(match (starts.get(row).as_i64(), length) {
@@ -250,7 +250,7 @@ fn strcat_array(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
                 if i > 0 {
                     append(out, delimiters.get(row));
                 }
-                if fits(out.len().saturating_add(element.len())) {
+                if within_budget(out.len().saturating_add(element.len())) {
                     kqlake_value::json::display::push_display(out, element);
                 }
             }

@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use super::strings::{byte_of, characters, text_rows};
 use crate::functions::kernels::{TextArg, ValueArg, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::format::write_json_string;
 use kqlake_value::text_column::append;
 use kqlake_value::{Type, ValueRef, json};
@@ -23,7 +23,7 @@ const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "strcmp",
-        &[Param::req("string1", Kind::Any), Param::req("string2", Kind::Any)],
+        &[Param::req("string1", ArgType::Any), Param::req("string2", ArgType::Any)],
         LONG,
         ScalarImpl::Kernel(strcmp),
         "-1, 0 or 1: the order of two texts by their characters.",
@@ -31,11 +31,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "indexof",
         &[
-            Param::req("string", Kind::Any),
-            Param::req("match", Kind::Any),
-            Param::opt("start", Kind::Integer),
-            Param::opt("length", Kind::Integer),
-            Param::opt("occurrence", Kind::Integer).constant(),
+            Param::req("string", ArgType::Any),
+            Param::req("match", ArgType::Any),
+            Param::opt("start", ArgType::Integer),
+            Param::opt("length", ArgType::Integer),
+            Param::opt("occurrence", ArgType::Integer).constant(),
         ],
         LONG,
         ScalarImpl::Kernel(indexof),
@@ -44,9 +44,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "split",
         &[
-            Param::req("source", Kind::Any),
-            Param::req("delimiter", Kind::StringOrDynamic),
-            Param::opt("requestedIndex", Kind::Integer),
+            Param::req("source", ArgType::Any),
+            Param::req("delimiter", ArgType::StringOrDynamic),
+            Param::opt("requestedIndex", ArgType::Integer),
         ],
         DYNAMIC,
         ScalarImpl::Kernel(split),
@@ -55,14 +55,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "replace_string",
-        &[Param::req("text", Kind::String), Param::req("lookup", Kind::String), Param::req("rewrite", Kind::String)],
+        &[Param::req("text", ArgType::String), Param::req("lookup", ArgType::String), Param::req("rewrite", ArgType::String)],
         STRING,
         ScalarImpl::Kernel(replace_string),
         "The text with every occurrence of another replaced.",
     ),
     ScalarFn::new(
         "replace_strings",
-        &[Param::req("text", Kind::String), Param::req("lookups", Kind::Dynamic), Param::req("rewrites", Kind::Dynamic)],
+        &[Param::req("text", ArgType::String), Param::req("lookups", ArgType::Dynamic), Param::req("rewrites", ArgType::Dynamic)],
         STRING,
         ScalarImpl::Row(replace_strings),
         "The text with every occurrence of one of several texts replaced; an earlier lookup comes before a later one.",
@@ -70,9 +70,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "translate",
         &[
-            Param::req("searchList", Kind::String),
-            Param::req("replacementList", Kind::String),
-            Param::req("source", Kind::String),
+            Param::req("searchList", ArgType::String),
+            Param::req("replacementList", ArgType::String),
+            Param::req("source", ArgType::String),
         ],
         STRING,
         ScalarImpl::Kernel(translate),
@@ -80,7 +80,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "has_any_index",
-        &[Param::req("source", Kind::StringOrDynamic), Param::req("values", Kind::Dynamic)],
+        &[Param::req("source", ArgType::StringOrDynamic), Param::req("values", ArgType::Dynamic)],
         LONG,
         ScalarImpl::Kernel(has_any_index),
         "The place in an array of the first term that the text has; -1 if it has none.",

@@ -1,12 +1,12 @@
 //! Whole terms of an array that differs from row to row: what `has_any` and `has_all` become where their right side is a
 //! dynamic expression and no constant.
 
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl, text};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl, text};
 use kqlake_syntax::ast::TextOp;
 use kqlake_value::format::json_text;
 use kqlake_value::{Json, Type, Value, ValueRef};
 
-const PARAMS: &[Param] = &[Param::req("text", Kind::String), Param::req("terms", Kind::Dynamic)];
+const PARAMS: &[Param] = &[Param::req("text", ArgType::String), Param::req("terms", ArgType::Dynamic)];
 
 /// The functions; they have no names in the language.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[

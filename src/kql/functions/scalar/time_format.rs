@@ -4,16 +4,16 @@
 //! Only the documented delimiters may stand between parts (Kusto documentation, "format_datetime()").
 
 use crate::functions::kernels::{ValueArg, text_of};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::calendar::civil_from_days;
-use kqlake_value::text_column::TextOut;
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "format_datetime",
-        &[Param::req("date", Kind::DateTime), Param::req("format", Kind::String).constant()],
+        &[Param::req("date", ArgType::DateTime), Param::req("format", ArgType::String).constant()],
         Returns::Type(Type::String),
         ScalarImpl::Kernel(|args, _| format_kernel(args, false)),
         "A datetime in a given format.",
@@ -21,7 +21,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "format_timespan",
-        &[Param::req("timespan", Kind::TimeSpan), Param::req("format", Kind::String).constant()],
+        &[Param::req("timespan", ArgType::TimeSpan), Param::req("format", ArgType::String).constant()],
         Returns::Type(Type::String),
         ScalarImpl::Kernel(|args, _| format_kernel(args, true)),
         "A timespan in a given format.",
@@ -174,7 +174,7 @@ fn format_kernel(args: &[ArgInfo], timespan: bool) -> Result<ColumnFn, String> {
     let value = ValueArg::new(&args[0]);
     Ok(Box::new(move |arrays, rows| {
         let values = value.open(&arrays[0])?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         let mut buffer = String::new();
         for row in 0..rows {
             buffer.clear();

@@ -8,10 +8,10 @@ use chrono::{DateTime, Duration, NaiveDateTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
 use crate::functions::kernels::{ValueArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ColumnFn, ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{self as value, Json, TICKS_PER_SECOND, Type, Value, ValueRef, us_of_datetime};
 
-const PARAMS: &[Param] = &[Param::req("from", Kind::DateTime), Param::req("timezone", Kind::StringOrDynamic)];
+const PARAMS: &[Param] = &[Param::req("from", ArgType::DateTime), Param::req("timezone", ArgType::StringOrDynamic)];
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[

@@ -9,10 +9,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::functions::constants::{computed, expanded};
+use crate::functions::constants::{compute_within, expanded};
 use crate::functions::{ArgInfo, ColumnFn, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, in_form};
-use kqlake_value::text_column::{fits, room};
+use kqlake_value::text_column::{text_budget, within_budget};
 use kqlake_value::{Type, ValueRef};
 
 /// The DataFusion function that computes one call of a scalar function.
@@ -22,12 +22,12 @@ use kqlake_value::{Type, ValueRef};
 /// their own ([`ScalarImpl::Special`], [`ScalarImpl::Unsupported`]).
 pub(crate) fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type) -> std::result::Result<ScalarUDF, String> {
     let body = match function.imp {
-        ScalarImpl::Row(row) => Body::Row(Box::new(row)),
-        ScalarImpl::Prepared(prepare) => Body::Row(prepare(&args, returns)?),
-        ScalarImpl::Text(text) => Body::Text(text),
-        ScalarImpl::Columns(columns) => Body::Columns(Box::new(columns), vec![false; args.len()]),
+        ScalarImpl::Row(row) => Computation::Row(Box::new(row)),
+        ScalarImpl::Prepared(prepare) => Computation::Row(prepare(&args, returns)?),
+        ScalarImpl::Text(text) => Computation::Text(text),
+        ScalarImpl::Columns(columns) => Computation::Columns(Box::new(columns), vec![false; args.len()]),
         ScalarImpl::Kernel(prepare) => {
-            Body::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect())
+            Computation::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect())
         }
         ScalarImpl::Special => return Err(format!("{} cannot be used here", function.name)),
         ScalarImpl::Unsupported(why) => return Err(format!("{} is not supported: {why}", function.name)),
@@ -38,11 +38,12 @@ pub(crate) fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type
     let volatility = if function.volatile { Volatility::Volatile } else { Volatility::Immutable };
     let signature = Signature::user_defined(volatility);
     let types = args.into_iter().map(|a| a.ty).collect();
-    Ok(ScalarUDF::new_from_impl(KqlScalar { function, types, returns, identity, signature, room: room(), body: Arc::new(body) }))
+    let (text_budget, body) = (text_budget(), Arc::new(body));
+    Ok(ScalarUDF::new_from_impl(KqlScalar { function, types, returns, identity, signature, text_budget, body }))
 }
 
 /// How the call is computed.
-enum Body {
+enum Computation {
     /// Row by row.
     Row(RowFn),
     /// Row by row, into a text buffer.
@@ -60,8 +61,8 @@ struct KqlScalar {
     identity: String,
     signature: Signature,
     /// Bytes of text that a result may have.
-    room: usize,
-    body: Arc<Body>,
+    text_budget: usize,
+    body: Arc<Computation>,
 }
 
 impl fmt::Debug for KqlScalar {
@@ -106,7 +107,7 @@ impl KqlScalar {
     /// The results of so many rows.
     fn compute(&self, args: &[ColumnarValue], rows: usize) -> std::result::Result<ArrayRef, String> {
         match self.body.as_ref() {
-            body @ (Body::Row(_) | Body::Text(_)) => {
+            body @ (Computation::Row(_) | Computation::Text(_)) => {
                 let mut columns = Vec::with_capacity(args.len());
                 for (arg, ty) in args.iter().zip(&self.types) {
                     columns.push(match arg {
@@ -122,19 +123,19 @@ impl KqlScalar {
                 for row in 0..rows {
                     values.clear();
                     values.extend(columns.iter().map(|(column, last)| column.get(row.min(*last))));
-                    // What puts its arguments together takes no more room than they do together.
-                    if values.len() > 1 && !fits(values.iter().map(text_bytes).fold(0, usize::saturating_add)) {
+                    // What puts its arguments together makes no more text than they have together.
+                    if values.len() > 1 && !within_budget(values.iter().map(text_bytes).fold(0, usize::saturating_add)) {
                         break;
                     }
                     match body {
-                        Body::Row(call) => out.push(&call(&values)),
-                        Body::Text(call) => out.push_text(|text| call(&values, text)),
-                        Body::Columns(..) => {}
+                        Computation::Row(call) => out.push(&call(&values)),
+                        Computation::Text(call) => out.push_text(|text| call(&values, text)),
+                        Computation::Columns(..) => {}
                     }
                 }
                 out.finish()
             }
-            Body::Columns(call, unread) => {
+            Computation::Columns(call, unread) => {
                 let mut arrays = Vec::with_capacity(args.len());
                 for ((arg, ty), unread) in args.iter().zip(&self.types).zip(unread) {
                     let rows = if *unread { 1 } else { rows };
@@ -193,7 +194,7 @@ impl ScalarUDFImpl for KqlScalar {
         let constant = !self.function.volatile && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let work = || self.compute(&args.args, rows).map_err(|why| format!("{}: {why}", self.function.name));
-        let result = computed(self.function.name, self.room, work)?;
+        let result = compute_within(self.function.name, self.text_budget, work)?;
         Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?) } else { ColumnarValue::Array(result) })
     }
 }
@@ -201,14 +202,14 @@ impl ScalarUDFImpl for KqlScalar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::{Kind, Param, Returns};
+    use crate::functions::{ArgType, Param, Returns};
     use arrow::array::{Array, AsArray, StringViewArray};
     use arrow::datatypes::Field;
     use kqlake_value::Value;
 
     static JOIN: ScalarFn = ScalarFn::new(
         "join_two",
-        &[Param::req("a", Kind::String), Param::req("b", Kind::String)],
+        &[Param::req("a", ArgType::String), Param::req("b", ArgType::String)],
         Returns::Type(Type::String),
         ScalarImpl::Prepared(|args, _| {
             let suffix = args[1].constant.clone();

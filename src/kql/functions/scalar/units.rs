@@ -7,7 +7,7 @@
 
 use std::f64::consts::PI;
 
-use crate::functions::{ArgInfo, Kind, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Param, Returns, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
 /// A unit and its way to and from the quantity's base unit.
@@ -23,7 +23,7 @@ macro_rules! unit {
     };
 }
 
-const PARAMS: &[Param] = &[Param::req("value", Kind::Number), Param::req("from", Kind::String), Param::req("to", Kind::String)];
+const PARAMS: &[Param] = &[Param::req("value", ArgType::Number), Param::req("from", ArgType::String), Param::req("to", ArgType::String)];
 
 const fn convert(name: &'static str, make: fn(&[ArgInfo], Type) -> Result<RowFn, String>, doc: &'static str) -> ScalarFn {
     ScalarFn::new(name, PARAMS, Returns::Type(Type::Real), ScalarImpl::Prepared(make), doc)

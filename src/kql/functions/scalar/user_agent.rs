@@ -4,13 +4,13 @@
 //! are in use, and the `woothee` crate's for what else there is (robots, consoles, feature phones).
 
 use crate::functions::kernels::text_of_ref;
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Json, Type, Value, ValueRef, json};
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[ScalarFn::new(
     "parse_user_agent",
-    &[Param::req("user_agent", Kind::String), Param::opt("look_for", Kind::StringOrDynamic).constant()],
+    &[Param::req("user_agent", ArgType::String), Param::opt("look_for", ArgType::StringOrDynamic).constant()],
     Returns::Type(Type::Dynamic),
     ScalarImpl::Row(parse_user_agent),
     "Browser, operating system and device of a user agent, as far as they are asked for (\"browser\", \"os\", \"device\").",

@@ -1,11 +1,11 @@
 //! The window functions' entries; lowering computes them over ordered columns.
 
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::Type;
 
-const RESTART: Param = Param::opt("restart", Kind::Bool);
-const OFFSET: Param = Param::opt("offset", Kind::Integer).constant();
-const DEFAULT: Param = Param::opt("default_value", Kind::Any).constant();
+const RESTART: Param = Param::opt("restart", ArgType::Bool);
+const OFFSET: Param = Param::opt("offset", ArgType::Integer).constant();
+const DEFAULT: Param = Param::opt("default_value", ArgType::Any).constant();
 const RANKED: &[Type] =
     &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
 
@@ -13,42 +13,42 @@ const RANKED: &[Type] =
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "row_number",
-        &[Param::opt("startingIndex", Kind::Integer).constant(), RESTART],
+        &[Param::opt("startingIndex", ArgType::Integer).constant(), RESTART],
         Returns::Type(Type::Long),
         ScalarImpl::Special,
         "The row's number in serialized input.",
     ),
     ScalarFn::new(
         "prev",
-        &[Param::req("column", Kind::Any), OFFSET, DEFAULT],
+        &[Param::req("column", ArgType::Any), OFFSET, DEFAULT],
         Returns::Arg(0),
         ScalarImpl::Special,
         "The value some rows before this one in serialized input.",
     ),
     ScalarFn::new(
         "next",
-        &[Param::req("column", Kind::Any), OFFSET, DEFAULT],
+        &[Param::req("column", ArgType::Any), OFFSET, DEFAULT],
         Returns::Arg(0),
         ScalarImpl::Special,
         "The value some rows behind this one in serialized input.",
     ),
     ScalarFn::new(
         "row_cumsum",
-        &[Param::req("term", Kind::Number), RESTART],
+        &[Param::req("term", ArgType::Number), RESTART],
         Returns::Arg(0),
         ScalarImpl::Special,
         "The sum of a column up to this row of serialized input.",
     ),
     ScalarFn::new(
         "row_rank_dense",
-        &[Param::req("term", Kind::OneOf(RANKED)), RESTART],
+        &[Param::req("term", ArgType::OneOf(RANKED)), RESTART],
         Returns::Type(Type::Long),
         ScalarImpl::Special,
         "How many different values serialized input had up to this row.",
     ),
     ScalarFn::new(
         "row_rank_min",
-        &[Param::req("term", Kind::OneOf(RANKED)), RESTART],
+        &[Param::req("term", ArgType::OneOf(RANKED)), RESTART],
         Returns::Type(Type::Long),
         ScalarImpl::Special,
         "The number of the first row of serialized input with this row's value.",
@@ -56,9 +56,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "row_window_session",
         &[
-            Param::req("expr", Kind::DateTime),
-            Param::req("maxDistanceFromFirst", Kind::TimeSpan).constant(),
-            Param::req("maxDistanceBetweenNeighbors", Kind::TimeSpan).constant(),
+            Param::req("expr", ArgType::DateTime),
+            Param::req("maxDistanceFromFirst", ArgType::TimeSpan).constant(),
+            Param::req("maxDistanceBetweenNeighbors", ArgType::TimeSpan).constant(),
             RESTART,
         ],
         Returns::Type(Type::DateTime),

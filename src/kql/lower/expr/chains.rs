@@ -24,7 +24,7 @@ type Columns<'r> = Cow<'r, [(ColId, BoundExpr)]>;
 
 /// A projection over projections, as one as far as can be: where it uses no column that the one below computes, except to pass
 /// it on once. `extend a = … | extend b = … | …` is then one step, however long.
-pub(crate) fn one_projection<'r>(mut input: &'r Rel, exprs: &'r [(ColId, BoundExpr)]) -> (&'r Rel, Columns<'r>) {
+pub(crate) fn merge_projections<'r>(mut input: &'r Rel, exprs: &'r [(ColId, BoundExpr)]) -> (&'r Rel, Columns<'r>) {
     let mut columns = Cow::Borrowed(exprs);
     while let RelKind::Project { input: below, exprs: lower } = &input.kind {
         let Some(both) = merged(&columns, lower) else { break };
@@ -66,12 +66,12 @@ fn merged(upper: &[(ColId, BoundExpr)], lower: &[(ColId, BoundExpr)]) -> Option<
 
 /// What makes terms belong together.
 #[derive(PartialEq, Eq, Hash)]
-enum Asked {
+enum TermKey {
     Equal(ColId),
     Text(ColId, TextOp, bool),
 }
 
-fn asked(term: &BoundExpr) -> Option<Asked> {
+fn term_key(term: &BoundExpr) -> Option<TermKey> {
     let column = |e: &BoundExpr| match e.kind {
         BoundKind::Column(id) => Some(id),
         _ => None,
@@ -80,11 +80,11 @@ fn asked(term: &BoundExpr) -> Option<Asked> {
         BoundKind::Compare { op: BinaryOp::Equal, left, right } => {
             let plain = matches!(left.ty, Type::Int | Type::Long | Type::String | Type::DateTime | Type::TimeSpan | Type::Guid);
             let literal = right.ty == left.ty && right.as_literal().is_some_and(|v| !v.is_null());
-            (plain && literal).then(|| column(left).map(Asked::Equal))?
+            (plain && literal).then(|| column(left).map(TermKey::Equal))?
         }
         BoundKind::Text { op, all: false, negated: false, case_sensitive, left, needles } => {
             let literal = left.ty == Type::String && needles.iter().all(|n| n.as_literal().is_some());
-            literal.then(|| column(left).map(|id| Asked::Text(id, *op, *case_sensitive)))?
+            literal.then(|| column(left).map(|id| TermKey::Text(id, *op, *case_sensitive)))?
         }
         _ => None,
     }
@@ -94,14 +94,14 @@ fn asked(term: &BoundExpr) -> Option<Asked> {
 ///
 /// # Errors
 /// When more terms are left than can be planned.
-pub(crate) fn gathered(and: bool, terms: &[BoundExpr]) -> Lowered<Option<Vec<BoundExpr>>> {
+pub(crate) fn merge_terms(and: bool, terms: &[BoundExpr]) -> Lowered<Option<Vec<BoundExpr>>> {
     if terms.len() <= SHORT {
         return Ok(None);
     }
-    let mut places: HashMap<Asked, usize> = HashMap::new();
+    let mut places: HashMap<TermKey, usize> = HashMap::new();
     let mut out: Vec<BoundExpr> = Vec::new();
     for term in terms {
-        let Some(key) = asked(term).filter(|_| !and) else {
+        let Some(key) = term_key(term).filter(|_| !and) else {
             if out.len() < MAX_TERMS {
                 out.push(term.clone());
                 continue;
@@ -156,10 +156,10 @@ mod tests {
     #[test]
     fn equalities_of_a_column_become_one_list() {
         let terms: Vec<BoundExpr> = (0..40).map(|i| equals(1 + i as ColId % 2, i)).collect();
-        let lists = gathered(false, &terms).unwrap().unwrap();
+        let lists = merge_terms(false, &terms).unwrap().unwrap();
         assert_eq!(lists.len(), 2);
         assert!(matches!(&lists[0].kind, BoundKind::In { items, .. } if items.len() == 20));
-        assert_eq!(gathered(true, &terms).unwrap().unwrap().len(), 40);
-        assert!(gathered(false, &terms[..8]).unwrap().is_none());
+        assert_eq!(merge_terms(true, &terms).unwrap().unwrap().len(), 40);
+        assert!(merge_terms(false, &terms[..8]).unwrap().is_none());
     }
 }

@@ -7,29 +7,29 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Expr, cast};
 
 use super::{Lowered, coalesce, column, text, value};
-use crate::bound::{BoundExpr, BoundKind, PathStep, RowFields};
+use crate::bound::{BoundExpr, BoundKind, BoundPathStep, RowFields};
 use crate::functions::scalar::paths;
 use crate::lower::kernel;
 use kqlake_value::columns::{ColumnReader, arrow_type};
-use kqlake_value::json::{self, Step};
-use kqlake_value::text_column::TextOut;
+use kqlake_value::json::{self, PathStep};
+use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{Type, ValueRef};
 
 /// The constant head of a path, and the computed steps behind it.
-fn constant_steps(steps: &[PathStep]) -> (Vec<Step>, &[PathStep]) {
+fn constant_steps(steps: &[BoundPathStep]) -> (Vec<PathStep>, &[BoundPathStep]) {
     let mut constant = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         match step {
-            PathStep::Key(key) => constant.push(Step::Key(key.clone())),
-            PathStep::Index(index) => constant.push(Step::Index(*index)),
-            PathStep::Computed(_) => return (constant, &steps[i..]),
+            BoundPathStep::Key(key) => constant.push(PathStep::Key(key.clone())),
+            BoundPathStep::Index(index) => constant.push(PathStep::Index(*index)),
+            BoundPathStep::Computed(_) => return (constant, &steps[i..]),
         }
     }
     (constant, &[])
 }
 
 /// `base.a[0]…` as JSON text; null where it is missing.
-pub(crate) fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
+pub(crate) fn path(base: &BoundExpr, steps: &[BoundPathStep]) -> Lowered<Expr> {
     let (constant, rest) = constant_steps(steps);
     let mut out = value(base)?;
     if !constant.is_empty() {
@@ -38,9 +38,9 @@ pub(crate) fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
     let rest = rest.iter();
     for step in rest {
         out = match step {
-            PathStep::Key(key) => path_kernel(out, vec![Step::Key(key.clone())], false),
-            PathStep::Index(index) => path_kernel(out, vec![Step::Index(*index)], false),
-            PathStep::Computed(index) => {
+            BoundPathStep::Key(key) => path_kernel(out, vec![PathStep::Key(key.clone())], false),
+            BoundPathStep::Index(index) => path_kernel(out, vec![PathStep::Index(*index)], false),
+            BoundPathStep::Computed(index) => {
                 let is_dynamic = index.ty == Type::Dynamic;
                 let key = if index.ty == Type::Int { cast(value(index)?, DataType::Int64) } else { text(index)? };
                 kernel::call(
@@ -56,7 +56,7 @@ pub(crate) fn path(base: &BoundExpr, steps: &[PathStep]) -> Lowered<Expr> {
     Ok(out)
 }
 
-fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
+fn path_kernel(base: Expr, steps: Vec<PathStep>, as_text: bool) -> Expr {
     let key = format!("{steps:?}");
     if as_text {
         kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_text_column(&a[0], &steps))
@@ -67,7 +67,7 @@ fn path_kernel(base: Expr, steps: Vec<Step>, as_text: bool) -> Expr {
 
 /// A promoted key's value as JSON, from the bag.
 pub(crate) fn promoted_json(base: &BoundExpr, key: &str) -> Lowered<Expr> {
-    Ok(path_kernel(value(base)?, vec![Step::Key(key.to_owned())], false))
+    Ok(path_kernel(value(base)?, vec![PathStep::Key(key.to_owned())], false))
 }
 
 /// The text that a cast of a dynamic to string stands for; null where the value is missing. `None` if `e` is no such cast.
@@ -84,7 +84,7 @@ pub(crate) fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
     Ok(Some(match &e.kind {
         BoundKind::Promoted { column: id, column_ty, complete, base, key } => {
             let from_bag =
-                |base: &BoundExpr| -> Lowered<Expr> { Ok(path_kernel(value(base)?, vec![Step::Key(key.clone())], true)) };
+                |base: &BoundExpr| -> Lowered<Expr> { Ok(path_kernel(value(base)?, vec![PathStep::Key(key.clone())], true)) };
             match (column_ty, complete) {
                 (Type::String, true) => column(*id),
                 // A file that does not answer for the key leaves nulls, for which the bag is asked.
@@ -110,7 +110,7 @@ fn typed_text(e: Expr, ty: Type) -> Expr {
 fn written(name: &'static str, e: Expr, ty: Type, write: fn(&mut String, ValueRef<'_>)) -> Expr {
     kernel::call(name, ty.name(), DataType::Utf8, vec![e], move |a, rows| {
         let reader = ColumnReader::new(&a[0], ty)?;
-        let mut out = TextOut::new(rows);
+        let mut out = TextBuilder::new(rows);
         let mut text = String::new();
         for row in 0..rows {
             match reader.get(row) {
@@ -164,7 +164,7 @@ pub(crate) fn field(source: &Arc<dyn RowFields>, args: &[BoundExpr], index: usiz
 pub(crate) fn element(call: &BoundExpr, index: usize, ty: Type) -> Lowered<Expr> {
     let array = value(call)?;
     Ok(kernel::call("tuple_element", format!("{index} {ty}"), arrow_type(ty), vec![array], move |a, rows| {
-        let elements = paths::get_path_column(&a[0], &[Step::Index(index as i64)])?;
+        let elements = paths::get_path_column(&a[0], &[PathStep::Index(index as i64)])?;
         if ty == Type::Dynamic {
             return Ok(elements);
         }

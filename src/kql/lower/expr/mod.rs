@@ -185,7 +185,7 @@ pub(crate) fn filter(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 fn chain(and: bool, terms: &[BoundExpr], lower: fn(&BoundExpr) -> Lowered<Expr>) -> Lowered<Expr> {
-    let gathered = chains::gathered(and, terms)?;
+    let gathered = chains::merge_terms(and, terms)?;
     let terms = gathered.as_deref().unwrap_or(terms);
     Ok(logical(and, terms.iter().map(lower).collect::<Lowered<_>>()?))
 }

@@ -10,7 +10,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::super::codec::{Decoder, write_value};
-use super::{passes, state_column};
+use super::{passes_filter, state_column};
 use crate::functions::{AggregateFn, ArgInfo};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, ValueRef};
@@ -27,8 +27,8 @@ pub(super) fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) ->
         return None;
     }
     let values = match returns {
-        Type::Bool | Type::Int | Type::Long | Type::Real | Type::DateTime | Type::TimeSpan => Values::Fixed(Vec::new()),
-        Type::String | Type::Guid | Type::Dynamic => Values::Text(Vec::new()),
+        Type::Bool | Type::Int | Type::Long | Type::Real | Type::DateTime | Type::TimeSpan => BestValues::Fixed(Vec::new()),
+        Type::String | Type::Guid | Type::Dynamic => BestValues::Text(Vec::new()),
         Type::Decimal => return None,
     };
     Some(Box::new(ArgExtreme {
@@ -43,9 +43,9 @@ pub(super) fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) ->
     }))
 }
 
-/// What a group has seen.
+/// The best key among the rows of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Seen {
+enum BestKey {
     /// No row.
     #[default]
     Nothing,
@@ -57,7 +57,7 @@ enum Seen {
 
 /// The values of the best rows.
 #[derive(Debug)]
-enum Values {
+enum BestValues {
     /// Anything of up to 64 bits.
     Fixed(Vec<Option<i64>>),
     /// Texts.
@@ -70,8 +70,8 @@ struct ArgExtreme {
     greatest: bool,
     by: Type,
     ty: Type,
-    groups: Vec<Seen>,
-    values: Values,
+    groups: Vec<BestKey>,
+    values: BestValues,
     /// Bytes of the texts.
     heap: usize,
     /// For each group the batch's best row so far, `u32::MAX` between batches.
@@ -119,21 +119,21 @@ fn text_of(text: Option<&str>, ty: Type) -> ValueRef<'_> {
 
 impl ArgExtreme {
     fn grow(&mut self, groups: usize) {
-        self.groups.resize(groups, Seen::Nothing);
+        self.groups.resize(groups, BestKey::Nothing);
         self.best.resize(groups, u32::MAX);
         match &mut self.values {
-            Values::Fixed(values) => values.resize(groups, None),
-            Values::Text(values) => values.resize(groups, None),
+            BestValues::Fixed(values) => values.resize(groups, None),
+            BestValues::Text(values) => values.resize(groups, None),
         }
     }
 
     /// Makes a row the group's best if it is; the value is copied later.
     #[inline]
-    fn offer(&mut self, group: usize, key: Option<i64>, row: usize) {
+    fn update_best(&mut self, group: usize, key: Option<i64>, row: usize) {
         let better = match (self.groups[group], key) {
-            (Seen::Nothing, _) | (Seen::NoKey, Some(_)) => true,
-            (Seen::NoKey | Seen::Key(_), None) => false,
-            (Seen::Key(known), Some(new)) => {
+            (BestKey::Nothing, _) | (BestKey::NoKey, Some(_)) => true,
+            (BestKey::NoKey | BestKey::Key(_), None) => false,
+            (BestKey::Key(known), Some(new)) => {
                 if self.greatest {
                     new > known
                 } else {
@@ -142,7 +142,7 @@ impl ArgExtreme {
             }
         };
         if better {
-            self.groups[group] = key.map_or(Seen::NoKey, Seen::Key);
+            self.groups[group] = key.map_or(BestKey::NoKey, BestKey::Key);
             if self.best[group] == u32::MAX {
                 self.touched.push(group);
             }
@@ -156,8 +156,8 @@ impl ArgExtreme {
             let found = value(self.best[group] as usize);
             self.best[group] = u32::MAX;
             match &mut self.values {
-                Values::Fixed(values) => values[group] = bits(found),
-                Values::Text(values) => {
+                BestValues::Fixed(values) => values[group] = bits(found),
+                BestValues::Text(values) => {
                     let text = match found {
                         ValueRef::String(t) | ValueRef::Guid(t) | ValueRef::Dynamic(t) => Some(t),
                         _ => None,
@@ -179,16 +179,16 @@ impl ArgExtreme {
     }
 
     /// Takes groups out: what they saw, and their values one after the other.
-    fn emit(&mut self, emit_to: EmitTo, mut each: impl FnMut(Seen, ValueRef<'_>)) {
+    fn emit(&mut self, emit_to: EmitTo, mut each: impl FnMut(BestKey, ValueRef<'_>)) {
         let groups = emit_to.take_needed(&mut self.groups);
         let _ = emit_to.take_needed(&mut self.best);
         match &mut self.values {
-            Values::Fixed(values) => {
+            BestValues::Fixed(values) => {
                 for (seen, value) in groups.into_iter().zip(emit_to.take_needed(values)) {
                     each(seen, of_bits(value, self.ty));
                 }
             }
-            Values::Text(values) => {
+            BestValues::Text(values) => {
                 for (seen, value) in groups.into_iter().zip(emit_to.take_needed(values)) {
                     self.heap -= value.as_ref().map_or(0, |t| t.len());
                     each(seen, text_of(value.as_deref(), self.ty));
@@ -199,11 +199,11 @@ impl ArgExtreme {
 }
 
 /// Appends the state of one group: as the row-wise accumulator writes it.
-fn write_state(out: &mut Vec<u8>, seen: Seen, value: ValueRef<'_>) {
+fn write_state(out: &mut Vec<u8>, seen: BestKey, value: ValueRef<'_>) {
     match seen {
-        Seen::Nothing => return,
-        Seen::NoKey => write_value(out, ValueRef::Null),
-        Seen::Key(key) => write_value(out, ValueRef::Long(key)),
+        BestKey::Nothing => return,
+        BestKey::NoKey => write_value(out, ValueRef::Null),
+        BestKey::Key(key) => write_value(out, ValueRef::Long(key)),
     }
     write_value(out, value);
 }
@@ -219,8 +219,8 @@ impl GroupsAccumulator for ArgExtreme {
         self.grow(groups);
         let (by, value) = self.open(values)?;
         for (row, group) in group_indices.iter().enumerate() {
-            if passes(filter, row) {
-                self.offer(*group, key(by.get(row)), row);
+            if passes_filter(filter, row) {
+                self.update_best(*group, key(by.get(row)), row);
             }
         }
         self.settle(|row| value.get(row));
@@ -251,7 +251,7 @@ impl GroupsAccumulator for ArgExtreme {
         for (row, group) in group_indices.iter().enumerate() {
             let state = if states.is_valid(row) { states.value(row) } else { &[] };
             if let Some(by) = Decoder::new(state).value() {
-                self.offer(*group, key(by), row);
+                self.update_best(*group, key(by), row);
             }
         }
         self.settle(|row| {
@@ -268,8 +268,8 @@ impl GroupsAccumulator for ArgExtreme {
         let mut bytes = Vec::new();
         for row in 0..rows {
             bytes.clear();
-            if passes(filter, row) {
-                write_state(&mut bytes, key(by.get(row)).map_or(Seen::NoKey, Seen::Key), value.get(row));
+            if passes_filter(filter, row) {
+                write_state(&mut bytes, key(by.get(row)).map_or(BestKey::NoKey, BestKey::Key), value.get(row));
             }
             out.append_value(&bytes);
         }
@@ -278,13 +278,13 @@ impl GroupsAccumulator for ArgExtreme {
 
     fn size(&self) -> usize {
         let values = match &self.values {
-            Values::Fixed(values) => values.capacity() * size_of::<Option<i64>>(),
-            Values::Text(values) => values.capacity() * size_of::<Option<Box<str>>>(),
+            BestValues::Fixed(values) => values.capacity() * size_of::<Option<i64>>(),
+            BestValues::Text(values) => values.capacity() * size_of::<Option<Box<str>>>(),
         };
         size_of_val(self)
             + values
             + self.heap
-            + self.groups.capacity() * size_of::<Seen>()
+            + self.groups.capacity() * size_of::<BestKey>()
             + self.best.capacity() * size_of::<u32>()
             + self.touched.capacity() * size_of::<usize>()
     }

@@ -66,7 +66,7 @@ impl Call {
 
     /// A new state for rows that come with positions, or without.
     fn new_any(self: &Arc<Self>, positioned: bool) -> Result<Box<dyn Accumulate>> {
-        if positioned { Ok(Box::new(Positioned::new(Arc::clone(self)))) } else { self.new_state() }
+        if positioned { Ok(Box::new(ByPosition::new(Arc::clone(self)))) } else { self.new_state() }
     }
 
     /// Opens the argument columns, and the positions if there are any.
@@ -152,7 +152,7 @@ impl AggregateUDFImpl for KqlAggregate {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let state = self.call.new_any(self.positioned(&args))?;
-        Ok(Box::new(Single { call: Arc::clone(&self.call), state }))
+        Ok(Box::new(SingleGroup { call: Arc::clone(&self.call), state }))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -181,12 +181,12 @@ impl AggregateUDFImpl for KqlAggregate {
 
 /// The state of all rows, for a summary without keys.
 #[derive(Debug)]
-struct Single {
+struct SingleGroup {
     call: Arc<Call>,
     state: Box<dyn Accumulate>,
 }
 
-impl Accumulator for Single {
+impl Accumulator for SingleGroup {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let (columns, positions) = self.call.open(values)?;
         let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
@@ -269,7 +269,7 @@ impl Groups {
 }
 
 /// True where a row passes the call's filter.
-pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+pub(super) fn passes_filter(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|f| f.is_valid(row) && f.value(row))
 }
 
@@ -286,7 +286,7 @@ impl GroupsAccumulator for Groups {
         let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
         let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
         for (row, &group) in group_indices.iter().enumerate() {
-            if !passes(filter, row) {
+            if !passes_filter(filter, row) {
                 continue;
             }
             args.clear();
@@ -339,7 +339,7 @@ impl GroupsAccumulator for Groups {
         let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
         for row in 0..rows {
             let mut state = self.call.new_any(self.positioned)?;
-            if passes(filter, row) {
+            if passes_filter(filter, row) {
                 args.clear();
                 args.extend(columns.iter().map(|c| c.get(row)));
                 args.extend(positions.map(|p| ValueRef::Long(p.value(row))));
@@ -362,20 +362,20 @@ impl GroupsAccumulator for Groups {
 /// The state of an order-sensitive aggregate whose rows come with positions: the rows themselves, played back in the
 /// order of their positions at the end.
 #[derive(Debug)]
-struct Positioned {
+struct ByPosition {
     call: Arc<Call>,
     /// Position, and where the row's arguments start in `bytes`; each row ends where the next starts.
     rows: Vec<(i64, usize, usize)>,
     bytes: Vec<u8>,
 }
 
-impl Positioned {
-    fn new(call: Arc<Call>) -> Positioned {
-        Positioned { call, rows: Vec::new(), bytes: Vec::new() }
+impl ByPosition {
+    fn new(call: Arc<Call>) -> ByPosition {
+        ByPosition { call, rows: Vec::new(), bytes: Vec::new() }
     }
 }
 
-impl Accumulate for Positioned {
+impl Accumulate for ByPosition {
     fn update(&mut self, args: &[ValueRef<'_>]) {
         let Some((ValueRef::Long(position), args)) = args.split_last() else { return };
         let start = self.bytes.len();

@@ -3,12 +3,12 @@
 //! What is no number, and a place that only one of two series has, gives null.
 
 use super::{Number, Series, write_numbers};
-use crate::functions::{ArgInfo, Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
-const OPERAND: Kind = Kind::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);
+const OPERAND: ArgType = ArgType::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);
 const TWO: &[Param] = &[Param::req("series1", OPERAND), Param::req("series2", OPERAND)];
-const ONE: &[Param] = &[Param::req("series", Kind::Dynamic)];
+const ONE: &[Param] = &[Param::req("series", ArgType::Dynamic)];
 
 type TextFn = fn(&[ValueRef<'_>], &mut String) -> bool;
 
@@ -139,7 +139,7 @@ fn map(args: &[ValueRef<'_>], out: &mut String, f: fn(f64) -> f64) -> bool {
     map_number(args, out, |number, _| Number::Real(f(number.real())))
 }
 
-/// Maps numbers; the function is told whether the whole series is whole.
+/// Maps numbers; the function's second argument says whether all numbers of the series are integers.
 fn map_number(args: &[ValueRef<'_>], out: &mut String, f: impl Fn(Number, bool) -> Number) -> bool {
     let Some(series) = Series::read(args[0]) else { return false };
     let whole = series.is_whole();

@@ -5,15 +5,15 @@
 
 use super::fit::Line;
 use super::periods::{best_period, seasonal_part};
-use super::statistics::Fences;
+use super::statistics::OutlierMethod;
 use super::{numbers, write_reals};
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
-const SERIES: Param = Param::req("series", Kind::Dynamic);
-const SEASONALITY: Param = Param::opt("seasonality", Kind::Integer);
-const TREND: Param = Param::opt("trend", Kind::String);
-const THRESHOLD: Param = Param::opt("seasonality_threshold", Kind::Number);
+const SERIES: Param = Param::req("series", ArgType::Dynamic);
+const SEASONALITY: Param = Param::opt("seasonality", ArgType::Integer);
+const TREND: Param = Param::opt("trend", ArgType::String);
+const THRESHOLD: Param = Param::opt("seasonality_threshold", ArgType::Number);
 
 /// The score from which a detected period counts, unless told otherwise.
 const SEASONALITY_THRESHOLD: f64 = 0.6;
@@ -31,7 +31,7 @@ const PARTS: Returns = Returns::Columns(&[
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_decompose",
-        &[SERIES, SEASONALITY, TREND, Param::opt("test_points", Kind::Integer), THRESHOLD],
+        &[SERIES, SEASONALITY, TREND, Param::opt("test_points", ArgType::Integer), THRESHOLD],
         PARTS,
         ScalarImpl::Text(|args, out| decompose(args, out, [1, 2, 3, 4], "avg")),
         "Baseline, season, trend and rest of a series.",
@@ -40,11 +40,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "series_decompose_anomalies",
         &[
             SERIES,
-            Param::opt("threshold", Kind::Number),
+            Param::opt("threshold", ArgType::Number),
             SEASONALITY,
             TREND,
-            Param::opt("test_points", Kind::Integer),
-            Param::opt("ad_method", Kind::String),
+            Param::opt("test_points", ArgType::Integer),
+            Param::opt("ad_method", ArgType::String),
             THRESHOLD,
         ],
         Returns::Columns(&[("ad_flag", Type::Dynamic), ("ad_score", Type::Dynamic), ("baseline", Type::Dynamic)]),
@@ -53,7 +53,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_decompose_forecast",
-        &[SERIES, Param::req("test_points", Kind::Integer), SEASONALITY, TREND, THRESHOLD],
+        &[SERIES, Param::req("test_points", ArgType::Integer), SEASONALITY, TREND, THRESHOLD],
         PARTS,
         ScalarImpl::Text(|args, out| decompose(args, out, [2, 3, 1, 4], "linefit")),
         "The baseline of a series whose last points are to be foretold.",
@@ -123,7 +123,7 @@ fn anomalies(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
     let Some(parts) = Parts::of(&values, args, [2, 3, 4, 6], "avg") else { return false };
     let Some(threshold) = args.get(1).map_or(Some(ANOMALY_THRESHOLD), |v| v.as_f64()) else { return false };
-    let Some(fences) = args.get(5).map_or(Some(Fences::Custom), |v| v.as_str().and_then(Fences::parse)) else { return false };
+    let Some(fences) = args.get(5).map_or(Some(OutlierMethod::Custom), |v| v.as_str().and_then(OutlierMethod::parse)) else { return false };
     let rest: Vec<f64> = values.iter().zip(parts.baseline()).map(|(v, b)| v - b).collect();
     let scores = fences.scores(&rest, parts.learned);
     out.push_str("[[");

@@ -4,17 +4,17 @@
 
 use super::super::arrays::{array, element, write_array};
 use super::{Number, Series};
-use crate::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef, json};
 
-const GAPS: Param = Param::opt("missing_value_placeholder", Kind::Number);
+const GAPS: Param = Param::opt("missing_value_placeholder", ArgType::Number);
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
 
 /// The functions that fill gaps.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fill_backward",
-        &[Param::req("series", Kind::Dynamic), GAPS],
+        &[Param::req("series", ArgType::Dynamic), GAPS],
         DYNAMIC,
         ScalarImpl::Text(backward),
         "Fills gaps with the next value.",
@@ -22,7 +22,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_fill_const",
-        &[Param::req("series", Kind::Dynamic), Param::opt("constant_value", Kind::Number), GAPS],
+        &[Param::req("series", ArgType::Dynamic), Param::opt("constant_value", ArgType::Number), GAPS],
         DYNAMIC,
         ScalarImpl::Text(constant),
         "Fills gaps with a constant.",
@@ -30,7 +30,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_fill_forward",
-        &[Param::req("series", Kind::Dynamic), GAPS],
+        &[Param::req("series", ArgType::Dynamic), GAPS],
         DYNAMIC,
         ScalarImpl::Text(forward),
         "Fills gaps with the value before.",
@@ -39,10 +39,10 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fill_linear",
         &[
-            Param::req("series", Kind::Dynamic),
+            Param::req("series", ArgType::Dynamic),
             GAPS,
-            Param::opt("fill_edges", Kind::Bool),
-            Param::opt("constant_value", Kind::Number),
+            Param::opt("fill_edges", ArgType::Bool),
+            Param::opt("constant_value", ArgType::Number),
         ],
         DYNAMIC,
         ScalarImpl::Text(linear),

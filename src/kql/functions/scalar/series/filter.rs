@@ -1,7 +1,7 @@
 //! Digital filters: `series_fir` and `series_iir`.
 
 use super::{Number, Series, numbers, write_numbers, write_reals};
-use crate::functions::{Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
 /// The filter functions.
@@ -9,10 +9,10 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_fir",
         &[
-            Param::req("series", Kind::Dynamic),
-            Param::req("filter", Kind::Dynamic),
-            Param::opt("normalize", Kind::Bool),
-            Param::opt("center", Kind::Bool),
+            Param::req("series", ArgType::Dynamic),
+            Param::req("filter", ArgType::Dynamic),
+            Param::opt("normalize", ArgType::Bool),
+            Param::opt("center", ArgType::Bool),
         ],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(fir),
@@ -22,9 +22,9 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_iir",
         &[
-            Param::req("series", Kind::Dynamic),
-            Param::req("numerators", Kind::Dynamic),
-            Param::req("denominators", Kind::Dynamic),
+            Param::req("series", ArgType::Dynamic),
+            Param::req("numerators", ArgType::Dynamic),
+            Param::req("denominators", ArgType::Dynamic),
         ],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(iir),

@@ -4,10 +4,10 @@
 //! squares divided by the number of points less one.
 
 use super::{numbers, write_reals};
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef, json};
 
-const SERIES: &[Param] = &[Param::req("series", Kind::Dynamic)];
+const SERIES: &[Param] = &[Param::req("series", ArgType::Dynamic)];
 /// The highest degree of a polynomial; beyond it doubles cannot tell the powers apart.
 const MAX_DEGREE: i64 = 30;
 
@@ -66,7 +66,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_fit_poly",
-        &[Param::req("y_series", Kind::Dynamic), Param::opt("x_series", Kind::Dynamic), Param::opt("degree", Kind::Integer)],
+        &[Param::req("y_series", ArgType::Dynamic), Param::opt("x_series", ArgType::Dynamic), Param::opt("degree", ArgType::Integer)],
         Returns::Columns(&[
             ("rsquare", Type::Real),
             ("coefficients", Type::Dynamic),
@@ -103,7 +103,7 @@ impl Line {
         let slope = if xx > 0.0 { xy / xx } else { 0.0 };
         let interception = mean_y - slope * mean_x;
         let fitted: Vec<f64> = (1..=y.len()).map(|i| slope * i as f64 + interception).collect();
-        let (rsquare, variance, rvariance) = quality(y, &fitted);
+        let (rsquare, variance, rvariance) = goodness_of_fit(y, &fitted);
         Line { slope, interception, rsquare, variance, rvariance }
     }
 
@@ -114,7 +114,7 @@ impl Line {
 }
 
 /// R-square, variance and residual variance of fitted values.
-fn quality(y: &[f64], fitted: &[f64]) -> (f64, f64, f64) {
+fn goodness_of_fit(y: &[f64], fitted: &[f64]) -> (f64, f64, f64) {
     let mean = y.iter().sum::<f64>() / y.len() as f64;
     let total: f64 = y.iter().map(|v| (v - mean) * (v - mean)).sum();
     let residual: f64 = y.iter().zip(fitted).map(|(v, f)| (v - f) * (v - f)).sum();
@@ -217,7 +217,7 @@ impl TwoLines {
             (least..=n - least).min_by(|a, b| (left[a - 1] + right[n - a - 1]).total_cmp(&(left[b - 1] + right[n - b - 1])))?;
         let (left, right) = (Line::fit(&y[..split]), Line::fit(&y[split..]));
         let fitted: Vec<f64> = (0..n).map(|i| if i < split { left.at(i) } else { right.at(i - split) }).collect();
-        let (rsquare, variance, rvariance) = quality(y, &fitted);
+        let (rsquare, variance, rvariance) = goodness_of_fit(y, &fitted);
         Some(TwoLines { split, left, right, rsquare, variance, rvariance, fitted })
     }
 }
@@ -272,7 +272,7 @@ fn poly(args: &[ValueRef<'_>], out: &mut String) -> bool {
         },
     };
     let Some((coefficients, fitted)) = fit_poly(&x, &y, degree) else { return false };
-    let (rsquare, variance, rvariance) = quality(&y, &fitted);
+    let (rsquare, variance, rvariance) = goodness_of_fit(&y, &fitted);
     out.push('[');
     json::write_real(out, rsquare);
     out.push(',');

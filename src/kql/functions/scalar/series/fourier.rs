@@ -3,10 +3,10 @@
 use std::f64::consts::PI;
 
 use super::{numbers, write_reals};
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
-const PARTS: &[Param] = &[Param::req("series", Kind::Dynamic), Param::opt("series_imaginary", Kind::Dynamic)];
+const PARTS: &[Param] = &[Param::req("series", ArgType::Dynamic), Param::opt("series_imaginary", ArgType::Dynamic)];
 const COLUMNS: Returns = Returns::Columns(&[("real", Type::Dynamic), ("imag", Type::Dynamic)]);
 
 /// The Fourier transforms.

@@ -9,7 +9,7 @@
 use super::fit::Line;
 use super::fourier::{autocorrelation, power_spectrum};
 use super::{numbers, write_reals};
-use crate::functions::{Kind, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
 /// The shortest period that can be told.
@@ -26,10 +26,10 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_periods_detect",
         &[
-            Param::req("series", Kind::Dynamic),
-            Param::req("min_period", Kind::Number),
-            Param::req("max_period", Kind::Number),
-            Param::req("num_periods", Kind::Integer),
+            Param::req("series", ArgType::Dynamic),
+            Param::req("min_period", ArgType::Number),
+            Param::req("max_period", ArgType::Number),
+            Param::req("num_periods", ArgType::Integer),
         ],
         COLUMNS,
         ScalarImpl::Text(detect),
@@ -37,7 +37,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_periods_validate",
-        &[Param::req("series", Kind::Dynamic), Param::req("period", Kind::Number)],
+        &[Param::req("series", ArgType::Dynamic), Param::req("period", ArgType::Number)],
         COLUMNS,
         ScalarImpl::Text(validate),
         "The scores of given periods of a series, from 0 to 1.",
@@ -45,24 +45,24 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "series_seasonal",
-        &[Param::req("series", Kind::Dynamic), Param::opt("period", Kind::Integer), Param::opt("test_points", Kind::Integer)],
+        &[Param::req("series", ArgType::Dynamic), Param::opt("period", ArgType::Integer), Param::opt("test_points", ArgType::Integer)],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(seasonal),
         "The repeating part of a series: the median of the numbers in the same phase; zeros when there is no period.",
     ),
 ];
 
-/// What is known of a series for judging periods.
-struct Hills {
+/// What candidates for a period of a series are scored with.
+struct PeriodScores {
     /// Autocorrelation by lag, 1 at lag 0.
     correlation: Vec<f64>,
     /// Power by frequency, in multiples of the mean.
     power: Vec<f64>,
 }
 
-impl Hills {
+impl PeriodScores {
     /// `None` for a series that is too short or does not vary.
-    fn of(values: &[f64]) -> Option<Hills> {
+    fn of(values: &[f64]) -> Option<PeriodScores> {
         if values.len() < 2 * SHORTEST {
             return None;
         }
@@ -79,7 +79,7 @@ impl Hills {
         let mut power = power_spectrum(&rest);
         let mean = power[1..].iter().sum::<f64>() / (power.len() - 1) as f64;
         power.iter_mut().for_each(|p| *p /= mean);
-        Some(Hills { correlation, power })
+        Some(PeriodScores { correlation, power })
     }
 
     fn longest(&self) -> usize {
@@ -138,7 +138,7 @@ impl Hills {
 
 /// The best period of a series whose score reaches a threshold.
 pub(super) fn best_period(values: &[f64], threshold: f64) -> Option<usize> {
-    let (period, score) = *Hills::of(values)?.detect(0.0, f64::INFINITY, 1).first()?;
+    let (period, score) = *PeriodScores::of(values)?.detect(0.0, f64::INFINITY, 1).first()?;
     (score >= threshold).then_some(period)
 }
 
@@ -175,7 +175,7 @@ fn detect(args: &[ValueRef<'_>], out: &mut String) -> bool {
         return false;
     };
     let count = usize::try_from(count).unwrap_or(0).min(values.len());
-    let found = Hills::of(&values).map(|hills| hills.detect(shortest, longest, count)).unwrap_or_default();
+    let found = PeriodScores::of(&values).map(|hills| hills.detect(shortest, longest, count)).unwrap_or_default();
     let mut scores: Vec<(f64, f64)> = found.into_iter().map(|(period, score)| (period as f64, score)).collect();
     // Periods that are not there are zeros.
     scores.resize(count, (0.0, 0.0));
@@ -184,7 +184,7 @@ fn detect(args: &[ValueRef<'_>], out: &mut String) -> bool {
 
 fn validate(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
-    let hills = Hills::of(&values);
+    let hills = PeriodScores::of(&values);
     let mut scores = Vec::with_capacity(args.len() - 1);
     for period in &args[1..] {
         let Some(period) = period.as_f64() else { return false };

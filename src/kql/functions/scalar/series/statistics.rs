@@ -1,22 +1,22 @@
 //! Numbers about whole series: `series_stats`, products, magnitudes, similarities and outlier scores.
 
 use super::{Number, Series, numbers, write_reals};
-use crate::functions::{ArgInfo, Kind, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const REAL: Returns = Returns::Type(Type::Real);
-const OPERAND: Kind = Kind::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);
-const STATS: &[Param] = &[Param::req("series", Kind::Dynamic), Param::opt("ignore_nonfinite", Kind::Bool)];
+const OPERAND: ArgType = ArgType::OneOf(&[Type::Dynamic, Type::Int, Type::Long, Type::Real, Type::Decimal]);
+const STATS: &[Param] = &[Param::req("series", ArgType::Dynamic), Param::opt("ignore_nonfinite", ArgType::Bool)];
 
 /// The statistics functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_cosine_similarity",
         &[
-            Param::req("series1", Kind::Dynamic),
-            Param::req("series2", Kind::Dynamic),
-            Param::opt("series1_magnitude", Kind::Number),
-            Param::opt("series2_magnitude", Kind::Number),
+            Param::req("series1", ArgType::Dynamic),
+            Param::req("series2", ArgType::Dynamic),
+            Param::opt("series1_magnitude", ArgType::Number),
+            Param::opt("series2_magnitude", ArgType::Number),
         ],
         REAL,
         ScalarImpl::Row(cosine_similarity),
@@ -31,7 +31,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_magnitude",
-        &[Param::req("series", Kind::Dynamic)],
+        &[Param::req("series", ArgType::Dynamic)],
         REAL,
         ScalarImpl::Row(|args| magnitude(args[0]).map_or(Value::Null, Value::Real)),
         "The length of a series, read as a vector.",
@@ -39,12 +39,12 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new(
         "series_outliers",
         &[
-            Param::req("series", Kind::Dynamic),
-            Param::opt("kind", Kind::String),
-            Param::opt("ignore_val", Kind::Number),
-            Param::opt("min_percentile", Kind::Number),
-            Param::opt("max_percentile", Kind::Number),
-            Param::opt("test_points", Kind::Integer),
+            Param::req("series", ArgType::Dynamic),
+            Param::opt("kind", ArgType::String),
+            Param::opt("ignore_val", ArgType::Number),
+            Param::opt("min_percentile", ArgType::Number),
+            Param::opt("max_percentile", ArgType::Number),
+            Param::opt("test_points", ArgType::Integer),
         ],
         Returns::With(outliers_type),
         ScalarImpl::Text(outliers),
@@ -53,14 +53,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "series_pearson_correlation",
-        &[Param::req("series1", Kind::Dynamic), Param::req("series2", Kind::Dynamic)],
+        &[Param::req("series1", ArgType::Dynamic), Param::req("series2", ArgType::Dynamic)],
         REAL,
         ScalarImpl::Row(pearson),
         "The correlation coefficient of two series.",
     ),
     ScalarFn::new(
         "series_product",
-        &[Param::req("series", Kind::Dynamic)],
+        &[Param::req("series", ArgType::Dynamic)],
         REAL,
         ScalarImpl::Row(product),
         "The product of the numbers in a series; null when something else is in it.",
@@ -239,19 +239,19 @@ const QUARTILE: f64 = 0.675;
 
 /// The algorithms of outlier scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fences {
+pub(super) enum OutlierMethod {
     /// Between the 10th and the 90th percentile.
     Custom,
     /// Between the quartiles.
     Quartiles,
 }
 
-impl Fences {
+impl OutlierMethod {
     /// By name; `None` for an unknown one.
-    pub(super) fn parse(name: &str) -> Option<Fences> {
+    pub(super) fn parse(name: &str) -> Option<OutlierMethod> {
         match name {
-            "ctukey" => Some(Fences::Custom),
-            "tukey" => Some(Fences::Quartiles),
+            "ctukey" => Some(OutlierMethod::Custom),
+            "tukey" => Some(OutlierMethod::Quartiles),
             _ => None,
         }
     }
@@ -266,8 +266,8 @@ impl Fences {
         }
         sorted.sort_by(f64::total_cmp);
         let (share, place) = match self {
-            Fences::Custom => (0.1, TENTH),
-            Fences::Quartiles => (0.25, QUARTILE),
+            OutlierMethod::Custom => (0.1, TENTH),
+            OutlierMethod::Quartiles => (0.25, QUARTILE),
         };
         let (low, high) = (percentile(&sorted, share), percentile(&sorted, 1.0 - share));
         // Tukey's fence is at the quartile plus 1.5 times the range between the quartiles.
@@ -298,7 +298,7 @@ pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
 fn outliers_type(args: &[ArgInfo]) -> Result<Type, String> {
     let kind = args.get(1).and_then(|arg| arg.constant.as_ref());
     if let Some(Value::String(kind)) = kind
-        && Fences::parse(kind).is_none()
+        && OutlierMethod::parse(kind).is_none()
     {
         return Err(format!("series_outliers() knows the kinds 'ctukey' and 'tukey', not '{kind}'"));
     }
@@ -313,7 +313,7 @@ fn outliers_type(args: &[ArgInfo]) -> Result<Type, String> {
 
 fn outliers(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(series) = Series::read(args[0]) else { return false };
-    let Some(fences) = args.get(1).map_or(Some(Fences::Custom), |kind| kind.as_str().and_then(Fences::parse)) else {
+    let Some(fences) = args.get(1).map_or(Some(OutlierMethod::Custom), |kind| kind.as_str().and_then(OutlierMethod::parse)) else {
         return false;
     };
     let ignored = args.get(2).and_then(|v| v.as_f64());

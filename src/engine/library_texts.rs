@@ -1,0 +1,75 @@
+//! What the libraries say in words alone.
+//!
+//! Some failures of Arrow and DataFusion differ from others by their text and by nothing else. These texts are named here, with
+//! the versions whose texts they are; the tests make the libraries say them, so that an update that words them otherwise is seen.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+/// Arrow 59.3, `arrow_data::transform`: more bytes or elements than the offsets of a column reach.
+const OFFSET_OVERFLOW: &str = "offset overflow";
+/// DataFusion 55.2, `SchemaError`: what its message begins with.
+const SCHEMA_ERROR: &str = "Schema error: ";
+/// DataFusion 55.2, `SchemaError::FieldNotFound`: what stands between its message and the list of all columns.
+const VALID_FIELDS: &str = "\nValid fields are";
+/// DataFusion 55.2, `SessionState::statement_to_plan`: what stands before and behind the name of a table that is not there.
+const NO_TABLE: [&str; 2] = ["table '", "' not found"];
+
+/// True for text, or elements of lists, that a batch of rows has no room for.
+pub(super) fn is_offset_overflow(err: &ArrowError) -> bool {
+    match err {
+        ArrowError::OffsetOverflowError(_) => true,
+        ArrowError::InvalidArgumentError(message) => message.starts_with(OFFSET_OVERFLOW),
+        _ => false,
+    }
+}
+
+/// The message without the list of all columns, which is long for wide tables; the nearest name stands before it.
+pub(super) fn without_columns(err: &DataFusionError) -> String {
+    let text = err.strip_backtrace();
+    text.split(VALID_FIELDS).next().unwrap_or_default().trim_start_matches(SCHEMA_ERROR).to_owned()
+}
+
+/// The name of the table that a query names and that is not there, without its catalog and schema.
+pub(super) fn missing_table(err: &DataFusionError) -> Option<String> {
+    let text = err.find_root().to_string();
+    let [before, behind] = NO_TABLE;
+    Some(text.split(before).nth(1)?.split(behind).next()?.rsplit('.').next()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array as _, ListArray, MutableArrayData, NullArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::{DataType, Field};
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[test]
+    fn columns_that_outgrow_their_offsets_are_known_by_their_text() {
+        // Elements without bytes, as many as 32 bits count.
+        let elements = Arc::new(NullArray::new(i32::MAX as usize));
+        let field = Arc::new(Field::new("item", DataType::Null, true));
+        let list = ListArray::new(field, OffsetBuffer::new(vec![0, i32::MAX].into()), elements, None).to_data();
+        let mut lists = MutableArrayData::new(vec![&list], false, 2);
+        lists.try_extend(0, 0, 1).unwrap();
+        let err = lists.try_extend(0, 0, 1).unwrap_err();
+        assert!(is_offset_overflow(&err), "{err}");
+        assert!(!is_offset_overflow(&ArrowError::InvalidArgumentError("another".into())));
+    }
+
+    #[tokio::test]
+    async fn names_that_a_query_gets_wrong_are_known_by_the_text_of_the_failure() {
+        let failure = async |sql: &str| SessionContext::new().sql(sql).await.unwrap_err();
+        let err = failure("SELECT dration FROM (VALUES (1, 2)) AS t(duration, other)").await;
+        assert!(err.to_string().contains(VALID_FIELDS) && err.to_string().contains(SCHEMA_ERROR), "{err}");
+        let text = without_columns(&err);
+        assert!(text.starts_with("No field named dration") && text.contains("duration") && !text.contains("other"), "{text}");
+        assert_eq!(missing_table(&err), None);
+        let err = failure("SELECT 1 FROM request").await;
+        assert_eq!(missing_table(&err).as_deref(), Some("request"), "{err}");
+    }
+}
