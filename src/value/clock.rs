@@ -1,18 +1,12 @@
 //! Where the time comes from: injected, so that tests and queries have one known instant.
 
 use std::fmt;
-
-use chrono::{DateTime, Utc};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A source of the present instant.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present instant.
-    fn now(&self) -> DateTime<Utc>;
-
     /// The present instant in microseconds since 1970-01-01 UTC.
-    fn now_micros(&self) -> i64 {
-        self.now().timestamp_micros()
-    }
+    fn now_micros(&self) -> i64;
 }
 
 /// The machine's clock.
@@ -21,24 +15,28 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+    fn now_micros(&self) -> i64 {
+        let micros = |span: std::time::Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        }
     }
 }
 
 /// A clock that stands still.
 #[derive(Debug, Clone, Copy)]
-pub struct FixedClock(pub DateTime<Utc>);
+pub struct FixedClock(i64);
 
 impl FixedClock {
-    /// A clock standing at an instant given in microseconds since 1970-01-01 UTC; out of range stands at 1970.
+    /// A clock standing at an instant given in microseconds since 1970-01-01 UTC.
     pub fn at_micros(micros: i64) -> Self {
-        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+        Self(micros)
     }
 }
 
 impl Clock for FixedClock {
-    fn now(&self) -> DateTime<Utc> {
+    fn now_micros(&self) -> i64 {
         self.0
     }
 }
