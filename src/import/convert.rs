@@ -4,13 +4,32 @@
 
 use std::ops::RangeInclusive;
 
-use kqlake_value::parse::{BoolForm, boolean_of, guids, timespans};
-use kqlake_value::{MAX_DATETIME, us_of_datetime};
+use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
+use kqlake_value::format::write_datetime;
+use kqlake_value::{MAX_DATETIME, UNIX_EPOCH_TICKS, us_of_datetime};
 
-pub(crate) use kqlake_value::parse::datetimes::{DateOrder, record as datetime};
+pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime};
 
 /// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
 pub(crate) const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);
+
+/// An instant (microseconds since 1970) in the form of ISO 8601.
+pub(crate) fn iso_datetime(us: i64) -> String {
+    let mut text = String::new();
+    write_datetime(&mut text, us * 10 + UNIX_EPOCH_TICKS);
+    text
+}
+
+/// Why a text is no datetime, as the rest of a sentence: empty unless it could have the month or the day first.
+pub(crate) fn open_order(text: &str) -> String {
+    match DateOrder::evidence(text) {
+        Some(Evidence::Open) => format!(
+            ": '{}' could have the month or the day first; say it with --date-order month-first or --date-order day-first",
+            text.trim()
+        ),
+        _ => String::new(),
+    }
+}
 
 /// A boolean as the services write it: JSON words, `True`/`False`, `Yes`/`No`, `1`/`0`.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
@@ -28,18 +47,9 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
 }
 
-/// A double; the words `NaN`, `Infinity` and `-Infinity` included. A number beyond the largest double is none.
+/// A double ([`RealForm::Record`]).
 pub(crate) fn real(text: &str) -> Option<f64> {
-    let text = text.trim();
-    match text.as_bytes().first()? {
-        b'-' | b'+' if text[1..].eq_ignore_ascii_case("infinity") || text[1..].eq_ignore_ascii_case("inf") => {
-            Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY })
-        }
-        b'0'..=b'9' | b'-' | b'+' | b'.' => text.parse().ok().filter(|value: &f64| value.is_finite()),
-        _ if text.eq_ignore_ascii_case("nan") => Some(f64::NAN),
-        _ if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("inf") => Some(f64::INFINITY),
-        _ => None,
-    }
+    real_of(text, RealForm::Record)
 }
 
 /// Ticks of 100 ns of a duration: `[-][d.]hh:mm[:ss[.fffffff]]`, or ISO 8601 (`PT0.005S`, `P1DT2H`).

@@ -17,6 +17,14 @@ pub(crate) fn plain_name(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// A portal's heading without the zone or unit that it appends in brackets (`timestamp [UTC]`).
+pub(crate) fn bare_name(name: &str) -> &str {
+    match name.split_once('[') {
+        Some((front, _)) if name.ends_with(']') => front.trim_end(),
+        _ => name,
+    }
+}
+
 /// The columns of one table by the names that sources use.
 #[derive(Debug)]
 pub(crate) struct FieldMap {
@@ -61,12 +69,12 @@ impl FieldMap {
 
     /// A row of the members that have columns. The names of members without a column, or whose value its column cannot
     /// take, go to `left`.
-    pub(crate) fn row<'a>(&mut self, members: &Members<'a>, left: &mut dyn FnMut(&str, &'a str)) -> Row<'a> {
+    pub(crate) fn row<'a>(&mut self, members: &Members<'a>, order: DateOrder, left: &mut dyn FnMut(&str, &'a str)) -> Row<'a> {
         let mut row = Row::with_columns(self.table, self.columns);
         for (name, value) in &members.0 {
             let text = value.get();
             match self.column(name) {
-                Some(column) => match Source::Json(text).read(self.table.columns[column].ty, DateOrder::Unknown) {
+                Some(column) => match Source::Json(text).read(self.table.columns[column].ty, order) {
                     Some(Cell::Null) => {}
                     Some(cell) => row.cells[column] = cell,
                     None => left(name, text),

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
 use super::Section;
-use super::app_insights::mapping::{AppInsights, Columns};
+use super::app_insights::events_api;
+use super::app_insights::mapping::AppInsights;
 use super::audit::mapping::{Around, Audit};
 use super::calls::mapping::{Calls, call_of};
-use super::convert::{DateOrder, TIMES};
-use super::fields::plain_name;
-use super::files::documents::{Answer, ENDS_INSIDE, Heading, Item, Page, Place, Sink, Stop, column_names};
-use super::graph::directory::{Directory, Kind};
-use super::graph::reports::{ReportId, Reports};
-use super::json_text::{Members, elements, too_deep, unescape};
-use super::message_trace::mapping::{CsvKind, Traces};
+use super::convert::{self, DateOrder};
+use super::fields::{bare_name, push_member};
+use super::files::documents::{Answer, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
+use super::graph::directory::Directory;
+use super::graph::reports::Reports;
+use super::json_text::{Members, elements, string_literal, too_deep, unescape};
+use super::landable::{Landable, deep};
+use super::message_trace::mapping::Traces;
 use super::row::{Cell, Row, Source};
-use kqlake_value::json::MAX_DEPTH;
+use super::shape::{Inner, Shape, Table, inner_page, inner_table, original};
 
-/// Records of no known shape after which a file that had no other is given up.
-const HOPELESS: u64 = 200;
+/// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
+const SAMPLE: u64 = 200;
 
 /// The mappings of all sources; they remember names they have seen and are used for one unit after the other.
 #[derive(Default)]
@@ -30,39 +30,7 @@ pub(crate) struct Mappings {
     traces: Traces,
     reports: Reports,
     directory: Directory,
-}
-
-/// What a JSON object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Continuous,
-    Flat,
-    Audit,
-    AuditWrapped,
-    Call,
-    CallSession,
-    Trace,
-    TraceDetail,
-    Report(ReportId),
-    Directory(Kind),
-    /// A page inside a line or an element.
-    Container,
-}
-
-/// What a CSV heading or the columns of an answer are.
-#[derive(Debug, Clone)]
-enum Table {
-    App(Columns),
-    Audit {
-        data: usize,
-        id: Option<usize>,
-        created: Option<usize>,
-        order: DateOrder,
-    },
-    Traces(CsvKind, DateOrder),
-    Report(ReportId),
-    /// Records of another source, by name.
-    Objects,
+    landable: Landable,
 }
 
 /// Where a unit's rows and refused records go.
@@ -70,7 +38,19 @@ pub(crate) trait Output {
     /// Takes a row.
     fn row(&mut self, row: &Row<'_>) -> Result<(), Stop>;
     /// Takes a record that could not be read.
-    fn refused(&mut self, place: Place, reason: &str, text: &[u8]) -> Result<(), Stop>;
+    fn refused(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop>;
+    /// Takes note of a record that could not be read, as many before it for the same reason.
+    fn passed(&mut self) -> Result<(), Stop>;
+}
+
+/// What the caller knows and files may not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Day or month first, for files whose dates do not tell.
+    pub date_order: DateOrder,
+    /// When snapshots of users, teams and the like were taken (microseconds since 1970, any time of the day), whatever the names
+    /// of their files say.
+    pub snapshot_date: Option<i64>,
 }
 
 /// What is kept of the rows.
@@ -106,8 +86,14 @@ pub(crate) struct UnitMapper<'m> {
     filter: &'m Filter,
     /// The unit's name, for what only names tell.
     name: String,
-    /// When the unit was written (microseconds since 1970).
-    written: i64,
+    /// The day on which the unit's snapshot was taken (microseconds since 1970), as far as anything tells.
+    day: Option<i64>,
+    /// Day or month first: as given, until the dates of a file decide.
+    order: DateOrder,
+    /// The order that was given.
+    given_order: DateOrder,
+    /// Refused records of the kinds of which only a sample is set aside.
+    sampled: u64,
     /// What came of the records so far.
     pub counts: Counts,
     /// The first reason for which a record was of no known shape.
@@ -115,6 +101,8 @@ pub(crate) struct UnitMapper<'m> {
     last: Option<(Vec<String>, Option<String>, Shape)>,
     table: Option<Table>,
     answer: Option<(Answer, Result<Table, String>)>,
+    /// Places of the CSV file's columns that hold dates.
+    date_places: Vec<usize>,
 }
 
 impl<'m> UnitMapper<'m> {
@@ -124,19 +112,26 @@ impl<'m> UnitMapper<'m> {
         output: &'m mut dyn Output,
         filter: &'m Filter,
         name: &str,
-        written: i64,
+        day: Option<i64>,
+        order: DateOrder,
     ) -> Self {
+        mappings.app.begin_unit();
+        mappings.reports.begin_unit();
         Self {
             mappings,
             output,
             filter,
             name: name.to_owned(),
-            written,
+            day,
+            order,
+            given_order: order,
+            sampled: 0,
             counts: Counts::default(),
             first_unknown: None,
             last: None,
             table: None,
             answer: None,
+            date_places: Vec::new(),
         }
     }
 
@@ -148,36 +143,33 @@ impl<'m> UnitMapper<'m> {
             && self.counts.filtered == 0
     }
 
-    fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) -> Result<(), Stop> {
+    fn refuse(&mut self, place: Place, reason: impl Into<Reason>, text: &[u8]) -> Result<(), Stop> {
         self.counts.refused += 1;
-        self.output.refused(place, reason, text)
+        self.output.refused(place, &reason.into(), text)
+    }
+
+    /// Refuses a record for what all of its kind lack: of many such records a sample is enough to see what they are.
+    fn refuse_sampled(&mut self, place: Place, reason: &str, text: &[u8]) -> Result<(), Stop> {
+        self.sampled += 1;
+        if self.sampled <= SAMPLE {
+            return self.refuse(place, reason, text);
+        }
+        self.counts.refused += 1;
+        self.output.passed()
     }
 
     fn refuse_unknown(&mut self, place: Place, reason: String, text: &[u8]) -> Result<(), Stop> {
         self.counts.unknown += 1;
-        let result = self.refuse(place, &reason, text);
+        let result = self.refuse_sampled(place, &reason, text);
         self.first_unknown.get_or_insert(reason);
-        // A large file that is none of ours would otherwise be copied into quarantine record by record.
-        if self.is_unknown() && self.counts.unknown >= HOPELESS { Err(Stop) } else { result }
+        result
     }
 
     /// Takes what a record was mapped to, or refuses the record.
     fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
-        let checked = mapped.and_then(|rows| {
-            let values = rows.iter().flat_map(|row| &row.cells);
-            // A text may have had JSON inside that its record's own depth does not show.
-            if values.into_iter().any(|cell| matches!(cell, Cell::Json(json) if too_deep(json))) {
-                return Err(deep());
-            }
-            let outside = |cell: &Cell<'_>| matches!(cell, Cell::Time(time) if !TIMES.contains(time));
-            if rows.iter().flat_map(|row| &row.cells).any(outside) {
-                return Err("the record has a time outside of the years 1 to 9999".into());
-            }
-            if rows.is_empty() { Err("the record gave no row".into()) } else { Ok(rows) }
-        });
-        match checked {
+        match mapped.and_then(|rows| self.mappings.landable.check(rows, text.len())) {
             Ok(rows) => rows.iter().try_for_each(|row| self.row(row)),
-            Err(reason) => self.refuse(place, &reason, text),
+            Err(reason) => self.refuse(place, reason, text),
         }
     }
 
@@ -201,18 +193,26 @@ impl<'m> UnitMapper<'m> {
     fn object(&mut self, text: &str, page: &Page, place: Place, depth: u8) -> Result<(), Stop> {
         if too_deep(text) {
             self.counts.records += 1;
-            return self.refuse(place, &deep(), text.as_bytes());
+            return self.refuse(place, deep(), text.as_bytes());
         }
         let members = match Members::parse(text) {
             Ok(members) => members,
             Err(error) => {
                 self.counts.records += 1;
-                let reason = if error.is_eof() { ENDS_INSIDE.to_owned() } else { format!("no valid JSON: {error}") };
-                return self.refuse(place, &reason, text.as_bytes());
+                let reason = if error.is_eof() { Reason::EndsInside } else { format!("no valid JSON: {error}").into() };
+                return self.refuse(place, reason, text.as_bytes());
             }
         };
         let shape = match self.shape(&members, page) {
-            Ok(Shape::Container) if depth < 3 => return self.container(&members, place, depth),
+            Ok(Shape::Container | Shape::Wrapped) if depth >= MAX_PAGES => {
+                self.counts.records += 1;
+                return self.refuse(place, format!("pages inside pages, more than {MAX_PAGES} deep"), text.as_bytes());
+            }
+            Ok(Shape::Container) => return self.container(&members, text, place, depth),
+            Ok(Shape::Wrapped) => {
+                let inner = original(&members).unwrap_or_default();
+                return self.object(inner.trim(), page, place, depth + 1);
+            }
             Ok(shape) => shape,
             Err(reason) => {
                 self.counts.records += 1;
@@ -220,101 +220,75 @@ impl<'m> UnitMapper<'m> {
             }
         };
         self.counts.records += 1;
+        if matches!(shape, Shape::Directory(_)) && self.day.is_none() {
+            return self.refuse_sampled(place, UNDATED, text.as_bytes());
+        }
         let context = page.context.as_deref();
         let mappings = &mut *self.mappings;
         let mapped = match shape {
             Shape::Flat => mappings.app.flat(&members).map(|row| vec![row]),
+            Shape::Event => {
+                let flat = events_api::flattened(&members);
+                let mapped = flat.as_deref().map_err(Clone::clone).and_then(|flat| {
+                    let members = Members::parse(flat).map_err(|error| format!("no valid JSON: {error}"))?;
+                    mappings.app.flat(&members).map(|row| vec![row])
+                });
+                return self.mapped(mapped, place, text.as_bytes());
+            }
             Shape::Continuous => mappings.app.continuous(&members),
-            Shape::Audit => mappings.audit.record(&members, text, &Around::default()).map(|row| vec![row]),
-            Shape::AuditWrapped => mappings.audit.wrapped(&members).map(|row| vec![row]),
+            Shape::Audit => {
+                let around = Around { order: self.order, ..Around::default() };
+                mappings.audit.record(&members, text, &around).map(|row| vec![row])
+            }
+            Shape::AuditWrapped => mappings.audit.wrapped(&members, self.order).map(|row| vec![row]),
             Shape::Call => mappings.calls.record(&members),
             Shape::CallSession => match context.and_then(call_of) {
                 Some(call) => mappings.calls.session(&members, call),
                 None => Err("the page of sessions does not name its call in @odata.context".into()),
             },
-            Shape::Trace => mappings.traces.trace(&members, text),
-            Shape::TraceDetail => mappings.traces.detail(&members, text, context),
-            Shape::Report(id) => mappings.reports.json(id, &members, text),
-            Shape::Directory(kind) => mappings.directory.object(kind, &members, text, context, self.written).map(|row| vec![row]),
-            Shape::Container => Err("pages inside pages, more than three deep".into()),
+            Shape::Trace => mappings.traces.trace(&members, text, self.order),
+            Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.order),
+            Shape::Report(id) => mappings.reports.json(id, &members, text, self.order),
+            Shape::Directory(kind) => {
+                mappings.directory.object(kind, &members, text, context, self.day.unwrap_or_default()).map(|row| vec![row])
+            }
+            Shape::Wrapped | Shape::Container => Err("pages inside pages".into()),
         };
         self.mapped(mapped, place, text.as_bytes())
     }
 
-    /// What an object is. Records of one kind mostly have the same members: then the answer is remembered.
+    /// What an object is. Records of one kind mostly have the same members: then the answer is remembered, where no value of
+    /// theirs decided.
     fn shape(&mut self, members: &Members<'_>, page: &Page) -> Result<Shape, String> {
         if let Some((names, context, shape)) = &self.last
             && *context == page.context
             && names.len() == members.0.len()
             && names.iter().zip(&members.0).all(|(known, (name, _))| known == name)
-            // Its values decide, too.
             && (*shape != Shape::Flat || AppInsights::is_flat(members))
         {
             return Ok(*shape);
         }
-        let shape = self.recognise(members, page)?;
-        self.last = Some((members.0.iter().map(|(name, _)| name.to_string()).collect(), page.context.clone(), shape));
+        let shape = Shape::of(members, page, &self.name, &self.mappings.reports)?;
+        self.last = (shape == Shape::Flat || shape.is_told_by_names())
+            .then(|| (members.0.iter().map(|(name, _)| name.to_string()).collect(), page.context.clone(), shape));
         Ok(shape)
     }
 
-    fn recognise(&self, members: &Members<'_>, page: &Page) -> Result<Shape, String> {
-        let context = page.context.as_deref();
-        if AppInsights::is_continuous(members) {
-            return Ok(Shape::Continuous);
-        }
-        if Audit::is_record(members) {
-            return Ok(Shape::Audit);
-        }
-        if Audit::is_wrapped(members) {
-            return Ok(Shape::AuditWrapped);
-        }
-        if Traces::is_trace(members) {
-            return Ok(Shape::Trace);
-        }
-        if Reports::is_row(members) {
-            let said = members.text("@odata.type").unwrap_or_default();
-            return self
-                .mappings
-                .reports
-                .recognise_json(members, &[&said, context.unwrap_or_default(), &self.name])
-                .map(Shape::Report);
-        }
-        if Calls::is_record(members) {
-            return Ok(Shape::Call);
-        }
-        if Calls::is_session(members) {
-            return Ok(Shape::CallSession);
-        }
-        if AppInsights::is_flat(members) {
-            return Ok(Shape::Flat);
-        }
-        if Traces::is_detail(members) {
-            return Ok(Shape::TraceDetail);
-        }
-        if let Some(kind) = Kind::of(members, context) {
-            return Ok(Shape::Directory(kind));
-        }
-        if inner_page(members).is_some() {
-            return Ok(Shape::Container);
-        }
-        Err(why_unknown(members))
-    }
-
     /// The records of a page that stands in a line or an element, or in the answer to a batch.
-    fn container(&mut self, members: &Members<'_>, place: Place, depth: u8) -> Result<(), Stop> {
+    fn container(&mut self, members: &Members<'_>, text: &str, place: Place, depth: u8) -> Result<(), Stop> {
         let context = ["@odata.context", "odata.metadata"]
             .iter()
             .find_map(|name| members.get_any_case(name))
             .map(|c| unescape(c).into_owned());
         let page = Page { context };
         let Some((kind, inner)) = inner_page(members) else {
-            return Ok(());
+            return self.refuse(place, "it is a page without records", text.as_bytes());
         };
         match kind {
             Inner::Object => self.object(inner, &page, place, depth + 1),
             Inner::Array => match elements(inner) {
                 Ok(items) => items.iter().try_for_each(|item| self.object(item.get(), &page, place, depth + 1)),
-                Err(error) => self.refuse(place, &format!("no valid JSON: {error}"), inner.as_bytes()),
+                Err(error) => self.refuse(place, format!("no valid JSON: {error}"), inner.as_bytes()),
             },
             Inner::Tables => self.inner_tables(inner, place),
         }
@@ -327,7 +301,7 @@ impl<'m> UnitMapper<'m> {
                 Ok((answer, rows)) => rows.iter().try_for_each(|row| self.answer_row(&answer, row.get(), place))?,
                 Err(reason) => {
                     self.counts.records += 1;
-                    self.refuse(place, &reason, table.get().as_bytes())?;
+                    self.refuse(place, reason, table.get().as_bytes())?;
                 }
             }
         }
@@ -337,10 +311,10 @@ impl<'m> UnitMapper<'m> {
     fn answer_row(&mut self, answer: &Answer, text: &str, place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
         if too_deep(text) {
-            return self.refuse(place, &deep(), text.as_bytes());
+            return self.refuse(place, deep(), text.as_bytes());
         }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
-            let table = self.recognise_columns(&answer.columns, &answer.name, false);
+            let table = Table::of(&answer.columns, &answer.name, &self.name, &self.mappings.reports);
             self.answer = Some((answer.clone(), table));
         }
         let table = match &self.answer {
@@ -355,9 +329,9 @@ impl<'m> UnitMapper<'m> {
             Ok(values) if values.len() == answer.columns.len() => values,
             Ok(values) => {
                 let reason = format!("the row has {} values where the answer has {} columns", values.len(), answer.columns.len());
-                return self.refuse(place, &reason, text.as_bytes());
+                return self.refuse(place, reason, text.as_bytes());
             }
-            Err(error) => return self.refuse(place, &format!("no valid JSON: {error}"), text.as_bytes()),
+            Err(error) => return self.refuse(place, format!("no valid JSON: {error}"), text.as_bytes()),
         };
         match table {
             Table::App(columns) => {
@@ -368,44 +342,13 @@ impl<'m> UnitMapper<'m> {
             _ => {
                 let mut object = String::from("{");
                 for (name, value) in answer.columns.iter().zip(&values) {
-                    super::fields::push_member(&mut object, name, value.get());
+                    push_member(&mut object, bare_name(name), value.get());
                 }
                 object.push('}');
                 self.counts.records -= 1;
-                self.object(&object, &Page::default(), place, 3)
+                self.object(&object, &Page::default(), place, MAX_PAGES)
             }
         }
-    }
-
-    /// What the columns of a CSV file or of an answer are.
-    fn recognise_columns(&self, columns: &[String], hint: &str, csv: bool) -> Result<Table, String> {
-        if let Some(columns) = Columns::recognise(columns, hint) {
-            return Ok(Table::App(columns));
-        }
-        let at = |names: &[&str]| columns.iter().position(|c| names.contains(&plain_name(c).as_str()));
-        if let Some(data) = at(&["auditdata"]) {
-            return Ok(Table::Audit {
-                data,
-                id: at(&["recordid", "identity"]),
-                created: at(&["creationdate", "creationtime"]),
-                order: DateOrder::Unknown,
-            });
-        }
-        if Reports::is_heading(columns) {
-            return self.mappings.reports.recognise(columns.iter().map(String::as_str), &[&self.name]).map(Table::Report);
-        }
-        if let Some(kind) = Traces::csv_kind(columns) {
-            return Ok(Table::Traces(kind, DateOrder::Unknown));
-        }
-        if !csv && at(&["recordtype"]).is_some() && at(&["operation"]).is_some() {
-            return Ok(Table::Objects);
-        }
-        let shown: Vec<&str> = columns.iter().map(String::as_str).take(8).collect();
-        Err(format!(
-            "the columns ({}{}) are none of Application Insights, of an audit search, of a message trace or of a usage report",
-            shown.join(", "),
-            if columns.len() > shown.len() { ", …" } else { "" }
-        ))
     }
 
     fn csv_row(&mut self, heading: &Heading, values: &[&str], raw: &[u8], place: Place) -> Result<(), Stop> {
@@ -415,16 +358,43 @@ impl<'m> UnitMapper<'m> {
             Some(Table::App(columns)) => {
                 mappings.app.ordered(columns, &mut values.iter().map(|v| Source::Field(v))).map(|row| vec![row])
             }
-            Some(Table::Audit { data, id, created, order }) => {
+            Some(Table::Audit { data, id, created }) => {
                 let field = |at: &Option<usize>| at.and_then(|i| values.get(i)).filter(|v| !v.is_empty()).map(|v| (*v).into());
-                let around = Around { id: field(id), created: field(created), order: *order };
+                let around = Around { id: field(id), created: field(created), order: self.order };
                 mappings.audit.data(values.get(*data).copied().unwrap_or_default(), &around).map(|row| vec![row])
             }
-            Some(Table::Traces(kind, order)) => mappings.traces.csv(*kind, &heading.columns, values, *order),
-            Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values),
-            Some(Table::Objects) | None => Err("the heading was not recognised".into()),
+            Some(Table::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.order),
+            Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.order),
+            Some(Table::Objects) => {
+                let object = self.csv_object(heading, values);
+                self.counts.records -= 1;
+                return self.object(&object, &Page::default(), place, MAX_PAGES);
+            }
+            None => Err("the heading was not recognised".into()),
         };
         self.mapped(mapped, place, raw)
+    }
+
+    /// A row as an object. Its dates are written as JSON has them; JSON inside of fields is taken out of its text, as records of
+    /// the same kind carry it.
+    fn csv_object(&self, heading: &Heading, values: &[&str]) -> String {
+        let mut object = String::from("{");
+        for (place, (name, value)) in heading.columns.iter().zip(values).enumerate() {
+            if value.is_empty() {
+                continue;
+            }
+            let name = bare_name(name);
+            let time = self.date_places.contains(&place).then(|| convert::datetime(value, self.order)).flatten();
+            if let Some(time) = time {
+                push_member(&mut object, name, &string_literal(&convert::iso_datetime(time)));
+            } else if value.starts_with(['{', '[']) && serde_json::from_str::<&serde_json::value::RawValue>(value).is_ok() {
+                push_member(&mut object, name, value);
+            } else {
+                push_member(&mut object, name, &string_literal(value));
+            }
+        }
+        object.push('}');
+        object
     }
 }
 
@@ -442,91 +412,34 @@ impl Sink for UnitMapper<'_> {
             }
             Item::Bad { reason, text } => {
                 self.counts.records += 1;
-                self.refuse(place, &reason, text)
+                self.refuse(place, reason, text)
             }
         }
     }
 
-    fn heading(&mut self, heading: &Heading, sample: &[Vec<String>]) -> Result<(), String> {
-        let mut table = self.recognise_columns(&heading.columns, "", true)?;
-        let evidence = |places: &[usize]| {
-            let values = sample.iter().flat_map(|row| places.iter().filter_map(|i| row.get(*i)));
-            values.filter_map(|v| DateOrder::evidence(v)).next().unwrap_or_default()
-        };
-        match &mut table {
-            Table::App(columns) => {
-                let places: Vec<usize> = columns.time_columns().collect();
-                columns.order = evidence(&places);
-            }
-            Table::Audit { created, order, .. } => *order = evidence(created.as_slice()),
-            Table::Traces(_, order) => {
-                let places: Vec<usize> =
-                    heading.columns.iter().enumerate().filter(|(_, n)| Traces::is_time(n)).map(|(i, _)| i).collect();
-                *order = evidence(&places);
-            }
-            Table::Report(_) | Table::Objects => {}
+    fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String> {
+        let mut table = Table::of(&heading.columns, "", &self.name, &self.mappings.reports)?;
+        if let Table::App(columns) = &mut table {
+            columns.order = self.order;
         }
+        let dates = table.dates(&heading.columns, &self.mappings.reports);
+        self.date_places.clone_from(&dates);
         self.table = Some(table);
+        Ok(dates)
+    }
+
+    fn dates(&mut self, dates: &Dates) -> Result<(), String> {
+        self.order = dates.order(self.given_order)?;
+        if let Some(Table::App(columns)) = &mut self.table {
+            columns.order = self.order;
+        }
         Ok(())
     }
 }
 
-/// Why a record is refused that is nested too deep.
-fn deep() -> String {
-    format!("the record is nested deeper than {MAX_DEPTH} levels")
-}
+/// Pages and records of other tools that may stand one inside the other.
+const MAX_PAGES: u8 = 5;
 
-enum Inner {
-    Array,
-    Object,
-    Tables,
-}
-
-/// The columns and rows of a query answer's table.
-fn inner_table(text: &str) -> Result<(Answer, Vec<&RawValue>), String> {
-    let invalid = |error: serde_json::Error| format!("the answer's table cannot be read: {error}");
-    let table = Members::parse(text).map_err(invalid)?;
-    let answer = Answer {
-        name: table.text("name").or_else(|| table.text("TableName")).unwrap_or_default().into_owned(),
-        columns: column_names(table.get_any_case("columns").unwrap_or("[]")),
-    };
-    let rows = elements(table.get_any_case("rows").unwrap_or("[]")).map_err(invalid)?;
-    if answer.columns.is_empty() && !rows.is_empty() {
-        return Err("the answer's rows stand without the names of their columns".into());
-    }
-    Ok((answer, rows))
-}
-
-/// The records inside a page that is itself a line or an element.
-fn inner_page<'a>(members: &Members<'a>) -> Option<(Inner, &'a str)> {
-    for (name, value) in &members.0 {
-        let text = value.get();
-        match name.to_ascii_lowercase().as_str() {
-            "tables" if text.starts_with('[') => return Some((Inner::Tables, text)),
-            "value" | "records" | "results" | "d" | "responses" if text.starts_with('[') => return Some((Inner::Array, text)),
-            "d" | "body" if text.starts_with('{') => return Some((Inner::Object, text)),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Why an object is of no known shape, in words that help to see what it is.
-fn why_unknown(members: &Members<'_>) -> String {
-    if let Some(error) = members.get_any_case("error") {
-        let message = super::fields::nested_text(error, &["message"]).unwrap_or_default();
-        return format!("it is the error answer of a service, no data: {message}");
-    }
-    let names: Vec<&str> = members.0.iter().map(|(name, _)| name.as_ref()).take(8).collect();
-    if let Some(said) = members.text("Type").or_else(|| members.text("itemType")) {
-        return format!("no table takes records of the type '{said}' (members {})", names.join(", "));
-    }
-    if names.is_empty() {
-        return "the object is empty".into();
-    }
-    format!(
-        "its members ({}{}) are those of no Application Insights row, audit record, call record, message trace, usage report, user or team",
-        names.join(", "),
-        if members.0.len() > names.len() { ", …" } else { "" }
-    )
-}
+/// Why an object of the directory is refused.
+const UNDATED: &str = "it is part of a snapshot, and nothing tells of which day: put the day into the file's name, as in \
+                       users-2026-01-05.json, or say it with --snapshot-date";

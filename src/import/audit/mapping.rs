@@ -39,8 +39,18 @@ const USER_TYPES: [&str; 11] = [
 ];
 
 /// Spellings of fields that differ between the published schema and what is sent.
-const ALIASES: [(&str, &str); 3] =
-    [("IntraSystemsId", "IntraSystemId"), ("InterSystemId", "InterSystemsId"), ("WorkspaceName", "WorkSpaceName")];
+const ALIASES: [(&str, &str); 9] = [
+    ("IntraSystemsId", "IntraSystemId"),
+    ("InterSystemId", "InterSystemsId"),
+    ("WorkspaceName", "WorkSpaceName"),
+    // Microsoft Sentinel's table OfficeActivity; its other columns have the names of the record's fields.
+    ("OfficeId", "Id"),
+    ("TimeGenerated", "CreationTime"),
+    ("OfficeObjectId", "ObjectId"),
+    ("OfficeWorkload", "Workload"),
+    ("OfficeTenantId", "OrganizationId"),
+    ("AADTarget", "Target"),
+];
 
 /// Maps audit records.
 pub(crate) struct Audit {
@@ -69,7 +79,17 @@ impl Audit {
     pub(crate) fn is_record(members: &Members<'_>) -> bool {
         members.has("RecordType")
             && members.has("Operation")
-            && (members.has("CreationTime") || members.has("Workload") || members.has("Id"))
+            && ["CreationTime", "Workload", "Id", "OfficeId"].iter().any(|name| members.has(name))
+    }
+
+    /// True for a row of Microsoft Sentinel's table OfficeActivity. `has` is asked for names as they are compared.
+    pub(crate) fn is_office_activity(has: impl Fn(&str) -> bool) -> bool {
+        has("officeid") && has("operation") && has("recordtype")
+    }
+
+    /// True for a field, by its name as it is compared, that holds the time of a record.
+    pub(crate) fn is_time(name: &str) -> bool {
+        ["creationtime", "creationdate", "timegenerated", "starttime"].contains(&name)
     }
 
     /// True for an object that carries an audit record in a member: an audit search as JSON, a Graph audit query.
@@ -78,13 +98,13 @@ impl Audit {
     }
 
     /// The row of a wrapped record.
-    pub(crate) fn wrapped(&mut self, members: &Members<'_>) -> Result<Row<'static>, String> {
+    pub(crate) fn wrapped(&mut self, members: &Members<'_>, order: DateOrder) -> Result<Row<'static>, String> {
         let data = members.get_any_case("AuditData").unwrap_or_default();
         let inner = if data.starts_with('"') { unescape(data) } else { Cow::Borrowed(data) };
         let around = Around {
             id: members.text("Identity").or_else(|| members.text("RecordId")).or_else(|| members.text("id")),
             created: members.text("CreationDate").or_else(|| members.text("createdDateTime")),
-            order: DateOrder::Unknown,
+            order,
         };
         self.data(&inner, &around)
     }
@@ -105,8 +125,11 @@ impl Audit {
         let mut row: Row<'static> = Row::with_columns(fields.table, fields.columns);
         for (name, value) in &members.0 {
             let Some(column) = fields.column(name) else { continue };
-            // Raw keeps what its column cannot take.
-            if let Some(cell) = Source::Json(value.get()).read(fields.ty(column), DateOrder::Unknown) {
+            // Raw keeps what its column cannot take. A field of the column's own name goes before one of another schema.
+            let own = fields.table.columns[column].name.eq_ignore_ascii_case(name);
+            if let Some(cell) = Source::Json(value.get()).read(fields.ty(column), around.order)
+                && (own || row.cells[column].is_null())
+            {
                 row.cells[column] = cell.into_owned();
             }
         }
@@ -125,7 +148,8 @@ impl Audit {
             row.set("CreationTime", time.map_or(Cell::Null, Cell::Time));
         }
         if row.get("CreationTime").is_null() {
-            return Err("the record has no CreationTime that can be read".into());
+            let open = around.created.as_deref().map(convert::open_order).unwrap_or_default();
+            return Err(format!("the record has no CreationTime that can be read{open}"));
         }
         // Relayed records say the name instead of the number.
         let (number, name) = number_and_name(&members.text("RecordType").unwrap_or_default(), RECORD_TYPES.iter().copied());
@@ -173,11 +197,11 @@ mod tests {
         assert_eq!((row.get("UserType"), row.get("UserTypeName")), (&Cell::Int(0), &Cell::text("Regular")));
         assert_eq!(row.get("Raw"), &Cell::Json(record.into()));
         let wrapped = format!(r#"{{"id":"x","createdDateTime":"2026-01-08T16:44:07Z","auditData":{record}}}"#);
-        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap()).unwrap();
+        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), DateOrder::Unknown).unwrap();
         assert_eq!(again.cells, row.cells);
         let text = serde_json::Value::from(record).to_string();
         let wrapped = format!(r#"{{"Identity":"x","AuditData":{text}}}"#);
-        assert_eq!(Audit::default().wrapped(&Members::parse(&wrapped).unwrap()).unwrap().cells, row.cells);
+        assert_eq!(Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), DateOrder::Unknown).unwrap().cells, row.cells);
     }
 
     #[test]

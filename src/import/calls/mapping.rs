@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::audit::mapping::raw;
+use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested, nested_text, without};
 use crate::json_text::{Members, elements};
 use crate::row::{Cell, Row};
@@ -56,7 +57,7 @@ impl Calls {
     /// Rows of a record, its sessions and their segments.
     pub(crate) fn record(&mut self, members: &Members<'_>) -> Result<Vec<Row<'static>>, String> {
         let tables = self.tables.as_mut().ok_or("there are no tables for call records")?;
-        let mut row = own(tables.records.row(members, &mut |_, _| {}));
+        let mut row = own(tables.records.row(members, DateOrder::Unknown, &mut |_, _| {}));
         let id = text_of(&row, "id").ok_or("the call record has no id")?;
         if row.get("startDateTime").is_null() {
             return Err("the call record has no startDateTime that can be read".into());
@@ -118,7 +119,7 @@ impl Tables {
         call_start: &Cell<'static>,
         rows: &mut Vec<Row<'static>>,
     ) -> Result<(), String> {
-        let mut row = own(self.sessions.row(members, &mut |_, _| {}));
+        let mut row = own(self.sessions.row(members, DateOrder::Unknown, &mut |_, _| {}));
         let id = text_of(&row, "id").ok_or("a session of the call record has no id")?;
         row.set("callId", Cell::text(call.to_owned()));
         row.set("version", version.clone());
@@ -140,7 +141,7 @@ impl Tables {
         let segments = members.get_any_case("segments").unwrap_or("[]");
         for segment in elements(segments).map_err(|error| format!("the segments of a session are no array: {error}"))? {
             let members = Members::parse(segment.get()).map_err(|error| format!("a segment is no object: {error}"))?;
-            let mut row = own(self.segments.row(&members, &mut |_, _| {}));
+            let mut row = own(self.segments.row(&members, DateOrder::Unknown, &mut |_, _| {}));
             if text_of(&row, "id").is_none() {
                 return Err("a segment of the call record has no id".into());
             }

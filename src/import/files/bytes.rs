@@ -1,6 +1,9 @@
 //! A buffered byte stream that can look ahead and take bytes back, with the place of each byte known.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write as _};
+
+use kqlake_durable::Staging;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -86,6 +89,45 @@ impl<'r> Bytes<'r> {
         self.offset -= (bytes.len() as u64).min(self.offset);
     }
 
+    /// Shows all that follows before it is read. What does not fit into the buffer lies in a temporary file meanwhile, and is read
+    /// from there later: the reader may be a pipe.
+    ///
+    /// # Errors
+    /// The temporary file cannot be written or read; the stream cannot be used any more.
+    pub(crate) fn look_ahead(&mut self, look: impl FnOnce(&mut Bytes<'_>)) -> io::Result<()> {
+        self.peek(4 * CHUNK);
+        let buffered = &self.buffer[self.start..self.end];
+        if self.ended {
+            let mut ahead = Bytes::new(buffered);
+            ahead.line_end = self.line_end;
+            look(&mut ahead);
+            return Ok(());
+        }
+        let mut spool = Spool::create()?;
+        let mut chunk = vec![0; CHUNK];
+        // What comes before a fault of the reader is good, here as everywhere.
+        let fault = loop {
+            match self.reader.read(&mut chunk) {
+                Ok(0) => break None,
+                Ok(read) => spool.file.write_all(&chunk[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Some(error),
+            }
+        };
+        spool.file.rewind()?;
+        let mut ahead = Bytes::new(buffered.chain(&spool.file));
+        ahead.line_end = self.line_end;
+        look(&mut ahead);
+        if let Some(error) = ahead.error.take() {
+            return Err(error);
+        }
+        drop(ahead);
+        spool.file.rewind()?;
+        self.reader = Box::new(spool);
+        self.error = fault;
+        Ok(())
+    }
+
     /// Reads more behind what is buffered.
     fn fill(&mut self) {
         if self.ended {
@@ -160,6 +202,26 @@ impl<'r> Bytes<'r> {
     }
 }
 
+/// A temporary file, removed when dropped.
+struct Spool {
+    file: File,
+    _folder: Staging,
+}
+
+impl Spool {
+    fn create() -> io::Result<Spool> {
+        let folder = Staging::create(&std::env::temp_dir())?;
+        let file = File::options().read(true).write(true).create_new(true).open(folder.path().join("spool"))?;
+        Ok(Spool { file, _folder: folder })
+    }
+}
+
+impl Read for Spool {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +255,40 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(bytes.line(&mut out, usize::MAX), Some((great.len() + 8) as u64));
         assert!(out.starts_with(b"headx") && out.ends_with(b"xtail"));
+    }
+
+    #[test]
+    fn what_follows_is_shown_before_it_is_read() {
+        for length in [10, 20 * CHUNK] {
+            let text: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
+            let mut bytes = Bytes::new(text.as_slice());
+            bytes.peek(3);
+            bytes.consume(3);
+            let mut seen = Vec::new();
+            bytes.look_ahead(|ahead| while ahead.line(&mut seen, usize::MAX).is_some() {}).unwrap();
+            assert!(seen == text[3..], "{length}");
+            assert_eq!(bytes.offset(), 3);
+            let mut read = Vec::new();
+            bytes.line(&mut read, usize::MAX);
+            assert!(read == text[3..] && bytes.error().is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_fault_behind_what_was_shown_is_still_told() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let text = vec![b'x'; 20 * CHUNK];
+        let mut bytes = Bytes::new(text.as_slice().chain(Broken));
+        let mut seen = Vec::new();
+        bytes.look_ahead(|ahead| drop(ahead.line(&mut seen, usize::MAX))).unwrap();
+        let mut read = Vec::new();
+        bytes.line(&mut read, usize::MAX);
+        assert!(seen == text && read == text);
+        assert!(bytes.error().is_some_and(|error| error.to_string() == "broken"));
     }
 }

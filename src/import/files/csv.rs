@@ -83,6 +83,11 @@ impl CsvReader {
         Self { delimiter, limit, line: 1, put_back: 0 }
     }
 
+    /// The line that the next record begins on, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Reads the next record.
     pub(crate) fn read(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
         record.clear();

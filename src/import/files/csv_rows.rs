@@ -2,6 +2,7 @@
 
 use super::bytes::Bytes;
 use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of, first_line_end, pass_line};
+use super::dates::Dates;
 use super::input::Limits;
 use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
@@ -12,11 +13,12 @@ pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) 
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
     };
-    let line_end = source.line_end();
-    let sample = sample_of(source.peek(WINDOW), delimiter, line_end);
-    if let Err(reason) = sink.heading(&heading, &sample) {
-        return Ok(Walked::Unknown(vec!["JSON: no bracket at the beginning".into(), format!("CSV: {reason}")]));
-    }
+    let mut date_columns = match sink.heading(&heading) {
+        Ok(columns) => columns,
+        Err(reason) => return Ok(Walked::Unknown(vec!["JSON: no bracket at the beginning".into(), format!("CSV: {reason}")])),
+    };
+    // What the dates of the file say of their order, once one is met whose meaning depends on it.
+    let mut dates: Option<Dates> = None;
     let mut reader = CsvReader::new(delimiter, limits.record);
     let mut record = CsvRecord::default();
     let mut place = Place::default();
@@ -30,29 +32,92 @@ pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) 
             CsvRead::Record if record.is_blank() => continue,
             CsvRead::Bad(reason) => {
                 place.record += 1;
-                sink.item(Item::Bad { reason, text: &record.raw[..kept] }, place)?;
+                sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
             }
             CsvRead::Record => {
                 place.record += 1;
-                let (found, expected) = (record.len(), heading.columns.len());
-                let surplus_is_blank = (expected..found).all(|i| record.field(i).is_none_or(<[u8]>::is_empty));
-                if found < expected || !surplus_is_blank {
+                if let Some(reason) = misfit(&heading, &record) {
                     reader.read_again_behind_first_line(source, &mut record);
                     let kept = record.raw.len().min(limits.quarantine_text);
-                    let reason = format!("the row has {found} fields where the heading has {expected}");
-                    sink.item(Item::Bad { reason, text: &record.raw[..kept] }, place)?;
+                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
                 } else if let Err(error) = std::str::from_utf8(&record.raw) {
                     let reason = format!("not valid UTF-8 at byte {} of the row", error.valid_up_to());
-                    sink.item(Item::Bad { reason, text: &record.raw[..kept] }, place)?;
+                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
                 } else if let Some(again) = heading_again(&heading, &record) {
                     // Files put one behind the other bring their headings; the columns may stand in another order.
                     place.record -= 1;
-                    if again != heading && sink.heading(&again, &sample_of(source.peek(WINDOW), delimiter, line_end)).is_ok() {
-                        heading = again;
+                    if again != heading
+                        && let Ok(columns) = sink.heading(&again)
+                    {
+                        (heading, date_columns) = (again, columns);
                     }
                 } else {
+                    let mut seen = Dates::default();
+                    if dates.is_none() && see_dates(&mut seen, &date_columns, &record, skipped_lines) {
+                        let first_line = reader.line() + skipped_lines - 1;
+                        let rest = Rest { heading: heading.clone(), date_columns: date_columns.clone(), delimiter, first_line };
+                        let looked = source.look_ahead(|ahead| rest.see_dates(ahead, limits, &mut seen));
+                        let decided = looked
+                            .map_err(|error| format!("its dates cannot be looked through, in a temporary file: {error}"))
+                            .and_then(|()| sink.dates(&seen));
+                        if let Err(reason) = decided {
+                            return Ok(Walked::Refused(reason));
+                        }
+                        dates = Some(seen);
+                    }
                     sink.item(Item::CsvRow { heading: &heading, record: &record }, place)?;
                 }
+            }
+        }
+    }
+}
+
+/// Why a record is no row below a heading.
+fn misfit(heading: &Heading, record: &CsvRecord) -> Option<String> {
+    let (found, expected) = (record.len(), heading.columns.len());
+    let surplus_is_blank = (expected..found).all(|i| record.field(i).is_none_or(<[u8]>::is_empty));
+    (found < expected || !surplus_is_blank).then(|| format!("the row has {found} fields where the heading has {expected}"))
+}
+
+/// Takes the dates of a row into account; true when the meaning of one depends on the order.
+fn see_dates(dates: &mut Dates, columns: &[usize], record: &CsvRecord, skipped_lines: u64) -> bool {
+    let values = columns.iter().filter_map(|column| std::str::from_utf8(record.field(*column)?).ok());
+    values.fold(false, |depends, value| dates.see(value, record.line + skipped_lines) | depends)
+}
+
+/// What follows a row.
+struct Rest {
+    heading: Heading,
+    date_columns: Vec<usize>,
+    delimiter: u8,
+    /// Lines before it.
+    first_line: u64,
+}
+
+impl Rest {
+    /// Takes the dates of all rows that follow into account.
+    fn see_dates(mut self, source: &mut Bytes<'_>, limits: Limits, dates: &mut Dates) {
+        let names: Vec<String> = self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
+        let mut reader = CsvReader::new(self.delimiter, limits.record);
+        let mut record = CsvRecord::default();
+        loop {
+            match reader.read(source, &mut record) {
+                CsvRead::End => return,
+                CsvRead::Bad(_) => {}
+                CsvRead::Record if record.is_blank() => {}
+                CsvRead::Record if misfit(&self.heading, &record).is_some() => {
+                    reader.read_again_behind_first_line(source, &mut record);
+                }
+                CsvRead::Record => match heading_again(&self.heading, &record) {
+                    Some(again) => {
+                        let places = again.columns.iter().enumerate().filter(|(_, name)| names.contains(name));
+                        self.date_columns = places.map(|(place, _)| place).collect();
+                        self.heading = again;
+                    }
+                    None => {
+                        see_dates(dates, &self.date_columns, &record, self.first_line);
+                    }
+                },
             }
         }
     }
@@ -110,25 +175,4 @@ fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
         names
     };
     (sorted(&columns) == sorted(&heading.columns)).then_some(Heading { columns })
-}
-
-/// Some rows of what follows, read for evidence only.
-fn sample_of(window: &[u8], delimiter: u8, line_end: u8) -> Vec<Vec<String>> {
-    let mut source = Bytes::new(window);
-    source.set_line_end(line_end);
-    let mut reader = CsvReader::new(delimiter, WINDOW);
-    let mut record = CsvRecord::default();
-    let mut rows = Vec::new();
-    while rows.len() < 500 {
-        match reader.read(&mut source, &mut record) {
-            CsvRead::Record => {
-                let field = |i| String::from_utf8_lossy(record.field(i).unwrap_or_default()).into_owned();
-                rows.push((0..record.len()).map(field).collect());
-            }
-            // One malformed row says nothing of the others.
-            CsvRead::Bad(_) => {}
-            CsvRead::End => break,
-        }
-    }
-    rows
 }

@@ -4,8 +4,9 @@
 use super::bytes::Bytes;
 use super::input::Limits;
 use super::json::{self, Kind};
-pub(crate) use super::json_records::{ENDS_INSIDE, ENDS_OPEN, column_names};
-pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Sink, Stop, Walked};
+pub(crate) use super::dates::Dates;
+pub(crate) use super::json_records::column_names;
+pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
 use super::sniff::{self, Form, WINDOW};
 use super::{csv_rows, json_records};
 
@@ -13,12 +14,31 @@ use super::{csv_rows, json_records};
 pub(crate) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     let window = source.peek(WINDOW);
     let (form, line_end) = (sniff::form(window), sniff::line_end(window));
+    // A remark, or half a record where a log was cut, before lines of records.
+    let first_line = sniff::is_record_behind_first_line(window).then(|| {
+        let line = window.trim_ascii_start();
+        line[..memchr::memchr(line_end, line).unwrap_or(line.len())].to_vec()
+    });
     source.set_line_end(line_end);
-    match form {
-        Form::Empty if drain_blank(source) => Ok(Walked::Empty),
-        Form::Empty | Form::Json => json_records::walk(source, sink, limits).map(|()| Walked::Done),
-        Form::Csv => csv_rows::walk(source, sink, limits),
-        Form::Unknown(tried) => Ok(Walked::Unknown(tried)),
+    let walked = match form {
+        Form::Empty if drain_blank(source) => return Ok(Walked::Empty),
+        Form::Empty | Form::Json => return json_records::walk(source, sink, limits, 0).map(|()| Walked::Done),
+        Form::Csv => csv_rows::walk(source, sink, limits)?,
+        Form::Unknown(tried) => Walked::Unknown(tried),
+    };
+    match (&walked, first_line) {
+        (Walked::Unknown(_), Some(line)) => {
+            let mut passed = Vec::new();
+            if source.offset() == 0 {
+                drain_blank(source);
+                source.line(&mut passed, 0);
+            }
+            let kept = line.len().min(limits.quarantine_text);
+            let place = Place { line: Some(1), byte: 0, record: 1 };
+            sink.item(Item::Bad { reason: "the line is no JSON object".into(), text: &line[..kept] }, place)?;
+            json_records::walk(source, sink, limits, 1).map(|()| Walked::Done)
+        }
+        _ => Ok(walked),
     }
 }
 
@@ -30,6 +50,7 @@ fn drain_blank(source: &mut Bytes<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::DateOrder;
 
     #[derive(Default)]
     struct Log(Vec<String>);
@@ -47,8 +68,15 @@ mod tests {
             });
             Ok(())
         }
-        fn heading(&mut self, heading: &Heading, _: &[Vec<String>]) -> Result<(), String> {
+        fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String> {
             self.0.push(heading.columns.join("|"));
+            if heading.columns.iter().any(|name| name.contains('}')) {
+                return Err("unknown".into());
+            }
+            Ok(heading.columns.iter().position(|name| name == "date").into_iter().collect())
+        }
+        fn dates(&mut self, dates: &Dates) -> Result<(), String> {
+            self.0.push(format!("{:?}", dates.order(DateOrder::Unknown)?));
             Ok(())
         }
     }
@@ -72,6 +100,46 @@ mod tests {
         assert_eq!(walked(b"{\n\"a\":1}\n{\n\"a\":2}\n", 1000), [r#"#1 {"a":1}"#, r#"#2 {"a":2}"#]);
         assert_eq!(walked(br#"{"value":[]}"#, 1000), [r#"#1 {"value":[]}"#]);
         assert_eq!(walked(b"{\"a\":1}\r{\"a\":2}\r", 1000), [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#]);
+    }
+
+    #[test]
+    fn lines_and_documents_may_follow_one_another() {
+        assert_eq!(
+            walked(b"{\"a\":1}\n{\"a\":2}\n{\n  \"a\": 3\n}\n{\"a\":4}\n{\"a\":5}\n[\n  {\"a\":6}\n]\n", 1000),
+            [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#, r#"#3 {"a":3}"#, r#"#4 {"a":4}"#, r#"#5 {"a":5}"#, r#"#6 {"a":6}"#]
+        );
+        let found = walked(b"{\"a\":1}\n{\"a\":2,\n{\"a\":3}\n", 1000);
+        assert_eq!((found.len(), found[2].as_str()), (3, r#"line 3 {"a":3}"#));
+        for first in ["# exported from somewhere", "rest of a record\",\"b\":2}"] {
+            let found = walked(format!("{first}\n{{\"a\":1}}\n{{\"a\":2}}\n").as_bytes(), 1000);
+            let csv_heading = usize::from(first.contains(','));
+            assert!(found[csv_heading].contains("BAD the line is no JSON object"), "{found:?}");
+            assert_eq!(found[csv_heading + 1..], [r#"line 2 {"a":1}"#, r#"line 3 {"a":2}"#], "{first}");
+        }
+    }
+
+    #[test]
+    fn all_dates_of_a_csv_file_are_told_before_the_first_that_needs_them() {
+        let rows = "x,2026-01-01\n\ny,02/03/2026 10:00\nbad\nz,02/13/2026 10:00\n";
+        assert_eq!(
+            walked(format!("sep=,\nid,date\n{rows}").as_bytes(), 1000),
+            [
+                "id|date",
+                "line 3 x,2026-01-01",
+                "MonthFirst",
+                "line 5 y,02/03/2026 10:00",
+                "line 6 BAD the row has 1 fields where the heading has 2 [bad]",
+                "line 7 z,02/13/2026 10:00",
+            ]
+        );
+        let mut log = Log::default();
+        let text = "id,date\ny,02/03/2026 10:00\nz,13/03/2026\ndate,id\n02/13/2026,z\n";
+        let refused = walk(&mut Bytes::new(text.as_bytes()), &mut log, Limits::default()).unwrap();
+        assert!(
+            matches!(&refused, Walked::Refused(reason) if reason.contains("line 5") && reason.contains("line 3")),
+            "{refused:?}"
+        );
+        assert_eq!(log.0, ["id|date"]);
     }
 
     #[test]

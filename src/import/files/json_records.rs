@@ -5,18 +5,15 @@ use std::str::Utf8Error;
 use super::bytes::Bytes;
 use super::input::Limits;
 use super::json::{self, JsonError, Kind};
-use super::record::{Answer, Item, Page, Place, Sink, Stop};
+use super::record::{Answer, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
 
-/// Why a record is refused that the text ends in.
-pub(crate) const ENDS_INSIDE: &str = "the file ends inside this record";
-/// Why a document is refused that the text ends in, between two records.
-pub(crate) const ENDS_OPEN: &str = "the document ends before its closing bracket";
-
 /// Walks documents to their end, or to where they break, which the sink is told.
-pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<(), Stop> {
-    Walker { source, sink, limits, buffer: Vec::new(), records: 0, line: None }.json()
+/// What the sink was told already stands in `passed` lines.
+pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits, passed: u64) -> Result<(), Stop> {
+    let lines = (source.offset(), passed);
+    Walker { source, sink, limits, buffer: Vec::new(), records: passed, lines, line: None }.json()
 }
 
 struct Walker<'w, 'r> {
@@ -25,6 +22,8 @@ struct Walker<'w, 'r> {
     limits: Limits,
     buffer: Vec<u8>,
     records: u64,
+    /// A place in the text, and how many lines lie before it.
+    lines: (u64, u64),
     line: Option<u64>,
 }
 
@@ -41,7 +40,7 @@ impl Walker<'_, '_> {
         Place { line: self.line, byte, record: self.records }
     }
 
-    fn bad(&mut self, reason: impl Into<String>, byte: u64) -> Result<(), Stop> {
+    fn bad(&mut self, reason: impl Into<Reason>, byte: u64) -> Result<(), Stop> {
         let place = self.place(byte);
         let kept = self.buffer.len().min(self.limits.quarantine_text);
         self.sink.item(Item::Bad { reason: reason.into(), text: &self.buffer[..kept] }, place)
@@ -53,7 +52,10 @@ impl Walker<'_, '_> {
             let window = self.source.peek(WINDOW);
             let whole = window.len() < WINDOW;
             if sniff::is_lines(window, whole) {
-                return self.lines();
+                if self.lines()? {
+                    return Ok(());
+                }
+                continue;
             }
             let begin = self.source.offset();
             let ended = match json::next_kind(self.source) {
@@ -94,17 +96,18 @@ impl Walker<'_, '_> {
         }
     }
 
-    /// One value a line, to the end.
-    fn lines(&mut self) -> Result<(), Stop> {
+    /// One value a line, to the end or to where a document begins that spans lines. True at the end.
+    fn lines(&mut self) -> Result<bool, Stop> {
         let page = Page::default();
         // Behind documents, lines are not counted: nobody knows how many the documents had.
-        self.line = (self.source.offset() == 0).then_some(0);
+        let (place, lines) = self.lines;
+        self.line = (self.source.offset() == place).then_some(lines);
         loop {
             self.buffer.clear();
             let begin = self.source.offset();
             self.line = self.line.map(|line| line + 1);
             let Some(length) = self.source.line(&mut self.buffer, self.limits.record) else {
-                return Ok(());
+                return Ok(true);
             };
             if length > self.buffer.len() as u64 {
                 self.records += 1;
@@ -112,6 +115,14 @@ impl Walker<'_, '_> {
                 continue;
             }
             let trimmed = self.buffer.trim_ascii();
+            if sniff::begins_document(trimmed, self.source.peek(WINDOW)) {
+                // Documents that span lines may follow on lines, and lines on documents again.
+                let line_end = self.source.line_end();
+                self.buffer.push(line_end);
+                self.source.put_back(&self.buffer);
+                self.line = None;
+                return Ok(false);
+            }
             // Arrays written one element a line leave their brackets and commas behind.
             let trimmed = trimmed.strip_suffix(b",").unwrap_or(trimmed);
             if trimmed.is_empty() || matches!(trimmed, b"[" | b"]") {
@@ -203,13 +214,15 @@ impl Walker<'_, '_> {
 
     fn broken(&mut self, error: JsonError, begin: u64) -> Result<Ended, Stop> {
         let reason = match error {
-            JsonError::Ended if self.buffer.is_empty() => format!("{ENDS_OPEN}; what followed is missing"),
-            JsonError::Ended => ENDS_INSIDE.to_owned(),
-            JsonError::Syntax(what) => format!(
+            JsonError::Ended if self.buffer.is_empty() => Reason::EndsOpen,
+            JsonError::Ended => Reason::EndsInside,
+            JsonError::Syntax(what) => Reason::Other(format!(
                 "no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket",
                 self.source.offset()
-            ),
-            JsonError::TooLong(length) => format!("a value has {length} bytes, over the limit of {}", self.limits.record),
+            )),
+            JsonError::TooLong(length) => {
+                Reason::Other(format!("a value has {length} bytes, over the limit of {}", self.limits.record))
+            }
         };
         self.bad(reason, begin)?;
         Ok(Ended::Broken)

@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod bytes;
 pub(crate) mod csv;
 mod csv_rows;
+mod dates;
 pub(crate) mod documents;
 pub(crate) mod input;
 pub(crate) mod json;

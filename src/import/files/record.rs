@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::csv::CsvRecord;
+use super::dates::Dates;
 
 /// Where a record stands in its file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +58,47 @@ pub(crate) enum Item<'a> {
     /// A row of a CSV file, with as many fields as its heading has.
     CsvRow { heading: &'a Heading, record: &'a CsvRecord },
     /// Something that cannot be read, and why.
-    Bad { reason: String, text: &'a [u8] },
+    Bad { reason: Reason, text: &'a [u8] },
+}
+
+/// Why something in a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The text ends inside of a record.
+    EndsInside,
+    /// The text ends between two records, before the closing bracket of the document around them.
+    EndsOpen,
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl Reason {
+    /// True when the text ends too early: the file was cut off.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Reason::EndsInside | Reason::EndsOpen)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::EndsInside => "the file ends inside this record",
+            Reason::EndsOpen => "the document ends before its closing bracket; what followed is missing",
+            Reason::Other(text) => text,
+        })
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Reason::Other(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Reason::Other(text.to_owned())
+    }
 }
 
 /// The sink asks to stop: nothing that follows would be used.
@@ -69,9 +110,13 @@ pub(crate) trait Sink {
     /// Takes one thing.
     fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop>;
 
-    /// Is told a CSV file's heading and sees some of what follows it, before the rows come; an error says why the heading
-    /// is none of those known.
-    fn heading(&mut self, heading: &Heading, sample: &[Vec<String>]) -> Result<(), String>;
+    /// Is told a CSV file's heading before the rows come, and gives the places of the columns whose dates may have their day or
+    /// their month first; an error says why the heading is none of those known.
+    fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String>;
+
+    /// Is told, before the first row with such a date comes, what all of them from there to the file's end say of their order; an
+    /// error says why the file is refused.
+    fn dates(&mut self, dates: &Dates) -> Result<(), String>;
 }
 
 /// What walking a text came to.
@@ -83,4 +128,6 @@ pub(crate) enum Walked {
     Empty,
     /// It is of no known form; what was tried.
     Unknown(Vec<String>),
+    /// Its form is known, and it cannot be read as a whole; why.
+    Refused(String),
 }

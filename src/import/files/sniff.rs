@@ -60,7 +60,9 @@ pub(crate) fn form(window: &[u8]) -> Form {
     if std::str::from_utf8(line).is_err() {
         return refuse(tried, "the first line is not valid UTF-8");
     }
-    if !line.iter().any(|b| matches!(b, b',' | b';' | b'\t')) && !line.starts_with(b"#TYPE") {
+    // The one column that is a whole record on its own.
+    let is_records = [&b"AuditData"[..], b"\"AuditData\""].iter().any(|name| line.trim_ascii().eq_ignore_ascii_case(name));
+    if !is_records && !line.iter().any(|b| matches!(b, b',' | b';' | b'\t')) && !line.starts_with(b"#TYPE") {
         return refuse(tried, "the first line has no comma, semicolon or tab");
     }
     Form::Csv
@@ -125,6 +127,25 @@ pub(crate) fn is_lines(window: &[u8], whole: bool) -> bool {
     count > 1 && complete > 0
 }
 
+/// True when a line among lines of records is none of them but the beginning of a document that spans lines; `next` is what
+/// follows it.
+pub(crate) fn begins_document(line: &[u8], next: &[u8]) -> bool {
+    if !matches!(line.first(), Some(b'{' | b'[')) || !matches!(line.last(), Some(b'{' | b'[' | b',' | b':')) {
+        return false;
+    }
+    // A record that is broken off ends so, too; then the next one begins in the first column.
+    let next = next.iter().find(|b| !matches!(b, b'\r' | b'\n'));
+    next.is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b']' | b'}' | b'"'))
+}
+
+/// True when the second line of a text is a whole record, whatever the first one is.
+pub(crate) fn is_record_behind_first_line(window: &[u8]) -> bool {
+    let end = line_end(window);
+    let mut filled = window.split(|b| *b == end).map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
+    filled.next().is_some_and(|first| std::str::from_utf8(first).is_ok() && !first.contains(&0))
+        && filled.next().is_some_and(is_whole_object)
+}
+
 fn is_whole_object(line: &[u8]) -> bool {
     if !line.ends_with(b"}") && !line.ends_with(b"},") {
         return false;
@@ -146,6 +167,7 @@ mod tests {
         assert_eq!(form(b" \r\n"), Form::Empty);
         assert_eq!(form(b"\n {\"a\":1}"), Form::Json);
         assert_eq!(form(b"a,b\r\n1,2"), Form::Csv);
+        assert_eq!(form(b"\"AuditData\"\r\n\"{}\""), Form::Csv);
         for bad in [&b"\x00\x01\x02"[..], b"<html>", b"PAR1....", b"one word", b"\xff\xfe,\x80"] {
             assert!(matches!(form(bad), Form::Unknown(tried) if !tried.is_empty()));
         }
@@ -175,5 +197,19 @@ mod tests {
         assert!(!lines("[\n{\"a\":1},\n{\"b\":2}\n]"));
         assert!(!lines("{\"value\":[{\"a\":1},\n{\"b\":2}]}"));
         assert!(!lines(""));
+    }
+
+    #[test]
+    fn documents_among_lines() {
+        for (line, next) in [("{", "  \"a\":1}"), ("{\"a\":[", "{\"b\":1}\n]}")] {
+            assert_eq!(begins_document(line.as_bytes(), next.as_bytes()), next.starts_with(' '), "{line}");
+        }
+        assert!(begins_document(b"[", b"\r\n  {"));
+        assert!(!begins_document(b"{\"a\":1,", b"{\"b\":2}"));
+        assert!(!begins_document(b"{\"a\":1}", b"  {"));
+        assert!(is_record_behind_first_line(b"# exported\r\n{\"a\":1}\r\n"));
+        assert!(is_record_behind_first_line(b"ssage\":\"x\",\"b\":1}\n{\"a\":1}\n"));
+        assert!(!is_record_behind_first_line(b"a,b\n{\"a\":1,\n"));
+        assert!(!is_record_behind_first_line(b"\x00a\n{\"a\":1}\n"));
     }
 }

@@ -1,8 +1,9 @@
-//! Users, teams, channels, members and installed apps, as of the day on which their page was written.
+//! Users, teams, channels, members and installed apps, as of the day on which their snapshot was taken.
 
 use std::borrow::Cow;
 
 use crate::audit::mapping::raw;
+use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested_text};
 use crate::json_text::{Members, elements};
 use crate::row::{Cell, Row};
@@ -103,20 +104,20 @@ fn cell(text: Option<String>) -> Cell<'static> {
 }
 
 impl Directory {
-    /// The row of an object, as of the day of `written` (microseconds since 1970).
+    /// The row of an object, as of the day of `taken` (microseconds since 1970).
     pub(crate) fn object(
         &mut self,
         kind: Kind,
         members: &Members<'_>,
         text: &str,
         context: Option<&str>,
-        written: i64,
+        taken: i64,
     ) -> Result<Row<'static>, String> {
         let place = Kind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
         let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
-        let row = fields.row(members, &mut |_, _| {});
+        let row = fields.row(members, DateOrder::Unknown, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
-        row.set("snapshotDate", Cell::Time(written.div_euclid(US_PER_DAY) * US_PER_DAY));
+        row.set("snapshotDate", Cell::Time(taken.div_euclid(US_PER_DAY) * US_PER_DAY));
         row.set("Raw", raw(text));
         let context = context.unwrap_or_default();
         let team = between(context, "teams('").or_else(|| between(context, "teams(%27")).unwrap_or_default();

@@ -6,16 +6,25 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::report_keys::{content_key, named_key, other_content};
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
 use crate::json_text::{Members, elements, string_literal};
-use crate::record_hash::RecordHash;
+use crate::ordinals::Ordinals;
 use crate::row::{Cell, Row, Source};
+use kqlake_lake::identity::{RecordHash, derived_id};
 use kqlake_lake::tables::{TableDef, find};
 use kqlake_value::Type;
 
 /// Members that hold rows of their own.
-const LISTS: [&str; 3] = ["userCounts", "details", "userActivationCounts"];
+const LISTS: [&str; 6] = [
+    "userCounts",
+    "details",
+    "userActivationCounts",
+    "copilotActivityUserDetailsByPeriod",
+    "adoptionByProduct",
+    "adoptionByDate",
+];
 
 fn nested_list<'a>(members: &Members<'a>) -> Option<&'a str> {
     members
@@ -38,12 +47,14 @@ struct Report {
 /// Maps usage reports.
 pub(crate) struct Reports {
     reports: Vec<Report>,
+    /// Of rows about someone whose name is withheld.
+    ordinals: Ordinals,
 }
 
 impl Default for Reports {
     fn default() -> Self {
         let reports = include_str!("reports.tsv").lines().filter(|l| !l.starts_with('#')).filter_map(read_report).collect();
-        Self { reports }
+        Self { reports, ordinals: Ordinals::default() }
     }
 }
 
@@ -86,6 +97,17 @@ impl Reports {
     /// True for a row of a report in JSON.
     pub(crate) fn is_row(members: &Members<'_>) -> bool {
         members.has("reportRefreshDate")
+    }
+
+    /// Begins a unit: rows are counted anew.
+    pub(crate) fn begin_unit(&mut self) {
+        self.ordinals.begin();
+    }
+
+    /// True for a column of a report that holds dates.
+    pub(crate) fn is_date(&self, id: ReportId, name: &str) -> bool {
+        let name = report_name(name);
+        self.reports[id.0].table.columns.iter().any(|column| column.ty == Type::DateTime && plain_name(column.name) == name)
     }
 
     /// True for a report's CSV heading.
@@ -165,7 +187,13 @@ impl Reports {
     }
 
     /// The rows of a JSON row: several where it carries a list of them.
-    pub(crate) fn json(&mut self, id: ReportId, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn json(
+        &mut self,
+        id: ReportId,
+        members: &Members<'_>,
+        text: &str,
+        order: DateOrder,
+    ) -> Result<Vec<Row<'static>>, String> {
         let inner = nested_list(members)
             .map(elements)
             .transpose()
@@ -178,25 +206,31 @@ impl Reports {
                     let inner = Members::parse(item.get())
                         .map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
                     let all = members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
-                    self.row(id, all, raw.clone())
+                    self.row(id, all, raw.clone(), order)
                 })
                 .collect(),
             _ => {
                 let all = members.0.iter().map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
-                self.row(id, all, raw).map(|row| vec![row])
+                self.row(id, all, raw, order).map(|row| vec![row])
             }
         }
     }
 
     /// The row of a CSV row.
-    pub(crate) fn csv(&mut self, id: ReportId, names: &[String], values: &[&str]) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn csv(
+        &mut self,
+        id: ReportId,
+        names: &[String],
+        values: &[&str],
+        order: DateOrder,
+    ) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
             push_member(&mut raw, name, &string_literal(value));
         }
         raw.push('}');
         let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), Source::Field(value)));
-        self.row(id, all, Cell::Json(Cow::Owned(raw))).map(|row| vec![row])
+        self.row(id, all, Cell::Json(Cow::Owned(raw)), order).map(|row| vec![row])
     }
 
     fn row<'v>(
@@ -204,21 +238,28 @@ impl Reports {
         id: ReportId,
         values: impl Iterator<Item = (&'v str, Source<'v>)>,
         raw: Cell<'static>,
+        order: DateOrder,
     ) -> Result<Row<'static>, String> {
         let report = &mut self.reports[id.0];
         let table = report.table;
         let fields = report.fields.get_or_insert_with(|| FieldMap::new(table, &[]));
         let mut row: Row<'static> = Row::with_columns(table, fields.columns);
+        let mut others = RecordHash::default();
         for (name, value) in values {
             let column =
                 if name.contains("(Byte)") { fields.column(&name.replace("(Byte)", "In Bytes")) } else { fields.column(name) };
-            let Some(column) = column else { continue };
+            let Some(column) = column else {
+                if !LISTS.contains(&name) {
+                    others = others.plus(other_content(&report_name(name), value));
+                }
+                continue;
+            };
             let cell = match value {
                 // CSV joins products with a plus sign where JSON has a list.
                 Source::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => {
                     product_list(text)
                 }
-                _ => value.read(fields.ty(column), DateOrder::Unknown).unwrap_or_default().into_owned(),
+                _ => value.read(fields.ty(column), order).unwrap_or_default().into_owned(),
             };
             if !cell.is_null() {
                 row.cells[column] = cell;
@@ -227,8 +268,17 @@ impl Reports {
         if row.get("reportRefreshDate").is_null() {
             return Err("the report row has no refresh date that can be read".into());
         }
+        let key = match named_key(&row) {
+            Some(key) => key.hex(),
+            None => {
+                let content = content_key(&row, others);
+                let ordinal = self.ordinals.next(content.0).map_err(|error| {
+                    format!("the row names nobody, and a temporary file that helps to tell it from others fails: {error}")
+                })?;
+                derived_id(content, ordinal)
+            }
+        };
         row.set("Raw", raw);
-        let key = row_key(&row);
         row.set("rowKey", Cell::text(key));
         Ok(row)
     }
@@ -237,48 +287,6 @@ impl Reports {
 fn product_list(text: &str) -> Cell<'static> {
     let items: Vec<&str> = text.split('+').map(str::trim).filter(|t| !t.is_empty()).collect();
     if items.is_empty() { Cell::Null } else { Cell::Json(Cow::Owned(serde_json::Value::from(items).to_string())) }
-}
-
-/// Names of the thing that a report row is about, the surest first.
-const ENTITY: [&str; 10] = [
-    "userPrincipalName",
-    "siteId",
-    "groupId",
-    "teamId",
-    "userId",
-    "siteUrl",
-    "groupDisplayName",
-    "teamName",
-    "ownerPrincipalName",
-    "displayName",
-];
-/// What tells rows of one entity, or rows without one, apart.
-const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
-
-/// A key that CSV and JSON give alike: report, refresh date, period, and what the row is about.
-fn row_key(row: &Row<'_>) -> String {
-    let mut hash = RecordHash::of(row.table.name.as_bytes());
-    let mut add = |text: &str| hash = hash.then(RecordHash::of(text.to_lowercase().as_bytes()));
-    for name in PARTS {
-        add(&match row.get(name) {
-            Cell::Time(time) => time.to_string(),
-            other => other.as_text().unwrap_or_default().trim().to_owned(),
-        });
-    }
-    add(&match row.get("reportPeriod") {
-        Cell::Int(days) => days.to_string(),
-        other => other.as_text().unwrap_or_default().trim().trim_start_matches(['D', 'd']).to_owned(),
-    });
-    match ENTITY.iter().find_map(|name| row.get(name).as_text().map(|text| (*name, text))) {
-        Some((name, entity)) => {
-            add(name);
-            add(entity.trim());
-        }
-        // A row about someone whose name is withheld: only its values tell it from others.
-        None if row.table.name.ends_with("Detail") => add(&format!("{:?}", row.get("Raw"))),
-        None => {}
-    }
-    hash.hex()
 }
 
 #[cfg(test)]
@@ -317,7 +325,7 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"Amy@contoso.com","lastActivityDate":"2026-01-04","isDeleted":false,"deletedDate":null,"viewedOrEditedFileCount":3,"syncedFileCount":"4","sharedInternallyFileCount":0,"sharedExternallyFileCount":0,"assignedProducts":["E5","POWER BI"],"reportPeriod":"7"}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let from_json = reports.json(id, &members, json).unwrap().remove(0);
+        let from_json = reports.json(id, &members, json, DateOrder::Unknown).unwrap().remove(0);
         let names = [
             "Report Refresh Date",
             "User Principal Name",
@@ -338,6 +346,7 @@ mod tests {
                 id,
                 &names,
                 &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"],
+                DateOrder::Unknown,
             )
             .unwrap()
             .remove(0);
@@ -352,8 +361,41 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@contoso.com","displayName":"Amy","userActivationCounts":[{"productType":"A","windows":1},{"productType":"B","windows":2}]}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let rows = reports.json(id, &members, json).unwrap();
+        let rows = reports.json(id, &members, json, DateOrder::Unknown).unwrap();
         assert_eq!((rows.len(), rows[1].get("productType"), rows[1].get("windows")), (2, &Cell::text("B"), &Cell::Int(2)));
         assert_ne!(rows[0].get("rowKey"), rows[1].get("rowKey"));
+    }
+
+    fn keys(reports: &mut Reports, rows: &[&str]) -> Vec<String> {
+        let of = |reports: &mut Reports, text: &str| -> String {
+            let members = Members::parse(text).unwrap();
+            let id = reports.recognise_json(&members, &["SharePointSiteUsageDetail"]).unwrap();
+            let row = reports.json(id, &members, text, DateOrder::Unknown).unwrap().remove(0);
+            row.get("rowKey").as_text().unwrap().to_owned()
+        };
+        rows.iter().map(|text| of(reports, text)).collect()
+    }
+
+    #[test]
+    fn rows_about_someone_whose_name_is_withheld_are_told_apart_by_content_and_ordinal() {
+        let row = |name: &str, send: u32| {
+            format!(
+                r#"{{"reportRefreshDate":"2026-01-05","userPrincipalName":"{name}","displayName":"{name}","isDeleted":false,"deletedDate":null,"lastActivityDate":"2026-01-04","sendCount":{send},"receiveCount":1,"readCount":0,"meetingCreatedCount":0,"meetingInteractedCount":0,"assignedProducts":[],"reportPeriod":"7"}}"#
+            )
+        };
+        for name in ["(Unknown)", "--", "", " ", "00000000-0000-0000-0000-000000000000"] {
+            let rows = [row(name, 3), row(name, 4), row(name, 4)];
+            let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+            let mut reports = Reports::default();
+            let first = keys(&mut reports, &rows);
+            assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3, "{name}");
+            reports.begin_unit();
+            assert_eq!(keys(&mut reports, &rows), first, "{name}");
+        }
+        let (amy, other) = (row("amy@x", 3), row("AMY@x", 9));
+        let named = keys(&mut Reports::default(), &[&amy, &other]);
+        assert_eq!(named[0], named[1]);
+        let deleted = amy.replace(r#""isDeleted":false"#, r#""isDeleted":true"#);
+        assert_ne!(keys(&mut Reports::default(), &[&deleted]), named[..1]);
     }
 }

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use crate::convert::{self, DateOrder};
 use crate::fields::{FieldMap, plain_name, push_member};
 use crate::json_text::{Members, string_literal};
-use crate::record_hash::RecordHash;
 use crate::row::{Cell, Row, Source};
+use kqlake_lake::identity::RecordHash;
 use kqlake_lake::tables::find;
 
 /// Names of the reporting web service, of PowerShell and of the admin centre for Graph's.
@@ -116,18 +116,24 @@ impl Traces {
     }
 
     /// The row of a message trace.
-    pub(crate) fn trace(&mut self, members: &Members<'_>, text: &str) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn trace(&mut self, members: &Members<'_>, text: &str, order: DateOrder) -> Result<Vec<Row<'static>>, String> {
         let fields = self.traces.as_mut().ok_or("there is no table MessageTrace")?;
-        let row = fields.row(members, &mut |_, _| {});
+        let row = fields.row(members, order, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
         row.set("Raw", crate::audit::mapping::raw(text));
-        finish_trace(row).map(|row| vec![row])
+        finish_trace(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
     }
 
     /// The row of a step; `page` may name the message and the recipient that the page was asked for.
-    pub(crate) fn detail(&mut self, members: &Members<'_>, text: &str, page: Option<&str>) -> Result<Vec<Row<'static>>, String> {
+    pub(crate) fn detail(
+        &mut self,
+        members: &Members<'_>,
+        text: &str,
+        page: Option<&str>,
+        order: DateOrder,
+    ) -> Result<Vec<Row<'static>>, String> {
         let fields = self.details.as_mut().ok_or("there is no table MessageTraceDetail")?;
-        let row = fields.row(members, &mut |_, _| {});
+        let row = fields.row(members, order, &mut |_, _| {});
         let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
         if row.get("messageTraceId").is_null()
             && let Some(id) = page.and_then(|p| between(p, "messageTraces('", "'"))
@@ -140,7 +146,7 @@ impl Traces {
             row.set("recipientAddress", Cell::text(recipient.replace("%40", "@")));
         }
         row.set("Raw", crate::audit::mapping::raw(text));
-        finish_detail(row).map(|row| vec![row])
+        finish_detail(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
     }
 
     /// What a CSV heading is, when it is one of message traces.
@@ -227,6 +233,12 @@ impl Traces {
     }
 }
 
+/// What is to be said of a record's date that could have the month or the day first.
+fn open_date(members: &Members<'_>) -> String {
+    let times = members.0.iter().filter(|(name, _)| Traces::is_time(name));
+    times.map(|(_, value)| convert::open_order(&Source::Json(value.get()).text())).find(|open| !open.is_empty()).unwrap_or_default()
+}
+
 /// The status that a list of steps such as `Receive, Deliver` ends in, in Graph's spelling.
 fn final_state(states: &str) -> String {
     let rank = |word: &str| match plain_name(word).as_str() {
@@ -305,7 +317,7 @@ mod tests {
     fn trace(text: &str) -> Row<'static> {
         let members = Members::parse(text).unwrap();
         assert!(Traces::is_trace(&members), "{text}");
-        Traces::default().trace(&members, text).unwrap().remove(0)
+        Traces::default().trace(&members, text, DateOrder::Unknown).unwrap().remove(0)
     }
 
     #[test]
@@ -387,7 +399,7 @@ mod tests {
         let members = Members::parse(text).unwrap();
         assert!(Traces::is_detail(&members));
         let page = "https://graph.microsoft.com/v1.0/admin/exchange/tracing/messageTraces('1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d')/getDetailsByRecipient(recipientAddress='bob%40fabrikam.com')";
-        let row = Traces::default().detail(&members, text, Some(page)).unwrap().remove(0);
+        let row = Traces::default().detail(&members, text, Some(page), DateOrder::Unknown).unwrap().remove(0);
         assert_eq!((row.get("recipientAddress"), row.get("event")), (&Cell::text("bob@fabrikam.com"), &Cell::text("Deliver")));
         assert!(!row.get("rowKey").is_null());
         let odd =

@@ -1,14 +1,15 @@
 //! Datetimes in the local forms that portals and spreadsheets write.
 
+use std::borrow::Cow;
+
 use super::parts::RECORD_CLOCK;
 use super::parts::{hour_of_half_day, month_begun, time_of_day};
-use crate::calendar::date;
 use crate::parse::timespans::fraction_ticks;
 
 /// Which of the first two numbers of a slashed date is the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DateOrder {
-    /// Not known: the value's own form decides.
+    /// Not known: only a value whose own numbers or form decide is read.
     #[default]
     Unknown,
     /// Month, day, year, as in the United States.
@@ -17,16 +18,36 @@ pub enum DateOrder {
     DayFirst,
 }
 
+/// What one date, in which day and month are numbers before the year, says about the order of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// One of its numbers is above 12: no other order gives a date.
+    Numbers(DateOrder),
+    /// Both orders give a date, and only writers of this order are known to write such a form.
+    Form(DateOrder),
+    /// Both orders give a date, and nothing in the value tells which is meant.
+    Open,
+}
+
 impl DateOrder {
-    /// What one value proves about its file: a first number above 12 is a day, a second one above 12 too.
-    pub fn evidence(text: &str) -> Option<DateOrder> {
-        let mut numbers = text.trim().split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-        let (Some(Ok(first)), Some(Ok(second))) = (numbers.next(), numbers.next()) else {
+    /// What a value says about the order of the dates in its file; `None` for a value that means the same in every order, such as
+    /// one of ISO 8601 or with the name of a month, and for what is no date.
+    pub fn evidence(text: &str) -> Option<Evidence> {
+        let text = text.trim();
+        // Nearly all values begin with a year.
+        if matches!(text.as_bytes(), [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..]) {
             return None;
-        };
-        match (first, second) {
-            (13..=31, 1..=12) => Some(DateOrder::DayFirst),
-            (1..=12, 13..=31) => Some(DateOrder::MonthFirst),
+        }
+        let joined = joined(text);
+        let pieces = pieces(&joined)?;
+        let mut at = 0;
+        let date = date_parts(&pieces, &mut at)?;
+        let half_day = pieces[at..].iter().find_map(half_day_of).map(|(_, upper)| upper);
+        match (date.first, date.second) {
+            _ if date.month_named => None,
+            (13..=31, 1..=12) => Some(Evidence::Numbers(DateOrder::DayFirst)),
+            (1..=12, 13..=31) => Some(Evidence::Numbers(DateOrder::MonthFirst)),
+            (1..=12, 1..=12) if date.first != date.second => Some(date.form(half_day).map_or(Evidence::Open, Evidence::Form)),
             _ => None,
         }
     }
@@ -76,28 +97,38 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     Some(out)
 }
 
-/// Ticks of a local form, UTC where it names no zone.
-///
-/// With the order unknown, a number above 12 decides; else upper-case AM or PM means the month stands first (the form of
-/// en-US), and a 24-hour time, lower-case am/pm or a dotted date means that the day does.
-pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
-    // "a.m." and "p.m." are single words.
-    let joined;
-    let text = if text.contains(".m.") || text.contains(".M.") {
-        joined = text.replace(".m.", "m").replace(".M.", "M");
-        joined.as_str()
+/// `a.m.` and `p.m.` as single words.
+fn joined(text: &str) -> Cow<'_, str> {
+    if text.contains(".m.") || text.contains(".M.") {
+        Cow::Owned(text.replace(".m.", "m").replace(".M.", "M"))
     } else {
-        text
-    };
+        Cow::Borrowed(text)
+    }
+}
+
+/// For AM and PM: whether it is the second half of the day, and whether it is in upper case.
+fn half_day_of(piece: &Piece<'_>) -> Option<(bool, bool)> {
+    match piece {
+        Piece::Word(word) if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
+            Some((word.eq_ignore_ascii_case("pm"), word.starts_with(['A', 'P'])))
+        }
+        _ => None,
+    }
+}
+
+/// Ticks of a local form, UTC where it names no zone. A date that the order and its own numbers and form leave open is none.
+pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
+    let joined = joined(text);
+    let text = &*joined;
     let pieces = pieces(text)?;
     let mut at = 0;
-    let (parts, month_named) = date_parts(&pieces, &mut at)?;
+    let date = date_parts(&pieces, &mut at)?;
     let rest = &pieces[at..];
 
     let (mut time, mut fraction) = ([0_i64; 3], 0);
     let mut taken = 0;
     let mut to_utc = 0;
-    let mut meridiem: Option<(bool, bool)> = None;
+    let mut half_day: Option<(bool, bool)> = None;
     let mut index = 0;
     while index < rest.len() {
         match rest[index] {
@@ -123,11 +154,11 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                 }
                 taken += 1;
             }
-            Piece::Word(word) if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
-                if meridiem.is_some() || taken == 0 {
+            Piece::Word(_) if half_day_of(&rest[index]).is_some() => {
+                if half_day.is_some() || taken == 0 {
                     return None;
                 }
-                meridiem = Some((word.eq_ignore_ascii_case("pm"), word.starts_with(['A', 'P'])));
+                half_day = half_day_of(&rest[index]);
             }
             Piece::Word(word)
                 if word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt") => {}
@@ -136,33 +167,64 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         }
         index += 1;
     }
-    if taken == 1 && meridiem.is_none() {
+    if taken == 1 && half_day.is_none() {
         return None;
     }
-    if let Some((pm, _)) = meridiem {
+    if let Some((pm, _)) = half_day {
         time[0] = hour_of_half_day(time[0], pm)?;
     }
 
-    let (a, b, year, dotted) = parts;
-    let (month, day) = if month_named {
+    let (a, b) = (date.first, date.second);
+    let (month, day) = if date.month_named || a == b {
         (a, b)
     } else {
-        let month_first = match (a > 12, b > 12, order) {
-            (true, false, _) => false,
-            (false, true, _) => true,
-            (_, _, DateOrder::MonthFirst) => true,
-            (_, _, DateOrder::DayFirst) => false,
-            _ => !dotted && matches!(meridiem, Some((_, true))) || !dotted && taken == 0,
+        let order = match (a > 12, b > 12, order) {
+            (true, false, _) => DateOrder::DayFirst,
+            (false, true, _) => DateOrder::MonthFirst,
+            (_, _, DateOrder::Unknown) => date.form(half_day.map(|(_, upper)| upper))?,
+            (_, _, said) => said,
         };
-        if month_first { (a, b) } else { (b, a) }
+        if order == DateOrder::MonthFirst { (a, b) } else { (b, a) }
     };
     let [hour, minute, second] = time;
-    Some(date(year, month, day)? + time_of_day(hour, minute, second, RECORD_CLOCK.leap_second)? + fraction + to_utc)
+    Some(
+        crate::calendar::date(date.year, month, day)?
+            + time_of_day(hour, minute, second, RECORD_CLOCK.leap_second)?
+            + fraction
+            + to_utc,
+    )
 }
 
-/// Two numbers and the year, and whether the numbers are month and day for certain; moves `at` behind the date.
-#[allow(clippy::type_complexity, reason = "three numbers and two flags that only the caller above reads")]
-fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<((i64, i64, i64, bool), bool)> {
+/// The date of a local form.
+struct DateParts {
+    /// The month where `month_named`, else the number that stands first.
+    first: i64,
+    /// The day where `month_named`, else the number that stands second.
+    second: i64,
+    year: i64,
+    /// True where the form says which number is the month: by its name, or since the year stands first.
+    month_named: bool,
+    /// What stands between the numbers.
+    separator: char,
+    /// True for `5/01/2026`: the first number without a zero before it, the second one with it.
+    second_padded: bool,
+}
+
+impl DateParts {
+    /// The order of those who write such a form. `half_day` says whether AM or PM stand in upper case.
+    ///
+    /// Dots, and `d/MM`, are of writers that put the day first. With AM and PM in upper case the month is first (en-US), in
+    /// lower case the day. The 24-hour clock is written with both orders.
+    fn form(&self, half_day: Option<bool>) -> Option<DateOrder> {
+        if self.separator == '.' || self.second_padded {
+            return Some(DateOrder::DayFirst);
+        }
+        half_day.map(|upper| if upper { DateOrder::MonthFirst } else { DateOrder::DayFirst })
+    }
+}
+
+/// The date at the beginning; moves `at` behind it.
+fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
     // A weekday may stand in front ("Mon, 05 Jan 2026").
     if let Some(Piece::Word(word)) = pieces.first()
         && pieces.len() > 3
@@ -172,13 +234,22 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<((i64, i64, i64, b
     }
     let parts = pieces.get(*at..*at + 3)?;
     *at += 3;
+    let known = |month, day, year| DateParts {
+        first: month,
+        second: day,
+        year,
+        month_named: true,
+        separator: ' ',
+        second_padded: false,
+    };
     Some(match *parts {
-        [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => ((m, d, y, false), true),
-        [Piece::Number(a, 1..=2, _), Piece::Number(b, 1..=2, sep), Piece::Number(y, 4, _)] => ((a, b, y, sep != '/'), false),
-        [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)]
-        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => {
-            ((month_begun(word.as_bytes())?, d, y, false), true)
+        [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => known(m, d, y),
+        [Piece::Number(first, digits @ 1..=2, _), Piece::Number(second, others @ 1..=2, separator), Piece::Number(year, 4, _)] => {
+            let second_padded = digits == 1 && others == 2 && second < 10;
+            DateParts { first, second, year, month_named: false, separator, second_padded }
         }
+        [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)]
+        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => known(month_begun(word.as_bytes())?, d, y),
         _ => return None,
     })
 }
@@ -194,7 +265,7 @@ mod tests {
         let read = |text| local(text, DateOrder::Unknown);
         assert_eq!(read("1/5/2026, 7:23:07.123 AM"), expected);
         assert_eq!(read("1/5/2026, 7:23:07.123\u{202f}AM"), expected);
-        assert_eq!(read("05/01/2026, 07:23:07.123"), expected);
+        assert_eq!(read("5/01/2026 7:23:07.123 AM"), expected);
         assert_eq!(read("05/01/2026, 7:23:07.123 am"), expected);
         assert_eq!(read("5.1.2026, 07:23:07.123"), expected);
         assert_eq!(read("5 Jan 2026 07:23:07.123"), expected);
@@ -202,6 +273,12 @@ mod tests {
         assert_eq!(read("2026/01/05 07:23:07.123 UTC"), expected);
         assert_eq!(read("1/5/2026 8:23:07.123 AM +01:00"), expected);
         assert_eq!(local("05/01/2026 7:23:07.123 AM", DateOrder::DayFirst), expected);
+        assert_eq!(local("05/01/2026, 07:23:07.123", DateOrder::DayFirst), expected);
+        assert_eq!(local("01/05/2026 07:23:07.123", DateOrder::MonthFirst), expected);
+        assert_eq!(read("01/01/2026 00:00"), Some(1_767_225_600_000_000));
+        for open in ["05/01/2026, 07:23:07", "1/5/2026", "05-01-2026 07:23"] {
+            assert_eq!(read(open), None, "{open}");
+        }
         assert_eq!(read("13/1/2026 12:00:00 AM"), Some(1_768_262_400_000_000));
         assert_eq!(read("1/13/2026 12:30 PM"), Some(1_768_307_400_000_000));
         for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026"] {
@@ -211,9 +288,27 @@ mod tests {
 
     #[test]
     fn evidence_of_an_order() {
-        assert_eq!(DateOrder::evidence("13/01/2026, 07:00"), Some(DateOrder::DayFirst));
-        assert_eq!(DateOrder::evidence("1/13/2026"), Some(DateOrder::MonthFirst));
-        assert_eq!(DateOrder::evidence("1/5/2026"), None);
-        assert_eq!(DateOrder::evidence("2026-01-05"), None);
+        use DateOrder::{DayFirst, MonthFirst};
+        for (text, expected) in [
+            ("13/01/2026, 07:00", Some(Evidence::Numbers(DayFirst))),
+            ("1/13/2026", Some(Evidence::Numbers(MonthFirst))),
+            ("1/5/2026 7:23 AM", Some(Evidence::Form(MonthFirst))),
+            ("1/5/2026, 7:23\u{202f}am", Some(Evidence::Form(DayFirst))),
+            ("1/5/2026 7:23 a.m.", Some(Evidence::Form(DayFirst))),
+            ("5/01/2026 7:23:07 AM", Some(Evidence::Form(DayFirst))),
+            ("5.1.2026, 07:23", Some(Evidence::Form(DayFirst))),
+            ("1/5/2026", Some(Evidence::Open)),
+            ("05-01-2026 07:23", Some(Evidence::Open)),
+            ("02/03/2026 10:00:00", Some(Evidence::Open)),
+            ("5/5/2026 10:00", None),
+            ("2026-01-05", None),
+            ("2026/01/05 07:23 AM", None),
+            ("5 Jan 2026", None),
+            ("32/1/2026", None),
+            ("/Date(1767571813135)/", None),
+            ("soon", None),
+        ] {
+            assert_eq!(DateOrder::evidence(text), expected, "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! | | [`literal`] | [`text`] | [`record`] |
 //! |---|---|---|---|
 //! | the least of a date | a year | a month | a day |
-//! | which of `1/2/2024` is the month | the first | the first | what the order of the file or its own form says |
+//! | which of `1/2/2024` is the month | the first | the first | what the order of the file, or else its own form says; else none |
 //! | years of two digits | 1930 to 2029 | 1950 to 2049 | none |
 //! | names of months | any word that begins so | whole, or three letters | any word that begins so |
 //! | digits past the seventh | rounded | dropped | dropped |
@@ -25,6 +25,6 @@ mod record;
 mod text;
 
 pub use self::literal::literal;
-pub use self::local::DateOrder;
+pub use self::local::{DateOrder, Evidence};
 pub use self::record::record;
 pub use self::text::text;

@@ -1,0 +1,115 @@
+//! Keys of report rows: one row has one key, whether it comes from CSV or from JSON.
+//!
+//! Lakes hold these keys. A key of another form would land all rows a second time, so each has a version, and the tests pin one
+//! of each for every report.
+
+use crate::fields::plain_name;
+use crate::row::{Cell, Row, Source};
+use kqlake_lake::identity::RecordHash;
+
+/// Columns that identify what a report row is about, the surest first. Names for people are none: two groups may have one name,
+/// and an owner may have many sites.
+const IDS: [&str; 6] = ["userPrincipalName", "siteId", "groupId", "teamId", "userId", "siteUrl"];
+/// What tells rows of one entity, or rows without one, apart.
+const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
+
+/// True for what stands in the place of a name that is withheld or not known: `(Unknown)`, `--`, an id of zeros.
+fn names_nobody(text: &str) -> bool {
+    let plain = plain_name(text);
+    plain.bytes().all(|b| b == b'0') || ["unknown", "na", "none", "null", "anonymous"].contains(&plain.as_str())
+}
+
+/// The period that a row is about, in days where it says so: CSV has `7`, JSON `7` or `D7`.
+fn period(row: &Row<'_>) -> String {
+    let said = row.get("reportPeriod");
+    let text = part(said);
+    match said {
+        Cell::Text(_) => text.trim_start_matches('d').to_owned(),
+        _ => text,
+    }
+}
+
+/// The text of a value that takes part in a key: the same from every shape.
+fn part(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Bool(value) => value.to_string(),
+        Cell::Int(value) | Cell::Time(value) | Cell::Span(value) => value.to_string(),
+        Cell::Real(value) => value.to_string(),
+        Cell::Text(text) | Cell::Json(text) => text.trim().to_lowercase(),
+    }
+}
+
+/// The key of a row that says what it is about, version 1: the report, [`PARTS`], the period, the id's column and the id. A row
+/// about something deleted is another one: its name may be in use again. `None` for a row about someone whose name is withheld.
+pub(super) fn named_key(row: &Row<'_>) -> Option<RecordHash> {
+    let mut hash = RecordHash::of(row.table.name.as_bytes());
+    let mut add = |text: &str| hash = hash.then(RecordHash::of(text.to_lowercase().as_bytes()));
+    PARTS.iter().for_each(|name| add(&part(row.get(name))));
+    add(&period(row));
+    let id = IDS.iter().find_map(|name| row.get(name).as_text().filter(|id| !names_nobody(id)).map(|id| (*name, id)));
+    match id {
+        Some((name, id)) => {
+            add(name);
+            add(id.trim());
+            if *row.get("isDeleted") == Cell::Bool(true) {
+                add("deleted");
+                add(&part(row.get("deletedDate")));
+            }
+        }
+        None if row.table.name.ends_with("Detail") => return None,
+        None => {}
+    }
+    Some(hash)
+}
+
+/// The key of a row that does not say what it is about, version 2: all its content. `others` is of what has no column.
+pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
+    let mut hash = RecordHash::of(format!("report row 2:{}", row.table.name).as_bytes());
+    for (column, cell) in row.table.columns.iter().zip(&row.cells).filter(|(_, cell)| !cell.is_null()) {
+        let text = if column.name == "reportPeriod" { period(row) } else { part(cell) };
+        hash = hash.then(RecordHash::of(format!("{}={text}", column.name).as_bytes()));
+    }
+    hash.then(others)
+}
+
+/// The part in a key of something that has no column, by its name as it is compared.
+pub(super) fn other_content(name: &str, value: Source<'_>) -> RecordHash {
+    if name.is_empty() || name.starts_with("odata") || value.is_empty() {
+        return RecordHash::default();
+    }
+    RecordHash::of(format!("{name}={}", value.text().trim().to_lowercase()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kqlake_lake::tables;
+
+    #[test]
+    fn keys_are_those_that_lakes_hold() {
+        let mut keys = String::new();
+        for table in tables::all().iter().filter(|table| table.key == ["rowKey"] && table.time == "reportRefreshDate") {
+            let mut row: Row<'static> = Row::new(table);
+            row.set("reportRefreshDate", Cell::Time(1_767_571_200_000_000));
+            row.set("reportPeriod", Cell::text("D7"));
+            for name in IDS {
+                row.set(name, Cell::text("Amy"));
+            }
+            let named = named_key(&row).unwrap().hex();
+            let content = content_key(&row, other_content("more", Source::Json("5"))).hex();
+            keys.push_str(&format!("{}\t{named}\t{content}\n", table.name));
+        }
+        assert_eq!(keys, include_str!("report_keys.tsv"));
+    }
+
+    #[test]
+    fn values_that_name_nobody() {
+        for text in ["(Unknown)", "--", "", " ", "00000000-0000-0000-0000-000000000000", "0", "N/A", "null"] {
+            assert!(names_nobody(text), "{text}");
+        }
+        for text in ["amy@contoso.com", "F7C8A1", "0b5c4d3e-0000-4000-8000-00000000000a", "unknown@contoso.com"] {
+            assert!(!names_nobody(text), "{text}");
+        }
+    }
+}
