@@ -1,50 +1,40 @@
-//! Upkeep of a table: many small files of a partition become few large ones, still sorted; what no reader needs is deleted.
+//! Upkeep of a table: many small files of a month become few large ones in the order of files; what no reader needs is deleted.
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
-//! takes back its work when one of its inputs has gone meanwhile.
+//! takes back its work when one of its inputs has gone meanwhile. `tiers` chooses what is merged, `merge` does it, and `divide`
+//! brings a table that is divided by day to months.
+
+mod divide;
+mod merge;
+mod tiers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::ident;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt as _;
-
+use self::divide::divide;
+use self::merge::{Replacement, merge};
+use self::tiers::plan;
 use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::data::file;
-use crate::data::layout::Layout;
-use crate::data::writer::{Effort, FileWriter, is_own_name};
+use crate::data::writer::is_own_name;
+use crate::day::day_of;
 use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError};
 use crate::log::entry::{FileEntry, NewFile};
-use crate::memory::{SORT_RESERVATION, SharedPool};
-use crate::read::provider::LakeTable;
-use crate::read::snapshot::{LiveFile, TableSnapshot};
-use crate::spill::SpillFolder;
 use crate::partition::{Partition, Partitioning};
 use crate::tables::TableDef;
 use crate::write::position;
-use kqlake_durable::Lease;
+use kqlake_durable::{self as durable, Lease};
 
-/// Files that are merged at a time hold one batch each in memory; more are merged in several rounds.
-const MOST_INPUTS: usize = 16;
 /// Partitions that one commit replaces the files of.
 const PARTITIONS_A_COMMIT: usize = 32;
+/// Rounds of merging at most; what is left is done by the next compaction.
+const MOST_ROUNDS: usize = 32;
 /// Tries to commit one replacement.
 const TRIES: usize = 16;
-/// Rows of a batch while merging, at most.
-const BATCH_ROWS: u64 = 4096;
-/// Bytes that the batches of all inputs may take while merging.
-const BATCH_BYTES: u64 = 24 << 20;
-/// How much larger rows are in memory than in their files, about.
-const EXPANSION: u64 = 12;
-
 /// How a table is kept.
 #[derive(Debug, Clone)]
 pub struct CompactOptions {
@@ -81,22 +71,25 @@ pub struct CompactReport {
     pub version: Option<i64>,
 }
 
-/// Files of one partition with the files that are to replace them.
-#[derive(Default)]
-struct Replacement {
-    inputs: Vec<FileEntry>,
-    outputs: Vec<NewFile>,
-}
-
 pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
     let _lease = lake.lease(def)?;
     // Partitions with a file that cannot be read stay as they are; the others do not wait for them.
     let mut broken: BTreeMap<Partition, LakeError> = BTreeMap::new();
-    // Each round merges what fits at a time, so many overlapping files take several; a round without work is the last.
-    loop {
-        let work = plan(&snapshot, options, &broken);
+    if snapshot.layout().partitioning == Partitioning::Day {
+        match divide(lake, def, options, &mut report).await {
+            Ok(divided) => snapshot = divided,
+            Err((partition, e)) if e.broken_file().is_some() => {
+                broken.insert(partition, e);
+            }
+            Err((_, e)) => return Err(e),
+        }
+    }
+    let today = day_of(lake.now_millis().saturating_mul(1_000));
+    // Each round merges what fits at a time; a round without work is the last.
+    for _ in 0..MOST_ROUNDS {
+        let work = plan(&snapshot, options.target_bytes, today, &broken.keys().copied().collect());
         if work.is_empty() {
             break;
         }
@@ -104,10 +97,11 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
         for some in work.chunks(PARTITIONS_A_COMMIT) {
             let mut replacements = Vec::new();
             for inputs in some {
-                match merge(&snapshot, inputs, options).await {
+                let Some(partition) = inputs.first().map(|at| snapshot.files()[*at].partition) else { continue };
+                match merge(&snapshot, inputs, snapshot.layout(), partition, options).await {
                     Ok(replacement) => replacements.push(replacement),
                     Err(e) if e.broken_file().is_some() => {
-                        broken.extend(inputs.first().map(|at| (snapshot.files()[*at].partition, e)));
+                        broken.insert(partition, e);
                     }
                     Err(e) => {
                         delete(snapshot.dir(), &replacements);
@@ -132,162 +126,6 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
     report.version = Some(snapshot.version());
     report.deleted = clean(lake, def, options.grace).await?;
     Ok(report)
-}
-
-/// The files to merge, by their positions in the snapshot: one list a partition that has something to gain and can be read.
-fn plan(snapshot: &TableSnapshot, options: &CompactOptions, without: &BTreeMap<Partition, LakeError>) -> Vec<Vec<usize>> {
-    let def = snapshot.def();
-    let set = def.promoted_set();
-    let outdated = |f: &LiveFile| !f.clustered || f.rows.is_none() || f.promoted.set != set;
-    let mut partitions: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
-    for (at, file) in snapshot.files().iter().enumerate() {
-        if !without.contains_key(&file.partition) && (file.size() < options.target_bytes / 2 || outdated(file)) {
-            partitions.entry(file.partition).or_default().push(at);
-        }
-    }
-    let files = snapshot.files();
-    partitions
-        .into_values()
-        .filter(|some| some.len() > 1 || some.iter().any(|at| outdated(&files[*at])))
-        .map(|mut some| {
-            some.sort_by(|a, b| (files[*a].time, files[*a].path()).cmp(&(files[*b].time, files[*b].path())));
-            first_chains(files, some)
-        })
-        .collect()
-}
-
-/// The files of at most [`MOST_INPUTS`] chains, where the files of a chain follow one another in time.
-fn first_chains(files: &[LiveFile], partition: Vec<usize>) -> Vec<usize> {
-    let mut ends: Vec<i64> = Vec::new();
-    let mut out = Vec::new();
-    for at in partition {
-        let (first, last) = files[at].time.unwrap_or((i64::MIN, i64::MAX));
-        if let Some(end) = ends.iter_mut().find(|end| **end <= first) {
-            *end = last;
-        } else if ends.len() < MOST_INPUTS {
-            ends.push(last);
-        } else {
-            continue;
-        }
-        out.push(at);
-    }
-    out
-}
-
-/// Merges files of one partition into new ones.
-async fn merge(snapshot: &TableSnapshot, inputs: &[usize], options: &CompactOptions) -> Result<Replacement, LakeError> {
-    let def = snapshot.def();
-    let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
-    let Some(partition) = files.first().map(|f| f.partition) else { return Ok(Replacement::default()) };
-    let read = |source: DataFusionError| snapshot.failure(source, files.iter().copied());
-    let spill = SpillFolder::new(options.spill_dir.as_deref());
-    let runtime = spill.runtime(Arc::new(SharedPool::new(options.memory_bytes))).map_err(read)?;
-    // Wide rows come in small batches: every input holds one in memory.
-    let bytes = files.iter().map(|f| f.size()).sum::<u64>().saturating_mul(EXPANSION);
-    let rows = files.iter().filter_map(|f| f.rows).sum::<u64>().max(1);
-    let batch = (BATCH_BYTES / (files.len().min(MOST_INPUTS) as u64 * (bytes / rows).max(64))).clamp(64, BATCH_ROWS);
-    let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(batch as usize);
-    config.options_mut().execution.sort_spill_reservation_bytes = SORT_RESERVATION;
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    let table = LakeTable::of_files(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
-    // Promoted columns that order rows are read as they are at rest; all of them are made anew of their bags.
-    let promoted = |name: &&str| snapshot.layout().core.field_with_name(name).is_err();
-    let core = snapshot.layout().core.fields().iter().map(|f| ident(f.name()));
-    let columns: Vec<_> = core.chain(def.order().filter(promoted).map(ident)).collect();
-    let order: Vec<_> = def.order().map(|name| ident(name).sort(true, true)).collect();
-    let mut rows = context
-        .read_table(Arc::new(table))
-        .and_then(|rows| rows.select(columns))
-        .and_then(|rows| rows.sort(order))
-        .map_err(read)?
-        .execute_stream()
-        .await
-        .map_err(read)?;
-
-    let (send, receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
-    let (layout, dir, target) = (snapshot.layout().clone(), snapshot.dir().to_owned(), options.target_bytes);
-    let needed = layout.columns_of_files(files.iter().map(|f| &f.entry));
-    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, partition, &needed, target, receive)));
-    let mut failed = None;
-    while let Some(batch) = rows.next().await {
-        match batch {
-            // A writer that has ended early says why below.
-            Ok(batch) => {
-                if send.send(batch).await.is_err() {
-                    break;
-                }
-            }
-            Err(e) => {
-                failed = Some(read(e));
-                break;
-            }
-        }
-    }
-    drop(send);
-    let joined = writer.await.map_err(|source| LakeError::Worker { table: def.name, source })?;
-    let (outputs, written) = joined??;
-    let replacement = Replacement { inputs: files.iter().map(|f| f.entry.clone()).collect(), outputs };
-    // The rows must all be there: a merge that loses rows would be the worst of defects.
-    let known: Option<u64> = files.iter().map(|f| f.rows).sum();
-    if failed.is_none() && known.is_some_and(|known| known != written) {
-        let reason = format!("merging {} files gave {written} rows of {}", files.len(), known.unwrap_or(0));
-        failed = Some(LakeError::Shape { table: def.name, reason });
-    }
-    match failed {
-        Some(e) => {
-            delete(snapshot.dir(), &[replacement]);
-            Err(e)
-        }
-        None => Ok(replacement),
-    }
-}
-
-/// Writes a stream of sorted rows of one partition into files of about a target size. Gives the files and their rows.
-fn write(
-    layout: &Arc<Layout>,
-    dir: &Path,
-    partition: Partition,
-    columns: &[bool],
-    target: u64,
-    mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
-) -> Result<(Vec<NewFile>, u64), LakeError> {
-    let mut done: Vec<NewFile> = Vec::new();
-    let mut current: Option<FileWriter> = None;
-    let mut written = 0;
-    let mut step = |batch: Option<RecordBatch>| -> Result<(), LakeError> {
-        if let Some(batch) = &batch {
-            let core = layout.core_of_file(batch)?;
-            if current.is_none() {
-                current = Some(FileWriter::create(layout, dir, partition, columns, Effort::Compaction)?);
-            }
-            if let Some(file) = &mut current {
-                file.write(&core)?;
-            }
-            written += core.num_rows() as u64;
-        }
-        if let Some(file) = current.take_if(|file| batch.is_none() || file.size() as u64 >= target) {
-            done.push(file.finish()?);
-        }
-        Ok(())
-    };
-    let result = loop {
-        let batch = rows.blocking_recv();
-        let last = batch.is_none();
-        let result = step(batch);
-        if last || result.is_err() {
-            break result;
-        }
-    };
-    match result {
-        Ok(()) => Ok((done, written)),
-        Err(e) => {
-            if let Some(file) = current {
-                file.abandon();
-            }
-            file::delete(dir, &done);
-            Err(e)
-        }
-    }
 }
 
 /// Deletes the files of replacements that were not committed.
@@ -348,7 +186,12 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
     let list = {
         let dir = dir.clone();
         // Leases are looked at before the files: what a landing has committed since is live in the log that is read below.
-        run_blocking(def.name, move || Ok::<_, std::io::Error>((Lease::oldest(&dir)?, data_files(&dir)?))).await?
+        // Runs of landings whose process is gone are nobody's.
+        let look = move || {
+            durable::sweep(&dir);
+            Ok::<_, std::io::Error>((Lease::oldest(&dir)?, data_files(&dir)?))
+        };
+        run_blocking(def.name, look).await?
     };
     let failed = |source| LakeError::Io { table: def.name, path: dir.clone(), source };
     let (began, list) = list.map_err(failed)?;

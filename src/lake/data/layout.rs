@@ -41,7 +41,7 @@ pub(crate) enum Source {
 ///
 /// Core rows are what has to be kept: the definition's columns except promoted ones and the partition column, then the
 /// columns that the log has and the definition does not know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Layout {
     /// The table.
     pub def: &'static TableDef,
@@ -129,6 +129,11 @@ impl Layout {
     pub(crate) fn of(def: &'static TableDef, log: &Log) -> Result<Self, LakeError> {
         log.check_readable()?;
         Self::new(def, &log.schema(), log.partitioning().unwrap_or(Partitioning::Month))
+    }
+
+    /// The same for files that are divided by month.
+    pub(crate) fn by_month(&self) -> Self {
+        Layout { partitioning: Partitioning::Month, ..self.clone() }
     }
 
     /// All columns.

@@ -23,6 +23,8 @@ pub(crate) const VERSION: &str = "kqlakeCommit";
 pub(crate) const DIGEST: &str = "kqlakeDigest";
 /// The fact that no other try to commit has.
 pub(crate) const ATTEMPT: &str = "kqlakeAttempt";
+/// The fact in a commit that changes what the table is divided by: the partition column from here on.
+pub(crate) const DIVIDED: &str = "kqlakeDivided";
 /// The fact in a landing's commit that names its stream.
 pub(crate) const STREAM: &str = "kqlakeStream";
 /// The fact that says how far the commit brings its stream.
@@ -65,6 +67,11 @@ impl Digest {
         self.put(&["remove", &file.path]);
     }
 
+    /// Takes what the table is divided by from here on, and its columns.
+    pub(crate) fn divided(&mut self, column: &str, schema: &str) {
+        self.put(&["metaData", column, schema]);
+    }
+
     /// Takes an application transaction.
     pub(crate) fn transaction(&mut self, app: &str, version: i64) {
         self.put(&["txn", app, &version.to_string()]);
@@ -85,7 +92,14 @@ struct Line {
     txn: Option<Txn>,
     protocol: Option<IgnoredAny>,
     #[serde(rename = "metaData")]
-    metadata: Option<IgnoredAny>,
+    metadata: Option<Table>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Table {
+    schema_string: String,
+    partition_columns: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +112,8 @@ struct Info {
     digest: Option<String>,
     #[serde(rename = "kqlakeStream")]
     stream: Option<IgnoredAny>,
+    #[serde(rename = "kqlakeDivided")]
+    divided: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -201,7 +217,13 @@ pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
                 rows = Some(txn.version);
             }
         }
-        began |= line.protocol.is_some() || line.metadata.is_some();
+        began |= line.protocol.is_some();
+        match (&line.metadata, &info.divided) {
+            (Some(table), Some(column)) if table.partition_columns == [column.as_str()] => {
+                digest.divided(column, &table.schema_string);
+            }
+            (table, _) => began |= table.is_some(),
+        }
     }
     // Landings of earlier programs say their number in their transaction alone.
     let says = info.version.or(rows.and_then(|rows| u64::try_from(rows).ok()));

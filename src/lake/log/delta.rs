@@ -11,15 +11,16 @@ use std::sync::{Arc, OnceLock};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
-use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
+use deltalake::kernel::{Action, Add, Metadata, Remove, StructType, Transaction};
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt as _;
+use serde_json::Value;
 use url::Url;
 
-use super::commit::{ACTIONS, ATTEMPT, DIGEST, Digest, VERSION};
+use super::commit::{ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
 use super::entry::{FileEntry, NewFile, rows_of};
 use super::files::{self, LOG, LogFiles, Passed, Stamp, Unreadable};
 use super::store::LakeStore;
@@ -48,6 +49,8 @@ pub(crate) struct Change {
     pub remove: Vec<FileEntry>,
     /// False when the rows stay the same (compaction).
     pub data_change: bool,
+    /// The table's definition when the table is divided by month from here on; all live files are removed then.
+    pub months: Option<&'static TableDef>,
     /// Application transactions.
     pub transactions: Vec<(String, i64)>,
     /// Facts for the commit's own record; nothing reads them back.
@@ -332,6 +335,25 @@ impl Log {
         Partitioning::of_columns(self.state.metadata().partition_columns())
     }
 
+    /// What the log says of the table once it is divided by month, with its columns as they are then.
+    fn by_month(&self, def: &TableDef) -> Result<(Metadata, String), LakeError> {
+        let failed = |e: serde_json::Error| LakeError::Log { table: self.table, source: Box::new(e) };
+        let month: Vec<Field> = def.columns.iter().filter(|c| c.name == EVENT_MONTH).map(|c| def.field(c)).collect();
+        let month = kernel_fields(self.table, &Schema::new(month))?;
+        let mut metadata = serde_json::to_value(self.state.metadata()).map_err(failed)?;
+        let mut schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap_or_default()).map_err(failed)?;
+        if let Some(fields) = schema["fields"].as_array_mut() {
+            fields.retain(|field| field["name"] != EVENT_DATE && field["name"] != EVENT_MONTH);
+            for field in month.fields() {
+                fields.push(serde_json::to_value(field).map_err(failed)?);
+            }
+        }
+        let schema = schema.to_string();
+        metadata["schemaString"] = schema.clone().into();
+        metadata["partitionColumns"] = vec![EVENT_MONTH].into();
+        Ok((serde_json::from_value(metadata).map_err(failed)?, schema))
+    }
+
     /// The live files, in the order of the log.
     pub(crate) fn files(&self) -> &[FileEntry] {
         let by = self.partitioning();
@@ -396,6 +418,13 @@ impl Log {
         change.add.iter().for_each(|file| digest.added(file));
         change.transactions.iter().for_each(|(app, version)| digest.transaction(app, *version));
         let mut actions: Vec<Action> = Vec::with_capacity(change.add.len() + change.remove.len());
+        let mut divided = None;
+        if let Some(def) = change.months {
+            let (metadata, schema) = self.by_month(def).map_err(CommitError::Failed)?;
+            digest.divided(EVENT_MONTH, &schema);
+            actions.push(Action::Metadata(metadata));
+            divided = Some((DIVIDED.to_owned(), EVENT_MONTH.into()));
+        }
         actions.extend(change.remove.into_iter().map(|file| {
             Action::Remove(Remove {
                 path: file.path,
@@ -426,7 +455,7 @@ impl Log {
         let attempt = uuid::Uuid::new_v4().to_string();
         let facts =
             [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into()), (ATTEMPT, attempt.clone().into())];
-        let info = change.info.into_iter().chain(facts.map(|(name, fact)| (name.to_owned(), fact)));
+        let info = change.info.into_iter().chain(facts.map(|(name, fact)| (name.to_owned(), fact))).chain(divided);
         // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
         let properties = CommitProperties::default()
             .with_max_retries(0)

@@ -54,22 +54,29 @@ pub(crate) struct LakeTable {
     only: Option<HashSet<usize>>,
     /// True when columns are given as KQL takes them.
     kql: bool,
+    /// True when the order of files is declared, so that files can be merged.
+    merging: bool,
 }
 
 impl LakeTable {
     /// A provider of all rows of a snapshot.
     pub(crate) fn new(snapshot: TableSnapshot) -> Self {
-        LakeTable { snapshot, only: None, kql: false }
+        LakeTable { snapshot, only: None, kql: false, merging: false }
     }
 
     /// The same with columns as KQL takes them.
     pub(crate) fn for_kql(snapshot: TableSnapshot) -> Self {
-        LakeTable { snapshot, only: None, kql: true }
+        LakeTable { snapshot, only: None, kql: true, merging: false }
     }
 
     /// A provider of the rows of some files, by their positions in the snapshot.
     pub(crate) fn of_files(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
-        LakeTable { snapshot, only: Some(only), kql: false }
+        LakeTable { snapshot, only: Some(only), kql: false, merging: false }
+    }
+
+    /// The same with every file's rows in their order, where all files have the order of files.
+    pub(crate) fn merging(snapshot: TableSnapshot, only: HashSet<usize>) -> Self {
+        LakeTable { merging: true, ..Self::of_files(snapshot, only) }
     }
 
     /// The snapshot that a provider gives the rows of; `None` for a provider of something else.
@@ -172,7 +179,7 @@ impl TableProvider for LakeTable {
             .iter()
             .try_for_each(|file| check_file(table, self.snapshot.dir(), &file.entry))
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let plan = view.plan(state, files, &by_row, limit)?;
+        let plan = view.plan(state, files, &by_row, limit, self.merging)?;
         if self.kql { with_texts(plan, &Arc::new(state.config_options().clone())) } else { Ok(plan) }
     }
 }
@@ -222,12 +229,20 @@ impl<'a> View<'a> {
         files: Vec<&LiveFile>,
         filters: &[Expr],
         limit: Option<usize>,
+        merging: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let def = self.snapshot.def();
         let schema = self.table.table_schema().clone();
         let target = state.config().target_partitions().max(1);
-        let ordered = schema.index_of(def.time).is_ok() && files.iter().all(|f| f.sorted);
-        let (groups, ordered) = group(files, target, ordered);
+        let order: Vec<&str> = if merging { def.order().collect() } else { vec![def.time] };
+        let has_order = order.iter().all(|name| schema.index_of(name).is_ok());
+        let (groups, ordered) = if merging {
+            let ordered = has_order && files.iter().all(|f| f.clustered);
+            (files.into_iter().map(|file| vec![file]).collect(), ordered)
+        } else {
+            let ordered = has_order && files.iter().all(|f| f.sorted);
+            group(files, target, ordered)
+        };
         let folder = StorePath::from_absolute_path(self.snapshot.dir()).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let groups: Vec<Vec<PartitionedFile>> = groups
             .into_iter()
@@ -235,8 +250,8 @@ impl<'a> View<'a> {
             .collect::<Result<_>>()?;
         let statistics = Statistics::try_merge_iter(groups.iter().flatten().filter_map(|f| f.statistics.as_deref()), &schema)?;
         let ordering = if ordered {
-            let time = PhysicalSortExpr::new_default(col(def.time, &schema)?);
-            LexOrdering::new([time]).into_iter().collect()
+            let order = order.iter().map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
+            LexOrdering::new(order.collect::<Result<Vec<_>>>()?).into_iter().collect()
         } else {
             Vec::new()
         };
