@@ -233,4 +233,38 @@ error[SYN0002]: unknown operator `wher`
         assert!(rendered.lines().all(|line| line.chars().count() < 160), "{rendered}");
         assert!(rendered.contains("…a") && rendered.contains("b…"), "{rendered}");
     }
+
+    #[test]
+    fn lines_are_cut_exactly_where_the_width_ends() {
+        let shown = |text: &str, start: usize, end: usize| {
+            let excerpt = excerpt(text, Span::new(start, end));
+            (excerpt.line, excerpt.indent, excerpt.width)
+        };
+        let half = SHOWN_COLUMNS / 2;
+        let (before, after) = ("a".repeat(half), "b".repeat(SHOWN_COLUMNS - half - 4));
+        let fits = format!("{before}wher{after}");
+        assert_eq!(shown(&fits, half, half + 4), (fits.clone(), half, 4));
+        assert_eq!(shown(&format!("{fits}b"), half, half + 4), (format!("{fits}…"), half, 4));
+        assert_eq!(shown(&format!("a{fits}"), half + 1, half + 5), (format!("…{fits}"), half + 1, 4));
+        // A letter of two columns that would stand half outside of the width is left out, on either side.
+        let wide = format!("日{}wher{}日", "a".repeat(half - 1), "b".repeat(SHOWN_COLUMNS - half - 4));
+        let inner = format!("…{}wher{}…", "a".repeat(half - 1), "b".repeat(SHOWN_COLUMNS - half - 4));
+        assert_eq!(shown(&wide, half + 2, half + 6), (inner, half, 4));
+        let wide = format!("日{}wher", "a".repeat(half - 2));
+        assert_eq!(shown(&wide, half + 1, half + 5), (wide.clone(), half, 4));
+        // A place inside of a letter is that of the letter; what has no width takes a column.
+        assert_eq!(shown("日x", 1, 2), ("日x".to_owned(), 0, 1));
+        assert_eq!(shown("日x", 2, 4), ("日x".to_owned(), 0, 3));
+        assert_eq!(shown("\u{200b}\tx", 4, 5), ("  x".to_owned(), 2, 1));
+        assert_eq!(line_column("日x", 2), (1, 1));
+    }
+
+    #[test]
+    fn warnings_say_that_they_are_warnings() {
+        let warning = Diagnostic::warning(code::SYNTAX, Span::new(0, 1), "unusual");
+        assert_eq!(warning.severity, Severity::Warning);
+        assert!(render(&warning, "T", RenderStyle::default()).starts_with("warning[SYN0002]: unusual\n"));
+        let colored = render(&warning, "T", RenderStyle { source_name: None, color: true });
+        assert!(colored.starts_with("\x1b[1;33mwarning[SYN0002]\x1b[0m\x1b[1m: unusual\x1b[0m\n"), "{colored:?}");
+    }
 }

@@ -69,4 +69,21 @@ mod tests {
         }
         assert_eq!(date(1, 1, 1), Some(0));
     }
+
+    #[test]
+    fn days_follow_each_other_through_whole_cycles_of_leap_years() {
+        let (mut year, mut month, mut day) = (-400, 3, 1);
+        let first = days_from_civil(year, month, day);
+        for number in first..first + 2 * 146_097 + 1 {
+            assert_eq!(civil_from_days(number), (year, month, day));
+            assert_eq!(days_from_civil(year, month, day), number);
+            day += 1;
+            if i64::from(day) > days_in_month(year, i64::from(month)) {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
 }

@@ -123,3 +123,10 @@ fn spans_lie_on_character_boundaries() {
         assert!(text.get(span.start as usize..span.end as usize).is_some(), "{span:?}");
     }
 }
+
+#[test]
+fn a_text_beyond_the_limit_is_refused_whole() {
+    let lexed = lex(&" ".repeat(MAX_TEXT + 2));
+    assert_eq!((lexed.tokens.len(), lexed.diagnostics.len()), (1, 1));
+    assert_eq!(lexed.diagnostics[0].code, code::LIMIT);
+}
