@@ -19,20 +19,25 @@ use kqlake_syntax::suggest::nearest;
 /// The configuration file that is read when none is named and it exists in the working folder.
 pub const FILE: &str = "kqlake.toml";
 /// Where the lake is when nothing says otherwise.
-pub const DEFAULT_LAKE: &str = "data/lake";
+const DEFAULT_LAKE: &str = "data/lake";
 /// Where exports go when nothing says otherwise.
-pub const DEFAULT_EXPORT: &str = "data/export";
+const DEFAULT_EXPORT: &str = "data/export";
 /// What `nightly` imports when nothing is configured.
-pub const DEFAULT_FIXTURES: &str = "fixtures";
+const DEFAULT_FIXTURES: &str = "fixtures";
 /// Longest time a query may run when nothing says otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Memory that queries, imports and compaction may hold when nothing says otherwise.
 pub const DEFAULT_MEMORY: usize = 2 << 30;
 
+/// How long refused records are kept when nothing says otherwise.
+const DEFAULT_QUARANTINE_KEEP: Duration = Duration::from_secs(90 * 86_400);
+/// Bytes of refused records that are kept when nothing says otherwise.
+const DEFAULT_QUARANTINE_SIZE: usize = 1 << 30;
+
 /// The most threads that may be asked for: more than any one machine has processors.
-pub const MAX_THREADS: usize = 1024;
+const MAX_THREADS: usize = 1024;
 /// The least memory that may be asked for: with less no query that reads a table can run.
-pub const MIN_MEMORY: usize = 1 << 20;
+const MIN_MEMORY: usize = 1 << 20;
 /// Bytes that a configuration file may have.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -60,6 +65,8 @@ const KEYS: &[&str] = &[
     "spill_dir",
     "timeout",
     "threads",
+    "quarantine_keep",
+    "quarantine_size",
     "params",
     "external_data",
     "external_locations",
@@ -81,6 +88,8 @@ struct Document {
     spill_dir: Option<PathBuf>,
     timeout: Option<String>,
     threads: Option<usize>,
+    quarantine_keep: Option<String>,
+    quarantine_size: Option<String>,
     params: Option<BTreeMap<String, String>>,
     external_data: Option<Vec<PathBuf>>,
     external_locations: Option<BTreeMap<String, PathBuf>>,
@@ -97,6 +106,8 @@ impl Document {
             ("import_job_settings", &self.import_job_settings),
             ("memory_limit", &self.memory_limit),
             ("timeout", &self.timeout),
+            ("quarantine_keep", &self.quarantine_keep),
+            ("quarantine_size", &self.quarantine_size),
         ]
         .into_iter()
         .flat_map(|(key, text)| text.iter().map(move |text| (key, Path::new(text))));
@@ -148,6 +159,10 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// Threads and partitions; the number of processors when not set.
     pub threads: Option<usize>,
+    /// How long refused records are kept; `None` is for ever.
+    pub quarantine_keep: Option<Duration>,
+    /// Bytes of refused records that are kept.
+    pub quarantine_size: usize,
     /// Values of saved queries' parameters by name, in place of the defaults in their headers.
     pub params: BTreeMap<String, String>,
     /// Folders whose files `externaldata` may read, and addresses that stand for one.
@@ -212,6 +227,15 @@ impl Config {
             return Err(Error::usage(format!("{place}the memory limit is {memory_limit} bytes, at least 1MB was expected"))
                 .hint("write it as 512MB or 2GB"));
         }
+        let shown = file.as_deref().unwrap_or(Path::new(FILE)).display().to_string();
+        let quarantine_keep = match &document.quarantine_keep {
+            Some(text) => parse_duration(text).map_err(|err| err.at(&format!("`quarantine_keep` in {shown}: ")))?,
+            None => Some(DEFAULT_QUARANTINE_KEEP),
+        };
+        let quarantine_size = match &document.quarantine_size {
+            Some(text) => parse_bytes(text).map_err(|err| err.at(&format!("`quarantine_size` in {shown}: ")))?,
+            None => DEFAULT_QUARANTINE_SIZE,
+        };
         let same_lake = document.same_lake.unwrap_or_default();
         if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
             let error = Error::usage(format!("[same_lake] in {FILE} has `{kind}`, which names no lake"));
@@ -238,6 +262,8 @@ impl Config {
                 None => Some(DEFAULT_TIMEOUT),
             },
             threads,
+            quarantine_keep,
+            quarantine_size,
             params: document.params.unwrap_or_default(),
             file,
         })
@@ -352,7 +378,7 @@ fn read(path: &Path) -> Result<Document> {
 }
 
 /// `512MB`, `2GiB`, `1000000`: bytes. Units count in 1024.
-pub fn parse_bytes(text: &str) -> Result<usize> {
+fn parse_bytes(text: &str) -> Result<usize> {
     let wrong = || Error::usage(format!("`{text}` is no amount of memory; write it as 512MB or 2GB"));
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
@@ -374,8 +400,8 @@ pub fn parse_bytes(text: &str) -> Result<usize> {
     Ok(bytes as usize)
 }
 
-/// `90s`, `10m`, `2h`, `250ms`, plain seconds; `0` and `none` are no limit.
-pub fn parse_duration(text: &str) -> Result<Option<Duration>> {
+/// `90s`, `10m`, `2h`, `90d`, `250ms`, plain seconds; `0` and `none` are no limit.
+fn parse_duration(text: &str) -> Result<Option<Duration>> {
     let wrong = || Error::usage(format!("`{text}` is no length of time; write it as 30s, 10m or 2h (0 for no limit)"));
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("none") {
@@ -389,6 +415,7 @@ pub fn parse_duration(text: &str) -> Result<Option<Duration>> {
         "" | "s" => number,
         "m" | "min" => number * 60.0,
         "h" => number * 3600.0,
+        "d" => number * 86_400.0,
         _ => return Err(wrong()),
     };
     if seconds == 0.0 {
@@ -450,7 +477,7 @@ mod tests {
     fn flag_beats_environment_beats_file_beats_default() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("my.toml");
-        std::fs::write(&file, "lake = \"lake-of-file\"\ntimeout = \"5s\"\nthreads = 3\n").unwrap();
+        std::fs::write(&file, "lake = \"lake-of-file\"\ntimeout = \"5s\"\nthreads = 3\nquarantine_keep = \"0\"\n").unwrap();
         let flags = Flags { config: Some(file), threads: Some(7), ..Flags::default() };
         let env = |name: &str| (name == "KQLAKE_TIMEOUT").then(|| "2m".into());
         let config = Config::load(&flags, &env).unwrap();
@@ -458,6 +485,7 @@ mod tests {
         assert_eq!(config.timeout, Some(Duration::from_secs(120)));
         assert_eq!(config.threads, Some(7));
         assert_eq!(config.memory_limit, DEFAULT_MEMORY);
+        assert_eq!((config.quarantine_keep, config.quarantine_size), (None, DEFAULT_QUARANTINE_SIZE));
     }
 
     #[test]
@@ -475,6 +503,8 @@ mod tests {
             ("import_job_settings", "\"\""),
             ("memory_limit", "\"\""),
             ("timeout", "\"\""),
+            ("quarantine_keep", "\"\""),
+            ("quarantine_size", "\"\""),
             ("from", "[\"a\", \"\"]"),
             ("external_data", "[\"\"]"),
             ("external_locations", "{ \"https://x\" = \"\" }"),
@@ -506,6 +536,7 @@ mod tests {
         assert!(parse_bytes("many").is_err());
         assert_eq!(parse_duration("250ms").unwrap(), Some(Duration::from_millis(250)));
         assert_eq!(parse_duration("0").unwrap(), None);
+        assert_eq!(parse_duration("90d").unwrap(), Some(DEFAULT_QUARANTINE_KEEP));
         assert!(parse_duration("soon").is_err());
     }
 }

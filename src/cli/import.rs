@@ -8,7 +8,7 @@ use super::{Context, report};
 use crate::error::{Error, Result};
 use kqlake_durable::blocker;
 use kqlake_import::{
-    Filter, ImportError, ImportOptions, ImportSummary, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
+    DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
 };
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
@@ -22,7 +22,8 @@ use kqlake_value::us_of_datetime;
   kqlake import GraphUsageReports --from reports/ --dry-run
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
-status is 5. Sections without --from are read live from the services, which comes with a later version.")]
+status is 5; while such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as unchanged
+when its size, its times and its inode are the same, or its content is. Sections without --from are read live from the services, which comes with a later version.")]
 pub(super) struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
@@ -36,10 +37,16 @@ pub(super) struct Args {
     /// Only records before this instant
     #[arg(long, value_name = "DATETIME", value_parser = instant)]
     until: Option<i64>,
+    /// What stands first in dates such as 02/03/2026 of files that do not show it: month-first or day-first
+    #[arg(long, value_name = "ORDER", value_parser = date_order)]
+    date_order: Option<DateOrder>,
+    /// The day on which snapshots of users, teams and apps were taken, whatever the names of their files say
+    #[arg(long, value_name = "DATE", value_parser = instant)]
+    snapshot_date: Option<i64>,
     /// Recognise and count, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Read files again that an earlier import finished
+    /// Read files again that an earlier import finished, or knows to have refused records
     #[arg(long)]
     again: bool,
 }
@@ -48,6 +55,15 @@ pub(super) struct Args {
 fn instant(text: &str) -> Result<i64, String> {
     let ticks = datetimes::literal(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
     Ok(us_of_datetime(ticks))
+}
+
+/// The order that a text names.
+fn date_order(text: &str) -> Result<DateOrder, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "month-first" => Ok(DateOrder::MonthFirst),
+        "day-first" => Ok(DateOrder::DayFirst),
+        _ => Err("month-first or day-first was expected".to_owned()),
+    }
 }
 
 /// # Errors
@@ -70,16 +86,30 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
+        given: Given { date_order: args.date_order.unwrap_or_default(), snapshot_date: args.snapshot_date },
         dry_run: args.dry_run,
         again: args.again,
-        clock: Arc::clone(&context.clock),
-        ..ImportOptions::default()
+        ..settings(context)
     };
     let summary = land(&paths, &options, context).await?;
     if args.dry_run {
         context.tell("nothing was written (--dry-run)");
     }
     outcome(&summary)
+}
+
+/// What the configuration says of imports.
+pub(super) fn settings(context: &Context) -> ImportOptions {
+    let config = &context.config;
+    let age = config.quarantine_keep.map_or(i64::MAX, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
+    let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+    ImportOptions {
+        retention: Retention { age, bytes: config.quarantine_size as u64 },
+        memory: config.memory_limit,
+        threads,
+        clock: Arc::clone(&context.clock),
+        ..ImportOptions::default()
+    }
 }
 
 /// Imports paths with progress, and tells what came of them: one line a section, one for each file with something wrong.
@@ -107,6 +137,14 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     for section in &summary.sections {
         context.tell(section_line(section));
     }
+    let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
+    if known > 0 {
+        let of = files(known as u64);
+        context.say(format_args!("{of} with refused records as an earlier import left them (kqlake quarantine, kqlake ledger --failed)"));
+    }
+    if summary.outdated > 0 {
+        context.say(format_args!("{} of refused records removed, being older or more than the quarantine keeps", files(summary.outdated)));
+    }
     if summary.units.is_empty() {
         context.say("nothing to import: the folders hold no files with data");
     }
@@ -118,7 +156,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
 /// # Errors
 /// [`Error::Incomplete`] when a file or record could not be read; [`Error::Storage`] when a table did not take its rows.
 pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
-    if summary.is_complete() {
+    if summary.has_no_new_failure() {
         return Ok(());
     }
     if let Some(short) = summary.shortfalls.first() {
@@ -126,7 +164,7 @@ pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
         let message = format!("not every row of {tables} is in the lake: {}; everything else is", short.reason);
         return Err(Error::Storage { message, hint: short.advice.clone(), source: None });
     }
-    let files = summary.units.iter().filter(|u| !u.state.is_complete()).count();
+    let files = summary.units.iter().filter(|u| u.state.is_new_failure()).count();
     Err(Error::Incomplete(format!(
         "{} of {} files could not be read completely; everything else is in the lake",
         files,
@@ -157,7 +195,7 @@ fn failed(err: ImportError) -> Error {
 
 /// True for a unit with rows that a table did not take.
 fn waits_for(unit: &UnitReport, short: &Shortfall) -> bool {
-    unit.counts.rows.contains_key(short.table)
+    unit.held && unit.counts.rows.contains_key(short.table)
 }
 
 fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
@@ -166,12 +204,12 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
         return;
     }
     match unit.state {
-        UnitState::Done | UnitState::Unchanged | UnitState::Filtered => return,
+        UnitState::Done | UnitState::Unchanged | UnitState::Known | UnitState::Filtered => return,
         UnitState::Empty => {
             context.say(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or("it is empty")));
             return;
         }
-        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => {}
+        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed | UnitState::Expired => {}
     }
     // What is missing from the lake is said even with -q.
     report::line(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or(unit.state.name())));
@@ -210,6 +248,9 @@ fn section_line(section: &SectionReport) -> String {
     }
     if section.unchanged > 0 {
         parts.push(format!("{} unchanged since", files(section.unchanged)));
+    }
+    if section.known > 0 {
+        parts.push(format!("{} known to have refused records", files(section.known)));
     }
     let state = if section.finished { "" } else { "  NOT FINISHED" };
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]

@@ -37,15 +37,15 @@ fn section_name(said: &str) -> Result<&'static str> {
 /// # Errors
 /// For an unknown section. When the ledger cannot be read or the listing not be written.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    let mut text = "ImportLedger\n".to_owned();
+    // A unit that failed belongs to no section, and to one after the next try.
+    let mut text = "ImportLedger\n| summarize arg_max(startedAt, *) by unit\n".to_owned();
     if let Some(section) = &args.section {
         text.push_str(&format!("| where section == '{}'\n", section_name(section)?));
     }
-    text.push_str("| summarize arg_max(startedAt, *) by section, unit\n");
     if args.failed {
         text.push_str("| where state != 'done' or quarantined > 0\n");
     }
-    text.push_str("| project startedAt, section, unit, state, rows, duplicates, quarantined, bytes, took = finishedAt - startedAt, reason\n");
+    text.push_str("| project startedAt, section, unit, state, rows, duplicates, replaced, quarantined, bytes, took = finishedAt - startedAt, reason\n");
     text.push_str("| sort by startedAt desc, section asc, unit asc");
     let query = Text { name: "ledger".to_owned(), text };
     let answer = context.engine().kql(&query.name, &query.text, &BTreeMap::new()).await?;

@@ -1,7 +1,6 @@
 //! `nightly`: everything that a night has to do, in one command.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::progress::Progress;
 use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
@@ -9,7 +8,6 @@ use super::{Context, import};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::saved::{self, Saved};
-use kqlake_import::ImportOptions;
 use kqlake_lake::tables;
 
 /// Import everything, run the saved queries marked for export, write the exports, compact
@@ -18,7 +16,8 @@ use kqlake_lake::tables;
   kqlake nightly
   0 2 * * * kqlake --config /etc/kqlake.toml nightly        (crontab)
 Without a configuration it imports everything under fixtures/. Running it again adds nothing that is there already.
-Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error.")]
+Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error. Records that an
+earlier night set aside are no failure of this one: `kqlake quarantine` lists them.")]
 pub(super) struct Args {}
 
 /// # Errors
@@ -30,8 +29,7 @@ pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
 
     let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
     context.tell(format_args!("import from {}", shown.join(", ")));
-    let options = ImportOptions { clock: Arc::clone(&context.clock), ..ImportOptions::default() };
-    let summary = import::land(&paths, &options, context).await?;
+    let summary = import::land(&paths, &import::settings(context), context).await?;
     if let Err(err) = import::outcome(&summary) {
         failures.push(err);
     }

@@ -2,47 +2,61 @@
 //!
 //! A *unit* is one file, or one entry of an archive. Its records are recognised by content and mapped to rows; a record that
 //! cannot be read goes to quarantine with its place and the reason, and the rest goes on. A landing takes rows of one table, of
-//! one or many units, and commits them once; a large unit may take several. Reading happens on a thread of its own, landing
-//! beside it, with a bounded queue between the two.
+//! one or many units, and commits them once; a large unit may take several. The ledger follows each commit. Units are read on
+//! threads, several at a time, and landed beside that in the order in which their source listed them, with a bounded queue between
+//! the two. A `source` of units may be anything that lists and opens them; `sources` are files.
 //!
 //! May use: `kqlake-value`, `kqlake-durable` (for quarantine) and `kqlake-lake`; Arrow, and DataFusion to read landed rows.
 //! Must never know: Delta, the language's queries, who asked for the import and how it is told.
 
 mod app_insights;
 mod audit;
+mod batches;
+mod budget;
 mod calls;
 mod convert;
+mod dispatch;
 mod events;
 mod fields;
 mod files;
 mod graph;
 mod json_text;
+mod landable;
+mod landings;
 mod ledger;
 mod message_trace;
+mod ordinals;
+mod positions;
 mod quarantine;
 mod reader;
-mod record_hash;
 mod row;
 mod runner;
+mod shape;
 mod shortfall;
+mod source;
 mod sources;
-mod twins;
+mod stamp;
+mod summary;
 mod unit;
+mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
+pub use self::quarantine::store::{Refused, Retention, SetAside, drop_files, list as quarantined, records as refused_records};
 pub(crate) use self::row::{Cell, Row};
 pub use self::shortfall::Shortfall;
-pub use self::unit::{Counts, Filter};
+pub use self::source::{Body, Feed, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+pub use self::unit::{Counts, Filter, Given};
 use kqlake_lake::{Lake, LakeError, Landed};
 use kqlake_value::clock::{Clock, SystemClock};
+pub use kqlake_value::parse::datetimes::DateOrder;
 
 /// What stops an import as a whole. Everything else is a state of a unit, and in the summary.
 #[derive(Debug, thiserror::Error)]
@@ -214,12 +228,22 @@ pub struct ImportOptions {
     pub import_id: Option<String>,
     /// Which rows are taken.
     pub filter: Filter,
+    /// What the caller knows and files may not say.
+    pub given: Given,
     /// Recognises and counts, and writes nothing.
     pub dry_run: bool,
-    /// Reads units again that an earlier import finished and that have not changed.
+    /// Reads units again that an earlier import finished and that have not changed, and lists sources from their beginning.
     pub again: bool,
+    /// Units to read again whatever an earlier import said of them; an archive's name stands for its entries.
+    pub retry: BTreeSet<String>,
     /// Bounds on what is read.
     pub limits: Limits,
+    /// How long refused records are kept.
+    pub retention: Retention,
+    /// Bytes that rows may take on their way.
+    pub memory: usize,
+    /// Threads that read.
+    pub threads: usize,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -229,9 +253,14 @@ impl Default for ImportOptions {
         Self {
             import_id: None,
             filter: Filter::default(),
+            given: Given::default(),
             dry_run: false,
             again: false,
+            retry: BTreeSet::new(),
             limits: Limits::default(),
+            retention: Retention::default(),
+            memory: 2 << 30,
+            threads: 2,
             clock: Arc::new(SystemClock),
         }
     }
@@ -261,6 +290,8 @@ pub enum UnitState {
     Done,
     /// An earlier import finished it, and it has not changed since.
     Unchanged,
+    /// An earlier import set some of its records aside, and it has not changed since.
+    Known,
     /// There is nothing in it.
     Empty,
     /// Its records were read, but only some were taken because of a filter.
@@ -271,6 +302,8 @@ pub enum UnitState {
     Unknown,
     /// It could not be opened.
     Failed,
+    /// Its source has it no longer.
+    Expired,
 }
 
 impl UnitState {
@@ -279,12 +312,19 @@ impl UnitState {
         match self {
             UnitState::Done => "done",
             UnitState::Unchanged => "unchanged",
+            UnitState::Known => "known",
             UnitState::Empty => "empty",
             UnitState::Filtered => "filtered",
             UnitState::Incomplete => "incomplete",
             UnitState::Unknown => "unknown",
             UnitState::Failed => "failed",
+            UnitState::Expired => "expired",
         }
+    }
+
+    /// True when something is missing that no earlier import told of.
+    pub fn is_new_failure(self) -> bool {
+        !self.is_complete() && self != UnitState::Known
     }
 
     /// True when nothing of the unit is missing from the lake that was asked for.
@@ -330,10 +370,20 @@ pub struct UnitReport {
     pub refusals: Vec<Refusal>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// SHA-256 of the file on disk, in hexadecimal.
+    /// SHA-256 of the content as it lies at the source, in hexadecimal; `None` when it was not read to its end.
     pub content_hash: Option<String>,
     /// Where its refused records were set aside.
     pub quarantine: Option<PathBuf>,
+    /// What tells that it has not changed without reading it.
+    pub stamp: Option<String>,
+    /// The status that a service answered with.
+    pub status: Option<u16>,
+    /// True when not all rows that were read of it are in the lake: it is read again.
+    pub held: bool,
+    /// Rows that were in the lake already; `None` when that is not known, since they were committed with those of others.
+    pub duplicates: Option<u64>,
+    /// Rows that took the place of others; `None` as above.
+    pub replaced: Option<u64>,
     /// When reading began and ended, in microseconds since 1970.
     pub started: i64,
     /// See `started`.
@@ -349,6 +399,8 @@ pub struct SectionReport {
     pub units: u64,
     /// Those among them that had not changed.
     pub unchanged: u64,
+    /// Those that had not changed and of which an earlier import set records aside.
+    pub known: u64,
     /// Records that were found.
     pub records: u64,
     /// Rows that were not in the lake before.
@@ -391,6 +443,8 @@ pub struct ImportSummary {
     pub shortfalls: Vec<Shortfall>,
     /// What lies in the named folders and was not read.
     pub passed_over: Vec<PassedOver>,
+    /// Files of the quarantine that were removed, since they were older or more than it keeps.
+    pub outdated: u64,
     /// Bytes on disk that were read.
     pub bytes: u64,
     /// Time taken, in microseconds.
@@ -401,6 +455,11 @@ impl ImportSummary {
     /// True when every record of every unit is in the lake.
     pub fn is_complete(&self) -> bool {
         self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
+    }
+
+    /// True when nothing went wrong that no earlier import told of.
+    pub fn has_no_new_failure(&self) -> bool {
+        self.shortfalls.is_empty() && !self.units.iter().any(|u| u.state.is_new_failure())
     }
 
     /// Rows that were there already.
@@ -425,12 +484,25 @@ pub async fn import_paths(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<ImportSummary, ImportError> {
-    runner::run(lake, paths, options, progress).await
+    let mut found = sources::find(lake.root(), paths, options.clock.now_micros())?;
+    progress.total(found.files.len() as u64, found.bytes);
+    let passed_over = std::mem::take(&mut found.passed_over);
+    let files: Arc<dyn Source> = Arc::new(sources::Files::new(found));
+    let summary = runner::run(lake, &[files], options, progress).await?;
+    Ok(ImportSummary { passed_over, ..summary })
 }
 
-/// The folder below a lake that holds refused records.
-pub(crate) fn quarantine_folder(lake: &Path) -> PathBuf {
-    lake.join("_quarantine")
+/// Imports what sources list, each from the cursor that it had reached. Units that the ledger knows are not opened.
+///
+/// # Errors
+/// The lake cannot be read or written. What a source cannot list or open is no error of the import but a state of a unit.
+pub async fn import_from(
+    lake: &Lake,
+    sources: &[Arc<dyn Source>],
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportSummary, ImportError> {
+    runner::run(lake, sources, options, progress).await
 }
 
 #[cfg(test)]

@@ -1,60 +1,49 @@
-//! The landing side of an import: finds the files, starts the reader, lands what it sends, and writes the ledger and the
-//! import's own events.
+//! The landing side of an import: takes what comes of the sources, lands it, and writes the ledger behind each checkpoint and the
+//! import's own events at the end.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::record_batch::RecordBatch;
-use serde_json::json;
-use tokio::sync::mpsc;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 
-use super::ledger::{self, KnownUnits};
-use super::quarantine;
-use super::reader::{Message, Reading, read_all, report};
+use super::batches::Message;
+use super::budget::Budget;
+use super::dispatch::{Coming, ComingUnit, Dispatch};
+use super::landings::{Commit, Landings};
+use super::ledger::{self, Entry, KnownUnits};
+use super::positions::Reached;
+use super::quarantine::{Quarantine, store};
+use super::reader::{UnitReader, report};
 use super::row::Row;
-use super::shortfall::Shortfall;
-use super::twins::Twins;
-use super::{
-    Extent, ImportError, ImportOptions, ImportSummary, Importer, Progress, Section, SectionReport, UnitReport, UnitState,
-    shortfall, sources,
-};
-use crate::events::{EventLog, Severity};
-use kqlake_lake::tables::{TableDef, find};
-use kqlake_lake::{Lake, LakeError, Landed, Landing, Position, RowBuilder};
+use super::shortfall::{self, Shortfall};
+use super::source::{ListedUnit, Source};
+use super::unit::Given;
+use super::units::{Shared, Units};
+use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
+use kqlake_lake::tables::find;
+use kqlake_lake::{Lake, Landed, Position, RowBuilder};
 
-/// Messages that wait for the landing side; with the batches' size they bound what is in flight.
-const QUEUE: usize = 4;
-/// Rows of a table after which it is committed, be it inside a unit: what a landing remembers of its rows grows with them.
-const COMMIT_ROWS: u64 = 400_000;
-/// Bytes that all open landings together may have buffered.
-const BUFFERED: usize = 128 << 20;
-/// Tables that are open at once.
-const OPEN_TABLES: usize = 128;
+/// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
+/// limit allows as many: as much as is read while a landing sorts and writes.
+const QUEUED: usize = 64 << 20;
+/// The part of the memory limit that either of them may have.
+const QUEUED_PART: usize = 16;
 /// How long a pipe may give nothing until it is told that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Units that did not end well whose log lines are written.
-const LOGGED_UNITS: usize = 1_000;
 
-/// Runs an import of files.
+/// Runs an import.
 pub(crate) async fn run(
     lake: &Lake,
-    paths: &[PathBuf],
+    sources: &[Arc<dyn Source>],
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<ImportSummary, ImportError> {
     let started = options.clock.now_micros();
     lake.check().await?;
-    let found = sources::find(lake.root(), paths)?;
     let import_id = options.import_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let mut summary = ImportSummary { import_id: import_id.clone(), passed_over: found.passed_over, ..ImportSummary::default() };
-    progress.total(found.files.len() as u64, found.bytes);
-    for (path, error) in &found.closed {
-        let mut report = report(&path.display().to_string(), UnitState::Failed, started);
-        report.reason = Some(format!("the folder cannot be read: {error}"));
-        summary.units.push(report);
-    }
-
+    let mut summary = ImportSummary { import_id: import_id.clone(), ..ImportSummary::default() };
     let mut failed = BTreeMap::new();
     let mut known = match ledger::read(lake).await {
         Ok(known) => known,
@@ -66,323 +55,523 @@ pub(crate) async fn run(
         Err(error) => return Err(error),
     };
     if options.again {
-        known.forget_states();
+        known.forget(None);
+    } else {
+        known.forget(Some(&options.retry));
     }
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
-    let reading = Reading {
-        files: found.files,
-        known: known.clone(),
-        filter: options.filter.clone(),
-        limits: options.limits,
-        import_id: import_id.clone(),
-        quarantine: (!options.dry_run).then(|| quarantine::folder_of(lake.root(), &import_id)),
-        dry_run: options.dry_run,
-        clock: options.clock.clone(),
+    if options.given != Given::default() {
+        // What the caller knows may be just what was missing.
+        known.forget_refused();
+    }
+    let known = Arc::new(known);
+    let begun = begin(lake, sources, options, &import_id, &known, started).await?;
+    summary.outdated = begun.outdated;
+    let mut run = Run {
+        lake,
+        sources,
+        options,
+        landings: Landings::new(lake, &import_id, options.memory, failed),
+        known,
+        summary,
+        pending: Vec::new(),
+        current: None,
+        under_way: None,
+        groups: 0,
+        reached: sources.iter().map(|_| Reached::default()).collect(),
     };
-    let reader = tokio::task::spawn_blocking(move || read_all(reading, sender));
-
-    let mut landings = Landings::new(lake, &import_id, failed);
-    let received = receive(&mut receiver, &mut landings, &mut summary, progress).await;
-    // With the receiver gone the reader stops at its next message.
-    drop(receiver);
-    let joined = reader.await;
-    let received = received.and(joined.map_err(|error| ImportError::Reader(error.to_string())));
-    if let Err(error) = received {
-        landings.abort().await;
+    let mut dispatch = begun.dispatch;
+    let received = run.receive(&mut dispatch.coming, &dispatch.budget, progress).await;
+    let received = match received {
+        Ok(()) => dispatch.finish().await.map_err(ImportError::Reader),
+        Err(error) => {
+            dispatch.abandon();
+            Err(error)
+        }
+    };
+    let landed = match received {
+        Ok(()) => run.complete().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = landed {
+        run.fail(&error).await;
         return Err(error);
     }
-    landings.commit_all().await?;
-    summary.tables = landings.landed;
-    shortfall::note(&mut summary, &landings.failed);
-    summary.micros = options.clock.now_micros() - started;
-    summary.sections = sections(&summary);
-    if !options.dry_run {
-        write_own(lake, &mut summary, &known, options.clock.now_micros()).await?;
-    }
-    Ok(summary)
+    run.finish(started).await
 }
 
-async fn receive(
-    receiver: &mut mpsc::Receiver<Message>,
-    landings: &mut Landings<'_>,
-    summary: &mut ImportSummary,
-    progress: &dyn Progress,
-) -> Result<(), ImportError> {
-    // The pipe that is read, until it is told that it is waited for.
-    let mut pipe: Option<String> = None;
-    loop {
-        let received = match &pipe {
-            None => receiver.recv().await,
-            Some(name) => match tokio::time::timeout(PATIENCE, receiver.recv()).await {
-                Ok(received) => received,
-                Err(_) => {
-                    progress.waiting(name);
-                    pipe = None;
-                    continue;
-                }
+struct Begun {
+    dispatch: Dispatch,
+    outdated: u64,
+}
+
+/// Finds out where the sources stand, cleans the quarantine, and begins to read.
+async fn begin(
+    lake: &Lake,
+    sources: &[Arc<dyn Source>],
+    options: &ImportOptions,
+    import_id: &str,
+    known: &Arc<KnownUnits>,
+    now: i64,
+) -> Result<Begun, ImportError> {
+    let mut listed = Vec::new();
+    for source in sources {
+        let cursor = match find(ledger::TABLE) {
+            Some(def) if !options.again => match lake.position(def, &stream_of(source.as_ref())).await {
+                Ok(position) => position.map(|position| position.cursor),
+                // Its units are listed from the beginning.
+                Err(error) if error.is_of_one_table() => None,
+                Err(error) => return Err(error.into()),
             },
+            _ => None,
         };
-        let Some(message) = received else { return Ok(()) };
-        match message {
-            Message::Opening(name) => pipe = Some(name),
-            Message::Started(name) => progress.unit_started(&name),
-            Message::Advanced(bytes) => {
-                summary.bytes += bytes;
-                progress.advanced(bytes);
+        listed.push((Arc::clone(source), cursor));
+    }
+    let root = (!options.dry_run).then(|| lake.root().to_owned());
+    let (id, limits, retention) = (import_id.to_owned(), options.limits, options.retention);
+    let cleaned = tokio::task::spawn_blocking(move || {
+        let quarantine = Quarantine::new(root.as_deref(), &id, now, limits);
+        let outdated = root.map_or(Ok(0), |root| clean(&root, retention, now));
+        (quarantine, outdated)
+    });
+    let (quarantine, outdated) = cleaned.await.map_err(|error| ImportError::Reader(error.to_string()))?;
+    let outdated = outdated.unwrap_or_else(|error| {
+        // What can no longer be removed hinders no import.
+        tracing::warn!(%error, "the quarantine could not be cleaned");
+        0
+    });
+    let shared = Shared {
+        known: Arc::clone(known),
+        limits: options.limits,
+        import_id: import_id.to_owned(),
+        dry_run: options.dry_run,
+        clock: Arc::clone(&options.clock),
+    };
+    let reader = || {
+        let reader = UnitReader::new(options.filter.clone(), options.given, options.limits, Arc::clone(&options.clock));
+        Units::new(shared.clone(), reader, quarantine.clone())
+    };
+    let readers = (0..options.threads.max(1)).map(|_| reader()).collect();
+    let queue = QUEUED.min(options.memory / QUEUED_PART);
+    Ok(Begun { dispatch: Dispatch::new(&listed, known, readers, queue), outdated })
+}
+
+/// Removes what is not kept any more. Gives the number of files.
+fn clean(lake: &std::path::Path, retention: store::Retention, now: i64) -> std::io::Result<u64> {
+    let outdated = store::outdated(store::list(lake)?, retention, now);
+    store::drop_files(&outdated)?;
+    Ok(outdated.len() as u64)
+}
+
+/// The stream under which a source's cursor is kept in the ledger.
+fn stream_of(source: &dyn Source) -> String {
+    format!("source/{}", source.stream())
+}
+
+/// Something that waits for the next checkpoint.
+enum Pending {
+    Unit(Group),
+    /// The end of a page of a source, with its cursor.
+    Page(usize, Option<Value>),
+    /// Something of a source could not be had.
+    Block(usize),
+}
+
+/// A checkpoint that is being committed.
+struct Checkpoint {
+    commit: Commit,
+    /// What is in the lake, all of it, when it is done.
+    pending: Vec<Pending>,
+    /// Rows by table that it has of units, by their numbers.
+    sent: Vec<(u64, BTreeMap<&'static str, u64>)>,
+}
+
+/// What came of a listed unit: one report, or one for each entry of an archive.
+struct Group {
+    number: u64,
+    source: usize,
+    listed: ListedUnit,
+    reports: Vec<UnitReport>,
+    /// Rows by table that came since the last checkpoint.
+    sent: BTreeMap<&'static str, u64>,
+    /// Tables that held rows of it back.
+    short: BTreeSet<&'static str>,
+    /// Rows of it that were there already, and that took the place of others; `None` when nobody knows whose they were.
+    duplicates: Option<u64>,
+    replaced: Option<u64>,
+}
+
+struct Run<'r> {
+    lake: &'r Lake,
+    sources: &'r [Arc<dyn Source>],
+    options: &'r ImportOptions,
+    landings: Landings<'r>,
+    known: Arc<KnownUnits>,
+    summary: ImportSummary,
+    pending: Vec<Pending>,
+    /// The unit that is being landed.
+    current: Option<Group>,
+    /// The checkpoint that is being committed.
+    under_way: Option<Checkpoint>,
+    /// Units that came so far.
+    groups: u64,
+    /// How far each source has come.
+    reached: Vec<Reached>,
+}
+
+impl Run<'_> {
+    fn now(&self) -> i64 {
+        self.options.clock.now_micros()
+    }
+
+    async fn receive(&mut self, coming: &mut Receiver<Coming>, budget: &Budget, progress: &dyn Progress) -> Result<(), ImportError> {
+        while let Some(next) = coming.recv().await {
+            match next {
+                Coming::Unit(unit) => self.unit(*unit, budget, progress).await?,
+                Coming::Page(source, cursor, failures) => {
+                    if !failures.is_empty() {
+                        self.pending.push(Pending::Block(source));
+                    }
+                    for (name, reason) in failures {
+                        self.unlisted(source, name, reason, None);
+                    }
+                    self.pending.push(Pending::Page(source, cursor));
+                }
+                Coming::Unlisted(source, error) => {
+                    self.pending.push(Pending::Block(source));
+                    let name = self.sources[source].stream().to_owned();
+                    self.unlisted(source, name, error.reason, error.status);
+                }
             }
-            Message::Rows(table, batch) => landings.write(table, batch).await?,
-            Message::Finished(report) => {
-                pipe = None;
-                progress.unit_finished(&report);
-                summary.units.push(*report);
-                landings.units += 1;
-            }
-            Message::Broken(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, source: usize, listed: ListedUnit) -> Group {
+        self.groups += 1;
+        Group {
+            number: self.groups,
+            source,
+            listed,
+            reports: Vec::new(),
+            sent: BTreeMap::new(),
+            short: BTreeSet::new(),
+            duplicates: Some(0),
+            replaced: Some(0),
         }
     }
-}
 
-/// The open landings of a run, one a table.
-struct Landings<'l> {
-    lake: &'l Lake,
-    import_id: &'l str,
-    open: HashMap<&'static str, Open>,
-    landed: BTreeMap<&'static str, Landed>,
-    /// Tables that take no rows, and why not.
-    failed: BTreeMap<&'static str, LakeError>,
-    units: u64,
-}
-
-struct Open {
-    landing: Landing,
-    twins: Option<Twins>,
-    /// Rows that were left out because a row of the same content is there under another id.
-    left_out: u64,
-    rows: u64,
-}
-
-impl<'l> Landings<'l> {
-    fn new(lake: &'l Lake, import_id: &'l str, failed: BTreeMap<&'static str, LakeError>) -> Self {
-        Landings { lake, import_id, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
+    /// Notes something that could not be listed.
+    fn unlisted(&mut self, source: usize, name: String, reason: String, status: Option<u16>) {
+        let mut report = report(&name, UnitState::Failed, self.now());
+        report.reason = Some(reason);
+        report.status = status;
+        let group = self.group(source, ListedUnit { name, ..ListedUnit::default() });
+        self.pending.push(Pending::Unit(Group { reports: vec![report], ..group }));
     }
 
-    async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
-        if self.failed.contains_key(table.name) {
+    async fn unit(&mut self, unit: ComingUnit, budget: &Budget, progress: &dyn Progress) -> Result<(), ImportError> {
+        let ComingUnit { source, listed, number, mut messages } = unit;
+        budget.begin(number);
+        self.current = Some(self.group(source, listed));
+        // The pipe that is read, until it is told that it is waited for.
+        let mut pipe: Option<String> = None;
+        loop {
+            let received = match &pipe {
+                None => messages.recv().await,
+                Some(name) => match tokio::time::timeout(PATIENCE, messages.recv()).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        progress.waiting(name);
+                        pipe = None;
+                        continue;
+                    }
+                },
+            };
+            match received {
+                None => return Err(ImportError::Reader("a thread ended before its unit did".to_owned())),
+                Some(Message::Opening(name)) => pipe = Some(name),
+                Some(Message::Started(name)) => progress.unit_started(&name),
+                Some(Message::Advanced(bytes)) => {
+                    self.summary.bytes += bytes;
+                    progress.advanced(bytes);
+                }
+                Some(Message::Rows(table, batch, bytes)) => {
+                    if let Some(group) = &mut self.current {
+                        *group.sent.entry(table.name).or_default() += batch.num_rows() as u64;
+                    }
+                    self.landings.write(table, batch).await?;
+                    budget.give_back(number, bytes);
+                    if self.landings.is_due() {
+                        self.settle(false).await?;
+                        self.begin_checkpoint();
+                    }
+                }
+                Some(Message::Finished(report)) => {
+                    pipe = None;
+                    progress.unit_finished(&report);
+                    if let Some(group) = &mut self.current {
+                        group.reports.push(*report);
+                    }
+                }
+                Some(Message::End) => {
+                    self.landings.units += 1;
+                    self.pending.extend(self.current.take().map(Pending::Unit));
+                    return Ok(());
+                }
+                Some(Message::Broken(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Begins to commit all rows that came. Those that come from now on belong to the next checkpoint.
+    fn begin_checkpoint(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut sent = Vec::new();
+        for group in units_of(&mut pending).chain(self.current.as_mut()) {
+            sent.push((group.number, std::mem::take(&mut group.sent)));
+        }
+        sent.retain(|(_, sent)| !sent.is_empty());
+        self.under_way = Some(Checkpoint { commit: self.landings.begin_commit(), pending, sent });
+    }
+
+    /// Waits for the checkpoint that is under way, and writes the ledger behind it: the units that were read to their ends before
+    /// it are in the lake now.
+    async fn settle(&mut self, last: bool) -> Result<(), ImportError> {
+        let mut entries: Vec<(usize, Entry)> = Vec::new();
+        if let Some(Checkpoint { commit, mut pending, sent }) = self.under_way.take() {
+            let before = self.landings.landed.clone();
+            let committed = self.landings.end_commit(commit).await;
+            if committed.is_err() {
+                // They come before those that were read meanwhile.
+                pending.append(&mut self.pending);
+                self.pending = pending;
+                return committed;
+            }
+            self.share_out(&before, &mut pending, &sent);
+            let shortfalls = shortfall::of(&self.landings.landed, &self.landings.failed);
+            for pending in pending {
+                match pending {
+                    Pending::Page(source, cursor) => self.reached[source].pass(cursor),
+                    Pending::Block(source) => self.reached[source].block(),
+                    Pending::Unit(mut group) => {
+                        group.count();
+                        shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
+                        let source = self.sources[group.source].as_ref();
+                        self.reached[group.source].unit(source, &group.listed, &group.reports);
+                        let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));
+                        entries.extend(told.map(|entry| (group.source, entry)));
+                        self.summary.units.append(&mut group.reports);
+                    }
+                }
+            }
+        }
+        if last {
+            let read: HashSet<String> = self.summary.units.iter().map(|unit| unit.name.clone()).collect();
+            let gone = self.known.gone(&read, self.now(), &self.summary.import_id);
+            entries.extend(gone.into_iter().map(|entry| (0, entry)));
+        }
+        self.write_ledger(entries).await
+    }
+
+    /// The checkpoints that are left after everything was read.
+    async fn complete(&mut self) -> Result<(), ImportError> {
+        self.settle(false).await?;
+        self.begin_checkpoint();
+        self.settle(true).await
+    }
+
+    /// Gives units their part of what a checkpoint's commits did: its own, and those that go on behind it.
+    fn share_out(
+        &mut self,
+        before: &BTreeMap<&'static str, Landed>,
+        pending: &mut [Pending],
+        sent: &[(u64, BTreeMap<&'static str, u64>)],
+    ) {
+        let landed = &self.landings.landed;
+        let groups = units_of(pending).chain(units_of(&mut self.pending)).chain(self.current.as_mut());
+        let mut groups: BTreeMap<u64, &mut Group> = groups.map(|group| (group.number, group)).collect();
+        let tables: BTreeSet<&'static str> = sent.iter().flat_map(|(_, sent)| sent.keys().copied()).collect();
+        for table in tables {
+            let (was, is) = (before.get(table), landed.get(table));
+            let was = was.map_or((0, 0, 0), |was| (was.duplicates, was.replaced, was.held.len()));
+            let is = is.map_or((0, 0, 0), |is| (is.duplicates, is.replaced, is.held.len()));
+            let mine: Vec<(u64, u64)> = sent.iter().filter_map(|(number, sent)| Some((*number, *sent.get(table)?))).collect();
+            let all: u64 = mine.iter().map(|(_, rows)| rows).sum();
+            for (number, rows) in &mine {
+                let Some(group) = groups.get_mut(number) else { continue };
+                add_part(&mut group.duplicates, is.0 - was.0, *rows, all, mine.len() == 1);
+                add_part(&mut group.replaced, is.1 - was.1, *rows, all, mine.len() == 1);
+                if is.2 > was.2 || self.landings.failed.contains_key(table) {
+                    group.short.insert(table);
+                }
+            }
+        }
+    }
+
+    /// The ledger's entry of a unit; `None` for one that had not changed and that the ledger says all of.
+    fn entry(&self, report: &UnitReport, listed: &ListedUnit) -> Option<Entry> {
+        if matches!(report.state, UnitState::Unchanged | UnitState::Known) {
+            let (stamp, known) = (report.stamp.as_deref()?, self.known.get(&report.name)?);
+            let news = known.lacks(stamp);
+            return news.then(|| known.restamped(&report.name, stamp, self.now(), &self.summary.import_id));
+        }
+        let attempt = self.known.attempts(&report.name) + 1;
+        Some(Entry { attempt, ..Entry::of(report, listed, &self.summary.import_id) })
+    }
+
+    /// Writes entries into the ledger, those of each source in one commit that carries the source's cursor.
+    async fn write_ledger(&mut self, entries: Vec<(usize, Entry)>) -> Result<(), ImportError> {
+        if self.options.dry_run || self.landings.failed.contains_key(ledger::TABLE) {
             return Ok(());
         }
-        let written = self.write_open(table, batch).await;
-        self.go_on_without(table.name, written).await
-    }
-
-    /// Gives a table up whose files are not as they should be; the others go on.
-    async fn go_on_without(&mut self, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
-        match done {
-            Err(ImportError::Lake(error)) if error.is_of_one_table() => {
-                if let Some(open) = self.open.remove(table) {
-                    open.landing.abort().await;
-                }
-                self.failed.insert(table, error);
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
-        if !self.open.contains_key(table.name) {
-            if self.open.len() >= OPEN_TABLES {
-                self.commit_all().await?;
-            }
-            let landing = self.lake.land(table).await?;
-            self.open.insert(table.name, Open { landing, twins: Twins::new(table), left_out: 0, rows: 0 });
-        }
-        let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
-        let batch = match &mut open.twins {
-            Some(twins) => {
-                let mut batch = open.landing.admit(batch).await?;
-                loop {
-                    match twins.leave_out(self.lake, batch.clone()).await {
-                        Ok(kept) => {
-                            open.left_out += (batch.num_rows() - kept.num_rows()) as u64;
-                            break kept;
-                        }
-                        // Closes a day each time, so it ends.
-                        Err(ImportError::Lake(error)) => open.landing.hold_back(error)?,
-                        Err(error) => return Err(error),
-                    }
-                    batch = open.landing.admit(batch).await?;
-                }
-            }
-            None => batch,
-        };
-        open.rows += batch.num_rows() as u64;
-        open.landing.write(batch).await?;
-        if open.rows >= COMMIT_ROWS {
-            self.commit(table.name).await?;
-        }
-        while self.open.values().map(|open| open.landing.buffered_bytes()).sum::<usize>() > BUFFERED {
-            let largest = self.open.iter().max_by_key(|(_, open)| open.landing.buffered_bytes()).map(|(name, _)| *name);
-            match largest {
-                Some(name) => self.commit(name).await?,
-                None => break,
+        let Some(def) = find(ledger::TABLE) else { return Ok(()) };
+        let mut standings = BTreeMap::new();
+        for table in self.landings.landed.keys() {
+            // A table that cannot be looked at took no rows.
+            if let Some(def) = find(table)
+                && let Ok(Some(standing)) = self.lake.standing(def).await
+            {
+                standings.insert(*table, standing);
             }
         }
-        Ok(())
-    }
-
-    async fn commit(&mut self, table: &'static str) -> Result<(), ImportError> {
-        let committed = self.commit_open(table).await;
-        self.go_on_without(table, committed).await
-    }
-
-    async fn commit_open(&mut self, table: &'static str) -> Result<(), ImportError> {
-        let Some(open) = self.open.remove(table) else { return Ok(()) };
-        let position = Position {
-            stream: format!("files/{table}"),
-            cursor: json!({ "units": self.units }),
-            import_id: self.import_id.to_owned(),
-        };
-        let mut landed = open.landing.commit(position).await?;
-        landed.duplicates += open.left_out;
-        tracing::debug!(table, new = landed.new, duplicates = landed.duplicates, replaced = landed.replaced, "committed");
-        add(self.landed.entry(table).or_default(), landed);
-        Ok(())
-    }
-
-    async fn commit_all(&mut self) -> Result<(), ImportError> {
-        let mut tables: Vec<&'static str> = self.open.keys().copied().collect();
-        tables.sort_unstable();
-        for (done, table) in tables.iter().enumerate() {
-            if let Err(error) = self.commit(table).await {
-                for table in &tables[done + 1..] {
-                    if let Some(open) = self.open.remove(table) {
-                        open.landing.abort().await;
-                    }
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    async fn abort(&mut self) {
-        for (_, open) in self.open.drain() {
-            open.landing.abort().await;
-        }
-    }
-}
-
-fn add(sum: &mut Landed, landed: Landed) {
-    sum.version = landed.version.or(sum.version);
-    sum.new += landed.new;
-    sum.duplicates += landed.duplicates;
-    sum.replaced += landed.replaced;
-    sum.held.extend(landed.held);
-}
-
-/// What came of each section that had a unit.
-fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
-    Section::ALL
-        .into_iter()
-        .filter_map(|section| {
-            let mine: Vec<&UnitReport> = summary.units.iter().filter(|unit| belongs(unit, section)).collect();
-            if mine.is_empty() {
-                return None;
-            }
-            let mut landed = Landed::default();
-            for (_, table) in summary.tables.iter().filter(|(table, _)| Section::of_table(table) == section) {
-                add(&mut landed, table.clone());
-            }
-            Some(SectionReport {
-                section,
-                units: mine.len() as u64,
-                unchanged: mine.iter().filter(|u| u.state == UnitState::Unchanged).count() as u64,
-                // A unit with records of several sections counts its records for the main one.
-                records: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.records).sum(),
-                new: landed.new,
-                duplicates: landed.duplicates,
-                replaced: landed.replaced,
-                refused: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.refused).sum(),
-                finished: mine
-                    .iter()
-                    .all(|u| u.state.is_complete() || (u.state == UnitState::Incomplete && u.extent == Extent::Whole)),
-                micros: mine.iter().map(|u| u.finished - u.started).sum(),
-            })
-        })
-        .collect()
-}
-
-fn belongs(unit: &UnitReport, section: Section) -> bool {
-    unit.section == Some(section) || unit.counts.rows.keys().any(|table| Section::of_table(table) == section)
-}
-
-/// Lands the import's own rows: events and log lines, and the ledger, each in one commit. The ledger comes last: it says
-/// what is in the lake.
-async fn write_own(lake: &Lake, summary: &mut ImportSummary, known: &KnownUnits, now: i64) -> Result<(), ImportError> {
-    let log = tell(summary, now);
-    for table in ["traces", "customEvents"] {
-        let landed = land_rows(lake, table, log.rows_of(table), &summary.import_id).await;
-        or_note(summary, table, landed)?;
-    }
-    let rows = ledger::rows_of(lake, summary, known, now).await;
-    let landed = land_rows(lake, ledger::TABLE, rows.iter(), &summary.import_id).await;
-    or_note(summary, ledger::TABLE, landed)
-}
-
-/// Notes that a table did not take our own rows, unless it is known already that it takes none.
-fn or_note(summary: &mut ImportSummary, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
-    match done {
-        Err(ImportError::Lake(error)) if error.is_of_one_table() => {
-            if summary.shortfalls.iter().all(|short| short.table != table) {
-                summary.shortfalls.push(Shortfall::of_table(table, &error));
-            }
-            Ok(())
-        }
-        done => done,
-    }
-}
-
-/// The events and log lines of a run.
-fn tell(summary: &ImportSummary, now: i64) -> EventLog {
-    let mut log = EventLog::new(&summary.import_id);
-    let importer_of = |section: Option<Section>| section.map_or(Importer::Office365Activity, Section::importer);
-    for unit in summary.units.iter().filter(|u| !u.state.is_complete()).take(LOGGED_UNITS) {
-        let severity = if unit.state == UnitState::Incomplete { Severity::Warning } else { Severity::Error };
-        let message = format!("{}: {} ({})", unit.name, unit.reason.as_deref().unwrap_or("not read"), unit.state.name());
-        log.line(importer_of(unit.section), severity, now, &message);
-    }
-    for importer in [Importer::AppInsights, Importer::Office365Activity] {
-        let mine: Vec<&SectionReport> = summary.sections.iter().filter(|s| s.section.importer() == importer).collect();
-        for report in &mine {
-            let name = report.section.name();
-            let counts = format!(
-                "{} records in {} units ({} unchanged): {} rows new, {} there already, {} replaced, {} records set aside",
-                report.records, report.units, report.unchanged, report.new, report.duplicates, report.replaced, report.refused
-            );
-            if report.finished {
-                log.line(importer, Severity::Information, now, &format!("{name}: {counts}"));
-                log.section_finished(report, now);
+        for at in 0..self.sources.len() {
+            let mine = entries.iter().filter(|(source, _)| *source == at).map(|(_, entry)| {
+                let mut entry = entry.clone();
+                let landed = standings.iter().filter(|(table, _)| entry.rows.contains_key(**table));
+                let landed: Vec<_> = landed.map(|(table, standing)| ((*table).to_owned(), standing.clone())).collect();
+                entry.details.landed.extend(landed);
+                entry.to_row(def)
+            });
+            let rows: Vec<Row<'static>> = mine.collect();
+            let cursor = self.reached[at].cursor.take();
+            let stream = cursor.as_ref().map_or_else(|| "import/ImportLedger".to_owned(), |_| stream_of(self.sources[at].as_ref()));
+            let is_moved = cursor.is_some();
+            let position =
+                Position { stream, cursor: cursor.unwrap_or_else(|| json!({})), import_id: self.summary.import_id.clone() };
+            let written = if rows.is_empty() && is_moved {
+                self.lake.advance(def, &position).await.map(drop).map_err(ImportError::Lake)
             } else {
-                log.line(importer, Severity::Warning, now, &format!("{name} did not finish: {counts}"));
+                land_rows(self.lake, ledger::TABLE, rows.iter(), position).await
+            };
+            match written {
+                Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+                    self.landings.failed.insert(ledger::TABLE, error);
+                    return Ok(());
+                }
+                written => written?,
             }
         }
-        if !mine.is_empty() && mine.iter().all(|s| s.finished) {
-            log.cycle_finished(importer, summary.micros, mine.len(), now);
+        Ok(())
+    }
+
+    /// Notes in the ledger that the rows of units that were read, or were being read, are not in the lake. What hindered them may
+    /// hinder this as well; it is then only said.
+    async fn fail(&mut self, error: &ImportError) {
+        self.landings.abort().await;
+        if let Err(error) = self.settle(false).await {
+            tracing::warn!(%error, "the checkpoint that was under way");
+        }
+        let now = self.now();
+        let groups = std::mem::take(&mut self.pending).into_iter().filter_map(|pending| match pending {
+            Pending::Unit(group) => Some(group),
+            Pending::Page(..) | Pending::Block(_) => None,
+        });
+        let mut entries = Vec::new();
+        for mut group in groups.chain(self.current.take()) {
+            if group.reports.is_empty() {
+                group.reports.push(report(&group.listed.name, UnitState::Failed, now));
+            }
+            for report in &mut group.reports {
+                let was_read = !matches!(report.state, UnitState::Unchanged | UnitState::Known);
+                if was_read && (!report.counts.rows.is_empty() || report.reason.is_none()) {
+                    report.state = UnitState::Failed;
+                    report.held = true;
+                    report.reason = Some(format!("its rows are not all in the lake: {error}"));
+                }
+            }
+            let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));
+            entries.extend(told.map(|entry| (group.source, entry)));
+        }
+        self.reached.iter_mut().for_each(|reached| reached.cursor = None);
+        if let Err(error) = self.write_ledger(entries).await {
+            tracing::warn!(%error, "the failure is not in the ledger");
         }
     }
-    log
+
+    /// Lands the import's own events and log lines, each in one commit, and sums up.
+    async fn finish(mut self, started: i64) -> Result<ImportSummary, ImportError> {
+        let now = self.now();
+        self.summary.micros = now - started;
+        self.summary.tables = std::mem::take(&mut self.landings.landed);
+        self.summary.shortfalls = shortfall::of(&self.summary.tables, &self.landings.failed);
+        self.summary.sections = summary::sections(&self.summary);
+        if self.options.dry_run {
+            return Ok(self.summary);
+        }
+        let log = summary::tell(&self.summary, now);
+        for table in ["traces", "customEvents"] {
+            let position =
+                Position { stream: format!("import/{table}"), cursor: json!({}), import_id: self.summary.import_id.clone() };
+            match land_rows(self.lake, table, log.rows_of(table), position).await {
+                Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+                    if self.summary.shortfalls.iter().all(|short| short.table != table) {
+                        self.summary.shortfalls.push(Shortfall::of_table(table, &error));
+                    }
+                }
+                done => done?,
+            }
+        }
+        Ok(self.summary)
+    }
+}
+
+impl Group {
+    /// Gives the reports their part of what is known of the unit.
+    fn count(&mut self) {
+        let rows = |report: &UnitReport| report.counts.rows.values().sum::<u64>();
+        let all: u64 = self.reports.iter().map(rows).sum();
+        let is_alone = self.reports.iter().filter(|report| rows(report) > 0).count() == 1;
+        for report in &mut self.reports {
+            let part = |of: Option<u64>| {
+                let mut part = Some(0);
+                of.map(|of| add_part(&mut part, of, rows(report), all, is_alone)).and(part)
+            };
+            (report.duplicates, report.replaced) = (part(self.duplicates), part(self.replaced));
+        }
+    }
+}
+
+/// The units among what waits.
+fn units_of(pending: &mut [Pending]) -> impl Iterator<Item = &mut Group> {
+    pending.iter_mut().filter_map(|pending| match pending {
+        Pending::Unit(group) => Some(group),
+        Pending::Page(..) | Pending::Block(_) => None,
+    })
+}
+
+/// Adds to a sum the part that one of several has in a count of all their rows: it is known when the count is none of them or all
+/// of them, or there are no others.
+fn add_part(sum: &mut Option<u64>, count: u64, mine: u64, all: u64, is_alone: bool) {
+    let part = match count {
+        _ if mine == 0 => Some(0),
+        0 => Some(0),
+        count if is_alone => Some(count),
+        count if count == all => Some(mine),
+        _ => None,
+    };
+    *sum = sum.zip(part).map(|(sum, part)| sum + part);
 }
 
 async fn land_rows<'r>(
     lake: &Lake,
     table: &str,
     rows: impl Iterator<Item = &'r Row<'static>>,
-    import_id: &str,
+    position: Position,
 ) -> Result<(), ImportError> {
     let Some(def) = find(table) else { return Ok(()) };
     let mut builder = RowBuilder::new(def);
     for row in rows {
-        row.append_to(&mut builder, import_id);
+        row.append_to(&mut builder, &position.import_id);
     }
     if builder.rows() == 0 {
         return Ok(());
@@ -392,7 +581,6 @@ async fn land_rows<'r>(
         .map_err(|source| ImportError::Reader(format!("own rows of {table} do not fit their table: {source}")))?;
     let mut landing = lake.land(def).await?;
     landing.write(batch).await?;
-    let position = Position { stream: format!("import/{table}"), cursor: json!({}), import_id: import_id.to_owned() };
     landing.commit(position).await?;
     Ok(())
 }

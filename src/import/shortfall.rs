@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ImportSummary, UnitState};
+use super::{UnitReport, UnitState};
 use kqlake_lake::{LakeError, Landed};
 
 /// A table that did not take all of a run's rows.
@@ -40,8 +40,8 @@ impl Shortfall {
     }
 }
 
-/// Notes what did not land, and that the units with rows in question are not done.
-pub(crate) fn note(summary: &mut ImportSummary, failed: &BTreeMap<&'static str, LakeError>) {
+/// What did not land of what was committed, and of tables that took nothing.
+pub(crate) fn of(tables: &BTreeMap<&'static str, Landed>, failed: &BTreeMap<&'static str, LakeError>) -> Vec<Shortfall> {
     let held = |(table, landed): (&&'static str, &Landed)| {
         let first = landed.held.first()?;
         let mut days = BTreeMap::new();
@@ -50,14 +50,18 @@ pub(crate) fn note(summary: &mut ImportSummary, failed: &BTreeMap<&'static str, 
         }
         Some(Shortfall { table, reason: first.reason.clone(), advice: first.advice.clone(), days })
     };
-    summary.shortfalls = failed.iter().map(|(table, error)| Shortfall::of_table(table, error)).collect();
-    let days = summary.tables.iter().filter(|(table, _)| !failed.contains_key(*table)).filter_map(held);
-    summary.shortfalls.extend(days);
-    for unit in &mut summary.units {
-        let mine = summary.shortfalls.iter().filter(|short| unit.counts.rows.contains_key(short.table));
+    let whole = failed.iter().map(|(table, error)| Shortfall::of_table(table, error));
+    whole.chain(tables.iter().filter(|(table, _)| !failed.contains_key(*table)).filter_map(held)).collect()
+}
+
+/// Notes that units with rows in tables that are short of some are not done.
+pub(crate) fn mark(reports: &mut [UnitReport], shortfalls: &[Shortfall], is_short: impl Fn(&'static str) -> bool) {
+    for unit in reports {
+        let mine = shortfalls.iter().filter(|short| is_short(short.table) && unit.counts.rows.contains_key(short.table));
         let messages: Vec<String> = mine.map(Shortfall::message).collect();
         if !messages.is_empty() {
             unit.state = UnitState::Failed;
+            unit.held = true;
             unit.reason = Some(messages.into_iter().chain(unit.reason.take()).collect::<Vec<_>>().join("; "));
         }
     }

@@ -1,13 +1,18 @@
-//! Which files an import reads: those that are named, and those in folders that are named.
+//! Files as a source of units: those that are named, and those in folders that are named.
 //!
 //! The lake's own files are never taken for sources, and nothing without an end is read. What is passed over in a folder is
 //! told, with the reason; what is named itself and cannot be a source is an error.
 
 use std::collections::HashSet;
-use std::fs::{self, FileType, Metadata};
+use std::fs::{self, File, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use serde_json::Value;
+
+use super::source::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use super::stamp::stamp;
 use super::{ImportError, PassedOver};
 use kqlake_durable::Apart;
 
@@ -19,8 +24,8 @@ const DELTA_LOG: &str = "_delta_log";
 /// What the named paths come to.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Files and pipes in the order in which they are read.
-    pub files: Vec<PathBuf>,
+    /// Files and pipes in the order in which they are read, each with its unit.
+    pub files: Vec<(PathBuf, ListedUnit)>,
     /// What lies in folders and is not read.
     pub passed_over: Vec<PassedOver>,
     /// Folders inside named ones that cannot be looked into, and why.
@@ -30,23 +35,69 @@ pub(crate) struct Found {
 }
 
 /// Finds files in a fixed order: the named paths as they were named, what is in folders by name. A file that is named
-/// twice is read once.
+/// twice is read once. `now` is a time before the search (microseconds since 1970).
 ///
 /// # Errors
 /// A named path does not exist, cannot be looked at, or cannot be a source.
-pub(crate) fn find(lake: &Path, paths: &[PathBuf]) -> Result<Found, ImportError> {
+pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, ImportError> {
     // Links, `..` and mounts must not lead into the lake. A lake that does not exist yet has no files.
     let lake = lake.exists().then(|| Apart::new(lake));
-    let mut search = Search { lake, seen: HashSet::new(), found: Found::default() };
+    let mut search = Search { lake, now, seen: HashSet::new(), found: Found::default() };
     for path in paths {
         search.named(path)?;
     }
     Ok(search.found)
 }
 
+/// Files that were found. It has no cursor: every listing gives all of them, and the ledger knows which have not changed.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// Paths by their place in the listing, for names that are no text.
+    paths: Vec<(String, PathBuf)>,
+    listing: Mutex<Listing>,
+}
+
+impl Files {
+    /// The files that a search found.
+    pub(crate) fn new(found: Found) -> Self {
+        let exotic = |(path, unit): &(PathBuf, ListedUnit)| path.to_str().is_none().then(|| (unit.name.clone(), path.clone()));
+        let paths = found.files.iter().filter_map(exotic).collect();
+        let units = found.files.into_iter().map(|(_, unit)| unit).collect();
+        let closed = |(path, error): (PathBuf, io::Error)| {
+            (path.display().to_string(), format!("the folder cannot be read: {error}"))
+        };
+        let failures = found.closed.into_iter().map(closed).collect();
+        Files { paths, listing: Mutex::new(Listing { units, failures, ..Listing::default() }) }
+    }
+}
+
+impl Source for Files {
+    fn stream(&self) -> &str {
+        "files"
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+        let listing = std::mem::take(&mut *self.listing.lock().unwrap_or_else(PoisonError::into_inner));
+        Box::pin(async { Ok(listing) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        let exotic = self.paths.iter().find(|(name, _)| *name == unit.name);
+        let path = exotic.map_or_else(|| PathBuf::from(&unit.name), |(_, path)| path.clone());
+        Box::pin(async {
+            // A pipe is waited for.
+            let opened = tokio::task::spawn_blocking(|| File::open(path)).await.map_err(io::Error::from).flatten();
+            let failed = |error: io::Error| SourceError::for_now(format!("the file cannot be read: {error}"));
+            opened.map(|file| Opened { body: Body::File(file), day: None }).map_err(failed)
+        })
+    }
+}
+
 struct Search {
     /// The lake's folder.
     lake: Option<Apart>,
+    /// A time before the search.
+    now: i64,
     seen: HashSet<PathBuf>,
     found: Found,
 }
@@ -90,7 +141,14 @@ impl Search {
     fn file(&mut self, path: PathBuf, meta: &Metadata) {
         if self.seen.insert(path.clone()) {
             self.found.bytes += meta.len();
-            self.found.files.push(path);
+            let unit = ListedUnit {
+                name: path.display().to_string(),
+                stamp: stamp(meta, self.now),
+                bytes: meta.len(),
+                waits: !meta.is_file(),
+                ..ListedUnit::default()
+            };
+            self.found.files.push((path, unit));
         }
     }
 
@@ -197,6 +255,10 @@ fn is_no_data(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn paths(found: &Found) -> Vec<PathBuf> {
+        found.files.iter().map(|(path, _)| path.clone()).collect()
+    }
+
     #[test]
     fn files_are_found_in_order_and_once() {
         let root = tempfile::tempdir().unwrap();
@@ -206,12 +268,12 @@ mod tests {
         for name in ["b/2.json", "b/10.json", "b/README.md", "b/.hidden", "b/.git/x", "b/lake/traces/x", "a.csv"] {
             fs::write(at(name), "x").unwrap();
         }
-        let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")]).unwrap();
-        assert_eq!(found.files, [at("b/10.json"), at("b/2.json"), at("a.csv")]);
+        let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")], 0).unwrap();
+        assert_eq!(paths(&found), [at("b/10.json"), at("b/2.json"), at("a.csv")]);
         let passed: Vec<_> = found.passed_over.iter().map(|p| (p.path.clone(), p.told)).collect();
         assert_eq!(passed, [(at("b/.hidden"), false), (at("b/README.md"), false), (at("b/lake"), true)]);
-        assert!(matches!(find(&at("b/lake"), &[at("none")]), Err(ImportError::NotFound { .. })));
-        assert!(matches!(find(&at("b/lake"), &[at("a.csv/")]), Err(ImportError::Unsuitable { .. })));
+        assert!(matches!(find(&at("b/lake"), &[at("none")], 0), Err(ImportError::NotFound { .. })));
+        assert!(matches!(find(&at("b/lake"), &[at("a.csv/")], 0), Err(ImportError::Unsuitable { .. })));
     }
 
     #[cfg(unix)]
@@ -232,11 +294,11 @@ mod tests {
         symlink(at("gone"), at("in/gone.json")).unwrap();
         symlink(at("circle"), at("circle")).unwrap();
         for named in ["lake", "lake/traces", "link", "link/traces", "in/../lake/x.json", "other/traces", "circle"] {
-            let found = find(&at("lake"), &[at(named)]);
+            let found = find(&at("lake"), &[at(named)], 0);
             assert!(matches!(found, Err(ImportError::Unsuitable { .. })), "{named}: {found:?}");
         }
-        let found = find(&at("lake"), &[root.path().to_owned()]).unwrap();
-        assert_eq!(found.files, [at("in/z.json")]);
+        let found = find(&at("lake"), &[root.path().to_owned()], 0).unwrap();
+        assert_eq!(paths(&found), [at("in/z.json")]);
         assert!(found.closed.is_empty());
         let told: Vec<PathBuf> = found.passed_over.iter().filter(|p| p.told).map(|p| p.path.clone()).collect();
         let expected = ["circle", "in/deep/round", "in/deep/x.json", "in/gone.json", "lake", "link", "other/traces"];

@@ -2,7 +2,7 @@
 //! lost without a word.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::support::{Run, csv_rows, kqlake, run_in, run_with};
@@ -113,8 +113,11 @@ fn malformed_quotes_cost_their_row_and_no_other() {
             let expected = [["a2", "ok"], ["a5", "two\nlines, \"quoted\""], ["a6", "pl\"ain"]];
             assert_eq!(csv_rows(&found.exits(0).out)[1..], expected, "{lake}");
             let aside = fs::read_dir(dir.path().join(&lake).join("_quarantine")).expect("a folder").next().expect("a run");
-            let aside = fs::read_to_string(aside.expect("a run").path().join("q.csv.ndjson")).expect("records set aside");
-            let texts: Vec<serde_json::Value> = aside.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let packed = fs::read(aside.expect("a run").path().join("q.csv.ndjson.gz")).expect("records set aside");
+            let aside = io::read_to_string(flate2::read::GzDecoder::new(packed.as_slice())).expect("UTF-8");
+            // The first line is about the file.
+            let lines_aside = aside.lines().skip(1);
+            let texts: Vec<serde_json::Value> = lines_aside.map(|line| serde_json::from_str(line).expect("JSON")).collect();
             let places: Vec<_> = texts.iter().map(|t| (t["place"]["line"].as_u64(), t["record"].as_str())).collect();
             let bad = |line: u64| lines[if line < 8 { line as usize - 1 } else { 7 }].as_str();
             // The legal record takes a line more.

@@ -18,6 +18,7 @@ mod kqlt;
 mod lake;
 mod lake_paths;
 mod layering;
+mod layout;
 mod ledger;
 mod limits;
 mod live_source;

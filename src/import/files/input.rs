@@ -18,10 +18,12 @@ pub struct Limits {
     pub expand_ratio: u64,
     /// Bytes that a compressed file may always grow to.
     pub expand_floor: u64,
-    /// Bytes of a refused record that are kept for reading.
+    /// Bytes of a refused record that are kept; longer ones are cut.
     pub quarantine_text: usize,
     /// Refused records of one file that are kept; more are only counted.
     pub quarantine_records: u64,
+    /// Bytes of the refused records of one file that are kept, before compression; more records are only counted.
+    pub quarantine_bytes: u64,
 }
 
 impl Default for Limits {
@@ -30,8 +32,9 @@ impl Default for Limits {
             record: 64 << 20,
             expand_ratio: 300,
             expand_floor: 256 << 20,
-            quarantine_text: 64 << 10,
+            quarantine_text: 64 << 20,
             quarantine_records: 10_000,
+            quarantine_bytes: 256 << 20,
         }
     }
 }
@@ -49,18 +52,24 @@ pub(crate) struct Tap<'p, R> {
 pub(crate) struct TapState<'p> {
     count: Cell<u64>,
     hasher: RefCell<Option<Sha256>>,
+    failed: Cell<bool>,
     progress: &'p dyn Fn(u64),
 }
 
 impl<'p> TapState<'p> {
     /// A fresh state; `hashed` says whether the bytes are hashed.
     pub(crate) fn new(hashed: bool, progress: &'p dyn Fn(u64)) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), hasher: RefCell::new(hashed.then(Sha256::new)), progress })
+        Rc::new(Self { count: Cell::new(0), hasher: RefCell::new(hashed.then(Sha256::new)), failed: Cell::new(false), progress })
     }
 
     /// Bytes that passed.
     pub(crate) fn count(&self) -> u64 {
         self.count.get()
+    }
+
+    /// True when the bytes could not be read to their end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.get()
     }
 
     /// The SHA-256 of what passed, in hexadecimal.
@@ -87,7 +96,9 @@ impl<'p, R: Read> Tap<'p, R> {
 
 impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let read = self.inner.read(buffer);
+        self.state.failed.set(self.state.failed.get() || read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted));
+        let read = read?;
         self.state.count.set(self.state.count.get() + read as u64);
         if let Some(hasher) = self.state.hasher.borrow_mut().as_mut() {
             hasher.update(&buffer[..read]);

@@ -1,0 +1,279 @@
+//! `quarantine`: records that could not be read: listed, shown, tried again, dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::answer::OutputArgs;
+use super::{Context, import};
+use crate::error::{Error, Result};
+use crate::output::listing::{Listing, count, text};
+use kqlake_import::{ImportOptions, Refused, SetAside, UnitState, drop_files, quarantined, refused_records};
+use kqlake_syntax::suggest::nearest;
+use kqlake_value::{Type, Value};
+
+/// Show the records that could not be read, by reason; try their files again, or drop them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  kqlake quarantine                                  how many records were refused, and why
+  kqlake quarantine show                             the records, with file, place and reason
+  kqlake quarantine show exports/users.json -f ndjson
+  kqlake quarantine retry                            reads the files again, as after an upgrade
+  kqlake quarantine drop exports/users.json
+Files that have refused records are not read again while they do not change; `retry` reads them. Records are kept for
+90 days and up to 1 GB (quarantine_keep, quarantine_size in kqlake.toml).")]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show the records with file, place and reason
+    Show {
+        /// Files whose records to show [default: all]
+        #[arg(value_name = "FILE")]
+        names: Vec<String>,
+        /// Only records whose reason has this text
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Read the files of the records again, and drop what was set aside of them before
+    Retry {
+        /// Files to read again [default: all]
+        #[arg(value_name = "FILE")]
+        names: Vec<String>,
+    },
+    /// Delete records that were set aside
+    Drop {
+        /// Files whose records to delete
+        #[arg(value_name = "FILE", required_unless_present = "all")]
+        names: Vec<String>,
+        /// Delete all of them
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+    },
+}
+
+/// # Errors
+/// When the quarantine cannot be read or written, or a name is unknown; as for `import` when files are tried again.
+pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
+    context.lake().check().await?;
+    let files = quarantined(context.lake().root()).map_err(|err| unreadable(context.lake().root(), err))?;
+    match &args.action {
+        None => args.output.listing(&by_reason(&files)?, context),
+        Some(Action::Show { names, reason, output }) => {
+            output.listing(&shown(&chosen(files, names)?, reason.as_deref())?, context)
+        }
+        Some(Action::Retry { names }) => retry(chosen(files, names)?, context).await,
+        Some(Action::Drop { names, all: _ }) => {
+            let files = chosen(files, names)?;
+            drop_files(&files).map_err(|err| unreadable(context.lake().root(), err))?;
+            let units: BTreeSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
+            context.tell(format_args!("dropped what was set aside of {}", counted(units.len())));
+            Ok(())
+        }
+    }
+}
+
+fn unreadable(path: &Path, err: std::io::Error) -> Error {
+    Error::io("read the quarantine in", path, err)
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+/// The files of units that are named, by their names, the beginnings of entries' names, or paths from here.
+///
+/// # Errors
+/// A name is that of no unit.
+fn chosen(files: Vec<SetAside>, names: &[String]) -> Result<Vec<SetAside>> {
+    if names.is_empty() {
+        return Ok(files);
+    }
+    let absolute = |name: &str| std::path::absolute(name).map_or_else(|_| name.to_owned(), |path| path.display().to_string());
+    let fits = |unit: &str, name: &str| {
+        let is = |name: &str| unit == name || unit.strip_prefix(name).is_some_and(|rest| rest.starts_with('!'));
+        is(name) || is(&absolute(name))
+    };
+    for name in names {
+        if !files.iter().any(|file| fits(&file.unit, name)) {
+            let error = Error::usage(format!("nothing of `{name}` is in quarantine"));
+            return Err(match nearest(name, files.iter().map(|file| file.unit.as_str())) {
+                Some(unit) => error.hint(format!("did you mean `{unit}`?")),
+                None => error.hint("`kqlake quarantine show` lists what is"),
+            });
+        }
+    }
+    Ok(files.into_iter().filter(|file| names.iter().any(|name| fits(&file.unit, name))).collect())
+}
+
+/// Each record of files.
+fn each(files: &[SetAside], mut visit: impl FnMut(&SetAside, Refused)) -> Result<()> {
+    for file in files {
+        let read = refused_records(file).and_then(|mut records| {
+            records.try_for_each(|record| {
+                visit(file, record?);
+                Ok(())
+            })
+        });
+        read.map_err(|err| unreadable(&file.path, err))?;
+    }
+    Ok(())
+}
+
+/// A reason without what differs from record to record: numbers, and what stands in quotes.
+fn kind_of(reason: &str) -> String {
+    let mut kind = String::new();
+    let mut quoted = None;
+    for c in reason.chars() {
+        match quoted {
+            Some(quote) => {
+                if c == quote {
+                    quoted = None;
+                    kind.push(c);
+                }
+            }
+            None if matches!(c, '`' | '"') => {
+                quoted = Some(c);
+                kind.push(c);
+                kind.push('…');
+            }
+            None if c.is_ascii_digit() => {
+                if !kind.ends_with('#') {
+                    kind.push('#');
+                }
+            }
+            None => kind.push(c),
+        }
+    }
+    kind
+}
+
+#[derive(Default)]
+struct Reason {
+    records: u64,
+    files: BTreeSet<String>,
+    newest: Option<i64>,
+    versions: BTreeSet<String>,
+    example: String,
+}
+
+fn by_reason(files: &[SetAside]) -> Result<Listing> {
+    let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
+    each(files, |file, record| {
+        let reason = reasons.entry(kind_of(&record.reason)).or_default();
+        reason.records += record.omitted.max(1);
+        reason.files.insert(record.unit.clone());
+        reason.newest = reason.newest.max(file.at);
+        reason.versions.extend(file.version.clone());
+        if reason.example.is_empty() {
+            reason.example = format!("{} ({})", record.unit, place(&record));
+        }
+    })?;
+    let mut listing = Listing::new([
+        ("reason", Type::String),
+        ("records", Type::Long),
+        ("files", Type::Long),
+        ("newest", Type::DateTime),
+        ("refusedBy", Type::String),
+        ("example", Type::String),
+    ]);
+    let mut reasons: Vec<(String, Reason)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.records));
+    for (name, reason) in reasons {
+        listing.push([
+            text(name),
+            count(reason.records),
+            count(reason.files.len() as u64),
+            at(reason.newest),
+            text(reason.versions.into_iter().collect::<Vec<_>>().join(" ")),
+            text(reason.example),
+        ]);
+    }
+    Ok(listing)
+}
+
+fn at(micros: Option<i64>) -> Value {
+    micros.map_or(Value::Null, |micros| Value::DateTime(kqlake_value::datetime_of_us(micros)))
+}
+
+fn place(record: &Refused) -> String {
+    match (record.line, record.record, record.byte) {
+        (Some(line), ..) => format!("line {line}"),
+        (None, Some(0), _) => "the whole file".to_owned(),
+        (None, Some(record), Some(byte)) => format!("record {record}, byte {byte}"),
+        _ => "no place".to_owned(),
+    }
+}
+
+fn shown(files: &[SetAside], wanted: Option<&str>) -> Result<Listing> {
+    let mut listing = Listing::new([
+        ("file", Type::String),
+        ("place", Type::String),
+        ("reason", Type::String),
+        ("record", Type::String),
+        ("whole", Type::Bool),
+        ("refusedAt", Type::DateTime),
+        ("importId", Type::String),
+        ("set_aside_in", Type::String),
+    ]);
+    each(files, |file, record| {
+        if wanted.is_none_or(|wanted| record.reason.contains(wanted)) {
+            listing.push([
+                text(&record.unit),
+                text(place(&record)),
+                text(&record.reason),
+                text(&record.text),
+                Value::Bool(record.is_whole),
+                at(file.at),
+                text(&file.import_id),
+                text(file.path.display().to_string()),
+            ]);
+        }
+    })?;
+    Ok(listing)
+}
+
+/// Reads the files again that still are there. What was set aside of them before goes when the new try is in the lake.
+async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
+    let archive = |unit: &str| unit.split_once('!').map_or(unit, |(archive, _)| archive).to_owned();
+    let names: BTreeSet<String> = files.iter().map(|file| archive(&file.unit)).collect();
+    let is_file = |name: &&String| Path::new(name.as_str()).is_file();
+    let paths: Vec<PathBuf> = names.iter().filter(is_file).map(PathBuf::from).collect();
+    let gone: Vec<&String> = names.iter().filter(|name| !is_file(name)).collect();
+    for name in &gone {
+        context.say(format_args!("{name} is not there any more: its records stay in quarantine"));
+    }
+    if paths.is_empty() {
+        context.tell("nothing to try again");
+        return Ok(());
+    }
+    let options = ImportOptions { retry: names.clone(), ..import::settings(context) };
+    let summary = import::land(&paths, &options, context).await?;
+    let read: BTreeSet<String> = summary
+        .units
+        .iter()
+        .filter(|unit| !unit.held && !matches!(unit.state, UnitState::Failed if unit.counts.refused == 0))
+        .map(|unit| archive(&unit.name))
+        .collect();
+    let tried: Vec<&SetAside> = files.iter().filter(|file| read.contains(&archive(&file.unit))).collect();
+    drop_files(tried).map_err(|err| unreadable(context.lake().root(), err))?;
+    import::outcome(&summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_together_whatever_record_they_are_of() {
+        assert_eq!(kind_of("no valid JSON: expected `,` at line 1 column 120"), "no valid JSON: expected `…` at line # column #");
+        assert_eq!(kind_of("the record has no time"), "the record has no time");
+    }
+}

@@ -1,0 +1,204 @@
+//! The open landings of a run, one a table, and their checkpoints.
+//!
+//! A checkpoint commits all open tables. So what was read to its end before it is in the lake after it, in whichever tables its
+//! rows are; the ledger is written right behind. Checkpoints are rare: they come with rows and bytes, not with units. While one is
+//! under way, rows go into new landings: those look at its commits before they make their own.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::compute::concat_batches;
+use arrow::record_batch::RecordBatch;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::ImportError;
+use kqlake_lake::tables::TableDef;
+use kqlake_lake::{Lake, LakeError, Landed, Landing, Position};
+
+/// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
+/// them.
+const COMMIT_ROWS: u64 = 400_000;
+/// Bytes that all open landings together may have buffered, where the memory limit allows as many.
+const BUFFERED: usize = 128 << 20;
+/// The part of the memory limit that landings may have buffered.
+const BUFFERED_PART: usize = 4;
+/// Tables that are open at once.
+const OPEN_TABLES: usize = 128;
+/// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
+const SMALL_ROWS: usize = 4_096;
+
+/// The open landings of a run.
+pub(crate) struct Landings<'l> {
+    lake: &'l Lake,
+    import_id: &'l str,
+    /// Bytes that may be buffered.
+    buffered: usize,
+    open: HashMap<&'static str, Open>,
+    /// What was committed, by table.
+    pub landed: BTreeMap<&'static str, Landed>,
+    /// Tables that take no rows, and why not.
+    pub failed: BTreeMap<&'static str, LakeError>,
+    /// Listed units that were read to their ends.
+    pub units: u64,
+}
+
+struct Open {
+    landing: Landing,
+    rows: u64,
+    /// Small batches that wait to be put together.
+    small: Vec<RecordBatch>,
+    small_rows: usize,
+}
+
+impl Open {
+    /// Bytes of rows that wait in memory.
+    fn buffered_bytes(&self) -> usize {
+        self.landing.buffered_bytes() + self.small.iter().map(RecordBatch::get_array_memory_size).sum::<usize>()
+    }
+}
+
+impl<'l> Landings<'l> {
+    /// No landing yet. `failed` are tables that are known to take no rows.
+    pub(crate) fn new(lake: &'l Lake, import_id: &'l str, memory: usize, failed: BTreeMap<&'static str, LakeError>) -> Self {
+        let buffered = BUFFERED.min(memory / BUFFERED_PART);
+        Landings { lake, import_id, buffered, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
+    }
+
+    /// Takes rows of a table.
+    ///
+    /// # Errors
+    /// The lake cannot be written. A table whose own files are not as they should be is given up, and the others go on.
+    pub(crate) async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
+        if self.failed.contains_key(table.name) {
+            return Ok(());
+        }
+        let written = self.write_open(table, batch).await;
+        self.go_on_without(table.name, written).await
+    }
+
+    /// True when enough rows have come together for a checkpoint.
+    pub(crate) fn is_due(&self) -> bool {
+        self.open.len() >= OPEN_TABLES
+            || self.open.values().any(|open| open.rows >= COMMIT_ROWS)
+            || self.open.values().map(Open::buffered_bytes).sum::<usize>() > self.buffered
+    }
+
+    /// Gives a table up whose files are not as they should be; the others go on.
+    async fn go_on_without(&mut self, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
+        match done {
+            Err(ImportError::Lake(error)) if error.is_of_one_table() => {
+                if let Some(open) = self.open.remove(table) {
+                    open.landing.abort().await;
+                }
+                self.failed.insert(table, error);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
+        if !self.open.contains_key(table.name) {
+            let landing = self.lake.land(table).await?;
+            let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0 };
+            self.open.insert(table.name, open);
+        }
+        let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
+        open.small_rows += batch.num_rows();
+        open.small.push(batch);
+        if open.small_rows >= SMALL_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
+    }
+
+    /// Begins to commit all open tables. What is written from now on belongs to the next checkpoint.
+    pub(crate) fn begin_commit(&mut self) -> Commit {
+        let mut open: Vec<(&'static str, Open)> = self.open.drain().collect();
+        open.sort_unstable_by_key(|(table, _)| *table);
+        let (units, import_id) = (self.units, self.import_id.to_owned());
+        let work = async move {
+            let mut done = Vec::new();
+            for (table, open) in open {
+                let position = Position {
+                    stream: format!("files/{table}"),
+                    cursor: json!({ "units": units }),
+                    import_id: import_id.clone(),
+                };
+                let committed = commit(table, open, position).await;
+                let goes_on = committed.as_ref().map_or_else(LakeError::is_of_one_table, |_| true);
+                done.push((table, committed));
+                if !goes_on {
+                    break;
+                }
+            }
+            done
+        };
+        Commit(tokio::spawn(work))
+    }
+
+    /// Waits for a commit, and notes what came of it.
+    ///
+    /// # Errors
+    /// A table could not be committed; those before it, by name, are.
+    pub(crate) async fn end_commit(&mut self, mut commit: Commit) -> Result<(), ImportError> {
+        let done = (&mut commit.0).await.map_err(|error| ImportError::Reader(error.to_string()))?;
+        for (table, committed) in done {
+            match committed {
+                Ok(landed) => {
+                    let Landed { new, duplicates, replaced, .. } = landed;
+                    tracing::debug!(table, new, duplicates, replaced, "committed");
+                    add(self.landed.entry(table).or_default(), landed);
+                }
+                Err(error) => self.go_on_without(table, Err(ImportError::Lake(error))).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up what is not committed.
+    pub(crate) async fn abort(&mut self) {
+        for (_, open) in self.open.drain() {
+            open.landing.abort().await;
+        }
+    }
+}
+
+/// A commit of all tables that were open. When it is dropped, tables that are not committed yet are not.
+pub(crate) struct Commit(JoinHandle<Vec<(&'static str, Result<Landed, LakeError>)>>);
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn commit(table: &'static str, mut open: Open, position: Position) -> Result<Landed, LakeError> {
+    match flush(table, &mut open).await {
+        Ok(()) => open.landing.commit(position).await,
+        Err(error) => {
+            open.landing.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// Hands the small batches of a table to its landing.
+async fn flush(table: &'static str, open: &mut Open) -> Result<(), LakeError> {
+    let small = std::mem::take(&mut open.small);
+    open.small_rows = 0;
+    let arrow = |source| LakeError::Arrow { table, source };
+    let batch = match small.as_slice() {
+        [] => return Ok(()),
+        [batch] => batch.clone(),
+        [first, ..] => concat_batches(&first.schema(), &small).map_err(arrow)?,
+    };
+    open.rows += batch.num_rows() as u64;
+    open.landing.write(batch).await
+}
+
+/// Adds what a landing did.
+pub(crate) fn add(sum: &mut Landed, landed: Landed) {
+    sum.version = landed.version.or(sum.version);
+    sum.new += landed.new;
+    sum.duplicates += landed.duplicates;
+    sum.replaced += landed.replaced;
+    sum.held.extend(landed.held);
+}

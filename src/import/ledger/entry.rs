@@ -1,0 +1,232 @@
+//! One row of the ledger: one try at one unit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::row::{Cell, Row};
+use crate::source::ListedUnit;
+use crate::{Extent, Section, UnitReport};
+use kqlake_lake::Standing;
+use kqlake_lake::tables::TableDef;
+
+/// What the ledger's section column says of units whose records belong to no section.
+pub const NO_SECTION: &str = "Files";
+/// The version of what `details` holds. Rows of earlier programs have none.
+const FORMAT: u32 = 2;
+
+/// A try at a unit, as its row keeps it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Entry {
+    /// When the try began and ended (microseconds since 1970).
+    pub started: i64,
+    /// See `started`.
+    pub finished: i64,
+    /// The unit's section.
+    pub section: Option<Section>,
+    /// The unit's name.
+    pub unit: String,
+    /// How the try ended.
+    pub state: String,
+    /// Why it did not end well.
+    pub reason: Option<String>,
+    /// Rows by table, that were there already or not.
+    pub rows: BTreeMap<String, u64>,
+    /// Rows that were in the lake already; `None` where rows of several units were committed at once and nobody counted whose.
+    pub duplicates: Option<u64>,
+    /// Rows that took the place of others; `None` as above.
+    pub replaced: Option<u64>,
+    /// Records that were set aside.
+    pub refused: u64,
+    /// Bytes at the source.
+    pub bytes: u64,
+    /// SHA-256 of the content; `None` when it was not read to its end.
+    pub content_hash: Option<String>,
+    /// The instants between which its records lie, as the source says (microseconds since 1970).
+    pub window: Option<(i64, i64)>,
+    /// When the source listed it.
+    pub listed: Option<i64>,
+    /// When the source has it no longer.
+    pub expires: Option<i64>,
+    /// The number of the try, from 1.
+    pub attempt: i64,
+    /// The status that a service answered with.
+    pub status: Option<u16>,
+    /// The source's cursor behind it.
+    pub cursor: Option<Value>,
+    /// The rest.
+    pub details: Details,
+}
+
+/// What the `details` column holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Details {
+    /// The version of this form.
+    pub format: u32,
+    /// The run.
+    pub import_id: String,
+    /// Records that were found.
+    pub records: u64,
+    /// How the tables stood when the unit's rows were in them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub landed: BTreeMap<String, Standing>,
+    /// Where refused records were set aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
+    /// Rows that a filter passed over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub passed_over: u64,
+    /// What tells that the unit has not changed without reading it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
+    /// True when the unit breaks off: records may be missing that nobody has seen.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cut: bool,
+    /// True when not all of its rows landed, though they were read: the unit must be read again.
+    #[serde(skip_serializing_if = "is_false")]
+    pub held: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Details {
+    /// Details of this form of a run.
+    pub(crate) fn of_run(import_id: &str) -> Self {
+        Details { format: FORMAT, import_id: import_id.to_owned(), ..Details::default() }
+    }
+
+    /// True for a row that says all that a unit with refused records must say to be passed over.
+    pub(crate) fn is_current(&self) -> bool {
+        self.format >= FORMAT
+    }
+}
+
+impl Entry {
+    /// The try that a report tells of.
+    pub(crate) fn of(report: &UnitReport, listed: &ListedUnit, import_id: &str) -> Self {
+        let path = |path: &std::path::PathBuf| path.display().to_string();
+        Entry {
+            started: report.started,
+            finished: report.finished,
+            section: report.section,
+            unit: report.name.clone(),
+            state: report.state.name().to_owned(),
+            reason: report.reason.clone(),
+            rows: report.counts.rows.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect(),
+            duplicates: report.duplicates,
+            replaced: report.replaced,
+            refused: report.counts.refused,
+            bytes: report.bytes,
+            content_hash: report.content_hash.clone(),
+            window: listed.window,
+            listed: Some(report.started),
+            expires: listed.expires,
+            attempt: 1,
+            status: report.status,
+            cursor: listed.cursor.clone(),
+            details: Details {
+                records: report.counts.records,
+                quarantine: report.quarantine.as_ref().map(path),
+                passed_over: report.counts.filtered,
+                stamp: report.stamp.clone(),
+                held: report.held,
+                cut: report.extent == Extent::Cut,
+                ..Details::of_run(import_id)
+            },
+        }
+    }
+
+    /// The values of the row by the names of their columns.
+    fn cells(&self) -> [(&'static str, Cell<'static>); 23] {
+        fn text(text: Option<&str>) -> Cell<'static> {
+            text.map_or(Cell::Null, |text| Cell::text(text.to_owned()))
+        }
+        fn count(number: u64) -> Cell<'static> {
+            Cell::Int(i64::try_from(number).unwrap_or(i64::MAX))
+        }
+        let time = |time: Option<i64>| time.map_or(Cell::Null, Cell::Time);
+        let json = |value: Value| Cell::Json(value.to_string().into());
+        let mut tables = self.rows.keys();
+        let table = tables.next().filter(|_| tables.next().is_none());
+        [
+            ("startedAt", Cell::Time(self.started)),
+            ("finishedAt", Cell::Time(self.finished)),
+            ("section", text(Some(self.section.map_or(NO_SECTION, Section::name)))),
+            ("unit", text(Some(&self.unit))),
+            ("state", text(Some(&self.state))),
+            ("reason", text(self.reason.as_deref())),
+            ("rows", count(self.rows.values().sum())),
+            ("duplicates", self.duplicates.map_or(Cell::Null, count)),
+            ("replaced", self.replaced.map_or(Cell::Null, count)),
+            ("quarantined", count(self.refused)),
+            ("bytes", count(self.bytes)),
+            ("contentHash", text(self.content_hash.as_deref())),
+            ("windowStart", time(self.window.map(|window| window.0))),
+            ("windowEnd", time(self.window.map(|window| window.1))),
+            ("listedAt", time(self.listed)),
+            ("expiresAt", time(self.expires)),
+            ("attempt", Cell::Int(self.attempt)),
+            ("httpStatus", self.status.map_or(Cell::Null, |status| Cell::Int(status.into()))),
+            ("tableName", text(table.map(String::as_str))),
+            ("tables", if self.rows.is_empty() { Cell::Null } else { json(json!(self.rows)) }),
+            ("cursor", self.cursor.clone().map_or(Cell::Null, json)),
+            ("details", json(json!(self.details))),
+            ("kqlakeVersion", text(Some(env!("CARGO_PKG_VERSION")))),
+        ]
+    }
+
+    /// The row of the ledger.
+    pub(crate) fn to_row(&self, ledger: &'static TableDef) -> Row<'static> {
+        let mut row = Row::new(ledger);
+        for (column, cell) in self.cells() {
+            row.set(column, cell);
+        }
+        row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kqlake_lake::tables::find;
+
+    #[test]
+    fn every_column_of_the_ledger_is_filled_and_no_other_is_named() {
+        let ledger = find(super::super::TABLE).unwrap();
+        let named: Vec<&str> = Entry::default().cells().iter().map(|(column, _)| *column).collect();
+        let own = |name: &&str| !name.starts_with('_') && !name.starts_with("event_");
+        let columns: Vec<&str> = ledger.columns.iter().map(|column| column.name).filter(own).collect();
+        assert_eq!(named, columns);
+        let entry = Entry {
+            unit: "u".into(),
+            state: "done".into(),
+            reason: Some("r".into()),
+            rows: BTreeMap::from([("traces".into(), 3)]),
+            duplicates: Some(1),
+            replaced: Some(0),
+            content_hash: Some("h".into()),
+            window: Some((1, 2)),
+            listed: Some(3),
+            expires: Some(4),
+            status: Some(429),
+            cursor: Some(json!(5)),
+            ..Entry::default()
+        };
+        let row = entry.to_row(ledger);
+        let empty: Vec<&str> = columns.iter().copied().filter(|column| row.get(column).is_null()).collect();
+        assert!(empty.is_empty(), "{empty:?}");
+        assert_eq!(row.get("tableName"), &Cell::text("traces"));
+        let two = Entry { rows: BTreeMap::from([("traces".into(), 3), ("requests".into(), 1)]), ..Entry::default() };
+        assert_eq!((two.to_row(ledger).get("tableName"), two.to_row(ledger).get("rows")), (&Cell::Null, &Cell::Int(4)));
+    }
+}

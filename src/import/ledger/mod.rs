@@ -1,0 +1,479 @@
+//! The ledger of units: what earlier imports did with each, and what this one did.
+
+mod entry;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use arrow::array::{Array, AsArray as _, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use datafusion::logical_expr::ident;
+use datafusion::prelude::SessionContext;
+
+pub use self::entry::NO_SECTION;
+pub(crate) use self::entry::{Details, Entry};
+use super::{Extent, ImportError, Section, UnitState};
+use kqlake_lake::tables::find;
+use kqlake_lake::{Lake, Standing};
+
+/// The ledger's table.
+pub(crate) const TABLE: &str = "ImportLedger";
+/// The state of a unit that was settled, and whose rows are not in the lake any more.
+const GONE: &str = "gone";
+/// The columns that are read back.
+const COLUMNS: [&str; 11] = [
+    "section", "unit", "state", "reason", "startedAt", "bytes", "contentHash", "attempt", "quarantined", "tables", "details",
+];
+
+/// What must be done with a unit that an earlier import tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standpoint {
+    /// Nothing: all its records are in the lake.
+    Complete,
+    /// Nothing: what could be read is in the lake, and the rest was set aside.
+    Refused,
+    /// It must be read again.
+    Open,
+    /// The same, since its rows are not in the lake any more.
+    Gone,
+}
+
+/// What is known of a unit from the newest of earlier tries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// SHA-256 of the file on disk.
+    hash: String,
+    /// What told that it had not changed without reading it.
+    stamp: Option<String>,
+    standpoint: Standpoint,
+    /// Its state then.
+    state: String,
+    /// Why records were refused; kept for units with such records only.
+    pub reason: Option<String>,
+    /// Its section.
+    pub section: Option<Section>,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// Its records that were set aside.
+    pub refused: u64,
+    /// How far it was read.
+    pub extent: Extent,
+    /// How often it was tried.
+    attempts: i64,
+    /// When it was tried last.
+    started: i64,
+    /// True when the row is of an earlier form, which has no stamp.
+    is_old: bool,
+    /// The tables that its rows are in, with their number, as they stood then where that is known.
+    tables: Vec<(String, u64, Option<Standing>)>,
+}
+
+impl Known {
+    /// True when nothing need be read.
+    fn is_settled(&self) -> bool {
+        matches!(self.standpoint, Standpoint::Complete | Standpoint::Refused)
+    }
+
+    /// The state of the unit in a run that finds it as it was.
+    pub(crate) fn state_now(&self) -> UnitState {
+        if self.standpoint == Standpoint::Refused { UnitState::Known } else { UnitState::Unchanged }
+    }
+
+    /// SHA-256 of the content.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// True when a stamp is news: the unit was recognised by its content, and could be without reading it the next time.
+    pub(crate) fn lacks(&self, stamp: &str) -> bool {
+        // A unit that was written just before its import had no stamp then, and is read each time: noting it now would make
+        // every second import write.
+        if self.stamp.is_some() { self.stamp.as_deref() != Some(stamp) } else { self.is_old }
+    }
+
+    /// The ledger's entry of a unit that was recognised by its content, with the stamp that it has now.
+    pub(crate) fn restamped(&self, unit: &str, stamp: &str, now: i64, import_id: &str) -> Entry {
+        let landed = self.tables.iter().filter_map(|(table, _, then)| Some((table.clone(), then.clone()?))).collect();
+        Entry {
+            details: Details {
+                landed,
+                stamp: Some(stamp.to_owned()),
+                cut: self.extent == Extent::Cut,
+                ..Details::of_run(import_id)
+            },
+            content_hash: Some(self.hash.clone()),
+            ..self.entry(unit, &self.state, now)
+        }
+    }
+
+    fn entry(&self, unit: &str, state: &str, now: i64) -> Entry {
+        Entry {
+            started: now,
+            finished: now,
+            section: self.section,
+            unit: unit.to_owned(),
+            state: state.to_owned(),
+            reason: self.reason.clone(),
+            rows: self.tables.iter().map(|(table, rows, _)| (table.clone(), *rows)).collect(),
+            refused: self.refused,
+            bytes: self.bytes,
+            attempt: self.attempts,
+            ..Entry::default()
+        }
+    }
+}
+
+/// Units of earlier imports by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownUnits {
+    units: BTreeMap<String, Known>,
+}
+
+impl KnownUnits {
+    /// A unit, or the entries of an archive, that earlier imports settled when it had this stamp; none when any part must be
+    /// read again.
+    pub(crate) fn by_stamp(&self, name: &str, stamp: &str) -> Vec<(String, Known)> {
+        let same = |known: &Known| known.stamp.as_deref() == Some(stamp);
+        match self.units.get(name) {
+            Some(known) if same(known) && known.is_settled() => vec![(name.to_owned(), known.clone())],
+            _ => self.entries(name, same),
+        }
+    }
+
+    /// The unit, if an earlier import settled it and its size is the same: its content decides.
+    pub(crate) fn by_size(&self, name: &str, size: u64) -> Option<&Known> {
+        self.units.get(name).filter(|known| known.is_settled() && known.bytes == size)
+    }
+
+    /// The entries of an archive, if all of them were settled when the archive had this hash.
+    pub(crate) fn archive(&self, name: &str, hash: &str) -> Vec<(String, Known)> {
+        self.entries(name, |known| known.hash == hash)
+    }
+
+    fn entries(&self, name: &str, same: impl Fn(&Known) -> bool) -> Vec<(String, Known)> {
+        let prefix = format!("{name}!");
+        let mine = self.units.range(prefix.clone()..).take_while(|(unit, _)| unit.starts_with(&prefix));
+        let entries: Vec<_> = mine.filter(|(_, known)| same(known)).collect();
+        if entries.iter().any(|(_, known)| !known.is_settled()) {
+            return Vec::new();
+        }
+        entries.into_iter().map(|(unit, known)| (unit.clone(), known.clone())).collect()
+    }
+
+    /// What is known of a unit.
+    pub(crate) fn get(&self, name: &str) -> Option<&Known> {
+        self.units.get(name)
+    }
+
+    /// Forgets that units were settled of which records were refused.
+    pub(crate) fn forget_refused(&mut self) {
+        for known in self.units.values_mut().filter(|known| known.standpoint == Standpoint::Refused) {
+            known.standpoint = Standpoint::Open;
+        }
+    }
+
+    /// How often a unit was tried before.
+    pub(crate) fn attempts(&self, name: &str) -> i64 {
+        self.units.get(name).map_or(0, |known| known.attempts)
+    }
+
+    /// Forgets that units were settled whose rows are not there any more: a table is gone, it is another one, or it was put
+    /// back to a version before theirs. They must be read again.
+    fn forget_gone(&mut self, now: &HashMap<&'static str, Standing>) {
+        let there = |(table, _, then): &(String, u64, Option<Standing>)| {
+            now.get(table.as_str()).is_some_and(|now| then.as_ref().is_none_or(|then| now.holds(then)))
+        };
+        for known in self.units.values_mut() {
+            if known.is_settled() && !known.tables.iter().all(there) {
+                known.standpoint = Standpoint::Gone;
+            }
+        }
+    }
+
+    /// Forgets that units were settled whose tables lack data files: nobody knows which rows lay in them. The ledger does not
+    /// note it, since the files may be put back.
+    fn forget_damaged(&mut self, tables: &HashSet<&'static str>) {
+        for known in self.units.values_mut() {
+            if known.tables.iter().any(|(table, ..)| tables.contains(table.as_str())) {
+                known.standpoint = Standpoint::Open;
+            }
+        }
+    }
+
+    /// Forgets that units were settled: all, or those that are named, an archive's entries under either name.
+    pub(crate) fn forget(&mut self, names: Option<&BTreeSet<String>>) {
+        for (unit, known) in &mut self.units {
+            let archive = unit.split_once('!').map_or(unit.as_str(), |(archive, _)| archive);
+            if names.is_none_or(|names| names.contains(unit) || names.contains(archive)) {
+                known.standpoint = Standpoint::Open;
+            }
+        }
+    }
+
+    /// The entries of units whose rows are gone and that a run did not read again, so that they stay known as such.
+    pub(crate) fn gone(&self, read: &HashSet<String>, now: i64, import_id: &str) -> Vec<Entry> {
+        let gone = self.units.iter().filter(|(name, known)| known.standpoint == Standpoint::Gone && !read.contains(*name));
+        gone.map(|(name, known)| {
+            let tables: Vec<&str> = known.tables.iter().map(|(table, ..)| table.as_str()).collect();
+            let reason = format!("its rows are not in the lake any more (tables: {}); import it again", tables.join(", "));
+            Entry {
+                reason: Some(reason),
+                rows: BTreeMap::new(),
+                details: Details::of_run(import_id),
+                content_hash: Some(known.hash.clone()),
+                ..known.entry(name, GONE, now)
+            }
+        })
+        .collect()
+    }
+}
+
+/// Reads what earlier imports did.
+pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
+    let mut known = KnownUnits::default();
+    let Some(def) = find(TABLE) else { return Ok(known) };
+    let Some(snapshot) = lake.snapshot(def).await? else { return Ok(known) };
+    let frame = SessionContext::new().read_table(snapshot.provider()).and_then(|table| table.select(COLUMNS.map(ident).to_vec()));
+    let batches = match frame {
+        Ok(frame) => frame.collect().await,
+        Err(error) => Err(error),
+    };
+    for batch in batches.map_err(|error| ImportError::Lake(snapshot.failure(error, snapshot.files())))? {
+        add(&mut known, &batch);
+    }
+    let mut standings = HashMap::new();
+    let mut damaged = HashSet::new();
+    for def in kqlake_lake::tables::all() {
+        if known.units.values().any(|k| k.tables.iter().any(|(table, ..)| table == def.name)) {
+            match lake.standing(def).await {
+                Ok(Some(standing)) => {
+                    standings.insert(def.name, standing);
+                    if !lake.has_its_files(def).await? {
+                        damaged.insert(def.name);
+                    }
+                }
+                Ok(None) => {}
+                // Its units are read again, and the landing says what is wrong with it.
+                Err(error) if error.is_of_one_table() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    known.forget_gone(&standings);
+    known.forget_damaged(&damaged);
+    Ok(known)
+}
+
+/// The text of a column, whichever string type a reader gave it.
+fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str> {
+    let array = batch.column_by_name(column)?;
+    if array.is_null(row) {
+        return None;
+    }
+    match array.as_string_view_opt() {
+        Some(view) => Some(view.value(row)),
+        None => array.as_string_opt::<i32>().map(|strings| strings.value(row)),
+    }
+    // KQL has no null texts: at rest an empty one may stand for it.
+    .filter(|text| !text.is_empty())
+}
+
+fn number(batch: &RecordBatch, column: &str, row: usize) -> Option<i64> {
+    let array = batch.column_by_name(column).filter(|a| a.is_valid(row))?;
+    let long = array.as_primitive_opt::<Int64Type>().map(|a| a.value(row));
+    let time = array.as_primitive_opt::<TimestampMicrosecondType>().map(|a| a.value(row));
+    long.or(time).or_else(|| array.as_primitive_opt::<Int32Type>().map(|a| a.value(row).into()))
+}
+
+/// What a state of the ledger means for a unit that has not changed.
+fn standpoint(state: &str, refused: u64, details: &Details) -> Standpoint {
+    let is = |states: &[UnitState]| states.iter().any(|known| known.name() == state);
+    let set_aside = is(&[UnitState::Unknown]) || (refused > 0 && is(&[UnitState::Incomplete, UnitState::Failed]));
+    if is(&[UnitState::Done, UnitState::Empty]) {
+        Standpoint::Complete
+    } else if set_aside && !details.held && details.passed_over == 0 && details.is_current() {
+        Standpoint::Refused
+    } else {
+        Standpoint::Open
+    }
+}
+
+fn add(known: &mut KnownUnits, batch: &RecordBatch) {
+    for row in 0..batch.num_rows() {
+        let (Some(unit), Some(hash), Some(state)) =
+            (text(batch, "unit", row), text(batch, "contentHash", row), text(batch, "state", row))
+        else {
+            continue;
+        };
+        let started = number(batch, "startedAt", row).unwrap_or(i64::MIN);
+        if known.units.get(unit).is_some_and(|newer| newer.started >= started) {
+            continue;
+        }
+        let count = |column| number(batch, column, row).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let tables: BTreeMap<String, u64> =
+            text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let details: Details = text(batch, "details", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let refused = count("quarantined");
+        let standpoint = standpoint(state, refused, &details);
+        let this = Known {
+            hash: hash.to_owned(),
+            standpoint,
+            state: state.to_owned(),
+            reason: text(batch, "reason", row).filter(|_| standpoint == Standpoint::Refused).map(str::to_owned),
+            section: text(batch, "section", row).and_then(|s| Section::ALL.into_iter().find(|section| section.name() == s)),
+            bytes: count("bytes"),
+            refused,
+            extent: if details.cut { Extent::Cut } else { Extent::Whole },
+            attempts: number(batch, "attempt", row).unwrap_or(1),
+            started,
+            is_old: !details.is_current(),
+            tables: tables
+                .into_iter()
+                .map(|(table, rows)| {
+                    let then = details.landed.get(&table).cloned();
+                    (table, rows, then)
+                })
+                .collect(),
+            stamp: details.stamp,
+        };
+        known.units.insert(unit.to_owned(), this);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(id: &str, version: i64) -> Standing {
+        Standing { id: id.into(), version, repaired: None }
+    }
+
+    fn known(state: &str, hash: &str, details: &Details) -> Known {
+        let refused = if matches!(state, "done" | "empty") { 0 } else { 1 };
+        Known {
+            hash: hash.into(),
+            stamp: Some(format!("stamp of {hash}")),
+            standpoint: standpoint(state, refused, details),
+            state: state.into(),
+            reason: None,
+            section: None,
+            bytes: 7,
+            refused,
+            extent: Extent::Whole,
+            attempts: 1,
+            started: 0,
+            is_old: false,
+            tables: vec![("traces".into(), 2, Some(standing("a", 3)))],
+        }
+    }
+
+    fn units(all: &[(&str, Known)]) -> KnownUnits {
+        KnownUnits { units: all.iter().map(|(name, known)| ((*name).to_owned(), known.clone())).collect() }
+    }
+
+    #[test]
+    fn only_settled_and_unchanged_units_are_passed_over() {
+        let now = Details::of_run("r");
+        let held = Details { held: true, ..now.clone() };
+        let filtered = Details { passed_over: 1, ..now.clone() };
+        let old = Details::default();
+        let all = units(&[
+            ("a", known("done", "h", &now)),
+            ("b", known("incomplete", "h", &now)),
+            ("c", known("incomplete", "h", &held)),
+            ("d", known("incomplete", "h", &filtered)),
+            ("e", known("incomplete", "h", &old)),
+            ("f", known("filtered", "h", &now)),
+            ("g", known("done", "h", &old)),
+            ("h", Known { standpoint: standpoint("unknown", 0, &now), ..known("unknown", "h", &now) }),
+            ("i", Known { standpoint: standpoint("failed", 0, &now), ..known("failed", "h", &now) }),
+            ("y.zip!1", known("done", "h", &now)),
+            ("y.zip!2", known("failed", "h", &held)),
+            ("z.zip!1", known("done", "h", &now)),
+            ("z.zip!2", known("failed", "h", &now)),
+            ("z.zip.txt", known("failed", "h", &held)),
+        ]);
+        let known: Vec<&str> = all.units.keys().filter(|name| all.by_size(name, 7).is_some()).map(String::as_str).collect();
+        assert_eq!(known, ["a", "b", "g", "h", "y.zip!1", "z.zip!1", "z.zip!2"]);
+        assert_eq!(all.get("a").map(Known::state_now), Some(UnitState::Unchanged));
+        assert_eq!(all.get("b").map(Known::state_now), Some(UnitState::Known));
+        assert!(all.by_size("a", 8).is_none());
+        assert_eq!((all.by_stamp("b", "stamp of h").len(), all.by_stamp("b", "other").len()), (1, 0));
+        assert_eq!((all.by_stamp("c", "stamp of h").len(), all.by_stamp("z.zip", "stamp of h").len()), (0, 2));
+        assert_eq!((all.archive("z.zip", "h").len(), all.archive("z.zip", "other").len()), (2, 0));
+        assert!(all.archive("y.zip", "h").is_empty());
+
+        let names = BTreeSet::from(["z.zip".to_owned(), "b".to_owned()]);
+        let mut retried = all.clone();
+        retried.forget(Some(&names));
+        assert!(retried.by_size("b", 7).is_none() && retried.archive("z.zip", "h").is_empty());
+        assert!(retried.by_size("a", 7).is_some());
+    }
+
+    #[test]
+    fn a_unit_is_known_only_while_its_rows_are_there() {
+        for (now, there) in [
+            (Some(standing("a", 3)), true),
+            (Some(standing("a", 9)), true),
+            (Some(standing("a", 2)), false),
+            (Some(standing("b", 3)), false),
+            // A repair lost version 3, or a later one.
+            (Some(Standing { repaired: Some(3), ..standing("a", 9) }), false),
+            (Some(Standing { repaired: Some(4), ..standing("a", 9) }), true),
+            (None, false),
+        ] {
+            let mut units = units(&[("a", known("done", "h", &Details::of_run("r")))]);
+            units.forget_gone(&now.clone().map(|now| ("traces", now)).into_iter().collect());
+            assert_eq!(units.by_size("a", 7).is_some(), there, "{now:?}");
+            let gone = units.gone(&HashSet::new(), 0, "r");
+            assert_eq!(gone.iter().any(|entry| entry.unit == "a" && entry.state == GONE), !there, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn entries_are_read_back_as_they_were_written() {
+        let entry = Entry {
+            started: 5,
+            finished: 6,
+            section: Some(Section::Hits),
+            unit: "u".into(),
+            state: "incomplete".into(),
+            reason: Some("r".into()),
+            rows: BTreeMap::from([("traces".into(), 3)]),
+            refused: 2,
+            bytes: 9,
+            content_hash: Some("h".into()),
+            attempt: 4,
+            details: Details {
+                landed: BTreeMap::from([("traces".into(), standing("a", 3))]),
+                stamp: Some("s".into()),
+                cut: true,
+                ..Details::of_run("run")
+            },
+            ..Entry::default()
+        };
+        let ledger = find(TABLE).unwrap();
+        let mut builder = kqlake_lake::RowBuilder::new(ledger);
+        entry.to_row(ledger).append_to(&mut builder, "run");
+        let mut known = KnownUnits::default();
+        add(&mut known, &builder.finish().unwrap());
+        let expected = Known {
+            hash: "h".into(),
+            stamp: Some("s".into()),
+            standpoint: Standpoint::Refused,
+            state: "incomplete".into(),
+            reason: Some("r".into()),
+            section: Some(Section::Hits),
+            bytes: 9,
+            refused: 2,
+            extent: Extent::Cut,
+            attempts: 4,
+            started: 5,
+            is_old: false,
+            tables: vec![("traces".into(), 3, Some(standing("a", 3)))],
+        };
+        assert_eq!(known.get("u"), Some(&expected));
+        let again = known.get("u").unwrap().restamped("u", "t", 8, "next");
+        assert_eq!((again.rows, again.refused, again.details.landed), (entry.rows, 2, entry.details.landed));
+        assert!(known.get("u").unwrap().lacks("t") && !known.get("u").unwrap().lacks("s"));
+    }
+}

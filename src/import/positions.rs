@@ -1,0 +1,46 @@
+//! How far sources have come: which cursor may be kept once units are in the lake.
+
+use serde_json::Value;
+
+use super::source::{ListedUnit, Source};
+use super::{UnitReport, UnitState};
+
+/// How far one source has come in a run.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    /// The newest cursor before which nothing is missing, unless it was kept already.
+    pub cursor: Option<Value>,
+    /// True after something that must be asked for again: cursors behind it are of no use.
+    blocked: bool,
+}
+
+impl Reached {
+    /// A unit was landed.
+    pub(crate) fn unit(&mut self, source: &dyn Source, unit: &ListedUnit, reports: &[UnitReport]) {
+        if reports.iter().all(is_settled) { self.pass(source.cursor_after(unit)) } else { self.block() }
+    }
+
+    /// A page ended.
+    pub(crate) fn pass(&mut self, cursor: Option<Value>) {
+        if !self.blocked && cursor.is_some() {
+            self.cursor = cursor;
+        }
+    }
+
+    /// Something could not be had.
+    pub(crate) fn block(&mut self) {
+        self.blocked = true;
+    }
+}
+
+/// True when a unit need not be asked for again: its records are in the lake or set aside, or it will never be there.
+fn is_settled(report: &UnitReport) -> bool {
+    let is_refused = report.state == UnitState::Unknown || report.counts.refused > 0;
+    let set_aside = is_refused && report.content_hash.is_some() && !report.held;
+    match report.state {
+        UnitState::Done | UnitState::Unchanged | UnitState::Empty | UnitState::Known | UnitState::Expired => true,
+        // A filter is not part of a cursor.
+        UnitState::Filtered => false,
+        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => set_aside && report.counts.filtered == 0,
+    }
+}

@@ -1,0 +1,263 @@
+//! Refused records: set aside whole as compressed NDJSON, one file a unit, complete or not at all.
+//!
+//! `<lake>/_quarantine/<run>/<unit>.ndjson.gz` begins with a line that says the version of its form, the unit, the run and the
+//! program; each further line is a record with its place and the reason. Earlier programs wrote `.ndjson` without compression and
+//! without the first line, and cut long records.
+
+pub(crate) mod store;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::ImportError;
+use super::files::documents::Place;
+use super::files::input::{Limits, hex};
+use kqlake_durable::{self as durable, Draft};
+
+/// The version of the files' form.
+const FORMAT: u32 = 2;
+/// The member of the first line that says the version.
+const FORMAT_KEY: &str = "kqlakeQuarantine";
+/// The end of the files' names.
+const ENDING: &str = ".ndjson.gz";
+/// The end of the names that earlier programs gave.
+const OLD_ENDING: &str = ".ndjson";
+
+/// The quarantine of one run: a folder that is made when the first record is refused. Clones share the folder's names.
+#[derive(Debug, Clone)]
+pub(crate) struct Quarantine {
+    folder: Option<PathBuf>,
+    import_id: String,
+    /// When the run began, as text.
+    at: String,
+    limits: Limits,
+    /// Names of files that are given, in lower case, and how often.
+    used: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl Quarantine {
+    /// The quarantine of a run that began at an instant (microseconds since 1970); without a lake nothing is written.
+    ///
+    /// Removes what runs that were killed left beside it.
+    pub(crate) fn new(lake: Option<&Path>, import_id: &str, now: i64, limits: Limits) -> Self {
+        let folder = lake.map(store::folder);
+        let runs = folder.as_deref().and_then(|runs| fs::read_dir(runs).ok());
+        for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
+            durable::sweep(&run.path());
+        }
+        let at = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default().to_rfc3339();
+        let folder = folder.map(|runs| runs.join(import_id));
+        Self { folder, import_id: import_id.to_owned(), at, limits, used: Arc::default() }
+    }
+
+    /// Begins a unit.
+    pub(crate) fn unit(&self, name: &str) -> UnitQuarantine {
+        let quarantine = self.clone();
+        UnitQuarantine { quarantine, name: name.to_owned(), open: None, written: 0, bytes: 0, omitted: 0, failed: None }
+    }
+
+    /// A file name for a unit that no other unit of the run has.
+    fn file_for(&self, unit: &str) -> Option<PathBuf> {
+        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+        // Of an archive's entry both names are kept.
+        let base = match unit.rsplit_once('!') {
+            Some((archive, entry)) => format!("{}!{}", last(archive), last(entry)),
+            None => last(unit),
+        };
+        let safe: String = base
+            .chars()
+            .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '!' | ' ' | '(' | ')') { c } else { '_' })
+            .take(120)
+            .collect();
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = used.entry(safe.to_lowercase()).or_default();
+        *count += 1;
+        let name = if *count == 1 { format!("{safe}{ENDING}") } else { format!("{safe}-{count}{ENDING}") };
+        self.folder.as_ref().map(|folder| folder.join(name))
+    }
+}
+
+struct Open {
+    path: PathBuf,
+    draft: Draft,
+    writer: GzEncoder<BufWriter<File>>,
+}
+
+/// The refused records of one unit.
+pub(crate) struct UnitQuarantine {
+    quarantine: Quarantine,
+    name: String,
+    open: Option<Open>,
+    written: u64,
+    /// Bytes of the records that were written.
+    bytes: u64,
+    omitted: u64,
+    failed: Option<ImportError>,
+}
+
+impl UnitQuarantine {
+    /// Sets a record aside. A failure is kept and given back by [`UnitQuarantine::finish`].
+    pub(crate) fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) {
+        if self.failed.is_some() || self.quarantine.folder.is_none() {
+            return;
+        }
+        let limits = self.quarantine.limits;
+        let kept = &text[..text.len().min(limits.quarantine_text)];
+        if self.written >= limits.quarantine_records || self.bytes + kept.len() as u64 > limits.quarantine_bytes {
+            self.omitted += 1;
+            return;
+        }
+        let mut entry = json!({
+            "file": self.name,
+            "place": { "line": place.line, "byte": place.byte, "record": place.record },
+            "reason": reason,
+        });
+        match std::str::from_utf8(kept) {
+            Ok(text) => entry["record"] = text.into(),
+            // Readable, and exactly what was there.
+            Err(_) => {
+                entry["record"] = String::from_utf8_lossy(kept).into();
+                entry["recordHex"] = hex(kept).into();
+            }
+        }
+        if kept.len() < text.len() {
+            entry["cutAt"] = kept.len().into();
+            entry["bytes"] = text.len().into();
+        }
+        self.line(&entry);
+        self.written += 1;
+        self.bytes += kept.len() as u64;
+    }
+
+    /// Counts a record that is not set aside, since enough of its kind are.
+    pub(crate) fn pass(&mut self) {
+        self.omitted += 1;
+    }
+
+    fn line(&mut self, entry: &serde_json::Value) {
+        if let Err((path, source)) = self.try_line(entry) {
+            self.failed = Some(ImportError::Quarantine { path, source });
+        }
+    }
+
+    fn try_line(&mut self, entry: &serde_json::Value) -> Result<(), (PathBuf, io::Error)> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let Some(path) = self.quarantine.file_for(&self.name) else { return Ok(()) };
+                let head = json!({
+                    FORMAT_KEY: FORMAT,
+                    "unit": self.name,
+                    "importId": self.quarantine.import_id,
+                    "refusedAt": self.quarantine.at,
+                    "kqlakeVersion": env!("CARGO_PKG_VERSION"),
+                });
+                let made = path.parent().map_or(Ok(()), durable::create_folders).and_then(|()| {
+                    let draft = Draft::create(&path)?;
+                    let file = BufWriter::new(draft.file().try_clone()?);
+                    let mut writer = GzEncoder::new(file, Compression::fast());
+                    writeln!(writer, "{head}").map(|()| (draft, writer))
+                });
+                let (draft, writer) = made.map_err(|error| (path.clone(), error))?;
+                self.open.insert(Open { path, draft, writer })
+            }
+        };
+        writeln!(open.writer, "{entry}").map_err(|error| (open.path.clone(), error))
+    }
+
+    /// Makes the file final; its path when there is one.
+    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
+        if self.omitted > 0 {
+            let reason = format!("{} more records were refused; their texts are not kept", self.omitted);
+            self.line(&json!({ "file": self.name, "reason": reason, "omitted": self.omitted }));
+        }
+        let open = self.open.take();
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        let Some(Open { path, draft, writer }) = open else { return Ok(None) };
+        let written = writer.finish().and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
+        match written.and_then(|_| draft.publish()) {
+            Ok(()) => Ok(Some(path)),
+            Err(source) => Err(ImportError::Quarantine { path, source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quarantine(lake: &Path, limits: Limits) -> Quarantine {
+        Quarantine::new(Some(lake), "run", 0, limits)
+    }
+
+    #[test]
+    fn records_are_set_aside_with_their_place() {
+        let lake = tempfile::tempdir().unwrap();
+        let limits = Limits { quarantine_text: 4, quarantine_records: 2, ..Limits::default() };
+        let quarantine = quarantine(lake.path(), limits);
+        let mut unit = quarantine.unit("a/b/x.json");
+        for n in 1..=3 {
+            unit.refuse(Place { line: Some(n), byte: 9, record: n }, "no valid JSON", b"{\"\xff rest");
+        }
+        let path = unit.finish().unwrap().unwrap();
+        assert!(path.ends_with("_quarantine/run/x.json.ndjson.gz"));
+        let [file] = &store::list(lake.path()).unwrap()[..] else { panic!("one file expected") };
+        assert_eq!((file.unit.as_str(), file.import_id.as_str(), file.at), ("a/b/x.json", "run", Some(0)));
+        let records: Vec<_> = store::records(file).unwrap().map(Result::unwrap).collect();
+        assert_eq!(records.len(), 3);
+        assert_eq!((records[1].line, records[1].text.as_str(), records[1].is_whole), (Some(2), "{\"\u{fffd} ", false));
+        assert_eq!((records[2].omitted, records[0].omitted), (1, 0));
+        assert_eq!(quarantine.unit("clean").finish().unwrap(), None);
+        let mut twin = quarantine.unit("other/x.json");
+        twin.refuse(Place::default(), "r", b"");
+        assert!(twin.finish().unwrap().unwrap().ends_with("x.json-2.ndjson.gz"));
+        assert_eq!(store::list(lake.path()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_long_record_is_kept_whole_and_the_unit_has_a_bound() {
+        let lake = tempfile::tempdir().unwrap();
+        let limits = Limits { quarantine_bytes: 250_000, ..Limits::default() };
+        let mut unit = quarantine(lake.path(), limits).unit("x");
+        let long = "x".repeat(100_000);
+        for _ in 0..4 {
+            unit.refuse(Place::default(), "r", long.as_bytes());
+        }
+        unit.finish().unwrap();
+        let file = store::list(lake.path()).unwrap().remove(0);
+        let records: Vec<_> = store::records(&file).unwrap().map(Result::unwrap).collect();
+        assert!(records[..2].iter().all(|record| record.text == long && record.is_whole));
+        assert_eq!((records.len(), records[2].omitted), (3, 2));
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_by_the_next_one() {
+        let lake = tempfile::tempdir().unwrap();
+        let killed = lake.path().join("_quarantine/killed");
+        fs::create_dir_all(&killed).unwrap();
+        fs::write(killed.join(format!(".kqlake-{}.partial", "0".repeat(32))), "{").unwrap();
+        fs::write(killed.join("x.ndjson"), "{}\n").unwrap();
+        drop(quarantine(lake.path(), Limits::default()));
+        let left: Vec<_> = fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["x.ndjson"]);
+    }
+
+    #[test]
+    fn an_unwritable_folder_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let mut unit = quarantine(&file, Limits::default()).unit("x");
+        unit.refuse(Place::default(), "r", b"");
+        assert!(matches!(unit.finish(), Err(ImportError::Quarantine { .. })));
+    }
+}

@@ -1,0 +1,165 @@
+//! Where units of import come from: a source lists them, says what each is, and opens them.
+//!
+//! The runner asks a source for the units that follow a cursor, leaves out those that the ledger knows, opens the others a few
+//! at a time, and reads their bodies. Rows are committed first and the ledger after them; the commit of the ledger carries the
+//! cursor of the last unit before which nothing is missing. A run that is cut off goes on from there, and what it had landed
+//! beyond lands no second time.
+//!
+//! Files are the first source. A source of pages or blobs fits the same way: its units may expire, their bodies may stream from
+//! the network, opening one may fail for now or for good, and several sources may be read in one run.
+
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Read};
+use std::pin::Pin;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// What a source answers, when it has it.
+pub type Reply<'s, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 's>>;
+
+/// Lists units of import and opens them.
+///
+/// Units of one source are landed in the order in which they are listed. Methods are called from tasks of the async runtime:
+/// what blocks belongs on a thread of its own.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The name under which its cursor is kept, such as `graph/users`; no two sources of a lake share one.
+    fn stream(&self) -> &str;
+
+    /// Lists units that follow a cursor; without one, those from the beginning. The answer may be one page of several.
+    ///
+    /// # Errors
+    /// The listing cannot be had; the cursor stays where it is.
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing>;
+
+    /// Opens a unit.
+    ///
+    /// # Errors
+    /// It cannot be had for now, or is [gone](SourceError::gone) for good.
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened>;
+
+    /// The cursor of a unit whose body was read to its end: the one that it was listed with, unless the body said another.
+    fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
+        unit.cursor.clone()
+    }
+}
+
+/// Units that a source has.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The units, in the order in which they are landed.
+    pub units: Vec<ListedUnit>,
+    /// What could not be listed: its name, and why. The cursor does not go past it.
+    pub failures: Vec<(String, String)>,
+    /// Where the listing goes on; `None` at its end.
+    pub next: Option<Value>,
+    /// The cursor that is reached once the units of this page, and all before them, are in the lake. It is kept also when the
+    /// page has no unit.
+    pub cursor: Option<Value>,
+}
+
+/// What a source says of a unit before it is opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListedUnit {
+    /// Its name: what the ledger knows it by.
+    pub name: String,
+    /// A text that is another one whenever the content may be another one; `None` where only the content can tell.
+    pub stamp: Option<String>,
+    /// Bytes that will be read; 0 where that is not known.
+    pub bytes: u64,
+    /// The instants between which its records lie (microseconds since 1970).
+    pub window: Option<(i64, i64)>,
+    /// When it is no longer there (microseconds since 1970).
+    pub expires: Option<i64>,
+    /// The cursor that is reached once this unit, and all before it, are in the lake.
+    pub cursor: Option<Value>,
+    /// True when opening it may wait long for somebody else, as a pipe does for its writer.
+    pub waits: bool,
+}
+
+/// A unit that can be read.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its content.
+    pub body: Body,
+    /// The day of a snapshot, where the source knows it (microseconds since 1970); else the unit's name may tell.
+    pub day: Option<i64>,
+}
+
+/// The content of a unit.
+pub enum Body {
+    /// A file, which may be an archive.
+    File(File),
+    /// Bytes that are read once.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::File(file) => f.debug_tuple("File").field(file).finish(),
+            Body::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+impl Body {
+    /// A body that an async task feeds while it is read. At most `pieces` wait in between. The body ends when the feed is
+    /// dropped, and breaks off where the feed says an error.
+    pub fn fed(pieces: usize) -> (Feed, Body) {
+        let (sender, receiver) = mpsc::channel(pieces.max(1));
+        (Feed(sender), Body::Stream(Box::new(Fed { receiver, piece: Bytes::new() })))
+    }
+}
+
+/// The writing end of a [`Body::fed`].
+#[derive(Debug, Clone)]
+pub struct Feed(mpsc::Sender<io::Result<Bytes>>);
+
+impl Feed {
+    /// Gives the next piece, or why there is none. False when nobody reads any more.
+    pub async fn give(&self, piece: io::Result<Bytes>) -> bool {
+        self.0.send(piece).await.is_ok()
+    }
+}
+
+struct Fed {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl Read for Fed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+/// Why a source could not list or open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct SourceError {
+    /// Why, as a sentence. It must hold no secret.
+    pub reason: String,
+    /// The status that a service answered with.
+    pub status: Option<u16>,
+    /// True when it will never be there again: the cursor goes past it.
+    pub gone: bool,
+}
+
+impl SourceError {
+    /// Something that may go well the next time.
+    pub fn for_now(reason: impl Into<String>) -> Self {
+        SourceError { reason: reason.into(), status: None, gone: false }
+    }
+}

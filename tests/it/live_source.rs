@@ -1,0 +1,209 @@
+//! A source of pages and streamed bodies, whose units expire and fail, behind the same trait as files: neither the runner nor the
+//! lake knows of it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kqlake_import::{Body, ImportOptions, ImportSummary, ListedUnit, Listing, Opened, Reply, Source, SourceError, import_from};
+use kqlake_lake::Lake;
+use kqlake_lake::tables::find;
+use kqlake_value::clock::FixedClock;
+use serde_json::{Value, json};
+
+/// What a service does with a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Whole,
+    /// It answers with 503.
+    Busy,
+    /// It has the blob no longer.
+    Gone,
+    /// Its connection breaks in the middle of the second record.
+    Breaks,
+}
+
+/// Content blobs in the order in which they came, listed in pages of two; the cursor counts them.
+#[derive(Debug)]
+struct Service {
+    name: &'static str,
+    blobs: Mutex<Vec<(String, Mood)>>,
+    /// The cursors that listings went on from.
+    listed: Mutex<Vec<Option<Value>>>,
+    opened: Mutex<BTreeMap<String, usize>>,
+    /// True when listing fails.
+    is_down: Mutex<bool>,
+}
+
+impl Service {
+    fn new(name: &'static str, blobs: &[(&str, Mood)]) -> Arc<Service> {
+        let blobs = blobs.iter().map(|(blob, mood)| ((*blob).to_owned(), *mood)).collect();
+        let (listed, opened, is_down) = Default::default();
+        Arc::new(Service { name, blobs: Mutex::new(blobs), listed, opened, is_down })
+    }
+
+    fn mood(&self, name: &str, mood: Mood) {
+        self.blobs.lock().unwrap().iter_mut().filter(|(blob, _)| blob == name).for_each(|(_, of)| *of = mood);
+    }
+
+    fn opened(&self) -> Vec<String> {
+        self.opened.lock().unwrap().iter().map(|(name, count)| format!("{name} {count}")).collect()
+    }
+
+    fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+        let from = after.as_ref().and_then(Value::as_u64).unwrap_or(0) as usize;
+        self.listed.lock().unwrap().push(after);
+        if *self.is_down.lock().unwrap() {
+            return Err(SourceError { reason: "the service is down".into(), status: Some(500), gone: false });
+        }
+        let blobs = self.blobs.lock().unwrap();
+        let until = (from + 2).min(blobs.len());
+        let unit = |(at, (blob, _)): (usize, &(String, Mood))| ListedUnit {
+            name: format!("{}/{blob}", self.name),
+            // Blobs never change.
+            stamp: Some(blob.clone()),
+            window: Some((0, 1_000)),
+            expires: Some(7_000),
+            cursor: Some(json!(at + 1)),
+            ..ListedUnit::default()
+        };
+        let units = blobs.iter().enumerate().take(until).skip(from).map(unit).collect();
+        // Behind the last blob the cursor still moves: the window that was looked at was empty.
+        let cursor = if until == blobs.len() { json!(until) } else { Value::Null };
+        let next = (until < blobs.len()).then(|| json!(until));
+        Ok(Listing { units, next, cursor: Some(cursor).filter(|cursor| !cursor.is_null()), failures: Vec::new() })
+    }
+
+    async fn body(&self, unit: &ListedUnit) -> Result<Opened, SourceError> {
+        let blob = unit.name.rsplit('/').next().unwrap_or_default().to_owned();
+        *self.opened.lock().unwrap().entry(blob.clone()).or_default() += 1;
+        let mood = self.blobs.lock().unwrap().iter().find(|(name, _)| *name == blob).map_or(Mood::Gone, |(_, mood)| *mood);
+        let failed = |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone });
+        match mood {
+            Mood::Busy => return failed(503, false),
+            Mood::Gone => return failed(404, true),
+            Mood::Whole | Mood::Breaks => {}
+        }
+        let (feed, body) = Body::fed(1);
+        tokio::spawn(async move {
+            let text: String = (0..3)
+                .map(|n| {
+                    format!(
+                        "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"{blob}-{n}\",\"Operation\":\"FileModified\",\"RecordType\":6,\"Workload\":\"OneDrive\"}}\n"
+                    )
+                })
+                .collect();
+            let end = if mood == Mood::Breaks { text.len() / 2 } else { text.len() };
+            for piece in text.as_bytes()[..end].chunks(10) {
+                if !feed.give(Ok(piece.to_vec().into())).await {
+                    return;
+                }
+            }
+            if mood == Mood::Breaks {
+                feed.give(Err(io::Error::other("connection reset"))).await;
+            }
+        });
+        Ok(Opened { body, day: None })
+    }
+}
+
+impl Source for Service {
+    fn stream(&self) -> &str {
+        self.name
+    }
+
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(async move { self.page(after) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(self.body(unit))
+    }
+}
+
+static SECONDS: AtomicI64 = AtomicI64::new(0);
+
+async fn import(lake: &Lake, services: &[&Arc<Service>]) -> ImportSummary {
+    let seconds = SECONDS.fetch_add(1, Ordering::Relaxed);
+    let clock = Arc::new(FixedClock::at_micros(1_768_186_800_000_000 + seconds * 1_000_000));
+    let sources: Vec<Arc<dyn Source>> = services.iter().map(|service| Arc::clone(*service) as Arc<dyn Source>).collect();
+    import_from(lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await.expect("an import")
+}
+
+async fn cursor(lake: &Lake, service: &Service) -> Option<Value> {
+    let ledger = find("ImportLedger").expect("the ledger");
+    let position = lake.position(ledger, &format!("source/{}", service.name)).await.expect("a position");
+    position.map(|position| position.cursor)
+}
+
+fn told(summary: &ImportSummary) -> Vec<String> {
+    summary.units.iter().map(|unit| format!("{} {}", unit.name, unit.state.name())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_goes_on_behind_what_is_in_the_lake_and_asks_again_for_what_is_not() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let service = Service::new("audit", &[("a", Mood::Whole), ("b", Mood::Whole), ("c", Mood::Busy), ("d", Mood::Whole), ("e", Mood::Gone)]);
+    let first = import(&lake, &[&service]).await;
+    assert_eq!(told(&first), ["audit/a done", "audit/b done", "audit/c failed", "audit/d done", "audit/e expired"]);
+    assert_eq!((first.tables["AuditRecords"].new, first.units[2].status), (9, Some(503)));
+    assert_eq!(cursor(&lake, &service).await, Some(json!(2)), "nothing is missing before it");
+
+    // What is known behind the cursor is not opened again.
+    service.mood("c", Mood::Whole);
+    let second = import(&lake, &[&service]).await;
+    assert_eq!(told(&second), ["audit/c done", "audit/d unchanged", "audit/e expired"]);
+    assert_eq!(service.opened(), ["a 1", "b 1", "c 2", "d 1", "e 2"]);
+    assert_eq!(cursor(&lake, &service).await, Some(json!(5)));
+    assert_eq!(service.listed.lock().unwrap()[3], Some(json!(2)));
+    assert!(import(&lake, &[&service]).await.units.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_asked_for_again() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let service = Service::new("audit", &[("a", Mood::Whole), ("b", Mood::Breaks)]);
+    let first = import(&lake, &[&service]).await;
+    assert_eq!(told(&first), ["audit/a done", "audit/b incomplete"]);
+    assert_eq!((first.tables["AuditRecords"].new, cursor(&lake, &service).await), (4, Some(json!(1))));
+    service.mood("b", Mood::Whole);
+    let second = import(&lake, &[&service]).await;
+    let landed = &second.tables["AuditRecords"];
+    assert_eq!((told(&second), landed.new, landed.duplicates), (vec!["audit/b done".to_owned()], 2, 1));
+    assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_moves_without_rows_and_stays_when_listing_fails() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let service = Service::new("audit", &[]);
+    assert!(import(&lake, &[&service]).await.is_complete());
+    assert_eq!(cursor(&lake, &service).await, Some(json!(0)), "an empty window");
+    *service.is_down.lock().unwrap() = true;
+    let down = import(&lake, &[&service]).await;
+    assert_eq!((told(&down), down.has_no_new_failure()), (vec!["audit failed".to_owned()], false));
+    assert_eq!((down.units[0].reason.as_deref(), cursor(&lake, &service).await), (Some("the service is down"), Some(json!(0))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sources_are_read_in_one_run() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let names: Vec<String> = (0..40).map(|n| format!("n{n:02}")).collect();
+    let blobs: Vec<(&str, Mood)> = names.iter().map(|name| (name.as_str(), Mood::Whole)).collect();
+    let (one, two) = (Service::new("one", &blobs), Service::new("two", &blobs));
+    let summary = import(&lake, &[&one, &two]).await;
+    assert_eq!((summary.units.len(), summary.is_complete()), (80, true));
+    // The blobs of both hold the same records.
+    assert_eq!(summary.tables["AuditRecords"].new, 120);
+    for service in [&one, &two] {
+        let mine: Vec<&str> =
+            summary.units.iter().filter_map(|unit| unit.name.strip_prefix(service.name)?.strip_prefix('/')).collect();
+        assert_eq!(mine, names, "each in the order in which it was listed");
+        assert_eq!(cursor(&lake, service).await, Some(json!(40)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Refused records: set aside once, listed by reason, shown whole, tried again, dropped; known failures are no new ones.
+
+use std::fs;
+use std::path::Path;
+
+use super::support::{Run, csv_rows, run_in};
+
+/// Runs at a minute of a day after that of any file that a test writes.
+fn run(dir: &Path, minute: u32, args: &[&str]) -> Run {
+    let now = format!("2100-01-01T00:{minute:02}:00Z");
+    run_in(dir, &[&["--now", &now, "--lake", "lake"], args].concat())
+}
+
+fn listed(dir: &Path, args: &[&str]) -> Vec<Vec<String>> {
+    let out = run(dir, 50, &[&["quarantine"], args, &["-f", "csv"]].concat()).exits(0).out;
+    csv_rows(&out).into_iter().skip(1).collect()
+}
+
+fn good(message: &str) -> String {
+    format!("{{\"timestamp\":\"2026-01-05T07:23:00Z\",\"message\":\"{message}\",\"itemType\":\"trace\"}}\n")
+}
+
+fn bad(message: &str) -> String {
+    format!("{{\"timestamp\":\"later\",\"message\":\"{message}\",\"itemType\":\"trace\"}}\n")
+}
+
+#[test]
+fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(dir.path().join("in")).expect("a folder");
+    fs::write(dir.path().join("in/a.ndjson"), good("a") + &bad("b")).expect("a file");
+    fs::write(dir.path().join("in/b.ndjson"), good("c")).expect("a file");
+    fs::write(dir.path().join("in/c.bin"), b"\x01\x02\x03 nothing that is known").expect("a file");
+    run(dir.path(), 0, &["import", "--from", "in"]).exits(5).says("a.ndjson");
+    assert_eq!(listed(dir.path(), &["show"]).len(), 2);
+    let ledger = |minute| csv_rows(&run(dir.path(), minute, &["ledger", "--failed", "-f", "csv"]).exits(0).out).len() - 1;
+    assert_eq!(ledger(1), 2);
+
+    let second = run(dir.path(), 2, &["import", "--from", "in"]).exits(0);
+    assert!(second.err.contains("2 files with refused records as an earlier import left them"), "{}", second.err);
+    assert!(!second.err.contains("warning"), "{}", second.err);
+    assert_eq!(listed(dir.path(), &["show"]).len(), 2, "nothing is set aside twice");
+    assert_eq!(ledger(3), 2, "the ledger still tells of them");
+
+    // A new failure beside them is one.
+    fs::write(dir.path().join("in/d.ndjson"), bad("d")).expect("a file");
+    let third = run(dir.path(), 4, &["import", "--from", "in"]).exits(5).says("d.ndjson").says("1 of 4 files");
+    assert!(!third.err.contains("a.ndjson"), "{}", third.err);
+    // So is a file that changed.
+    fs::write(dir.path().join("in/a.ndjson"), good("a") + &bad("b") + &bad("e")).expect("a file");
+    run(dir.path(), 5, &["import", "--from", "in"]).exits(5).says("a.ndjson");
+    // Whoever asks for it gets everything again.
+    run(dir.path(), 6, &["import", "--from", "in", "--again"]).exits(5).says("a.ndjson").says("d.ndjson");
+    let traces = run(dir.path(), 7, &["query", "traces | where message in ('a', 'c') | count", "-f", "csv"]).exits(0).out;
+    assert_eq!(csv_rows(&traces)[1], ["2"]);
+}
+
+#[test]
+fn the_quarantine_is_listed_by_reason_and_shown_whole() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let long = "x".repeat(200_000);
+    fs::write(dir.path().join("a.ndjson"), bad("1") + &bad(&long) + "{\"timestamp\":7,\n" + &good("m")).expect("a file");
+    fs::write(dir.path().join("b.ndjson"), bad("3")).expect("a file");
+    run(dir.path(), 0, &["import", "--from", "a.ndjson", "b.ndjson"]).exits(5);
+    let reasons = listed(dir.path(), &[]);
+    assert_eq!((reasons[0][1].as_str(), reasons[0][2].as_str()), ("3", "2"), "{reasons:?}");
+    assert!(reasons[0][5].ends_with("a.ndjson (line 1)"), "{reasons:?}");
+    let shown = listed(dir.path(), &["show", "a.ndjson"]);
+    let record = shown.iter().find(|row| row[1] == "line 2").expect("the long record");
+    assert_eq!((record[3].as_str(), record[4].as_str()), (bad(&long).trim_end(), "true"));
+    assert!(listed(dir.path(), &["show", "--reason", "no such reason"]).is_empty());
+    let size = |dir: &Path| fs::read_dir(dir).expect("a folder").map(|f| f.and_then(|f| f.metadata()).expect("a file").len()).sum::<u64>();
+    let runs = fs::read_dir(dir.path().join("lake/_quarantine")).expect("a folder").next().expect("a run").expect("a run");
+    assert!(size(&runs.path()) < 20_000, "it is compressed");
+    run(dir.path(), 1, &["quarantine", "show", "c.ndjson"]).exits(2).says("nothing of `c.ndjson`");
+}
+
+#[test]
+fn files_are_tried_again_and_their_old_records_go() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("a.ndjson");
+    fs::write(&path, good("a") + &bad("b")).expect("a file");
+    fs::write(dir.path().join("gone.ndjson"), bad("c")).expect("a file");
+    run(dir.path(), 0, &["import", "--from", "a.ndjson", "gone.ndjson"]).exits(5);
+    fs::remove_file(dir.path().join("gone.ndjson")).expect("removed");
+    // The same program refuses the same record, and keeps it once.
+    run(dir.path(), 1, &["quarantine", "retry"]).exits(5).says("gone.ndjson is not there any more");
+    let shown = listed(dir.path(), &["show"]);
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    fs::write(&path, good("a") + &good("b")).expect("mended");
+    run(dir.path(), 2, &["quarantine", "retry", "a.ndjson"]).exits(0);
+    let shown = listed(dir.path(), &["show"]);
+    assert!(shown.len() == 1 && shown[0][0].ends_with("gone.ndjson"), "{shown:?}");
+    run(dir.path(), 3, &["quarantine", "drop"]).exits(2);
+    assert_eq!(listed(dir.path(), &["show"]).len(), 1, "nothing is dropped that was not named");
+    run(dir.path(), 4, &["quarantine", "drop", "gone.ndjson"]).exits(0);
+    assert!(listed(dir.path(), &[]).is_empty());
+    run(dir.path(), 5, &["quarantine", "drop", "--all"]).exits(0);
+}
+
+#[test]
+fn records_are_kept_as_long_and_as_many_as_the_settings_say() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in ["a", "b"] {
+        fs::write(dir.path().join(format!("{name}.ndjson")), bad(name)).expect("a file");
+    }
+    let import = |now: &str, file: &str| run_in(dir.path(), &["--now", now, "--lake", "lake", "import", "--from", file]).exits(5);
+    import("2100-01-01T00:00:00Z", "a.ndjson");
+    import("2100-03-01T00:00:00Z", "b.ndjson");
+    let kept = || listed(dir.path(), &["show"]).len();
+    assert_eq!(kept(), 2);
+    fs::write(dir.path().join("c.ndjson"), good("c")).expect("a file");
+    let next = |now: &str| run_in(dir.path(), &["--now", now, "--lake", "lake", "import", "--from", "c.ndjson"]).exits(0);
+    let run = next("2100-04-02T00:00:00Z");
+    assert!(run.err.contains("1 file of refused records removed"), "{}", run.err);
+    assert_eq!(kept(), 1);
+    fs::write(dir.path().join("kqlake.toml"), "quarantine_size = \"1\"\n").expect("settings");
+    next("2100-04-02T00:00:01Z");
+    assert_eq!(kept(), 0);
+}
