@@ -146,8 +146,10 @@ fn cut(rows: &[Drawn], order: &[usize], size: usize, stops: &[usize], compact: b
     groups
 }
 
+/// So many cases, or as many as are asked for.
 fn cases(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, max_shrink_iters: 60, ..Config::default() }
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    Config { cases: asked.unwrap_or(cases), failure_persistence: None, max_shrink_iters: 60, ..Config::default() }
 }
 
 proptest! {

@@ -1,40 +1,29 @@
 //! What a landing knows of keys and files while it is under way: which rows are new, and which files hold them.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{AsArray as _, RecordBatch};
 
-use super::keys::{KeyCache, KeyMap, KeySet, RowKeys};
+use super::held::{Closed, Held};
+use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
+use super::pairs::Pairs;
+use super::probe::{Asked, FILTERED_ROWS, Hit, Looked, Wanted, probe};
+use super::rewrite::rewrite;
 use crate::Lake;
-use crate::data::file::{check_file, delete, open_file};
+use crate::data::file::{check_file, delete};
 use crate::data::layout::{Layout, TAG_LAYOUT, days_of};
-use crate::data::writer::{FileWriter, sort_by_partition, write_picks};
-use crate::day::{day_of, day_text};
-use crate::error::{LakeError, lake_cause};
+use crate::data::rows::FileRows;
+use crate::data::runs::merge;
+use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::Log;
 use crate::log::entry::{FileEntry, NewFile};
 use crate::partition::Partition;
-use crate::tables::OnSameKey;
-
-/// Rows that were not landed because the landed rows of their day cannot be read: nobody knows which of them are there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The day.
-    pub day: String,
-    /// How many rows.
-    pub rows: u64,
-    /// Which file cannot be read, and why.
-    pub reason: String,
-    /// What to do about it.
-    pub advice: Option<String>,
-}
+use crate::tables::Span;
+use kqlake_durable::Staging;
 
 /// A file of this landing.
 #[derive(Debug)]
@@ -63,170 +52,131 @@ pub(crate) struct Reconciled {
 pub(crate) struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
-    days: BTreeSet<i32>,
-    /// The days of rows that were written.
-    written: BTreeSet<i32>,
-    /// Days whose files were looked at before any of their rows were taken.
-    admitted: BTreeSet<i32>,
-    /// Keys at rest in the days that rows came for.
-    landed: AtRest,
-    /// Keys of this landing's rows, in tables whose landed rows stay.
-    own_keys: KeySet,
-    /// This landing's rows by key, in tables where the newest wins.
-    own: KeyMap<Own>,
     /// Rows that were left out.
     pub duplicates: u64,
-    /// Days whose landed rows cannot be read, so that nobody knows which of them are there.
-    closed: BTreeMap<i32, Closed>,
+    /// How much of the landed files was read.
+    pub looked: Looked,
+    /// The days of the rows that were written.
+    days: BTreeSet<i32>,
+    /// The rows that were written: their file's place in [`Intake::files`].
+    own: KeyMap<u32>,
+    pairs: Pairs,
+    /// True when one of the rows that were written has no id of its own.
+    has_derived: bool,
+    /// Landed files that all rows so far were looked for in.
+    known: HashSet<String>,
+    /// By landed file: keys of rows that a row of this landing takes the place of.
+    outranked: HashMap<String, KeySet>,
+    /// By landed file: keys of rows without an id whose record this landing brings with one.
+    paired: HashMap<String, KeySet>,
+    closed: Closed,
+    /// The folder of runs while [`Intake::files`] are runs.
+    runs: Option<Staging>,
+    /// Bytes that a row takes in memory, about.
+    row_bytes: u64,
 }
 
-/// A day that nothing can be landed in.
-#[derive(Debug)]
-struct Closed {
-    why: LakeError,
-    rows: u64,
+/// What was found of a landing's rows among the landed ones.
+#[derive(Default)]
+struct Found {
+    /// Keys of landed rows that stay.
+    there: KeySet,
+    /// Keys of landed rows that a row of the landing takes the place of.
+    lesser: KeySet,
+    /// Landed rows that say something of a content: those of other keys, and those without an id; each with its file.
+    alike: Vec<(String, RowKey)>,
 }
 
-/// Keys at rest; with their order in tables where the newest wins.
-#[derive(Debug, Default)]
-struct AtRest {
-    loaded: HashSet<String>,
-    keys: KeySet,
-    orders: KeyMap<i64>,
+/// Rows that are about to be written.
+struct Fresh<'b> {
+    batches: &'b [RecordBatch],
+    /// The number of a batch's first row.
+    first: Vec<usize>,
+    /// Batch and row.
+    rows: Vec<(usize, usize)>,
+    keys: Vec<RowKey>,
+    rankers: Vec<Ranker>,
+    /// Whether a row is to be written.
+    keep: Vec<bool>,
+    /// The rows that are to be written, by key.
+    by_key: KeyMap<u32>,
 }
 
-/// A row of this landing.
-#[derive(Debug, Clone, Copy)]
-struct Own {
-    order: i64,
-    /// Its file's place in [`Intake::files`]; with [`IN_BUFFER`] set, its own among the rows that are being written.
-    place: u64,
-}
+impl<'b> Fresh<'b> {
+    fn new(layout: &Layout, batches: &'b [RecordBatch]) -> Result<Self, LakeError> {
+        let keyer = Keyer::new(layout.def);
+        let (mut first, mut rows, mut keys, mut rankers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (at, batch) in batches.iter().enumerate() {
+            first.push(rows.len());
+            keys.extend(keyer.keys(batch, true)?);
+            rows.extend((0..batch.num_rows()).map(|row| (at, row)));
+            rankers.push(Ranker::new(layout.def, batch));
+        }
+        Ok(Fresh { batches, first, keep: vec![true; rows.len()], rows, keys, rankers, by_key: KeyMap::default() })
+    }
 
-/// The bit of [`Own::place`] that is set while a row is being written: the other bits are then its place among those rows, else
-/// its file's in [`Intake::files`]. No row keeps it once its file is written. An enum would take half as much memory again, for
-/// every row of a landing.
-const IN_BUFFER: u64 = 1 << 63;
+    /// The rows that are to be written.
+    fn picks(&self) -> Vec<(usize, usize)> {
+        self.rows.iter().zip(&self.keep).filter(|(_, keep)| **keep).map(|(row, _)| *row).collect()
+    }
+
+    fn rank(&self, row: u32, scratch: &mut Vec<u8>) -> Rank {
+        let (batch, row) = self.rows[row as usize];
+        self.rankers[batch].rank(row, scratch)
+    }
+
+    /// Leaves out a row of a key.
+    fn drop(&mut self, key: u128) -> bool {
+        let row = self.by_key.remove(&key);
+        if let Some(row) = row {
+            self.keep[row as usize] = false;
+        }
+        row.is_some()
+    }
+
+    /// Leaves out all but the first of the greatest rows of each key; gives how many.
+    fn deduplicate(&mut self) -> u64 {
+        let (mut left_out, mut scratch) = (0, Vec::new());
+        for row in 0..self.rows.len() as u32 {
+            let key = self.keys[row as usize].key;
+            let Some(before) = self.by_key.insert(key, row) else { continue };
+            left_out += 1;
+            if self.rank(row, &mut scratch) > self.rank(before, &mut scratch) {
+                self.keep[before as usize] = false;
+            } else {
+                self.keep[row as usize] = false;
+                self.by_key.insert(key, before);
+            }
+        }
+        left_out
+    }
+
+    /// The rows as bloom filters are asked for them, where they are few.
+    fn asked(&self, layout: &Layout) -> Option<Vec<Asked>> {
+        if self.by_key.len() > FILTERED_ROWS {
+            return None;
+        }
+        let asked = |row: &u32| {
+            let (batch, at) = self.rows[*row as usize];
+            let text = |name: &&'static str| {
+                let column = self.batches[batch].column_by_name(name)?.as_string_opt::<i32>()?;
+                Some(column.value(at).to_owned())
+            };
+            let RowKey { day, content, .. } = self.keys[*row as usize];
+            Asked { day, content, key: layout.def.key.iter().map(text).collect() }
+        };
+        Some(self.by_key.values().map(asked).collect())
+    }
+}
 
 impl Intake {
-    fn newest_wins(layout: &Layout) -> bool {
-        matches!(layout.def.on_same_key, OnSameKey::NewestBy(_))
-    }
-
-    /// True for files whose rows can share a key with rows of this landing.
-    fn concerns(&self, file: &FileEntry, newest: bool) -> bool {
-        days_near(file, newest).is_none_or(|near| self.days.range(near).next().is_some())
-    }
-
-    /// Closes the days that a file concerns, when the file is what an error is about.
-    fn close(&mut self, layout: &Layout, file: &FileEntry, why: LakeError) -> Result<(), LakeError> {
-        let Some(days) = days_near(file, Self::newest_wins(layout)).filter(|_| why.broken_file().is_some()) else {
-            return Err(why);
-        };
-        // Rows that are written already would go unlooked at.
-        if self.written.range(days.clone()).next().is_some() {
-            return Err(why);
-        }
-        for day in days {
-            self.days.remove(&day);
-            if let Entry::Vacant(entry) = self.closed.entry(day)
-                && let Some(why) = lake_cause(&why)
-            {
-                entry.insert(Closed { why, rows: 0 });
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes the days of the live file that an error is about.
-    ///
-    /// # Errors
-    /// The same error, when it is about something else.
-    pub(crate) fn close_for(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry], why: LakeError) -> Result<(), LakeError> {
-        match live.iter().find(|file| why.broken_file() == Some(&dir.join(&file.path))) {
-            Some(file) => self.close(layout, file, why),
-            None => Err(why),
-        }
-    }
-
-    /// Looks at the files of the days of a batch's times that were not looked at yet; gives which rows are of days that can
-    /// take them. The others are counted as held back.
-    ///
-    /// # Errors
-    /// A file cannot be looked at for a reason that says nothing of its day alone.
-    pub(crate) fn admit(
-        &mut self,
-        layout: &Layout,
-        dir: &Path,
-        live: &[FileEntry],
-        times: &[i64],
-    ) -> Result<BooleanArray, LakeError> {
-        let days: BTreeSet<i32> = times.iter().map(|us| day_of(*us)).filter(|day| !self.admitted.contains(day)).collect();
-        if !days.is_empty() {
-            let newest = Self::newest_wins(layout);
-            let near = |f: &&FileEntry| days_near(f, newest).is_some_and(|near| days.range(near).next().is_some());
-            for file in live.iter().filter(near) {
-                let looked =
-                    check_file(layout.def.name, dir, file).and_then(|()| open_file(layout.def.name, &dir.join(&file.path), None));
-                if let Err(why) = looked {
-                    self.close(layout, file, why)?;
-                }
-            }
-            self.admitted.extend(days);
-        }
-        Ok(times.iter().map(|us| Some(self.takes(day_of(*us)))).collect())
-    }
-
-    /// Whether rows of a day can land; counts one that cannot.
-    fn takes(&mut self, day: i32) -> bool {
-        match self.closed.get_mut(&day) {
-            Some(closed) => {
-                closed.rows += 1;
-                false
-            }
-            None => true,
-        }
-    }
-
-    /// The rows that were held back, by day.
+    /// The rows that wait, by day.
     pub(crate) fn held(&self) -> Vec<Held> {
-        let held = |(day, closed): (&i32, &Closed)| Held {
-            day: day_text(*day).unwrap_or_default(),
-            rows: closed.rows,
-            reason: closed.why.to_string(),
-            advice: closed.why.advice(),
-        };
-        self.closed.iter().filter(|(_, closed)| closed.rows > 0).map(held).collect()
+        self.closed.held()
     }
 
-    /// Loads the keys of files that concern this landing and were not looked at yet.
-    fn load(&mut self, layout: &Layout, dir: &Path, cache: &KeyCache, files: &[FileEntry]) -> Result<(), LakeError> {
-        let newest = Self::newest_wins(layout);
-        for file in files {
-            if self.landed.loaded.contains(&file.path) || !self.concerns(file, newest) {
-                continue;
-            }
-            let keys = match check_file(layout.def.name, dir, file).and_then(|()| cache.load(layout.def, dir, &file.path)) {
-                Ok(keys) => keys,
-                Err(why) => {
-                    self.close(layout, file, why)?;
-                    continue;
-                }
-            };
-            for (row, &key) in keys.keys.iter().enumerate() {
-                if newest {
-                    let order = keys.order(row);
-                    self.landed.orders.entry(key).and_modify(|o| *o = order.max(*o)).or_insert(order);
-                } else {
-                    self.landed.keys.insert(key);
-                }
-            }
-            self.landed.loaded.insert(file.path.clone());
-        }
-        Ok(())
-    }
-
-    /// Sorts core rows, leaves out those that are there already, and writes one file a partition.
+    /// Sorts core rows, leaves out those that are there already, and writes one file a partition, or a run where more rows may
+    /// come; the `last` rows are followed by the merging of runs.
     ///
     /// # Errors
     /// A row has no key, or the disk refuses.
@@ -237,87 +187,272 @@ impl Intake {
         lake: &Lake,
         log: &Log,
         batches: &[RecordBatch],
+        last: bool,
     ) -> Result<(), LakeError> {
-        let def = layout.def;
-        let newest = Self::newest_wins(layout);
-        let mut keys = RowKeys::default();
-        let mut rows: Vec<(usize, usize)> = Vec::new();
-        let mut days: Vec<i32> = Vec::new();
-        for (at, batch) in batches.iter().enumerate() {
-            keys.extend(def, batch, true)?;
-            rows.extend((0..batch.num_rows()).map(|row| (at, row)));
-            let times = batch.column(layout.time).as_primitive::<TimestampMicrosecondType>();
-            days.extend(times.values().iter().map(|us| day_of(*us)));
+        let mut fresh = Fresh::new(layout, batches)?;
+        self.duplicates += fresh.deduplicate();
+        self.meet_own(layout, dir, &mut fresh)?;
+        let alike = self.meet_landed(layout, dir, log.files(), &mut fresh)?;
+        if layout.def.content.is_some() {
+            self.pair(&mut fresh, &alike);
         }
-        self.days.extend(days.iter().filter(|day| !self.closed.contains_key(day)));
-        self.load(layout, dir, lake.keys(), log.files())?;
+        if last && self.runs.is_none() {
+            return self.write_files(layout, dir, lake, &fresh);
+        }
+        self.write_run(layout, dir, &fresh)?;
+        lake.fault().pass(Step::FileWritten)?;
+        if last { self.merge_runs(layout, dir, lake) } else { Ok(()) }
+    }
 
-        let mut keep = vec![true; rows.len()];
-        for row in 0..rows.len() {
-            let (key, order) = (keys.keys[row], keys.order(row));
-            if !self.takes(days[row]) {
-                keep[row] = false;
-                continue;
-            }
-            let before = self.own.get(&key).copied();
-            let there = if newest {
-                self.landed.orders.get(&key).is_some_and(|landed| *landed >= order)
-                    || before.is_some_and(|own| own.order >= order)
+    /// True while rows lie in runs.
+    pub(crate) fn has_runs(&self) -> bool {
+        self.runs.is_some()
+    }
+
+    /// Rows of one key in this landing: the greatest stays.
+    fn meet_own(&mut self, layout: &Layout, dir: &Path, fresh: &mut Fresh<'_>) -> Result<(), LakeError> {
+        let again: KeySet = fresh.by_key.keys().filter(|key| self.own.contains_key(*key)).copied().collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut scratch = Vec::new();
+        for (key, before) in self.own_ranks(layout, dir, &again)? {
+            self.duplicates += 1;
+            let newer = fresh.by_key.get(&key).is_some_and(|row| fresh.rank(*row, &mut scratch) > before);
+            if newer {
+                self.bury(key);
             } else {
-                self.landed.keys.contains(&key) || !self.own_keys.insert(key)
+                fresh.drop(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a row out of the file that this landing wrote it to.
+    fn bury(&mut self, key: u128) -> bool {
+        let place = self.own.remove(&key);
+        if let Some(file) = place.and_then(|place| self.files.get_mut(place as usize)) {
+            file.dead.insert(key);
+        }
+        place.is_some()
+    }
+
+    /// The ranks of rows that this landing has written.
+    fn own_ranks(&self, layout: &Layout, dir: &Path, keys: &KeySet) -> Result<KeyMap<Rank>, LakeError> {
+        let mut by_file: HashMap<u32, KeySet> = HashMap::new();
+        for key in keys {
+            if let Some(place) = self.own.get(key) {
+                by_file.entry(*place).or_default().insert(*key);
+            }
+        }
+        let mut ranks = KeyMap::default();
+        for (place, keys) in by_file {
+            let Some(written) = self.files.get(place as usize) else { continue };
+            let wanted = Wanted {
+                key: &|key| keys.contains(&key) && !written.dead.contains(&key),
+                content: &|_| false,
+                days: &self.days,
+                rows: None,
             };
-            if there {
-                keep[row] = false;
-                self.duplicates += 1;
+            probe(layout, &dir.join(&written.file.path), &wanted, &mut |hit: Hit| {
+                ranks.extend(hit.rank.map(|rank| (hit.row.key, rank)));
+            })?;
+        }
+        Ok(ranks)
+    }
+
+    /// Looks for rows among the landed ones: those that are not greater are left out. Rows that may be in a file that cannot be
+    /// read wait. Gives landed rows of the same contents that have other keys or no id, each with its file.
+    fn meet_landed(
+        &mut self,
+        layout: &Layout,
+        dir: &Path,
+        live: &[FileEntry],
+        fresh: &mut Fresh<'_>,
+    ) -> Result<Vec<(String, RowKey)>, LakeError> {
+        let def = layout.def;
+        if self.known.is_empty() {
+            self.known.extend(live.iter().map(|file| file.path.clone()));
+        }
+        let row_of = |row: &u32| &fresh.keys[*row as usize];
+        let days: BTreeSet<i32> = fresh.by_key.values().map(|row| row_of(row).day).collect();
+        let mut contents: ContentMap<()> = ContentMap::default();
+        if def.content.is_some() {
+            contents.extend(fresh.by_key.values().map(|row| (row_of(row).content, ())));
+        }
+        let asked = fresh.asked(layout);
+        let wanted = Wanted {
+            key: &|key| fresh.by_key.contains_key(&key),
+            content: &|content| contents.contains_key(&content),
+            days: &days,
+            rows: asked.as_deref(),
+        };
+        let mut found = Found::default();
+        let mut scratch = Vec::new();
+        for file in live.iter().filter(|file| concerns(layout, file, &days)) {
+            if self.closed.has(&file.path) {
                 continue;
             }
-            if !newest {
-                continue;
-            }
-            if let Some(own) = before {
-                self.duplicates += 1;
-                match own.place & IN_BUFFER {
-                    0 => {
-                        self.files[own.place as usize].dead.insert(key);
+            let mut here = Found::default();
+            let mut hit = |hit: Hit| {
+                let own = fresh.by_key.get(&hit.row.key).copied();
+                let stays = match (own, hit.rank) {
+                    (Some(own), Some(rank)) if fresh.rank(own, &mut scratch) > rank => {
+                        here.lesser.insert(hit.row.key);
+                        false
                     }
-                    _ => keep[(own.place & !IN_BUFFER) as usize] = false,
+                    (Some(own), Some(_)) => {
+                        here.there.insert(hit.row.key);
+                        fresh.keys[own as usize].content != hit.row.content
+                    }
+                    _ => true,
+                };
+                if def.content.is_some() && (stays || hit.row.ordinal.is_some()) {
+                    here.alike.push((file.path.clone(), hit.row));
+                }
+            };
+            let looked = check_file(def.name, dir, file).and_then(|()| probe(layout, &dir.join(&file.path), &wanted, &mut hit));
+            match looked {
+                Ok(looked) => self.looked.add(looked),
+                Err(why) if why.broken_file().is_some() => {
+                    self.closed.close(&file.path, near(layout, file), why);
+                    continue;
+                }
+                Err(why) => return Err(why),
+            }
+            if !here.lesser.is_empty() {
+                self.outranked.entry(file.path.clone()).or_default().extend(&here.lesser);
+            }
+            found.lesser.extend(here.lesser);
+            found.there.extend(here.there);
+            found.alike.extend(here.alike);
+        }
+        if !self.closed.is_empty() {
+            // A key that was found is in no other file.
+            let is_known = |key: &u128| def.span == Span::Table && (found.there.contains(key) || found.lesser.contains(key));
+            let unknown: Vec<(u128, i32)> =
+                fresh.by_key.iter().filter(|(key, _)| !is_known(key)).map(|(key, row)| (*key, row_of(row).day)).collect();
+            for (key, day) in unknown {
+                if self.closed.holds(day) {
+                    fresh.drop(key);
                 }
             }
-            self.own.insert(key, Own { order, place: IN_BUFFER | row as u64 });
         }
-        // The row of a pick is its batch's first row plus its place there.
-        let mut first = vec![0; batches.len()];
-        for at in 1..batches.len() {
-            first[at] = first[at - 1] + batches[at - 1].num_rows();
+        if def.content.is_some() {
+            // A landed row of another content stays what it is.
+            let elsewhere: KeySet = found.alike.iter().map(|(_, row)| row.key).filter(|key| found.there.contains(key)).collect();
+            let rows = fresh.by_key.iter().filter(|(key, _)| !elsewhere.contains(*key));
+            rows.for_each(|(_, row)| self.pairs.note(&fresh.keys[*row as usize]));
         }
-        let mut kept = keep.into_iter();
-        rows.retain(|_| kept.next().unwrap_or(false));
-        let picks = rows;
-        let columns = layout.columns_of(batches);
-        self.written.extend(picks.iter().map(|pick| days[first[pick.0] + pick.1]));
-        for (partition, picks) in sort_by_partition(layout, batches, &picks)? {
-            let file = write_picks(layout, dir, partition, &columns, batches, &picks)?;
-            let place = self.files.len() as u64;
-            let mut file_keys = RowKeys::default();
-            for pick in &picks {
-                let row = first[pick.0] + pick.1;
-                file_keys.keys.push(keys.keys[row]);
-                if newest {
-                    file_keys.orders.push(keys.order(row));
-                    if let Some(own) = self.own.get_mut(&keys.keys[row]) {
-                        own.place = place;
-                    }
-                }
-            }
-            lake.keys().put(def, &file.path, file_keys);
-            self.files.push(Written { file, rows: picks.len() as u64, dead: KeySet::default() });
+        self.duplicates += found.there.into_iter().filter(|key| fresh.drop(*key)).count() as u64;
+        Ok(found.alike)
+    }
+
+    /// Lets rows without an id meet those of the same content that have one.
+    fn pair(&mut self, fresh: &mut Fresh<'_>, alike: &[(String, RowKey)]) {
+        alike.iter().for_each(|(_, row)| self.pairs.count(row));
+        self.pair_landed(alike);
+        let covered: Vec<u128> =
+            fresh.by_key.iter().filter(|(_, row)| self.pairs.covers(&fresh.keys[**row as usize])).map(|(key, _)| *key).collect();
+        self.duplicates += covered.into_iter().filter(|key| fresh.drop(*key)).count() as u64;
+        if !self.has_derived {
+            return;
+        }
+        let owners: BTreeSet<(i64, i32)> = fresh
+            .by_key
+            .values()
+            .map(|row| &fresh.keys[*row as usize])
+            .filter(|row| row.ordinal.is_none())
+            .map(|row| (row.content, row.day))
+            .collect();
+        owners.into_iter().for_each(|(content, day)| self.bury_paired(content, day));
+    }
+
+    /// Marks landed rows without an id whose record is there with one.
+    fn pair_landed(&mut self, alike: &[(String, RowKey)]) {
+        for (file, row) in alike.iter().filter(|(_, row)| self.pairs.covers(row)) {
+            self.paired.entry(file.clone()).or_default().insert(row.key);
+        }
+    }
+
+    /// Takes rows without an id out of this landing's files whose record is there with one.
+    fn bury_paired(&mut self, content: i64, day: i32) {
+        for ordinal in 0..self.pairs.owned(content) {
+            self.duplicates += u64::from(self.bury(derived_key(content, ordinal, day)));
+        }
+    }
+
+    /// Writes rows as a run.
+    fn write_run(&mut self, layout: &Arc<Layout>, dir: &Path, fresh: &Fresh<'_>) -> Result<(), LakeError> {
+        let picks = fresh.picks();
+        if picks.is_empty() {
+            return Ok(());
+        }
+        let bytes = fresh.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() / fresh.rows.len().max(1);
+        self.row_bytes = self.row_bytes.max(bytes as u64);
+        let staging = match self.runs.take() {
+            Some(staging) => staging,
+            None => Staging::create(dir).map_err(|source| LakeError::Io { table: layout.def.name, path: dir.to_owned(), source })?,
+        };
+        let rows = FileRows::of_core(layout, fresh.batches)?;
+        let file = rows.write_run(dir, self.runs.insert(staging).path(), &rows.sorted(&picks)?)?;
+        self.take_file(fresh, file, &picks);
+        Ok(())
+    }
+
+    /// Merges runs into one file a partition.
+    fn merge_runs(&mut self, layout: &Arc<Layout>, dir: &Path, lake: &Lake) -> Result<(), LakeError> {
+        let Some(_staging) = self.runs.take() else { return Ok(()) };
+        let runs = std::mem::take(&mut self.files);
+        let keyer = Keyer::new(layout.def);
+        let files: Vec<&NewFile> = runs.iter().map(|run| &run.file).collect();
+        let merged = merge(
+            layout,
+            dir,
+            &files,
+            self.row_bytes,
+            &mut |run, rows| {
+                let dead = &runs[run].dead;
+                Ok(keyer.keys(rows, false)?.iter().map(|row| Some(!dead.contains(&row.key))).collect())
+            },
+            &mut |file, rows| {
+                self.own.extend(keyer.keys(rows, false)?.iter().map(|row| (row.key, file as u32)));
+                Ok(())
+            },
+        )?;
+        self.files = merged.into_iter().map(|(file, rows)| Written { file, rows, dead: KeySet::default() }).collect();
+        lake.fault().pass(Step::FileWritten)?;
+        Ok(())
+    }
+
+    /// Takes a file with picked rows for one of this landing.
+    fn take_file(&mut self, fresh: &Fresh<'_>, file: NewFile, picks: &[(usize, usize)]) {
+        let place = self.files.len() as u32;
+        for pick in picks {
+            let row = &fresh.keys[fresh.first[pick.0] + pick.1];
+            self.days.insert(row.day);
+            self.has_derived |= row.ordinal.is_some();
+            self.own.insert(row.key, place);
+        }
+        self.files.push(Written { file, rows: picks.len() as u64, dead: KeySet::default() });
+    }
+
+    fn write_files(&mut self, layout: &Arc<Layout>, dir: &Path, lake: &Lake, fresh: &Fresh<'_>) -> Result<(), LakeError> {
+        let picks = fresh.picks();
+        if picks.is_empty() {
+            return Ok(());
+        }
+        let rows = FileRows::of_core(layout, fresh.batches)?;
+        for (partition, picks) in rows.sorted(&picks)? {
+            let file = rows.write(dir, partition, &picks)?;
+            self.take_file(fresh, file, &picks);
             lake.fault().pass(Step::FileWritten)?;
         }
         Ok(())
     }
 
     /// Brings the landing in line with the live files of a version: own rows that are there already leave their files,
-    /// landed rows that are older than own ones are taken out of theirs.
+    /// landed rows that are less than own ones are taken out of theirs.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -325,69 +460,74 @@ impl Intake {
         &mut self,
         layout: &Arc<Layout>,
         dir: &Path,
-        cache: &KeyCache,
         live: &[FileEntry],
     ) -> Result<Reconciled, LakeError> {
-        let newest = Self::newest_wins(layout);
-        let mut killed: Vec<(FileEntry, KeySet)> = Vec::new();
-        let mut dead = KeySet::default();
-        for file in live {
-            if !self.concerns(file, newest) || (!newest && self.landed.loaded.contains(&file.path)) {
-                continue;
-            }
-            let keys = cache.load(layout.def, dir, &file.path)?;
-            self.landed.loaded.insert(file.path.clone());
-            if !newest {
-                dead.extend(keys.keys.iter().filter(|key| self.own_keys.remove(*key)));
-                self.landed.keys.extend(&keys.keys);
-                continue;
-            }
-            let mut kill = KeySet::default();
-            for (row, &key) in keys.keys.iter().enumerate() {
-                let Some(own) = self.own.get(&key).copied() else { continue };
-                if own.order > keys.order(row) {
-                    kill.insert(key);
-                } else {
-                    self.files[own.place as usize].dead.insert(key);
-                    self.own.remove(&key);
-                    self.duplicates += 1;
-                }
-            }
-            if !kill.is_empty() {
-                killed.push((file.clone(), kill));
-            }
-        }
-        if !dead.is_empty() {
-            self.duplicates += dead.len() as u64;
-            for written in &mut self.files {
-                let keys = cache.load(layout.def, dir, &written.file.path)?;
-                written.dead.extend(keys.keys.iter().filter(|key| dead.contains(*key)));
-            }
-        }
+        self.meet_new(layout, dir, live)?;
+        self.known = live.iter().map(|file| file.path.clone()).collect();
         self.purge(layout, dir)?;
         // A row that lost against one file does not take rows out of another.
-        for (_, kill) in &mut killed {
-            kill.retain(|key| self.own.contains_key(key));
+        for keys in self.outranked.values_mut() {
+            keys.retain(|key| self.own.contains_key(key));
         }
-        killed.retain(|(_, kill)| !kill.is_empty());
-        let replaced = killed.iter().map(|(_, kill)| kill.len() as u64).sum();
-        let mut rewritten = Vec::new();
+        let (mut rewritten, mut removed, mut replaced) = (Vec::new(), Vec::new(), 0);
         if !self.files.is_empty() {
-            for (file, kill) in &killed {
+            for file in live {
+                let keys = [&self.outranked, &self.paired].into_iter().filter_map(|by_file| by_file.get(&file.path)).flatten();
+                let without: KeySet = keys.copied().collect();
+                if without.is_empty() {
+                    continue;
+                }
                 let columns = layout.columns_of_files([file]);
-                let copied = rewrite(layout, dir, &file.path, file.partition, &columns, kill);
-                match copied {
-                    Ok(Some((file, _))) => rewritten.push(file),
-                    Ok(None) => {}
+                match rewrite(layout, dir, &file.path, file.partition, &columns, &without) {
+                    Ok(copied) => rewritten.extend(copied.map(|(file, _)| file)),
                     Err(e) => {
                         delete(dir, &rewritten);
                         return Err(e);
                     }
                 }
+                replaced += without.len() as u64;
+                removed.push(file.clone());
             }
         }
-        let removed = killed.into_iter().map(|(file, _)| file).collect();
         Ok(Reconciled { rewritten, removed, replaced })
+    }
+
+    /// Looks for own rows in live files that were committed since they were looked for.
+    fn meet_new(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry]) -> Result<(), LakeError> {
+        let def = layout.def;
+        let (mut same, mut alike) = (Vec::new(), Vec::new());
+        for file in live.iter().filter(|file| !self.known.contains(&file.path) && concerns(layout, file, &self.days)) {
+            check_file(def.name, dir, file)?;
+            let wanted = Wanted {
+                key: &|key| self.own.contains_key(&key),
+                content: &|content| self.pairs.knows(content),
+                days: &self.days,
+                rows: None,
+            };
+            let looked = probe(layout, &dir.join(&file.path), &wanted, &mut |hit: Hit| {
+                if def.content.is_some() && (hit.rank.is_none() || hit.row.ordinal.is_some()) {
+                    alike.push((file.path.clone(), hit.row));
+                }
+                same.extend(hit.rank.map(|rank| (hit.row.key, rank, &file.path)));
+            })?;
+            self.looked.add(looked);
+        }
+        let keys: KeySet = same.iter().map(|(key, ..)| *key).collect();
+        let ranks = self.own_ranks(layout, dir, &keys)?;
+        for (key, landed, file) in same {
+            if ranks.get(&key).is_some_and(|own| *own > landed) {
+                self.outranked.entry(file.clone()).or_default().insert(key);
+            } else {
+                self.duplicates += u64::from(self.bury(key));
+            }
+        }
+        alike.iter().for_each(|(_, row)| self.pairs.count(row));
+        self.pair_landed(&alike);
+        if self.has_derived {
+            let owners: BTreeSet<(i64, i32)> = alike.iter().map(|(_, row)| (row.content, row.day)).collect();
+            owners.into_iter().for_each(|(content, day)| self.bury_paired(content, day));
+        }
+        Ok(())
     }
 
     /// Writes own files anew without their dead rows. Places of rows stay: a file keeps its position in the list, an
@@ -414,75 +554,33 @@ impl Intake {
             let _ = std::fs::remove_file(old);
         }
         if self.files.iter().any(|w| w.rows == 0) {
-            let mut moved: Vec<u64> = Vec::with_capacity(self.files.len());
+            let mut moved: Vec<u32> = Vec::with_capacity(self.files.len());
             let mut next = 0;
             for written in &self.files {
                 moved.push(next);
-                next += u64::from(written.rows > 0);
+                next += u32::from(written.rows > 0);
             }
             self.files.retain(|w| w.rows > 0);
-            for own in self.own.values_mut() {
-                own.place = moved.get(own.place as usize).copied().unwrap_or(0);
+            for place in self.own.values_mut() {
+                *place = moved.get(*place as usize).copied().unwrap_or(0);
             }
         }
         Ok(())
     }
 }
 
-/// The days that a file's rows can share a key with rows of. An event's time can shift a little between its versions, so in
-/// tables where the newest wins these are the neighbouring days, too.
-fn days_near(file: &FileEntry, newest: bool) -> Option<RangeInclusive<i32>> {
-    let days = days_of(file)?;
-    let around = i32::from(newest);
-    Some(days.start().saturating_sub(around)..=days.end().saturating_add(around))
+/// True for files whose rows can be of the identity of rows of some days.
+fn concerns(layout: &Layout, file: &FileEntry, days: &BTreeSet<i32>) -> bool {
+    match (layout.def.span, days_of(file)) {
+        (Span::Day, Some(of_file)) => days.range(of_file).next().is_some(),
+        _ => !days.is_empty(),
+    }
 }
 
-/// Writes a file anew without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
-fn rewrite(
-    layout: &Arc<Layout>,
-    dir: &Path,
-    file: &str,
-    partition: Option<Partition>,
-    columns: &[bool],
-    without: &KeySet,
-) -> Result<Option<(NewFile, u64)>, LakeError> {
-    let def = layout.def;
-    let arrow = |source| LakeError::Arrow { table: def.name, source };
-    let Some(partition) = partition else {
-        return Err(LakeError::Shape { table: def.name, reason: format!("file {file} has no partition") });
-    };
-    let mut out: Option<FileWriter> = None;
-    let mut copy = || -> Result<(), LakeError> {
-        let path = dir.join(file);
-        for batch in open_file(def.name, &path, None)? {
-            let core = layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?;
-            let mut keys = RowKeys::default();
-            keys.extend(def, &core, false)?;
-            let keep: BooleanArray = keys.keys.iter().map(|key| Some(!without.contains(key))).collect();
-            let core = filter_record_batch(&core, &keep).map_err(arrow)?;
-            if core.num_rows() > 0 {
-                if out.is_none() {
-                    out = Some(FileWriter::create(layout, dir, partition, columns)?);
-                }
-                if let Some(out) = &mut out {
-                    out.write(&core)?;
-                }
-            }
-        }
-        Ok(())
-    };
-    let copied = copy();
-    match (copied, out) {
-        (Ok(()), Some(out)) => {
-            let rows = out.rows();
-            Ok(Some((out.finish()?, rows)))
-        }
-        (Ok(()), None) => Ok(None),
-        (Err(e), out) => {
-            if let Some(out) = out {
-                out.abandon();
-            }
-            Err(e)
-        }
+/// The days of the rows that can be of the identity of a file's rows.
+fn near(layout: &Layout, file: &FileEntry) -> RangeInclusive<i32> {
+    match (layout.def.span, days_of(file)) {
+        (Span::Day, Some(of_file)) => of_file,
+        _ => i32::MIN..=i32::MAX,
     }
 }

@@ -275,7 +275,10 @@ pub(crate) struct Ranker {
 impl Ranker {
     pub(crate) fn new(def: &TableDef, core: &RecordBatch) -> Self {
         let schema = core.schema();
-        let counts = |name: &str| name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content;
+        // Keys are the same, but for ids that earlier versions derived.
+        let counts = |name: &str| {
+            name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content && !def.key.contains(&name)
+        };
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
         Ranker {
@@ -353,11 +356,8 @@ mod tests {
     #[test]
     fn a_fuller_row_has_a_greater_rank() {
         let def = tables::find("CallSegments").expect("table");
-        let rows: [&[(&str, &str)]; 3] = [
-            &[("callId", "a"), ("sessionId", "b"), ("id", "c"), ("_importId", "x")],
-            &[("callId", "a"), ("sessionId", "b"), ("id", "c"), ("_importId", "y")],
-            &[("callId", "a"), ("sessionId", "b")],
-        ];
+        let rows: [&[(&str, &str)]; 3] =
+            [&[("failureStage", "1"), ("_importId", "x")], &[("failureStage", "1"), ("_importId", "y")], &[("callId", "a"), ("_importId", "x")]];
         let core = batch("CallSegments", &rows);
         let ranker = Ranker::new(def, &core);
         let ranks: Vec<Rank> = (0..3).map(|row| ranker.rank(row, &mut Vec::new())).collect();

@@ -156,6 +156,11 @@ impl Landing {
             }
             return Err(e);
         }
+        let looked = self.intake.looked;
+        if looked.files > 0 {
+            let (files, groups, rows, whole) = (looked.files, looked.groups, looked.rows, looked.whole);
+            tracing::info!(table = self.def.name, files, groups, rows, whole, "looked for landed rows of the same records");
+        }
         if self.intake.files.is_empty() {
             return Ok(self.landed_nothing());
         }
@@ -193,6 +198,7 @@ impl Landing {
                 add,
                 remove: removed,
                 data_change: true,
+                months: None,
                 transactions: position::transactions(position, &log),
                 info: position::facts(position),
             };
