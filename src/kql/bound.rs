@@ -308,6 +308,55 @@ pub(crate) enum BoundKind {
     Unknown,
 }
 
+/// Calls a function with every direct part of an expression: `$iter` is `iter` for parts to look at, `iter_mut` for parts to change.
+macro_rules! for_each_part {
+    ($kind:expr, $f:ident, $iter:ident) => {
+        match $kind {
+            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
+            BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.$iter().for_each($f),
+            BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => $f(e),
+            BoundKind::Path { base, steps } => {
+                $f(base);
+                for step in steps {
+                    if let BoundPathStep::Computed(e) = step {
+                        $f(e);
+                    }
+                }
+            }
+            BoundKind::Promoted { base, .. } => $f(base),
+            BoundKind::Arithmetic { left, right, .. } | BoundKind::Compare { left, right, .. } => {
+                $f(left);
+                $f(right);
+            }
+            BoundKind::Logical { terms, .. } => terms.$iter().for_each($f),
+            BoundKind::Text { left, needles, .. } => {
+                $f(left);
+                needles.$iter().for_each($f);
+            }
+            BoundKind::Regex { left, pattern } => {
+                $f(left);
+                $f(pattern);
+            }
+            BoundKind::In { left, items, .. } => {
+                $f(left);
+                items.$iter().for_each($f);
+            }
+            BoundKind::InArray { left, array, .. } => {
+                $f(left);
+                $f(array);
+            }
+            BoundKind::Case { branches, otherwise } => {
+                for (condition, value) in branches {
+                    $f(condition);
+                    $f(value);
+                }
+                $f(otherwise);
+            }
+            BoundKind::Element { call, .. } => $f(call),
+        }
+    };
+}
+
 impl BoundExpr {
     /// An expression.
     pub(crate) fn new(kind: BoundKind, ty: Type, span: Span) -> Self {
@@ -334,96 +383,12 @@ impl BoundExpr {
 
     /// Calls `f` with every direct part.
     pub(crate) fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a BoundExpr)) {
-        match &self.kind {
-            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
-            BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter().for_each(f),
-            BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => f(e),
-            BoundKind::Path { base, steps } => {
-                f(base);
-                for step in steps {
-                    if let BoundPathStep::Computed(e) = step {
-                        f(e);
-                    }
-                }
-            }
-            BoundKind::Promoted { base, .. } => f(base),
-            BoundKind::Arithmetic { left, right, .. } | BoundKind::Compare { left, right, .. } => {
-                f(left);
-                f(right);
-            }
-            BoundKind::Logical { terms, .. } => terms.iter().for_each(f),
-            BoundKind::Text { left, needles, .. } => {
-                f(left);
-                needles.iter().for_each(f);
-            }
-            BoundKind::Regex { left, pattern } => {
-                f(left);
-                f(pattern);
-            }
-            BoundKind::In { left, items, .. } => {
-                f(left);
-                items.iter().for_each(f);
-            }
-            BoundKind::InArray { left, array, .. } => {
-                f(left);
-                f(array);
-            }
-            BoundKind::Case { branches, otherwise } => {
-                for (condition, value) in branches {
-                    f(condition);
-                    f(value);
-                }
-                f(otherwise);
-            }
-            BoundKind::Element { call, .. } => f(call),
-        }
+        for_each_part!(&self.kind, f, iter);
     }
 
     /// Calls `f` with every direct part, to change it.
     pub(crate) fn for_each_part_mut(&mut self, f: &mut dyn FnMut(&mut BoundExpr)) {
-        match &mut self.kind {
-            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
-            BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.iter_mut().for_each(f),
-            BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => f(e),
-            BoundKind::Path { base, steps } => {
-                f(base);
-                for step in steps {
-                    if let BoundPathStep::Computed(e) = step {
-                        f(e);
-                    }
-                }
-            }
-            BoundKind::Promoted { base, .. } => f(base),
-            BoundKind::Arithmetic { left, right, .. } | BoundKind::Compare { left, right, .. } => {
-                f(left);
-                f(right);
-            }
-            BoundKind::Logical { terms, .. } => terms.iter_mut().for_each(f),
-            BoundKind::Text { left, needles, .. } => {
-                f(left);
-                needles.iter_mut().for_each(f);
-            }
-            BoundKind::Regex { left, pattern } => {
-                f(left);
-                f(pattern);
-            }
-            BoundKind::In { left, items, .. } => {
-                f(left);
-                items.iter_mut().for_each(f);
-            }
-            BoundKind::InArray { left, array, .. } => {
-                f(left);
-                f(array);
-            }
-            BoundKind::Case { branches, otherwise } => {
-                for (condition, value) in branches {
-                    f(condition);
-                    f(value);
-                }
-                f(otherwise);
-            }
-            BoundKind::Element { call, .. } => f(call),
-        }
+        for_each_part!(&mut self.kind, f, iter_mut);
     }
 
     /// Puts other columns in the place of those it reads.

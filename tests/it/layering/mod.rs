@@ -78,6 +78,16 @@ fn the_front_end_knows_neither_engine_nor_files_nor_clocks() {
 }
 
 #[test]
+fn the_binder_knows_no_datafusion() {
+    let kql = project().join("src/kql");
+    let parts = [kql.join("binder"), kql.join("bound.rs"), kql.join("catalog.rs")];
+    let files: Vec<PathBuf> = all_sources().into_iter().filter(|file| parts.iter().any(|part| file.starts_with(part))).collect();
+    assert!(files.len() > 20, "{files:#?}");
+    let found = lines_with(&files, &["datafusion"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn one_file_names_deltalake() {
     let (delta, others): (Vec<PathBuf>, Vec<PathBuf>) = all_sources().into_iter().partition(|file| is_delta(file));
     assert_eq!(delta.len(), 1, "{delta:?}");

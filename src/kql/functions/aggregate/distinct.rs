@@ -52,8 +52,8 @@ const NOT_DYNAMIC: &[Type] =
     &[Type::Bool, Type::Int, Type::Long, Type::Real, Type::Decimal, Type::String, Type::DateTime, Type::TimeSpan, Type::Guid];
 
 /// The accuracy level among the constant arguments (the default is 1).
-pub(super) fn accuracy(args: &[ArgInfo], place: usize) -> Result<i64, String> {
-    match args.get(place).map(|a| &a.constant) {
+fn accuracy(args: &[ArgInfo]) -> Result<i64, String> {
+    match args.get(1).map(|a| &a.constant) {
         None => Ok(1),
         Some(Some(Value::Int(v))) => Ok((*v).into()),
         Some(Some(Value::Long(v))) => Ok(*v),
@@ -62,9 +62,14 @@ pub(super) fn accuracy(args: &[ArgInfo], place: usize) -> Result<i64, String> {
 }
 
 fn dcount(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
-    let accuracy = accuracy(args, 1)?;
+    sketch_of_distinct(args, |hll| Value::Long(hll.count() as i64))
+}
+
+/// The state of an aggregate over a sketch of the distinct values of its first argument; the second may be its accuracy.
+pub(super) fn sketch_of_distinct(args: &[ArgInfo], finish: fn(&Hll) -> Value) -> Result<Box<dyn Accumulate>, String> {
+    let accuracy = accuracy(args)?;
     let hll = Hll::new(accuracy).ok_or_else(|| format!("the accuracy must be from 0 to 4, not {accuracy}"))?;
-    Ok(Box::new(Approximate { hll }))
+    Ok(Box::new(Approximate { hll, finish }))
 }
 
 fn count_distinct(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
@@ -74,6 +79,7 @@ fn count_distinct(_: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String>
 #[derive(Debug)]
 struct Approximate {
     hll: Hll,
+    finish: fn(&Hll) -> Value,
 }
 
 impl Accumulate for Approximate {
@@ -96,7 +102,7 @@ impl Accumulate for Approximate {
     }
 
     fn finish(&self) -> Value {
-        Value::Long(self.hll.count() as i64)
+        (self.finish)(&self.hll)
     }
 
     fn size(&self) -> usize {

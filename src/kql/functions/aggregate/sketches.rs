@@ -1,8 +1,7 @@
 //! hll, tdigest and their merges: sketches as values, to be kept, merged and asked later.
 
 use super::codec::Decoder;
-use super::distinct::accuracy;
-use crate::functions::sketch::hash64;
+use super::distinct::sketch_of_distinct;
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::tdigest::{TDigest, number};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
@@ -50,45 +49,13 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
 ];
 
 fn hll(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
-    let accuracy = accuracy(args, 1)?;
-    let hll = Hll::new(accuracy).ok_or_else(|| format!("the accuracy must be from 0 to 4, not {accuracy}"))?;
-    Ok(Box::new(DistinctOf { hll }))
+    // As of other aggregates of nothing: null.
+    sketch_of_distinct(args, |hll| if hll.count() == 0 { Value::Null } else { Value::Dynamic(hll.to_json()) })
 }
 
 fn tdigest(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
     let of = args.first().map_or(Type::Real, |a| a.ty);
     Ok(Box::new(Quantiles { of, digest: TDigest::default() }))
-}
-
-/// A sketch of distinct values in the making.
-#[derive(Debug)]
-struct DistinctOf {
-    hll: Hll,
-}
-
-impl Accumulate for DistinctOf {
-    fn update(&mut self, args: &[ValueRef<'_>]) {
-        if !args[0].is_null() {
-            self.hll.insert(hash64(args[0]));
-        }
-    }
-    fn state(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.hll.write(&mut out);
-        out
-    }
-    fn merge(&mut self, state: &[u8]) {
-        if let Some(other) = Hll::read(&mut Decoder::new(state)) {
-            self.hll.merge(&other);
-        }
-    }
-    fn finish(&self) -> Value {
-        // As of other aggregates of nothing: null.
-        if self.hll.count() == 0 { Value::Null } else { Value::Dynamic(self.hll.to_json()) }
-    }
-    fn size(&self) -> usize {
-        self.hll.size()
-    }
 }
 
 /// The merge of sketches of distinct values; null until there is one.
