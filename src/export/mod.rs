@@ -269,6 +269,8 @@ impl TableExport<'_> {
                 done.strange.push(path);
             }
         }
+        // Before the manifest forgets them: what a power cut brought back would be nobody's then.
+        durable::sync_folder(&target).map_err(|err| Error::io("write", &target, err))?;
         manifest.put(self.resource);
         manifest.write(&self.export.root)?;
         drop(fs::remove_dir_all(&self.folder));

@@ -117,13 +117,14 @@ async fn repair_with(
             Ok(None) => return Ok(()),
             Err(error) => error,
         };
-        let file = match &error {
+        let LakeError::Damaged { damage, .. } = &error else { return Err(error) };
+        let file = match damage {
             // Without its first commit there is no table, and what lies in its folder would be nobody's.
-            LakeError::Damaged { damage: Damage::Commit { file, newest: true, .. }, .. } if !file.ends_with(commit_name(0)) => file,
-            LakeError::Damaged { damage: Damage::LostCommits { witness, .. }, .. } => witness,
+            Damage::Commit { file, newest: true, .. } if !file.ends_with(commit_name(0)) => file,
+            Damage::LostCommits { witness, .. } => witness,
             _ => return Err(error),
         };
-        aside.take(file, dir, &error.to_string()).map_err(|source| failed(file, source))?;
+        aside.take(file, dir, &damage.to_string()).map_err(|source| failed(file, source))?;
         *lost = true;
     };
     let (log_dir, passed) = (dir.join(LOG), log.passed());

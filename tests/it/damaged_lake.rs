@@ -570,7 +570,7 @@ fn a_commit_that_is_a_copy_is_no_commit() {
         fs::write(log(lake, COMMIT_ONE), lines.join("\n")).expect("written");
     };
     let neighbour = damaged(|lake| replaced(lake, &line(lake, COMMIT_ONE, 2)));
-    refused_everywhere(&neighbour, &format!("{COMMIT_ONE} was changed: it adds"));
+    refused_everywhere(&neighbour, &format!("{COMMIT_ONE} was changed"));
     let other = damaged(|lake| replaced(lake, &line(lake, COMMIT_TWO, 1)));
     kqlake(other.path(), &["query", "traces | count"]).exits(6).says(&format!("{COMMIT_ONE} was changed"));
     let began = damaged(|lake| replaced(lake, &line(lake, COMMIT_ZERO, 1)));

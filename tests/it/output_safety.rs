@@ -391,13 +391,14 @@ mod unix {
             fs::write(&path, "old").expect("a file");
         }
         run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(0);
-        for file in ["out/traces/traces.csv", "out/datapackage.json"] {
-            fs::write(dir.path().join(file), "{}").expect("a file");
+        // An empty file is nobody's loss.
+        for (file, old) in [("out/traces/traces.csv", ""), ("out/datapackage.json", "{}")] {
+            fs::write(dir.path().join(file), old).expect("a file");
             fs::set_permissions(dir.path().join(file), fs::Permissions::from_mode(0o640)).expect("a mode");
         }
         run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(0);
         for file in ["out/traces/traces.csv", "out/datapackage.json"] {
-            assert_ne!(text(dir.path().join(file)), "{}");
+            assert!(text(dir.path().join(file)).len() > 2);
             assert_eq!(fs::metadata(dir.path().join(file)).expect("a file").mode() & 0o777, 0o640, "{file}");
         }
     }

@@ -215,12 +215,11 @@ async fn check(disk: &Mutex<Disk>, units: usize) {
         let at = lake.position(def("traces"), "test/stream").await.expect("a position");
         let expected = (0..units).filter(|n| ids(n + 1) == found).map(|n| position(n as i64)).next();
         assert_eq!(at, expected);
-        for n in 0..units {
+        // The last one that is there, and what is missing.
+        for n in reported.saturating_sub(1)..units {
             land_unit(&lake, n).await;
         }
         assert_eq!(landed(&lake).await, ids(units));
-        lake.compact(def("traces"), &CompactOptions::default()).await.expect("compacted");
-        assert_eq!(landed(&Lake::new(dir.path())).await, ids(units));
     }
 }
 

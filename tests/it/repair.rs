@@ -9,23 +9,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kqlake_lake::{CompactOptions, Lake};
 use kqlake_value::clock::{Clock as _, FixedClock, SystemClock};
 
-use crate::damaged_lake::{damaged, data_file, import, kqlake, log, refused_everywhere, rows};
+use crate::damaged_lake::{damaged, data_file, import, kqlake, log, refused_everywhere, rows, source};
 use crate::lake::{DAY, def, land, number, traces};
 use crate::support::csv_rows;
 
 const COMMIT_ZERO: &str = "00000000000000000000.json";
-const COMMIT_TWO: &str = "00000000000000000002.json";
+const COMMIT_ONE: &str = "00000000000000000001.json";
 const CHECKPOINT: &str = "00000000000000000002.checkpoint.parquet";
 
-/// The files that were set aside of traces, but for the text that says why, with that text.
-fn set_aside(lake: &Path) -> (Vec<PathBuf>, String) {
+/// The files that were set aside of a table, but for the text that says why, with that text.
+fn set_aside(lake: &Path, table: &str) -> (Vec<PathBuf>, String) {
     fn below(dir: &Path, out: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).into_iter().flatten().map(|entry| entry.expect("an entry").path()) {
             if entry.is_dir() { below(&entry, out) } else { out.push(entry) }
         }
     }
     let mut files = Vec::new();
-    below(&lake.join("_set_aside/traces"), &mut files);
+    below(&lake.join("_set_aside").join(table), &mut files);
     let (reasons, files): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|path| path.ends_with("reason.txt"));
     (files, reasons.iter().map(|path| fs::read_to_string(path).expect("text")).collect())
 }
@@ -55,7 +55,7 @@ fn a_broken_checkpoint_is_passed_over_and_set_aside() {
         assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0));
         let run = kqlake(dir.path(), &["compact", "--repair", "traces"]).exits(0);
         assert!(run.out.contains(&format!("{CHECKPOINT} was moved to")), "{}", run.out);
-        let (files, reason) = set_aside(&lake);
+        let (files, reason) = set_aside(&lake, "traces");
         assert_eq!(files.len(), 2, "{files:?}");
         let moved = files.iter().find(|path| path.ends_with(Path::new("_delta_log").join(CHECKPOINT))).expect("the checkpoint");
         assert_eq!(fs::read(moved).expect("the checkpoint"), text);
@@ -83,7 +83,7 @@ fn a_checkpoint_that_cannot_be_done_without_is_refused_and_stays() {
         refused_everywhere(&dir, CHECKPOINT);
         kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("from a backup");
         kqlake(dir.path(), &["compact", "--repair"]).exits(6).says(CHECKPOINT).says("from a backup");
-        assert_eq!(set_aside(&dir.path().join("lake")).0, [""; 0].map(PathBuf::from));
+        assert_eq!(set_aside(&dir.path().join("lake"), "traces").0, Vec::<PathBuf>::new());
     }
 }
 
@@ -119,43 +119,47 @@ async fn an_earlier_checkpoint_and_the_commits_after_it_are_enough() {
 
 #[test]
 fn a_broken_newest_commit_is_set_aside_and_its_rows_land_again() {
-    let whole = damaged(|_| {});
-    let expected = all(whole.path());
+    let count = |dir: &Path| rows(dir, "requests | count");
+    let expected = count(damaged(|_| {}).path());
     for (text, compacts) in [("", false), ("{\"add\":{\"pa", true)] {
-        let dir = damaged(|lake| fs::write(log(lake, COMMIT_TWO), text).expect("written"));
+        let commit = |lake: &Path| lake.join("requests/_delta_log").join(COMMIT_ONE);
+        let dir = damaged(|lake| fs::write(commit(lake), text).expect("written"));
         let lake = dir.path().join("lake");
-        refused_everywhere(&dir, COMMIT_TWO);
-        kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("kqlake compact --repair");
+        for command in [&["query", "requests | count"][..], &["compact", "requests"], &["import", "--from", &source(), "--again"]] {
+            kqlake(dir.path(), command).exits(6).says(COMMIT_ONE).says("kqlake compact --repair");
+        }
         let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
-        assert!(run.out.contains(&format!("{COMMIT_TWO} was moved to")) && run.out.contains("are missing"), "{}", run.out);
-        let (files, reason) = set_aside(&lake);
-        let broken = files.iter().find(|path| path.ends_with(COMMIT_TWO)).expect("the commit");
+        assert!(run.out.contains(&format!("{COMMIT_ONE} was moved to")) && run.out.contains("are missing"), "{}", run.out);
+        let (files, reason) = set_aside(&lake, "requests");
+        let broken = files.iter().find(|path| path.ends_with(COMMIT_ONE)).expect("the commit");
         assert_eq!(fs::read_to_string(broken).expect("the commit"), text);
         // With what knew of it, and the data files that only it named.
         assert!(files.iter().any(|path| path.ends_with("positions.json")), "{files:?}");
         assert!(files.iter().any(|path| path.extension().is_some_and(|kind| kind == "parquet")), "{files:?}");
         assert!(reason.contains("is empty") || reason.contains("no JSON"), "{reason}");
-        assert!(rows(dir.path(), "traces | count") < rows(whole.path(), "traces | count"));
+        assert_eq!(count(dir.path()), 0);
         // The number of the lost version is given again: that does not make its rows known.
         if compacts {
             kqlake(dir.path(), &["compact"]).exits(0);
         }
         import(dir.path(), &[]).exits(0);
-        assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0));
-        assert!(import(dir.path(), &[]).exits(0).out.contains("unchanged"));
+        assert_eq!((count(dir.path()), rows(dir.path(), "requests | summarize dcount(itemId, 4)")), (expected, expected));
+        let run = import(dir.path(), &[]).exits(0);
+        assert!(run.out.contains("unchanged"), "{}", run.out);
+        assert!(kqlake(dir.path(), &["compact", "--repair"]).exits(0).out.contains("nothing to repair"));
     }
 }
 
 #[test]
 fn what_cannot_be_repaired_is_said_and_the_others_are_done() {
     let dir = damaged(|lake| {
-        fs::remove_file(log(lake, "00000000000000000001.json")).expect("removed");
+        fs::remove_file(log(lake, COMMIT_ONE)).expect("removed");
         let other = lake.join("customEvents/_delta_log");
         fs::write(other.join("_last_checkpoint"), "{\"version\":1,\"size\":1}").expect("written");
         // As the library's store leaves it when it is cut off.
         fs::write(other.join(format!("{COMMIT_ZERO}#1")), "{").expect("written");
     });
-    kqlake(dir.path(), &["compact", "--repair"]).exits(6).says("00000000000000000001.json is missing").says("from a backup");
+    kqlake(dir.path(), &["compact", "--repair"]).exits(6).says(&format!("{COMMIT_ONE} is missing")).says("from a backup");
     let other = dir.path().join("lake/customEvents/_delta_log");
     assert!(!other.join("_last_checkpoint").exists() && !other.join(format!("{COMMIT_ZERO}#1")).exists());
     assert!(rows(dir.path(), "customEvents | count") > 0);

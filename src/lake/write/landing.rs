@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::RecordBatch;
 
 use super::held::Held;
 use super::intake::{Intake, Reconciled};
@@ -99,7 +99,7 @@ impl Landing {
             return Ok(());
         }
         self.check_whole()?;
-        let core = with_contents(self.def, self.layout.core_of_landed(&batch)?)?;
+        let core = Keyer::new(self.def).with_contents(self.layout.core_of_landed(&batch)?)?;
         self.buffered_bytes += core.columns().iter().map(|c| c.get_array_memory_size()).sum::<usize>();
         self.buffered_rows += core.num_rows();
         self.buffer.push(core);
@@ -194,6 +194,7 @@ impl Landing {
             add.iter().try_for_each(|file| check_size(self.def.name, self.dir.join(&file.path), file.size))?;
             let rows = self.intake.files.iter().map(|w| w.rows).sum::<u64>();
             add.extend(rewritten.iter().cloned());
+            position::make_folder(self.lake.root(), self.def)?;
             let change = Change {
                 add,
                 remove: removed,
@@ -280,14 +281,4 @@ impl Landing {
     fn delete_files(&self) {
         delete(&self.dir, self.intake.files.iter().map(|w| &w.file));
     }
-}
-
-/// Core rows of which each has its content's hash, in tables whose rows keep one.
-fn with_contents(def: &'static TableDef, core: RecordBatch) -> Result<RecordBatch, LakeError> {
-    let Some(contents) = Keyer::new(def).missing_contents(&core)? else { return Ok(core) };
-    let schema = core.schema();
-    let Some(at) = def.content.and_then(|name| schema.index_of(name).ok()) else { return Ok(core) };
-    let mut columns = core.columns().to_vec();
-    columns[at] = Arc::new(Int64Array::from(contents));
-    RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { table: def.name, source })
 }

@@ -256,6 +256,15 @@ fn file_stem(stream: &str) -> String {
     format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
 }
 
+/// Makes the folder of a table's positions, so that a commit is not made where nothing could know of it.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when something else is in its place, or the disk refuses.
+pub(crate) fn make_folder(root: &Path, def: &'static TableDef) -> Result<(), LakeError> {
+    let folder = folder(root, def);
+    std::fs::create_dir_all(&folder).map_err(|source| LakeError::of_folder(def.name, &folder, source))
+}
+
 /// Writes down where a table and its streams stand at a version of its log.
 ///
 /// # Errors
@@ -269,7 +278,6 @@ pub(crate) fn note(root: &Path, def: &'static TableDef, dir: &Path, log: &Log) -
     });
     let (table, table_id) = (def.name.to_owned(), log.id().to_owned());
     let content = Positions { format: FORMAT, table, table_id, version: log.version(), rows: log.rows(), streams };
-    std::fs::create_dir_all(&folder).map_err(|source| LakeError::of_folder(def.name, &folder, source))?;
     let path = folder.join(FILE);
     let written = serde_json::to_vec(&content).map_err(Into::into).and_then(|text| {
         let draft = Draft::create(&path)?;
@@ -299,6 +307,7 @@ pub(crate) async fn advance(lake: &Lake, def: &'static TableDef, position: &Posi
     for _ in 0..TRIES {
         let log = lake.log_or_new(def).await?;
         log.check_readable()?;
+        make_folder(lake.root(), def)?;
         let change = Change {
             data_change: true,
             transactions: transactions(position, &log),
