@@ -1,4 +1,4 @@
-//! `compact`: many small files of a day into few sorted ones.
+//! `compact`: many small files of a month into few sorted ones.
 
 use super::Context;
 use super::progress::Progress;
@@ -7,7 +7,7 @@ use kqlake_lake::Lake;
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_syntax::suggest::nearest;
 
-/// Merge the small files of each day into sorted ones, and remove files that no reader needs any more
+/// Merge small files of each month into sorted ones, and remove files that no reader needs any more
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   kqlake compact

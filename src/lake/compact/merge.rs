@@ -23,6 +23,7 @@ use crate::partition::Partition;
 use crate::read::provider::LakeTable;
 use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::spill::SpillFolder;
+use crate::write::keys::Keyer;
 
 /// Rows of a batch while merging, at most.
 const BATCH_ROWS: u64 = 4096;
@@ -123,12 +124,13 @@ fn write(
     target: u64,
     mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
 ) -> Result<(Vec<NewFile>, u64), LakeError> {
+    let keyer = Keyer::new(layout.def);
     let mut done: Vec<NewFile> = Vec::new();
     let mut current: Option<FileWriter> = None;
     let mut written = 0;
     let mut step = |batch: Option<RecordBatch>| -> Result<(), LakeError> {
         if let Some(batch) = &batch {
-            let core = layout.core_of_file(batch)?;
+            let core = keyer.with_contents(layout.core_of_file(batch)?)?;
             if current.is_none() {
                 current = Some(FileWriter::create(layout, dir, partition, columns, Effort::Compaction)?);
             }

@@ -203,6 +203,10 @@ impl Layout {
                 *any |= this;
             }
         }
+        // Rows that lack it get it.
+        if let Some(at) = self.def.content.and_then(|name| self.file.index_of(name).ok()) {
+            out[at] = true;
+        }
         out
     }
 

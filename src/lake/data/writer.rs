@@ -29,8 +29,15 @@ use crate::tables::TableDef;
 use kqlake_durable as durable;
 use kqlake_value::Type;
 
-/// Rows of a row group: small enough that "the last hour" skips most of a day.
+/// Rows of a row group: what is read together, and skipped by its bounds alone (benches/README.md has the figures).
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Rows of a page: what is skipped inside a row group, so that a day of one event is found in a month of it.
+const PAGE_ROWS: usize = 8 * 1024;
+/// Bytes of a page.
+const PAGE_BYTES: usize = 1 << 20;
+/// The same of runs, of which many are read side by side, a page of each column.
+const RUN_PAGE_ROWS: usize = 1024;
+const RUN_PAGE_BYTES: usize = 32 << 10;
 /// Bytes of a row group: it is in memory until it is written.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Longest text that the log keeps as a column's least or greatest value.
@@ -54,7 +61,7 @@ impl Effort {
     fn level(self) -> i32 {
         match self {
             Effort::Landing | Effort::Copy | Effort::Run => 1,
-            Effort::Compaction => 3,
+            Effort::Compaction => 6,
         }
     }
 }
@@ -334,7 +341,9 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_data_page_row_count_limit(20_000)
+        .set_data_page_row_count_limit(if effort == Effort::Run { RUN_PAGE_ROWS } else { PAGE_ROWS })
+        .set_data_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
+        .set_dictionary_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
     for column in &def.columns {
@@ -346,7 +355,8 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
         }
         if def.sought_columns().any(|name| name == column.name) && matches!(column.ty, Type::String | Type::Long) && effort != Effort::Run {
-            properties = properties.set_column_bloom_filter_enabled(path(), true);
+            // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
+            properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), 0.01);
         }
     }
     Ok(properties.build())

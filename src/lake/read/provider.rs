@@ -37,14 +37,9 @@ use super::named_readers::NamedReaders;
 use super::snapshot::{LiveFile, TableSnapshot};
 use crate::data::file::check_file;
 use crate::tables::EVENT_MONTH;
-use kqlake_value::Type;
-use kqlake_value::columns::noted_type;
 
 /// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
 const MOST_CHAINS: usize = 32;
-
-/// Text columns that are long enough for it to pay to read them only where the other columns pass.
-const LONG_TEXTS: [&str; 7] = ["message", "details", "data", "outerMessage", "innermostMessage", "url", "EventData"];
 
 /// A table provider of one version of a table.
 #[derive(Debug)]
@@ -260,8 +255,11 @@ impl<'a> View<'a> {
         let runtime = state.runtime_env();
         let options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
-        let mut source = ParquetSource::new(self.table.clone())
+        let source = ParquetSource::new(self.table.clone())
             .with_table_parquet_options(options)
+            // Rows that no filter passes, those of a limit included, are not decoded: columns are read late.
+            .with_pushdown_filters(true)
+            .with_reorder_filters(true)
             .with_parquet_file_reader_factory(Arc::new(NamedReaders {
                 table: def.name,
                 inner: Arc::new(CachedParquetFileReaderFactory::new(
@@ -269,9 +267,6 @@ impl<'a> View<'a> {
                     runtime.cache_manager.get_file_metadata_cache(),
                 )),
             }));
-        if self.reads_long_columns_late(filters) {
-            source = source.with_pushdown_filters(true).with_reorder_filters(true);
-        }
         let config = FileScanConfigBuilder::new(store_url, Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
             .with_projection_indices(Some(self.projection.clone()))?
@@ -281,20 +276,6 @@ impl<'a> View<'a> {
             .with_limit(limit.filter(|_| filters.is_empty()))
             .build();
         Ok(DataSourceExec::from_data_source(config))
-    }
-
-    /// Whether filters should run inside the Parquet reader: that pays when long columns are wanted that no filter needs,
-    /// because then only the pages with passing rows are decoded.
-    fn reads_long_columns_late(&self, filters: &[Expr]) -> bool {
-        if filters.is_empty() {
-            return false;
-        }
-        let filtered: HashSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
-        let schema = self.table.table_schema();
-        self.projection.iter().map(|at| schema.field(*at)).any(|field| {
-            let long = noted_type(field) == Some(Type::Dynamic) || LONG_TEXTS.contains(&field.name().as_str());
-            long && !filtered.contains(field.name().as_str())
-        })
     }
 
     fn partitioned(&self, folder: &StorePath, file: &LiveFile) -> Result<PartitionedFile> {
