@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::progress::Bytes;
 use super::{Context, report};
+use crate::config::parse_date_order;
 use crate::error::{Error, Result};
 use kqlake_durable::blocker;
 use kqlake_import::{
@@ -38,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DATETIME", value_parser = instant)]
     until: Option<i64>,
     /// What stands first in dates such as 02/03/2026 of files that do not show it: month-first or day-first
-    #[arg(long, value_name = "ORDER", value_parser = date_order)]
+    #[arg(long, value_name = "ORDER", value_parser = parse_date_order)]
     date_order: Option<DateOrder>,
     /// The day on which snapshots of users, teams and apps were taken, whatever the names of their files say
     #[arg(long, value_name = "DATE", value_parser = instant)]
@@ -55,15 +56,6 @@ pub(super) struct Args {
 fn instant(text: &str) -> Result<i64, String> {
     let ticks = datetimes::literal(text).ok_or("an instant such as 2026-03-01 or 2026-03-01T08:00:00Z was expected")?;
     Ok(us_of_datetime(ticks))
-}
-
-/// The order that a text names.
-fn date_order(text: &str) -> Result<DateOrder, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "month-first" => Ok(DateOrder::MonthFirst),
-        "day-first" => Ok(DateOrder::DayFirst),
-        _ => Err("month-first or day-first was expected".to_owned()),
-    }
 }
 
 /// # Errors
@@ -86,7 +78,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
-        given: Given { date_order: args.date_order.unwrap_or_default(), snapshot_date: args.snapshot_date },
+        given: Given {
+            date_order: args.date_order.unwrap_or(context.config.date_order),
+            snapshot_date: args.snapshot_date,
+        },
+        refused_again: args.date_order.is_some() || args.snapshot_date.is_some(),
         dry_run: args.dry_run,
         again: args.again,
         ..settings(context)
@@ -104,6 +100,7 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
     let age = config.quarantine_keep.map_or(i64::MAX, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
     let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     ImportOptions {
+        given: Given { date_order: config.date_order, snapshot_date: None },
         retention: Retention { age, bytes: config.quarantine_size as u64 },
         memory: config.memory_limit,
         threads,

@@ -39,6 +39,9 @@ enum Action {
         /// Only records whose reason has this text
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        /// Most records to show
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: usize,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -66,8 +69,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let files = quarantined(context.lake().root()).map_err(|err| unreadable(context.lake().root(), err))?;
     match &args.action {
         None => args.output.listing(&by_reason(&files)?, context),
-        Some(Action::Show { names, reason, output }) => {
-            output.listing(&shown(&chosen(files, names)?, reason.as_deref())?, context)
+        Some(Action::Show { names, reason, limit, output }) => {
+            let (listing, more) = shown(&chosen(files, names)?, reason.as_deref(), *limit)?;
+            output.listing(&listing, context)?;
+            if more > 0 {
+                context.say(format_args!("{more} more records are not shown (--limit, or name files)"));
+            }
+            Ok(())
         }
         Some(Action::Retry { names }) => retry(chosen(files, names)?, context).await,
         Some(Action::Drop { names, all: _ }) => {
@@ -212,7 +220,12 @@ fn place(record: &Refused) -> String {
     }
 }
 
-fn shown(files: &[SetAside], wanted: Option<&str>) -> Result<Listing> {
+/// Bytes of records that are shown at once.
+const SHOWN_BYTES: usize = 64 << 20;
+
+/// Records with a reason, and how many more there are.
+fn shown(files: &[SetAside], wanted: Option<&str>, limit: usize) -> Result<(Listing, u64)> {
+    let (mut bytes, mut more) = (0, 0);
     let mut listing = Listing::new([
         ("file", Type::String),
         ("place", Type::String),
@@ -221,23 +234,29 @@ fn shown(files: &[SetAside], wanted: Option<&str>) -> Result<Listing> {
         ("whole", Type::Bool),
         ("refusedAt", Type::DateTime),
         ("importId", Type::String),
-        ("set_aside_in", Type::String),
+        ("setAsideIn", Type::String),
     ]);
     each(files, |file, record| {
-        if wanted.is_none_or(|wanted| record.reason.contains(wanted)) {
-            listing.push([
-                text(&record.unit),
-                text(place(&record)),
-                text(&record.reason),
-                text(&record.text),
-                Value::Bool(record.is_whole),
-                at(file.at),
-                text(&file.import_id),
-                text(file.path.display().to_string()),
-            ]);
+        if wanted.is_some_and(|wanted| !record.reason.contains(wanted)) {
+            return;
         }
+        if listing.rows.len() >= limit || bytes > SHOWN_BYTES {
+            more += 1;
+            return;
+        }
+        bytes += record.text.len();
+        listing.push([
+            text(&record.unit),
+            text(place(&record)),
+            text(&record.reason),
+            text(&record.text),
+            Value::Bool(record.is_whole),
+            at(file.at),
+            text(&file.import_id),
+            text(file.path.display().to_string()),
+        ]);
     })?;
-    Ok(listing)
+    Ok((listing, more))
 }
 
 /// Reads the files again that still are there. What was set aside of them before goes when the new try is in the lake.

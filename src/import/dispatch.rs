@@ -87,15 +87,17 @@ impl Dispatch {
     ///
     /// # Errors
     /// One of them ended in a panic.
-    pub(crate) async fn finish(self) -> Result<(), String> {
-        for task in self.tasks {
+    pub(crate) async fn finish(mut self) -> Result<(), String> {
+        for task in std::mem::take(&mut self.tasks) {
             task.await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
+}
 
-    /// Gives up: nothing more is listed, and whoever reads ends at the next row. A thread that waits for a pipe is not waited for.
-    pub(crate) fn abandon(self) {
+/// Nothing more is listed, and whoever reads ends at the next row. A thread that waits for a pipe is not waited for.
+impl Drop for Dispatch {
+    fn drop(&mut self) {
         self.budget.close();
         self.tasks.iter().for_each(JoinHandle::abort);
     }

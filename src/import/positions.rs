@@ -27,6 +27,11 @@ impl Reached {
         }
     }
 
+    /// True while everything could be had.
+    pub(crate) fn is_clear(&self) -> bool {
+        !self.blocked
+    }
+
     /// Something could not be had.
     pub(crate) fn block(&mut self) {
         self.blocked = true;

@@ -226,8 +226,10 @@ impl<'a> Row<'a> {
         builder.end_row();
     }
 
-    /// Sets a value by column name; a column that the table has not is passed over.
+    /// Sets a value by column name. Names come from the code and not from input: one that the table has not is misspelt, and stops
+    /// tests and debug builds; other builds pass over it.
     pub(crate) fn set(&mut self, column: &str, cell: Cell<'a>) {
+        debug_assert!(self.table.index_of(column).is_some(), "{} has no column {column}", self.table.name);
         if let Some(slot) = self.table.index_of(column).and_then(|i| self.cells.get_mut(i)) {
             *slot = cell;
         }

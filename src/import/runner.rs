@@ -19,7 +19,6 @@ use super::reader::{UnitReader, report};
 use super::row::Row;
 use super::shortfall::{self, Shortfall};
 use super::source::{ListedUnit, Source};
-use super::unit::Given;
 use super::units::{Shared, Units};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
 use kqlake_lake::tables::find;
@@ -27,7 +26,7 @@ use kqlake_lake::{Lake, Landed, Position, RowBuilder};
 
 /// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
 /// limit allows as many: as much as is read while a landing sorts and writes.
-const QUEUED: usize = 64 << 20;
+const QUEUED: usize = 32 << 20;
 /// The part of the memory limit that either of them may have.
 const QUEUED_PART: usize = 16;
 /// How long a pipe may give nothing until it is told that it is waited for.
@@ -59,8 +58,7 @@ pub(crate) async fn run(
     } else {
         known.forget(Some(&options.retry));
     }
-    if options.given != Given::default() {
-        // What the caller knows may be just what was missing.
+    if options.refused_again {
         known.forget_refused();
     }
     let known = Arc::new(known);
@@ -84,7 +82,7 @@ pub(crate) async fn run(
     let received = match received {
         Ok(()) => dispatch.finish().await.map_err(ImportError::Reader),
         Err(error) => {
-            dispatch.abandon();
+            drop(dispatch);
             Err(error)
         }
     };
@@ -360,6 +358,11 @@ impl Run<'_> {
                         self.reached[group.source].unit(source, &group.listed, &group.reports);
                         let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));
                         entries.extend(told.map(|entry| (group.source, entry)));
+                        if let Some(first) = group.reports.first().filter(|first| first.name != group.listed.name) {
+                            let (started, hash) = (first.started, first.content_hash.as_ref());
+                            let whole = self.outlived(&group.listed, started, hash, "its entries are units of their own");
+                            entries.extend(whole.map(|entry| (group.source, entry)));
+                        }
                         self.summary.units.append(&mut group.reports);
                     }
                 }
@@ -369,6 +372,10 @@ impl Run<'_> {
             let read: HashSet<String> = self.summary.units.iter().map(|unit| unit.name.clone()).collect();
             let gone = self.known.gone(&read, self.now(), &self.summary.import_id);
             entries.extend(gone.into_iter().map(|entry| (0, entry)));
+            for (at, source) in self.sources.iter().enumerate().filter(|(at, _)| self.reached[*at].is_clear()) {
+                let listed = ListedUnit { name: source.stream().to_owned(), ..ListedUnit::default() };
+                entries.extend(self.outlived(&listed, self.now(), None, "its units are listed again").map(|entry| (at, entry)));
+            }
         }
         self.write_ledger(entries).await
     }
@@ -417,6 +424,16 @@ impl Run<'_> {
         }
         let attempt = self.known.attempts(&report.name) + 1;
         Some(Entry { attempt, ..Entry::of(report, listed, &self.summary.import_id) })
+    }
+
+    /// The entry of something that failed as a whole before, and whose parts are units now.
+    fn outlived(&self, listed: &ListedUnit, started: i64, hash: Option<&String>, reason: &str) -> Option<Entry> {
+        self.known.get(&listed.name).filter(|known| known.is_open())?;
+        let mut whole = report(&listed.name, UnitState::Done, started);
+        whole.finished = self.now();
+        whole.content_hash = hash.cloned();
+        whole.reason = Some(reason.to_owned());
+        self.entry(&whole, listed)
     }
 
     /// Writes entries into the ledger, those of each source in one commit that carries the source's cursor.
@@ -473,17 +490,18 @@ impl Run<'_> {
         }
         let now = self.now();
         let groups = std::mem::take(&mut self.pending).into_iter().filter_map(|pending| match pending {
-            Pending::Unit(group) => Some(group),
+            Pending::Unit(group) => Some((group, true)),
             Pending::Page(..) | Pending::Block(_) => None,
         });
         let mut entries = Vec::new();
-        for mut group in groups.chain(self.current.take()) {
+        for (mut group, is_whole) in groups.chain(self.current.take().map(|group| (group, false))) {
             if group.reports.is_empty() {
                 group.reports.push(report(&group.listed.name, UnitState::Failed, now));
             }
             for report in &mut group.reports {
                 let was_read = !matches!(report.state, UnitState::Unchanged | UnitState::Known);
-                if was_read && (!report.counts.rows.is_empty() || report.reason.is_none()) {
+                // Of an archive that was not read to its end no entry may count as settled: the others are not known yet.
+                if was_read && (!is_whole || !report.counts.rows.is_empty() || report.reason.is_none()) {
                     report.state = UnitState::Failed;
                     report.held = true;
                     report.reason = Some(format!("its rows are not all in the lake: {error}"));

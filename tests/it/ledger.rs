@@ -86,6 +86,40 @@ async fn after_a_fault_at_a_later_commit_the_finished_files_are_known_and_the_fa
 }
 
 #[tokio::test]
+async fn an_archive_that_was_cut_off_is_read_again_whole() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("a.zip");
+    let mut writer = zip::ZipWriter::new(File::create(&path).expect("a file"));
+    let message = "m".repeat(400);
+    for (name, content) in [
+        ("0-empty.ndjson", String::new()),
+        ("1-large.ndjson", (0..40_000).map(|row| trace(row, &message)).collect()),
+        ("2-last.ndjson", trace(40_000, "last")),
+    ] {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
+        writer.write_all(content.as_bytes()).expect("an entry");
+    }
+    writer.finish().expect("a zip");
+    for broken_at in [0, 2] {
+        let lake = dir.path().join(format!("lake{broken_at}"));
+        let steps = Arc::new(AtomicUsize::new(0));
+        let fault = Fault::new(move |step| step == Step::BeforeCommit && steps.fetch_add(1, Ordering::Relaxed) == broken_at);
+        let memory = 16 << 20;
+        let paths = std::slice::from_ref(&path);
+        let broken = import_paths(&Lake::with_fault(&lake, fault), paths, &ImportOptions { memory, ..options(0) }, &()).await;
+        assert!(broken.is_err());
+        let again = import_paths(&Lake::new(&lake), paths, &options(60), &()).await.expect("an import");
+        assert_eq!(states(&again), [UnitState::Empty, UnitState::Done, UnitState::Done], "{broken_at}");
+        let run = |text: &str| run_in(dir.path(), &["--lake", lake.to_str().expect("a path"), "query", text, "-f", "csv"]).exits(0);
+        let count = run("traces | where operation_Name !endswith 'Importer' | summarize count(), dcount(itemId, 4)");
+        assert_eq!(csv_rows(&count.out)[1], ["40001", "40001"], "{broken_at}");
+        let failed = run("ImportLedger | summarize arg_max(startedAt, *) by unit | where state !in ('done', 'empty')");
+        assert_eq!(csv_rows(&failed.out).len(), 1, "{}", failed.out);
+    }
+}
+
+#[tokio::test]
 async fn a_unit_is_finished_when_its_rows_of_all_tables_are_committed() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let message = "m".repeat(400);
@@ -104,7 +138,7 @@ async fn a_unit_is_finished_when_its_rows_of_all_tables_are_committed() {
     assert!(summary.is_complete());
     assert!(commits.load(Ordering::Relaxed) > 6, "the run had several checkpoints");
     assert_eq!(query(dir.path(), "AuditRecords | count")[0], ["6"]);
-    let rows = query(dir.path(), "ImportLedger | project state, rows, duplicates, replaced, tableName, tables | sort by tables asc");
+    let rows = query(dir.path(), "ImportLedger | sort by unit asc | project state, rows, duplicates, replaced, tableName, tables");
     assert_eq!(rows.len(), 6);
     let tables = r#"{"AuditRecords":1,"traces":4000}"#;
     assert!(rows.iter().all(|row| row[..] == ["done", "4001", "0", "0", "", tables]), "{rows:?}");

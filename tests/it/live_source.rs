@@ -12,6 +12,8 @@ use kqlake_lake::tables::find;
 use kqlake_value::clock::FixedClock;
 use serde_json::{Value, json};
 
+use super::support::{csv_rows, run_in};
+
 /// What a service does with a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
@@ -187,6 +189,13 @@ async fn a_position_moves_without_rows_and_stays_when_listing_fails() {
     let down = import(&lake, &[&service]).await;
     assert_eq!((told(&down), down.has_no_new_failure()), (vec!["audit failed".to_owned()], false));
     assert_eq!((down.units[0].reason.as_deref(), cursor(&lake, &service).await), (Some("the service is down"), Some(json!(0))));
+    // The ledger's newest word of it is that it is up again.
+    *service.is_down.lock().unwrap() = false;
+    for _ in 0..2 {
+        assert!(import(&lake, &[&service]).await.units.is_empty());
+    }
+    let out = run_in(dir.path(), &["--lake", ".", "query", "ImportLedger | sort by startedAt asc | project unit, state", "-f", "csv"]);
+    assert_eq!(csv_rows(&out.exits(0).out)[1..], [["audit", "failed"], ["audit", "done"]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

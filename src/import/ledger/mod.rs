@@ -40,7 +40,7 @@ enum Standpoint {
 /// What is known of a unit from the newest of earlier tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// SHA-256 of the file on disk.
+    /// SHA-256 of the file on disk; empty when it was not read to its end.
     hash: String,
     /// What told that it had not changed without reading it.
     stamp: Option<String>,
@@ -76,6 +76,11 @@ impl Known {
     /// The state of the unit in a run that finds it as it was.
     pub(crate) fn state_now(&self) -> UnitState {
         if self.standpoint == Standpoint::Refused { UnitState::Known } else { UnitState::Unchanged }
+    }
+
+    /// True when it must be read again.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_settled()
     }
 
     /// SHA-256 of the content.
@@ -299,11 +304,9 @@ fn standpoint(state: &str, refused: u64, details: &Details) -> Standpoint {
 
 fn add(known: &mut KnownUnits, batch: &RecordBatch) {
     for row in 0..batch.num_rows() {
-        let (Some(unit), Some(hash), Some(state)) =
-            (text(batch, "unit", row), text(batch, "contentHash", row), text(batch, "state", row))
-        else {
-            continue;
-        };
+        let (Some(unit), Some(state)) = (text(batch, "unit", row), text(batch, "state", row)) else { continue };
+        // What could not be read to its end has none, and must be read again.
+        let hash = text(batch, "contentHash", row).unwrap_or_default();
         let started = number(batch, "startedAt", row).unwrap_or(i64::MIN);
         if known.units.get(unit).is_some_and(|newer| newer.started >= started) {
             continue;
@@ -313,7 +316,10 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
             text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let details: Details = text(batch, "details", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let refused = count("quarantined");
-        let standpoint = standpoint(state, refused, &details);
+        let standpoint = match standpoint(state, refused, &details) {
+            Standpoint::Refused if hash.is_empty() => Standpoint::Open,
+            standpoint => standpoint,
+        };
         let this = Known {
             hash: hash.to_owned(),
             standpoint,
