@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use xxhash_rust::xxh3::xxh3_128;
@@ -148,8 +149,9 @@ impl Keyer {
         let mut reader: Option<RowReader> = None;
         let mut out = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            if let Some(kept) = kept.filter(|kept| kept.is_valid(row)) {
-                out.push((kept.value(row), kept.value(row)));
+            let said = old.filter(|old| old.is_valid(row)).map(|old| old.value(row));
+            if let Some(kept) = kept.filter(|kept| kept.is_valid(row)).map(|kept| kept.value(row)) {
+                out.push((kept, said.unwrap_or(kept)));
                 continue;
             }
             let reader = match &mut reader {
@@ -157,22 +159,23 @@ impl Keyer {
                 none => none.insert(RowReader::new(self.def, batch)?),
             };
             let computed = content_id(content.hash(|column| reader.value(column, row), &mut false));
-            let said = old.filter(|old| old.is_valid(row)).map_or(computed, |old| old.value(row));
-            out.push((computed, said));
+            out.push((computed, said.unwrap_or(computed)));
         }
         Ok(Some(out))
     }
 
-    /// The contents of a batch's rows, where one of them does not say its own.
+    /// Core rows of which each has its content's hash, in tables whose rows keep one.
     ///
     /// # Errors
     /// A column cannot be read as its type.
-    pub(crate) fn missing_contents(&self, batch: &RecordBatch) -> Result<Option<Vec<i64>>, LakeError> {
-        let Some(name) = self.def.content else { return Ok(None) };
-        if batch.column_by_name(name).is_some_and(|column| column.null_count() == 0) {
-            return Ok(None);
-        }
-        Ok(self.contents(batch)?.map(|contents| contents.into_iter().map(|(content, _)| content).collect()))
+    pub(crate) fn with_contents(&self, core: RecordBatch) -> Result<RecordBatch, LakeError> {
+        let schema = core.schema();
+        let at = self.def.content.and_then(|name| schema.index_of(name).ok());
+        let Some(at) = at.filter(|at| core.column(*at).null_count() > 0) else { return Ok(core) };
+        let Some(contents) = self.contents(&core)? else { return Ok(core) };
+        let mut columns = core.columns().to_vec();
+        columns[at] = Arc::new(contents.into_iter().map(|(content, _)| Some(content)).collect::<Int64Array>());
+        RecordBatch::try_new(schema, columns).map_err(|source| LakeError::Arrow { table: self.def.name, source })
     }
 }
 

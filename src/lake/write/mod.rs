@@ -2,7 +2,7 @@
 
 pub(crate) mod held;
 pub(crate) mod intake;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod landing;
 mod pairs;
 pub(crate) mod position;

@@ -36,7 +36,7 @@ pub(crate) fn rewrite(
     let mut copy = || -> Result<(), LakeError> {
         let path = dir.join(file);
         for batch in open_file(def.name, &path, None)? {
-            let core = layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?;
+            let core = keyer.with_contents(layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?)?;
             let keep: BooleanArray = keyer.keys(&core, false)?.iter().map(|row| Some(!without.contains(&row.key))).collect();
             let core = filter_record_batch(&core, &keep).map_err(arrow)?;
             if core.num_rows() > 0 {
