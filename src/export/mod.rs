@@ -190,6 +190,7 @@ impl TableExport<'_> {
                 Some(part) => part,
                 None => {
                     let part = self.part(&period);
+                    self.held += part.held.len();
                     self.parts.entry(period).or_insert(part)
                 }
             };
