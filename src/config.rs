@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use kqlake_durable::Apart;
 use kqlake_durable::pipe;
+use kqlake_import::DateOrder;
 use kqlake_kql::catalog::FileRoot;
 use kqlake_syntax::suggest::nearest;
 
@@ -67,6 +68,7 @@ const KEYS: &[&str] = &[
     "threads",
     "quarantine_keep",
     "quarantine_size",
+    "date_order",
     "params",
     "external_data",
     "external_locations",
@@ -90,6 +92,7 @@ struct Document {
     threads: Option<usize>,
     quarantine_keep: Option<String>,
     quarantine_size: Option<String>,
+    date_order: Option<String>,
     params: Option<BTreeMap<String, String>>,
     external_data: Option<Vec<PathBuf>>,
     external_locations: Option<BTreeMap<String, PathBuf>>,
@@ -108,6 +111,7 @@ impl Document {
             ("timeout", &self.timeout),
             ("quarantine_keep", &self.quarantine_keep),
             ("quarantine_size", &self.quarantine_size),
+            ("date_order", &self.date_order),
         ]
         .into_iter()
         .flat_map(|(key, text)| text.iter().map(move |text| (key, Path::new(text))));
@@ -163,6 +167,8 @@ pub struct Config {
     pub quarantine_keep: Option<Duration>,
     /// Bytes of refused records that are kept.
     pub quarantine_size: usize,
+    /// What stands first in dates such as `02/03/2026` of imported files that do not show it.
+    pub date_order: DateOrder,
     /// Values of saved queries' parameters by name, in place of the defaults in their headers.
     pub params: BTreeMap<String, String>,
     /// Folders whose files `externaldata` may read, and addresses that stand for one.
@@ -236,6 +242,10 @@ impl Config {
             Some(text) => parse_bytes(text).map_err(|err| err.at(&format!("`quarantine_size` in {shown}: ")))?,
             None => DEFAULT_QUARANTINE_SIZE,
         };
+        let date_order = match &document.date_order {
+            Some(text) => parse_date_order(text).map_err(|err| err.at(&format!("`date_order` in {shown}: ")))?,
+            None => DateOrder::Unknown,
+        };
         let same_lake = document.same_lake.unwrap_or_default();
         if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
             let error = Error::usage(format!("[same_lake] in {FILE} has `{kind}`, which names no lake"));
@@ -264,6 +274,7 @@ impl Config {
             threads,
             quarantine_keep,
             quarantine_size,
+            date_order,
             params: document.params.unwrap_or_default(),
             file,
         })
@@ -375,6 +386,15 @@ fn read(path: &Path) -> Result<Document> {
             None => error,
         }
     })
+}
+
+/// `month-first` or `day-first`: what stands first in dates.
+pub(crate) fn parse_date_order(text: &str) -> Result<DateOrder> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "month-first" => Ok(DateOrder::MonthFirst),
+        "day-first" => Ok(DateOrder::DayFirst),
+        _ => Err(Error::usage(format!("`{text}` is no order of dates; write it as month-first or day-first"))),
+    }
 }
 
 /// `512MB`, `2GiB`, `1000000`: bytes. Units count in 1024.
@@ -505,6 +525,7 @@ mod tests {
             ("timeout", "\"\""),
             ("quarantine_keep", "\"\""),
             ("quarantine_size", "\"\""),
+            ("date_order", "\"\""),
             ("from", "[\"a\", \"\"]"),
             ("external_data", "[\"\"]"),
             ("external_locations", "{ \"https://x\" = \"\" }"),

@@ -65,12 +65,12 @@ pub(super) fn named_key(row: &Row<'_>) -> Option<RecordHash> {
 
 /// The key of a row that does not say what it is about, version 2: all its content. `others` is of what has no column.
 pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
-    let mut hash = RecordHash::of(format!("report row 2:{}", row.table.name).as_bytes());
+    let mut sum = others;
     for (column, cell) in row.table.columns.iter().zip(&row.cells).filter(|(_, cell)| !cell.is_null()) {
         let text = if column.name == "reportPeriod" { period(row) } else { part(cell) };
-        hash = hash.then(RecordHash::of(format!("{}={text}", column.name).as_bytes()));
+        sum = sum.plus(RecordHash::of(format!("{}={text}", plain_name(column.name)).as_bytes()));
     }
-    hash.then(others)
+    RecordHash::of(format!("report row 2:{}", row.table.name).as_bytes()).then(sum)
 }
 
 /// The part in a key of something that has no column, by its name as it is compared.
@@ -92,9 +92,9 @@ mod tests {
         for table in tables::all().iter().filter(|table| table.key == ["rowKey"] && table.time == "reportRefreshDate") {
             let mut row: Row<'static> = Row::new(table);
             row.set("reportRefreshDate", Cell::Time(1_767_571_200_000_000));
-            row.set("reportPeriod", Cell::text("D7"));
-            for name in IDS {
-                row.set(name, Cell::text("Amy"));
+            let named = IDS.iter().map(|id| (*id, "Amy")).chain([("reportPeriod", "D7")]);
+            for (name, text) in named.filter(|(name, _)| table.index_of(name).is_some()) {
+                row.set(name, Cell::text(text));
             }
             let named = named_key(&row).unwrap().hex();
             let content = content_key(&row, other_content("more", Source::Json("5"))).hex();
