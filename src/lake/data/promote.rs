@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Builder, StringArray, StringBuilder, new_null_array};
+use arrow::array::{Array, ArrayRef, Int64Builder, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
 use serde_json::value::RawValue;
 
+use super::nulls::Nulls;
 use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_timespan;
@@ -32,6 +33,7 @@ pub(crate) struct Promoter {
     names: Vec<&'static str>,
     types: Vec<Type>,
     bags: Vec<Bag>,
+    nulls: Nulls,
 }
 
 /// One dynamic column and the keys that are promoted out of it.
@@ -49,7 +51,7 @@ const REMEMBERED: usize = 256;
 impl Promoter {
     /// A promoter for a table.
     pub(crate) fn new(def: &TableDef) -> Self {
-        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new() };
+        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new(), nulls: Nulls::default() };
         for column in &def.columns {
             let Some(promoted) = column.promoted else { continue };
             let slot = promoter.names.len();
@@ -86,7 +88,8 @@ impl Promoter {
             }
         }
         let complete = slots.iter().map(|s| s.complete).collect();
-        Promotion { columns: slots.into_iter().map(|s| s.finish(rows)).collect(), complete }
+        let columns = slots.into_iter().map(|slot| slot.finish(rows, &mut self.nulls)).collect();
+        Promotion { columns, complete }
     }
 }
 
@@ -212,11 +215,11 @@ impl Slot {
         }
     }
 
-    fn finish(self, rows: usize) -> ArrayRef {
+    fn finish(self, rows: usize, nulls: &mut Nulls) -> ArrayRef {
         let missing = rows - self.len();
         match self.values {
-            Values::Empty(Type::TimeSpan | Type::Long) => new_null_array(&DataType::Int64, rows),
-            Values::Empty(_) => new_null_array(&DataType::Utf8, rows),
+            Values::Empty(Type::TimeSpan | Type::Long) => nulls.of(&DataType::Int64, rows),
+            Values::Empty(_) => nulls.of(&DataType::Utf8, rows),
             Values::Text(mut b) => {
                 b.append_nulls(missing);
                 Arc::new(b.finish())

@@ -11,6 +11,7 @@ use arrow::row::Rows;
 
 use super::file::CHUNK_ROWS;
 use super::layout::Layout;
+use super::nulls::{Nulls, some};
 use super::order::RowOrder;
 use super::promote::Promoter;
 use super::writer::{Effort, FileWriter};
@@ -27,6 +28,8 @@ pub(crate) type Picks = Vec<(usize, usize)>;
 pub(crate) struct FileRows {
     layout: Arc<Layout>,
     batches: Vec<RecordBatch>,
+    /// Their columns that have values.
+    some: Vec<RecordBatch>,
     /// Whether each promoted column alone can answer for the rows of a batch.
     complete: Vec<Vec<bool>>,
     keys: Vec<Rows>,
@@ -54,7 +57,9 @@ impl FileRows {
             batches.push(batch);
             complete.push(whole);
         }
-        Ok(FileRows { layout: layout.clone(), batches, complete, keys, columns })
+        let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>();
+        let some = some.map_err(|source| LakeError::Arrow { table: layout.def.name, source })?;
+        Ok(FileRows { layout: layout.clone(), batches, some, complete, keys, columns })
     }
 
     /// Divides picked rows by partition, those of each in the order of files; rows that are equal in it keep theirs.
@@ -89,8 +94,9 @@ impl FileRows {
     /// The disk refuses; no half file stays.
     pub(crate) fn write(&self, dir: &Path, partition: Partition, picks: &[(usize, usize)]) -> Result<NewFile, LakeError> {
         let mut file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
+        let mut nulls = Nulls::default();
         for chunk in picks.chunks(CHUNK_ROWS) {
-            if let Err(e) = self.gather(chunk).and_then(|(rows, complete)| file.write_promoted(&rows, &complete)) {
+            if let Err(e) = self.gather(chunk, &mut nulls).and_then(|(rows, complete)| file.write_promoted(&rows, &complete)) {
                 file.abandon();
                 return Err(e);
             }
@@ -110,15 +116,16 @@ impl FileRows {
     ) -> Result<NewFile, LakeError> {
         let first = partitions.keys().next().copied().unwrap_or(Partition { by: self.layout.partitioning, first: 0 });
         let mut file = FileWriter::run(&self.layout, dir, staging, first, &self.columns)?;
+        let mut nulls = Nulls::default();
         for chunk in partitions.values().flat_map(|picks| picks.chunks(CHUNK_ROWS)) {
-            let (rows, complete) = self.gather(chunk)?;
+            let (rows, complete) = self.gather(chunk, &mut nulls)?;
             file.write_promoted(&rows, &complete)?;
         }
         file.finish()
     }
 
     /// Rows by position, with whether their promoted columns are complete; neighbours in one batch are not copied.
-    fn gather(&self, picks: &[(usize, usize)]) -> Result<(RecordBatch, Vec<bool>), LakeError> {
+    fn gather(&self, picks: &[(usize, usize)], nulls: &mut Nulls) -> Result<(RecordBatch, Vec<bool>), LakeError> {
         let (batch, first) = picks[0];
         if picks.iter().enumerate().all(|(n, pick)| *pick == (batch, first + n)) {
             return Ok((self.batches[batch].slice(first, picks.len()), self.complete[batch].clone()));
@@ -127,8 +134,8 @@ impl FileRows {
         for (batch, _) in picks {
             complete.iter_mut().zip(&self.complete[*batch]).for_each(|(all, this)| *all &= this);
         }
-        let refs: Vec<&RecordBatch> = self.batches.iter().collect();
-        let rows = interleave_record_batch(&refs, picks);
+        let refs: Vec<&RecordBatch> = self.some.iter().collect();
+        let rows = interleave_record_batch(&refs, picks).and_then(|rows| nulls.fill(&self.layout.file, &self.columns, &rows));
         Ok((rows.map_err(|source| LakeError::Arrow { table: self.layout.def.name, source })?, complete))
     }
 }

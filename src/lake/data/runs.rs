@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch, new_null_array};
+use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::Rows;
@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::file::{self, CHUNK_ROWS};
 use super::layout::{Layout, PromotedTag, Source, TAG_LAYOUT, TAG_PROMOTED};
+use super::nulls::{Nulls, some};
 use super::order::RowOrder;
 use super::writer::{Effort, FileWriter};
 use crate::day::day_of;
@@ -62,7 +63,8 @@ struct Merge<'m> {
     dir: &'m Path,
     cursors: Vec<Cursor>,
     columns: Vec<bool>,
-    /// The batches that the picked rows are of.
+    nulls: Nulls,
+    /// The batches that the picked rows are of, with the columns that some run has.
     pool: Vec<RecordBatch>,
     picks: Vec<(usize, usize)>,
     file: Option<FileWriter>,
@@ -95,6 +97,7 @@ impl<'m> Merge<'m> {
             dir,
             cursors,
             columns,
+            nulls: Nulls::default(),
             pool: Vec::new(),
             picks: Vec::new(),
             file: None,
@@ -110,9 +113,10 @@ impl<'m> Merge<'m> {
     /// Reads a run's next batch that has wanted rows.
     fn advance(&mut self, at: usize, wanted: &mut Wanted<'_>) -> Result<(), LakeError> {
         let cursor = &mut self.cursors[at];
-        if let Some(batch) = cursor.next(self.layout, &mut |batch| wanted(at, batch))? {
+        if let Some(batch) = cursor.next(self.layout, &mut self.nulls, &mut |batch| wanted(at, batch))? {
+            let table = self.layout.def.name;
             cursor.pooled = self.pool.len();
-            self.pool.push(batch);
+            self.pool.push(some(&batch, &self.columns).map_err(|source| LakeError::Arrow { table, source })?);
         }
         Ok(())
     }
@@ -144,7 +148,9 @@ impl<'m> Merge<'m> {
         let (Some(partition), false) = (self.partition, self.picks.is_empty()) else { return Ok(()) };
         let table = self.layout.def.name;
         let pool: Vec<&RecordBatch> = self.pool.iter().collect();
-        let rows = interleave_record_batch(&pool, &self.picks).map_err(|source| LakeError::Arrow { table, source })?;
+        let rows = interleave_record_batch(&pool, &self.picks);
+        let rows = rows.and_then(|rows| self.nulls.fill(&self.layout.file, &self.columns, &rows));
+        let rows = rows.map_err(|source| LakeError::Arrow { table, source })?;
         placed(self.done.len(), &rows)?;
         let complete = self.complete();
         let file = match &mut self.file {
@@ -221,6 +227,7 @@ impl Cursor {
     fn next(
         &mut self,
         layout: &Layout,
+        nulls: &mut Nulls,
         wanted: &mut dyn FnMut(&RecordBatch) -> Result<BooleanArray, LakeError>,
     ) -> Result<Option<RecordBatch>, LakeError> {
         let table = layout.def.name;
@@ -232,14 +239,16 @@ impl Cursor {
             let columns = layout.file.fields().iter().map(|field| match batch.column_by_name(field.name()) {
                 Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
                 Some(column) => arrow::compute::cast(column, field.data_type()),
-                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+                None => Ok(nulls.of(field.data_type(), batch.num_rows())),
             });
             let columns = columns.collect::<Result<Vec<_>, _>>().map_err(arrow)?;
             let batch = RecordBatch::try_new(layout.file.clone(), columns).map_err(arrow)?;
-            let batch = filter_record_batch(&batch, &wanted(&batch)?).map_err(arrow)?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
+            let wanted = wanted(&batch)?;
+            let batch = match wanted.true_count() {
+                0 => continue,
+                all if all == batch.num_rows() => batch,
+                _ => filter_record_batch(&batch, &wanted).map_err(arrow)?,
+            };
             let times = batch.column(layout.time).as_primitive::<TimestampMicrosecondType>();
             // A run was divided by partition when it was written, so its times have one.
             self.partitions.extend(times.values().iter().filter_map(|us| Partition::of(layout.partitioning, day_of(*us))));

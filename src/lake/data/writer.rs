@@ -38,6 +38,8 @@ const PAGE_BYTES: usize = 1 << 20;
 /// The same of runs, of which many are read side by side, a page of each column.
 const RUN_PAGE_ROWS: usize = 1024;
 const RUN_PAGE_BYTES: usize = 32 << 10;
+/// Bytes of a row group of a run.
+const RUN_GROUP_BYTES: usize = 8 << 20;
 /// Bytes of a row group: it is in memory until it is written.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Longest text that the log keeps as a column's least or greatest value.
@@ -340,7 +342,7 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
         .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_max_row_group_bytes(Some(if effort == Effort::Run { RUN_GROUP_BYTES } else { ROW_GROUP_BYTES }))
         .set_data_page_row_count_limit(if effort == Effort::Run { RUN_PAGE_ROWS } else { PAGE_ROWS })
         .set_data_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
         .set_dictionary_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
