@@ -287,7 +287,11 @@ impl<'m> UnitMapper<'m> {
         match kind {
             Inner::Object => self.object(inner, &page, place, depth + 1),
             Inner::Array => match elements(inner) {
-                Ok(items) => items.iter().try_for_each(|item| self.object(item.get(), &page, place, depth + 1)),
+                Ok(items) => items.iter().map(|item| item.get()).filter(|item| *item != "null").try_for_each(|item| {
+                    // Some tools write an array of JSON texts.
+                    let text = if item.starts_with('"') { unescape(item) } else { item.into() };
+                    self.object(text.trim(), &page, place, depth + 1)
+                }),
                 Err(error) => self.refuse(place, format!("no valid JSON: {error}"), inner.as_bytes()),
             },
             Inner::Tables => self.inner_tables(inner, place),

@@ -95,6 +95,7 @@ mod tests {
         );
         assert_eq!(walked(br#"{"d":{"results":[{"a":1}],"__next":"x"}}"#, 1000), [r#"#1 {"a":1}"#]);
         assert_eq!(walked(br#"[{"a":1},{"b":[2]}]"#, 1000), [r#"#1 {"a":1}"#, r#"#2 {"b":[2]}"#]);
+        assert_eq!(walked(br#"{"value":[null,{"a":1}]}"#, 1000), [r#"#2 {"a":1}"#]);
         assert_eq!(walked(b"{ \"id\" : \"x\",\n \"value\": 3 }", 1000), [r#"#1 {"id":"x","value":3}"#]);
         assert_eq!(walked(b"{\"a\":1}\n{\"a\":2}\n", 1000), [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#]);
         assert_eq!(walked(b"{\n\"a\":1}\n{\n\"a\":2}\n", 1000), [r#"#1 {"a":1}"#, r#"#2 {"a":2}"#]);

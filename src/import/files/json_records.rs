@@ -347,11 +347,11 @@ impl Walker<'_, '_> {
         self.broken(error, begin)
     }
 
-    /// True when the array that comes next holds objects.
+    /// True when the array that comes next holds objects, as far as its first element tells; null is none.
     fn holds_objects(&mut self) -> bool {
         let window = self.source.peek(4096);
         let mut filled = window.iter().filter(|b| !b.is_ascii_whitespace());
-        matches!((filled.next(), filled.next()), (Some(b'['), Some(b'{') | None))
+        matches!((filled.next(), filled.next()), (Some(b'['), Some(b'{' | b'n') | None))
     }
 
     /// The tables of a query answer; rows come one by one.

@@ -109,7 +109,7 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 pub fn too_deep(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Hardly any text has so many brackets at all.
-    if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_DEPTH {
+    if memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_none() {
         return false;
     }
     let (mut at, mut level) = (0, 0_usize);
