@@ -1,6 +1,6 @@
 //! What a landing knows of keys and files while it is under way: which rows are new, and which files hold them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::rewrite::rewrite;
 use crate::Lake;
 use crate::data::file::{check_file, delete};
 use crate::data::layout::{Layout, TAG_LAYOUT, days_of};
-use crate::data::rows::FileRows;
+use crate::data::rows::{FileRows, Picks};
 use crate::data::runs::merge;
 use crate::error::LakeError;
 use crate::fault::Step;
@@ -24,6 +24,11 @@ use crate::log::entry::{FileEntry, NewFile};
 use crate::partition::Partition;
 use crate::tables::Span;
 use kqlake_durable::Staging;
+
+/// A partition gets a file at once where at least one of so many of the rows that are written together are of it.
+const DIRECT_SHARE: usize = 4;
+/// Files that a partition gets at once in a landing, so that it adds few files a partition.
+const DIRECT_FILES: u32 = 8;
 
 /// A file of this landing.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(crate) struct Written {
     pub rows: u64,
     /// Keys of rows that must go before the commit.
     dead: KeySet,
+    /// True for a run.
+    run: bool,
 }
 
 /// What a commit has to do beside adding the landing's own files.
@@ -70,8 +77,10 @@ pub(crate) struct Intake {
     /// By landed file: keys of rows without an id whose record this landing brings with one.
     paired: HashMap<String, KeySet>,
     closed: Closed,
-    /// The folder of runs while [`Intake::files`] are runs.
+    /// The folder of runs, while some of [`Intake::files`] are runs.
     runs: Option<Staging>,
+    /// How many files a partition has got that are no runs.
+    direct: BTreeMap<Partition, u32>,
     /// Bytes that a row takes in memory, about.
     row_bytes: u64,
 }
@@ -196,11 +205,7 @@ impl Intake {
         if layout.def.content.is_some() {
             self.pair(&mut fresh, &alike);
         }
-        if last && self.runs.is_none() {
-            return self.write_files(layout, dir, lake, &fresh);
-        }
-        self.write_run(layout, dir, &fresh)?;
-        lake.fault().pass(Step::FileWritten)?;
+        self.write_rows(layout, dir, lake, &fresh, last)?;
         if last { self.merge_runs(layout, dir, lake) } else { Ok(()) }
     }
 
@@ -382,10 +387,34 @@ impl Intake {
         }
     }
 
-    /// Writes rows as a run.
-    fn write_run(&mut self, layout: &Arc<Layout>, dir: &Path, fresh: &Fresh<'_>) -> Result<(), LakeError> {
+    /// Writes sorted rows. Partitions that many of them are of get a file at once, so that rows that come in the order of time are
+    /// written once; what is left goes into a run, where more rows may come.
+    fn write_rows(
+        &mut self,
+        layout: &Arc<Layout>,
+        dir: &Path,
+        lake: &Lake,
+        fresh: &Fresh<'_>,
+        last: bool,
+    ) -> Result<(), LakeError> {
         let picks = fresh.picks();
         if picks.is_empty() {
+            return Ok(());
+        }
+        let rows = FileRows::of_core(layout, fresh.batches)?;
+        let at_once = |partition: &Partition, some: &Picks| {
+            let files = self.direct.get(partition).copied().unwrap_or(0);
+            (last && self.runs.is_none()) || (some.len() * DIRECT_SHARE >= picks.len() && files < DIRECT_FILES)
+        };
+        let (many, few): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            rows.sorted(&picks)?.into_iter().partition(|(partition, some)| at_once(partition, some));
+        for (partition, picks) in many {
+            let file = rows.write(dir, partition, &picks)?;
+            *self.direct.entry(partition).or_default() += 1;
+            self.take_file(fresh, file, picks.iter(), false);
+            lake.fault().pass(Step::FileWritten)?;
+        }
+        if few.is_empty() {
             return Ok(());
         }
         let bytes = fresh.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() / fresh.rows.len().max(1);
@@ -394,16 +423,25 @@ impl Intake {
             Some(staging) => staging,
             None => Staging::create(dir).map_err(|source| LakeError::Io { table: layout.def.name, path: dir.to_owned(), source })?,
         };
-        let rows = FileRows::of_core(layout, fresh.batches)?;
-        let file = rows.write_run(dir, self.runs.insert(staging).path(), &rows.sorted(&picks)?)?;
-        self.take_file(fresh, file, &picks);
+        let file = rows.write_run(dir, self.runs.insert(staging).path(), &few)?;
+        self.take_file(fresh, file, few.values().flatten(), true);
+        lake.fault().pass(Step::FileWritten)?;
         Ok(())
     }
 
     /// Merges runs into one file a partition.
     fn merge_runs(&mut self, layout: &Arc<Layout>, dir: &Path, lake: &Lake) -> Result<(), LakeError> {
         let Some(_staging) = self.runs.take() else { return Ok(()) };
-        let runs = std::mem::take(&mut self.files);
+        let (mut runs, mut moved, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        for written in std::mem::take(&mut self.files) {
+            moved.push(kept.len() as u32);
+            if written.run { runs.push(written) } else { kept.push(written) }
+        }
+        // The places of rows of runs are given anew below.
+        for place in self.own.values_mut() {
+            *place = moved.get(*place as usize).copied().unwrap_or(0);
+        }
+        let first = kept.len() as u32;
         let keyer = Keyer::new(layout.def);
         let files: Vec<&NewFile> = runs.iter().map(|run| &run.file).collect();
         let merged = merge(
@@ -416,39 +454,34 @@ impl Intake {
                 Ok(keyer.keys(rows, false)?.iter().map(|row| Some(!dead.contains(&row.key))).collect())
             },
             &mut |file, rows| {
-                self.own.extend(keyer.keys(rows, false)?.iter().map(|row| (row.key, file as u32)));
+                self.own.extend(keyer.keys(rows, false)?.iter().map(|row| (row.key, first + file as u32)));
                 Ok(())
             },
-        )?;
-        self.files = merged.into_iter().map(|(file, rows)| Written { file, rows, dead: KeySet::default() }).collect();
+        );
+        self.files = kept;
+        let merged = merged?.into_iter();
+        self.files.extend(merged.map(|(file, rows)| Written { file, rows, dead: KeySet::default(), run: false }));
         lake.fault().pass(Step::FileWritten)?;
         Ok(())
     }
 
     /// Takes a file with picked rows for one of this landing.
-    fn take_file(&mut self, fresh: &Fresh<'_>, file: NewFile, picks: &[(usize, usize)]) {
-        let place = self.files.len() as u32;
+    fn take_file<'p>(
+        &mut self,
+        fresh: &Fresh<'_>,
+        file: NewFile,
+        picks: impl Iterator<Item = &'p (usize, usize)>,
+        run: bool,
+    ) {
+        let (place, mut rows) = (self.files.len() as u32, 0);
         for pick in picks {
             let row = &fresh.keys[fresh.first[pick.0] + pick.1];
             self.days.insert(row.day);
             self.has_derived |= row.ordinal.is_some();
             self.own.insert(row.key, place);
+            rows += 1;
         }
-        self.files.push(Written { file, rows: picks.len() as u64, dead: KeySet::default() });
-    }
-
-    fn write_files(&mut self, layout: &Arc<Layout>, dir: &Path, lake: &Lake, fresh: &Fresh<'_>) -> Result<(), LakeError> {
-        let picks = fresh.picks();
-        if picks.is_empty() {
-            return Ok(());
-        }
-        let rows = FileRows::of_core(layout, fresh.batches)?;
-        for (partition, picks) in rows.sorted(&picks)? {
-            let file = rows.write(dir, partition, &picks)?;
-            self.take_file(fresh, file, &picks);
-            lake.fault().pass(Step::FileWritten)?;
-        }
-        Ok(())
+        self.files.push(Written { file, rows, dead: KeySet::default(), run });
     }
 
     /// Brings the landing in line with the live files of a version: own rows that are there already leave their files,
