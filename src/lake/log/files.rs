@@ -404,22 +404,23 @@ mod tests {
         const CHECKPOINT_TWO: &str = "00000000000000000002.checkpoint.parquet";
         let passed =
             |files: &[(&str, &str)]| Vec::from_iter(look(log(files).path(), None).unwrap().unwrap().passed.names);
+        let first = (ZERO, "{\"metaData\":{}}");
         let named = ("_last_checkpoint", "{\"version\":1}");
-        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "")]), [CHECKPOINT_ONE]);
-        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, ""), named]), [CHECKPOINT_ONE, "_last_checkpoint"]);
-        assert_eq!(passed(&[(ZERO, "{}"), (ONE, "{}"), named]), ["_last_checkpoint"]);
-        assert!(passed(&[(ZERO, "{}"), (CHECKPOINT_ONE, "x"), named]).is_empty());
+        assert_eq!(passed(&[first, (ONE, "{}"), (CHECKPOINT_ONE, "")]), [CHECKPOINT_ONE]);
+        assert_eq!(passed(&[first, (ONE, "{}"), (CHECKPOINT_ONE, ""), named]), [CHECKPOINT_ONE, "_last_checkpoint"]);
+        assert_eq!(passed(&[first, (ONE, "{}"), named]), ["_last_checkpoint"]);
+        assert!(passed(&[first, (CHECKPOINT_ONE, "x"), named]).is_empty());
         for says_nothing in ["", "{", "null"] {
-            assert_eq!(passed(&[(ZERO, "{}"), ("_last_checkpoint", says_nothing)]), ["_last_checkpoint"], "{says_nothing}");
+            assert_eq!(passed(&[first, ("_last_checkpoint", says_nothing)]), ["_last_checkpoint"], "{says_nothing}");
         }
         // An earlier checkpoint with the commits after it is enough.
         assert_eq!(passed(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), (CHECKPOINT_TWO, "")]), [CHECKPOINT_TWO]);
         let dir = log(&[(CHECKPOINT_ONE, ""), (TWO, "{}"), (CHECKPOINT_TWO, "")]);
         assert!(matches!(damage(&dir), Damage::Checkpoint { file, spare: false, .. } if file.ends_with(CHECKPOINT_ONE)));
-        let dir = log(&[(ZERO, "{}"), named]);
+        let dir = log(&[first, named]);
         assert!(matches!(damage(&dir), Damage::LastCheckpoint { version: Some(1), spare: false, .. }));
         // Broken ones are known once they were read.
-        let dir = log(&[(ZERO, "{}"), (ONE, "{}"), (CHECKPOINT_ONE, "x")]);
+        let dir = log(&[first, (ONE, "{}"), (CHECKPOINT_ONE, "x")]);
         let unreadable = Unreadable::from([(CHECKPOINT_ONE.to_owned(), "is broken".to_owned())]);
         let found = LogFiles::look("traces", dir.path(), None, &unreadable).unwrap().unwrap();
         assert!(matches!(&found.passed.damage[..], [Damage::Checkpoint { why, .. }] if why == "is broken"));
