@@ -123,8 +123,8 @@ async fn the_same_rows_land_once() {
     assert_eq!(again, Landed { duplicates: 3, ..Landed::default() });
     // A lake that knows nothing yet reads the keys from the files.
     let other = Lake::new(dir.path());
-    let part = land(&other, def("traces"), traces(&[("b", DAY + 1), ("c", DAY + 2)]), 3).await.expect("part");
-    assert_eq!((part.new, part.duplicates), (1, 1));
+    let part = land(&other, def("traces"), traces(&[("a", DAY), ("b", DAY + 1), ("c", DAY + 2)]), 3).await.expect("part");
+    assert_eq!((part.new, part.duplicates), (1, 2));
     assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 3);
     assert_eq!(lake.position(def("traces"), "test/stream").await.expect("position"), Some(position(3)));
     assert_eq!(lake.position(def("traces"), "other").await.expect("position"), None);
@@ -262,7 +262,7 @@ async fn the_newest_version_wins() {
     // A newer version whose start moved over midnight, the same version again, and an older one.
     let rows = call_records(&[
         ("a", DAY - 1, Some(3), "a3"),
-        ("b", DAY, Some(2), "again"),
+        ("b", DAY, Some(2), "b2"),
         ("b", DAY, None, "old"),
         ("c", DAY, None, "c0"),
     ]);
@@ -301,7 +301,7 @@ async fn any_order_and_any_cut_give_the_same_table() {
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
         let mut model: BTreeMap<String, (i64, String)> = BTreeMap::new();
         for turn in 0..25i64 {
-            let stop = (dice.throw(3) == 0).then(|| steps[dice.throw(5) as usize]);
+            let stop = (dice.throw(3) == 0).then(|| steps[dice.throw(steps.len() as u64) as usize]);
             let lake = Lake::with_fault(dir.path(), Fault::new(move |step| Some(step) == stop));
             if dice.throw(5) == 0 {
                 let options = CompactOptions { grace: Duration::ZERO, ..CompactOptions::default() };
@@ -313,9 +313,11 @@ async fn any_order_and_any_cut_give_the_same_table() {
             let mut written = Ok(());
             for _ in 0..1 + dice.throw(3) {
                 let rows: Vec<(String, i64, i64, String)> = (0..1 + dice.throw(6))
-                    .map(|n| {
-                        let id = format!("call-{}", dice.throw(8));
-                        (id, DAY + dice.throw(30) as i64 * HOUR / 10, dice.throw(6) as i64, format!("{turn}.{n}"))
+                    .map(|_| {
+                        // Rows of one call and version are the same.
+                        let (call, version) = (dice.throw(8) as i64, dice.throw(6) as i64);
+                        let time = DAY + (call + 13 * version) % 30 * HOUR / 10;
+                        (format!("call-{call}"), time, version, format!("{call}.{version}"))
                     })
                     .collect();
                 let batch: Vec<(&str, i64, Option<i64>, &str)> =
@@ -437,8 +439,15 @@ async fn scans_leave_out_files_and_keep_order() {
             ids.iter().enumerate().map(|(n, id)| (id.as_str(), DAY + month * 31 * 24 * HOUR + (50 - n as i64))).collect();
         land(&lake, def("traces"), traces(&rows), month).await.expect("land");
     }
-    let sorted = plan(&lake, "traces", r#"select "itemId", timestamp from traces order by timestamp limit 10"#).await;
+    // Calls are sorted by time alone, traces by event before it.
+    let calls = [("c2", DAY + 2, Some(1), "x"), ("c1", DAY + 1, Some(1), "x"), ("c3", DAY + 40 * 24 * HOUR, Some(1), "x")];
+    land(&lake, def("CallRecords"), call_records(&calls), 9).await.expect("land");
+    let by_time = r#"select id from "CallRecords" order by "startDateTime" limit 10"#;
+    let sorted = plan(&lake, "CallRecords", by_time).await;
     assert!(!sorted.contains("SortExec: "), "{sorted}");
+    assert_eq!(texts(&lake, "CallRecords", by_time).await, ["c1", "c2", "c3"]);
+    let sorted = plan(&lake, "traces", r#"select "itemId" from traces order by timestamp limit 10"#).await;
+    assert!(sorted.contains("SortExec: "), "{sorted}");
     let one_month = plan(&lake, "traces", r#"select "itemId" from traces where event_month = date '2026-02-01'"#).await;
     assert_eq!(one_month.matches(".parquet").count(), 1, "{one_month}");
     assert!(!one_month.contains("FilterExec"), "{one_month}");
@@ -526,8 +535,9 @@ async fn compaction_keeps_rows_and_order() {
     assert!(report.merged >= 40 && report.skipped == 0, "{report:?}");
     assert_eq!(live_files(&lake, "traces").await.len(), 1);
     assert_eq!(texts(&lake, "traces", sql).await, expected);
-    // In the file itself, too.
-    assert_eq!(texts(&lake, "traces", r#"select "itemId" from traces"#).await, expected);
+    // In the file itself by event, and by time within an event.
+    let by_event = r#"select "itemId" from traces order by "customDimensions_eventId" nulls first, timestamp"#;
+    assert_eq!(texts(&lake, "traces", r#"select "itemId" from traces"#).await, texts(&lake, "traces", by_event).await);
     let again = lake.compact(def("traces"), &options).await.expect("again");
     assert_eq!((again.merged, again.written, again.deleted, again.version), (0, 0, 0, report.version));
     // Files that are no longer live stay for a while, then they go; a small target makes several files in order.
