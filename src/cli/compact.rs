@@ -13,7 +13,8 @@ use kqlake_syntax::suggest::nearest;
   kqlake compact
   kqlake compact traces customEvents
   kqlake compact --repair
-A repair moves what cannot be read of a table's log to a folder in the lake, `_set_aside`, and says so; it deletes and merges nothing.")]
+A repair moves what cannot be read of a table's log to the lake's folder `_set_aside` and says so.
+It deletes and merges nothing.")]
 pub(super) struct Args {
     /// Tables to compact [default: all]
     names: Vec<String>,

@@ -8,7 +8,7 @@
 //!   are not.
 //! - `datapackage.json` (Frictionless Data Package 2.0) says what the fields are, how many rows each file has and its hash.
 //! - Files are written aside and renamed when complete; a file that would not change is left alone, with its date.
-//! - A file is replaced or removed only when an export wrote it: its hash is the manifest's, or it begins as the table's files do.
+//! - A file is replaced or removed only when an export wrote it: it has the manifest's hash, or begins as the table's files do.
 
 mod manifest;
 mod rows;

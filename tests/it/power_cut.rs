@@ -1,9 +1,9 @@
 //! What a power cut leaves at every step: what was reported is there, nothing is there twice, and nobody has to mend anything.
 //!
-//! A disk is kept beside the real folder: the names of a folder as they were when it was flushed last, and the content of a file
-//! as it was when it was flushed last. Three kinds of power cut are made of it. One drops all that was not flushed. One keeps
-//! every name and drops contents alone, as file systems do that write names down first. One does the first in some folders and the
-//! second in the others.
+//! A disk is kept beside the real folder: the names of a folder as they were when it was flushed last, and the content of a
+//! file as it was when it was flushed last. Three kinds of power cut are made of it. One drops all that was not flushed. One
+//! keeps every name and drops contents alone, as file systems do that write names down first. One does the first in some
+//! folders and the second in the others.
 #![cfg(target_os = "linux")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

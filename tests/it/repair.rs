@@ -1,4 +1,4 @@
-//! Logs with files that a power cut or another program broke: what the rest of the log says everything without is passed over, and
+//! Logs with files that a power cut or another program broke: what the rest of the log does without is passed over, and
 //! `compact --repair` sets it aside; what is lost is said, and lands again.
 
 use std::fs;

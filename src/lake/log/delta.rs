@@ -488,8 +488,8 @@ impl Log {
         }
     }
 
-    /// What an error of a commit means. It does not prove that nothing was written: the commit's file does. Where that is ours, it
-    /// is brought to the disk, and the log is given as if nothing had happened.
+    /// What an error of a commit means. It does not prove that nothing was written: the commit's file does. Where that is ours,
+    /// it is brought to the disk, and the log is given as if nothing had happened.
     async fn resolved(&self, error: DeltaTableError, version: u64, attempt: String, dir: &Path) -> Result<Self, CommitError> {
         let log = dir.join(LOG);
         let path = log.join(files::commit_name(version));
