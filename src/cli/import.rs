@@ -9,7 +9,8 @@ use crate::config::parse_date_order;
 use crate::error::{Error, Result};
 use kqlake_durable::blocker;
 use kqlake_import::{
-    DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
+    DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall, UnitReport,
+    UnitState, import_paths,
 };
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
@@ -23,8 +24,9 @@ use kqlake_value::us_of_datetime;
   kqlake import GraphUsageReports --from reports/ --dry-run
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
-status is 5; while such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as unchanged
-when its size, its times and its inode are the same, or its content is. Sections without --from are read live from the services, which comes with a later version.")]
+status is 5; while such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as
+unchanged when its size, its times and its inode are the same, or its content is. Sections without --from are read
+live from the services, which comes with a later version.")]
 pub(super) struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
@@ -137,10 +139,12 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
     if known > 0 {
         let of = files(known as u64);
-        context.say(format_args!("{of} with refused records as an earlier import left them (kqlake quarantine, kqlake ledger --failed)"));
+        let where_to = "kqlake quarantine, kqlake ledger --failed";
+        context.say(format_args!("{of} with refused records as an earlier import left them ({where_to})"));
     }
     if summary.outdated > 0 {
-        context.say(format_args!("{} of refused records removed, being older or more than the quarantine keeps", files(summary.outdated)));
+        let of = files(summary.outdated);
+        context.say(format_args!("{of} of refused records removed, being older or more than the quarantine keeps"));
     }
     if summary.units.is_empty() {
         context.say("nothing to import: the folders hold no files with data");

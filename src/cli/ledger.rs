@@ -45,7 +45,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.failed {
         text.push_str("| where state != 'done' or quarantined > 0\n");
     }
-    text.push_str("| project startedAt, section, unit, state, rows, duplicates, replaced, quarantined, bytes, took = finishedAt - startedAt, reason\n");
+    text.push_str("| project startedAt, section, unit, state, rows, duplicates, replaced, quarantined, bytes, ");
+    text.push_str("took = finishedAt - startedAt, reason\n");
     text.push_str("| sort by startedAt desc, section asc, unit asc");
     let query = Text { name: "ledger".to_owned(), text };
     let answer = context.engine().kql(&query.name, &query.text, &BTreeMap::new()).await?;

@@ -1,4 +1,5 @@
-//! Lists the units of sources, has them opened and read a few at a time, and hands them on in the order in which they were listed.
+//! Lists the units of sources, has them opened and read a few at a time, and hands them on in the order in which they were
+//! listed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
@@ -57,7 +58,12 @@ struct Ends {
 
 impl Dispatch {
     /// Begins to list and to read, with a thread for each reader of units. Sources go on from their cursors.
-    pub(crate) fn new(sources: &[(Arc<dyn Source>, Option<Value>)], known: &Arc<KnownUnits>, readers: Vec<Units>, queue: usize) -> Self {
+    pub(crate) fn new(
+        sources: &[(Arc<dyn Source>, Option<Value>)],
+        known: &Arc<KnownUnits>,
+        readers: Vec<Units>,
+        queue: usize,
+    ) -> Self {
         let (order, coming) = channel(OPEN_AHEAD);
         let (jobs, waiting) = unbounded_channel();
         let budget = Arc::new(Budget::new(queue));

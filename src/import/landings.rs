@@ -1,8 +1,8 @@
 //! The open landings of a run, one a table, and their checkpoints.
 //!
 //! A checkpoint commits all open tables. So what was read to its end before it is in the lake after it, in whichever tables its
-//! rows are; the ledger is written right behind. Checkpoints are rare: they come with rows and bytes, not with units. While one is
-//! under way, rows go into new landings: those look at its commits before they make their own.
+//! rows are; the ledger is written right behind. Checkpoints are rare: they come with rows and bytes, not with units. While one
+//! is under way, rows go into new landings: those look at its commits before they make their own.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,6 +22,9 @@ const COMMIT_ROWS: u64 = 400_000;
 const BUFFERED: usize = 128 << 20;
 /// The part of the memory limit that landings may have buffered.
 const BUFFERED_PART: usize = 4;
+/// Bytes that may be buffered while a checkpoint is under way: less than a landing sorts and writes at once, which takes several
+/// times as much memory, as a commit does; the two together would take too much.
+const BUFFERED_BESIDE: usize = 32 << 20;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
@@ -81,6 +84,11 @@ impl<'l> Landings<'l> {
         self.open.len() >= OPEN_TABLES
             || self.open.values().any(|open| open.rows >= COMMIT_ROWS)
             || self.open.values().map(Open::buffered_bytes).sum::<usize>() > self.buffered
+    }
+
+    /// True when so much is buffered that a landing may soon write it.
+    pub(crate) fn is_full_beside(&self) -> bool {
+        self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffered)
     }
 
     /// Gives a table up whose files are not as they should be; the others go on.

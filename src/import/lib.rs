@@ -3,8 +3,8 @@
 //! A *unit* is one file, or one entry of an archive. Its records are recognised by content and mapped to rows; a record that
 //! cannot be read goes to quarantine with its place and the reason, and the rest goes on. A landing takes rows of one table, of
 //! one or many units, and commits them once; a large unit may take several. The ledger follows each commit. Units are read on
-//! threads, several at a time, and landed beside that in the order in which their source listed them, with a bounded queue between
-//! the two. A `source` of units may be anything that lists and opens them; `sources` are files.
+//! threads, several at a time, and landed beside that in the order in which their source listed them, with a bounded queue
+//! between the two. A `source` of units may be anything that lists and opens them; `sources` are files.
 //!
 //! May use: `kqlake-value`, `kqlake-durable` (for quarantine) and `kqlake-lake`; Arrow, and DataFusion to read landed rows.
 //! Must never know: Delta, the language's queries, who asked for the import and how it is told.
@@ -20,6 +20,7 @@ mod events;
 mod fields;
 mod files;
 mod graph;
+mod groups;
 mod json_text;
 mod landable;
 mod landings;

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc::Receiver;
 
 use super::batches::Message;
 use super::budget::Budget;
 use super::dispatch::{Coming, ComingUnit, Dispatch};
+use super::groups::{Group, Pending, add_part, units_of};
 use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, KnownUnits};
 use super::positions::Reached;
@@ -165,15 +166,6 @@ fn stream_of(source: &dyn Source) -> String {
     format!("source/{}", source.stream())
 }
 
-/// Something that waits for the next checkpoint.
-enum Pending {
-    Unit(Group),
-    /// The end of a page of a source, with its cursor.
-    Page(usize, Option<Value>),
-    /// Something of a source could not be had.
-    Block(usize),
-}
-
 /// A checkpoint that is being committed.
 struct Checkpoint {
     commit: Commit,
@@ -181,21 +173,6 @@ struct Checkpoint {
     pending: Vec<Pending>,
     /// Rows by table that it has of units, by their numbers.
     sent: Vec<(u64, BTreeMap<&'static str, u64>)>,
-}
-
-/// What came of a listed unit: one report, or one for each entry of an archive.
-struct Group {
-    number: u64,
-    source: usize,
-    listed: ListedUnit,
-    reports: Vec<UnitReport>,
-    /// Rows by table that came since the last checkpoint.
-    sent: BTreeMap<&'static str, u64>,
-    /// Tables that held rows of it back.
-    short: BTreeSet<&'static str>,
-    /// Rows of it that were there already, and that took the place of others; `None` when nobody knows whose they were.
-    duplicates: Option<u64>,
-    replaced: Option<u64>,
 }
 
 struct Run<'r> {
@@ -246,16 +223,7 @@ impl Run<'_> {
 
     fn group(&mut self, source: usize, listed: ListedUnit) -> Group {
         self.groups += 1;
-        Group {
-            number: self.groups,
-            source,
-            listed,
-            reports: Vec::new(),
-            sent: BTreeMap::new(),
-            short: BTreeSet::new(),
-            duplicates: Some(0),
-            replaced: Some(0),
-        }
+        Group::new(self.groups, source, listed)
     }
 
     /// Notes something that could not be listed.
@@ -296,6 +264,9 @@ impl Run<'_> {
                 Some(Message::Rows(table, batch, bytes)) => {
                     if let Some(group) = &mut self.current {
                         *group.sent.entry(table.name).or_default() += batch.num_rows() as u64;
+                    }
+                    if self.under_way.is_some() && self.landings.is_full_beside() {
+                        self.settle(false).await?;
                     }
                     self.landings.write(table, batch).await?;
                     budget.give_back(number, bytes);
@@ -541,43 +512,6 @@ impl Run<'_> {
         }
         Ok(self.summary)
     }
-}
-
-impl Group {
-    /// Gives the reports their part of what is known of the unit.
-    fn count(&mut self) {
-        let rows = |report: &UnitReport| report.counts.rows.values().sum::<u64>();
-        let all: u64 = self.reports.iter().map(rows).sum();
-        let is_alone = self.reports.iter().filter(|report| rows(report) > 0).count() == 1;
-        for report in &mut self.reports {
-            let part = |of: Option<u64>| {
-                let mut part = Some(0);
-                of.map(|of| add_part(&mut part, of, rows(report), all, is_alone)).and(part)
-            };
-            (report.duplicates, report.replaced) = (part(self.duplicates), part(self.replaced));
-        }
-    }
-}
-
-/// The units among what waits.
-fn units_of(pending: &mut [Pending]) -> impl Iterator<Item = &mut Group> {
-    pending.iter_mut().filter_map(|pending| match pending {
-        Pending::Unit(group) => Some(group),
-        Pending::Page(..) | Pending::Block(_) => None,
-    })
-}
-
-/// Adds to a sum the part that one of several has in a count of all their rows: it is known when the count is none of them or all
-/// of them, or there are no others.
-fn add_part(sum: &mut Option<u64>, count: u64, mine: u64, all: u64, is_alone: bool) {
-    let part = match count {
-        _ if mine == 0 => Some(0),
-        0 => Some(0),
-        count if is_alone => Some(count),
-        count if count == all => Some(mine),
-        _ => None,
-    };
-    *sum = sum.zip(part).map(|(sum, part)| sum + part);
 }
 
 async fn land_rows<'r>(

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 
-use chrono::{DateTime, NaiveDate, Utc};
 use zip::ZipArchive;
 
 use super::input::{Expansion, Limits};
@@ -16,8 +15,6 @@ use super::zip_directory::Directory;
 pub(crate) struct Entry<'a> {
     /// Its name as the archive says it.
     pub name: String,
-    /// When it was changed, as far as the archive says so.
-    pub modified: Option<DateTime<Utc>>,
     /// Its content, or why it is not read.
     pub content: Result<Content<'a>, String>,
 }
@@ -42,7 +39,7 @@ pub(crate) fn each_entry(
     let mut archive = ZipArchive::new(BufReader::new(directory.with_own_names(file))).map_err(io::Error::other)?;
     let outside = outside(before, directory.end, size);
     if let Some(reason) = outside {
-        let entry = Entry { name: "(bytes outside of the archive)".to_owned(), modified: None, content: Err(reason) };
+        let entry = Entry { name: "(bytes outside of the archive)".to_owned(), content: Err(reason) };
         if visit(entry).is_err() {
             return Ok(Err(Stop));
         }
@@ -55,7 +52,7 @@ pub(crate) fn each_entry(
         let entry = match archive.by_index(index) {
             Ok(entry) => entry,
             Err(error) => {
-                let refused = Entry { name, modified: None, content: Err(format!("the entry cannot be opened: {error}")) };
+                let refused = Entry { name, content: Err(format!("the entry cannot be opened: {error}")) };
                 if visit(refused).is_err() {
                     return Ok(Err(Stop));
                 }
@@ -65,10 +62,6 @@ pub(crate) fn each_entry(
         if raw_name.ends_with(b"/") && entry.size() == 0 {
             continue;
         }
-        let modified = entry.last_modified().and_then(|at| {
-            let date = NaiveDate::from_ymd_opt(at.year().into(), at.month().into(), at.day().into())?;
-            Some(date.and_hms_opt(at.hour().into(), at.minute().into(), at.second().min(59).into())?.and_utc())
-        });
         let symlink = entry.is_symlink();
         let compressed = entry.compressed_size();
         let content = match unsafe_name(&name) {
@@ -78,7 +71,7 @@ pub(crate) fn each_entry(
                 Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed })
             }
         };
-        if visit(Entry { name, modified, content }).is_err() {
+        if visit(Entry { name, content }).is_err() {
             return Ok(Err(Stop));
         }
     }
