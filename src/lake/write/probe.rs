@@ -307,3 +307,59 @@ impl<'p> Probe<'p> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::writer::{Effort, FileWriter};
+    use crate::partition::{Partition, Partitioning};
+    use crate::tables::find;
+    use crate::write::rows::RowBuilder;
+    use kqlake_value::US_PER_DAY;
+
+    /// Rows of each day of the file.
+    const ROWS: i64 = 25_000;
+
+    #[test]
+    fn only_what_can_hold_a_row_is_read() {
+        let def = find("traces").expect("traces");
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("layout"));
+        let dir = tempfile::tempdir().expect("dir");
+        let month = Partition::of(Partitioning::Month, 0).expect("a month");
+        let mut rows = RowBuilder::new(def);
+        let at = |name: &str| def.index_of(name).expect("a column");
+        for n in 0..3 * ROWS {
+            rows.set_datetime_us(at("timestamp"), n / ROWS * US_PER_DAY + n % ROWS);
+            rows.set_str(at("itemId"), &format!("id {n}"));
+            rows.end_row();
+        }
+        let keyer = Keyer::new(def);
+        let core = layout.core_of_landed(&rows.finish().expect("rows")).expect("core");
+        let core = keyer.with_contents(core).expect("contents");
+        let keys = keyer.keys(&core, true).expect("keys");
+        let mut file = FileWriter::create(&layout, dir.path(), month, &layout.all_columns(), Effort::Landing).expect("file");
+        file.write(&core).expect("written");
+        let file = dir.path().join(file.finish().expect("finished").path);
+        let look = |n: i64, day: i32, rows: Option<&[Asked]>| {
+            let key = usize::try_from(n).ok().and_then(|n| keys.get(n)).map(|row| row.key);
+            let days = BTreeSet::from([day]);
+            let wanted = Wanted { key: &|asked| Some(asked) == key, content: &|_| false, days: &days, rows };
+            let mut hits = Vec::new();
+            let looked = probe(&layout, &file, &wanted, &mut |hit| hits.push(hit)).expect("looked");
+            assert!(hits.iter().all(|hit| Some(hit.row.key) == key && hit.rank.is_some()));
+            (hits.len(), looked)
+        };
+        // By time: the pages of a day, no row group of another one.
+        let (hits, looked) = look(ROWS + 5, 1, None);
+        assert!(hits == 1 && looked.whole == 1 && looked.rows < 3 * ROWS as u64 * 2 / 3, "{looked:?}");
+        assert_eq!(look(ROWS + 5, 400, None), (0, Looked { files: 1, ..Looked::default() }));
+        // By bloom filter.
+        let asked = |id: &str, content: i64| [Asked { day: 1, content, key: vec![Some(id.to_owned())] }];
+        assert_eq!(look(-1, 1, Some(&asked("absent", 1))), (0, Looked { files: 1, ..Looked::default() }));
+        let id = format!("id {}", ROWS + 5);
+        assert_eq!(look(ROWS + 5, 1, Some(&asked(&id, 1))).0, 1);
+        assert_eq!(look(ROWS + 5, 1, Some(&asked("absent", keys[ROWS as usize + 5].content))).0, 1);
+    }
+}
