@@ -1,7 +1,7 @@
 //! The ordinals of records without an id: how many records of the same content came before in the unit.
 //!
-//! A content takes 9 bytes of memory in a table that grows to 38 MB; then it goes to a sorted temporary file, of which 1.3 bytes a
-//! content stay in memory. A content that came twice takes 17 bytes more.
+//! A content takes 9 bytes of memory in a table that grows to 38 MB; then it goes to a sorted temporary file, of which 1.3 bytes
+//! a content stay in memory. A content that came twice takes 17 bytes more.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

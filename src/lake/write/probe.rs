@@ -92,7 +92,7 @@ pub(crate) fn probe(
     hit: &mut dyn FnMut(Hit),
 ) -> Result<Looked, LakeError> {
     let mut looked = Looked { files: 1, ..Looked::default() };
-    let mut probe = Probe::open(layout, path)?;
+    let probe = Probe::open(layout, path)?;
     for group in 0..probe.metadata().num_row_groups() {
         let ranges = probe.ranges(group, wanted)?;
         if ranges.is_empty() {
