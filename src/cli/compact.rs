@@ -68,7 +68,8 @@ async fn repair(lake: &Lake, defs: &[&'static TableDef], context: &Context) -> R
             context.tell(format_args!("{}: {}; {from} was moved to {to}", def.name, file.reason));
         }
         if report.lost_commits {
-            context.tell(format_args!("{}: the rows of its last commits are missing; `kqlake import` lands them again", def.name));
+            context
+                .tell(format_args!("{}: the rows of its last commits are missing; `kqlake import` lands them again", def.name));
         }
         failures.extend(done.err().map(Error::from));
     }

@@ -9,8 +9,8 @@ use crate::config::parse_date_order;
 use crate::error::{Error, Result};
 use kqlake_durable::blocker;
 use kqlake_import::{
-    DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall, UnitReport,
-    UnitState, import_paths,
+    DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall,
+    UnitReport, UnitState, import_paths,
 };
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
@@ -80,10 +80,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
-        given: Given {
-            date_order: args.date_order.unwrap_or(context.config.date_order),
-            snapshot_date: args.snapshot_date,
-        },
+        given: Given { date_order: args.date_order.unwrap_or(context.config.date_order), snapshot_date: args.snapshot_date },
         refused_again: args.date_order.is_some() || args.snapshot_date.is_some(),
         dry_run: args.dry_run,
         again: args.again,

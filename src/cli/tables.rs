@@ -122,11 +122,7 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
         match context.lake().snapshot(def).await {
             Ok(snapshot) => {
                 for field in snapshot.iter().flat_map(|snapshot| snapshot.foreign()) {
-                    listing.push([
-                        text(field.name().as_str()),
-                        text(field_type(field).name()),
-                        text("added by another writer"),
-                    ]);
+                    listing.push([text(field.name().as_str()), text(field_type(field).name()), text("added by another writer")]);
                 }
             }
             Err(err) => failures.push(err.into()),

@@ -188,11 +188,7 @@ async fn stretches(def: &'static TableDef, engine: &Engine) -> Result<Vec<Stretc
 /// The stretches that begin at some instants; the first one begins before all of them, and the last one never ends.
 fn between(starts: &[i64]) -> Vec<Stretch> {
     let count = starts.len().max(1);
-    let at = |n: usize| Stretch {
-        from: (n > 0).then(|| starts[n]),
-        until: starts.get(n + 1).copied(),
-        timeless: n == 0,
-    };
+    let at = |n: usize| Stretch { from: (n > 0).then(|| starts[n]), until: starts.get(n + 1).copied(), timeless: n == 0 };
     (0..count).map(at).collect()
 }
 

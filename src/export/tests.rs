@@ -148,8 +148,10 @@ fn what_is_held_in_memory_is_written_in_time_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let texts: Vec<String> = (0..3).map(|n| char::from(b'a' + n).to_string().repeat(200_000)).collect();
     // More than one file holds, and more than all of them do.
-    let rows: Vec<(i64, &str, i64)> =
-        (0..3).flat_map(|n| (0..50).map(move |day| (n, day))).map(|(n, day)| ((20_000 + day) * DAY, texts[n].as_str(), 0)).collect();
+    let rows: Vec<(i64, &str, i64)> = (0..3)
+        .flat_map(|n| (0..50).map(move |day| (n, day)))
+        .map(|(n, day)| ((20_000 + day) * DAY, texts[n].as_str(), 0))
+        .collect();
     assert_eq!(export(dir.path(), &rows), done(150, 50, 50, 0));
     for entry in fs::read_dir(dir.path().join("T")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();

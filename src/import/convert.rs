@@ -4,8 +4,8 @@
 
 use std::ops::RangeInclusive;
 
-use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
 use kqlake_value::format::write_datetime;
+use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
 use kqlake_value::{MAX_DATETIME, UNIX_EPOCH_TICKS, us_of_datetime};
 
 pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime};

@@ -102,12 +102,7 @@ impl UnitReader {
     }
 
     /// Reads one unit to its end.
-    pub(crate) fn read(
-        &mut self,
-        unit: Unit<'_>,
-        batches: &mut Batches,
-        quarantine: &Quarantine,
-    ) -> Result<UnitReport, Ended> {
+    pub(crate) fn read(&mut self, unit: Unit<'_>, batches: &mut Batches, quarantine: &Quarantine) -> Result<UnitReport, Ended> {
         batches.send(Message::Started(unit.name.clone()))?;
         let mut report = report(&unit.name, UnitState::Done, self.clock.now_micros());
         let mut output = UnitOutput {

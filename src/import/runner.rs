@@ -198,7 +198,12 @@ impl Run<'_> {
         self.options.clock.now_micros()
     }
 
-    async fn receive(&mut self, coming: &mut Receiver<Coming>, budget: &Budget, progress: &dyn Progress) -> Result<(), ImportError> {
+    async fn receive(
+        &mut self,
+        coming: &mut Receiver<Coming>,
+        budget: &Budget,
+        progress: &dyn Progress,
+    ) -> Result<(), ImportError> {
         while let Some(next) = coming.recv().await {
             match next {
                 Coming::Unit(unit) => self.unit(*unit, budget, progress).await?,
@@ -432,7 +437,8 @@ impl Run<'_> {
             });
             let rows: Vec<Row<'static>> = mine.collect();
             let cursor = self.reached[at].cursor.take();
-            let stream = cursor.as_ref().map_or_else(|| "import/ImportLedger".to_owned(), |_| stream_of(self.sources[at].as_ref()));
+            let stream =
+                cursor.as_ref().map_or_else(|| "import/ImportLedger".to_owned(), |_| stream_of(self.sources[at].as_ref()));
             let is_moved = cursor.is_some();
             let position =
                 Position { stream, cursor: cursor.unwrap_or_else(|| json!({})), import_id: self.summary.import_id.clone() };

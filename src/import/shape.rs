@@ -131,11 +131,7 @@ impl Table {
             return Ok(Table::App(columns));
         }
         if let Some(data) = at(&["auditdata"]) {
-            return Ok(Table::Audit {
-                data,
-                id: at(&["recordid", "identity"]),
-                created: at(&["creationdate", "creationtime"]),
-            });
+            return Ok(Table::Audit { data, id: at(&["recordid", "identity"]), created: at(&["creationdate", "creationtime"]) });
         }
         if Reports::is_heading(columns) {
             return reports.recognise(columns.iter().map(String::as_str), &[name]).map(Table::Report);

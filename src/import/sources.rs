@@ -63,9 +63,8 @@ impl Files {
         let exotic = |(path, unit): &(PathBuf, ListedUnit)| path.to_str().is_none().then(|| (unit.name.clone(), path.clone()));
         let paths = found.files.iter().filter_map(exotic).collect();
         let units = found.files.into_iter().map(|(_, unit)| unit).collect();
-        let closed = |(path, error): (PathBuf, io::Error)| {
-            (path.display().to_string(), format!("the folder cannot be read: {error}"))
-        };
+        let closed =
+            |(path, error): (PathBuf, io::Error)| (path.display().to_string(), format!("the folder cannot be read: {error}"));
         let failures = found.closed.into_iter().map(closed).collect();
         Files { paths, listing: Mutex::new(Listing { units, failures, ..Listing::default() }) }
     }

@@ -32,12 +32,10 @@ pub(crate) fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
                 duplicates: landed.duplicates,
                 replaced: landed.replaced,
                 refused: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.refused).sum(),
-                finished: mine
-                    .iter()
-                    .all(|u| {
-                        let is_read = matches!(u.state, UnitState::Incomplete | UnitState::Known) && u.extent == Extent::Whole;
-                        u.state.is_complete() || is_read
-                    }),
+                finished: mine.iter().all(|u| {
+                    let is_read = matches!(u.state, UnitState::Incomplete | UnitState::Known) && u.extent == Extent::Whole;
+                    u.state.is_complete() || is_read
+                }),
                 micros: mine.iter().map(|u| u.finished - u.started).sum(),
             })
         })

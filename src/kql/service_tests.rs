@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-
 use super::bind_only;
 use super::catalog::{Catalog, TableSchema};
 use kqlake_syntax::diagnostics::Severity;

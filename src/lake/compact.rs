@@ -195,10 +195,7 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
     };
     let failed = |source| LakeError::Io { table: def.name, path: dir.clone(), source };
     let (began, list) = list.map_err(failed)?;
-    let old: Vec<(String, SystemTime)> = list
-        .into_iter()
-        .filter(|(_, modified)| *modified < limit)
-        .collect();
+    let old: Vec<(String, SystemTime)> = list.into_iter().filter(|(_, modified)| *modified < limit).collect();
     // The log is read after the folder: a file that was committed in between is live now.
     let Some(log) = lake.log(def).await? else { return Ok(0) };
     if position::witnessed_rows(lake.root(), def, &log)? > log.rows() {

@@ -169,12 +169,16 @@ impl Damage {
             Damage::OtherTable { dir, .. } => {
                 format!("put the table that belongs there back from a backup; without one, {}", begin_anew(dir))
             }
-            Damage::Commit { newest: true, .. } => "restore it from a backup; without one, `kqlake compact --repair` sets it aside; \
+            Damage::Commit { newest: true, .. } => {
+                "restore it from a backup; without one, `kqlake compact --repair` sets it aside; \
                  import again afterwards, which lands what is missing"
-                .to_owned(),
-            Damage::LostCommits { .. } => "restore it and what followed it from a backup; without one, `kqlake compact --repair` \
+                    .to_owned()
+            }
+            Damage::LostCommits { .. } => {
+                "restore it and what followed it from a backup; without one, `kqlake compact --repair` \
                  goes on without them; import again afterwards, which lands what is missing"
-                .to_owned(),
+                    .to_owned()
+            }
             Damage::Commit { file, .. } | Damage::MissingCommit { file } => {
                 format!("restore it from a backup; {}", without(file))
             }

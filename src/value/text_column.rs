@@ -218,7 +218,8 @@ mod tests {
         });
         assert_eq!(outer.unwrap().len(), 8);
         // The mark is reset when a computation ends in a panic, too.
-        let panics = std::panic::catch_unwind(|| compute_within(1, || if within_budget(2) { Ok(()) } else { panic!("on purpose") }));
+        let panics =
+            std::panic::catch_unwind(|| compute_within(1, || if within_budget(2) { Ok(()) } else { panic!("on purpose") }));
         assert!(panics.is_err());
         assert_eq!(compute_within(8, || fill(8)).unwrap().len(), 8);
         assert!(!EXCEEDED.get());

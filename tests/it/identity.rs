@@ -26,8 +26,7 @@ use super::support::project;
 /// All rows of a table as sorted texts of all columns but the run's; the import's own rows are left out.
 async fn rows(lake: &Lake, def: &'static TableDef) -> Vec<String> {
     let frame = SessionContext::new().read_table(lake.provider(def).await.expect("a provider")).expect("a frame");
-    let names: Vec<String> =
-        frame.schema().fields().iter().map(|f| f.name().clone()).filter(|name| name != IMPORT_ID).collect();
+    let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).filter(|name| name != IMPORT_ID).collect();
     let columns: Vec<_> = names.iter().map(|name| col(format!("\"{name}\""))).collect();
     let batches = frame.select(columns).expect("columns").collect().await.expect("rows");
     let options = FormatOptions::default();
@@ -140,7 +139,8 @@ fn cut(rows: &[Drawn], order: &[usize], size: usize, stops: &[usize], compact: b
     places.sort_by_key(|place| (order[place % order.len()], *place));
     let mut groups = Vec::new();
     for (number, start) in (0..places.len()).step_by(size).enumerate() {
-        let group = places[start.saturating_sub(2)..(start + size).min(places.len())].iter().map(|at| rows[*at].clone()).collect();
+        let group =
+            places[start.saturating_sub(2)..(start + size).min(places.len())].iter().map(|at| rows[*at].clone()).collect();
         groups.push((group, STOPS[stops[number % stops.len()] % STOPS.len()], compact && number == 0));
     }
     groups
@@ -195,16 +195,30 @@ struct Records {
 const FIELDS: [(&str, &str, &[(&str, &str, Option<&str>)]); 10] = [
     ("trace", "AppTraces", &[("message", "Message", None), ("severityLevel", "SeverityLevel", Some("2"))]),
     ("customEvent", "AppEvents", &[("name", "Name", None)]),
-    ("pageView", "AppPageViews", &[("name", "Name", None), ("url", "Url", Some("https://x/y")), ("duration", "DurationMs", Some("12.5"))]),
+    (
+        "pageView",
+        "AppPageViews",
+        &[("name", "Name", None), ("url", "Url", Some("https://x/y")), ("duration", "DurationMs", Some("12.5"))],
+    ),
     (
         "request",
         "AppRequests",
-        &[("id", "Id", None), ("name", "Name", Some("GET")), ("resultCode", "ResultCode", Some("200")), ("success", "Success", Some("True"))],
+        &[
+            ("id", "Id", None),
+            ("name", "Name", Some("GET")),
+            ("resultCode", "ResultCode", Some("200")),
+            ("success", "Success", Some("True")),
+        ],
     ),
     (
         "dependency",
         "AppDependencies",
-        &[("target", "Target", None), ("type", "DependencyType", Some("SQL")), ("name", "Name", Some("n")), ("data", "Data", None)],
+        &[
+            ("target", "Target", None),
+            ("type", "DependencyType", Some("SQL")),
+            ("name", "Name", Some("n")),
+            ("data", "Data", None),
+        ],
     ),
     ("exception", "AppExceptions", &[("problemId", "ProblemId", None), ("type", "ExceptionType", Some("E"))]),
     (
@@ -264,7 +278,10 @@ impl Records {
         object.insert("itemType".into(), FIELDS[self.table].0.into());
         object.insert("appName".into(), "app".into());
         for (name, value) in self.classic() {
-            object.insert(name.into(), if name == "customDimensions" { serde_json::from_str(&value).expect("JSON") } else { value.into() });
+            object.insert(
+                name.into(),
+                if name == "customDimensions" { serde_json::from_str(&value).expect("JSON") } else { value.into() },
+            );
         }
         if with_id {
             object.insert("itemId".into(), self.id(copy).into());
@@ -327,7 +344,10 @@ fn file(number: usize, records: &[Records], shape: usize) -> (String, String) {
         1 | 4 => {
             let names: Vec<Value> = columns(with_id).iter().map(|name| json!({ "name": name, "type": "string" })).collect();
             let rows: Vec<Value> = copies().map(|(record, copy)| json!(record.values(copy, true, with_id))).collect();
-            (format!("{number}.json"), json!({ "tables": [{ "name": "PrimaryResult", "columns": names, "rows": rows }] }).to_string())
+            (
+                format!("{number}.json"),
+                json!({ "tables": [{ "name": "PrimaryResult", "columns": names, "rows": rows }] }).to_string(),
+            )
         }
         2 => {
             let mut out = csv::Writer::from_writer(Vec::new());
@@ -381,11 +401,21 @@ fn others() -> Vec<(String, String)> {
 }
 
 /// How many rows the other sources have in each table.
-const OTHERS: [(&str, usize); 6] =
-    [("AuditRecords", 4), ("CallRecords", 1), ("CallSessions", 1), ("CallSegments", 1), ("MessageTrace", 2), ("OneDriveActivityUserDetail", 2)];
+const OTHERS: [(&str, usize); 6] = [
+    ("AuditRecords", 4),
+    ("CallRecords", 1),
+    ("CallSessions", 1),
+    ("CallSegments", 1),
+    ("MessageTrace", 2),
+    ("OneDriveActivityUserDetail", 2),
+];
 
 /// Imports groups of files, each until its import ends well; gives the rows of all tables.
-async fn import_all(root: &Path, files: &[(String, String)], groups: &[(Vec<usize>, Option<Step>)]) -> BTreeMap<&'static str, Vec<String>> {
+async fn import_all(
+    root: &Path,
+    files: &[(String, String)],
+    groups: &[(Vec<usize>, Option<Step>)],
+) -> BTreeMap<&'static str, Vec<String>> {
     let folder = root.join("in");
     fs::create_dir_all(&folder).expect("a folder");
     let options = ImportOptions { clock: Arc::new(FixedClock::at_micros(DAY + 60 * 24 * HOUR)), ..ImportOptions::default() };
@@ -419,7 +449,12 @@ fn groups(files: usize, order: &[usize], size: usize, stops: &[usize]) -> Vec<(V
 }
 
 fn records() -> impl Strategy<Value = Records> {
-    (0..FIELDS.len(), 0..3_i64, 0..4_u8, 1..4_usize).prop_map(|(table, day, content, copies)| Records { table, day, content, copies })
+    (0..FIELDS.len(), 0..3_i64, 0..4_u8, 1..4_usize).prop_map(|(table, day, content, copies)| Records {
+        table,
+        day,
+        content,
+        copies,
+    })
 }
 
 proptest! {
@@ -534,7 +569,8 @@ async fn identical_records_of_one_answer_are_as_many_rows_however_often_they_com
 async fn one_id_on_two_days_is_two_records_in_one_file_and_in_two() {
     let record = |day: &str| format!(r#"{{"timestamp":"{day}T07:00:00Z","message":"m","itemType":"trace","itemId":"one"}}"#);
     let (first, second) = (record("2026-02-26"), record("2026-02-27"));
-    let files = [("both.ndjson".to_owned(), format!("{first}\n{second}\n")), ("a.ndjson".into(), first), ("b.ndjson".into(), second)];
+    let files =
+        [("both.ndjson".to_owned(), format!("{first}\n{second}\n")), ("a.ndjson".into(), first), ("b.ndjson".into(), second)];
     let (together, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let one = import_all(together.path(), &files, &[(vec![0], None)]).await;
     let two = import_all(apart.path(), &files, &[(vec![2], None), (vec![1], None), (vec![0], None)]).await;
@@ -545,7 +581,8 @@ async fn one_id_on_two_days_is_two_records_in_one_file_and_in_two() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_richer_shape_replaces_and_the_same_one_writes_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
-    let line = |more: &str| format!(r#"{{"timestamp":"2026-02-26T07:00:00Z","message":"m","itemType":"trace","itemId":"one"{more}}}"#);
+    let line =
+        |more: &str| format!(r#"{{"timestamp":"2026-02-26T07:00:00Z","message":"m","itemType":"trace","itemId":"one"{more}}}"#);
     let files = [
         ("poor.ndjson".to_owned(), line("")),
         ("rich.ndjson".to_owned(), line(r#","appName":"app","customDimensions":{"a":1}"#)),

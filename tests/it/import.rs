@@ -462,7 +462,8 @@ async fn of_records_of_one_version_the_same_one_stays_in_any_order() {
             r#"{{"value":[{{"id":"1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d","recipientAddress":"bob@x","senderAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13Z","status":"{status}","subject":"{subject}"}}]}}"#
         )
     };
-    let files = [call(2, "groupCall"), call(2, "peerToPeer"), call(1, "older"), trace("delivered", "one"), trace("pending", "two")];
+    let files =
+        [call(2, "groupCall"), call(2, "peerToPeer"), call(1, "older"), trace("delivered", "one"), trace("pending", "two")];
     let mut found = Vec::new();
     for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 1, 3, 0]] {
         let place = Place::new();

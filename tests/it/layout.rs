@@ -216,7 +216,10 @@ async fn a_table_divided_by_day_is_written_as_it_is_and_brought_to_months_in_one
     let lake = Lake::new(&root);
     let calls = def("CallRecords");
     let before = texts(&lake, "MessageTrace", TRACES).await;
-    assert_eq!(number(&lake, "CallRecords", "select count(*) from \"CallRecords\" where event_month = date '2026-01-01'").await, 1);
+    assert_eq!(
+        number(&lake, "CallRecords", "select count(*) from \"CallRecords\" where event_month = date '2026-01-01'").await,
+        1
+    );
     // A landing goes on in the form of the table.
     let landed = land(&lake, calls, call_records(&[("new", DAY, Some(1), "x"), ("later", DAY + 40 * A_DAY, Some(1), "y")]), 1);
     let version = landed.await.expect("land").version.expect("a commit");
@@ -237,7 +240,10 @@ async fn a_table_divided_by_day_is_written_as_it_is_and_brought_to_months_in_one
             assert!(actions(&table, before.version + 1, kind).iter().all(|action| action["dataChange"] == false), "{name}");
         }
         let after = Lake::new(&root).snapshot(def(name)).await.expect("a snapshot").expect("a table").stats();
-        assert_eq!((after.rows, after.files, after.first_time, after.last_time), (before.rows, months, before.first_time, before.last_time));
+        assert_eq!(
+            (after.rows, after.files, after.first_time, after.last_time),
+            (before.rows, months, before.first_time, before.last_time)
+        );
         assert_eq!(lake.compact(def(name), &CompactOptions::default()).await.expect("again").written, 0, "{name}");
     }
     let context = SessionContext::new();
@@ -245,7 +251,8 @@ async fn a_table_divided_by_day_is_written_as_it_is_and_brought_to_months_in_one
     assert_eq!(old, 3);
     assert_eq!(texts(&Lake::new(&root), "MessageTrace", TRACES).await, before);
     // Rows that are there are known, and others land in months.
-    let landed = land(&lake, calls, call_records(&[("new", DAY, Some(1), "x"), ("newer", DAY, Some(1), "z")]), 2).await.expect("land");
+    let landed =
+        land(&lake, calls, call_records(&[("new", DAY, Some(1), "x"), ("newer", DAY, Some(1), "z")]), 2).await.expect("land");
     assert_eq!((landed.new, landed.duplicates), (1, 1));
     let added = actions(&root.join("CallRecords"), landed.version.expect("a commit"), "add");
     assert_eq!(added[0]["partitionValues"]["event_month"], "2026-01-01");
@@ -319,7 +326,9 @@ async fn days_whose_records_change_keep_files_of_their_own_for_a_while() {
     for day in 0..6_i64 {
         for drop in 0..3_i64 {
             let id = format!("{day}-{drop}");
-            land(&at(day), calls, call_records(&[(&id, DAY + day * A_DAY + drop, Some(1), "x")]), day * 3 + drop).await.expect("land");
+            land(&at(day), calls, call_records(&[(&id, DAY + day * A_DAY + drop, Some(1), "x")]), day * 3 + drop)
+                .await
+                .expect("land");
         }
     }
     let days = async || {

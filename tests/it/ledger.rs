@@ -111,7 +111,8 @@ async fn an_archive_that_was_cut_off_is_read_again_whole() {
         assert!(broken.is_err());
         let again = import_paths(&Lake::new(&lake), paths, &options(60), &()).await.expect("an import");
         assert_eq!(states(&again), [UnitState::Empty, UnitState::Done, UnitState::Done], "{broken_at}");
-        let run = |text: &str| run_in(dir.path(), &["--lake", lake.to_str().expect("a path"), "query", text, "-f", "csv"]).exits(0);
+        let run =
+            |text: &str| run_in(dir.path(), &["--lake", lake.to_str().expect("a path"), "query", text, "-f", "csv"]).exits(0);
         let count = run("traces | where operation_Name !endswith 'Importer' | summarize count(), dcount(itemId, 4)");
         assert_eq!(csv_rows(&count.out)[1], ["40001", "40001"], "{broken_at}");
         let failed = run("ImportLedger | summarize arg_max(startedAt, *) by unit | where state !in ('done', 'empty')");
@@ -124,9 +125,7 @@ async fn a_unit_is_finished_when_its_rows_of_all_tables_are_committed() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let message = "m".repeat(400);
     // An audit record alone would wait for the end of the run.
-    let paths = files(dir.path(), 6, |n| {
-        audit(n) + &(0..4_000).map(|row| trace(n * 4_000 + row, &message)).collect::<String>()
-    });
+    let paths = files(dir.path(), 6, |n| audit(n) + &(0..4_000).map(|row| trace(n * 4_000 + row, &message)).collect::<String>());
     let commits = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&commits);
     let fault = Fault::new(move |step| {
@@ -138,7 +137,8 @@ async fn a_unit_is_finished_when_its_rows_of_all_tables_are_committed() {
     assert!(summary.is_complete());
     assert!(commits.load(Ordering::Relaxed) > 6, "the run had several checkpoints");
     assert_eq!(query(dir.path(), "AuditRecords | count")[0], ["6"]);
-    let rows = query(dir.path(), "ImportLedger | sort by unit asc | project state, rows, duplicates, replaced, tableName, tables");
+    let rows =
+        query(dir.path(), "ImportLedger | sort by unit asc | project state, rows, duplicates, replaced, tableName, tables");
     assert_eq!(rows.len(), 6);
     let tables = r#"{"AuditRecords":1,"traces":4000}"#;
     assert!(rows.iter().all(|row| row[..] == ["done", "4001", "0", "0", "", tables]), "{rows:?}");
@@ -155,11 +155,17 @@ async fn many_small_files_are_few_commits() {
     assert!(names.is_sorted(), "units come in the order in which they were listed");
     let commits = |table: &str| {
         let log = dir.path().join("lake").join(table).join("_delta_log");
-        fs::read_dir(log).expect("a log").filter(|e| e.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|x| x == "json"))).count()
+        fs::read_dir(log)
+            .expect("a log")
+            .filter(|e| e.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|x| x == "json")))
+            .count()
     };
     // One makes the table; the run's own log lines are another one of traces.
     assert!(commits("traces") <= 3 && commits("ImportLedger") <= 2, "{} {}", commits("traces"), commits("ImportLedger"));
-    assert_eq!(query(dir.path(), "ImportLedger | where state == 'done' and tableName == 'traces' and duplicates == 0 | count")[0], ["400"]);
+    assert_eq!(
+        query(dir.path(), "ImportLedger | where state == 'done' and tableName == 'traces' and duplicates == 0 | count")[0],
+        ["400"]
+    );
 }
 
 #[tokio::test]
@@ -250,7 +256,8 @@ async fn a_file_that_was_written_just_now_is_known_by_its_content_alone() {
     let path = dir.path().join("a.ndjson");
     fs::write(&path, trace(1, "a")).expect("a file");
     // The clock stands before the file's time: another write may come within the same tick of the file system.
-    let now = |seconds: i64| ImportOptions { clock: Arc::new(FixedClock::at_micros(seconds * 1_000_000)), ..ImportOptions::default() };
+    let now =
+        |seconds: i64| ImportOptions { clock: Arc::new(FixedClock::at_micros(seconds * 1_000_000)), ..ImportOptions::default() };
     let import = async |seconds| import_paths(&lake, std::slice::from_ref(&path), &now(seconds), &()).await.expect("an import");
     assert_eq!(states(&import(1_000).await), [UnitState::Done]);
     let meta = fs::metadata(&path).expect("a file");

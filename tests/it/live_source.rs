@@ -81,7 +81,8 @@ impl Service {
         let blob = unit.name.rsplit('/').next().unwrap_or_default().to_owned();
         *self.opened.lock().unwrap().entry(blob.clone()).or_default() += 1;
         let mood = self.blobs.lock().unwrap().iter().find(|(name, _)| *name == blob).map_or(Mood::Gone, |(_, mood)| *mood);
-        let failed = |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone });
+        let failed =
+            |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone });
         match mood {
             Mood::Busy => return failed(503, false),
             Mood::Gone => return failed(404, true),
@@ -147,7 +148,10 @@ fn told(summary: &ImportSummary) -> Vec<String> {
 async fn a_source_goes_on_behind_what_is_in_the_lake_and_asks_again_for_what_is_not() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let lake = Lake::new(dir.path());
-    let service = Service::new("audit", &[("a", Mood::Whole), ("b", Mood::Whole), ("c", Mood::Busy), ("d", Mood::Whole), ("e", Mood::Gone)]);
+    let service = Service::new(
+        "audit",
+        &[("a", Mood::Whole), ("b", Mood::Whole), ("c", Mood::Busy), ("d", Mood::Whole), ("e", Mood::Gone)],
+    );
     let first = import(&lake, &[&service]).await;
     assert_eq!(told(&first), ["audit/a done", "audit/b done", "audit/c failed", "audit/d done", "audit/e expired"]);
     assert_eq!((first.tables["AuditRecords"].new, first.units[2].status), (9, Some(503)));
@@ -194,7 +198,8 @@ async fn a_position_moves_without_rows_and_stays_when_listing_fails() {
     for _ in 0..2 {
         assert!(import(&lake, &[&service]).await.units.is_empty());
     }
-    let out = run_in(dir.path(), &["--lake", ".", "query", "ImportLedger | sort by startedAt asc | project unit, state", "-f", "csv"]);
+    let out =
+        run_in(dir.path(), &["--lake", ".", "query", "ImportLedger | sort by startedAt asc | project unit, state", "-f", "csv"]);
     assert_eq!(csv_rows(&out.exits(0).out)[1..], [["audit", "failed"], ["audit", "done"]]);
 }
 

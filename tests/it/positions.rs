@@ -46,7 +46,8 @@ async fn positions_are_in_the_log_whatever_became_of_the_file_beside() {
     land(&lake, def("traces"), traces(&[("b", DAY)]), 2).await.expect("landed");
     lake.advance(def("traces"), &of("other", 9)).await.expect("a commit");
     assert_eq!(fs::read_dir(dir.path().join("_intents/traces")).expect("a folder").count(), 1);
-    let all = async || [known(dir.path(), "test/stream").await, known(dir.path(), "pages").await, known(dir.path(), "other").await];
+    let all =
+        async || [known(dir.path(), "test/stream").await, known(dir.path(), "pages").await, known(dir.path(), "other").await];
     let expected = [Some(position(2)), Some(of("pages", 5)), Some(of("other", 9))];
     assert_eq!(all().await, expected);
     // As a power cut leaves it, which does not wait for it: an earlier one, an empty one, none.

@@ -127,7 +127,7 @@ impl Disk {
     }
 
     fn add(&mut self, below: &Path, cut: Cut, tree: &mut Tree) {
-        let kept = cut == Cut::Contents || (cut == Cut::Mixed && below.as_os_str().len() % 2 == 0);
+        let kept = cut == Cut::Contents || (cut == Cut::Mixed && below.as_os_str().len().is_multiple_of(2));
         let folder = self.root.join(below);
         let names = match kept && folder.is_dir() {
             true => self.live(&folder),
@@ -242,8 +242,7 @@ async fn a_power_cut_during_the_first_landings_loses_nothing_that_was_reported()
         disk.lock().expect("the disk").report(n + 1);
     }
     // The states are those of the folder above.
-    let mut inner = disk.lock().expect("the disk");
-    for (_, tree) in &mut inner.states {
+    for (_, tree) in &mut disk.lock().expect("the disk").states {
         let lake = Path::new("new/lake");
         *tree = std::mem::take(tree)
             .into_iter()
@@ -251,7 +250,6 @@ async fn a_power_cut_during_the_first_landings_loses_nothing_that_was_reported()
             .filter(|(path, _)| !path.as_os_str().is_empty())
             .collect();
     }
-    drop(inner);
     check(&disk, 2).await;
 }
 

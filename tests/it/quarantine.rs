@@ -69,9 +69,12 @@ fn the_quarantine_is_listed_by_reason_and_shown_whole() {
     let record = shown.iter().find(|row| row[1] == "line 2").expect("the long record");
     assert_eq!((record[3].as_str(), record[4].as_str()), (bad(&long).trim_end(), "true"));
     assert!(listed(dir.path(), &["show", "--reason", "no such reason"]).is_empty());
-    let some = run(dir.path(), 2, &["quarantine", "show", "--limit", "1", "-f", "csv"]).exits(0).says("3 more records are not shown");
+    let some =
+        run(dir.path(), 2, &["quarantine", "show", "--limit", "1", "-f", "csv"]).exits(0).says("3 more records are not shown");
     assert_eq!(csv_rows(&some.out).len(), 2);
-    let size = |dir: &Path| fs::read_dir(dir).expect("a folder").map(|f| f.and_then(|f| f.metadata()).expect("a file").len()).sum::<u64>();
+    let size = |dir: &Path| {
+        fs::read_dir(dir).expect("a folder").map(|f| f.and_then(|f| f.metadata()).expect("a file").len()).sum::<u64>()
+    };
     let runs = fs::read_dir(dir.path().join("lake/_quarantine")).expect("a folder").next().expect("a run").expect("a run");
     assert!(size(&runs.path()) < 20_000, "it is compressed");
     run(dir.path(), 1, &["quarantine", "show", "c.ndjson"]).exits(2).says("nothing of `c.ndjson`");

@@ -125,7 +125,8 @@ fn a_broken_newest_commit_is_set_aside_and_its_rows_land_again() {
         let commit = |lake: &Path| lake.join("requests/_delta_log").join(COMMIT_ONE);
         let dir = damaged(|lake| fs::write(commit(lake), text).expect("written"));
         let lake = dir.path().join("lake");
-        for command in [&["query", "requests | count"][..], &["compact", "requests"], &["import", "--from", &source(), "--again"]] {
+        for command in [&["query", "requests | count"][..], &["compact", "requests"], &["import", "--from", &source(), "--again"]]
+        {
             kqlake(dir.path(), command).exits(6).says(COMMIT_ONE).says("kqlake compact --repair");
         }
         let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);

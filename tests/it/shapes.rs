@@ -99,7 +99,10 @@ fn records_of_no_known_type_do_not_decide_about_those_behind_them() {
     let text = format!("# exported\n{}\n{pretty}{}\n", trace("p0", "2026-01-05T00:00:00Z"), trace("p2", "2026-01-05T00:00:00Z"));
     place.file("pieces.json", text);
     place.import(&["--from", "pieces.json"]).exits(5).says("1 of 4 records refused");
-    assert_eq!(place.query("traces | where itemId startswith 'p' | summarize make_set(itemId) | project array_length(set_itemId)"), "3");
+    assert_eq!(
+        place.query("traces | where itemId startswith 'p' | summarize make_set(itemId) | project array_length(set_itemId)"),
+        "3"
+    );
 }
 
 /// A message trace of PowerShell with dates on a 24-hour clock.
@@ -132,7 +135,9 @@ fn all_dates_of_a_file_decide_about_their_order() {
     many.push("02/13/2026 10:00:00".to_owned());
     let text = message_trace(&many);
     let counts = "MessageTrace | summarize count() by month = getmonth(receivedDateTime)";
-    for (args, input) in [(vec!["--from", "mt.csv"], None), (vec!["--from", "-", "--date-order", "day-first"], Some(text.as_bytes()))] {
+    for (args, input) in
+        [(vec!["--from", "mt.csv"], None), (vec!["--from", "-", "--date-order", "day-first"], Some(text.as_bytes()))]
+    {
         let place = Place::new();
         match input {
             None => {
@@ -220,7 +225,12 @@ fn report_rows_whose_names_are_withheld_all_land_once() {
 fn copilot_reports_have_tables() {
     let place = Place::new();
     let from = project().join("fixtures/reports");
-    for file in ["copilot-usage.json", "getMicrosoft365CopilotUsageUserDetail.csv", "copilot-user-count-summary.json", "copilot-user-count-trend.json"] {
+    for file in [
+        "copilot-usage.json",
+        "getMicrosoft365CopilotUsageUserDetail.csv",
+        "copilot-user-count-summary.json",
+        "copilot-user-count-trend.json",
+    ] {
         place.import(&["--from", from.join(file).to_str().expect("a path of characters")]).exits(0);
     }
     assert_eq!(
@@ -273,7 +283,8 @@ fn shapes_of_other_tools_carry_the_same_records() {
         let place = Place::new();
         place.import(&["--from", &at(path)]).exits(0);
         assert_eq!(place.query(audit), rows, "{path}");
-        let office = "OfficeActivity | where isnotempty(OfficeId) and isnotempty(Operation) and isnotempty(OfficeWorkload) | count";
+        let office =
+            "OfficeActivity | where isnotempty(OfficeId) and isnotempty(Operation) and isnotempty(OfficeWorkload) | count";
         assert_eq!(place.query(office), "2", "{path}");
     }
     let place = Place::new();
@@ -304,7 +315,8 @@ fn shapes_of_other_tools_carry_the_same_records() {
 fn a_record_that_would_become_many_times_its_size_is_refused() {
     let place = Place::new();
     let recipients: String = (0..4_000).map(|n| format!("user{n}@contoso.example##Receive, Deliver;")).collect();
-    let heading = "origin_timestamp_utc,sender_address,recipient_status,message_subject,total_bytes,message_id,network_message_id";
+    let heading =
+        "origin_timestamp_utc,sender_address,recipient_status,message_subject,total_bytes,message_id,network_message_id";
     let row = |id: u32, recipients: &str| format!("2026-01-11T12:00:00Z,a@x,\"{recipients}\",s,1,<{id}@x>,{id}\n");
     place.file("mt.csv", format!("{heading}\n{}{}", row(1, &recipients), row(2, "b@y##Receive, Deliver")));
     place.import(&["--from", "mt.csv"]).exits(5).says("would become 4000 rows");

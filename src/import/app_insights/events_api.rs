@@ -105,7 +105,9 @@ mod tests {
             flattened(&members).unwrap(),
             r#"{"itemType":"trace","itemId":"e1","itemCount":1,"timestamp":"2026-01-05T07:23:07.123Z","customDimensions":{"eventId":"RT0005"},"customMeasurements":null,"operation_Name":"op","operation_Id":"o","operation_ParentId":"p","operation_SyntheticSource":"","session_Id":"s","user_Id":"u","user_AccountId":"","user_AuthenticatedId":"amy@contoso.com","cloud_RoleName":"r","cloud_RoleInstance":"i","iKey":"k","appName":"bc","appId":"a","sdkVersion":"v","client_Model":"","client_OS":"Windows","client_Type":"PC","client_Browser":"","client_IP":"0.0.0.0","client_City":"","client_StateOrProvince":"","client_CountryOrRegion":"Spain","message":"m","severityLevel":1}"#
         );
-        for other in [r#"{"type":"trace","timestamp":"t","message":"m"}"#, r#"{"type":"trace","timestamp":"t","trace":{},"ai":"x"}"#] {
+        for other in
+            [r#"{"type":"trace","timestamp":"t","message":"m"}"#, r#"{"type":"trace","timestamp":"t","trace":{},"ai":"x"}"#]
+        {
             assert!(!is_event(&Members::parse(other).unwrap()), "{other}");
         }
     }

@@ -285,7 +285,11 @@ mod tests {
         let text = vec![b'x'; 20 * CHUNK];
         let mut bytes = Bytes::new(text.as_slice().chain(Broken));
         let mut seen = Vec::new();
-        bytes.look_ahead(|ahead| drop(ahead.line(&mut seen, usize::MAX))).unwrap();
+        bytes
+            .look_ahead(|ahead| {
+                ahead.line(&mut seen, usize::MAX);
+            })
+            .unwrap();
         let mut read = Vec::new();
         bytes.line(&mut read, usize::MAX);
         assert!(seen == text && read == text);

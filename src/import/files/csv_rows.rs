@@ -97,7 +97,8 @@ struct Rest {
 impl Rest {
     /// Takes the dates of all rows that follow into account.
     fn see_dates(mut self, source: &mut Bytes<'_>, limits: Limits, dates: &mut Dates) {
-        let names: Vec<String> = self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
+        let names: Vec<String> =
+            self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
         let mut reader = CsvReader::new(self.delimiter, limits.record);
         let mut record = CsvRecord::default();
         loop {

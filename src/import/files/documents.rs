@@ -2,9 +2,9 @@
 //! page's context.
 
 use super::bytes::Bytes;
+pub(crate) use super::dates::Dates;
 use super::input::Limits;
 use super::json::{self, Kind};
-pub(crate) use super::dates::Dates;
 pub(crate) use super::json_records::column_names;
 pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
 use super::sniff::{self, Form, WINDOW};

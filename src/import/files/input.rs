@@ -97,7 +97,9 @@ impl<'p, R: Read> Tap<'p, R> {
 impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer);
-        self.state.failed.set(self.state.failed.get() || read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted));
+        self.state
+            .failed
+            .set(self.state.failed.get() || read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted));
         let read = read?;
         self.state.count.set(self.state.count.get() + read as u64);
         if let Some(hasher) = self.state.hasher.borrow_mut().as_mut() {

@@ -2,7 +2,7 @@
 //!
 //! Values are cut out here and checked later by whoever parses them, so that one broken element does not cost the others.
 
-use kqlake_value::json::extent::{Extent, BracketError};
+use kqlake_value::json::extent::{BracketError, Extent};
 
 use super::bytes::Bytes;
 

@@ -20,9 +20,8 @@ pub(crate) const TABLE: &str = "ImportLedger";
 /// The state of a unit that was settled, and whose rows are not in the lake any more.
 const GONE: &str = "gone";
 /// The columns that are read back.
-const COLUMNS: [&str; 11] = [
-    "section", "unit", "state", "reason", "startedAt", "bytes", "contentHash", "attempt", "quarantined", "tables", "details",
-];
+const COLUMNS: [&str; 11] =
+    ["section", "unit", "state", "reason", "startedAt", "bytes", "contentHash", "attempt", "quarantined", "tables", "details"];
 
 /// What must be done with a unit that an earlier import tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

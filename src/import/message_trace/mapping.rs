@@ -236,7 +236,10 @@ impl Traces {
 /// What is to be said of a record's date that could have the month or the day first.
 fn open_date(members: &Members<'_>) -> String {
     let times = members.0.iter().filter(|(name, _)| Traces::is_time(name));
-    times.map(|(_, value)| convert::open_order(&Source::Json(value.get()).text())).find(|open| !open.is_empty()).unwrap_or_default()
+    times
+        .map(|(_, value)| convert::open_order(&Source::Json(value.get()).text()))
+        .find(|open| !open.is_empty())
+        .unwrap_or_default()
 }
 
 /// The status that a list of steps such as `Receive, Deliver` ends in, in Graph's spelling.

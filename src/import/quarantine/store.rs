@@ -239,7 +239,8 @@ mod tests {
             bytes,
         };
         let files = vec![file(1, 50), file(100, 60), file(200, 40)];
-        let goes = |age, bytes| outdated(files.clone(), Retention { age, bytes }, 210).iter().filter_map(|f| f.at).collect::<Vec<_>>();
+        let goes =
+            |age, bytes| outdated(files.clone(), Retention { age, bytes }, 210).iter().filter_map(|f| f.at).collect::<Vec<_>>();
         assert_eq!(goes(1_000, 150), Vec::<i64>::new());
         assert_eq!(goes(150, 150), [1]);
         assert_eq!(goes(1_000, 100), [1]);

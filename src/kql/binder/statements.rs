@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::expr::Ctx;
 use super::scope::Function;
-use super::{Bind, Binder, Binding, RowInfo, Scope, BindError};
+use super::{Bind, BindError, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};

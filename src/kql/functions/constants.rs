@@ -39,7 +39,11 @@ pub(crate) fn expanded(constant: &ScalarValue, rows: usize) -> Result<ArrayRef, 
 ///
 /// # Errors
 /// `ResourcesExhausted` when its text exceeds the budget; any other refusal is an execution error.
-pub(crate) fn compute_within<T>(name: &str, budget: usize, work: impl FnOnce() -> Result<T, String>) -> Result<T, DataFusionError> {
+pub(crate) fn compute_within<T>(
+    name: &str,
+    budget: usize,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, DataFusionError> {
     text_column::compute_within(budget, work).map_err(|failure| match failure {
         TextError::TooLong => DataFusionError::Execution(TOO_LONG.to_owned()),
         TextError::OverBudget(budget) => {

@@ -130,7 +130,11 @@ impl MakeSeries {
     }
 
     /// The axis: its start and how many points it has.
-    fn axis_points(&self, buckets: impl Iterator<Item = AxisPoint>, step: AxisPoint) -> Result<Option<(AxisPoint, usize)>, String> {
+    fn axis_points(
+        &self,
+        buckets: impl Iterator<Item = AxisPoint>,
+        step: AxisPoint,
+    ) -> Result<Option<(AxisPoint, usize)>, String> {
         let given = |v: &Option<Value>| -> Option<AxisPoint> {
             let mut text = String::new();
             v.as_ref().and_then(|v| place(v.as_ref(&mut text)))

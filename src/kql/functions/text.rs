@@ -272,7 +272,9 @@ impl NeedleGroup {
             })
             .collect();
         let search = match op {
-            MatchOp::Find { .. } if needles.len() == 1 => SearchPlan::One(Box::new(memmem::Finder::new(&needles[0].bytes).into_owned())),
+            MatchOp::Find { .. } if needles.len() == 1 => {
+                SearchPlan::One(Box::new(memmem::Finder::new(&needles[0].bytes).into_owned()))
+            }
             MatchOp::Find { .. } => {
                 match AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles.iter().map(|n| &n.bytes)) {
                     Ok(automaton) => SearchPlan::Many(Box::new(automaton)),
@@ -280,7 +282,9 @@ impl NeedleGroup {
                     Err(_) => SearchPlan::InPlace,
                 }
             }
-            MatchOp::Equals if needles.len() > HASHED_FROM => SearchPlan::Hashed(needles.iter().map(|n| n.bytes.clone()).collect()),
+            MatchOp::Equals if needles.len() > HASHED_FROM => {
+                SearchPlan::Hashed(needles.iter().map(|n| n.bytes.clone()).collect())
+            }
             _ => SearchPlan::InPlace,
         };
         let shortest = needles.iter().map(|n| n.bytes.len()).min().unwrap_or(0);
@@ -394,7 +398,8 @@ impl NeedleGroup {
                 let length = offsets[row + 1].as_usize() - offsets[row].as_usize();
                 // The length decides most rows without a look at the text.
                 if self.fold != CaseFold::Unicode
-                    && (length < self.shortest || (self.op == MatchOp::Equals && self.needles.len() == 1 && length != self.shortest))
+                    && (length < self.shortest
+                        || (self.op == MatchOp::Equals && self.needles.len() == 1 && length != self.shortest))
                 {
                     continue;
                 }

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::column_name;
-use super::compute::{Pieces, ComputeFn, plan_of};
+use super::compute::{ComputeFn, Pieces, plan_of};
 use super::expr::dynamic::typed_element;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};

@@ -15,7 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::arrow::{array, value_at};
 use super::column_name;
 use super::expr::text;
-use crate::bound::{BoundColumn, BoundExpr, Compute, BoundScan, StepOutput};
+use crate::bound::{BoundColumn, BoundExpr, BoundScan, Compute, StepOutput};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, arrow_type};
 use kqlake_value::{Type, Value};

@@ -355,7 +355,9 @@ mod tests {
     fn another_type_at_rest_is_an_error() {
         let def = tables::find("traces").expect("traces");
         let at_rest = Schema::new(vec![Field::new("message", DataType::Int64, true)]);
-        assert!(matches!(Layout::new(def, &at_rest, Partitioning::Month), Err(LakeError::ColumnType { column, .. }) if column == "message"));
+        assert!(
+            matches!(Layout::new(def, &at_rest, Partitioning::Month), Err(LakeError::ColumnType { column, .. }) if column == "message")
+        );
     }
 
     #[test]

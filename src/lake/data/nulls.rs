@@ -30,11 +30,13 @@ impl Nulls {
     /// A column has another type, or one that may not be null is not there.
     pub(crate) fn fill(&mut self, schema: &SchemaRef, there: &[bool], some: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let mut columns = some.columns().iter();
-        let column = |(field, there): (&arrow::datatypes::FieldRef, &bool)| match there {
-            true => columns.next().cloned(),
-            false => None,
-        }
-        .unwrap_or_else(|| self.of(field.data_type(), some.num_rows()));
+        let column = |(field, there): (&arrow::datatypes::FieldRef, &bool)| {
+            match there {
+                true => columns.next().cloned(),
+                false => None,
+            }
+            .unwrap_or_else(|| self.of(field.data_type(), some.num_rows()))
+        };
         let columns = schema.fields().iter().zip(there).map(column).collect();
         RecordBatch::try_new(schema.clone(), columns)
     }

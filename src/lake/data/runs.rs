@@ -210,7 +210,8 @@ impl Cursor {
             .and_then(|builder| builder.with_batch_size(rows).build())
             .map_err(|e| LakeError::of_file(table, &path, &e))?;
         let tag = PromotedTag::parse(run.tags.get(TAG_PROMOTED).map(String::as_str));
-        let promoted = layout.sources.iter().zip(layout.file.fields()).filter(|(source, _)| matches!(source, Source::Promoted(_)));
+        let promoted =
+            layout.sources.iter().zip(layout.file.fields()).filter(|(source, _)| matches!(source, Source::Promoted(_)));
         Ok(Cursor {
             reader,
             path,

@@ -356,7 +356,10 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
         }
-        if def.sought_columns().any(|name| name == column.name) && matches!(column.ty, Type::String | Type::Long) && effort != Effort::Run {
+        if def.sought_columns().any(|name| name == column.name)
+            && matches!(column.ty, Type::String | Type::Long)
+            && effort != Effort::Run
+        {
             // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
             properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), 0.01);
         }

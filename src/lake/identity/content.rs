@@ -190,8 +190,11 @@ mod tests {
 
     #[test]
     fn contents_are_those_that_lakes_hold() {
-        let found: Vec<String> =
-            tables::all().iter().filter(|t| t.content.is_some()).map(|t| format!("{} {}", t.name, sample(t, None).hex())).collect();
+        let found: Vec<String> = tables::all()
+            .iter()
+            .filter(|t| t.content.is_some())
+            .map(|t| format!("{} {}", t.name, sample(t, None).hex()))
+            .collect();
         assert_eq!(found, PINNED);
     }
 

@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn hashes_are_those_that_lakes_hold() {
         assert_eq!(RecordHash::of(b"record").hex(), "e5c37ab8f29acc7155c24d1a46b76358");
-        assert_eq!(hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).map(RecordHash::hex).as_deref(), Some("6aea9e8555b4a3da26f660c42b66b8c7"));
+        assert_eq!(
+            hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).map(RecordHash::hex).as_deref(),
+            Some("6aea9e8555b4a3da26f660c42b66b8c7")
+        );
     }
 
     #[test]

@@ -123,9 +123,7 @@ fn open_store(table: &'static str, dir: &Path, without: &BTreeSet<String>) -> Re
     let hidden = without.iter().map(|name| object_store::path::Path::from_iter([table, LOG, name])).collect();
     let store = LakeStore::new(lake, hidden).map_err(|e| delta_error(table, dir, e.into()))?;
     let address = Url::parse(&format!("memory:///{table}/")).map_err(|e| DeltaTableError::Generic(e.to_string()));
-    address
-        .and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default()))
-        .map_err(|e| delta_error(table, dir, e))
+    address.and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default())).map_err(|e| delta_error(table, dir, e))
 }
 
 impl Log {
@@ -211,9 +209,11 @@ impl Log {
     async fn create_in(def: &'static TableDef, dir: &Path) -> Result<Self, LakeError> {
         // Both at once: their names reach the disk together.
         let folder = dir.join(LOG);
-        run_blocking(def.name, move || durable::create_folders(&folder))
-            .await?
-            .map_err(|source| LakeError::Io { table: def.name, path: dir.to_owned(), source })?;
+        run_blocking(def.name, move || durable::create_folders(&folder)).await?.map_err(|source| LakeError::Io {
+            table: def.name,
+            path: dir.to_owned(),
+            source,
+        })?;
         let store = open_store(def.name, dir, &BTreeSet::new())?;
         let columns = kernel_fields(def.name, &def.arrow_schema())?;
         let created = DeltaTable::new(store)
@@ -588,14 +588,9 @@ impl Log {
     /// The log cannot be listed or written.
     pub(crate) async fn clean_log(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
         const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
-        deltalake::checkpoints::cleanup_expired_logs_for(
-            self.state.version(),
-            self.store.as_ref(),
-            now - RETENTION_MILLIS,
-            None,
-        )
-        .await
-        .map_err(|e| delta_error(self.table, dir, e))
+        deltalake::checkpoints::cleanup_expired_logs_for(self.state.version(), self.store.as_ref(), now - RETENTION_MILLIS, None)
+            .await
+            .map_err(|e| delta_error(self.table, dir, e))
     }
 }
 

@@ -402,8 +402,7 @@ mod tests {
     #[test]
     fn what_the_log_says_everything_without_is_passed_over() {
         const CHECKPOINT_TWO: &str = "00000000000000000002.checkpoint.parquet";
-        let passed =
-            |files: &[(&str, &str)]| Vec::from_iter(look(log(files).path(), None).unwrap().unwrap().passed.names);
+        let passed = |files: &[(&str, &str)]| Vec::from_iter(look(log(files).path(), None).unwrap().unwrap().passed.names);
         let first = (ZERO, "{\"metaData\":{}}");
         let named = ("_last_checkpoint", "{\"version\":1}");
         assert_eq!(passed(&[first, (ONE, "{}"), (CHECKPOINT_ONE, "")]), [CHECKPOINT_ONE]);

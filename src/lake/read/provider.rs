@@ -298,7 +298,9 @@ impl<'a> View<'a> {
             out = out.with_arrow_schema(schema.clone());
         }
         // Partition values first: the statistics take theirs from them.
-        Ok(out.with_partition_values(vec![ScalarValue::Date32(Some(file.partition.month()))]).with_statistics(Arc::new(self.statistics(file))))
+        Ok(out
+            .with_partition_values(vec![ScalarValue::Date32(Some(file.partition.month()))])
+            .with_statistics(Arc::new(self.statistics(file))))
     }
 
     fn statistics(&self, file: &LiveFile) -> Statistics {

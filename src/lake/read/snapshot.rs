@@ -239,10 +239,8 @@ fn live_file(
     if entry.has_deletion_vector {
         return Err(LakeError::Unsupported { table: def.name, feature: "deletionVectors".into() });
     }
-    let no_partition = || LakeError::Shape {
-        table: def.name,
-        reason: format!("file {} has no {}", entry.path, layout.partitioning.column()),
-    };
+    let no_partition =
+        || LakeError::Shape { table: def.name, reason: format!("file {} has no {}", entry.path, layout.partitioning.column()) };
     let partition = entry.partition.ok_or_else(no_partition)?;
     let days = days_of(&entry).ok_or_else(no_partition)?;
     let tag = |name: &str| entry.tags.get(name).and_then(|v| v.as_deref());

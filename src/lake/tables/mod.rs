@@ -149,10 +149,9 @@ impl TableDef {
 
     /// Names of the columns whose least and greatest value the log keeps for every file.
     pub(crate) fn statistics_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.columns
-            .iter()
-            .map(|c| c.name)
-            .filter(|name| *name == self.time || self.key.contains(name) || self.clustering.contains(name) || STATISTICS.contains(name))
+        self.columns.iter().map(|c| c.name).filter(|name| {
+            *name == self.time || self.key.contains(name) || self.clustering.contains(name) || STATISTICS.contains(name)
+        })
     }
 
     /// The columns that rows are looked for by when others arrive.

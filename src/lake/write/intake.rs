@@ -421,7 +421,9 @@ impl Intake {
         self.row_bytes = self.row_bytes.max(bytes as u64);
         let staging = match self.runs.take() {
             Some(staging) => staging,
-            None => Staging::create(dir).map_err(|source| LakeError::Io { table: layout.def.name, path: dir.to_owned(), source })?,
+            None => {
+                Staging::create(dir).map_err(|source| LakeError::Io { table: layout.def.name, path: dir.to_owned(), source })?
+            }
         };
         let file = rows.write_run(dir, self.runs.insert(staging).path(), &few)?;
         self.take_file(fresh, file, few.values().flatten(), true);
@@ -466,13 +468,7 @@ impl Intake {
     }
 
     /// Takes a file with picked rows for one of this landing.
-    fn take_file<'p>(
-        &mut self,
-        fresh: &Fresh<'_>,
-        file: NewFile,
-        picks: impl Iterator<Item = &'p (usize, usize)>,
-        run: bool,
-    ) {
+    fn take_file<'p>(&mut self, fresh: &Fresh<'_>, file: NewFile, picks: impl Iterator<Item = &'p (usize, usize)>, run: bool) {
         let (place, mut rows) = (self.files.len() as u32, 0);
         for pick in picks {
             let row = &fresh.keys[fresh.first[pick.0] + pick.1];
@@ -489,12 +485,7 @@ impl Intake {
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub(crate) fn reconcile(
-        &mut self,
-        layout: &Arc<Layout>,
-        dir: &Path,
-        live: &[FileEntry],
-    ) -> Result<Reconciled, LakeError> {
+    pub(crate) fn reconcile(&mut self, layout: &Arc<Layout>, dir: &Path, live: &[FileEntry]) -> Result<Reconciled, LakeError> {
         self.meet_new(layout, dir, live)?;
         self.known = live.iter().map(|file| file.path.clone()).collect();
         self.purge(layout, dir)?;

@@ -250,9 +250,9 @@ fn value_of(ty: Type, array: &ArrayRef, row: usize) -> Value<'_> {
         DataType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(row)),
         DataType::Float64 => Value::Real(array.as_primitive::<Float64Type>().value(row)),
         DataType::Decimal128(..) => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Timestamp(..) => array
-            .as_primitive_opt::<TimestampMicrosecondType>()
-            .map_or(Value::Null, |times| Value::Time(times.value(row))),
+        DataType::Timestamp(..) => {
+            array.as_primitive_opt::<TimestampMicrosecondType>().map_or(Value::Null, |times| Value::Time(times.value(row)))
+        }
         _ => Value::Null,
     }
 }
@@ -279,9 +279,8 @@ impl Ranker {
     pub(crate) fn new(def: &TableDef, core: &RecordBatch) -> Self {
         let schema = core.schema();
         // Keys are the same, but for ids that earlier versions derived.
-        let counts = |name: &str| {
-            name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content && !def.key.contains(&name)
-        };
+        let counts =
+            |name: &str| name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content && !def.key.contains(&name);
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
         Ranker {
@@ -351,7 +350,8 @@ mod tests {
             &[("callId", "a"), ("sessionId", "bc"), ("id", "")],
             &[("callId", "ab"), ("sessionId", "c"), ("id", "")],
         ];
-        let keys = Keyer::new(tables::find("CallSegments").expect("table")).keys(&batch("CallSegments", &rows), true).expect("keys");
+        let keys =
+            Keyer::new(tables::find("CallSegments").expect("table")).keys(&batch("CallSegments", &rows), true).expect("keys");
         assert_ne!(keys[0].key, keys[1].key);
         assert_eq!(keys[0].key, keys[2].key);
     }
@@ -359,8 +359,11 @@ mod tests {
     #[test]
     fn a_fuller_row_has_a_greater_rank() {
         let def = tables::find("CallSegments").expect("table");
-        let rows: [&[(&str, &str)]; 3] =
-            [&[("failureStage", "1"), ("_importId", "x")], &[("failureStage", "1"), ("_importId", "y")], &[("callId", "a"), ("_importId", "x")]];
+        let rows: [&[(&str, &str)]; 3] = [
+            &[("failureStage", "1"), ("_importId", "x")],
+            &[("failureStage", "1"), ("_importId", "y")],
+            &[("callId", "a"), ("_importId", "x")],
+        ];
         let core = batch("CallSegments", &rows);
         let ranker = Ranker::new(def, &core);
         let ranks: Vec<Rank> = (0..3).map(|row| ranker.rank(row, &mut Vec::new())).collect();

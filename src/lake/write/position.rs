@@ -176,12 +176,7 @@ fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, 
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that could tell.
-pub(crate) fn check_unwitnessed(
-    root: &Path,
-    def: &'static TableDef,
-    dir: &Path,
-    witnesses: &[Witness],
-) -> Result<(), LakeError> {
+pub(crate) fn check_unwitnessed(root: &Path, def: &'static TableDef, dir: &Path, witnesses: &[Witness]) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table: def.name, damage });
     let folder = folder(root, def);
     if let Some(newest) = witnesses.iter().max_by_key(|witness| witness.version) {
@@ -308,12 +303,8 @@ pub(crate) async fn advance(lake: &Lake, def: &'static TableDef, position: &Posi
         let log = lake.log_or_new(def).await?;
         log.check_readable()?;
         make_folder(lake.root(), def)?;
-        let change = Change {
-            data_change: true,
-            transactions: transactions(position, &log),
-            info: facts(position),
-            ..Change::default()
-        };
+        let change =
+            Change { data_change: true, transactions: transactions(position, &log), info: facts(position), ..Change::default() };
         match log.commit(change, &dir, lake.now_millis()).await {
             Ok(log) => {
                 note_after_commit(lake, def, &log).await;

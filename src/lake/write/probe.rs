@@ -85,12 +85,7 @@ impl Looked {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(crate) fn probe(
-    layout: &Layout,
-    path: &Path,
-    wanted: &Wanted<'_>,
-    hit: &mut dyn FnMut(Hit),
-) -> Result<Looked, LakeError> {
+pub(crate) fn probe(layout: &Layout, path: &Path, wanted: &Wanted<'_>, hit: &mut dyn FnMut(Hit)) -> Result<Looked, LakeError> {
     let mut looked = Looked { files: 1, ..Looked::default() };
     let probe = Probe::open(layout, path)?;
     for group in 0..probe.metadata().num_row_groups() {
@@ -167,7 +162,7 @@ impl<'p> Probe<'p> {
         {
             return Ok(Vec::new());
         }
-        Ok(if by_day { self.pages(group, rows, wanted) } else { vec![0..rows] })
+        Ok(if by_day { self.pages(group, rows, wanted) } else { std::iter::once(0..rows).collect() })
     }
 
     /// The days of a row group's rows, by its statistics.
@@ -219,7 +214,7 @@ impl<'p> Probe<'p> {
                 _ => None,
             }
         });
-        let Some((times, pages)) = index else { return vec![0..rows] };
+        let Some((times, pages)) = index else { return std::iter::once(0..rows).collect() };
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for (at, page) in pages.iter().enumerate() {
             let first = usize::try_from(page.first_row_index).unwrap_or(0);

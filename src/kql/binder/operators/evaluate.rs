@@ -6,10 +6,10 @@
 use arrow::record_batch::RecordBatch;
 
 use crate::binder::expr::Ctx;
-use crate::binder::{Bind, Binder, RowInfo, Scope, BindError, names};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
-use crate::functions::plugins::{self, PluginInput, ParamKind, Plugin, PluginArg, PluginParam, RowTable};
+use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
 use crate::functions::{ArgType, Param, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};

@@ -114,7 +114,9 @@ impl Binder<'_> {
                     );
                 }
                 keys.extend(
-                    row.columns.iter().map(|c| (names::TargetName::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
+                    row.columns
+                        .iter()
+                        .map(|c| (names::TargetName::Derived(c.name.clone()), BoundExpr::column(c, item.expr.span))),
                 );
                 continue;
             }

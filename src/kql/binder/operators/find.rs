@@ -90,7 +90,14 @@ impl Binder<'_> {
 
     /// The rows of one table that a predicate takes. A column that only other tables have has no value here; a table with none
     /// of the columns has no such rows.
-    fn searched(&mut self, rel: Rel, predicate: &Expr, reach: &SearchScope, scope: &Scope, case_sensitive: bool) -> Bind<Option<Rel>> {
+    fn searched(
+        &mut self,
+        rel: Rel,
+        predicate: &Expr,
+        reach: &SearchScope,
+        scope: &Scope,
+        case_sensitive: bool,
+    ) -> Bind<Option<Rel>> {
         let has = |name: &str| rel.columns.iter().any(|c| c.name == name);
         let missing_names: Vec<&BoundColumn> =
             reach.row.columns.iter().filter(|c| reach.names.contains(&c.name) && !has(&c.name)).collect();
@@ -297,7 +304,14 @@ impl Binder<'_> {
     }
 
     /// `find` without a projection: columns that all tables share or the predicate names, and the rest in a bag.
-    fn find_smart(&mut self, rels: Vec<(String, Rel)>, source: String, reach: &SearchScope, away: &[Expr], span: Span) -> Bind<Rel> {
+    fn find_smart(
+        &mut self,
+        rels: Vec<(String, Rel)>,
+        source: String,
+        reach: &SearchScope,
+        away: &[Expr],
+        span: Span,
+    ) -> Bind<Rel> {
         let Some((_, first)) = rels.first() else { return self.error(code::UNKNOWN, span, "there is no table") };
         // A column that all tables have is shared; where its types differ, only the language service counts it.
         let mut kept: Vec<(String, Type)> = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
 use crate::binder::names::{self, TargetName};
-use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
 use crate::functions::Returns;
 use kqlake_syntax::ast::*;

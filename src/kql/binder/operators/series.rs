@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::binder::expr::Ctx;
 use crate::binder::names::TargetName;
-use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
 use crate::functions::Registry;
 use crate::functions::make_series::{MakeSeries, SeriesColumn};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
 use crate::binder::names::TargetName;
-use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::code;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::binder::expr::Ctx;
 use crate::binder::names::{self, TargetName};
-use crate::binder::{Bind, Binder, RowInfo, Scope, BindError};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
 use crate::functions::{Naming, Registry};
 use kqlake_syntax::ast::*;
@@ -76,7 +76,12 @@ impl Binder<'_> {
     }
 
     /// A key of `by`; dynamic values cannot be grouped.
-    pub(in crate::binder) fn group_key(&mut self, item: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(TargetName, BoundExpr)> {
+    pub(in crate::binder) fn group_key(
+        &mut self,
+        item: &NamedExpr,
+        row: &RowInfo,
+        scope: &Scope,
+    ) -> Bind<(TargetName, BoundExpr)> {
         let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
         if e.ty == Type::Dynamic && !self.is_untyped(&e) {
             return self.report(

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::binder::names::wildcard_match;
-use crate::binder::{Bind, Binder, Binding, Scope, BindError};
+use crate::binder::{Bind, BindError, Binder, Binding, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::{Events, schema};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam};
 use crate::functions::ArgType;

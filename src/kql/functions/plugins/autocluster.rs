@@ -1,7 +1,7 @@
 //! autocluster: a few patterns that describe many rows by many values.
 
 use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};

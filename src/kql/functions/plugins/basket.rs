@@ -1,7 +1,7 @@
 //! basket: the frequent combinations of column values.
 
 use super::patterns::{Items, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef};

@@ -1,7 +1,7 @@
 //! diffpatterns: combinations of column values that are more frequent in one part of the rows than in another.
 
 use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant, number};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Type, ValueRef, format};

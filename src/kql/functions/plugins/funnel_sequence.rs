@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
+use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;

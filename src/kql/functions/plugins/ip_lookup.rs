@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::table::{PluginInput, Interner, RowTable, free_name};
+use super::table::{Interner, PluginInput, RowTable, free_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Value};

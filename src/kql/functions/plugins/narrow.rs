@@ -1,7 +1,7 @@
 //! narrow: a row for each cell of the table.
 
 use super::Plugin;
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin: the row's number from 0, the column's name, and the cell's text.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Events;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
 use crate::functions::ArgType;

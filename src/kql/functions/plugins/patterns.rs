@@ -4,7 +4,7 @@
 //! at: those that no further item fits without losing a row. They are enumerated as in T. Uno and others, "LCM: An Efficient
 //! Algorithm for Enumerating Frequent Closed Item Sets" (2003).
 
-use super::table::{PluginInput, Interner, RowTableBuilder};
+use super::table::{Interner, PluginInput, RowTableBuilder};
 use super::{PluginArg, column, constant};
 use crate::functions::aggregate::codec::OwnedValue;
 use kqlake_value::{Column, Type, Value, ValueRef};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{PluginInput, Interner, RowTable, free_name};
+use super::table::{Interner, PluginInput, RowTable, free_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
 use kqlake_value::columns::ColumnBuilder;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
 
-use super::table::{PluginInput, RowTableBuilder, RowTable, free_name};
+use super::table::{PluginInput, RowTable, RowTableBuilder, free_name};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Type, ValueRef, format};
 

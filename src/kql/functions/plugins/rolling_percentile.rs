@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
+use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from, constant, number};
 use crate::functions::ArgType;
@@ -80,7 +80,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
             }
             let rank = ((values.len() as f64 * percentile / 100.0 - 1e-9).ceil() as usize).clamp(1, values.len());
             let (_, found, _) = values.select_nth_unstable_by(rank - 1, |a, b| order(*a, *b));
-            output.push(std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32).iter().map(OwnedValue::as_ref)).chain([*found]));
+            output.push(
+                std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32).iter().map(OwnedValue::as_ref)).chain([*found]),
+            );
         }
     }
     output.finish()

@@ -1,6 +1,6 @@
 //! schema_merge: one schema out of several that `getschema` gave.
 
-use super::table::{PluginInput, RowTableBuilder, RowTable};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, constant};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Type, Value, ValueRef, format};

@@ -1,6 +1,6 @@
 //! sequence_detect: occurrences of a sequence of steps, each a predicate.
 
-use super::table::{PluginInput, Interner, RowTableBuilder, RowTable};
+use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
 use crate::functions::ArgType;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{PluginInput, Interner};
+use super::table::{Interner, PluginInput};
 use super::{PluginArg, column, columns_from};
 use kqlake_value::calendar::{civil_from_days, days_from_civil};
 use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef};

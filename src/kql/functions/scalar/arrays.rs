@@ -27,7 +27,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "array_iff",
-        &[Param::req("condition_array", ArgType::Dynamic), Param::req("when_true", ArgType::Any), Param::req("when_false", ArgType::Any)],
+        &[
+            Param::req("condition_array", ArgType::Dynamic),
+            Param::req("when_true", ArgType::Any),
+            Param::req("when_false", ArgType::Any),
+        ],
         DYNAMIC,
         ScalarImpl::Text(iff),
         "Takes each element from one of two arrays (or scalars), as an array of conditions tells.",
@@ -77,14 +81,22 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "array_shift_left",
-        &[Param::req("array", ArgType::Dynamic), Param::req("shift_count", ArgType::Integer), Param::opt("default_value", ArgType::Any)],
+        &[
+            Param::req("array", ArgType::Dynamic),
+            Param::req("shift_count", ArgType::Integer),
+            Param::opt("default_value", ArgType::Any),
+        ],
         DYNAMIC,
         ScalarImpl::Text(|args, out| shift(args, out, 1)),
         "Moves the elements to the left and fills up with a default.",
     ),
     ScalarFn::new(
         "array_shift_right",
-        &[Param::req("array", ArgType::Dynamic), Param::req("shift_count", ArgType::Integer), Param::opt("default_value", ArgType::Any)],
+        &[
+            Param::req("array", ArgType::Dynamic),
+            Param::req("shift_count", ArgType::Integer),
+            Param::opt("default_value", ArgType::Any),
+        ],
         DYNAMIC,
         ScalarImpl::Text(|args, out| shift(args, out, -1)),
         "Moves the elements to the right and fills up with a default.",

@@ -11,7 +11,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::error::ArrowError;
 
 use crate::functions::kernels::ValueArg;
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnBuilder, in_form};
 use kqlake_value::{self as value, Type, Value, ValueRef};
 
@@ -28,7 +28,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "bin_at",
-        &[Param::req("value", ArgType::Summable), Param::req("bin_size", ArgType::Summable), Param::req("fixed_point", ArgType::Summable)],
+        &[
+            Param::req("value", ArgType::Summable),
+            Param::req("bin_size", ArgType::Summable),
+            Param::req("fixed_point", ArgType::Summable),
+        ],
         Returns::With(|args| {
             let (value, size, fixed) = (args[0].ty, args[1].ty, args[2].ty);
             let same = value == fixed || (value.is_numeric() && fixed.is_numeric());

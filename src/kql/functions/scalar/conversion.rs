@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Floa
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
 use crate::functions::kernels::{ValueArg, display, from_text};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::format::write_json_string;
 use kqlake_value::json::display;

@@ -9,7 +9,7 @@ use arrow::array::{Float64Array, Int32Array, Int64Array};
 
 use super::conversion::{datetime_of, real_of, timespan_of};
 use crate::functions::kernels::{ValueArg, text_of};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::calendar::{civil_from_days, date, days_from_civil, days_in_month};
 use kqlake_value::{
     self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS,

@@ -234,7 +234,8 @@ fn shorter_prefix(own: u8, given: Option<i64>, full: u8) -> Option<u8> {
 }
 
 fn parse_v4_masked(text: Option<impl AsRef<str>>, length: Option<i64>) -> Value {
-    let masked = text.and_then(parse_v4).and_then(|net| Some(masked_v4(net.addr(), shorter_prefix(net.prefix_len(), length, 32)?)));
+    let masked =
+        text.and_then(parse_v4).and_then(|net| Some(masked_v4(net.addr(), shorter_prefix(net.prefix_len(), length, 32)?)));
     masked.map_or(Value::Null, |address| Value::Long(address.to_bits().into()))
 }
 

@@ -25,7 +25,8 @@ const fn bits(name: &'static str, params: &'static [Param], imp: fn(&[ValueRef<'
 
 const TWO: &[Param] = &[Param::req("value1", ArgType::Integer), Param::req("value2", ArgType::Integer)];
 const SHIFT: &[Param] = &[Param::req("value", ArgType::Integer), Param::req("shift", ArgType::Integer)];
-const BETA: &[Param] = &[Param::req("x", ArgType::Number), Param::req("alpha", ArgType::Number), Param::req("beta", ArgType::Number)];
+const BETA: &[Param] =
+    &[Param::req("x", ArgType::Number), Param::req("alpha", ArgType::Number), Param::req("beta", ArgType::Number)];
 
 macro_rules! of_real {
     ($f:expr) => {

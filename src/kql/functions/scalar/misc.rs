@@ -8,7 +8,7 @@ use arrow::array::BooleanArray;
 
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::sketch::hll::Hll;
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
@@ -121,7 +121,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .aliases(&["notnull"]),
     ScalarFn::new(
         "around",
-        &[Param::req("value", ArgType::Summable), Param::req("center", ArgType::Summable), Param::req("delta", ArgType::Summable)],
+        &[
+            Param::req("value", ArgType::Summable),
+            Param::req("center", ArgType::Summable),
+            Param::req("delta", ArgType::Summable),
+        ],
         Returns::With(|args| match (args[0].ty, args[1].ty, args[2].ty) {
             (Type::DateTime, Type::DateTime, Type::TimeSpan) | (Type::TimeSpan, Type::TimeSpan, Type::TimeSpan) => Ok(Type::Bool),
             (a, b, c) if a.is_numeric() && b.is_numeric() && c.is_numeric() => Ok(Type::Bool),

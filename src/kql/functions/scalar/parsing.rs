@@ -5,7 +5,7 @@ use roxmltree::{Document, Node};
 use super::conversion::convert;
 use super::regexes::typed;
 use crate::functions::kernels::{TextArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::json::display::push_display;
 use kqlake_value::json::{self, Path, PathStep};

@@ -15,7 +15,7 @@ use super::conversion::convert;
 use super::regex_syntax::compile;
 use super::substrings::{Window, place};
 use crate::functions::kernels::{TextArg, ValueArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::format::{json_text, write_json_string};
 use kqlake_value::text_column::{TextBuilder, append};
@@ -24,8 +24,11 @@ use kqlake_value::{Type, Value, ValueRef, json};
 const STRING: Returns = Returns::Type(Type::String);
 const LONG: Returns = Returns::Type(Type::Long);
 
-const EXTRACT_ALL: &[Param] =
-    &[Param::req("regex", ArgType::String).constant(), Param::req("source", ArgType::Any), Param::opt("source2", ArgType::String)];
+const EXTRACT_ALL: &[Param] = &[
+    Param::req("regex", ArgType::String).constant(),
+    Param::req("source", ArgType::Any),
+    Param::opt("source2", ArgType::String),
+];
 const TRIM: &[Param] = &[Param::req("regex", ArgType::String).constant(), Param::req("source", ArgType::String)];
 
 /// The functions of this family.
@@ -99,7 +102,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "countof",
-        &[Param::req("source", ArgType::String), Param::req("search", ArgType::String), Param::opt("kind", ArgType::String).constant()],
+        &[
+            Param::req("source", ArgType::String),
+            Param::req("search", ArgType::String),
+            Param::opt("kind", ArgType::String).constant(),
+        ],
         LONG,
         ScalarImpl::Kernel(count_of),
         "How often a text occurs (overlapping), or a pattern matches (not overlapping).",

@@ -8,7 +8,8 @@ use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::json::ValueSet;
 use kqlake_value::{Type, Value, ValueRef};
 
-const SETS: &[Param] = &[Param::req("set1", ArgType::Dynamic), Param::req("set2", ArgType::Dynamic), Param::opt("more", ArgType::Dynamic)];
+const SETS: &[Param] =
+    &[Param::req("set1", ArgType::Dynamic), Param::req("set2", ArgType::Dynamic), Param::opt("more", ArgType::Dynamic)];
 const TWO_SETS: &[Param] = &[Param::req("set1", ArgType::Dynamic), Param::req("set2", ArgType::Dynamic)];
 
 /// The set functions.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Int64Array};
 
 use crate::functions::kernels::{TextArg, ValueArg};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::text_column::{TextBuilder, append, within_budget};
 use kqlake_value::{Type, ValueRef, json};
 
@@ -35,13 +35,29 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .naming(Naming::Prefix("string_size_")),
     ScalarFn::new(
         "substring",
-        &[Param::req("source", ArgType::Any), Param::req("startingIndex", ArgType::Integer), Param::opt("length", ArgType::Integer)],
+        &[
+            Param::req("source", ArgType::Any),
+            Param::req("startingIndex", ArgType::Integer),
+            Param::opt("length", ArgType::Integer),
+        ],
         STRING,
         ScalarImpl::Kernel(substring),
         "A part of the text; a negative start counts from the end.",
     ),
-    ScalarFn::new("toupper", &[Param::req("value", ArgType::Any)], STRING, ScalarImpl::Kernel(to_upper), "The text in upper case."),
-    ScalarFn::new("tolower", &[Param::req("value", ArgType::Any)], STRING, ScalarImpl::Kernel(to_lower), "The text in lower case."),
+    ScalarFn::new(
+        "toupper",
+        &[Param::req("value", ArgType::Any)],
+        STRING,
+        ScalarImpl::Kernel(to_upper),
+        "The text in upper case.",
+    ),
+    ScalarFn::new(
+        "tolower",
+        &[Param::req("value", ArgType::Any)],
+        STRING,
+        ScalarImpl::Kernel(to_lower),
+        "The text in lower case.",
+    ),
     ScalarFn::new(
         "reverse",
         &[Param::req("value", ArgType::Any)],

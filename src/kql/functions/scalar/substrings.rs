@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use super::strings::{byte_of, characters, text_rows};
 use crate::functions::kernels::{TextArg, ValueArg, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::format::write_json_string;
 use kqlake_value::text_column::append;
 use kqlake_value::{Type, ValueRef, json};

@@ -4,7 +4,7 @@
 //! Only the documented delimiters may stand between parts (Kusto documentation, "format_datetime()").
 
 use crate::functions::kernels::{ValueArg, text_of};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::calendar::civil_from_days;
 use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};

@@ -8,7 +8,7 @@ use chrono::{DateTime, Duration, NaiveDateTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
 use crate::functions::kernels::{ValueArg, text_of, text_of_ref};
-use crate::functions::{ArgInfo, ColumnFn, ArgType, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{self as value, Json, TICKS_PER_SECOND, Type, Value, ValueRef, us_of_datetime};
 
 const PARAMS: &[Param] = &[Param::req("from", ArgType::DateTime), Param::req("timezone", ArgType::StringOrDynamic)];

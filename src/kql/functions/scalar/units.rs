@@ -23,7 +23,8 @@ macro_rules! unit {
     };
 }
 
-const PARAMS: &[Param] = &[Param::req("value", ArgType::Number), Param::req("from", ArgType::String), Param::req("to", ArgType::String)];
+const PARAMS: &[Param] =
+    &[Param::req("value", ArgType::Number), Param::req("from", ArgType::String), Param::req("to", ArgType::String)];
 
 const fn convert(name: &'static str, make: fn(&[ArgInfo], Type) -> Result<RowFn, String>, doc: &'static str) -> ScalarFn {
     ScalarFn::new(name, PARAMS, Returns::Type(Type::Real), ScalarImpl::Prepared(make), doc)

@@ -234,17 +234,15 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
     }
     let parts = pieces.get(*at..*at + 3)?;
     *at += 3;
-    let known = |month, day, year| DateParts {
-        first: month,
-        second: day,
-        year,
-        month_named: true,
-        separator: ' ',
-        second_padded: false,
-    };
+    let known =
+        |month, day, year| DateParts { first: month, second: day, year, month_named: true, separator: ' ', second_padded: false };
     Some(match *parts {
         [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => known(m, d, y),
-        [Piece::Number(first, digits @ 1..=2, _), Piece::Number(second, others @ 1..=2, separator), Piece::Number(year, 4, _)] => {
+        [
+            Piece::Number(first, digits @ 1..=2, _),
+            Piece::Number(second, others @ 1..=2, separator),
+            Piece::Number(year, 4, _),
+        ] => {
             let second_padded = digits == 1 && others == 2 && second < 10;
             DateParts { first, second, year, month_named: false, separator, second_padded }
         }

@@ -123,7 +123,9 @@ fn anomalies(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
     let Some(parts) = Parts::of(&values, args, [2, 3, 4, 6], "avg") else { return false };
     let Some(threshold) = args.get(1).map_or(Some(ANOMALY_THRESHOLD), |v| v.as_f64()) else { return false };
-    let Some(fences) = args.get(5).map_or(Some(OutlierMethod::Custom), |v| v.as_str().and_then(OutlierMethod::parse)) else { return false };
+    let Some(fences) = args.get(5).map_or(Some(OutlierMethod::Custom), |v| v.as_str().and_then(OutlierMethod::parse)) else {
+        return false;
+    };
     let rest: Vec<f64> = values.iter().zip(parts.baseline()).map(|(v, b)| v - b).collect();
     let scores = fences.scores(&rest, parts.learned);
     out.push_str("[[");

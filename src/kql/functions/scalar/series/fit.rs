@@ -66,7 +66,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "series_fit_poly",
-        &[Param::req("y_series", ArgType::Dynamic), Param::opt("x_series", ArgType::Dynamic), Param::opt("degree", ArgType::Integer)],
+        &[
+            Param::req("y_series", ArgType::Dynamic),
+            Param::opt("x_series", ArgType::Dynamic),
+            Param::opt("degree", ArgType::Integer),
+        ],
         Returns::Columns(&[
             ("rsquare", Type::Real),
             ("coefficients", Type::Dynamic),

@@ -45,7 +45,11 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     .variadic(),
     ScalarFn::new(
         "series_seasonal",
-        &[Param::req("series", ArgType::Dynamic), Param::opt("period", ArgType::Integer), Param::opt("test_points", ArgType::Integer)],
+        &[
+            Param::req("series", ArgType::Dynamic),
+            Param::opt("period", ArgType::Integer),
+            Param::opt("test_points", ArgType::Integer),
+        ],
         Returns::Type(Type::Dynamic),
         ScalarImpl::Text(seasonal),
         "The repeating part of a series: the median of the numbers in the same phase; zeros when there is no period.",

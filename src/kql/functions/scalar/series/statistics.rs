@@ -313,7 +313,8 @@ fn outliers_type(args: &[ArgInfo]) -> Result<Type, String> {
 
 fn outliers(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(series) = Series::read(args[0]) else { return false };
-    let Some(fences) = args.get(1).map_or(Some(OutlierMethod::Custom), |kind| kind.as_str().and_then(OutlierMethod::parse)) else {
+    let Some(fences) = args.get(1).map_or(Some(OutlierMethod::Custom), |kind| kind.as_str().and_then(OutlierMethod::parse))
+    else {
         return false;
     };
     let ignored = args.get(2).and_then(|v| v.as_f64());
