@@ -26,7 +26,7 @@ use crate::{Lake, Position};
 use kqlake_durable::Lease;
 
 /// Bytes of rows that are buffered before they are written.
-const BUFFER_BYTES: usize = 48 << 20;
+const BUFFER_BYTES: usize = 40 << 20;
 /// Rows that are buffered at most, so that positions and sort keys stay small beside them.
 const BUFFER_ROWS: usize = 1 << 20;
 /// Tries to commit before giving up; each lost one means that another writer got through.
