@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::parts::RECORD_CLOCK;
-use super::parts::{hour_of_half_day, month_begun, time_of_day};
+use super::parts::{hour_of_half_day, is_weekday, month_begun, time_of_day};
 use crate::parse::timespans::fraction_ticks;
 
 /// Which of the first two numbers of a slashed date is the month.
@@ -86,7 +86,8 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
             // Portals put a narrow no-break space before AM and PM, and marks of writing direction around dates.
             let blank = c.is_whitespace() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | ',' | '(' | ')');
             if !blank {
-                if !matches!(c, '/' | '-' | '.' | ':' | '+') {
+                // A sign that separates nothing may be that of a year, an hour or a text that only looks like a datetime.
+                if !matches!(c, '/' | '-' | '.' | ':' | '+') || out.is_empty() || before != ' ' {
                     return None;
                 }
                 before = c;
@@ -127,23 +128,27 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
 
     let (mut time, mut fraction) = ([0_i64; 3], 0);
     let mut taken = 0;
-    let mut to_utc = 0;
+    let mut to_utc: Option<i64> = None;
     let mut half_day: Option<(bool, bool)> = None;
     let mut index = 0;
     while index < rest.len() {
         match rest[index] {
             Piece::Number(value, count, before) => {
                 if matches!(before, '+' | '-') && taken > 0 {
-                    let digits = match rest.get(index + 1) {
-                        Some(Piece::Number(minutes, 2, ':')) => format!("{before}{value:0count$}{minutes:02}"),
-                        _ => format!("{before}{value:0count$}"),
-                    };
-                    to_utc = RECORD_CLOCK.zone_ticks(digits.as_bytes())?;
-                    index += 2;
+                    let mut digits = format!("{before}{value:0count$}");
+                    if let Some(Piece::Number(minutes, 2, ':')) = rest.get(index + 1) {
+                        digits.push_str(&format!("{minutes:02}"));
+                        index += 1;
+                    }
+                    if to_utc.replace(RECORD_CLOCK.zone_ticks(digits.as_bytes())?).is_some() {
+                        return None;
+                    }
+                    index += 1;
                     continue;
                 }
                 if taken < 3 {
-                    if count > 2 {
+                    // A sign in front of the hour is none of a time of day.
+                    if count > 2 || matches!(before, '+' | '-') {
                         return None;
                     }
                     time[taken] = value;
@@ -160,8 +165,10 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                 }
                 half_day = half_day_of(&rest[index]);
             }
+            // The name may stand before the offset, or behind one of nothing.
             Piece::Word(word)
-                if word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt") => {}
+                if (word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt"))
+                    && to_utc.is_none_or(|ticks| ticks == 0) => {}
             Piece::Word(word) if word.eq_ignore_ascii_case("t") && taken == 0 => {}
             Piece::Word(_) => return None,
         }
@@ -191,7 +198,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         crate::calendar::date(date.year, month, day)?
             + time_of_day(hour, minute, second, RECORD_CLOCK.leap_second)?
             + fraction
-            + to_utc,
+            + to_utc.unwrap_or(0),
     )
 }
 
@@ -230,6 +237,9 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
         && pieces.len() > 3
         && month_begun(word.as_bytes()).is_none()
     {
+        if !word.as_bytes().get(..3).is_some_and(is_weekday) {
+            return None;
+        }
         *at = 1;
     }
     let parts = pieces.get(*at..*at + 3)?;
@@ -280,6 +290,42 @@ mod tests {
         assert_eq!(read("13/1/2026 12:00:00 AM"), Some(1_768_262_400_000_000));
         assert_eq!(read("1/13/2026 12:30 PM"), Some(1_768_307_400_000_000));
         for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_text_is_passed_over() {
+        let read = |text| loose_datetime(text, DateOrder::Unknown).map(crate::us_of_datetime);
+        let eight = Some(1_767_600_000_000_000);
+        for (text, expected) in [
+            ("2026/01/05 08:00", eight),
+            ("Monday, 5 Jan 2026 08:00 GMT", eight),
+            ("Mon., Jan. 5, 2026 08:00", eight),
+            ("5. 1. 2026 8.00.00", eight),
+            ("2026-01-05 08:00:00 +0000 UTC", eight),
+            ("2026/01/05 08:00 UTC-1", Some(1_767_603_600_000_000)),
+            ("2026/01/05 8:00 +0100 PM", Some(1_767_639_600_000_000)),
+            ("2026/01/05 8:00 -01:00 PM", Some(1_767_646_800_000_000)),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        for bad in [
+            "-2026/01/05 08:00",
+            "-2026-01-05T08:00:00Z",
+            "+2026-01-05T08:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "- 5 Jan 2026 08:00",
+            "/2026/01/05 08:00",
+            ".5.1.2026 08:00",
+            "(-5.1.2026 08:00)",
+            "2026--01-05 08:00",
+            "2026/01/05 -08:00",
+            "before 5 Jan 2026 08:00",
+            "yesterday 2026/01/05 08:00",
+            "2026/01/05 08:00 +01:00 +02:00",
+            "2026/01/05 08:00 +01:00 UTC",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

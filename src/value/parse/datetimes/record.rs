@@ -22,6 +22,9 @@ pub fn record(text: &str, order: DateOrder) -> Option<i64> {
 fn odata_date(text: &str) -> Option<i64> {
     let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
     let end = inner.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map_or(inner.len(), |(i, _)| i);
+    if end < inner.len() && RECORD_CLOCK.zone_ticks(&inner.as_bytes()[end..]).is_none() {
+        return None;
+    }
     inner[..end].parse::<i64>().ok()?.checked_mul(10_000)?.checked_add(crate::UNIX_EPOCH_TICKS)
 }
 
@@ -49,6 +52,10 @@ mod tests {
         assert_eq!(time("2026-01-05T07:23.5 UTC+1"), Some(1_767_594_180_500_000));
         for outside in ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "/Date(999999999999999)/"] {
             assert_eq!(time(outside), None, "{outside}");
+        }
+        assert_eq!(time("/Date(1767571813135-0800)/"), Some(1_767_571_813_135_000));
+        for bad in ["-2026-01-05T08:00:00Z", "-0001-01-01T00:00:00Z", "+2026-01-05", "/Date(1767571813135+x)/"] {
+            assert_eq!(time(bad), None, "{bad}");
         }
         for bad in ["2026-02-30", "2026-13-01T00:00:00Z", "2026-01-05T25:00:00Z", "yesterday", "", "20260105"] {
             assert_eq!(time(bad), None, "{bad}");
