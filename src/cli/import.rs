@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Recognise and count, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Read files again that an earlier import finished, or knows to have refused records
+    /// Read files again that an earlier import finished, or knows to have refused records; --date-order and --snapshot-date do, too
     #[arg(long)]
     again: bool,
 }
@@ -78,15 +78,26 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::usage("--since is not before --until: no record lies between them")
             .hint("--since is the first instant that is taken, --until the first one that is not"));
     }
+    let given = match (args.date_order, args.snapshot_date) {
+        (None, None) => None,
+        (Some(_), None) => Some("--date-order"),
+        (None, Some(_)) => Some("--snapshot-date"),
+        (Some(_), Some(_)) => Some("--date-order and --snapshot-date"),
+    };
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
         given: Given { date_order: args.date_order.unwrap_or(context.config.date_order), snapshot_date: args.snapshot_date },
-        refused_again: args.date_order.is_some() || args.snapshot_date.is_some(),
         dry_run: args.dry_run,
-        again: args.again,
+        // What is given for the files may be just what was missing, or wrong, when they were read before.
+        again: args.again || given.is_some(),
         ..settings(context)
     };
     let summary = land(&paths, &options, context).await?;
+    if let Some(given) = given.filter(|_| !args.again) {
+        context.say(format_args!(
+            "with {given} the files were read whether or not they have changed; records that are there already land no second time"
+        ));
+    }
     if args.dry_run {
         context.tell("nothing was written (--dry-run)");
     }

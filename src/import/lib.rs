@@ -235,8 +235,6 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Reads units again that an earlier import finished and that have not changed, and lists sources from their beginning.
     pub again: bool,
-    /// Reads units again of which an earlier import refused records: what is given now may be just what was missing.
-    pub refused_again: bool,
     /// Units to read again whatever an earlier import said of them; an archive's name stands for its entries.
     pub retry: BTreeSet<String>,
     /// Bounds on what is read.
@@ -259,7 +257,6 @@ impl Default for ImportOptions {
             given: Given::default(),
             dry_run: false,
             again: false,
-            refused_again: false,
             retry: BTreeSet::new(),
             limits: Limits::default(),
             retention: Retention::default(),

@@ -59,9 +59,6 @@ pub(crate) async fn run(
     } else {
         known.forget(Some(&options.retry));
     }
-    if options.refused_again {
-        known.forget_refused();
-    }
     let known = Arc::new(known);
     let begun = begin(lake, sources, options, &import_id, &known, started).await?;
     summary.outdated = begun.outdated;

@@ -322,3 +322,41 @@ fn a_record_that_would_become_many_times_its_size_is_refused() {
     place.import(&["--from", "mt.csv"]).exits(5).says("would become 4000 rows");
     assert_eq!(place.query("MessageTrace | count"), "1");
 }
+
+#[test]
+fn what_is_given_for_files_has_them_read_again() {
+    let place = Place::new();
+    let users = r##"{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#users","value":[{"id":"u1","userPrincipalName":"amy@x"},{"id":"u2","userPrincipalName":"bob@x"}]}"##;
+    place.file("copy of users.json", users);
+    let at = |day| ["--from", "copy of users.json", "--snapshot-date", day];
+    place.import(&at("2026-01-05")).exits(0);
+    let said = |args: &[&str]| place.import(args).exits(0).out;
+    assert!(said(&["--from", "copy of users.json"]).contains("unchanged"));
+    let days = "Users | summarize count() by day = format_datetime(snapshotDate, 'yyyy-MM-dd') | order by day asc";
+    assert_eq!(place.query(days), "2026-01-05|2");
+    // Another day is not that of the file as it is known.
+    place.import(&at("2026-01-06")).exits(0).says("with --snapshot-date the files were read");
+    assert_eq!(place.query(days), "2026-01-05|2;2026-01-06|2");
+    assert!(said(&at("2026-01-06")).contains("2 there already"));
+    assert_eq!(place.query(days), "2026-01-05|2;2026-01-06|2");
+    place.file("t.ndjson", trace("t1", "2026-01-05T00:00:00Z"));
+    assert!(said(&["--from", "t.ndjson"]).contains("1 new"));
+    assert!(said(&["--from", "t.ndjson", "--date-order", "day-first"]).contains("1 there already"));
+    assert_eq!(place.query("traces | where itemId == 't1' | count"), "1");
+}
+
+#[test]
+fn a_year_before_the_first_is_no_year() {
+    let place = Place::new();
+    let times = [
+        "2026-01-05T08:00:00Z",
+        "-2026-01-05T08:00:00Z",
+        "-0001-01-01T00:00:00Z",
+        "+2026-01-05T08:00:00Z",
+        "2026/01/05 -08:00",
+    ];
+    let lines: Vec<String> = times.iter().enumerate().map(|(n, time)| trace(&format!("t{n}"), time)).collect();
+    place.file("years.ndjson", lines.join("\n"));
+    place.import(&["--from", "years.ndjson"]).exits(5).says("4 of 5 records refused").says("line 2").says("line 4");
+    assert_eq!(place.query("traces | where cloud_RoleName != 'kqlake' | project itemId"), "t0");
+}

@@ -168,13 +168,6 @@ impl KnownUnits {
         self.units.get(name)
     }
 
-    /// Forgets that units were settled of which records were refused.
-    pub(crate) fn forget_refused(&mut self) {
-        for known in self.units.values_mut().filter(|known| known.standpoint == Standpoint::Refused) {
-            known.standpoint = Standpoint::Open;
-        }
-    }
-
     /// How often a unit was tried before.
     pub(crate) fn attempts(&self, name: &str) -> i64 {
         self.units.get(name).map_or(0, |known| known.attempts)
