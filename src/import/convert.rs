@@ -8,7 +8,7 @@ use kqlake_value::format::write_datetime;
 use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
 use kqlake_value::{MAX_DATETIME, UNIX_EPOCH_TICKS, us_of_datetime};
 
-pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime};
+pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime, record_in as datetime_in};
 
 /// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
 pub(crate) const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);

@@ -8,6 +8,7 @@ use super::row::{Cell, Row, Source, source_columns};
 use kqlake_lake::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_json_string;
+use kqlake_value::parse::datetimes::zone;
 
 /// Names whose column was looked up once are remembered, up to this many.
 const REMEMBERED: usize = 4_096;
@@ -17,12 +18,13 @@ pub(crate) fn plain_name(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// A portal's heading without the zone or unit that it appends in brackets (`timestamp [UTC]`).
+/// A portal's heading without the zone or unit that it appends in brackets (`timestamp [UTC]`), or a zone in parentheses.
 pub(crate) fn bare_name(name: &str) -> &str {
-    match name.split_once('[') {
-        Some((front, _)) if name.ends_with(']') => front.trim_end(),
-        _ => name,
+    if let Some((front, _)) = name.split_once('[').filter(|_| name.ends_with(']')) {
+        return front.trim_end();
     }
+    let zoned = name.strip_suffix(')').and_then(|name| name.split_once('(')).filter(|(_, inner)| zone(inner).is_some());
+    zoned.map_or(name, |(front, _)| front.trim_end())
 }
 
 /// The columns of one table by the names that sources use.

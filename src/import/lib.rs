@@ -40,6 +40,7 @@ mod stamp;
 mod summary;
 mod unit;
 mod units;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -150,6 +150,15 @@ impl Table {
         ))
     }
 
+    /// Places of the columns of times.
+    pub(crate) fn times(&self, columns: &[String], reports: &Reports) -> Vec<usize> {
+        let mut places = self.dates(columns, reports);
+        if let Table::Audit { created, .. } = self {
+            places.extend(created);
+        }
+        places
+    }
+
     /// Places of the columns whose dates may be in either order.
     pub(crate) fn dates(&self, columns: &[String], reports: &Reports) -> Vec<usize> {
         let places = |is_date: &dyn Fn(&str) -> bool| -> Vec<usize> {

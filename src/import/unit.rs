@@ -17,6 +17,7 @@ use super::landable::{Landable, deep};
 use super::message_trace::mapping::Traces;
 use super::row::{Cell, Row, Source};
 use super::shape::{Inner, Shape, Table, inner_page, inner_table, original};
+use super::zones;
 
 /// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
 const SAMPLE: u64 = 200;
@@ -103,6 +104,8 @@ pub(crate) struct UnitMapper<'m> {
     answer: Option<(Answer, Result<Table, String>)>,
     /// Places of the CSV file's columns that hold dates.
     date_places: Vec<usize>,
+    /// The CSV file's columns of times in a zone of their heading's, with its minutes east of UTC.
+    zones: Vec<(usize, i64)>,
 }
 
 impl<'m> UnitMapper<'m> {
@@ -132,6 +135,7 @@ impl<'m> UnitMapper<'m> {
             table: None,
             answer: None,
             date_places: Vec::new(),
+            zones: Vec::new(),
         }
     }
 
@@ -318,7 +322,12 @@ impl<'m> UnitMapper<'m> {
             return self.refuse(place, deep(), text.as_bytes());
         }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
-            let table = Table::of(&answer.columns, &answer.name, &self.name, &self.mappings.reports);
+            let table = Table::of(&answer.columns, &answer.name, &self.name, &self.mappings.reports).and_then(|table| {
+                match zones::of(&answer.columns, table.times(&answer.columns, &self.mappings.reports).into_iter())?.first() {
+                    Some((place, _)) => Err(format!("the times of its column '{}' are not in UTC", answer.columns[*place])),
+                    None => Ok(table),
+                }
+            });
             self.answer = Some((answer.clone(), table));
         }
         let table = match &self.answer {
@@ -409,9 +418,15 @@ impl Sink for UnitMapper<'_> {
             Item::AnswerRow { answer, text } => self.answer_row(answer, text, place),
             Item::CsvRow { heading, record } => {
                 // The walk has checked the whole record's text.
-                let values: Vec<&str> = (0..heading.columns.len())
+                let mut values: Vec<&str> = (0..heading.columns.len())
                     .map(|i| record.field(i).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default())
                     .collect();
+                let in_utc = |(place, east): &(usize, i64)| {
+                    let time = convert::datetime_in(values.get(*place)?, self.order, *east)?;
+                    Some((*place, convert::iso_datetime(time)))
+                };
+                let in_utc: Vec<(usize, String)> = self.zones.iter().filter_map(in_utc).collect();
+                in_utc.iter().for_each(|(place, time)| values[*place] = time);
                 self.csv_row(heading, &values, &record.raw, place)
             }
             Item::Bad { reason, text } => {
@@ -427,6 +442,7 @@ impl Sink for UnitMapper<'_> {
             columns.order = self.order;
         }
         let dates = table.dates(&heading.columns, &self.mappings.reports);
+        self.zones = zones::of(&heading.columns, table.times(&heading.columns, &self.mappings.reports).into_iter())?;
         self.date_places.clone_from(&dates);
         self.table = Some(table);
         Ok(dates)

@@ -360,3 +360,29 @@ fn a_year_before_the_first_is_no_year() {
     place.import(&["--from", "years.ndjson"]).exits(5).says("4 of 5 records refused").says("line 2").says("line 4");
     assert_eq!(place.query("traces | where cloud_RoleName != 'kqlake' | project itemId"), "t0");
 }
+
+#[test]
+fn a_heading_says_in_which_zone_its_times_are() {
+    let place = Place::new();
+    let file = |zone: &str, id: &str| {
+        format!(
+            "timestamp {zone},message,severityLevel,itemType,itemId,operation_Id\n\
+             2026-01-05 08:00:00,m,1,trace,{id}a,o\n2026-01-05T08:00:00Z,m,1,trace,{id}b,o\n"
+        )
+    };
+    for (id, zone) in [("1", ""), ("2", "[UTC]"), ("3", "(UTC)"), ("4", "[UTC+01:00]"), ("5", "[UTC+1]"), ("6", "(UTC-03:30)")] {
+        place.file(&format!("{id}.csv"), file(zone, id));
+        place.import(&["--from", &format!("{id}.csv")]).exits(0);
+    }
+    let times = "traces | where isnotempty(itemId) and cloud_RoleName != 'kqlake' | order by itemId asc \
+                 | summarize ids = strcat_array(make_list(itemId), ' ') by time = format_datetime(timestamp, 'HH:mm') | order by time asc";
+    assert_eq!(place.query(times), "07:00|4a 5a;08:00|1a 1b 2a 2b 3a 3b 4b 5b 6b;11:30|6a");
+    for zone in ["[Local Time]", "[CET]"] {
+        place.file("other.csv", file(zone, "7"));
+        place.import(&["--from", "other.csv"]).exits(5).says(zone).says("export the file with times in UTC");
+    }
+    let answer = r#"{"tables":[{"name":"PrimaryResult","columns":[{"name":"timestamp [UTC+1]"},{"name":"message"},{"name":"itemType"}],"rows":[["2026-01-05 08:00:00","m","trace"]]}]}"#;
+    place.file("answer.json", answer);
+    place.import(&["--from", "answer.json"]).exits(5).says("'timestamp [UTC+1]' are not in UTC");
+    assert_eq!(place.query("traces | where cloud_RoleName != 'kqlake' | count"), "12");
+}

@@ -25,7 +25,8 @@ impl Iso {
         let (day, rest) = digits(rest, self.clock.digits)?;
         let day = date(year, month, day)?;
         match rest {
-            [] | [b'Z' | b'z'] => Some(day),
+            [] => Some(day + self.clock.zone_ticks(rest)?),
+            [b'Z' | b'z'] => Some(day),
             [b'T' | b't' | b' ', time @ ..] => {
                 let time = if self.spaced { time.trim_ascii_start() } else { time };
                 Some(day + self.clock.time_and_zone(time)?)

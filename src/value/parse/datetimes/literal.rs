@@ -13,6 +13,7 @@ const CLOCK: Clock = Clock {
     ut: true,
     named_offset: false,
     offset_minutes: Digits::new(1, 9),
+    unsaid: 0,
     space: |text| std::str::from_utf8(text).map_or(text, |text| text.trim_start().as_bytes()),
 };
 

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::parts::RECORD_CLOCK;
-use super::parts::{hour_of_half_day, is_weekday, month_begun, time_of_day};
+use super::parts::{Clock, hour_of_half_day, is_weekday, month_begun, time_of_day};
 use crate::parse::timespans::fraction_ticks;
 
 /// Which of the first two numbers of a slashed date is the month.
@@ -117,8 +116,8 @@ fn half_day_of(piece: &Piece<'_>) -> Option<(bool, bool)> {
     }
 }
 
-/// Ticks of a local form, UTC where it names no zone. A date that the order and its own numbers and form leave open is none.
-pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
+/// Ticks of a local form, in the clock's zone where it names none. A date that the order and its own numbers and form leave open is none.
+pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Option<i64> {
     let joined = joined(text);
     let text = &*joined;
     let pieces = pieces(text)?;
@@ -129,6 +128,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
     let (mut time, mut fraction) = ([0_i64; 3], 0);
     let mut taken = 0;
     let mut to_utc: Option<i64> = None;
+    let mut named_utc = false;
     let mut half_day: Option<(bool, bool)> = None;
     let mut index = 0;
     while index < rest.len() {
@@ -140,7 +140,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
                         digits.push_str(&format!("{minutes:02}"));
                         index += 1;
                     }
-                    if to_utc.replace(RECORD_CLOCK.zone_ticks(digits.as_bytes())?).is_some() {
+                    if to_utc.replace(clock.zone_ticks(digits.as_bytes())?).is_some() {
                         return None;
                     }
                     index += 1;
@@ -168,7 +168,10 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
             // The name may stand before the offset, or behind one of nothing.
             Piece::Word(word)
                 if (word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt"))
-                    && to_utc.is_none_or(|ticks| ticks == 0) => {}
+                    && to_utc.is_none_or(|ticks| ticks == 0) =>
+            {
+                named_utc = true;
+            }
             Piece::Word(word) if word.eq_ignore_ascii_case("t") && taken == 0 => {}
             Piece::Word(_) => return None,
         }
@@ -194,11 +197,16 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder) -> Option<i64> {
         if order == DateOrder::MonthFirst { (a, b) } else { (b, a) }
     };
     let [hour, minute, second] = time;
+    let to_utc = match to_utc {
+        Some(ticks) => ticks,
+        None if named_utc => 0,
+        None => clock.zone_ticks(b"")?,
+    };
     Some(
         crate::calendar::date(date.year, month, day)?
-            + time_of_day(hour, minute, second, RECORD_CLOCK.leap_second)?
+            + time_of_day(hour, minute, second, clock.leap_second)?
             + fraction
-            + to_utc.unwrap_or(0),
+            + to_utc,
     )
 }
 
@@ -265,11 +273,12 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::datetimes::parts::RECORD_CLOCK;
 
     #[test]
     fn portal_forms() {
         let expected = Some(1_767_597_787_123_000);
-        let local = |text, order| loose_datetime(text, order).map(crate::us_of_datetime);
+        let local = |text, order| loose_datetime(text, order, &RECORD_CLOCK).map(crate::us_of_datetime);
         let read = |text| local(text, DateOrder::Unknown);
         assert_eq!(read("1/5/2026, 7:23:07.123 AM"), expected);
         assert_eq!(read("1/5/2026, 7:23:07.123\u{202f}AM"), expected);
@@ -296,7 +305,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_is_passed_over() {
-        let read = |text| loose_datetime(text, DateOrder::Unknown).map(crate::us_of_datetime);
+        let read = |text| loose_datetime(text, DateOrder::Unknown, &RECORD_CLOCK).map(crate::us_of_datetime);
         let eight = Some(1_767_600_000_000_000);
         for (text, expected) in [
             ("2026/01/05 08:00", eight),

@@ -26,5 +26,5 @@ mod text;
 
 pub use self::literal::literal;
 pub use self::local::{DateOrder, Evidence};
-pub use self::record::record;
+pub use self::record::{record, record_in, zone};
 pub use self::text::text;

@@ -24,6 +24,8 @@ pub(super) struct Clock {
     pub named_offset: bool,
     /// Digits of an offset's minutes behind a colon.
     pub offset_minutes: Digits,
+    /// Minutes east of UTC of a time without a zone.
+    pub unsaid: i64,
     /// Takes off white space in front.
     pub space: fn(&[u8]) -> &[u8],
 }
@@ -108,10 +110,13 @@ impl Clock {
     }
 
     /// Minutes east of UTC of a zone: nothing, `Z`, `GMT`, `UTC`, or `±h[h][[:]mm]`.
-    fn zone_minutes(&self, text: &[u8]) -> Option<i64> {
+    pub(super) fn zone_minutes(&self, text: &[u8]) -> Option<i64> {
         let mut text = (self.space)(text);
+        if text.is_empty() {
+            return Some(self.unsaid);
+        }
         let is = |text: &[u8], zone: &[u8]| text.eq_ignore_ascii_case(zone);
-        if text.is_empty() || is(text, b"Z") || is(text, b"GMT") || is(text, b"UTC") || (self.ut && is(text, b"UT")) {
+        if is(text, b"Z") || is(text, b"GMT") || is(text, b"UTC") || (self.ut && is(text, b"UT")) {
             return Some(0);
         }
         if let Some((word, offset)) = text.split_at_checked(3)
@@ -196,6 +201,7 @@ pub(super) fn month_begun(word: &[u8]) -> Option<i64> {
 pub(super) fn is_weekday(word: &[u8]) -> bool {
     named(&DAYS, word).is_some()
 }
+
 /// Times of day in records of services.
 pub(super) const RECORD_CLOCK: Clock = Clock {
     digits: Digits::new(2, 2),
@@ -207,5 +213,6 @@ pub(super) const RECORD_CLOCK: Clock = Clock {
     ut: false,
     named_offset: true,
     offset_minutes: Digits::new(2, 2),
+    unsaid: 0,
     space: <[u8]>::trim_ascii_start,
 };

@@ -2,10 +2,8 @@
 
 use super::iso::Iso;
 use super::local::{DateOrder, loose_datetime};
-use super::parts::RECORD_CLOCK;
+use super::parts::{Clock, RECORD_CLOCK};
 use crate::us_of_datetime;
-
-const ISO: Iso = Iso { month_alone: false, spaced: false, clock: RECORD_CLOCK };
 
 /// Microseconds since 1970-01-01 UTC of a datetime text.
 ///
@@ -13,9 +11,21 @@ const ISO: Iso = Iso { month_alone: false, spaced: false, clock: RECORD_CLOCK };
 /// dates alone, the OData form `/Date(ms)/`, and the local forms of portals (`1/5/2026, 7:23:07.123 AM`).
 /// Fractions finer than a microsecond are cut.
 pub fn record(text: &str, order: DateOrder) -> Option<i64> {
+    record_in(text, order, 0)
+}
+
+/// The same of a text whose zone, where it states none itself, is so many minutes east of UTC.
+pub fn record_in(text: &str, order: DateOrder, east: i64) -> Option<i64> {
+    let iso = Iso { month_alone: false, spaced: false, clock: Clock { unsaid: east, ..RECORD_CLOCK } };
     let text = text.trim();
-    let ticks = ISO.ticks(text.as_bytes()).or_else(|| odata_date(text)).or_else(|| loose_datetime(text, order));
+    let loose = || loose_datetime(text, order, &iso.clock);
+    let ticks = iso.ticks(text.as_bytes()).or_else(|| odata_date(text)).or_else(loose);
     ticks.and_then(crate::datetime).map(us_of_datetime)
+}
+
+/// Minutes east of UTC of a zone with a fixed offset: `UTC`, `GMT`, `Z`, `UTC+1`, `+01:00`; 0 of an empty text.
+pub fn zone(text: &str) -> Option<i64> {
+    RECORD_CLOCK.zone_minutes(text.trim().as_bytes())
 }
 
 /// `/Date(1767571813135)/`, with an optional offset that does not change the instant (OData version 2, verbose JSON).
@@ -34,6 +44,30 @@ mod tests {
 
     fn time(text: &str) -> Option<i64> {
         record(text, DateOrder::Unknown)
+    }
+
+    #[test]
+    fn a_zone_is_for_texts_that_state_none() {
+        let at = |text: &str| record_in(text, DateOrder::MonthFirst, 90);
+        let nine = Some(1_767_603_600_000_000);
+        for text in [
+            "2026-01-05T10:30:00",
+            "2026-01-05T10:30",
+            "1/5/2026, 10:30:00 AM",
+            "5 Jan 2026 10:30",
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T10:00+01:00",
+            "2026/01/05 09:00 UTC",
+            "1/5/2026 9:00 AM GMT",
+            "1/5/2026 8:00 AM -01:00",
+            "2026/01/05 10:00 UTC+1",
+            "2026-01-05 09:00:00 +0000 UTC",
+            "/Date(1767603600000)/",
+        ] {
+            assert_eq!(at(text), nine, "{text}");
+        }
+        assert_eq!(at("2026-01-05"), Some(1_767_565_800_000_000));
+        assert_eq!(at("0001-01-01T00:00:00"), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ const ISO: Iso = Iso {
         ut: false,
         named_offset: false,
         offset_minutes: Digits::new(2, 2),
+        unsaid: 0,
         space: <[u8]>::trim_ascii_start,
     },
 };
