@@ -142,7 +142,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
         if passed.told { context.say(line) } else { tracing::info!("{line}") }
     }
     for section in &summary.sections {
-        context.tell(section_line(section));
+        context.tell(section_line(section, options.dry_run));
     }
     let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
     if known > 0 {
@@ -244,8 +244,10 @@ fn relative(path: &Path) -> &Path {
     std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
-fn section_line(section: &SectionReport) -> String {
-    let mut parts = vec![format!("{} new", section.new)];
+fn section_line(section: &SectionReport, dry_run: bool) -> String {
+    // Which of them the lake has already is known only when they land.
+    let recognised = section.records.saturating_sub(section.refused);
+    let mut parts = vec![if dry_run { format!("{recognised} recognised") } else { format!("{} new", section.new) }];
     if section.replaced > 0 {
         parts.push(format!("{} replaced", section.replaced));
     }

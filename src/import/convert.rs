@@ -4,11 +4,15 @@
 
 use std::ops::RangeInclusive;
 
+use kqlake_value::escape::escaped;
 use kqlake_value::format::write_datetime;
 use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
 use kqlake_value::{MAX_DATETIME, UNIX_EPOCH_TICKS, us_of_datetime};
 
 pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime, record_in as datetime_in};
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 60;
 
 /// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
 pub(crate) const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);
@@ -29,6 +33,13 @@ pub(crate) fn open_order(text: &str) -> String {
         ),
         _ => String::new(),
     }
+}
+
+/// A value as a message shows it: its beginning, on one line.
+pub(crate) fn shown(text: &str) -> String {
+    let text = text.trim();
+    let (front, more) = text.char_indices().nth(SHOWN).map_or((text, ""), |(end, _)| (&text[..end], "…"));
+    format!("{}{more}", escaped(front))
 }
 
 /// A boolean as the services write it: JSON words, `True`/`False`, `Yes`/`No`, `1`/`0`.
@@ -71,6 +82,13 @@ mod tests {
         assert_eq!(datetime("0001-01-01T00:00:00Z", DateOrder::Unknown), Some(*TIMES.start()));
         assert_eq!(datetime("9999-12-31T23:59:59.9999999Z", DateOrder::Unknown), Some(*TIMES.end()));
         assert_eq!(TIMES, -62_135_596_800_000_000..=253_402_300_799_999_999);
+    }
+
+    #[test]
+    fn values_in_messages_are_short_and_harmless() {
+        assert_eq!(shown(" soon\u{1b}[2J\n"), "soon\\u{1b}[2J");
+        assert_eq!(shown(&"ä".repeat(60)), "ä".repeat(60));
+        assert_eq!(shown(&"ä".repeat(61)), format!("{}…", "ä".repeat(60)));
     }
 
     #[test]

@@ -348,6 +348,9 @@ impl<'m> UnitMapper<'m> {
         };
         match table {
             Table::App(columns) => {
+                if let Some(reason) = columns.unknown(|place| values.get(place).map(|value| Source::Json(value.get()))) {
+                    return self.refuse_unknown(place, reason, text.as_bytes());
+                }
                 let row = self.mappings.app.ordered(&columns, &mut values.iter().map(|v| Source::Json(v.get())));
                 self.mapped(row.map(|row| vec![row]), place, text.as_bytes())
             }
@@ -366,6 +369,11 @@ impl<'m> UnitMapper<'m> {
 
     fn csv_row(&mut self, heading: &Heading, values: &[&str], raw: &[u8], place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
+        if let Some(Table::App(columns)) = &self.table
+            && let Some(reason) = columns.unknown(|place| values.get(place).map(|value| Source::Field(value)))
+        {
+            return self.refuse_unknown(place, reason, raw);
+        }
         let mappings = &mut *self.mappings;
         let mapped: Result<Vec<Row<'_>>, String> = match &self.table {
             Some(Table::App(columns)) => {

@@ -386,3 +386,33 @@ fn a_heading_says_in_which_zone_its_times_are() {
     place.import(&["--from", "answer.json"]).exits(5).says("'timestamp [UTC+1]' are not in UTC");
     assert_eq!(place.query("traces | where cloud_RoleName != 'kqlake' | count"), "12");
 }
+
+#[test]
+fn rows_that_name_their_table_need_no_columns_that_tell_it() {
+    let place = Place::new();
+    let answer = |rows: &str| {
+        format!(
+            r#"{{"tables":[{{"name":"PrimaryResult","columns":[{{"name":"TimeGenerated"}},{{"name":"Name"}},{{"name":"Category"}},{{"name":"Instance"}},{{"name":"Value"}},{{"name":"Type"}}],"rows":[{rows}]}}]}}"#
+        )
+    };
+    let row = |instance: u8, table: &str| format!(r#"["2026-01-05T00:00:00Z","% CPU","Processor","{instance}",1.5,"{table}"]"#);
+    let known = [row(0, "AppPerformanceCounters"), row(1, "AppPerformanceCounters")].join(",");
+    place.file("known.json", answer(&known));
+    place.import(&["--from", "known.json"]).exits(0);
+    place.file("known.csv", "TimeGenerated,Name,Value,Type\n2026-01-05T00:00:00Z,% CPU,2.5,AppPerformanceCounters\n");
+    place.import(&["--from", "known.csv"]).exits(0);
+    let values = "performanceCounters | order by value asc, instance asc | project name, category, instance, value";
+    assert_eq!(place.query(values), "% CPU|Processor|0|1.5;% CPU|Processor|1|1.5;% CPU|||2.5");
+    place.file("other.json", answer(&row(0, "Heartbeat")));
+    place.import(&["--from", "other.json"]).exits(5).says("no known shape: no table takes records of the type 'Heartbeat'");
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_shown() {
+    let place = Place::new();
+    let long = "so\\u001bon ".repeat(20);
+    place.file("times.ndjson", [trace("a", "2026-01-05T00:00:00Z"), trace("b", &long)].join("\n"));
+    let run = place.import(&["--from", "times.ndjson", "--dry-run"]).exits(5).says(r"(timestamp is 'so\u{1b}on ").says("…'");
+    assert!(run.out.contains("1 recognised") && !run.out.contains("new"), "{}", run.out);
+    assert!(!place.path().join("lake").exists());
+}

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
-use crate::convert::DateOrder;
+use crate::convert::{DateOrder, shown};
 use crate::fields::{FieldMap, bare_name, push_left, push_member};
 use crate::json_text::{Members, string_literal, without_repeats};
 use crate::ordinals::Ordinals;
@@ -41,6 +41,9 @@ const ALIASES: [(&str, &str); 22] = [
     ("Min", "valueMin"),
     ("Max", "valueMax"),
 ];
+
+/// Names of a record's time.
+const TIMES: [&str; 3] = ["timestamp", "TimeGenerated", "time"];
 
 struct Table {
     fields: FieldMap,
@@ -117,7 +120,7 @@ impl Table {
 
     fn finish<'a>(&self, mut row: Row<'a>, extra: String, ordinals: &mut Ordinals) -> Result<Row<'a>, String> {
         if row.cells[self.timestamp].is_null() {
-            return Err("the record has no time that can be read (timestamp, TimeGenerated or time)".into());
+            return Err(no_time(&extra));
         }
         row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
         if let (Some(column), true) = (self.extra, extra.len() > 1) {
@@ -177,8 +180,17 @@ impl Columns {
             names.iter().position(|n| n.eq_ignore_ascii_case("itemType")).or_else(|| names.iter().position(|n| n == "Type"));
         let columns = Self { names, type_column, table, order: DateOrder::Unknown };
         let timed = columns.time_columns().next().is_some();
-        let says_item_type = columns.names.iter().any(|n| n.eq_ignore_ascii_case("itemType"));
-        (timed && (table.is_some() || says_item_type)).then_some(columns)
+        (timed && (table.is_some() || type_column.is_some())).then_some(columns)
+    }
+
+    /// Why a row is of no known table, where only the type that it names could tell; `value` gives the value in a place.
+    pub(crate) fn unknown<'a>(&self, value: impl Fn(usize) -> Option<Source<'a>>) -> Option<String> {
+        if self.table.is_some() {
+            return None;
+        }
+        let said = self.type_column.and_then(value).map(|value| value.text());
+        let said = said.as_deref().map(str::trim).filter(|said| !said.is_empty());
+        said.and_then(by_type_name).is_none().then(|| unknown_type(said))
     }
 
     /// Places of the columns that hold times.
@@ -186,7 +198,7 @@ impl Columns {
         self.names
             .iter()
             .enumerate()
-            .filter(|(_, n)| ["timestamp", "TimeGenerated", "time"].iter().any(|t| n.eq_ignore_ascii_case(t)))
+            .filter(|(_, n)| TIMES.iter().any(|t| n.eq_ignore_ascii_case(t)))
             .map(|(i, _)| i)
     }
 }
@@ -205,7 +217,7 @@ impl AppInsights {
 
     /// True for a record with the fields of one of the tables.
     pub(crate) fn is_flat(members: &Members<'_>) -> bool {
-        let timed = ["timestamp", "TimeGenerated", "time"].iter().any(|t| members.has(t));
+        let timed = TIMES.iter().any(|t| members.has(t));
         timed && table_of(members).is_ok()
     }
 
@@ -301,6 +313,18 @@ fn table_of(members: &Members<'_>) -> Result<usize, String> {
         Some(said) if !members.has("counter") => Err(unknown_type(Some(&said))),
         _ => by_fields(members.0.iter().map(|(n, _)| n.as_ref())).ok_or_else(|| unknown_type(None)),
     }
+}
+
+/// Why a record has no time; `left` is the text of an open JSON object of the fields that no column took.
+fn no_time(left: &str) -> String {
+    let left = format!("{left}}}");
+    let members = Members::parse(&left).ok();
+    let time = members.as_ref().and_then(|members| {
+        let (name, value) = TIMES.iter().find_map(|name| Some((name, members.get_any_case(name)?)))?;
+        Some(format!("{name} is '{}'", shown(&Source::Json(value).text())))
+    });
+    let why = time.as_deref().unwrap_or("timestamp, TimeGenerated or time");
+    format!("the record has no time that can be read ({why})")
 }
 
 fn unknown_type(said: Option<&str>) -> String {
