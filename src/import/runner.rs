@@ -478,7 +478,7 @@ impl Run<'_> {
                 if was_read && (!is_whole || !report.counts.rows.is_empty() || report.reason.is_none()) {
                     report.state = UnitState::Failed;
                     report.held = true;
-                    report.reason = Some(format!("its rows are not all in the lake: {error}"));
+                    report.reason = Some(format!("its rows are not all in the lake: {}", shortfall::with_causes(error)));
                 }
             }
             let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));

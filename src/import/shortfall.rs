@@ -4,6 +4,7 @@
 //! them again, and lands what is missing once the table is mended.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use super::{UnitReport, UnitState};
 use kqlake_lake::{LakeError, Landed};
@@ -24,7 +25,7 @@ pub struct Shortfall {
 impl Shortfall {
     /// The shortfall of a table that took no row.
     pub fn of_table(table: &'static str, error: &LakeError) -> Self {
-        Shortfall { table, reason: error.to_string(), advice: error.advice(), days: BTreeMap::new() }
+        Shortfall { table, reason: with_causes(error), advice: error.advice(), days: BTreeMap::new() }
     }
 
     /// What did not land, in a sentence.
@@ -38,6 +39,21 @@ impl Shortfall {
             }
         }
     }
+}
+
+/// An error's message with those of its causes; causes that only repeat what is said already are left out.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// What did not land of what was committed, and of tables that took nothing.
@@ -64,5 +80,20 @@ pub(crate) fn mark(reports: &mut [UnitReport], shortfalls: &[Shortfall], is_shor
             unit.held = true;
             unit.reason = Some(messages.into_iter().chain(unit.reason.take()).collect::<Vec<_>>().join("; "));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ImportError;
+
+    #[test]
+    fn a_failure_is_told_with_its_causes() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let error = LakeError::Io { table: "traces", path: "/lake/traces/x".into(), source: full };
+        let text = with_causes(&ImportError::Lake(error));
+        assert_eq!(text.matches("(os error 28)").count(), 1, "{text}");
+        assert!(text.starts_with("table traces: cannot read or write /lake/traces/x: "), "{text}");
     }
 }
