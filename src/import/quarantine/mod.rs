@@ -29,6 +29,8 @@ const FORMAT_KEY: &str = "kqlakeQuarantine";
 const ENDING: &str = ".ndjson.gz";
 /// The end of the names that earlier programs gave.
 const OLD_ENDING: &str = ".ndjson";
+/// Bytes of text that are compressed at once.
+const TEXT_BUFFER: usize = 64 << 10;
 
 /// The quarantine of one run: a folder that is made when the first record is refused. Clones share the folder's names.
 #[derive(Debug, Clone)]
@@ -87,7 +89,8 @@ impl Quarantine {
 struct Open {
     path: PathBuf,
     draft: Draft,
-    writer: GzEncoder<BufWriter<File>>,
+    /// Text is gathered before it is compressed: JSON is written a piece at a time, one for each escape.
+    writer: BufWriter<GzEncoder<BufWriter<File>>>,
 }
 
 /// The refused records of one unit.
@@ -162,14 +165,15 @@ impl UnitQuarantine {
                 let made = path.parent().map_or(Ok(()), durable::create_folders).and_then(|()| {
                     let draft = Draft::create(&path)?;
                     let file = BufWriter::new(draft.file().try_clone()?);
-                    let mut writer = GzEncoder::new(file, Compression::fast());
+                    let mut writer = BufWriter::with_capacity(TEXT_BUFFER, GzEncoder::new(file, Compression::fast()));
                     writeln!(writer, "{head}").map(|()| (draft, writer))
                 });
                 let (draft, writer) = made.map_err(|error| (path.clone(), error))?;
                 self.open.insert(Open { path, draft, writer })
             }
         };
-        writeln!(open.writer, "{entry}").map_err(|error| (open.path.clone(), error))
+        let written = serde_json::to_writer(&mut open.writer, entry).map_err(io::Error::from);
+        written.and_then(|()| open.writer.write_all(b"\n")).map_err(|error| (open.path.clone(), error))
     }
 
     /// Makes the file final; its path when there is one.
@@ -183,7 +187,9 @@ impl UnitQuarantine {
             return Err(failed);
         }
         let Some(Open { path, draft, writer }) = open else { return Ok(None) };
-        let written = writer.finish().and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
+        let encoder = writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let file = encoder.and_then(GzEncoder::finish);
+        let written = file.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
         match written.and_then(|_| draft.publish()) {
             Ok(()) => Ok(Some(path)),
             Err(source) => Err(ImportError::Quarantine { path, source }),
