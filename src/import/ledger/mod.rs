@@ -148,9 +148,14 @@ impl KnownUnits {
         self.units.get(name).filter(|known| known.is_settled() && known.bytes == size)
     }
 
-    /// The entries of an archive, if all of them were settled when the archive had this hash.
+    /// The entries of an archive, if all of them were settled when the archive had this hash; or the archive itself, if it was
+    /// refused as a whole then.
     pub(crate) fn archive(&self, name: &str, hash: &str) -> Vec<(String, Known)> {
-        self.entries(name, |known| known.hash == hash)
+        let same = |known: &Known| known.hash == hash;
+        match self.units.get(name) {
+            Some(whole) if same(whole) && whole.standpoint == Standpoint::Refused => vec![(name.to_owned(), whole.clone())],
+            _ => self.entries(name, same),
+        }
     }
 
     fn entries(&self, name: &str, same: impl Fn(&Known) -> bool) -> Vec<(String, Known)> {
@@ -399,6 +404,8 @@ mod tests {
         assert_eq!((all.by_stamp("c", "stamp of h").len(), all.by_stamp("z.zip", "stamp of h").len()), (0, 2));
         assert_eq!((all.archive("z.zip", "h").len(), all.archive("z.zip", "other").len()), (2, 0));
         assert!(all.archive("y.zip", "h").is_empty());
+        // Archives that could not be opened are known by their content, too, and what was mended is not.
+        assert_eq!((all.archive("b", "h").len(), all.archive("b", "other").len(), all.archive("a", "h").len()), (1, 0, 0));
 
         let names = BTreeSet::from(["z.zip".to_owned(), "b".to_owned()]);
         let mut retried = all.clone();
