@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::convert::DateOrder;
 use super::json_text::{Members, string_literal, unescape};
 use super::row::{Cell, Row, Source, source_columns};
-use kqlake_lake::tables::TableDef;
+use kqlake_lake::tables::{ColumnDef, TableDef};
 use kqlake_value::Type;
 use kqlake_value::format::write_json_string;
 use kqlake_value::parse::datetimes::zone;
@@ -42,8 +42,10 @@ impl FieldMap {
     /// A map of the table's own names and of aliases, each a source's name and the column's.
     pub(crate) fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
         let columns = source_columns(table);
-        let mut by_name: HashMap<String, usize> =
-            table.columns[..columns].iter().enumerate().map(|(i, c)| (plain_name(c.name), i)).collect();
+        // Columns of the lake's own (`_extra`, `_contentHash`) take no field: a source's `extra` is another thing.
+        let own = |(_, column): &(usize, &ColumnDef)| !column.name.starts_with('_');
+        let fields = table.columns[..columns].iter().enumerate().filter(own);
+        let mut by_name: HashMap<String, usize> = fields.map(|(i, c)| (plain_name(c.name), i)).collect();
         for (alias, column) in aliases {
             if let Some(index) = table.index_of(column) {
                 by_name.entry(plain_name(alias)).or_insert(index);

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{SessionContext, col};
+use kqlake::engine::{Engine, Options};
+use kqlake::output::{Drawing, Format, sink};
 use kqlake_import::{ImportOptions, import_paths};
 use kqlake_lake::fault::{Fault, Step};
 use kqlake_lake::tables::{self, IMPORT_ID, Span, TableDef};
@@ -614,4 +616,73 @@ async fn counters_of_two_instances_are_two_rows() {
     let found = import_all(dir.path(), &files, &[(vec![0], None), (vec![1], None)]).await;
     assert_eq!(found["performanceCounters"].len(), 2);
     assert_eq!(def("performanceCounters").span, Span::Day);
+}
+
+/// The traces of a lake but its own, as a query writes them; in SQL with all columns.
+async fn written(root: &Path, format: Format, all_columns: bool) -> String {
+    let clock = Arc::new(FixedClock::at_micros(DAY + 60 * 24 * HOUR));
+    let engine = Engine::new(Lake::new(&root.join("lake")), Options::default(), clock);
+    let answer = if all_columns {
+        engine.sql("select * from traces where cloud_RoleName is null").await
+    } else {
+        engine.kql("query", "traces | where isempty(cloud_RoleName)", &BTreeMap::new()).await
+    };
+    let answer = answer.expect("an answer");
+    let mut bytes = Vec::new();
+    let mut sink = sink(format, &mut bytes, 1, Drawing::default());
+    for table in &answer.tables {
+        let mut rows = table.run().await.expect("rows");
+        sink.start(&table.name, &table.columns).expect("a start");
+        while let Some(batch) = rows.next().await.expect("a batch") {
+            sink.rows(&batch).expect("rows");
+        }
+        sink.end().expect("an end");
+    }
+    sink.finish().expect("a result");
+    drop(sink);
+    String::from_utf8(bytes).expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_out_of_a_lake_is_the_same_records_when_it_comes_back() {
+    let line = |second: u8, more: &str| {
+        format!(r#"{{"timestamp":"2026-02-26T07:00:0{second}.1234567Z","itemType":"trace","severityLevel":2,{more}}}"#)
+    };
+    let bag = r#""message":"m","customDimensions":{"eventId":"RT0005","n":26.0,"t":"26.0"},"customMeasurements":{"x":1.50}"#;
+    let source = [
+        line(1, bag),
+        line(1, bag),
+        line(2, r#""message":"True","other":"x","extra":{"a":1}"#),
+        line(3, r#""message":" a\n\"b\",c ","customDimensions":"plain","itemCount":3"#),
+        line(4, r#""message":"m","itemId":"own""#),
+    ];
+    let source = ("source.ndjson".to_owned(), source.join("\n"));
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = import_all(dir.path(), std::slice::from_ref(&source), &[(vec![0], None)]).await;
+    assert_eq!(first["traces"].len(), 5);
+    assert!(first["traces"].iter().any(|row| row.contains(r#"_extra={"other":"x","extra":{"a":1}}"#)), "{:?}", first["traces"]);
+    let cases = [("a.ndjson", Format::Ndjson), ("b.csv", Format::Csv), ("c.json", Format::Json), ("d.ndjson", Format::Ndjson)];
+    for (name, format) in cases {
+        let export = (name.to_owned(), written(dir.path(), format, name == "d.ndjson").await);
+        let files = [source.clone(), export];
+        for order in [[0, 1, 1], [1, 0, 1]] {
+            let again = tempfile::tempdir().expect("a folder");
+            let groups = order.map(|at| (vec![at], None));
+            let found = import_all(again.path(), &files, &groups).await;
+            assert_eq!(found["traces"], first["traces"], "{name} {order:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_are_equal_as_numbers_are_records_of_their_own() {
+    let line = |value: &str| {
+        format!(r#"{{"timestamp":"2026-02-26T07:00:00Z","message":"m","itemType":"trace","customDimensions":{{"version":{value}}}}}"#)
+    };
+    let texts = [r#""26.0""#, r#""26""#, r#""26.00""#, r#""1e2""#, r#""100""#, r#""-0""#, r#""0""#, r#""true""#, r#""True""#];
+    let file = |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(|v| line(v) + "\n").collect::<String>());
+    let files = [file("texts.ndjson", &texts), file("values.ndjson", &["26.0", "1e2", "true"])];
+    let dir = tempfile::tempdir().expect("a folder");
+    let found = import_all(dir.path(), &files, &[(vec![0], None), (vec![1], None)]).await;
+    assert_eq!(found["traces"].len(), texts.len(), "{:#?}", found["traces"]);
 }

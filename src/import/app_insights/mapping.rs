@@ -12,8 +12,8 @@ use crate::fields::{FieldMap, bare_name, push_left, push_member};
 use crate::json_text::{Members, string_literal, without_repeats};
 use crate::ordinals::Ordinals;
 use crate::row::{Cell, Row, Source};
-use kqlake_lake::identity::{Content, EXTRA, content_id, derived_id};
-use kqlake_lake::tables::find;
+use kqlake_lake::identity::{Content, EXTRA, content_id, derived_content, derived_id};
+use kqlake_lake::tables::{BOOKKEEPING, find};
 use kqlake_value::Type;
 
 /// Names of other schemas for the columns of the classic one.
@@ -78,7 +78,36 @@ impl Table {
         })
     }
 
-    /// Puts one field of the source into its place; gives back what has no place.
+    /// Puts one field of the source into its place: a column, or `extra`, the text of an open JSON object.
+    fn put<'a>(&mut self, row: &mut Row<'a>, extra: &mut String, name: &str, source: Source<'a>, order: DateOrder) {
+        if self.set(row, name, source, order) {
+            return;
+        }
+        // Files that were written out of a lake have columns of its own; they are nothing of the record.
+        if BOOKKEEPING.contains(&name) || self.is_promoted(row, name) {
+            return;
+        }
+        if name == EXTRA
+            && let Some(Cell::Json(json)) = source.read(Type::Dynamic, order)
+            && let Ok(members) = Members::parse(&json)
+        {
+            members.0.iter().for_each(|(name, value)| push_left(extra, name, value.get()));
+            return;
+        }
+        match source {
+            Source::Json(json) => push_left(extra, name, json),
+            Source::Field(text) => push_member(extra, name, &string_literal(text)),
+        }
+    }
+
+    /// True for a column whose value is also in the bag that the row has.
+    fn is_promoted(&self, row: &Row<'_>, name: &str) -> bool {
+        let table = self.fields.table;
+        let promoted = || table.columns[self.fields.columns..].iter().find(|column| column.name == name)?.promoted.as_ref();
+        name.contains('_') && promoted().is_some_and(|promoted| !row.get(promoted.source).is_null())
+    }
+
+    /// Sets the column of one field of the source; false where none takes it.
     fn set<'a>(&mut self, row: &mut Row<'a>, name: &str, source: Source<'a>, order: DateOrder) -> bool {
         let column = match (name.len(), name) {
             // The workspace schema calls the table `Type`; the classic one calls the kind of a dependency or exception so.
@@ -135,13 +164,17 @@ impl Table {
                 }
             }
         }
-        if !matches!(&row.cells[self.item_id], Cell::Text(id) if !id.trim().is_empty()) {
+        let mut known = content_id(content);
+        if let Some(id) = row.cells[self.item_id].as_text().filter(|id| !id.trim().is_empty()) {
+            // A record that comes back out of a lake says what its content was: the file may not have all of it.
+            known = derived_content(id).unwrap_or(known);
+        } else {
             let ordinal = ordinals
                 .next(content.0)
                 .map_err(|error| format!("the record has no id, and a temporary file that helps to make one fails: {error}"))?;
             row.cells[self.item_id] = Cell::Text(Cow::Owned(derived_id(content, ordinal)));
         }
-        row.cells[self.content_id] = Cell::Int(content_id(content));
+        row.cells[self.content_id] = Cell::Int(known);
         Ok(row)
     }
 }
@@ -259,10 +292,7 @@ impl AppInsights {
         let mut row = Row::with_columns(table.fields.table, table.fields.columns);
         let mut extra = String::from("{");
         for (name, value) in &members.0 {
-            let text = value.get();
-            if !table.set(&mut row, name, Source::Json(text), DateOrder::Unknown) {
-                push_left(&mut extra, name, text);
-            }
+            table.put(&mut row, &mut extra, name, Source::Json(value.get()), DateOrder::Unknown);
         }
         table.finish(row, extra, &mut self.ordinals)
     }
@@ -285,12 +315,7 @@ impl AppInsights {
         let mut row = Row::with_columns(table.fields.table, table.fields.columns);
         let mut extra = String::from("{");
         for (name, value) in columns.names.iter().zip(values) {
-            if !table.set(&mut row, name, value, columns.order) {
-                match value {
-                    Source::Json(json) => push_left(&mut extra, name, json),
-                    Source::Field(text) => push_member(&mut extra, name, &string_literal(text)),
-                }
-            }
+            table.put(&mut row, &mut extra, name, value, columns.order);
         }
         table.finish(row, extra, &mut self.ordinals)
     }

@@ -1,6 +1,6 @@
 //! The content of a row, and the id that stands in for one that its source did not give.
 
-use super::hash::{RecordHash, canonical_hash, canonical_members, word};
+use super::hash::{RecordHash, canonical_hash, canonical_members, truth};
 use crate::tables::{ColumnDef, TableDef};
 
 /// The column for fields of a source that have no column of their own.
@@ -30,6 +30,9 @@ const ENVELOPE: [&str; 17] = [
     "category",
     "level",
 ];
+
+/// The column of texts that are truth values: shapes have a JSON value there, or its text in either letter case.
+const SUCCESS: &str = "success";
 
 /// A value of a row, as contents are made of it.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,7 @@ struct Part {
     column: usize,
     name: RecordHash,
     is_extra: bool,
+    is_truth: bool,
 }
 
 impl Content {
@@ -76,6 +80,7 @@ impl Content {
             column,
             name: RecordHash::of(def.name.as_bytes()),
             is_extra: def.name == EXTRA,
+            is_truth: def.name == SUCCESS,
         };
         let parts = def.columns.iter().enumerate().filter(counts).map(part).collect();
         Some(Content { start: RecordHash::of(VERSION).then(RecordHash::of(def.name.as_bytes())), parts })
@@ -88,6 +93,8 @@ impl Content {
         for part in &self.parts {
             let hash = match value(part.column) {
                 Value::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
+                Value::Text(text) if part.is_truth && text.eq_ignore_ascii_case("true") => Some(truth(true)),
+                Value::Text(text) if part.is_truth && text.eq_ignore_ascii_case("false") => Some(truth(false)),
                 value => hash_of(value, repeats),
             };
             if let Some(hash) = hash {
@@ -102,13 +109,13 @@ fn hash_of(value: Value<'_>, repeats: &mut bool) -> Option<RecordHash> {
     let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() };
     Some(match value {
         Value::Null => return None,
-        Value::Bool(v) => RecordHash::of(if v { b"true" } else { b"false" }),
+        Value::Bool(v) => truth(v),
         Value::Int(v) => RecordHash::of(&v.to_le_bytes()),
         Value::Time(v) => RecordHash::of(&v.div_euclid(1000).to_le_bytes()),
         Value::Real(v) => RecordHash::of(&bits(v).to_le_bytes()),
         Value::Decimal(v) => RecordHash::of(&v.to_le_bytes()),
         Value::Text("") => return None,
-        Value::Text(v) => word(v),
+        Value::Text(v) => RecordHash::of(v.as_bytes()),
         Value::Json(v) => return canonical_hash(v, repeats),
     })
 }
@@ -123,30 +130,39 @@ pub fn content_id(content: RecordHash) -> i64 {
     content.0.cast_signed()
 }
 
-/// The id of a record that has none of its own: 32 hexadecimal digits, of which the first 16 are its content's. `ordinal` numbers
-/// the records of one unit that have the same content: the first has 0, and the digits of the hash.
+/// The id of a record that has none of its own: 32 hexadecimal digits, 16 of its content, 8 of `ordinal`, and 8 that check both.
+/// `ordinal` numbers the records of one unit that have the same content, from 0.
 pub fn derived_id(content: RecordHash, ordinal: u32) -> String {
-    if ordinal == 0 {
-        return content.hex();
-    }
     format!("{:016x}{ordinal:08x}{:08x}", content.0, check_of(content.0, ordinal))
 }
 
-/// What tells the id of a later record from that of the first.
+/// The content's hash, as its column keeps it, of an id that [`derived_id`] made; `None` for any other id. Records that come back
+/// out of a lake have such ids, perhaps without all of what they were derived from.
+pub fn derived_content(id: &str) -> Option<i64> {
+    let (content, ordinal, check) = parts(id)?;
+    (check == check_of(content, ordinal)).then_some(content.cast_signed())
+}
+
+/// The three numbers of an id of 32 hexadecimal digits.
+fn parts(id: &str) -> Option<(u64, u32, u32)> {
+    if id.len() != 32 || !id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let short = |range: std::ops::Range<usize>| u32::from_str_radix(id.get(range)?, 16).ok();
+    Some((u64::from_str_radix(id.get(..16)?, 16).ok()?, short(16..24)?, short(24..32)?))
+}
+
+/// What tells an id that was derived from any other.
 fn check_of(content: u64, ordinal: u32) -> u32 {
     let mixed = RecordHash(content, 0).then(RecordHash(u64::from(ordinal), 0));
     (mixed.0 >> 32) as u32
 }
 
-/// The ordinal of an id that is derived from the content with this id; `None` for an id of the source's own.
+/// The ordinal of an id that is derived from the content with this id; `None` for an id of the source's own. Ids of version 0.1.0
+/// have no ordinal, and check nothing.
 pub(crate) fn ordinal_of(id: &str, content: i64) -> Option<u32> {
-    let digits = |part: std::ops::Range<usize>| id.get(part).and_then(|text| u64::from_str_radix(text, 16).ok());
-    if id.len() != 32 || digits(0..16)?.cast_signed() != content {
-        return None;
-    }
-    let (ordinal, check) = (digits(16..24)? as u32, digits(24..32)? as u32);
-    let is_later = ordinal > 0 && check == check_of(content.cast_unsigned(), ordinal);
-    Some(if is_later { ordinal } else { 0 })
+    let (own, ordinal, check) = parts(id).filter(|(own, ..)| own.cast_signed() == content)?;
+    Some(if check == check_of(own, ordinal) { ordinal } else { 0 })
 }
 
 #[cfg(test)]
@@ -159,9 +175,13 @@ mod tests {
     fn derived_ids_are_told_from_own_ones() {
         let content = RecordHash::of(b"record");
         let id = content_id(content);
-        assert_eq!(derived_id(content, 0), content.hex());
         for ordinal in [0, 1, 2, 255, 70_000, u32::MAX] {
             assert_eq!(ordinal_of(&derived_id(content, ordinal), id), Some(ordinal));
+            assert_eq!(derived_content(&derived_id(content, ordinal)), Some(id));
+        }
+        assert_eq!(ordinal_of(&content.hex(), id), Some(0));
+        for own in [content.hex().as_str(), "19aedcf0-ef3a-5254-8c49-12e3d177ade7", "", &"0".repeat(32), &"é".repeat(16)] {
+            assert_eq!(derived_content(own), None);
         }
         assert_eq!(ordinal_of(&RecordHash::of(b"other").hex(), id), None);
         assert_eq!(ordinal_of("19aedcf0-ef3a-5254-8c49-12e3d177ade7", id), None);
@@ -226,7 +246,8 @@ mod tests {
             content.hash(value, &mut false)
         };
         let plain = hash(1_000, "true", "{}");
-        assert_eq!(hash(1_999, "True", r#"{"_ResourceId":"x","resourceId":5}"#), plain);
+        assert_ne!(hash(1_000, "True", "{}"), plain);
+        assert_eq!(hash(1_999, "true", r#"{"_ResourceId":"x","resourceId":5}"#), plain);
         assert_ne!(hash(2_000, "true", "{}"), plain);
         assert_ne!(hash(1_000, "true", r#"{"Field":1}"#), plain);
     }

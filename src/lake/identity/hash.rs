@@ -3,8 +3,6 @@
 //! Lakes hold these hashes: as the ids of such records, as content hashes, as ids of the rows of reports and message traces.
 //! Another hash, or another order of its parts, would land all of those records a second time.
 
-use std::borrow::Cow;
-
 use kqlake_value::json::checked::{Members, elements};
 use kqlake_value::json::{BadEscapes, too_deep, unescape_with};
 
@@ -46,8 +44,9 @@ impl RecordHash {
     }
 }
 
-/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes, number forms and the case
-/// of truth values do not count, a number or truth value and its text are one, and null or empty members are as if absent.
+/// A hash of a JSON value that is the same for every spelling of it: key order, white space, escapes and the forms of integral
+/// numbers do not count, and null or empty members are as if absent. A number is one with the text of its digits, and a truth
+/// value with .NET's text of it (`True`), since shapes of a record differ in that. Texts that differ are different values.
 /// `repeats` becomes true when an object has a name twice.
 pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
     canonical(text.trim(), 0, repeats)
@@ -99,40 +98,33 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
         }
         b'"' => {
             let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-            let value: Cow<'_, str> = unescape_with(inner, BadEscapes::Mended);
-            (!value.is_empty()).then(|| scalar(&value))
+            let value = unescape_with(inner, BadEscapes::Mended);
+            (!value.is_empty()).then(|| RecordHash::of(value.as_bytes()))
         }
-        _ if text == "null" => None,
-        _ => Some(scalar(text)),
+        _ => match text {
+            "null" => None,
+            "true" => Some(truth(true)),
+            "false" => Some(truth(false)),
+            _ => Some(number(text)),
+        },
     }
 }
 
-/// The hash of a text that is no structure.
-fn scalar(text: &str) -> RecordHash {
-    // 5, 5.0, 5e0 and "5" are one value; texts that only look like numbers keep their own form.
-    let numeric = match text.as_bytes() {
-        [b'0', b'0'..=b'9', ..] => false,
-        [b'0'..=b'9' | b'-', ..] => text.len() < 25,
-        _ => false,
-    };
-    if numeric
+/// The hash of a JSON number: 5, 5.0 and 5e0 are one value.
+fn number(text: &str) -> RecordHash {
+    if text.len() < 25
         && let Ok(value) = text.parse::<f64>()
-        && value.is_finite()
         && value.fract() == 0.0
         && value.abs() < 9e15
     {
         return RecordHash::of((value as i64).to_string().as_bytes());
     }
-    word(text)
+    RecordHash::of(text.as_bytes())
 }
 
-/// The hash of a text; truth values are the same in any letter case.
-pub(super) fn word(text: &str) -> RecordHash {
-    match text.len() {
-        4 if text.eq_ignore_ascii_case("true") => RecordHash::of(b"true"),
-        5 if text.eq_ignore_ascii_case("false") => RecordHash::of(b"false"),
-        _ => RecordHash::of(text.as_bytes()),
-    }
+/// The hash of a truth value.
+pub(super) fn truth(value: bool) -> RecordHash {
+    RecordHash::of(if value { b"True" } else { b"False" })
 }
 
 #[cfg(test)]
@@ -149,7 +141,7 @@ mod tests {
         assert_eq!(RecordHash::of(b"record").hex(), "e5c37ab8f29acc7155c24d1a46b76358");
         assert_eq!(
             hash(r#"{"a":[1,"x"],"b":{"c":true}}"#).map(RecordHash::hex).as_deref(),
-            Some("6aea9e8555b4a3da26f660c42b66b8c7")
+            Some("fb534e419bd0acac171d5e63853a9f93")
         );
     }
 
@@ -175,13 +167,24 @@ mod tests {
             r#"{"a":"5","b":{"c":true}}"#,
             r#"{ "b" : {"c" : true, "d": null}, "a" : 5.0 }"#,
             r#"{"b":{"c":"True"},"\u0061":5,"e":""}"#,
+            r#"{"b":{"c":"\u0054rue"},"a":0.5e1,"e":[]}"#,
         ];
         let hashes: Vec<_> = same.iter().map(|t| hash(t)).collect();
         assert!(hashes[0].is_some() && hashes.iter().all(|h| *h == hashes[0]), "{hashes:?}");
         assert_ne!(hash(r#"{"a":"5"}"#), hash(r#"{"a":"6"}"#));
         assert_ne!(hash(r#"["a","b"]"#), hash(r#"["b","a"]"#));
+        assert_eq!(hash("-0"), hash("0"));
         assert_eq!(hash("{}"), None);
         assert_eq!(hash(""), None);
+    }
+
+    #[test]
+    fn texts_that_differ_are_different_values() {
+        let texts = ["26", "26.0", "26.00", "2.6e1", "-0", "0", "1e2", "100", "True", "true", "TRUE", "False", "false", " 26"];
+        let hashes: std::collections::BTreeSet<_> =
+            texts.iter().map(|text| hash(&format!("\"{text}\"")).map(RecordHash::hex)).collect();
+        assert_eq!(hashes.len(), texts.len());
+        assert_ne!(hash("12345678901234567890123"), hash("12345678901234567890124"));
     }
 
     #[test]

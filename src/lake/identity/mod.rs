@@ -6,5 +6,5 @@ mod content;
 mod hash;
 
 pub(crate) use self::content::ordinal_of;
-pub use self::content::{Content, EXTRA, Value, content_id, derived_id};
+pub use self::content::{Content, EXTRA, Value, content_id, derived_content, derived_id};
 pub use self::hash::{RecordHash, canonical_hash};

@@ -23,6 +23,9 @@ pub const IMPORT_ID: &str = "_importId";
 /// The column of content hashes as version 0.1.0 made them. Rows that it landed have no other.
 pub(crate) const CONTENT_OF_V1: &str = "_contentId";
 
+/// Columns that say how a row came into the lake, and nothing of its record.
+pub const BOOKKEEPING: [&str; 5] = [IMPORT_ID, EVENT_MONTH, EVENT_DATE, "_contentHash", CONTENT_OF_V1];
+
 /// Columns, beside time and key, whose least and greatest value per file the log keeps: short values that queries filter on.
 const STATISTICS: &[&str] = &[
     "name",
