@@ -16,6 +16,8 @@ use kqlake_value::{Column, Type};
 
 /// Version of what `kqlake` adds to the standard's properties.
 const VERSION: u32 = 1;
+/// What to do about something else in the manifest's place. It may be, or be a link to, what someone wants to keep.
+const IN_THE_WAY: &str = "move it away; the next export writes a new one";
 
 /// The manifest. Properties that others added are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -120,18 +122,15 @@ impl Manifest {
     pub(super) fn read(root: &Path) -> Result<Manifest> {
         let path = root.join(MANIFEST);
         if durable::kind(&path) != Kind::File {
-            return Err(
-                Error::usage(format!("{} is not a file", path.display())).hint("remove it; the next export writes it anew")
-            );
+            return Err(Error::usage(format!("{} is not a file", path.display())).hint(IN_THE_WAY));
         }
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
             Err(err) => return Err(Error::io("read", &path, err)),
         };
-        serde_json::from_slice(&text).map_err(|err| {
-            Error::storage(format!("cannot read {}", path.display()), err).hint("remove the file; the next export writes it anew")
-        })
+        serde_json::from_slice(&text)
+            .map_err(|err| Error::storage(format!("cannot read {}", path.display()), err).hint(IN_THE_WAY))
     }
 
     /// The files that the manifest lists for a table, by their names in the table's folder, with their hashes.

@@ -106,3 +106,25 @@ fn an_export_removes_only_what_an_export_wrote() {
     assert!(run.out.contains("1 removed") && !run.err.contains("days_"), "{}{}", run.out, run.err);
     assert!(dir.path().join("e/days/days_2026-01.csv").exists() && !dir.path().join("e/days/days_2026-02.csv").exists());
 }
+
+#[test]
+fn what_is_no_manifest_is_to_be_moved_away_and_stays() {
+    let dir = sample_lake();
+    std::fs::create_dir(dir.path().join("e")).expect("a folder");
+    let manifest = dir.path().join("e/datapackage.json");
+    let refused = || {
+        let run = run_in(dir.path(), &["--lake", "lake", "export", "Teams", "--to", "e"]).exits(6);
+        assert!(!run.says("datapackage.json").says("help: move it away").err.contains("remove"));
+    };
+    for text in ["", "my notes", "[1]", "{\"resources\":5}"] {
+        std::fs::write(&manifest, text).expect("a file");
+        refused();
+        assert_eq!(std::fs::read_to_string(&manifest).expect("the file"), text);
+    }
+    #[cfg(unix)]
+    {
+        std::fs::rename(&manifest, dir.path().join("foreign.json")).expect("moved");
+        std::os::unix::fs::symlink("../foreign.json", &manifest).expect("a link");
+        refused();
+    }
+}
