@@ -223,12 +223,14 @@ impl Lake {
                 let damage = Damage::Outside { log: dir.join(files::LOG), path: outside.path.clone() };
                 return Err(LakeError::Damaged { table: def.name, damage });
             }
-            let lost = |witness: &position::Witness| {
-                witness.table_id.as_deref() == Some(log.id()) && witness.version.is_some_and(|version| version > log.version())
-            };
-            if let Some(witness) = witnesses.into_iter().find(lost).map(|witness| witness.path) {
-                let next = u64::try_from(log.version()).unwrap_or(0) + 1;
-                let file = dir.join(files::LOG).join(files::commit_name(next));
+            let newest = u64::try_from(log.version()).unwrap_or(0);
+            let mut of_this = witnesses.into_iter().filter(|witness| witness.table_id.as_deref() == Some(log.id())).peekable();
+            // A checkpoint that is named and not there tells of lost commits only where no position contradicts it.
+            let hint = of_this.peek().is_none() && log.passed().checkpoint_after(newest);
+            let lost = |witness: &position::Witness| witness.version.is_some_and(|version| version > log.version());
+            let hint = hint.then(|| dir.join(files::LOG).join(files::LAST_CHECKPOINT));
+            if let Some(witness) = of_this.find(lost).map(|witness| witness.path).or(hint) {
+                let file = dir.join(files::LOG).join(files::commit_name(newest + 1));
                 return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
             }
         }

@@ -74,6 +74,41 @@ fn a_broken_checkpoint_is_passed_over_and_set_aside() {
 }
 
 #[test]
+fn a_checkpoint_that_is_named_and_not_there_is_passed_over_when_the_positions_know_of_no_later_commit() {
+    let named = |lake: &Path| fs::write(log(lake, "_last_checkpoint"), "{\"version\":999,\"size\":3}").expect("written");
+    let dir = damaged(named);
+    let (lake, expected) = (dir.path().join("lake"), all(damaged(|_| {}).path()));
+    kqlake(dir.path(), &["query", "traces | count"]).exits(0).says("version 999").says("kqlake compact --repair");
+    import(dir.path(), &["--again"]).exits(0);
+    assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0));
+    let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
+    assert!(run.out.contains("_last_checkpoint was moved to") && !run.out.contains("are missing"), "{}", run.out);
+    assert_eq!(set_aside(&lake, "traces").0.len(), 1);
+    assert_eq!(all(dir.path()), expected);
+
+    // With commits lost, and the positions that knew of them as well, it is all that tells; and a repair goes on without it.
+    for positions in [true, false] {
+        let dir = damaged(|lake| {
+            named(lake);
+            for lost in [COMMIT_ONE, "00000000000000000002.json"] {
+                fs::remove_file(log(lake, lost)).expect("removed");
+            }
+            if !positions {
+                fs::remove_dir_all(lake.join("_intents/traces")).expect("removed");
+            }
+        });
+        let witness = if positions { "positions.json" } else { "_last_checkpoint" };
+        refused_everywhere(&dir, &format!("{witness} says that it happened"));
+        let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
+        assert!(run.out.contains("_last_checkpoint was moved to") && run.out.contains("are missing"), "{}", run.out);
+        assert!(all(dir.path()) < expected);
+        import(dir.path(), &[]).exits(0);
+        assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0));
+        assert!(kqlake(dir.path(), &["compact", "--repair"]).exits(0).out.contains("nothing to repair"));
+    }
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_done_without_is_refused_and_stays() {
     for text in ["", "PAR1", "nothing that is Parquet, but long enough for its footer"] {
         let dir = damaged(|lake| {

@@ -21,7 +21,7 @@ use crate::error::LakeError;
 /// The folder of a table's log.
 pub(crate) const LOG: &str = "_delta_log";
 /// The file that names the newest checkpoint.
-const LAST_CHECKPOINT: &str = "_last_checkpoint";
+pub(crate) const LAST_CHECKPOINT: &str = "_last_checkpoint";
 /// How deep below a table's folder data files are looked for.
 const DEPTH: usize = 4;
 
@@ -52,6 +52,14 @@ pub(crate) struct Passed {
     pub damage: Vec<Damage>,
     /// Their names.
     pub names: BTreeSet<String>,
+}
+
+impl Passed {
+    /// True when `_last_checkpoint` names a checkpoint after a version: the commits until it may be lost.
+    pub(crate) fn checkpoint_after(&self, version: u64) -> bool {
+        let after = |damage: &Damage| matches!(damage, Damage::LastCheckpoint { version: Some(named), .. } if *named > version);
+        self.damage.iter().any(after)
+    }
 }
 
 /// Checkpoints that could not be read although they are not empty, by their names, and why.
@@ -142,7 +150,7 @@ impl LogFiles {
 
     /// The versions whose commits are needed beside the newest checkpoint not after a version.
     fn needed(&self, until: u64) -> std::ops::RangeInclusive<u64> {
-        let from = self.checkpoints.range(..=until).next_back().map_or(0, |(version, _)| version + 1);
+        let from = self.checkpoints.range(..=until).next_back().map_or(0, |(version, _)| version.saturating_add(1));
         from..=self.last
     }
 
@@ -192,7 +200,7 @@ impl LogFiles {
         if version.is_some_and(|version| self.checkpoints.range(version..).next().is_some()) {
             return Ok(());
         }
-        let spare = version.is_none_or(|version| self.last >= version && self.does_without(version));
+        let spare = version.is_none_or(|version| self.does_without(version));
         let damage = Damage::LastCheckpoint { file, version, spare };
         if !spare {
             return Err(damage);
@@ -416,8 +424,17 @@ mod tests {
         assert_eq!(passed(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), (CHECKPOINT_TWO, "")]), [CHECKPOINT_TWO]);
         let dir = log(&[(CHECKPOINT_ONE, ""), (TWO, "{}"), (CHECKPOINT_TWO, "")]);
         assert!(matches!(damage(&dir), Damage::Checkpoint { file, spare: false, .. } if file.ends_with(CHECKPOINT_ONE)));
-        let dir = log(&[first, named]);
-        assert!(matches!(damage(&dir), Damage::LastCheckpoint { version: Some(1), spare: false, .. }));
+        // Whether commits after the newest are lost cannot be told here.
+        let beyond = look(log(&[first, named]).path(), None).unwrap().unwrap().passed;
+        assert_eq!(Vec::from_iter(&beyond.names), ["_last_checkpoint"]);
+        assert!(beyond.checkpoint_after(0) && !beyond.checkpoint_after(1));
+        for version in [2, u64::MAX] {
+            let text = format!("{{\"version\":{version}}}");
+            let dir = log(&[(ONE, "{}"), (TWO, "{}"), ("_last_checkpoint", &text)]);
+            assert!(matches!(damage(&dir), Damage::LastCheckpoint { spare: false, .. }));
+        }
+        let dir = log(&[("18446744073709551615.checkpoint.parquet", "x"), ("_last_checkpoint", "{")]);
+        assert!(matches!(damage(&dir), Damage::MissingCommit { .. }));
         // Broken ones are known once they were read.
         let dir = log(&[first, (ONE, "{}"), (CHECKPOINT_ONE, "x")]);
         let unreadable = Unreadable::from([(CHECKPOINT_ONE.to_owned(), "is broken".to_owned())]);
