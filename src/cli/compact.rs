@@ -71,7 +71,12 @@ async fn repair(lake: &Lake, defs: &[&'static TableDef], context: &Context) -> R
             context
                 .tell(format_args!("{}: the rows of its last commits are missing; `kqlake import` lands them again", def.name));
         }
-        failures.extend(done.err().map(Error::from));
+        failures.extend(done.err().map(|error| match Error::from(error) {
+            Error::Storage { message, hint, source } => {
+                Error::Storage { message: format!("cannot be repaired: {message}"), hint, source }
+            }
+            other => other,
+        }));
     }
     if moved == 0 && failures.is_empty() {
         context.tell("nothing to repair");

@@ -16,6 +16,7 @@ use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::compact::data_files;
 use crate::damage::Damage;
+use crate::data::file::check_file;
 use crate::data::writer::is_own_name;
 use crate::error::LakeError;
 use crate::log::delta::{Change, CommitError, Log};
@@ -141,9 +142,11 @@ async fn repair_with(
             let reason = "no commit that is left names it; its rows may be those of a lost commit";
             aside.take(&file, dir, reason).map_err(|source| failed(&file, source))?;
         }
-        mark(lake, def, dir, log).await?;
+        mark(lake, def, dir, log.clone()).await?;
     }
-    Ok(())
+    // No repair brings a data file back: what every reader would meet is said, beside what was done.
+    let folder = dir.to_owned();
+    run_blocking(def.name, move || log.files().iter().try_for_each(|file| check_file(def.name, &folder, file))).await?
 }
 
 /// What the library's store left in a log's folder when it was cut off: a name with `#` and a number behind it.

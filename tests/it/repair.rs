@@ -203,6 +203,30 @@ fn what_cannot_be_repaired_is_said_and_the_others_are_done() {
     assert!(csv_rows(&listed.out).iter().any(|row| row[0] == "customEvents"), "{}", listed.out);
 }
 
+#[test]
+fn a_data_file_that_is_not_whole_cannot_be_repaired_and_the_log_is() {
+    let cut = |path: &Path, bytes| fs::File::options().write(true).open(path).and_then(|file| file.set_len(bytes)).expect("cut");
+    let half = |path: &Path| cut(path, fs::metadata(path).expect("a file").len() / 2);
+    let cases: [(&dyn Fn(&Path), &str); 3] = [
+        (&half, "were written"),
+        (&|path| cut(path, 0), "has 0 bytes"),
+        (&|path| fs::remove_file(path).expect("removed"), "is missing"),
+    ];
+    for (damage, reason) in cases {
+        let dir = damaged(|lake| {
+            damage(&data_file(lake, "2026-01-05"));
+            fs::write(log(lake, "_last_checkpoint"), "{").expect("written");
+        });
+        for _ in 0..2 {
+            let run = kqlake(dir.path(), &["compact", "--repair"]).exits(6);
+            let run = run.says("cannot be repaired: table traces: the data file ").says(reason).says("help: restore the file");
+            assert!(!run.out.contains("nothing to repair"), "{}", run.out);
+        }
+        assert_eq!(set_aside(&dir.path().join("lake"), "traces").0.len(), 1);
+        kqlake(dir.path(), &["compact", "--repair", "requests"]).exits(0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_deletes_no_file_of_a_landing_that_is_open() {
     let dir = tempfile::tempdir().expect("dir");
