@@ -3,6 +3,7 @@
 //! Lakes hold these keys. A key of another form would land all rows a second time, so each has a version, and the tests pin one
 //! of each for every report.
 
+use crate::convert;
 use crate::fields::plain_name;
 use crate::row::{Cell, Row, Source};
 use kqlake_lake::identity::RecordHash;
@@ -40,6 +41,23 @@ fn part(cell: &Cell<'_>) -> String {
     }
 }
 
+/// True for the text of what is as if absent: nothing, or a JSON array or object of nothing.
+fn is_nothing(text: &str) -> bool {
+    let mut inner = text.bytes().filter(|b| !b.is_ascii_whitespace());
+    match inner.next() {
+        None => true,
+        Some(b'[') => inner.eq(*b"]"),
+        Some(b'{') => inner.eq(*b"}"),
+        Some(_) => false,
+    }
+}
+
+/// The ticks of a duration of ISO 8601, which may be written in several ways: `PT1H`, `PT1H0M`.
+fn duration(text: &str) -> Option<String> {
+    let ticks = text.starts_with("pt").then(|| convert::timespan(text))??;
+    Some(format!("pt{ticks}"))
+}
+
 /// The key of a row that says what it is about, version 1: the report, [`PARTS`], the period, the id's column and the id. A row
 /// about something deleted is another one: its name may be in use again. `None` for a row about someone whose name is withheld.
 pub(super) fn named_key(row: &Row<'_>) -> Option<RecordHash> {
@@ -68,6 +86,10 @@ pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
     let mut sum = others;
     for (column, cell) in row.table.columns.iter().zip(&row.cells).filter(|(_, cell)| !cell.is_null()) {
         let text = if column.name == "reportPeriod" { period(row) } else { part(cell) };
+        if is_nothing(&text) {
+            continue;
+        }
+        let text = duration(&text).unwrap_or(text);
         sum = sum.plus(RecordHash::of(format!("{}={text}", plain_name(column.name)).as_bytes()));
     }
     RecordHash::of(format!("report row 2:{}", row.table.name).as_bytes()).then(sum)
@@ -75,10 +97,12 @@ pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
 
 /// The part in a key of something that has no column, by its name as it is compared.
 pub(super) fn other_content(name: &str, value: Source<'_>) -> RecordHash {
-    if name.is_empty() || name.starts_with("odata") || value.is_empty() {
+    let text = value.text().trim().to_lowercase();
+    if name.is_empty() || name.starts_with("odata") || value.is_empty() || is_nothing(&text) {
         return RecordHash::default();
     }
-    RecordHash::of(format!("{name}={}", value.text().trim().to_lowercase()).as_bytes())
+    let text = duration(&text).unwrap_or(text);
+    RecordHash::of(format!("{name}={text}").as_bytes())
 }
 
 #[cfg(test)]
@@ -102,6 +126,24 @@ mod tests {
             keys.push_str(&format!("{}\t{named}\t{content}\n", table.name));
         }
         assert_eq!(keys, include_str!("report_keys.tsv"));
+    }
+
+    #[test]
+    fn what_is_empty_is_absent_and_durations_are_one_in_every_form() {
+        let key = |products: Cell<'static>, audio: &'static str, more: &str| {
+            let mut row: Row<'static> = Row::new(tables::find("TeamsUserActivityUserDetail").expect("a table"));
+            row.set("reportRefreshDate", Cell::Time(1_767_571_200_000_000));
+            row.set("assignedProducts", products);
+            row.set("audioDuration", Cell::text(audio));
+            content_key(&row, other_content("more", Source::Json(more)))
+        };
+        let plain = key(Cell::Null, "PT1H", "null");
+        for (products, audio, more) in [("[]", "PT1H0M", "[ ]"), ("{}", "PT60M", "{}"), ("[ ]", "PT1H0M0S", r#"" ""#)] {
+            assert_eq!(key(Cell::Json(products.into()), audio, more), plain, "{products} {audio} {more}");
+        }
+        assert_ne!(key(Cell::Json(r#"["E5"]"#.into()), "PT1H", "null"), plain);
+        assert_ne!(key(Cell::Null, "PT1H1S", "null"), plain);
+        assert_ne!(key(Cell::Null, "PT1H", "5"), plain);
     }
 
     #[test]
