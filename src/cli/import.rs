@@ -24,9 +24,10 @@ use kqlake_value::us_of_datetime;
   kqlake import GraphUsageReports --from reports/ --dry-run
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
-status is 5; while such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as
-unchanged when its size, its times and its inode are the same, or its content is. Sections without --from are read
-live from the services, which comes with a later version.")]
+status is 5. Of a file with very many such records not all are kept: how many are only counted is said. While
+such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as unchanged when its
+size, its times and its inode are the same, or its content is. Sections without --from are read live from the
+services, which comes with a later version.")]
 pub(super) struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
@@ -181,7 +182,7 @@ pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
     )))
 }
 
-fn failed(err: ImportError) -> Error {
+pub(super) fn failed(err: ImportError) -> Error {
     match err {
         ImportError::NotFound { path } => {
             Error::usage(format!("{} does not exist", path.display())).hint("--from takes files and folders; check the spelling")
@@ -228,7 +229,13 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     // A single refusal is the unit's reason itself.
     let said = SHOWN_REFUSALS.min(unit.refusals.len()).max(1) as u64;
     let more = unit.counts.refused.saturating_sub(said);
-    let aside = unit.quarantine.as_deref().map(|path| format!("set aside in {}", relative(path).display()));
+    let aside = unit.quarantine.as_deref().map(|path| match (relative(path).display(), unit.not_kept) {
+        (path, 0) => format!("set aside in {path}"),
+        (path, more) => {
+            let kept = unit.counts.refused.saturating_sub(more);
+            format!("of all, {kept} are set aside in {path}, and {more} are only counted: their texts are not kept")
+        }
+    });
     match (more, aside) {
         (0, None) => {}
         (0, Some(aside)) => report::line(format_args!("  {aside}")),
@@ -255,7 +262,7 @@ fn section_line(section: &SectionReport, dry_run: bool) -> String {
         parts.push(format!("{} there already", section.duplicates));
     }
     if section.refused > 0 {
-        parts.push(format!("{} set aside", section.refused));
+        parts.push(format!("{} refused", section.refused));
     }
     if section.unchanged > 0 {
         parts.push(format!("{} unchanged since", files(section.unchanged)));

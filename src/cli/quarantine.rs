@@ -7,7 +7,7 @@ use super::answer::OutputArgs;
 use super::{Context, import};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
-use kqlake_import::{ImportOptions, Refused, SetAside, UnitState, drop_files, quarantined, refused_records};
+use kqlake_import::{ImportOptions, Refused, SetAside, drop_files, quarantined, refused_records, seen_again};
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::{Type, Value};
 
@@ -19,8 +19,9 @@ use kqlake_value::{Type, Value};
   kqlake quarantine show exports/users.json -f ndjson
   kqlake quarantine retry                            reads the files again, as after an upgrade
   kqlake quarantine drop exports/users.json
-Files that have refused records are not read again while they do not change; `retry` reads them. Records are kept for
-90 days and up to 1 GB (quarantine_keep, quarantine_size in kqlake.toml).")]
+Files that have refused records are not read again while they do not change; `retry` reads them. Records of a file that has
+changed since stay, unless the same ones are refused again: `drop` deletes them. Records are kept for 90 days and up to
+1 GB (quarantine_keep, quarantine_size in kqlake.toml); of a file with very many only some are, and the others counted.")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -45,7 +46,8 @@ enum Action {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Read the files of the records again, and drop what was set aside of them before
+    /// Read the files of the records again, and drop what was set aside of them before; of files that have changed only what is
+    /// set aside anew
     Retry {
         /// Files to read again [default: all]
         #[arg(value_name = "FILE")]
@@ -135,7 +137,7 @@ fn each(files: &[SetAside], mut visit: impl FnMut(&SetAside, Refused)) -> Result
     Ok(())
 }
 
-/// A reason without what differs from record to record: numbers, and what stands in quotes.
+/// A reason without what differs from record to record, numbers and what stands in quotes: what records told together share.
 fn kind_of(reason: &str) -> String {
     let mut kind = String::new();
     let mut quoted = None;
@@ -169,8 +171,13 @@ struct Reason {
     files: BTreeSet<String>,
     newest: Option<i64>,
     versions: BTreeSet<String>,
+    /// The reason of the first record, as it was written.
+    text: String,
     example: String,
 }
+
+/// What stands for a reason where records were only counted.
+const NOT_KEPT: &str = "more records were refused; their texts are not kept";
 
 fn by_reason(files: &[SetAside]) -> Result<Listing> {
     let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
@@ -181,6 +188,7 @@ fn by_reason(files: &[SetAside]) -> Result<Listing> {
         reason.newest = reason.newest.max(file.at);
         reason.versions.extend(file.version.clone());
         if reason.example.is_empty() {
+            reason.text = if record.omitted > 0 { NOT_KEPT.to_owned() } else { record.reason.clone() };
             reason.example = format!("{} ({})", record.unit, place(&record));
         }
     })?;
@@ -192,11 +200,11 @@ fn by_reason(files: &[SetAside]) -> Result<Listing> {
         ("refusedBy", Type::String),
         ("example", Type::String),
     ]);
-    let mut reasons: Vec<(String, Reason)> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.records));
-    for (name, reason) in reasons {
+    let mut reasons: Vec<Reason> = reasons.into_values().collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.records));
+    for reason in reasons {
         listing.push([
-            text(name),
+            text(reason.text),
             count(reason.records),
             count(reason.files.len() as u64),
             at(reason.newest),
@@ -259,7 +267,8 @@ fn shown(files: &[SetAside], wanted: Option<&str>, limit: usize) -> Result<(List
     Ok((listing, more))
 }
 
-/// Reads the files again that still are there. What was set aside of them before goes when the new try is in the lake.
+/// Reads the files again that still are there. What was set aside of them before goes when the try is in the lake and has seen
+/// the same records: what a file holds no longer stands nowhere else.
 async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
     let archive = |unit: &str| unit.split_once('!').map_or(unit, |(archive, _)| archive).to_owned();
     let names: BTreeSet<String> = files.iter().map(|file| archive(&file.unit)).collect();
@@ -275,14 +284,16 @@ async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
     }
     let options = ImportOptions { retry: names.clone(), ..import::settings(context) };
     let summary = import::land(&paths, &options, context).await?;
-    let read: BTreeSet<String> = summary
-        .units
-        .iter()
-        .filter(|unit| !unit.held && !matches!(unit.state, UnitState::Failed if unit.counts.refused == 0))
-        .map(|unit| archive(&unit.name))
-        .collect();
-    let tried: Vec<&SetAside> = files.iter().filter(|file| read.contains(&archive(&file.unit))).collect();
-    drop_files(tried).map_err(|err| unreadable(context.lake().root(), err))?;
+    let seen = seen_again(&context.lake(), &files, &summary).await.map_err(import::failed)?;
+    let stay = |file: &&SetAside| !seen.iter().any(|seen| seen.path == file.path);
+    let changed: BTreeSet<&str> = files.iter().filter(stay).map(|file| file.unit.as_str()).collect();
+    for unit in changed.iter().filter(|unit| is_file(&&archive(unit))) {
+        context.say(format_args!(
+            "{unit} is not what it was when its records were refused, or could not be read: they stay in quarantine \
+             (`kqlake quarantine drop` deletes them)"
+        ));
+    }
+    drop_files(seen).map_err(|err| unreadable(context.lake().root(), err))?;
     import::outcome(&summary)
 }
 

@@ -51,6 +51,7 @@ use std::sync::Arc;
 
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
+pub use self::quarantine::seen::seen_again;
 pub use self::quarantine::store::{Refused, Retention, SetAside, drop_files, list as quarantined, records as refused_records};
 pub(crate) use self::row::{Cell, Row};
 pub use self::shortfall::Shortfall;
@@ -376,6 +377,8 @@ pub struct UnitReport {
     pub content_hash: Option<String>,
     /// Where its refused records were set aside.
     pub quarantine: Option<PathBuf>,
+    /// Refused records that were not, but only counted, being too many.
+    pub not_kept: u64,
     /// What tells that it has not changed without reading it.
     pub stamp: Option<String>,
     /// The status that a service answered with.

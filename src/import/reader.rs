@@ -190,6 +190,7 @@ impl UnitReader {
             _ => (UnitState::Done, None),
         };
         let UnitOutput { quarantine, refusals, .. } = output;
+        report.not_kept = quarantine.not_kept();
         report.quarantine = quarantine.finish().map_err(Ended::Broken)?;
         report.refusals = refusals;
         report.section = main_section(&counts);
@@ -214,6 +215,7 @@ pub(crate) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
         bytes: 0,
         content_hash: None,
         quarantine: None,
+        not_kept: 0,
         stamp: None,
         status: None,
         held: false,

@@ -60,7 +60,7 @@ pub(crate) fn tell(summary: &ImportSummary, now: i64) -> EventLog {
         for report in &mine {
             let name = report.section.name();
             let counts = format!(
-                "{} records in {} units ({} unchanged): {} rows new, {} there already, {} replaced, {} records set aside",
+                "{} records in {} units ({} unchanged): {} rows new, {} there already, {} replaced, {} records refused",
                 report.records, report.units, report.unchanged, report.new, report.duplicates, report.replaced, report.refused
             );
             if report.finished {

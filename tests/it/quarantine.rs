@@ -92,15 +92,69 @@ fn files_are_tried_again_and_their_old_records_go() {
     run(dir.path(), 1, &["quarantine", "retry"]).exits(5).says("gone.ndjson is not there any more");
     let shown = listed(dir.path(), &["show"]);
     assert_eq!(shown.len(), 2, "{shown:?}");
-    fs::write(&path, good("a") + &good("b")).expect("mended");
-    run(dir.path(), 2, &["quarantine", "retry", "a.ndjson"]).exits(0);
+    // A record that comes by again in a file that has grown is kept once, too.
+    fs::write(&path, good("a") + &bad("b") + &bad("d")).expect("grown");
+    run(dir.path(), 2, &["quarantine", "retry", "a.ndjson"]).exits(5);
+    let shown = listed(dir.path(), &["show", "a.ndjson"]);
+    assert_eq!(shown.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["line 2", "line 3"], "{shown:?}");
+    // Nobody knows of a record that is not there any more whether it is in the lake.
+    fs::write(&path, good("a") + &good("b") + &bad("d")).expect("mended");
+    run(dir.path(), 3, &["quarantine", "retry", "a.ndjson"]).exits(5).says("a.ndjson is not what it was");
+    assert_eq!(listed(dir.path(), &["show", "a.ndjson"]).len(), 3);
+    run(dir.path(), 4, &["quarantine", "drop", "a.ndjson"]).exits(0);
     let shown = listed(dir.path(), &["show"]);
     assert!(shown.len() == 1 && shown[0][0].ends_with("gone.ndjson"), "{shown:?}");
-    run(dir.path(), 3, &["quarantine", "drop"]).exits(2);
+    run(dir.path(), 5, &["quarantine", "drop"]).exits(2);
     assert_eq!(listed(dir.path(), &["show"]).len(), 1, "nothing is dropped that was not named");
-    run(dir.path(), 4, &["quarantine", "drop", "gone.ndjson"]).exits(0);
+    run(dir.path(), 6, &["quarantine", "drop", "gone.ndjson"]).exits(0);
     assert!(listed(dir.path(), &[]).is_empty());
-    run(dir.path(), 5, &["quarantine", "drop", "--all"]).exits(0);
+    run(dir.path(), 7, &["quarantine", "drop", "--all"]).exits(0);
+}
+
+#[test]
+fn a_file_that_was_overwritten_takes_no_record_out_of_quarantine() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("today.ndjson");
+    fs::write(&path, good("a") + &bad("first day")).expect("a file");
+    run(dir.path(), 0, &["import", "--from", "today.ndjson"]).exits(5);
+    let kept = listed(dir.path(), &["show"]);
+    fs::write(&path, good("b") + &good("c")).expect("the next day's content");
+    run(dir.path(), 1, &["import", "--from", "today.ndjson"]).exits(0);
+    run(dir.path(), 2, &["quarantine", "retry"]).exits(0).says("today.ndjson is not what it was");
+    assert_eq!(listed(dir.path(), &["show"]), kept);
+    // With the content of then it is tried anew: of both tries one copy is left.
+    fs::write(&path, good("a") + &bad("first day")).expect("the first day's content");
+    run(dir.path(), 3, &["quarantine", "retry"]).exits(5);
+    assert_eq!(listed(dir.path(), &["show"]).len(), 1);
+}
+
+#[test]
+fn an_archive_that_cannot_be_opened_is_set_aside_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("a.zip"), b"PK\x03\x04 and then nothing of an archive").expect("a file");
+    // So soon after it was written its times say nothing.
+    let import = |args: &[&str]| run_in(dir.path(), &[&["--lake", "lake", "import", "--from", "a.zip"], args].concat());
+    import(&[]).exits(5);
+    import(&[]).exits(0).says("1 file with refused records as an earlier import left them");
+    assert_eq!(listed(dir.path(), &["show"]).len(), 1);
+    import(&["--again"]).exits(5);
+}
+
+#[test]
+fn what_is_kept_of_many_refused_records_is_told() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let foreign: String = (0..205).map(|n| format!("{{\"foreign\":{n}}}\n")).collect();
+    fs::write(dir.path().join("a.ndjson"), good("a") + &foreign).expect("a file");
+    let import = run(dir.path(), 0, &["import", "--from", "a.ndjson"]).exits(5);
+    assert!(import.out.contains("205 refused"), "{}", import.out);
+    assert!(import.err.contains("200 are set aside in") && import.err.contains("5 are only counted"), "{}", import.err);
+    let reasons = listed(dir.path(), &[]);
+    let counts: Vec<&str> = reasons.iter().map(|row| row[1].as_str()).collect();
+    assert_eq!(counts, ["200", "5"], "{reasons:?}");
+    // A reason is a record's own, not the pattern of all with the same.
+    let shown = listed(dir.path(), &["show"]);
+    assert_eq!(reasons[0][0], shown[0][2]);
+    assert_eq!(reasons[1][0], "more records were refused; their texts are not kept");
 }
 
 #[test]

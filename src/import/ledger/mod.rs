@@ -229,17 +229,41 @@ impl KnownUnits {
     }
 }
 
-/// Reads what earlier imports did.
-pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
-    let mut known = KnownUnits::default();
-    let Some(def) = find(TABLE) else { return Ok(known) };
-    let Some(snapshot) = lake.snapshot(def).await? else { return Ok(known) };
+/// The ledger's rows.
+async fn rows(lake: &Lake) -> Result<Vec<RecordBatch>, ImportError> {
+    let Some(def) = find(TABLE) else { return Ok(Vec::new()) };
+    let Some(snapshot) = lake.snapshot(def).await? else { return Ok(Vec::new()) };
     let frame = SessionContext::new().read_table(snapshot.provider()).and_then(|table| table.select(COLUMNS.map(ident).to_vec()));
     let batches = match frame {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),
     };
-    for batch in batches.map_err(|error| ImportError::Lake(snapshot.failure(error, snapshot.files())))? {
+    batches.map_err(|error| ImportError::Lake(snapshot.failure(error, snapshot.files())))
+}
+
+/// The hashes that units had in tries of which the run and the unit are wanted; none for what was not read to its end.
+pub(crate) async fn hashes(
+    lake: &Lake,
+    wanted: &HashSet<(&str, &str)>,
+) -> Result<HashMap<(String, String), String>, ImportError> {
+    let mut hashes = HashMap::new();
+    for batch in rows(lake).await? {
+        for row in 0..batch.num_rows() {
+            let (Some(unit), Some(hash)) = (text(&batch, "unit", row), text(&batch, "contentHash", row)) else { continue };
+            let details: Option<Details> = text(&batch, "details", row).and_then(|t| serde_json::from_str(t).ok());
+            let Some(run) = details.map(|details| details.import_id) else { continue };
+            if wanted.contains(&(run.as_str(), unit)) {
+                hashes.insert((run, unit.to_owned()), hash.to_owned());
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+/// Reads what earlier imports did.
+pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
+    let mut known = KnownUnits::default();
+    for batch in rows(lake).await? {
         add(&mut known, &batch);
     }
     let mut standings = HashMap::new();

@@ -4,6 +4,7 @@
 //! program; each further line is a record with its place and the reason. Earlier programs wrote `.ndjson` without compression and
 //! without the first line, and cut long records.
 
+pub(crate) mod seen;
 pub(crate) mod store;
 
 use std::collections::HashMap;
@@ -142,6 +143,11 @@ impl UnitQuarantine {
     /// Counts a record that is not set aside, since enough of its kind are.
     pub(crate) fn pass(&mut self) {
         self.omitted += 1;
+    }
+
+    /// Records that were only counted so far.
+    pub(crate) fn not_kept(&self) -> u64 {
+        self.omitted
     }
 
     fn line(&mut self, entry: &serde_json::Value) {

@@ -1,0 +1,79 @@
+//! What of the quarantine a try at its units has seen again, so that nothing is lost with what was set aside before.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+
+use super::store::{self, SetAside};
+use crate::ledger;
+use crate::{ImportError, ImportSummary};
+use kqlake_lake::Lake;
+
+/// Those files of the quarantine whose records a run has seen again, every one: its unit had the content that it had when they
+/// were refused, and all that was read of it is in the lake; or each of them was refused again and set aside by the run.
+///
+/// # Errors
+/// The ledger or the quarantine cannot be read.
+pub async fn seen_again<'f>(
+    lake: &Lake,
+    files: &'f [SetAside],
+    summary: &ImportSummary,
+) -> Result<Vec<&'f SetAside>, ImportError> {
+    let wanted = files.iter().map(|file| (file.import_id.as_str(), file.unit.as_str())).collect();
+    let then = match ledger::hashes(lake, &wanted).await {
+        Ok(then) => then,
+        // Without the ledger nobody knows what the units held.
+        Err(ImportError::Lake(error)) if error.is_of_one_table() => HashMap::new(),
+        Err(error) => return Err(error),
+    };
+    let settled = summary.units.iter().filter(|unit| !unit.held);
+    let now: HashSet<(&str, &str)> =
+        settled.filter_map(|unit| Some((archive(&unit.name), unit.content_hash.as_deref()?))).collect();
+    let is_same = |file: &SetAside| {
+        let then = then.get(&(file.import_id.clone(), file.unit.clone()));
+        then.is_some_and(|then| now.contains(&(archive(&file.unit), then.as_str())))
+    };
+    let (same, changed): (Vec<&SetAside>, Vec<&SetAside>) = files.iter().partition(|file| is_same(file));
+    let path = store::folder(lake.root());
+    let again = refused_again(lake, &changed, &summary.import_id).map_err(|source| ImportError::Quarantine { path, source })?;
+    Ok(same.into_iter().chain(again).collect())
+}
+
+/// The name of the archive that a unit is an entry of, or its own.
+fn archive(unit: &str) -> &str {
+    unit.split_once('!').map_or(unit, |(archive, _)| archive)
+}
+
+/// Files each of whose records a run has set aside again.
+fn refused_again<'f>(lake: &Lake, files: &[&'f SetAside], import_id: &str) -> io::Result<Vec<&'f SetAside>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let units: HashSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
+    let mut again: HashMap<String, HashSet<[u8; 32]>> = HashMap::new();
+    let new = store::list(lake.root())?.into_iter();
+    for file in new.filter(|file| file.import_id == import_id && units.contains(file.unit.as_str())) {
+        let mine = again.entry(file.unit.clone()).or_default();
+        for record in store::records(&file)? {
+            let record = record?;
+            if record.is_whole {
+                mine.insert(Sha256::digest(&record.text).into());
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    for file in files {
+        let Some(mine) = again.get(&file.unit) else { continue };
+        let mut all = true;
+        for record in store::records(file)? {
+            let record = record?;
+            // What says nothing of its text, or was only counted, is known by the unit's content alone.
+            all &= record.is_whole && !record.text.is_empty() && mine.contains::<[u8; 32]>(&Sha256::digest(&record.text).into());
+        }
+        if all {
+            seen.push(*file);
+        }
+    }
+    Ok(seen)
+}
