@@ -37,10 +37,13 @@ mod tests {
     #[test]
     fn zones_of_headings() {
         let of = |heading: &str| of(&["message".to_owned(), heading.to_owned()], [1].into_iter());
-        for utc in ["timestamp", "timestamp [UTC]", "timestamp [utc]", "timestamp (UTC)", "timestamp [GMT]", "timestamp [UTC+00:00]"] {
+        for utc in
+            ["timestamp", "timestamp [UTC]", "timestamp [utc]", "timestamp (UTC)", "timestamp [GMT]", "timestamp [UTC+00:00]"]
+        {
             assert_eq!(of(utc), Ok(Vec::new()), "{utc}");
         }
-        for (fixed, east) in [("[UTC+01:00]", 60), ("[UTC+1]", 60), ("[UTC-3:30]", -210), ("(UTC+5:45)", 345), ("[+02:00]", 120)] {
+        for (fixed, east) in [("[UTC+01:00]", 60), ("[UTC+1]", 60), ("[UTC-3:30]", -210), ("(UTC+5:45)", 345), ("[+02:00]", 120)]
+        {
             assert_eq!(of(&format!("timestamp {fixed}")), Ok(vec![(1, east)]), "{fixed}");
         }
         for other in ["[Local Time]", "[CET]", "[UTC+15]", "[UTC+1:75]", "[Europe/Berlin]"] {

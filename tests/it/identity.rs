@@ -677,7 +677,9 @@ async fn what_is_written_out_of_a_lake_is_the_same_records_when_it_comes_back() 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_that_are_equal_as_numbers_are_records_of_their_own() {
     let line = |value: &str| {
-        format!(r#"{{"timestamp":"2026-02-26T07:00:00Z","message":"m","itemType":"trace","customDimensions":{{"version":{value}}}}}"#)
+        format!(
+            r#"{{"timestamp":"2026-02-26T07:00:00Z","message":"m","itemType":"trace","customDimensions":{{"version":{value}}}}}"#
+        )
     };
     let texts = [r#""26.0""#, r#""26""#, r#""26.00""#, r#""1e2""#, r#""100""#, r#""-0""#, r#""0""#, r#""true""#, r#""True""#];
     let file = |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(|v| line(v) + "\n").collect::<String>());

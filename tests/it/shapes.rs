@@ -348,13 +348,8 @@ fn what_is_given_for_files_has_them_read_again() {
 #[test]
 fn a_year_before_the_first_is_no_year() {
     let place = Place::new();
-    let times = [
-        "2026-01-05T08:00:00Z",
-        "-2026-01-05T08:00:00Z",
-        "-0001-01-01T00:00:00Z",
-        "+2026-01-05T08:00:00Z",
-        "2026/01/05 -08:00",
-    ];
+    let times =
+        ["2026-01-05T08:00:00Z", "-2026-01-05T08:00:00Z", "-0001-01-01T00:00:00Z", "+2026-01-05T08:00:00Z", "2026/01/05 -08:00"];
     let lines: Vec<String> = times.iter().enumerate().map(|(n, time)| trace(&format!("t{n}"), time)).collect();
     place.file("years.ndjson", lines.join("\n"));
     place.import(&["--from", "years.ndjson"]).exits(5).says("4 of 5 records refused").says("line 2").says("line 4");

@@ -228,11 +228,7 @@ impl Columns {
 
     /// Places of the columns that hold times.
     pub(crate) fn time_columns(&self) -> impl Iterator<Item = usize> + '_ {
-        self.names
-            .iter()
-            .enumerate()
-            .filter(|(_, n)| TIMES.iter().any(|t| n.eq_ignore_ascii_case(t)))
-            .map(|(i, _)| i)
+        self.names.iter().enumerate().filter(|(_, n)| TIMES.iter().any(|t| n.eq_ignore_ascii_case(t))).map(|(i, _)| i)
     }
 }
 

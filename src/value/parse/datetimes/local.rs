@@ -203,10 +203,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
         None => clock.zone_ticks(b"")?,
     };
     Some(
-        crate::calendar::date(date.year, month, day)?
-            + time_of_day(hour, minute, second, clock.leap_second)?
-            + fraction
-            + to_utc,
+        crate::calendar::date(date.year, month, day)? + time_of_day(hour, minute, second, clock.leap_second)? + fraction + to_utc,
     )
 }
 
