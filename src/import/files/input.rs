@@ -200,7 +200,8 @@ pub(crate) fn open_text<'r>(
     })
 }
 
-/// Turns UTF-16 into UTF-8 as it passes; what is no character becomes U+FFFD.
+/// Turns UTF-16 into UTF-8 as it passes; what is no character becomes U+FFFD. A text that ends inside of a character is an error:
+/// the file is cut, which a decoder such as encoding_rs_io would hide behind one more U+FFFD.
 struct Utf16<R> {
     inner: R,
     big_endian: bool,

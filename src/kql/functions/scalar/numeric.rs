@@ -2,6 +2,9 @@
 //!
 //! Written after M. Abramowitz and I. Stegun, "Handbook of Mathematical Functions" (6.5, 7.1, 26.5), with Lentz' method for
 //! continued fractions and Lanczos' approximation of the gamma function. Relative errors are below 1e-13 in the usual range.
+//!
+//! The crate statrs (0.18) is no replacement: its gamma(5) is 24.000000000000114 where the service says 24, its gamma(170) is
+//! infinite, and its erf(0.5) is wrong from the tenth digit on.
 
 use std::f64::consts::PI;
 
