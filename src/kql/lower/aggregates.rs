@@ -60,12 +60,12 @@ impl Lowering<'_> {
         let mut order = Vec::new();
         if !groups.is_empty()
             && let [key] = node.order.as_slice()
-            && key.column.starts_with("__row")
+            && key.numbers_rows
         {
             let name = self.unique_name("__row");
             calls.push(min(named(&key.column)).alias(name.clone()));
             finished.push(named(&name));
-            order.push(super::OrderKey { column: name, ascending: true, nulls_first: true });
+            order.push(super::OrderKey::row_numbers(name));
         }
         let no_keys = groups.is_empty();
         if calls.is_empty() && no_keys {
@@ -86,8 +86,7 @@ impl Lowering<'_> {
     /// A column that numbers the rows in their order; it is added to the node where there is none.
     pub(super) fn position(&self, node: &mut Node) -> Lower<String> {
         if let [key] = node.order.as_slice()
-            && key.ascending
-            && key.column.starts_with("__row")
+            && key.numbers_rows
         {
             return Ok(key.column.clone());
         }
@@ -176,7 +175,7 @@ impl Lowering<'_> {
         let mut node = self.rel(input)?;
         if node.order.is_empty() {
             let name = self.position(&mut node)?;
-            node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
+            node.order = vec![super::OrderKey::row_numbers(name)];
         }
         Ok(node)
     }

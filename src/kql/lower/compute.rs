@@ -314,7 +314,7 @@ impl Lowering<'_> {
         let schema = Arc::new(arrow::datatypes::Schema::new(with_row));
         let numbered = Arc::new(Numbered { op: op.clone(), width: inputs.len(), schema });
         let plan = plan_of(op.name(), inner, numbered.schema.clone(), ComputeFn::AllRows(numbered.clone()))?;
-        Ok(Node { plan, order: vec![OrderKey { column: row, ascending: true, nulls_first: true }] })
+        Ok(Node { plan, order: vec![OrderKey::row_numbers(row)] })
     }
 }
 

@@ -33,7 +33,7 @@ impl Lowering<'_> {
         let mut node = self.rel(input)?;
         // Rows of one input row stay in the order of its elements: its position comes first, then the element's.
         let position = if node.order.is_empty() { None } else { Some(self.position(&mut node)?) };
-        let element = self.unique_name("__row_element");
+        let element = self.unique_name("__element");
         // A column that its elements replace is not copied beside each of them.
         let gives = |name: &str| {
             let visible = rel.columns.iter().any(|c| column_name(c.id) == name);
@@ -73,8 +73,7 @@ impl Lowering<'_> {
         let plan = plan_of("mv-expand", Some(plan), schema, ComputeFn::PerBatch(Arc::new(pieces)))?;
         let mut order = node.order;
         if let Some(position) = position {
-            let key = |column| super::OrderKey { column, ascending: true, nulls_first: true };
-            order = vec![key(position), key(element)];
+            order = vec![super::OrderKey::row_numbers(position), super::OrderKey::ascending(element)];
         }
         Ok(Node { plan, order })
     }

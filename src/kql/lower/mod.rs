@@ -62,9 +62,21 @@ pub(crate) struct OrderKey {
     pub ascending: bool,
     /// Nulls first.
     pub nulls_first: bool,
+    /// True for a column that [`Lowering`] numbers rows with: in the order of its numbers the rows stand as they came.
+    pub numbers_rows: bool,
 }
 
 impl OrderKey {
+    /// A key of values, ascending with nulls first.
+    fn ascending(column: String) -> Self {
+        OrderKey { column, ascending: true, nulls_first: true, numbers_rows: false }
+    }
+
+    /// A key of the numbers that rows got.
+    fn row_numbers(column: String) -> Self {
+        OrderKey { numbers_rows: true, ..OrderKey::ascending(column) }
+    }
+
     fn sort_expr(&self) -> SortExpr {
         named(&self.column).sort(self.ascending, self.nulls_first)
     }
@@ -176,7 +188,7 @@ impl<'a> Lowering<'a> {
                 let position = self.position(&mut node)?;
                 let plan = with_columns(node.plan, vec![named(&position).alias(column_name(*id))])?;
                 if node.order.is_empty() {
-                    node.order = vec![OrderKey { column: position, ascending: true, nulls_first: true }];
+                    node.order = vec![OrderKey::row_numbers(position)];
                 }
                 Ok(Node { plan, order: node.order })
             }
@@ -235,7 +247,7 @@ impl<'a> Lowering<'a> {
                         name
                     }
                 };
-                order.push(OrderKey { column, ascending, nulls_first });
+                order.push(OrderKey { column, ascending, nulls_first, numbers_rows: false });
             };
             if key.expr.ty == Type::Real {
                 // NaN stands with the nulls, next to the numbers; Arrow would put it above them.

@@ -73,7 +73,7 @@ impl Lowering<'_> {
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(datafusion::error::DataFusionError::from)?;
         let table = MemTable::try_new(schema, vec![vec![batch]])?;
         let plan = scan_of(Arc::new(table))?.build()?;
-        Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
+        Ok(Node { plan, order: vec![OrderKey::row_numbers(index_name)] })
     }
 
     /// Rows in memory, in their Arrow forms; their order is the order of the rows.
@@ -94,7 +94,7 @@ impl Lowering<'_> {
         }
         let table = MemTable::try_new(schema, vec![numbered])?;
         let plan = scan_of(Arc::new(table))?.build()?;
-        Ok(Node { plan, order: vec![OrderKey { column: index_name, ascending: true, nulls_first: true }] })
+        Ok(Node { plan, order: vec![OrderKey::row_numbers(index_name)] })
     }
 
     pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
@@ -111,7 +111,7 @@ impl Lowering<'_> {
         let table = datafusion::catalog::streaming::StreamingTable::try_new(schema, vec![Arc::new(stream)])?
             .with_sort_order(vec![named(&inner_name(&name)).sort(ascending, ascending)]);
         let plan = scan_of(Arc::new(table))?.build()?;
-        Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending }] })
+        Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending, numbers_rows: false }] })
     }
 }
 

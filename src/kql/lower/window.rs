@@ -30,7 +30,7 @@ impl Lowering<'_> {
     /// The rows with an index that keeps their order from here on.
     fn numbered(&self, mut node: Node) -> Lower<Node> {
         let name = self.position(&mut node)?;
-        node.order = vec![super::OrderKey { column: name, ascending: true, nulls_first: true }];
+        node.order = vec![super::OrderKey::row_numbers(name)];
         Ok(node)
     }
 
@@ -51,7 +51,7 @@ impl Lowering<'_> {
         }
         for column in keys.iter().rev().cloned() {
             if !node.order.iter().any(|k| k.column == column) {
-                node.order.insert(0, super::OrderKey { column, ascending: true, nulls_first: true });
+                node.order.insert(0, super::OrderKey::ascending(column));
             }
         }
         let order = node.order.clone();
