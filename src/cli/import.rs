@@ -135,7 +135,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     }
     for short in &summary.shortfalls {
         let waiting = summary.units.iter().filter(|unit| waits_for(unit, short)).count();
-        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", files(waiting as u64)) };
+        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", report::files(waiting as u64)) };
         report::line(format_args!("warning: {}{files}", short.message()));
     }
     for passed in &summary.passed_over {
@@ -147,12 +147,12 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     }
     let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
     if known > 0 {
-        let of = files(known as u64);
+        let of = report::files(known as u64);
         let where_to = "kqlake quarantine, kqlake ledger --failed";
         context.say(format_args!("{of} with refused records as an earlier import left them ({where_to})"));
     }
     if summary.outdated > 0 {
-        let of = files(summary.outdated);
+        let of = report::files(summary.outdated);
         context.say(format_args!("{of} of refused records removed, being older or more than the quarantine keeps"));
     }
     if summary.units.is_empty() {
@@ -265,10 +265,10 @@ fn section_line(section: &SectionReport, dry_run: bool) -> String {
         parts.push(format!("{} refused", section.refused));
     }
     if section.unchanged > 0 {
-        parts.push(format!("{} unchanged since", files(section.unchanged)));
+        parts.push(format!("{} unchanged since", report::files(section.unchanged)));
     }
     if section.known > 0 {
-        parts.push(format!("{} known to have refused records", files(section.known)));
+        parts.push(format!("{} known to have refused records", report::files(section.known)));
     }
     let state = if section.finished { "" } else { "  NOT FINISHED" };
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
@@ -276,12 +276,8 @@ fn section_line(section: &SectionReport, dry_run: bool) -> String {
     format!(
         "{:<24} {:>9}  {:>10} records: {}  ({seconds:.1} s){state}",
         section.section.name(),
-        files(section.units),
+        report::files(section.units),
         section.records,
         parts.join(", ")
     )
-}
-
-fn files(count: u64) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }

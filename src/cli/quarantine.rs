@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::answer::OutputArgs;
-use super::{Context, import};
+use super::{Context, import, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
-use kqlake_import::{ImportOptions, Refused, SetAside, drop_files, quarantined, refused_records, seen_again};
+use kqlake_import::{ImportOptions, Refused, SetAside, drop_files, listed_names, quarantined, refused_records, seen_again};
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::{Type, Value};
 
@@ -84,7 +84,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
             let files = chosen(files, names)?;
             drop_files(&files).map_err(|err| unreadable(context.lake().root(), err))?;
             let units: BTreeSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
-            context.tell(format_args!("dropped what was set aside of {}", counted(units.len())));
+            context.tell(format_args!("dropped what was set aside of {}", report::files(units.len() as u64)));
             Ok(())
         }
     }
@@ -92,10 +92,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 
 fn unreadable(path: &Path, err: std::io::Error) -> Error {
     Error::io("read the quarantine in", path, err)
-}
-
-fn counted(files: usize) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// The files of units that are named, by their names, the beginnings of entries' names, or paths from here.
@@ -108,7 +104,7 @@ fn chosen(files: Vec<SetAside>, names: &[String]) -> Result<Vec<SetAside>> {
     }
     let absolute = |name: &str| std::path::absolute(name).map_or_else(|_| name.to_owned(), |path| path.display().to_string());
     let fits = |unit: &str, name: &str| {
-        let is = |name: &str| unit == name || unit.strip_prefix(name).is_some_and(|rest| rest.starts_with('!'));
+        let is = |name: &str| listed_names(unit).any(|listed| listed == name);
         is(name) || is(&absolute(name))
     };
     for name in names {
@@ -270,24 +266,23 @@ fn shown(files: &[SetAside], wanted: Option<&str>, limit: usize) -> Result<(List
 /// Reads the files again that still are there. What was set aside of them before goes when the try is in the lake and has seen
 /// the same records: what a file holds no longer stands nowhere else.
 async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
-    let archive = |unit: &str| unit.split_once('!').map_or(unit, |(archive, _)| archive).to_owned();
-    let names: BTreeSet<String> = files.iter().map(|file| archive(&file.unit)).collect();
-    let is_file = |name: &&String| Path::new(name.as_str()).is_file();
-    let paths: Vec<PathBuf> = names.iter().filter(is_file).map(PathBuf::from).collect();
-    let gone: Vec<&String> = names.iter().filter(|name| !is_file(name)).collect();
-    for name in &gone {
-        context.say(format_args!("{name} is not there any more: its records stay in quarantine"));
+    let there = |file: &SetAside| listed_names(&file.unit).find(|name| Path::new(name).is_file()).map(str::to_owned);
+    let names: BTreeSet<String> = files.iter().filter_map(there).collect();
+    let gone: BTreeSet<&str> = files.iter().filter(|file| there(file).is_none()).map(|file| file.unit.as_str()).collect();
+    for unit in gone {
+        context.say(format_args!("{unit} is not there any more: its records stay in quarantine"));
     }
-    if paths.is_empty() {
+    if names.is_empty() {
         context.tell("nothing to try again");
         return Ok(());
     }
-    let options = ImportOptions { retry: names.clone(), ..import::settings(context) };
+    let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+    let options = ImportOptions { retry: names, ..import::settings(context) };
     let summary = import::land(&paths, &options, context).await?;
     let seen = seen_again(&context.lake(), &files, &summary).await.map_err(import::failed)?;
-    let stay = |file: &&SetAside| !seen.iter().any(|seen| seen.path == file.path);
+    let stay = |file: &&SetAside| there(file).is_some() && !seen.iter().any(|seen| seen.path == file.path);
     let changed: BTreeSet<&str> = files.iter().filter(stay).map(|file| file.unit.as_str()).collect();
-    for unit in changed.iter().filter(|unit| is_file(&&archive(unit))) {
+    for unit in changed {
         context.say(format_args!(
             "{unit} is not what it was when its records were refused, or could not be read: they stay in quarantine \
              (`kqlake quarantine drop` deletes them)"

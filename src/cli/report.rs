@@ -23,6 +23,11 @@ fn raw(text: impl Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
+/// A number of files in words.
+pub(super) fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
 fn painted(text: &str, color: &str) -> String {
     if terminal::shows_colors() { format!("\u{1b}[1;{color}m{text}\u{1b}[0m") } else { text.to_owned() }
 }

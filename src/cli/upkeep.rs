@@ -229,7 +229,7 @@ pub(super) fn warn_of_strange(done: &Exported, context: &Context) {
 
 /// What an export says of itself.
 pub(super) fn export_line(name: &str, done: &Exported) -> String {
-    let files = if done.files == 1 { "1 file".to_owned() } else { format!("{} files", done.files) };
+    let files = report::files(done.files as u64);
     let changed = match done.written {
         0 => "unchanged".to_owned(),
         n => format!("{n} written"),

@@ -26,6 +26,7 @@ mod landable;
 mod landings;
 mod ledger;
 mod message_trace;
+mod names;
 mod ordinals;
 mod positions;
 mod quarantine;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
+pub use self::names::listed_names;
 pub use self::quarantine::seen::seen_again;
 pub use self::quarantine::store::{Refused, Retention, SetAside, drop_files, list as quarantined, records as refused_records};
 pub(crate) use self::row::{Cell, Row};

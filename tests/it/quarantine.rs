@@ -177,3 +177,19 @@ fn records_are_kept_as_long_and_as_many_as_the_settings_say() {
     next("2100-04-02T00:00:01Z");
     assert_eq!(kept(), 0);
 }
+
+#[test]
+fn a_name_with_an_exclamation_mark_is_no_archives() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(dir.path().join("Yes!")).expect("a folder");
+    let file = dir.path().join("Yes!/no!.ndjson");
+    fs::write(&file, good("a") + &bad("b")).expect("a file");
+    run(dir.path(), 0, &["import", "--from", "Yes!"]).exits(5);
+    // The file is found, read again, and what was set aside of it before goes.
+    let tried = run(dir.path(), 1, &["quarantine", "retry"]).exits(5);
+    assert!(!tried.err.contains("is not there any more"), "{}", tried.err);
+    let shown = listed(dir.path(), &["show"]);
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    run(dir.path(), 2, &["quarantine", "drop", "Yes!/no!.ndjson"]).exits(0);
+    assert!(listed(dir.path(), &["show"]).is_empty());
+}

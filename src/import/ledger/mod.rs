@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 
 pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
+use super::names::listed_names;
 use super::{Extent, ImportError, Section, UnitState};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Standing};
@@ -204,8 +205,7 @@ impl KnownUnits {
     /// Forgets that units were settled: all, or those that are named, an archive's entries under either name.
     pub(crate) fn forget(&mut self, names: Option<&BTreeSet<String>>) {
         for (unit, known) in &mut self.units {
-            let archive = unit.split_once('!').map_or(unit.as_str(), |(archive, _)| archive);
-            if names.is_none_or(|names| names.contains(unit) || names.contains(archive)) {
+            if names.is_none_or(|names| listed_names(unit).any(|name| names.contains(name))) {
                 known.standpoint = Standpoint::Open;
             }
         }

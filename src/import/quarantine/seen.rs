@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::store::{self, SetAside};
 use crate::ledger;
+use crate::names::listed_names;
 use crate::{ImportError, ImportSummary};
 use kqlake_lake::Lake;
 
@@ -28,21 +29,19 @@ pub async fn seen_again<'f>(
         Err(error) => return Err(error),
     };
     let settled = summary.units.iter().filter(|unit| !unit.held);
-    let now: HashSet<(&str, &str)> =
-        settled.filter_map(|unit| Some((archive(&unit.name), unit.content_hash.as_deref()?))).collect();
+    let mut now: HashSet<(&str, &str)> = HashSet::new();
+    for unit in settled {
+        let hash = unit.content_hash.as_deref();
+        now.extend(listed_names(&unit.name).filter_map(|name| Some((name, hash?))));
+    }
     let is_same = |file: &SetAside| {
         let then = then.get(&(file.import_id.clone(), file.unit.clone()));
-        then.is_some_and(|then| now.contains(&(archive(&file.unit), then.as_str())))
+        then.is_some_and(|then| listed_names(&file.unit).any(|name| now.contains(&(name, then.as_str()))))
     };
     let (same, changed): (Vec<&SetAside>, Vec<&SetAside>) = files.iter().partition(|file| is_same(file));
     let path = store::folder(lake.root());
     let again = refused_again(lake, &changed, &summary.import_id).map_err(|source| ImportError::Quarantine { path, source })?;
     Ok(same.into_iter().chain(again).collect())
-}
-
-/// The name of the archive that a unit is an entry of, or its own.
-fn archive(unit: &str) -> &str {
-    unit.split_once('!').map_or(unit, |(archive, _)| archive)
 }
 
 /// Files each of whose records a run has set aside again.
