@@ -25,6 +25,7 @@ use crate::fault::Step;
 use crate::log::delta::{Change, CommitError};
 use crate::log::entry::{FileEntry, NewFile};
 use crate::partition::{Partition, Partitioning};
+use crate::retry::TRIES;
 use crate::tables::TableDef;
 use crate::write::position;
 use kqlake_durable::{self as durable, Lease};
@@ -33,8 +34,6 @@ use kqlake_durable::{self as durable, Lease};
 const PARTITIONS_A_COMMIT: usize = 32;
 /// Rounds of merging at most; what is left is done by the next compaction.
 const MOST_ROUNDS: usize = 32;
-/// Tries to commit one replacement.
-const TRIES: usize = 16;
 /// How a table is kept.
 #[derive(Debug, Clone)]
 pub struct CompactOptions {

@@ -4,8 +4,9 @@
 //! through a [`TableSnapshot`], which is a `TableProvider`'s view of one version. [`Lake::compact`] keeps the number of files
 //! small. What compactions and queries share is here as well: the pool of [`memory`], and the folder to [`spill`] to.
 //!
-//! Each part uses those above it: `tables` says what tables there are, `identity` what makes their rows records, `log` is a table's Delta log, and `data` its Parquet
-//! files; `write` lands rows and `read` scans them, without knowing of one another; `compact` does both.
+//! Each part uses those above it: `tables` says what tables there are, `identity` what makes their rows records, `log` is a
+//! table's Delta log, and `data` its Parquet files; `write` lands rows and `read` scans them, without knowing of one another;
+//! `compact` does both.
 //!
 //! May use: `kqlake-value`, for KQL's types and the clock, and `kqlake-durable`, for the folder to spill to and for what stands in
 //! a path's way; Arrow, DataFusion, Delta and Parquet. Must never know: the language's queries, where rows come from and where
@@ -25,6 +26,7 @@ mod partition;
 mod place;
 mod read;
 mod repair;
+mod retry;
 pub mod spill;
 pub mod tables;
 mod write;

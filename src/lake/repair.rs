@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 use chrono::DateTime;
 use kqlake_durable::{self as durable, Draft, Lease};
 
-use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::compact::data_files;
 use crate::damage::Damage;
 use crate::data::file::check_file;
 use crate::data::writer::is_own_name;
 use crate::error::LakeError;
-use crate::log::delta::{Change, CommitError, Log};
+use crate::log::delta::{Change, Log};
 use crate::log::files::{LOG, commit_name};
 use crate::tables::TableDef;
+use crate::{Lake, retry};
 
 /// The folder of the lake that what was set aside is in.
 pub(crate) const FOLDER: &str = "_set_aside";
@@ -29,9 +29,6 @@ pub(crate) const FOLDER: &str = "_set_aside";
 const REASONS: &str = "reason.txt";
 /// The application transaction that marks a repair which lost commits; its number is the version that it made.
 pub(crate) const REPAIRED: &str = "kqlake/repaired";
-
-/// Tries to commit the mark of a repair; each lost one means that another writer got through.
-const TRIES: usize = 16;
 
 /// A file that a repair has moved away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +139,7 @@ async fn repair_with(
             let reason = "no commit that is left names it; its rows may be those of a lost commit";
             aside.take(&file, dir, reason).map_err(|source| failed(&file, source))?;
         }
-        mark(lake, def, dir, log.clone()).await?;
+        mark(lake, def).await?;
     }
     // No repair brings a data file back: what every reader would meet is said, beside what was done.
     let folder = dir.to_owned();
@@ -181,18 +178,7 @@ async fn unnamed(lake: &Lake, def: &'static TableDef, dir: &Path, log: &Log) -> 
 }
 
 /// Commits the mark of a repair.
-async fn mark(lake: &Lake, def: &'static TableDef, dir: &Path, mut log: Log) -> Result<(), LakeError> {
-    for _ in 0..TRIES {
-        let change = Change { transactions: vec![(REPAIRED.to_owned(), log.version() + 1)], ..Change::default() };
-        match log.commit(change, dir, lake.now_millis()).await {
-            Ok(log) => {
-                lake.keep_log(def, log);
-                return Ok(());
-            }
-            Err(CommitError::Behind) => {}
-            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
-        }
-        log = lake.log(def).await?.ok_or_else(|| LakeError::Log { table: def.name, source: "the table is gone".into() })?;
-    }
-    Err(LakeError::Busy { table: def.name, attempts: TRIES })
+async fn mark(lake: &Lake, def: &'static TableDef) -> Result<(), LakeError> {
+    let change = |log: &Log| Ok(Change { transactions: vec![(REPAIRED.to_owned(), log.version() + 1)], ..Change::default() });
+    retry::commit(lake, def, change).await.map(drop)
 }

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::merge::{Replacement, merge};
-use super::{CompactOptions, CompactReport, TRIES, delete};
+use super::{CompactOptions, CompactReport, delete};
 use crate::Lake;
 use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError};
 use crate::partition::{Partition, Partitioning};
 use crate::read::snapshot::TableSnapshot;
+use crate::retry::TRIES;
 use crate::tables::TableDef;
 
 /// Brings a table that is divided by day to months; gives its new version. What lands meanwhile comes with it.

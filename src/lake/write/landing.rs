@@ -21,6 +21,7 @@ use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError, Log};
 use crate::log::entry::NewFile;
+use crate::retry::TRIES;
 use crate::tables::TableDef;
 use crate::{Lake, Position};
 use kqlake_durable::Lease;
@@ -29,8 +30,6 @@ use kqlake_durable::Lease;
 const BUFFER_BYTES: usize = 40 << 20;
 /// Rows that are buffered at most, so that positions and sort keys stay small beside them.
 const BUFFER_ROWS: usize = 1 << 20;
-/// Tries to commit before giving up; each lost one means that another writer got through.
-const TRIES: usize = 64;
 
 /// What a landing did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -17,10 +17,10 @@ use crate::blocking::run_blocking;
 use crate::damage::Damage;
 use crate::error::LakeError;
 use crate::log::commit::{CURSOR, IMPORT, ROWS_TRANSACTION, STREAM};
-use crate::log::delta::{Change, CommitError, Log};
+use crate::log::delta::{Change, Log};
 use crate::log::files::{LOG, commit_facts};
 use crate::tables::TableDef;
-use crate::{Lake, Position};
+use crate::{Lake, Position, retry};
 use kqlake_durable::{self as durable, Draft};
 
 /// The folder of the lake that the tables' positions are in.
@@ -31,8 +31,6 @@ const FILE: &str = "positions.json";
 const FORMAT: u32 = 2;
 /// The version of the form that has a file for each stream.
 const FILE_A_STREAM: u32 = 1;
-/// Tries to commit a position; each lost one means that another writer got through.
-const TRIES: usize = 64;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,25 +294,15 @@ pub(crate) async fn note_after_commit(lake: &Lake, def: &'static TableDef, log: 
 /// # Errors
 /// The disk refuses, or other writers were faster every time.
 pub(crate) async fn advance(lake: &Lake, def: &'static TableDef, position: &Position) -> Result<i64, LakeError> {
-    let dir = lake.table_dir(def);
     let turn = lake.turn(def);
     let _turn = turn.lock().await;
-    for _ in 0..TRIES {
-        let log = lake.log_or_new(def).await?;
+    lake.log_or_new(def).await?;
+    let change = |log: &Log| {
         log.check_readable()?;
         make_folder(lake.root(), def)?;
-        let change =
-            Change { data_change: true, transactions: transactions(position, &log), info: facts(position), ..Change::default() };
-        match log.commit(change, &dir, lake.now_millis()).await {
-            Ok(log) => {
-                note_after_commit(lake, def, &log).await;
-                let version = log.version();
-                lake.keep_log(def, log);
-                return Ok(version);
-            }
-            Err(CommitError::Behind) => {}
-            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
-        }
-    }
-    Err(LakeError::Busy { table: def.name, attempts: TRIES })
+        Ok(Change { data_change: true, transactions: transactions(position, log), info: facts(position), ..Change::default() })
+    };
+    let log = retry::commit(lake, def, change).await?;
+    note_after_commit(lake, def, &log).await;
+    Ok(log.version())
 }
