@@ -1,0 +1,150 @@
+//! A simulated tenant: one local server that speaks the services which telemetry is fetched from, stateful and seeded, with
+//! their limits and faults, and a manifest of what it served.
+//!
+//! May use: `kqlake-value`. Must never know the rest: it is written from the services' contracts alone, so that it can prove the
+//! other side wrong.
+
+mod answer;
+mod clock;
+mod control;
+mod faults;
+mod manifest;
+mod random;
+mod server;
+mod services;
+mod settings;
+mod tenant;
+mod tokens;
+mod world;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use self::clock::ClockSetting;
+pub use self::faults::FaultPlan;
+pub use self::manifest::{Manifest, Table};
+pub use self::settings::Settings;
+use self::world::{Registration, World};
+
+/// What to simulate.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port on the loopback address; 0 takes a free one.
+    pub port: u16,
+    /// Another seed gives another tenant.
+    pub seed: u64,
+    /// 1 is a small tenant with some thousand records of each kind in the last week; all volumes grow with it.
+    pub scale: f64,
+    /// The tenant's time.
+    pub clock: ClockSetting,
+    /// Its habits and limits.
+    pub settings: Settings,
+    /// Which faults it has.
+    pub faults: FaultPlan,
+    /// The certificate of the registered application, in DER.
+    pub certificate: Option<Vec<u8>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            seed: 1,
+            scale: 1.0,
+            clock: ClockSetting::Real,
+            settings: Settings::default(),
+            faults: FaultPlan::default(),
+            certificate: None,
+        }
+    }
+}
+
+/// Why a tenant cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken or forbidden.
+    #[error("cannot listen on port {0}: {1}; another --port, or none for a free one")]
+    Listen(u16, io::Error),
+}
+
+/// A running tenant. It serves until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    world: Arc<World>,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts a tenant. Is called inside a runtime.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let failed = |err| Error::Listen(options.port, err);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let world = Arc::new(World::new(
+            (options.seed, options.scale),
+            clock::SimulatedClock::new(options.clock),
+            Registration::of(options.seed, options.certificate),
+            (options.settings, faults::Faults::new(options.faults)),
+            address,
+            services::truths(),
+        ));
+        let router = server::router(Arc::clone(&world));
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            let stopped = async {
+                // A simulator that was dropped stops as well.
+                drop(stopped.await);
+            };
+            if let Err(err) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!("the simulated tenant stopped: {err}");
+            }
+        });
+        Ok(Self { world, stop: Some(stop), server })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.world.address
+    }
+
+    /// The tenant's guid.
+    pub fn tenant(&self) -> &str {
+        &self.world.registration.tenant
+    }
+
+    /// The registered application's guid.
+    pub fn client_id(&self) -> &str {
+        &self.world.registration.client_id
+    }
+
+    /// The registered application's secret.
+    pub fn secret(&self) -> &str {
+        &self.world.registration.secret
+    }
+
+    /// Sets the tenant's time.
+    pub fn set_clock(&self, clock: ClockSetting) {
+        self.world.clock.set(clock);
+    }
+
+    /// What was served until now, and what is true now.
+    pub fn manifest(&self) -> Manifest {
+        control::written(&self.world)
+    }
+
+    /// Stops serving; the manifest is the last word.
+    pub async fn stop(mut self) -> Manifest {
+        drop(self.stop.take());
+        self.server.abort();
+        control::written(&self.world)
+    }
+}

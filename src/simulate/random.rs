@@ -1,0 +1,57 @@
+//! Numbers that only look random: pure functions of a seed and of what they are for, so that nothing invented is ever stored.
+
+/// A well-mixed number of a seed and the words that say what it is for (SplitMix64 over each word).
+pub(crate) fn number(seed: u64, words: &[u64]) -> u64 {
+    words.iter().fold(mix(seed ^ 0x6a09_e667_f3bc_c908), |state, word| mix(state ^ mix(*word)))
+}
+
+/// True for the given share of all words, `0.0` to `1.0`.
+pub(crate) fn chance(seed: u64, words: &[u64], share: f64) -> bool {
+    ((number(seed, words) >> 11) as f64) < share * (1_u64 << 53) as f64
+}
+
+/// The text of a guid of version 4.
+pub(crate) fn guid(seed: u64, words: &[u64]) -> String {
+    let high = number(seed, words);
+    let low = mix(high ^ seed.rotate_left(17));
+    uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid().to_string()
+}
+
+/// A number for a text, as a word for the functions above (FNV-1a).
+pub(crate) fn word(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// The finalizer of SplitMix64.
+pub(crate) fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_depend_on_the_seed_and_on_every_word_and_on_nothing_else() {
+        assert_eq!(number(1, &[2, 3]), number(1, &[2, 3]));
+        let all = [number(1, &[2, 3]), number(2, &[2, 3]), number(1, &[3, 2]), number(1, &[2]), number(1, &[2, 3, 0])];
+        let distinct: std::collections::BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn chances_come_true_as_often_as_they_say() {
+        let hits = (0..10_000).filter(|at| chance(7, &[*at], 0.25)).count();
+        assert!((2300..2700).contains(&hits), "{hits}");
+        assert_eq!((0..1000).filter(|at| chance(7, &[*at], 0.0)).count(), 0);
+        assert_eq!((0..1000).filter(|at| chance(7, &[*at], 1.0)).count(), 1000);
+    }
+
+    #[test]
+    fn guids_are_of_version_4() {
+        assert_eq!(uuid::Uuid::parse_str(&guid(1, &[2])).unwrap().get_version_num(), 4);
+    }
+}

@@ -1,0 +1,49 @@
+//! What can be set of a simulated tenant's habits and limits; the defaults are what the services document.
+
+use serde::Deserialize;
+
+/// Habits and limits, as the table `settings` of a fault plan gives them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Life of a token in seconds.
+    pub token_lifetime_seconds: i64,
+    /// Seconds by which the tenant's clock, as its answers tell it, is ahead of (or behind) the simulated one.
+    pub clock_skew_seconds: i64,
+    /// False: answers are not compressed, whatever a client accepts.
+    pub gzip: bool,
+    /// False: no service but Management Activity, which has a limit of its own, throttles.
+    pub quotas: bool,
+    /// Usage reports conceal the names of people and places, until a client sets it.
+    pub conceal_names: bool,
+    /// Roles that no token carries, as when an administrator has not consented.
+    pub missing_roles: Vec<String>,
+    /// Management Activity: blobs in a page of a list.
+    pub audit_page_size: usize,
+    /// Management Activity: requests a simulated minute; 0 for no limit.
+    pub audit_requests_per_minute: u32,
+    /// Management Activity: seconds from the first start of a subscription until its first blobs. 0: the week before it is there.
+    pub audit_first_start_delay_seconds: i64,
+    /// Management Activity: content types whose subscriptions have been running for long.
+    pub audit_subscribed: Vec<String>,
+    /// Management Activity: the most records of a blob.
+    pub audit_blob_records: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            token_lifetime_seconds: 3599,
+            clock_skew_seconds: 0,
+            gzip: true,
+            quotas: true,
+            conceal_names: false,
+            missing_roles: Vec::new(),
+            audit_page_size: 200,
+            audit_requests_per_minute: 2000,
+            audit_first_start_delay_seconds: 0,
+            audit_subscribed: Vec::new(),
+            audit_blob_records: 40,
+        }
+    }
+}
