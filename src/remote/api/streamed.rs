@@ -1,0 +1,193 @@
+//! A body on its way to the import. Where a large one breaks off it is asked for again; what was handed on already is passed over if
+//! it is still the same.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{Api, Begun};
+use crate::budget::Permit;
+use crate::http::{Backoff, BodyError, HeaderMap, Reading, Request, json_ends};
+use kqlake_import::{Body, Feed};
+
+/// Pieces of a body that wait between the network and its reader.
+const PIECES: usize = 8;
+/// How often a body is begun again.
+const TRIES: u32 = 6;
+
+/// A body that has come, or comes.
+pub struct Streamed {
+    api: Api,
+    request: Request,
+    begun: Begun,
+}
+
+impl fmt::Debug for Streamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streamed").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl Streamed {
+    pub(super) fn new(api: Api, request: Request, begun: Begun) -> Self {
+        Streamed { api, request, begun }
+    }
+
+    /// The headers that came with it.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.begun.headers
+    }
+
+    /// The whole body, when it has come already.
+    pub fn whole(&self) -> Option<Bytes> {
+        self.begun.rest.is_none().then(|| Bytes::from(self.begun.held.concat()))
+    }
+
+    /// The body for the import. What cannot be had of it in the end is an error of its reader.
+    pub fn into_body(self) -> Body {
+        let Streamed { api, request, begun } = self;
+        let Some((reading, permits)) = begun.rest else { return Body::Stream(Box::new(Pieces(begun.held.into_iter().collect()))) };
+        let (feed, body) = Body::fed(PIECES);
+        let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), first: None, last: None };
+        tokio::spawn(flow.run(begun.held, reading, permits));
+        body
+    }
+}
+
+/// A body that has come.
+struct Pieces(std::collections::VecDeque<Bytes>);
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(piece) = self.0.front_mut() {
+            if piece.is_empty() {
+                self.0.pop_front();
+                continue;
+            }
+            let count = buffer.len().min(piece.len());
+            buffer[..count].copy_from_slice(&piece.split_to(count));
+            return Ok(count);
+        }
+        Ok(0)
+    }
+}
+
+/// Why handing on ends.
+enum End {
+    /// All was handed on, or nobody takes any more.
+    Done,
+    /// It broke off, and may go on.
+    Broken(String),
+    /// It cannot go on.
+    Failed(String),
+}
+
+/// Hands on what comes.
+struct Flow {
+    api: Api,
+    request: Request,
+    feed: Feed,
+    /// Bytes that were handed on.
+    given: u64,
+    digest: Sha256,
+    /// The first and the last byte other than blanks.
+    first: Option<u8>,
+    last: Option<u8>,
+}
+
+impl Flow {
+    async fn run(mut self, held: Vec<Bytes>, reading: Reading, permits: Vec<Permit>) {
+        for piece in held {
+            if !self.give(piece).await {
+                return;
+            }
+        }
+        let mut backoff = Backoff::default();
+        let mut end = self.flow(reading, permits).await;
+        // Where it ended when it seemed to break off.
+        let mut odd = None;
+        loop {
+            let why = match end {
+                End::Done => return,
+                End::Failed(why) => why,
+                // The same end again: it is what the service has, and its reader says what is wrong with it.
+                End::Broken(_) if odd == Some(self.given) => return,
+                End::Broken(why) if backoff.tries() < TRIES => {
+                    tracing::debug!(why, given = self.given, "a body is asked for again");
+                    odd = why.is_empty().then_some(self.given);
+                    self.api.pace().sleep(backoff.next()).await;
+                    end = self.again().await;
+                    continue;
+                }
+                End::Broken(why) => why,
+            };
+            self.feed.give(Err(io::Error::other(why))).await;
+            return;
+        }
+    }
+
+    /// Hands on all that comes of a body.
+    async fn flow(&mut self, mut reading: Reading, _permits: Vec<Permit>) -> End {
+        loop {
+            match reading.next().await {
+                Ok(Some(piece)) => {
+                    if !self.give(piece).await {
+                        return End::Done;
+                    }
+                }
+                Ok(None) if json_ends(self.first, self.last) => return End::Done,
+                // No more than the end is wrong.
+                Ok(None) => return End::Broken(String::new()),
+                Err(error) => return failed(error),
+            }
+        }
+    }
+
+    /// Asks again, passes over what was handed on, and hands on the rest.
+    async fn again(&mut self) -> End {
+        let begun = match self.api.begin_again(&self.request).await {
+            Ok(begun) => begun,
+            Err(error) => return End::Failed(error.to_string()),
+        };
+        let Some((mut reading, permits)) = begun.rest else { return End::Broken("the body is empty".to_owned()) };
+        let (mut left, mut digest) = (self.given, Sha256::new());
+        while left > 0 {
+            let mut piece = match reading.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return End::Broken("the body is shorter than before".to_owned()),
+                Err(error) => return failed(error),
+            };
+            let passed = piece.split_to(piece.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            digest.update(&passed);
+            left -= passed.len() as u64;
+            if left > 0 {
+                continue;
+            }
+            if digest.finalize_reset() != self.digest.clone().finalize() {
+                return End::Failed("the body is another one than before it broke off".to_owned());
+            }
+            if !piece.is_empty() && !self.give(piece).await {
+                return End::Done;
+            }
+        }
+        self.flow(reading, permits).await
+    }
+
+    async fn give(&mut self, piece: Bytes) -> bool {
+        let text = |byte: &&u8| !byte.is_ascii_whitespace();
+        self.first = self.first.or_else(|| piece.iter().filter(|byte| ![0xEF, 0xBB, 0xBF].contains(*byte)).find(text).copied());
+        self.last = piece.iter().rev().find(text).copied().or(self.last);
+        self.given += piece.len() as u64;
+        self.digest.update(&piece);
+        self.feed.give(Ok(piece)).await
+    }
+}
+
+fn failed(error: BodyError) -> End {
+    match error {
+        BodyError::Broken(why) => End::Broken(why),
+        BodyError::TooLarge(why) => End::Failed(why),
+    }
+}

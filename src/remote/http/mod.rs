@@ -1,0 +1,16 @@
+//! One try at a request: what is asked, what is sent with it and to whom, and what comes back, inflated and checked for its end.
+
+mod body;
+mod error;
+mod request;
+mod retry;
+mod transport;
+
+pub(crate) use self::body::{BodyError, Reading, json_ends};
+pub(crate) use self::error::place;
+pub use self::error::{Failure, ServiceError};
+pub use self::request::Request;
+pub(crate) use self::request::{Auth, Origins};
+pub(crate) use self::retry::{Backoff, date_of};
+pub(crate) use self::transport::{Transport, of_body};
+pub use reqwest::header::HeaderMap;

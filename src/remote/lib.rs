@@ -1,0 +1,25 @@
+//! Fetches telemetry from its services: tokens, HTTP with retries and quotas, and the sources of units that an import reads.
+//!
+//! May use: `kqlake-value`, `kqlake-durable`, and `kqlake-import` for its [`Source`](kqlake_import::Source) and sections.
+//! Must never know: Delta, Parquet and tables, queries, the configuration file, the command line and the environment.
+
+mod api;
+mod budget;
+pub mod cloud;
+mod credentials;
+mod http;
+mod instant;
+mod pace;
+mod sections;
+pub mod settings;
+mod state;
+mod token;
+mod world;
+
+pub use self::api::{Answer, Api, Streamed};
+pub use self::budget::Limits;
+pub use self::credentials::{Certificate, CertificateError};
+pub use self::http::{Failure, HeaderMap, Request, ServiceError};
+pub use self::pace::Pace;
+pub use self::sections::{Subscription, audit_subscriptions, sources};
+pub use self::world::{SetupError, World};

@@ -1,0 +1,374 @@
+//! Audit records: blobs of the Office 365 Management Activity API, listed for all of the seven days that the service keeps them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::{Failure, Request, ServiceError};
+use crate::instant;
+use crate::settings::Tenant;
+use crate::state;
+use crate::world::{SetupError, World};
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// How long the service keeps blobs, and how far back it lists them.
+const KEPT: i64 = 7 * DAY;
+/// What a window that begins seven days ago stays clear of its bound: requests take a while to arrive.
+const MARGIN: i64 = 60 * SECOND;
+/// The longest window that the service lists whole.
+const WINDOW: i64 = DAY;
+/// Windows that are listed at once.
+const LISTED_AT_ONCE: usize = 8;
+/// Pages that a window may have: no service has as many, but an endless chain must end.
+const MAX_PAGES: usize = 20_000;
+/// How often the listing of a window is begun again when the service does not know its own next page any more.
+const RESTARTS: usize = 3;
+/// Bytes that a blob may have, inflated.
+const MAX_BLOB: u64 = 4 << 30;
+/// How often a blob without any record is asked for: the service makes none.
+const EMPTY_TRIES: u32 = 3;
+/// Time between two requests to start the same subscription: sooner ones can leave it half started.
+const START_AGAIN: i64 = 15 * 60 * SECOND;
+/// How long after its start a subscription may have nothing.
+const FIRST_CONTENT: i64 = 12 * 3_600 * SECOND;
+
+/// The source of a tenant's audit records.
+pub(super) fn sources(tenant: &Tenant, world: &World) -> Result<Vec<Arc<dyn Source>>, SetupError> {
+    if tenant.audit.org_urls.iter().all(|url| url.trim().is_empty()) {
+        return Err(SetupError::new(format!(
+            "FATAL ERROR: No org URLs found: set audit.org_urls of tenant {} to the SharePoint addresses whose records are \
+             taken, such as [\"https://contoso.sharepoint.com\"], or to [\"*\"] for all",
+            tenant.name
+        )));
+    }
+    Ok(vec![Arc::new(Audit::new(tenant, world)?)])
+}
+
+/// The state of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its content type.
+    pub content_type: String,
+    /// True when content is made for it; false also where there is none.
+    pub is_enabled: bool,
+}
+
+/// The subscriptions of a tenant's content types, as they stand.
+///
+/// # Errors
+/// The service refuses, or a setting is wrong.
+pub async fn audit_subscriptions(tenant: &Tenant, world: &World) -> Result<Vec<Subscription>, SourceError> {
+    let audit = Audit::new(tenant, world).map_err(|error| SourceError::for_now(error.to_string()))?;
+    let enabled = audit.enabled().await.map_err(|error| audit.advised(error))?;
+    let types = audit.content_types.iter();
+    Ok(types.map(|name| Subscription { content_type: name.clone(), is_enabled: enabled.contains(&plain(name)) }).collect())
+}
+
+/// Audit records of a tenant.
+struct Audit {
+    stream: String,
+    api: Api,
+    /// The path below which all calls are.
+    root: String,
+    publisher: String,
+    content_types: Vec<String>,
+    /// Where it is kept when subscriptions were started.
+    started: Option<std::path::PathBuf>,
+    /// Where the blobs are that were listed, by the names of their units.
+    uris: Mutex<HashMap<String, String>>,
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// A blob, as the service lists it.
+#[derive(Debug, PartialEq, Eq)]
+struct Blob {
+    id: String,
+    uri: String,
+    expires: Option<i64>,
+}
+
+/// A span of a content type that is listed.
+#[derive(Debug, Clone, Copy)]
+struct Window<'a> {
+    content_type: &'a str,
+    from: i64,
+    to: i64,
+}
+
+impl Audit {
+    fn new(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        let own = tenant.audit.publisher_identifier.trim();
+        let mut seen = HashSet::new();
+        let types = tenant.audit.content_types.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+        Ok(Audit {
+            stream: format!("{}/audit", tenant.name),
+            api: world.api(tenant, Service::Management)?,
+            root: format!("api/v1.0/{}/activity/feed", tenant.id),
+            publisher: if own.is_empty() { tenant.id.clone() } else { own.to_owned() },
+            content_types: types.filter(|name| seen.insert(plain(name))).map(str::to_owned).collect(),
+            started: world.folder().map(|folder| state::file(folder, "subscriptions", &tenant.id)),
+            uris: Mutex::default(),
+        })
+    }
+
+    /// The address of an operation.
+    fn operation(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.api.url(&format!("{}/{path}", self.root));
+        query.iter().for_each(|(name, value)| {
+            url.query_pairs_mut().append_pair(name, value);
+        });
+        self.published(url)
+    }
+
+    /// An address with whose quota its request counts for, which the service leaves out of the addresses that it gives.
+    fn published(&self, mut url: Url) -> Url {
+        const NAME: &str = "PublisherIdentifier";
+        if !url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case(NAME)) {
+            url.query_pairs_mut().append_pair(NAME, &self.publisher);
+        }
+        url
+    }
+
+    /// The content types whose subscriptions are enabled, in lower case.
+    async fn enabled(&self) -> Result<HashSet<String>, ServiceError> {
+        let answer = self.api.json(Request::get(self.operation("subscriptions/list", &[]))).await?;
+        let list = answer.body.as_array().cloned().unwrap_or_default();
+        let enabled = list.iter().filter(|one| {
+            // It may say nothing of its status.
+            one.get("status").and_then(Value::as_str).is_none_or(|status| status.eq_ignore_ascii_case("enabled"))
+        });
+        Ok(enabled.filter_map(|one| one.get("contentType")?.as_str().map(plain)).collect())
+    }
+
+    /// When subscriptions were started by us, by their content types.
+    fn starts(&self) -> HashMap<String, i64> {
+        let kept = self.started.as_deref().and_then(state::read);
+        let kept = kept.as_ref().and_then(Value::as_object).into_iter().flatten();
+        kept.filter_map(|(name, at)| Some((name.clone(), at.as_i64()?))).collect()
+    }
+
+    /// Starts the subscriptions that are not enabled. Gives, by content type, when each was started by us, and what went wrong.
+    async fn subscribe(&self) -> Result<(HashMap<String, i64>, Vec<(String, SourceError)>), ServiceError> {
+        let enabled = self.enabled().await?;
+        let mut starts = self.starts();
+        let mut failures = Vec::new();
+        let now = self.api.now();
+        for name in self.content_types.iter().filter(|name| !enabled.contains(&plain(name))) {
+            let is_recent = starts.get(&plain(name)).is_some_and(|at| (0..START_AGAIN).contains(&now.saturating_sub(*at)));
+            if is_recent {
+                continue;
+            }
+            let url = self.operation("subscriptions/start", &[("contentType", name)]);
+            match self.api.json(Request::post(url)).await {
+                Ok(_) => tracing::info!(content_type = %name, "subscription started; its first content may take 12 hours"),
+                // It is enabled, whatever the list said.
+                Err(error) if error.is_code("AF20024") => {}
+                Err(error) => {
+                    failures.push((name.clone(), self.advised(error)));
+                    continue;
+                }
+            }
+            starts.insert(plain(name), now);
+            if let Some(file) = &self.started {
+                state::write(file.clone(), &json!(starts)).await;
+            }
+        }
+        Ok((starts, failures))
+    }
+
+    /// All blobs that became available in a window.
+    async fn window(&self, window: Window<'_>) -> Result<Vec<Blob>, ServiceError> {
+        let (from, to) = (second(window.from), second(window.to));
+        let query = [("contentType", window.content_type), ("startTime", from.as_str()), ("endTime", to.as_str())];
+        let first = self.operation("subscriptions/content", &query);
+        let mut restarts = 0;
+        'whole: loop {
+            let (mut blobs, mut next, mut seen) = (Vec::new(), first.clone(), HashSet::new());
+            loop {
+                let broken = |why: &str| ServiceError::new(self.api.service(), Failure::Broken, why);
+                if !seen.insert(next.to_string()) || seen.len() > MAX_PAGES {
+                    return Err(broken("the pages of a listing lead to themselves"));
+                }
+                let answer = match self.api.json(Request::get(next.clone())).await {
+                    // It no longer knows where it was.
+                    Err(error) if error.is_code("AF20031") && seen.len() > 1 && restarts < RESTARTS => {
+                        restarts += 1;
+                        continue 'whole;
+                    }
+                    answer => answer?,
+                };
+                let page = answer.body.as_array().ok_or_else(|| broken("a page of a listing is no list"))?;
+                for blob in page {
+                    blobs.push(self.blob(blob).ok_or_else(|| broken("a listing has a blob without an id"))?);
+                }
+                let link = answer.header("NextPageUri").or_else(|| answer.header("NextPageUrl")).map(str::trim);
+                let Some(link) = link.filter(|link| !link.is_empty()) else { return Ok(blobs) };
+                let link = next.join(link).map_err(|_| broken("the next page of a listing has no address that can be read"))?;
+                next = self.published(link);
+            }
+        }
+    }
+
+    fn blob(&self, listed: &Value) -> Option<Blob> {
+        let text = |name: &str| listed.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let id = text("contentId")?;
+        let uri = text("contentUri").unwrap_or_else(|| self.api.url(&format!("{}/audit/{id}", self.root)).to_string());
+        let created = text("contentCreated").and_then(|text| instant::parse(&text));
+        let expires = text("contentExpiration").and_then(|text| instant::parse(&text));
+        Some(Blob { id, uri, expires: expires.or_else(|| created.map(|created| created.saturating_add(KEPT))) })
+    }
+
+    /// The windows of a content type: all that the service still has, none longer than it lists whole.
+    fn windows<'a>(&self, content_type: &'a str, now: i64) -> Vec<Window<'a>> {
+        // The second that has begun belongs to it.
+        let end = (now.div_euclid(SECOND) + 1) * SECOND;
+        let start = (now - KEPT + MARGIN).div_euclid(SECOND) * SECOND;
+        let mut windows = Vec::new();
+        let mut to = end;
+        while to > start {
+            let from = (to - WINDOW).max(start);
+            windows.push(Window { content_type, from, to });
+            to = from;
+        }
+        windows
+    }
+
+    async fn listing(&self) -> Result<Listing, SourceError> {
+        let (starts, not_started) = self.subscribe().await.map_err(|error| self.advised(error))?;
+        let now = self.api.now();
+        let mut listing = Listing::default();
+        let is_out = |name: &str| not_started.iter().any(|(other, _)| other == name);
+        let types = self.content_types.iter().filter(|name| !is_out(name));
+        let windows: Vec<Window<'_>> = types.flat_map(|name| self.windows(name, now)).collect();
+        let listings: Vec<BoxFuture<'_, _>> =
+            windows.into_iter().map(|window| async move { (window, self.window(window).await) }.boxed()).collect();
+        let mut listed = stream::iter(listings).buffered(LISTED_AT_ONCE);
+        let mut uris = HashMap::new();
+        let mut told = HashSet::new();
+        while let Some((window, blobs)) = listed.next().await {
+            let blobs = match blobs {
+                Ok(blobs) => blobs,
+                Err(error) if error.is_code("AF20022") || error.is_code("AF20023") => {
+                    let since = starts.get(&plain(window.content_type)).map(|at| now.saturating_sub(*at));
+                    let is_new = since.is_some_and(|since| (0..FIRST_CONTENT).contains(&since));
+                    if is_new {
+                        tracing::info!(content_type = window.content_type, "the subscription was started and is not ready yet");
+                    } else if told.insert(window.content_type) {
+                        listing.failures.push((self.type_name(window.content_type), self.advised(error).reason));
+                    }
+                    continue;
+                }
+                Err(error) => {
+                    let (from, to) = (second(window.from), second(window.to));
+                    let name = format!("{}/{from}..{to}", self.type_name(window.content_type));
+                    listing.failures.push((name, self.advised(error).reason));
+                    continue;
+                }
+            };
+            for Blob { id, uri, expires } in blobs {
+                let name = format!("{}/{id}", self.type_name(window.content_type));
+                // The same blob may be listed twice.
+                if uris.insert(name.clone(), uri).is_none() {
+                    listing.units.push(ListedUnit { name, stamp: Some(id), expires, ..ListedUnit::default() });
+                }
+            }
+        }
+        drop(listed);
+        let not_started = not_started.into_iter().map(|(name, error)| (self.type_name(&name), error.reason));
+        listing.failures.extend(not_started);
+        *self.uris.lock().unwrap_or_else(PoisonError::into_inner) = uris;
+        Ok(listing)
+    }
+
+    fn type_name(&self, content_type: &str) -> String {
+        format!("{}/{content_type}", self.stream)
+    }
+
+    async fn blob_body(&self, unit: &ListedUnit) -> Result<Body, SourceError> {
+        let uri = self.uris.lock().unwrap_or_else(PoisonError::into_inner).get(&unit.name).cloned();
+        let uri = uri.ok_or_else(|| SourceError::for_now("it was not listed in this run"))?;
+        let url = Url::parse(&uri).map_err(|_| SourceError::for_now("its address cannot be read"))?;
+        let request = Request::get(self.published(url)).cap(MAX_BLOB);
+        for tries in 1.. {
+            let streamed = self.api.stream(request.clone()).await.map_err(|error| match error.code.as_deref() {
+                Some("AF20051" | "AF20050") => SourceError { gone: true, ..self.advised(error) },
+                _ => self.advised(error),
+            })?;
+            let is_empty = streamed.whole().is_some_and(|body| body.iter().all(|byte| b"[] \r\n\t".contains(byte)));
+            if !is_empty {
+                return Ok(streamed.into_body());
+            }
+            if tries >= EMPTY_TRIES {
+                break;
+            }
+            self.api.pace().sleep(Duration::from_secs(u64::from(tries) * 2)).await;
+        }
+        Err(SourceError::for_now("the blob has no records, which the service never means; it is asked for again"))
+    }
+
+    /// The error of a call, with what to do about it.
+    fn advised(&self, error: ServiceError) -> SourceError {
+        let advice = match error.code.as_deref() {
+            Some("AF10001") => "give the application the permission ActivityFeed.Read (for DLP.All also ActivityFeed.ReadDlp)",
+            Some("AF20010") => "the tenant's id is not the one that the application belongs to: check id and client_id",
+            Some("AF20011" | "AF20013") => "check the tenant's id",
+            Some("AF20020") => "check audit.content_types",
+            Some("AF20022") => "there is no subscription for this content type; it is started again in the next run",
+            Some("AF20023") => "the subscription was disabled; it is started again in the next run",
+            Some("AF20050") => "the service does not have it any more",
+            Some("AF20051") => "the service kept it for seven days, and does not have it any more",
+            _ if error.message.contains("does not exist") && error.message.contains("Tenant") => {
+                "unified audit logging is off in the tenant: switch it on, which takes up to an hour"
+            }
+            _ => return error.into(),
+        };
+        let source = SourceError::from(error);
+        SourceError { reason: format!("{}; {advice}", source.reason), ..source }
+    }
+}
+
+/// An instant as the service wants it: to the second, and without a zone.
+fn second(micros: i64) -> String {
+    let mut text = instant::text(micros.div_euclid(SECOND) * SECOND);
+    text.truncate(text.len() - 1);
+    text
+}
+
+/// Services are not exact about the case of content types.
+fn plain(content_type: &str) -> String {
+    content_type.to_ascii_lowercase()
+}
+
+impl Source for Audit {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn list(&self, _: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(self.listing())
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move { Ok(Opened { body: self.blob_body(unit).await?, day: None }) })
+    }
+
+    fn expiring_first(&self) -> bool {
+        true
+    }
+}

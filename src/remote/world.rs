@@ -1,0 +1,102 @@
+//! What all sections of all tenants share: connections, tokens, quotas, and how time passes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::budget::{Limits, Quotas};
+use crate::cloud::{Service, check_host};
+use crate::http::Transport;
+use crate::pace::Pace;
+use crate::settings::Tenant;
+use crate::token::TokenCache;
+
+/// A setting with which a section cannot begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SetupError {
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl SetupError {
+    /// An error that says what is wrong, and what to do.
+    pub fn new(message: impl Into<String>) -> Self {
+        SetupError { message: message.into() }
+    }
+}
+
+/// What sections share. Clones share the same.
+#[derive(Debug, Clone)]
+pub struct World {
+    pace: Pace,
+    transport: Transport,
+    tokens: TokenCache,
+    quotas: Quotas,
+    folder: Option<PathBuf>,
+}
+
+impl World {
+    /// A world whose small state, such as what was used of quotas, is kept in a folder; without one nothing is kept.
+    ///
+    /// # Errors
+    /// The machine's certificates cannot be read.
+    pub fn new(pace: Pace, folder: Option<&Path>) -> Result<World, SetupError> {
+        let transport =
+            Transport::new().map_err(|why| SetupError::new(format!("connections cannot be made from this machine: {why}")))?;
+        Ok(World {
+            tokens: TokenCache::new(transport.clone(), pace.clone()),
+            quotas: Quotas::new(pace.clone(), folder),
+            folder: folder.map(Path::to_owned),
+            pace,
+            transport,
+        })
+    }
+
+    /// How time passes.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// The folder that small state is kept in.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// A service of a tenant.
+    ///
+    /// # Errors
+    /// The tenant's cloud does not have it, or an address is not one that may be used.
+    pub fn api(&self, tenant: &Tenant, service: Service) -> Result<Api, SetupError> {
+        let base = |service: Service| {
+            let base = tenant.base(service).ok_or_else(|| {
+                SetupError::new(format!(
+                    "{service} has no known address in the cloud {}; set hosts.{}",
+                    tenant.cloud,
+                    service.key()
+                ))
+            })?;
+            check_host(&base).map_err(|why| SetupError::new(format!("hosts.{}: {base} {why}", service.key())))?;
+            Ok(base)
+        };
+        let audience = tenant.cloud.audience(service).or_else(|| crate::cloud::Cloud::Global.audience(service));
+        let tokens = match audience {
+            Some(audience) => Some(self.tokens.of(&Arc::new(tenant.clone()), base(Service::Login)?, audience)),
+            None => None,
+        };
+        let limits = limits(tenant, service);
+        let (transport, quotas) = (self.transport.clone(), self.quotas.clone());
+        Ok(Api::new(service, &tenant.id, base(service)?, tokens, transport, quotas, limits, self.pace.clone()))
+    }
+}
+
+/// What a service takes of one tenant.
+fn limits(tenant: &Tenant, service: Service) -> Limits {
+    match service {
+        Service::Management => Limits::of(tenant.audit.requests_per_minute, Duration::from_secs(60), 16),
+        Service::Graph => Limits::at_once(8),
+        Service::Login | Service::Reporting => Limits::at_once(1),
+        Service::AppInsights | Service::LogAnalytics => Limits::of(200, Duration::from_secs(30), 4),
+    }
+}
