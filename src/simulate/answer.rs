@@ -18,6 +18,10 @@ const LONGEST_REQUEST: usize = 4 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Called(pub(crate) Uri);
 
+/// What a service wants to be told when its answer goes out as it is, without a fault: put among the answer's extensions.
+#[derive(Clone)]
+pub(crate) struct OnDelivery(pub(crate) Arc<dyn Fn(&World) + Send + Sync>);
+
 /// A request, read whole.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -72,12 +76,17 @@ impl FromRequest<Arc<World>> for Call {
             world: Arc::clone(world),
             base: format!("http://{host}/{prefix}"),
             method: parts.method,
-            path: format!("/{}", percent_decode_str(below).decode_utf8_lossy()),
+            path: format!("/{}", decoded(below)),
             query: url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
             headers: parts.headers,
             body,
         })
     }
+}
+
+/// A path without its escapes.
+pub(crate) fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 /// An answer with a JSON body.

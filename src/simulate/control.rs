@@ -10,11 +10,12 @@ use serde_json::json;
 
 use crate::answer::{self, Call};
 use crate::clock::iso;
+use crate::faults::FaultPlan;
 use crate::manifest::Manifest;
 use crate::world::World;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
-    Router::new().route("/manifest", get(manifest)).route("/clock", post(clock))
+    Router::new().route("/manifest", get(manifest)).route("/clock", post(clock)).route("/faults", post(faults))
 }
 
 /// What was served until now, and what is true now.
@@ -45,5 +46,21 @@ async fn clock(call: Call) -> Response {
             answer::json(StatusCode::OK, &json!({"now": format!("{}Z", iso(call.world.now(), 6))}))
         }
         Err(why) => answer::text(StatusCode::BAD_REQUEST, "text/plain", why),
+    }
+}
+
+/// The body is a fault plan, the word `all`, or empty for none.
+async fn faults(call: Call) -> Response {
+    let text = String::from_utf8_lossy(&call.body);
+    let plan = match text.trim() {
+        "all" => Ok(FaultPlan::all()),
+        text => FaultPlan::read(text),
+    };
+    match plan {
+        Ok(plan) => {
+            call.world.faults.set(&plan);
+            answer::json(StatusCode::OK, &json!({"injected": call.world.faults.injected()}))
+        }
+        Err(why) => answer::text(StatusCode::BAD_REQUEST, "text/plain", why.to_string()),
     }
 }

@@ -5,9 +5,12 @@
 //! other side wrong.
 
 mod answer;
+mod body;
 mod clock;
+mod configuration;
 mod control;
 mod faults;
+mod link;
 mod manifest;
 mod random;
 mod server;
@@ -19,14 +22,18 @@ mod world;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use self::clock::ClockSetting;
-pub use self::faults::FaultPlan;
+pub use self::configuration::SECRET_VARIABLE;
+pub use self::faults::{FaultPlan, PlanError};
 pub use self::manifest::{Manifest, Table};
 pub use self::settings::Settings;
 use self::world::{Registration, World};
@@ -46,8 +53,8 @@ pub struct Options {
     pub settings: Settings,
     /// Which faults it has.
     pub faults: FaultPlan,
-    /// The certificate of the registered application, in DER.
-    pub certificate: Option<Vec<u8>>,
+    /// A PEM file with the certificate of the registered application, which then signs in with it.
+    pub certificate: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -70,12 +77,21 @@ pub enum Error {
     /// The port is taken or forbidden.
     #[error("cannot listen on port {0}: {1}; another --port, or none for a free one")]
     Listen(u16, io::Error),
+    /// The certificate's file cannot be read, or holds none.
+    #[error("{}: no certificate in PEM: {err}", .file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        err: rustls_pki_types::pem::Error,
+    },
 }
 
 /// A running tenant. It serves until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Simulator {
     world: Arc<World>,
+    certificate: Option<PathBuf>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
@@ -86,14 +102,19 @@ impl Simulator {
     /// # Errors
     /// When the port cannot be listened on.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        let certificate = options.certificate.as_ref().map(|file| {
+            let der = CertificateDer::from_pem_file(file).map_err(|err| Error::Certificate { file: file.clone(), err });
+            der.map(|der| der.to_vec())
+        });
+        let certificate = certificate.transpose()?;
         let failed = |err| Error::Listen(options.port, err);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let world = Arc::new(World::new(
             (options.seed, options.scale),
             clock::SimulatedClock::new(options.clock),
-            Registration::of(options.seed, options.certificate),
-            (options.settings, faults::Faults::new(options.faults)),
+            Registration::of(options.seed, certificate),
+            (options.settings, faults::Faults::new(&options.faults, options.seed)),
             address,
             services::truths(),
         ));
@@ -104,11 +125,12 @@ impl Simulator {
                 // A simulator that was dropped stops as well.
                 drop(stopped.await);
             };
-            if let Err(err) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            let service = router.into_make_service_with_connect_info::<link::Cutter>();
+            if let Err(err) = axum::serve(link::Listening(listener), service).with_graceful_shutdown(stopped).await {
                 tracing::error!("the simulated tenant stopped: {err}");
             }
         });
-        Ok(Self { world, stop: Some(stop), server })
+        Ok(Self { world, certificate: options.certificate, stop: Some(stop), server })
     }
 
     /// Where it listens.
@@ -129,6 +151,16 @@ impl Simulator {
     /// The registered application's secret.
     pub fn secret(&self) -> &str {
         &self.world.registration.secret
+    }
+
+    /// A configuration that fetches everything from it.
+    pub fn toml(&self) -> String {
+        configuration::toml(&self.world, self.certificate.as_deref())
+    }
+
+    /// Lets other faults hold from now on.
+    pub fn set_faults(&self, plan: &FaultPlan) {
+        self.world.faults.set(plan);
     }
 
     /// Sets the tenant's time.

@@ -16,6 +16,16 @@ pub struct Settings {
     pub quotas: bool,
     /// Usage reports conceal the names of people and places, until a client sets it.
     pub conceal_names: bool,
+    /// Message trace by Graph lacks its service principal, as before an administrator has provisioned it.
+    pub trace_principal_missing: bool,
+    /// The reporting web service tells only of messages of more than 25 hours ago.
+    pub reporting_lag: bool,
+    /// The application has the role for the reporting web service, but its principal no directory role.
+    pub reporting_role_missing: bool,
+    /// Every delta token has expired: Graph asks for a new synchronization.
+    pub delta_resync: bool,
+    /// Items of a batch, in a hundred, that are throttled though the batch is not.
+    pub batch_throttled_percent: u64,
     /// Roles that no token carries, as when an administrator has not consented.
     pub missing_roles: Vec<String>,
     /// Management Activity: blobs in a page of a list.
@@ -38,6 +48,11 @@ impl Default for Settings {
             gzip: true,
             quotas: true,
             conceal_names: false,
+            trace_principal_missing: false,
+            reporting_lag: false,
+            reporting_role_missing: false,
+            delta_resync: false,
+            batch_throttled_percent: 0,
             missing_roles: Vec::new(),
             audit_page_size: 200,
             audit_requests_per_minute: 2000,

@@ -28,6 +28,11 @@ pub(crate) struct Registration {
     pub(crate) secret: String,
     /// The certificate in DER, where one is registered.
     pub(crate) certificate: Option<Vec<u8>>,
+    /// The resource of Application Insights, and the key that its API takes.
+    pub(crate) insights_app: String,
+    pub(crate) insights_key: String,
+    /// The workspace of Log Analytics.
+    pub(crate) workspace: String,
 }
 
 impl Registration {
@@ -39,6 +44,9 @@ impl Registration {
             client_id: name("application"),
             secret: format!("sim~{}", name("secret").replace('-', "")),
             certificate,
+            insights_app: name("application insights"),
+            insights_key: name("key of application insights").replace('-', ""),
+            workspace: name("workspace"),
         }
     }
 }
