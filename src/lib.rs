@@ -2,9 +2,11 @@
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod export;
 pub mod generate;
+pub mod live;
 pub mod output;
 pub mod saved;

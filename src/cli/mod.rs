@@ -9,6 +9,7 @@ mod export;
 mod functions;
 mod generate;
 mod import;
+mod init;
 mod input;
 mod ledger;
 mod log;
@@ -20,7 +21,9 @@ mod query;
 mod report;
 mod results;
 mod run;
+mod sections;
 mod signals;
+mod simulate;
 mod sql;
 mod tables;
 mod upkeep;
@@ -34,10 +37,11 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, Flags, variable, variable_as_it_is};
+use crate::config::{self, Config, Flags, Problem, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
+use kqlake_import::Stop;
 use kqlake_lake::Lake;
 use kqlake_value::clock::{Clock, FixedClock, SystemClock};
 use kqlake_value::escape::escaped;
@@ -110,24 +114,30 @@ enum Command {
     Ledger(ledger::Args),
     Quarantine(quarantine::Args),
     Doctor(doctor::Args),
+    Init(init::Args),
     Compact(compact::Args),
     Functions(functions::Args),
+    Simulate(simulate::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Generate(generate::Args),
 }
 
 /// What every command gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Settings.
     pub config: Config,
+    /// What is wrong in the configuration, for commands that are there to mend it; others end where there is something.
+    pub problems: Vec<Problem>,
     /// Only errors are said.
     pub quiet: bool,
     /// How much more is said.
     pub verbose: u8,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Is asked by signals; commands that look at it end at their next commit.
+    pub stop: Stop,
 }
 
 impl Context {
@@ -199,19 +209,33 @@ fn run(args: Vec<OsString>) -> u8 {
 fn execute(cli: Cli) -> Result<()> {
     // First of all: reading the configuration may have something to say.
     log::to_stderr(cli.global.quiet, cli.global.verbose)?;
-    let context = context(&cli.global)?;
+    // What is wrong in the configuration is what these commands are for.
+    let mends = matches!(cli.command, Command::Doctor(_) | Command::Init(_));
+    let context = context(&cli.global, mends)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
         .thread_stack_size(WORKER_STACK)
         .enable_all()
         .build()
         .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
+    // Imports end at their next commit when they are asked to; all else ends where it is.
+    let ends_itself = matches!(cli.command, Command::Nightly(_) | Command::Import(_));
     let result = runtime.block_on(Box::pin(async {
-        let signal = signals::watch();
-        tokio::select! {
-            result = dispatch(cli.command, &context) => result,
+        let signal = signals::watch(ends_itself);
+        let mut work = std::pin::pin!(dispatch(cli.command, &context));
+        let status = tokio::select! {
+            result = &mut work => return result,
             // Dropping the command's future stops its work and removes its half-written files.
-            Ok(status) = signal => Err(Error::Interrupted(status)),
+            Ok(status) = signal => status,
+        };
+        if !ends_itself {
+            return Err(Error::Interrupted(status));
+        }
+        context.stop.ask();
+        context.say("asked to end: ending at the next commit");
+        match work.await {
+            Err(Error::Incomplete(_) | Error::Source(_)) => Err(Error::Interrupted(status)),
+            result => result,
         }
     }));
     // Work that blocks (a read that hangs, a long sort) must not hold the process after its answer or after Ctrl-C.
@@ -235,15 +259,17 @@ async fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Export(args) => export::run(&args, context).await,
         Command::Ledger(args) => ledger::run(&args, context).await,
         Command::Quarantine(args) => quarantine::run(&args, context).await,
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Init(args) => init::run(&args, context),
         Command::Compact(args) => compact::run(&args, context).await,
         Command::Functions(args) => functions::run(&args, context),
         Command::Completions(args) => completions::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Simulate(args) => simulate::run(&args, context).await,
     }
 }
 
-fn context(global: &Global) -> Result<Context> {
+fn context(global: &Global, mends: bool) -> Result<Context> {
     let flags = Flags {
         config: global.config.clone(),
         lake: global.lake.clone(),
@@ -252,7 +278,10 @@ fn context(global: &Global) -> Result<Context> {
         threads: global.threads,
     };
     config::check_names()?;
-    let config = Config::load(&flags, &variable_as_it_is)?;
+    let (config, problems) = match mends {
+        true => Config::survey(&flags, &variable_as_it_is),
+        false => (Config::load(&flags, &variable_as_it_is)?, Vec::new()),
+    };
     if config.lake.to_str().is_some_and(|text| text.contains("://")) {
         return Err(Error::usage(format!("--lake {}: only local folders are supported so far", config.lake.display())));
     }
@@ -268,7 +297,7 @@ fn context(global: &Global) -> Result<Context> {
             Arc::new(FixedClock::at_micros(instant.timestamp_micros()))
         }
     };
-    Ok(Context { config, quiet: global.quiet, verbose: global.verbose, clock })
+    Ok(Context { config, problems, quiet: global.quiet, verbose: global.verbose, clock, stop: Stop::default() })
 }
 
 #[cfg(test)]

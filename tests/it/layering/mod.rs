@@ -111,7 +111,7 @@ fn only_the_command_line_prints() {
 
 #[test]
 fn the_environment_is_read_in_one_place() {
-    let found = lines_with(&sources_outside(&["config.rs"]), &["env::var"]);
+    let found = lines_with(&sources_outside(&["config/environment.rs"]), &["env::var"]);
     assert!(found.is_empty(), "{found:#?}");
 }
 
