@@ -12,7 +12,7 @@ pub struct Settings {
     pub clock_skew_seconds: i64,
     /// False: answers are not compressed, whatever a client accepts.
     pub gzip: bool,
-    /// False: no service but Management Activity, which has a limit of its own, throttles.
+    /// False: no service throttles.
     pub quotas: bool,
     /// Usage reports conceal the names of people and places, until a client sets it.
     pub conceal_names: bool,
@@ -24,6 +24,10 @@ pub struct Settings {
     pub reporting_role_missing: bool,
     /// Every delta token has expired: Graph asks for a new synchronization.
     pub delta_resync: bool,
+    /// Queries of Application Insights and Log Analytics: the most rows of an answer.
+    pub query_rows: usize,
+    /// Queries of Application Insights and Log Analytics: the most bytes of an answer.
+    pub query_bytes: usize,
     /// Items of a batch, in a hundred, that are throttled though the batch is not.
     pub batch_throttled_percent: u64,
     /// Roles that no token carries, as when an administrator has not consented.
@@ -38,6 +42,10 @@ pub struct Settings {
     pub audit_subscribed: Vec<String>,
     /// Management Activity: the most records of a blob.
     pub audit_blob_records: u32,
+    /// Management Activity: the fewest records of a blob.
+    pub audit_blob_records_least: u32,
+    /// The manifest names the rows of tables that have no more than so many.
+    pub manifest_rows: u64,
 }
 
 impl Default for Settings {
@@ -52,6 +60,8 @@ impl Default for Settings {
             reporting_lag: false,
             reporting_role_missing: false,
             delta_resync: false,
+            query_rows: 500_000,
+            query_bytes: 64_000_000,
             batch_throttled_percent: 0,
             missing_roles: Vec::new(),
             audit_page_size: 200,
@@ -59,6 +69,8 @@ impl Default for Settings {
             audit_first_start_delay_seconds: 0,
             audit_subscribed: Vec::new(),
             audit_blob_records: 40,
+            audit_blob_records_least: 1,
+            manifest_rows: 500_000,
         }
     }
 }

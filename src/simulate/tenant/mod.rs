@@ -1,5 +1,6 @@
 //! What the tenant holds: functions of the seed and the time, so that nothing invented is ever stored.
 
+pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod dice;
@@ -9,3 +10,4 @@ pub(crate) mod people;
 pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod teams;
+pub(crate) mod telemetry;

@@ -263,6 +263,7 @@ impl Report {
                     Some(joined) => joined.split('+').collect(),
                     None => json!([]),
                 },
+                ("int", Value::String(number)) => number.parse::<i64>().map_or(Value::Null, Value::from),
                 (_, value) => value,
             }
         };

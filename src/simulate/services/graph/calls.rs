@@ -41,7 +41,7 @@ pub(super) fn answer(request: &Request, path: &[&str]) -> Answer {
         ["callRecords", id, "sessions"] => sessions(request, &find(request, id)?),
         ["callRecords", id, "participants_v2"] => participants(request, &find(request, id)?),
         ["callRecords", id, "organizer_v2"] => {
-            let call = find(request, id)?;
+            let (call, _) = find(request, id)?;
             let organizer = calls::participants(seeded(&request.world), tenant(request), &call, 0..1);
             Ok(answer::json(StatusCode::OK, organizer.first().unwrap_or(&Value::Null)))
         }

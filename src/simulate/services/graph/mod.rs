@@ -1,7 +1,14 @@
 //! Microsoft Graph: what all of it has in common, and where which request goes.
 
+mod batch;
 mod calls;
-mod odata;
+mod notify;
+pub(crate) mod odata;
+mod reports;
+mod subscriptions;
+mod teams;
+pub(crate) mod traces;
+mod users;
 
 use std::sync::Arc;
 
@@ -33,7 +40,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
 
 /// What a perfect client has of its data.
 pub(crate) fn truth(world: &World) -> Vec<Table> {
-    calls::truth(world)
+    [calls::truth(world), users::truth(world), teams::truth(world), reports::truth(world), traces::truth(world)].concat()
 }
 
 async fn serve(call: Call) -> Response {
@@ -58,12 +65,22 @@ type Answer = Result<Response, Box<Response>>;
 /// Answers one request, also one of a batch.
 async fn respond(call: &Call) -> Answer {
     let segments: Vec<&str> = call.path.trim_matches('/').split('/').collect();
+    if let ["data", "download", name, token] = *segments {
+        return reports::download(call, name, token);
+    }
     let Some((version, segments)) = segments.split_first().filter(|(version, _)| ["v1.0", "beta"].contains(version)) else {
         return Err(error(call, 400, "BadRequest", "Invalid version: the first segment of the path is v1.0 or beta."));
     };
-    let _ = version;
     match *segments {
         ["communications", ref rest @ ..] => calls::answer(call, rest),
+        ["users", ref rest @ ..] => users::answer(call, rest),
+        ["teams", ref rest @ ..] => teams::answer(call, rest),
+        ["groups"] => teams::groups(call),
+        ["reports", function] => reports::answer(call, function),
+        ["admin", "reportSettings"] => reports::settings(call),
+        ["admin", "exchange", "tracing", "messageTraces", ref rest @ ..] => traces::answer(call, rest),
+        ["subscriptions", ref rest @ ..] => subscriptions::answer(call, rest).await,
+        ["$batch"] => batch::answer(call, version).await,
         _ => Err(error(call, 400, "BadRequest", &format!("Resource not found for the segment '{}'.", segments.join("/")))),
     }
 }
