@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::progress::Bytes;
-use super::{Context, report};
+use super::progress::ByteProgress;
+use super::{Context, report, sections};
 use crate::config::parse_date_order;
 use crate::error::{Error, Result};
+use crate::live::plan::Wanted;
 use kqlake_durable::blocker;
 use kqlake_import::{
     DateOrder, Filter, Given, ImportError, ImportOptions, ImportSummary, Retention, Section, SectionReport, Shortfall,
@@ -15,9 +16,11 @@ use kqlake_import::{
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
 
-/// Land files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz or .zip
+/// Import the configured tenants' sections, or files of any known shape: exports, API answers, blobs, portal CSV; plain, .gz, .zip
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  kqlake import                                     all sections that are switched on, of all tenants
+  kqlake import ActivityLog Calls --tenant contoso
   kqlake import --from ~/Downloads/query_data.csv
   kqlake import --from exports/ --since 2026-01-01
   curl -s https://example.com/export.ndjson | kqlake import --from -
@@ -26,12 +29,17 @@ Files are recognised by their content, not their names. Importing a file again, 
 record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
 status is 5. Of a file with very many such records not all are kept: how many are only counted is said. While
 such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as unchanged when its
-size, its times and its inode are the same, or its content is. Sections without --from are read live from the
-services, which comes with a later version.")]
+size, its times and its inode are the same, or its content is.
+Sections without --from are read from the services of the tenants in the configuration, each by itself: one that fails
+does not keep the others, and the same command goes on where it ended. Exit status: 0 when everything that is there is in
+the lake, 4 when nothing could be read, 5 when some of it could.")]
 pub(super) struct Args {
     /// Sections to import [default: all]: WebTraffic, GraphUsersMetadata, GraphUserApps, GraphUsageReports, GraphTeams, Calls, ActivityLog, MessageTrace
     #[arg(value_name = "SECTION")]
     sections: Vec<Section>,
+    /// Only tenants of these names [default: all that are configured]
+    #[arg(long = "tenant", value_name = "NAME", conflicts_with = "from")]
+    tenants: Vec<String>,
     /// Files and folders to read; `-` is standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     from: Vec<PathBuf>,
@@ -65,20 +73,24 @@ fn instant(text: &str) -> Result<i64, String> {
 /// When nothing is to be imported, a path does not exist, or the lake cannot be written; [`Error::Incomplete`] when a file
 /// or record could not be read.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    let paths = match (&args.from, &context.config.from) {
-        (from, _) if !from.is_empty() => from.clone(),
-        (_, Some(configured)) if args.sections.is_empty() => configured.clone(),
-        _ => {
-            return Err(Error::usage("live sections come with a later version: this one imports files")
-                .hint("name files or folders with --from PATH"));
-        }
-    };
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
     {
         return Err(Error::usage("--since is not before --until: no record lies between them")
             .hint("--since is the first instant that is taken, --until the first one that is not"));
     }
+    let is_live = args.from.is_empty() && !context.config.tenants.is_empty();
+    let lived = if is_live { live(args, context).await } else { Ok(()) };
+    let paths = match (&args.from, &context.config.from) {
+        (from, _) if !from.is_empty() => from.clone(),
+        (_, Some(configured)) if args.sections.is_empty() && args.tenants.is_empty() => configured.clone(),
+        _ if is_live => return lived,
+        _ => {
+            return Err(Error::usage("no tenant is configured whose sections could be imported")
+                .hint("write a configuration with `kqlake init`, or name files or folders with --from PATH"));
+        }
+    };
+    lived?;
     let given = match (args.date_order, args.snapshot_date) {
         (None, None) => None,
         (Some(_), None) => Some("--date-order"),
@@ -86,7 +98,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         (Some(_), Some(_)) => Some("--date-order and --snapshot-date"),
     };
     let options = ImportOptions {
-        filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until },
+        filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until, ..Filter::default() },
         given: Given { date_order: args.date_order.unwrap_or(context.config.date_order), snapshot_date: args.snapshot_date },
         dry_run: args.dry_run,
         // What is given for the files may be just what was missing, or wrong, when they were read before.
@@ -105,6 +117,22 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     outcome(&summary)
 }
 
+/// Imports the sections of the configured tenants.
+async fn live(args: &Args, context: &Context) -> Result<()> {
+    let wanted = Wanted { sections: args.sections.clone(), tenants: args.tenants.clone() };
+    let world = sections::world(context)?;
+    let tasks = sections::tasks(&wanted, &world, context)?;
+    let mut runner = sections::runner(context, "import", Arc::new(()));
+    runner.options.filter = Filter { since: args.since, until: args.until, ..Filter::default() };
+    runner.options.dry_run = args.dry_run;
+    runner.options.again = args.again;
+    let outcomes = sections::run(tasks, runner, world.pace().clone(), context).await;
+    if args.dry_run {
+        context.tell("nothing was written (--dry-run)");
+    }
+    sections::outcome(&outcomes)
+}
+
 /// What the configuration says of imports.
 pub(super) fn settings(context: &Context) -> ImportOptions {
     let config = &context.config;
@@ -116,6 +144,7 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
         memory: config.memory_limit,
         threads,
         clock: Arc::clone(&context.clock),
+        stop: context.stop.clone(),
         ..ImportOptions::default()
     }
 }
@@ -127,17 +156,13 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
 pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<ImportSummary> {
     let lake = context.lake();
     lake.check().await?;
-    let progress = Bytes::new(context);
+    let progress = ByteProgress::new(context);
     let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
     drop(progress);
     for unit in &summary.units {
         tell_unit(unit, &summary, context);
     }
-    for short in &summary.shortfalls {
-        let waiting = summary.units.iter().filter(|unit| waits_for(unit, short)).count();
-        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", report::files(waiting as u64)) };
-        report::line(format_args!("warning: {}{files}", short.message()));
-    }
+    tell_shortfalls(&summary);
     for passed in &summary.passed_over {
         let line = format!("{} was passed over: {}", passed.path.display(), passed.reason);
         if passed.told { context.say(line) } else { tracing::info!("{line}") }
@@ -161,11 +186,38 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     Ok(summary)
 }
 
+/// Tells what went wrong with units of a section; of very many the first.
+pub(super) fn tell_units(summary: &ImportSummary, context: &Context) {
+    let bad = |unit: &&UnitReport| unit.state.is_new_failure();
+    for unit in summary.units.iter().filter(bad).take(SHOWN_UNITS) {
+        tell_unit(unit, summary, context);
+    }
+    let more = summary.units.iter().filter(bad).count().saturating_sub(SHOWN_UNITS);
+    if more > 0 {
+        report::line(format_args!("warning: and {more} more units (kqlake ledger --failed)"));
+    }
+    tell_shortfalls(summary);
+}
+
+/// Units of a section that are told one by one.
+const SHOWN_UNITS: usize = 10;
+
+fn tell_shortfalls(summary: &ImportSummary) {
+    for short in &summary.shortfalls {
+        let waiting = summary.units.iter().filter(|unit| waits_for(unit, short)).count();
+        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", report::files(waiting as u64)) };
+        report::line(format_args!("warning: {}{files}", short.message()));
+    }
+}
+
 /// The exit status's truth about an import.
 ///
 /// # Errors
 /// [`Error::Incomplete`] when a file or record could not be read; [`Error::Storage`] when a table did not take its rows.
 pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
+    if summary.stopped {
+        return Err(Error::Incomplete("the import was asked to end; what was committed stays, and it goes on from there".into()));
+    }
     if summary.has_no_new_failure() {
         return Ok(());
     }

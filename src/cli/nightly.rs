@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::progress::Progress;
 use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
-use super::{Context, import};
+use super::{Context, import, sections};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
-use crate::saved::{self, Saved};
+use crate::live::lock::{Lock, Tried};
+use crate::live::plan::Wanted;
+use crate::saved::{self, SavedQuery};
 use kqlake_lake::tables;
 
 /// Import everything, run the saved queries marked for export, write the exports, compact
@@ -15,7 +17,9 @@ use kqlake_lake::tables;
 #[command(after_help = "Examples:
   kqlake nightly
   0 2 * * * kqlake --config /etc/kqlake.toml nightly        (crontab)
-Without a configuration it imports everything under fixtures/. Running it again adds nothing that is there already.
+With tenants in the configuration their sections are imported first, and files where `from` names some; without tenants
+the files of `from`, or everything under fixtures/. Running it again adds nothing that is there already. One night at a
+time: a second one leaves. SIGTERM and Ctrl-C end it at the next commit, and the next night goes on from there.
 Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error. Records that an
 earlier night set aside are no failure of this one: `kqlake quarantine` lists them.")]
 pub(super) struct Args {}
@@ -23,17 +27,73 @@ pub(super) struct Args {}
 /// # Errors
 /// When there is nothing to import or the lake cannot be written; [`Error::Incomplete`] when some of it failed.
 pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
-    let paths = context.config.import_paths()?;
+    let has_tenants = !context.config.tenants.is_empty();
+    let paths = match &context.config.from {
+        None if has_tenants => Vec::new(),
+        _ => context.config.import_paths()?,
+    };
     export::check_place(&context.config.export, &context.config.lake)?;
+    let lake = context.lake();
+    lake.check().await?;
+    let _lock = match Lock::try_take(lake.root(), "nightly", "nightly", context.clock.now_micros())? {
+        Tried::Taken(lock) => lock,
+        Tried::Held(who) => {
+            return Err(Error::Source(format!("{who} is at work on the lake {}; this one leaves", lake.root().display())));
+        }
+    };
     let mut failures = Vec::new();
 
-    let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-    context.tell(format_args!("import from {}", shown.join(", ")));
-    let summary = import::land(&paths, &import::settings(context), context).await?;
-    if let Err(err) = import::outcome(&summary) {
-        failures.push(err);
+    if has_tenants {
+        failures.extend(live(context).await?);
+        goes_on(context)?;
     }
+    if !paths.is_empty() {
+        let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        context.tell(format_args!("import from {}", shown.join(", ")));
+        let summary = import::land(&paths, &import::settings(context), context).await?;
+        if let Err(err) = import::outcome(&summary) {
+            failures.push(err);
+        }
+        goes_on(context)?;
+    }
+    tokio::select! {
+        biased;
+        // Exports and compactions appear complete or not at all.
+        () = context.stop.asked() => goes_on(context)?,
+        done = upkeep(context) => failures.extend(done?),
+    }
+    context.tell("");
+    context.tell("Look next: `kqlake tables` (what the lake holds), `kqlake queries` (what it can be asked),");
+    context.tell(format_args!(
+        "`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
+        context.config.export.display()
+    ));
+    finish(&failures)
+}
 
+/// Fails when somebody asked to end.
+fn goes_on(context: &Context) -> Result<()> {
+    if context.stop.is_asked() {
+        return Err(Error::Incomplete("the night was asked to end; the next one goes on where it ended".to_owned()));
+    }
+    Ok(())
+}
+
+/// The sections of the configured tenants. Gives what failed.
+async fn live(context: &Context) -> Result<Vec<Error>> {
+    let names: Vec<&str> = context.config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+    context.tell(format_args!("import of {}", names.join(", ")));
+    let world = sections::world(context)?;
+    let tasks = sections::tasks(&Wanted::default(), &world, context)?;
+    let runner = sections::runner(context, "nightly", std::sync::Arc::new(()));
+    let outcomes = sections::run(tasks, runner, world.pace().clone(), context).await;
+    context.tell("");
+    Ok(sections::failures(&outcomes))
+}
+
+/// What a night does behind its imports. Gives what failed.
+async fn upkeep(context: &Context) -> Result<Vec<Error>> {
+    let mut failures = Vec::new();
     let export = &context.config.export;
     context.tell("");
     context.tell(format_args!("saved queries, exported to {}", export.display()));
@@ -42,14 +102,7 @@ pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
     context.tell("");
     context.tell("compaction");
     failures.extend(compact_all(context).await);
-
-    context.tell("");
-    context.tell("Look next: `kqlake tables` (what the lake holds), `kqlake queries` (what it can be asked),");
-    context.tell(format_args!(
-        "`kqlake run section-completion-gaps` (what did not arrive), `kqlake ledger --failed` (why), {} (CSV for Power BI)",
-        export.display()
-    ));
-    finish(&failures)
+    Ok(failures)
 }
 
 /// Runs and exports the marked saved queries, each on its own: one that fails does not keep the others.
@@ -57,7 +110,7 @@ async fn export_all(context: &Context) -> Result<Vec<Error>> {
     let engine = context.engine().with_clock(export_clock(context));
     let mut export = Export::begin(&context.config.export, &context.config.lake)?;
     let saved = saved::all(Path::new(saved::FOLDER))?;
-    let queries: Vec<&Saved> = saved.queries.iter().filter(|q| q.export).collect();
+    let queries: Vec<&SavedQuery> = saved.queries.iter().filter(|q| q.export).collect();
     warn_of_names(queries.iter().map(|query| query.name.as_str()), context);
     let progress = Progress::new(context, "running the saved queries");
     let mut failures: Vec<Error> = saved.broken.into_iter().map(|broken| broken.error).collect();

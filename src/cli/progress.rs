@@ -38,6 +38,11 @@ impl Progress {
         self.0.set_message(escaped(&message.into()).into_owned());
     }
 
+    /// Does something that writes above the progress.
+    pub(super) fn suspend<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.0.suspend(what)
+    }
+
     /// Writes a line of the command's summary above the progress.
     pub(super) fn tell(&self, context: &Context, text: &str) {
         self.0.suspend(|| context.tell(text));
@@ -52,20 +57,20 @@ impl Drop for Progress {
 
 /// How far an import has come in its bytes; it disappears when dropped.
 #[derive(Debug)]
-pub(super) struct Bytes {
+pub(super) struct ByteProgress {
     bar: ProgressBar,
     quiet: bool,
 }
 
-impl Bytes {
+impl ByteProgress {
     /// A bar at its beginning.
-    pub(super) fn new(context: &Context) -> Bytes {
+    pub(super) fn new(context: &Context) -> ByteProgress {
         let bar = bar(context, "{spinner} {bytes:>10} of {total_bytes} {bytes_per_sec} {wide_msg}");
-        Bytes { bar, quiet: context.quiet }
+        ByteProgress { bar, quiet: context.quiet }
     }
 }
 
-impl import::Progress for Bytes {
+impl import::Progress for ByteProgress {
     fn total(&self, _units: u64, bytes: u64) {
         self.bar.set_length(bytes);
     }
@@ -85,7 +90,7 @@ impl import::Progress for Bytes {
     }
 }
 
-impl Drop for Bytes {
+impl Drop for ByteProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

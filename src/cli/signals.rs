@@ -12,12 +12,14 @@ use kqlake_durable::pipe;
 /// How long work that was told to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
 /// computation) must not hold the process for longer.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long work may take that ends at its next commit: rows may have to be sorted and written before.
+const GRACE_TO_COMMIT: Duration = Duration::from_secs(75);
 
 /// Watches for a signal from now on. The receiver gets the exit status that tells which one came; the process ends with it
-/// after some seconds, or at the second signal, if its work does not end by itself.
+/// after some seconds, or at the second signal, if its work does not end by itself; work that commits has more of them.
 ///
 /// Is called inside a runtime.
-pub(super) fn watch() -> oneshot::Receiver<u8> {
+pub(super) fn watch(commits: bool) -> oneshot::Receiver<u8> {
     let (tell, told) = oneshot::channel();
     let mut signals = Signals::new();
     tokio::spawn(async move {
@@ -25,7 +27,11 @@ pub(super) fn watch() -> oneshot::Receiver<u8> {
         // Nobody listens when the work has just ended.
         let _ = tell.send(status);
         // Who waits for a pipe's other end does not see the signal, and has nothing to clean up that is not abandoned here.
-        let grace = if pipe::is_waiting() { Duration::ZERO } else { GRACE };
+        let grace = match commits {
+            _ if pipe::is_waiting() => Duration::ZERO,
+            true => GRACE_TO_COMMIT,
+            false => GRACE,
+        };
         let _ = tokio::time::timeout(grace, signals.next()).await;
         for kept in durable::abandon_all() {
             report::line(format_args!("a file was being written over; all of its new content is kept in {}", kept.display()));

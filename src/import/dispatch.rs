@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::batches::{Message, Outbox};
 use super::budget::Budget;
-use super::ledger::KnownUnits;
-use super::source::{ListedUnit, Source, SourceError};
+use super::ImportError;
+use super::ledger::Registrar;
+use super::source::{ListedUnit, Listing, Source, SourceError};
 use super::units::{Job, Task, Units};
 
-/// Units that are opened before they are landed.
-const OPEN_AHEAD: usize = 16;
+/// Pages that are listed before their units are opened.
+const PAGES_AHEAD: usize = 1_000;
 
 /// What comes of the sources, in order.
 pub(crate) enum Coming {
@@ -26,6 +27,10 @@ pub(crate) enum Coming {
     Page(usize, Option<Value>, Vec<(String, String)>),
     /// A source could not list its units.
     Unlisted(usize, SourceError),
+    /// A unit that a source had for a while and has no longer, with what became of it.
+    Lost(usize, Box<ListedUnit>, String),
+    /// The import cannot go on.
+    Broken(ImportError),
 }
 
 /// A unit whose rows come.
@@ -46,6 +51,8 @@ pub(crate) struct Dispatch {
     pub coming: Receiver<Coming>,
     /// What may wait in between.
     pub budget: Arc<Budget>,
+    /// Units that were listed so far.
+    pub listed: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -60,20 +67,23 @@ impl Dispatch {
     /// Begins to list and to read, with a thread for each reader of units. Sources go on from their cursors.
     pub(crate) fn new(
         sources: &[(Arc<dyn Source>, Option<Value>)],
-        known: &Arc<KnownUnits>,
+        registrar: &Registrar,
         readers: Vec<Units>,
         queue: usize,
     ) -> Self {
-        let (order, coming) = channel(OPEN_AHEAD);
+        let open_ahead = sources.iter().map(|(source, _)| source.parallel()).max();
+        let (order, coming) = channel(open_ahead.unwrap_or(1).max(1));
         let (jobs, waiting) = unbounded_channel();
         let budget = Arc::new(Budget::new(queue));
         let ends = Arc::new(Mutex::new(Ends { order, jobs }));
         let numbers = Arc::new(AtomicU64::new(1));
+        let counted = Arc::new(AtomicU64::new(0));
         let list = |(at, (source, cursor)): (usize, &(Arc<dyn Source>, Option<Value>))| {
             let lister = Lister {
                 at,
                 source: Arc::clone(source),
-                known: Arc::clone(known),
+                registrar: registrar.clone(),
+                listed: Arc::clone(&counted),
                 ends: Arc::clone(&ends),
                 budget: Arc::clone(&budget),
                 numbers: Arc::clone(&numbers),
@@ -86,7 +96,7 @@ impl Dispatch {
             let waiting = Arc::clone(&waiting);
             tokio::task::spawn_blocking(move || while next(&waiting).is_some_and(|job| units.work(job)) {})
         }));
-        Dispatch { coming, budget, tasks }
+        Dispatch { coming, budget, listed: counted, tasks }
     }
 
     /// Waits for the end of all tasks and threads, after everything has come.
@@ -117,36 +127,140 @@ fn next(waiting: &Lock<UnboundedReceiver<Job>>) -> Option<Job> {
 struct Lister {
     at: usize,
     source: Arc<dyn Source>,
-    known: Arc<KnownUnits>,
+    registrar: Registrar,
+    listed: Arc<AtomicU64>,
     ends: Arc<Mutex<Ends>>,
     budget: Arc<Budget>,
     numbers: Arc<AtomicU64>,
 }
 
-impl Lister {
-    async fn list(self, mut after: Option<Value>) {
-        loop {
-            let listing = match self.source.list(after).await {
-                Ok(listing) => listing,
-                Err(error) => {
-                    self.tell(Coming::Unlisted(self.at, error)).await;
-                    return;
-                }
-            };
-            for unit in listing.units {
-                if !self.unit(unit).await {
-                    return;
-                }
-            }
-            let page = Coming::Page(self.at, listing.cursor, listing.failures);
-            if !self.tell(page).await {
-                return;
-            }
-            match listing.next {
-                Some(next) => after = Some(next),
-                None => return,
+/// What a lister has for its units' way into the queues.
+enum Page {
+    Listed(Listing),
+    Lost(ListedUnit, String),
+    Unlisted(SourceError),
+    Broken(ImportError),
+}
+
+/// Where pages go that are listed ahead.
+enum Ahead {
+    /// To who feeds them into the queues.
+    Sent(Sender<Page>),
+    /// Together, until all are listed.
+    Kept(Vec<Page>),
+}
+
+impl Ahead {
+    /// False when nobody takes any more.
+    async fn take(&mut self, page: Page) -> bool {
+        match self {
+            Ahead::Sent(pages) => pages.send(page).await.is_ok(),
+            Ahead::Kept(pages) => {
+                pages.push(page);
+                true
             }
         }
+    }
+}
+
+impl Lister {
+    /// Lists ahead of what is opened, so that the ledger soon says of all units that they are there.
+    async fn list(self, after: Option<Value>) {
+        if self.source.expiring_first() {
+            // The order is known only when all are.
+            if let Ahead::Kept(pages) = self.pages(after, Ahead::Kept(Vec::new())).await {
+                self.feed_expiring_first(pages).await;
+            }
+        } else {
+            let (pages, listed) = channel(PAGES_AHEAD);
+            // The sender goes with the listing, which ends the feeding.
+            let list = async { drop(self.pages(after, Ahead::Sent(pages)).await) };
+            tokio::join!(list, self.feed(listed));
+        }
+    }
+
+    /// Lists all pages, and notes their units in the ledger.
+    async fn pages(&self, mut after: Option<Value>, mut ahead: Ahead) -> Ahead {
+        let mut overdue = self.registrar.overdue(self.source.as_ref());
+        loop {
+            let mut listing = match self.source.list(after).await {
+                Ok(listing) => listing,
+                Err(error) => {
+                    ahead.take(Page::Unlisted(error)).await;
+                    return ahead;
+                }
+            };
+            if let Err(error) = self.registrar.note(self.source.as_ref(), &mut listing.units).await {
+                ahead.take(Page::Broken(error)).await;
+                return ahead;
+            }
+            listing.units.iter().for_each(|unit| drop(overdue.remove(&unit.name)));
+            self.listed.fetch_add(listing.units.len() as u64, Ordering::Relaxed);
+            let next = listing.next.take();
+            let is_whole = listing.failures.is_empty();
+            if !ahead.take(Page::Listed(listing)).await || !is_whole && next.is_none() {
+                return ahead;
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        for (name, lost) in overdue {
+            let unit = ListedUnit { name, listed: lost.listed, expires: Some(lost.expires), ..ListedUnit::default() };
+            if !ahead.take(Page::Lost(unit, lost.reason())).await {
+                break;
+            }
+        }
+        ahead
+    }
+
+    async fn feed(&self, mut pages: Receiver<Page>) {
+        while let Some(page) = pages.recv().await {
+            if !self.page(page).await {
+                return;
+            }
+        }
+    }
+
+    async fn feed_expiring_first(&self, pages: Vec<Page>) {
+        let mut units = Vec::new();
+        let mut rest = Vec::new();
+        for mut page in pages {
+            if let Page::Listed(listing) = &mut page {
+                units.append(&mut listing.units);
+            }
+            rest.push(page);
+        }
+        units.sort_by_key(|unit: &ListedUnit| unit.expires.unwrap_or(i64::MAX));
+        for unit in units {
+            if !self.unit(unit).await {
+                return;
+            }
+        }
+        for page in rest {
+            if !self.page(page).await {
+                return;
+            }
+        }
+    }
+
+    /// Puts a page into the queues. False when nobody takes any more.
+    async fn page(&self, page: Page) -> bool {
+        let coming = match page {
+            Page::Listed(listing) => {
+                for unit in listing.units {
+                    if !self.unit(unit).await {
+                        return false;
+                    }
+                }
+                Coming::Page(self.at, listing.cursor, listing.failures)
+            }
+            Page::Lost(unit, reason) => Coming::Lost(self.at, Box::new(unit), reason),
+            Page::Unlisted(error) => Coming::Unlisted(self.at, error),
+            Page::Broken(error) => Coming::Broken(error),
+        };
+        self.tell(coming).await
     }
 
     async fn tell(&self, coming: Coming) -> bool {
@@ -155,7 +269,7 @@ impl Lister {
 
     /// Puts a unit into both queues. False when nobody takes any more.
     async fn unit(&self, unit: ListedUnit) -> bool {
-        let known = unit.stamp.as_deref().map_or_else(Vec::new, |stamp| self.known.by_stamp(&unit.name, stamp));
+        let known = unit.stamp.as_deref().map_or_else(Vec::new, |stamp| self.registrar.known.by_stamp(&unit.name, stamp));
         let (sender, messages) = unbounded_channel();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let coming = ComingUnit { source: self.at, listed: unit.clone(), number, messages };

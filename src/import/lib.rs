@@ -12,6 +12,7 @@
 mod app_insights;
 mod audit;
 mod batches;
+mod blocks;
 mod budget;
 mod calls;
 mod convert;
@@ -28,6 +29,7 @@ mod ledger;
 mod message_trace;
 mod names;
 mod ordinals;
+mod own_rows;
 mod positions;
 mod quarantine;
 mod reader;
@@ -38,7 +40,9 @@ mod shortfall;
 mod source;
 mod sources;
 mod stamp;
+mod stop;
 mod summary;
+mod tidy;
 mod unit;
 mod units;
 mod zones;
@@ -50,14 +54,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use self::audit::scope::OrgUrls;
+pub use self::events::{EventLog, Health, HealthStatus, Severity, WEBHOOK};
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
 pub use self::names::listed_names;
 pub use self::quarantine::seen::seen_again;
-pub use self::quarantine::store::{Refused, Retention, SetAside, drop_files, list as quarantined, records as refused_records};
+pub use self::quarantine::store::{
+    QuarantineFile, RefusedRecord, Retention, drop_files, list as quarantined, records as refused_records,
+};
 pub(crate) use self::row::{Cell, Row};
 pub use self::shortfall::Shortfall;
 pub use self::source::{Body, Feed, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+pub use self::stop::Stop;
 pub use self::unit::{Counts, Filter, Given};
 use kqlake_lake::{Lake, LakeError, Landed};
 use kqlake_value::clock::{Clock, SystemClock};
@@ -241,6 +250,15 @@ pub struct ImportOptions {
     pub again: bool,
     /// Units to read again whatever an earlier import said of them; an archive's name stands for its entries.
     pub retry: BTreeSet<String>,
+    /// The section that all units are of, where that is known before they are read; it is reported also without any unit. The
+    /// end of the whole cycle is then told by whoever runs the sections.
+    pub section: Option<Section>,
+    /// The tenant whose section it is, by its name in the configuration.
+    pub tenant: Option<String>,
+    /// Events and log lines are written only where something came, or went wrong.
+    pub only_news: bool,
+    /// Asks the import to end at its next commit.
+    pub stop: Stop,
     /// Bounds on what is read.
     pub limits: Limits,
     /// How long refused records are kept.
@@ -262,6 +280,10 @@ impl Default for ImportOptions {
             dry_run: false,
             again: false,
             retry: BTreeSet::new(),
+            section: None,
+            tenant: None,
+            only_news: false,
+            stop: Stop::default(),
             limits: Limits::default(),
             retention: Retention::default(),
             memory: 2 << 30,
@@ -272,9 +294,11 @@ impl Default for ImportOptions {
 }
 
 /// Is told how an import goes on.
-pub trait Progress {
+pub trait Progress: Send + Sync {
     /// The bytes that all units have together, as far as it is known beforehand.
     fn total(&self, _units: u64, _bytes: u64) {}
+    /// So many units were listed so far.
+    fn listed(&self, _units: u64) {}
     /// A unit is begun.
     fn unit_started(&self, _name: &str) {}
     /// A pipe has given nothing for a while; it is still waited for.
@@ -418,7 +442,13 @@ pub struct SectionReport {
     pub replaced: u64,
     /// Records that could not be read.
     pub refused: u64,
-    /// True when all its units were read to their ends.
+    /// Rows of sites that are not wanted.
+    pub out_of_scope: u64,
+    /// Units that could not be had, or not be read to their ends.
+    pub failed: u64,
+    /// Units that their source has no longer.
+    pub expired: u64,
+    /// True when all its units were read to their ends, or are gone for good.
     pub finished: bool,
     /// Time taken, in microseconds.
     pub micros: i64,
@@ -454,11 +484,20 @@ pub struct ImportSummary {
     pub outdated: u64,
     /// Bytes on disk that were read.
     pub bytes: u64,
+    /// True when it ended early because it was asked to.
+    pub stopped: bool,
     /// Time taken, in microseconds.
     pub micros: i64,
 }
 
 impl ImportSummary {
+    /// True when there was nothing that an earlier import had not seen.
+    pub fn is_quiet(&self) -> bool {
+        self.shortfalls.is_empty()
+            && !self.stopped
+            && self.units.iter().all(|unit| matches!(unit.state, UnitState::Unchanged | UnitState::Known))
+    }
+
     /// True when every record of every unit is in the lake.
     pub fn is_complete(&self) -> bool {
         self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())

@@ -44,8 +44,8 @@ fn is_settled(report: &UnitReport) -> bool {
     let set_aside = is_refused && report.content_hash.is_some() && !report.held;
     match report.state {
         UnitState::Done | UnitState::Unchanged | UnitState::Empty | UnitState::Known | UnitState::Expired => true,
-        // A filter is not part of a cursor.
-        UnitState::Filtered => false,
+        // A filter is not part of a cursor, but the sites that are wanted are as good as part of the source.
+        UnitState::Filtered => report.counts.filtered == 0,
         UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => set_aside && report.counts.filtered == 0,
     }
 }

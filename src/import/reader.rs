@@ -5,11 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::batches::{Batches, Message};
+use super::blocks::{Blocks, Helpers, Refused, Rows, Taker};
 use super::files::documents::{Place, Reason, Stop, Walked, walk};
 use super::files::input::{Limits, open_text};
+use super::ordinals::Ordinals;
 use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
-use super::unit::{Counts, Filter, Given, Mappings, Output, UnitMapper};
+use super::unit::{Counts, Facts, Filter, Given, Mappings, Output, SAMPLE};
 use super::{Extent, ImportError, Refusal, Section, UnitReport, UnitState};
 use kqlake_value::US_PER_DAY;
 use kqlake_value::clock::Clock;
@@ -35,17 +37,40 @@ impl From<Stop> for Ended {
 struct UnitOutput<'u> {
     batches: &'u mut Batches,
     quarantine: UnitQuarantine,
+    ordinals: Ordinals,
     refusals: Vec<Refusal>,
+    /// Refused records of the kinds of which only a sample is set aside.
+    sampled: u64,
     /// True when the first record that was refused was cut off by the end of the text.
     first_cut: bool,
     /// True when the last one was.
     last_cut: bool,
     /// True when the receiver is gone.
     stopped: bool,
+    /// What no unit can get over.
+    broken: Option<ImportError>,
+}
+
+impl UnitOutput<'_> {
+    /// What was numbered, or why that failed.
+    fn numbered<T>(&mut self, numbered: std::io::Result<T>) -> Result<T, Stop> {
+        numbered.map_err(|error| {
+            let reason = format!("records have no id, and a temporary file that helps to make one fails: {error}");
+            self.broken(ImportError::Reader(reason));
+            Stop
+        })
+    }
+
+    fn passed(&mut self) {
+        self.last_cut = false;
+        self.quarantine.pass();
+    }
 }
 
 impl Output for UnitOutput<'_> {
-    fn row(&mut self, row: &Row<'_>) -> Result<(), Stop> {
+    fn row(&mut self, row: &mut Row<'_>) -> Result<(), Stop> {
+        let numbered = self.ordinals.number(row);
+        self.numbered(numbered)?;
         let added = self.batches.add(row);
         self.stopped |= added.is_err();
         added
@@ -65,22 +90,58 @@ impl Output for UnitOutput<'_> {
         Ok(())
     }
 
-    fn passed(&mut self) -> Result<(), Stop> {
-        self.last_cut = false;
-        self.quarantine.pass();
+    fn sampled(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop> {
+        self.sampled += 1;
+        if self.sampled <= SAMPLE {
+            return self.refused(place, reason, text);
+        }
+        self.passed();
         Ok(())
+    }
+}
+
+impl Taker for UnitOutput<'_> {
+    fn outcome(&mut self, rows: Vec<Result<Rows, ImportError>>, refused: Vec<Refused>) -> Result<(), Stop> {
+        for rows in rows {
+            let Rows { table, batch, unnumbered } = match rows {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.broken(error);
+                    return Err(Stop);
+                }
+            };
+            let numbered = self.ordinals.number_batch(batch, &unnumbered);
+            let batch = self.numbered(numbered)?;
+            let sent = self.batches.send_rows(table, batch);
+            self.stopped |= sent.is_err();
+            sent?;
+        }
+        for Refused { place, reason, text, is_sampled } in refused {
+            match text {
+                Some(text) if is_sampled => self.sampled(place, &reason, &text)?,
+                Some(text) => self.refused(place, &reason, &text)?,
+                None => self.passed(),
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, error: ImportError) {
+        self.broken.get_or_insert(error);
     }
 }
 
 /// Reads units one after the other.
 pub(crate) struct UnitReader {
     /// Which rows are taken.
-    filter: Filter,
+    filter: Arc<Filter>,
     /// What units may not say.
     given: Given,
     limits: Limits,
     clock: Arc<dyn Clock>,
     mappings: Mappings,
+    /// Who else maps records; nobody where there is one thread.
+    helpers: Option<Helpers>,
 }
 
 /// A unit before it is read.
@@ -97,8 +158,14 @@ pub(crate) struct Unit<'u> {
 
 impl UnitReader {
     /// A reader of units.
-    pub(crate) fn new(filter: Filter, given: Given, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        Self { filter, given, limits, clock, mappings: Mappings::default() }
+    pub(crate) fn new(
+        filter: Filter,
+        given: Given,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        helpers: Option<Helpers>,
+    ) -> Self {
+        Self { filter: Arc::new(filter), given, limits, clock, mappings: Mappings::default(), helpers }
     }
 
     /// Reads one unit to its end.
@@ -108,10 +175,13 @@ impl UnitReader {
         let mut output = UnitOutput {
             batches,
             quarantine: quarantine.unit(&unit.name),
+            ordinals: Ordinals::default(),
             refusals: Vec::new(),
+            sampled: 0,
             first_cut: false,
             last_cut: false,
             stopped: false,
+            broken: None,
         };
         let consumed = unit.consumed;
         let opened = open_text(unit.reader, move || consumed(), self.limits);
@@ -126,12 +196,12 @@ impl UnitReader {
             Ok(mut text) => {
                 let given = self.given;
                 let day = given.snapshot_date.or(unit.day);
-                let filter = &self.filter;
-                let mut mapper = UnitMapper::new(&mut self.mappings, &mut output, filter, &unit.name, day, given.date_order);
-                let walked = walk(&mut text, &mut mapper, self.limits);
-                let (mut counts, first_unknown) = (mapper.counts.clone(), mapper.first_unknown.take());
-                let unknown = mapper.is_unknown();
-                drop(mapper);
+                let facts = Facts { filter: Arc::clone(&self.filter), name: unit.name.clone(), day, order: given.date_order };
+                let mut blocks = Blocks::new(facts, &mut self.mappings, &mut output, self.helpers.as_ref());
+                let walked = walk(&mut text, &mut blocks, self.limits).and_then(|walked| blocks.finish().map(|()| walked));
+                let (mut counts, first_unknown) = (blocks.counts.clone(), blocks.first_unknown.take());
+                let unknown = counts.is_unknown();
+                drop(blocks);
                 if let Some(error) = text.error() {
                     let reason = format!("reading stopped: {error}");
                     // Where it broke inside a record, that record says so already.
@@ -154,6 +224,9 @@ impl UnitReader {
                 (walked, counts, first_unknown.filter(|_| unknown))
             }
         };
+        if let Some(error) = output.broken.take() {
+            return Err(Ended::Broken(error));
+        }
         if output.stopped {
             return Err(Ended::Stopped);
         }
@@ -186,6 +259,9 @@ impl UnitReader {
                 )
             }
             _ if counts.filtered > 0 => (UnitState::Filtered, None),
+            _ if counts.out_of_scope > 0 && counts.rows.is_empty() => {
+                (UnitState::Filtered, Some(format!("all of its {} records are of sites outside of the org URLs", counts.out_of_scope)))
+            }
             _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
             _ => (UnitState::Done, None),
         };

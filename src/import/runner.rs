@@ -3,27 +3,31 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc::Receiver;
 
 use super::batches::Message;
+use super::blocks;
 use super::budget::Budget;
 use super::dispatch::{Coming, ComingUnit, Dispatch};
+use super::events::EventLog;
 use super::groups::{Group, Pending, add_part, units_of};
 use super::landings::{Commit, Landings};
-use super::ledger::{self, Entry, KnownUnits};
+use super::ledger::{self, Entry, KnownUnits, Registrar};
+use super::own_rows;
 use super::positions::Reached;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
 use super::row::Row;
 use super::shortfall::{self, Shortfall};
 use super::source::{ListedUnit, Source};
+use super::tidy::merge_small;
 use super::units::{Shared, Units};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
 use kqlake_lake::tables::find;
-use kqlake_lake::{Lake, Landed, Position, RowBuilder};
+use kqlake_lake::{Lake, Landed, Position};
 
 /// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
 /// limit allows as many: as much as is read while a landing sorts and writes.
@@ -59,6 +63,7 @@ pub(crate) async fn run(
     } else {
         known.forget(Some(&options.retry));
     }
+    known.forget_scope(&options.filter.org_urls.digest());
     let known = Arc::new(known);
     let begun = begin(lake, sources, options, &import_id, &known, started).await?;
     summary.outdated = begun.outdated;
@@ -76,8 +81,13 @@ pub(crate) async fn run(
         reached: sources.iter().map(|_| Reached::default()).collect(),
     };
     let mut dispatch = begun.dispatch;
-    let received = run.receive(&mut dispatch.coming, &dispatch.budget, progress).await;
+    let received = run.receive(&mut dispatch, progress).await;
     let received = match received {
+        // What is listed or read beyond what came is given up.
+        Ok(()) if run.summary.stopped => {
+            drop(dispatch);
+            Ok(())
+        }
         Ok(()) => dispatch.finish().await.map_err(ImportError::Reader),
         Err(error) => {
             drop(dispatch);
@@ -142,13 +152,28 @@ async fn begin(
         dry_run: options.dry_run,
         clock: Arc::clone(&options.clock),
     };
+    let mut helpers = None;
+    if options.threads > 1 {
+        let (way, threads) = blocks::helpers(options.threads, import_id, options.dry_run);
+        helpers = Some(way);
+        // They end when the last reader does.
+        threads.into_iter().for_each(|helper| drop(tokio::task::spawn_blocking(move || helper.work())));
+    }
     let reader = || {
-        let reader = UnitReader::new(options.filter.clone(), options.given, options.limits, Arc::clone(&options.clock));
+        let clock = Arc::clone(&options.clock);
+        let reader = UnitReader::new(options.filter.clone(), options.given, options.limits, clock, helpers.clone());
         Units::new(shared.clone(), reader, quarantine.clone())
     };
     let readers = (0..options.threads.max(1)).map(|_| reader()).collect();
     let queue = QUEUED.min(options.memory / QUEUED_PART);
-    Ok(Begun { dispatch: Dispatch::new(&listed, known, readers, queue), outdated })
+    let registrar = Registrar {
+        lake: (!options.dry_run).then(|| lake.clone()),
+        known: Arc::clone(known),
+        section: options.section,
+        import_id: import_id.to_owned(),
+        clock: Arc::clone(&options.clock),
+    };
+    Ok(Begun { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
 }
 
 /// Removes what is not kept any more. Gives the number of files.
@@ -195,15 +220,41 @@ impl Run<'_> {
         self.options.clock.now_micros()
     }
 
-    async fn receive(
-        &mut self,
-        coming: &mut Receiver<Coming>,
-        budget: &Budget,
-        progress: &dyn Progress,
-    ) -> Result<(), ImportError> {
-        while let Some(next) = coming.recv().await {
+    async fn receive(&mut self, dispatch: &mut Dispatch, progress: &dyn Progress) -> Result<(), ImportError> {
+        let stop = self.options.stop.clone();
+        let mut asked = std::pin::pin!(stop.asked());
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = &mut asked => {
+                    self.summary.stopped = true;
+                    return Ok(());
+                }
+                next = dispatch.coming.recv() => next,
+            };
+            let Some(next) = next else { return Ok(()) };
+            progress.listed(dispatch.listed.load(Ordering::Relaxed));
             match next {
-                Coming::Unit(unit) => self.unit(*unit, budget, progress).await?,
+                Coming::Unit(unit) => {
+                    let landed = tokio::select! {
+                        biased;
+                        () = &mut asked => None,
+                        landed = self.unit(*unit, &dispatch.budget, progress) => Some(landed?),
+                    };
+                    if landed.is_none() {
+                        // What came of its rows may land; it is not done, and is read again.
+                        self.current = None;
+                        self.summary.stopped = true;
+                        return Ok(());
+                    }
+                }
+                Coming::Lost(source, unit, reason) => {
+                    let mut report = report(&unit.name, UnitState::Expired, self.now());
+                    (report.reason, report.section) = (Some(reason), self.options.section);
+                    let group = self.group(source, *unit);
+                    self.pending.push(Pending::Unit(Group { reports: vec![report], ..group }));
+                }
+                Coming::Broken(error) => return Err(error),
                 Coming::Page(source, cursor, failures) => {
                     if !failures.is_empty() {
                         self.pending.push(Pending::Block(source));
@@ -220,7 +271,6 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     fn group(&mut self, source: usize, listed: ListedUnit) -> Group {
@@ -232,6 +282,7 @@ impl Run<'_> {
     fn unlisted(&mut self, source: usize, name: String, reason: String, status: Option<u16>) {
         let mut report = report(&name, UnitState::Failed, self.now());
         report.reason = Some(reason);
+        report.section = self.options.section;
         report.status = status;
         let group = self.group(source, ListedUnit { name, ..ListedUnit::default() });
         self.pending.push(Pending::Unit(Group { reports: vec![report], ..group }));
@@ -329,11 +380,12 @@ impl Run<'_> {
                         shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
                         let source = self.sources[group.source].as_ref();
                         self.reached[group.source].unit(source, &group.listed, &group.reports);
-                        let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));
+                        let told = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
                         entries.extend(told.map(|entry| (group.source, entry)));
                         if let Some(first) = group.reports.first().filter(|first| first.name != group.listed.name) {
                             let (started, hash) = (first.started, first.content_hash.as_ref());
-                            let whole = self.outlived(&group.listed, started, hash, "its entries are units of their own");
+                            let whole =
+                                self.outlived(group.source, &group.listed, started, hash, "its entries are units of their own");
                             entries.extend(whole.map(|entry| (group.source, entry)));
                         }
                         self.summary.units.append(&mut group.reports);
@@ -345,9 +397,11 @@ impl Run<'_> {
             let read: HashSet<String> = self.summary.units.iter().map(|unit| unit.name.clone()).collect();
             let gone = self.known.gone(&read, self.now(), &self.summary.import_id);
             entries.extend(gone.into_iter().map(|entry| (0, entry)));
-            for (at, source) in self.sources.iter().enumerate().filter(|(at, _)| self.reached[*at].is_clear()) {
+            let clear = |at: &usize| self.reached[*at].is_clear() && !self.summary.stopped;
+            for (at, source) in self.sources.iter().enumerate().filter(|(at, _)| clear(at)) {
                 let listed = ListedUnit { name: source.stream().to_owned(), ..ListedUnit::default() };
-                entries.extend(self.outlived(&listed, self.now(), None, "its units are listed again").map(|entry| (at, entry)));
+                let whole = self.outlived(at, &listed, self.now(), None, "its units are listed again");
+                entries.extend(whole.map(|entry| (at, entry)));
             }
         }
         self.write_ledger(entries).await
@@ -389,24 +443,39 @@ impl Run<'_> {
     }
 
     /// The ledger's entry of a unit; `None` for one that had not changed and that the ledger says all of.
-    fn entry(&self, report: &UnitReport, listed: &ListedUnit) -> Option<Entry> {
+    fn entry(&self, report: &UnitReport, source: usize, listed: &ListedUnit) -> Option<Entry> {
         if matches!(report.state, UnitState::Unchanged | UnitState::Known) {
             let (stamp, known) = (report.stamp.as_deref()?, self.known.get(&report.name)?);
             let news = known.lacks(stamp);
             return news.then(|| known.restamped(&report.name, stamp, self.now(), &self.summary.import_id));
         }
-        let attempt = self.known.attempts(&report.name) + 1;
-        Some(Entry { attempt, ..Entry::of(report, listed, &self.summary.import_id) })
+        let source = self.sources[source].as_ref();
+        let mut entry = Entry::of(report, listed, &self.summary.import_id);
+        // A unit that nobody asked for any more is no further try.
+        let is_try = report.state != UnitState::Expired || report.status.is_some();
+        entry.attempt = self.known.attempts(&report.name) + i64::from(is_try);
+        entry.section = self.options.section.or(report.section);
+        entry.details.tiles = source.tiles();
+        entry.details.source = source.keeps_listings().then(|| source.stream().to_owned());
+        entry.details.scope = (report.counts.out_of_scope > 0).then(|| self.options.filter.org_urls.digest());
+        Some(entry)
     }
 
     /// The entry of something that failed as a whole before, and whose parts are units now.
-    fn outlived(&self, listed: &ListedUnit, started: i64, hash: Option<&String>, reason: &str) -> Option<Entry> {
+    fn outlived(
+        &self,
+        source: usize,
+        listed: &ListedUnit,
+        started: i64,
+        hash: Option<&String>,
+        reason: &str,
+    ) -> Option<Entry> {
         self.known.get(&listed.name).filter(|known| known.is_open())?;
         let mut whole = report(&listed.name, UnitState::Done, started);
         whole.finished = self.now();
         whole.content_hash = hash.cloned();
         whole.reason = Some(reason.to_owned());
-        self.entry(&whole, listed)
+        self.entry(&whole, source, listed)
     }
 
     /// Writes entries into the ledger, those of each source in one commit that carries the source's cursor.
@@ -442,7 +511,7 @@ impl Run<'_> {
             let written = if rows.is_empty() && is_moved {
                 self.lake.advance(def, &position).await.map(drop).map_err(ImportError::Lake)
             } else {
-                land_rows(self.lake, ledger::TABLE, rows.iter(), position).await
+                own_rows::land(self.lake, ledger::TABLE, rows.iter(), position).await
             };
             match written {
                 Err(ImportError::Lake(error)) if error.is_of_one_table() => {
@@ -481,7 +550,7 @@ impl Run<'_> {
                     report.reason = Some(format!("its rows are not all in the lake: {}", shortfall::with_causes(error)));
                 }
             }
-            let told = group.reports.iter().filter_map(|report| self.entry(report, &group.listed));
+            let told = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
             entries.extend(told.map(|entry| (group.source, entry)));
         }
         self.reached.iter_mut().for_each(|reached| reached.cursor = None);
@@ -496,46 +565,30 @@ impl Run<'_> {
         self.summary.micros = now - started;
         self.summary.tables = std::mem::take(&mut self.landings.landed);
         self.summary.shortfalls = shortfall::of(&self.summary.tables, &self.landings.failed);
-        self.summary.sections = summary::sections(&self.summary);
+        self.summary.sections = summary::sections(&self.summary, self.options.section);
         if self.options.dry_run {
             return Ok(self.summary);
         }
-        let log = summary::tell(&self.summary, now);
-        for table in ["traces", "customEvents"] {
-            let position =
-                Position { stream: format!("import/{table}"), cursor: json!({}), import_id: self.summary.import_id.clone() };
-            match land_rows(self.lake, table, log.rows_of(table), position).await {
+        let log = summary::tell(&self.summary, self.options, now);
+        let landed = self.summary.tables.iter().filter(|(_, landed)| landed.version.is_some());
+        let mut landed: BTreeMap<_, _> = landed.map(|(table, landed)| (*table, landed.new + landed.replaced)).collect();
+        if !self.landings.failed.contains_key(ledger::TABLE) {
+            landed.insert(ledger::TABLE, self.summary.units.len() as u64);
+        }
+        for table in EventLog::tables() {
+            match log.land_table(self.lake, table).await {
                 Err(ImportError::Lake(error)) if error.is_of_one_table() => {
                     if self.summary.shortfalls.iter().all(|short| short.table != table) {
                         self.summary.shortfalls.push(Shortfall::of_table(table, &error));
                     }
                 }
-                done => done?,
+                done => {
+                    done?;
+                    landed.entry(table).or_default();
+                }
             }
         }
+        merge_small(self.lake, &landed, self.options.memory).await;
         Ok(self.summary)
     }
-}
-
-async fn land_rows<'r>(
-    lake: &Lake,
-    table: &str,
-    rows: impl Iterator<Item = &'r Row<'static>>,
-    position: Position,
-) -> Result<(), ImportError> {
-    let Some(def) = find(table) else { return Ok(()) };
-    let mut builder = RowBuilder::new(def);
-    for row in rows {
-        row.append_to(&mut builder, &position.import_id);
-    }
-    if builder.rows() == 0 {
-        return Ok(());
-    }
-    let batch = builder
-        .finish()
-        .map_err(|source| ImportError::Reader(format!("own rows of {table} do not fit their table: {source}")))?;
-    let mut landing = lake.land(def).await?;
-    landing.write(batch).await?;
-    landing.commit(position).await?;
-    Ok(())
 }

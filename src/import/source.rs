@@ -41,6 +41,27 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// It cannot be had for now, or is [gone](SourceError::gone) for good.
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened>;
 
+    /// True when units are fetched in the order in which they expire, after all were listed; for sources without cursors.
+    fn expiring_first(&self) -> bool {
+        false
+    }
+
+    /// True when the windows of its units leave no time out between them: a time that none covers is then a hole.
+    fn tiles(&self) -> bool {
+        false
+    }
+
+    /// How many of its units may be opened before they are landed.
+    fn parallel(&self) -> usize {
+        16
+    }
+
+    /// True when the ledger notes units as they are listed, so that what is never fetched is seen. What is there whenever one
+    /// looks, as files are, need not be noted.
+    fn keeps_listings(&self) -> bool {
+        true
+    }
+
     /// The cursor of a unit whose body was read to its end: the one that it was listed with, unless the body said another.
     fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
         unit.cursor.clone()
@@ -74,6 +95,8 @@ pub struct ListedUnit {
     pub window: Option<(i64, i64)>,
     /// When it is no longer there (microseconds since 1970).
     pub expires: Option<i64>,
+    /// When it was listed first; the import fills it in.
+    pub listed: Option<i64>,
     /// The cursor that is reached once this unit, and all before it, are in the lake.
     pub cursor: Option<Value>,
     /// True when opening it may wait long for somebody else, as a pipe does for its writer.

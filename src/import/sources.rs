@@ -75,6 +75,10 @@ impl Source for Files {
         "files"
     }
 
+    fn keeps_listings(&self) -> bool {
+        false
+    }
+
     fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
         let listing = std::mem::take(&mut *self.listing.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(async { Ok(listing) })

@@ -1,45 +1,53 @@
-//! What came of a run, summed up: its sections, and what it tells of itself as events and log lines.
+//! What came of a run, summed up: its sections, and what it reports of itself as events and log lines.
 
 use super::events::{EventLog, Severity};
 use super::landings::add;
-use super::{Extent, ImportSummary, Importer, Section, SectionReport, UnitReport, UnitState};
+use super::{Extent, ImportOptions, ImportSummary, Importer, Section, SectionReport, UnitReport, UnitState};
 use kqlake_lake::Landed;
 
 /// Units that did not end well whose log lines are written.
 const LOGGED_UNITS: usize = 1_000;
 
-/// What came of each section that had a unit.
-pub(crate) fn sections(summary: &ImportSummary) -> Vec<SectionReport> {
+/// What came of each section that had a unit, or of the one that all units are of.
+pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<SectionReport> {
     Section::ALL
         .into_iter()
         .filter_map(|section| {
-            let mine: Vec<&UnitReport> = summary.units.iter().filter(|unit| belongs(unit, section)).collect();
-            if mine.is_empty() {
+            let is_mine = |unit: &&UnitReport| whole.map_or_else(|| belongs(unit, section), |whole| whole == section);
+            let mine: Vec<&UnitReport> = summary.units.iter().filter(is_mine).collect();
+            if whole.map_or(mine.is_empty(), |whole| whole != section) {
                 return None;
             }
+            let is_main = |unit: &&&UnitReport| whole.is_some() || unit.section == Some(section);
             let mut landed = Landed::default();
-            for (_, table) in summary.tables.iter().filter(|(table, _)| Section::of_table(table) == section) {
-                add(&mut landed, table.clone());
-            }
+            let tables = summary.tables.iter().filter(|(table, _)| whole.is_some() || Section::of_table(table) == section);
+            tables.for_each(|(_, table)| add(&mut landed, table.clone()));
             Some(SectionReport {
                 section,
                 units: mine.len() as u64,
                 unchanged: mine.iter().filter(|u| u.state == UnitState::Unchanged).count() as u64,
                 known: mine.iter().filter(|u| u.state == UnitState::Known).count() as u64,
                 // A unit with records of several sections counts its records for the main one.
-                records: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.records).sum(),
+                records: mine.iter().filter(is_main).map(|u| u.counts.records).sum(),
                 new: landed.new,
                 duplicates: landed.duplicates,
                 replaced: landed.replaced,
-                refused: mine.iter().filter(|u| u.section == Some(section)).map(|u| u.counts.refused).sum(),
-                finished: mine.iter().all(|u| {
-                    let is_read = matches!(u.state, UnitState::Incomplete | UnitState::Known) && u.extent == Extent::Whole;
-                    u.state.is_complete() || is_read
-                }),
-                micros: mine.iter().map(|u| u.finished - u.started).sum(),
+                refused: mine.iter().filter(is_main).map(|u| u.counts.refused).sum(),
+                out_of_scope: mine.iter().map(|u| u.counts.out_of_scope).sum(),
+                failed: mine.iter().filter(|u| !is_over(u)).count() as u64,
+                expired: mine.iter().filter(|u| u.state == UnitState::Expired).count() as u64,
+                finished: !summary.stopped && mine.iter().all(|u| is_over(u)),
+                // Units of a source wait for each other, and some take no time at all.
+                micros: if whole.is_some() { summary.micros } else { mine.iter().map(|u| u.finished - u.started).sum() },
             })
         })
         .collect()
+}
+
+/// True for a unit that was read to its end, or will never be.
+fn is_over(unit: &UnitReport) -> bool {
+    let is_read = matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == Extent::Whole;
+    unit.state.is_complete() || is_read || unit.state == UnitState::Expired
 }
 
 fn belongs(unit: &UnitReport, section: Section) -> bool {
@@ -47,13 +55,16 @@ fn belongs(unit: &UnitReport, section: Section) -> bool {
 }
 
 /// The events and log lines of a run.
-pub(crate) fn tell(summary: &ImportSummary, now: i64) -> EventLog {
-    let mut log = EventLog::new(&summary.import_id);
+pub(crate) fn tell(summary: &ImportSummary, options: &ImportOptions, now: i64) -> EventLog {
+    let mut log = EventLog::new(&summary.import_id).of_tenant(options.tenant.as_deref());
+    if options.only_news && summary.is_quiet() {
+        return log;
+    }
     let importer_of = |section: Option<Section>| section.map_or(Importer::Office365Activity, Section::importer);
     for unit in summary.units.iter().filter(|u| u.state.is_new_failure()).take(LOGGED_UNITS) {
         let severity = if unit.state == UnitState::Incomplete { Severity::Warning } else { Severity::Error };
         let message = format!("{}: {} ({})", unit.name, unit.reason.as_deref().unwrap_or("not read"), unit.state.name());
-        log.line(importer_of(unit.section), severity, now, &message);
+        log.line(importer_of(unit.section.or(options.section)).name(), severity, now, &message);
     }
     for importer in [Importer::AppInsights, Importer::Office365Activity] {
         let mine: Vec<&SectionReport> = summary.sections.iter().filter(|s| s.section.importer() == importer).collect();
@@ -64,13 +75,14 @@ pub(crate) fn tell(summary: &ImportSummary, now: i64) -> EventLog {
                 report.records, report.units, report.unchanged, report.new, report.duplicates, report.replaced, report.refused
             );
             if report.finished {
-                log.line(importer, Severity::Information, now, &format!("{name}: {counts}"));
+                log.line(importer.name(), Severity::Information, now, &format!("{name}: {counts}"));
                 log.section_finished(report, now);
             } else {
-                log.line(importer, Severity::Warning, now, &format!("{name} did not finish: {counts}"));
+                let why = if summary.stopped { "was asked to end before its end" } else { "did not finish" };
+                log.line(importer.name(), Severity::Warning, now, &format!("{name} {why}: {counts}"));
             }
         }
-        if !mine.is_empty() && mine.iter().all(|s| s.finished) {
+        if options.section.is_none() && !mine.is_empty() && mine.iter().all(|s| s.finished) {
             log.cycle_finished(importer, summary.micros, mine.len(), now);
         }
     }

@@ -1,15 +1,17 @@
 //! One unit of a file import: what its records are, the rows they give, and what could not be read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Section;
 use super::app_insights::events_api;
 use super::app_insights::mapping::AppInsights;
 use super::audit::mapping::{Around, Audit};
+use super::audit::scope::OrgUrls;
 use super::calls::mapping::{Calls, call_of};
 use super::convert::{self, DateOrder};
 use super::fields::{bare_name, push_member};
-use super::files::documents::{Answer, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
+use super::files::documents::{Answer, Dates, Heading, Item, Page, Place, Reason, Stop};
 use super::graph::directory::Directory;
 use super::graph::reports::Reports;
 use super::json_text::{Members, elements, string_literal, too_deep, unescape};
@@ -20,7 +22,7 @@ use super::shape::{Inner, Shape, Table, inner_page, inner_table, original};
 use super::zones;
 
 /// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
-const SAMPLE: u64 = 200;
+pub(crate) const SAMPLE: u64 = 200;
 
 /// The mappings of all sources; they remember names they have seen and are used for one unit after the other.
 #[derive(Default)]
@@ -36,12 +38,13 @@ pub(crate) struct Mappings {
 
 /// Where a unit's rows and refused records go.
 pub(crate) trait Output {
-    /// Takes a row.
-    fn row(&mut self, row: &Row<'_>) -> Result<(), Stop>;
+    /// Takes a row, which it may give its id.
+    fn row(&mut self, row: &mut Row<'_>) -> Result<(), Stop>;
     /// Takes a record that could not be read.
     fn refused(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop>;
-    /// Takes note of a record that could not be read, as many before it for the same reason.
-    fn passed(&mut self) -> Result<(), Stop>;
+    /// Takes a record that was refused for what all of its kind lack: of a unit's, the first [`SAMPLE`] are enough to see what they
+    /// are.
+    fn sampled(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop>;
 }
 
 /// What the caller knows and files may not say.
@@ -63,6 +66,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Rows at or after this instant are passed over.
     pub until: Option<i64>,
+    /// The sites that audit records are taken of.
+    pub org_urls: OrgUrls,
 }
 
 /// What came of a unit's records.
@@ -78,73 +83,122 @@ pub struct Counts {
     pub unknown: u64,
     /// Rows that the filter passed over.
     pub filtered: u64,
+    /// Rows of audit records that are of sites which are not wanted.
+    pub out_of_scope: u64,
 }
 
-/// Maps one unit.
-pub(crate) struct UnitMapper<'m> {
-    mappings: &'m mut Mappings,
-    output: &'m mut dyn Output,
-    filter: &'m Filter,
-    /// The unit's name, for what only names tell.
-    name: String,
-    /// The day on which the unit's snapshot was taken (microseconds since 1970), as far as anything tells.
-    day: Option<i64>,
+impl Counts {
+    /// Adds what came of other records.
+    pub(crate) fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        other.rows.iter().for_each(|(table, rows)| *self.rows.entry(table).or_default() += rows);
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.filtered += other.filtered;
+        self.out_of_scope += other.out_of_scope;
+    }
+
+    /// True when no record was of a known shape, though there were some.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown > 0
+            && self.unknown == self.refused
+            && self.rows.is_empty()
+            && self.filtered + self.out_of_scope == 0
+    }
+}
+
+/// What is known of a unit before it is read.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Which of its rows are taken.
+    pub filter: Arc<Filter>,
+    /// Its name, for what only names tell.
+    pub name: String,
+    /// The day on which its snapshot was taken (microseconds since 1970), as far as anything tells.
+    pub day: Option<i64>,
+    /// Day or month first, as given.
+    pub order: DateOrder,
+}
+
+/// What a unit says of the rows that follow.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
     /// Day or month first: as given, until the dates of a file decide.
     order: DateOrder,
-    /// The order that was given.
-    given_order: DateOrder,
-    /// Refused records of the kinds of which only a sample is set aside.
-    sampled: u64,
-    /// What came of the records so far.
-    pub counts: Counts,
-    /// The first reason for which a record was of no known shape.
-    pub first_unknown: Option<String>,
-    last: Option<(Vec<String>, Option<String>, Shape)>,
+    /// What the rows of the CSV file are.
     table: Option<Table>,
-    answer: Option<(Answer, Result<Table, String>)>,
     /// Places of the CSV file's columns that hold dates.
     date_places: Vec<usize>,
     /// The CSV file's columns of times in a zone of their heading's, with its minutes east of UTC.
     zones: Vec<(usize, i64)>,
 }
 
+impl Said {
+    /// Nothing but what is known anyway.
+    pub(crate) fn new(facts: &Facts) -> Self {
+        Said { order: facts.order, ..Said::default() }
+    }
+
+    /// What holds below a CSV heading.
+    ///
+    /// # Errors
+    /// Why the heading is none of those known.
+    pub(crate) fn below(&self, heading: &Heading, facts: &Facts, mappings: &Mappings) -> Result<Self, String> {
+        let reports = &mappings.reports;
+        let mut table = Table::of(&heading.columns, "", &facts.name, reports)?;
+        if let Table::App(columns) = &mut table {
+            columns.order = self.order;
+        }
+        let date_places = table.dates(&heading.columns, reports);
+        let zones = zones::of(&heading.columns, table.times(&heading.columns, reports).into_iter())?;
+        Ok(Said { order: self.order, table: Some(table), date_places, zones })
+    }
+
+    /// What holds when the order of the file's dates is known.
+    ///
+    /// # Errors
+    /// Why the file is refused.
+    pub(crate) fn dated(&self, dates: &Dates, facts: &Facts) -> Result<Self, String> {
+        let mut said = Said { order: dates.order(facts.order)?, ..self.clone() };
+        if let Some(Table::App(columns)) = &mut said.table {
+            columns.order = said.order;
+        }
+        Ok(said)
+    }
+
+    /// The places of the columns whose dates may have their day or their month first.
+    pub(crate) fn date_places(&self) -> Vec<usize> {
+        self.date_places.clone()
+    }
+}
+
+/// Maps records of one unit that follow one another.
+pub(crate) struct UnitMapper<'m> {
+    mappings: &'m mut Mappings,
+    output: &'m mut dyn Output,
+    facts: &'m Facts,
+    said: &'m Said,
+    /// What came of the records so far.
+    pub counts: Counts,
+    /// The first reason for which a record was of no known shape.
+    pub first_unknown: Option<String>,
+    last: Option<(Vec<String>, Option<String>, Shape)>,
+    answer: Option<(Answer, Result<Table, String>)>,
+}
+
 impl<'m> UnitMapper<'m> {
-    /// A mapper of a unit.
-    pub(crate) fn new(
-        mappings: &'m mut Mappings,
-        output: &'m mut dyn Output,
-        filter: &'m Filter,
-        name: &str,
-        day: Option<i64>,
-        order: DateOrder,
-    ) -> Self {
-        mappings.app.begin_unit();
-        mappings.reports.begin_unit();
+    /// A mapper of records of a unit of which these facts are known, and that has said this of the records.
+    pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m Said) -> Self {
         Self {
             mappings,
             output,
-            filter,
-            name: name.to_owned(),
-            day,
-            order,
-            given_order: order,
-            sampled: 0,
+            facts,
+            said,
             counts: Counts::default(),
             first_unknown: None,
             last: None,
-            table: None,
             answer: None,
-            date_places: Vec::new(),
-            zones: Vec::new(),
         }
-    }
-
-    /// True when no record was of a known shape, though there were some.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.counts.unknown > 0
-            && self.counts.unknown == self.counts.refused
-            && self.counts.rows.is_empty()
-            && self.counts.filtered == 0
     }
 
     fn refuse(&mut self, place: Place, reason: impl Into<Reason>, text: &[u8]) -> Result<(), Stop> {
@@ -152,14 +206,10 @@ impl<'m> UnitMapper<'m> {
         self.output.refused(place, &reason.into(), text)
     }
 
-    /// Refuses a record for what all of its kind lack: of many such records a sample is enough to see what they are.
+    /// Refuses a record for what all of its kind lack.
     fn refuse_sampled(&mut self, place: Place, reason: &str, text: &[u8]) -> Result<(), Stop> {
-        self.sampled += 1;
-        if self.sampled <= SAMPLE {
-            return self.refuse(place, reason, text);
-        }
         self.counts.refused += 1;
-        self.output.passed()
+        self.output.sampled(place, &reason.into(), text)
     }
 
     fn refuse_unknown(&mut self, place: Place, reason: String, text: &[u8]) -> Result<(), Stop> {
@@ -172,13 +222,13 @@ impl<'m> UnitMapper<'m> {
     /// Takes what a record was mapped to, or refuses the record.
     fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
         match mapped.and_then(|rows| self.mappings.landable.check(rows, text.len())) {
-            Ok(rows) => rows.iter().try_for_each(|row| self.row(row)),
+            Ok(rows) => rows.into_iter().try_for_each(|mut row| self.row(&mut row)),
             Err(reason) => self.refuse(place, reason, text),
         }
     }
 
-    fn row(&mut self, row: &Row<'_>) -> Result<(), Stop> {
-        let filter = self.filter;
+    fn row(&mut self, row: &mut Row<'_>) -> Result<(), Stop> {
+        let filter = &self.facts.filter;
         let section = Section::of_table(row.table.name);
         let time = match row.get(row.table.time) {
             Cell::Time(time) => *time,
@@ -189,8 +239,37 @@ impl<'m> UnitMapper<'m> {
             self.counts.filtered += 1;
             return Ok(());
         }
+        if section == Section::Audit && !filter.org_urls.takes(row) {
+            self.counts.out_of_scope += 1;
+            return Ok(());
+        }
         *self.counts.rows.entry(row.table.name).or_default() += 1;
         self.output.row(row)
+    }
+
+    /// Maps a record, or what stands where one should.
+    pub(crate) fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop> {
+        match item {
+            Item::Object { text, page } => self.object(text, page, place, 0),
+            Item::AnswerRow { answer, text } => self.answer_row(answer, text, place),
+            Item::CsvRow { heading, record } => {
+                // The walk has checked the whole record's text.
+                let mut values: Vec<&str> = (0..heading.columns.len())
+                    .map(|i| record.field(i).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default())
+                    .collect();
+                let in_utc = |(place, east): &(usize, i64)| {
+                    let time = convert::datetime_in(values.get(*place)?, self.said.order, *east)?;
+                    Some((*place, convert::iso_datetime(time)))
+                };
+                let in_utc: Vec<(usize, String)> = self.said.zones.iter().filter_map(in_utc).collect();
+                in_utc.iter().for_each(|(place, time)| values[*place] = time);
+                self.csv_row(heading, &values, &record.raw, place)
+            }
+            Item::Bad { reason, text } => {
+                self.counts.records += 1;
+                self.refuse(place, reason, text)
+            }
+        }
     }
 
     /// A JSON object: a record, or a page of records.
@@ -224,7 +303,7 @@ impl<'m> UnitMapper<'m> {
             }
         };
         self.counts.records += 1;
-        if matches!(shape, Shape::Directory(_)) && self.day.is_none() {
+        if matches!(shape, Shape::Directory(_)) && self.facts.day.is_none() {
             return self.refuse_sampled(place, UNDATED, text.as_bytes());
         }
         let context = page.context.as_deref();
@@ -241,20 +320,20 @@ impl<'m> UnitMapper<'m> {
             }
             Shape::Continuous => mappings.app.continuous(&members),
             Shape::Audit => {
-                let around = Around { order: self.order, ..Around::default() };
+                let around = Around { order: self.said.order, ..Around::default() };
                 mappings.audit.record(&members, text, &around).map(|row| vec![row])
             }
-            Shape::AuditWrapped => mappings.audit.wrapped(&members, self.order).map(|row| vec![row]),
+            Shape::AuditWrapped => mappings.audit.wrapped(&members, self.said.order).map(|row| vec![row]),
             Shape::Call => mappings.calls.record(&members),
             Shape::CallSession => match context.and_then(call_of) {
                 Some(call) => mappings.calls.session(&members, call),
                 None => Err("the page of sessions does not name its call in @odata.context".into()),
             },
-            Shape::Trace => mappings.traces.trace(&members, text, self.order),
-            Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.order),
-            Shape::Report(id) => mappings.reports.json(id, &members, text, self.order),
+            Shape::Trace => mappings.traces.trace(&members, text, self.said.order),
+            Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.said.order),
+            Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order),
             Shape::Directory(kind) => {
-                mappings.directory.object(kind, &members, text, context, self.day.unwrap_or_default()).map(|row| vec![row])
+                mappings.directory.object(kind, &members, text, context, self.facts.day.unwrap_or_default()).map(|row| vec![row])
             }
             Shape::Wrapped | Shape::Container => Err("pages inside pages".into()),
         };
@@ -272,7 +351,7 @@ impl<'m> UnitMapper<'m> {
         {
             return Ok(*shape);
         }
-        let shape = Shape::of(members, page, &self.name, &self.mappings.reports)?;
+        let shape = Shape::of(members, page, &self.facts.name, &self.mappings.reports)?;
         self.last = (shape == Shape::Flat || shape.is_told_by_names())
             .then(|| (members.0.iter().map(|(name, _)| name.to_string()).collect(), page.context.clone(), shape));
         Ok(shape)
@@ -322,7 +401,7 @@ impl<'m> UnitMapper<'m> {
             return self.refuse(place, deep(), text.as_bytes());
         }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
-            let table = Table::of(&answer.columns, &answer.name, &self.name, &self.mappings.reports).and_then(|table| {
+            let table = Table::of(&answer.columns, &answer.name, &self.facts.name, &self.mappings.reports).and_then(|table| {
                 match zones::of(&answer.columns, table.times(&answer.columns, &self.mappings.reports).into_iter())?.first() {
                     Some((place, _)) => Err(format!("the times of its column '{}' are not in UTC", answer.columns[*place])),
                     None => Ok(table),
@@ -369,23 +448,23 @@ impl<'m> UnitMapper<'m> {
 
     fn csv_row(&mut self, heading: &Heading, values: &[&str], raw: &[u8], place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
-        if let Some(Table::App(columns)) = &self.table
+        if let Some(Table::App(columns)) = &self.said.table
             && let Some(reason) = columns.unknown(|place| values.get(place).map(|value| Source::Field(value)))
         {
             return self.refuse_unknown(place, reason, raw);
         }
         let mappings = &mut *self.mappings;
-        let mapped: Result<Vec<Row<'_>>, String> = match &self.table {
+        let mapped: Result<Vec<Row<'_>>, String> = match &self.said.table {
             Some(Table::App(columns)) => {
                 mappings.app.ordered(columns, &mut values.iter().map(|v| Source::Field(v))).map(|row| vec![row])
             }
             Some(Table::Audit { data, id, created }) => {
                 let field = |at: &Option<usize>| at.and_then(|i| values.get(i)).filter(|v| !v.is_empty()).map(|v| (*v).into());
-                let around = Around { id: field(id), created: field(created), order: self.order };
+                let around = Around { id: field(id), created: field(created), order: self.said.order };
                 mappings.audit.data(values.get(*data).copied().unwrap_or_default(), &around).map(|row| vec![row])
             }
-            Some(Table::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.order),
-            Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.order),
+            Some(Table::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
+            Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.said.order),
             Some(Table::Objects) => {
                 let object = self.csv_object(heading, values);
                 self.counts.records -= 1;
@@ -405,7 +484,7 @@ impl<'m> UnitMapper<'m> {
                 continue;
             }
             let name = bare_name(name);
-            let time = self.date_places.contains(&place).then(|| convert::datetime(value, self.order)).flatten();
+            let time = self.said.date_places.contains(&place).then(|| convert::datetime(value, self.said.order)).flatten();
             if let Some(time) = time {
                 push_member(&mut object, name, &string_literal(&convert::iso_datetime(time)));
             } else if value.starts_with(['{', '[']) && serde_json::from_str::<&serde_json::value::RawValue>(value).is_ok() {
@@ -416,52 +495,6 @@ impl<'m> UnitMapper<'m> {
         }
         object.push('}');
         object
-    }
-}
-
-impl Sink for UnitMapper<'_> {
-    fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop> {
-        match item {
-            Item::Object { text, page } => self.object(text, page, place, 0),
-            Item::AnswerRow { answer, text } => self.answer_row(answer, text, place),
-            Item::CsvRow { heading, record } => {
-                // The walk has checked the whole record's text.
-                let mut values: Vec<&str> = (0..heading.columns.len())
-                    .map(|i| record.field(i).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default())
-                    .collect();
-                let in_utc = |(place, east): &(usize, i64)| {
-                    let time = convert::datetime_in(values.get(*place)?, self.order, *east)?;
-                    Some((*place, convert::iso_datetime(time)))
-                };
-                let in_utc: Vec<(usize, String)> = self.zones.iter().filter_map(in_utc).collect();
-                in_utc.iter().for_each(|(place, time)| values[*place] = time);
-                self.csv_row(heading, &values, &record.raw, place)
-            }
-            Item::Bad { reason, text } => {
-                self.counts.records += 1;
-                self.refuse(place, reason, text)
-            }
-        }
-    }
-
-    fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String> {
-        let mut table = Table::of(&heading.columns, "", &self.name, &self.mappings.reports)?;
-        if let Table::App(columns) = &mut table {
-            columns.order = self.order;
-        }
-        let dates = table.dates(&heading.columns, &self.mappings.reports);
-        self.zones = zones::of(&heading.columns, table.times(&heading.columns, &self.mappings.reports).into_iter())?;
-        self.date_places.clone_from(&dates);
-        self.table = Some(table);
-        Ok(dates)
-    }
-
-    fn dates(&mut self, dates: &Dates) -> Result<(), String> {
-        self.order = dates.order(self.given_order)?;
-        if let Some(Table::App(columns)) = &mut self.table {
-            columns.order = self.order;
-        }
-        Ok(())
     }
 }
 

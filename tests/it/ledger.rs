@@ -281,7 +281,7 @@ fn a_unit_has_one_newest_try_whatever_section_it_was_of() {
     run("2026-02-02T00:00:00Z", &["import", "--from", "a.ndjson"]).exits(0);
     let failed = run("2026-02-02T01:00:00Z", &["ledger", "--failed", "-f", "csv"]).exits(0);
     assert_eq!(csv_rows(&failed.out).len(), 1, "{}", failed.out);
-    let all = run("2026-02-02T01:00:00Z", &["ledger", "-f", "csv"]).exits(0);
+    let all = run("2026-02-02T01:00:00Z", &["ledger", "--units", "-f", "csv"]).exits(0);
     let units: BTreeSet<String> = csv_rows(&all.out).into_iter().skip(1).map(|row| row[2].clone()).collect();
     assert_eq!((units.len(), csv_rows(&all.out).len()), (1, 2), "{}", all.out);
 }

@@ -1,7 +1,7 @@
 //! Audit records to rows of `AuditRecords`.
 //!
 //! The common schema and the fields that queries use most are typed; the whole record stays in `Raw`, so that record
-//! types, workloads and fields that nobody knew when this was written survive.
+//! types, workloads and fields that were unknown when this was written survive.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

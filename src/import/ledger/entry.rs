@@ -78,6 +78,18 @@ pub(crate) struct Details {
     /// Rows that a filter passed over.
     #[serde(skip_serializing_if = "is_zero")]
     pub passed_over: u64,
+    /// Rows of sites that are not wanted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub out_of_scope: u64,
+    /// What tells the list of wanted sites from others; only where rows are out of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// True when the windows of the source's units leave no time out between them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tiles: bool,
+    /// The stream of the source that listed the unit, where listings are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What tells that the unit has not changed without reading it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
@@ -129,7 +141,7 @@ impl Entry {
             bytes: report.bytes,
             content_hash: report.content_hash.clone(),
             window: listed.window,
-            listed: Some(report.started),
+            listed: listed.listed.or(Some(report.started)),
             expires: listed.expires,
             attempt: 1,
             status: report.status,
@@ -138,6 +150,7 @@ impl Entry {
                 records: report.counts.records,
                 quarantine: report.quarantine.as_ref().map(path),
                 passed_over: report.counts.filtered,
+                out_of_scope: report.counts.out_of_scope,
                 stamp: report.stamp.clone(),
                 held: report.held,
                 cut: report.extent == Extent::Cut,

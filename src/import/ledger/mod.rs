@@ -1,6 +1,7 @@
 //! The ledger of units: what earlier imports did with each, and what this one did.
 
 mod entry;
+mod listed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,7 +12,9 @@ use datafusion::prelude::SessionContext;
 
 pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
+pub(crate) use self::listed::{Overdue, Registrar};
 use super::names::listed_names;
+use super::source::ListedUnit;
 use super::{Extent, ImportError, Section, UnitState};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Standing};
@@ -21,8 +24,21 @@ pub(crate) const TABLE: &str = "ImportLedger";
 /// The state of a unit that was settled, and whose rows are not in the lake any more.
 const GONE: &str = "gone";
 /// The columns that are read back.
-const COLUMNS: [&str; 11] =
-    ["section", "unit", "state", "reason", "startedAt", "bytes", "contentHash", "attempt", "quarantined", "tables", "details"];
+const COLUMNS: [&str; 13] = [
+    "section",
+    "unit",
+    "state",
+    "reason",
+    "startedAt",
+    "bytes",
+    "contentHash",
+    "listedAt",
+    "expiresAt",
+    "attempt",
+    "quarantined",
+    "tables",
+    "details",
+];
 
 /// What must be done with a unit that an earlier import tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +81,14 @@ pub(crate) struct Known {
     is_old: bool,
     /// The tables that its rows are in, with their number, as they stood then where that is known.
     tables: Vec<(String, u64, Option<Standing>)>,
+    /// When it was listed first.
+    listed: Option<i64>,
+    /// When its source has it no longer.
+    expires: Option<i64>,
+    /// The stream of the source that listed it, where listings are kept.
+    source: Option<String>,
+    /// The list of wanted sites that rows of it were out of.
+    scope: Option<String>,
 }
 
 impl Known {
@@ -177,6 +201,33 @@ impl KnownUnits {
     /// How often a unit was tried before.
     pub(crate) fn attempts(&self, name: &str) -> i64 {
         self.units.get(name).map_or(0, |known| known.attempts)
+    }
+
+    /// True when the ledger does not say of a unit that it is there to be fetched.
+    fn is_news(&self, unit: &ListedUnit) -> bool {
+        let changed = |known: &Known| known.is_settled() && unit.stamp.is_some() && unit.stamp != known.stamp;
+        self.units.get(&unit.name).is_none_or(changed)
+    }
+
+    /// Units of a source that must still be read, and that it has no longer at an instant; those that were told as such are not
+    /// among them.
+    fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
+        let open = self.units.iter().filter(|(_, known)| known.is_open() && known.source.as_deref() == Some(source));
+        open.filter(|(_, known)| known.state != UnitState::Expired.name())
+            .filter_map(|(name, known)| {
+                let expires = known.expires.filter(|expires| *expires < now)?;
+                Some((name.clone(), Overdue { listed: known.listed, expires, attempts: known.attempts }))
+            })
+            .collect()
+    }
+
+    /// Forgets that units were settled of which rows were left out that may be wanted now: the list of sites is another one.
+    pub(crate) fn forget_scope(&mut self, scope: &str) {
+        for known in self.units.values_mut() {
+            if known.is_settled() && known.scope.as_deref().is_some_and(|then| then != scope) {
+                known.standpoint = Standpoint::Open;
+            }
+        }
     }
 
     /// Forgets that units were settled whose rows are not there any more: a table is gone, it is another one, or it was put
@@ -313,8 +364,9 @@ fn number(batch: &RecordBatch, column: &str, row: usize) -> Option<i64> {
 /// What a state of the ledger means for a unit that has not changed.
 fn standpoint(state: &str, refused: u64, details: &Details) -> Standpoint {
     let is = |states: &[UnitState]| states.iter().any(|known| known.name() == state);
+    let out_of_scope = is(&[UnitState::Filtered]) && details.passed_over == 0 && details.out_of_scope > 0;
     let set_aside = is(&[UnitState::Unknown]) || (refused > 0 && is(&[UnitState::Incomplete, UnitState::Failed]));
-    if is(&[UnitState::Done, UnitState::Empty]) {
+    if is(&[UnitState::Done, UnitState::Empty]) || out_of_scope {
         Standpoint::Complete
     } else if set_aside && !details.held && details.passed_over == 0 && details.is_current() {
         Standpoint::Refused
@@ -361,6 +413,10 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
                 })
                 .collect(),
             stamp: details.stamp,
+            listed: number(batch, "listedAt", row),
+            expires: number(batch, "expiresAt", row),
+            source: details.source,
+            scope: details.scope,
         };
         known.units.insert(unit.to_owned(), this);
     }
@@ -390,6 +446,10 @@ mod tests {
             started: 0,
             is_old: false,
             tables: vec![("traces".into(), 2, Some(standing("a", 3)))],
+            listed: None,
+            expires: None,
+            source: None,
+            scope: None,
         }
     }
 
@@ -472,10 +532,14 @@ mod tests {
             bytes: 9,
             content_hash: Some("h".into()),
             attempt: 4,
+            listed: Some(4),
+            expires: Some(9),
             details: Details {
                 landed: BTreeMap::from([("traces".into(), standing("a", 3))]),
                 stamp: Some("s".into()),
                 cut: true,
+                source: Some("contoso/audit".into()),
+                scope: Some("sites".into()),
                 ..Details::of_run("run")
             },
             ..Entry::default()
@@ -499,6 +563,10 @@ mod tests {
             started: 5,
             is_old: false,
             tables: vec![("traces".into(), 3, Some(standing("a", 3)))],
+            listed: Some(4),
+            expires: Some(9),
+            source: Some("contoso/audit".into()),
+            scope: Some("sites".into()),
         };
         assert_eq!(known.get("u"), Some(&expected));
         let again = known.get("u").unwrap().restamped("u", "t", 8, "next");

@@ -1,0 +1,163 @@
+//! Live sections on the command line: what runs, one line for each that has ended, and what all of it comes to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::import::{settings, tell_units};
+use super::progress::Progress;
+use super::{Context, report};
+use crate::error::{Error, Result, status};
+use crate::live::board::Board;
+use crate::live::cycle::{Runner, Watcher};
+use crate::live::heartbeat::{EVERY, Heartbeat};
+use crate::live::plan::{self, Wanted};
+use crate::live::{Outcome, Task};
+use kqlake_import::{ImportOptions, Section, SectionReport};
+use kqlake_remote::{Pace, World};
+
+/// Time between two looks at the board.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Tells on the terminal how sections go on.
+pub(super) struct Teller {
+    context: Context,
+    progress: Arc<Progress>,
+    /// True where lines name the tenant.
+    with_tenant: bool,
+    /// True where nothing is written.
+    is_dry: bool,
+}
+
+impl Teller {
+    /// A teller whose lines stand above a progress.
+    pub(super) fn new(context: &Context, progress: &Arc<Progress>, is_dry: bool) -> Teller {
+        let with_tenant = context.config.tenants.len() > 1;
+        Teller { context: context.clone(), progress: Arc::clone(progress), with_tenant, is_dry }
+    }
+
+    fn name(&self, tenant: &str, section: Section) -> String {
+        if self.with_tenant { format!("{tenant}: {section}") } else { section.name().to_owned() }
+    }
+}
+
+impl Watcher for Teller {
+    fn waiting(&self, tenant: &str, section: Section, who: &str) {
+        let name = self.name(tenant, section);
+        self.progress.suspend(|| self.context.say(format_args!("{name} waits: {who} is at work on it")));
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        let name = self.name(&outcome.tenant, outcome.section);
+        self.progress.suspend(|| match &outcome.result {
+            Ok(summary) => {
+                tell_units(summary, &self.context);
+                for section in &summary.sections {
+                    self.context.tell(line(&name, section, self.is_dry));
+                }
+            }
+            Err(error) => {
+                self.context.tell(format_args!("{name:<24} FAILED"));
+                report::error(error);
+            }
+        });
+    }
+}
+
+/// A world for the command's tenants.
+///
+/// # Errors
+/// Connections cannot be made from this machine.
+pub(super) fn world(context: &Context) -> Result<World> {
+    plan::world(&context.config, Pace::real(Arc::clone(&context.clock)))
+}
+
+/// A runner that tells a watcher, and the board that it writes on.
+pub(super) fn runner(context: &Context, command: &'static str, watcher: Arc<dyn Watcher>) -> Runner {
+    let options = ImportOptions { stop: context.stop.clone(), ..settings(context) };
+    Runner { lake: context.lake(), options, command, board: Board::default(), watcher }
+}
+
+/// Runs tasks with progress, and tells what came of each.
+pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &Context) -> Vec<Outcome> {
+    let progress = Arc::new(Progress::new(context, "importing"));
+    let runner = Runner { watcher: Arc::new(Teller::new(context, &progress, runner.options.dry_run)), ..runner };
+    let _heartbeat = (!runner.options.dry_run)
+        .then(|| Heartbeat::start(runner.lake.clone(), pace, runner.board.clone(), runner.command, EVERY));
+    let board = runner.board.clone();
+    let mut cycle = std::pin::pin!(runner.cycle(tasks));
+    loop {
+        match tokio::time::timeout(LOOK, cycle.as_mut()).await {
+            Ok(outcomes) => return outcomes,
+            Err(_) => progress.say(board.text()),
+        }
+    }
+}
+
+/// The tasks that were asked for.
+///
+/// # Errors
+/// A tenant that is asked for is not configured; nothing is switched on.
+pub(super) fn tasks(wanted: &Wanted, world: &World, context: &Context) -> Result<Vec<Task>> {
+    let tasks = plan::tasks(&context.config, wanted, world)?;
+    if tasks.is_empty() {
+        return Err(Error::usage("no section is switched on that has something to read")
+            .hint("see `import_job_settings` in the configuration, and `kqlake doctor`"));
+    }
+    Ok(tasks)
+}
+
+/// The exit status's truth about sections.
+///
+/// # Errors
+/// [`Error::Source`] when nothing of any section could be read, [`Error::Incomplete`] when some finished and some did not; what
+/// is graver goes before.
+pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
+    let bad: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_well()).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = bad.iter().map(|outcome| format!("{} of {}", outcome.section, outcome.tenant)).collect();
+    let message = format!(
+        "{} of {} sections did not get everything ({}); what was committed stays, and the same command goes on from there",
+        bad.len(),
+        outcomes.len(),
+        names.join(", ")
+    );
+    let statuses: Vec<u8> = bad.iter().filter_map(|outcome| outcome.result.as_ref().err()).map(Error::status).collect();
+    let has_shortfall = bad.iter().any(|outcome| outcome.result.as_ref().is_ok_and(|summary| !summary.shortfalls.is_empty()));
+    Err(match statuses.as_slice() {
+        some if some.contains(&status::DEFECT) => Error::Defect(message),
+        some if some.contains(&status::STORAGE) || has_shortfall => Error::Storage { message, hint: None, source: None },
+        all if all.len() == outcomes.len() && all.iter().all(|status| *status == status::USAGE) => Error::usage(message),
+        _ if outcomes.iter().all(Outcome::is_unread) => Error::Source(message),
+        _ => Error::Incomplete(message),
+    })
+}
+
+fn line(name: &str, section: &SectionReport, is_dry: bool) -> String {
+    let mut parts = Vec::new();
+    let recognised = section.records.saturating_sub(section.refused);
+    parts.push(if is_dry { format!("{recognised} recognised") } else { format!("{} new", section.new) });
+    let counts = [
+        (section.replaced, "replaced"),
+        (section.duplicates, "there already"),
+        (section.out_of_scope, "of other sites"),
+        (section.refused, "refused"),
+        (section.expired, "units EXPIRED before they were fetched"),
+        (section.failed, "units failed"),
+        (section.unchanged, "units known"),
+        (section.known, "units known to have refused records"),
+    ];
+    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    let state = if section.finished { "" } else { "  NOT FINISHED" };
+    let fetched = section.units - (section.unchanged + section.known).min(section.units);
+    #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
+    let seconds = section.micros as f64 / 1e6;
+    let units = if fetched == 1 { "1 unit".to_owned() } else { format!("{fetched} units") };
+    format!("{name:<24} {units:>12}  {:>10} records: {}  ({seconds:.1} s){state}", section.records, parts.join(", "))
+}
+
+/// The failures of sections, as those of a night's parts.
+pub(super) fn failures(outcomes: &[Outcome]) -> Vec<Error> {
+    outcome(outcomes).err().into_iter().collect()
+}

@@ -1,0 +1,284 @@
+//! What the ledger comes to: for each section the units that were listed, and where every one of them is; the holes between
+//! windows; what will expire before it is fetched.
+//!
+//! The equation `listed = committed + pending + expired + failed + filtered` holds by the way units are counted: each is counted
+//! once, by its newest row.
+
+use std::collections::BTreeMap;
+
+/// The newest row of a unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitRow {
+    /// The section.
+    pub section: String,
+    /// The stream of the source that listed it; empty for files.
+    pub source: String,
+    /// Its name.
+    pub unit: String,
+    /// The ledger's word for its state.
+    pub state: String,
+    /// Why it did not end well.
+    pub reason: String,
+    /// True when its content was read to its end, and what could be read of it is in the lake.
+    pub is_settled: bool,
+    /// When its last try ended (microseconds since 1970).
+    pub finished: Option<i64>,
+    /// When its source has it no longer.
+    pub expires: Option<i64>,
+    /// The instants between which its records lie, where units of its source leave no time out between them.
+    pub window: Option<(i64, i64)>,
+    /// Rows.
+    pub rows: u64,
+    /// Records that were set aside.
+    pub quarantined: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Where a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In the lake, what cannot be read in quarantine.
+    Committed,
+    /// At its source, not fetched yet.
+    Pending,
+    /// Nowhere: its source has it no longer.
+    Expired,
+    /// It could not be fetched or read, and is tried again.
+    Failed,
+    /// Read, and left out because nobody wants it.
+    Filtered,
+}
+
+/// A stretch of time of a source that no unit in the lake covers (microseconds since 1970).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// The section.
+    pub section: String,
+    /// The source's stream.
+    pub source: String,
+    /// Its beginning.
+    pub from: i64,
+    /// Its end.
+    pub to: i64,
+}
+
+/// What a section of a tenant comes to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Account {
+    /// Units by where they are.
+    pub places: BTreeMap<Place, u64>,
+    /// Rows of its units.
+    pub rows: u64,
+    /// Records that were set aside.
+    pub quarantined: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Holes between windows.
+    pub holes: Vec<Hole>,
+    /// When the first unit that is not in the lake expires.
+    pub next_expiry: Option<i64>,
+    /// Units an hour that were committed of late; `None` where none were.
+    pub rate: Option<f64>,
+    /// Units that expire before they are fetched at this rate.
+    pub at_risk: u64,
+    /// Why sources could not be listed the last time.
+    pub unlisted: Vec<String>,
+}
+
+impl Account {
+    /// Units at a place.
+    pub fn count(&self, place: Place) -> u64 {
+        self.places.get(&place).copied().unwrap_or(0)
+    }
+
+    /// All units.
+    pub fn listed(&self) -> u64 {
+        self.places.values().sum()
+    }
+}
+
+/// The time of late that a rate is taken of: one day.
+const OF_LATE: i64 = 86_400_000_000;
+/// The least time that a rate is taken of: units of one run may end in the same instant.
+const LEAST: i64 = 60_000_000;
+
+/// Where a unit is at an instant.
+pub fn place(unit: &UnitRow, now: i64) -> Place {
+    let is_over = unit.expires.is_some_and(|expires| expires < now);
+    match unit.state.as_str() {
+        "done" | "empty" | "unchanged" | "known" => Place::Committed,
+        "incomplete" | "unknown" | "failed" if unit.is_settled => Place::Committed,
+        "filtered" => Place::Filtered,
+        "expired" => Place::Expired,
+        _ if is_over => Place::Expired,
+        "listed" | "gone" => Place::Pending,
+        _ => Place::Failed,
+    }
+}
+
+/// The tenant of a unit; empty for files.
+pub fn tenant(unit: &UnitRow) -> &str {
+    unit.source.split('/').next().unwrap_or_default()
+}
+
+/// The accounts of all sections, by tenant and section.
+pub fn accounts(units: &[UnitRow], now: i64) -> BTreeMap<(String, String), Account> {
+    let mut groups: BTreeMap<(String, String), Vec<&UnitRow>> = BTreeMap::new();
+    for unit in units {
+        groups.entry((tenant(unit).to_owned(), unit.section.clone())).or_default().push(unit);
+    }
+    groups.into_iter().map(|(name, units)| (name, account(&units, now))).collect()
+}
+
+fn account(units: &[&UnitRow], now: i64) -> Account {
+    let mut account = Account::default();
+    let mut waiting: Vec<Option<i64>> = Vec::new();
+    let mut ends: Vec<i64> = Vec::new();
+    let mut windows: BTreeMap<&str, Vec<(i64, i64, bool)>> = BTreeMap::new();
+    for unit in units {
+        // A row under the source's own name tells of its listing.
+        if !unit.source.is_empty() && unit.unit == unit.source {
+            if unit.state == "failed" {
+                account.unlisted.push(format!("{}: {}", unit.source, unit.reason));
+            }
+            continue;
+        }
+        let place = place(unit, now);
+        *account.places.entry(place).or_default() += 1;
+        account.rows += unit.rows;
+        account.quarantined += unit.quarantined;
+        account.bytes += unit.bytes;
+        let is_there = matches!(place, Place::Committed | Place::Filtered);
+        match place {
+            Place::Pending | Place::Failed => waiting.push(unit.expires),
+            Place::Committed | Place::Filtered => ends.extend(unit.finished.filter(|end| *end > now - OF_LATE && *end <= now)),
+            Place::Expired => {}
+        }
+        if let Some((from, to)) = unit.window {
+            windows.entry(&unit.source).or_default().push((from, to, is_there));
+        }
+    }
+    account.next_expiry = waiting.iter().flatten().min().copied();
+    if let (Some(first), Some(last)) = (ends.iter().min(), ends.iter().max()) {
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = ends.len() as f64 * 3_600e6 / (last - first).max(LEAST) as f64;
+        account.rate = Some(rate);
+    }
+    account.at_risk = at_risk(waiting, account.rate, now);
+    let section = units.first().map(|unit| unit.section.clone()).unwrap_or_default();
+    for (source, windows) in windows {
+        let hole = |(from, to)| Hole { section: section.clone(), source: source.to_owned(), from, to };
+        account.holes.extend(holes(windows).into_iter().map(hole));
+    }
+    account
+}
+
+/// How many of what waits expires before it is fetched, in the order of expiry.
+fn at_risk(waiting: Vec<Option<i64>>, rate: Option<f64>, now: i64) -> u64 {
+    let Some(rate) = rate.filter(|rate| *rate > 0.0) else { return 0 };
+    let mut expiring: Vec<i64> = waiting.into_iter().flatten().collect();
+    expiring.sort_unstable();
+    // Those that expire in time go before; those that are late are skipped, and take no time.
+    let mut fetched = 0.0;
+    let mut lost = 0;
+    for expires in expiring {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let hours = (expires - now) as f64 / 3_600e6;
+        if (fetched + 1.0) / rate > hours {
+            lost += 1;
+        } else {
+            fetched += 1.0;
+        }
+    }
+    lost
+}
+
+/// The stretches between the first and the last instant of all windows that no window which is there covers.
+fn holes(mut windows: Vec<(i64, i64, bool)>) -> Vec<(i64, i64)> {
+    windows.retain(|(from, to, _)| from < to);
+    windows.sort_unstable();
+    let Some(first) = windows.first().map(|(from, ..)| *from) else { return Vec::new() };
+    let last = windows.iter().map(|(_, to, _)| *to).max().unwrap_or(first);
+    let mut holes = Vec::new();
+    let mut reached = first;
+    for (from, to, _) in windows.into_iter().filter(|(.., is_there)| *is_there) {
+        if from > reached {
+            holes.push((reached, from));
+        }
+        reached = reached.max(to);
+    }
+    if reached < last {
+        holes.push((reached, last));
+    }
+    holes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn unit(state: &str, name: &str) -> UnitRow {
+        UnitRow {
+            section: "Audit events".into(),
+            source: "contoso/audit".into(),
+            unit: format!("contoso/audit/{name}"),
+            state: state.into(),
+            ..UnitRow::default()
+        }
+    }
+
+    #[test]
+    fn every_listed_unit_is_at_one_place() {
+        let now = 10 * HOUR;
+        let expiring = |state: &str, name: &str, expires| UnitRow { expires: Some(expires), ..unit(state, name) };
+        let units = [
+            unit("done", "a"),
+            unit("empty", "b"),
+            UnitRow { is_settled: true, quarantined: 3, ..unit("incomplete", "c") },
+            unit("incomplete", "d"),
+            unit("failed", "e"),
+            unit("listed", "f"),
+            unit("gone", "g"),
+            unit("filtered", "h"),
+            unit("expired", "i"),
+            expiring("listed", "j", now - 1),
+            expiring("failed", "k", now - 1),
+            expiring("done", "l", now - 1),
+            UnitRow { unit: "contoso/audit".into(), reason: "down".into(), ..unit("failed", "") },
+        ];
+        let accounts = accounts(&units, now);
+        let account = &accounts[&("contoso".to_owned(), "Audit events".to_owned())];
+        let counts = [Place::Committed, Place::Pending, Place::Expired, Place::Failed, Place::Filtered].map(|p| account.count(p));
+        assert_eq!((counts, account.listed()), ([4, 2, 3, 2, 1], 12));
+        assert_eq!((account.quarantined, account.unlisted.as_slice()), (3, &["contoso/audit: down".to_owned()][..]));
+    }
+
+    #[test]
+    fn holes_are_what_no_committed_window_covers() {
+        assert_eq!(holes(vec![(0, 10, true), (10, 20, true), (5, 12, true)]), []);
+        assert_eq!(holes(vec![(0, 10, true), (10, 20, false), (20, 30, true)]), [(10, 20)]);
+        assert_eq!(holes(vec![(12, 14, true), (0, 10, true)]), [(10, 12)]);
+        assert_eq!(holes(vec![(0, 30, true), (5, 6, true), (40, 50, true)]), [(30, 40)]);
+        assert_eq!(holes(vec![(0, 10, false), (10, 20, true), (20, 25, false)]), [(0, 10), (20, 25)]);
+        assert_eq!(holes(vec![(5, 5, true)]), []);
+    }
+
+    #[test]
+    fn what_expires_before_it_is_fetched_is_told() {
+        let now = 100 * HOUR;
+        let mut units: Vec<UnitRow> = (0..60)
+            .map(|n| UnitRow { finished: Some(now - HOUR + n * HOUR / 59), ..unit("done", &format!("done{n}")) })
+            .collect();
+        // 60 an hour: one of those that expire within a minute can still be had.
+        for n in 0..3 {
+            units.push(UnitRow { expires: Some(now + HOUR / 60 + 1), ..unit("listed", &format!("soon{n}")) });
+        }
+        units.push(UnitRow { expires: Some(now + 24 * HOUR), ..unit("listed", "later") });
+        let accounts = accounts(&units, now);
+        let account = accounts.values().next().unwrap();
+        assert_eq!((account.rate, account.at_risk, account.next_expiry), (Some(60.0), 2, Some(now + HOUR / 60 + 1)));
+    }
+}

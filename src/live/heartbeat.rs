@@ -1,0 +1,64 @@
+//! The event `ImporterHeartbeat`, on a timer of its own: it comes also while a section hangs, and stops with the program.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::board::Board;
+use kqlake_import::EventLog;
+use kqlake_lake::Lake;
+use kqlake_remote::Pace;
+
+/// Time between two heartbeats.
+pub const EVERY: Duration = Duration::from_secs(300);
+
+/// Heartbeats, until this is dropped.
+#[derive(Debug)]
+pub struct Heartbeat(JoinHandle<()>);
+
+impl Heartbeat {
+    /// Begins; the first one comes at once. `command` is who lives.
+    pub fn start(lake: Lake, pace: Pace, board: Board, command: &'static str, every: Duration) -> Heartbeat {
+        Heartbeat(tokio::spawn(async move {
+            let began = pace.now();
+            loop {
+                let log = beat(&board, command, pace.now(), began);
+                // The next one may go well. What is wrong with the lake is said by those who import.
+                if let Err(error) = log.land(&lake).await {
+                    tracing::warn!(%error, "the heartbeat is not in the lake");
+                }
+                pace.sleep(every).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn beat(board: &Board, command: &str, now: i64, began: i64) -> EventLog {
+    let running = board.running();
+    let names: Vec<String> = running.iter().map(|(tenant, section, _)| format!("{tenant}: {section}")).collect();
+    let sum = |of: fn(&super::board::Standing) -> u64| running.iter().map(|(.., standing)| of(standing)).sum::<u64>() as f64;
+    let mut log = EventLog::of_its_own();
+    log.heartbeat(
+        now,
+        &[
+            ("command", command.to_owned()),
+            ("process", std::process::id().to_string()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("running", names.join("; ")),
+        ],
+        &[
+            ("sectionsRunning", running.len() as f64),
+            ("unitsListed", sum(|standing| standing.listed)),
+            ("unitsDone", sum(|standing| standing.done)),
+            ("bytes", sum(|standing| standing.bytes)),
+            ("uptimeSeconds", (now - began) as f64 / 1e6),
+        ],
+    );
+    log
+}

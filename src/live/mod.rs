@@ -1,0 +1,73 @@
+//! Sections of tenants, read live: each an import of its own with a result of its own, side by side, once or again and again.
+//!
+//! What to run (`plan`) comes from the configuration and the sections' sources; how it runs (`cycle`, `watch`) knows nothing of
+//! either but the trait `Source`. What goes on is written on a `board`, which heartbeats and the terminal read.
+
+pub mod account;
+pub mod board;
+pub mod cycle;
+pub mod freshness;
+pub mod health;
+pub mod heartbeat;
+pub mod lock;
+pub mod plan;
+pub mod watch;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use kqlake_import::{ImportSummary, OrgUrls, Section, Source};
+
+/// The folder of a lake that small state of live imports is kept in.
+pub const STATE: &str = "_state";
+
+/// A section of a tenant that is to be run.
+#[derive(Debug)]
+pub struct Task {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The section.
+    pub section: Section,
+    /// What it reads; or why it cannot begin.
+    pub work: Result<Work, Error>,
+}
+
+/// What a section reads.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    /// Its sources.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// The sites that audit records are taken of.
+    pub org_urls: OrgUrls,
+}
+
+/// What came of a section of a tenant.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The section.
+    pub section: Section,
+    /// What was imported; or what ended it before its end. What was committed before that stays.
+    pub result: Result<ImportSummary, Error>,
+}
+
+impl Outcome {
+    /// True when the section was read to its end.
+    pub fn is_finished(&self) -> bool {
+        self.result.as_ref().is_ok_and(|summary| summary.sections.iter().all(|section| section.finished))
+    }
+
+    /// True when nothing went wrong that an earlier run did not tell of.
+    pub fn is_well(&self) -> bool {
+        self.result.as_ref().is_ok_and(|summary| !summary.stopped && summary.has_no_new_failure())
+    }
+
+    /// True when nothing of it could be read.
+    pub fn is_unread(&self) -> bool {
+        match &self.result {
+            Ok(summary) => !summary.stopped && !summary.units.is_empty() && summary.tables.is_empty() && !self.is_finished(),
+            Err(error) => error.status() == crate::error::status::SOURCE,
+        }
+    }
+}

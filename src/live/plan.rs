@@ -1,0 +1,91 @@
+//! Which sections of which tenants are run: the configuration's tenants, the sections that are switched on, and their sources.
+
+use super::{STATE, Task, Work};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use kqlake_import::{OrgUrls, Section};
+use kqlake_remote::settings::Tenant;
+use kqlake_remote::{Pace, World, sources};
+
+/// What somebody asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Sections that run whether they are switched on or not; those that are switched on when empty.
+    pub sections: Vec<Section>,
+    /// Names of tenants; all when empty.
+    pub tenants: Vec<String>,
+}
+
+/// The sections' shared world: connections, tokens, and quotas whose use is kept in the lake's folder.
+///
+/// # Errors
+/// Connections cannot be made from this machine.
+pub fn world(config: &Config, pace: Pace) -> Result<World> {
+    World::new(pace, Some(&config.lake.join(STATE))).map_err(|error| Error::Source(error.to_string()))
+}
+
+/// The tasks of all tenants that are wanted; reads the secrets. What a tenant lacks is the error of its own tasks alone.
+///
+/// # Errors
+/// A tenant that is asked for is not configured.
+pub fn tasks(config: &Config, wanted: &Wanted, world: &World) -> Result<Vec<Task>> {
+    if let Some(strange) = wanted.tenants.iter().find(|name| config.tenants.iter().all(|tenant| tenant.name != **name)) {
+        let known: Vec<&str> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+        let hint = kqlake_syntax::suggest::nearest(strange, known.iter().copied());
+        let error = Error::usage(format!("no tenant is configured as `{strange}`"));
+        return Err(error.hint(match hint {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("configured are {}", known.join(", ")),
+        }));
+    }
+    let mut tasks = Vec::new();
+    for ((name, live), settings) in config.live().into_iter().zip(&config.tenants) {
+        if !wanted.tenants.is_empty() && !wanted.tenants.contains(&name) {
+            continue;
+        }
+        let sections = Section::ALL.into_iter().filter(|section| match wanted.sections.as_slice() {
+            [] => settings.jobs.contains(section),
+            some => some.contains(section),
+        });
+        match live {
+            Ok(tenant) => tasks.extend(sections.filter_map(|section| task(&tenant, section, wanted, world))),
+            Err(error) => {
+                let broken = |section| Task {
+                    tenant: name.clone(),
+                    section,
+                    work: Err(Error::Source(format!("tenant {name}: {}", error.chain()))),
+                };
+                tasks.extend(sections.map(broken));
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+/// The task of a section; `None` where nothing is configured that it could read, unless it was asked for by its name.
+fn task(tenant: &Tenant, section: Section, wanted: &Wanted, world: &World) -> Option<Task> {
+    let work = work(tenant, section, world);
+    if work.as_ref().is_ok_and(|work| work.sources.is_empty()) {
+        wanted.sections.contains(&section).then(|| Task {
+            tenant: tenant.name.clone(),
+            section,
+            work: Err(Error::usage(format!("tenant {}: nothing is configured that {section} could read", tenant.name))),
+        })
+    } else {
+        Some(Task { tenant: tenant.name.clone(), section, work })
+    }
+}
+
+fn work(tenant: &Tenant, section: Section, world: &World) -> Result<Work> {
+    if section == Section::Audit && tenant.audit.org_urls.is_empty() {
+        let message = format!("tenant {}: FATAL ERROR: No org URLs found in the configuration!", tenant.name);
+        return Err(Error::usage(message).hint(format!(
+            "write the addresses whose activity is wanted into [tenants.{}.audit], as org_urls = \
+             [\"https://contoso.sharepoint.com\"]; [\"*\"] takes all",
+            tenant.name
+        )));
+    }
+    let sources = sources(tenant, section, world).map_err(|error| Error::usage(format!("tenant {}: {error}", tenant.name)))?;
+    let org_urls = if section == Section::Audit { OrgUrls::new(&tenant.audit.org_urls) } else { OrgUrls::default() };
+    Ok(Work { sources, org_urls })
+}

@@ -1,0 +1,260 @@
+//! Tables of Application Insights and Log Analytics, read by slices of time.
+//!
+//! A table has no list of what came since the last time, and records come up to two days late ("Azure Monitor limits"), so
+//! a run reads again what is younger than that and what is new. A slice that is too large for one answer is cut in halves until
+//! each fits: an answer that is not whole is never handed on.
+
+mod answer;
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use self::answer::Spooled;
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::{Failure, Request, ServiceError};
+use crate::instant;
+use crate::settings::{AppInsightsSettings, LogAnalyticsSettings, Tenant};
+use crate::world::{SetupError, World};
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// How late records may come: a slice is read again until it is older.
+const LATE: i64 = 2 * DAY;
+/// The width of a slice before it is cut.
+const SLICE: i64 = DAY;
+/// The narrowest slice that is cut.
+const NARROWEST: i64 = 2 * SECOND;
+/// Bytes that an answer may have: more than the services give.
+const CAP: u64 = 512 << 20;
+/// How long a query may run, as the services allow it, and a little more for the way.
+const PATIENCE: Duration = Duration::from_secs(630);
+/// What asks a service for its longest run time.
+const PREFER: &str = "wait=600";
+
+/// One table of a resource.
+pub(super) struct Slices {
+    api: Api,
+    stream: String,
+    path: String,
+    table: String,
+    /// The column of the table's times.
+    time: &'static str,
+    key: Option<SecretString>,
+    /// How far back the first run goes (microseconds).
+    lookback: i64,
+    /// Why no slice of the table can be had, once a slice told.
+    refused: Mutex<Option<SourceError>>,
+}
+
+impl std::fmt::Debug for Slices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slices").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// The tables of a tenant's resources and workspaces.
+///
+/// # Errors
+/// A service has no address; an id or a table's name is none.
+pub(super) fn sources(tenant: &Tenant, world: &World) -> Result<Vec<Arc<dyn Source>>, SetupError> {
+    let mut all: Vec<Slices> = Vec::new();
+    if !tenant.app_insights.is_empty() {
+        let api = world.api(tenant, Service::AppInsights)?;
+        for set in &tenant.app_insights {
+            all.extend(app_insights(&tenant.name, &api, set)?);
+        }
+    }
+    if !tenant.log_analytics.is_empty() {
+        let api = world.api(tenant, Service::LogAnalytics)?;
+        for set in &tenant.log_analytics {
+            all.extend(log_analytics(&tenant.name, &api, set)?);
+        }
+    }
+    Ok(all.into_iter().map(|slices| Arc::new(slices) as Arc<dyn Source>).collect())
+}
+
+/// The tables of a resource of Application Insights.
+fn app_insights(tenant: &str, api: &Api, set: &AppInsightsSettings) -> Result<Vec<Slices>, SetupError> {
+    let path = format!("v1/apps/{}/query", resource(&set.app_id, "app_id")?);
+    let slices = |table: &String| {
+        Slices::new(api, format!("{tenant}/hits/{}", set.app_id), &path, table, "timestamp", set.api_key.clone(), set.lookback_days)
+    };
+    set.tables.iter().map(slices).collect()
+}
+
+/// The tables of a workspace of Log Analytics.
+fn log_analytics(tenant: &str, api: &Api, set: &LogAnalyticsSettings) -> Result<Vec<Slices>, SetupError> {
+    let path = format!("v1/workspaces/{}/query", resource(&set.workspace_id, "workspace_id")?);
+    let stream = format!("{tenant}/hits/{}", set.workspace_id);
+    let slices = |table: &String| Slices::new(api, stream.clone(), &path, table, "TimeGenerated", None, set.lookback_days);
+    set.tables.iter().map(slices).collect()
+}
+
+/// An id as it can stand in a path.
+fn resource<'i>(id: &'i str, key: &str) -> Result<&'i str, SetupError> {
+    let is_plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if is_plain { Ok(id) } else { Err(SetupError::new(format!("{key} = {id:?} is no id: it has letters, digits and dashes"))) }
+}
+
+impl Slices {
+    fn new(
+        api: &Api,
+        resource: String,
+        path: &str,
+        table: &str,
+        time: &'static str,
+        key: Option<SecretString>,
+        lookback_days: u32,
+    ) -> Result<Self, SetupError> {
+        if !table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') || table.is_empty() {
+            return Err(SetupError::new(format!("`{table}` is no name of a table: name one as `traces` or `AppTraces`")));
+        }
+        Ok(Slices {
+            api: api.clone(),
+            stream: format!("{resource}/{table}"),
+            path: path.to_owned(),
+            table: table.to_owned(),
+            time,
+            key,
+            lookback: i64::from(lookback_days).saturating_mul(DAY),
+            refused: Mutex::new(None),
+        })
+    }
+
+    fn slices(&self, after: Option<&Value>) -> Listing {
+        let now = self.api.now();
+        let first = now.saturating_sub(self.lookback);
+        let until = after.and_then(|cursor| cursor.get("until")).and_then(Value::as_i64);
+        // A clock that was set back, or a cursor of a longer look, moves nothing.
+        let from = until.map_or(first, |until| until.min(now).saturating_sub(LATE)).max(first);
+        let mut units = Vec::new();
+        let mut start = from.div_euclid(SLICE) * SLICE;
+        while start < now {
+            let end = (start + SLICE).min(now);
+            units.push(ListedUnit {
+                name: format!("{}/{}", self.stream, instant::day(start)),
+                window: Some((start, end)),
+                cursor: Some(json!({ "until": end })),
+                ..ListedUnit::default()
+            });
+            start += SLICE;
+        }
+        Listing { units, cursor: Some(json!({ "until": now })), ..Listing::default() }
+    }
+
+    fn request(&self, start: i64, end: i64) -> Request {
+        let (from, to) = (instant::text(start), instant::text(end));
+        let Slices { table, time, .. } = self;
+        let query = format!("{table} | where {time} >= datetime({from}) and {time} < datetime({to}) | order by {time} asc");
+        let body = json!({ "query": query, "timespan": format!("{from}/{to}") });
+        let request = Request::post_json(self.api.url(&self.path), &body).header("prefer", PREFER).cap(CAP).patience(PATIENCE);
+        match &self.key {
+            Some(key) => request.key("x-api-key", key),
+            None => request,
+        }
+    }
+
+    /// What a slice has, in the order of time: one answer, or those of its parts.
+    async fn fetch(&self, start: i64, end: i64) -> Result<Vec<File>, SourceError> {
+        let (mut files, mut open) = (Vec::new(), vec![(start, end)]);
+        while let Some((start, end)) = open.pop() {
+            match self.answer(start, end).await? {
+                Spooled::Whole(file) => files.extend(file),
+                Spooled::TooLarge(_) if end - start >= NARROWEST => {
+                    let middle = start + (end - start) / 2;
+                    open.extend([(middle, end), (start, middle)]);
+                }
+                Spooled::TooLarge(why) | Spooled::Partial(why) => {
+                    let between = format!("between {} and {}", instant::text(start), instant::text(end));
+                    return Err(SourceError::for_now(format!("{} {between}: the answer is not whole: {why}", self.table)));
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The answer for a slice. One that is partial for no reason of size is asked for once more.
+    async fn answer(&self, start: i64, end: i64) -> Result<Spooled, SourceError> {
+        let first = self.once(start, end).await?;
+        if matches!(first, Spooled::Partial(_)) { self.once(start, end).await } else { Ok(first) }
+    }
+
+    async fn once(&self, start: i64, end: i64) -> Result<Spooled, SourceError> {
+        // A query that takes too long takes as long the next time: it is cut, not tried again.
+        let streamed = match self.api.stream(self.request(start, end).once()).await {
+            Err(error) if is_too_much(&error) => return Ok(Spooled::TooLarge(error.to_string())),
+            Err(error) if error.is_transient() => self.api.stream(self.request(start, end)).await,
+            other => other,
+        };
+        let streamed = match streamed {
+            Err(error) if is_too_much(&error) => return Ok(Spooled::TooLarge(error.to_string())),
+            Err(error) => return Err(self.refusal(error)),
+            Ok(streamed) => streamed,
+        };
+        let Body::Stream(reader) = streamed.into_body() else {
+            return Err(SourceError::for_now("the answer has no body that can be read"));
+        };
+        let spooled = tokio::task::spawn_blocking(move || answer::spool(reader)).await.map_err(io::Error::from).flatten();
+        spooled.map_err(|error| SourceError::for_now(format!("{}: {error}", self.table)))
+    }
+
+    /// A failure, remembered where it is that of all slices.
+    fn refusal(&self, error: ServiceError) -> SourceError {
+        let is_of_all = match error.failure {
+            Failure::Unauthorized | Failure::Credential | Failure::Forbidden => true,
+            Failure::Refused => matches!(error.status, Some(401 | 403 | 404)),
+            _ => false,
+        };
+        let error = SourceError::from(error);
+        if is_of_all {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+        error
+    }
+}
+
+/// Whether a failure says that less should be asked for.
+fn is_too_much(error: &ServiceError) -> bool {
+    error.failure == Failure::TooLarge || matches!(error.status, Some(413 | 504))
+}
+
+impl Source for Slices {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn tiles(&self) -> bool {
+        true
+    }
+
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(async move { Ok(self.slices(after.as_ref())) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            if let Some(refused) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+                return Err(refused);
+            }
+            let (start, end) = unit.window.unwrap_or_default();
+            let files = self.fetch(start, end).await?;
+            let empty: Box<dyn Read + Send> = Box::new(io::empty());
+            // Answers stand one a line.
+            let after = |all: Box<dyn Read + Send>, file: File| -> Box<dyn Read + Send> {
+                Box::new(all.chain(file).chain(Cursor::new(b"\n")))
+            };
+            let all = files.into_iter().fold(empty, after);
+            Ok(Opened { body: Body::Stream(all), day: None })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

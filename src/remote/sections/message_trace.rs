@@ -1,0 +1,315 @@
+//! Message traces: by the hour in which messages were received, again and again until they stand still.
+//!
+//! Rows become visible within minutes, and are complete a day later; their status may change for longer. So an hour is read when
+//! it begins, and then again after ever longer times: at least once when it is older than a day, and on while one of its messages
+//! has no final status. What is read again lands only where it is new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kqlake_import::{ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::pages;
+use crate::api::Api;
+use crate::budget::Limits;
+use crate::cloud::Service;
+use crate::http::Request;
+use crate::instant;
+use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
+use crate::world::{SetupError, World};
+
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// The part of time that is read again as a whole.
+const SLOT: i64 = HOUR;
+/// The longest window of one unit.
+const WINDOW: i64 = 6 * HOUR;
+/// After this age an hour has all its messages.
+const COMPLETE: i64 = 26 * HOUR;
+/// An hour that is this old is not read for the statuses of its messages any more.
+const FORGOTTEN: i64 = 10 * DAY;
+/// An hour is read again after this part of its age, and at least so often.
+const PART: i64 = 8;
+const SELDOM: i64 = 6 * HOUR;
+/// How far back Graph, and the reporting web service, go.
+const GRAPH_KEEPS: i64 = 90 * DAY;
+const REPORTING_KEEPS: i64 = 10 * DAY;
+/// What a tenant may ask of Graph, for lists and details together (Graph's documentation of message traces, "Throttling").
+const QUOTA: (u32, Duration) = (100, Duration::from_secs(300));
+/// Rows that Graph is asked for in a page: the most.
+const TOP: u32 = 5_000;
+/// Statuses that change.
+const OPEN: [&str; 3] = ["pending", "gettingstatus", "none"];
+
+/// How far the section is, as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Position {
+    /// Messages received before this instant were read at least once.
+    until: i64,
+    /// The text whose change begins anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<String>,
+    /// Hours by their beginnings that are read again.
+    slots: BTreeMap<i64, Slot>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Slot {
+    /// When it was read last.
+    read: i64,
+    /// Whether a message in it has a status that changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    open: bool,
+}
+
+impl Slot {
+    /// Whether an hour that ends at an instant is to be read again.
+    fn is_due(self, end: i64, now: i64) -> bool {
+        let wait = ((now - end).max(0) / PART).min(SELDOM);
+        now - self.read >= wait
+    }
+
+    /// Whether an hour is never read again.
+    fn is_settled(self, end: i64, now: i64) -> bool {
+        let is_complete = self.read >= end + COMPLETE;
+        is_complete && (!self.open || now - end >= FORGOTTEN)
+    }
+}
+
+/// The messages of a tenant.
+pub(super) struct Traces {
+    api: Api,
+    stream: String,
+    set: MessageTraceSettings,
+    /// How far it is, with what was read in this run.
+    position: Mutex<Position>,
+    /// When this run listed.
+    listed: Mutex<i64>,
+    /// Hours with statuses that change, by the unit that found them.
+    open: Arc<Mutex<BTreeMap<String, BTreeSet<i64>>>>,
+}
+
+impl std::fmt::Debug for Traces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traces").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl Traces {
+    /// The messages of a tenant.
+    ///
+    /// # Errors
+    /// The service has no address.
+    pub(super) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        let set = tenant.message_trace.clone();
+        let service = if set.api == TraceApi::Graph { Service::Graph } else { Service::Reporting };
+        let api = world.api(tenant, service)?;
+        let api = match set.api {
+            TraceApi::Graph => api.limited("message-trace", Limits::of(QUOTA.0, QUOTA.1, 1).kept()),
+            TraceApi::Reporting => api,
+        };
+        let api = api.limited("message-trace-rate", Limits::of(set.requests_per_second, Duration::from_secs(1), 1));
+        Ok(Traces {
+            api,
+            stream: format!("{}/messagetrace", tenant.name),
+            set,
+            position: Mutex::default(),
+            listed: Mutex::new(0),
+            open: Arc::default(),
+        })
+    }
+
+    /// Where a run goes on: a position that is kept, unless it is another's.
+    fn begin(&self, after: Option<Value>, now: i64) -> Position {
+        let kept = after.and_then(|cursor| serde_json::from_value::<Position>(cursor).ok());
+        let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
+        let keeps = if self.set.api == TraceApi::Graph { GRAPH_KEEPS } else { REPORTING_KEEPS };
+        let back = i64::from(self.set.max_historic_date_cutoff_days_back).saturating_mul(DAY).min(keeps);
+        let margin = i64::try_from(self.set.max_historic_date_margin_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND);
+        let first = now - back + margin.min(back);
+        let mut position = kept.unwrap_or_else(|| Position { until: first, ..Position::default() });
+        position.reset.clone_from(&self.set.reset_persistence_auth);
+        position.until = position.until.max(first);
+        position.slots.retain(|start, _| *start + SLOT > first);
+        position
+    }
+
+    fn units(&self, after: Option<Value>) -> Listing {
+        let now = self.api.now();
+        let mut position = self.begin(after, now);
+        let delay = self.set.override_time_delay_in_seconds.unwrap_or(0);
+        let end = now - i64::try_from(delay).unwrap_or(i64::MAX).saturating_mul(SECOND);
+        position.slots.retain(|start, slot| !slot.is_settled(start + SLOT, now));
+        let mut due: BTreeSet<i64> = BTreeSet::new();
+        for (start, slot) in &position.slots {
+            if slot.is_due(*start + SLOT, now) {
+                due.insert(*start);
+            }
+        }
+        let mut start = position.until.div_euclid(SLOT) * SLOT;
+        while start < end {
+            due.insert(start);
+            start += SLOT;
+        }
+        let first = position.until.min(position.slots.keys().next().copied().unwrap_or(i64::MAX));
+        let mut units: Vec<ListedUnit> = Vec::new();
+        for start in due {
+            let slot_end = (start + SLOT).min(end);
+            if slot_end <= start {
+                continue;
+            }
+            match units.last_mut().and_then(|unit| unit.window.as_mut()) {
+                Some(window) if window.1 == start && slot_end - window.0 <= WINDOW => window.1 = slot_end,
+                _ => units.push(ListedUnit { window: Some((start.max(first), slot_end)), ..ListedUnit::default() }),
+            }
+        }
+        for unit in &mut units {
+            unit.name = format!("{}/{}", self.stream, instant::text(unit.window.unwrap_or_default().0));
+            // The cursor is made when the unit was read; see `cursor_after`.
+            unit.cursor = Some(Value::Null);
+        }
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+        Listing { units, ..Listing::default() }
+    }
+
+    fn first_page(&self, start: i64, end: i64) -> Request {
+        let (from, to) = (instant::text(start), instant::text(end));
+        let url = match self.set.api {
+            // Both ends belong to it.
+            TraceApi::Graph => self.api.url(&format!(
+                "v1.0/admin/exchange/tracing/messageTraces?$filter=receivedDateTime ge {from} and receivedDateTime le {to}&$top={TOP}"
+            )),
+            TraceApi::Reporting => self.api.url(&format!(
+                "ecp/reportingwebservice/reporting.svc/MessageTrace?$filter=StartDate eq datetime'{from}' and EndDate eq datetime'{to}'&$format=Json"
+            )),
+        };
+        request(url)
+    }
+}
+
+fn request(url: Url) -> Request {
+    // Without it Graph hides statuses that it learned later.
+    Request::get(url).header("accept", "application/json").header("prefer", "include-unknown-enum-members")
+}
+
+/// What is looked at of a row.
+#[derive(Deserialize)]
+struct Row {
+    #[serde(alias = "receivedDateTime", alias = "Received")]
+    received: Option<String>,
+    #[serde(alias = "Status")]
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Rows {
+    #[serde(default)]
+    value: Vec<Row>,
+    d: Option<Results>,
+}
+
+#[derive(Deserialize)]
+struct Results {
+    #[serde(default)]
+    results: Vec<Row>,
+}
+
+/// Hours in which a page has messages whose status changes.
+fn open_slots(page: &[u8]) -> Vec<i64> {
+    let Ok(rows) = serde_json::from_slice::<Rows>(page) else { return Vec::new() };
+    let all = rows.value.into_iter().chain(rows.d.into_iter().flat_map(|d| d.results));
+    let is_open = |row: &Row| {
+        let status = row.status.as_deref().unwrap_or_default();
+        OPEN.iter().any(|open| status.eq_ignore_ascii_case(open))
+    };
+    all.filter(is_open).filter_map(|row| instant::read(&row.received?)).map(|at| at.div_euclid(SLOT) * SLOT).collect()
+}
+
+impl Source for Traces {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn tiles(&self) -> bool {
+        true
+    }
+
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(async move { Ok(self.units(after)) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            let (start, end) = unit.window.unwrap_or_default();
+            let (name, open) = (unit.name.clone(), Arc::clone(&self.open));
+            let each = move |page: &[u8]| {
+                let found = open_slots(page);
+                open.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().extend(found);
+            };
+            let body = pages::chain(&self.api, self.first_page(start, end), request, each).await.map_err(hinted)?;
+            Ok(Opened { body, day: None })
+        })
+    }
+
+    fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
+        let (start, end) = unit.window?;
+        let read = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit.name).unwrap_or_default();
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = start.div_euclid(SLOT) * SLOT;
+        while slot < end {
+            position.slots.insert(slot, Slot { read, open: open.contains(&slot) });
+            slot += SLOT;
+        }
+        position.until = position.until.max(end);
+        serde_json::to_value(&*position).ok()
+    }
+}
+
+/// A refusal with what to do about it, where its words alone do not say it.
+fn hinted(error: SourceError) -> SourceError {
+    let hint = if error.reason.to_lowercase().contains("service principal-less") {
+        "; the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours"
+    } else if error.reason.contains("No permission to access the report") {
+        "; the application needs the role Global Reader or Security Reader"
+    } else {
+        return error;
+    };
+    SourceError { reason: format!("{}{hint}", error.reason), ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_read_until_it_is_complete_and_its_statuses_are_final() {
+        let end = 100 * HOUR;
+        let slot = |read, open| Slot { read, open };
+        assert!(slot(end - MINUTE, false).is_due(end, end));
+        assert!(!slot(end + 8 * HOUR, false).is_due(end, end + 8 * HOUR + MINUTE));
+        assert!(slot(end + 8 * HOUR, false).is_due(end, end + 10 * HOUR));
+        assert!(!slot(end + 20 * HOUR, false).is_settled(end, end + 60 * HOUR));
+        assert!(slot(end + 27 * HOUR, false).is_settled(end, end + 27 * HOUR));
+        assert!(!slot(end + 27 * HOUR, true).is_settled(end, end + 27 * HOUR));
+        assert!(slot(end + 27 * HOUR, true).is_settled(end, end + 11 * DAY));
+    }
+
+    #[test]
+    fn open_statuses_are_found_in_both_services_rows() {
+        let graph = br#"{"value":[{"status":"delivered","receivedDateTime":"2026-01-05T00:10:13.1357913Z"},{"status":"gettingStatus","receivedDateTime":"2026-01-05T02:10:13Z"}]}"#;
+        assert_eq!(open_slots(graph), [1_767_578_400 * SECOND]);
+        let reporting = br#"{"d":{"results":[{"Status":"Pending","Received":"2026-01-05T00:10:13.1357913"}]}}"#;
+        assert_eq!(open_slots(reporting), [1_767_571_200 * SECOND]);
+        assert!(open_slots(b"{").is_empty());
+    }
+}
