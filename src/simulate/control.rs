@@ -27,6 +27,7 @@ pub(crate) fn written(world: &World) -> Manifest {
         tenant: world.registration.tenant.clone(),
         tables: world.truths.iter().flat_map(|truth| truth(world)).collect(),
         requests: world.served.requests(),
+        notes: world.served.notes(),
         faults: world.faults.injected(),
     }
 }

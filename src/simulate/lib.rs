@@ -9,6 +9,7 @@ mod body;
 mod clock;
 mod configuration;
 mod control;
+mod deliver;
 mod faults;
 mod link;
 mod manifest;

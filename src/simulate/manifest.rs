@@ -14,7 +14,7 @@ pub struct Table {
     pub key: Vec<String>,
     /// How many rows there are.
     pub count: usize,
-    /// Keys of all rows, in order, each with the value that wins where rows change (a version, a status), else null.
+    /// Keys of all rows, in order, unless there are more than the settings let be written, each with the value that wins where rows change (a version, a status), else null.
     pub rows: BTreeMap<String, Option<String>>,
     /// Keys that a client may have and need not: of what was about to expire or has just come, and was not asked for.
     pub optional: Vec<String>,
@@ -47,6 +47,8 @@ pub struct Manifest {
     pub tables: Vec<Table>,
     /// Requests by service and status.
     pub requests: BTreeMap<String, BTreeMap<u16, u64>>,
+    /// What else was counted.
+    pub notes: BTreeMap<String, u64>,
     /// Faults that were injected, by name.
     pub faults: BTreeMap<String, u64>,
 }
@@ -55,6 +57,7 @@ pub struct Manifest {
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     requests: Mutex<BTreeMap<String, BTreeMap<u16, u64>>>,
+    notes: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Served {
@@ -67,6 +70,19 @@ impl Served {
                 requests.insert(service.to_owned(), BTreeMap::from([(status, 1)]));
             }
         }
+    }
+
+    /// One more of something.
+    pub(crate) fn note(&self, what: &str) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        match notes.get_mut(what) {
+            Some(count) => *count += 1,
+            None => drop(notes.insert(what.to_owned(), 1)),
+        }
+    }
+
+    pub(crate) fn notes(&self) -> BTreeMap<String, u64> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn requests(&self) -> BTreeMap<String, BTreeMap<u16, u64>> {

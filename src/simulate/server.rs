@@ -37,7 +37,7 @@ async fn pass(State(world): State<Arc<World>>, mut request: Request, next: Next)
     let address = uri.path_and_query().map_or(path, |address| address.as_str());
     let cutter = request.extensions().get::<ConnectInfo<Cutter>>().map(|info| info.0.clone());
     let encoded = world.settings.gzip && accepts_gzip(request.headers());
-    let fault = world.faults.decide(service, request.method().as_str(), path, address);
+    let fault = world.faults.decide(service, request.method().as_str(), &answer::decoded(path), address);
     request.extensions_mut().insert(Called(uri.clone()));
     let now = world.now() + world.settings.clock_skew_seconds * 1_000_000;
     let instead = match &fault {
