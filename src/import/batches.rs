@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,9 +15,9 @@ use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
 
 /// Rows of a batch.
-const BATCH_ROWS: usize = 8_192;
+pub(crate) const BATCH_ROWS: usize = 8_192;
 /// Bytes of a batch; a batch may be larger by one record.
-const BATCH_BYTES: usize = 2 << 20;
+pub(crate) const BATCH_BYTES: usize = 2 << 20;
 
 /// What a reading thread tells of one listed unit, in order.
 #[derive(Debug)]
@@ -61,6 +62,11 @@ impl Outbox {
         let bytes = batch.get_array_memory_size();
         if self.budget.take(self.unit, bytes) { self.send(Message::Rows(table, batch, bytes)) } else { Err(Stop) }
     }
+}
+
+/// Why rows cannot be put together.
+pub(crate) fn misfit(table: &str, source: &ArrowError) -> ImportError {
+    ImportError::Reader(format!("rows of {table} do not fit their table: {source}"))
 }
 
 /// Collects a unit's rows into batches and sends them.
@@ -113,11 +119,16 @@ impl Batches {
         let def = builder.def();
         match builder.finish() {
             Ok(batch) => self.outbox.rows(def, batch),
-            Err(source) => {
-                let reason = format!("rows of {table} do not fit their table: {source}");
-                self.send(Message::Broken(ImportError::Reader(reason)))
-            }
+            Err(source) => self.send(Message::Broken(misfit(table, &source))),
         }
+    }
+
+    /// Sends rows that were put together elsewhere.
+    ///
+    /// # Errors
+    /// Nobody listens any more.
+    pub(crate) fn send_rows(&self, table: &'static TableDef, batch: RecordBatch) -> Result<(), Stop> {
+        self.outbox.rows(table, batch)
     }
 
     /// Sends the rows that were taken and not sent yet.

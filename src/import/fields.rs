@@ -12,6 +12,8 @@ use kqlake_value::parse::datetimes::zone;
 
 /// Names whose column was looked up once are remembered, up to this many.
 const REMEMBERED: usize = 4_096;
+/// Names whose order is remembered.
+const EXPECTED: usize = 64;
 
 /// A name as it is compared: its letters and digits in lower case.
 pub(crate) fn plain_name(name: &str) -> String {
@@ -36,6 +38,9 @@ pub(crate) struct FieldMap {
     pub columns: usize,
     by_name: HashMap<String, usize>,
     seen: HashMap<String, Option<usize>>,
+    /// Names in the order in which records have them, with their columns, and the place of the one that is expected next.
+    order: Vec<(Box<str>, Option<usize>)>,
+    next: usize,
 }
 
 impl FieldMap {
@@ -51,11 +56,31 @@ impl FieldMap {
                 by_name.entry(plain_name(alias)).or_insert(index);
             }
         }
-        Self { table, columns, by_name, seen: HashMap::new() }
+        Self { table, columns, by_name, seen: HashMap::new(), order: Vec::new(), next: 0 }
     }
 
-    /// The column of a source's field.
+    /// The column of a source's field. Records of one kind have their fields in the same order, so the next one is mostly known.
     pub(crate) fn column(&mut self, name: &str) -> Option<usize> {
+        if let Some((known, column)) = self.order.get(self.next).or_else(|| self.order.first())
+            && **known == *name
+        {
+            self.next = if self.next < self.order.len() { self.next + 1 } else { 1 };
+            return *column;
+        }
+        let column = self.look_up(name);
+        self.next = match self.order.iter().position(|(known, _)| **known == *name) {
+            Some(place) => place + 1,
+            None => {
+                if self.order.len() < EXPECTED {
+                    self.order.push((name.into(), column));
+                }
+                self.order.len()
+            }
+        };
+        column
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<usize> {
         if let Some(known) = self.seen.get(name) {
             return *known;
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use kqlake_value::format::write_json_string;
 use kqlake_value::json::{self, BadEscapes, unescape_with};
 
-pub(crate) use kqlake_value::json::checked::{Members, elements};
+pub(crate) use kqlake_value::json::checked::{Members, Raw, elements};
 pub(crate) use kqlake_value::json::{mend_surrogates, too_deep};
 
 /// The text of a JSON string literal (with its quotes), mended where its escapes are none.

@@ -8,6 +8,11 @@ use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 
+use arrow::array::{Array as _, AsArray as _, StringBuilder};
+use arrow::record_batch::RecordBatch;
+
+use super::row::{Cell, Row, Unnumbered};
+
 /// Contents that are kept in memory: as many as fit into a hash table of 2^22 places.
 const IN_MEMORY: usize = (1 << 22) / 8 * 7;
 /// Contents of a block of a temporary file.
@@ -51,10 +56,48 @@ impl Default for Ordinals {
 }
 
 impl Ordinals {
-    /// Forgets everything: another unit begins.
-    pub(crate) fn begin(&mut self) {
-        let limit = self.limit;
-        *self = Self { limit, ..Self::default() };
+    /// Gives the next row of the unit its id, where it has none of its own.
+    ///
+    /// # Errors
+    /// As for [`Ordinals::next`].
+    pub(crate) fn number(&mut self, row: &mut Row<'_>) -> io::Result<()> {
+        if let Some(unnumbered) = row.unnumbered.take() {
+            let ordinal = self.next(unnumbered.content.0)?;
+            if ordinal > 0 {
+                row.cells[unnumbered.column] = Cell::Text(unnumbered.id(ordinal).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the next rows of the unit their ids, of which some, in ascending order, have none of their own but that of the first
+    /// record of their content.
+    ///
+    /// # Errors
+    /// As for [`Ordinals::next`]; the rows have no such column.
+    pub(crate) fn number_batch(&mut self, rows: RecordBatch, unnumbered: &[(usize, Unnumbered)]) -> io::Result<RecordBatch> {
+        let (mut column, mut others) = (0, Vec::new());
+        for (row, unnumbered) in unnumbered {
+            let ordinal = self.next(unnumbered.content.0)?;
+            if ordinal > 0 {
+                column = unnumbered.column;
+                others.push((*row, unnumbered.id(ordinal)));
+            }
+        }
+        let Some(ids) = rows.columns().get(column).and_then(|ids| ids.as_string_opt::<i32>()).filter(|_| !others.is_empty()) else {
+            return Ok(rows);
+        };
+        let mut numbered = StringBuilder::with_capacity(ids.len(), ids.value_data().len());
+        let mut others = others.into_iter().peekable();
+        for row in 0..ids.len() {
+            match others.next_if(|(at, _)| *at == row) {
+                Some((_, id)) => numbered.append_value(id),
+                None => numbered.append_option(ids.is_valid(row).then(|| ids.value(row))),
+            }
+        }
+        let mut columns = rows.columns().to_vec();
+        columns[column] = std::sync::Arc::new(numbered.finish());
+        RecordBatch::try_new(rows.schema(), columns).map_err(io::Error::other)
     }
 
     /// The ordinal of the next record of a content.
@@ -160,8 +203,5 @@ mod tests {
             }
         }
         assert_eq!(ordinals.runs.len(), 10);
-        ordinals.begin();
-        assert_eq!(ordinals.next(content(5)).expect("an ordinal"), 0);
-        assert!(ordinals.runs.is_empty());
     }
 }

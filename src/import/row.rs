@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
-use super::json_text::{compact, mend_surrogates, string_literal, unescape};
+use super::json_text::{Members, compact, mend_surrogates, string_literal, unescape};
 use kqlake_lake::RowBuilder;
-use kqlake_lake::identity::{Content, RecordHash, Value};
+use kqlake_lake::identity::{Content, RecordHash, Value, derived_id};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
 
@@ -187,6 +187,23 @@ pub(crate) fn source_columns(table: &TableDef) -> usize {
     table.columns.iter().take_while(|c| c.promoted.is_none() && c.name != IMPORT_ID).count()
 }
 
+/// The id of a record that has none of its own, as far as the record alone says it: the other part is its ordinal among the
+/// records of its content in the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unnumbered {
+    /// The place of the id's column.
+    pub column: usize,
+    /// The record's content.
+    pub content: RecordHash,
+}
+
+impl Unnumbered {
+    /// The id.
+    pub(crate) fn id(self, ordinal: u32) -> String {
+        derived_id(self.content, ordinal)
+    }
+}
+
 /// A row of a table: one cell for each column that a source fills.
 #[derive(Debug, Clone)]
 pub(crate) struct Row<'a> {
@@ -194,6 +211,10 @@ pub(crate) struct Row<'a> {
     pub table: &'static TableDef,
     /// Values in column order.
     pub cells: Vec<Cell<'a>>,
+    /// The members of objects in dynamic columns, by the place of the column, where they were found on the way.
+    bags: Vec<(usize, Members<'a>)>,
+    /// Where the id is that of the first record of its content, and may be another one's.
+    pub unnumbered: Option<Unnumbered>,
 }
 
 impl<'a> Row<'a> {
@@ -204,7 +225,20 @@ impl<'a> Row<'a> {
 
     /// A row without values of a table whose [`source_columns`] were counted before.
     pub(crate) fn with_columns(table: &'static TableDef, count: usize) -> Self {
-        Self { table, cells: vec![Cell::Null; count] }
+        Self { table, cells: vec![Cell::Null; count], bags: Vec::new(), unnumbered: None }
+    }
+
+    /// The row with its own copy of what it borrowed.
+    pub(crate) fn into_owned(self) -> Row<'static> {
+        let cells = self.cells.into_iter().map(Cell::into_owned).collect();
+        Row { table: self.table, cells, bags: Vec::new(), unnumbered: self.unnumbered }
+    }
+
+    /// Gives the row the id of the first record of its content.
+    pub(crate) fn derive_id(&mut self, column: usize, content: RecordHash) {
+        let unnumbered = Unnumbered { column, content };
+        self.cells[column] = Cell::Text(Cow::Owned(unnumbered.id(0)));
+        self.unnumbered = Some(unnumbered);
     }
 
     /// Appends the row to a builder of its table.
@@ -226,6 +260,27 @@ impl<'a> Row<'a> {
         builder.end_row();
     }
 
+    /// Sets the value of a dynamic column: an object, by its members, in a plain text of a record that is not nested too deep.
+    pub(crate) fn set_bag(&mut self, column: usize, text: &'a str, members: Members<'a>) {
+        self.cells[column] = Cell::Json(Cow::Borrowed(text));
+        self.bags.push((column, members));
+    }
+
+    /// The members of the object in a dynamic column, where they are known.
+    pub(crate) fn bag(&self, column: usize) -> Option<&Members<'a>> {
+        self.bags.iter().find(|(at, _)| *at == column).map(|(_, members)| members)
+    }
+
+    /// Changes the JSON texts of the row.
+    pub(crate) fn rewrite_json(&mut self, rewritten: impl Fn(&str) -> String) {
+        self.bags.clear();
+        for cell in &mut self.cells {
+            if let Cell::Json(json) = cell {
+                *json = Cow::Owned(rewritten(json));
+            }
+        }
+    }
+
     /// Sets a value by column name. Names come from the code and not from input: one that the table has not is misspelt, and stops
     /// tests and debug builds; other builds pass over it.
     pub(crate) fn set(&mut self, column: &str, cell: Cell<'a>) {
@@ -242,7 +297,7 @@ impl<'a> Row<'a> {
 
     /// The hash of the row's content. `repeats` becomes true when one of its dynamic values has an object with a name twice.
     pub(crate) fn content(&self, content: &Content, repeats: &mut bool) -> RecordHash {
-        content.hash(|column| self.cells.get(column).map_or(Value::Null, Cell::value), repeats)
+        content.hash_known(|column| self.cells.get(column).map_or(Value::Null, Cell::value), |column| self.bag(column), repeats)
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::app_insights::events_api;
 use super::app_insights::mapping::{AppInsights, Columns};
 use super::audit::mapping::Audit;
@@ -12,7 +10,7 @@ use super::fields::{bare_name, nested, nested_text, plain_name};
 use super::files::documents::{Answer, Page, column_names};
 use super::graph::directory::Kind;
 use super::graph::reports::{ReportId, Reports};
-use super::json_text::{Members, elements, unescape};
+use super::json_text::{Members, Raw, elements, unescape};
 use super::message_trace::mapping::{CsvKind, Traces};
 
 /// What a JSON object is.
@@ -221,7 +219,7 @@ pub(crate) fn inner_page<'a>(members: &Members<'a>) -> Option<(Inner, &'a str)> 
 }
 
 /// The columns and rows of a query answer's table.
-pub(crate) fn inner_table(text: &str) -> Result<(Answer, Vec<&RawValue>), String> {
+pub(crate) fn inner_table(text: &str) -> Result<(Answer, Vec<Raw<'_>>), String> {
     let invalid = |error: serde_json::Error| format!("the answer's table cannot be read: {error}");
     let table = Members::parse(text).map_err(invalid)?;
     let answer = Answer {

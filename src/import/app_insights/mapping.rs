@@ -10,9 +10,8 @@ use super::tables::{TABLES, by_fields, by_type_name, severity};
 use crate::convert::{DateOrder, shown};
 use crate::fields::{FieldMap, bare_name, push_left, push_member};
 use crate::json_text::{Members, string_literal, without_repeats};
-use crate::ordinals::Ordinals;
 use crate::row::{Cell, Row, Source};
-use kqlake_lake::identity::{Content, EXTRA, content_id, derived_content, derived_id};
+use kqlake_lake::identity::{Content, EXTRA, content_id, derived_content};
 use kqlake_lake::tables::{BOOKKEEPING, find};
 use kqlake_value::Type;
 
@@ -126,6 +125,14 @@ impl Table {
         if column == self.item_type_column {
             return true;
         }
+        if self.fields.ty(column) == Type::Dynamic
+            && let Source::Json(text) = source
+            && row.cells[column].is_null()
+            && let Some(members) = Members::plain(text)
+        {
+            row.set_bag(column, text, members);
+            return true;
+        }
         match source.read(self.fields.ty(column), order) {
             Some(Cell::Null) => true,
             Some(cell) => {
@@ -147,7 +154,7 @@ impl Table {
         }
     }
 
-    fn finish<'a>(&self, mut row: Row<'a>, extra: String, ordinals: &mut Ordinals) -> Result<Row<'a>, String> {
+    fn finish<'a>(&self, mut row: Row<'a>, extra: String) -> Result<Row<'a>, String> {
         if row.cells[self.timestamp].is_null() {
             return Err(no_time(&extra));
         }
@@ -158,21 +165,14 @@ impl Table {
         let mut repeats = false;
         let content = row.content(&self.content, &mut repeats);
         if repeats {
-            for cell in &mut row.cells {
-                if let Cell::Json(json) = cell {
-                    *json = Cow::Owned(without_repeats(json));
-                }
-            }
+            row.rewrite_json(without_repeats);
         }
         let mut known = content_id(content);
         if let Some(id) = row.cells[self.item_id].as_text().filter(|id| !id.trim().is_empty()) {
             // A record that comes back out of a lake says what its content was: the file may not have all of it.
             known = derived_content(id).unwrap_or(known);
         } else {
-            let ordinal = ordinals
-                .next(content.0)
-                .map_err(|error| format!("the record has no id, and a temporary file that helps to make one fails: {error}"))?;
-            row.cells[self.item_id] = Cell::Text(Cow::Owned(derived_id(content, ordinal)));
+            row.derive_id(self.item_id, content);
         }
         row.cells[self.content_id] = Cell::Int(known);
         Ok(row)
@@ -182,12 +182,11 @@ impl Table {
 /// Maps Application Insights records.
 pub(crate) struct AppInsights {
     tables: Vec<Option<Table>>,
-    ordinals: Ordinals,
 }
 
 impl Default for AppInsights {
     fn default() -> Self {
-        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect(), ordinals: Ordinals::default() }
+        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect() }
     }
 }
 
@@ -233,11 +232,6 @@ impl Columns {
 }
 
 impl AppInsights {
-    /// Another unit begins: records without an id are numbered anew.
-    pub(crate) fn begin_unit(&mut self) {
-        self.ordinals.begin();
-    }
-
     /// True for a record of the retired continuous export.
     pub(crate) fn is_continuous(members: &Members<'_>) -> bool {
         members.get("context").is_some_and(|c| c.starts_with('{'))
@@ -276,7 +270,7 @@ impl AppInsights {
                         None => push_left(&mut extra, column, &text),
                     }
                 }
-                table.finish(row, extra, &mut self.ordinals)
+                table.finish(row, extra)
             })
             .collect()
     }
@@ -290,7 +284,7 @@ impl AppInsights {
         for (name, value) in &members.0 {
             table.put(&mut row, &mut extra, name, Source::Json(value.get()), DateOrder::Unknown);
         }
-        table.finish(row, extra, &mut self.ordinals)
+        table.finish(row, extra)
     }
 
     /// The row of values in the order of recognised columns.
@@ -313,7 +307,7 @@ impl AppInsights {
         for (name, value) in columns.names.iter().zip(values) {
             table.put(&mut row, &mut extra, name, value, columns.order);
         }
-        table.finish(row, extra, &mut self.ordinals)
+        table.finish(row, extra)
     }
 }
 

@@ -160,7 +160,7 @@ impl Tables {
 }
 
 fn own(row: Row<'_>) -> Row<'static> {
-    Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() }
+    row.into_owned()
 }
 
 fn text_of(row: &Row<'_>, column: &str) -> Option<String> {

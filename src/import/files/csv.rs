@@ -21,7 +21,7 @@ const READINGS: u64 = 4;
 const LONGEST_LINE_END: usize = 3;
 
 /// One record, its fields as bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CsvRecord {
     /// The record as it stands in the file, without its line end.
     pub raw: Vec<u8>,

@@ -116,7 +116,7 @@ impl Directory {
         let place = Kind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
         let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
         let row = fields.row(members, DateOrder::Unknown, &mut |_, _| {});
-        let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
+        let mut row = row.into_owned();
         row.set("snapshotDate", Cell::Time(taken.div_euclid(US_PER_DAY) * US_PER_DAY));
         row.set("Raw", raw(text));
         let context = context.unwrap_or_default();

@@ -10,9 +10,8 @@ use super::report_keys::{content_key, named_key, other_content};
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
 use crate::json_text::{Members, elements, string_literal};
-use crate::ordinals::Ordinals;
 use crate::row::{Cell, Row, Source};
-use kqlake_lake::identity::{RecordHash, derived_id};
+use kqlake_lake::identity::RecordHash;
 use kqlake_lake::tables::{TableDef, find};
 use kqlake_value::Type;
 
@@ -47,14 +46,12 @@ struct Report {
 /// Maps usage reports.
 pub(crate) struct Reports {
     reports: Vec<Report>,
-    /// Of rows about someone whose name is withheld.
-    ordinals: Ordinals,
 }
 
 impl Default for Reports {
     fn default() -> Self {
         let reports = include_str!("reports.tsv").lines().filter(|l| !l.starts_with('#')).filter_map(read_report).collect();
-        Self { reports, ordinals: Ordinals::default() }
+        Self { reports }
     }
 }
 
@@ -97,11 +94,6 @@ impl Reports {
     /// True for a row of a report in JSON.
     pub(crate) fn is_row(members: &Members<'_>) -> bool {
         members.has("reportRefreshDate")
-    }
-
-    /// Begins a unit: rows are counted anew.
-    pub(crate) fn begin_unit(&mut self) {
-        self.ordinals.begin();
     }
 
     /// True for a column of a report that holds dates.
@@ -268,18 +260,15 @@ impl Reports {
         if row.get("reportRefreshDate").is_null() {
             return Err("the report row has no refresh date that can be read".into());
         }
-        let key = match named_key(&row) {
-            Some(key) => key.hex(),
-            None => {
-                let content = content_key(&row, others);
-                let ordinal = self.ordinals.next(content.0).map_err(|error| {
-                    format!("the row names nobody, and a temporary file that helps to tell it from others fails: {error}")
-                })?;
-                derived_id(content, ordinal)
-            }
-        };
+        let key = named_key(&row);
+        let content = key.is_none().then(|| content_key(&row, others));
         row.set("Raw", raw);
-        row.set("rowKey", Cell::text(key));
+        match (key, content, table.index_of("rowKey")) {
+            (Some(key), ..) => row.set("rowKey", Cell::text(key.hex())),
+            // A row about someone whose name is withheld.
+            (None, Some(content), Some(column)) => row.derive_id(column, content),
+            _ => {}
+        }
         Ok(row)
     }
 }
@@ -292,6 +281,7 @@ fn product_list(text: &str) -> Cell<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ordinals::Ordinals;
 
     #[test]
     fn every_report_is_recognised_by_its_columns_or_name() {
@@ -367,10 +357,12 @@ mod tests {
     }
 
     fn keys(reports: &mut Reports, rows: &[&str]) -> Vec<String> {
-        let of = |reports: &mut Reports, text: &str| -> String {
+        let mut ordinals = Ordinals::default();
+        let mut of = |reports: &mut Reports, text: &str| -> String {
             let members = Members::parse(text).unwrap();
             let id = reports.recognise_json(&members, &["SharePointSiteUsageDetail"]).unwrap();
-            let row = reports.json(id, &members, text, DateOrder::Unknown).unwrap().remove(0);
+            let mut row = reports.json(id, &members, text, DateOrder::Unknown).unwrap().remove(0);
+            ordinals.number(&mut row).unwrap();
             row.get("rowKey").as_text().unwrap().to_owned()
         };
         rows.iter().map(|text| of(reports, text)).collect()
@@ -389,7 +381,6 @@ mod tests {
             let mut reports = Reports::default();
             let first = keys(&mut reports, &rows);
             assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3, "{name}");
-            reports.begin_unit();
             assert_eq!(keys(&mut reports, &rows), first, "{name}");
         }
         let (amy, other) = (row("amy@x", 3), row("AMY@x", 9));

@@ -119,7 +119,7 @@ impl Traces {
     pub(crate) fn trace(&mut self, members: &Members<'_>, text: &str, order: DateOrder) -> Result<Vec<Row<'static>>, String> {
         let fields = self.traces.as_mut().ok_or("there is no table MessageTrace")?;
         let row = fields.row(members, order, &mut |_, _| {});
-        let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
+        let mut row = row.into_owned();
         row.set("Raw", crate::audit::mapping::raw(text));
         finish_trace(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
     }
@@ -134,7 +134,7 @@ impl Traces {
     ) -> Result<Vec<Row<'static>>, String> {
         let fields = self.details.as_mut().ok_or("there is no table MessageTraceDetail")?;
         let row = fields.row(members, order, &mut |_, _| {});
-        let mut row = Row { table: row.table, cells: row.cells.into_iter().map(Cell::into_owned).collect() };
+        let mut row = row.into_owned();
         if row.get("messageTraceId").is_null()
             && let Some(id) = page.and_then(|p| between(p, "messageTraces('", "'"))
         {

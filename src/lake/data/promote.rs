@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Builder, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
-use serde_json::value::RawValue;
 
 use super::nulls::Nulls;
 use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_timespan;
-use kqlake_value::json::checked::each_member;
+use kqlake_value::json::checked::{Raw, each_member};
+use kqlake_value::json::unescape;
 use kqlake_value::parse::timespans;
 
 /// The promoted columns of a batch of rows.
@@ -122,7 +122,7 @@ impl Bag {
 
     /// Gives the wanted slots of a bag's text with their values. False for text that is no whole JSON object: what stands before
     /// the fault was given.
-    fn read<'a>(&mut self, text: &'a str, value: impl FnMut(usize, &'a RawValue)) -> bool {
+    fn read<'a>(&mut self, text: &'a str, value: impl FnMut(usize, Raw<'a>)) -> bool {
         let mut at = 0;
         let key = |key: Cow<'_, str>| {
             at += 1;
@@ -182,9 +182,13 @@ impl Slot {
         let unescaped;
         let (text, is_string) = match json.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
             Some(plain) if !plain.contains('\\') => (plain, true),
-            Some(_) => {
-                unescaped = serde_json::from_str::<String>(json).unwrap_or_default();
-                (unescaped.as_str(), true)
+            Some(escaped) => {
+                unescaped = match escaped.contains("\\u") {
+                    false => unescape(escaped),
+                    // Half of a surrogate pair is an error, and no text.
+                    true => serde_json::from_str::<String>(json).unwrap_or_default().into(),
+                };
+                (&*unescaped, true)
             }
             None => (json, false),
         };

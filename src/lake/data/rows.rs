@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::Rows;
@@ -23,6 +23,38 @@ use crate::partition::Partition;
 /// Rows by their position: (batch, row).
 pub(crate) type Picks = Vec<(usize, usize)>;
 
+/// A batch of core rows that is ready to be sorted and written.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The core rows.
+    pub core: RecordBatch,
+    /// All file columns.
+    batch: RecordBatch,
+    /// Whether each promoted column alone can answer for the rows.
+    complete: Vec<bool>,
+    /// Bytes of the values.
+    pub bytes: usize,
+}
+
+impl Prepared {
+    /// Fills the promoted columns of core rows.
+    ///
+    /// # Errors
+    /// The batch is not of this layout.
+    pub(crate) fn of_core(layout: &Layout, promoter: &mut Promoter, core: RecordBatch) -> Result<Self, LakeError> {
+        let (batch, complete) = layout.with_promoted(promoter, &core)?;
+        // Columns without values share their buffers.
+        let filled = batch.columns().iter().filter(|column| column.null_count() < column.len());
+        let bytes = filled.map(|column| bytes_of(column)).sum();
+        Ok(Prepared { core, batch, complete, bytes })
+    }
+}
+
+/// Bytes of an array's values.
+fn bytes_of(column: &ArrayRef) -> usize {
+    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+}
+
 /// Batches of all file columns, with what is known of them.
 #[derive(Debug)]
 pub(crate) struct FileRows {
@@ -38,24 +70,22 @@ pub(crate) struct FileRows {
 }
 
 impl FileRows {
-    /// Core rows with their promoted columns.
+    /// Rows that are ready to be sorted.
     ///
     /// # Errors
     /// The batches are not of this layout.
-    pub(crate) fn of_core(layout: &Arc<Layout>, core: &[RecordBatch]) -> Result<Self, LakeError> {
-        let mut promoter = Promoter::new(layout.def);
+    pub(crate) fn new(layout: &Arc<Layout>, prepared: &[Prepared]) -> Result<Self, LakeError> {
         let order = RowOrder::new(layout)?;
         let mut columns = vec![false; layout.sources.len()];
         columns[layout.time] = true;
         let (mut batches, mut complete, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for core in core {
-            let (batch, whole) = layout.with_promoted(&mut promoter, core)?;
+        for Prepared { batch, complete: whole, .. } in prepared {
             for (any, column) in columns.iter_mut().zip(batch.columns()) {
                 *any |= column.null_count() < column.len();
             }
-            keys.push(order.keys(&batch)?);
-            batches.push(batch);
-            complete.push(whole);
+            keys.push(order.keys(batch)?);
+            batches.push(batch.clone());
+            complete.push(whole.clone());
         }
         let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>();
         let some = some.map_err(|source| LakeError::Arrow { table: layout.def.name, source })?;

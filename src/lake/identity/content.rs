@@ -1,7 +1,8 @@
 //! The content of a row, and the id that stands in for one that its source did not give.
 
-use super::hash::{RecordHash, canonical_hash, canonical_members, truth};
+use super::hash::{RecordHash, canonical_hash, canonical_members, members_hash, truth};
 use crate::tables::{ColumnDef, TableDef};
+use kqlake_value::json::checked::Members;
 
 /// The column for fields of a source that have no column of their own.
 pub const EXTRA: &str = "_extra";
@@ -88,9 +89,25 @@ impl Content {
 
     /// The hash of a row's content, of its values by position in the definition. `repeats` becomes true when a JSON value has an
     /// object with a name twice.
-    pub fn hash<'v>(&self, mut value: impl FnMut(usize) -> Value<'v>, repeats: &mut bool) -> RecordHash {
+    pub fn hash<'v>(&self, value: impl FnMut(usize) -> Value<'v>, repeats: &mut bool) -> RecordHash {
+        self.hash_known(value, |_| None, repeats)
+    }
+
+    /// The same where the members of some JSON values are known: of objects that are not nested too deep.
+    pub fn hash_known<'v, 'm: 'v>(
+        &self,
+        mut value: impl FnMut(usize) -> Value<'v>,
+        members: impl Fn(usize) -> Option<&'v Members<'m>>,
+        repeats: &mut bool,
+    ) -> RecordHash {
         let mut sum = RecordHash::default();
         for part in &self.parts {
+            if let Some(members) = members(part.column).filter(|_| !part.is_extra) {
+                if let Some(hash) = members_hash(members, repeats) {
+                    sum = sum.plus(part.name.then(hash));
+                }
+                continue;
+            }
             let hash = match value(part.column) {
                 Value::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
                 Value::Text(text) if part.is_truth && text.eq_ignore_ascii_case("true") => Some(truth(true)),

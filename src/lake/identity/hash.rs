@@ -76,6 +76,16 @@ fn sum_of<'a>(members: impl Iterator<Item = (&'a str, &'a str)>, depth: usize, r
     any.then(|| RecordHash::of(b"{").then(sum))
 }
 
+/// The hash of an object, as [`canonical_hash`] has it of its text, which must not be nested too deep.
+pub(super) fn members_hash(members: &Members<'_>, repeats: &mut bool) -> Option<RecordHash> {
+    of_members(members, 0, repeats)
+}
+
+fn of_members(members: &Members<'_>, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
+    *repeats |= members.repeats();
+    sum_of(members.0.iter().map(|(key, value)| (key.as_ref(), value.get())), depth, repeats)
+}
+
 fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
     match text.as_bytes().first()? {
         _ if depth > MAX_DEPTH || (depth == 0 && too_deep(text)) => Some(RecordHash::of(text.as_bytes())),
@@ -83,8 +93,7 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
             let Ok(members) = Members::parse(text) else {
                 return Some(RecordHash::of(text.as_bytes()));
             };
-            *repeats |= members.repeats();
-            sum_of(members.0.iter().map(|(key, value)| (key.as_ref(), value.get())), depth, repeats)
+            of_members(&members, depth, repeats)
         }
         b'[' => {
             let Ok(items) = elements(text) else {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, RecordBatch};
+use arrow::array::AsArray as _;
 
 use super::held::{Closed, Held};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
@@ -17,6 +17,7 @@ use super::rewrite::rewrite;
 use crate::Lake;
 use crate::data::file::{check_file, delete};
 use crate::data::layout::{Layout, days_of};
+use crate::data::rows::Prepared;
 use crate::error::LakeError;
 use crate::log::delta::Log;
 use crate::log::entry::{FileEntry, NewFile};
@@ -92,7 +93,7 @@ struct Found {
 
 /// Rows that are about to be written.
 struct Fresh<'b> {
-    batches: &'b [RecordBatch],
+    batches: &'b [Prepared],
     /// The number of a batch's first row.
     first: Vec<usize>,
     /// Batch and row.
@@ -106,10 +107,10 @@ struct Fresh<'b> {
 }
 
 impl<'b> Fresh<'b> {
-    fn new(layout: &Layout, batches: &'b [RecordBatch]) -> Result<Self, LakeError> {
+    fn new(layout: &Layout, batches: &'b [Prepared]) -> Result<Self, LakeError> {
         let keyer = Keyer::new(layout.def);
         let (mut first, mut rows, mut keys, mut rankers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (at, batch) in batches.iter().enumerate() {
+        for (at, Prepared { core: batch, .. }) in batches.iter().enumerate() {
             first.push(rows.len());
             keys.extend(keyer.keys(batch, true)?);
             rows.extend((0..batch.num_rows()).map(|row| (at, row)));
@@ -162,7 +163,7 @@ impl<'b> Fresh<'b> {
         let asked = |row: &u32| {
             let (batch, at) = self.rows[*row as usize];
             let text = |name: &&'static str| {
-                let column = self.batches[batch].column_by_name(name)?.as_string_opt::<i32>()?;
+                let column = self.batches[batch].core.column_by_name(name)?.as_string_opt::<i32>()?;
                 Some(column.value(at).to_owned())
             };
             let RowKey { day, content, .. } = self.keys[*row as usize];
@@ -189,7 +190,7 @@ impl Intake {
         dir: &Path,
         lake: &Lake,
         log: &Log,
-        batches: &[RecordBatch],
+        batches: &[Prepared],
         last: bool,
     ) -> Result<(), LakeError> {
         let mut fresh = Fresh::new(layout, batches)?;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use tokio::task::JoinHandle;
 
 use super::held::Held;
 use super::intake::{Intake, Reconciled};
@@ -17,6 +18,8 @@ use super::position;
 use crate::blocking::run_blocking;
 use crate::data::file::{check_size, delete};
 use crate::data::layout::Layout;
+use crate::data::promote::Promoter;
+use crate::data::rows::Prepared;
 use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError, Log};
@@ -26,8 +29,8 @@ use crate::tables::TableDef;
 use crate::{Lake, Position};
 use kqlake_durable::Lease;
 
-/// Bytes of rows that are buffered before they are written.
-const BUFFER_BYTES: usize = 40 << 20;
+/// Bytes of rows that are buffered, with their promoted columns, before they are written. As many are written meanwhile.
+const BUFFER_BYTES: usize = 32 << 20;
 /// Rows that are buffered at most, so that positions and sort keys stay small beside them.
 const BUFFER_ROWS: usize = 1 << 20;
 
@@ -59,9 +62,12 @@ pub struct Landing {
     dir: PathBuf,
     log: Log,
     layout: Arc<Layout>,
-    buffer: Vec<RecordBatch>,
+    promoter: Option<Promoter>,
+    buffer: Vec<Prepared>,
     buffered_bytes: usize,
     buffered_rows: usize,
+    /// Rows that are being written: whoever does it has the intake meanwhile.
+    writing: Option<JoinHandle<(Intake, Result<(), LakeError>)>>,
     intake: Intake,
     /// True after a write failed: rows are lost, so nothing of this landing may become visible.
     failed: bool,
@@ -79,9 +85,11 @@ impl Landing {
             def,
             log,
             layout,
+            promoter: Some(Promoter::new(def)),
             buffer: Vec::new(),
             buffered_bytes: 0,
             buffered_rows: 0,
+            writing: None,
             intake: Intake::default(),
             failed: false,
             uncertain: false,
@@ -92,29 +100,39 @@ impl Landing {
     /// [`crate::RowBuilder`] builds it.
     ///
     /// # Errors
-    /// The batch does not fit the table, a row lacks its time or key, or the disk refuses.
+    /// The batch does not fit the table, a row lacks its time or key, or the disk refuses: also rows that were taken before.
     pub async fn write(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         self.check_whole()?;
         let core = Keyer::new(self.def).with_contents(self.layout.core_of_landed(&batch)?)?;
-        self.buffered_bytes += core.columns().iter().map(|c| c.get_array_memory_size()).sum::<usize>();
-        self.buffered_rows += core.num_rows();
-        self.buffer.push(core);
+        let (layout, mut promoter) = (self.layout.clone(), self.promoter.take().unwrap_or_else(|| Promoter::new(self.def)));
+        let prepare = move || {
+            let prepared = Prepared::of_core(&layout, &mut promoter, core);
+            (promoter, prepared)
+        };
+        let (promoter, prepared) = run_blocking(self.def.name, prepare).await?;
+        self.promoter = Some(promoter);
+        let prepared = prepared?;
+        self.buffered_bytes += prepared.bytes;
+        self.buffered_rows += prepared.core.num_rows();
+        self.buffer.push(prepared);
         if self.buffered_bytes >= BUFFER_BYTES || self.buffered_rows >= BUFFER_ROWS {
             self.flush(false).await?;
         }
         Ok(())
     }
 
-    /// Bytes of rows that wait in memory until they are sorted and written.
+    /// Bytes of rows that wait in memory until they are sorted and written. As many may be in the middle of it.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered_bytes
     }
 
-    /// Sorts and writes what is buffered: as a run for as long as it is not the last that there is.
+    /// Begins to sort and write what is buffered: as a run for as long as it is not the last that there is. More rows may come
+    /// meanwhile; what was begun before is waited for.
     async fn flush(&mut self, last: bool) -> Result<(), LakeError> {
+        self.settle().await?;
         if self.buffer.is_empty() && !(last && self.intake.has_runs()) {
             return Ok(());
         }
@@ -126,8 +144,18 @@ impl Landing {
             let done = intake.write(&layout, &dir, &lake, &log, &batches, last);
             (intake, done)
         };
+        self.writing = Some(tokio::task::spawn_blocking(work));
+        Ok(())
+    }
+
+    /// Waits for rows that are being written.
+    async fn settle(&mut self) -> Result<(), LakeError> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let written = writing.await;
+        self.writing = None;
+        // Until it is known to have gone well.
         self.failed = true;
-        let (intake, done) = run_blocking(self.def.name, work).await?;
+        let (intake, done) = written.map_err(|source| LakeError::Worker { table: self.def.name, source })?;
         self.intake = intake;
         done?;
         self.failed = false;
@@ -149,7 +177,11 @@ impl Landing {
     /// imported again.
     pub async fn commit(mut self, position: Position) -> Result<Landed, LakeError> {
         self.check_whole()?;
-        if let Err(e) = self.flush(true).await {
+        let written = match self.flush(true).await {
+            Ok(()) => self.settle().await,
+            failed => failed,
+        };
+        if let Err(e) = written {
             if !matches!(e, LakeError::Stopped(_)) {
                 self.delete_files();
             }
@@ -273,7 +305,9 @@ impl Landing {
     }
 
     /// Gives up: deletes what was written.
-    pub async fn abort(self) {
+    pub async fn abort(mut self) {
+        // What failed is given up like all the rest.
+        let _ = self.settle().await;
         self.delete_files();
     }
 

@@ -57,14 +57,19 @@ impl Column {
         })
     }
 
-    fn append_null(&mut self) {
+    /// Appends rows without a value up to a row.
+    fn fill_up(&mut self, rows: usize) {
+        let missing = rows - self.len().unwrap_or(rows).min(rows);
+        if missing == 0 {
+            return;
+        }
         match self {
-            Column::Bool(b) => b.append_null(),
-            Column::Int(b) => b.append_null(),
-            Column::Long(b) | Column::Time(b) => b.append_null(),
-            Column::Real(b) => b.append_null(),
-            Column::Decimal(b) => b.append_null(),
-            Column::Text(b) => b.append_null(),
+            Column::Bool(b) => b.append_nulls(missing),
+            Column::Int(b) => b.append_nulls(missing),
+            Column::Long(b) | Column::Time(b) => b.append_nulls(missing),
+            Column::Real(b) => b.append_nulls(missing),
+            Column::Decimal(b) => b.append_nulls(missing),
+            Column::Text(b) => b.append_nulls(missing),
             Column::Promoted => {}
         }
     }
@@ -115,9 +120,18 @@ impl RowBuilder {
     }
 
     /// The column, when it is there and has no value in this row yet.
+    #[inline]
     fn open(&mut self, column: usize) -> Option<&mut Column> {
         let rows = self.rows;
-        self.columns.get_mut(column).filter(|c| c.len() == Some(rows))
+        let column = self.columns.get_mut(column)?;
+        match column.len() {
+            Some(len) if len == rows => Some(column),
+            Some(len) if len < rows => {
+                column.fill_up(rows);
+                Some(column)
+            }
+            _ => None,
+        }
     }
 
     /// Sets a text of a string or guid column; others do not take it.
@@ -234,12 +248,6 @@ impl RowBuilder {
     /// Ends the row.
     pub fn end_row(&mut self) {
         self.rows += 1;
-        let rows = self.rows;
-        for column in &mut self.columns {
-            if column.len().is_some_and(|len| len < rows) {
-                column.append_null();
-            }
-        }
         // Validity bits, offsets and the like of the columns without a value.
         self.bytes += self.columns.len();
     }
@@ -254,13 +262,19 @@ impl RowBuilder {
         let nulls = NullArrays::new(rows);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (column, ty) in self.columns.iter_mut().zip(&self.types) {
+            column.fill_up(rows);
             arrays.push(match column {
                 Column::Bool(b) => Arc::new(b.finish()),
                 Column::Int(b) => Arc::new(b.finish()),
                 Column::Long(b) => Arc::new(b.finish()),
                 Column::Real(b) => Arc::new(b.finish()),
                 Column::Decimal(b) => Arc::new(b.finish()),
-                Column::Text(b) => Arc::new(b.finish()),
+                Column::Text(b) => {
+                    // The next batch will have about as much.
+                    let bytes = b.values_slice().len();
+                    let next = if bytes > 0 { StringBuilder::with_capacity(rows, bytes + bytes / 16) } else { StringBuilder::new() };
+                    Arc::new(std::mem::replace(b, next).finish())
+                }
                 Column::Time(b) => Arc::new(b.finish().reinterpret_cast::<TimestampMicrosecondType>().with_timezone("UTC")),
                 Column::Promoted => nulls.of(*ty),
             });

@@ -9,13 +9,31 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BadEscapes, unescape_with};
+use super::{BadEscapes, scan, unescape_with};
 
 /// The top-level members of a JSON object, each with its untouched value text.
 ///
 /// Each name stands there once: of a name that is repeated the last value counts, as JSON readers have it.
-#[derive(Debug, Default)]
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>, bool);
+#[derive(Debug, Clone, Default)]
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, Raw<'a>)>, Marks);
+
+/// The untouched text of a value that was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The text.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+/// What else is known of an object's text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    repeats: bool,
+    is_plain: bool,
+}
 
 impl<'a> Members<'a> {
     /// Reads an object's members in one pass, checking the whole text.
@@ -23,21 +41,64 @@ impl<'a> Members<'a> {
     /// # Errors
     /// As [`each_member`].
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        let mut members = Members(Vec::with_capacity(32), false);
+        if let Some(members) = Self::scanned(text) {
+            return Ok(members);
+        }
+        let mut members = Members::with_room();
         let mut seen = SeenNames::default();
-        each_member(text, Some, |name: Cow<'a, str>, value| match seen.place(&name, &members.0) {
-            Some(place) => {
-                members.0[place].1 = value;
-                members.1 = true;
-            }
-            None => members.0.push((name, value)),
-        })?;
+        each_checked(text, Some, |name, value| members.push(&mut seen, name, value))?;
         Ok(members)
+    }
+
+    fn with_room() -> Self {
+        Members(Vec::with_capacity(32), Marks::default())
+    }
+
+    /// The members of an object as services write it, in a text that is known to be plain ([`Members::is_plain`]).
+    pub fn plain(text: &'a str) -> Option<Self> {
+        Self::scanned(text).filter(Members::is_plain)
+    }
+
+    /// The members of a text in which everything is as services write it.
+    fn scanned(text: &'a str) -> Option<Self> {
+        let mut members = Members::with_room();
+        let mut seen = SeenNames::default();
+        let mut is_known = true;
+        let is_plain = scan::object(text, |found| {
+            let name = match found.is_escaped {
+                false => Cow::Borrowed(&text[found.name]),
+                true => match serde_json::from_str(&text[found.name.start - 1..found.name.end + 1]) {
+                    Ok(name) => Cow::Owned(name),
+                    Err(_) => {
+                        is_known = false;
+                        return;
+                    }
+                },
+            };
+            members.push(&mut seen, name, Raw(&text[found.value]));
+        })?;
+        members.1.is_plain = is_plain;
+        is_known.then_some(members)
+    }
+
+    fn push(&mut self, seen: &mut SeenNames<'a>, name: Cow<'a, str>, value: Raw<'a>) {
+        match seen.place(&name, &self.0) {
+            Some(place) => {
+                self.0[place].1 = value;
+                self.1.repeats = true;
+            }
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// True for a text that is known to have no white space between its tokens, and no escapes by code in its strings.
+    pub fn is_plain(&self) -> bool {
+        self.1.is_plain
     }
 
     /// True when a name stood there more than once.
     pub fn repeats(&self) -> bool {
-        self.1
+        self.1.repeats
     }
 
     /// The value text of a member by its exact name; JSON null counts as missing.
@@ -79,7 +140,7 @@ const FEW: usize = 64;
 
 impl<'a> SeenNames<'a> {
     /// The place of a name among the members that came before.
-    fn place(&mut self, name: &str, members: &[(Cow<'a, str>, &RawValue)]) -> Option<usize> {
+    fn place(&mut self, name: &str, members: &[(Cow<'a, str>, Raw<'_>)]) -> Option<usize> {
         if members.len() < FEW {
             let bytes = name.as_bytes();
             let end = |at: usize| bytes.get(at).map_or(0, |b| usize::from(*b));
@@ -111,8 +172,27 @@ impl<'a> SeenNames<'a> {
 /// The text is no JSON, or no object. What came before the fault was handed out.
 pub fn each_member<'a, K>(
     text: &'a str,
+    mut key: impl FnMut(Cow<'a, str>) -> Option<K>,
+    mut value: impl FnMut(K, Raw<'a>),
+) -> Result<(), serde_json::Error> {
+    let mut members = Vec::with_capacity(32);
+    let whole = scan::object(text, |found| members.push(found));
+    if whole.is_none() || members.iter().any(|found| found.is_escaped) {
+        return each_checked(text, key, value);
+    }
+    for found in members {
+        if let Some(known) = key(Cow::Borrowed(&text[found.name])) {
+            value(known, Raw(&text[found.value]));
+        }
+    }
+    Ok(())
+}
+
+/// The same by `serde_json`, which says what is wrong.
+fn each_checked<'a, K>(
+    text: &'a str,
     key: impl FnMut(Cow<'a, str>) -> Option<K>,
-    value: impl FnMut(K, &'a RawValue),
+    value: impl FnMut(K, Raw<'a>),
 ) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     reader.deserialize_map(Walk { key, value })?;
@@ -127,7 +207,7 @@ struct Walk<F, G> {
 impl<'de, K, F, G> Visitor<'de> for Walk<F, G>
 where
     F: FnMut(Cow<'de, str>) -> Option<K>,
-    G: FnMut(K, &'de RawValue),
+    G: FnMut(K, Raw<'de>),
 {
     type Value = ();
 
@@ -138,7 +218,7 @@ where
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(known) = map.next_key_seed(Name(&mut self.key))? {
             match known {
-                Some(known) => (self.value)(known, map.next_value()?),
+                Some(known) => (self.value)(known, Raw(map.next_value::<&'de RawValue>()?.get())),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -176,8 +256,9 @@ impl<'de, K, F: FnMut(Cow<'de, str>) -> K> Visitor<'de> for Name<'_, F> {
 }
 
 /// The elements of a JSON array, each as its untouched text.
-pub fn elements(text: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
-    serde_json::from_str(text)
+pub fn elements(text: &str) -> Result<Vec<Raw<'_>>, serde_json::Error> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+    Ok(elements.into_iter().map(|element| Raw(element.get())).collect())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 pub mod checked;
 pub mod display;
 pub mod extent;
+mod scan;
 mod strings;
 
 use std::borrow::Cow;

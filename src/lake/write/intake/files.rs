@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
-
 use super::{Fresh, Intake, Written};
 use crate::Lake;
 use crate::data::layout::{Layout, TAG_LAYOUT};
@@ -39,7 +37,7 @@ impl Intake {
         if picks.is_empty() {
             return Ok(());
         }
-        let rows = FileRows::of_core(layout, fresh.batches)?;
+        let rows = FileRows::new(layout, fresh.batches)?;
         let at_once = |partition: &Partition, some: &Picks| {
             let files = self.direct.get(partition).copied().unwrap_or(0);
             (last && self.runs.is_none()) || (some.len() * DIRECT_SHARE >= picks.len() && files < DIRECT_FILES)
@@ -55,7 +53,7 @@ impl Intake {
         if few.is_empty() {
             return Ok(());
         }
-        let bytes = fresh.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() / fresh.rows.len().max(1);
+        let bytes = fresh.batches.iter().map(|batch| batch.bytes).sum::<usize>() / fresh.rows.len().max(1);
         self.row_bytes = self.row_bytes.max(bytes as u64);
         let staging = match self.runs.take() {
             Some(staging) => staging,
