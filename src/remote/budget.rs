@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::cloud::Service;
 use crate::pace::Pace;
 use crate::state;
 
@@ -70,6 +71,14 @@ impl Quotas {
         let file = self.folder.as_ref().filter(|_| limits.kept).map(|folder| state::file(folder, "quota", name));
         Arc::clone(quotas.entry(name.to_owned()).or_insert_with(|| Arc::new(Quota::new(self.pace.clone(), limits, file))))
     }
+}
+
+/// Requests that were made after an instant, in microseconds since 1970 by this machine's clock, as runs of before kept them for a
+/// quota of its own of a tenant's service; `None` where nothing was kept.
+pub fn kept_requests(folder: &Path, tenant: &str, service: Service, name: &str, after: i64) -> Option<usize> {
+    let kept = state::read(&state::file(folder, "quota", &format!("{tenant}/{}/{name}", service.key())))?;
+    let made = kept.get("made")?.as_array()?.iter().filter_map(serde_json::Value::as_i64);
+    Some(made.filter(|made| *made > after).count())
 }
 
 /// One quota.
@@ -262,5 +271,95 @@ impl Drop for Permit {
         state.running = state.running.saturating_sub(1);
         drop(state);
         self.quota.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kqlake_value::clock::FixedClock;
+
+    use super::*;
+
+    fn pace() -> Pace {
+        Pace::counted(Arc::new(FixedClock::at_micros(1_768_176_000_000_000)))
+    }
+
+    fn seconds(pace: &Pace) -> i64 {
+        pace.passed() / 1_000_000
+    }
+
+    #[tokio::test]
+    async fn a_quota_is_used_up_and_not_passed() {
+        let pace = pace();
+        let quota = Quotas::new(pace.clone(), None).of("t/x", Limits::of(100, Duration::from_secs(300), 4));
+        for n in 0..250_i64 {
+            drop(quota.admit().await);
+            // A hundred at once, and the next when the first of them no longer count.
+            assert_eq!(seconds(&pace), n / 100 * 300);
+        }
+        let quota = Quotas::new(pace.clone(), None).of("t/y", Limits::of(2_000, Duration::from_secs(60), 16));
+        let began = seconds(&pace);
+        for _ in 0..20_000 {
+            drop(quota.admit().await);
+        }
+        let used = 20_000.0 / (2_000.0 * (seconds(&pace) - began + 60) as f64 / 60.0);
+        assert!((0.9..1.0).contains(&used), "{used}");
+    }
+
+    #[tokio::test]
+    async fn a_kept_quota_counts_what_earlier_runs_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits::of(3, Duration::from_secs(300), 1).kept();
+        for run in 0..3 {
+            let pace = pace();
+            let quota = Quotas::new(pace.clone(), Some(folder.path())).of("t/graph/message trace", limits);
+            drop(quota.admit().await);
+            assert_eq!(seconds(&pace), 0, "run {run}");
+        }
+        let pace = pace();
+        let quota = Quotas::new(pace.clone(), Some(folder.path())).of("t/graph/message trace", limits);
+        drop(quota.admit().await);
+        assert_eq!(seconds(&pace), 300);
+        // What the file says is not needed, and others have files of their own.
+        std::fs::write(folder.path().join("quota-t_graph_message_trace.json"), "{").unwrap();
+        let quota = Quotas::new(pace.clone(), Some(folder.path())).of("t/graph/message trace", limits);
+        drop(quota.admit().await);
+        assert_eq!(seconds(&pace), 300);
+    }
+
+    #[tokio::test]
+    async fn requests_under_way_are_as_many_as_are_welcome() {
+        let pace = pace();
+        let quota = Quotas::new(pace.clone(), None).of("t", Limits::at_once(6));
+        let ready = |quota: &Arc<Quota>| quota.try_admit().is_ok();
+        let held: Vec<_> = (0..10).take_while(|_| ready(&quota)).collect();
+        assert_eq!(held.len(), 4);
+        (0..40).for_each(|_| quota.succeed());
+        let more: Vec<_> = (0..10).take_while(|_| ready(&quota)).collect();
+        assert_eq!(held.len() + more.len(), 6);
+        // Many answers of one moment say the same thing once.
+        (0..5).for_each(|_| quota.throttle(Duration::from_secs(10)));
+        assert_eq!(quota.state().welcome as usize, 3);
+        assert_eq!(quota.try_admit(), Err(Some(Duration::from_secs(10))));
+        pace.sleep(Duration::from_secs(10)).await;
+        assert_eq!(quota.try_admit(), Err(None));
+        quota.state().running = 0;
+        assert!(ready(&quota));
+    }
+
+    #[tokio::test]
+    async fn throttling_lowers_what_is_asked_until_answers_come_again() {
+        let pace = pace();
+        let quota = Quotas::new(pace.clone(), None).of("t", Limits::of(1_000, Duration::from_secs(60), 8));
+        for _ in 0..500 {
+            drop(quota.admit().await);
+        }
+        quota.throttle(Duration::from_secs(30));
+        assert_eq!(quota.state().ceiling as usize, 450);
+        let began = pace.passed();
+        drop(quota.admit().await);
+        assert!(pace.passed() - began >= 30_000_000);
+        (0..100_000).for_each(|_| quota.succeed());
+        assert_eq!(quota.state().ceiling as usize, 980);
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDateTime};
 
 use kqlake_value::calendar::civil_from_days;
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -35,6 +36,11 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|time| time.and_utc().timestamp_micros())
 }
 
+/// The instant of a text as services write it; without a zone it is UTC.
+pub(crate) fn read(text: &str) -> Option<i64> {
+    record(text, DateOrder::default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +50,8 @@ mod tests {
         assert_eq!(text(1_767_597_787_000_000), "2026-01-05T07:23:07Z");
         assert_eq!(text(1_767_597_787_120_000), "2026-01-05T07:23:07.12Z");
         assert_eq!(text(-1), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(read("2026-01-05T07:23:07.1200000Z"), Some(1_767_597_787_120_000));
+        assert_eq!(read("2026-01-05T07:23:07.12"), Some(1_767_597_787_120_000));
         assert_eq!(day(1_767_597_787_120_000), "2026-01-05");
     }
 

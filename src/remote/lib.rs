@@ -13,11 +13,14 @@ mod pace;
 mod sections;
 pub mod settings;
 mod state;
+#[cfg(test)]
+mod testing;
 mod token;
+pub mod webhook;
 mod world;
 
 pub use self::api::{Answer, Api, Streamed};
-pub use self::budget::Limits;
+pub use self::budget::{Limits, kept_requests};
 pub use self::credentials::{Certificate, CertificateError};
 pub use self::http::{Failure, HeaderMap, Request, ServiceError};
 pub use self::pace::Pace;

@@ -1,5 +1,8 @@
 //! Tokens: one for each application and service, kept until shortly before its end, and asked for by one request at a time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

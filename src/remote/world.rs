@@ -64,6 +64,11 @@ impl World {
         self.folder.as_deref()
     }
 
+    /// The folder in which notifications of calls wait: beside that of small state.
+    pub fn spool(&self) -> Option<PathBuf> {
+        self.folder.as_deref().map(|folder| folder.with_file_name("_spool").join("calls"))
+    }
+
     /// A service of a tenant.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! One service of one tenant, as sections use it: requests that are tried again, within quotas, with tokens.
 
 mod streamed;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,7 +23,7 @@ const TRIES: u32 = 6;
 /// How long one request may be tried again and again, waits included (microseconds).
 const LONGEST: i64 = 1_200_000_000;
 /// Bytes of a body that are held back until it is known whether that was all of it.
-const HELD: u64 = 4 << 20;
+const HELD: u64 = 2 << 20;
 
 /// An answer with its body.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@ mod advice;
 mod assertion;
 mod certificate;
 mod der;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

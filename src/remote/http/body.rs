@@ -15,7 +15,7 @@ const STEP: usize = 4 << 10;
 /// Bodies may be inflated to so many times their size, beyond [`FREE`].
 const RATIO: u64 = 400;
 /// Bytes that any body may be inflated to.
-const FREE: u64 = 64 << 20;
+const FREE: u64 = 4 << 20;
 
 /// Why a body cannot be read on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -237,13 +237,14 @@ mod tests {
 
     #[test]
     fn errors_are_told_by_status_and_body() {
-        let told = |status, body| {
+        let told = |status: u16, body: &str| {
             let error = error(status, body);
             (error.failure, error.code.unwrap_or_default())
         };
         let single = "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, PublisherId=1'}}";
         assert_eq!(told(403, single), (Failure::Throttled, "AF429".into()));
-        assert_eq!(told(403, &single.replace('\'', "\"")), (Failure::Throttled, "AF429".into()));
+        let double = single.replace('\'', "\"");
+        assert_eq!(told(403, &double), (Failure::Throttled, "AF429".into()));
         assert_eq!(told(429, ""), (Failure::Throttled, String::new()));
         assert_eq!(told(403, r#"{"error":{"code":"AF10001","message":"x"}}"#), (Failure::Refused, "AF10001".into()));
         assert_eq!(told(400, r#"{"error":"invalid_scope","error_description":"AADSTS70011"}"#).1, "invalid_scope");

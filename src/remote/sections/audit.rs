@@ -1,5 +1,8 @@
 //! Audit records: blobs of the Office 365 Management Activity API, listed for all of the seven days that the service keeps them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::pages;
+use super::pages::Chain;
 use crate::api::Api;
 use crate::budget::Limits;
 use crate::cloud::Service;
@@ -255,8 +255,9 @@ impl Source for Traces {
                 let found = open_slots(page);
                 open.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().extend(found);
             };
-            let body = pages::chain(&self.api, self.first_page(start, end), request, each).await.map_err(hinted)?;
-            Ok(Opened { body, day: None })
+            let chain = Chain::begin(&self.api, self.first_page(start, end)).await;
+            let chain = chain.map_err(|error| hinted(error.into()))?.with_request(request);
+            Ok(Opened { body: chain.into_body(each), day: None })
         })
     }
 

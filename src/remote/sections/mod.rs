@@ -1,6 +1,11 @@
 //! The sources of each section of a tenant.
 
 mod audit;
+mod calls;
+mod directory;
+mod insights;
+mod message_trace;
+mod pages;
 
 use std::sync::Arc;
 
@@ -8,6 +13,7 @@ use kqlake_import::{Section, Source};
 
 pub use self::audit::{Subscription, audit_subscriptions};
 use crate::settings::Tenant;
+use crate::webhook::Spool;
 use crate::world::{SetupError, World};
 
 /// The sources that a section of a tenant reads; none where nothing is set that it could read.
@@ -17,12 +23,19 @@ use crate::world::{SetupError, World};
 pub fn sources(tenant: &Tenant, section: Section, world: &World) -> Result<Vec<Arc<dyn Source>>, SetupError> {
     match section {
         Section::Audit => audit::sources(tenant, world),
-        Section::Hits
-        | Section::Calls
-        | Section::MessageTrace
-        | Section::UsageReports
-        | Section::UserMetadata
-        | Section::UserApps
-        | Section::Teams => Ok(Vec::new()),
+        Section::Hits => insights::sources(tenant, world),
+        Section::Calls => {
+            let mut sources: Vec<Arc<dyn Source>> = vec![Arc::new(calls::Calls::of(tenant, world)?)];
+            if let Some(folder) = world.spool() {
+                let calls = calls::Calls::of(tenant, world)?;
+                sources.insert(0, Arc::new(calls::notified::Notified::new(calls, &tenant.id, Spool::new(&folder))));
+            }
+            Ok(sources)
+        }
+        Section::MessageTrace => Ok(vec![Arc::new(message_trace::Traces::of(tenant, world)?)]),
+        Section::UserMetadata => Ok(vec![Arc::new(directory::users::Users::of(tenant, world)?)]),
+        Section::UserApps => Ok(vec![Arc::new(directory::user_apps::UserApps::of(tenant, world)?)]),
+        Section::Teams => Ok(vec![Arc::new(directory::teams::Teams::of(tenant, world)?)]),
+        Section::UsageReports => Ok(Vec::new()),
     }
 }

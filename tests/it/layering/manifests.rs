@@ -6,18 +6,32 @@ use std::path::PathBuf;
 use crate::support::project;
 
 /// The crates from the lowest to the highest: the folder, and what of ours it uses.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("src/value", &[]),
     ("src/durable", &["kqlake-value"]),
     ("src/syntax", &["kqlake-value"]),
     ("src/kql", &["kqlake-syntax", "kqlake-value"]),
     ("src/lake", &["kqlake-durable", "kqlake-value"]),
     ("src/import", &["kqlake-durable", "kqlake-lake", "kqlake-value"]),
-    (".", &["kqlake-durable", "kqlake-import", "kqlake-kql", "kqlake-lake", "kqlake-syntax", "kqlake-value"]),
+    ("src/remote", &["kqlake-durable", "kqlake-import", "kqlake-value"]),
+    ("src/simulate", &["kqlake-value"]),
+    (
+        ".",
+        &[
+            "kqlake-durable",
+            "kqlake-import",
+            "kqlake-kql",
+            "kqlake-lake",
+            "kqlake-remote",
+            "kqlake-simulate",
+            "kqlake-syntax",
+            "kqlake-value",
+        ],
+    ),
 ];
 
 /// Libraries that a crate must not use, each with all whose names begin with it and a dash (`arrow`, `arrow-schema`).
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     // Arrow only behind the feature `arrow`, which another test looks at.
     ("src/value", &["chrono", "datafusion", "deltalake", "parquet", "object_store", "tokio"]),
     ("src/durable", &["arrow", "datafusion", "deltalake", "parquet", "object_store", "tokio"]),
@@ -26,6 +40,8 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("src/kql", &["deltalake", "parquet", "object_store", "tokio"]),
     ("src/lake", &[]),
     ("src/import", &["deltalake"]),
+    ("src/remote", &["arrow", "datafusion", "deltalake", "parquet", "object_store", "toml", "clap"]),
+    ("src/simulate", &["arrow", "datafusion", "deltalake", "parquet", "object_store", "clap", "reqwest"]),
     (".", &["deltalake"]),
 ];
 

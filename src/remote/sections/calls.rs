@@ -1,0 +1,216 @@
+//! Call records: listed by the time at which calls began, fetched one by one with all their sessions.
+//!
+//! A record appears within hours after its call, and is written anew for a day or more, each time with a greater version. So the
+//! days before are listed again in each run, and all that the service keeps once a day; only versions that are not in the lake are
+//! fetched. What notifications said is fetched first: they are hints, and what they miss is found by listing.
+
+pub(super) mod notified;
+mod record;
+
+use std::collections::BTreeMap;
+
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::record::Record;
+use super::pages;
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::{Request, ServiceError};
+use crate::instant;
+use crate::settings::Tenant;
+use crate::world::{SetupError, World};
+
+const HOUR: i64 = 3_600_000_000;
+const DAY: i64 = 24 * HOUR;
+/// How long the service keeps a call (Graph's documentation of callRecord).
+const KEPT: i64 = 30 * DAY;
+/// Days that are listed again in each run.
+const AGAIN: i64 = 3 * DAY;
+/// After so long everything that the service keeps is listed again.
+const WHOLE: i64 = 20 * HOUR;
+/// How often a call is begun again whose version rises while its sessions are read.
+const TRIES: usize = 4;
+
+/// How far the section is, as it is kept.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Position {
+    /// Calls that began before this instant were listed.
+    until: i64,
+    /// When everything was listed.
+    whole: i64,
+}
+
+/// Where a listing goes on: the days that are left, and the position that is reached at their end.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Days {
+    from: i64,
+    to: i64,
+    reaches: Position,
+}
+
+/// What the list says of a call.
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+    #[serde(default)]
+    version: Value,
+    #[serde(rename = "startDateTime")]
+    start: Option<String>,
+    #[serde(rename = "endDateTime")]
+    end: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Heads {
+    value: Vec<Head>,
+}
+
+/// The calls of a tenant.
+#[derive(Debug)]
+pub(super) struct Calls {
+    api: Api,
+    stream: String,
+    backfill: i64,
+}
+
+impl Calls {
+    /// The calls of a tenant.
+    ///
+    /// # Errors
+    /// The service has no address.
+    pub(super) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        let backfill = i64::from(tenant.calls.backfill_days).saturating_mul(DAY).min(KEPT);
+        Ok(Calls { api: world.api(tenant, Service::Graph)?, stream: format!("{}/calls", tenant.name), backfill })
+    }
+
+    fn days(&self, after: Option<Value>) -> Days {
+        let now = self.api.now();
+        let cursor = after.unwrap_or_default();
+        if let Ok(days) = Days::deserialize(&cursor) {
+            return days;
+        }
+        let first = now - self.backfill;
+        match Position::deserialize(&cursor) {
+            Ok(kept) if now - kept.whole < WHOLE => {
+                let from = kept.until.min(now).saturating_sub(AGAIN).max(first);
+                Days { from, to: now, reaches: Position { until: now, whole: kept.whole } }
+            }
+            _ => Days { from: first, to: now, reaches: Position { until: now, whole: now } },
+        }
+    }
+
+    /// The calls of one day: those that are lost soonest come first.
+    async fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+        let days = self.days(after);
+        let end = (days.from.div_euclid(DAY) * DAY + DAY).min(days.to);
+        let filter = format!("startDateTime ge {} and startDateTime lt {}", instant::text(days.from), instant::text(end));
+        let mut next = Some(self.api.url(&format!("v1.0/communications/callRecords?$filter={filter}")));
+        let mut calls = BTreeMap::new();
+        while let Some(url) = next {
+            let page = pages::page(&self.api, Request::get(url)).await?;
+            let heads: Heads = serde_json::from_slice(&page.body)
+                .map_err(|error| SourceError::for_now(format!("the list of calls cannot be read: {error}")))?;
+            for head in heads.value {
+                let unit = self.unit(&head);
+                calls.insert((unit.window.unwrap_or_default().0, head.id), unit);
+            }
+            next = page.next;
+        }
+        let is_last = end >= days.to;
+        Ok(Listing {
+            units: calls.into_values().collect(),
+            next: (!is_last).then(|| json!(Days { from: end, ..days })),
+            cursor: is_last.then(|| json!(days.reaches)),
+            failures: Vec::new(),
+        })
+    }
+
+    fn unit(&self, head: &Head) -> ListedUnit {
+        let at = |text: &Option<String>| text.as_deref().and_then(instant::read);
+        let start = at(&head.start);
+        ListedUnit {
+            name: format!("{}/{}", self.stream, head.id),
+            stamp: (!head.version.is_null()).then(|| head.version.to_string()),
+            window: start.map(|start| (start, at(&head.end).unwrap_or(start).max(start))),
+            expires: start.map(|start| start + KEPT),
+            ..ListedUnit::default()
+        }
+    }
+
+    /// A call with all its sessions, none of which is of another version than the rest.
+    async fn call(&self, id: &str) -> Result<Record, SourceError> {
+        let id = percent(id);
+        let whole = self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)"));
+        let head = self.api.url(&format!("v1.0/communications/callRecords/{id}"));
+        for _ in 0..TRIES {
+            let answer = self.api.json_bytes(Request::get(whole.clone())).await.map_err(gone_if_missing)?;
+            let mut record = Record::read(&answer.body).map_err(unreadable)?;
+            let mut is_of_pages = false;
+            // Participants stand apart where the record itself names none.
+            for (member, path) in [("sessions", "sessions?$expand=segments"), ("participants_v2", "participants_v2")] {
+                let link = record.link(member).map(|link| whole.join(&link)).transpose();
+                let mut next = link.map_err(|_| SourceError::for_now(format!("the link to more {member} is none")))?;
+                let is_unnamed = member == "participants_v2" && !record.has(member) && !record.has("participants");
+                if next.is_none() && is_unnamed {
+                    next = Some(self.api.url(&format!("v1.0/communications/callRecords/{id}/{path}")));
+                }
+                while let Some(url) = next {
+                    let page = match pages::page(&self.api, Request::get(url)).await {
+                        // Older services do not have the members by themselves.
+                        Err(error) if member == "participants_v2" && is_missing(&error) => break,
+                        page => page?,
+                    };
+                    record.extend(member, &page.body).map_err(unreadable)?;
+                    is_of_pages |= member == "sessions";
+                    next = page.next;
+                }
+            }
+            if !is_of_pages {
+                return Ok(record);
+            }
+            let now = self.api.json_bytes(Request::get(head.clone())).await.map_err(gone_if_missing)?;
+            if Record::read(&now.body).map_err(unreadable)?.version() == record.version() {
+                return Ok(record);
+            }
+        }
+        Err(SourceError::for_now("the call is written anew while it is read; the next run reads it"))
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> SourceError {
+    SourceError::for_now(format!("the call cannot be read: {error}"))
+}
+
+fn is_missing(error: &ServiceError) -> bool {
+    matches!(error.status, Some(400 | 404 | 501))
+}
+
+/// A call that the service has no longer never comes back.
+fn gone_if_missing(error: ServiceError) -> SourceError {
+    if matches!(error.status, Some(404 | 410)) { error.gone() } else { error.into() }
+}
+
+/// An id as a part of a path.
+fn percent(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+impl Source for Calls {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(self.page(after))
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            let id = unit.name.rsplit('/').next().unwrap_or_default();
+            let record = self.call(id).await?;
+            Ok(Opened { body: Body::Stream(Box::new(std::io::Cursor::new(record.into_text()))), day: None })
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! What the directory and Teams have on a day: users, the apps that they have installed, teams with their channels, members and apps.
+//!
+//! A day has one snapshot of each, in units that an unfinished run need not read again. Users are read by their changes: the first
+//! round of a day is whole, and later rounds of the same day bring what changed since.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::budget::Limits;
+
+pub(super) mod teams;
+pub(super) mod user_apps;
+pub(super) mod users;
+
+const DAY: i64 = 86_400_000_000;
+
+/// Requests that Graph takes of one application for one tenant's Teams ("Throttling", Microsoft Teams service limits).
+fn teams_api(api: &Api) -> Api {
+    api.limited("teams", Limits::of(30, Duration::from_secs(1), 4))
+}
+
+/// What units of a run are about, by their names: a list says only names.
+#[derive(Debug, Default)]
+struct Contents(Mutex<BTreeMap<String, Vec<String>>>);
+
+impl Contents {
+    fn set(&self, unit: &str, ids: Vec<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.to_owned(), ids);
+    }
+
+    fn get(&self, unit: &str) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(unit).cloned().unwrap_or_default()
+    }
+}
+
+/// A text as a part of a path.
+fn part(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

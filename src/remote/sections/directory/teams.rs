@@ -1,0 +1,123 @@
+//! Teams with their channels, members and apps: a unit a team and day.
+
+use std::io;
+
+use bytes::Bytes;
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{DAY, part, teams_api};
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::Request;
+use crate::instant;
+use crate::sections::pages::{self, Chain};
+use crate::settings::Tenant;
+use crate::world::{SetupError, World};
+
+/// What a team has, and the context of pages that do not say it.
+const PARTS: [(&str, &str); 3] = [
+    ("channels", "channels"),
+    ("members", "members"),
+    ("installedApps?$expand=teamsApp,teamsAppDefinition", "installedApps"),
+];
+
+/// The teams of a tenant.
+#[derive(Debug)]
+pub(in crate::sections) struct Teams {
+    api: Api,
+    stream: String,
+}
+
+#[derive(Deserialize)]
+struct Heads {
+    value: Vec<Head>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+}
+
+impl Teams {
+    /// The teams of a tenant.
+    ///
+    /// # Errors
+    /// The service has no address.
+    pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        Ok(Teams { api: teams_api(&world.api(tenant, Service::Graph)?), stream: format!("{}/teams", tenant.name) })
+    }
+
+    async fn units(&self) -> Result<Listing, SourceError> {
+        let now = self.api.now();
+        let day = instant::day(now);
+        let start = now.div_euclid(DAY) * DAY;
+        let mut next = Some(self.api.url("v1.0/teams?$select=id,displayName,description"));
+        let mut units = Vec::new();
+        while let Some(url) = next {
+            let page = pages::page(&self.api, Request::get(url)).await?;
+            let heads: Heads = serde_json::from_slice(&page.body)
+                .map_err(|error| SourceError::for_now(format!("the list of teams cannot be read: {error}")))?;
+            units.extend(heads.value.into_iter().map(|team| ListedUnit {
+                name: format!("{}/{day}/{}", self.stream, team.id),
+                stamp: Some(day.clone()),
+                window: Some((start, start + DAY)),
+                ..ListedUnit::default()
+            }));
+            next = page.next;
+        }
+        units.sort_by(|a, b| a.name.cmp(&b.name));
+        units.dedup_by(|a, b| a.name == b.name);
+        Ok(Listing { units, ..Listing::default() })
+    }
+
+    async fn team(&self, id: &str) -> Result<Body, SourceError> {
+        let path = format!("v1.0/teams/{}", part(id));
+        let team = match self.api.json_bytes(Request::get(self.api.url(&path))).await {
+            // It was deleted between the list and now.
+            Err(error) if error.status == Some(404) => return Err(error.gone()),
+            other => other?.body,
+        };
+        let mut chains = Vec::new();
+        for (what, name) in PARTS {
+            let context = format!("#teams('{id}')/{name}");
+            let chain = Chain::begin(&self.api, Request::get(self.api.url(&format!("{path}/{what}")))).await;
+            match chain {
+                // An archived or broken team may lack one of them.
+                Err(error) if error.status == Some(404) => tracing::warn!(team = id, what = name, %error, "a team lacks a part"),
+                chain => chains.push(chain?.with_context(context)),
+            }
+        }
+        let (feed, body) = Body::fed(2);
+        tokio::spawn(async move {
+            if !feed.give(Ok(team)).await || !feed.give(Ok(Bytes::from_static(b"\n"))).await {
+                return;
+            }
+            for chain in chains {
+                if let Err(error) = chain.give(&feed, |_| {}).await {
+                    feed.give(Err(io::Error::other(error.to_string()))).await;
+                    return;
+                }
+            }
+        });
+        Ok(body)
+    }
+}
+
+impl Source for Teams {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(self.units())
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            let id = unit.name.rsplit('/').next().unwrap_or_default();
+            Ok(Opened { body: self.team(id).await?, day: unit.window.map(|window| window.0) })
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! The apps that users have installed: asked for twenty users at a time, a unit some hundreds of users and a day.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::time::Duration;
+
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Contents, DAY, part, teams_api};
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::Request;
+use crate::instant;
+use crate::sections::pages::{self, Chain};
+use crate::settings::Tenant;
+use crate::world::{SetupError, World};
+
+/// Users of one unit.
+const UNIT: usize = 200;
+/// Requests of one batch: the most (Graph, "JSON batching").
+const BATCH: usize = 20;
+/// How often one user is asked for.
+const TRIES: u32 = 8;
+/// How long is waited where an answer does not say it.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The apps of a tenant's users.
+#[derive(Debug)]
+pub(in crate::sections) struct UserApps {
+    api: Api,
+    stream: String,
+    users: Contents,
+}
+
+#[derive(Deserialize)]
+struct Heads {
+    value: Vec<Head>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Batch<'b> {
+    #[serde(borrow)]
+    responses: Vec<Item<'b>>,
+}
+
+#[derive(Deserialize)]
+struct Item<'b> {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: Option<Value>,
+    #[serde(borrow, default)]
+    body: Option<&'b RawValue>,
+}
+
+impl UserApps {
+    /// The apps of a tenant's users.
+    ///
+    /// # Errors
+    /// The service has no address.
+    pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        let api = teams_api(&world.api(tenant, Service::Graph)?);
+        Ok(UserApps { api, stream: format!("{}/userapps", tenant.name), users: Contents::default() })
+    }
+
+    async fn units(&self) -> Result<Listing, SourceError> {
+        let now = self.api.now();
+        let (day, start) = (instant::day(now), now.div_euclid(DAY) * DAY);
+        let mut next = Some(self.api.url("v1.0/users?$select=id&$top=999"));
+        let mut ids = Vec::new();
+        while let Some(url) = next {
+            let page = pages::page(&self.api, Request::get(url)).await?;
+            let heads: Heads = serde_json::from_slice(&page.body)
+                .map_err(|error| SourceError::for_now(format!("the list of users cannot be read: {error}")))?;
+            ids.extend(heads.value.into_iter().map(|user| user.id));
+            next = page.next;
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let units = ids.chunks(UNIT).map(|ids| {
+            let name = format!("{}/{day}/{}", self.stream, ids[0]);
+            self.users.set(&name, ids.to_vec());
+            // Other users in it are another unit's content.
+            let stamp = format!("{day} {} {}", ids.len(), ids[ids.len() - 1]);
+            ListedUnit { name, stamp: Some(stamp), window: Some((start, start + DAY)), ..ListedUnit::default() }
+        });
+        Ok(Listing { units: units.collect(), ..Listing::default() })
+    }
+
+    /// The pages of users, one a line.
+    async fn apps(&self, users: Vec<String>) -> Result<Vec<u8>, SourceError> {
+        let mut waiting: VecDeque<(String, u32)> = users.into_iter().map(|user| (user, 0)).collect();
+        let (all, mut denied, mut why) = (waiting.len(), 0, String::new());
+        let mut text = Vec::new();
+        while !waiting.is_empty() {
+            let batch: Vec<(String, u32)> = waiting.drain(..waiting.len().min(BATCH)).collect();
+            let requests: Vec<Value> = batch.iter().enumerate().map(|(at, (user, _))| {
+                let url = format!("/users/{}/teamwork/installedApps?$expand=teamsApp,teamsAppDefinition", part(user));
+                json!({ "id": at.to_string(), "method": "GET", "url": url })
+            }).collect();
+            let request = Request::post_json(self.api.url("v1.0/$batch"), &json!({ "requests": requests }));
+            let answer = self.api.json_bytes(request).await?;
+            let read: Batch<'_> = serde_json::from_slice(&answer.body)
+                .map_err(|error| SourceError::for_now(format!("the answers of a batch cannot be read: {error}")))?;
+            let mut asked: Vec<Option<(String, u32)>> = batch.into_iter().map(Some).collect();
+            let mut wait = None;
+            for item in read.responses {
+                let Some((user, tries)) = item.id.parse().ok().and_then(|at: usize| asked.get_mut(at)?.take()) else { continue };
+                match item.status {
+                    200 => self.page(&user, item.body, &mut text).await?,
+                    // Who has no licence of Teams has no apps.
+                    400 | 404 => tracing::debug!(user, status = item.status, "a user has no apps of Teams"),
+                    403 => {
+                        denied += 1;
+                        item.body.map_or("", RawValue::get).clone_into(&mut why);
+                    }
+                    _ if tries + 1 >= TRIES => {
+                        let reason = format!("the apps of user {user} cannot be had: status {}", item.status);
+                        return Err(SourceError { status: Some(item.status), ..SourceError::for_now(reason) });
+                    }
+                    _ => {
+                        let own = retry_after(item.headers.as_ref());
+                        wait = Some(wait.map_or(own, |longest: Duration| longest.max(own)));
+                        waiting.push_back((user, tries + 1));
+                    }
+                }
+            }
+            // An answer that a batch forgot is asked for again.
+            for (user, tries) in asked.into_iter().flatten() {
+                if tries + 1 >= TRIES {
+                    return Err(SourceError::for_now(format!("no batch answers for the apps of user {user}")));
+                }
+                waiting.push_back((user, tries + 1));
+            }
+            if let Some(wait) = wait {
+                self.api.pace().sleep(wait).await;
+            }
+        }
+        // The same answer for everyone is no matter of licences.
+        if denied == all && all > 0 {
+            let reason = format!("the apps of no user may be read; the application needs TeamsAppInstallation.ReadForUser.All: {why}");
+            return Err(SourceError { status: Some(403), ..SourceError::for_now(reason) });
+        }
+        Ok(text)
+    }
+
+    /// A user's page, and those that follow it.
+    async fn page(&self, user: &str, body: Option<&RawValue>, text: &mut Vec<u8>) -> Result<(), SourceError> {
+        let Some(body) = body else {
+            return Err(SourceError::for_now(format!("the answer for the apps of user {user} is empty")));
+        };
+        let url = self.api.url(&format!("v1.0/users/{}/teamwork/installedApps", part(user)));
+        let first = bytes::Bytes::copy_from_slice(body.get().as_bytes());
+        let chain = Chain::of(&self.api, &url, first)?.with_context(format!("#users('{user}')/teamwork/installedApps"));
+        chain.collect(text).await.map_err(SourceError::from)
+    }
+}
+
+fn retry_after(headers: Option<&Value>) -> Duration {
+    let headers = headers.and_then(Value::as_object);
+    let value = headers.and_then(|all| all.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))).map(|(_, value)| value);
+    let seconds = value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()));
+    seconds.map_or(WAIT, Duration::from_secs)
+}
+
+impl Source for UserApps {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(self.units())
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            let text = self.apps(self.users.get(&unit.name)).await?;
+            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(text))), day: unit.window.map(|window| window.0) })
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! The answer to a query, kept in a file until it is known to be whole.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+
+/// Rows that one answer may have ("Azure Monitor limits"): with as many, others may be missing.
+const MOST_ROWS: u64 = 500_000;
+
+/// What came of a query.
+#[derive(Debug)]
+pub(super) enum Spooled {
+    /// Everything; `None` where that is nothing.
+    Whole(Option<File>),
+    /// Rows are missing, because there are too many.
+    TooLarge(String),
+    /// Rows are missing for another reason.
+    Partial(String),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    tables: Vec<Table>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    #[serde(default, deserialize_with = "count")]
+    rows: u64,
+}
+
+/// The number of elements of an array, whose values are passed over.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Count;
+    impl<'de> Visitor<'de> for Count {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("rows")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<u64, A::Error> {
+            let mut count = 0;
+            while rows.next_element::<IgnoredAny>()?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+    deserializer.deserialize_seq(Count)
+}
+
+/// Reads an answer to its end into a file that has no name, and finds out whether rows are missing.
+///
+/// # Errors
+/// The answer breaks off or is no answer, or the file cannot be written.
+pub(super) fn spool(mut answer: impl Read) -> io::Result<Spooled> {
+    let mut file = tempfile::tempfile()?;
+    let mut writer = BufWriter::with_capacity(1 << 16, &mut file);
+    let bytes = io::copy(&mut answer, &mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    if bytes == 0 {
+        return Ok(Spooled::Whole(None));
+    }
+    file.rewind()?;
+    let read: Answer = serde_json::from_reader(BufReader::with_capacity(1 << 16, &mut file))
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("the answer is none of a query: {error}")))?;
+    file.rewind()?;
+    if let Some(error) = read.error.filter(|error| !error.is_null()) {
+        let text = error.to_string();
+        let is_size = ["E_QUERY_RESULT_SET_TOO_LARGE", "-2133196797", "80DA0003", "size limit", "TooLarge"];
+        let why = reason(&error);
+        let is_too_large = is_size.iter().any(|part| text.contains(part));
+        return Ok(if is_too_large { Spooled::TooLarge(why) } else { Spooled::Partial(why) });
+    }
+    if read.tables.iter().any(|table| table.rows >= MOST_ROWS) {
+        return Ok(Spooled::TooLarge(format!("it has {MOST_ROWS} rows, the most that one answer may have")));
+    }
+    Ok(Spooled::Whole(Some(file)))
+}
+
+/// The innermost message of an error.
+fn reason(error: &serde_json::Value) -> String {
+    let inner = error.get("details").and_then(|details| details.get(0)).or_else(|| error.get("innererror"));
+    let deeper = inner.map(reason).filter(|text| !text.is_empty());
+    deeper.unwrap_or_else(|| {
+        let part = |key: &str| error.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        [part("code"), part("message")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spooled(text: &str) -> String {
+        match spool(text.as_bytes()) {
+            Ok(Spooled::Whole(Some(mut file))) => {
+                let mut read = String::new();
+                file.read_to_string(&mut read).unwrap();
+                assert_eq!(read, text);
+                "whole".to_owned()
+            }
+            Ok(Spooled::Whole(None)) => "nothing".to_owned(),
+            Ok(Spooled::TooLarge(why)) => format!("too large: {why}"),
+            Ok(Spooled::Partial(why)) => format!("partial: {why}"),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn only_a_whole_answer_is_handed_on() {
+        assert_eq!(spooled(""), "nothing");
+        assert_eq!(spooled(r#"{"tables":[{"name":"PrimaryResult","columns":[],"rows":[[1],[2]]}]}"#), "whole");
+        assert_eq!(spooled(r#"{"tables":[],"error":null}"#), "whole");
+        let partial = r#"{"tables":[{"rows":[[1]]}],"error":{"code":"PartialError","message":"There were errors.","details":[{"code":"EngineError","message":"x","innererror":{"code":"-2133196797","message":"Query result set has exceeded the internal data size limit 64000000 (E_QUERY_RESULT_SET_TOO_LARGE)."}}]}}"#;
+        let why = "too large: -2133196797: Query result set has exceeded the internal data size limit 64000000 (E_QUERY_RESULT_SET_TOO_LARGE).";
+        assert_eq!(spooled(partial), why);
+        let engine = r#"{"tables":[],"error":{"code":"PartialError","message":"Shards are missing."}}"#;
+        assert_eq!(spooled(engine), "partial: PartialError: Shards are missing.");
+        assert!(spooled(r#"{"tables":[{"rows":[[1]"#).starts_with("error: the answer is none of a query"));
+        let most = format!(r#"{{"tables":[{{"rows":[{}[1]]}}]}}"#, "[1],".repeat(499_999));
+        assert_eq!(spooled(&most), "too large: it has 500000 rows, the most that one answer may have");
+    }
+}

@@ -1,0 +1,249 @@
+//! Pages that lead to one another, as OData services give them.
+
+use std::io;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::{Failure, Request, ServiceError};
+use kqlake_import::{Body, Feed};
+
+/// Pages of one chain that wait for their reader.
+const WAITING: usize = 2;
+/// More pages than any chain has.
+const MOST: u64 = 1_000_000;
+
+/// A page.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    /// Its text.
+    pub body: Bytes,
+    /// Where the chain goes on.
+    pub next: Option<Url>,
+    /// Where a later look at the same goes on from, on the last page of those that say it.
+    pub delta: Option<Url>,
+}
+
+/// The links of a page; services write them in several ways. A page that says nothing of them is the last.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Links {
+    #[serde(rename = "@odata.nextLink", alias = "odata.nextLink", alias = "@nextLink")]
+    next: Option<String>,
+    #[serde(rename = "@odata.deltaLink", alias = "odata.deltaLink")]
+    delta: Option<String>,
+    value: Option<IgnoredAny>,
+    d: Option<Verbose>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Verbose {
+    #[serde(rename = "__next")]
+    next: Option<String>,
+}
+
+/// Asks for a page.
+///
+/// # Errors
+/// As [`Api::json_bytes`]; what came is no page; it says an error.
+pub(super) async fn page(api: &Api, request: Request) -> Result<Page, ServiceError> {
+    let url = request.url().clone();
+    let answer = api.json_bytes(request).await?;
+    read(api.service(), &url, answer.body)
+}
+
+fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> {
+    if body.is_empty() {
+        return Ok(Page { body, next: None, delta: None });
+    }
+    let broken = |why: &str| ServiceError::new(service, Failure::Broken, format!("{}: {why}", crate::http::place(url)));
+    let links: Links = serde_json::from_slice(&body).map_err(|error| broken(&format!("no page of records came: {error}")))?;
+    if links.value.is_none() && links.d.is_none() {
+        let what = if links.error.is_some() { "the answer says an error" } else { "the answer has no `value`" };
+        return Err(broken(what));
+    }
+    // Links may be relative to the address that was asked.
+    let resolved = |link: Option<String>| {
+        let link = link.filter(|link| !link.is_empty());
+        link.map(|link| url.join(&link).map_err(|_| broken("the link to the next page is none"))).transpose()
+    };
+    let next = resolved(links.next.or_else(|| links.d.and_then(|d| d.next)))?;
+    if next.as_ref() == Some(url) {
+        return Err(broken("the link to the next page leads to the page itself"));
+    }
+    Ok(Page { next, delta: resolved(links.delta)?, body })
+}
+
+/// Pages that follow one another, the first of which has come.
+#[derive(Debug)]
+pub(super) struct Chain {
+    api: Api,
+    first: Page,
+    request: fn(Url) -> Request,
+    context: Option<String>,
+}
+
+impl Chain {
+    /// The chain that a request begins.
+    ///
+    /// # Errors
+    /// The first page cannot be had.
+    pub(super) async fn begin(api: &Api, first: Request) -> Result<Self, ServiceError> {
+        Ok(Chain { api: api.clone(), first: page(api, first).await?, request: Request::get, context: None })
+    }
+
+    /// The chain of a first page that came from an address in another way.
+    ///
+    /// # Errors
+    /// It is no page.
+    pub(super) fn of(api: &Api, url: &Url, first: Bytes) -> Result<Self, ServiceError> {
+        Ok(Chain { api: api.clone(), first: read(api.service(), url, first)?, request: Request::get, context: None })
+    }
+
+    /// With what asks for the pages that follow.
+    #[must_use]
+    pub(super) fn with_request(self, request: fn(Url) -> Request) -> Self {
+        Chain { request, ..self }
+    }
+
+    /// With a context for pages that do not say theirs: what its records are, and whose.
+    #[must_use]
+    pub(super) fn with_context(self, context: String) -> Self {
+        Chain { context: Some(context), ..self }
+    }
+
+    /// The pages, one a line. They come while they are read; where one of them cannot be had the body breaks off. Each page is
+    /// shown to `each` before it is handed on.
+    pub(super) fn into_body(self, each: impl FnMut(&[u8]) + Send + 'static) -> Body {
+        let (feed, body) = Body::fed(WAITING);
+        tokio::spawn(async move {
+            if let Err(error) = self.give(&feed, each).await {
+                feed.give(Err(io::Error::other(error.to_string()))).await;
+            }
+        });
+        body
+    }
+
+    /// Hands the pages on, one a line.
+    ///
+    /// # Errors
+    /// One of them cannot be had.
+    pub(super) async fn give(self, feed: &Feed, mut each: impl FnMut(&[u8])) -> Result<(), ServiceError> {
+        let mut pages = self.pages();
+        while let Some(page) = pages.next().await? {
+            each(&page);
+            if !feed.give(Ok(page)).await || !feed.give(Ok(Bytes::from_static(b"\n"))).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the pages to a text, one a line.
+    ///
+    /// # Errors
+    /// One of them cannot be had.
+    pub(super) async fn collect(self, text: &mut Vec<u8>) -> Result<(), ServiceError> {
+        let mut pages = self.pages();
+        while let Some(page) = pages.next().await? {
+            text.extend_from_slice(&page);
+            text.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn pages(self) -> Pages {
+        Pages { api: self.api, request: self.request, context: self.context, now: Some(self.first), begun: false, passed: 0 }
+    }
+}
+
+/// The pages of a chain, one after the other.
+struct Pages {
+    api: Api,
+    request: fn(Url) -> Request,
+    context: Option<String>,
+    /// The page that was given last, or is the first.
+    now: Option<Page>,
+    begun: bool,
+    passed: u64,
+}
+
+impl Pages {
+    /// The next page's text.
+    async fn next(&mut self) -> Result<Option<Bytes>, ServiceError> {
+        if std::mem::replace(&mut self.begun, true) {
+            let Some(next) = self.now.take().and_then(|page| page.next) else { return Ok(None) };
+            self.passed += 1;
+            if self.passed > MOST {
+                return Err(ServiceError::new(self.api.service(), Failure::Broken, "the pages have no end"));
+            }
+            self.now = Some(page(&self.api, (self.request)(next)).await?);
+        }
+        let Some(page) = &self.now else { return Ok(None) };
+        Ok(Some(with_context(page.body.clone(), self.context.as_deref())))
+    }
+}
+
+/// A page that says its context.
+fn with_context(body: Bytes, context: Option<&str>) -> Bytes {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "@odata.context")]
+        context: Option<IgnoredAny>,
+    }
+    let Some(context) = context else { return body };
+    let says = serde_json::from_slice::<Said>(&body).is_ok_and(|said| said.context.is_some());
+    let start = body.iter().position(|byte| *byte == b'{');
+    match start {
+        Some(start) if !says => {
+            let mut text = format!("{{\"@odata.context\":{},", serde_json::Value::from(context)).into_bytes();
+            text.extend_from_slice(&body[start + 1..]);
+            Bytes::from(text)
+        }
+        _ => body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(text: &str) -> String {
+        let url = Url::parse("https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?x=1").unwrap();
+        match read(Service::Reporting, &url, Bytes::copy_from_slice(text.as_bytes())) {
+            Ok(page) => {
+                let shown = |url: Option<Url>| url.map_or_else(|| "-".to_owned(), |url| url.to_string());
+                format!("{} {}", shown(page.next), shown(page.delta))
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_context_gets_one() {
+        let of = |text: &str| String::from_utf8(with_context(Bytes::copy_from_slice(text.as_bytes()), Some("#users('a')")).to_vec());
+        assert_eq!(of(r#"{"value":[]}"#).unwrap(), r##"{"@odata.context":"#users('a')","value":[]}"##);
+        let own = r#"{"@odata.context":"own","value":[]}"#;
+        assert_eq!(of(own).unwrap(), own);
+    }
+
+    #[test]
+    fn links_are_read_in_each_form() {
+        assert_eq!(links(r#"{"value":[],"@odata.nextLink":"https://a.example/p?2"}"#), "https://a.example/p?2 -");
+        assert_eq!(links(r#"{"value":[],"@odata.deltaLink":"https://a.example/d"}"#), "- https://a.example/d");
+        let relative = r#"{"value":[],"odata.nextLink":"../../reportingwebservice/reporting.svc/MessageTrace?$skiptoken=1999"}"#;
+        assert_eq!(links(relative), "https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?$skiptoken=1999 -");
+        assert_eq!(links(r#"{"d":{"results":[],"__next":"https://a.example/n"}}"#), "https://a.example/n -");
+        assert_eq!(links(r#"{"value":[]}"#), "- -");
+        assert!(links(r#"{"error":{"code":"x"}}"#).contains("says an error"));
+        assert!(links("[1]").contains("no page of records"));
+        let itself = r#"{"value":[],"@odata.nextLink":"https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?x=1"}"#;
+        assert!(links(itself).contains("leads to the page itself"));
+    }
+}

@@ -1,0 +1,28 @@
+//! Notifications of calls: received, spooled to disk before they are acknowledged, and the subscription that makes them come.
+//!
+//! A notification is a hint that a call may be fetched. Its record is fetched by the section of calls, which reads the spool; what
+//! was never notified is found by that section's listing. So a notification that is lost costs time, and no record.
+
+mod notice;
+mod receiver;
+mod spool;
+mod subscription;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::receiver::{Limits, Party, Receiver};
+pub use self::spool::{Hint, Spool};
+pub use self::subscription::Keeper;
+use kqlake_import::Severity;
+
+/// What the receiver and the keeper of a subscription say of their work.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// A log line. `is_receiver` tells the receiver's from those of the subscription. It holds no secret.
+    fn line(&self, is_receiver: bool, severity: Severity, message: &str);
+    /// Calls were notified; they may be fetched.
+    fn notified(&self, _tenant: &str, _calls: usize) {}
+}
+
+/// A journal that all parts share.
+pub type SharedJournal = Arc<dyn Journal>;
