@@ -26,6 +26,27 @@ pub(crate) async fn post(address: &str, headers: &[(String, String)], body: Stri
 /// # Errors
 /// As [`post`].
 pub(crate) async fn exchange(address: &str, headers: &[(String, String)], body: String) -> Result<(u16, String), String> {
+    answered(address, headers, body, PATIENCE).await.map(|answer| (answer.status, answer.body))
+}
+
+/// What a receiver answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+/// The same; the whole answer, for which it waits so long.
+///
+/// # Errors
+/// As [`post`].
+pub(crate) async fn answered(
+    address: &str,
+    headers: &[(String, String)],
+    body: String,
+    patience: Duration,
+) -> Result<Answered, String> {
     let url = Url::parse(address).map_err(|err| format!("{address} is no address: {err}"))?;
     let is_near = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -36,13 +57,13 @@ pub(crate) async fn exchange(address: &str, headers: &[(String, String)], body: 
     if url.scheme() != "http" || !is_near {
         return Err("a simulated tenant sends to http addresses of this machine alone".to_owned());
     }
-    match tokio::time::timeout(PATIENCE, send(&url, headers, &body)).await {
+    match tokio::time::timeout(patience, send(&url, headers, &body)).await {
         Ok(answer) => answer.map_err(|err| err.to_string()),
-        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} seconds", patience.as_secs())),
     }
 }
 
-async fn send(url: &Url, headers: &[(String, String)], body: &str) -> std::io::Result<(u16, String)> {
+async fn send(url: &Url, headers: &[(String, String)], body: &str) -> std::io::Result<Answered> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
     let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
@@ -66,8 +87,10 @@ async fn send(url: &Url, headers: &[(String, String)], body: &str) -> std::io::R
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other("the answer is no HTTP"))?;
+    let content_type = head.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-type")));
+    let content_type = content_type.map_or_else(String::new, |(_, value)| value.trim().to_owned());
     let is_chunked = head.lines().any(|line| line.to_ascii_lowercase().replace(' ', "") == "transfer-encoding:chunked");
-    Ok((status, if is_chunked { joined(body) } else { body.to_owned() }))
+    Ok(Answered { status, content_type, body: if is_chunked { joined(body) } else { body.to_owned() } })
 }
 
 /// The chunks of a body in one.

@@ -214,11 +214,6 @@ pub(crate) fn identity(tenant: &str, person: &Person) -> Value {
     json!({"id": person.id, "displayName": person.display_name, "tenantId": tenant})
 }
 
-/// When a person's state or properties changed in a time (the begin excluded, the end included), the last of the times.
-pub(crate) fn changed_between(seeded: Seeded, person: &Person, from: i64, to: i64) -> bool {
-    state(seeded, person, from) != state(seeded, person, to)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

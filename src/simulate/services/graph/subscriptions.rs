@@ -2,6 +2,7 @@
 //! [`notify`](super::notify).
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -11,11 +12,15 @@ use url::Url;
 use super::notify;
 use super::{Answer, allowed, context_of, error, seeded, within};
 use crate::answer::{self, Call};
+use crate::deliver;
 use crate::tenant::instant::{self, DAY, MINUTE};
 
 /// The longest life of a subscription to call records.
 const LONGEST: i64 = 4_230 * MINUTE;
 const RESOURCE: &str = "communications/callRecords";
+
+/// How long a receiver may take to answer the handshake.
+const VALIDATION: Duration = Duration::from_secs(10);
 
 /// A subscription.
 #[derive(Debug, Clone)]
@@ -175,11 +180,12 @@ async fn validate(call: &Call, url: &Url) -> Result<(), Box<Response>> {
     };
     let mut address = url.clone();
     address.query_pairs_mut().append_pair("validationToken", &token);
-    match notify::post(&address, "text/plain; charset=utf-8", b"", std::time::Duration::from_secs(10)).await {
+    let headers = [("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+    match deliver::answered(address.as_str(), &headers, String::new(), VALIDATION).await {
         Err(why) => failed(format!("The notification endpoint could not be reached: {why}.")),
         Ok(answer) if answer.status != 200 => failed(format!("Notification endpoint must respond with 200 OK, not {}.", answer.status)),
         Ok(answer) if !answer.content_type.starts_with("text/plain") => failed("The response must be text/plain.".to_owned()),
-        Ok(answer) if answer.body != token.as_bytes() => failed("The response must be the validation token.".to_owned()),
+        Ok(answer) if answer.body != token => failed("The response must be the validation token.".to_owned()),
         Ok(_) => Ok(()),
     }
 }
