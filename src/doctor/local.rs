@@ -3,15 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use super::finding::{Area, Finding};
-use crate::config::{Config, Problem};
+use crate::config::{Config, Problem, TenantConfig};
 use crate::error::Error;
 use kqlake_durable::Draft;
+use kqlake_import::Section;
 use kqlake_lake::{Lake, tables};
+use kqlake_remote::cloud::Service;
+use kqlake_remote::kept_requests;
+use kqlake_remote::settings::TraceApi;
+use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// With less free space nothing should be begun.
 const LEAST_SPACE: u64 = 512 << 20;
 /// With less free space it is time to look for more.
 const LITTLE_SPACE: u64 = 5 << 30;
+
+/// The time in which message traces are counted (microseconds).
+const TRACE_TIME: i64 = 300_000_000;
 
 /// The configuration: where it comes from, and all that is wrong in it.
 pub(super) fn configuration(config: &Config, problems: &[Problem]) -> Vec<Finding> {
@@ -81,6 +89,29 @@ pub(super) async fn lake(lake: &Lake) -> Vec<Finding> {
         findings.push(Finding::ok(Area::Lake, "lake", detail));
     }
     findings
+}
+
+/// Quotas that runs share, and what the last ones used of them.
+pub(super) fn quotas(config: &Config, folder: &Path) -> Vec<Finding> {
+    let of = |tenant: &TenantConfig| {
+        let mut findings = Vec::new();
+        if tenant.jobs.contains(&Section::Audit) {
+            let detail = format!("{} requests a minute are allowed for audit events", tenant.audit.requests_per_minute);
+            findings.push(Finding::ok(Area::Service, format!("{}/quota/audit", tenant.name), detail));
+        }
+        if tenant.jobs.contains(&Section::MessageTrace) && tenant.message_trace.api == TraceApi::Graph {
+            let ago = SystemClock.now_micros() - TRACE_TIME;
+            let used = kept_requests(folder, &tenant.id, Service::Graph, "message-trace", ago).unwrap_or_default();
+            let detail = format!("{used} of 100 requests for message traces were used in the last 5 minutes");
+            let component = format!("{}/quota/message_trace", tenant.name);
+            findings.push(match used {
+                ..90 => Finding::ok(Area::Service, component, detail),
+                _ => Finding::warning(Area::Service, component, detail, "the next run waits for what is left; others may use the same quota"),
+            });
+        }
+        findings
+    };
+    config.tenants.iter().flat_map(of).collect()
 }
 
 /// The space of the disks that the lake, the exports and spilled data are on.

@@ -6,6 +6,7 @@ mod expiry;
 mod finding;
 mod local;
 mod permissions;
+mod resources;
 mod services;
 mod subscriptions;
 
@@ -19,6 +20,9 @@ use crate::config::{Config, Problem, TenantConfig, variable_as_it_is};
 use kqlake_lake::Lake;
 use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
+
+/// The folder of a lake in which imports keep what was used of quotas.
+const STATE: &str = "_state";
 
 /// What is looked at.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ pub async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
             findings.push(Finding::failed(Area::Service, "network", err.to_string(), advice));
         }
     }
+    findings.extend(local::quotas(config, &subject.lake.root().join(STATE)));
     findings.extend(local::lake(subject.lake).await);
     findings.extend(local::disks(config));
     findings
@@ -64,6 +69,7 @@ async fn examine_tenant(config: &TenantConfig, world: &World, now: i64) -> Vec<F
         Ok(tenant) => {
             findings.push(expiry::credential(config, &tenant, world, now).await);
             findings.extend(services::tokens(config, &tenant, world).await);
+            findings.extend(resources::check(config, &tenant, world).await);
             findings.extend(subscriptions::audit(config, &tenant, world).await);
             findings.extend(subscriptions::calls(config, &tenant, world, now).await);
         }

@@ -1,0 +1,62 @@
+//! Resources of Application Insights and workspaces of Log Analytics: whether their tables may be asked, which no token tells.
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::finding::{Area, Finding};
+use super::services::PATIENCE;
+use crate::config::TenantConfig;
+use kqlake_import::Section;
+use kqlake_remote::cloud::Service;
+use kqlake_remote::settings::Tenant;
+use kqlake_remote::{Request, World};
+
+/// Asks each table of each resource for the rows of no time at all.
+pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World) -> Vec<Finding> {
+    if !config.jobs.contains(&Section::Hits) {
+        return Vec::new();
+    }
+    let insights = tenant.app_insights.iter().map(|resource| {
+        let path = format!("/v1/apps/{}/query", resource.app_id);
+        (Service::AppInsights, resource.app_id.as_str(), path, resource.api_key.as_ref(), "timestamp", &resource.tables)
+    });
+    let workspaces = tenant.log_analytics.iter().map(|workspace| {
+        let path = format!("/v1/workspaces/{}/query", workspace.workspace_id);
+        (Service::LogAnalytics, workspace.workspace_id.as_str(), path, None, "TimeGenerated", &workspace.tables)
+    });
+    let mut findings = Vec::new();
+    for (service, id, path, key, time, tables) in insights.chain(workspaces) {
+        let component = format!("{}/{}/{id}", config.name, service.key());
+        // Said already, where the way to the service was looked at.
+        let Ok(api) = world.api(tenant, service) else { continue };
+        let mut refused = None;
+        for table in tables {
+            let instant = "datetime(2020-01-01T00:00:00Z)";
+            let query = format!("{table} | where {time} >= {instant} and {time} < {instant} | order by {time} asc");
+            let body = json!({ "query": query, "timespan": "2020-01-01T00:00:00Z/2020-01-01T00:00:00Z" });
+            let request = Request::post_json(api.url(&path), &body).once().patience(PATIENCE);
+            let request = match key {
+                Some(key) => request.key("x-api-key", key),
+                None => request,
+            };
+            let why = match timeout(PATIENCE * 2, api.json(request)).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(err)) => err.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            refused = Some((table, why));
+            break;
+        }
+        findings.push(match refused {
+            None => Finding::ok(Area::Service, component, format!("{} can be read", tables.join(", "))),
+            Some((table, why)) => Finding::failed(
+                Area::Service,
+                component,
+                format!("the table {table} cannot be read: {why}"),
+                "give the application the Azure role Log Analytics Reader or Monitoring Reader on the resource (which takes up to an hour), \
+                 or check its id, its api_key and the names of its tables",
+            ),
+        });
+    }
+    findings
+}
