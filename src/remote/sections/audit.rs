@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,8 @@ const MARGIN: i64 = 60 * SECOND;
 const WINDOW: i64 = DAY;
 /// Windows that are listed at once.
 const LISTED_AT_ONCE: usize = 8;
+/// Blobs that are opened before they are landed.
+const OPENED_AT_ONCE: usize = 32;
 /// Pages that a window may have: no service has as many, but an endless chain must end.
 const MAX_PAGES: usize = 20_000;
 /// How often the listing of a window is begun again when the service does not know its own next page any more.
@@ -159,21 +161,22 @@ impl Audit {
         Ok(enabled.filter_map(|one| one.get("contentType")?.as_str().map(plain)).collect())
     }
 
-    /// When subscriptions were started by us, by their content types.
-    fn starts(&self) -> HashMap<String, i64> {
+    /// When subscriptions were started by us that were not there yet: first and last, by their content types.
+    fn starts(&self) -> BTreeMap<String, (i64, i64)> {
         let kept = self.started.as_deref().and_then(state::read);
-        let kept = kept.as_ref().and_then(Value::as_object).into_iter().flatten();
-        kept.filter_map(|(name, at)| Some((name.clone(), at.as_i64()?))).collect()
+        kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default()
     }
 
-    /// Starts the subscriptions that are not enabled. Gives, by content type, when each was started by us, and what went wrong.
-    async fn subscribe(&self) -> Result<(HashMap<String, i64>, Vec<(String, SourceError)>), ServiceError> {
+    /// Starts the subscriptions that are not enabled. Gives, by content type, when each was started by us first and last, and what
+    /// went wrong.
+    async fn subscribe(&self) -> Result<(BTreeMap<String, (i64, i64)>, Vec<(String, SourceError)>), ServiceError> {
         let enabled = self.enabled().await?;
         let mut starts = self.starts();
         let mut failures = Vec::new();
         let now = self.api.now();
+        starts.retain(|name, (first, _)| !enabled.contains(name) || now.saturating_sub(*first) < FIRST_CONTENT);
         for name in self.content_types.iter().filter(|name| !enabled.contains(&plain(name))) {
-            let is_recent = starts.get(&plain(name)).is_some_and(|at| (0..START_AGAIN).contains(&now.saturating_sub(*at)));
+            let is_recent = starts.get(&plain(name)).is_some_and(|(_, last)| (0..START_AGAIN).contains(&now.saturating_sub(*last)));
             if is_recent {
                 continue;
             }
@@ -187,7 +190,7 @@ impl Audit {
                     continue;
                 }
             }
-            starts.insert(plain(name), now);
+            starts.entry(plain(name)).or_insert((now, now)).1 = now;
             if let Some(file) = &self.started {
                 state::write(file.clone(), &json!(starts)).await;
             }
@@ -268,7 +271,7 @@ impl Audit {
             let blobs = match blobs {
                 Ok(blobs) => blobs,
                 Err(error) if error.is_code("AF20022") || error.is_code("AF20023") => {
-                    let since = starts.get(&plain(window.content_type)).map(|at| now.saturating_sub(*at));
+                    let since = starts.get(&plain(window.content_type)).map(|(first, _)| now.saturating_sub(*first));
                     let is_new = since.is_some_and(|since| (0..FIRST_CONTENT).contains(&since));
                     if is_new {
                         tracing::info!(content_type = window.content_type, "the subscription was started and is not ready yet");
@@ -373,5 +376,10 @@ impl Source for Audit {
 
     fn expiring_first(&self) -> bool {
         true
+    }
+
+    /// More than requests may be under way, so that none waits for a body that is read.
+    fn parallel(&self) -> usize {
+        OPENED_AT_ONCE
     }
 }

@@ -2,7 +2,7 @@
 
 mod audit;
 mod calls;
-mod directory;
+mod daily;
 mod insights;
 mod message_trace;
 mod pages;
@@ -33,9 +33,9 @@ pub fn sources(tenant: &Tenant, section: Section, world: &World) -> Result<Vec<A
             Ok(sources)
         }
         Section::MessageTrace => Ok(vec![Arc::new(message_trace::Traces::of(tenant, world)?)]),
-        Section::UserMetadata => Ok(vec![Arc::new(directory::users::Users::of(tenant, world)?)]),
-        Section::UserApps => Ok(vec![Arc::new(directory::user_apps::UserApps::of(tenant, world)?)]),
-        Section::Teams => Ok(vec![Arc::new(directory::teams::Teams::of(tenant, world)?)]),
-        Section::UsageReports => Ok(Vec::new()),
+        Section::UserMetadata => Ok(vec![Arc::new(daily::users::Users::of(tenant, world)?)]),
+        Section::UserApps => Ok(vec![Arc::new(daily::user_apps::UserApps::of(tenant, world)?)]),
+        Section::Teams => Ok(vec![Arc::new(daily::teams::Teams::of(tenant, world)?)]),
+        Section::UsageReports => Ok(vec![Arc::new(daily::reports::Reports::of(tenant, world)?)]),
     }
 }

@@ -116,17 +116,15 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
     }
     let empty = server.asked().into_iter().filter(|asked| asked.line.starts_with("POST") && asked.line.contains("/start"));
     assert!(empty.into_iter().all(|asked| asked.body.is_empty() && asked.header("content-length") == Some("0")));
-    // Long after its start, a subscription that is not there is told.
+    // Long after its first start, a subscription that is still not there is told, and started again.
     let mut late = tenant.clone();
     late.audit.content_types = vec!["Audit.SharePoint".to_owned()];
-    let clock = std::sync::Arc::new(kqlake_value::clock::FixedClock::at_micros(NOW + FIRST_CONTENT + SECOND));
-    let later = World::new(crate::pace::Pace::counted(clock), Some(folder.path())).unwrap();
-    // The start is remembered; only its time has passed.
-    state::write(state::file(folder.path(), "subscriptions", TENANT), &value!({ "audit.sharepoint": NOW })).await;
-    let audit = Audit::new(&late, &later).unwrap();
-    let listing = audit.list(None).await.unwrap();
-    assert_eq!(starts(), 5);
-    assert_eq!(listing.failures, []);
+    for (after, failures, expected) in [(FIRST_CONTENT - SECOND, 0, 5), (FIRST_CONTENT + SECOND, 1, 5), (FIRST_CONTENT + START_AGAIN, 1, 6)] {
+        let clock = std::sync::Arc::new(kqlake_value::clock::FixedClock::at_micros(NOW + after));
+        let later = World::new(crate::pace::Pace::counted(clock), Some(folder.path())).unwrap();
+        let listing = Audit::new(&late, &later).unwrap().list(None).await.unwrap();
+        assert_eq!((listing.failures.len(), starts()), (failures, expected), "{:?}", listing.failures);
+    }
     let subscriptions = audit_subscriptions(&tenant, &world).await.unwrap();
     let enabled: Vec<bool> = subscriptions.iter().map(|one| one.is_enabled).collect();
     assert_eq!(enabled, [true, false, false, false]);

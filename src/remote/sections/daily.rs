@@ -1,4 +1,4 @@
-//! What the directory and Teams have on a day: users, the apps that they have installed, teams with their channels, members and apps.
+//! What Graph has of a day: users, the apps that they have installed, teams with their channels, members and apps, usage reports.
 //!
 //! A day has one snapshot of each, in units that an unfinished run need not read again. Users are read by their changes: the first
 //! round of a day is whole, and later rounds of the same day bring what changed since.
@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::budget::Limits;
 
+pub(super) mod reports;
 pub(super) mod teams;
 pub(super) mod user_apps;
 pub(super) mod users;

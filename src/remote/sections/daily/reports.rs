@@ -1,0 +1,206 @@
+//! Usage reports: the days that the service still has of each report of users, sites and groups, and the newest state of the others.
+//!
+//! A day's report is there a day or two later, and changes for some days more: until then it is asked for again once a day. What is a
+//! report of a period is asked for once a day. Reports of Skype for Business, which is no more, are not asked for.
+
+use std::io::Cursor;
+
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use serde_json::Value;
+
+use super::DAY;
+use crate::api::Api;
+use crate::cloud::Service;
+use crate::http::{Failure, Request, ServiceError};
+use crate::instant;
+use crate::settings::Tenant;
+use crate::world::{SetupError, World};
+
+/// Days back that the service has reports of ("Only support data for the past 28 days").
+const KEPT: i64 = 28;
+/// Days after which a report does not change any more.
+const SETTLED: i64 = 5;
+/// The newest days may not be there yet.
+const FRESH: i64 = 3;
+/// Bytes that a report may have.
+const CAP: u64 = 512 << 20;
+/// What every report begins with.
+const HEADING: &[u8] = b"Report Refresh Date";
+
+/// What a report can be asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// One day.
+    Day,
+    /// The longest period: it has a row a day.
+    Long,
+    /// The shortest period: it has totals.
+    Week,
+    /// Nothing.
+    Once,
+}
+
+/// Functions of the reports API (Microsoft Graph, "Microsoft 365 usage reports").
+#[rustfmt::skip]
+const FUNCTIONS: [(&str, Ask); 63] = [
+    ("getTeamsDeviceUsageDistributionTotalUserCounts", Ask::Week),
+    ("getTeamsDeviceUsageDistributionUserCounts", Ask::Week),
+    ("getTeamsDeviceUsageTotalUserCounts", Ask::Long),
+    ("getTeamsDeviceUsageUserCounts", Ask::Long),
+    ("getTeamsDeviceUsageUserDetail", Ask::Day),
+    ("getTeamsTeamActivityDetail", Ask::Day),
+    ("getTeamsUserActivityCounts", Ask::Long),
+    ("getTeamsUserActivityDistributionTotalUserCounts", Ask::Week),
+    ("getTeamsUserActivityDistributionUserCounts", Ask::Week),
+    ("getTeamsUserActivityTotalCounts", Ask::Long),
+    ("getTeamsUserActivityTotalUserCounts", Ask::Long),
+    ("getTeamsUserActivityUserCounts", Ask::Long),
+    ("getTeamsUserActivityUserDetail", Ask::Day),
+    ("getOneDriveActivityFileCounts", Ask::Long),
+    ("getOneDriveActivityUserCounts", Ask::Long),
+    ("getOneDriveActivityUserDetail", Ask::Day),
+    ("getOneDriveUsageAccountCounts", Ask::Long),
+    ("getOneDriveUsageAccountDetail", Ask::Day),
+    ("getOneDriveUsageFileCounts", Ask::Long),
+    ("getOneDriveUsageStorage", Ask::Long),
+    ("getSharePointActivityFileCounts", Ask::Long),
+    ("getSharePointActivityPages", Ask::Long),
+    ("getSharePointActivityUserCounts", Ask::Long),
+    ("getSharePointActivityUserDetail", Ask::Day),
+    ("getSharePointSiteUsageDetail", Ask::Day),
+    ("getSharePointSiteUsageFileCounts", Ask::Long),
+    ("getSharePointSiteUsagePages", Ask::Long),
+    ("getSharePointSiteUsageSiteCounts", Ask::Long),
+    ("getSharePointSiteUsageStorage", Ask::Long),
+    ("getEmailActivityCounts", Ask::Long),
+    ("getEmailActivityUserCounts", Ask::Long),
+    ("getEmailActivityUserDetail", Ask::Day),
+    ("getEmailAppUsageAppsUserCounts", Ask::Week),
+    ("getEmailAppUsageUserCounts", Ask::Long),
+    ("getEmailAppUsageUserDetail", Ask::Day),
+    ("getEmailAppUsageVersionsUserCounts", Ask::Week),
+    ("getMailboxUsageDetail", Ask::Week),
+    ("getMailboxUsageMailboxCounts", Ask::Long),
+    ("getMailboxUsageQuotaStatusMailboxCounts", Ask::Long),
+    ("getMailboxUsageStorage", Ask::Long),
+    ("getM365AppPlatformUserCounts", Ask::Long),
+    ("getM365AppUserCounts", Ask::Long),
+    ("getM365AppUserDetail", Ask::Day),
+    ("getOffice365ActivationCounts", Ask::Once),
+    ("getOffice365ActivationsUserCounts", Ask::Once),
+    ("getOffice365ActivationsUserDetail", Ask::Once),
+    ("getOffice365ActiveUserCounts", Ask::Long),
+    ("getOffice365ActiveUserDetail", Ask::Day),
+    ("getOffice365ServicesUserCounts", Ask::Week),
+    ("getOffice365GroupsActivityCounts", Ask::Long),
+    ("getOffice365GroupsActivityDetail", Ask::Day),
+    ("getOffice365GroupsActivityFileCounts", Ask::Long),
+    ("getOffice365GroupsActivityGroupCounts", Ask::Long),
+    ("getOffice365GroupsActivityStorage", Ask::Long),
+    ("getYammerActivityCounts", Ask::Long),
+    ("getYammerActivityUserCounts", Ask::Long),
+    ("getYammerActivityUserDetail", Ask::Day),
+    ("getYammerDeviceUsageDistributionUserCounts", Ask::Week),
+    ("getYammerDeviceUsageUserCounts", Ask::Long),
+    ("getYammerDeviceUsageUserDetail", Ask::Day),
+    ("getYammerGroupsActivityCounts", Ask::Long),
+    ("getYammerGroupsActivityDetail", Ask::Day),
+    ("getYammerGroupsActivityGroupCounts", Ask::Long),
+];
+
+/// The usage reports of a tenant.
+#[derive(Debug)]
+pub(in crate::sections) struct Reports {
+    api: Api,
+    stream: String,
+}
+
+impl Reports {
+    /// The usage reports of a tenant.
+    ///
+    /// # Errors
+    /// The service has no address.
+    pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
+        Ok(Reports { api: world.api(tenant, Service::Graph)?, stream: format!("{}/usagereports", tenant.name) })
+    }
+
+    fn units(&self) -> Listing {
+        let now = self.api.now();
+        let today = now.div_euclid(DAY);
+        let mut units = Vec::new();
+        for (function, ask) in FUNCTIONS {
+            let whole = |what: &str| ListedUnit {
+                name: format!("{}/{function}/{what}", self.stream),
+                stamp: Some(instant::day(now)),
+                ..ListedUnit::default()
+            };
+            match ask {
+                Ask::Day => units.extend((today - KEPT..today).map(|day| {
+                    let start = day * DAY;
+                    ListedUnit {
+                        stamp: Some(if today - day > SETTLED { "settled".to_owned() } else { instant::day(now) }),
+                        window: Some((start, start + DAY)),
+                        expires: Some(start + (KEPT + 1) * DAY),
+                        ..whole(&instant::day(start))
+                    }
+                })),
+                Ask::Long => units.push(whole("D180")),
+                Ask::Week => units.push(whole("D7")),
+                Ask::Once => units.push(whole("all")),
+            }
+        }
+        Listing { units, ..Listing::default() }
+    }
+
+    async fn report(&self, unit: &ListedUnit) -> Result<Vec<u8>, SourceError> {
+        let mut parts = unit.name.rsplit('/');
+        let (what, function) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let path = match what {
+            "all" => format!("v1.0/reports/{function}"),
+            period if period.starts_with('D') => format!("v1.0/reports/{function}(period='{period}')"),
+            day => format!("v1.0/reports/{function}(date={day})"),
+        };
+        let today = self.api.now().div_euclid(DAY);
+        let age = unit.window.map(|(start, _)| today - start.div_euclid(DAY));
+        let report = match self.api.bytes(Request::get(self.api.url(&path)).cap(CAP)).await {
+            // A day that is not there yet is asked for again tomorrow.
+            Err(error) if age.is_some_and(|age| age <= FRESH) && is_no_day(&error) => return Ok(Vec::new()),
+            Err(error) if age.is_some_and(|age| age >= KEPT) && is_no_day(&error) => return Err(error.gone()),
+            other => other?.body,
+        };
+        let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
+        let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
+        // JSON is read as well.
+        if text.is_empty() || has_heading || text.starts_with(b"{") {
+            return Ok(report.to_vec());
+        }
+        let error = ServiceError::new(Service::Graph, Failure::Broken, format!("{function}: what came is no report"));
+        Err(error.into())
+    }
+}
+
+/// Whether the service has no report of a day.
+fn is_no_day(error: &ServiceError) -> bool {
+    error.failure == Failure::Refused && matches!(error.status, Some(400 | 404))
+}
+
+impl Source for Reports {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+        Box::pin(async { Ok(self.units()) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            let report = self.report(unit).await?;
+            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(report))), day: None })
+        })
+    }
+
+    fn expiring_first(&self) -> bool {
+        true
+    }
+}
