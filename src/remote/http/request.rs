@@ -71,7 +71,8 @@ impl Request {
 
     /// Posts nothing.
     pub fn post(url: Url) -> Self {
-        Request { body: Some(Bytes::new()), ..Request::new(Method::POST, url) }
+        // Services want to be told that there is nothing.
+        Request { body: Some(Bytes::new()), ..Request::new(Method::POST, url) }.header("content-length", "0")
     }
 
     /// Posts JSON.
