@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// Life of a token in seconds.
     pub token_lifetime_seconds: i64,
+    /// The AADSTS number with which the login service answers every request: 7000222 for a secret that has expired, and so on.
+    pub login_error: Option<u32>,
     /// Seconds by which the tenant's clock, as its answers tell it, is ahead of (or behind) the simulated one.
     pub clock_skew_seconds: i64,
     /// False: answers are not compressed, whatever a client accepts.
@@ -52,6 +54,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token_lifetime_seconds: 3599,
+            login_error: None,
             clock_skew_seconds: 0,
             gzip: true,
             quotas: true,
