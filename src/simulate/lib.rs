@@ -18,6 +18,8 @@ mod server;
 mod services;
 mod settings;
 mod tenant;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod world;
 

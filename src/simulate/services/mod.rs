@@ -5,6 +5,7 @@ pub(crate) mod graph;
 pub(crate) mod log_analytics;
 pub(crate) mod login;
 pub(crate) mod management;
+mod hull;
 mod query;
 mod quota;
 pub(crate) mod reporting;

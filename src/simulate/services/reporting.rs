@@ -1,8 +1,7 @@
 //! The Exchange reporting web service: message traces of before Graph had them, as JSON and as Atom.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -12,7 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::answer::{self, Call};
 use crate::manifest::Table;
 use crate::services::graph::odata::{self, Condition};
-use crate::services::graph::seeded;
+use crate::services::graph::{seeded, traces};
+use crate::services::hull::Hull;
 use crate::services::quota;
 use crate::tenant::instant::{self, DAY, HOUR};
 use crate::tenant::mail::{self, Trace};
@@ -27,9 +27,9 @@ const RETENTION: i64 = 10 * DAY;
 const NAMESPACES: &str = "xmlns:d=\"http://schemas.microsoft.com/ado/2007/08/dataservices\" \
      xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\" xmlns=\"http://www.w3.org/2005/Atom\"";
 
-/// The times that were asked for, with the instant as of which each was told.
+/// The time that was asked for.
 #[derive(Debug, Default)]
-struct Asked(Mutex<Vec<(Range<i64>, i64)>>);
+struct Asked(Hull);
 
 /// The service's routes, below its prefix.
 pub(crate) fn routes() -> Router<Arc<World>> {
@@ -57,7 +57,7 @@ fn respond(call: &Call) -> Result<Response, Box<Response>> {
         return Err(error(StatusCode::NOT_FOUND, "Resource not found for the segment."));
     };
     match name {
-        "messagetrace" => traces(call),
+        "messagetrace" => summary(call),
         "messagetracedetail" => detail(call),
         _ => Err(error(StatusCode::NOT_FOUND, &format!("Resource not found for the segment '{name}'."))),
     }
@@ -97,7 +97,7 @@ fn told(world: &World, time: Range<i64>, now: i64) -> Vec<Trace> {
     mail::visible(seeded(world), time.start..time.end.min(until), now)
 }
 
-fn traces(call: &Call) -> Result<Response, Box<Response>> {
+fn summary(call: &Call) -> Result<Response, Box<Response>> {
     let (time, conditions) = asked(call)?;
     let now = call.world.now();
     let mut rows = told(&call.world, time.clone(), now);
@@ -105,10 +105,7 @@ fn traces(call: &Call) -> Result<Response, Box<Response>> {
         rows.retain(|trace| fits(trace, condition, now));
     }
     if conditions.is_empty() {
-        let state = call.world.state::<Asked>();
-        let mut asked = state.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|(other, _)| !(time.start <= other.start && other.end <= time.end));
-        asked.push((time.clone(), now));
+        call.world.state::<Asked>().0.add(time.clone(), now);
     }
     let values: Vec<Value> = rows.iter().enumerate().filter_map(|(index, trace)| row(trace, (&time, index), now)).collect();
     listed(call, "MessageTrace", &values)
@@ -269,25 +266,85 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The rows of all times that were asked for.
+/// The rows of the time that was asked for, with the statuses that were visible last.
 pub(crate) fn truth(world: &World) -> Vec<Table> {
-    let asked = world.state::<Asked>().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if asked.is_empty() {
-        return Vec::new();
-    }
-    let mut statuses: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    for (time, now) in asked {
-        for trace in told(world, time, now) {
-            let Some((status, _)) = trace.status(now) else { continue };
-            let entry = statuses.entry(format!("{}|{}", trace.id, trace.recipient)).or_default();
-            if now >= entry.0 {
-                *entry = (now, status.camel().to_owned());
+    let asked = world.state::<Asked>().0.get();
+    asked.map(|(time, now)| traces::table(&told(world, time, now), now)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::testing::{Client, send, tenant};
+
+    const AUDIENCE: &str = "https://outlook.office365.com";
+    const TRACES: &str = "/reporting/ecp/reportingwebservice/reporting.svc/MessageTrace";
+    const WEEK: &str = "$filter=StartDate eq datetime'2026-01-05T00:00:00Z' and EndDate eq datetime'2026-01-12T12:00:00Z'";
+
+    #[tokio::test]
+    async fn relative_links_lead_to_all_rows() {
+        let of = tenant(51, |_| {}).await;
+        let client = Client::new(&of, AUDIENCE).await;
+        let (mut address, mut rows, mut pages) = (format!("{TRACES}?{WEEK}&$format=Json"), BTreeSet::new(), 0);
+        let mut again = 0;
+        loop {
+            let page = client.get(&address).await.json();
+            pages += 1;
+            for row in page["value"].as_array().unwrap() {
+                let received = row["Received"].as_str().unwrap();
+                assert!(!received.ends_with('Z') && received.len() == 27, "{received}");
+                again += usize::from(!rows.insert(format!("{}|{}", row["MessageTraceId"].as_str().unwrap(), row["RecipientAddress"].as_str().unwrap())));
+            }
+            match page["odata.nextLink"].as_str() {
+                Some(next) => address = format!("/reporting/ecp/{}", next.strip_prefix("../../").unwrap()),
+                None => break,
             }
         }
+        let truth = of.manifest().tables.into_iter().find(|table| table.table == "MessageTrace").unwrap();
+        assert_eq!(rows, truth.rows.into_keys().collect());
+        assert!(again == 0 && pages == rows.len().div_ceil(PAGE), "{pages} pages");
     }
-    let mut table = Table::new("MessageTrace", &["id", "recipientAddress"]);
-    for (key, (_, status)) in statuses {
-        table.row(key, Some(status));
+
+    #[tokio::test]
+    async fn all_forms_tell_the_same_rows() {
+        let of = tenant(52, |_| {}).await;
+        let client = Client::new(&of, AUDIENCE).await;
+        let light = client.get(&format!("{TRACES}?{WEEK}&$top=3&$format=Json")).await.json();
+        let atom = client.get(&format!("{TRACES}?{WEEK}&$top=3")).await;
+        assert_eq!(atom.headers["content-type"], "application/atom+xml;type=feed;charset=utf-8");
+        assert_eq!(atom.text().matches("<entry>").count(), 3);
+        let token = crate::testing::token(&of, AUDIENCE).await;
+        let headers = [("authorization", format!("Bearer {token}")), ("accept", "application/json;odata=verbose".to_owned())];
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let verbose = send(&of, "GET", &format!("{TRACES}?{WEEK}&$top=3"), &headers, "").await.json();
+        for number in 0..3 {
+            let id = &light["value"][number]["MessageTraceId"];
+            assert_eq!(*id, verbose["d"]["results"][number]["MessageTraceId"]);
+            assert!(atom.text().contains(id.as_str().unwrap()));
+        }
+        let detail = format!(
+            "{TRACES}Detail?$filter=MessageTraceId eq guid'{}' and RecipientAddress eq '{}' and StartDate eq datetime'2026-01-05T00:00:00Z' and EndDate eq datetime'2026-01-12T12:00:00Z'&$format=Json",
+            light["value"][0]["MessageTraceId"].as_str().unwrap(),
+            light["value"][0]["RecipientAddress"].as_str().unwrap()
+        );
+        assert!(!client.get(&detail).await.json()["value"].as_array().unwrap().is_empty());
     }
-    vec![table]
+
+    #[tokio::test]
+    async fn the_service_lags_and_refuses_as_it_is_told_to() {
+        let of = tenant(53, |settings| settings.reporting_lag = true).await;
+        let client = Client::new(&of, AUDIENCE).await;
+        let last = client.get(&format!("{TRACES}?{WEEK}&$format=Json&$top=1")).await.json();
+        assert!(last["value"][0]["Received"].as_str().unwrap() < "2026-01-11T11:00:00");
+        let old = "$filter=StartDate eq datetime'2025-12-30T00:00:00Z' and EndDate eq datetime'2025-12-31T00:00:00Z'";
+        for wrong in [old, "$filter=StartDate eq datetime'2026-01-05T00:00:00Z'", "$filter=Size gt 5"] {
+            assert_eq!(client.get(&format!("{TRACES}?{wrong}")).await.status, 400, "{wrong}");
+        }
+        assert_eq!(send(&of, "GET", TRACES, &[], "").await.status, 401);
+        let of = tenant(54, |settings| settings.reporting_role_missing = true).await;
+        let got = Client::new(&of, AUDIENCE).await.get(TRACES).await;
+        assert_eq!((got.status, got.text().as_str()), (403, "No permission to access the report for the organization."));
+    }
 }

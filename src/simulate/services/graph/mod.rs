@@ -10,6 +10,9 @@ mod teams;
 pub(crate) mod traces;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -1,6 +1,6 @@
 //! Teams with their channels, members and apps, groups that are teams, and the messages of channels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::StatusCode;
@@ -11,18 +11,24 @@ use super::users::expanded;
 use super::{Answer, allowed, context_of, error, odata, page, paged, position, seeded, size, within};
 use crate::answer::{self, Call as Request};
 use crate::manifest::Table;
+use crate::services::hull::Hull;
 use crate::tenant::chat;
 use crate::tenant::instant::{self, DAY, date};
 use crate::tenant::teams::{self, Channel, Team};
 use crate::world::World;
 
-/// Keys of the lake's rows of what was told, by table.
+/// What was asked for.
 #[derive(Debug, Default)]
-struct Told(Mutex<BTreeMap<&'static str, BTreeSet<String>>>);
+struct Asked {
+    /// For each table and day, the instant at which it was asked for last.
+    days: Mutex<BTreeMap<(&'static str, String), i64>>,
+    /// The time of which channels' messages were told.
+    messages: Hull,
+}
 
-impl Told {
-    fn note(&self, table: &'static str, keys: impl IntoIterator<Item = String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(table).or_default().extend(keys);
+impl Asked {
+    fn note(&self, table: &'static str, now: i64) {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).insert((table, date(now)), now);
     }
 }
 
@@ -57,7 +63,7 @@ fn of_team(request: &Request, team: &Team, path: &[&str]) -> Answer {
             within(request, "channels", 60, 1)?;
             let channels = teams::channels(seeded, team);
             let values: Vec<Value> = channels.iter().map(|channel| teams::channel_properties(tenant, team, channel)).collect();
-            collection(request, ("TeamChannels", team), format!("teams('{}')/channels", team.id), values)
+            collection(request, "TeamChannels", format!("teams('{}')/channels", team.id), values)
         }
         ["primaryChannel"] => {
             allowed(request, &["Channel.ReadBasic.All", "Group.Read.All"])?;
@@ -68,14 +74,14 @@ fn of_team(request: &Request, team: &Team, path: &[&str]) -> Answer {
         ["members"] => {
             allowed(request, &["TeamMember.Read.All", "Group.Read.All"])?;
             within(request, "members", 60, 1)?;
-            collection(request, ("TeamMembers", team), format!("teams('{}')/members", team.id), teams::members(seeded, tenant, team))
+            collection(request, "TeamMembers", format!("teams('{}')/members", team.id), teams::members(seeded, tenant, team))
         }
         ["installedApps"] => {
             allowed(request, &["TeamsAppInstallation.ReadForTeam.All", "Group.Read.All"])?;
             within(request, "installed apps", 30, 1)?;
             let expand = request.parameter("$expand").unwrap_or_default();
             let apps = teams::team_apps(seeded, team).into_iter().map(|app| expanded(app, expand)).collect();
-            collection(request, ("TeamApps", team), format!("teams('{}')/installedApps", team.id), apps)
+            collection(request, "TeamApps", format!("teams('{}')/installedApps", team.id), apps)
         }
         ["channels", channel, ref rest @ ..] => {
             let found = teams::channels(seeded, team).into_iter().find(|other| other.id == channel);
@@ -105,7 +111,7 @@ fn list(request: &Request) -> Answer {
     let teams = teams::teams(seeded(&request.world), now);
     let (range, next) = paged(request, &teams, (offset, now), size(request, 100, 999)?);
     if next.is_none() {
-        request.world.state::<Told>().note("Teams", teams.iter().map(|team| format!("{}|{}", team.id, date(now))));
+        request.world.state::<Asked>().note("Teams", now);
     }
     let values = teams[range].iter().map(|team| {
         odata::selected(teams::team_properties(seeded(&request.world), team, false), request.parameter("$select"))
@@ -114,12 +120,11 @@ fn list(request: &Request) -> Answer {
 }
 
 /// A list that belongs to a team.
-fn collection(request: &Request, (table, team): (&'static str, &Team), context: String, values: Vec<Value>) -> Answer {
+fn collection(request: &Request, table: &'static str, context: String, values: Vec<Value>) -> Answer {
     let (offset, now) = position(request)?;
     let (range, next) = paged(request, &values, (offset, now), size(request, 100, 999)?);
     if next.is_none() {
-        let keys = values.iter().filter_map(|value| value["id"].as_str());
-        request.world.state::<Told>().note(table, keys.map(|id| format!("{}|{id}|{}", team.id, date(now))));
+        request.world.state::<Asked>().note(table, now);
     }
     let mut body = json!({"@odata.context": context_of(request, &context), "@odata.count": values.len()});
     if let Some(next) = next {
@@ -195,28 +200,50 @@ fn messages(request: &Request, team: &Team, channel: &Channel, now: i64) -> Answ
     } else {
         let token = odata::token(&[as_of]);
         body["@odata.deltaLink"] = json!(odata::link(request, &["$skiptoken", "$filter"], &[("$deltatoken", &token)]));
-        let keys = messages.iter().map(|message| format!("{}|{}|{}", team.id, channel.id, message.id));
-        request.world.state::<Told>().note("ChannelMessages", keys);
+        request.world.state::<Asked>().messages.add(since..as_of, as_of);
     }
     body["value"] = values.collect();
     Ok(answer::json(StatusCode::OK, &body))
 }
 
-/// What was told of each day.
+/// All teams, and of all teams what was asked for of one, on each day; and the messages of all channels.
 pub(super) fn truth(world: &World) -> Vec<Table> {
-    let told = world.state::<Told>();
-    let told = told.0.lock().unwrap_or_else(PoisonError::into_inner);
-    told.iter()
-        .map(|(name, keys)| {
-            let mut table = match *name {
-                "Teams" => Table::new(name, &["id", "snapshotDate"]),
-                "ChannelMessages" => Table::new(name, &["teamId", "channelId", "id"]),
-                _ => Table::new(name, &["teamId", "id", "snapshotDate"]),
+    let asked = world.state::<Asked>();
+    let seeded = seeded(world);
+    let mut tables: BTreeMap<&str, Table> = BTreeMap::new();
+    for ((name, day), now) in asked.days.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let key: &[&str] = if *name == "Teams" { &["id", "snapshotDate"] } else { &["teamId", "id", "snapshotDate"] };
+        let table = tables.entry(name).or_insert_with(|| Table::new(name, key));
+        for team in teams::teams(seeded, *now) {
+            let ids: Vec<String> = match *name {
+                "TeamChannels" => teams::channels(seeded, &team).into_iter().map(|channel| channel.id).collect(),
+                "TeamMembers" => ids(&teams::members(seeded, "", &team)),
+                "TeamApps" => ids(&teams::team_apps(seeded, &team)),
+                _ => {
+                    table.row(format!("{}|{day}", team.id), None);
+                    continue;
+                }
             };
-            for key in keys {
-                table.row(key, None);
+            for id in ids {
+                table.row(format!("{}|{id}|{day}", team.id), None);
             }
-            table
-        })
-        .collect()
+        }
+    }
+    let mut tables: Vec<Table> = tables.into_values().collect();
+    if let Some((time, now)) = asked.messages.get() {
+        let mut table = Table::new("ChannelMessages", &["teamId", "channelId", "id"]);
+        for team in teams::teams(seeded, now) {
+            for channel in teams::channels(seeded, &team) {
+                for message in chat::changed_between(seeded, &team, &channel, time.start, time.end) {
+                    table.row(format!("{}|{}|{}", team.id, channel.id, message.id), None);
+                }
+            }
+        }
+        tables.push(table);
+    }
+    tables
+}
+
+fn ids(values: &[Value]) -> Vec<String> {
+    values.iter().filter_map(|value| value["id"].as_str().map(str::to_owned)).collect()
 }

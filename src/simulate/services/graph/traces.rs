@@ -1,6 +1,5 @@
 //! Message traces by Graph: list and detail, which share one quota.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Answer, allowed, error, odata, page, paged, position, seeded, size, throttled};
 use crate::answer::Call as Request;
 use crate::manifest::Table;
+use crate::services::hull::Hull;
 use crate::services::quota;
 use crate::tenant::instant::{self, DAY};
 use crate::tenant::mail::{self, RETENTION, Trace};
@@ -19,22 +19,12 @@ const CONTEXT: &str = "admin/exchange/tracing/messageTraces";
 /// The longest time of one query.
 const LONGEST: i64 = 10 * DAY;
 
-/// What was asked for and served.
+/// What was asked for.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+struct State {
+    /// The list that was asked for last, which its pages are cut of.
     list: Mutex<Option<(Range<i64>, i64, Arc<Vec<Trace>>)>>,
-    /// The times that lists were asked for, each with the instant as of which it was last told.
-    asked: Mutex<Vec<(Range<i64>, i64)>>,
-}
-
-impl State {
-    /// Notes that the rows of a time were told as of an instant.
-    pub(crate) fn note(&self, time: Range<i64>, now: i64) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        // What lies in a later one tells nothing any more.
-        asked.retain(|(other, _)| !(time.start <= other.start && other.end <= time.end));
-        asked.push((time, now));
-    }
+    asked: Hull,
 }
 
 pub(super) fn answer(request: &Request, path: &[&str]) -> Answer {
@@ -89,7 +79,7 @@ fn list(request: &Request) -> Answer {
     let state = request.world.state::<State>();
     let others: Vec<_> = conditions.iter().filter(|condition| condition.property != "receivedDateTime").collect();
     if others.is_empty() {
-        state.note(time.clone(), now);
+        state.asked.add(time.clone(), now);
     }
     let mut kept = state.list.lock().unwrap_or_else(PoisonError::into_inner);
     let list = match kept.as_ref() {
@@ -179,25 +169,17 @@ fn detail(request: &Request, id: &str, recipient: &str) -> Answer {
     Ok(page(request, &format!("{CONTEXT}('{id}')/getDetailsByRecipient"), steps.collect(), None))
 }
 
-/// The rows of all times that were asked for, with the status that is visible now.
-pub(crate) fn truth(world: &World) -> Vec<Table> {
-    let asked = world.state::<State>().asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if asked.is_empty() {
-        return Vec::new();
-    }
-    let mut statuses: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    for (time, now) in asked {
-        for trace in mail::visible(seeded(world), time, now) {
-            let Some((status, _)) = trace.status(now) else { continue };
-            let entry = statuses.entry(format!("{}|{}", trace.id, trace.recipient)).or_default();
-            if now >= entry.0 {
-                *entry = (now, status.camel().to_owned());
-            }
-        }
-    }
+/// The rows of the time that was asked for, with the statuses that were visible last.
+pub(super) fn truth(world: &World) -> Vec<Table> {
+    world.state::<State>().asked.get().map(|(time, now)| table(&mail::visible(seeded(world), time, now), now)).into_iter().collect()
+}
+
+/// Rows of traces as the lake has them.
+pub(crate) fn table(traces: &[Trace], now: i64) -> Table {
     let mut table = Table::new("MessageTrace", &["id", "recipientAddress"]);
-    for (key, (_, status)) in statuses {
-        table.row(key, Some(status));
+    for trace in traces {
+        let status = trace.status(now).map(|(status, _)| status.camel().to_owned());
+        table.row(format!("{}|{}", trace.id, trace.recipient), status);
     }
-    vec![table]
+    table
 }

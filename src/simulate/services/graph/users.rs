@@ -1,6 +1,6 @@
 //! Users: list, one user, delta rounds, and the apps that people have in Teams.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -25,6 +25,8 @@ const TOKENS_LAST: i64 = 7 * DAY;
 struct Told {
     users: Mutex<BTreeSet<String>>,
     apps: Mutex<BTreeSet<String>>,
+    /// For each day, the instant at which people's apps were asked for last.
+    days: Mutex<BTreeMap<String, i64>>,
 }
 
 impl Told {
@@ -218,7 +220,9 @@ fn apps(request: &Request, name: &str) -> Answer {
     let expand = request.parameter("$expand").unwrap_or_default();
     let apps: Vec<Value> = teams::person_apps(seeded, &person, now).into_iter().map(|app| expanded(app, expand)).collect();
     let keys = apps.iter().filter_map(|app| app["id"].as_str()).map(|id| format!("{}|{id}|{}", person.id, date(now)));
-    request.world.state::<Told>().apps.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+    let told = request.world.state::<Told>();
+    told.days.lock().unwrap_or_else(PoisonError::into_inner).insert(date(now), now);
+    told.apps.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
     Ok(page(request, &format!("users('{}')/teamwork/installedApps(teamsAppDefinition(),teamsApp())", person.id), apps, None))
 }
 
@@ -230,7 +234,7 @@ pub(super) fn expanded(mut app: Value, expand: &str) -> Value {
     app
 }
 
-/// Users and their apps on each day on which they were told.
+/// Users on each day on which they were told; the apps of all people on each day on which one's were.
 pub(super) fn truth(world: &World) -> Vec<Table> {
     let told = world.state::<Told>();
     let table = |name, key: &[&str], rows: &Mutex<BTreeSet<String>>| {
@@ -241,6 +245,16 @@ pub(super) fn truth(world: &World) -> Vec<Table> {
         table
     };
     let users = table("Users", &["id", "snapshotDate"], &told.users);
-    let apps = table("UserTeamsApps", &["userId", "id", "snapshotDate"], &told.apps);
+    let mut apps = table("UserTeamsApps", &["userId", "id", "snapshotDate"], &told.apps);
+    for (day, now) in told.days.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (person, state) in people::everyone(seeded(world), *now) {
+            let licensed = teams::without_teams(seeded(world), &person).is_none();
+            if matches!(state, State::Present { .. }) && licensed {
+                for app in teams::person_apps(seeded(world), &person, *now) {
+                    apps.row(format!("{}|{}|{day}", person.id, app["id"].as_str().unwrap_or_default()), None);
+                }
+            }
+        }
+    }
     [users, apps].into_iter().filter(|table| table.count > 0).collect()
 }

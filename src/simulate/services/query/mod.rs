@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::answer::{self, Call};
 use crate::services::graph::seeded;
+use crate::services::hull::Hull;
 use crate::services::quota;
 use crate::tenant::instant::{self, DAY};
 use crate::tenant::telemetry::{self, Column, Definition};
@@ -72,9 +73,9 @@ impl Service {
     }
 }
 
-/// What was asked for: times of tables, each with the instant as of which it was told.
+/// The times of tables that were asked for.
 #[derive(Debug, Default)]
-struct Asked(Mutex<BTreeMap<(Service, &'static str), Vec<(Range<i64>, i64)>>>);
+struct Asked(Mutex<BTreeMap<(Service, &'static str), Hull>>);
 
 /// Queries that run now, and those that wait for their turn.
 #[derive(Debug)]
@@ -184,18 +185,10 @@ fn respond(call: &Call, service: Service) -> Response {
         }
     };
     if whole {
-        note(&call.world, (service, table), range, now);
+        let asked = call.world.state::<Asked>();
+        asked.0.lock().unwrap_or_else(PoisonError::into_inner).entry((service, table)).or_default().add(range, now);
     }
     answer::text(StatusCode::OK, "application/json; charset=utf-8", result)
-}
-
-/// Notes that all rows of a time were told as of an instant.
-fn note(world: &World, of: (Service, &'static str), time: Range<i64>, now: i64) {
-    let state = world.state::<Asked>();
-    let mut asked = state.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let times = asked.entry(of).or_default();
-    times.retain(|(other, _)| !(time.start <= other.start && other.end <= time.end));
-    times.push((time, now));
 }
 
 /// `start/end`, `start/duration`, `duration/end` or a duration up to now. The end counts in.
@@ -232,35 +225,24 @@ fn duration(text: &str) -> Option<i64> {
     (!text.is_empty()).then_some(total)
 }
 
-/// The rows of all times that were asked for whole, as of when each was told last.
+/// The rows of the times that were asked for, as of when some of them were told last.
 pub(crate) fn truth(world: &World, service: Service) -> Vec<crate::manifest::Table> {
     let asked = world.state::<Asked>();
     let asked: Vec<_> = {
         let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.iter().filter(|((of, _), _)| *of == service).map(|((_, table), times)| (*table, times.clone())).collect()
+        asked.iter().filter(|((of, _), _)| *of == service).filter_map(|((_, table), hull)| Some((*table, hull.get()?))).collect()
     };
+    // Rows of a workspace have no id: an operation has one row.
+    let column = if service == Service::Insights { "itemId" } else { "operation_Id" };
     let seeded = seeded(world);
     let mut tables = Vec::new();
-    for (name, times) in asked {
-        // Rows of a workspace have no id: an operation has one row.
-        let (key, columns): (&str, &[&str]) = match service {
-            Service::Insights => ("itemId", &["itemId"]),
-            Service::LogAnalytics => ("operation_Id", &["operation_Id"]),
-        };
-        let mut table = crate::manifest::Table::new(name, columns);
+    for (name, (time, now)) in asked {
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
-        for (time, now) in times {
-            let mut of_time: BTreeMap<String, usize> = BTreeMap::new();
-            for row in telemetry::visible(seeded, (service.source(), name), time, now) {
-                let values = row.values(seeded, (service.source(), name));
-                let key = values.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-                *of_time.entry(key).or_default() += 1;
-            }
-            for (key, number) in of_time {
-                let most = count.entry(key).or_default();
-                *most = number.max(*most);
-            }
+        for row in telemetry::visible(seeded, (service.source(), name), time, now) {
+            let values = row.values(seeded, (service.source(), name));
+            *count.entry(values.get(column).and_then(Value::as_str).unwrap_or_default().to_owned()).or_default() += 1;
         }
+        let mut table = crate::manifest::Table::new(name, &[column]);
         for (key, number) in count {
             // How often a row without an id is there; one with an id is there once.
             table.row(key, (service == Service::LogAnalytics && number > 1).then(|| number.to_string()));
@@ -338,7 +320,10 @@ fn limits(world: &World) -> (usize, usize) {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod timespans {
     use super::*;
     use crate::tenant::instant::{HOUR, MINUTE};
 
