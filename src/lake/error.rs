@@ -172,13 +172,7 @@ impl LakeError {
         match of_system {
             Some(e) if e.kind() == io::ErrorKind::NotFound => LakeError::Damaged { table, damage: Damage::MissingFile { file } },
             Some(e) => LakeError::Io { table, path: file, source: e },
-            _ => {
-                // A library may add a trace of its own calls in further lines, and says in front what it was about to do.
-                let text = source.to_string();
-                let first = text.lines().next().unwrap_or_default();
-                let why = first.rsplit("Parquet error: ").next().unwrap_or(first).to_owned();
-                LakeError::Damaged { table, damage: Damage::File { file, why } }
-            }
+            _ => LakeError::Damaged { table, damage: Damage::File { file, why: reason_of(&source.to_string()) } },
         }
     }
 
@@ -223,7 +217,7 @@ impl LakeError {
             | LakeError::Parquet { .. }
             | LakeError::Read { .. } => true,
             LakeError::Io { source, path, .. } => {
-                // What cannot be read, or not even be looked at, says something of itself; what cannot be made says something
+                // What cannot be read, or not even be examined, says something of itself; what cannot be made says something
                 // of the disk.
                 matches!(source.kind(), io::ErrorKind::PermissionDenied) && !matches!(path.try_exists(), Ok(false))
             }
@@ -285,6 +279,16 @@ pub fn is_of_decoder(error: &DataFusionError) -> bool {
     decoder && lake_cause(error).is_none()
 }
 
+/// What the readers of Parquet say in front of a reason, with what they were about to do before it. Where one of them hands an
+/// error to the other only the text is left ([`ArrowError::ParquetError`]); this is that of parquet 59.3.
+const PARQUET_ERROR: &str = "Parquet error: ";
+
+/// The reason in a reader's message. A library may add a trace of its own calls in further lines.
+fn reason_of(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    first.rsplit(PARQUET_ERROR).next().unwrap_or(first).to_owned()
+}
+
 /// The beginning of a message about a table; nothing for the lake itself.
 fn of_table(table: &str) -> String {
     if table == "_" { String::new() } else { format!("table {table}: ") }
@@ -317,7 +321,18 @@ pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
     use super::*;
+
+    #[test]
+    fn a_reason_is_without_what_the_reader_was_about_to_do() {
+        let refused = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from_static(b"PAR1 and no footer")).unwrap_err();
+        let (direct, handed_on) = (refused.to_string(), ArrowError::from(refused).to_string());
+        let reason = "Invalid Parquet file. Corrupt footer";
+        assert_eq!([reason_of(&direct), reason_of(&handed_on)], [reason, reason], "{direct}, {handed_on}");
+        assert!(direct != reason && handed_on != direct, "{direct}, {handed_on}");
+    }
 
     #[test]
     fn only_what_could_not_be_decoded_may_be_a_data_file() {

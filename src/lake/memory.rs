@@ -13,10 +13,10 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 ///
 /// Operators that spill get an even share each, of what the others left. That alone is DataFusion's `FairSpillPool`, under
 /// which a large sort fails: the merge of one partition's spilled runs does not count as spilling and takes all there is,
-/// other partitions then cannot hold a single batch, and the merge above them fails after rows have been handed out. So:
+/// other partitions then cannot hold a single batch, and the merge above them fails after rows have been returned. So:
 ///
 /// - Who holds next to nothing gets what it asks for. Operators ask for batches that they have in their hands already, and with
-///   one of them they can go on, or spill.
+///   one of them they can continue, or spill.
 /// - The merge of spilled runs has a share like the sort that it belongs to, which holds nothing by then. With less memory it
 ///   reads fewer runs at a time, in more passes.
 /// - A sorter that has begun to sort what it collected cannot spill any more, and its copies may be larger than the batches
@@ -44,7 +44,7 @@ struct Used {
     sorters: HashMap<usize, Sorter>,
     /// The sorters of merges, by the ids of both.
     merges: HashMap<usize, usize>,
-    /// The sorter that a thread made last, until the merge that belongs to it is there: a sorter makes both in one go.
+    /// The sorter that a thread made last, until the merge that belongs to it is there: a sorter makes both at once.
     newest: HashMap<ThreadId, usize>,
 }
 
@@ -58,7 +58,7 @@ struct Sorter {
 }
 
 /// What a consumer may have.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
     /// What it asks for.
     All,
@@ -68,13 +68,24 @@ enum Claim {
     Rest,
 }
 
+// A consumer of memory has a name, and nothing else says which operator it belongs to. These are the names of DataFusion 55.2; a
+// test runs the operators, so that an update that names them otherwise is seen.
+
+/// What the name of a sorter begins with.
+const SORTER: &str = "ExternalSorter[";
+/// What the name of a sorter's merge of spilled runs begins with.
+const SORTER_MERGE: &str = "ExternalSorterMerge[";
+/// What the name of a merge of sorted partitions begins with.
+const PARTITIONS_MERGE: &str = "SortPreservingMergeExec[";
+/// What the name of a merge holds that keeps the order of repartitioned rows.
+const REPARTITION_MERGE: &str = "[Merge ";
+
 impl Claim {
-    /// Merges are told by the names under which DataFusion's operators register.
     fn of(consumer: &MemoryConsumer) -> Claim {
         let name = consumer.name();
-        if name.starts_with("SortPreservingMergeExec") || name.contains("[Merge ") {
+        if name.starts_with(PARTITIONS_MERGE) || name.contains(REPARTITION_MERGE) {
             Claim::All
-        } else if consumer.can_spill() || name.starts_with("ExternalSorterMerge") {
+        } else if consumer.can_spill() || name.starts_with(SORTER_MERGE) {
             Claim::Share
         } else {
             Claim::Rest
@@ -99,7 +110,7 @@ impl SharedPool {
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
-        // The numbers are whole at every instant, whoever panicked.
+        // The numbers are consistent at every instant, whichever thread panicked.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,10 +162,10 @@ impl MemoryPool for SharedPool {
         if consumer.can_spill() {
             used.spillers += 1;
         }
-        if consumer.name().starts_with("ExternalSorter[") {
+        if consumer.name().starts_with(SORTER) {
             used.sorters.insert(consumer.id(), Sorter::default());
             used.newest.insert(thread::current().id(), consumer.id());
-        } else if consumer.name().starts_with("ExternalSorterMerge[")
+        } else if consumer.name().starts_with(SORTER_MERGE)
             && let Some(sorter) = used.newest.remove(&thread::current().id())
         {
             used.merges.insert(consumer.id(), sorter);
@@ -231,7 +242,89 @@ impl fmt::Display for SharedPool {
 mod tests {
     use std::sync::Arc;
 
+    use arrow::array::{Int64Array, RecordBatch};
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::execution::TaskContext;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::physical_expr::expressions::col;
+    use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+    use datafusion::physical_plan::repartition::RepartitionExec;
+    use datafusion::physical_plan::sorts::sort::SortExec;
+    use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+    use datafusion::physical_plan::{Partitioning, collect};
+
     use super::*;
+
+    /// Notes who registers.
+    #[derive(Debug)]
+    struct Noting {
+        pool: SharedPool,
+        claims: Mutex<Vec<(String, Claim)>>,
+    }
+
+    impl fmt::Display for Noting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.pool.fmt(f)
+        }
+    }
+
+    impl MemoryPool for Noting {
+        fn name(&self) -> &str {
+            "noting"
+        }
+
+        fn register(&self, consumer: &MemoryConsumer) {
+            self.claims.lock().unwrap().push((consumer.name().to_owned(), Claim::of(consumer)));
+            self.pool.register(consumer);
+            let used = self.pool.used();
+            if used.sorters.contains_key(&consumer.id()) {
+                self.claims.lock().unwrap().push(("a sorter".to_owned(), Claim::Share));
+            } else if used.merges.contains_key(&consumer.id()) {
+                self.claims.lock().unwrap().push(("its merge".to_owned(), Claim::Share));
+            }
+        }
+
+        fn unregister(&self, consumer: &MemoryConsumer) {
+            self.pool.unregister(consumer);
+        }
+
+        fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+            self.pool.grow(reservation, additional);
+        }
+
+        fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+            self.pool.shrink(reservation, shrink);
+        }
+
+        fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+            self.pool.try_grow(reservation, additional)
+        }
+
+        fn reserved(&self) -> usize {
+            self.pool.reserved()
+        }
+    }
+
+    #[tokio::test]
+    async fn operators_of_the_library_are_known_by_their_names() {
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![2, 1, 3])) as _)]).unwrap();
+        let schema = batch.schema();
+        let key = || col("a", &schema).unwrap();
+        let order = || LexOrdering::new([PhysicalSortExpr::new_default(key())]).unwrap();
+        let rows = MemorySourceConfig::try_new_exec(&[vec![batch.clone()], vec![batch.clone()]], schema.clone(), None).unwrap();
+        let sorted = Arc::new(SortExec::new(order(), rows).with_preserve_partitioning(true));
+        let divided = RepartitionExec::try_new(sorted, Partitioning::Hash(vec![key()], 2)).unwrap().with_preserve_order();
+        let merged = Arc::new(SortPreservingMergeExec::new(order(), Arc::new(divided)));
+        let pool = Arc::new(Noting { pool: SharedPool::new(1 << 20), claims: Mutex::default() });
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool.clone()).build_arc().unwrap();
+        let batches = collect(merged, Arc::new(TaskContext::default().with_runtime(runtime))).await.unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 6);
+        let claims = pool.claims.lock().unwrap();
+        let count = |found: &dyn Fn(&str, Claim) -> bool| claims.iter().filter(|(name, claim)| found(name, *claim)).count();
+        assert_eq!(count(&|name, claim| claim == Claim::All && name.starts_with(PARTITIONS_MERGE)), 1, "{claims:?}");
+        assert_eq!(count(&|name, claim| claim == Claim::All && name.contains(REPARTITION_MERGE)), 2, "{claims:?}");
+        assert_eq!((count(&|name, _| name == "a sorter"), count(&|name, _| name == "its merge")), (2, 2), "{claims:?}");
+    }
 
     fn pool(limit: usize) -> Arc<dyn MemoryPool> {
         Arc::new(SharedPool::new(limit))
