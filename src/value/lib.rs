@@ -2,7 +2,8 @@
 //!
 //! Here are KQL's types and values, their text forms in both directions ([`parse`] and [`format`](mod@format)), the days of the
 //! [`calendar`], access to JSON text without a tree ([`json`]), text made harmless for a terminal ([`escape`]), the [`clock`]
-//! that `now()` is read from, and, with the feature `arrow`, columns of values as Arrow arrays and the budget for their text.
+//! that `now()` is read from, a hasher for keys that are hashes ([`hashed`]), and, with the feature `arrow`, columns of values as
+//! Arrow arrays and the budget for their text.
 //!
 //! This crate is the lowest layer. It may use nothing of the project, and must never know a query, a table or a file.
 
@@ -12,6 +13,7 @@ pub mod clock;
 pub mod columns;
 pub mod escape;
 pub mod format;
+pub mod hashed;
 pub mod json;
 pub mod parse;
 #[cfg(feature = "arrow")]
