@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 
 use super::catalog::PromotedColumn;
-use super::functions::{AggregateFn, ScalarFn};
+use super::functions::{AggregateFn, ScalarFn, WindowFn};
 use kqlake_syntax::ast::{Span, TextOp};
 use kqlake_value::{Type, Value};
 
@@ -220,19 +220,21 @@ pub(crate) enum RelKind {
 /// A window function call.
 #[derive(Debug, Clone)]
 pub(crate) struct BoundWindow {
-    /// The function (`row_number`, `prev`, …).
-    pub function: &'static ScalarFn,
+    /// The function's name.
+    pub name: &'static str,
+    /// The function.
+    pub function: WindowFn,
     /// Arguments.
     pub args: Vec<BoundExpr>,
     /// Result type.
     pub ty: Type,
-    /// Starts anew for each combination of these columns.
+    /// Starts again for each combination of these columns.
     pub partition: Vec<ColId>,
 }
 
 /// Several values at once from a row's arguments: the columns of `parse`.
 pub(crate) trait RowFields: std::fmt::Debug + Send + Sync {
-    /// Everything that tells two of them apart; equal keys are computed once.
+    /// Everything that distinguishes two of them; equal keys are computed once.
     fn key(&self) -> String;
     /// Types of the values, in order.
     fn types(&self) -> Vec<Type>;
@@ -437,7 +439,7 @@ pub(crate) fn range_rows(from: &Value, to: &Value, step: &Value) -> Option<i64> 
     if from.is_null() || to.is_null() || step.is_null() {
         return Some(0);
     }
-    // Reals would not tell ticks since year 1 apart.
+    // Reals would not distinguish ticks since year 1.
     if let (Some(from), Some(to), Some(step)) = (whole(from), whole(to), whole(step).filter(|step| *step != 0)) {
         let away = if step > 0 { to - from } else { from - to };
         return Some((away.div_euclid(step.abs()) + 1).clamp(0, 9_000_000_000_000_000_000) as i64);

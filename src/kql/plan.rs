@@ -9,7 +9,7 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::binder::{Binder, BoundQuery, Request};
+use super::binder::{Binder, BoundQuery, FetchRequest};
 use super::bound::Rel;
 use super::catalog::{Catalog, FileRoot};
 use super::lower::expr::evaluate;
@@ -81,7 +81,7 @@ impl From<DataFusionError> for PlanError {
     }
 }
 
-/// What binding alone tells.
+/// What binding alone finds.
 #[derive(Debug)]
 pub struct Bound {
     /// The columns of the last result table, where the text binds.
@@ -169,7 +169,7 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
 /// How a round of binding ended, with the tables that it read and that are not open yet.
 enum Round {
     /// The rows of a request are needed first.
-    Fetch(Request, Vec<String>),
+    Fetch(FetchRequest, Vec<String>),
     /// The query is bound.
     Lower(BoundQuery, Vec<String>, Vec<Diagnostic>),
     /// The text is wrong.
@@ -184,7 +184,7 @@ fn refuse(error: LowerError) -> PlanError {
 }
 
 /// Runs a request's tree.
-async fn fetch(lowering: &Lowering<'_>, request: &Request, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
+async fn fetch(lowering: &Lowering<'_>, request: &FetchRequest, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
     let plan = with_text_budget(env.text_budget, || lowering.query(&request.rel)).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
@@ -235,7 +235,7 @@ pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, St
     bind(text, catalog, params, now_us).0
 }
 
-/// What binding tells, and the tables that the text reads.
+/// What binding finds, and the tables that the text reads.
 fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> (Bound, Vec<String>) {
     let parsed = kqlake_syntax::parser::parse(text);
     let mut diagnostics = parsed.diagnostics.clone();

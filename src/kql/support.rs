@@ -7,7 +7,6 @@
 use std::fmt::Write as _;
 
 use super::functions::plugins::{self, ParamKind, Plugin};
-use super::functions::scalar::window::is_window;
 use super::functions::{AggregateImpl, ArgType, Param, Returns, ScalarImpl, aggregate, scalar};
 
 /// What a name of the language stands for.
@@ -58,7 +57,7 @@ impl Category {
 
 /// A name of the language.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Feature {
     /// Name.
     pub name: &'static str,
     /// What it stands for.
@@ -74,7 +73,7 @@ pub struct Entry {
 }
 
 /// A statement or an operator.
-struct Form {
+struct Construct {
     name: &'static str,
     aliases: &'static [&'static str],
     syntax: &'static str,
@@ -82,23 +81,23 @@ struct Form {
     about: &'static str,
 }
 
-const fn runs(name: &'static str, syntax: &'static str, about: &'static str) -> Form {
-    Form { name, aliases: &[], syntax, refused: None, about }
+const fn runs(name: &'static str, syntax: &'static str, about: &'static str) -> Construct {
+    Construct { name, aliases: &[], syntax, refused: None, about }
 }
 
-const fn refused(name: &'static str, syntax: &'static str, why: &'static str, about: &'static str) -> Form {
-    Form { name, aliases: &[], syntax, refused: Some(why), about }
+const fn refused(name: &'static str, syntax: &'static str, why: &'static str, about: &'static str) -> Construct {
+    Construct { name, aliases: &[], syntax, refused: Some(why), about }
 }
 
-impl Form {
-    const fn aliases(self, aliases: &'static [&'static str]) -> Form {
-        Form { aliases, ..self }
+impl Construct {
+    const fn aliases(self, aliases: &'static [&'static str]) -> Construct {
+        Construct { aliases, ..self }
     }
 }
 
 const NO_GRAPHS: &str = "graph queries are not part of kqlake";
 
-const STATEMENTS: &[Form] = &[
+const STATEMENTS: &[Construct] = &[
     runs("alias database", "alias database name = cluster(…).database(…)", "The name then stands for this lake."),
     runs(
         "declare pattern",
@@ -128,7 +127,7 @@ const STATEMENTS: &[Form] = &[
     ),
 ];
 
-const OPERATORS: &[Form] = &[
+const OPERATORS: &[Construct] = &[
     runs("as", "as name", "Gives the rows so far a name for what follows."),
     refused(
         "assert-schema",
@@ -246,9 +245,9 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 }
 
 /// Everything that the language documents, by category and name.
-pub fn entries() -> Vec<Entry> {
+pub fn features() -> Vec<Feature> {
     let form = |category| {
-        move |f: &Form| Entry {
+        move |f: &Construct| Feature {
             name: f.name,
             category,
             aliases: f.aliases,
@@ -257,11 +256,16 @@ pub fn entries() -> Vec<Entry> {
             about: f.about,
         }
     };
-    let mut entries: Vec<Entry> = STATEMENTS.iter().map(form(Category::Statement)).collect();
-    entries.extend(OPERATORS.iter().map(form(Category::Operator)));
-    entries.extend(scalar::families().iter().copied().flatten().map(|f| Entry {
+    let mut features: Vec<Feature> = STATEMENTS.iter().map(form(Category::Statement)).collect();
+    features.extend(OPERATORS.iter().map(form(Category::Operator)));
+    features.extend(scalar::families().iter().copied().flatten().map(|f| Feature {
         name: f.name,
-        category: if is_window(f.name) || f.name == "row_rank" { Category::Window } else { Category::Scalar },
+        category: match f.imp {
+            ScalarImpl::Window(_) => Category::Window,
+            // Refused, so that nothing computes it.
+            _ if f.name == "row_rank" => Category::Window,
+            _ => Category::Scalar,
+        },
         aliases: f.aliases,
         syntax: call(f.name, f.params, f.variadic, f.returns),
         refused: match f.imp {
@@ -270,7 +274,7 @@ pub fn entries() -> Vec<Entry> {
         },
         about: f.doc,
     }));
-    entries.extend(aggregate::families().iter().copied().flatten().map(|f| Entry {
+    features.extend(aggregate::families().iter().copied().flatten().map(|f| Feature {
         name: f.name,
         category: Category::Aggregate,
         aliases: f.aliases,
@@ -283,14 +287,14 @@ pub fn entries() -> Vec<Entry> {
     }));
     for plugin in plugins::PLUGINS {
         // Forms of one plugin are one entry, its calls one below the other.
-        match entries.iter_mut().find(|e| e.category == Category::Plugin && e.name == plugin.name) {
+        match features.iter_mut().find(|e| e.category == Category::Plugin && e.name == plugin.name) {
             Some(entry) => {
                 let other = plugin_call(plugin);
                 if !entry.syntax.split(" · ").any(|known| known == other) {
                     let _ = write!(entry.syntax, " · {other}");
                 }
             }
-            None => entries.push(Entry {
+            None => features.push(Feature {
                 name: plugin.name,
                 category: Category::Plugin,
                 aliases: &[],
@@ -300,7 +304,7 @@ pub fn entries() -> Vec<Entry> {
             }),
         }
     }
-    entries.extend(plugins::REFUSED.iter().map(|&(name, why)| Entry {
+    features.extend(plugins::REFUSED.iter().map(|&(name, why)| Feature {
         name,
         category: Category::Plugin,
         aliases: &[],
@@ -308,15 +312,15 @@ pub fn entries() -> Vec<Entry> {
         refused: Some(why),
         about: "",
     }));
-    entries.retain(|e| !e.name.starts_with("__"));
+    features.retain(|e| !e.name.starts_with("__"));
     let place = |category: Category| Category::ALL.iter().position(|c| *c == category);
-    entries.sort_by(|a, b| (place(a.category), a.name).cmp(&(place(b.category), b.name)));
-    entries
+    features.sort_by(|a, b| (place(a.category), a.name).cmp(&(place(b.category), b.name)));
+    features
 }
 
 /// The support page.
 pub fn markdown() -> String {
-    let entries = entries();
+    let features = features();
     let mut page = String::from(
         "# What of KQL kqlake runs\n\n<!-- Written by `kqlake functions --markdown`; do not edit. -->\n\n\
          What is refused is refused by name, at its place in the query, with exit status 3. `kqlake functions NAME` shows the same\n\
@@ -324,7 +328,7 @@ pub fn markdown() -> String {
     );
     page.push_str("| | runs | refused |\n|---|---:|---:|\n");
     for category in Category::ALL {
-        let of = || entries.iter().filter(move |e| e.category == category);
+        let of = || features.iter().filter(move |e| e.category == category);
         let refused = of().filter(|e| e.refused.is_some()).count();
         let heading = category.heading();
         let anchor = heading.to_lowercase().replace(' ', "-");
@@ -336,7 +340,7 @@ pub fn markdown() -> String {
     }
     for category in Category::ALL {
         let _ = write!(page, "\n## {}\n\n| name | runs | written | notes |\n|---|---|---|---|\n", category.heading());
-        for entry in entries.iter().filter(|e| e.category == category) {
+        for entry in features.iter().filter(|e| e.category == category) {
             let runs = if entry.refused.is_some() { "no" } else { "yes" };
             let syntax = entry.syntax.split(" · ").map(|s| format!("`{}`", cell(s))).collect::<Vec<_>>().join("<br>");
             let _ = writeln!(page, "| `{}` | {runs} | {syntax} | {} |", entry.name, cell(&entry.notes()));
@@ -345,7 +349,7 @@ pub fn markdown() -> String {
     page
 }
 
-impl Entry {
+impl Feature {
     /// What it does, its other names, and why it is refused.
     pub fn notes(&self) -> String {
         let mut notes = self.about.to_owned();
@@ -471,7 +475,7 @@ mod tests {
     #[test]
     fn names_are_listed_once_and_internal_ones_not_at_all() {
         let mut seen = HashSet::new();
-        for entry in entries() {
+        for entry in features() {
             assert!(!entry.name.starts_with("__"));
             assert!(seen.insert((entry.category.name(), entry.name)), "{}", entry.name);
         }

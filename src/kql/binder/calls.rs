@@ -1,17 +1,17 @@
 //! Calls of scalar functions: the registry's, the binder's own, and those that `let` defines.
 
-use super::expr::Ctx;
+use super::expr::ExprContext;
 use super::{Bind, Binder, Binding, RowInfo};
 use crate::bound::*;
 use crate::functions::constants::value_at;
-use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, Registry, Returns, ScalarFn, ScalarImpl, WindowFn};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
 
 impl Binder<'_> {
     /// A call in a scalar expression.
-    pub(super) fn call(&mut self, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    pub(super) fn call(&mut self, name: &Name, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         if let Some((Binding::Function(function), _)) = ctx.scope.find(&name.text) {
             return self.scalar_function_call(&function, name, args, ctx, span);
         }
@@ -38,7 +38,7 @@ impl Binder<'_> {
     }
 
     /// Notes an aggregate; what is left in the expression is its column.
-    pub(super) fn add_aggregate(&mut self, aggregate: BoundAggregate, ctx: &mut Ctx<'_>, span: Span) -> BoundExpr {
+    pub(super) fn add_aggregate(&mut self, aggregate: BoundAggregate, ctx: &mut ExprContext<'_>, span: Span) -> BoundExpr {
         let (id, ty) = (self.id(), aggregate.ty);
         if !matches!(aggregate.function.returns, Returns::Type(_)) && aggregate.args.iter().any(|a| self.is_untyped(a)) {
             self.untyped.insert(id);
@@ -50,7 +50,7 @@ impl Binder<'_> {
     }
 
     /// Functions that are syntax rather than computation.
-    fn special_call(&mut self, name: &Name, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Option<Bind<BoundExpr>> {
+    fn special_call(&mut self, name: &Name, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Option<Bind<BoundExpr>> {
         let result = match name.text.as_str() {
             "iff" | "iif" => self.iff(args, ctx, span),
             "case" => self.case(args, ctx, span),
@@ -67,14 +67,8 @@ impl Binder<'_> {
             "column_names_of" => self.column_names_of(args, ctx, span),
             _ => {
                 let function = Registry::get().scalar(&name.text)?;
-                if matches!(
-                    function.name,
-                    "row_number" | "prev" | "next" | "row_cumsum" | "row_rank_dense" | "row_rank_min" | "row_window_session"
-                ) {
-                    self.window(function, name, args, ctx, span)
-                } else {
-                    return None;
-                }
+                let ScalarImpl::Window(computed) = function.imp else { return None };
+                self.window(function, computed, name, args, ctx, span)
             }
         };
         Some(result)
@@ -94,7 +88,7 @@ impl Binder<'_> {
         self.error(code::ARITY, span, format!("{name} takes {wanted} arguments, {} given", args.len()))
     }
 
-    fn iff(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn iff(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("iff", args, 3..=3, span)?;
         let condition = self.scalar(&args[0].expr, ctx);
         let values = vec![self.scalar(&args[1].expr, ctx), self.scalar(&args[2].expr, ctx)];
@@ -108,7 +102,7 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Case { branches: vec![(condition, value)], otherwise: Box::new(otherwise) }, ty, span))
     }
 
-    fn case(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn case(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("case", args, 3..=usize::MAX, span)?;
         if args.len().is_multiple_of(2) {
             return self.error(code::ARITY, span, "case takes pairs of condition and value, and one value for all else");
@@ -155,7 +149,7 @@ impl Binder<'_> {
         Ok((values, ty))
     }
 
-    fn coalesce(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn coalesce(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("coalesce", args, 2..=64, span)?;
         let values = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
         if values.iter().any(|v| self.is_untyped(v)) {
@@ -172,14 +166,14 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
     }
 
-    fn not(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn not(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("not", args, 1..=1, span)?;
         let e = self.scalar(&args[0].expr, ctx)?;
         let e = self.condition(e, "not", false)?;
         Ok(BoundExpr::new(BoundKind::Not(Box::new(e)), Type::Bool, span))
     }
 
-    fn now(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn now(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("now", args, 0..=1, span)?;
         let now = BoundExpr::literal(Value::DateTime(self.now), Type::DateTime, span);
         match args.first() {
@@ -191,7 +185,7 @@ impl Binder<'_> {
         }
     }
 
-    fn ago(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn ago(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("ago", args, 1..=1, span)?;
         let offset = self.scalar(&args[0].expr, ctx)?;
         if offset.ty != Type::TimeSpan {
@@ -205,7 +199,7 @@ impl Binder<'_> {
     }
 
     /// `bin` or `bin_at` with what options of the query say (Kusto documentation, "bin_auto()").
-    fn bin_auto(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn bin_auto(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("bin_auto", args, 1..=1, span)?;
         let value = self.scalar(&args[0].expr, ctx)?;
         let registry = Registry::get();
@@ -222,7 +216,7 @@ impl Binder<'_> {
     }
 
     /// The first column of the first row, computed once.
-    fn toscalar(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn toscalar(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("toscalar", args, 1..=1, span)?;
         let inner = &args[0].expr;
         let mut drawn = None;
@@ -236,7 +230,7 @@ impl Binder<'_> {
         } else {
             // A scalar is answered once as well: it sees no row.
             let nothing = RowInfo::default();
-            let e = self.scalar(inner, &mut Ctx::new(&nothing, &ctx.scope))?;
+            let e = self.scalar(inner, &mut ExprContext::new(&nothing, &ctx.scope))?;
             if e.is_constant() || e.any(&|e| matches!(e.kind, BoundKind::Column(_) | BoundKind::Unknown)) {
                 return Ok(e);
             }
@@ -314,7 +308,7 @@ impl Binder<'_> {
     }
 
     /// The names of a table's columns, as an array.
-    fn column_names_of(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn column_names_of(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("column_names_of", args, 1..=1, span)?;
         let scope = ctx.scope.clone();
         let rel = self.with_depth(span, |b| b.table(&args[0].expr, &scope))?;
@@ -322,7 +316,7 @@ impl Binder<'_> {
         Ok(BoundExpr::literal(Value::Dynamic(kqlake_value::Json::Array(names)), Type::Dynamic, span))
     }
 
-    fn column_ifexists(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn column_ifexists(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("column_ifexists", args, 2..=2, span)?;
         let name = self.scalar(&args[0].expr, ctx)?;
         let Some(Value::String(name)) = self.constant(&name, "the column's name")? else {
@@ -334,7 +328,7 @@ impl Binder<'_> {
         }
     }
 
-    fn pack_all(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn pack_all(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("pack_all", args, 0..=1, span)?;
         let mut ignore = false;
         if let Some(arg) = args.first() {
@@ -345,7 +339,7 @@ impl Binder<'_> {
         self.pack(&columns, ignore, span)
     }
 
-    fn pack_columns(&mut self, args: &[Arg], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn pack_columns(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         let mut columns = Vec::new();
         for arg in args {
             match super::bare_name(&arg.expr).and_then(|n| ctx.row.find(&n.text)) {
@@ -372,13 +366,14 @@ impl Binder<'_> {
     fn window(
         &mut self,
         function: &'static ScalarFn,
+        computed: WindowFn,
         name: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         span: Span,
     ) -> Bind<BoundExpr> {
         let bound = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
-        if matches!(function.name, "prev" | "next")
+        if matches!(computed, WindowFn::Prev | WindowFn::Next)
             && let Some(column) = args.first()
             && super::bare_name(&column.expr).is_none()
         {
@@ -398,7 +393,7 @@ impl Binder<'_> {
         let partition = self.partition_keys(&ctx.row.hidden);
         let id = self.id();
         if let Some(windows) = &mut ctx.windows {
-            windows.push((id, BoundWindow { function, args, ty, partition }));
+            windows.push((id, BoundWindow { name: function.name, function: computed, args, ty, partition }));
         }
         Ok(BoundExpr::new(BoundKind::Column(id), ty, span))
     }
@@ -409,7 +404,7 @@ impl Binder<'_> {
         function: &'static ScalarFn,
         name: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         span: Span,
     ) -> Bind<BoundExpr> {
         if let ScalarImpl::Unsupported(why) = function.imp {
@@ -451,7 +446,7 @@ impl Binder<'_> {
         function: &'static AggregateFn,
         name: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         span: Span,
     ) -> Bind<BoundAggregate> {
         if let AggregateImpl::Unsupported(why) = function.imp {

@@ -10,7 +10,7 @@ use kqlake_value::text_column::charge_text;
 use kqlake_value::{Type, Value};
 
 /// Where a scalar expression stands.
-pub(crate) struct Ctx<'r> {
+pub(crate) struct ExprContext<'r> {
     /// The columns in reach.
     pub row: &'r RowInfo,
     /// The right side's columns, in a join's condition.
@@ -27,21 +27,29 @@ pub(crate) struct Ctx<'r> {
     pub could_window: bool,
 }
 
-impl<'r> Ctx<'r> {
+impl<'r> ExprContext<'r> {
     /// A context over a row.
-    pub(crate) fn new(row: &'r RowInfo, scope: &Scope) -> Ctx<'r> {
-        Ctx { row, right: None, scope: scope.clone(), aggregates: None, in_aggregate: false, windows: None, could_window: false }
+    pub(crate) fn new(row: &'r RowInfo, scope: &Scope) -> ExprContext<'r> {
+        ExprContext {
+            row,
+            right: None,
+            scope: scope.clone(),
+            aggregates: None,
+            in_aggregate: false,
+            windows: None,
+            could_window: false,
+        }
     }
 }
 
 impl Binder<'_> {
     /// Binds a scalar expression and computes what is constant in it.
-    pub(crate) fn scalar(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+    pub(crate) fn scalar(&mut self, expr: &Expr, ctx: &mut ExprContext<'_>) -> Bind<BoundExpr> {
         let bound = self.scalar_inner(expr, ctx)?;
         self.fold(bound)
     }
 
-    fn scalar_inner(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+    fn scalar_inner(&mut self, expr: &Expr, ctx: &mut ExprContext<'_>) -> Bind<BoundExpr> {
         let span = expr.span;
         match &expr.kind {
             ExprKind::Literal(literal) => self.literal(literal, span),
@@ -115,7 +123,7 @@ impl Binder<'_> {
         }
         let mut ready = true;
         e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
-        // A function of several columns stays a call, so that its columns can be told.
+        // A function of several columns stays a call, so that its columns can be named.
         if matches!(&e.kind, BoundKind::Call { function, .. } if matches!(function.imp, crate::functions::ScalarImpl::Unsupported(_)))
         {
             return Ok(e);
@@ -141,7 +149,7 @@ impl Binder<'_> {
     }
 
     /// A name: a parameter or local, a column, then what `let` has defined.
-    fn name(&mut self, name: &Name, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+    fn name(&mut self, name: &Name, ctx: &mut ExprContext<'_>) -> Bind<BoundExpr> {
         let found = ctx.scope.find(&name.text);
         if let Some((binding, true)) = &found
             && let Some(result) = self.scalar_binding(binding, name, ctx)
@@ -177,7 +185,7 @@ impl Binder<'_> {
         self.unknown("column", name, candidates)
     }
 
-    fn scalar_binding(&mut self, binding: &Binding, name: &Name, ctx: &mut Ctx<'_>) -> Option<Bind<BoundExpr>> {
+    fn scalar_binding(&mut self, binding: &Binding, name: &Name, ctx: &mut ExprContext<'_>) -> Option<Bind<BoundExpr>> {
         match binding {
             Binding::Scalar(value) if value.any(&|part| self.is_outside(part)) => {
                 let message = format!("'{}' differs from row to row and cannot be used inside of toscalar", name.text);
@@ -192,7 +200,7 @@ impl Binder<'_> {
             }
             Binding::Macro(expr, scope) => {
                 let empty = RowInfo::default();
-                let mut inner = Ctx::new(&empty, scope);
+                let mut inner = ExprContext::new(&empty, scope);
                 let expr = expr.clone();
                 let _ = ctx;
                 Some(self.with_depth(name.span, |b| b.scalar(&expr, &mut inner)))
@@ -207,7 +215,7 @@ impl Binder<'_> {
     }
 
     /// `base.field`
-    fn path(&mut self, base: &Expr, field: &Name, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn path(&mut self, base: &Expr, field: &Name, ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         if let ExprKind::Name(side) = &base.kind
             && matches!(side.text.as_str(), "$left" | "$right")
         {
@@ -229,7 +237,7 @@ impl Binder<'_> {
     }
 
     /// `base[index]`
-    fn index(&mut self, base: &Expr, index: &Expr, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn index(&mut self, base: &Expr, index: &Expr, ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         let base = self.scalar(base, ctx)?;
         let index = self.scalar(index, ctx)?;
         let step = match (index.as_literal(), index.ty) {
@@ -286,7 +294,7 @@ impl Binder<'_> {
     }
 
     /// `* op x`: any column fulfils it, by its text; for `==` by its value, where that is of a type that compares.
-    fn any_column(&mut self, op: BinaryOp, right: &Expr, ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn any_column(&mut self, op: BinaryOp, right: &Expr, ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         let needle = self.scalar(right, ctx)?;
         let columns: Vec<BoundColumn> = ctx.row.columns.clone();
         let mut terms = Vec::new();
@@ -426,7 +434,7 @@ impl Binder<'_> {
     /// A constant integer, for counts.
     pub(crate) fn constant_long(&mut self, expr: &Expr, scope: &Scope, what: &str) -> Bind<Option<i64>> {
         let row = RowInfo::default();
-        let e = self.scalar(expr, &mut Ctx::new(&row, scope))?;
+        let e = self.scalar(expr, &mut ExprContext::new(&row, scope))?;
         let span = e.span;
         match self.constant(&e, what)? {
             Some(Value::Long(n)) => Ok(Some(n)),

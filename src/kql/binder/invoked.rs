@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::expr::Ctx;
+use super::expr::ExprContext;
 use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
@@ -17,7 +17,7 @@ impl Binder<'_> {
         function: &Rc<Function>,
         name: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         span: Span,
     ) -> Bind<BoundExpr> {
         let (scope, unlisted) = self.function_scope(function, name, args, Some(ctx), &[])?;
@@ -35,7 +35,7 @@ impl Binder<'_> {
                     format!("the function '{}' gives a table; a scalar is expected here (toscalar makes one)", name.text),
                 );
             }
-            let mut inner = Ctx::new(&row, &scope);
+            let mut inner = ExprContext::new(&row, &scope);
             let mut e = b.scalar(last, &mut inner)?;
             e.span = span;
             Ok(e)
@@ -68,7 +68,7 @@ impl Binder<'_> {
         function: &Rc<Function>,
         name: &Name,
         args: &[Arg],
-        mut ctx: Option<&mut Ctx<'_>>,
+        mut ctx: Option<&mut ExprContext<'_>>,
         leading: &[Rc<Rel>],
     ) -> Bind<(Scope, Vec<ColId>)> {
         let unknown =
@@ -113,13 +113,13 @@ impl Binder<'_> {
                 Some(arg) => match ctx.as_deref_mut() {
                     Some(ctx) => self.scalar(&arg.expr, ctx)?,
                     None => {
-                        let mut inner = Ctx::new(&row, &function.scope);
+                        let mut inner = ExprContext::new(&row, &function.scope);
                         self.scalar(&arg.expr, &mut inner)?
                     }
                 },
                 None => match &param.default {
                     Some(default) => {
-                        let mut inner = Ctx::new(&row, &function.scope);
+                        let mut inner = ExprContext::new(&row, &function.scope);
                         let value = self.scalar(default, &mut inner)?;
                         self.fitting_default(&param.name, &value, ty)?;
                         value

@@ -1,7 +1,7 @@
 //! From the syntax tree and a catalog to the typed operator tree, with KQL's own typing, naming and scoping rules.
 //!
 //! The binder reads no data. Where a result's columns depend on rows (`evaluate bag_unpack`) or a constant is a query's answer
-//! (`toscalar`), it stops with a [`Request`]; the planner runs the request's tree and binds again with the answer.
+//! (`toscalar`), it stops with a [`FetchRequest`]; the planner runs the request's tree and binds again with the answer.
 
 mod arguments;
 mod calls;
@@ -61,9 +61,9 @@ pub(crate) struct BoundQuery {
     pub render: Option<(String, Vec<(String, String)>)>,
 }
 
-/// Rows that the planner has to fetch before binding can go on.
+/// Rows that the planner has to fetch before binding can continue.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) struct FetchRequest {
     /// What to run.
     pub rel: Rel,
     /// At most so many rows are wanted.
@@ -111,7 +111,7 @@ pub(crate) struct Binder<'a> {
     /// Inside of a fuzzy union whose tables are only checked: one that is not there may have any columns.
     fuzzy: bool,
     /// Names such as `Column1` that were given so far, where nothing is to be run: Microsoft's language service counts them
-    /// through a whole query, its engine anew with each operator.
+    /// through a whole query, its engine again with each operator.
     generated: usize,
     depth: usize,
     /// Functions whose body [`Binder::is_tabular`] is looking at, and whether each gives a table as far as is known.
@@ -121,12 +121,12 @@ pub(crate) struct Binder<'a> {
     /// Operators bound so far for the statement at hand, against [`MAX_OPERATORS`].
     operators: usize,
     path_keys: HashSet<String>,
-    /// Keys that tell sub-queries apart, innermost last.
+    /// Keys that distinguish sub-queries, innermost last.
     partition: Vec<HiddenColumn>,
     /// What was found wrong.
     pub diagnostics: Vec<Diagnostic>,
-    /// What must be run before binding can go on.
-    pub request: Option<Request>,
+    /// What must be run before binding can continue.
+    pub request: Option<FetchRequest>,
     /// Tables that the query scans.
     pub scanned: HashSet<String>,
     /// `render`, when one was met.
@@ -145,7 +145,7 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     /// A binder. `answers` are the rows of the requests so far, in order; `None` binds without running anything, so that
-    /// values and columns that depend on rows stay unknown. `complete` tells whether a table's promoted column answers for
+    /// values and columns that depend on rows stay unknown. `complete` says whether a table's promoted column answers for
     /// its key in every file.
     pub(crate) fn new(
         catalog: &'a dyn Catalog,
@@ -319,7 +319,7 @@ impl<'a> Binder<'a> {
         settled
     }
 
-    /// Binds with generated names counted from `start`; the count outside goes on as it was.
+    /// Binds with generated names counted from `start`; the count outside continues as it was.
     fn counting_from<T>(&mut self, start: usize, f: impl FnOnce(&mut Self) -> Bind<T>) -> Bind<T> {
         let outer = std::mem::replace(&mut self.generated, start);
         let result = f(self);
@@ -355,7 +355,7 @@ impl<'a> Binder<'a> {
             Some(batches) => Ok(Some(batches.clone())),
             None => {
                 // The rest of the text is bound for its errors: what it asks for comes later, and must not take this one's place.
-                self.request.get_or_insert(Request { rel, limit });
+                self.request.get_or_insert(FetchRequest { rel, limit });
                 Err(BindError::Pending)
             }
         }

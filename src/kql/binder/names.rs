@@ -125,12 +125,9 @@ fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
         .map(|f| (f.naming, true))
         .or(registry.scalar(&function.text).map(|f| (f.naming, false)));
     match naming? {
-        // Percentiles are named after the percentage too, and only where they stand alone.
-        (Naming::Prefix("percentile" | "percentilew"), true) => None,
         (Naming::Generated, _) => None,
         (Naming::FirstArg, _) => argument_name(first?),
-        // A covariance is named after both of its arguments.
-        (Naming::Prefix(prefix), true) if prefix.starts_with("covariance") => {
+        (Naming::PrefixOfTwo(prefix), _) => {
             let name = |i: usize| args.get(i).and_then(simple_name).unwrap_or_default();
             Some(format!("{prefix}_{}_{}", name(0), name(1)))
         }

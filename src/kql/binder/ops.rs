@@ -1,6 +1,6 @@
 //! Typing of operators: what meets what, and what comes out.
 
-use super::expr::Ctx;
+use super::expr::ExprContext;
 use super::{Bind, Binder};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -320,7 +320,14 @@ impl Binder<'_> {
     }
 
     /// `in`, `has_any`, `has_all`
-    pub(super) fn list(&mut self, op: ListOp, left: &Expr, items: &[Expr], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    pub(super) fn list(
+        &mut self,
+        op: ListOp,
+        left: &Expr,
+        items: &[Expr],
+        ctx: &mut ExprContext<'_>,
+        span: Span,
+    ) -> Bind<BoundExpr> {
         if items.is_empty() {
             return self.error(code::SYNTAX, span, "the list is empty; dynamic([]) stands for a list without elements");
         }
@@ -338,7 +345,7 @@ impl Binder<'_> {
         self.list_of(op, left, items, ctx, span)
     }
 
-    fn list_of(&mut self, op: ListOp, left: BoundExpr, items: &[Expr], ctx: &mut Ctx<'_>, span: Span) -> Bind<BoundExpr> {
+    fn list_of(&mut self, op: ListOp, left: BoundExpr, items: &[Expr], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         let mut bound: Vec<BoundExpr> = Vec::with_capacity(items.len());
         let mut array: Option<BoundExpr> = None;
         for item in items {

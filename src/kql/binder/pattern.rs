@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::expr::Ctx;
-use super::scope::Pattern;
+use super::expr::ExprContext;
+use super::scope::DeclaredPattern;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -31,13 +31,13 @@ impl Binder<'_> {
                 return self.error(code::SYNTAX, arm.span, "the pattern is declared without a path");
             }
         }
-        let pattern = Pattern { declared: declared.clone(), scope: scope.nested(false) };
+        let pattern = DeclaredPattern { declared: declared.clone(), scope: scope.nested(false) };
         scope.define(&declared.name.text, Binding::Pattern(Rc::new(pattern)));
         Ok(())
     }
 
     /// The pattern that an expression calls.
-    pub(super) fn pattern_of<'e>(&self, base: &'e Expr, scope: &Scope) -> Option<(Rc<Pattern>, &'e [Arg])> {
+    pub(super) fn pattern_of<'e>(&self, base: &'e Expr, scope: &Scope) -> Option<(Rc<DeclaredPattern>, &'e [Arg])> {
         let ExprKind::Call { function, args } = &base.kind else { return None };
         match scope.find(&function.text) {
             Some((Binding::Pattern(pattern), _)) => Some((pattern, args.as_slice())),
@@ -48,7 +48,7 @@ impl Binder<'_> {
     /// `name("a").b`: the query behind the arguments.
     pub(super) fn pattern_table(
         &mut self,
-        pattern: &Rc<Pattern>,
+        pattern: &Rc<DeclaredPattern>,
         args: &[Arg],
         path: Option<&Name>,
         scope: &Scope,
@@ -63,7 +63,7 @@ impl Binder<'_> {
         let row = RowInfo::default();
         let mut given = Vec::with_capacity(args.len() + 1);
         for (arg, param) in args.iter().zip(&declared.params) {
-            let value = self.scalar(&arg.expr, &mut Ctx::new(&row, scope))?;
+            let value = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
             given.push(self.pattern_value(value, param)?);
         }
         match (path, &declared.path) {
@@ -80,7 +80,7 @@ impl Binder<'_> {
         for arm in declared.arms.iter().filter(|arm| arm.path.is_some() == path.is_some()) {
             let mut fits = true;
             for ((literal, param), value) in arm.args.iter().chain(&arm.path).zip(&params).zip(&given) {
-                let e = self.scalar(literal, &mut Ctx::new(&row, &pattern.scope))?;
+                let e = self.scalar(literal, &mut ExprContext::new(&row, &pattern.scope))?;
                 fits &= self.pattern_value(e, param)?.0 == value.0;
             }
             if fits {

@@ -12,9 +12,9 @@ use kqlake_syntax::ast::{Expr, ParamDecl, PatternDecl, Script};
 pub(crate) enum Binding {
     /// A scalar, bound once.
     Scalar(BoundExpr),
-    /// A scalar that is bound anew at each use, because two uses may differ (`rand()`).
+    /// A scalar that is bound again at each use, because two uses may differ (`rand()`).
     Macro(Rc<Expr>, Scope),
-    /// A tabular expression, bound anew at each use, and how many names were generated before it.
+    /// A tabular expression, bound again at each use, and how many names were generated before it.
     Table(Rc<Expr>, Scope, usize),
     /// A tabular argument or an `as` name: the tree as it was bound.
     Bound(Rc<Rel>),
@@ -23,7 +23,7 @@ pub(crate) enum Binding {
     /// A namespace of tables, such as `database('x')`.
     Database,
     /// A pattern: queries that constant arguments choose from.
-    Pattern(Rc<Pattern>),
+    Pattern(Rc<DeclaredPattern>),
 }
 
 /// A user-defined function.
@@ -39,7 +39,7 @@ pub(crate) struct Function {
 }
 
 /// A declared pattern.
-pub(crate) struct Pattern {
+pub(crate) struct DeclaredPattern {
     /// What was declared.
     pub declared: PatternDecl,
     /// The queries' names resolve here.

@@ -91,7 +91,7 @@ impl Binder<'_> {
     fn service_table(&mut self, service: &Service, name: &Name, args: &[Arg], input: Option<&Rel>, scope: &Scope) -> Bind<Rel> {
         let row = input.map(super::RowInfo::of).unwrap_or_default();
         for arg in args {
-            self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+            self.scalar(&arg.expr, &mut super::expr::ExprContext::new(&row, scope))?;
         }
         let message = format!("the function {} is not supported: {}", name.text, service.why);
         self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;

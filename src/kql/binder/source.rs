@@ -150,7 +150,7 @@ impl Binder<'_> {
             ExprKind::Error => Err(super::BindError::Reported),
             _ => {
                 let row = RowInfo::default();
-                let mut ctx = super::expr::Ctx::new(&row, scope);
+                let mut ctx = super::expr::ExprContext::new(&row, scope);
                 // A scalar where a table must be: bind it for its own errors first.
                 let e = self.scalar(expr, &mut ctx)?;
                 self.report(
@@ -328,7 +328,7 @@ impl Binder<'_> {
             }
             "table" if !args.is_empty() => {
                 let row = RowInfo::default();
-                let e = self.scalar(&args[0].expr, &mut super::expr::Ctx::new(&row, scope))?;
+                let e = self.scalar(&args[0].expr, &mut super::expr::ExprContext::new(&row, scope))?;
                 let at = args[0].expr.span;
                 match self.constant(&e, "the table's name")? {
                     Some(Value::String(name)) => self.table_name(&Name { text: name, span: at }, scope),
@@ -375,7 +375,7 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<Rel> {
         let row = RowInfo::default();
-        let mut ctx = super::expr::Ctx::new(&row, scope);
+        let mut ctx = super::expr::ExprContext::new(&row, scope);
         let leading: Vec<Rc<Rel>> = leading.into_iter().collect();
         let (inner, unlisted) = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
         let function = function.clone();
@@ -408,7 +408,7 @@ impl Binder<'_> {
             _ if self.checking && !matches!(function.text.as_str(), "database" | "cluster") => {
                 let row = RowInfo::default();
                 for arg in args {
-                    self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+                    self.scalar(&arg.expr, &mut super::expr::ExprContext::new(&row, scope))?;
                 }
                 self.check_namespace(base, scope, span)?;
                 let message = format!("'.{}(…)' here is not supported", function.text);
@@ -458,7 +458,7 @@ impl Binder<'_> {
     fn namespace_name(&mut self, args: &[Arg], scope: &Scope) -> Bind<String> {
         let Some(arg) = args.first() else { return Ok(String::new()) };
         let row = RowInfo::default();
-        let e = self.scalar(&arg.expr, &mut super::expr::Ctx::new(&row, scope))?;
+        let e = self.scalar(&arg.expr, &mut super::expr::ExprContext::new(&row, scope))?;
         Ok(match self.constant(&e, "the name")? {
             Some(Value::String(name)) => name,
             _ => String::new(),

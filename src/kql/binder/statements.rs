@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::expr::Ctx;
+use super::expr::ExprContext;
 use super::scope::Function;
 use super::{Bind, BindError, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
@@ -153,7 +153,7 @@ impl Binder<'_> {
                 Binding::Function(function)
             }
             _ if self.is_tabular(value, scope, &row) => {
-                // Each use binds anew: a tabular let is a macro. Binding it once here shows its errors even if it is not used.
+                // Each use binds again: a tabular let is a macro. Binding it once here shows its errors even if it is not used.
                 let (before, generated) = (self.scanned.clone(), self.generated);
                 let (answers, at) = (self.answers, self.next_answer);
                 self.answers = None;
@@ -167,7 +167,7 @@ impl Binder<'_> {
                 Binding::Table(Rc::new(value.clone()), scope.nested(false), generated)
             }
             _ => {
-                let mut ctx = Ctx::new(&row, scope);
+                let mut ctx = ExprContext::new(&row, scope);
                 let e = self.scalar(value, &mut ctx)?;
                 let volatile = e.any(&|part| matches!(&part.kind, BoundKind::Call { function, .. } if function.volatile));
                 if volatile { Binding::Macro(Rc::new(value.clone()), scope.nested(false)) } else { Binding::Scalar(e) }
@@ -194,7 +194,7 @@ impl Binder<'_> {
             }
             None => match &param.default {
                 Some(default) => {
-                    let e = self.scalar(default, &mut Ctx::new(&row, scope))?;
+                    let e = self.scalar(default, &mut ExprContext::new(&row, scope))?;
                     self.fitting_default(&param.name, &e, ty)?;
                     self.coerce(e, ty)?
                 }
@@ -249,7 +249,7 @@ impl Binder<'_> {
         let row = RowInfo::default();
         let found = self.diagnostics.len();
         let value = match value {
-            Some(e) => match self.scalar(e, &mut Ctx::new(&row, scope)) {
+            Some(e) => match self.scalar(e, &mut ExprContext::new(&row, scope)) {
                 Ok(e) => Some(e),
                 // Some options take bare words; only those that are honoured need a value.
                 Err(BindError::Reported) if option != "query_now" => {

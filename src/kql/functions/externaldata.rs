@@ -48,7 +48,7 @@ impl Format {
         })
     }
 
-    /// The format that a file's name tells; CSV where it tells none.
+    /// The format that a file's name implies; CSV where it implies none.
     pub(crate) fn of_path(path: &str) -> Format {
         let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
         let name = name.to_ascii_lowercase();

@@ -93,7 +93,7 @@ impl AxisPoint {
         }
     }
 
-    /// Whether it lies before another; as reals, ticks since year 1 would not be told apart.
+    /// Whether it lies before another; as reals, ticks since year 1 would not be distinguished.
     fn before(self, other: AxisPoint) -> bool {
         match (self, other) {
             (AxisPoint::Whole(a), AxisPoint::Whole(b)) => a < b,

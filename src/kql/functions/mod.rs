@@ -130,6 +130,8 @@ pub enum Naming {
     FirstArg,
     /// A prefix and the name of the first argument (`strlen_x`); for aggregates `prefix_` even when the argument has no name.
     Prefix(&'static str),
+    /// A prefix and the names of the first two arguments (`covariance_x_y`).
+    PrefixOfTwo(&'static str),
     /// The first argument's name and a suffix (`x_sorted`).
     Suffix(&'static str),
 }
@@ -160,10 +162,42 @@ pub enum ScalarImpl {
     /// tell a timespan from a long or a dynamic from a string). A constant argument is read from its `ArgInfo`; its array is
     /// never read and may be of any length.
     Kernel(fn(&[ArgInfo], Type) -> Result<ColumnFn, String>),
-    /// The binder or lowering builds it from other expressions (operators, `iff`, `case`, window functions, `now`, …).
+    /// The binder or lowering builds it from other expressions (operators, `iff`, `case`, `now`, …).
     Special,
+    /// Over rows in an order.
+    Window(WindowFn),
     /// Known and refused by name.
     Unsupported(&'static str),
+}
+
+/// A function over rows in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowFn {
+    /// The row's number.
+    RowNumber,
+    /// The value some rows before.
+    Prev,
+    /// The value some rows behind.
+    Next,
+    /// The sum up to the row.
+    RowCumsum,
+    /// How many different values there were up to the row.
+    RowRankDense,
+    /// The number of the first row with the row's value.
+    RowRankMin,
+    /// The first value of the row's session.
+    RowWindowSession,
+}
+
+/// What the binder and lowering know of a function beside its computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Converts its argument to the result's type; a value of that type stays as it is.
+    Conversion,
+    /// True for null, or for all but null.
+    Null(bool),
+    /// True for null and the empty text, or for all but these.
+    Empty(bool),
 }
 
 /// A scalar function of the language.
@@ -183,6 +217,8 @@ pub struct ScalarFn {
     pub naming: Naming,
     /// True when two calls with the same arguments may differ (`rand`, `new_guid`).
     pub volatile: bool,
+    /// What it means, where that helps to plan it.
+    pub meaning: Option<Meaning>,
     /// How it is computed.
     pub imp: ScalarImpl,
     /// One sentence for `kqlake functions` and the support page.
@@ -198,7 +234,8 @@ impl ScalarFn {
         imp: ScalarImpl,
         doc: &'static str,
     ) -> ScalarFn {
-        ScalarFn { name, aliases: &[], params, variadic: false, returns, naming: Naming::Generated, volatile: false, imp, doc }
+        let (naming, meaning) = (Naming::Generated, None);
+        ScalarFn { name, aliases: &[], params, variadic: false, returns, naming, volatile: false, meaning, imp, doc }
     }
     /// With other names.
     pub const fn aliases(self, aliases: &'static [&'static str]) -> ScalarFn {
@@ -215,6 +252,10 @@ impl ScalarFn {
     /// Volatile.
     pub const fn volatile(self) -> ScalarFn {
         ScalarFn { volatile: true, ..self }
+    }
+    /// With a meaning that helps to plan it.
+    pub const fn meaning(self, meaning: Meaning) -> ScalarFn {
+        ScalarFn { meaning: Some(meaning), ..self }
     }
 }
 
@@ -245,12 +286,38 @@ pub trait Accumulate: Send + Sync + std::fmt::Debug {
 /// How an aggregate is computed.
 #[derive(Clone, Copy)]
 pub enum AggregateImpl {
-    /// Row by row; made anew for each group from the constant arguments and the result type.
+    /// Row by row; created for each group from the constant arguments and the result type.
     Rows(fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>),
-    /// Lowering maps it to a DataFusion aggregate (count, sum, min, max, avg, …).
-    Native,
+    /// Lowering maps it to a DataFusion aggregate.
+    Native(NativeAggregate),
     /// Known and refused by name.
     Unsupported(&'static str),
+}
+
+/// An aggregate that DataFusion computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NativeAggregate {
+    /// Number of rows.
+    Count,
+    /// Sum.
+    Sum,
+    /// Mean.
+    Avg,
+    /// Least value.
+    Min,
+    /// Greatest value.
+    Max,
+}
+
+/// What `pivot` shows where an aggregate has no rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfNoRows {
+    /// Null.
+    Null,
+    /// Zero.
+    Zero,
+    /// An empty array.
+    EmptyArray,
 }
 
 /// An aggregate function of the language.
@@ -272,6 +339,8 @@ pub struct AggregateFn {
     pub predicate: Option<usize>,
     /// The result depends on the order of the rows (`make_list`); lowering hands them over in the input's order.
     pub ordered: bool,
+    /// What `pivot` shows for a combination without rows.
+    pub of_no_rows: OfNoRows,
     /// How it is computed.
     pub imp: AggregateImpl,
     /// One sentence for `kqlake functions` and the support page.
@@ -288,7 +357,20 @@ impl AggregateFn {
         imp: AggregateImpl,
         doc: &'static str,
     ) -> AggregateFn {
-        AggregateFn { name, aliases: &[], params, variadic: false, returns, naming, predicate: None, ordered: false, imp, doc }
+        let (predicate, of_no_rows) = (None, OfNoRows::Null);
+        AggregateFn {
+            name,
+            aliases: &[],
+            params,
+            variadic: false,
+            returns,
+            naming,
+            predicate,
+            ordered: false,
+            of_no_rows,
+            imp,
+            doc,
+        }
     }
     /// With other names.
     pub const fn aliases(self, aliases: &'static [&'static str]) -> AggregateFn {
@@ -305,6 +387,10 @@ impl AggregateFn {
     /// Sensitive to the order of rows.
     pub const fn ordered(self) -> AggregateFn {
         AggregateFn { ordered: true, ..self }
+    }
+    /// With another value than null of no rows.
+    pub const fn of_no_rows(self, of_no_rows: OfNoRows) -> AggregateFn {
+        AggregateFn { of_no_rows, ..self }
     }
 }
 

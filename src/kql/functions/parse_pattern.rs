@@ -25,7 +25,7 @@ pub(crate) enum Mode {
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum PatternPiece {
     /// Text to find.
     Text(String),
     /// `*`
@@ -36,7 +36,7 @@ pub(crate) enum Piece {
 
 /// A compiled pattern of `parse`.
 #[derive(Debug)]
-pub(crate) struct Pattern {
+pub(crate) struct ParsePattern {
     mode: Mode,
     regex: Regex,
     columns: Vec<(String, Type)>,
@@ -55,31 +55,36 @@ fn shape(ty: Type) -> &'static str {
     }
 }
 
-impl Pattern {
+impl ParsePattern {
     /// Compiles a pattern.
     ///
     /// # Errors
     /// A piece that is no regular expression, or an unknown flag.
-    pub(crate) fn new(mode: Mode, flags: &str, pieces: Vec<Piece>, columns: Vec<(String, Type)>) -> Result<Pattern, String> {
+    pub(crate) fn new(
+        mode: Mode,
+        flags: &str,
+        pieces: Vec<PatternPiece>,
+        columns: Vec<(String, Type)>,
+    ) -> Result<ParsePattern, String> {
         let mut source = String::new();
         let simple = mode != Mode::Regex;
-        let leading_skip = matches!(pieces.first(), Some(Piece::Skip));
+        let leading_skip = matches!(pieces.first(), Some(PatternPiece::Skip));
         if simple && !leading_skip {
             source.push('^');
         }
         for (i, piece) in pieces.iter().enumerate() {
             let last = i + 1 == pieces.len();
             match piece {
-                Piece::Text(text) if simple => source.push_str(&regex::escape(text)),
-                Piece::Text(text) => {
+                PatternPiece::Text(text) if simple => source.push_str(&regex::escape(text)),
+                PatternPiece::Text(text) => {
                     source.push_str("(?:");
                     source.push_str(text);
                     source.push(')');
                 }
-                Piece::Skip if last && simple => source.push_str(".*"),
-                Piece::Skip => source.push_str(".*?"),
-                Piece::Column(ty) => {
-                    let open_end = matches!(pieces.get(i + 1), Some(Piece::Skip | Piece::Column(_)));
+                PatternPiece::Skip if last && simple => source.push_str(".*"),
+                PatternPiece::Skip => source.push_str(".*?"),
+                PatternPiece::Column(ty) => {
+                    let open_end = matches!(pieces.get(i + 1), Some(PatternPiece::Skip | PatternPiece::Column(_)));
                     let capture = match (simple, ty) {
                         (true, Type::String | Type::Dynamic | Type::DateTime) if last => ".*",
                         (true, Type::String | Type::Dynamic | Type::DateTime) => ".*?",
@@ -109,7 +114,7 @@ impl Pattern {
         }
         let regex = builder.build().map_err(|e| format!("the pattern is no regular expression: {e}"))?;
         let key = format!("{mode:?} {flags} {source} {columns:?}");
-        Ok(Pattern { mode, regex, columns, key })
+        Ok(ParsePattern { mode, regex, columns, key })
     }
 
     /// A row's values; `None` where the text does not match.
@@ -145,7 +150,7 @@ fn convert(text: &str, ty: Type) -> Value {
     }
 }
 
-impl RowFields for Pattern {
+impl RowFields for ParsePattern {
     fn key(&self) -> String {
         self.key.clone()
     }
@@ -227,7 +232,7 @@ pub(crate) struct KeyValueOptions {
     pub quotes: Vec<String>,
     /// Escape characters.
     pub escapes: Vec<String>,
-    /// A value goes on over pair delimiters until the next key.
+    /// A value continues over pair delimiters until the next key.
     pub greedy: bool,
     /// A regular expression instead of delimiters.
     pub regex: Option<String>,
@@ -374,7 +379,7 @@ fn plain_end(text: &str, begin: usize, pair: &str, key_value: &str) -> Option<us
     }
 }
 
-/// Where a value ends that goes on over pair delimiters: at the last of them before the next key-value delimiter.
+/// Where a value ends that continues over pair delimiters: at the last of them before the next key-value delimiter.
 fn greedy_end(text: &str, pair: &str, key_value: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = text[from..].find(key_value) {
@@ -415,15 +420,21 @@ impl RowFields for KeyValues {
 mod tests {
     use super::*;
 
-    fn values(mode: Mode, pieces: Vec<Piece>, types: &[Type], text: &str) -> Option<Vec<Value>> {
+    fn values(mode: Mode, pieces: Vec<PatternPiece>, types: &[Type], text: &str) -> Option<Vec<Value>> {
         let columns = types.iter().map(|t| ("c".to_owned(), *t)).collect();
-        Pattern::new(mode, "", pieces, columns).unwrap().row(text)
+        ParsePattern::new(mode, "", pieces, columns).unwrap().row(text)
     }
 
     #[test]
     fn simple_blanks_the_row_where_relaxed_blanks_the_column() {
-        let pieces =
-            || vec![Piece::Text("a=".into()), Piece::Column(Type::Long), Piece::Text(";b=".into()), Piece::Column(Type::String)];
+        let pieces = || {
+            vec![
+                PatternPiece::Text("a=".into()),
+                PatternPiece::Column(Type::Long),
+                PatternPiece::Text(";b=".into()),
+                PatternPiece::Column(Type::String),
+            ]
+        };
         let types = [Type::Long, Type::String];
         assert_eq!(values(Mode::Simple, pieces(), &types, "a=x;b=y"), None);
         assert_eq!(values(Mode::Relaxed, pieces(), &types, "a=x;b=y"), Some(vec![Value::Null, Value::String("y".into())]));

@@ -19,7 +19,7 @@ pub(crate) struct PerKey {
     pub op: Arc<dyn Compute>,
     /// How many input columns the operator has.
     pub width: usize,
-    /// Places of the columns that tell the sub-queries apart.
+    /// Places of the columns that distinguish the sub-queries.
     pub keys: Vec<usize>,
 }
 

@@ -46,10 +46,10 @@ pub(crate) fn equal_matcher(needles: &[String], case_sensitive: bool) -> Matcher
     Matcher::build(MatchOp::Equals, needles, false, case_sensitive)
 }
 
-/// What a matcher looks for.
+/// What a matcher searches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MatchOp {
-    /// The needle anywhere; `lead` and `trail` tell at which edges the term rule holds.
+    /// The needle anywhere; `lead` and `trail` say at which edges the term rule holds.
     Find { lead: bool, trail: bool },
     /// The needle at the start.
     Starts,
@@ -278,7 +278,7 @@ impl NeedleGroup {
             MatchOp::Find { .. } => {
                 match AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles.iter().map(|n| &n.bytes)) {
                     Ok(automaton) => SearchPlan::Many(Box::new(automaton)),
-                    // More needles than an automaton can hold: each is looked for by itself.
+                    // More needles than an automaton can hold: each is searched for by itself.
                     Err(_) => SearchPlan::InPlace,
                 }
             }

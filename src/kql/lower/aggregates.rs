@@ -13,7 +13,7 @@ use super::expr::{coalesce, filter, key, text, text_in_any_form, value};
 use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;
-use crate::functions::{AggregateImpl, ArgInfo};
+use crate::functions::{AggregateImpl, ArgInfo, NativeAggregate};
 use kqlake_value::columns::arrow_type;
 use kqlake_value::{Type, Value, datetime, decimal, real_key};
 
@@ -108,22 +108,25 @@ impl Lowering<'_> {
             Some(e) => text(e)?,
             None => lit(0i64),
         };
-        let native = matches!(aggregate.function.imp, AggregateImpl::Native);
-        let (calls, finish): (Vec<Expr>, Finish) = match (aggregate.function.name, native) {
+        let native = match aggregate.function.imp {
+            AggregateImpl::Native(native) => Some(native),
+            AggregateImpl::Rows(_) | AggregateImpl::Unsupported(_) => None,
+        };
+        let (calls, finish): (Vec<Expr>, Finish) = match native {
             // count(x) counts rows, null or not.
-            ("count" | "countif", true) => (vec![count(lit(1i64))], keep),
-            ("sum" | "sumif", true) if is_bounded(source) => {
+            Some(NativeAggregate::Count) => (vec![count(lit(1i64))], keep),
+            Some(NativeAggregate::Sum) if is_bounded(source) => {
                 (vec![sum(wide(arg, source))], Box::new(move |sums| bounded(sums, source)))
             }
-            ("sum" | "sumif", true) => {
+            Some(NativeAggregate::Sum) => {
                 let zero = if ty == Type::Real { lit(0.0f64) } else { lit(0i64) };
                 let target = arrow_type(ty);
                 (vec![sum(integer(arg, source))], Box::new(move |e| coalesce(vec![cast(one(e), target.clone()), zero.clone()])))
             }
-            ("avg" | "avgif", true) if is_bounded(source) => {
+            Some(NativeAggregate::Avg) if is_bounded(source) => {
                 (vec![sum(wide(arg.clone(), source)), count(arg)], Box::new(move |e| bounded(e, source)))
             }
-            ("avg" | "avgif", true) => {
+            Some(NativeAggregate::Avg) => {
                 if source == Type::Real {
                     let mean = datafusion::functions_aggregate::expr_fn::avg(arg);
                     (vec![mean], Box::new(|e| coalesce(vec![one(e), lit(f64::NAN)])))
@@ -139,14 +142,18 @@ impl Lowering<'_> {
                     (vec![sum(arg.clone()), count(arg)], Box::new(divide))
                 }
             }
-            ("min" | "minif", true) if ty == Type::Real => (vec![min(real_order(arg, false))], Box::new(|e| real_value(one(e)))),
-            ("max" | "maxif", true) if ty == Type::Real => (vec![max(real_order(arg, true))], Box::new(|e| real_value(one(e)))),
-            ("min" | "minif" | "max" | "maxif", true) => {
+            Some(NativeAggregate::Min) if ty == Type::Real => {
+                (vec![min(real_order(arg, false))], Box::new(|e| real_value(one(e))))
+            }
+            Some(NativeAggregate::Max) if ty == Type::Real => {
+                (vec![max(real_order(arg, true))], Box::new(|e| real_value(one(e))))
+            }
+            Some(extreme @ (NativeAggregate::Min | NativeAggregate::Max)) => {
                 // The least and the greatest are the same in either form of a datetime.
                 let arg = aggregate.args.first().map(text_in_any_form).transpose()?.unwrap_or(arg);
-                (vec![if aggregate.function.name.starts_with("min") { min(arg) } else { max(arg) }], keep)
+                (vec![if extreme == NativeAggregate::Min { min(arg) } else { max(arg) }], keep)
             }
-            _ => {
+            None => {
                 let infos: Vec<ArgInfo> =
                     aggregate.args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
                 let function = udaf(aggregate.function, infos, ty);
@@ -170,7 +177,7 @@ impl Lowering<'_> {
         Ok(Node { plan, order: node.order })
     }
 
-    /// A row index in the present order, so that the order can be told later.
+    /// A row index in the present order, so that the order can be restored later.
     pub(super) fn serialize(&self, input: &Rel) -> Lower<Node> {
         let mut node = self.rel(input)?;
         if node.order.is_empty() {

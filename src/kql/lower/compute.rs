@@ -36,8 +36,8 @@ pub(crate) type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + 
 
 /// How an operator works on its input.
 pub(crate) enum ComputeFn {
-    /// On each batch by itself, in any partition; rows stay in place.
-    PerBatch(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
+    /// On each batch by itself, in any partition: what a row becomes stands in its place.
+    ExpandRows(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
     /// On all rows at once, in their order.
     AllRows(Arc<dyn Compute>),
 }
@@ -45,7 +45,7 @@ pub(crate) enum ComputeFn {
 impl Clone for ComputeFn {
     fn clone(&self) -> Self {
         match self {
-            ComputeFn::PerBatch(f) => ComputeFn::PerBatch(f.clone()),
+            ComputeFn::ExpandRows(f) => ComputeFn::ExpandRows(f.clone()),
             ComputeFn::AllRows(f) => ComputeFn::AllRows(f.clone()),
         }
     }
@@ -89,7 +89,7 @@ impl TableProvider for ComputeTable {
                     None => state.create_physical_plan(plan).await?,
                 };
                 Some(match &self.compute {
-                    ComputeFn::PerBatch(_) => plan,
+                    ComputeFn::ExpandRows(_) => plan,
                     ComputeFn::AllRows(_) => single_partition(plan),
                 })
             }
@@ -137,7 +137,7 @@ fn single_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 
 /// True for an operator that may put a long value beside each of its rows.
 pub fn makes_wide_rows(plan: &dyn ExecutionPlan) -> bool {
-    plan.downcast_ref::<ComputeExec>().is_some_and(|operator| operator.name == "mv-expand")
+    plan.downcast_ref::<ComputeExec>().is_some_and(|operator| matches!(operator.compute, ComputeFn::ExpandRows(_)))
 }
 
 /// Runs a [`ComputeFn`].
@@ -161,11 +161,11 @@ impl ComputeExec {
         compute: ComputeFn,
     ) -> Self {
         let partitions = match (&input, &compute) {
-            (Some(input), ComputeFn::PerBatch(_)) => input.output_partitioning().partition_count(),
+            (Some(input), ComputeFn::ExpandRows(_)) => input.output_partitioning().partition_count(),
             _ => 1,
         };
         let emission = match compute {
-            ComputeFn::PerBatch(_) => EmissionType::Incremental,
+            ComputeFn::ExpandRows(_) => EmissionType::Incremental,
             ComputeFn::AllRows(_) => EmissionType::Final,
         };
         let properties = PlanProperties::new(
@@ -205,7 +205,7 @@ impl ExecutionPlan for ComputeExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         let input = children.pop().map(|c| match self.compute {
-            ComputeFn::PerBatch(_) => c,
+            ComputeFn::ExpandRows(_) => c,
             ComputeFn::AllRows(_) => single_partition(c),
         });
         let order = self.order.clone();
@@ -222,7 +222,7 @@ impl ExecutionPlan for ComputeExec {
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         match &self.compute {
             ComputeFn::AllRows(_) => self.input.iter().map(|_| self.order.clone().map(OrderingRequirements::from)).collect(),
-            ComputeFn::PerBatch(_) => vec![None; self.children().len()],
+            ComputeFn::ExpandRows(_) => vec![None; self.children().len()],
         }
     }
 
@@ -241,7 +241,7 @@ impl ExecutionPlan for ComputeExec {
         let name = self.name.clone();
         let failed = move |message: String| DataFusionError::Execution(format!("{name}: {message}"));
         match self.compute.clone() {
-            ComputeFn::PerBatch(compute) => {
+            ComputeFn::ExpandRows(compute) => {
                 let Some(input) = input else {
                     return Err(DataFusionError::Internal("an operator over batches has no input".to_owned()));
                 };

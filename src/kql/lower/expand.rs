@@ -70,7 +70,7 @@ impl Lowering<'_> {
             let (work, mut next) = (Arc::clone(&work), Next::default());
             Box::new(std::iter::from_fn(move || (next.row < batch.num_rows()).then(|| work.piece(&batch, &mut next))))
         };
-        let plan = plan_of("mv-expand", Some(plan), schema, ComputeFn::PerBatch(Arc::new(pieces)))?;
+        let plan = plan_of("mv-expand", Some(plan), schema, ComputeFn::ExpandRows(Arc::new(pieces)))?;
         let mut order = node.order;
         if let Some(position) = position {
             order = vec![super::OrderKey::row_numbers(position), super::OrderKey::ascending(element)];
@@ -124,8 +124,8 @@ impl Expander {
         let mut places: Vec<i64> = Vec::with_capacity(rows * 2);
         while next.row < rows && left > 0 {
             let row = next.row;
-            let parts: Vec<Parts<'_>> = readers.iter().map(|r| Parts::of(r.get(row), self.bag_as_array)).collect();
-            let mut count = parts.iter().map(Parts::len).max().unwrap_or(0);
+            let parts: Vec<Elements<'_>> = readers.iter().map(|r| Elements::of(r.get(row), self.bag_as_array)).collect();
+            let mut count = parts.iter().map(Elements::len).max().unwrap_or(0);
             if count == 0 && self.keep_empty {
                 count = 1;
             }
@@ -164,7 +164,7 @@ fn bytes_of(column: &ArrayRef) -> usize {
 }
 
 /// The elements of one cell.
-enum Parts<'a> {
+enum Elements<'a> {
     /// Raw JSON of each element.
     Raw(Vec<&'a str>),
     /// Bags' single-key bags or pairs, built.
@@ -173,36 +173,36 @@ enum Parts<'a> {
     Null,
 }
 
-impl<'a> Parts<'a> {
-    fn of(v: ValueRef<'a>, bag_as_array: bool) -> Parts<'a> {
-        let ValueRef::Dynamic(text) = v else { return Parts::Null };
+impl<'a> Elements<'a> {
+    fn of(v: ValueRef<'a>, bag_as_array: bool) -> Elements<'a> {
+        let ValueRef::Dynamic(text) = v else { return Elements::Null };
         if let Some(elements) = json::elements(text) {
-            return Parts::Raw(elements.collect());
+            return Elements::Raw(elements.collect());
         }
         if let Some(members) = json::members(text) {
             let built = members
                 .into_iter()
                 .map(|(key, value)| if bag_as_array { format!("[\"{key}\",{value}]") } else { format!("{{\"{key}\":{value}}}") })
                 .collect();
-            return Parts::Built(built);
+            return Elements::Built(built);
         }
-        Parts::Raw(vec![text])
+        Elements::Raw(vec![text])
     }
 
     fn len(&self) -> usize {
         match self {
-            Parts::Raw(v) => v.len(),
-            Parts::Built(v) => v.len(),
-            Parts::Null => 1,
+            Elements::Raw(v) => v.len(),
+            Elements::Built(v) => v.len(),
+            Elements::Null => 1,
         }
     }
 
     fn write(&self, places: Range<usize>, builder: &mut ColumnBuilder, ty: Type) {
         for place in places {
             let raw = match self {
-                Parts::Raw(v) => v.get(place).copied(),
-                Parts::Built(v) => v.get(place).map(String::as_str),
-                Parts::Null => None,
+                Elements::Raw(v) => v.get(place).copied(),
+                Elements::Built(v) => v.get(place).map(String::as_str),
+                Elements::Null => None,
             };
             match raw {
                 Some(raw) if raw.trim() != "null" => {

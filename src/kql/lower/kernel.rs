@@ -82,7 +82,7 @@ impl ScalarUDFImpl for Kernel {
     }
 }
 
-/// A call of a closure. `key` must tell closures of one name apart.
+/// A call of a closure. `key` must distinguish closures of one name.
 pub(super) fn call(
     name: &'static str,
     key: impl Into<String>,

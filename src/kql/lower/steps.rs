@@ -31,7 +31,7 @@ pub(super) fn sort(plan: LogicalPlan, expr: Vec<SortExpr>, fetch: Option<usize>)
     LogicalPlan::Sort(Sort { expr, input: Arc::new(plan), fetch })
 }
 
-/// The plan with a number from 1 for each row, in an order and anew for each combination of keys, and that column's name.
+/// The plan with a number from 1 for each row, in an order, from 1 again for each combination of keys, and that column's name.
 pub(super) fn numbered(plan: LogicalPlan, keys: Vec<Expr>, order: Vec<SortExpr>) -> Lower<(LogicalPlan, String)> {
     let number = Expr::from(WindowFunction::new(datafusion::functions_window::row_number::row_number_udwf(), vec![]));
     let number = match (keys.is_empty(), order.is_empty()) {

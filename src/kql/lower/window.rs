@@ -12,6 +12,7 @@ use super::compute::{ComputeFn, plan_of};
 use super::expr::{key_column, text};
 use super::{Lower, Lowering, Node, steps, ticks};
 use crate::bound::{BoundWindow, ColId, Compute, Rel};
+use crate::functions::WindowFn;
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, to_value};
 use kqlake_value::{Type, Value, ValueRef, decimal};
@@ -70,14 +71,15 @@ impl Lowering<'_> {
         fields.push(Field::new(column_name(id), arrow_type(window.ty), true));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let op = WindowOp {
-            name: window.function.name,
+            name: window.name,
+            function: window.function,
             passed: passed.len(),
             args: window.args.iter().map(|a| a.ty).collect(),
             partitions: window.partition.len(),
             ty: window.ty,
             schema: schema.clone(),
         };
-        let plan = plan_of(window.function.name, Some(plan), schema, ComputeFn::AllRows(Arc::new(op)))?;
+        let plan = plan_of(window.name, Some(plan), schema, ComputeFn::AllRows(Arc::new(op)))?;
         Ok(Node { plan, order })
     }
 }
@@ -86,6 +88,7 @@ impl Lowering<'_> {
 #[derive(Debug)]
 struct WindowOp {
     name: &'static str,
+    function: WindowFn,
     passed: usize,
     args: Vec<Type>,
     partitions: usize,
@@ -128,8 +131,8 @@ impl Compute for WindowOp {
 impl WindowOp {
     fn fill(&self, args: &[ColumnReader], begins: &[bool], rows: usize, out: &mut ColumnBuilder) {
         let is_true = |reader: Option<&ColumnReader>, row: usize| reader.is_some_and(|r| r.get(row) == ValueRef::Bool(true));
-        match self.name {
-            "row_number" => {
+        match self.function {
+            WindowFn::RowNumber => {
                 let start = args.first().filter(|_| rows > 0).and_then(|a| a.get(0).as_i64()).unwrap_or(1);
                 let mut n = start;
                 for row in 0..rows {
@@ -140,7 +143,7 @@ impl WindowOp {
                     n = n.wrapping_add(1);
                 }
             }
-            "prev" | "next" => {
+            WindowFn::Prev | WindowFn::Next => {
                 let mut begin = 0;
                 let ends = part_ends(begins);
                 for row in 0..rows {
@@ -148,7 +151,7 @@ impl WindowOp {
                         begin = row;
                     }
                     let offset = args.get(1).and_then(|a| a.get(row).as_i64()).unwrap_or(1);
-                    let offset = if self.name == "prev" { offset.saturating_neg() } else { offset };
+                    let offset = if self.function == WindowFn::Prev { offset.saturating_neg() } else { offset };
                     let at = (row as i64).saturating_add(offset);
                     if at >= begin as i64 && at < ends[row] as i64 {
                         out.push_ref(args[0].get(at as usize));
@@ -159,7 +162,7 @@ impl WindowOp {
                     }
                 }
             }
-            "row_cumsum" => {
+            WindowFn::RowCumsum => {
                 let (mut whole, mut real) = (i256::ZERO, 0f64);
                 for row in 0..rows {
                     if begins[row] || is_true(args.get(1), row) {
@@ -183,7 +186,7 @@ impl WindowOp {
                     });
                 }
             }
-            "row_rank_dense" | "row_rank_min" => {
+            WindowFn::RowRankDense | WindowFn::RowRankMin => {
                 let (mut rank, mut place) = (0i64, 0i64);
                 for row in 0..rows {
                     let anew = begins[row] || is_true(args.get(1), row);
@@ -191,13 +194,13 @@ impl WindowOp {
                     if anew {
                         rank = 1;
                     } else if !same(args[0].get(row), args[0].get(row - 1)) {
-                        rank = if self.name == "row_rank_min" { place } else { rank + 1 };
+                        rank = if self.function == WindowFn::RowRankMin { place } else { rank + 1 };
                     }
                     out.push(&Value::Long(rank));
                 }
             }
             // row_window_session(expr, maxFromFirst, maxBetween, restart): the time of the session's first row.
-            _ => {
+            WindowFn::RowWindowSession => {
                 let ticks = |v: ValueRef<'_>| match v {
                     ValueRef::DateTime(v) | ValueRef::TimeSpan(v) => Some(v),
                     _ => None,

@@ -1,8 +1,8 @@
 //! `mv-apply` and `partition`: a pipe of operators for each row's elements, or for each value of a column.
 //!
-//! No sub-query is run a row at a time. The rows of all sub-queries go through the operators together, told apart by key
+//! No sub-query is run a row at a time. The rows of all sub-queries go through the operators together, distinguished by key
 //! columns that every operator in the body minds: `summarize` groups by them too, `top` takes rows of each, windows start
-//! anew. What of the outer row the body drops is carried beside it.
+//! again. What of the outer row the body drops is carried beside it.
 
 use std::sync::Arc;
 
@@ -181,7 +181,7 @@ impl Binder<'_> {
         result
     }
 
-    /// An operator over all rows, over those of each sub-query where there are any. What tells them apart passes it by.
+    /// An operator over all rows, over those of each sub-query where there are any. What distinguishes them passes it by.
     pub(super) fn computed(
         &self,
         input: Rel,
@@ -215,7 +215,7 @@ impl Binder<'_> {
         let keys = hidden.iter().enumerate().filter(|(_, h)| is_key(h)).map(|(i, _)| width + i).collect();
         let all = inputs.into_iter().chain(hidden.iter().map(|h| h.id)).collect();
         let rel = of(Self::sorted(input, together), all, Arc::new(PerKey { op, width, keys }), hidden);
-        // What tells the sub-queries apart is taken off their result, but the operator gives it out.
+        // What distinguishes the sub-queries is taken off their result, but the operator gives it out.
         let columns = rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         Self::projected(rel, columns)
     }

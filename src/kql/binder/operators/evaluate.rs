@@ -5,12 +5,12 @@
 
 use arrow::record_batch::RecordBatch;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
 use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
-use crate::functions::{ArgType, Param, Registry};
+use crate::functions::{ArgType, OfNoRows, Param, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Column, Json, Type, Value};
@@ -19,7 +19,7 @@ use super::shape::property_text;
 use crate::binder::source::empty_rel;
 
 /// A call's arguments, bound to a plugin's parameters.
-struct Call {
+struct PluginCall {
     plugin: &'static Plugin,
     args: Vec<PluginArg>,
     /// Columns of expression arguments, appended to the input's.
@@ -130,7 +130,14 @@ impl Binder<'_> {
     }
 
     /// Binds arguments to one form of a plugin.
-    fn plugin_args(&mut self, plugin: &'static Plugin, name: &Name, args: &[Arg], row: &RowInfo, scope: &Scope) -> Bind<Call> {
+    fn plugin_args(
+        &mut self,
+        plugin: &'static Plugin,
+        name: &Name,
+        args: &[Arg],
+        row: &RowInfo,
+        scope: &Scope,
+    ) -> Bind<PluginCall> {
         let least = plugin.params.iter().filter(|p| !p.optional).count();
         let most = if plugin.repeats { usize::MAX } else { plugin.params.len() };
         if args.len() < least || args.len() > most {
@@ -144,7 +151,7 @@ impl Binder<'_> {
                 .suggest(format!("{}({names})", plugin.name)),
             );
         }
-        let mut call = Call { plugin, args: Vec::new(), appended: Vec::new(), unknown: false };
+        let mut call = PluginCall { plugin, args: Vec::new(), appended: Vec::new(), unknown: false };
         let mut place = 0;
         for arg in args {
             let named = arg.name.as_ref().and_then(|n| plugin.params.iter().position(|p| p.name == n.text));
@@ -169,7 +176,7 @@ impl Binder<'_> {
         named: bool,
         row: &RowInfo,
         scope: &Scope,
-        call: &mut Call,
+        call: &mut PluginCall,
     ) -> Bind<PluginArg> {
         let span = arg.expr.span;
         match param.kind {
@@ -177,7 +184,7 @@ impl Binder<'_> {
                 Ok(PluginArg::Constant(Value::String("~".to_owned()), Type::String))
             }
             ParamKind::Column(kind) | ParamKind::ColumnOrTilde(kind) => {
-                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                let e = self.scalar(&arg.expr, &mut ExprContext::new(row, scope))?;
                 let BoundKind::Column(id) = e.kind else {
                     return self.error(code::TYPE, span, format!("'{}' must be a column", param.name));
                 };
@@ -188,7 +195,7 @@ impl Binder<'_> {
                 }
             }
             ParamKind::Expression(kind) => {
-                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                let e = self.scalar(&arg.expr, &mut ExprContext::new(row, scope))?;
                 self.check_kind(param, kind, &e)?;
                 // A plain column needs no copy.
                 if let (BoundKind::Column(id), None) = (&e.kind, arg.name.as_ref().filter(|_| !named))
@@ -204,7 +211,7 @@ impl Binder<'_> {
                 Ok(PluginArg::Column(at))
             }
             ParamKind::Constant(kind) | ParamKind::ConstantOrTilde(kind) => {
-                let e = self.scalar(&arg.expr, &mut Ctx::new(row, scope))?;
+                let e = self.scalar(&arg.expr, &mut ExprContext::new(row, scope))?;
                 self.check_kind(param, kind, &e)?;
                 let ty = e.ty;
                 match self.constant(&e, &format!("'{}'", param.name))? {
@@ -247,7 +254,7 @@ impl Binder<'_> {
         self.fit("the plugin", &parameter, e.clone()).map(|_| ())
     }
 
-    fn run_plugin(&mut self, input: Rel, call: Call, declared: Option<Vec<Column>>, span: Span) -> Bind<Rel> {
+    fn run_plugin(&mut self, input: Rel, call: PluginCall, declared: Option<Vec<Column>>, span: Span) -> Bind<Rel> {
         let visible = input.columns.len();
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
@@ -294,7 +301,7 @@ impl Binder<'_> {
     }
 
     /// A result whose rows are not wanted. Where its columns follow from rows, any name may be one.
-    fn unknown_rows(&mut self, schema: Option<Vec<Column>>, input: &[Column], call: &Call) -> Rel {
+    fn unknown_rows(&mut self, schema: Option<Vec<Column>>, input: &[Column], call: &PluginCall) -> Rel {
         let open = schema.is_none();
         let columns = schema.unwrap_or_else(|| {
             // What a plugin that unpacks a column leaves of the input.
@@ -317,7 +324,7 @@ impl Binder<'_> {
         let Some(first) = args.first() else {
             return self.error(code::ARITY, name.span, "pivot takes a column, and an aggregate");
         };
-        let pivoted = self.scalar(&first.expr, &mut Ctx::new(&row, scope))?;
+        let pivoted = self.scalar(&first.expr, &mut ExprContext::new(&row, scope))?;
         let BoundKind::Column(pivot_id) = pivoted.kind else {
             return self.error(code::TYPE, first.expr.span, "pivot takes a column");
         };
@@ -325,7 +332,7 @@ impl Binder<'_> {
             let wrong = Diagnostic::error(code::TYPE, pivoted.span, "a dynamic value cannot name columns");
             return self.report(wrong.suggest("extend a tostring(…) of it first"));
         }
-        let mut ctx = Ctx::new(&row, scope);
+        let mut ctx = ExprContext::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
         let registry = Registry::get();
         match args.get(1) {
@@ -345,7 +352,7 @@ impl Binder<'_> {
         let mut stay: Vec<BoundColumn> = Vec::new();
         if args.len() > 2 {
             for arg in &args[2..] {
-                let e = self.scalar(&arg.expr, &mut Ctx::new(&row, scope))?;
+                let e = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
                 match row.columns.iter().find(|c| matches!(e.kind, BoundKind::Column(id) if id == c.id)) {
                     Some(column) => stay.push(column.clone()),
                     None => return self.error(code::TYPE, arg.expr.span, "a column is expected here"),
@@ -361,18 +368,11 @@ impl Binder<'_> {
             };
             stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
         }
-        let empty = match (aggregate.function.name, aggregate.ty) {
-            (
-                "count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif",
-                Type::Real,
-            ) => Value::Real(0.0),
-            ("count" | "countif" | "dcount" | "dcountif" | "sum" | "sumif" | "count_distinct" | "count_distinctif", _) => {
-                Value::Long(0)
-            }
-            (name, Type::Dynamic) if name.starts_with("make_list") || name.starts_with("make_set") => {
-                Value::Dynamic(Json::Array(Vec::new()))
-            }
-            _ => Value::Null,
+        let empty = match (aggregate.function.of_no_rows, aggregate.ty) {
+            (OfNoRows::Null, _) => Value::Null,
+            (OfNoRows::Zero, Type::Real) => Value::Real(0.0),
+            (OfNoRows::Zero, _) => Value::Long(0),
+            (OfNoRows::EmptyArray, _) => Value::Dynamic(Json::Array(Vec::new())),
         };
         let ty = aggregate.ty;
         let aggregate = (*id, aggregate.clone());
@@ -395,7 +395,7 @@ impl Binder<'_> {
         rel.columns.push(BoundColumn { id: aggregate_id, name: "__aggregate".to_owned(), ty });
         let columns = Self::columns_of(&rel);
         let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
-        let call = Call {
+        let call = PluginCall {
             plugin,
             args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)],
             appended: Vec::new(),
@@ -421,7 +421,7 @@ impl Binder<'_> {
         if conformed || stay.iter().all(|c| c.ty != Type::Dynamic) {
             return Ok(rel);
         }
-        // What was told apart by its text is a dynamic again.
+        // What was compared by its text is a dynamic again.
         let mut columns = Vec::with_capacity(rel.columns.len());
         for (i, column) in rel.columns.clone().into_iter().enumerate() {
             let e = BoundExpr::column(&column, name.span);
@@ -439,7 +439,7 @@ impl Binder<'_> {
     pub(super) fn reduce(&mut self, input: Rel, operator: &Operator, by: &NamedExpr, scope: &Scope) -> Bind<Rel> {
         self.not_in_sub_query(operator, "reduce")?;
         let row = RowInfo::of(&input);
-        let e = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
+        let e = self.scalar(&by.expr, &mut ExprContext::new(&row, scope))?;
         if e.ty != Type::String && !self.is_untyped(&e) {
             let wrong = Diagnostic::error(code::TYPE, e.span, format!("reduce takes a string, not {}", e.ty));
             return self.report(wrong.suggest("wrap it in tostring(…)"));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::names::TargetName;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
@@ -56,7 +56,7 @@ impl Binder<'_> {
         let row = RowInfo::of(&input);
         let mut targets: Vec<(TargetName, BoundExpr, Type)> = Vec::with_capacity(items.len());
         for item in items {
-            let e = self.scalar(&item.expr.expr, &mut Ctx::new(&row, scope))?;
+            let e = self.scalar(&item.expr.expr, &mut ExprContext::new(&row, scope))?;
             if e.ty != Type::Dynamic {
                 let mut diagnostic =
                     Diagnostic::error(code::EXPAND, e.span, format!("mv-expand takes a dynamic value, not {}", e.ty));

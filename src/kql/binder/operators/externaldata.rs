@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use crate::catalog::FileRoot;
@@ -68,7 +68,7 @@ impl Binder<'_> {
     /// The addresses that one expression gives: a string, or an array of strings.
     fn addresses(&mut self, uri: &Expr, scope: &Scope) -> Bind<Vec<(String, Span)>> {
         let row = RowInfo::default();
-        let e = self.scalar(uri, &mut Ctx::new(&row, scope))?;
+        let e = self.scalar(uri, &mut ExprContext::new(&row, scope))?;
         let span = e.span;
         match self.constant(&e, "the address of externaldata")? {
             Some(Value::String(address)) => Ok(vec![(address, span)]),

@@ -1,6 +1,6 @@
 //! `where`, `take`, `distinct`, `count`.
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::Registry;
@@ -11,7 +11,7 @@ use kqlake_value::Type;
 impl Binder<'_> {
     pub(super) fn filter(&mut self, input: Rel, predicate: &Expr, scope: &Scope) -> Bind<Rel> {
         let row = RowInfo::of(&input);
-        let mut ctx = Ctx::new(&row, scope);
+        let mut ctx = ExprContext::new(&row, scope);
         ctx.could_window = true;
         if input.serialized {
             ctx.windows = Some(Vec::new());
@@ -65,7 +65,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Adds window functions' columns, as hidden company of the input's.
+    /// Adds window functions' columns, as hidden columns beside the input's.
     pub(in crate::binder) fn with_windows(input: Rel, windows: Vec<(ColId, BoundWindow)>) -> Rel {
         let mut rel = input;
         for window in windows {
@@ -120,7 +120,7 @@ impl Binder<'_> {
                 );
                 continue;
             }
-            let e = self.scalar(&item.expr, &mut Ctx::new(&row, scope))?;
+            let e = self.scalar(&item.expr, &mut ExprContext::new(&row, scope))?;
             if e.ty == Type::Dynamic && !self.is_untyped(&e) {
                 return self.report(
                     Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be told apart")
@@ -136,13 +136,13 @@ impl Binder<'_> {
         Ok(self.grouped(input, keys, Vec::new()))
     }
 
-    /// What is carried for the sub-queries and tells them apart, among these columns. Rows that a body takes from elsewhere
+    /// What is carried for the sub-queries and distinguishes them, among these columns. Rows that a body takes from elsewhere
     /// belong to none of them and have nothing of it.
     pub(in crate::binder) fn sub_query_keys(&self, hidden: &[HiddenColumn]) -> Vec<HiddenColumn> {
         self.partition.iter().filter(|p| hidden.iter().any(|h| h.id == p.id)).cloned().collect()
     }
 
-    /// The columns that tell sub-queries apart, among these.
+    /// The columns that distinguish sub-queries, among these.
     pub(in crate::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
         self.sub_query_keys(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
     }

@@ -1,6 +1,6 @@
 //! `search` and `find`: terms over all columns of one or all tables.
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -167,14 +167,14 @@ impl Binder<'_> {
                 Ok(BoundExpr::new(BoundKind::Not(Box::new(inner)), Type::Bool, e.span))
             }
             ExprKind::Binary { op: BinaryOp::SearchColon, left, right } => {
-                let column = self.scalar(left, &mut Ctx::new(row, scope))?;
+                let column = self.scalar(left, &mut ExprContext::new(row, scope))?;
                 match &right.kind {
                     ExprKind::Literal(Literal::String(term)) if matches!(column.ty, Type::String | Type::Dynamic) => {
                         let left = self.coerce(column, Type::String)?;
                         Ok(term_in(left, term, e.span, case_sensitive))
                     }
                     _ => {
-                        let right = self.scalar(right, &mut Ctx::new(row, scope))?;
+                        let right = self.scalar(right, &mut ExprContext::new(row, scope))?;
                         let mut found = self.binary(BinaryOp::SearchColon, column, right, e.span)?;
                         exact_case(&mut found, case_sensitive);
                         Ok(found)
@@ -190,7 +190,7 @@ impl Binder<'_> {
             }
             ExprKind::Star => Ok(BoundExpr::literal(Value::Bool(true), Type::Bool, e.span)),
             _ => {
-                let mut found = self.scalar(e, &mut Ctx::new(row, scope))?;
+                let mut found = self.scalar(e, &mut ExprContext::new(row, scope))?;
                 if let (ExprKind::Name(_), Some(Value::String(term))) = (&e.kind, found.as_literal()) {
                     let term = term.clone();
                     return self.term_anywhere(&term, row, e.span, case_sensitive, |_| true);
@@ -384,7 +384,7 @@ struct SearchScope {
     row: RowInfo,
     /// Those of them that the predicate names, in order.
     names: Vec<String>,
-    /// The predicate looks for terms in all columns too.
+    /// The predicate searches for terms in all columns too.
     everywhere: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -78,7 +78,7 @@ impl Binder<'_> {
         })
     }
 
-    /// Refuses a join that would have to be made anew for each sub-query of `mv-apply` or `partition`: one join of all their
+    /// Refuses a join that would have to be run again for each sub-query of `mv-apply` or `partition`: one join of all their
     /// rows gives the same only where no row is kept, or left out, for want of a partner in another sub-query.
     fn joins_within_sub_queries(&mut self, kind: JoinKind, left: &Rel, right: &Rel, keyword: Span) -> Bind<()> {
         let many = |rel: &Rel| !self.partition_keys(&rel.hidden).is_empty();
@@ -201,7 +201,7 @@ impl Binder<'_> {
                             .suggest("for example $left.a == $right.b; extend other values as columns first"),
                     );
                 }
-                let mut ctx = Ctx::new(left, scope);
+                let mut ctx = ExprContext::new(left, scope);
                 ctx.right = Some(right);
                 let (a, b) = (self.scalar(a, &mut ctx)?, self.scalar(b, &mut ctx)?);
                 let on_right = |e: &BoundExpr| {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
-use crate::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, Pattern, Piece};
+use crate::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, ParsePattern, PatternPiece};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
@@ -39,7 +39,7 @@ impl Binder<'_> {
         let mut columns: Vec<(Name, Type)> = Vec::new();
         for (i, part) in pattern.iter().enumerate() {
             pieces.push(match part {
-                ParsePart::Text(text, _) => Piece::Text(text.clone()),
+                ParsePart::Text(text, _) => PatternPiece::Text(text.clone()),
                 ParsePart::Skip(span) => {
                     if let Some(ParsePart::Column { ty, .. }) = i.checked_sub(1).and_then(|i| pattern.get(i))
                         && ty.unwrap_or(Type::String) == Type::String
@@ -53,7 +53,7 @@ impl Binder<'_> {
                     if !matches!(pattern.get(i + 1), None | Some(ParsePart::Text(..))) {
                         return self.error(code::PATTERN, *span, "a text must stand behind '*'");
                     }
-                    Piece::Skip
+                    PatternPiece::Skip
                 }
                 ParsePart::Column { name, ty } => {
                     if let Some(ParsePart::Column { .. }) = i.checked_sub(1).and_then(|i| pattern.get(i)) {
@@ -66,11 +66,11 @@ impl Binder<'_> {
                     let ty = ty.unwrap_or(Type::String);
                     self.refuse_repeated_name(name, columns.iter().map(|(n, _)| n))?;
                     columns.push((name.clone(), ty));
-                    Piece::Column(ty)
+                    PatternPiece::Column(ty)
                 }
             });
         }
-        let pattern = match Pattern::new(mode, &flags, pieces, columns.iter().map(|(n, t)| (n.text.clone(), *t)).collect()) {
+        let pattern = match ParsePattern::new(mode, &flags, pieces, columns.iter().map(|(n, t)| (n.text.clone(), *t)).collect()) {
             Ok(pattern) => Arc::new(pattern),
             Err(message) => return self.error(code::PATTERN, operator.span, message),
         };
@@ -151,7 +151,7 @@ impl Binder<'_> {
 
     /// What is parsed: a value's text, as the documentation of `parse` says.
     fn parse_text(&mut self, expr: &Expr, row: &RowInfo, scope: &Scope) -> Bind<BoundExpr> {
-        let e = self.scalar(expr, &mut Ctx::new(row, scope))?;
+        let e = self.scalar(expr, &mut ExprContext::new(row, scope))?;
         self.coerce(e, Type::String)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::names::{self, TargetName};
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
@@ -70,7 +70,7 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<(Vec<(TargetName, BoundExpr)>, Rel)> {
         let row = RowInfo::of(&input);
-        let mut ctx = Ctx::new(&row, scope);
+        let mut ctx = ExprContext::new(&row, scope);
         ctx.could_window = true;
         if input.serialized {
             ctx.windows = Some(Vec::new());
@@ -92,7 +92,7 @@ impl Binder<'_> {
     }
 
     /// One target; a function of several columns gives several.
-    fn target(&mut self, item: &NamedExpr, ctx: &mut Ctx<'_>) -> Bind<Vec<(TargetName, BoundExpr)>> {
+    fn target(&mut self, item: &NamedExpr, ctx: &mut ExprContext<'_>) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if matches!(item.expr.kind, ExprKind::Star) {
             return self.error(code::SYNTAX, item.expr.span, "'*' cannot stand here; name the columns, or use project-away");
         }
@@ -224,7 +224,7 @@ impl Binder<'_> {
                 },
                 _ => {
                     let row = RowInfo::of(input);
-                    let e = self.scalar(pattern, &mut Ctx::new(&row, scope))?;
+                    let e = self.scalar(pattern, &mut ExprContext::new(&row, scope))?;
                     match e.kind {
                         BoundKind::Column(id) => {
                             picked.insert(id);
@@ -271,7 +271,7 @@ impl Binder<'_> {
                 patterns.push("*".to_owned());
                 continue;
             }
-            let e = self.scalar(name, &mut Ctx::new(&nothing, scope))?;
+            let e = self.scalar(name, &mut ExprContext::new(&nothing, scope))?;
             match self.constant(&e, "a column's name")? {
                 Some(Value::String(name)) => patterns.push(name),
                 Some(Value::Dynamic(Json::Array(items))) if items.iter().all(Json::is_string) => {

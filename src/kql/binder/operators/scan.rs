@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -20,7 +20,7 @@ impl Binder<'_> {
         let mut partition = Vec::new();
         for e in partition_by {
             let row = RowInfo::of(&input);
-            let key = self.scalar(e, &mut Ctx::new(&row, scope))?;
+            let key = self.scalar(e, &mut ExprContext::new(&row, scope))?;
             match key.kind {
                 BoundKind::Column(id) => partition.push(id),
                 _ => return self.error(code::TYPE, e.span, "scan is partitioned by columns"),
@@ -65,7 +65,7 @@ impl Binder<'_> {
             let default = match &column.default {
                 Some(e) => {
                     let empty = RowInfo::default();
-                    let e = self.scalar(e, &mut Ctx::new(&empty, scope))?;
+                    let e = self.scalar(e, &mut ExprContext::new(&empty, scope))?;
                     let e = self.coerce(e, ty)?;
                     self.constant(&e, "a default of scan")?.unwrap_or(Value::Null)
                 }
@@ -151,7 +151,7 @@ impl Binder<'_> {
     fn scan_expr(&mut self, e: &Expr, full: &RowInfo, steps: &[ScanStep], scope: &Scope) -> Bind<BoundExpr> {
         let mut rewritten = e.clone();
         state_names(&mut rewritten, steps);
-        self.scalar(&rewritten, &mut Ctx::new(full, scope))
+        self.scalar(&rewritten, &mut ExprContext::new(full, scope))
     }
 }
 

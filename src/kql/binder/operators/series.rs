@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::names::TargetName;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
@@ -32,11 +32,11 @@ impl Binder<'_> {
             Some((kind, _)) if kind == "nonempty" => true,
             Some((kind, span)) => return self.error(code::SYNTAX, span, format!("make-series is nonempty, not '{kind}'")),
         };
-        let mut axis_expr = self.scalar(&axis.expr, &mut Ctx::new(&row, scope))?;
+        let mut axis_expr = self.scalar(&axis.expr, &mut ExprContext::new(&row, scope))?;
         if self.is_untyped(&axis_expr) {
-            // The step tells what an axis of unknown type is taken for.
+            // The step says what an axis of unknown type is taken for.
             let (SeriesRange::Step { step, .. } | SeriesRange::InRange { step, .. }) = range;
-            let step = self.scalar(step, &mut Ctx::new(&RowInfo::default(), scope))?;
+            let step = self.scalar(step, &mut ExprContext::new(&RowInfo::default(), scope))?;
             let ty = if step.ty == Type::TimeSpan { Type::DateTime } else { Type::Long };
             axis_expr = BoundExpr::new(BoundKind::Unknown, ty, axis_expr.span);
         }
@@ -53,7 +53,7 @@ impl Binder<'_> {
         let bound_of = |b: &mut Self, e: Option<&Expr>, ty: Type| -> Bind<Option<BoundExpr>> {
             match e {
                 Some(e) => {
-                    let e = b.scalar(e, &mut Ctx::new(&empty, scope))?;
+                    let e = b.scalar(e, &mut ExprContext::new(&empty, scope))?;
                     let fits = e.ty == ty || (e.ty.is_numeric() && ty.is_numeric() && e.ty.widest(ty) == Some(ty));
                     if !fits && !b.is_untyped(&e) {
                         let message = format!("an axis of type {axis_ty} needs a {ty} here, not {}", e.ty);
@@ -117,7 +117,7 @@ impl Binder<'_> {
         for item in by {
             keys.push(self.group_key(item, &row, scope)?);
         }
-        let mut ctx = Ctx::new(&row, scope);
+        let mut ctx = ExprContext::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
         let mut results: Vec<(TargetName, BoundExpr, Value)> = Vec::new();
         let mut failed = false;
@@ -133,7 +133,7 @@ impl Binder<'_> {
             for (wanted, e) in found {
                 let default = match &item.default {
                     Some(default) => {
-                        let d = self.scalar(default, &mut Ctx::new(&empty, scope))?;
+                        let d = self.scalar(default, &mut ExprContext::new(&empty, scope))?;
                         self.constant(&d, "the default of make-series")?.unwrap_or(Value::Null)
                     }
                     None if e.ty == Type::Real => Value::Real(0.0),

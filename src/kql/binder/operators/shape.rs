@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -93,7 +93,7 @@ impl Binder<'_> {
             let value = match &property.value.kind {
                 // A computed text is kept as far as it is known.
                 ExprKind::Call { function, .. } if !function.text.is_empty() => {
-                    let e = self.scalar(&property.value, &mut Ctx::new(&RowInfo::default(), scope))?;
+                    let e = self.scalar(&property.value, &mut ExprContext::new(&RowInfo::default(), scope))?;
                     let mut text = String::new();
                     e.as_literal().map_or_else(String::new, |v| kqlake_value::format::to_string(v.as_ref(&mut text)))
                 }

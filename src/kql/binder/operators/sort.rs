@@ -1,6 +1,6 @@
 //! `sort`, `order`, `top`.
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
@@ -28,7 +28,7 @@ impl Binder<'_> {
         let row = RowInfo::of(input);
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
-            let expr = self.scalar(&key.expr.expr, &mut Ctx::new(&row, scope))?;
+            let expr = self.scalar(&key.expr.expr, &mut ExprContext::new(&row, scope))?;
             if expr.ty == Type::Dynamic && !self.is_untyped(&expr) {
                 let wrong = Diagnostic::error(code::TYPE, expr.span, "a dynamic value has no order")
                     .suggest("convert it, for example with tostring(…) or toreal(…)");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::names::TargetName;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
@@ -58,9 +58,9 @@ impl Binder<'_> {
 
     pub(super) fn range(&mut self, column: &Name, from: &Expr, to: &Expr, step: &Expr, scope: &Scope) -> Bind<Rel> {
         let row = RowInfo::default();
-        let from = self.scalar(from, &mut Ctx::new(&row, scope))?;
-        let to = self.scalar(to, &mut Ctx::new(&row, scope))?;
-        let step = self.scalar(step, &mut Ctx::new(&row, scope))?;
+        let from = self.scalar(from, &mut ExprContext::new(&row, scope))?;
+        let to = self.scalar(to, &mut ExprContext::new(&row, scope))?;
+        let step = self.scalar(step, &mut ExprContext::new(&row, scope))?;
         let (ty, step_ty) = match (from.ty, to.ty, step.ty) {
             (Type::DateTime, Type::DateTime, Type::TimeSpan) => (Type::DateTime, Type::TimeSpan),
             (Type::TimeSpan, Type::TimeSpan, Type::TimeSpan) => (Type::TimeSpan, Type::TimeSpan),
@@ -129,7 +129,7 @@ impl Binder<'_> {
         for cells in values.chunks(columns.len()) {
             let mut values = Vec::with_capacity(columns.len());
             for (cell, column) in cells.iter().zip(&columns) {
-                let bound = self.scalar(cell, &mut Ctx::new(&row, scope)).and_then(|e| self.cell(e, column.ty));
+                let bound = self.scalar(cell, &mut ExprContext::new(&row, scope)).and_then(|e| self.cell(e, column.ty));
                 match bound {
                     Ok(value) => values.push(value),
                     Err(BindError::Reported) => failed = true,

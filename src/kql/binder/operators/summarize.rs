@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::names::{self, TargetName};
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
-use crate::functions::{Naming, Registry};
+use crate::functions::{Meaning, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -30,7 +30,7 @@ impl Binder<'_> {
                 Err(stop) => return Err(stop),
             }
         }
-        let mut ctx = Ctx::new(&row, scope);
+        let mut ctx = ExprContext::new(&row, scope);
         ctx.aggregates = Some(Vec::new());
         // A column that is a key is left out where an aggregate returns all columns.
         let key_names: HashSet<String> = keys
@@ -82,7 +82,7 @@ impl Binder<'_> {
         row: &RowInfo,
         scope: &Scope,
     ) -> Bind<(TargetName, BoundExpr)> {
-        let e = self.scalar(&item.expr, &mut Ctx::new(row, scope))?;
+        let e = self.scalar(&item.expr, &mut ExprContext::new(row, scope))?;
         if e.ty == Type::Dynamic && !self.is_untyped(&e) {
             return self.report(
                 Diagnostic::error(code::TYPE, e.span, "a dynamic value cannot be a group key").suggest("wrap it in tostring(…)"),
@@ -95,7 +95,7 @@ impl Binder<'_> {
     pub(in crate::binder) fn aggregate_item(
         &mut self,
         item: &NamedExpr,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         keys: &HashSet<String>,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if let ExprKind::Call { function, args } = &item.expr.kind
@@ -126,7 +126,7 @@ impl Binder<'_> {
     }
 
     /// Binds an aggregate's argument, which sees columns.
-    fn argument(&mut self, expr: &Expr, ctx: &mut Ctx<'_>) -> Bind<BoundExpr> {
+    fn argument(&mut self, expr: &Expr, ctx: &mut ExprContext<'_>) -> Bind<BoundExpr> {
         ctx.in_aggregate = true;
         let e = self.scalar(expr, ctx);
         ctx.in_aggregate = false;
@@ -139,7 +139,7 @@ impl Binder<'_> {
         item: &NamedExpr,
         function: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         keys: &HashSet<String>,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if args.is_empty() {
@@ -232,7 +232,7 @@ impl Binder<'_> {
         item: &NamedExpr,
         function: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
         keys: &HashSet<String>,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         let Some(any) = Registry::get().aggregate("take_any") else { return self.unsupported(function.span, &function.text) };
@@ -284,7 +284,7 @@ impl Binder<'_> {
         item: &NamedExpr,
         function: &Name,
         args: &[Arg],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut ExprContext<'_>,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         let weighted = function.text.ends_with('w');
         let lead = if weighted { 2 } else { 1 };
@@ -329,7 +329,7 @@ impl Binder<'_> {
 fn plain_column(e: &BoundExpr) -> Option<ColId> {
     match &e.kind {
         BoundKind::Column(id) => Some(*id),
-        BoundKind::Call { function, args } if function.name.starts_with("to") && function.naming == Naming::FirstArg => {
+        BoundKind::Call { function, args } if function.meaning == Some(Meaning::Conversion) => {
             let [arg] = args.as_slice() else { return None };
             if arg.ty == e.ty { plain_column(arg) } else { None }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::binder::expr::Ctx;
+use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::Registry;
@@ -11,7 +11,7 @@ use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
 
 /// A level of `top-nested`, bound over the input.
-struct Level {
+struct BoundLevel {
     count: Option<i64>,
     of: BoundExpr,
     name: String,
@@ -24,7 +24,7 @@ struct Level {
 }
 
 /// The rows that the levels so far have kept, and the columns of the levels' values.
-struct Nested {
+struct NestedRows {
     rel: Rel,
     keys: Vec<BoundColumn>,
 }
@@ -61,7 +61,7 @@ impl Binder<'_> {
             let level = self.nested_level(level, levels.len() + 1, &row, scope)?;
             levels.push(level);
         }
-        let mut kept: Option<Nested> = None;
+        let mut kept: Option<NestedRows> = None;
         let mut rests: Vec<Rel> = Vec::new();
         for at in 0..levels.len() {
             let parents = kept.take();
@@ -71,7 +71,9 @@ impl Binder<'_> {
             }
             kept = Some(next);
         }
-        let Some(Nested { rel, .. }) = kept else { return self.error(code::SYNTAX, operator.span, "top-nested needs a level") };
+        let Some(NestedRows { rel, .. }) = kept else {
+            return self.error(code::SYNTAX, operator.span, "top-nested needs a level");
+        };
         let rel = if rests.is_empty() { rel } else { self.nested_union(rel, rests) };
         // One scope of names: a second level of a name gets a number.
         let wanted: Vec<names::TargetName> = rel.columns.iter().map(|c| names::TargetName::Derived(c.name.clone())).collect();
@@ -80,12 +82,12 @@ impl Binder<'_> {
         Ok(Self::renamed(rel, columns))
     }
 
-    fn nested_level(&mut self, level: &NestedLevel, number: usize, row: &RowInfo, scope: &Scope) -> Bind<Level> {
+    fn nested_level(&mut self, level: &NestedLevel, number: usize, row: &RowInfo, scope: &Scope) -> Bind<BoundLevel> {
         let count = match &level.count {
             Some(count) => self.constant_long(count, scope, "the count of top-nested")?,
             None => None,
         };
-        let of = self.scalar(&level.of.expr, &mut Ctx::new(row, scope))?;
+        let of = self.scalar(&level.of.expr, &mut ExprContext::new(row, scope))?;
         if of.ty == Type::Dynamic && !self.is_untyped(&of) {
             let diagnostic =
                 Diagnostic::error(code::TYPE, of.span, "a dynamic value cannot be grouped").suggest("wrap it in tostring(…)");
@@ -95,20 +97,20 @@ impl Binder<'_> {
             Some(name) => name.text.clone(),
             None => names::derived(&level.of.expr).unwrap_or_else(|| format!("Column{number}")),
         };
-        let mut ctx = Ctx::new(row, scope);
+        let mut ctx = ExprContext::new(row, scope);
         ctx.aggregates = Some(Vec::new());
         let value = self.aggregate_item(&level.by, &mut ctx, &HashSet::new())?;
         let Some((_, value)) = value.into_iter().next() else { return self.unsupported(level.by.expr.span, "this aggregate") };
         let shown = level.by.names.first().map_or_else(|| format!("aggregated_{name}"), |n| n.text.clone());
         let others = match &level.others {
             Some(others) => {
-                let e = self.scalar(others, &mut Ctx::new(&RowInfo::default(), scope))?;
+                let e = self.scalar(others, &mut ExprContext::new(&RowInfo::default(), scope))?;
                 self.require_constant(&e, "the name of the others")?;
                 Some(self.coerce(e, of.ty)?)
             }
             None => None,
         };
-        Ok(Level {
+        Ok(BoundLevel {
             count,
             of,
             name,
@@ -121,7 +123,7 @@ impl Binder<'_> {
     }
 
     /// The rows of the last of these levels under the parents that were kept.
-    fn kept_rows(&mut self, input: &Rel, parents: Option<&Nested>, levels: &[Level]) -> Nested {
+    fn kept_rows(&mut self, input: &Rel, parents: Option<&NestedRows>, levels: &[BoundLevel]) -> NestedRows {
         let source = if parents.is_some() { self.with_fresh_ids(input.clone()) } else { input.clone() };
         let remap = remapped(input, &source);
         let keys = levels.iter().map(|l| (l.name.clone(), remap_expr(&l.of, &remap))).collect();
@@ -169,7 +171,7 @@ impl Binder<'_> {
             },
             None => sorted,
         };
-        Nested { rel, keys }
+        NestedRows { rel, keys }
     }
 
     /// The row of others under each parent of the level at `at`: the rows that no kept row of the level stands for. Deeper
@@ -177,9 +179,9 @@ impl Binder<'_> {
     fn other_rows(
         &mut self,
         input: &Rel,
-        parents: Option<&Nested>,
-        kept: &Nested,
-        levels: &[Level],
+        parents: Option<&NestedRows>,
+        kept: &NestedRows,
+        levels: &[BoundLevel],
         at: usize,
         span: Span,
     ) -> Bind<Rel> {
@@ -249,7 +251,7 @@ impl Binder<'_> {
     }
 
     /// A level's aggregates over another copy of the input, under fresh ids.
-    fn fresh_aggregates(&mut self, level: &Level, remap: &[(ColId, ColId)]) -> (Vec<(ColId, BoundAggregate)>, BoundExpr) {
+    fn fresh_aggregates(&mut self, level: &BoundLevel, remap: &[(ColId, ColId)]) -> (Vec<(ColId, BoundAggregate)>, BoundExpr) {
         let mut ids = Vec::with_capacity(level.aggregates.len());
         let mut aggregates = Vec::with_capacity(level.aggregates.len());
         for (id, aggregate) in &level.aggregates {
@@ -261,7 +263,7 @@ impl Binder<'_> {
     }
 
     /// The same rows under fresh ids, and their keys.
-    fn nested_with_fresh_ids(&mut self, nested: &Nested) -> (Rel, Vec<BoundColumn>) {
+    fn nested_with_fresh_ids(&mut self, nested: &NestedRows) -> (Rel, Vec<BoundColumn>) {
         let fresh = self.with_fresh_ids(nested.rel.clone());
         let keys = nested
             .keys
@@ -287,7 +289,7 @@ impl Binder<'_> {
         let registry = Registry::get();
         let (function, args, shown) = match by {
             Some(by) => {
-                let weight = self.scalar(&by.expr, &mut Ctx::new(&row, scope))?;
+                let weight = self.scalar(&by.expr, &mut ExprContext::new(&row, scope))?;
                 if !weight.ty.is_numeric() && !self.is_untyped(&weight) {
                     return self.error(code::TYPE, weight.span, format!("top-hitters weighs by a number, not by {}", weight.ty));
                 }

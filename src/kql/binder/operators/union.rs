@@ -90,7 +90,7 @@ impl Binder<'_> {
         if !fuzzy {
             return Ok(vec![self.table(table, scope)?]);
         }
-        // A fuzzy union goes on without what cannot be resolved. A check takes a table that is not there for one of unknown
+        // A fuzzy union continues without what cannot be resolved. A check takes a table that is not there for one of unknown
         // columns, as Microsoft's language service does.
         let before = self.diagnostics.len();
         let outer = std::mem::replace(&mut self.fuzzy, self.checking);

@@ -1,6 +1,6 @@
 //! count, sum, avg, min and max, with their `…if` forms: lowering maps them to the engine's own aggregates.
 
-use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
+use crate::functions::{AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, NativeAggregate, OfNoRows, Param, Returns};
 use kqlake_value::Type;
 
 /// The functions.
@@ -10,9 +10,10 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         &[Param::opt("expr", ArgType::Any)],
         Returns::Type(Type::Long),
         Naming::Prefix("count"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Count),
         "Number of rows.",
-    ),
+    )
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "cnt",
         &[],
@@ -34,26 +35,36 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         &[],
         Returns::Type(Type::Long),
         Naming::Prefix("countif"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Count),
         "Number of rows for which the predicate is true.",
     )
-    .predicate(0),
-    AggregateFn::new("sum", SUMMED, Returns::With(sum_type), Naming::Prefix("sum"), AggregateImpl::Native, "Sum; 0 of nothing."),
+    .predicate(0)
+    .of_no_rows(OfNoRows::Zero),
+    AggregateFn::new(
+        "sum",
+        SUMMED,
+        Returns::With(sum_type),
+        Naming::Prefix("sum"),
+        AggregateImpl::Native(NativeAggregate::Sum),
+        "Sum; 0 of nothing.",
+    )
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "sumif",
         SUMMED,
         Returns::With(sum_type),
         Naming::Prefix("sumif"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Sum),
         "Sum over the rows for which the predicate is true.",
     )
-    .predicate(1),
+    .predicate(1)
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "avg",
         SUMMED,
         Returns::With(avg_type),
         Naming::Prefix("avg"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Avg),
         "Mean; NaN of nothing.",
     ),
     AggregateFn::new(
@@ -61,7 +72,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         SUMMED,
         Returns::With(avg_type),
         Naming::Prefix("avgif"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Avg),
         "Mean over the rows for which the predicate is true.",
     )
     .predicate(1),
@@ -70,7 +81,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ORDERED,
         Returns::Arg(0),
         Naming::Prefix("min"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Min),
         "Least value; null of nothing.",
     ),
     AggregateFn::new(
@@ -78,7 +89,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ORDERED,
         Returns::Arg(0),
         Naming::Prefix("minif"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Min),
         "Least value over the rows for which the predicate is true.",
     )
     .predicate(1),
@@ -87,7 +98,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ORDERED,
         Returns::Arg(0),
         Naming::Prefix("max"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Max),
         "Greatest value; null of nothing.",
     ),
     AggregateFn::new(
@@ -95,7 +106,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ORDERED,
         Returns::Arg(0),
         Naming::Prefix("maxif"),
-        AggregateImpl::Native,
+        AggregateImpl::Native(NativeAggregate::Max),
         "Greatest value over the rows for which the predicate is true.",
     )
     .predicate(1),

@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use super::codec::{Decoder, write_bytes, write_u64};
-use crate::functions::sketch::{IdentityBuilder, text_key};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
+use crate::functions::sketch::text_key;
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, OfNoRows, Param, Returns};
 use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::hashed::BuildKeyHasher;
 use kqlake_value::json::{elements, members, unescape, write_value as write_json};
 use kqlake_value::{Json, Type, Value, ValueRef, json_of};
 
@@ -23,7 +24,8 @@ const BAG: &[Param] = &[Param::req("expr", ArgType::Dynamic), Param::opt("maxSiz
 
 /// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
-    gather("make_list", ANY, "list", make_list, "All values in an array, in the order of the rows."),
+    gather("make_list", ANY, "list", make_list, "All values in an array, in the order of the rows.")
+        .of_no_rows(OfNoRows::EmptyArray),
     gather(
         "makelist",
         ANY,
@@ -32,15 +34,17 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         "All values in an array; up to 128 unless told otherwise (older name of make_list).",
     ),
     gather("make_list_if", ANY, "list", make_list, "Values in an array, over the rows for which the predicate is true.")
-        .predicate(1),
+        .predicate(1)
+        .of_no_rows(OfNoRows::EmptyArray),
     gather(
         "make_list_with_nulls",
         &[Param::req("expr", ArgType::Any)],
         "list",
         make_list_with_nulls,
         "All values in an array, nulls included.",
-    ),
-    gather("make_set", ANY, "set", make_set, "The distinct values in an array."),
+    )
+    .of_no_rows(OfNoRows::EmptyArray),
+    gather("make_set", ANY, "set", make_set, "The distinct values in an array.").of_no_rows(OfNoRows::EmptyArray),
     gather(
         "makeset",
         ANY,
@@ -55,7 +59,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         make_set,
         "The distinct values in an array, over the rows for which the predicate is true.",
     )
-    .predicate(1),
+    .predicate(1)
+    .of_no_rows(OfNoRows::EmptyArray),
     gather("make_bag", BAG, "bag", make_bag, "The properties of all bags in one bag; the first value of a property stays."),
     gather("make_bag_if", BAG, "bag", make_bag, "The properties of the bags for which the predicate is true, in one bag.")
         .predicate(1),
@@ -208,7 +213,7 @@ impl Accumulate for List {
 struct Set {
     max: usize,
     text: String,
-    keys: HashSet<u128, IdentityBuilder>,
+    keys: HashSet<u128, BuildKeyHasher>,
     scratch: String,
     merged: u32,
 }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::codec::{Decoder, write_u64};
 use crate::functions::sketch::hll::Hll;
-use crate::functions::sketch::{IdentityBuilder, hash64, key128};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
+use crate::functions::sketch::{hash64, key128};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, OfNoRows, Param, Returns};
+use kqlake_value::hashed::BuildKeyHasher;
 use kqlake_value::{Type, Value, ValueRef};
 
 /// The functions.
@@ -17,7 +18,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         Naming::Prefix("dcount"),
         AggregateImpl::Rows(dcount),
         "Number of distinct values; exact up to thousands, an estimate beyond.",
-    ),
+    )
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "dcountif",
         APPROXIMATE,
@@ -26,7 +28,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(dcount),
         "Number of distinct values over the rows for which the predicate is true.",
     )
-    .predicate(1),
+    .predicate(1)
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "count_distinct",
         EXACT,
@@ -34,7 +37,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         Naming::Prefix("count_distinct"),
         AggregateImpl::Rows(count_distinct),
         "Exact number of distinct values.",
-    ),
+    )
+    .of_no_rows(OfNoRows::Zero),
     AggregateFn::new(
         "count_distinctif",
         EXACT,
@@ -43,7 +47,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(count_distinct),
         "Exact number of distinct values over the rows for which the predicate is true.",
     )
-    .predicate(1),
+    .predicate(1)
+    .of_no_rows(OfNoRows::Zero),
 ];
 
 const APPROXIMATE: &[Param] = &[Param::req("expr", ArgType::Any), Param::opt("accuracy", ArgType::Integer).constant()];
@@ -113,7 +118,7 @@ impl Accumulate for Approximate {
 /// The keys of the distinct values: the values themselves up to 64 bits, 128-bit hashes of texts.
 #[derive(Debug, Default)]
 struct Exact {
-    keys: HashSet<u128, IdentityBuilder>,
+    keys: HashSet<u128, BuildKeyHasher>,
 }
 
 impl Accumulate for Exact {

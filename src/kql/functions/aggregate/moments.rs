@@ -22,7 +22,7 @@ const fn two(
     doc: &'static str,
 ) -> AggregateFn {
     const PARAMS: &[Param] = &[Param::req("expr1", ArgType::Summable), Param::req("expr2", ArgType::Summable)];
-    AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::Prefix(name), AggregateImpl::Rows(imp), doc)
+    AggregateFn::new(name, PARAMS, Returns::Type(Type::Real), Naming::PrefixOfTwo(name), AggregateImpl::Rows(imp), doc)
 }
 
 /// The functions.

@@ -20,13 +20,13 @@ const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
 /// A percentile, or an array of them.
 pub(crate) const ONE_OR_MANY: ArgType = ArgType::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
-/// The functions.
+/// The functions. A percentile that stands alone is named after the percentage too, by the binder.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "percentile",
         &[VALUE, PERCENTILE],
         Returns::With(one_type),
-        Naming::Prefix("percentile"),
+        Naming::Generated,
         AggregateImpl::Rows(percentile),
         "The percentile of the values.",
     ),
@@ -34,7 +34,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         "percentiles",
         &[VALUE, PERCENTILE],
         Returns::With(one_type),
-        Naming::Prefix("percentile"),
+        Naming::Generated,
         AggregateImpl::Rows(percentile),
         "Several percentiles, a column each.",
     )
@@ -52,7 +52,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         "percentilew",
         &[VALUE, WEIGHT, PERCENTILE],
         Returns::With(one_type),
-        Naming::Prefix("percentile"),
+        Naming::Generated,
         AggregateImpl::Rows(weighted),
         "The percentile of weighted values.",
     ),
@@ -60,7 +60,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         "percentilesw",
         &[VALUE, WEIGHT, PERCENTILE],
         Returns::With(one_type),
-        Naming::Prefix("percentile"),
+        Naming::Generated,
         AggregateImpl::Rows(weighted),
         "Several percentiles of weighted values, a column each.",
     )

@@ -1,6 +1,6 @@
 //! autocluster: a few patterns that describe many rows by many values.
 
-use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
+use super::patterns::{ItemSet, Items, Wildcards, columns, percent, push, weight_column, weights};
 use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, number};
 use crate::functions::ArgType;
@@ -47,9 +47,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let all_columns = items.columns.len().max(1) as f64;
     let mut candidates = items.closed(items.columns.len(), &|rows| items.weight(rows) >= least);
     let mut covered = vec![false; input.rows];
-    let mut chosen: Vec<Pattern> = Vec::new();
+    let mut chosen: Vec<ItemSet> = Vec::new();
     while chosen.len() < seeds {
-        let score = |p: &Pattern| {
+        let score = |p: &ItemSet| {
             let fresh: f64 = p.rows.iter().filter(|r| !covered[**r as usize]).map(|r| items.weights[*r as usize]).sum();
             if fresh < least {
                 return 0.0;

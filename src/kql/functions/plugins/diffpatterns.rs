@@ -1,6 +1,6 @@
 //! diffpatterns: combinations of column values that are more frequent in one part of the rows than in another.
 
-use super::patterns::{Items, Pattern, Wildcards, columns, percent, push, weight_column, weights};
+use super::patterns::{ItemSet, Items, Wildcards, columns, percent, push, weight_column, weights};
 use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant, number};
 use crate::functions::ArgType;
@@ -79,7 +79,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         let (of_a, of_b) = parts(rows);
         share(of_a, all_a).max(share(of_b, all_b)) >= threshold
     };
-    let mut found: Vec<(Pattern, f64, f64, f64)> = items
+    let mut found: Vec<(ItemSet, f64, f64, f64)> = items
         .closed(dimensions, &frequent)
         .into_iter()
         .map(|p| {
@@ -92,9 +92,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     found.sort_by(|x, y| y.3.total_cmp(&x.3).then(y.0.items.len().cmp(&x.0.items.len())));
     let wildcards = Wildcards::read(args, 6);
     let mut output = RowTableBuilder::new(columns_of(input.table_columns(), args)?);
-    let mut listed: Vec<&Pattern> = Vec::new();
+    let mut listed: Vec<&ItemSet> = Vec::new();
     for (pattern, of_a, of_b, _) in &found {
-        let within = |p: &Pattern, q: &Pattern| p.items.iter().all(|i| q.items.contains(i));
+        let within = |p: &ItemSet, q: &ItemSet| p.items.iter().all(|i| q.items.contains(i));
         if listed.iter().any(|l| within(l, pattern) || within(pattern, l)) {
             continue;
         }

@@ -52,7 +52,7 @@ pub(super) const IPV6: Plugin = Plugin {
 };
 
 /// The parts of the call.
-struct Call<'a> {
+struct LookupCall<'a> {
     lookup: &'a RowTable,
     source: usize,
     key: usize,
@@ -61,7 +61,7 @@ struct Call<'a> {
     extra: Vec<(usize, usize)>,
 }
 
-fn call<'a>(columns: &[Column], args: &'a [PluginArg]) -> Result<Call<'a>, String> {
+fn call<'a>(columns: &[Column], args: &'a [PluginArg]) -> Result<LookupCall<'a>, String> {
     let Some(PluginArg::Table(lookup)) = args.first() else { return Err("the first argument must be a table".to_owned()) };
     let mut unmatched = false;
     let mut extra = Vec::new();
@@ -80,11 +80,11 @@ fn call<'a>(columns: &[Column], args: &'a [PluginArg]) -> Result<Call<'a>, Strin
             _ => {}
         }
     }
-    Ok(Call { lookup, source: column(args, 1)?, key: column(args, 2)?, unmatched, extra })
+    Ok(LookupCall { lookup, source: column(args, 1)?, key: column(args, 2)?, unmatched, extra })
 }
 
 /// The columns of the lookup table that go into the result.
-fn shown(call: &Call<'_>) -> Vec<usize> {
+fn shown(call: &LookupCall<'_>) -> Vec<usize> {
     (0..call.lookup.columns.len()).filter(|c| !call.extra.iter().any(|(_, there)| there == c)).collect()
 }
 

@@ -1,8 +1,8 @@
 //! The plugins of `evaluate`, and `reduce`: computations over all rows of a table at once.
 //!
-//! A plugin knows nothing of expressions. Its caller binds the call by [`Plugin::params`], evaluates expression arguments
-//! as columns appended behind the visible ones ([`PluginInput::visible`] tells how many those are), and hands over the rows.
-//! Where [`Plugin::schema`] cannot tell the result's columns from the arguments, they follow from the rows.
+//! A plugin does not depend on expressions. Its caller binds the call by [`Plugin::params`], evaluates expression arguments
+//! as columns appended behind the visible ones ([`PluginInput::visible`] says how many those are), and hands over the rows.
+//! Where [`Plugin::schema`] cannot derive the result's columns from the arguments, they follow from the rows.
 
 mod active_users_count;
 mod activity_counts_metrics;
@@ -56,7 +56,7 @@ pub(crate) enum ParamKind {
     ConstantOrTilde(ArgType),
 }
 
-/// What tells things apart: a value of any type that can be grouped by.
+/// A key of a group: a value of any type that can be grouped by.
 const KEY: ArgType = ArgType::OneOf(&[
     Type::Bool,
     Type::Int,
@@ -102,7 +102,7 @@ pub(crate) enum PluginArg {
     Missing,
 }
 
-/// The result's columns, where the arguments tell them; `None` where they follow from the rows.
+/// The result's columns, where the arguments determine them; `None` where they follow from the rows.
 pub(crate) type SchemaFn = fn(&[Column], &[PluginArg]) -> Result<Option<Vec<Column>>, String>;
 
 /// A plugin, or one of its forms where it has several.

@@ -1,6 +1,6 @@
 //! What autocluster, basket and diffpatterns share: frequent combinations of column values.
 //!
-//! A pattern is a set of items, a column's value each, and the rows that have all of them. Only closed patterns are looked
+//! A pattern is a set of items, a column's value each, and the rows that have all of them. Only closed patterns are searched
 //! at: those that no further item fits without losing a row. They are enumerated as in T. Uno and others, "LCM: An Efficient
 //! Algorithm for Enumerating Frequent Closed Item Sets" (2003).
 
@@ -14,7 +14,7 @@ const MOST: usize = 20_000;
 
 /// A set of items and the rows that have them.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct ItemSet {
     /// Places in [`Items::items`], ascending.
     pub items: Vec<usize>,
     /// Rows, ascending.
@@ -59,7 +59,7 @@ impl Items {
             }
             for (number, rows) in rows.into_iter().enumerate() {
                 let weight: f64 = rows.iter().map(|r| weights[*r as usize]).sum();
-                // What is missing is no pattern's value: it could not be told from a wildcard.
+                // What is missing is no pattern's value: it could not be distinguished from a wildcard.
                 let value = values.tuple(number as u32).first().cloned().unwrap_or_default();
                 let missing = matches!(value.as_ref(), ValueRef::Null | ValueRef::String(""));
                 if weight >= least && weight > 0.0 && !missing {
@@ -84,13 +84,13 @@ impl Items {
     /// The closed patterns of at least one item whose rows satisfy `keep`, grown by at most `depth` choices.
     ///
     /// `keep` must not hold for a part of rows for which it does not hold as a whole.
-    pub(super) fn closed(&self, depth: usize, keep: &dyn Fn(&[u32]) -> bool) -> Vec<Pattern> {
+    pub(super) fn closed(&self, depth: usize, keep: &dyn Fn(&[u32]) -> bool) -> Vec<ItemSet> {
         let all: Vec<u32> = (0..self.weights.len() as u32).collect();
         let mut found = Vec::new();
         if all.is_empty() {
             return found;
         }
-        let root = Pattern { items: self.closure(&all), rows: all };
+        let root = ItemSet { items: self.closure(&all), rows: all };
         self.grow(&root, None, depth, keep, &mut found);
         if !root.items.is_empty() {
             found.push(root);
@@ -114,11 +114,11 @@ impl Items {
 
     fn grow(
         &self,
-        pattern: &Pattern,
+        pattern: &ItemSet,
         last: Option<usize>,
         depth: usize,
         keep: &dyn Fn(&[u32]) -> bool,
-        found: &mut Vec<Pattern>,
+        found: &mut Vec<ItemSet>,
     ) {
         if depth == 0 {
             return;
@@ -139,7 +139,7 @@ impl Items {
             if items.iter().take_while(|i| **i < item).any(|i| pattern.items.binary_search(i).is_err()) {
                 continue;
             }
-            let next = Pattern { items, rows };
+            let next = ItemSet { items, rows };
             self.grow(&next, Some(item), depth - 1, keep, found);
             found.push(next);
         }
@@ -201,7 +201,7 @@ pub(super) fn push(
     output: &mut RowTableBuilder,
     input: &PluginInput,
     items: &Items,
-    pattern: &Pattern,
+    pattern: &ItemSet,
     counted: &[ValueRef<'_>],
     wildcards: &Wildcards,
 ) {

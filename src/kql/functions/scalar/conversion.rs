@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Floa
 use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type};
 
 use crate::functions::kernels::{ValueArg, display, from_text};
-use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Meaning, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::{ColumnReader, in_form};
 use kqlake_value::format::write_json_string;
 use kqlake_value::json::display;
@@ -25,7 +25,7 @@ const TEXT: &[Param] = &[Param::req("value", ArgType::StringOrDynamic)];
 
 /// A conversion's entry: it names its result after its argument.
 const fn conversion(name: &'static str, params: &'static [Param], to: Type, imp: ScalarImpl, doc: &'static str) -> ScalarFn {
-    ScalarFn::new(name, params, Returns::Type(to), imp, doc).naming(Naming::FirstArg)
+    ScalarFn::new(name, params, Returns::Type(to), imp, doc).naming(Naming::FirstArg).meaning(Meaning::Conversion)
 }
 
 /// The functions of this family.
@@ -60,13 +60,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(to_guid),
         "The text as a guid; null if it is none.",
     ),
-    conversion(
+    ScalarFn::new(
         "parse_json",
         TEXT,
-        Type::Dynamic,
+        Returns::Type(Type::Dynamic),
         ScalarImpl::Kernel(parse_json),
         "JSON text as a dynamic value; other text as a dynamic string.",
     )
+    .naming(Naming::FirstArg)
     .aliases(&["parsejson", "todynamic", "toobject"]),
     ScalarFn::new(
         "gettype",

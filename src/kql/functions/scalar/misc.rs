@@ -8,7 +8,7 @@ use arrow::array::BooleanArray;
 
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::sketch::hll::Hll;
-use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Meaning, Naming, Param, Returns, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
 const BOOL: Returns = Returns::Type(Type::Bool);
@@ -110,7 +110,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         BOOL,
         ScalarImpl::Kernel(|args, _| nullness(args, true)),
         "Whether the value is null; a string never is.",
-    ),
+    )
+    .meaning(Meaning::Null(true)),
     ScalarFn::new(
         "isnotnull",
         VALUE,
@@ -118,6 +119,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(|args, _| nullness(args, false)),
         "Whether the value is not null.",
     )
+    .meaning(Meaning::Null(false))
     .aliases(&["notnull"]),
     ScalarFn::new(
         "around",

@@ -41,7 +41,7 @@ fn parts_of(values: &ArrayRef, steps: &[PathStep], write: impl Fn(&str) -> Cow<'
     out.finish()
 }
 
-/// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` tells that the
+/// `d[k]` with the key in a column: a text names a bag's key, a whole number an array's place. `key_is_dynamic` says that the
 /// keys are JSON text, whose strings and numbers count in the same way.
 pub(crate) fn get_element_column(values: &ArrayRef, keys: &ArrayRef, key_is_dynamic: bool) -> Result<ArrayRef, String> {
     enum Keys {

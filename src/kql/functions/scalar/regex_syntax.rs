@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// Compiles a pattern; the error tells what is wrong with it.
+/// Compiles a pattern; the error says what is wrong with it.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let error = match build(pattern) {
         Ok(regex) => return Ok(regex),

@@ -269,13 +269,13 @@ fn json_of(value: &Value) -> String {
 
 /// A piece of a rewrite: text, or a group's match.
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+enum RewritePiece {
     Text(String),
     Group(usize),
 }
 
 /// Reads `\0` to `\9` as groups and `\\` as a backslash; any other backslash stands for itself.
-fn rewrite_pieces(rewrite: &str) -> Vec<Piece> {
+fn rewrite_pieces(rewrite: &str) -> Vec<RewritePiece> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut chars = rewrite.chars().peekable();
@@ -285,9 +285,9 @@ fn rewrite_pieces(rewrite: &str) -> Vec<Piece> {
                 let group = digit.to_digit(10).unwrap_or(0) as usize;
                 chars.next();
                 if !text.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                    pieces.push(RewritePiece::Text(std::mem::take(&mut text)));
                 }
-                pieces.push(Piece::Group(group));
+                pieces.push(RewritePiece::Group(group));
             }
             ('\\', Some('\\')) => {
                 chars.next();
@@ -297,7 +297,7 @@ fn rewrite_pieces(rewrite: &str) -> Vec<Piece> {
         }
     }
     if !text.is_empty() {
-        pieces.push(Piece::Text(text));
+        pieces.push(RewritePiece::Text(text));
     }
     pieces
 }
@@ -306,10 +306,12 @@ fn rewrite_pieces(rewrite: &str) -> Vec<Piece> {
 fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) -> Result<ColumnFn, String> {
     let regex = compile(&constant_text(pattern)?)?;
     let pieces = rewrite_pieces(&constant_text(rewrite)?);
-    if let Some(Piece::Group(group)) = pieces.iter().find(|p| matches!(p, Piece::Group(g) if *g >= regex.captures_len())) {
+    if let Some(RewritePiece::Group(group)) =
+        pieces.iter().find(|p| matches!(p, RewritePiece::Group(g) if *g >= regex.captures_len()))
+    {
         return Err(format!("the rewrite refers to group {group}, and the pattern has {}", regex.captures_len() - 1));
     }
-    let plain = !pieces.iter().any(|p| matches!(p, Piece::Group(_)));
+    let plain = !pieces.iter().any(|p| matches!(p, RewritePiece::Group(_)));
     let source = TextArg::new(source);
     Ok(Box::new(move |arrays, rows| {
         let sources = source.open(&arrays[at])?;
@@ -332,9 +334,9 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
                 append(&mut buffer, &text[copied..found.start()]);
                 for piece in &pieces {
                     match piece {
-                        Piece::Text(text) => append(&mut buffer, text),
-                        Piece::Group(0) => append(&mut buffer, found.as_str()),
-                        Piece::Group(g) => {
+                        RewritePiece::Text(text) => append(&mut buffer, text),
+                        RewritePiece::Group(0) => append(&mut buffer, found.as_str()),
+                        RewritePiece::Group(g) => {
                             if let Some((start, end)) = locations.get(*g) {
                                 append(&mut buffer, &text[start..end]);
                             }
@@ -343,7 +345,7 @@ fn replace(pattern: &ArgInfo, rewrite: &ArgInfo, source: &ArgInfo, at: usize) ->
                 }
                 copied = found.end();
                 last_end = Some(copied);
-                // Behind an empty match the search goes on with the next character.
+                // Behind an empty match the search continues with the next character.
                 from = if found.is_empty() { copied + next_char() } else { copied };
             }
             if copied == 0 && buffer.is_empty() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Int64Array};
 
 use crate::functions::kernels::{TextArg, ValueArg};
-use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgInfo, ArgType, ColumnFn, Meaning, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::text_column::{TextBuilder, append, within_budget};
 use kqlake_value::{Type, ValueRef, json};
 
@@ -102,7 +102,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         Returns::Type(Type::Bool),
         ScalarImpl::Kernel(is_empty),
         "Whether the value is null or the empty text.",
-    ),
+    )
+    .meaning(Meaning::Empty(true)),
     ScalarFn::new(
         "isnotempty",
         &[Param::req("value", ArgType::Any)],
@@ -110,6 +111,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Kernel(is_not_empty),
         "Whether the value is neither null nor the empty text.",
     )
+    .meaning(Meaning::Empty(false))
     .aliases(&["notempty"]),
 ];
 

@@ -178,7 +178,7 @@ fn split(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
                     None => return false,
                 },
             };
-            let mut parts = Parts { rest: Some(text), delimiter };
+            let mut parts = TextParts { rest: Some(text), delimiter };
             if let Some(place) = one {
                 let Some(found) = parts.nth(place) else { return false };
                 out.push('[');
@@ -199,12 +199,12 @@ fn split(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
 }
 
 /// The parts of a text between a delimiter; an empty delimiter leaves the text whole.
-struct Parts<'a> {
+struct TextParts<'a> {
     rest: Option<&'a str>,
     delimiter: &'a str,
 }
 
-impl<'a> Iterator for Parts<'a> {
+impl<'a> Iterator for TextParts<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
@@ -248,7 +248,7 @@ fn replace_strings(args: &[ValueRef<'_>]) -> kqlake_value::Value {
         return Value::String(args.first().map(|t| text_of_ref(*t).into_owned()).unwrap_or_default());
     };
     let text = text_of_ref(*text);
-    // What is no text takes its place, but is neither looked for nor put in.
+    // What is no text takes its place, but is neither searched for nor inserted.
     let list = |text: &str| -> Vec<Option<String>> {
         let texts = |e: &str| e.starts_with('"').then(|| text_of_ref(ValueRef::Dynamic(e)).into_owned());
         json::elements(text).into_iter().flatten().map(texts).collect()
@@ -293,7 +293,7 @@ fn translate(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
             for c in sources.get(row).chars() {
                 match search.chars().position(|s| s == c) {
                     None => out.push(c),
-                    // A shorter replacement list goes on with its last character; an empty one deletes.
+                    // A shorter replacement list continues with its last character; an empty one deletes.
                     Some(place) => out.extend(replacement.chars().nth(place).or_else(|| replacement.chars().next_back())),
                 }
             }

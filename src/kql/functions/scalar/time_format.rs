@@ -31,7 +31,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
 
 /// A piece of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece {
+enum FormatPiece {
     /// A character that stands for itself.
     Literal(char),
     /// `d`: the day (of the month, or the whole days of a timespan), with so many digits at least.
@@ -59,7 +59,7 @@ enum Piece {
 }
 
 /// Reads a format.
-fn pieces(format: &str, timespan: bool) -> Result<Vec<Piece>, String> {
+fn pieces(format: &str, timespan: bool) -> Result<Vec<FormatPiece>, String> {
     if format.is_empty() {
         return Err("the format is empty".into());
     }
@@ -69,19 +69,19 @@ fn pieces(format: &str, timespan: bool) -> Result<Vec<Piece>, String> {
         let run = rest.chars().take_while(|other| *other == c).count();
         let up_to = |longest: usize| run.min(longest);
         let (piece, length) = match c {
-            'd' if timespan => (Piece::Day(up_to(8)), up_to(8)),
-            'd' => (Piece::Day(up_to(2)), up_to(2)),
-            'f' => (Piece::Fraction(up_to(7)), up_to(7)),
-            'F' => (Piece::ShortFraction(up_to(7)), up_to(7)),
-            'h' if !timespan => (Piece::HalfDayHour(up_to(2)), up_to(2)),
-            'h' | 'H' => (Piece::Hour(up_to(2)), up_to(2)),
-            'm' => (Piece::Minute(up_to(2)), up_to(2)),
-            's' => (Piece::Second(up_to(2)), up_to(2)),
-            'M' if !timespan => (Piece::Month(up_to(2)), up_to(2)),
-            't' if !timespan && run >= 2 => (Piece::Half, 2),
-            'y' if !timespan && run >= 4 => (Piece::Year, 4),
-            'y' if !timespan => (Piece::ShortYear(up_to(2)), up_to(2)),
-            ' ' | '/' | '-' | ':' | ',' | '.' | '_' | '[' | ']' => (Piece::Literal(c), 1),
+            'd' if timespan => (FormatPiece::Day(up_to(8)), up_to(8)),
+            'd' => (FormatPiece::Day(up_to(2)), up_to(2)),
+            'f' => (FormatPiece::Fraction(up_to(7)), up_to(7)),
+            'F' => (FormatPiece::ShortFraction(up_to(7)), up_to(7)),
+            'h' if !timespan => (FormatPiece::HalfDayHour(up_to(2)), up_to(2)),
+            'h' | 'H' => (FormatPiece::Hour(up_to(2)), up_to(2)),
+            'm' => (FormatPiece::Minute(up_to(2)), up_to(2)),
+            's' => (FormatPiece::Second(up_to(2)), up_to(2)),
+            'M' if !timespan => (FormatPiece::Month(up_to(2)), up_to(2)),
+            't' if !timespan && run >= 2 => (FormatPiece::Half, 2),
+            'y' if !timespan && run >= 4 => (FormatPiece::Year, 4),
+            'y' if !timespan => (FormatPiece::ShortYear(up_to(2)), up_to(2)),
+            ' ' | '/' | '-' | ':' | ',' | '.' | '_' | '[' | ']' => (FormatPiece::Literal(c), 1),
             _ => return Err(format!("'{c}' has no meaning in the format '{format}'; delimiters are space / - : , . _ [ ]")),
         };
         out.push(piece);
@@ -92,7 +92,7 @@ fn pieces(format: &str, timespan: bool) -> Result<Vec<Piece>, String> {
 }
 
 /// What the pieces show.
-struct Parts {
+struct CalendarFields {
     year: i64,
     month: i64,
     day: i64,
@@ -103,12 +103,12 @@ struct Parts {
     ticks: i64,
 }
 
-impl Parts {
-    fn of_datetime(ticks: i64) -> Parts {
+impl CalendarFields {
+    fn of_datetime(ticks: i64) -> CalendarFields {
         let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
         let rest = ticks.rem_euclid(TICKS_PER_DAY);
         let seconds = rest / TICKS_PER_SECOND;
-        Parts {
+        CalendarFields {
             year,
             month: month.into(),
             day: day.into(),
@@ -119,11 +119,11 @@ impl Parts {
         }
     }
 
-    fn of_timespan(ticks: i64) -> Parts {
+    fn of_timespan(ticks: i64) -> CalendarFields {
         let magnitude = ticks.unsigned_abs();
         let rest = (magnitude % TICKS_PER_DAY as u64) as i64;
         let seconds = rest / TICKS_PER_SECOND;
-        Parts {
+        CalendarFields {
             year: 0,
             month: 0,
             day: (magnitude / TICKS_PER_DAY as u64) as i64,
@@ -134,20 +134,20 @@ impl Parts {
         }
     }
 
-    fn write(&self, out: &mut String, piece: Piece) {
+    fn write(&self, out: &mut String, piece: FormatPiece) {
         match piece {
-            Piece::Literal(c) => out.push(c),
-            Piece::Day(width) => push_number(out, self.day, width),
-            Piece::Month(width) => push_number(out, self.month, width),
-            Piece::Hour(width) => push_number(out, self.hour, width),
-            Piece::HalfDayHour(width) => push_number(out, (self.hour + 11) % 12 + 1, width),
-            Piece::Minute(width) => push_number(out, self.minute, width),
-            Piece::Second(width) => push_number(out, self.second, width),
-            Piece::Year => push_number(out, self.year, 4),
-            Piece::ShortYear(width) => push_number(out, self.year % 100, width),
-            Piece::Half => out.push_str(if self.hour < 12 { "AM" } else { "PM" }),
-            Piece::Fraction(width) => push_number(out, self.ticks / 10i64.pow(7 - width as u32), width),
-            Piece::ShortFraction(width) => {
+            FormatPiece::Literal(c) => out.push(c),
+            FormatPiece::Day(width) => push_number(out, self.day, width),
+            FormatPiece::Month(width) => push_number(out, self.month, width),
+            FormatPiece::Hour(width) => push_number(out, self.hour, width),
+            FormatPiece::HalfDayHour(width) => push_number(out, (self.hour + 11) % 12 + 1, width),
+            FormatPiece::Minute(width) => push_number(out, self.minute, width),
+            FormatPiece::Second(width) => push_number(out, self.second, width),
+            FormatPiece::Year => push_number(out, self.year, 4),
+            FormatPiece::ShortYear(width) => push_number(out, self.year % 100, width),
+            FormatPiece::Half => out.push_str(if self.hour < 12 { "AM" } else { "PM" }),
+            FormatPiece::Fraction(width) => push_number(out, self.ticks / 10i64.pow(7 - width as u32), width),
+            FormatPiece::ShortFraction(width) => {
                 let start = out.len();
                 push_number(out, self.ticks / 10i64.pow(7 - width as u32), width);
                 out.truncate(start + out[start..].trim_end_matches('0').len());
@@ -179,12 +179,12 @@ fn format_kernel(args: &[ArgInfo], timespan: bool) -> Result<ColumnFn, String> {
         for row in 0..rows {
             buffer.clear();
             let parts = match values.get(row) {
-                ValueRef::DateTime(ticks) => Some(Parts::of_datetime(ticks)),
+                ValueRef::DateTime(ticks) => Some(CalendarFields::of_datetime(ticks)),
                 ValueRef::TimeSpan(ticks) => {
                     if ticks < 0 {
                         buffer.push('-');
                     }
-                    Some(Parts::of_timespan(ticks))
+                    Some(CalendarFields::of_timespan(ticks))
                 }
                 _ => None,
             };
@@ -204,8 +204,8 @@ mod tests {
 
     fn shown(value: &str, format: &str) -> String {
         let (parts, timespan, sign) = match parse::timespan(value) {
-            Some(ticks) => (Parts::of_timespan(ticks), true, if ticks < 0 { "-" } else { "" }),
-            None => (Parts::of_datetime(parse::datetime(value).unwrap()), false, ""),
+            Some(ticks) => (CalendarFields::of_timespan(ticks), true, if ticks < 0 { "-" } else { "" }),
+            None => (CalendarFields::of_datetime(parse::datetime(value).unwrap()), false, ""),
         };
         let mut out = sign.to_owned();
         pieces(format, timespan).unwrap().into_iter().for_each(|p| parts.write(&mut out, p));

@@ -29,7 +29,7 @@ pub(crate) fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type
         ScalarImpl::Kernel(prepare) => {
             Computation::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect())
         }
-        ScalarImpl::Special => return Err(format!("{} cannot be used here", function.name)),
+        ScalarImpl::Special | ScalarImpl::Window(_) => return Err(format!("{} cannot be used here", function.name)),
         ScalarImpl::Unsupported(why) => return Err(format!("{} is not supported: {why}", function.name)),
     };
     // Two calls are the same function when name, argument types and constants are: the query's common parts are then
@@ -86,7 +86,7 @@ impl Hash for KqlScalar {
 }
 
 /// A name of a call that other calls do not have, for plans' inner columns. DataFusion's own spells out the arguments with all their
-/// arguments, which takes time in the square of the depth, and does not tell closures of one name apart.
+/// arguments, which takes time in the square of the depth, and does not distinguish closures of one name.
 pub(crate) fn short_name(name: &str, function: &impl Hash, args: &[Expr]) -> String {
     let mut hasher = DefaultHasher::new();
     (function, args).hash(&mut hasher);

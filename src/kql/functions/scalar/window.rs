@@ -1,6 +1,6 @@
 //! The window functions' entries; lowering computes them over ordered columns.
 
-use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
+use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl, WindowFn};
 use kqlake_value::Type;
 
 const RESTART: Param = Param::opt("restart", ArgType::Bool);
@@ -15,42 +15,42 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "row_number",
         &[Param::opt("startingIndex", ArgType::Integer).constant(), RESTART],
         Returns::Type(Type::Long),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::RowNumber),
         "The row's number in serialized input.",
     ),
     ScalarFn::new(
         "prev",
         &[Param::req("column", ArgType::Any), OFFSET, DEFAULT],
         Returns::Arg(0),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::Prev),
         "The value some rows before this one in serialized input.",
     ),
     ScalarFn::new(
         "next",
         &[Param::req("column", ArgType::Any), OFFSET, DEFAULT],
         Returns::Arg(0),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::Next),
         "The value some rows behind this one in serialized input.",
     ),
     ScalarFn::new(
         "row_cumsum",
         &[Param::req("term", ArgType::Number), RESTART],
         Returns::Arg(0),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::RowCumsum),
         "The sum of a column up to this row of serialized input.",
     ),
     ScalarFn::new(
         "row_rank_dense",
         &[Param::req("term", ArgType::OneOf(RANKED)), RESTART],
         Returns::Type(Type::Long),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::RowRankDense),
         "How many different values serialized input had up to this row.",
     ),
     ScalarFn::new(
         "row_rank_min",
         &[Param::req("term", ArgType::OneOf(RANKED)), RESTART],
         Returns::Type(Type::Long),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::RowRankMin),
         "The number of the first row of serialized input with this row's value.",
     ),
     ScalarFn::new(
@@ -62,12 +62,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
             RESTART,
         ],
         Returns::Type(Type::DateTime),
-        ScalarImpl::Special,
+        ScalarImpl::Window(WindowFn::RowWindowSession),
         "The first value of the session that this row of serialized input belongs to.",
     ),
 ];
-
-/// True for functions over serialized rows.
-pub(crate) fn is_window(name: &str) -> bool {
-    matches!(name, "row_number" | "prev" | "next" | "row_cumsum" | "row_rank_dense" | "row_rank_min" | "row_window_session")
-}

@@ -11,15 +11,15 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::IdentityBuilder;
 use crate::functions::aggregate::codec::{Decoder, write_bytes, write_u64};
 use kqlake_value::Json;
+use kqlake_value::hashed::BuildKeyHasher;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[derive(Debug, Clone)]
 enum Content {
-    Exact(HashSet<u64, IdentityBuilder>),
+    Exact(HashSet<u64, BuildKeyHasher>),
     Registers(Box<[u8]>),
 }
 
@@ -178,7 +178,7 @@ impl Hll {
         let content = match decoder.u8()? {
             0 => {
                 let count = decoder.u64()?;
-                let mut set = HashSet::with_capacity_and_hasher((count as usize).min(1 << bits), IdentityBuilder::default());
+                let mut set = HashSet::with_capacity_and_hasher((count as usize).min(1 << bits), BuildKeyHasher::default());
                 for _ in 0..count {
                     set.insert(decoder.fixed_u64()?);
                 }

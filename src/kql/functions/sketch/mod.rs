@@ -9,14 +9,8 @@ pub(crate) mod tdigest;
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
+use kqlake_value::hashed::spread;
 use kqlake_value::{ValueRef, real_key};
-
-/// Spreads the bits of a number over all 64 (the finalizer of SplitMix64, a bijection: distinct numbers stay distinct).
-fn spread(v: u64) -> u64 {
-    let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    v ^ (v >> 31)
-}
 
 /// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.
 pub(crate) fn hash64(value: ValueRef<'_>) -> u64 {
@@ -48,26 +42,3 @@ pub(crate) fn key128(value: ValueRef<'_>) -> u128 {
 pub(crate) fn text_key(text: &str) -> u128 {
     xxh3_128(text.as_bytes())
 }
-
-/// A hasher for keys that are hashes already.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Identity(u64);
-
-impl std::hash::Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh64(bytes, self.0);
-    }
-    fn write_u64(&mut self, v: u64) {
-        self.0 = v;
-    }
-    fn write_u128(&mut self, v: u128) {
-        // Small numbers are their own keys, so the low half is spread once more.
-        self.0 = spread(v as u64 ^ (v >> 64) as u64);
-    }
-}
-
-/// Builds [`Identity`] hashers.
-pub(crate) type IdentityBuilder = std::hash::BuildHasherDefault<Identity>;

@@ -5,7 +5,7 @@
 //! reaches p % of the total. Beyond that the tails stay sharp and the middle is interpolated.
 //!
 //! As a dynamic value: `{"sketch":"tdigest","of":"real","exact":true,"centroids":[[mean,weight],…]}`; `of` is the KQL
-//! type of the values, so that a percentile of datetimes is a datetime; `exact` tells that no two values were joined.
+//! type of the values, so that a percentile of datetimes is a datetime; `exact` says that no two values were joined.
 
 use crate::functions::aggregate::codec::{Decoder, write_f64, write_u64};
 use kqlake_value::{self as value, Json, Type, UNIX_EPOCH_TICKS, Value, ValueRef};

@@ -203,7 +203,7 @@ fn nullable<A: ArrowPrimitiveType, B: ArrowPrimitiveType, O: ArrowPrimitiveType>
     y: &PrimitiveArray<B>,
     f: impl Fn(A::Native, B::Native) -> Option<O::Native>,
 ) -> Result<PrimitiveArray<O>, String> {
-    // The common case has no row without a result: compute it without building a null mask anew.
+    // The common case has no row without a result: compute it without building a new null mask.
     let quick = try_binary::<_, _, _, O>(x, y, |x, y| f(x, y).ok_or(arrow::error::ArrowError::DivideByZero));
     if let Ok(array) = quick {
         return Ok(array);

@@ -127,13 +127,11 @@ fn written(name: &'static str, e: Expr, ty: Type, write: fn(&mut String, ValueRe
 }
 
 /// A conversion of a promoted key that its typed column answers by itself: `totimespan(customDimensions.executionTime)`.
-pub(crate) fn converted_promoted(function: &str, arg: &BoundExpr, ty: Type) -> Option<Expr> {
+pub(crate) fn converted_promoted(arg: &BoundExpr, ty: Type) -> Option<Expr> {
     let BoundKind::Promoted { column: id, column_ty, complete: true, .. } = &arg.kind else { return None };
     let fits = matches!(
-        (function, column_ty),
-        ("totimespan" | "totime", Type::TimeSpan)
-            | ("tolong" | "toint" | "toreal" | "todouble", Type::Long)
-            | ("toreal" | "todouble", Type::Real)
+        (ty, column_ty),
+        (Type::TimeSpan, Type::TimeSpan) | (Type::Long | Type::Int | Type::Real, Type::Long) | (Type::Real, Type::Real)
     );
     if !fits {
         return None;

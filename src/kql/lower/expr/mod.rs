@@ -2,7 +2,7 @@
 //!
 //! Two contexts: [`value`] gives KQL's exact answer; [`filter`] may give null where KQL gives false, because a filter
 //! drops both, and so leaves columns bare for the Parquet scan's pruning. A null string stands for the empty string
-//! throughout; [`text`] makes it one where DataFusion would tell the two apart.
+//! throughout; [`text`] makes it one where DataFusion would distinguish the two.
 
 mod arithmetic;
 pub(super) mod chains;
@@ -21,7 +21,7 @@ use super::column;
 use super::kernel;
 use crate::bound::{BoundExpr, BoundKind, ColId};
 use crate::functions::scalar::udf;
-use crate::functions::{ArgInfo, ScalarFn};
+use crate::functions::{ArgInfo, Meaning, ScalarFn};
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::columns::arrow_type;
@@ -74,7 +74,7 @@ pub(crate) fn text_in_any_form(e: &BoundExpr) -> Lowered<Expr> {
 }
 
 /// What rows are grouped, joined or ordered by. There is one NaN then and one zero, whatever their signs: the processor's NaN
-/// has one, that of a literal has none, and Arrow tells them apart.
+/// has one, that of a literal has none, and Arrow distinguishes them.
 pub(crate) fn key(e: &BoundExpr) -> Lowered<Expr> {
     match e.ty {
         Type::Real if e.as_literal().is_none() => Ok(one_real(value(e)?)),
@@ -176,7 +176,7 @@ pub(crate) fn filter(e: &BoundExpr) -> Lowered<Expr> {
             _ => value(e),
         },
         BoundKind::Call { function, args }
-            if function.name == "isnotempty" && matches!(args[0].ty, Type::String | Type::Dynamic) =>
+            if function.meaning == Some(Meaning::Empty(false)) && matches!(args[0].ty, Type::String | Type::Dynamic) =>
         {
             Ok(bare_text(&args[0])?.not_eq(lit("")))
         }
@@ -207,12 +207,17 @@ pub(crate) fn logical(and: bool, mut terms: Vec<Expr>) -> Expr {
     terms.pop().unwrap_or_else(|| lit(and))
 }
 
+/// True for `tostring`.
+fn is_to_string(function: &ScalarFn, returns: Type) -> bool {
+    function.meaning == Some(Meaning::Conversion) && returns == Type::String
+}
+
 /// The text of a string or dynamic where null and the empty string mean the same, taken as directly as can be: a
 /// `tostring` around it changes nothing.
 pub(crate) fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
     match &e.kind {
         BoundKind::Call { function, args }
-            if function.name == "tostring" && matches!(args[0].ty, Type::String | Type::Dynamic) =>
+            if is_to_string(function, e.ty) && matches!(args[0].ty, Type::String | Type::Dynamic) =>
         {
             bare_text(&args[0])
         }
@@ -339,7 +344,7 @@ fn compare_strings(equal: bool, left: &BoundExpr, right: &BoundExpr, filtering: 
     if let Some(Value::String(literal)) = right.as_literal() {
         let l = bare_text(left)?;
         let nullable =
-            may_be_null_text(left) || matches!(&left.kind, BoundKind::Call { function, .. } if function.name == "tostring");
+            may_be_null_text(left) || matches!(&left.kind, BoundKind::Call { function, .. } if is_to_string(function, left.ty));
         return Ok(match (equal, literal.is_empty(), nullable) {
             (true, _, false) => l.eq(lit(literal.as_str())),
             (false, _, false) => l.not_eq(lit(literal.as_str())),
@@ -378,17 +383,15 @@ fn widen(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
 
 /// A registry function.
 fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lowered<Expr> {
-    match (function.name, args) {
-        ("isnull" | "isnotnull", [arg]) => {
-            let is_null = function.name == "isnull";
+    match (function.meaning, args) {
+        (Some(Meaning::Null(is_null)), [arg]) => {
             if arg.ty == Type::String {
                 return Ok(lit(!is_null));
             }
             let v = value(arg)?;
             return Ok(if is_null { v.is_null() } else { v.is_not_null() });
         }
-        ("isempty" | "isnotempty" | "notempty", [arg]) => {
-            let empty = function.name == "isempty";
+        (Some(Meaning::Empty(empty)), [arg]) => {
             let v = match arg.ty {
                 Type::String => text(arg)?,
                 Type::Dynamic => coalesce(vec![
@@ -402,14 +405,17 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
             };
             return Ok(if empty { v.eq(lit("")) } else { v.not_eq(lit("")) });
         }
-        ("tostring", [arg]) if arg.ty == Type::String => return text(arg),
-        ("tostring", [arg]) if arg.ty == Type::Dynamic => {
-            if let Some(t) = dynamic::text_of_value(arg)? {
+        (Some(Meaning::Conversion), [arg]) => {
+            if e.ty == Type::String && arg.ty == Type::String {
+                return text(arg);
+            }
+            if e.ty == Type::String
+                && arg.ty == Type::Dynamic
+                && let Some(t) = dynamic::text_of_value(arg)?
+            {
                 return Ok(coalesce(vec![t, lit("")]));
             }
-        }
-        (name, [arg]) => {
-            if let Some(direct) = dynamic::converted_promoted(name, arg, e.ty) {
+            if let Some(direct) = dynamic::converted_promoted(arg, e.ty) {
                 return Ok(direct);
             }
         }

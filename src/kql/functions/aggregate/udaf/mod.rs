@@ -35,7 +35,7 @@ use kqlake_value::{Type, Value, ValueRef};
 /// without a computation of their own ([`AggregateImpl::Native`]), show as an error when the call is planned.
 pub(crate) fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
     let identity = format!("{}/{returns}/{args:?}", function.name);
-    let call = Call { function, args, returns };
+    let call = AggregateCall { function, args, returns };
     AggregateUDF::new_from_impl(KqlAggregate {
         call: Arc::new(call),
         identity,
@@ -45,19 +45,21 @@ pub(crate) fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: 
 
 /// One call of an aggregate: what a new state is made from.
 #[derive(Debug)]
-struct Call {
+struct AggregateCall {
     function: &'static AggregateFn,
     args: Vec<ArgInfo>,
     returns: Type,
 }
 
-impl Call {
+impl AggregateCall {
     fn new_state(&self) -> Result<Box<dyn Accumulate>> {
         match self.function.imp {
             AggregateImpl::Rows(make) => {
                 make(&self.args, self.returns).map_err(|why| DataFusionError::Plan(format!("{}: {why}", self.function.name)))
             }
-            AggregateImpl::Native => Err(DataFusionError::Internal(format!("{} has a native computation", self.function.name))),
+            AggregateImpl::Native(_) => {
+                Err(DataFusionError::Internal(format!("{} has a native computation", self.function.name)))
+            }
             AggregateImpl::Unsupported(why) => {
                 Err(DataFusionError::Plan(format!("{} is not supported: {why}", self.function.name)))
             }
@@ -96,7 +98,7 @@ impl Call {
 /// The aggregate as DataFusion sees it.
 #[derive(Clone)]
 struct KqlAggregate {
-    call: Arc<Call>,
+    call: Arc<AggregateCall>,
     identity: String,
     signature: Signature,
 }
@@ -182,7 +184,7 @@ impl AggregateUDFImpl for KqlAggregate {
 /// The state of all rows, for a summary without keys.
 #[derive(Debug)]
 struct SingleGroup {
-    call: Arc<Call>,
+    call: Arc<AggregateCall>,
     state: Box<dyn Accumulate>,
 }
 
@@ -229,7 +231,7 @@ pub(super) fn state_column(states: &[ArrayRef]) -> Result<ArrayRef> {
 
 /// The states of many groups.
 struct Groups {
-    call: Arc<Call>,
+    call: Arc<AggregateCall>,
     positioned: bool,
     states: Vec<Box<dyn Accumulate>>,
     /// What `total` counts for each group, so that one batch touches only its own groups.
@@ -363,14 +365,14 @@ impl GroupsAccumulator for Groups {
 /// order of their positions at the end.
 #[derive(Debug)]
 struct ByPosition {
-    call: Arc<Call>,
+    call: Arc<AggregateCall>,
     /// Position, and where the row's arguments start in `bytes`; each row ends where the next starts.
     rows: Vec<(i64, usize, usize)>,
     bytes: Vec<u8>,
 }
 
 impl ByPosition {
-    fn new(call: Arc<Call>) -> ByPosition {
+    fn new(call: Arc<AggregateCall>) -> ByPosition {
         ByPosition { call, rows: Vec::new(), bytes: Vec::new() }
     }
 }
@@ -431,12 +433,12 @@ mod tests {
     use crate::functions::Registry;
     use arrow::array::Int64Array;
 
-    fn call(name: &str, ty: Type) -> Arc<Call> {
+    fn call(name: &str, ty: Type) -> Arc<AggregateCall> {
         let function = Registry::get().aggregate(name).unwrap();
-        Arc::new(Call { function, args: vec![ArgInfo { ty, constant: None }], returns: Type::Dynamic })
+        Arc::new(AggregateCall { function, args: vec![ArgInfo { ty, constant: None }], returns: Type::Dynamic })
     }
 
-    fn groups(call: &Arc<Call>, positioned: bool) -> Groups {
+    fn groups(call: &Arc<AggregateCall>, positioned: bool) -> Groups {
         Groups { call: Arc::clone(call), positioned, states: Vec::new(), sizes: Vec::new(), total: 0, touched: Vec::new() }
     }
 

@@ -15,9 +15,9 @@ const SEASONALITY: Param = Param::opt("seasonality", ArgType::Integer);
 const TREND: Param = Param::opt("trend", ArgType::String);
 const THRESHOLD: Param = Param::opt("seasonality_threshold", ArgType::Number);
 
-/// The score from which a detected period counts, unless told otherwise.
+/// The score from which a detected period counts, unless stated otherwise.
 const SEASONALITY_THRESHOLD: f64 = 0.6;
-/// The outlier score from which a point is an anomaly, unless told otherwise.
+/// The outlier score from which a point is an anomaly, unless stated otherwise.
 const ANOMALY_THRESHOLD: f64 = 1.5;
 
 const PARTS: Returns = Returns::Columns(&[
@@ -60,20 +60,20 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
 ];
 
-struct Parts {
+struct Decomposition {
     seasonal: Vec<f64>,
     trend: Vec<f64>,
     /// How many points at the start were learned from.
     learned: usize,
 }
 
-impl Parts {
+impl Decomposition {
     fn baseline(&self) -> impl Iterator<Item = f64> + '_ {
         self.seasonal.iter().zip(&self.trend).map(|(s, t)| s + t)
     }
 
     /// Reads the arguments at the given places (seasonality, trend, test points, threshold) and decomposes.
-    fn of(values: &[f64], args: &[ValueRef<'_>], places: [usize; 4], default_trend: &str) -> Option<Parts> {
+    fn of(values: &[f64], args: &[ValueRef<'_>], places: [usize; 4], default_trend: &str) -> Option<Decomposition> {
         let [seasonality, trend, test_points, threshold] = places.map(|place| args.get(place));
         let test_points = test_points.map_or(Some(0), |v| v.as_i64())?;
         let learned = values.len().checked_sub(usize::try_from(test_points).ok()?)?;
@@ -100,13 +100,13 @@ impl Parts {
             "none" => vec![0.0; values.len()],
             _ => return None,
         };
-        Some(Parts { seasonal, trend, learned })
+        Some(Decomposition { seasonal, trend, learned })
     }
 }
 
 fn decompose(args: &[ValueRef<'_>], out: &mut String, places: [usize; 4], default_trend: &str) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
-    let Some(parts) = Parts::of(&values, args, places, default_trend) else { return false };
+    let Some(parts) = Decomposition::of(&values, args, places, default_trend) else { return false };
     out.push('[');
     write_reals(out, parts.baseline());
     for part in [&parts.seasonal, &parts.trend] {
@@ -121,7 +121,7 @@ fn decompose(args: &[ValueRef<'_>], out: &mut String, places: [usize; 4], defaul
 
 fn anomalies(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
-    let Some(parts) = Parts::of(&values, args, [2, 3, 4, 6], "avg") else { return false };
+    let Some(parts) = Decomposition::of(&values, args, [2, 3, 4, 6], "avg") else { return false };
     let Some(threshold) = args.get(1).map_or(Some(ANOMALY_THRESHOLD), |v| v.as_f64()) else { return false };
     let Some(fences) = args.get(5).map_or(Some(OutlierMethod::Custom), |v| v.as_str().and_then(OutlierMethod::parse)) else {
         return false;

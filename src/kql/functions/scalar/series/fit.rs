@@ -8,7 +8,7 @@ use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef, json};
 
 const SERIES: &[Param] = &[Param::req("series", ArgType::Dynamic)];
-/// The highest degree of a polynomial; beyond it doubles cannot tell the powers apart.
+/// The highest degree of a polynomial; beyond it doubles cannot distinguish the powers.
 const MAX_DEGREE: i64 = 30;
 
 /// The regression functions.

@@ -12,7 +12,7 @@ use super::{numbers, write_reals};
 use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, ValueRef};
 
-/// The shortest period that can be told.
+/// The shortest period that is recognised.
 const SHORTEST: usize = 4;
 /// How many times the mean power the spectrum must have around a period's frequency.
 const POWER: f64 = 2.0;
