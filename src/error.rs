@@ -37,7 +37,7 @@ pub mod status {
 
 /// A query text with what is wrong in it.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RefusedQuery {
     /// What the text is called in messages: a file, a saved query, `query`.
     pub name: String,
     /// The whole text that the diagnostics point into.
@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// The query was refused before it ran.
     #[error("{}", refused_line(.0))]
-    Refused(Box<Refused>),
+    Refused(Box<RefusedQuery>),
     /// The query failed while it ran, or asked for more memory or time than it may have.
     #[error("{message}")]
     Query {
@@ -97,7 +97,7 @@ pub enum Error {
     Interrupted(u8),
 }
 
-fn refused_line(refused: &Refused) -> String {
+fn refused_line(refused: &RefusedQuery) -> String {
     match refused.diagnostics.first() {
         Some(first) => format!("{}: {}", refused.name, first.message),
         None => format!("{}: the query was refused", refused.name),

@@ -22,7 +22,7 @@ use line::{Calendar, Line, Random};
 
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RecordKind {
     /// Business Central traces: NDJSON, classic names, about a kilobyte and twenty dimensions a row.
     Traces,
     /// Office 365 audit records: NDJSON.
@@ -33,27 +33,27 @@ pub enum Kind {
     Calls,
 }
 
-impl Kind {
+impl RecordKind {
     /// All kinds, in the order that help texts name them.
-    pub const ALL: [Kind; 4] = [Kind::Traces, Kind::Audit, Kind::MessageTrace, Kind::Calls];
+    pub const ALL: [RecordKind; 4] = [RecordKind::Traces, RecordKind::Audit, RecordKind::MessageTrace, RecordKind::Calls];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Traces => "traces",
-            Kind::Audit => "audit",
-            Kind::MessageTrace => "message-trace",
-            Kind::Calls => "calls",
+            RecordKind::Traces => "traces",
+            RecordKind::Audit => "audit",
+            RecordKind::MessageTrace => "message-trace",
+            RecordKind::Calls => "calls",
         }
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for RecordKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        RecordKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names: Vec<_> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
             format!("unknown kind `{text}`; known are {}", names.join(", "))
         })
     }
@@ -63,7 +63,7 @@ impl FromStr for Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The kind of records.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// How many records.
     pub rows: u64,
     /// Another seed gives other values; the same seed gives the same bytes.
@@ -78,7 +78,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { kind: Kind::Traces, rows: 1_000_000, seed: 1, start: DEFAULT_START, days: 30, gzip: false }
+        Options { kind: RecordKind::Traces, rows: 1_000_000, seed: 1, start: DEFAULT_START, days: 30, gzip: false }
     }
 }
 
@@ -104,7 +104,7 @@ trait Source {
 ///
 /// # Errors
 /// Only those of `out`.
-pub fn generate(kind: Kind, rows: u64, seed: u64, start: NaiveDate, out: &mut dyn Write) -> io::Result<()> {
+pub fn generate(kind: RecordKind, rows: u64, seed: u64, start: NaiveDate, out: &mut dyn Write) -> io::Result<()> {
     run(&Options { kind, rows, seed, start, ..Options::default() }, out)
 }
 
@@ -126,10 +126,10 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
 fn write_all(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut random = Random::new(options.seed);
     match options.kind {
-        Kind::Traces => write_records(options, traces::Traces::new(&mut random), random, out),
-        Kind::Audit => write_records(options, audit::Audit::new(&mut random), random, out),
-        Kind::MessageTrace => write_records(options, message_trace::MessageTraces::new(&mut random), random, out),
-        Kind::Calls => write_records(options, calls::Calls::new(&mut random), random, out),
+        RecordKind::Traces => write_records(options, traces::Traces::new(&mut random), random, out),
+        RecordKind::Audit => write_records(options, audit::Audit::new(&mut random), random, out),
+        RecordKind::MessageTrace => write_records(options, message_trace::MessageTraces::new(&mut random), random, out),
+        RecordKind::Calls => write_records(options, calls::Calls::new(&mut random), random, out),
     }
 }
 
@@ -175,17 +175,17 @@ mod tests {
         String::from_utf8(out).expect("generated text is UTF-8")
     }
 
-    fn small(kind: Kind, rows: u64) -> Options {
+    fn small(kind: RecordKind, rows: u64) -> Options {
         Options { kind, rows, seed: 7, days: 3, ..Options::default() }
     }
 
     /// The records of an output, whichever frame it has.
-    fn records(kind: Kind, text: &str) -> Vec<Value> {
+    fn records(kind: RecordKind, text: &str) -> Vec<Value> {
         match kind {
-            Kind::Traces | Kind::Audit => {
+            RecordKind::Traces | RecordKind::Audit => {
                 text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
             }
-            Kind::MessageTrace | Kind::Calls => {
+            RecordKind::MessageTrace | RecordKind::Calls => {
                 let page: Value = serde_json::from_str(text).expect("the page is JSON");
                 page["value"].as_array().expect("a page has a value array").clone()
             }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_kind_gives_as_many_json_records_as_asked_for() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             for rows in [0, 1, 2, 333] {
                 let out = text(&small(kind, rows));
                 assert_eq!(records(kind, &out).len() as u64, rows, "{}", kind.name());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             let options = small(kind, 50);
             assert_eq!(text(&options), text(&options));
             assert_ne!(text(&options), text(&Options { seed: 8, ..options }));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn traces_are_in_time_order_within_the_days_and_have_unique_ids() {
-        let rows = records(Kind::Traces, &text(&small(Kind::Traces, 2_000)));
+        let rows = records(RecordKind::Traces, &text(&small(RecordKind::Traces, 2_000)));
         let times: Vec<_> = rows.iter().map(|row| row["timestamp"].as_str().expect("a time").to_owned()).collect();
         assert!(times.is_sorted());
         assert!(times[0].starts_with("2026-01-01T") && times[times.len() - 1].starts_with("2026-01-03T"));
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn gzip_holds_the_same_text() {
         use std::io::Read as _;
-        let options = small(Kind::Audit, 40);
+        let options = small(RecordKind::Audit, 40);
         let mut packed = Vec::new();
         run(&Options { gzip: true, ..options.clone() }, &mut packed).expect("a Vec takes all");
         let mut plain = String::new();
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_names_the_known_ones() {
-        assert_eq!("calls".parse(), Ok(Kind::Calls));
-        assert!("mail".parse::<Kind>().is_err_and(|error| error.contains("message-trace")));
+        assert_eq!("calls".parse(), Ok(RecordKind::Calls));
+        assert!("mail".parse::<RecordKind>().is_err_and(|error| error.contains("message-trace")));
     }
 }

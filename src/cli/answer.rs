@@ -8,8 +8,8 @@ use arrow::record_batch::RecordBatch;
 use super::Context;
 use crate::error::{Error, Result};
 use crate::output::listing::Listing;
-use crate::output::{Drawing, Format, LeftOut, OutputError, Sink, sink, terminal};
-use kqlake_durable::{self as durable, Kind, Output};
+use crate::output::{Format, OutputError, Sink, TableStyle, Truncation, sink, terminal};
+use kqlake_durable::{self as durable, Output, TargetKind};
 use kqlake_value::Column;
 use kqlake_value::escape::escaped_lines;
 
@@ -46,7 +46,7 @@ impl OutputArgs {
 
     /// The file to write, where it is a named pipe.
     pub(super) fn pipe(&self) -> Option<&Path> {
-        self.path().filter(|path| durable::kind(path) == Kind::Pipe)
+        self.path().filter(|path| durable::kind(path) == TargetKind::Pipe)
     }
 
     /// The format to write.
@@ -71,10 +71,10 @@ impl OutputArgs {
         };
         let shown = path.display();
         let ends_as_folder = path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)));
-        if ends_as_folder || path.file_name().is_none() || durable::kind(path) == Kind::Folder {
+        if ends_as_folder || path.file_name().is_none() || durable::kind(path) == TargetKind::Folder {
             return Err(Error::usage(format!("-o {shown} is a folder, a file was expected")).hint("name the file in it too"));
         }
-        if durable::kind(path) != Kind::File {
+        if durable::kind(path) != TargetKind::File {
             return Ok(());
         }
         let file = durable::resolved(path);
@@ -116,9 +116,9 @@ impl OutputArgs {
             return Err(Error::usage(format!("the query gives {tables} tables, a Parquet file holds one"))
                 .hint("use -f json or -f kusto"));
         }
-        let drawing = Drawing { max_rows: self.max_rows.0, width: if self.path().is_none() { terminal::width() } else { None } };
+        let style = TableStyle { max_rows: self.max_rows.0, width: if self.path().is_none() { terminal::width() } else { None } };
         let (out, file) = self.opened()?;
-        Ok(Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, out), tables, drawing), file })
+        Ok(Destination { sink: sink(format, BufWriter::with_capacity(1 << 16, out), tables, style), file })
     }
 
     /// The writer, and the file that takes its name in the end.
@@ -219,10 +219,10 @@ impl Destination {
     pub(super) fn finish(self, context: &Context) -> Result<()> {
         let Destination { mut sink, file } = self;
         sink.finish().map_err(|err| unwritten(err, file.as_ref()))?;
-        let left_out = sink.left_out();
+        let truncation = sink.truncation();
         drop(sink);
         finish(file)?;
-        if let Some(LeftOut { shown, total, columns_hidden }) = left_out {
+        if let Some(Truncation { shown, total, columns_hidden }) = truncation {
             if shown < total {
                 context
                     .say(format_args!("{shown} of {total} rows shown (--max-rows all shows them all, -f csv writes them all)"));

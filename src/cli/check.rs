@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::input::{self, Text};
 use super::{Context, report};
 use crate::engine::catalog::SchemaFileCatalog;
-use crate::error::{Error, Refused, Result};
+use crate::error::{Error, RefusedQuery, Result};
 use kqlake_kql::scans::ScanCatalog;
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code, line_column};
@@ -36,13 +36,13 @@ pub(super) struct Args {
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
     /// Form of the report
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    format: Form,
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 }
 
 /// Form of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
+enum ReportFormat {
     /// For people, on standard error.
     Text,
     /// One JSON array, one object a file, on standard output.
@@ -107,11 +107,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         let ok = diagnostics.iter().all(|d| d.severity != Severity::Error);
         wrong += usize::from(!ok);
         match args.format {
-            Form::Text => report::diagnostics(&Refused { name: text.name, text: text.text, diagnostics }),
-            Form::Json => reports.push(file_report(text, ok, columns, diagnostics)),
+            ReportFormat::Text => report::diagnostics(&RefusedQuery { name: text.name, text: text.text, diagnostics }),
+            ReportFormat::Json => reports.push(file_report(text, ok, columns, diagnostics)),
         }
     }
-    if args.format == Form::Json {
+    if args.format == ReportFormat::Json {
         let mut json = serde_json::to_string_pretty(&reports).map_err(|err| Error::Defect(err.to_string()))?;
         json.push('\n');
         std::io::Write::write_all(&mut std::io::stdout(), json.as_bytes())

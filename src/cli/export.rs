@@ -7,7 +7,7 @@ use super::upkeep::{export_clock, export_line, export_query, export_table, warn_
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
-use crate::saved::{self, Broken, Collection, Saved};
+use crate::saved::{self, BrokenQuery, Collection, SavedQuery};
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_syntax::suggest::nearest;
 
@@ -27,7 +27,7 @@ pub(super) struct Args {
 }
 
 enum Item {
-    Query(Box<Saved>),
+    Query(Box<SavedQuery>),
     Table(&'static TableDef),
 }
 
@@ -96,7 +96,7 @@ fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context
 }
 
 /// What is to be exported, and the broken files that matter for it: with names given, none.
-fn items(names: &[String]) -> Result<(Vec<Item>, Vec<Broken>)> {
+fn items(names: &[String]) -> Result<(Vec<Item>, Vec<BrokenQuery>)> {
     let Collection { queries, mut broken } = saved::all(Path::new(saved::FOLDER))?;
     if names.is_empty() {
         let marked = queries.into_iter().filter(|q| q.export);

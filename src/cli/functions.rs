@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         return std::io::Write::write_all(&mut std::io::stdout(), page.as_bytes())
             .map_err(|err| Error::io("write", "standard output".as_ref(), err));
     }
-    let entries = support::entries();
+    let entries = support::features();
     let names: BTreeSet<&str> = entries.iter().flat_map(|e| std::iter::once(e.name).chain(e.aliases.iter().copied())).collect();
     if let Some(name) = &args.name
         && !names.contains(name.as_str())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{Datelike as _, NaiveDate};
 
 use crate::error::{Error, Result};
-use crate::generate::{Kind, Options, run as write};
+use crate::generate::{Options, RecordKind, run as write};
 use kqlake_durable::Output;
 
 /// Write invented telemetry of any size, for benchmarks; the same options give the same bytes
@@ -16,7 +16,7 @@ use kqlake_durable::Output;
   kqlake generate audit --rows 1000 --seed 7")]
 pub(super) struct Args {
     /// What to write: traces, audit, message-trace or calls
-    kind: Kind,
+    kind: RecordKind,
     /// How many records
     #[arg(long, default_value_t = 1000)]
     rows: u64,

@@ -7,7 +7,9 @@ use super::answer::OutputArgs;
 use super::{Context, import, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
-use kqlake_import::{ImportOptions, Refused, SetAside, drop_files, listed_names, quarantined, refused_records, seen_again};
+use kqlake_import::{
+    ImportOptions, QuarantineFile, RefusedRecord, drop_files, listed_names, quarantined, refused_records, seen_again,
+};
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::{Type, Value};
 
@@ -98,7 +100,7 @@ fn unreadable(path: &Path, err: std::io::Error) -> Error {
 ///
 /// # Errors
 /// A name is that of no unit.
-fn chosen(files: Vec<SetAside>, names: &[String]) -> Result<Vec<SetAside>> {
+fn chosen(files: Vec<QuarantineFile>, names: &[String]) -> Result<Vec<QuarantineFile>> {
     if names.is_empty() {
         return Ok(files);
     }
@@ -120,7 +122,7 @@ fn chosen(files: Vec<SetAside>, names: &[String]) -> Result<Vec<SetAside>> {
 }
 
 /// Each record of files.
-fn each(files: &[SetAside], mut visit: impl FnMut(&SetAside, Refused)) -> Result<()> {
+fn each(files: &[QuarantineFile], mut visit: impl FnMut(&QuarantineFile, RefusedRecord)) -> Result<()> {
     for file in files {
         let read = refused_records(file).and_then(|mut records| {
             records.try_for_each(|record| {
@@ -175,7 +177,7 @@ struct Reason {
 /// What stands for a reason where records were only counted.
 const NOT_KEPT: &str = "more records were refused; their texts are not kept";
 
-fn by_reason(files: &[SetAside]) -> Result<Listing> {
+fn by_reason(files: &[QuarantineFile]) -> Result<Listing> {
     let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
     each(files, |file, record| {
         let reason = reasons.entry(kind_of(&record.reason)).or_default();
@@ -215,7 +217,7 @@ fn at(micros: Option<i64>) -> Value {
     micros.map_or(Value::Null, |micros| Value::DateTime(kqlake_value::datetime_of_us(micros)))
 }
 
-fn place(record: &Refused) -> String {
+fn place(record: &RefusedRecord) -> String {
     match (record.line, record.record, record.byte) {
         (Some(line), ..) => format!("line {line}"),
         (None, Some(0), _) => "the whole file".to_owned(),
@@ -228,7 +230,7 @@ fn place(record: &Refused) -> String {
 const SHOWN_BYTES: usize = 64 << 20;
 
 /// Records with a reason, and how many more there are.
-fn shown(files: &[SetAside], wanted: Option<&str>, limit: usize) -> Result<(Listing, u64)> {
+fn shown(files: &[QuarantineFile], wanted: Option<&str>, limit: usize) -> Result<(Listing, u64)> {
     let (mut bytes, mut more) = (0, 0);
     let mut listing = Listing::new([
         ("file", Type::String),
@@ -265,8 +267,8 @@ fn shown(files: &[SetAside], wanted: Option<&str>, limit: usize) -> Result<(List
 
 /// Reads the files again that still are there. What was set aside of them before goes when the try is in the lake and has seen
 /// the same records: what a file holds no longer stands nowhere else.
-async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
-    let there = |file: &SetAside| listed_names(&file.unit).find(|name| Path::new(name).is_file()).map(str::to_owned);
+async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
+    let there = |file: &QuarantineFile| listed_names(&file.unit).find(|name| Path::new(name).is_file()).map(str::to_owned);
     let names: BTreeSet<String> = files.iter().filter_map(there).collect();
     let gone: BTreeSet<&str> = files.iter().filter(|file| there(file).is_none()).map(|file| file.unit.as_str()).collect();
     for unit in gone {
@@ -280,7 +282,7 @@ async fn retry(files: Vec<SetAside>, context: &Context) -> Result<()> {
     let options = ImportOptions { retry: names, ..import::settings(context) };
     let summary = import::land(&paths, &options, context).await?;
     let seen = seen_again(&context.lake(), &files, &summary).await.map_err(import::failed)?;
-    let stay = |file: &&SetAside| there(file).is_some() && !seen.iter().any(|seen| seen.path == file.path);
+    let stay = |file: &&QuarantineFile| there(file).is_some() && !seen.iter().any(|seen| seen.path == file.path);
     let changed: BTreeSet<&str> = files.iter().filter(stay).map(|file| file.unit.as_str()).collect();
     for unit in changed {
         context.say(format_args!(

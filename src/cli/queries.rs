@@ -7,7 +7,7 @@ use super::upkeep::warn_of_names;
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, text};
-use crate::saved::{self, Saved};
+use crate::saved::{self, SavedQuery};
 use kqlake_value::{Type, Value};
 
 /// List the saved queries, or show one
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     Err(Error::Incomplete(format!("{} of {count} saved queries cannot be used", broken.len())))
 }
 
-fn shown(query: &Saved) -> String {
+fn shown(query: &SavedQuery) -> String {
     let mut out = format!("{}: {}\n{}\n", query.name, query.title, query.question);
     for param in &query.params {
         out.push_str(&format!("  --param {}=…  {}, {} (default {})\n", param.name, param.ty, param.about, param.default));

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use clap::Parser as _;
 
 use super::Cli;
-use crate::error::{Error, Refused, status};
+use crate::error::{Error, RefusedQuery, status};
 use crate::output::terminal;
 use kqlake_syntax::diagnostics::{Diagnostic, RenderStyle, render};
 use kqlake_value::escape::escaped;
@@ -49,7 +49,7 @@ pub(super) fn error(err: &Error) -> u8 {
 }
 
 /// Writes the diagnostics of a query text, each with its line and the place underlined.
-pub(super) fn diagnostics(refused: &Refused) {
+pub(super) fn diagnostics(refused: &RefusedQuery) {
     let name = escaped(&refused.name);
     for diagnostic in &refused.diagnostics {
         // The line of the query is made harmless where it is cut out; the rest holds names.

@@ -12,7 +12,7 @@ use super::input::Text;
 use super::progress::Progress;
 use super::{Context, report};
 use crate::engine::{Answer, Explain};
-use crate::error::{Refused, Result};
+use crate::error::{RefusedQuery, Result};
 use crate::output::Format;
 use kqlake_durable::pipe;
 
@@ -31,7 +31,7 @@ pub(super) async fn write(
     context: &Context,
 ) -> Result<()> {
     if !answer.warnings.is_empty() && !context.quiet {
-        report::diagnostics(&Refused {
+        report::diagnostics(&RefusedQuery {
             name: query.name.clone(),
             text: query.text.clone(),
             diagnostics: answer.warnings.clone(),

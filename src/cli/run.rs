@@ -9,7 +9,7 @@ use super::input::{self, Text};
 use super::results::write;
 use crate::engine::{Answer, Engine, Explain};
 use crate::error::{Error, Result};
-use crate::saved::{self, Language, Saved};
+use crate::saved::{self, Language, SavedQuery};
 
 /// Answer a saved query
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 /// # Errors
 /// When the parameters or the query are wrong.
 pub(super) async fn answer(
-    query: &Saved,
+    query: &SavedQuery,
     given: &BTreeMap<String, String>,
     engine: &Engine,
     context: &Context,

@@ -8,7 +8,7 @@ use crate::engine::{Answer, Engine, ResultTable};
 use crate::error::{Error, Result, status};
 use crate::export::{Export, Exported, Period, TableExport};
 use crate::output::cell::readers;
-use crate::saved::{Saved, names};
+use crate::saved::{SavedQuery, names};
 use kqlake_lake::tables::TableDef;
 use kqlake_lake::{CompactOptions, Lake};
 use kqlake_value::clock::{Clock, FixedClock};
@@ -95,7 +95,12 @@ pub(super) fn export_clock(context: &Context) -> Arc<dyn Clock> {
 ///
 /// # Errors
 /// When the query fails or a file cannot be written.
-pub(super) async fn export_query(query: &Saved, engine: &Engine, export: &mut Export, context: &Context) -> Result<Exported> {
+pub(super) async fn export_query(
+    query: &SavedQuery,
+    engine: &Engine,
+    export: &mut Export,
+    context: &Context,
+) -> Result<Exported> {
     let answer = run::answer(query, &BTreeMap::new(), engine, context).await?;
     let period = answer.tables.first().map_or(Period::Whole, |table| Period::of_result(&table.columns));
     write(&query.name, &answer, period, &[], export).await

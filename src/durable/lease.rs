@@ -5,15 +5,16 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::temporary::{Held, partial_files};
+use super::temporary::{TemporaryPath, partial_files};
 
-/// A sign that work in a folder goes on: an empty temporary file, locked as long as its process lives and removed when dropped.
+/// A sign that work in a folder is in progress: an empty temporary file, locked as long as its process lives and removed when
+/// dropped.
 ///
-/// Files that nobody names yet may belong to work that is under way. Those that are older than the oldest lease of their folder
+/// Files that no log names yet may belong to work in progress. Those that are older than the oldest lease of their folder
 /// do not: what works there began after them.
 #[derive(Debug)]
 pub struct Lease {
-    _held: Held,
+    _held: TemporaryPath,
 }
 
 impl Lease {
@@ -22,10 +23,10 @@ impl Lease {
     /// # Errors
     /// When the folder cannot be written.
     pub fn take(folder: &Path) -> io::Result<Lease> {
-        Held::file(folder, false).map(|held| Lease { _held: held })
+        TemporaryPath::file(folder, false).map(|held| Lease { _held: held })
     }
 
-    /// When the oldest work in a folder began that still goes on, by the time of its file; `None` when there is none.
+    /// When the oldest work in a folder began that is still in progress, by the time of its file; `None` when there is none.
     ///
     /// # Errors
     /// When the folder cannot be read.

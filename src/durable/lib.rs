@@ -31,8 +31,8 @@ pub use lease::Lease;
 pub use place::{Apart, blocker};
 pub use sync::{Observing, Synced, create_folders, observe, sync_file, sync_folder, sync_path};
 use target::{Existing, Target};
-pub use target::{Kind, is_standard_output, kind, resolved};
-use temporary::Held;
+pub use target::{TargetKind, is_standard_output, kind, resolved};
+use temporary::TemporaryPath;
 pub use temporary::{abandon_all, sweep};
 
 /// An output that a user named: a file that is replaced when it is complete, or a pipe or device that is written to.
@@ -82,7 +82,7 @@ impl Output {
 /// A file under a temporary name beside its target; dropped without being published, it is removed.
 #[derive(Debug)]
 pub struct Draft {
-    held: Held,
+    held: TemporaryPath,
     path: PathBuf,
     existing: Option<Existing>,
     /// The folder cannot take another file, or the owner cannot be kept by a new one: the content is copied into the file.
@@ -97,7 +97,7 @@ impl Draft {
     pub fn create(path: &Path) -> io::Result<Draft> {
         let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
         // Opening a pipe would wait for its reader.
-        if !matches!(kind(path), Kind::File | Kind::Folder) {
+        if !matches!(kind(path), TargetKind::File | TargetKind::Folder) {
             return Err(irregular());
         }
         match Target::of(path)? {
@@ -109,14 +109,14 @@ impl Draft {
     fn for_target(path: PathBuf, existing: Option<Existing>) -> io::Result<Draft> {
         let folder = folder_of(&path);
         sweep(folder);
-        let (held, copies) = match (Held::file(folder, existing.is_some()), &existing) {
+        let (held, copies) = match (TemporaryPath::file(folder, existing.is_some()), &existing) {
             (Ok(held), Some(existing)) => {
                 let copies = !existing.gives_owner(held.handle())?;
                 (held, copies)
             }
             (Ok(held), None) => (held, false),
             // The folder takes no further file, but the file itself may be written: it was opened for that.
-            (Err(err), Some(_)) if refuses(&err) => (Held::file(&std::env::temp_dir(), true)?, true),
+            (Err(err), Some(_)) if refuses(&err) => (TemporaryPath::file(&std::env::temp_dir(), true)?, true),
             (Err(err), _) => return Err(err),
         };
         Ok(Draft { held, path, existing, copies })
@@ -152,7 +152,7 @@ impl Draft {
         }
     }
 
-    /// The same for a name that must be free: whoever comes second gets an error, and the first one's file stays.
+    /// The same for a name that must be free: the second writer gets an error, and the first one's file stays.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when the name is taken, and as [`Draft::publish`].
@@ -182,7 +182,7 @@ fn refuses(err: &io::Error) -> bool {
 
 /// A temporary folder, which only its owner may enter, for files that are published one by one. It is removed when dropped.
 #[derive(Debug)]
-pub struct Staging(Held);
+pub struct Staging(TemporaryPath);
 
 impl Staging {
     /// Makes a temporary folder in `folder`. Removes what killed processes left there.
@@ -191,7 +191,7 @@ impl Staging {
     /// When the folder cannot be written.
     pub fn create(folder: &Path) -> io::Result<Staging> {
         sweep(folder);
-        Held::folder(folder).map(Staging)
+        TemporaryPath::folder(folder).map(Staging)
     }
 
     /// The temporary folder.

@@ -1,7 +1,7 @@
 //! Opening files that may be named pipes.
 //!
 //! Opening a named pipe waits until another process opens its other end, which may never happen. So it is said after a
-//! moment, as a warning in the log: whoever opens what a user named does so here.
+//! moment, as a warning in the log: all code that opens what a user named does so here.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::target::resolved;
 
-/// Entries of a folder that are looked at.
+/// Entries of a folder that are examined.
 const ENTRIES: usize = 1_000;
 
-/// What tells a folder apart from every other, whatever its path: the file system and the number of the folder there.
+/// What distinguishes a folder from every other, whatever its path: the file system and the number of the folder there.
 type Identity = (u64, u64);
 
 #[cfg(unix)]

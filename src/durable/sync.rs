@@ -20,11 +20,11 @@ type Observer = Arc<dyn Fn(Synced<'_>) + Send + Sync>;
 static OBSERVERS: RwLock<Vec<(usize, Observer)>> = RwLock::new(Vec::new());
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// While it lives, an observer is told of everything that this process brings to the disk.
+/// While it lives, an observer receives everything that this process flushes.
 #[derive(Debug)]
 pub struct Observing(usize);
 
-/// Tells an observer of everything that is brought to the disk from now on: for tests that ask what a power cut would leave.
+/// Reports everything that is flushed from now on to an observer: for tests of what a power cut would leave.
 pub fn observe(observer: impl Fn(Synced<'_>) + Send + Sync + 'static) -> Observing {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OBSERVERS.write().unwrap_or_else(PoisonError::into_inner).push((number, Arc::new(observer)));

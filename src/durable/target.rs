@@ -14,7 +14,7 @@ const LINKS: usize = 40;
 
 /// What a path names, as far as writing to it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TargetKind {
     /// Nothing yet, or a regular file.
     File,
     /// A named pipe: opening it waits for its reader.
@@ -26,16 +26,16 @@ pub enum Kind {
 }
 
 /// What a path names, links followed.
-pub fn kind(path: &Path) -> Kind {
+pub fn kind(path: &Path) -> TargetKind {
     if descriptor(path) {
-        return Kind::Device;
+        return TargetKind::Device;
     }
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Kind::Folder,
-        Ok(found) if found.is_file() => Kind::File,
-        Ok(_) if pipe::is_pipe(path) => Kind::Pipe,
-        Ok(_) => Kind::Device,
-        Err(_) => Kind::File,
+        Ok(found) if found.is_dir() => TargetKind::Folder,
+        Ok(found) if found.is_file() => TargetKind::File,
+        Ok(_) if pipe::is_pipe(path) => TargetKind::Pipe,
+        Ok(_) => TargetKind::Device,
+        Err(_) => TargetKind::File,
     }
 }
 
@@ -108,7 +108,7 @@ impl Target {
     pub(super) fn of(path: &Path) -> io::Result<Target> {
         let path = follow(path)?;
         if is_descriptor(&path) {
-            // Opened anew, a descriptor's file would begin at its start, over what was written through the descriptor.
+            // Opened again, a descriptor's file would begin at its start, over what was written through the descriptor.
             return File::options().append(true).open(&path).map(Target::Direct);
         }
         match fs::metadata(&path) {
@@ -185,19 +185,19 @@ mod tests {
         symlink(at("none"), at("to-none")).unwrap();
         symlink("/dev/fd/0", at("to-descriptor")).unwrap();
         for (path, expected) in [
-            (at("12"), Kind::File),
-            (at("fd/3"), Kind::File),
-            (at("none"), Kind::File),
-            (at("to-none"), Kind::File),
-            (at("fd"), Kind::Folder),
-            (at("pipe"), Kind::Pipe),
-            (at("to-pipe"), Kind::Pipe),
-            (at("socket"), Kind::Device),
-            (at("to-descriptor"), Kind::Device),
-            ("/dev/null".into(), Kind::Device),
-            ("/dev/fd/0".into(), Kind::Device),
-            ("/proc/self/fd/0".into(), Kind::Device),
-            ("/proc/self/stat".into(), Kind::File),
+            (at("12"), TargetKind::File),
+            (at("fd/3"), TargetKind::File),
+            (at("none"), TargetKind::File),
+            (at("to-none"), TargetKind::File),
+            (at("fd"), TargetKind::Folder),
+            (at("pipe"), TargetKind::Pipe),
+            (at("to-pipe"), TargetKind::Pipe),
+            (at("socket"), TargetKind::Device),
+            (at("to-descriptor"), TargetKind::Device),
+            ("/dev/null".into(), TargetKind::Device),
+            ("/dev/fd/0".into(), TargetKind::Device),
+            ("/proc/self/fd/0".into(), TargetKind::Device),
+            ("/proc/self/stat".into(), TargetKind::File),
         ] {
             assert_eq!(kind(&path), expected, "{path:?}");
         }

@@ -54,25 +54,25 @@ fn remove(path: &Path) {
 
 /// A temporary file or folder of this process, removed when dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct TemporaryPath {
     /// The file itself, or the folder's lock.
     file: File,
     path: PathBuf,
     released: bool,
 }
 
-impl Held {
+impl TemporaryPath {
     /// Makes a temporary file. A `private` one may be read by its owner only; others have the mode of any new file.
-    pub(super) fn file(folder: &Path, private: bool) -> io::Result<Held> {
-        Held::tried(folder, PARTIAL, |path| {
+    pub(super) fn file(folder: &Path, private: bool) -> io::Result<TemporaryPath> {
+        TemporaryPath::tried(folder, PARTIAL, |path| {
             let file = created(path, private)?;
             locked(file)
         })
     }
 
     /// Makes a temporary folder that only its owner may enter.
-    pub(super) fn folder(folder: &Path) -> io::Result<Held> {
-        Held::tried(folder, STAGING, |path| {
+    pub(super) fn folder(folder: &Path) -> io::Result<TemporaryPath> {
+        TemporaryPath::tried(folder, STAGING, |path| {
             make_private_folder(path)?;
             match created(&path.join(LOCK), true) {
                 Ok(file) => locked(file),
@@ -86,12 +86,12 @@ impl Held {
         })
     }
 
-    fn tried(folder: &Path, ending: &str, make: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<Held> {
+    fn tried(folder: &Path, ending: &str, make: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<TemporaryPath> {
         for _ in 0..TRIES {
             let path = folder.join(format!("{PREFIX}{}{ending}", Uuid::new_v4().simple()));
             if let Some(file) = make(&path)? {
                 incomplete().push(path.clone());
-                return Ok(Held { file, path, released: false });
+                return Ok(TemporaryPath { file, path, released: false });
             }
         }
         Err(io::Error::other("temporary files are removed as soon as they are made"))
@@ -113,7 +113,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for TemporaryPath {
     fn drop(&mut self) {
         incomplete().retain(|path| *path != self.path);
         if !self.released {
@@ -253,7 +253,7 @@ fn sweep_folder(path: &Path) {
 #[cfg(unix)]
 fn is_own(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let Ok(beside) = Held::file(super::folder_of(path), true) else { return false };
+    let Ok(beside) = TemporaryPath::file(super::folder_of(path), true) else { return false };
     matches!((fs::symlink_metadata(path), beside.handle().metadata()), (Ok(found), Ok(own)) if found.uid() == own.uid())
 }
 

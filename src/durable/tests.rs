@@ -83,7 +83,7 @@ fn an_exit_that_drops_nothing_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (draft, staging) = (Draft::create(&dir.path().join("x")).unwrap(), Staging::create(dir.path()).unwrap());
     fs::write(staging.path().join("y"), "part").unwrap();
-    // As for this folder: other tests have files of their own under way.
+    // As for this folder: other tests have files of their own in progress.
     temporary::abandon(|path| path.starts_with(dir.path()));
     assert!(names(dir.path()).is_empty());
     drop((draft, staging));
@@ -281,7 +281,7 @@ mod unix {
     fn standard_output_is_known_by_its_names() {
         assert!(is_standard_output(Path::new("/dev/fd/1")));
         assert!(!is_standard_output(Path::new("/dev/fd/2")) && !is_standard_output(Path::new("1")));
-        assert_eq!(kind(Path::new("/dev/fd/2")), Kind::Device);
-        assert_eq!(kind(Path::new("/")), Kind::Folder);
+        assert_eq!(kind(Path::new("/dev/fd/2")), TargetKind::Device);
+        assert_eq!(kind(Path::new("/")), TargetKind::Folder);
     }
 }

@@ -26,7 +26,7 @@ pub use explain::Explain;
 pub use results::Rows;
 
 use crate::config::{Config, DEFAULT_MEMORY};
-use crate::error::{Error, Refused, Result};
+use crate::error::{Error, RefusedQuery, Result};
 use catalog::LakeCatalog;
 use deadline::Deadline;
 use kqlake_kql::catalog::FileRoot;
@@ -186,7 +186,7 @@ impl Engine {
         let planned = match deadline.on_own_thread(plan).await? {
             Ok(planned) => planned,
             Err(PlanError::Refused(diagnostics)) => {
-                return Err(Error::Refused(Box::new(Refused { name: name.to_owned(), text: text.to_owned(), diagnostics })));
+                return Err(Error::Refused(Box::new(RefusedQuery { name: name.to_owned(), text: text.to_owned(), diagnostics })));
             }
             Err(PlanError::Execution(err)) => return Err(failure::of_kql(err, self.options.memory_limit)),
         };

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, is_export_file, seconds_name};
 use crate::error::{Error, Result};
 use crate::saved::names::MANIFEST;
-use kqlake_durable::{self as durable, Draft, Kind};
+use kqlake_durable::{self as durable, Draft, TargetKind};
 use kqlake_value::{Column, Type};
 
 /// Version of what `kqlake` adds to the standard's properties.
@@ -30,7 +30,7 @@ pub(super) struct Manifest {
 
 /// One file of a table.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct FileEntry {
+pub(super) struct ExportedFile {
     pub(super) path: String,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -43,7 +43,7 @@ pub(super) struct Resource {
     name: String,
     fields: Vec<Json>,
     key: Vec<String>,
-    pub(super) files: Vec<FileEntry>,
+    pub(super) files: Vec<ExportedFile>,
 }
 
 impl Resource {
@@ -121,7 +121,7 @@ impl Manifest {
     /// Reads the manifest of an earlier export; a missing one is empty.
     pub(super) fn read(root: &Path) -> Result<Manifest> {
         let path = root.join(MANIFEST);
-        if durable::kind(&path) != Kind::File {
+        if durable::kind(&path) != TargetKind::File {
             return Err(Error::usage(format!("{} is not a file", path.display())).hint(IN_THE_WAY));
         }
         let text = match fs::read(&path) {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::saved::names;
 use kqlake_durable::{self as durable, Apart, Staging};
 use kqlake_value::{Column, Type};
-use manifest::{FileEntry, Manifest, Resource};
+use manifest::{ExportedFile, Manifest, Resource};
 use rows::RowWriter;
 
 /// Bytes of a file that are held before they are appended to it.
@@ -249,7 +249,7 @@ impl TableExport<'_> {
                 done.written += 1;
             }
             done.rows += part.rows;
-            self.resource.files.push(FileEntry {
+            self.resource.files.push(ExportedFile {
                 path: format!("{}/{name}", self.name),
                 rows: part.rows,
                 bytes: part.bytes,

@@ -21,7 +21,7 @@ struct State {
     first: u64,
     /// Bytes that wait, by unit.
     waiting: HashMap<u64, usize>,
-    /// True when nobody takes anything any more.
+    /// True when the receiver is gone.
     closed: bool,
 }
 
@@ -32,11 +32,11 @@ impl Budget {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The numbers are whole at every instant, whoever panicked.
+        // The numbers are consistent at every instant, whichever thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until bytes of a unit may wait as well; false when nobody takes them any more. One piece is always granted, however
+    /// Waits until bytes of a unit may wait as well; false when the receiver is gone. One piece is always granted, however
     /// large it is.
     pub(crate) fn take(&self, unit: u64, bytes: usize) -> bool {
         let mut state = self.state();
@@ -72,7 +72,7 @@ impl Budget {
         self.changed.notify_all();
     }
 
-    /// Nobody takes anything any more.
+    /// The receiver is gone.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();

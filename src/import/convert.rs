@@ -54,7 +54,7 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
         return Some(value);
     }
     let value = real(text)?;
-    // Beyond 2^53 a double no longer tells neighbouring whole numbers apart.
+    // Beyond 2^53 a double no longer distinguishes neighbouring whole numbers.
     (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn timespan(text: &str) -> Option<i64> {
 
 /// A GUID in the form the lake keeps: lower case, dashes, no braces.
 pub(crate) fn guid(text: &str) -> Option<String> {
-    guids::read(text, guids::Form::Plain)
+    guids::read(text, guids::GuidForm::Plain)
 }
 
 #[cfg(test)]

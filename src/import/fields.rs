@@ -47,7 +47,7 @@ impl FieldMap {
     /// A map of the table's own names and of aliases, each a source's name and the column's.
     pub(crate) fn new(table: &'static TableDef, aliases: &[(&str, &str)]) -> Self {
         let columns = source_columns(table);
-        // Columns of the lake's own (`_extra`, `_contentHash`) take no field: a source's `extra` is another thing.
+        // Columns of the lake's own (`_extra`, `_contentHash`) take no field: a source's `extra` is another column.
         let own = |(_, column): &(usize, &ColumnDef)| !column.name.starts_with('_');
         let fields = table.columns[..columns].iter().enumerate().filter(own);
         let mut by_name: HashMap<String, usize> = fields.map(|(i, c)| (plain_name(c.name), i)).collect();

@@ -31,7 +31,7 @@ pub(crate) struct Group {
     pub sent: BTreeMap<&'static str, u64>,
     /// Tables that held rows of it back.
     pub short: BTreeSet<&'static str>,
-    /// Rows of it that were there already; `None` when nobody knows whose they were.
+    /// Rows of it that were there already; `None` when it is unknown whose they were.
     pub duplicates: Option<u64>,
     /// The same of rows that took the place of others.
     pub replaced: Option<u64>,

@@ -1,4 +1,4 @@
-//! JSON text of records as it is kept: unescaped and mended leniently, compact, each name once.
+//! JSON text of records as it is kept: unescaped and repaired leniently, compact, each name once.
 //!
 //! The scanning is that of [`kqlake_value::json`]; what differs for records is said there by options.
 
@@ -10,7 +10,7 @@ use kqlake_value::json::{self, BadEscapes, unescape_with};
 pub(crate) use kqlake_value::json::checked::{Members, Raw, elements};
 pub(crate) use kqlake_value::json::{mend_surrogates, too_deep};
 
-/// The text of a JSON string literal (with its quotes), mended where its escapes are none.
+/// The text of a JSON string literal (with its quotes), repaired where its escapes are invalid.
 pub(crate) fn unescape(literal: &str) -> Cow<'_, str> {
     let inner = literal.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(literal);
     unescape_with(inner, BadEscapes::Mended)
@@ -25,7 +25,7 @@ pub(crate) fn string_literal(text: &str) -> String {
 
 /// The same JSON without white space between tokens. The text must be valid JSON.
 ///
-/// Text that looks compact is not looked through: numbers of an array may keep blanks between them, as they do in the lake.
+/// Text that looks compact is not scanned: numbers of an array may keep blanks between them, as they do in the lake.
 pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     // Writers are consistent: compact text has no blank behind its first bracket, its first colon or any line end.

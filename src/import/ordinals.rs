@@ -5,13 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 
 use arrow::array::{Array as _, AsArray as _, StringBuilder};
 use arrow::record_batch::RecordBatch;
 
 use super::row::{Cell, Row, Unnumbered};
+
+use kqlake_value::hashed::BuildKeyHasher;
 
 /// Contents that are kept in memory: as many as fit into a hash table of 2^22 places.
 const IN_MEMORY: usize = (1 << 22) / 8 * 7;
@@ -21,30 +22,12 @@ const BLOCK: usize = 512;
 const FILTER_BITS: u64 = 10;
 const FILTER_HASHES: u64 = 7;
 
-/// Contents are hashes already.
-#[derive(Debug, Default, Clone, Copy)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
 /// Counts records of one content within a unit.
 #[derive(Debug)]
 pub(crate) struct Ordinals {
-    seen: HashSet<u64, BuildHasherDefault<Same>>,
+    seen: HashSet<u64, BuildKeyHasher>,
     /// The next ordinal of contents that came more than once.
-    repeated: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    repeated: HashMap<u64, u32, BuildKeyHasher>,
     runs: Vec<Run>,
     limit: usize,
 }

@@ -1,4 +1,5 @@
-//! What a JSON object, a CSV heading or the columns of an answer are: told by members and names, never by the file's name alone.
+//! What a JSON object, a CSV heading or the columns of an answer are: recognised by members and names, never by the file's name
+//! alone.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use super::audit::mapping::Audit;
 use super::calls::mapping::Calls;
 use super::fields::{bare_name, nested, nested_text, plain_name};
 use super::files::documents::{Answer, Page, column_names};
-use super::graph::directory::Kind;
+use super::graph::directory::ObjectKind;
 use super::graph::reports::{ReportId, Reports};
 use super::json_text::{Members, Raw, elements, unescape};
 use super::message_trace::mapping::{CsvKind, Traces};
@@ -37,7 +38,7 @@ pub(crate) enum Shape {
     /// A row of a usage report.
     Report(ReportId),
     /// A user, team or the like.
-    Directory(Kind),
+    Directory(ObjectKind),
     /// A record of another tool that carries the original one.
     Wrapped,
     /// A page inside a line or an element.
@@ -85,7 +86,7 @@ impl Shape {
         if Traces::is_detail(members) {
             return Ok(Shape::TraceDetail);
         }
-        if let Some(kind) = Kind::of(members, context) {
+        if let Some(kind) = ObjectKind::of(members, context) {
             return Ok(Shape::Directory(kind));
         }
         if inner_page(members).is_some() {

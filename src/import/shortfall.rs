@@ -1,7 +1,7 @@
 //! What a run could not land although it was read: rows of tables that are damaged, and of days whose files are.
 //!
 //! The rest of the run is not held up by it. Units with rows in such a table count as failed, so that the next import reads
-//! them again, and lands what is missing once the table is mended.
+//! them again, and lands what is missing once the table is repaired.
 
 use std::collections::BTreeMap;
 use std::error::Error;

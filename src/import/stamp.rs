@@ -1,4 +1,4 @@
-//! What tells that a file has not changed, without reading it: its size, its times and its inode.
+//! What shows that a file has not changed, without reading it: its size, its times and its inode.
 //!
 //! Two writes within one tick of the file system's clock leave the same times. So a file whose times lie within a few seconds of
 //! the listing, or after it, has no stamp: its content alone says whether it has changed. What is trusted is that a write that
@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 /// The coarsest tick of a file system that is reckoned with (FAT has two seconds), and a little more; in microseconds.
 const TICK: i128 = 3_000_000;
 
-/// The stamp of a regular file that was looked at not before `now` (microseconds since 1970).
+/// The stamp of a regular file whose metadata was read not before `now` (microseconds since 1970).
 pub(crate) fn stamp(meta: &Metadata, now: i64) -> Option<String> {
     if meta.is_file() { times(meta)?.stamp(meta.len(), now) } else { None }
 }

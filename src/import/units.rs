@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use super::batches::{Batches, Message, Outbox};
-use super::files::archive::{self, Entry};
+use super::files::archive::{self, ArchiveEntry};
 use super::files::documents::{Place, Stop};
 use super::files::input::{Limits, Tap, TapState, Wrapping, hex, wrapping};
 use super::ledger::{Known, KnownUnits};
@@ -225,7 +225,7 @@ impl Units {
         let limits = self.shared.limits;
         let mut ended = Ok(());
         let mut entries = 0_u64;
-        let outcome = archive::each_entry(file, limits, &mut |entry: Entry<'_>| {
+        let outcome = archive::each_entry(file, limits, &mut |entry: ArchiveEntry<'_>| {
             let entry_name = format!("{name}!{}", entry.name);
             // Leftovers of a Mac's archiver hold no data.
             if entry.name.starts_with("__MACOSX/") || entry.name.ends_with(".DS_Store") {

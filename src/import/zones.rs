@@ -6,7 +6,7 @@ use kqlake_value::parse::datetimes::zone;
 /// zone are UTC, like those that name UTC.
 ///
 /// # Errors
-/// A heading names another zone: what its times mean cannot be told. The text says what to do.
+/// A heading names another zone: what its times mean is unknown. The text says what to do.
 pub(crate) fn of(columns: &[String], times: impl Iterator<Item = usize>) -> Result<Vec<(usize, i64)>, String> {
     let mut offsets = Vec::new();
     for place in times {

@@ -211,7 +211,7 @@ fn table_dir(file: &Path) -> &Path {
     file.parent().and_then(Path::parent).unwrap_or(file)
 }
 
-/// How to begin a table anew: its positions would say that it is missing.
+/// How to begin a table again: its positions would say that it is missing.
 fn begin_anew(table: &Path) -> String {
     format!("move {} and {} away and import again", table.display(), positions_of(table).display())
 }

@@ -49,9 +49,9 @@ use self::log::{commit, files};
 pub use self::read::broken::broken_file;
 pub use self::read::foreign;
 pub use self::read::snapshot::{TableSnapshot, TableStats};
-pub use self::repair::{RepairReport, SetAside};
+pub use self::repair::{MovedFile, RepairReport};
 use self::tables::TableDef;
-pub use self::write::held::Held;
+pub use self::write::held::HeldRows;
 pub use self::write::landing::{Landed, Landing};
 use self::write::position;
 pub use self::write::rows::RowBuilder;
@@ -63,7 +63,7 @@ use kqlake_value::clock::{Clock, SystemClock};
 pub struct Position {
     /// The stream, such as `files/traces`: the application id of its transaction in the table's log.
     pub stream: String,
-    /// Whatever the source needs to go on from here.
+    /// Whatever the source needs to continue from here.
     pub cursor: serde_json::Value,
     /// The run that lands the rows.
     pub import_id: String,
@@ -102,14 +102,14 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Set once the path is known to be one that a lake can have.
     placed: OnceLock<()>,
-    tables: Mutex<HashMap<&'static str, Known>>,
+    tables: Mutex<HashMap<&'static str, TableState>>,
     /// A table that stays at a version.
     held: Option<TableSnapshot>,
 }
 
 /// What is known of a table.
 #[derive(Debug, Default)]
-struct Known {
+struct TableState {
     log: Option<Log>,
     snapshot: Option<(Log, TableSnapshot)>,
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -162,7 +162,7 @@ impl Lake {
         Lease::take(&dir).map_err(|source| LakeError::Io { table: def.name, path: dir, source })
     }
 
-    fn known<T>(&self, def: &TableDef, act: impl FnOnce(&mut Known) -> T) -> T {
+    fn known<T>(&self, def: &TableDef, act: impl FnOnce(&mut TableState) -> T) -> T {
         let mut tables = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner);
         act(tables.entry(def.name).or_default())
     }
@@ -181,7 +181,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::NoLake`] when its path cannot be a lake's; [`LakeError::NotAFolder`] when something else has its name;
-    /// [`LakeError::Io`] when it cannot be looked into.
+    /// [`LakeError::Io`] when it cannot be listed.
     pub async fn check(&self) -> Result<(), LakeError> {
         let path = self.inner.root.clone();
         if self.inner.placed.get().is_none() {
@@ -190,7 +190,7 @@ impl Lake {
             self.inner.placed.get_or_init(|| ());
         }
         match tokio::fs::metadata(&path).await {
-            // Of a folder that may not be looked into every table would say the same.
+            // A folder that may not be listed would give the same error for every table.
             Ok(meta) if meta.is_dir() => match tokio::fs::symlink_metadata(path.join("_")).await {
                 Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
                     Err(LakeError::Io { table: "_", path, source })
@@ -207,7 +207,7 @@ impl Lake {
     /// The newest version of a table's log.
     async fn log(&self, def: &'static TableDef) -> Result<Option<Log>, LakeError> {
         let dir = self.table_dir(def);
-        // Looked at before the log: a position is written after its commit, so a whole log has what is found here.
+        // Read before the log: a position is written after its commit, so a whole log has what is found here.
         let witnesses = position::witnesses(self.root(), def)?;
         let log = match self.known(def, |k| k.log.clone()) {
             Some(log) => log.refreshed(&dir).await?,
@@ -227,7 +227,7 @@ impl Lake {
             }
             let newest = u64::try_from(log.version()).unwrap_or(0);
             let mut of_this = witnesses.into_iter().filter(|witness| witness.table_id.as_deref() == Some(log.id())).peekable();
-            // A checkpoint that is named and not there tells of lost commits only where no position contradicts it.
+            // A checkpoint that is named and not there is a sign of lost commits only where no position contradicts it.
             let hint = of_this.peek().is_none() && log.passed().checkpoint_after(newest);
             let lost = |witness: &position::Witness| witness.version.is_some_and(|version| version > log.version());
             let hint = hint.then(|| dir.join(files::LOG).join(files::LAST_CHECKPOINT));
@@ -319,7 +319,7 @@ impl Lake {
     /// Whether every live data file of a table is there and has the size that the log says. Reads none of them.
     ///
     /// # Errors
-    /// The table cannot be looked at for a reason that says nothing of it alone.
+    /// The table cannot be read for a reason that is not its own.
     pub async fn has_its_files(&self, def: &'static TableDef) -> Result<bool, LakeError> {
         let looked = match self.snapshot(def).await {
             Ok(Some(snapshot)) => run_blocking(def.name, move || snapshot.check_files()).await?,

@@ -1,7 +1,7 @@
 //! Whether a path can be a lake's, by its characters and by what lies around it.
 //!
 //! A mistyped path must not answer as an empty lake does, nor begin a second lake among the files of one. A lake is known by its
-//! tables, whose names are looked up; only what lies in a folder that is no lake is listed.
+//! tables, whose names are looked up; only the contents of a folder that is no lake are listed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use crate::log::files::LOG;
 use crate::tables;
 use kqlake_durable::resolved;
 
-/// Folders that are looked into for a lake, in the order of their names.
+/// Folders that are searched for a lake, in the order of their names.
 const FOLDERS: usize = 1024;
 /// The lake's own folders beside its tables.
 const OWN: [&str; 3] = ["_intents", "_quarantine", "_set_aside"];

@@ -2,7 +2,7 @@
 //!
 //! A checkpoint that the log says everything without costs nothing. Without its newest commit a table is as it was before
 //! that; the rows of the commit must be imported again. So that they are, such a repair leaves a mark in the log, by which a
-//! unit that landed in a lost version is told from one that landed in the version of that number after the repair.
+//! unit that landed in a lost version is distinguished from one that landed in the version of that number after the repair.
 
 use std::collections::HashSet;
 use std::fs;
@@ -32,7 +32,7 @@ pub(crate) const REPAIRED: &str = "kqlake/repaired";
 
 /// A file that a repair has moved away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetAside {
+pub struct MovedFile {
     /// Where it was.
     pub from: PathBuf,
     /// Where it is.
@@ -45,26 +45,26 @@ pub struct SetAside {
 #[derive(Debug, Default)]
 pub struct RepairReport {
     /// The files that were moved away.
-    pub set_aside: Vec<SetAside>,
+    pub set_aside: Vec<MovedFile>,
     /// True when commits are lost: their rows must be imported again.
     pub lost_commits: bool,
 }
 
 /// The folder that one repair of one table moves files to. It is made for the first file.
-struct Aside {
+struct RepairFolder {
     folder: PathBuf,
     made: bool,
-    done: Vec<SetAside>,
+    done: Vec<MovedFile>,
 }
 
-impl Aside {
+impl RepairFolder {
     fn new(lake: &Lake, def: &TableDef) -> Self {
         let now = DateTime::from_timestamp_millis(lake.now_millis()).unwrap_or_default().format("%Y-%m-%dT%H%M%SZ");
         let folder = lake.root().join(FOLDER).join(def.name);
         // Two repairs of one second have a folder each.
         let names = (1..).map(|n| if n == 1 { now.to_string() } else { format!("{now}-{n}") });
         let free = names.map(|name| folder.join(name)).find(|folder| fs::symlink_metadata(folder).is_err());
-        Aside { folder: free.unwrap_or(folder), made: false, done: Vec::new() }
+        RepairFolder { folder: free.unwrap_or(folder), made: false, done: Vec::new() }
     }
 
     /// Moves a file away, under the path that it has below the table's folder or else under its name.
@@ -80,7 +80,7 @@ impl Aside {
         fs::rename(from, &to)?;
         durable::sync_folder(reached)?;
         durable::sync_folder(left)?;
-        self.done.push(SetAside { from: from.to_owned(), to: to.clone(), reason: reason.to_owned() });
+        self.done.push(MovedFile { from: from.to_owned(), to: to.clone(), reason: reason.to_owned() });
         let draft = Draft::create(&self.folder.join(REASONS))?;
         for moved in &self.done {
             writeln!(draft.file(), "{} was {}: {}", moved.to.display(), moved.from.display(), moved.reason)?;
@@ -94,7 +94,7 @@ pub(crate) async fn repair(lake: &Lake, def: &'static TableDef, report: &mut Rep
     let turn = lake.turn(def);
     let _turn = turn.lock().await;
     let dir = lake.table_dir(def);
-    let mut aside = Aside::new(lake, def);
+    let mut aside = RepairFolder::new(lake, def);
     let done = repair_with(lake, def, &dir, &mut aside, &mut report.lost_commits).await;
     report.set_aside.append(&mut aside.done);
     done
@@ -104,7 +104,7 @@ async fn repair_with(
     lake: &Lake,
     def: &'static TableDef,
     dir: &Path,
-    aside: &mut Aside,
+    aside: &mut RepairFolder,
     lost: &mut bool,
 ) -> Result<(), LakeError> {
     let failed = |path: &Path, source| LakeError::Io { table: def.name, path: path.to_owned(), source };
@@ -117,7 +117,7 @@ async fn repair_with(
         };
         let LakeError::Damaged { damage, .. } = &error else { return Err(error) };
         let file = match damage {
-            // Without its first commit there is no table, and what lies in its folder would be nobody's.
+            // Without its first commit there is no table, and what is in its folder would belong to none.
             Damage::Commit { file, newest: true, .. } if !file.ends_with(commit_name(0)) => file,
             Damage::LostCommits { witness, .. } => witness,
             _ => return Err(error),
@@ -161,7 +161,7 @@ fn strays(log: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Data files of ours that the log neither names nor has removed, and that belong to no work under way.
+/// Data files of ours that the log neither names nor has removed, and that belong to no work in progress.
 async fn unnamed(lake: &Lake, def: &'static TableDef, dir: &Path, log: &Log) -> Result<Vec<PathBuf>, LakeError> {
     let folder = dir.to_owned();
     let list = run_blocking(def.name, move || Ok((Lease::oldest(&folder)?, data_files(&folder)?))).await?;

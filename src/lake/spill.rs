@@ -1,7 +1,7 @@
 //! Where operators spill what does not fit into their memory: queries and compactions alike.
 //!
 //! The folder is a temporary one of [`durable`], made when the first operator spills. It is locked while its process lives, so
-//! that what a killed process left can be told from what another one is using, and is removed by a later run.
+//! that what a killed process left can be distinguished from what another one is using, and is removed by a later run.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use datafusion::execution::{SpillFile, TempFileFactory};
 
 use kqlake_durable::{self as durable, Staging};
 
-/// Folders that this process has swept: leftovers of others are looked for once.
+/// Folders that this process has swept: leftovers of others are searched for once.
 static SWEPT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
 
 /// A folder that takes no temporary folder.

@@ -115,14 +115,14 @@ pub trait Sink: Send {
     /// When the bytes cannot be written.
     fn finish(&mut self) -> Result<(), OutputError>;
     /// Rows of the tables that were left out of the output, and shown ones, when the format shows only some.
-    fn left_out(&self) -> Option<LeftOut> {
+    fn truncation(&self) -> Option<Truncation> {
         None
     }
 }
 
 /// How much of a table was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LeftOut {
+pub struct Truncation {
     /// Rows drawn.
     pub shown: usize,
     /// Rows there were.
@@ -133,23 +133,23 @@ pub struct LeftOut {
 
 /// How a table is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Drawing {
+pub struct TableStyle {
     /// Most rows drawn of each table; `None` draws all.
     pub max_rows: Option<usize>,
     /// Width to fit into; `None` lets columns be as wide as their content.
     pub width: Option<u16>,
 }
 
-impl Default for Drawing {
+impl Default for TableStyle {
     fn default() -> Self {
-        Drawing { max_rows: Some(40), width: None }
+        TableStyle { max_rows: Some(40), width: None }
     }
 }
 
 /// The writer of a format for an answer of `tables` tables.
-pub fn sink<'w>(format: Format, out: impl Write + Send + 'w, tables: usize, drawing: Drawing) -> Box<dyn Sink + 'w> {
+pub fn sink<'w>(format: Format, out: impl Write + Send + 'w, tables: usize, style: TableStyle) -> Box<dyn Sink + 'w> {
     match format {
-        Format::Table => Box::new(table::TableSink::new(out, drawing, tables > 1)),
+        Format::Table => Box::new(table::TableSink::new(out, style, tables > 1)),
         Format::Csv => Box::new(delimited::DelimitedSink::new(out, b',')),
         Format::Tsv => Box::new(delimited::DelimitedSink::new(out, b'\t')),
         Format::Json => Box::new(json::JsonSink::array(out, tables)),

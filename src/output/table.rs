@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{is_right_aligned, readers, write_text};
-use super::{Drawing, LeftOut, OutputError, Sink};
+use super::{OutputError, Sink, TableStyle, Truncation};
 use kqlake_value::escape::escaped;
 use kqlake_value::{Column, Type, ValueRef};
 
@@ -18,7 +18,7 @@ const PIECE: usize = 1000;
 /// Draws tables.
 pub(super) struct TableSink<W> {
     out: W,
-    drawing: Drawing,
+    style: TableStyle,
     titles: bool,
     columns: Vec<Column>,
     pending: Vec<Vec<String>>,
@@ -27,16 +27,16 @@ pub(super) struct TableSink<W> {
     fitting: usize,
     shown: usize,
     total: usize,
-    left_out: Option<LeftOut>,
+    truncation: Option<Truncation>,
     tables: usize,
     bottom: Option<String>,
 }
 
 impl<W: Write> TableSink<W> {
-    pub(super) fn new(out: W, drawing: Drawing, titles: bool) -> Self {
+    pub(super) fn new(out: W, style: TableStyle, titles: bool) -> Self {
         TableSink {
             out,
-            drawing,
+            style,
             titles,
             columns: Vec::new(),
             pending: Vec::new(),
@@ -44,7 +44,7 @@ impl<W: Write> TableSink<W> {
             fitting: 0,
             shown: 0,
             total: 0,
-            left_out: None,
+            truncation: None,
             tables: 0,
             bottom: None,
         }
@@ -53,11 +53,11 @@ impl<W: Write> TableSink<W> {
     fn draw(&mut self) -> Result<(), OutputError> {
         let first = self.widths.is_none();
         if first {
-            self.fitting = self.drawing.width.map_or(self.columns.len(), |width| self.fitting_columns(usize::from(width)));
+            self.fitting = self.style.width.map_or(self.columns.len(), |width| self.fitting_columns(usize::from(width)));
         }
         let mut table = Table::new();
         table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = self.drawing.width {
+        if let Some(width) = self.style.width {
             table.set_width(width);
         }
         // The header takes part in every piece, so that widths agree; only the first piece's is written.
@@ -152,7 +152,7 @@ impl<W: Write + Send> Sink for TableSink<W> {
 
     fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
         self.total += batch.num_rows();
-        let room = self.drawing.max_rows.map_or(usize::MAX, |max| max.saturating_sub(self.shown));
+        let room = self.style.max_rows.map_or(usize::MAX, |max| max.saturating_sub(self.shown));
         if room == 0 {
             return Ok(());
         }
@@ -175,8 +175,8 @@ impl<W: Write + Send> Sink for TableSink<W> {
             writeln!(self.out, "{bottom}")?;
         }
         if self.shown < self.total || self.fitting < self.columns.len() {
-            let so_far = self.left_out.unwrap_or_default();
-            self.left_out = Some(LeftOut {
+            let so_far = self.truncation.unwrap_or_default();
+            self.truncation = Some(Truncation {
                 shown: so_far.shown + self.shown,
                 total: so_far.total + self.total,
                 columns_hidden: so_far.columns_hidden + self.columns.len() - self.fitting,
@@ -189,7 +189,7 @@ impl<W: Write + Send> Sink for TableSink<W> {
         Ok(self.out.flush()?)
     }
 
-    fn left_out(&self) -> Option<LeftOut> {
-        self.left_out
+    fn truncation(&self) -> Option<Truncation> {
+        self.truncation
     }
 }

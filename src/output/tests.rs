@@ -36,7 +36,7 @@ fn written(format: Format, tables: usize) -> Vec<u8> {
     let (columns, batch) = sample();
     let mut bytes = Vec::new();
     {
-        let mut sink = sink(format, &mut bytes, tables, Drawing::default());
+        let mut sink = sink(format, &mut bytes, tables, TableStyle::default());
         for _ in 0..tables {
             sink.start("Table_0", &columns).unwrap();
             sink.rows(&batch).unwrap();
@@ -109,15 +109,15 @@ fn a_drawn_table_says_how_many_rows_it_left_out() {
     let (columns, batch) = sample();
     let mut bytes = Vec::new();
     let left = {
-        let mut sink = sink(Format::Table, &mut bytes, 1, Drawing { max_rows: Some(3), width: None });
+        let mut sink = sink(Format::Table, &mut bytes, 1, TableStyle { max_rows: Some(3), width: None });
         sink.start("T", &columns).unwrap();
         for _ in 0..5 {
             sink.rows(&batch).unwrap();
         }
         sink.end().unwrap();
-        sink.left_out()
+        sink.truncation()
     };
-    assert_eq!(left, Some(LeftOut { shown: 3, total: 10, columns_hidden: 0 }));
+    assert_eq!(left, Some(Truncation { shown: 3, total: 10, columns_hidden: 0 }));
     assert!(String::from_utf8(bytes).unwrap().contains("2020-01-02T03:04:05.6Z"));
 }
 
@@ -135,13 +135,13 @@ fn a_drawn_table_keeps_to_the_width_and_says_what_did_not_fit() {
     let (columns, batch) = sample();
     let mut bytes = Vec::new();
     let left = {
-        let mut sink = sink(Format::Table, &mut bytes, 1, Drawing { max_rows: None, width: Some(60) });
+        let mut sink = sink(Format::Table, &mut bytes, 1, TableStyle { max_rows: None, width: Some(60) });
         sink.start("T", &columns).unwrap();
         for _ in 0..700 {
             sink.rows(&batch).unwrap();
         }
         sink.end().unwrap();
-        sink.left_out().unwrap()
+        sink.truncation().unwrap()
     };
     assert!(left.columns_hidden > 0 && left.shown == 1400);
     let text = String::from_utf8(bytes).unwrap();
@@ -160,7 +160,7 @@ fn a_drawn_table_sends_nothing_that_a_terminal_obeys() {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![column("a\u{1b}]0;x\u{7}\nb\u{202e}"), column("c")]).unwrap();
     let mut bytes = Vec::new();
     {
-        let mut sink = sink(Format::Table, &mut bytes, 2, Drawing::default());
+        let mut sink = sink(Format::Table, &mut bytes, 2, TableStyle::default());
         sink.start("T\u{1b}[2J\n", &columns).unwrap();
         sink.rows(&batch).unwrap();
         sink.end().unwrap();
@@ -174,7 +174,7 @@ fn a_drawn_table_sends_nothing_that_a_terminal_obeys() {
 
     let mut bytes = Vec::new();
     {
-        let mut sink = sink(Format::Markdown, &mut bytes, 1, Drawing::default());
+        let mut sink = sink(Format::Markdown, &mut bytes, 1, TableStyle::default());
         sink.start("T", &columns).unwrap();
         sink.rows(&batch).unwrap();
     }

@@ -1,6 +1,6 @@
 //! The comment at the top of a saved query.
 
-use super::{Language, Parameter, Saved};
+use super::{Language, Parameter, SavedQuery};
 use crate::error::Error;
 use kqlake_value::Type;
 
@@ -45,13 +45,13 @@ impl From<HeaderError> for Error {
 ///
 /// # Errors
 /// For a known key with a value that it cannot have.
-pub(super) fn read(name: String, file: String, language: Language, text: &str) -> Result<Saved, HeaderError> {
+pub(super) fn read(name: String, file: String, language: Language, text: &str) -> Result<SavedQuery, HeaderError> {
     let mark = match language {
         Language::Kql => "//",
         Language::Sql => "--",
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut saved = Saved {
+    let mut saved = SavedQuery {
         title: name.clone(),
         name,
         file,
@@ -149,7 +149,7 @@ fn split_outside_quotes(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn kql(text: &str) -> Result<Saved, HeaderError> {
+    fn kql(text: &str) -> Result<SavedQuery, HeaderError> {
         read("q".into(), "q.kql".into(), Language::Kql, text)
     }
 

@@ -49,7 +49,7 @@ pub struct Parameter {
 
 /// A saved query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
+pub struct SavedQuery {
     /// Name: the file's name without its ending.
     pub name: String,
     /// Where it comes from, for messages.
@@ -105,14 +105,14 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
 #[derive(Debug, Default)]
 pub struct Collection {
     /// Those that can be used, by name.
-    pub queries: Vec<Saved>,
+    pub queries: Vec<SavedQuery>,
     /// Files that are none that can be used: a folder, text that is not UTF-8, a header with a mistake, a name of two files.
-    pub broken: Vec<Broken>,
+    pub broken: Vec<BrokenQuery>,
 }
 
 /// A file that should be a saved query.
 #[derive(Debug)]
-pub struct Broken {
+pub struct BrokenQuery {
     /// Name of the query that it should be.
     pub name: String,
     /// What is wrong, with the file's name.
@@ -125,7 +125,7 @@ pub struct Broken {
 /// # Errors
 /// When the folder cannot be listed.
 pub fn all(folder: &Path) -> Result<Collection> {
-    let mut found: BTreeMap<String, Result<Saved>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Result<SavedQuery>> = BTreeMap::new();
     for (file, text) in BUILT_IN {
         let Some((name, language)) = name_and_language(Path::new(file)) else { continue };
         found.insert(name.clone(), header::read(name, format!("{FOLDER}/{file}"), language, text).map_err(Error::from));
@@ -154,7 +154,7 @@ pub fn all(folder: &Path) -> Result<Collection> {
     for (name, query) in found {
         match query {
             Ok(query) => all.queries.push(query),
-            Err(error) => all.broken.push(Broken { name, error }),
+            Err(error) => all.broken.push(BrokenQuery { name, error }),
         }
     }
     Ok(all)
@@ -163,7 +163,7 @@ pub fn all(folder: &Path) -> Result<Collection> {
 /// Bytes of a saved query, at most.
 const MAX_FILE: u64 = 4 << 20;
 
-fn read(path: &Path, name: String, language: Language) -> Result<Saved> {
+fn read(path: &Path, name: String, language: Language) -> Result<SavedQuery> {
     let file = path.display().to_string();
     if let Some(why) = names::refusal(&name) {
         return Err(
@@ -202,7 +202,7 @@ fn read(path: &Path, name: String, language: Language) -> Result<Saved> {
 ///
 /// # Errors
 /// For an unknown name (with the nearest one), when its file is broken, or as [`all`].
-pub fn find(name: &str, folder: &Path) -> Result<Saved> {
+pub fn find(name: &str, folder: &Path) -> Result<SavedQuery> {
     all(folder)?.take(name)
 }
 
@@ -211,7 +211,7 @@ impl Collection {
     ///
     /// # Errors
     /// For an unknown name (with the nearest one), or when its file is broken.
-    pub fn take(&mut self, name: &str) -> Result<Saved> {
+    pub fn take(&mut self, name: &str) -> Result<SavedQuery> {
         if let Some(at) = self.queries.iter().position(|q| q.name == name) {
             return Ok(self.queries.swap_remove(at));
         }
@@ -236,7 +236,7 @@ fn name_and_language(path: &Path) -> Option<(String, Language)> {
     Some((path.file_stem()?.to_string_lossy().into_owned(), language))
 }
 
-impl Saved {
+impl SavedQuery {
     /// The values to run with: `given` ones, and for those left out the `configured` ones that the query knows.
     ///
     /// # Errors

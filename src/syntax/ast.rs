@@ -1,6 +1,6 @@
 //! The syntax tree of a KQL text: what was written, with the place of everything, and no meaning yet.
 //!
-//! Scalar and tabular expressions share [`Expr`], because only the binder can tell what `let x = T` or `f(x)` is.
+//! Scalar and tabular expressions share [`Expr`], because only the binder can decide what `let x = T` or `f(x)` is.
 
 use kqlake_value::{Json, Type};
 
@@ -199,7 +199,7 @@ pub enum TypeOf {
     Scalar(Type),
     /// A schema.
     Schema(Vec<ColumnDecl>),
-    /// A schema that begins with `*` (all columns of the input) and goes on with these.
+    /// A schema that begins with `*` (all columns of the input) and continues with these.
     StarSchema(Vec<ColumnDecl>),
 }
 

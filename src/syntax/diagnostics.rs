@@ -29,7 +29,7 @@ pub struct Diagnostic {
     pub message: String,
     /// The place in the text.
     pub span: Span,
-    /// What to write instead, when there is a nearest right thing.
+    /// What to write instead, when there is a nearest correct form.
     pub suggestion: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! The text of the Kusto Query Language: tokens, a tree with places, and diagnostics that point into the text.
 //!
-//! [`parser::parse`] reads any text without panicking, in linear time. It goes on behind an error, so that one call reports the
+//! [`parser::parse`] reads any text without panicking, in linear time. It continues behind an error, so that one call reports the
 //! errors of all operators, each with what was expected. Nothing here knows tables, columns, functions or types of
 //! expressions: names are only names, and whether `let x = T` is a table is for a binder to say.
 //!

@@ -33,7 +33,7 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
         Type::TimeSpan if null => Literal::TimeSpan(None),
         Type::TimeSpan => Literal::TimeSpan(Some(timespans::read(unquoted(text), &timespans::LITERAL)?)),
         Type::Guid if null => Literal::Guid(None),
-        Type::Guid => Literal::Guid(Some(guids::read(unquoted(text), guids::Form::Plain)?)),
+        Type::Guid => Literal::Guid(Some(guids::read(unquoted(text), guids::GuidForm::Plain)?)),
         Type::String | Type::Dynamic => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! Walking a tree without writing out every node.
 //!
 //! A [`Visitor`] overrides the methods of the nodes that it is about; the others hand on to their parts. A method that is
-//! overridden calls the `walk_…` function of its node to go on below it, or leaves the call out to stop there.
+//! overridden calls the `walk_…` function of its node to continue below it, or leaves the call out to stop there.
 //!
 //! ```
 //! use kqlake_syntax::ast::{Expr, ExprKind};

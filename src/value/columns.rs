@@ -404,7 +404,7 @@ impl ColumnBuilder {
         self.scratch = text;
     }
 
-    /// The array; the builder starts anew.
+    /// The array; the builder starts again.
     ///
     /// # Errors
     /// The text is too long for a column.

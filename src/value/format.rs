@@ -185,7 +185,7 @@ pub fn write_datetime(out: &mut String, ticks: i64) {
     }
     match std::str::from_utf8(&text) {
         Ok(text) if (0..=9999).contains(&year) => out.push_str(text),
-        // Outside of the calendar: no datetime of the language, but the text still tells what was held.
+        // Outside of the calendar: no datetime of the language, but the text still shows what was held.
         Ok(text) => {
             let _ = write!(out, "{year}{}", &text[4..]);
         }

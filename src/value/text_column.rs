@@ -211,7 +211,7 @@ mod tests {
             fill(2)
         });
         assert!(matches!(outer, Err(TextError::OverBudget(1))), "{outer:?}");
-        // The inner one does, and the outer one goes on without it.
+        // The inner one does, and the outer one continues without it.
         let outer = compute_within(8, || {
             assert!(matches!(compute_within(1, || fill(2)), Err(TextError::OverBudget(1))));
             fill(8)

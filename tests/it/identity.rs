@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{SessionContext, col};
 use kqlake::engine::{Engine, Options};
-use kqlake::output::{Drawing, Format, sink};
+use kqlake::output::{Format, TableStyle, sink};
 use kqlake_import::{ImportOptions, import_paths};
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::tables::{self, IMPORT_ID, Span, TableDef};
+use kqlake_lake::tables::{self, IMPORT_ID, KeySpan, TableDef};
 use kqlake_lake::{CompactOptions, Lake, RowBuilder};
 use kqlake_value::Type;
 use kqlake_value::clock::FixedClock;
@@ -174,7 +174,7 @@ proptest! {
             (rows(&Lake::new(first.path()), def).await, rows(&Lake::new(second.path()), def).await)
         });
         let time_in_key = def.key.contains(&def.time);
-        let identity = |row: &Drawn| (row.record, if def.span == Span::Day || time_in_key { row.day } else { 0 });
+        let identity = |row: &Drawn| (row.record, if def.span == KeySpan::Day || time_in_key { row.day } else { 0 });
         let records: BTreeSet<_> = drawn.iter().map(identity).collect();
         prop_assert_eq!(found.0.len(), records.len(), "{}", def.name);
         prop_assert_eq!(found.0, found.1, "{}", def.name);
@@ -517,8 +517,8 @@ fn documented() -> String {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for def in tables::all() {
         let span = match def.span {
-            Span::Day => format!("the day of `{}`", def.time),
-            Span::Table => "the table".to_owned(),
+            KeySpan::Day => format!("the day of `{}`", def.time),
+            KeySpan::Table => "the table".to_owned(),
         };
         let version = def.version.map_or_else(String::new, |column| format!("greater `{column}`, then "));
         let content = def.content.map_or("—", |_| "content and number");
@@ -615,7 +615,7 @@ async fn counters_of_two_instances_are_two_rows() {
     let files = [("both.ndjson".to_owned(), format!("{}\n{}\n", line(0), line(1))), ("one.ndjson".to_owned(), line(1))];
     let found = import_all(dir.path(), &files, &[(vec![0], None), (vec![1], None)]).await;
     assert_eq!(found["performanceCounters"].len(), 2);
-    assert_eq!(def("performanceCounters").span, Span::Day);
+    assert_eq!(def("performanceCounters").span, KeySpan::Day);
 }
 
 /// The traces of a lake but its own, as a query writes them; in SQL with all columns.
@@ -629,7 +629,7 @@ async fn written(root: &Path, format: Format, all_columns: bool) -> String {
     };
     let answer = answer.expect("an answer");
     let mut bytes = Vec::new();
-    let mut sink = sink(format, &mut bytes, 1, Drawing::default());
+    let mut sink = sink(format, &mut bytes, 1, TableStyle::default());
     for table in &answer.tables {
         let mut rows = table.run().await.expect("rows");
         sink.start(&table.name, &table.columns).expect("a start");

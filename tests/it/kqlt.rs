@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use kqlake::engine::{Engine, Explain, Options};
 use kqlake::error::Error;
-use kqlake::output::{Drawing, Format, sink};
+use kqlake::output::{Format, TableStyle, sink};
 use kqlake_lake::Lake;
 use kqlake_value::Column;
 use kqlake_value::clock::FixedClock;
@@ -115,7 +115,7 @@ pub async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
     let answer = engine.kql("query", query, &BTreeMap::new()).await?;
     let mut bytes = Vec::new();
     {
-        let mut sink = sink(Format::Kusto, &mut bytes, answer.tables.len(), Drawing::default());
+        let mut sink = sink(Format::Kusto, &mut bytes, answer.tables.len(), TableStyle::default());
         for table in &answer.tables {
             let mut rows = table.run().await?;
             sink.start(&table.name, &table.columns)?;

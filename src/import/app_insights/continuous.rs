@@ -198,7 +198,7 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), Strin
                 put(&mut flat, "customMeasurements", Value::Object(measurements.clone()));
             }
             let own_count = item.get("count").and_then(Value::as_i64);
-            // `count` already stands for the sampling; the rate tells it where there is no count above one.
+            // `count` already stands for the sampling; the rate says so where there is no count above one.
             put(&mut flat, "itemCount", count.max(own_count).map_or(Value::Null, Value::from));
             records.push(flat);
         }

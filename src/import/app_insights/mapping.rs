@@ -44,7 +44,7 @@ const ALIASES: [(&str, &str); 22] = [
 /// Names of a record's time.
 const TIMES: [&str; 3] = ["timestamp", "TimeGenerated", "time"];
 
-struct Table {
+struct TableMapping {
     fields: FieldMap,
     content: Content,
     item_type: &'static str,
@@ -58,7 +58,7 @@ struct Table {
     extra: Option<usize>,
 }
 
-impl Table {
+impl TableMapping {
     fn new(name: &str, item_type: &'static str) -> Option<Self> {
         let def = find(name)?;
         let index = |column: &str| def.index_of(column);
@@ -181,12 +181,12 @@ impl Table {
 
 /// Maps Application Insights records.
 pub(crate) struct AppInsights {
-    tables: Vec<Option<Table>>,
+    tables: Vec<Option<TableMapping>>,
 }
 
 impl Default for AppInsights {
     fn default() -> Self {
-        Self { tables: TABLES.iter().map(|(name, item)| Table::new(name, item)).collect() }
+        Self { tables: TABLES.iter().map(|(name, item)| TableMapping::new(name, item)).collect() }
     }
 }
 
@@ -199,7 +199,7 @@ pub(crate) struct Columns {
     type_column: Option<usize>,
     /// The table that the names fit, for rows that name none.
     table: Option<usize>,
-    /// Month first or day first, as far as the values tell.
+    /// Month first or day first, as far as the values show.
     pub order: DateOrder,
 }
 
@@ -215,7 +215,7 @@ impl Columns {
         (timed && (table.is_some() || type_column.is_some())).then_some(columns)
     }
 
-    /// Why a row is of no known table, where only the type that it names could tell; `value` gives the value in a place.
+    /// Why a row is of no known table, where only the type that it names could show it; `value` gives the value in a place.
     pub(crate) fn unknown<'a>(&self, value: impl Fn(usize) -> Option<Source<'a>>) -> Option<String> {
         if self.table.is_some() {
             return None;

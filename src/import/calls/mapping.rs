@@ -171,7 +171,7 @@ fn cell(text: Option<String>) -> Cell<'static> {
     text.map_or(Cell::Null, |t| Cell::Text(Cow::Owned(t)))
 }
 
-/// Members of an identity set, in the order in which they are looked at; the others are devices and services.
+/// Members of an identity set, in the order in which they are read; the others are devices and services.
 const IDENTITIES: [&str; 9] = [
     "user",
     "guest",

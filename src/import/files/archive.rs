@@ -12,7 +12,7 @@ use super::record::Stop;
 use super::zip_directory::Directory;
 
 /// An entry of an archive.
-pub(crate) struct Entry<'a> {
+pub(crate) struct ArchiveEntry<'a> {
     /// Its name as the archive says it.
     pub name: String,
     /// Its content, or why it is not read.
@@ -31,7 +31,7 @@ pub(crate) struct Content<'a> {
 pub(crate) fn each_entry(
     file: File,
     limits: Limits,
-    visit: &mut dyn FnMut(Entry<'_>) -> Result<(), Stop>,
+    visit: &mut dyn FnMut(ArchiveEntry<'_>) -> Result<(), Stop>,
 ) -> io::Result<Result<(), Stop>> {
     let size = file.metadata()?.len();
     let (directory, before) = directory_of(&file)?;
@@ -39,7 +39,7 @@ pub(crate) fn each_entry(
     let mut archive = ZipArchive::new(BufReader::new(directory.with_own_names(file))).map_err(io::Error::other)?;
     let outside = outside(before, directory.end, size);
     if let Some(reason) = outside {
-        let entry = Entry { name: "(bytes outside of the archive)".to_owned(), content: Err(reason) };
+        let entry = ArchiveEntry { name: "(bytes outside of the archive)".to_owned(), content: Err(reason) };
         if visit(entry).is_err() {
             return Ok(Err(Stop));
         }
@@ -52,7 +52,7 @@ pub(crate) fn each_entry(
         let entry = match archive.by_index(index) {
             Ok(entry) => entry,
             Err(error) => {
-                let refused = Entry { name, content: Err(format!("the entry cannot be opened: {error}")) };
+                let refused = ArchiveEntry { name, content: Err(format!("the entry cannot be opened: {error}")) };
                 if visit(refused).is_err() {
                     return Ok(Err(Stop));
                 }
@@ -71,7 +71,7 @@ pub(crate) fn each_entry(
                 Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed })
             }
         };
-        if visit(Entry { name, content }).is_err() {
+        if visit(ArchiveEntry { name, content }).is_err() {
             return Ok(Err(Stop));
         }
     }

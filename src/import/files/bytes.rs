@@ -9,7 +9,7 @@ use kqlake_durable::Staging;
 const CHUNK: usize = 256 * 1024;
 
 /// A reader with a window on what comes next.
-pub(crate) struct Bytes<'r> {
+pub(crate) struct ByteStream<'r> {
     reader: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
     start: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Bytes<'r> {
     error: Option<io::Error>,
 }
 
-impl<'r> Bytes<'r> {
+impl<'r> ByteStream<'r> {
     /// A stream over a reader.
     pub(crate) fn new(reader: impl Read + 'r) -> Self {
         let buffer = vec![0; CHUNK];
@@ -94,11 +94,11 @@ impl<'r> Bytes<'r> {
     ///
     /// # Errors
     /// The temporary file cannot be written or read; the stream cannot be used any more.
-    pub(crate) fn look_ahead(&mut self, look: impl FnOnce(&mut Bytes<'_>)) -> io::Result<()> {
+    pub(crate) fn look_ahead(&mut self, look: impl FnOnce(&mut ByteStream<'_>)) -> io::Result<()> {
         self.peek(4 * CHUNK);
         let buffered = &self.buffer[self.start..self.end];
         if self.ended {
-            let mut ahead = Bytes::new(buffered);
+            let mut ahead = ByteStream::new(buffered);
             ahead.line_end = self.line_end;
             look(&mut ahead);
             return Ok(());
@@ -115,7 +115,7 @@ impl<'r> Bytes<'r> {
             }
         };
         spool.file.rewind()?;
-        let mut ahead = Bytes::new(buffered.chain(&spool.file));
+        let mut ahead = ByteStream::new(buffered.chain(&spool.file));
         ahead.line_end = self.line_end;
         look(&mut ahead);
         if let Some(error) = ahead.error.take() {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn lines_places_and_putting_back() {
-        let mut bytes = Bytes::new(&b"one\r\ntwo\n\nlast"[..]);
+        let mut bytes = ByteStream::new(&b"one\r\ntwo\n\nlast"[..]);
         let mut line = Vec::new();
         assert_eq!(bytes.line(&mut line, 100), Some(3));
         assert_eq!((line.as_slice(), bytes.offset()), (&b"one"[..], 5));
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn puts_back_more_than_was_read_last() {
-        let mut bytes = Bytes::new(&b"tail"[..]);
+        let mut bytes = ByteStream::new(&b"tail"[..]);
         let great = vec![b'x'; 3 * CHUNK];
         bytes.put_back(&great);
         bytes.put_back(b"head");
@@ -261,7 +261,7 @@ mod tests {
     fn what_follows_is_shown_before_it_is_read() {
         for length in [10, 20 * CHUNK] {
             let text: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
-            let mut bytes = Bytes::new(text.as_slice());
+            let mut bytes = ByteStream::new(text.as_slice());
             bytes.peek(3);
             bytes.consume(3);
             let mut seen = Vec::new();
@@ -283,7 +283,7 @@ mod tests {
             }
         }
         let text = vec![b'x'; 20 * CHUNK];
-        let mut bytes = Bytes::new(text.as_slice().chain(Broken));
+        let mut bytes = ByteStream::new(text.as_slice().chain(Broken));
         let mut seen = Vec::new();
         bytes
             .look_ahead(|ahead| {

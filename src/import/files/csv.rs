@@ -5,14 +5,18 @@
 //! part of the value.
 //!
 //! Quoting is never guessed. Behind a closing quote only blanks may stand before the delimiter or the line end; anything else,
-//! or a quote that stands open at the end, makes the record malformed. Nobody knows then how many lines belong to it, so it is
+//! or a quote that stands open at the end, makes the record malformed. It is unknown then how many lines belong to it, so it is
 //! refused up to the end of the line that the malformed field begins on, and the lines behind it are read again as records of
 //! their own. Lines inside of the fields before it, whose quotes are sound, are never read as records.
 //!
 //! A record over the size limit is passed over to its end, however many lines its fields have. Only a single field in quotes
 //! that is longer than the limit counts as malformed: whether its quote is closed at all would take reading all that follows.
+//!
+//! `csv-core` cannot do this, since it always finds a parse: `"in"ner"` is the value `inner"`, a quote that stands open makes one
+//! record of the rest of the file, and neither is said. It ends records at every CR or keeps the CR of CR LF in the last value, and
+//! blanks behind a closing quote become part of the value.
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 
 /// How often, on average, a byte may be read again because a quote before it was none. A file that is made to be read again
 /// and again loses more than a line to each of its faults, and is still read in linear time.
@@ -89,7 +93,7 @@ impl CsvReader {
     }
 
     /// Reads the next record.
-    pub(crate) fn read(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> CsvRead {
+    pub(crate) fn read(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) -> CsvRead {
         record.clear();
         record.line = self.line;
         let begin = source.offset();
@@ -174,7 +178,7 @@ impl CsvReader {
     }
 
     /// Ends a record whose line end was passed.
-    fn end(&mut self, source: &Bytes<'_>, record: &mut CsvRecord, passed: Passed) -> CsvRead {
+    fn end(&mut self, source: &ByteStream<'_>, record: &mut CsvRecord, passed: Passed) -> CsvRead {
         self.line = record.line + 1 + passed.lines + lines_within(&record.raw, source.line_end());
         if passed.bytes == 0 {
             record.ends.push(record.fields.len());
@@ -186,8 +190,15 @@ impl CsvReader {
     }
 
     /// Refuses a record whose field at a place has malformed quotes, up to the end of the line that the field begins on, and
-    /// goes on behind it. The fields before it are sound: their lines are no records.
-    fn refuse(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, field: usize, passed: Passed, reason: &str) -> CsvRead {
+    /// continues behind it. The fields before it are sound: their lines are no records.
+    fn refuse(
+        &mut self,
+        source: &mut ByteStream<'_>,
+        record: &mut CsvRecord,
+        field: usize,
+        passed: Passed,
+        reason: &str,
+    ) -> CsvRead {
         if !self.split_off_line(source, record, field, b"") {
             // One line only, or the others were read often enough: what was read is refused up to the end of its last line.
             self.pass_line(source, record);
@@ -199,12 +210,12 @@ impl CsvReader {
 
     /// Takes a record of several lines apart that turned out to be none, because a quote stood open: its first line stays
     /// in the record, the others are read again. False when it has one line only, or the others were read often enough.
-    pub(crate) fn read_again_behind_first_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) -> bool {
+    pub(crate) fn read_again_behind_first_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) -> bool {
         self.split_off_line(source, record, 0, b"\n")
     }
 
     /// Puts back what stands behind the line that the byte at a place of the record is on, and `end` behind that.
-    fn split_off_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord, place: usize, end: &[u8]) -> bool {
+    fn split_off_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord, place: usize, end: &[u8]) -> bool {
         let line_end = source.line_end();
         let Some((at, length)) = first_line_end(&record.raw[place..], line_end) else { return false };
         let at = place + at;
@@ -222,7 +233,7 @@ impl CsvReader {
     }
 
     /// Passes over the rest of the line, of which the record keeps what its size allows.
-    fn pass_line(&mut self, source: &mut Bytes<'_>, record: &mut CsvRecord) {
+    fn pass_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) {
         self.line = record.line + 1 + lines_within(&record.raw, source.line_end());
         let (line_end, room) = (source.line_end(), self.limit.saturating_sub(record.raw.len()));
         let next = source.chunk();
@@ -243,7 +254,7 @@ struct Passed {
 }
 
 impl Passed {
-    /// Takes so many bytes off the record's beginning, and the fields, which nobody will ask for.
+    /// Takes so many bytes off the record's beginning, and the fields, which will not be used.
     fn take(&mut self, record: &mut CsvRecord, bytes: usize, limit: usize, line_end: u8) {
         let mut sound = &record.raw[..bytes];
         self.bytes += bytes as u64;
@@ -258,7 +269,7 @@ impl Passed {
         record.ends.clear();
     }
 
-    /// Puts the text back at the record's beginning, to tell of it.
+    /// Puts the text back at the record's beginning, to report it.
     fn give_back(mut self, record: &mut CsvRecord, limit: usize) {
         if self.bytes > 0 {
             let room = limit.saturating_sub(self.text.len()).min(record.raw.len());
@@ -269,7 +280,7 @@ impl Passed {
 }
 
 /// Passes over one line end; false when what comes next is none.
-fn pass_line_end(source: &mut Bytes<'_>) -> bool {
+fn pass_line_end(source: &mut ByteStream<'_>) -> bool {
     let length = match source.chunk().first() {
         Some(b'\n') => 1,
         Some(b'\r') => {
@@ -297,7 +308,7 @@ pub(crate) fn line_end_length(text: &[u8], line_end: u8) -> usize {
 }
 
 /// Passes over the rest of a line and its end; gives the number of bytes without the end.
-pub(crate) fn pass_line(source: &mut Bytes<'_>) -> u64 {
+pub(crate) fn pass_line(source: &mut ByteStream<'_>) -> u64 {
     let mut length = 0;
     loop {
         let chunk = source.chunk();
@@ -362,7 +373,7 @@ mod tests {
     use super::*;
 
     fn all(text: &str, limit: usize) -> Vec<Result<Vec<String>, String>> {
-        let mut source = Bytes::new(text.as_bytes());
+        let mut source = ByteStream::new(text.as_bytes());
         source.set_line_end(line_end(text.as_bytes()));
         let mut reader = CsvReader::new(b',', limit);
         let mut record = CsvRecord::default();
@@ -404,7 +415,7 @@ mod tests {
             assert_eq!(all(&["a,b", "1,\"x\ry\"", "2,z", ""].join(end), 100), expected, "{end:?}");
         }
         assert_eq!(all("a,b\r1,\"x\ry\"\r\n2,z\n", 100), expected);
-        let mut source = Bytes::new(&b"a,b\r1,\"x\r\ny\rz\"\r\n2,z"[..]);
+        let mut source = ByteStream::new(&b"a,b\r1,\"x\r\ny\rz\"\r\n2,z"[..]);
         source.set_line_end(b'\r');
         let (mut reader, mut record) = (CsvReader::new(b',', 100), CsvRecord::default());
         let mut lines = Vec::new();
@@ -471,7 +482,7 @@ mod tests {
     #[test]
     fn every_malformed_row_is_told_with_its_line_and_text() {
         let bad = (0..500).map(|n| format!("{n},\"open\n{n},\"in\"ner\"\n{n},ok\n")).collect::<String>();
-        let mut source = Bytes::new(bad.as_bytes());
+        let mut source = ByteStream::new(bad.as_bytes());
         let (mut reader, mut record) = (CsvReader::new(b',', 1000), CsvRecord::default());
         for n in 0..500 {
             for (at, text) in ["\"open", "\"in\"ner\""].into_iter().enumerate() {
@@ -488,7 +499,7 @@ mod tests {
     fn a_file_made_to_be_read_again_is_read_in_linear_time() {
         // Each line closes the quote of the one before and opens one itself, read from whichever line; never is it a row.
         let text = ("a\",\"x\n".repeat(1000) + "a\"\n").repeat(100);
-        let mut source = Bytes::new(text.as_bytes());
+        let mut source = ByteStream::new(text.as_bytes());
         let (mut reader, mut record) = (CsvReader::new(b',', 20_000), CsvRecord::default());
         let mut read = 0;
         while reader.read(&mut source, &mut record) != CsvRead::End {
@@ -514,7 +525,7 @@ mod tests {
             (format!("\"x\n1,inside\ny\",\"{long}"), 3, "a quoted field does not end within the size limit"),
         ] {
             let text = format!("a,b\n{bad}\n2,\"x\"\n3,y\n");
-            let mut source = Bytes::new(text.as_bytes());
+            let mut source = ByteStream::new(text.as_bytes());
             let (mut reader, mut record) = (CsvReader::new(b',', 50), CsvRecord::default());
             let mut told = Vec::new();
             loop {

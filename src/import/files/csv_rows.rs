@@ -1,6 +1,6 @@
 //! From a CSV file to its rows.
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of, first_line_end, pass_line};
 use super::dates::Dates;
 use super::input::Limits;
@@ -8,7 +8,7 @@ use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
 
 /// Walks a CSV file: its heading first, then its rows.
-pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     let (mut heading, delimiter, skipped_lines) = match heading_of(source) {
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
@@ -96,7 +96,7 @@ struct Rest {
 
 impl Rest {
     /// Takes the dates of all rows that follow into account.
-    fn see_dates(mut self, source: &mut Bytes<'_>, limits: Limits, dates: &mut Dates) {
+    fn see_dates(mut self, source: &mut ByteStream<'_>, limits: Limits, dates: &mut Dates) {
         let names: Vec<String> =
             self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
         let mut reader = CsvReader::new(self.delimiter, limits.record);
@@ -125,7 +125,7 @@ impl Rest {
 }
 
 /// The heading, its delimiter and the number of lines it took; lines that tools put before it are passed over.
-fn heading_of(source: &mut Bytes<'_>) -> Option<(Heading, u8, u64)> {
+fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
     let (mut lines, line_end) = (0, source.line_end());
     loop {
         let window = source.peek(WINDOW);
@@ -162,7 +162,7 @@ fn names_of(record: &CsvRecord) -> Vec<String> {
 
 /// The heading that a record is, when it has the same names as the file's, in whichever order.
 fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
-    // Rows of data are told by their first field.
+    // Rows of data are recognised by their first field.
     let first = record.field(0)?;
     let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii();
     if !heading.columns.iter().any(|name| name.as_bytes() == first) {

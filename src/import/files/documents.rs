@@ -1,17 +1,17 @@
-//! From a text to its records: tells JSON from CSV, and has each record handed to a sink together with its place and its
+//! From a text to its records: distinguishes JSON from CSV, and has each record handed to a sink together with its place and its
 //! page's context.
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 pub(crate) use super::dates::Dates;
 use super::input::Limits;
-use super::json::{self, Kind};
+use super::json::{self, JsonStart};
 pub(crate) use super::json_records::column_names;
 pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
-use super::sniff::{self, Form, WINDOW};
+use super::sniff::{self, TextForm, WINDOW};
 use super::{csv_rows, json_records};
 
 /// Walks a text of whatever form it has.
-pub(crate) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(crate) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
     let window = source.peek(WINDOW);
     let (form, line_end) = (sniff::form(window), sniff::line_end(window));
     // A remark, or half a record where a log was cut, before lines of records.
@@ -21,10 +21,10 @@ pub(crate) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) 
     });
     source.set_line_end(line_end);
     let walked = match form {
-        Form::Empty if drain_blank(source) => return Ok(Walked::Empty),
-        Form::Empty | Form::Json => return json_records::walk(source, sink, limits, 0).map(|()| Walked::Done),
-        Form::Csv => csv_rows::walk(source, sink, limits)?,
-        Form::Unknown(tried) => Walked::Unknown(tried),
+        TextForm::Empty if drain_blank(source) => return Ok(Walked::Empty),
+        TextForm::Empty | TextForm::Json => return json_records::walk(source, sink, limits, 0).map(|()| Walked::Done),
+        TextForm::Csv => csv_rows::walk(source, sink, limits)?,
+        TextForm::Unknown(tried) => Walked::Unknown(tried),
     };
     match (&walked, first_line) {
         (Walked::Unknown(_), Some(line)) => {
@@ -43,8 +43,8 @@ pub(crate) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits) 
 }
 
 /// Passes over white space; true when nothing else is left.
-fn drain_blank(source: &mut Bytes<'_>) -> bool {
-    json::next_kind(source) == Kind::End
+fn drain_blank(source: &mut ByteStream<'_>) -> bool {
+    json::next_kind(source) == JsonStart::End
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     fn walked(text: &[u8], record: usize) -> Vec<String> {
         let mut log = Log::default();
-        walk(&mut Bytes::new(text), &mut log, Limits { record, ..Limits::default() }).unwrap();
+        walk(&mut ByteStream::new(text), &mut log, Limits { record, ..Limits::default() }).unwrap();
         log.0
     }
 
@@ -134,7 +134,7 @@ mod tests {
         );
         let mut log = Log::default();
         let text = "id,date\ny,02/03/2026 10:00\nz,13/03/2026\ndate,id\n02/13/2026,z\n";
-        let refused = walk(&mut Bytes::new(text.as_bytes()), &mut log, Limits::default()).unwrap();
+        let refused = walk(&mut ByteStream::new(text.as_bytes()), &mut log, Limits::default()).unwrap();
         assert!(
             matches!(&refused, Walked::Refused(reason) if reason.contains("line 5") && reason.contains("line 3")),
             "{refused:?}"
@@ -202,16 +202,16 @@ mod tests {
             walk(&mut text, &mut log, Limits::default()).unwrap();
             assert_eq!(log.0, expected);
         }
-        // The first line is longer than what is looked at: refused, not cut somewhere else.
+        // The first line is longer than what is examined: refused, not cut somewhere else.
         let long = format!("{},b\nNor\rmal,2\n", "a".repeat(WINDOW));
-        let found = walk(&mut Bytes::new(long.as_bytes()), &mut Log::default(), Limits::default());
+        let found = walk(&mut ByteStream::new(long.as_bytes()), &mut Log::default(), Limits::default());
         assert!(matches!(found, Ok(Walked::Unknown(_))), "{found:?}");
     }
 
     #[test]
     fn forms_without_records() {
         let mut log = Log::default();
-        assert_eq!(walk(&mut Bytes::new(&b"  \n"[..]), &mut log, Limits::default()), Ok(Walked::Empty));
-        assert!(matches!(walk(&mut Bytes::new(&b"\x01\x02"[..]), &mut log, Limits::default()), Ok(Walked::Unknown(_))));
+        assert_eq!(walk(&mut ByteStream::new(&b"  \n"[..]), &mut log, Limits::default()), Ok(Walked::Empty));
+        assert!(matches!(walk(&mut ByteStream::new(&b"\x01\x02"[..]), &mut log, Limits::default()), Ok(Walked::Unknown(_))));
     }
 }

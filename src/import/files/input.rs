@@ -7,7 +7,7 @@ use std::rc::Rc;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 
 /// Bounds that keep hostile or broken input from taking the machine.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ impl Default for Limits {
 /// Layers of compression that are opened one inside the other.
 const MAX_LAYERS: usize = 3;
 
-/// Counts and hashes the bytes that pass, and tells of progress.
+/// Counts and hashes the bytes that pass, and reports progress.
 pub(crate) struct Tap<'p, R> {
     inner: R,
     state: Rc<TapState<'p>>,
@@ -141,7 +141,7 @@ impl<R: Read, F: Fn() -> u64> Read for Expansion<R, F> {
     }
 }
 
-/// A stream whose first bytes were looked at.
+/// A stream whose first bytes were peeked at.
 type Headed<'r> = io::Chain<io::Cursor<Vec<u8>>, Box<dyn Read + 'r>>;
 
 fn look_ahead(mut reader: Box<dyn Read + '_>, count: usize) -> io::Result<(Vec<u8>, Headed<'_>)> {
@@ -170,14 +170,15 @@ pub(crate) fn wrapping(head: &[u8]) -> Wrapping {
     }
 }
 
-/// Takes compression and encoding off a stream: gives UTF-8 as far as it is text. `consumed` tells how many compressed bytes were read so far.
+/// Takes compression and encoding off a stream: gives UTF-8 as far as it is text. `consumed` says how many compressed bytes were
+/// read so far.
 ///
 /// A zip archive inside is left as it is: archives need to seek, and are opened by name only at the top.
 pub(crate) fn open_text<'r>(
     reader: Box<dyn Read + 'r>,
     consumed: impl Fn() -> u64 + Clone + 'r,
     limits: Limits,
-) -> io::Result<Bytes<'r>> {
+) -> io::Result<ByteStream<'r>> {
     let mut layers = 0;
     let (mut head, mut stream) = look_ahead(reader, 4)?;
     while wrapping(&head) == Wrapping::Gzip {
@@ -192,11 +193,11 @@ pub(crate) fn open_text<'r>(
         [0xEF, 0xBB, 0xBF, ..] => {
             let mut stream = stream;
             stream.read_exact(&mut [0; 3])?;
-            Bytes::new(stream)
+            ByteStream::new(stream)
         }
-        [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => Bytes::new(Utf16::new(stream, false)),
-        [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => Bytes::new(Utf16::new(stream, true)),
-        _ => Bytes::new(stream),
+        [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => ByteStream::new(Utf16::new(stream, false)),
+        [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => ByteStream::new(Utf16::new(stream, true)),
+        _ => ByteStream::new(stream),
     })
 }
 

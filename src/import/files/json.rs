@@ -1,10 +1,10 @@
 //! Pulling values out of a JSON text that may be larger than memory: one element at a time, by bracket matching.
 //!
-//! Values are cut out here and checked later by whoever parses them, so that one broken element does not cost the others.
+//! Values are cut out here and checked later by the caller that parses them, so that one broken element does not cost the others.
 
 use kqlake_value::json::extent::{BracketError, Extent};
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 
 /// Brackets that may be open at once.
 const MAX_OPEN: usize = 16 << 20;
@@ -22,7 +22,7 @@ pub(crate) enum JsonError {
 
 /// How a value begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum JsonStart {
     /// `{`
     Object,
     /// `[`
@@ -40,13 +40,13 @@ pub(crate) enum Kind {
 }
 
 /// Passes over white space and says what comes next.
-pub(crate) fn next_kind(source: &mut Bytes<'_>) -> Kind {
+pub(crate) fn next_kind(source: &mut ByteStream<'_>) -> JsonStart {
     loop {
         let chunk = source.chunk();
         let Some(at) = chunk.iter().position(|b| !b.is_ascii_whitespace()) else {
             let length = chunk.len();
             if length == 0 {
-                return Kind::End;
+                return JsonStart::End;
             }
             source.consume(length);
             continue;
@@ -54,79 +54,79 @@ pub(crate) fn next_kind(source: &mut Bytes<'_>) -> Kind {
         let byte = chunk[at];
         source.consume(at);
         return match byte {
-            b'{' => Kind::Object,
-            b'[' => Kind::Array,
-            b'"' => Kind::String,
-            b'0'..=b'9' | b'-' | b't' | b'f' | b'n' | b'N' | b'I' => Kind::Word,
-            b'}' | b']' | b',' | b':' => Kind::Mark(byte),
-            other => Kind::Other(other),
+            b'{' => JsonStart::Object,
+            b'[' => JsonStart::Array,
+            b'"' => JsonStart::String,
+            b'0'..=b'9' | b'-' | b't' | b'f' | b'n' | b'N' | b'I' => JsonStart::Word,
+            b'}' | b']' | b',' | b':' => JsonStart::Mark(byte),
+            other => JsonStart::Other(other),
         };
     }
 }
 
 /// Passes over one mark of punctuation.
-pub(crate) fn expect_mark(source: &mut Bytes<'_>, mark: u8) -> Result<(), JsonError> {
+pub(crate) fn expect_mark(source: &mut ByteStream<'_>, mark: u8) -> Result<(), JsonError> {
     match next_kind(source) {
-        Kind::Mark(found) if found == mark => {
+        JsonStart::Mark(found) if found == mark => {
             source.consume(1);
             Ok(())
         }
-        Kind::Object if mark == b'{' => {
+        JsonStart::Object if mark == b'{' => {
             source.consume(1);
             Ok(())
         }
-        Kind::Array if mark == b'[' => {
+        JsonStart::Array if mark == b'[' => {
             source.consume(1);
             Ok(())
         }
-        Kind::End => Err(JsonError::Ended),
+        JsonStart::End => Err(JsonError::Ended),
         other => Err(JsonError::Syntax(format!("found {} where '{}' must stand", shown(other), char::from(mark)))),
     }
 }
 
-fn shown(kind: Kind) -> String {
+fn shown(kind: JsonStart) -> String {
     match kind {
-        Kind::Object => "'{'".into(),
-        Kind::Array => "'['".into(),
-        Kind::String => "a string".into(),
-        Kind::Word => "a number or word".into(),
-        Kind::Mark(byte) => format!("'{}'", char::from(byte)),
-        Kind::End => "the end".into(),
-        Kind::Other(byte) => format!("the byte 0x{byte:02x}"),
+        JsonStart::Object => "'{'".into(),
+        JsonStart::Array => "'['".into(),
+        JsonStart::String => "a string".into(),
+        JsonStart::Word => "a number or word".into(),
+        JsonStart::Mark(byte) => format!("'{}'", char::from(byte)),
+        JsonStart::End => "the end".into(),
+        JsonStart::Other(byte) => format!("the byte 0x{byte:02x}"),
     }
 }
 
 /// Moves to the next element of the array or object whose opening bracket was passed: true when there is one.
 /// `first` says that no element was read yet.
-pub(crate) fn next_element(source: &mut Bytes<'_>, close: u8, first: bool) -> Result<bool, JsonError> {
+pub(crate) fn next_element(source: &mut ByteStream<'_>, close: u8, first: bool) -> Result<bool, JsonError> {
     match next_kind(source) {
-        Kind::Mark(found) if found == close => {
+        JsonStart::Mark(found) if found == close => {
             source.consume(1);
             Ok(false)
         }
-        Kind::Mark(b',') => {
+        JsonStart::Mark(b',') => {
             source.consume(1);
-            // A comma before the closing bracket is no JSON, but it costs nobody anything.
+            // A comma before the closing bracket is no JSON, but it is harmless.
             match next_kind(source) {
-                Kind::Mark(found) if found == close => {
+                JsonStart::Mark(found) if found == close => {
                     source.consume(1);
                     Ok(false)
                 }
-                Kind::End => Err(JsonError::Ended),
+                JsonStart::End => Err(JsonError::Ended),
                 _ => Ok(true),
             }
         }
-        Kind::End => Err(JsonError::Ended),
+        JsonStart::End => Err(JsonError::Ended),
         _ if first => Ok(true),
         other => Err(JsonError::Syntax(format!("found {} where ',' or '{}' must stand", shown(other), char::from(close)))),
     }
 }
 
 /// Reads a member's name and the colon behind it.
-pub(crate) fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<String, JsonError> {
+pub(crate) fn key(source: &mut ByteStream<'_>, scratch: &mut Vec<u8>) -> Result<String, JsonError> {
     match next_kind(source) {
-        Kind::String => {}
-        Kind::End => return Err(JsonError::Ended),
+        JsonStart::String => {}
+        JsonStart::End => return Err(JsonError::Ended),
         other => return Err(JsonError::Syntax(format!("found {} where a member name must stand", shown(other)))),
     }
     scratch.clear();
@@ -139,11 +139,11 @@ pub(crate) fn key(source: &mut Bytes<'_>, scratch: &mut Vec<u8>) -> Result<Strin
 /// Appends the text of the next value to `out`.
 ///
 /// A value longer than `limit` is passed over to its end; its first `limit` bytes are in `out`.
-pub(crate) fn value(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+pub(crate) fn value(source: &mut ByteStream<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     match next_kind(source) {
-        Kind::Object | Kind::Array | Kind::String => delimited(source, out, limit),
-        Kind::Word => word(source, out, limit),
-        Kind::End => Err(JsonError::Ended),
+        JsonStart::Object | JsonStart::Array | JsonStart::String => delimited(source, out, limit),
+        JsonStart::Word => word(source, out, limit),
+        JsonStart::End => Err(JsonError::Ended),
         other => Err(JsonError::Syntax(format!("found {} where a value must stand", shown(other)))),
     }
 }
@@ -173,7 +173,7 @@ impl<'a> Scan<'a> {
 }
 
 /// A value in quotes or brackets.
-fn delimited(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+fn delimited(source: &mut ByteStream<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     let mut scan = Scan::new(out, limit);
     let mut extent = Extent::matched(MAX_OPEN);
     loop {
@@ -201,7 +201,7 @@ fn delimited(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<
     }
 }
 
-fn word(source: &mut Bytes<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
+fn word(source: &mut ByteStream<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     let mut scan = Scan::new(out, limit);
     loop {
         let chunk = source.chunk();
@@ -222,7 +222,7 @@ mod tests {
 
     fn cut(text: &str, limit: usize) -> Result<String, JsonError> {
         let mut out = Vec::new();
-        value(&mut Bytes::new(text.as_bytes()), &mut out, limit).map(|()| String::from_utf8(out).unwrap())
+        value(&mut ByteStream::new(text.as_bytes()), &mut out, limit).map(|()| String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn elements_one_by_one() {
-        let mut source = Bytes::new(&b"[ 1, {\"a\":2} ,3,]"[..]);
+        let mut source = ByteStream::new(&b"[ 1, {\"a\":2} ,3,]"[..]);
         expect_mark(&mut source, b'[').unwrap();
         let (mut first, mut all) = (true, Vec::new());
         while next_element(&mut source, b']', first).unwrap() {

@@ -2,22 +2,22 @@
 
 use std::str::Utf8Error;
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 use super::input::Limits;
-use super::json::{self, JsonError, Kind};
+use super::json::{self, JsonError, JsonStart};
 use super::record::{Answer, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
 
-/// Walks documents to their end, or to where they break, which the sink is told.
-/// What the sink was told already stands in `passed` lines.
-pub(super) fn walk(source: &mut Bytes<'_>, sink: &mut dyn Sink, limits: Limits, passed: u64) -> Result<(), Stop> {
+/// Walks documents to their end, or to where they break, which is reported to the sink.
+/// What was reported to the sink already is in `passed` lines.
+pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits, passed: u64) -> Result<(), Stop> {
     let lines = (source.offset(), passed);
     Walker { source, sink, limits, buffer: Vec::new(), records: passed, lines, line: None }.json()
 }
 
 struct Walker<'w, 'r> {
-    source: &'w mut Bytes<'r>,
+    source: &'w mut ByteStream<'r>,
     sink: &'w mut dyn Sink,
     limits: Limits,
     buffer: Vec<u8>,
@@ -31,7 +31,7 @@ struct Walker<'w, 'r> {
 enum Ended {
     /// At its closing bracket.
     Whole,
-    /// Where it broke; the sink was told.
+    /// Where it broke; it was reported to the sink.
     Broken,
 }
 
@@ -59,10 +59,10 @@ impl Walker<'_, '_> {
             }
             let begin = self.source.offset();
             let ended = match json::next_kind(self.source) {
-                Kind::End => return Ok(()),
-                Kind::Object => self.object_document()?,
-                Kind::Array => self.array_document(&Page::default())?,
-                Kind::Mark(b',') => {
+                JsonStart::End => return Ok(()),
+                JsonStart::Object => self.object_document()?,
+                JsonStart::Array => self.array_document(&Page::default())?,
+                JsonStart::Mark(b',') => {
                     // Documents put one behind the other with commas between them.
                     self.source.consume(1);
                     Ended::Whole
@@ -99,7 +99,7 @@ impl Walker<'_, '_> {
     /// One value a line, to the end or to where a document begins that spans lines. True at the end.
     fn lines(&mut self) -> Result<bool, Stop> {
         let page = Page::default();
-        // Behind documents, lines are not counted: nobody knows how many the documents had.
+        // Behind documents, lines are not counted: it is unknown how many the documents had.
         let (place, lines) = self.lines;
         self.line = (self.source.offset() == place).then_some(lines);
         loop {
@@ -195,8 +195,8 @@ impl Walker<'_, '_> {
         }
         let place = self.place(begin);
         match std::str::from_utf8(&self.buffer) {
-            Ok(text) if kind == Kind::Object => self.sink.item(Item::Object { text, page }, place)?,
-            Ok(text) if kind == Kind::String => {
+            Ok(text) if kind == JsonStart::Object => self.sink.item(Item::Object { text, page }, place)?,
+            Ok(text) if kind == JsonStart::String => {
                 // Some tools write an array of JSON texts.
                 let inner = unescape(text).into_owned();
                 if inner.trim_start().starts_with('{') {
@@ -256,25 +256,25 @@ impl Walker<'_, '_> {
             let lower = key.to_ascii_lowercase();
             match (lower.as_str(), kind) {
                 // An empty list may belong to a record; a page with one has no records either way.
-                ("value" | "records" | "results", Kind::Array) if self.holds_objects() => {
+                ("value" | "records" | "results", JsonStart::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.array_document(&page)? {
                         return Ok(Ended::Broken);
                     }
                 }
-                ("tables", Kind::Array) if self.holds_objects() => {
+                ("tables", JsonStart::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.tables()? {
                         return Ok(Ended::Broken);
                     }
                 }
-                ("d", Kind::Object) => {
+                ("d", JsonStart::Object) => {
                     streamed = true;
                     if let Ended::Broken = self.object_document()? {
                         return Ok(Ended::Broken);
                     }
                 }
-                ("d", Kind::Array) if self.holds_objects() => {
+                ("d", JsonStart::Array) if self.holds_objects() => {
                     streamed = true;
                     if let Ended::Broken = self.array_document(&page)? {
                         return Ok(Ended::Broken);
@@ -292,7 +292,7 @@ impl Walker<'_, '_> {
                     match json::value(self.source, &mut kept, room) {
                         Ok(()) => {}
                         Err(JsonError::TooLong(length)) => {
-                            // The text of the member is given up, and with it the record; the walk goes on behind it.
+                            // The text of the member is given up, and with it the record; the walk continues behind it.
                             self.records += 1;
                             self.buffer.clear();
                             self.buffer.extend_from_slice(&kept[..kept.len().min(self.limits.quarantine_text)]);
@@ -311,7 +311,7 @@ impl Walker<'_, '_> {
                     let text = &kept[start..];
                     if matches!(lower.as_str(), "@odata.context" | "odata.metadata" | "odata.context") {
                         page.context = std::str::from_utf8(text).ok().map(|t| unescape(t).into_owned());
-                    } else if lower == "error" && kind == Kind::Object {
+                    } else if lower == "error" && kind == JsonStart::Object {
                         partial_error = Some(String::from_utf8_lossy(text).into_owned());
                     }
                 }
@@ -347,7 +347,7 @@ impl Walker<'_, '_> {
         self.broken(error, begin)
     }
 
-    /// True when the array that comes next holds objects, as far as its first element tells; null is none.
+    /// True when the array that comes next holds objects, as far as its first element shows; null is none.
     fn holds_objects(&mut self) -> bool {
         let window = self.source.peek(4096);
         let mut filled = window.iter().filter(|b| !b.is_ascii_whitespace());
@@ -386,7 +386,7 @@ impl Walker<'_, '_> {
                 Err(error) => return self.broken(error, begin),
             };
             let kind = json::next_kind(self.source);
-            if key == "rows" && kind == Kind::Array {
+            if key == "rows" && kind == JsonStart::Array {
                 if let Ended::Broken = self.rows(&answer)? {
                     return Ok(Ended::Broken);
                 }

@@ -48,7 +48,7 @@ pub(crate) struct Heading {
     pub columns: Vec<String>,
 }
 
-/// One thing found in a file.
+/// One item found in a file.
 #[derive(Debug)]
 pub(crate) enum Item<'a> {
     /// A JSON object that should be a record.
@@ -107,14 +107,14 @@ pub(crate) struct Stop;
 
 /// Takes what a file holds.
 pub(crate) trait Sink {
-    /// Takes one thing.
+    /// Takes one item.
     fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop>;
 
-    /// Is told a CSV file's heading before the rows come, and gives the places of the columns whose dates may have their day or
+    /// Receives a CSV file's heading before the rows, and returns the places of the columns whose dates may have their day or
     /// their month first; an error says why the heading is none of those known.
     fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String>;
 
-    /// Is told, before the first row with such a date comes, what all of them from there to the file's end say of their order; an
+    /// Receives, before the first row with such a date, what all of them from there to the file's end say of their order; an
     /// error says why the file is refused.
     fn dates(&mut self, dates: &Dates) -> Result<(), String>;
 }
@@ -122,7 +122,7 @@ pub(crate) trait Sink {
 /// What walking a text came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Walked {
-    /// It was walked to its end (or to where it broke, which the sink was told).
+    /// It was walked to its end (or to where it broke, which was reported to the sink).
     Done,
     /// There is nothing in it.
     Empty,

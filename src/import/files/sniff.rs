@@ -1,15 +1,15 @@
 //! What a text is, by its content.
 
-use super::bytes::Bytes;
+use super::bytes::ByteStream;
 use super::csv::{first_line_end, line_end_length};
-use super::json::{self, Kind};
+use super::json::{self, JsonStart};
 
-/// Bytes of a text that are looked at to recognise it.
+/// Bytes of a text that are examined to recognise it.
 pub(crate) const WINDOW: usize = 256 * 1024;
 
 /// The form of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum TextForm {
     /// Nothing, or only white space.
     Empty,
     /// JSON: one document, several, or one a line.
@@ -21,35 +21,35 @@ pub(crate) enum Form {
 }
 
 /// Recognises the form of a text from its beginning.
-pub(crate) fn form(window: &[u8]) -> Form {
+pub(crate) fn form(window: &[u8]) -> TextForm {
     let Some(at) = window.iter().position(|b| !b.is_ascii_whitespace()) else {
-        return Form::Empty;
+        return TextForm::Empty;
     };
     let first = window[at];
     if matches!(first, b'{' | b'[') {
-        return Form::Json;
+        return TextForm::Json;
     }
     let mut tried =
         vec!["gzip and zip: no such signature".to_owned(), format!("JSON: begins with {} instead of '{{' or '['", shown(first))];
     let refuse = |mut tried: Vec<String>, why: &str| {
         tried.push(format!("CSV: {why}"));
-        Form::Unknown(tried)
+        TextForm::Unknown(tried)
     };
     if window.starts_with(b"PAR1") {
         tried.push("a Parquet file is not imported; query it with another tool or export it as CSV".to_owned());
-        return Form::Unknown(tried);
+        return TextForm::Unknown(tried);
     }
     if window.get(257..262) == Some(b"ustar") {
         tried.push("a tar archive is not opened; unpack it first".to_owned());
-        return Form::Unknown(tried);
+        return TextForm::Unknown(tried);
     }
     if window.starts_with(b"PK\x03\x04") {
         tried.push("a zip archive inside another archive is not opened; unpack it first".to_owned());
-        return Form::Unknown(tried);
+        return TextForm::Unknown(tried);
     }
     if first == b'<' {
         tried.push("XML and HTML are not read; ask the service for JSON".to_owned());
-        return Form::Unknown(tried);
+        return TextForm::Unknown(tried);
     }
     let heading = &window[at..];
     let end = first_line_end(heading, line_end(window)).map_or(heading.len(), |(at, _)| at);
@@ -65,7 +65,7 @@ pub(crate) fn form(window: &[u8]) -> Form {
     if !is_records && !line.iter().any(|b| matches!(b, b',' | b';' | b'\t')) && !line.starts_with(b"#TYPE") {
         return refuse(tried, "the first line has no comma, semicolon or tab");
     }
-    Form::Csv
+    TextForm::Csv
 }
 
 fn shown(byte: u8) -> String {
@@ -150,12 +150,12 @@ fn is_whole_object(line: &[u8]) -> bool {
     if !line.ends_with(b"}") && !line.ends_with(b"},") {
         return false;
     }
-    let mut source = Bytes::new(line);
+    let mut source = ByteStream::new(line);
     let mut out = Vec::new();
-    // Nothing is kept of it: only its end is looked for.
+    // Nothing is kept of it: only its end is searched for.
     let cut = json::value(&mut source, &mut out, 0);
     matches!(cut, Ok(()) | Err(json::JsonError::TooLong(_)))
-        && matches!(json::next_kind(&mut source), Kind::End | Kind::Mark(b','))
+        && matches!(json::next_kind(&mut source), JsonStart::End | JsonStart::Mark(b','))
 }
 
 #[cfg(test)]
@@ -164,12 +164,12 @@ mod tests {
 
     #[test]
     fn forms() {
-        assert_eq!(form(b" \r\n"), Form::Empty);
-        assert_eq!(form(b"\n {\"a\":1}"), Form::Json);
-        assert_eq!(form(b"a,b\r\n1,2"), Form::Csv);
-        assert_eq!(form(b"\"AuditData\"\r\n\"{}\""), Form::Csv);
+        assert_eq!(form(b" \r\n"), TextForm::Empty);
+        assert_eq!(form(b"\n {\"a\":1}"), TextForm::Json);
+        assert_eq!(form(b"a,b\r\n1,2"), TextForm::Csv);
+        assert_eq!(form(b"\"AuditData\"\r\n\"{}\""), TextForm::Csv);
         for bad in [&b"\x00\x01\x02"[..], b"<html>", b"PAR1....", b"one word", b"\xff\xfe,\x80"] {
-            assert!(matches!(form(bad), Form::Unknown(tried) if !tried.is_empty()));
+            assert!(matches!(form(bad), TextForm::Unknown(tried) if !tried.is_empty()));
         }
     }
 

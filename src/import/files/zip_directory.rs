@@ -28,7 +28,7 @@ impl Directory {
     /// Reads the directory that begins at `start`.
     ///
     /// # Errors
-    /// The file cannot be read, or a name stands there more often than names of its length can be told apart.
+    /// The file cannot be read, or a name stands there more often than names of its length can be distinguished.
     pub(super) fn read(file: &mut (impl Read + Seek), start: u64) -> io::Result<Self> {
         let mut directory = Self::default();
         let mut taken: HashSet<Vec<u8>> = HashSet::new();
@@ -136,7 +136,7 @@ fn end_of(reader: &mut impl Read, mut signature: [u8; 4], start: u64) -> io::Res
     }
 }
 
-/// A name of the same length that nobody has; `next` counts the tries for names of this length.
+/// A name of the same length that no entry has; `next` counts the tries for names of this length.
 fn another(name: &[u8], taken: &HashSet<Vec<u8>>, next: &mut usize) -> Option<Vec<u8>> {
     const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     loop {

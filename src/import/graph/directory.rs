@@ -12,7 +12,7 @@ use kqlake_value::US_PER_DAY;
 
 /// What a directory object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ObjectKind {
     /// A user.
     User,
     /// A team.
@@ -27,18 +27,18 @@ pub(crate) enum Kind {
     UserApp,
 }
 
-impl Kind {
-    const ALL: [(Kind, &'static str); 6] = [
-        (Kind::User, "Users"),
-        (Kind::Team, "Teams"),
-        (Kind::Channel, "TeamChannels"),
-        (Kind::Member, "TeamMembers"),
-        (Kind::TeamApp, "TeamApps"),
-        (Kind::UserApp, "UserTeamsApps"),
+impl ObjectKind {
+    const ALL: [(ObjectKind, &'static str); 6] = [
+        (ObjectKind::User, "Users"),
+        (ObjectKind::Team, "Teams"),
+        (ObjectKind::Channel, "TeamChannels"),
+        (ObjectKind::Member, "TeamMembers"),
+        (ObjectKind::TeamApp, "TeamApps"),
+        (ObjectKind::UserApp, "UserTeamsApps"),
     ];
 
     /// What an object is, by its own type, its page's context, or its fields.
-    pub(crate) fn of(members: &Members<'_>, context: Option<&str>) -> Option<Kind> {
+    pub(crate) fn of(members: &Members<'_>, context: Option<&str>) -> Option<ObjectKind> {
         if !members.has("id") {
             return None;
         }
@@ -50,10 +50,10 @@ impl Kind {
             return None;
         }
         if members.has("teamsApp") || members.has("teamsAppDefinition") {
-            return Some(if page.contains("users") { Kind::UserApp } else { Kind::TeamApp });
+            return Some(if page.contains("users") { ObjectKind::UserApp } else { ObjectKind::TeamApp });
         }
         if said.ends_with("conversationmember") || page.contains("/members") || (members.has("roles") && members.has("userId")) {
-            return Some(Kind::Member);
+            return Some(ObjectKind::Member);
         }
         let id = members.text("id").unwrap_or_default();
         if said.ends_with(".channel")
@@ -62,7 +62,7 @@ impl Kind {
             || members.has("membershipType")
             || (id.starts_with("19:") && members.has("displayName"))
         {
-            return Some(Kind::Channel);
+            return Some(ObjectKind::Channel);
         }
         // Sign-ins, calls and the like name a user, too.
         let about_a_user =
@@ -70,7 +70,7 @@ impl Kind {
                 .iter()
                 .any(|f| members.has(f));
         if said.ends_with(".user") || page.starts_with("users") || (members.has("userPrincipalName") && !about_a_user) {
-            return Some(Kind::User);
+            return Some(ObjectKind::User);
         }
         let team_fields = ["memberSettings", "funSettings", "isArchived", "messagingSettings", "guestSettings", "specialization"];
         let is_team_group =
@@ -81,10 +81,10 @@ impl Kind {
             || is_team_group
             || team_fields.iter().any(|f| members.has(f))
         {
-            return Some(Kind::Team);
+            return Some(ObjectKind::Team);
         }
         // A deletion in a page of changes has nothing but its id.
-        (page.contains("delta") && members.has("@removed")).then_some(Kind::User)
+        (page.contains("delta") && members.has("@removed")).then_some(ObjectKind::User)
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Directory {
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { fields: Kind::ALL.iter().map(|(_, name)| find(name).map(|t| FieldMap::new(t, &[]))).collect() }
+        Self { fields: ObjectKind::ALL.iter().map(|(_, name)| find(name).map(|t| FieldMap::new(t, &[]))).collect() }
     }
 }
 
@@ -107,14 +107,14 @@ impl Directory {
     /// The row of an object, as of the day of `taken` (microseconds since 1970).
     pub(crate) fn object(
         &mut self,
-        kind: Kind,
+        kind: ObjectKind,
         members: &Members<'_>,
         text: &str,
         context: Option<&str>,
         taken: i64,
     ) -> Result<Row<'static>, String> {
-        let place = Kind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
-        let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", Kind::ALL[place].1))?;
+        let place = ObjectKind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
+        let fields = self.fields[place].as_mut().ok_or_else(|| format!("there is no table {}", ObjectKind::ALL[place].1))?;
         let row = fields.row(members, DateOrder::Unknown, &mut |_, _| {});
         let mut row = row.into_owned();
         row.set("snapshotDate", Cell::Time(taken.div_euclid(US_PER_DAY) * US_PER_DAY));
@@ -122,7 +122,7 @@ impl Directory {
         let context = context.unwrap_or_default();
         let team = between(context, "teams('").or_else(|| between(context, "teams(%27")).unwrap_or_default();
         match kind {
-            Kind::User => {
+            ObjectKind::User => {
                 if let Some(manager) = members.get_any_case("manager") {
                     row.set("managerId", cell(nested_text(manager, &["id"])));
                     row.set("managerUserPrincipalName", cell(nested_text(manager, &["userPrincipalName"])));
@@ -135,7 +135,7 @@ impl Directory {
                     row.set("removedReason", cell(nested_text(removed, &["reason"])));
                 }
             }
-            Kind::Team => {
+            ObjectKind::Team => {
                 if let Some(summary) = members.get_any_case("summary") {
                     for name in ["ownersCount", "membersCount", "guestsCount"] {
                         let count = nested_text(summary, &[name]).and_then(|t| t.parse().ok());
@@ -143,19 +143,19 @@ impl Directory {
                     }
                 }
             }
-            Kind::Channel => set_owner(&mut row, "teamId", team),
-            Kind::Member => {
+            ObjectKind::Channel => set_owner(&mut row, "teamId", team),
+            ObjectKind::Member => {
                 set_owner(&mut row, "teamId", team);
                 let roles: Vec<String> =
                     members.get_any_case("roles").and_then(|r| serde_json::from_str(r).ok()).unwrap_or_default();
                 row.set("isOwner", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("owner"))));
                 row.set("isGuest", Cell::Bool(roles.iter().any(|r| r.eq_ignore_ascii_case("guest"))));
             }
-            Kind::TeamApp => {
+            ObjectKind::TeamApp => {
                 set_owner(&mut row, "teamId", team);
                 set_app(&mut row, members);
             }
-            Kind::UserApp => {
+            ObjectKind::UserApp => {
                 let user = between(context, "users('").unwrap_or_default();
                 set_owner(&mut row, "userId", user);
                 if user.contains('@') {
@@ -202,9 +202,9 @@ fn between<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn object(text: &str, context: &str) -> (Kind, Row<'static>) {
+    fn object(text: &str, context: &str) -> (ObjectKind, Row<'static>) {
         let members = Members::parse(text).unwrap();
-        let kind = Kind::of(&members, Some(context)).unwrap();
+        let kind = ObjectKind::of(&members, Some(context)).unwrap();
         (kind, Directory::default().object(kind, &members, text, Some(context), 1_767_597_787_000_000).unwrap())
     }
 
@@ -217,29 +217,32 @@ mod tests {
         );
         assert_eq!(
             (kind, user.get("managerId"), user.get("licenseSkus")),
-            (Kind::User, &Cell::text("m"), &Cell::Json(r#"["s"]"#.into()))
+            (ObjectKind::User, &Cell::text("m"), &Cell::Json(r#"["s"]"#.into()))
         );
         assert_eq!(user.get("snapshotDate"), &Cell::Time(1_767_571_200_000_000));
         let (kind, _) = object(r#"{"id":"t","displayName":"T","description":null}"#, &format!("{base}teams"));
-        assert_eq!(kind, Kind::Team);
+        assert_eq!(kind, ObjectKind::Team);
         let (kind, channel) = object(
             r#"{"id":"19:a@thread.tacv2","displayName":"General","membershipType":"standard"}"#,
             &format!("{base}teams('t1')/channels"),
         );
-        assert_eq!((kind, channel.get("teamId")), (Kind::Channel, &Cell::text("t1")));
+        assert_eq!((kind, channel.get("teamId")), (ObjectKind::Channel, &Cell::text("t1")));
         let (kind, member) = object(
             r##"{"@odata.type":"#microsoft.graph.aadUserConversationMember","id":"m","roles":["owner"],"userId":"u","email":"a@x"}"##,
             &format!("{base}teams('t1')/members"),
         );
-        assert_eq!((kind, member.get("isOwner"), member.get("isGuest")), (Kind::Member, &Cell::Bool(true), &Cell::Bool(false)));
+        assert_eq!(
+            (kind, member.get("isOwner"), member.get("isGuest")),
+            (ObjectKind::Member, &Cell::Bool(true), &Cell::Bool(false))
+        );
         let app = r#"{"id":"i","teamsApp":{"id":"a","displayName":"App","distributionMethod":"store"},"teamsAppDefinition":{"teamsAppId":"a","version":"1.0"}}"#;
         let (kind, installed) = object(app, &format!("{base}teams('t1')/installedApps(teamsApp(),teamsAppDefinition())"));
-        assert_eq!((kind, installed.get("version")), (Kind::TeamApp, &Cell::text("1.0")));
+        assert_eq!((kind, installed.get("version")), (ObjectKind::TeamApp, &Cell::text("1.0")));
         let (kind, installed) = object(app, &format!("{base}users('u1')/teamwork/installedApps"));
         assert_eq!(
             (kind, installed.get("userId"), installed.get("teamsAppId")),
-            (Kind::UserApp, &Cell::text("u1"), &Cell::text("a"))
+            (ObjectKind::UserApp, &Cell::text("u1"), &Cell::text("a"))
         );
-        assert_eq!(Kind::of(&Members::parse(r#"{"id":"x","name":"y"}"#).unwrap(), None), None);
+        assert_eq!(ObjectKind::of(&Members::parse(r#"{"id":"x","name":"y"}"#).unwrap(), None), None);
     }
 }

@@ -107,11 +107,11 @@ impl Reports {
         names.iter().any(|n| plain_name(n) == "reportrefreshdate")
     }
 
-    /// The report that has these columns. `hints` are looked at, in order, when several have: the page's type, the file's
+    /// The report that has these columns. `hints` are tried, in order, when several have: the page's type, the file's
     /// name.
     ///
     /// # Errors
-    /// No report has such columns, or several have and no hint tells which.
+    /// No report has such columns, or several have and no hint says which.
     pub(crate) fn recognise<'n>(&self, names: impl Iterator<Item = &'n str>, hints: &[&str]) -> Result<ReportId, String> {
         let names: BTreeSet<String> = names.filter(|n| !n.starts_with('@')).map(report_name).collect();
         let mut candidates: Vec<usize> = self.places(|report| report.variants.contains(&names));

@@ -87,7 +87,7 @@ impl Quarantine {
     }
 }
 
-struct Open {
+struct OpenFile {
     path: PathBuf,
     draft: Draft,
     /// Text is gathered before it is compressed: JSON is written a piece at a time, one for each escape.
@@ -98,7 +98,7 @@ struct Open {
 pub(crate) struct UnitQuarantine {
     quarantine: Quarantine,
     name: String,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     written: u64,
     /// Bytes of the records that were written.
     bytes: u64,
@@ -175,7 +175,7 @@ impl UnitQuarantine {
                     writeln!(writer, "{head}").map(|()| (draft, writer))
                 });
                 let (draft, writer) = made.map_err(|error| (path.clone(), error))?;
-                self.open.insert(Open { path, draft, writer })
+                self.open.insert(OpenFile { path, draft, writer })
             }
         };
         let written = serde_json::to_writer(&mut open.writer, entry).map_err(io::Error::from);
@@ -192,7 +192,7 @@ impl UnitQuarantine {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        let Some(Open { path, draft, writer }) = open else { return Ok(None) };
+        let Some(OpenFile { path, draft, writer }) = open else { return Ok(None) };
         let encoder = writer.into_inner().map_err(io::IntoInnerError::into_error);
         let file = encoder.and_then(GzEncoder::finish);
         let written = file.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));

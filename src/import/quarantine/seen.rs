@@ -5,7 +5,7 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 
-use super::store::{self, SetAside};
+use super::store::{self, QuarantineFile};
 use crate::ledger;
 use crate::names::listed_names;
 use crate::{ImportError, ImportSummary};
@@ -18,13 +18,13 @@ use kqlake_lake::Lake;
 /// The ledger or the quarantine cannot be read.
 pub async fn seen_again<'f>(
     lake: &Lake,
-    files: &'f [SetAside],
+    files: &'f [QuarantineFile],
     summary: &ImportSummary,
-) -> Result<Vec<&'f SetAside>, ImportError> {
+) -> Result<Vec<&'f QuarantineFile>, ImportError> {
     let wanted = files.iter().map(|file| (file.import_id.as_str(), file.unit.as_str())).collect();
     let then = match ledger::hashes(lake, &wanted).await {
         Ok(then) => then,
-        // Without the ledger nobody knows what the units held.
+        // Without the ledger it is unknown what the units held.
         Err(ImportError::Lake(error)) if error.is_of_one_table() => HashMap::new(),
         Err(error) => return Err(error),
     };
@@ -34,18 +34,18 @@ pub async fn seen_again<'f>(
         let hash = unit.content_hash.as_deref();
         now.extend(listed_names(&unit.name).filter_map(|name| Some((name, hash?))));
     }
-    let is_same = |file: &SetAside| {
+    let is_same = |file: &QuarantineFile| {
         let then = then.get(&(file.import_id.clone(), file.unit.clone()));
         then.is_some_and(|then| listed_names(&file.unit).any(|name| now.contains(&(name, then.as_str()))))
     };
-    let (same, changed): (Vec<&SetAside>, Vec<&SetAside>) = files.iter().partition(|file| is_same(file));
+    let (same, changed): (Vec<&QuarantineFile>, Vec<&QuarantineFile>) = files.iter().partition(|file| is_same(file));
     let path = store::folder(lake.root());
     let again = refused_again(lake, &changed, &summary.import_id).map_err(|source| ImportError::Quarantine { path, source })?;
     Ok(same.into_iter().chain(again).collect())
 }
 
 /// Files each of whose records a run has set aside again.
-fn refused_again<'f>(lake: &Lake, files: &[&'f SetAside], import_id: &str) -> io::Result<Vec<&'f SetAside>> {
+fn refused_again<'f>(lake: &Lake, files: &[&'f QuarantineFile], import_id: &str) -> io::Result<Vec<&'f QuarantineFile>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }

@@ -27,7 +27,7 @@ impl Default for Retention {
 
 /// The refused records of one unit and one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetAside {
+pub struct QuarantineFile {
     /// The file.
     pub path: PathBuf,
     /// The unit, or what the file's own name says of it where nothing inside does.
@@ -44,7 +44,7 @@ pub struct SetAside {
 
 /// A refused record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refused {
+pub struct RefusedRecord {
     /// The unit.
     pub unit: String,
     /// Line of its first byte, from 1, where records are on lines.
@@ -98,8 +98,8 @@ pub(crate) fn folder(lake: &Path) -> PathBuf {
 /// Everything that lies in a lake's quarantine, the oldest first.
 ///
 /// # Errors
-/// The folder cannot be looked into.
-pub fn list(lake: &Path) -> io::Result<Vec<SetAside>> {
+/// The folder cannot be listed.
+pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     let mut found = Vec::new();
     for run in entries(&folder(lake))? {
         if !run.file_type()?.is_dir() {
@@ -128,11 +128,11 @@ fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
 }
 
 /// What a file says of itself; a broken one is known by its name.
-fn set_aside(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> SetAside {
+fn set_aside(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> QuarantineFile {
     let first = lines(&path).ok().and_then(|mut lines| lines.next()?.ok()).unwrap_or_default();
     let written = crate::stamp::written(meta);
     let at = first.refused_at.and_then(|at| Some(chrono::DateTime::parse_from_rfc3339(&at).ok()?.timestamp_micros()));
-    SetAside {
+    QuarantineFile {
         unit: first.unit.or(first.file).unwrap_or_else(|| base.to_owned()),
         import_id: first.import_id.unwrap_or(import_id),
         at: at.or(written),
@@ -155,14 +155,14 @@ fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Line>> + use
 ///
 /// # Errors
 /// The file cannot be read, or is of a later form; each record may be an error of its own.
-pub fn records(file: &SetAside) -> io::Result<impl Iterator<Item = io::Result<Refused>> + use<>> {
+pub fn records(file: &QuarantineFile) -> io::Result<impl Iterator<Item = io::Result<RefusedRecord>> + use<>> {
     let unit = file.unit.clone();
     let record = move |line: io::Result<Line>| match line {
         Ok(Line { format: Some(format), .. }) if format > FORMAT => {
             Some(Err(io::Error::other(format!("its form ({FORMAT_KEY} {format}) is that of a later kqlake"))))
         }
         Ok(Line { format: Some(_), .. }) => None,
-        Ok(line) => Some(Ok(Refused {
+        Ok(line) => Some(Ok(RefusedRecord {
             unit: line.file.unwrap_or_else(|| unit.clone()),
             line: line.place.line,
             byte: line.place.byte,
@@ -181,7 +181,7 @@ pub fn records(file: &SetAside) -> io::Result<impl Iterator<Item = io::Result<Re
 ///
 /// # Errors
 /// A file cannot be removed; those before it are.
-pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f SetAside>) -> io::Result<()> {
+pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f QuarantineFile>) -> io::Result<()> {
     for file in files {
         match fs::remove_file(&file.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -196,9 +196,9 @@ pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f SetAside>) -> io::Resu
 }
 
 /// What a retention does not keep at an instant (microseconds since 1970), the oldest first.
-pub(crate) fn outdated(files: Vec<SetAside>, retention: Retention, now: i64) -> Vec<SetAside> {
+pub(crate) fn outdated(files: Vec<QuarantineFile>, retention: Retention, now: i64) -> Vec<QuarantineFile> {
     let mut all: u64 = files.iter().map(|file| file.bytes).sum();
-    let mut goes = |file: &SetAside| {
+    let mut goes = |file: &QuarantineFile| {
         let old = file.at.is_some_and(|at| at < now.saturating_sub(retention.age));
         let outdated = old || all > retention.bytes;
         all -= if outdated { file.bytes } else { 0 };
@@ -222,7 +222,7 @@ mod tests {
         let files = list(lake.path()).unwrap();
         let [file] = &files[..] else { panic!("{files:?}") };
         assert_eq!((file.unit.as_str(), file.import_id.as_str(), &file.version), ("/in/x.json", "old-run", &None));
-        let all: Vec<Refused> = records(file).unwrap().map(Result::unwrap).collect();
+        let all: Vec<RefusedRecord> = records(file).unwrap().map(Result::unwrap).collect();
         assert_eq!((all.len(), all[0].line, all[0].text.as_str(), all[0].is_whole), (1, Some(3), "{\"a\"", false));
         drop_files(&files).unwrap();
         assert!(run.join("notes.txt").exists() && list(lake.path()).unwrap().is_empty());
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_a_later_form_is_an_error() {
-        let file = |at, bytes| SetAside {
+        let file = |at, bytes| QuarantineFile {
             path: PathBuf::from(format!("{at}")),
             unit: "u".into(),
             import_id: "r".into(),

@@ -56,7 +56,7 @@ pub enum Value<'a> {
     Json(&'a str),
 }
 
-/// What of a table's rows is their content: all that tells records apart, in a form that every shape of a record gives alike.
+/// What of a table's rows is their content: all that distinguishes records, in a form that every shape of a record gives alike.
 /// Times count to the millisecond, JSON by its value, and what is empty as absent.
 #[derive(Debug, Clone)]
 pub struct Content {
@@ -169,7 +169,7 @@ fn parts(id: &str) -> Option<(u64, u32, u32)> {
     Some((u64::from_str_radix(id.get(..16)?, 16).ok()?, short(16..24)?, short(24..32)?))
 }
 
-/// What tells an id that was derived from any other.
+/// What distinguishes a derived id from any other.
 fn check_of(content: u64, ordinal: u32) -> u32 {
     let mixed = RecordHash(content, 0).then(RecordHash(u64::from(ordinal), 0));
     (mixed.0 >> 32) as u32

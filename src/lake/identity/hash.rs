@@ -1,4 +1,4 @@
-//! The hash that tells records apart which have no id of their own.
+//! The hash that distinguishes records without an id of their own.
 //!
 //! Lakes hold these hashes: as the ids of such records, as content hashes, as ids of the rows of reports and message traces.
 //! Another hash, or another order of its parts, would land all of those records a second time.
@@ -9,7 +9,7 @@ use kqlake_value::json::{BadEscapes, too_deep, unescape_with};
 /// Nesting beyond which values are hashed as their text instead of by their structure.
 const MAX_DEPTH: usize = 64;
 
-/// A 128-bit hash under construction: two seeds of the 64-bit xxHash, wide enough to tell billions of records apart.
+/// A 128-bit hash under construction: two seeds of the 64-bit xxHash, wide enough to distinguish billions of records.
 ///
 /// Lakes hold it (see above), so it stays what it is; what is hashed in memory alone takes xxh3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

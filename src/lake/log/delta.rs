@@ -2,7 +2,7 @@
 //!
 //! Commits never use the library's own conflict resolution: it lets two writers replace the same file when one of them
 //! only compacts, which would double rows. A commit here succeeds only right after the version that it is based on;
-//! otherwise [`CommitError::Behind`] tells the caller to look again and decide anew.
+//! otherwise [`CommitError::Behind`] tells the caller to read again and to decide again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use url::Url;
 
 use super::commit::{ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
 use super::entry::{FileEntry, NewFile, rows_of};
-use super::files::{self, LOG, LogFiles, Passed, Stamp, Unreadable};
+use super::files::{self, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
 use super::store::LakeStore;
 use crate::blocking::run_blocking;
 use crate::damage::Damage;
@@ -64,7 +64,7 @@ pub(crate) enum CommitError {
     Behind,
     /// The commit failed: it is not in the log.
     Failed(LakeError),
-    /// Nobody knows whether the commit is in the log, or whether it stays there.
+    /// It is unknown whether the commit is in the log, and whether it stays there.
     Unknown(LakeError),
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Log {
     files: Arc<OnceLock<Vec<FileEntry>>>,
     /// Of the newest version's file: another one means that the folder was replaced.
     stamp: Option<Stamp>,
-    passed: Arc<Passed>,
+    passed: Arc<PassedFiles>,
     unreadable: Arc<Unreadable>,
 }
 
@@ -171,11 +171,11 @@ impl Log {
     }
 
     /// What of the log is passed over, since it cannot be read and the rest says everything.
-    pub(crate) fn passed(&self) -> &Passed {
+    pub(crate) fn passed(&self) -> &PassedFiles {
         &self.passed
     }
 
-    /// The log, once all of its commits have been looked at, of which those until a version were before.
+    /// The log, once all of its commits have been examined, of which those until a version were before.
     async fn seen_until(self, seen: u64, dir: &Path) -> Result<Self, LakeError> {
         let read = self.state.version();
         if read < seen {
@@ -397,7 +397,7 @@ impl Log {
 
     /// Commits a change right after this version, at an instant in milliseconds since 1970, and gives the log at the new version
     /// or a later one. What the commit names is on the disk before it, and the commit is when this returns: a power cut takes
-    /// back nothing that the caller was told.
+    /// back nothing that was reported to the caller.
     ///
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.

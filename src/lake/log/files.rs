@@ -1,4 +1,4 @@
-//! The files of a Delta log as they lie in their folder, looked at before the log is read.
+//! The files of a Delta log in their folder, which are checked before the log is read.
 //!
 //! A log is a row of numbered commits, of which those before a checkpoint may be gone. Readers of the protocol take a gap,
 //! an empty commit or a commit that ends early for what happened, and would answer without the rows in question. So the
@@ -22,10 +22,10 @@ use crate::error::LakeError;
 pub(crate) const LOG: &str = "_delta_log";
 /// The file that names the newest checkpoint.
 pub(crate) const LAST_CHECKPOINT: &str = "_last_checkpoint";
-/// How deep below a table's folder data files are looked for.
+/// How deep below a table's folder data files are searched for.
 const DEPTH: usize = 4;
 
-/// What tells a file apart from one that took its place.
+/// What distinguishes a file from one that took its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     bytes: u64,
@@ -38,7 +38,7 @@ pub(crate) struct LogFiles {
     /// The newest version.
     pub last: u64,
     /// What is passed over: it cannot be read, and the log says everything without it.
-    pub passed: Passed,
+    pub passed: PassedFiles,
     log: PathBuf,
     commits: BTreeSet<u64>,
     /// Complete checkpoints with their files.
@@ -47,14 +47,14 @@ pub(crate) struct LogFiles {
 
 /// Files of a log that are passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Passed {
+pub(crate) struct PassedFiles {
     /// Why, the newest checkpoint first.
     pub damage: Vec<Damage>,
     /// Their names.
     pub names: BTreeSet<String>,
 }
 
-impl Passed {
+impl PassedFiles {
     /// True when `_last_checkpoint` names a checkpoint after a version: the commits until it may be lost.
     pub(crate) fn checkpoint_after(&self, version: u64) -> bool {
         let after = |damage: &Damage| matches!(damage, Damage::LastCheckpoint { version: Some(named), .. } if *named > version);
@@ -78,7 +78,7 @@ pub(crate) fn commit_name(version: u64) -> String {
     format!("{version:020}.json")
 }
 
-/// What tells the newest version's file apart from another table's of the same version; `None` when there is none.
+/// What distinguishes the newest version's file from another table's of the same version; `None` when there is none.
 pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
     let log = dir.join(LOG);
     let meta = fs::metadata(log.join(commit_name(version)))
@@ -89,7 +89,7 @@ pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
 
 impl LogFiles {
     /// Looks at the log of the table in a folder, and reads its commits after the newest checkpoint, or after a version whose
-    /// commits were looked at before. Checkpoints that are empty or known to be unreadable are passed over where the log says
+    /// commits were examined before. Checkpoints that are empty or known to be unreadable are passed over where the log says
     /// everything without them. `None` when there is no table.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl LogFiles {
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
         };
-        let mut files = LogFiles { last, passed: Passed::default(), log, commits, checkpoints };
+        let mut files = LogFiles { last, passed: PassedFiles::default(), log, commits, checkpoints };
         files.pass_over_checkpoints(unreadable).map_err(damaged)?;
         files.pass_over_last_checkpoint().map_err(damaged)?;
         files.check_row().map_err(damaged)?;
@@ -246,7 +246,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// What is wrong with the newest checkpoint, if anything is: looked at when the log could not be read.
+    /// What is wrong with the newest checkpoint, if anything is: examined when the log could not be read.
     pub(crate) fn broken_checkpoint(&self) -> Option<Damage> {
         let (version, files) = self.checkpoints.last_key_value()?;
         let broken = |file: &PathBuf| {
@@ -424,7 +424,7 @@ mod tests {
         assert_eq!(passed(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), (CHECKPOINT_TWO, "")]), [CHECKPOINT_TWO]);
         let dir = log(&[(CHECKPOINT_ONE, ""), (TWO, "{}"), (CHECKPOINT_TWO, "")]);
         assert!(matches!(damage(&dir), Damage::Checkpoint { file, spare: false, .. } if file.ends_with(CHECKPOINT_ONE)));
-        // Whether commits after the newest are lost cannot be told here.
+        // Whether commits after the newest are lost is unknown here.
         let beyond = look(log(&[first, named]).path(), None).unwrap().unwrap().passed;
         assert_eq!(Vec::from_iter(&beyond.names), ["_last_checkpoint"]);
         assert!(beyond.checkpoint_after(0) && !beyond.checkpoint_after(1));

@@ -95,7 +95,7 @@ pub struct Promoted {
 
 /// How far a key counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
+pub enum KeySpan {
     /// Within the UTC day of the row's time: the same key on another day is another record.
     Day,
     /// In all of the table: versions of a record may have other times.
@@ -118,8 +118,8 @@ pub struct TableDef {
     /// Columns that together, within their span, say which record a row is; never null at rest.
     pub key: Vec<&'static str>,
     /// How far the key counts.
-    pub span: Span,
-    /// The column whose greater value tells the newer version of a record.
+    pub span: KeySpan,
+    /// The column whose greater value marks the newer version of a record.
     pub version: Option<&'static str>,
     /// The column that keeps the hash of a row's content, in tables whose records may come without an id.
     pub content: Option<&'static str>,
@@ -157,7 +157,7 @@ impl TableDef {
         })
     }
 
-    /// The columns that rows are looked for by when others arrive.
+    /// The columns that rows are searched for by when others arrive.
     pub(crate) fn sought_columns(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.key.iter().copied().chain(self.content)
     }
@@ -214,11 +214,11 @@ fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static
 }
 
 /// The words of a table's identity: its span, its version column, and the column of its contents.
-fn read_identity(text: &'static str) -> Option<(Span, Option<&'static str>, Option<&'static str>)> {
+fn read_identity(text: &'static str) -> Option<(KeySpan, Option<&'static str>, Option<&'static str>)> {
     let mut words = text.split(' ');
     let span = match words.next()? {
-        "day" => Span::Day,
-        "table" => Span::Table,
+        "day" => KeySpan::Day,
+        "table" => KeySpan::Table,
         _ => return None,
     };
     let (mut version, mut content) = (None, None);
@@ -312,7 +312,7 @@ mod tests {
             assert!(names.insert(table.name.to_lowercase()), "{} twice", table.name);
             let mut columns = HashSet::new();
             for column in &table.columns {
-                // Delta tells column names apart without regard to case, and forbids these signs without column mapping.
+                // Delta distinguishes column names without regard to case, and forbids these signs without column mapping.
                 assert!(columns.insert(column.name.to_lowercase()), "{}.{} twice", table.name, column.name);
                 assert!(!column.name.contains([' ', ',', ';', '{', '}', '(', ')', '=', '\n', '\t']), "{}", column.name);
                 if let Some(promoted) = column.promoted {
@@ -339,8 +339,8 @@ mod tests {
                 assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
             }
             if let Some(column) = table.content {
-                // An id that was derived is told from others by its text, and contents meet within a day.
-                assert_eq!((table.key.len(), table.span), (1, Span::Day), "{}", table.name);
+                // A derived id is recognised by its text, and contents meet within a day.
+                assert_eq!((table.key.len(), table.span), (1, KeySpan::Day), "{}", table.name);
                 for (column, ty) in [(table.key[0], Type::String), (column, Type::Long), (CONTENT_OF_V1, Type::Long)] {
                     let column = &table.columns[table.index_of(column).expect("a column of the identity")];
                     assert_eq!((column.ty, column.beside), (ty, true), "{}.{}", table.name, column.name);

@@ -1,4 +1,4 @@
-//! Rows that wait: those of which nobody knows whether they are there, because a landed file cannot be read.
+//! Rows that wait: those of which it is unknown whether they are there, because a landed file cannot be read.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use crate::day::day_text;
 use crate::error::LakeError;
 
-/// Rows that were not landed because landed rows that they may be the same as cannot be read: nobody knows which of them are
+/// Rows that were not landed because landed rows that they may be the same as cannot be read: it is unknown which of them are
 /// there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldRows {
     /// The day of the rows.
     pub day: String,
     /// How many rows.
@@ -54,11 +54,11 @@ impl Closed {
     }
 
     /// The rows that wait, by day.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<HeldRows> {
         let held = |(day, (reason, rows)): (&i32, &(usize, u64))| {
             let (_, why) = self.reasons.get(*reason)?;
             let (day, reason, advice) = (day_text(*day).unwrap_or_default(), why.to_string(), why.advice());
-            Some(Held { day, rows: *rows, reason, advice })
+            Some(HeldRows { day, rows: *rows, reason, advice })
         };
         self.rows.iter().filter_map(held).collect()
     }

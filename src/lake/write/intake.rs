@@ -1,4 +1,4 @@
-//! What a landing knows of keys and files while it is under way: which rows are new, and which files hold them.
+//! What a landing knows of keys and files while it is in progress: which rows are new, and which files hold them.
 
 mod files;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 
-use super::held::{Closed, Held};
+use super::held::{Closed, HeldRows};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
 use super::pairs::Pairs;
 use super::probe::{Asked, FILTERED_ROWS, Hit, Looked, Wanted, probe};
@@ -22,7 +22,7 @@ use crate::error::LakeError;
 use crate::log::delta::Log;
 use crate::log::entry::{FileEntry, NewFile};
 use crate::partition::Partition;
-use crate::tables::Span;
+use crate::tables::KeySpan;
 use kqlake_durable::Staging;
 
 /// A file of this landing.
@@ -65,7 +65,7 @@ pub(crate) struct Intake {
     pairs: Pairs,
     /// True when one of the rows that were written has no id of its own.
     has_derived: bool,
-    /// Landed files that all rows so far were looked for in.
+    /// Landed files that all rows so far were searched for in.
     known: HashSet<String>,
     /// By landed file: keys of rows that a row of this landing takes the place of.
     outranked: HashMap<String, KeySet>,
@@ -175,7 +175,7 @@ impl<'b> Fresh<'b> {
 
 impl Intake {
     /// The rows that wait, by day.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<HeldRows> {
         self.closed.held()
     }
 
@@ -261,8 +261,8 @@ impl Intake {
         Ok(ranks)
     }
 
-    /// Looks for rows among the landed ones: those that are not greater are left out. Rows that may be in a file that cannot be
-    /// read wait. Gives landed rows of the same contents that have other keys or no id, each with its file.
+    /// Searches for rows among the landed ones: those that are not greater are left out. Rows that may be in a file that cannot
+    /// be read wait. Gives landed rows of the same contents that have other keys or no id, each with its file.
     fn meet_landed(
         &mut self,
         layout: &Layout,
@@ -329,7 +329,7 @@ impl Intake {
         }
         if !self.closed.is_empty() {
             // A key that was found is in no other file.
-            let is_known = |key: &u128| def.span == Span::Table && (found.there.contains(key) || found.lesser.contains(key));
+            let is_known = |key: &u128| def.span == KeySpan::Table && (found.there.contains(key) || found.lesser.contains(key));
             let unknown: Vec<(u128, i32)> =
                 fresh.by_key.iter().filter(|(key, _)| !is_known(key)).map(|(key, row)| (*key, row_of(row).day)).collect();
             for (key, day) in unknown {
@@ -418,7 +418,7 @@ impl Intake {
         Ok(Reconciled { rewritten, removed, replaced })
     }
 
-    /// Looks for own rows in live files that were committed since they were looked for.
+    /// Searches for own rows in live files that were committed since they were searched for.
     fn meet_new(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry]) -> Result<(), LakeError> {
         let def = layout.def;
         let (mut same, mut alike) = (Vec::new(), Vec::new());
@@ -460,7 +460,7 @@ impl Intake {
 /// True for files whose rows can be of the identity of rows of some days.
 fn concerns(layout: &Layout, file: &FileEntry, days: &BTreeSet<i32>) -> bool {
     match (layout.def.span, days_of(file)) {
-        (Span::Day, Some(of_file)) => days.range(of_file).next().is_some(),
+        (KeySpan::Day, Some(of_file)) => days.range(of_file).next().is_some(),
         _ => !days.is_empty(),
     }
 }
@@ -468,7 +468,7 @@ fn concerns(layout: &Layout, file: &FileEntry, days: &BTreeSet<i32>) -> bool {
 /// The days of the rows that can be of the identity of a file's rows.
 fn near(layout: &Layout, file: &FileEntry) -> RangeInclusive<i32> {
     match (layout.def.span, days_of(file)) {
-        (Span::Day, Some(of_file)) => of_file,
+        (KeySpan::Day, Some(of_file)) => of_file,
         _ => i32::MIN..=i32::MAX,
     }
 }

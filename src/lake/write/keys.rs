@@ -1,7 +1,6 @@
 //! What identifies rows: their keys as 128-bit hashes, and which of two rows of one identity stays.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, RecordBatch};
@@ -13,37 +12,16 @@ use xxhash_rust::xxh64::xxh64;
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::identity::{Content, Value, content_id, ordinal_of};
-use crate::tables::{CONTENT_OF_V1, IMPORT_ID, Span, TableDef};
+use crate::tables::{CONTENT_OF_V1, IMPORT_ID, TAKEN_AT, KeySpan, TableDef};
 use kqlake_value::Type;
-
-/// A hash table of values that are hashes already.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh64(bytes, self.0);
-    }
-
-    fn write_u128(&mut self, v: u128) {
-        self.0 = v as u64;
-    }
-
-    fn write_i64(&mut self, v: i64) {
-        self.0 = v.cast_unsigned();
-    }
-}
+use kqlake_value::hashed::BuildKeyHasher;
 
 /// A set of key hashes.
-pub(crate) type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
+pub(crate) type KeySet = HashSet<u128, BuildKeyHasher>;
 /// Values by key hash.
-pub(crate) type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<Identity>>;
+pub(crate) type KeyMap<V> = HashMap<u128, V, BuildKeyHasher>;
 /// Values by content.
-pub(crate) type ContentMap<V> = HashMap<i64, V, BuildHasherDefault<Identity>>;
+pub(crate) type ContentMap<V> = HashMap<i64, V, BuildKeyHasher>;
 
 /// What identifies one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +107,7 @@ impl Keyer {
                 None => {
                     scratch.clear();
                     columns.iter().for_each(|column| push_key(&mut scratch, column.as_ref(), row));
-                    if def.span == Span::Day {
+                    if def.span == KeySpan::Day {
                         scratch.extend_from_slice(&day.to_le_bytes());
                     }
                     xxh3_128(&scratch)
@@ -189,7 +167,7 @@ fn plain(def: &TableDef, column: &ArrayRef) -> Result<ArrayRef, LakeError> {
     }
 }
 
-/// The bytes of one key column's value, told apart from every other value and from its neighbours.
+/// The bytes of one key column's value, distinguished from every other value and from its neighbours.
 fn push_key(out: &mut Vec<u8>, column: Option<&ArrayRef>, row: usize) {
     let Some(column) = column.filter(|c| c.is_valid(row)) else {
         out.push(0);
@@ -280,7 +258,7 @@ impl Ranker {
         let schema = core.schema();
         // Keys are the same, but for ids that earlier versions derived.
         let counts =
-            |name: &str| name != IMPORT_ID && name != CONTENT_OF_V1 && Some(name) != def.content && !def.key.contains(&name);
+            |name: &str| ![IMPORT_ID, CONTENT_OF_V1, TAKEN_AT].contains(&name) && Some(name) != def.content && !def.key.contains(&name);
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
         Ranker {

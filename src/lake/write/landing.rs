@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use tokio::task::JoinHandle;
 
-use super::held::Held;
+use super::held::HeldRows;
 use super::intake::{Intake, Reconciled};
 use super::keys::Keyer;
 use super::position;
@@ -46,7 +46,7 @@ pub struct Landed {
     /// Rows that took the place of a lesser row of their record.
     pub replaced: u64,
     /// Rows that were held back, by day.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldRows>,
 }
 
 /// The writing of rows into one table, up to one commit: those of one unit of import, of many, or of a part of a large one.
@@ -66,7 +66,7 @@ pub struct Landing {
     buffer: Vec<Prepared>,
     buffered_bytes: usize,
     buffered_rows: usize,
-    /// Rows that are being written: whoever does it has the intake meanwhile.
+    /// Rows that are being written: the task that does it has the intake meanwhile.
     writing: Option<JoinHandle<(Intake, Result<(), LakeError>)>>,
     intake: Intake,
     /// True after a write failed: rows are lost, so nothing of this landing may become visible.

@@ -35,7 +35,7 @@ const FILE_A_STREAM: u32 = 1;
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing {
+struct StreamPosition {
     cursor: Json,
     import_id: String,
 }
@@ -52,7 +52,7 @@ struct Positions {
     version: i64,
     /// The rows of the table, by the statistics of its files.
     rows: u64,
-    streams: BTreeMap<String, Standing>,
+    streams: BTreeMap<String, StreamPosition>,
 }
 
 /// The content of the file of one stream, as version 0.1.0 wrote it.
@@ -173,7 +173,7 @@ fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, 
 /// Checks that nothing knows of rows in a table that is not there.
 ///
 /// # Errors
-/// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that could tell.
+/// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that would show it.
 pub(crate) fn check_unwitnessed(root: &Path, def: &'static TableDef, dir: &Path, witnesses: &[Witness]) -> Result<(), LakeError> {
     let damaged = |damage| Err(LakeError::Damaged { table: def.name, damage });
     let folder = folder(root, def);
@@ -189,7 +189,7 @@ pub(crate) fn check_unwitnessed(root: &Path, def: &'static TableDef, dir: &Path,
 /// The rows that a table had after the newest landing that is known of; 0 when none is.
 ///
 /// # Errors
-/// The positions cannot be looked at.
+/// The positions cannot be read.
 pub(crate) fn witnessed_rows(root: &Path, def: &'static TableDef, log: &Log) -> Result<u64, LakeError> {
     let found = known_witnesses(root, def)?;
     let of_this = found.into_iter().filter(|witness| witness.table_id.as_deref() == Some(log.id()));
@@ -197,13 +197,13 @@ pub(crate) fn witnessed_rows(root: &Path, def: &'static TableDef, log: &Log) -> 
 }
 
 /// The positions that commits say after a version, the newest of each stream. Goes back until a commit is not there any more.
-fn said_after(log: &Path, version: i64, until: i64) -> BTreeMap<String, Standing> {
+fn said_after(log: &Path, version: i64, until: i64) -> BTreeMap<String, StreamPosition> {
     let mut found = BTreeMap::new();
     for version in (version + 1..=until).rev() {
         let Some(facts) = u64::try_from(version).ok().and_then(|version| commit_facts(log, version)) else { break };
         if let (Some(Json::String(stream)), Some(cursor)) = (facts.get(STREAM), facts.get(CURSOR)) {
             let import_id = facts.get(IMPORT).and_then(Json::as_str).unwrap_or_default().to_owned();
-            found.entry(stream.clone()).or_insert_with(|| Standing { cursor: cursor.clone(), import_id });
+            found.entry(stream.clone()).or_insert_with(|| StreamPosition { cursor: cursor.clone(), import_id });
         }
     }
     found
@@ -232,7 +232,7 @@ pub(crate) async fn find(
     };
     let (mut newest, folder) = run_blocking(def.name, known).await?;
     let position = |cursor, import_id| Some(Position { stream: stream.to_owned(), cursor, import_id });
-    if let Some(Standing { cursor, import_id }) = newest.remove(stream) {
+    if let Some(StreamPosition { cursor, import_id }) = newest.remove(stream) {
         return Ok(position(cursor, import_id));
     }
     let Some(number) = log.transaction(stream, dir).await? else { return Ok(None) };

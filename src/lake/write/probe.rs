@@ -1,5 +1,5 @@
-//! Looks for rows of a landing among those at rest: a landed file is read as far as its times and bloom filters say that it may
-//! hold some, a batch at a time, and nothing of it stays.
+//! Searches for rows of a landing among those at rest: a landed file is read as far as its times and bloom filters say that it
+//! may hold some, a batch at a time, and nothing of it stays.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,12 +21,12 @@ use crate::data::file::CHUNK_ROWS;
 use crate::data::layout::Layout;
 use crate::day::day_of;
 use crate::error::LakeError;
-use crate::tables::Span;
+use crate::tables::KeySpan;
 
 /// Rows that are asked for by bloom filter, at most: with more, one of them passes by chance nearly always.
 pub(crate) const FILTERED_ROWS: usize = 64;
 
-/// What is looked for.
+/// What is searched for.
 pub(crate) struct Wanted<'w> {
     /// Whether a row of this key is.
     pub key: &'w dyn Fn(u128) -> bool,
@@ -49,12 +49,12 @@ pub(crate) struct Asked {
     pub key: Vec<Option<String>>,
 }
 
-/// A landed row that was looked for.
+/// A landed row that was searched for.
 #[derive(Debug)]
 pub(crate) struct Hit {
     /// What identifies it.
     pub row: RowKey,
-    /// Its rank, when its key was looked for: then it is a row of the same identity. Without one it has the same content alone.
+    /// Its rank, when its key was searched for: then it is a row of the same identity. Without one it has the same content alone.
     pub rank: Option<Rank>,
 }
 
@@ -81,7 +81,7 @@ impl Looked {
     }
 }
 
-/// Looks for rows in one file. The file must be there as the log says.
+/// Searches for rows in one file. The file must be there as the log says.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -128,8 +128,8 @@ impl<'p> Probe<'p> {
     fn open(layout: &'p Layout, path: &'p Path) -> Result<Self, LakeError> {
         let table = layout.def.name;
         let file = File::open(path).map_err(|e| LakeError::of_file(table, path, &e))?;
-        // Pages are told apart by time alone.
-        let pages = if layout.def.span == Span::Day { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+        // Pages are distinguished by time alone.
+        let pages = if layout.def.span == KeySpan::Day { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
         let options = ArrowReaderOptions::new().with_page_index_policy(pages);
         let reader = ArrowReaderMetadata::load(&file, options).map_err(|e| LakeError::of_file(table, path, &e))?;
         let time = reader.parquet_schema().columns().iter().position(|c| c.name() == layout.def.time);
@@ -144,13 +144,13 @@ impl<'p> Probe<'p> {
         self.reader.parquet_schema().columns().iter().position(|c| c.name() == name)
     }
 
-    /// The rows of a row group that can be among those that are looked for.
+    /// The rows of a row group that can be among those that are searched for.
     fn ranges(&self, group: usize, wanted: &Wanted<'_>) -> Result<Vec<Range<usize>>, LakeError> {
         let rows = usize::try_from(self.metadata().row_group(group).num_rows()).unwrap_or(0);
         if rows == 0 {
             return Ok(Vec::new());
         }
-        let by_day = self.layout.def.span == Span::Day;
+        let by_day = self.layout.def.span == KeySpan::Day;
         let days = if by_day { self.days(group) } else { None };
         if let Some((first, last)) = days
             && wanted.days.range(first..=last).next().is_none()
@@ -204,7 +204,7 @@ impl<'p> Probe<'p> {
         reader.get_row_group_column_bloom_filter(group, leaf).map_err(|e| failed(&e))
     }
 
-    /// The rows of the pages whose times are of the days that are looked for.
+    /// The rows of the pages whose times are of the days that are searched for.
     fn pages(&self, group: usize, rows: usize, wanted: &Wanted<'_>) -> Vec<Range<usize>> {
         let index = self.time.and_then(|time| {
             let column = self.metadata().column_index()?.get(group)?.get(time)?;

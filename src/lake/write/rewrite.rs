@@ -1,4 +1,4 @@
-//! Writes a data file anew without some of its rows.
+//! Rewrites a data file without some of its rows.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 
-/// Writes a file anew without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
+/// Rewrites a file without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
 ///
 /// # Errors
 /// The file cannot be read, or the disk refuses; no half file stays.

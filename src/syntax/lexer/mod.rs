@@ -2,7 +2,7 @@
 //!
 //! The rules are those of Kusto's published token parser (microsoft/Kusto-Query-Language): words and numbers are ASCII, `1..5` is
 //! three tokens, `project-away`, `in~` and `!contains` are one. What cannot be a token is reported here, once, and read as what
-//! it was probably meant to be (a typographic quote as a quote, `\|` as a pipe), so that the parser can go on.
+//! it was probably meant to be (a typographic quote as a quote, `\|` as a pipe), so that the parser can continue.
 
 mod scan;
 mod strings;

@@ -4,7 +4,7 @@ use super::{Lexed, Token, TokenKind, strings};
 use crate::ast::Span;
 use crate::diagnostics::{Diagnostic, code};
 
-/// Reports of one kind of slip (typographic quotes, escaped pipes, …) stop after this many: the first ones tell it all.
+/// Reports of one kind of slip (typographic quotes, escaped pipes, …) stop after this many: the first ones suffice.
 const MAX_REPORTS: usize = 50;
 
 /// Keywords with dashes: one token each, as long as nothing stands between their parts.
@@ -86,7 +86,7 @@ pub(super) struct Scanner<'a> {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Letters, digits and the underscore: what goes on a word.
+/// Letters, digits and the underscore: what continues a word.
 pub(super) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
@@ -292,7 +292,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A word that goes on with a letter beyond ASCII; `start` is its first byte.
+    /// A word that continues with a letter beyond ASCII; `start` is its first byte.
     fn foreign_word(&mut self, start: usize) -> Option<TokenKind> {
         let rest = &self.text[start..];
         let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());

@@ -14,11 +14,11 @@ pub(super) struct Scanned {
 struct Opening {
     /// Bytes before the content.
     len: usize,
-    form: Form,
+    form: QuoteStyle,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum QuoteStyle {
     /// `"…"` and `'…'`, with escapes.
     Plain(u8),
     /// `@"…"`: the quote is doubled, nothing else is special.
@@ -35,11 +35,11 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     len += usize::from(verbatim);
     match at(len) {
         quote @ (b'"' | b'\'') => {
-            let form = if verbatim { Form::Verbatim(quote) } else { Form::Plain(quote) };
+            let form = if verbatim { QuoteStyle::Verbatim(quote) } else { QuoteStyle::Plain(quote) };
             Some(Opening { len: len + 1, form })
         }
         fence @ (b'`' | b'~') if at(len + 1) == fence && at(len + 2) == fence => {
-            Some(Opening { len: len + 3, form: Form::Fenced(fence) })
+            Some(Opening { len: len + 3, form: QuoteStyle::Fenced(fence) })
         }
         _ => None,
     }
@@ -57,16 +57,16 @@ pub(super) fn scan(bytes: &[u8]) -> Scanned {
         return Scanned { len: 1.min(bytes.len()), bad_escape, missing_end: None };
     };
     let (quote, missing) = match form {
-        Form::Fenced(fence) => {
+        QuoteStyle::Fenced(fence) => {
             let found = memchr::memchr_iter(fence, &bytes[len..]).find(|at| bytes[len + at..].starts_with(&[fence; 3]));
             return match found {
                 Some(found) => Scanned { len: len + found + 3, bad_escape, missing_end: None },
                 None => Scanned { len: bytes.len(), bad_escape, missing_end: Some(if fence == b'`' { "```" } else { "~~~" }) },
             };
         }
-        Form::Plain(quote) | Form::Verbatim(quote) => (quote, if quote == b'"' { "\"" } else { "'" }),
+        QuoteStyle::Plain(quote) | QuoteStyle::Verbatim(quote) => (quote, if quote == b'"' { "\"" } else { "'" }),
     };
-    let verbatim = form == Form::Verbatim(quote);
+    let verbatim = form == QuoteStyle::Verbatim(quote);
     let mut pos = len;
     while let Some(&byte) = bytes.get(pos) {
         match byte {
@@ -142,15 +142,15 @@ pub fn string_value(literal: &str) -> String {
     };
     let body = &literal[len..];
     match form {
-        Form::Fenced(fence) => {
+        QuoteStyle::Fenced(fence) => {
             let fence = if fence == b'`' { "```" } else { "~~~" };
             body.strip_suffix(fence).unwrap_or(body).to_owned()
         }
-        Form::Verbatim(quote) => {
+        QuoteStyle::Verbatim(quote) => {
             let (quote, doubled) = if quote == b'"' { ("\"", "\"\"") } else { ("'", "''") };
             body.strip_suffix(quote).unwrap_or(body).replace(doubled, quote)
         }
-        Form::Plain(quote) => {
+        QuoteStyle::Plain(quote) => {
             let body = if ends_with_quote(body.as_bytes(), quote) { &body[..body.len() - 1] } else { body };
             unescape(body)
         }

@@ -6,9 +6,9 @@
 //! | `pipeline.rs` | a source and the operators behind it, `name = value` options |
 //! | `operators/` | one function an operator |
 //! | `expressions.rs`, `primary.rs`, `dynamic.rs` | scalar expressions |
-//! | `recovery.rs` | where to go on after an error, and how errors are worded |
+//! | `recovery.rs` | where to continue after an error, and how errors are worded |
 //!
-//! Reading never fails as a whole: what cannot be read is reported, and reading goes on at the next pipe, semicolon or closing
+//! Reading never fails as a whole: what cannot be read is reported, and reading continues at the next pipe, semicolon or closing
 //! bracket, so that one call reports the errors of all operators. The grammar is that of Kusto's published parser
 //! (microsoft/Kusto-Query-Language, `QueryParser`), which accepts more words as names than the documentation says.
 //!
@@ -108,7 +108,7 @@ fn deepest_nesting(tokens: &[Token]) -> usize {
     deepest
 }
 
-/// Given in place of a result after an error was reported: who can go on catches it, everyone else hands it on.
+/// Given in place of a result after an error was reported: callers that can continue catch it, all others return it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reported;
 

@@ -278,7 +278,7 @@ impl Parser<'_> {
             TokenKind::Long => literals::parse_long(text).map(|v| Literal::Long(Some(v))),
             TokenKind::Real => literals::parse_real(text).map(|v| Literal::Real(Some(v))),
             TokenKind::TimeSpan => timespans::read(text, &timespans::LITERAL).map(|v| Literal::TimeSpan(Some(v))),
-            TokenKind::Guid => guids::read(text, guids::Form::Plain).map(|v| Literal::Guid(Some(v))),
+            TokenKind::Guid => guids::read(text, guids::GuidForm::Plain).map(|v| Literal::Guid(Some(v))),
             _ => return Err(self.unexpected("a literal")),
         };
         match literal {

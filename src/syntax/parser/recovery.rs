@@ -1,4 +1,4 @@
-//! Where reading goes on after an error, and how errors are worded.
+//! Where reading continues after an error, and how errors are worded.
 
 use super::{Parser, Reported, words};
 use crate::ast::Span;
@@ -34,7 +34,7 @@ impl Parser<'_> {
     pub(super) fn unclosed(&mut self, kind: TokenKind, open: Token) -> Reported {
         let before = self.diagnostics.len();
         self.unexpected(words::describe_kind(kind));
-        // At the end of a statement the place tells nothing; where the bracket was opened does.
+        // At the end of a statement the place says nothing; where the bracket was opened does.
         if matches!(self.kind(), TokenKind::End | TokenKind::Semicolon)
             && self.diagnostics.len() > before
             && let Some(last) = self.diagnostics.last_mut()
@@ -96,8 +96,8 @@ impl Parser<'_> {
         (nearest.eq_ignore_ascii_case(word) || word.len() > 3).then(|| format!("did you mean `{nearest}`?"))
     }
 
-    /// Goes to where reading can go on after an error inside of what began at token `start`: the next pipe, semicolon or closing
-    /// bracket of the same nesting.
+    /// Goes to where reading can continue after an error inside of what began at token `start`: the next pipe, semicolon or
+    /// closing bracket of the same nesting.
     pub(super) fn recover(&mut self, start: usize) {
         if self.levels.is_empty() {
             self.levels = self.bracket_levels();

@@ -111,7 +111,7 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.get()).filter(|text| *text != "null")
     }
 
-    /// The unescaped text of a string member, mended where its escapes are none, by its name in any letter case.
+    /// The unescaped text of a string member, repaired where its escapes are invalid, by its name in any letter case.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         let value = self.get_any_case(name)?;
         Some(match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
@@ -169,7 +169,7 @@ impl<'a> SeenNames<'a> {
 /// that are wanted as their untouched text.
 ///
 /// # Errors
-/// The text is no JSON, or no object. What came before the fault was handed out.
+/// The text is no JSON, or no object. What came before the fault was returned.
 pub fn each_member<'a, K>(
     text: &'a str,
     mut key: impl FnMut(Cow<'a, str>) -> Option<K>,

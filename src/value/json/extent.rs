@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 use super::strings::string_end;
 
-/// Looks for the end of a string, an array or an object. Nothing else of the value is checked.
+/// Searches for the end of a string, an array or an object. Nothing else of the value is checked.
 #[derive(Debug)]
 pub struct Extent<O> {
     open: O,
@@ -85,7 +85,7 @@ impl<O: OpenBrackets> Extent<O> {
                                     return Ok(Some(at));
                                 }
                             }
-                            // The string goes on in the next bytes.
+                            // The string continues in the next bytes.
                             None => {
                                 let backslashes = bytes[at..].iter().rev().take_while(|b| **b == b'\\').count();
                                 self.state = if backslashes % 2 == 0 { State::InString } else { State::Escaped };

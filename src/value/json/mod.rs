@@ -8,7 +8,7 @@
 //! counts, as for all readers of JSON; it has the place of the first.
 //!
 //! Values are at most [`MAX_DEPTH`] levels deep: text that is deeper is no dynamic value but a string, and a value that is built
-//! deeper is not looked into below that level. So no walk overflows the stack, and none reads a text more often than that.
+//! deeper is not examined below that level. So no walk overflows the stack, and none reads a text more often than that.
 
 pub mod checked;
 pub mod display;
@@ -311,7 +311,7 @@ impl Path {
     }
 }
 
-/// Looks for `"key"` with a substring search before anything is walked.
+/// Searches for `"key"` with a substring search before anything is walked.
 ///
 /// A quoted text that no backslash precedes and a colon follows is a key; it certainly belongs to the outermost object
 /// when no bracket stands between the object's own and the key. It counts when the text behind it cannot have the key again.

@@ -62,9 +62,9 @@ fn digit_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// A guid, lower case with dashes, as `toguid` takes it ([`guids::Form::Loose`]).
+/// A guid, lower case with dashes, as `toguid` takes it ([`guids::GuidForm::Loose`]).
 pub fn guid(text: &str) -> Option<String> {
-    guids::read(text, guids::Form::Loose)
+    guids::read(text, guids::GuidForm::Loose)
 }
 
 /// A timespan in ticks: `[-][d.]hh:mm[:ss[.fffffff]]`, or a number with a unit (`1.5h`, `15 seconds`). Digits of the

@@ -1,4 +1,4 @@
-//! The files of a landing: those that it gets at once, runs, and what is written anew before the commit.
+//! The files of a landing: those that it gets at once, runs, and what is rewritten before the commit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,7 +75,7 @@ impl Intake {
             moved.push(kept.len() as u32);
             if written.run { runs.push(written) } else { kept.push(written) }
         }
-        // The places of rows of runs are given anew below.
+        // Rows of runs get their places again below.
         for place in self.own.values_mut() {
             *place = moved.get(*place as usize).copied().unwrap_or(0);
         }
@@ -116,11 +116,11 @@ impl Intake {
         self.files.push(Written { file, rows, dead: KeySet::default(), run });
     }
 
-    /// Writes own files anew without their dead rows. Places of rows stay: a file keeps its position in the list, an
+    /// Rewrites own files without their dead rows. Places of rows stay: a file keeps its position in the list, an
     /// empty one leaves it only when all are empty.
     pub(super) fn purge(&mut self, layout: &Arc<Layout>, dir: &Path) -> Result<(), LakeError> {
         for written in &mut self.files {
-            // Another process may have divided the table anew meanwhile.
+            // Another process may have changed the partitioning of the table meanwhile.
             let partition = Partition::of(layout.partitioning, written.file.partition.first);
             if (written.dead.is_empty() && partition == Some(written.file.partition)) || written.rows == 0 {
                 continue;

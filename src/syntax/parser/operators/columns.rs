@@ -7,7 +7,7 @@ use crate::lexer::TokenKind;
 type Options = Vec<Property>;
 
 impl Parser<'_> {
-    /// Expressions with names up to a keyword that goes on with the operator.
+    /// Expressions with names up to a keyword that continues with the operator.
     pub(super) fn expressions_before(&mut self, keyword: &str) -> Read<Vec<NamedExpr>> {
         self.list(|p| {
             if p.at_word(keyword)

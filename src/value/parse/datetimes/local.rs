@@ -24,7 +24,7 @@ pub enum Evidence {
     Numbers(DateOrder),
     /// Both orders give a date, and only writers of this order are known to write such a form.
     Form(DateOrder),
-    /// Both orders give a date, and nothing in the value tells which is meant.
+    /// Both orders give a date, and nothing in the value shows which is meant.
     Open,
 }
 
@@ -54,13 +54,13 @@ impl DateOrder {
 
 /// A piece of a datetime text.
 #[derive(Debug, PartialEq)]
-enum Piece<'a> {
+enum DateToken<'a> {
     /// Digits, their count and what stands before them.
     Number(i64, usize, char),
     Word(&'a str),
 }
 
-fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
+fn pieces(text: &str) -> Option<Vec<DateToken<'_>>> {
     let bytes = text.as_bytes();
     let (mut out, mut at, mut before) = (Vec::with_capacity(8), 0, ' ');
     while at < bytes.len() {
@@ -72,13 +72,13 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
             if at - start > 9 {
                 return None;
             }
-            out.push(Piece::Number(text[start..at].parse().ok()?, at - start, before));
+            out.push(DateToken::Number(text[start..at].parse().ok()?, at - start, before));
             before = ' ';
         } else if bytes[at].is_ascii_alphabetic() {
             while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
                 at += 1;
             }
-            out.push(Piece::Word(&text[start..at]));
+            out.push(DateToken::Word(&text[start..at]));
             before = ' ';
         } else {
             let c = text[at..].chars().next()?;
@@ -107,9 +107,9 @@ fn joined(text: &str) -> Cow<'_, str> {
 }
 
 /// For AM and PM: whether it is the second half of the day, and whether it is in upper case.
-fn half_day_of(piece: &Piece<'_>) -> Option<(bool, bool)> {
+fn half_day_of(piece: &DateToken<'_>) -> Option<(bool, bool)> {
     match piece {
-        Piece::Word(word) if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
+        DateToken::Word(word) if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
             Some((word.eq_ignore_ascii_case("pm"), word.starts_with(['A', 'P'])))
         }
         _ => None,
@@ -133,10 +133,10 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
     let mut index = 0;
     while index < rest.len() {
         match rest[index] {
-            Piece::Number(value, count, before) => {
+            DateToken::Number(value, count, before) => {
                 if matches!(before, '+' | '-') && taken > 0 {
                     let mut digits = format!("{before}{value:0count$}");
-                    if let Some(Piece::Number(minutes, 2, ':')) = rest.get(index + 1) {
+                    if let Some(DateToken::Number(minutes, 2, ':')) = rest.get(index + 1) {
                         digits.push_str(&format!("{minutes:02}"));
                         index += 1;
                     }
@@ -159,21 +159,21 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
                 }
                 taken += 1;
             }
-            Piece::Word(_) if half_day_of(&rest[index]).is_some() => {
+            DateToken::Word(_) if half_day_of(&rest[index]).is_some() => {
                 if half_day.is_some() || taken == 0 {
                     return None;
                 }
                 half_day = half_day_of(&rest[index]);
             }
             // The name may stand before the offset, or behind one of nothing.
-            Piece::Word(word)
+            DateToken::Word(word)
                 if (word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt"))
                     && to_utc.is_none_or(|ticks| ticks == 0) =>
             {
                 named_utc = true;
             }
-            Piece::Word(word) if word.eq_ignore_ascii_case("t") && taken == 0 => {}
-            Piece::Word(_) => return None,
+            DateToken::Word(word) if word.eq_ignore_ascii_case("t") && taken == 0 => {}
+            DateToken::Word(_) => return None,
         }
         index += 1;
     }
@@ -236,9 +236,9 @@ impl DateParts {
 }
 
 /// The date at the beginning; moves `at` behind it.
-fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
+fn date_parts(pieces: &[DateToken<'_>], at: &mut usize) -> Option<DateParts> {
     // A weekday may stand in front ("Mon, 05 Jan 2026").
-    if let Some(Piece::Word(word)) = pieces.first()
+    if let Some(DateToken::Word(word)) = pieces.first()
         && pieces.len() > 3
         && month_begun(word.as_bytes()).is_none()
     {
@@ -252,17 +252,19 @@ fn date_parts(pieces: &[Piece<'_>], at: &mut usize) -> Option<DateParts> {
     let known =
         |month, day, year| DateParts { first: month, second: day, year, month_named: true, separator: ' ', second_padded: false };
     Some(match *parts {
-        [Piece::Number(y, 4, _), Piece::Number(m, 1..=2, _), Piece::Number(d, 1..=2, _)] => known(m, d, y),
+        [DateToken::Number(y, 4, _), DateToken::Number(m, 1..=2, _), DateToken::Number(d, 1..=2, _)] => known(m, d, y),
         [
-            Piece::Number(first, digits @ 1..=2, _),
-            Piece::Number(second, others @ 1..=2, separator),
-            Piece::Number(year, 4, _),
+            DateToken::Number(first, digits @ 1..=2, _),
+            DateToken::Number(second, others @ 1..=2, separator),
+            DateToken::Number(year, 4, _),
         ] => {
             let second_padded = digits == 1 && others == 2 && second < 10;
             DateParts { first, second, year, month_named: false, separator, second_padded }
         }
-        [Piece::Number(d, 1..=2, _), Piece::Word(word), Piece::Number(y, 4, _)]
-        | [Piece::Word(word), Piece::Number(d, 1..=2, _), Piece::Number(y, 4, _)] => known(month_begun(word.as_bytes())?, d, y),
+        [DateToken::Number(d, 1..=2, _), DateToken::Word(word), DateToken::Number(y, 4, _)]
+        | [DateToken::Word(word), DateToken::Number(d, 1..=2, _), DateToken::Number(y, 4, _)] => {
+            known(month_begun(word.as_bytes())?, d, y)
+        }
         _ => return None,
     })
 }
