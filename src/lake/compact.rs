@@ -2,10 +2,11 @@
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
 //! takes back its work when one of its inputs has gone meanwhile. `tiers` chooses what is merged, `merge` does it, and `divide`
-//! brings a table that is divided by day to months.
+//! brings a table that is divided by day to months. `small` merges right behind a landing, as far as that takes little time.
 
 mod divide;
 mod merge;
+mod small;
 mod tiers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,11 +15,12 @@ use std::time::{Duration, SystemTime};
 
 use self::divide::divide;
 use self::merge::{Replacement, merge};
+pub(crate) use self::small::merge_small;
 use self::tiers::plan;
 use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::data::file;
-use crate::data::writer::is_own_name;
+use crate::data::writer::{Effort, is_own_name};
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::fault::Step;
@@ -97,7 +99,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             let mut replacements = Vec::new();
             for inputs in some {
                 let Some(partition) = inputs.first().map(|at| snapshot.files()[*at].partition) else { continue };
-                match merge(&snapshot, inputs, snapshot.layout(), partition, options).await {
+                match merge(&snapshot, inputs, snapshot.layout(), partition, Effort::Compaction, options).await {
                     Ok(replacement) => replacements.push(replacement),
                     Err(e) if e.broken_file().is_some() => {
                         broken.insert(partition, e);

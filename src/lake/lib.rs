@@ -371,6 +371,20 @@ impl Lake {
     pub async fn compact(&self, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
         compact::compact(self, def, options).await
     }
+
+    /// Merges small files of a table that has just got `landed` rows, as far as enough of them have come together and it takes
+    /// little time: what an import does when it is done, so that a table stays few files.
+    ///
+    /// # Errors
+    /// As for [`Lake::compact`]. The rows are in the table either way.
+    pub async fn merge_small(
+        &self,
+        def: &'static TableDef,
+        landed: u64,
+        options: &CompactOptions,
+    ) -> Result<CompactReport, LakeError> {
+        compact::merge_small(self, def, landed, options).await
+    }
 }
 
 /// A path that means the same folder whatever the working directory is, and has a URL: absolute and without `..`.

@@ -48,6 +48,7 @@ pub(super) async fn merge(
     inputs: &[usize],
     layout: &Arc<Layout>,
     partition: Partition,
+    effort: Effort,
     options: &CompactOptions,
 ) -> Result<Replacement, LakeError> {
     let def = snapshot.def();
@@ -80,7 +81,7 @@ pub(super) async fn merge(
     let (send, receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
     let (layout, dir, target) = (layout.clone(), snapshot.dir().to_owned(), options.target_bytes);
     let needed = layout.columns_of_files(files.iter().map(|f| &f.entry));
-    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, partition, &needed, target, receive)));
+    let writer = tokio::spawn(run_blocking(def.name, move || write(&layout, &dir, partition, &needed, effort, target, receive)));
     let mut failed = None;
     while let Some(batch) = rows.next().await {
         match batch {
@@ -121,6 +122,7 @@ fn write(
     dir: &Path,
     partition: Partition,
     columns: &[bool],
+    effort: Effort,
     target: u64,
     mut rows: tokio::sync::mpsc::Receiver<RecordBatch>,
 ) -> Result<(Vec<NewFile>, u64), LakeError> {
@@ -132,7 +134,7 @@ fn write(
         if let Some(batch) = &batch {
             let core = keyer.with_contents(layout.core_of_file(batch)?)?;
             if current.is_none() {
-                current = Some(FileWriter::create(layout, dir, partition, columns, Effort::Compaction)?);
+                current = Some(FileWriter::create(layout, dir, partition, columns, effort)?);
             }
             if let Some(file) = &mut current {
                 file.write(&core)?;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::partition::Partition;
 use crate::read::snapshot::{LiveFile, TableSnapshot};
+use crate::tables::TableDef;
 
 /// Files that are merged at a time: each has a batch in memory.
 pub(super) const MOST_INPUTS: usize = 96;
@@ -27,16 +28,12 @@ const CHANGING_DAYS: i32 = 4;
 pub(super) fn plan(snapshot: &TableSnapshot, target_bytes: u64, today: i32, without: &BTreeSet<Partition>) -> Vec<Vec<usize>> {
     let def = snapshot.def();
     let files = snapshot.files();
-    let outdated = |f: &LiveFile| !f.clustered || f.rows.is_none() || f.promoted.set != def.promoted_set();
-    let changing = |f: &LiveFile| {
-        let last = *f.days.end();
-        (def.version.is_some() && last > today.saturating_sub(CHANGING_DAYS)).then_some(last)
-    };
     let mut groups: BTreeMap<(Partition, Option<i32>, bool), Vec<usize>> = BTreeMap::new();
     for (at, file) in files.iter().enumerate().filter(|(_, file)| !without.contains(&file.partition)) {
-        let outdated = outdated(file);
+        let outdated = is_outdated(def, file);
+        let changing = is_changing(def, file, today).then_some(*file.days.end());
         if outdated || file.size() < target_bytes / 2 {
-            groups.entry((file.partition, changing(file), outdated)).or_default().push(at);
+            groups.entry((file.partition, changing, outdated)).or_default().push(at);
         }
     }
     let mut out = Vec::new();
@@ -52,6 +49,16 @@ pub(super) fn plan(snapshot: &TableSnapshot, target_bytes: u64, today: i32, with
         }
     }
     out
+}
+
+/// True for a file that a merge brings to the form that files have now.
+pub(super) fn is_outdated(def: &TableDef, file: &LiveFile) -> bool {
+    !file.clustered || file.rows.is_none() || file.promoted.set != def.promoted_set()
+}
+
+/// True for a file whose records may still change.
+pub(super) fn is_changing(def: &TableDef, file: &LiveFile, today: i32) -> bool {
+    def.version.is_some() && *file.days.end() > today.saturating_sub(CHANGING_DAYS)
 }
 
 /// How many of some files can be merged at a time.

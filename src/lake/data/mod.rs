@@ -2,6 +2,7 @@
 
 pub(crate) mod file;
 pub(crate) mod layout;
+pub(crate) mod measured;
 pub(crate) mod nulls;
 pub(crate) mod order;
 pub(crate) mod promote;

@@ -25,7 +25,7 @@ use super::promote::Promoter;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
-use crate::tables::TableDef;
+use crate::tables::{KeySpan, TableDef};
 use kqlake_durable as durable;
 use kqlake_value::Type;
 
@@ -361,7 +361,8 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
             && effort != Effort::Run
         {
             // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
-            properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), 0.01);
+            let by_chance = if def.span == KeySpan::Day { 0.01 } else { 0.000_1 };
+            properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), by_chance);
         }
     }
     Ok(properties.build())

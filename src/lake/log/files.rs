@@ -116,12 +116,13 @@ impl LogFiles {
             }
             Err(source) => return Err(LakeError::Io { table, path: log, source }),
         };
-        if let Some(name) = names.iter().find(|name| is_irregular(&log.join(name))) {
+        // A log has thousands of files: only what the folder does not list as a file is examined.
+        if let Some((name, _)) = names.iter().find(|(name, is_file)| !is_file && is_irregular(&log.join(name))) {
             return Err(damaged(Damage::NotAFile { path: log.join(name) }));
         }
         let mut commits = BTreeSet::new();
         let mut parts: BTreeMap<(u64, usize), Vec<PathBuf>> = BTreeMap::new();
-        for name in &names {
+        for (name, _) in &names {
             match LogName::parse(name) {
                 Some(LogName::Commit(version)) => {
                     commits.insert(version);
@@ -135,7 +136,7 @@ impl LogFiles {
         let newest = [commits.last(), checkpoints.keys().next_back()].into_iter().flatten().max().copied();
         let Some(last) = newest else {
             // What is left of an earlier log, or of a folder that holds rows, is never the beginning of a new table.
-            let begun = names.iter().any(|name| name == LAST_CHECKPOINT);
+            let begun = names.iter().any(|(name, _)| name == LAST_CHECKPOINT);
             let rows =
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
@@ -289,8 +290,13 @@ fn name_of(file: &Path) -> String {
     file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn names_in(dir: &Path) -> std::io::Result<Vec<String>> {
-    fs::read_dir(dir)?.map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned())).collect()
+/// The names in a folder, and whether each is known to be a file.
+fn names_in(dir: &Path) -> std::io::Result<Vec<(String, bool)>> {
+    let named = |entry: fs::DirEntry| {
+        let is_file = entry.file_type().is_ok_and(|found| found.is_file());
+        (entry.file_name().to_string_lossy().into_owned(), is_file)
+    };
+    fs::read_dir(dir)?.map(|entry| entry.map(named)).collect()
 }
 
 /// True for a pipe, a device or a socket, which reading would wait for.

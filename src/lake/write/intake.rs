@@ -12,7 +12,7 @@ use arrow::array::AsArray as _;
 use super::held::{Closed, HeldRows};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
 use super::pairs::Pairs;
-use super::probe::{Asked, FILTERED_ROWS, Hit, Looked, Wanted, probe};
+use super::probe::{Asked, Hit, Looked, Wanted, most_asked, probe};
 use super::rewrite::rewrite;
 use crate::Lake;
 use crate::data::file::{check_file, delete};
@@ -157,7 +157,7 @@ impl<'b> Fresh<'b> {
 
     /// The rows as bloom filters are asked for them, where they are few.
     fn asked(&self, layout: &Layout) -> Option<Vec<Asked>> {
-        if self.by_key.len() > FILTERED_ROWS {
+        if self.by_key.len() > most_asked(layout.def) {
             return None;
         }
         let asked = |row: &u32| {

@@ -15,6 +15,7 @@ use super::held::HeldRows;
 use super::intake::{Intake, Reconciled};
 use super::keys::Keyer;
 use super::position;
+use super::probe::Looked;
 use crate::blocking::run_blocking;
 use crate::data::file::{check_size, delete};
 use crate::data::layout::Layout;
@@ -187,18 +188,15 @@ impl Landing {
             }
             return Err(e);
         }
-        let looked = self.intake.looked;
-        if looked.files > 0 {
-            let (files, groups, rows, whole) = (looked.files, looked.groups, looked.rows, looked.whole);
-            tracing::info!(table = self.def.name, files, groups, rows, whole, "looked for landed rows of the same records");
-        }
         if self.intake.files.is_empty() {
+            self.tell_looked();
             return Ok(self.landed_nothing());
         }
         let turn = self.lake.turn(self.def);
         // One at a time within this process: waiting is cheaper than losing against oneself.
         let _turn = turn.lock().await;
         let result = self.commit_in_turn(&position).await;
+        self.tell_looked();
         if let Err(e) = &result
             && !self.uncertain
             && !matches!(e, LakeError::Stopped(_))
@@ -266,6 +264,15 @@ impl Landing {
             });
         }
         Err(LakeError::Busy { table: self.def.name, attempts: TRIES })
+    }
+
+    /// Says how much was read to know what is there already.
+    fn tell_looked(&self) {
+        let Looked { files, groups, rows, whole, bytes } = self.intake.looked;
+        if files > 0 {
+            let table = self.def.name;
+            tracing::info!(table, files, groups, rows, whole, bytes, "looked for landed rows of the same records");
+        }
     }
 
     fn landed_nothing(&self) -> Landed {
