@@ -27,6 +27,8 @@ mod simulate;
 mod sql;
 mod tables;
 mod upkeep;
+mod watch;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -103,6 +105,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Nightly(nightly::Args),
+    Watch(watch::Args),
+    Webhook(webhook::Args),
     Import(import::Args),
     Query(query::Args),
     Sql(sql::Args),
@@ -219,7 +223,8 @@ fn execute(cli: Cli) -> Result<()> {
         .build()
         .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
     // Imports end at their next commit when they are asked to; all else ends where it is.
-    let ends_itself = matches!(cli.command, Command::Nightly(_) | Command::Import(_));
+    let ends_itself =
+        matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_));
     let result = runtime.block_on(Box::pin(async {
         let signal = signals::watch(ends_itself);
         let mut work = std::pin::pin!(dispatch(cli.command, &context));
@@ -249,6 +254,8 @@ fn execute(cli: Cli) -> Result<()> {
 async fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Nightly(args) => nightly::run(&args, context).await,
+        Command::Watch(args) => watch::run(&args, context).await,
+        Command::Webhook(args) => webhook::run(&args, context).await,
         Command::Import(args) => import::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
         Command::Sql(args) => sql::run(&args, context).await,

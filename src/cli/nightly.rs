@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::progress::Progress;
 use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
-use super::{Context, import, sections};
+use super::{Context, import, report, sections};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
+use crate::live::health;
 use crate::live::lock::{Lock, Tried};
 use crate::live::plan::Wanted;
 use crate::saved::{self, SavedQuery};
@@ -87,6 +88,9 @@ async fn live(context: &Context) -> Result<Vec<Error>> {
     let tasks = sections::tasks(&Wanted::default(), &world, context)?;
     let runner = sections::runner(context, "nightly", std::sync::Arc::new(()));
     let outcomes = sections::run(tasks, runner, world.pace().clone(), context).await;
+    for bad in health::check(&context.config, &context.lake(), &context.clock).await {
+        report::line(format_args!("warning: {}: {}", bad.component, bad.detail));
+    }
     context.tell("");
     Ok(sections::failures(&outcomes))
 }

@@ -12,6 +12,7 @@ pub mod heartbeat;
 pub mod lock;
 pub mod plan;
 pub mod watch;
+pub mod webhook;
 
 use std::sync::Arc;
 

@@ -62,6 +62,18 @@ pub fn tasks(config: &Config, wanted: &Wanted, world: &World) -> Result<Vec<Task
     Ok(tasks)
 }
 
+/// The task of one section of a tenant, with secrets as they are now; `None` where there is nothing that it could read.
+pub fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Option<Task> {
+    let wanted = Wanted { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
+    match config.live().into_iter().find(|(name, _)| name == tenant)? {
+        (_, Ok(tenant)) => task(&tenant, section, &wanted, world),
+        (name, Err(error)) => {
+            let work = Err(Error::Source(format!("tenant {name}: {}", error.chain())));
+            Some(Task { tenant: name, section, work })
+        }
+    }
+}
+
 /// The task of a section; `None` where nothing is configured that it could read, unless it was asked for by its name.
 fn task(tenant: &Tenant, section: Section, wanted: &Wanted, world: &World) -> Option<Task> {
     let work = work(tenant, section, world);

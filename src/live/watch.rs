@@ -1,6 +1,9 @@
 //! Staying: each section at its own period, until somebody asks to stop.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::cycle::Runner;
 use super::{Outcome, Task};
@@ -15,7 +18,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(3_600);
 const OFTEN: Duration = Duration::from_secs(300);
 
 /// A section that is run again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Round {
     /// The tenant's name.
     pub tenant: String,
@@ -25,6 +28,8 @@ pub struct Round {
     pub period: Duration,
     /// When it finished last (microseconds since 1970), as far as that is known.
     pub last: Option<i64>,
+    /// Makes it run before its time.
+    pub wake: Arc<Notify>,
 }
 
 /// The period of a section where nothing else is said: audit records and calls soon after they are there, snapshots once a day.
@@ -57,6 +62,7 @@ pub async fn rounds(
                 tokio::select! {
                     biased;
                     () = stop.asked() => return,
+                    () = round.wake.notified() => {}
                     () = pace.sleep(wait) => {}
                 }
                 let began = pace.now();
@@ -126,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_section_that_finished_before_the_program_began_is_not_due_at_once() {
-        let round = |last| Round { tenant: "t".into(), section: Section::Teams, period: DAY, last };
+        let round = |last| Round { tenant: "t".into(), section: Section::Teams, period: DAY, last, wake: Arc::default() };
         assert_eq!(until_due(&round(None), 5), Duration::ZERO);
         assert_eq!(until_due(&round(Some(0)), 3_600_000_000), DAY - 60 * MINUTE);
         assert_eq!(until_due(&round(Some(0)), i64::MAX), Duration::ZERO);

@@ -210,7 +210,7 @@ impl Source for Calls {
         Box::pin(async move {
             let id = unit.name.rsplit('/').next().unwrap_or_default();
             let record = self.call(id).await?;
-            Ok(Opened { body: Body::Stream(Box::new(std::io::Cursor::new(record.into_text()))), day: None })
+            Ok(Opened { body: Body::Stream(Box::new(std::io::Cursor::new(record.into_text()))), taken_at: None })
         })
     }
 }

@@ -15,6 +15,7 @@ pub use self::receiver::{Limits, Party, Receiver};
 pub use self::spool::{Hint, Spool};
 pub use self::subscription::Keeper;
 use kqlake_import::Severity;
+use secrecy::SecretString;
 
 /// What the receiver and the keeper of a subscription say of their work.
 pub trait Journal: fmt::Debug + Send + Sync {
@@ -26,3 +27,8 @@ pub trait Journal: fmt::Debug + Send + Sync {
 
 /// A journal that all parts share.
 pub type SharedJournal = Arc<dyn Journal>;
+
+/// A state for notifications that nobody knows, for tenants that set none.
+pub fn fresh_state() -> SecretString {
+    SecretString::from(format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()))
+}

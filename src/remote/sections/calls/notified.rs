@@ -26,7 +26,7 @@ pub(in super::super) struct Notified {
     tenant: String,
     stream: String,
     spool: Spool,
-    /// The files whose hints a unit is of.
+    /// The files whose hints a unit is of, or a call that is not there yet.
     files: Mutex<HashMap<String, Vec<PathBuf>>>,
 }
 
@@ -65,15 +65,19 @@ impl Notified {
                     self.files().insert(unit.name.clone(), files);
                     listing.units.push(unit);
                 }
-                Ok(None) if now - received < PATIENCE => {}
-                Ok(None) => gone.push((id, files)),
-                Err(error) => listing.failures.push((format!("{}/{id}", self.stream), error.reason)),
+                Ok(None) => {
+                    self.files().insert(id.clone(), files);
+                    gone.extend((now - received >= PATIENCE).then_some(id));
+                }
+                Err(error) => {
+                    self.files().insert(id.clone(), files);
+                    listing.failures.push((format!("{}/{id}", self.stream), error.reason));
+                }
             }
         }
         drop(asked);
-        for (id, files) in gone {
+        for id in gone {
             tracing::info!(id, "a notified call is not there; what it was is found by listing");
-            self.files().insert(id.clone(), files);
             self.settle(&id);
         }
         listing.units.sort_by(|a, b| a.name.cmp(&b.name));
