@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Context, report};
+use super::Context;
 use crate::error::{Error, Result};
 use kqlake_durable::Output;
 use kqlake_simulate::{ClockSetting, FaultPlan, Manifest, Options, Simulator};
@@ -43,21 +43,6 @@ fn scale(text: &str) -> Result<f64, String> {
     if (0.0..=1e6).contains(&scale) { Ok(scale) } else { Err("from 0 to 1000000".to_owned()) }
 }
 
-/// Writes the manifest however the command ends: a signal drops its future.
-struct AtTheEnd<'a> {
-    simulator: Simulator,
-    file: Option<&'a Path>,
-}
-
-impl Drop for AtTheEnd<'_> {
-    fn drop(&mut self) {
-        let Some(file) = self.file else { return };
-        if let Err(err) = write(&self.simulator.manifest(), file) {
-            report::error(&err);
-        }
-    }
-}
-
 /// # Errors
 /// When a file cannot be read, or the port cannot be listened on.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
@@ -80,11 +65,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let simulator = Simulator::start(options).await.map_err(|err| Error::usage(err.to_string()))?;
     let toml = simulator.toml();
-    let running = AtTheEnd { simulator, file: args.manifest.as_deref() };
     let mut out = std::io::stdout();
     out.write_all(toml.as_bytes()).and_then(|()| out.flush()).map_err(|err| Error::io("write", "standard output".as_ref(), err))?;
-    context.say(format_args!("simulated tenant at http://{}; Ctrl-C ends it", running.simulator.address()));
-    std::future::pending().await
+    context.say(format_args!("simulated tenant at http://{}; Ctrl-C ends it", simulator.address()));
+    context.stop.asked().await;
+    let manifest = simulator.stop().await;
+    args.manifest.as_deref().map_or(Ok(()), |file| write(&manifest, file))
 }
 
 fn write(manifest: &Manifest, file: &Path) -> Result<()> {

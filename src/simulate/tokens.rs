@@ -33,13 +33,6 @@ pub(crate) enum Denied {
     Role(Vec<String>),
 }
 
-impl Denied {
-    /// True where the token itself is wrong (401), false where it lacks a permission (403).
-    pub(crate) fn is_unauthenticated(&self) -> bool {
-        !matches!(self, Denied::Role(_))
-    }
-}
-
 impl Token {
     /// The token's text.
     pub(crate) fn sign(&self, key: &hmac::Key) -> String {

@@ -105,7 +105,7 @@ pub(crate) async fn after(what: &What, response: Response, encoded: bool, cutter
         What::CloseInBody => body::broken(bytes.slice(..half), || ()),
         What::ResetInBody => {
             let cutter = cutter.cloned();
-            body::broken(bytes.slice(..half), move || drop(cutter.map(|cutter| cutter.cut())))
+            body::broken(bytes.slice(..half), move || cutter.iter().for_each(Cutter::cut))
         }
         _ => Body::from(bytes),
     };

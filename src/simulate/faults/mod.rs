@@ -2,6 +2,8 @@
 
 mod catalogue;
 mod inject;
+#[cfg(test)]
+mod injected;
 mod plan;
 mod what;
 

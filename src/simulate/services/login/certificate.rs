@@ -26,7 +26,7 @@ fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;
     let (length, rest) = match length {
-        0..0x80 => (usize::from(*length), rest),
+        0..=0x7f => (usize::from(*length), rest),
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
             (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
@@ -43,7 +43,7 @@ pub(super) mod tests {
     fn element(tag: u8, value: &[u8]) -> Vec<u8> {
         let mut out = vec![tag];
         match value.len() {
-            length @ 0..0x80 => out.push(length as u8),
+            length @ 0..=0x7f => out.push(length as u8),
             length => out.extend([0x82, (length >> 8) as u8, length as u8]),
         }
         out.extend_from_slice(value);

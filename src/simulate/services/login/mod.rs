@@ -4,6 +4,8 @@ mod assertion;
 mod certificate;
 mod refusal;
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

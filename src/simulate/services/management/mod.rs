@@ -4,6 +4,8 @@ mod blobs;
 mod content;
 mod refusal;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod webhook;
 
