@@ -45,7 +45,7 @@ use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
 use kqlake_import::Stop;
 use kqlake_lake::Lake;
-use kqlake_value::clock::{Clock, FixedClock, SystemClock};
+use kqlake_value::clock::{Clock, FixedClock, RunningClock, SystemClock};
 use kqlake_value::escape::escaped;
 
 /// Stack of the worker threads that execute plans.
@@ -214,7 +214,7 @@ fn execute(cli: Cli) -> Result<()> {
     // First of all: reading the configuration may have something to say.
     log::to_stderr(cli.global.quiet, cli.global.verbose)?;
     // What is wrong in the configuration is what these commands are for.
-    let mends = matches!(cli.command, Command::Doctor(_) | Command::Init(_));
+    let mends = matches!(cli.command, Command::Doctor(_) | Command::Init(_) | Command::Simulate(_));
     let context = context(&cli.global, mends)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
@@ -222,9 +222,11 @@ fn execute(cli: Cli) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
-    // Imports end at their next commit when they are asked to; all else ends where it is.
+    // Imports end at their next commit when they are asked to, a simulated tenant when its manifest is written; all else ends where
+    // it is.
     let ends_itself =
-        matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_));
+        matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_) | Command::Simulate(_));
+    let commits = ends_itself && !matches!(cli.command, Command::Simulate(_));
     let result = runtime.block_on(Box::pin(async {
         let signal = signals::watch(ends_itself);
         let mut work = std::pin::pin!(dispatch(cli.command, &context));
@@ -237,7 +239,9 @@ fn execute(cli: Cli) -> Result<()> {
             return Err(Error::Interrupted(status));
         }
         context.stop.ask();
-        context.say("asked to end: ending at the next commit");
+        if commits {
+            context.say("asked to end: ending at the next commit");
+        }
         match work.await {
             Err(Error::Incomplete(_) | Error::Source(_)) => Err(Error::Interrupted(status)),
             result => result,
@@ -299,9 +303,20 @@ fn context(global: &Global, mends: bool) -> Result<Context> {
     let clock: Arc<dyn Clock> = match global.now.clone().or(variable("KQLAKE_NOW")?) {
         None => Arc::new(SystemClock),
         Some(text) => {
-            let instant = chrono::DateTime::parse_from_rfc3339(&text)
-                .map_err(|_| Error::usage(format!("--now {text}: an instant such as 2026-03-01T00:00:00Z was expected")))?;
-            Arc::new(FixedClock::at_micros(instant.timestamp_micros()))
+            let wrong = || {
+                Error::usage(format!("--now {text}: an instant such as 2026-03-01T00:00:00Z was expected"))
+                    .hint("with a rate, as in 2026-03-01T00:00:00Zx60, time runs from there, as that of a simulated tenant")
+            };
+            let (instant, rate) = match text.split_once('x') {
+                Some((instant, rate)) => (instant, Some(rate.parse::<f64>().map_err(|_| wrong())?)),
+                None => (text.as_str(), None),
+            };
+            let micros = chrono::DateTime::parse_from_rfc3339(instant).map_err(|_| wrong())?.timestamp_micros();
+            match rate {
+                Some(rate) if rate.is_finite() && rate > 0.0 => Arc::new(RunningClock::from_micros(micros, rate)),
+                Some(_) => return Err(wrong()),
+                None => Arc::new(FixedClock::at_micros(micros)),
+            }
         }
     };
     Ok(Context { config, problems, quiet: global.quiet, verbose: global.verbose, clock, stop: Stop::default() })

@@ -33,14 +33,9 @@ impl fmt::Debug for Pace {
 }
 
 impl Pace {
-    /// Waits as they are, and the clock of the program.
+    /// Waits as they pass on a clock: one that runs faster, as that of a simulated tenant may, makes them shorter.
     pub fn real(clock: Arc<dyn Clock>) -> Self {
-        Pace::scaled(clock, 1.0)
-    }
-
-    /// Waits that are so many times shorter than they are told: for a simulated tenant whose time runs so many times faster.
-    pub fn scaled(clock: Arc<dyn Clock>, scale: f64) -> Self {
-        let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
+        let scale = Some(clock.rate()).filter(|rate| rate.is_finite() && *rate > 0.0).unwrap_or(1.0);
         Pace { clock, time: Arc::new(Time::Machine { began: Instant::now(), scale }) }
     }
 
