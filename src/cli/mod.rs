@@ -240,9 +240,7 @@ fn execute(cli: Cli) -> Result<()> {
         }
         context.stop.ask();
         if commits {
-            if commits {
             context.say("asked to end: ending at the next commit");
-        }
         }
         match work.await {
             Err(Error::Incomplete(_) | Error::Source(_)) => Err(Error::Interrupted(status)),
