@@ -6,6 +6,7 @@
 
 mod cli;
 mod damaged_lake;
+mod drops;
 mod export;
 mod foreign_columns;
 mod formats;
@@ -14,6 +15,7 @@ mod generated;
 mod hostile_input;
 mod identity;
 mod import;
+mod killed;
 mod kqlt;
 mod lake;
 mod lake_paths;
@@ -29,6 +31,7 @@ mod output_safety;
 mod positions;
 mod power_cut;
 mod quarantine;
+mod readers;
 mod repair;
 mod robust;
 mod saved;

@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The program with arguments, apart from the environment of whoever runs the tests.
+/// The program with arguments, apart from the environment of whoever runs the tests. `KQLAKE_PROGRAM` names another one than that
+/// which was built with the tests, such as a release.
 pub fn kqlake<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kqlake"));
+    let program = std::env::var_os("KQLAKE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_kqlake").into());
+    let mut command = Command::new(program);
     command.args(args).env_clear().stdin(Stdio::null());
     // Temporary files of spilling operators need a place.
     if let Some(dir) = std::env::var_os("TMPDIR") {
@@ -48,7 +50,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: Output, args: &[&str]) -> Run {
+    pub fn of(output: Output, args: &[&str]) -> Run {
         Run {
             args: args.join(" "),
             status: output.status.code().unwrap_or(-1),

@@ -15,7 +15,7 @@ mod expressions;
 mod numbered;
 mod oracle;
 mod pipeline;
-mod random;
+pub mod random;
 mod shapes;
 mod steps;
 mod tree;

@@ -1,0 +1,129 @@
+//! Drops every few minutes: tables that nobody compacts stay a few files, and what lands, changes or breaks off meanwhile is as
+//! it would be without.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kqlake_lake::fault::{Fault, Step};
+use kqlake_lake::{CompactOptions, CompactReport, Lake, LakeError, Landed};
+use kqlake_value::clock::FixedClock;
+use serde_json::{Value, json};
+
+use super::lake::{DAY, HOUR, call_records, def, land, live_files, number, texts, traces};
+use super::support::run_in;
+
+/// What an import does behind a landing.
+async fn merge(lake: &Lake, table: &str, landed: u64) -> Result<CompactReport, LakeError> {
+    lake.merge_small(def(table), landed, &CompactOptions::default()).await
+}
+
+async fn drop_traces(lake: &Lake, drop: i64) -> Landed {
+    let rows: Vec<(String, i64)> = (0..3).map(|n| (format!("{drop}-{n}"), DAY + drop * HOUR / 12 + n)).collect();
+    let rows: Vec<(&str, i64)> = rows.iter().map(|(id, us)| (id.as_str(), *us)).collect();
+    land(lake, def("traces"), traces(&rows), drop).await.expect("land")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drops_stay_few_files_without_compaction_and_each_row_moves_a_few_times() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    let (mut most, mut merged) = (0, 0);
+    for drop in 0..120 {
+        assert_eq!(drop_traces(&lake, drop).await.new, 3);
+        merged += merge(&lake, "traces", 3).await.expect("merged").merged;
+        most = most.max(live_files(&lake, "traces").await.len());
+    }
+    assert!(most <= 22, "{most} files");
+    // Each drop moves once alone, and then in files of several.
+    assert!((112..=160).contains(&merged), "{merged} files were merged");
+    assert_eq!(number(&lake, "traces", r#"select count(distinct "itemId") from traces"#).await, 360);
+    assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 360);
+    // What comes again is there already, wherever its row lies now.
+    for drop in [0, 60, 119] {
+        let landed = drop_traces(&lake, drop).await;
+        assert_eq!((landed.new, landed.duplicates, landed.version), (0, 3, None));
+    }
+    lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact");
+    assert_eq!(live_files(&lake, "traces").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_breaks_off_changes_nothing_and_the_next_one_does_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    for drop in 0..8 {
+        drop_traces(&lake, drop).await;
+    }
+    let before = live_files(&lake, "traces").await;
+    let broken = Lake::with_fault(dir.path(), Fault::new(|step| step == Step::BeforeCompactCommit));
+    assert!(matches!(merge(&broken, "traces", 3).await, Err(LakeError::Stopped(_))));
+    assert_eq!(live_files(&Lake::new(dir.path()), "traces").await, before);
+    // A reader that has begun keeps the files that it began with.
+    let held = lake.holding(def("traces")).await.expect("held");
+    let report = merge(&lake, "traces", 3).await.expect("merged");
+    assert_eq!((report.merged, report.written, report.deleted), (8, 1, 0));
+    assert_eq!(number(&held, "traces", "select count(*) from traces").await, 24);
+    assert_eq!(live_files(&lake, "traces").await.len(), 1);
+    assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 24);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_between_merges_is_there_once_with_its_newest_version() {
+    let dir = tempfile::tempdir().expect("dir");
+    let table = "CallRecords";
+    let lake = Lake::new(dir.path()).with_clock(Arc::new(FixedClock::at_micros(DAY + HOUR)));
+    let id = |drop: i64| format!("c{drop:03}");
+    let mut most = 0;
+    for drop in 0..60_i64 {
+        // A call comes, and those of some drops before have a newer version.
+        let ids: Vec<String> = [drop, drop - 1, drop - 9, drop - 30].map(id).to_vec();
+        let rows: Vec<_> = [(drop, 1, "a"), (drop - 1, 2, "b"), (drop - 9, 3, "c"), (drop - 30, 4, "d")]
+            .iter()
+            .zip(&ids)
+            .filter(|((of, ..), _)| *of >= 0)
+            .map(|((of, version, kind), id)| (id.as_str(), DAY + of * HOUR / 12, Some(*version), *kind))
+            .collect();
+        land(&lake, def(table), call_records(&rows), drop).await.expect("land");
+        merge(&lake, table, rows.len() as u64).await.expect("merged");
+        most = most.max(live_files(&lake, table).await.len());
+    }
+    assert!(most <= 16, "{most} files");
+    let told = texts(&lake, table, r#"select id || ' ' || "type" from "CallRecords" order by id"#).await;
+    let newest = |drop: i64| match 59 - drop {
+        0 => "a",
+        1..9 => "b",
+        9..30 => "c",
+        _ => "d",
+    };
+    assert_eq!(told, (0..60).map(|drop| format!("{} {}", id(drop), newest(drop))).collect::<Vec<_>>());
+}
+
+#[test]
+fn imports_of_drops_leave_few_files_and_say_what_they_did() {
+    let dir = tempfile::tempdir().expect("dir");
+    let import = |drop: usize| {
+        let record = |n: usize| {
+            let (time, id) = (format!("2026-01-05T0{drop}:00:0{n}Z"), format!("{drop}-{n}"));
+            json!({ "timestamp": time, "itemType": "trace", "itemId": id, "message": "m" }).to_string() + "\n"
+        };
+        std::fs::write(dir.path().join("drop.ndjson"), record(0) + &record(1)).expect("a file");
+        let now = format!("2026-02-05T0{drop}:05:00Z");
+        run_in(dir.path(), &["--now", &now, "--lake", "lake", "-v", "import", "--from", "drop.ndjson"]).exits(0)
+    };
+    let files = || {
+        let told = run_in(dir.path(), &["--lake", "lake", "tables", "-f", "json"]).exits(0).out;
+        let tables: Vec<Value> = serde_json::from_str(&told).expect("JSON");
+        let of = |table: &Value| (table["table"].as_str().map(str::to_owned), table["files"].as_u64());
+        tables.iter().map(of).collect::<BTreeSet<_>>()
+    };
+    let mut last = None;
+    for drop in 0..8 {
+        last = Some(import(drop));
+    }
+    last.expect("a run").says("small files merged").says("bytes=");
+    let table = |name: &str, files| (Some(name.to_owned()), Some(files));
+    assert_eq!(files(), BTreeSet::from([table("ImportLedger", 1), table("customEvents", 1), table("traces", 2)]));
+    import(0);
+    let told = run_in(dir.path(), &["--lake", "lake", "query", "traces | where message == 'm' | count", "-f", "csv"]).exits(0);
+    assert_eq!(told.out.lines().last(), Some("16"));
+}
