@@ -171,6 +171,11 @@ impl<'d, 'r> Table<'d, 'r> {
         self.entry(key).is_some()
     }
 
+    /// True when the file does not have the key, or an empty text for it.
+    pub(super) fn is_missing(&self, key: &str) -> bool {
+        self.entry(key).is_none_or(|value| value.get_ref().as_str().is_some_and(|text| text.trim().is_empty()))
+    }
+
     /// A text that is not empty.
     pub(super) fn text(&mut self, key: &'static str) -> Option<&'r str> {
         let value = self.take(key)?.get_ref();

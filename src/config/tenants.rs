@@ -256,8 +256,8 @@ fn tenant(name: &str, mut table: Table<'_, '_>, given: Option<&BTreeSet<Section>
 
 /// An id as Entra gives it, in lower case.
 fn guid(table: &mut Table<'_, '_>, key: &'static str, advice: &str) -> Option<String> {
-    if !table.has(key) {
-        table.text(key);
+    if table.is_missing(key) {
+        table.known(key);
         table.missing(key, advice);
         return None;
     }

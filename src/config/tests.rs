@@ -227,9 +227,9 @@ workload_identity = { file = "token" }
 fn mistakes_say_key_value_and_what_to_do() {
     for (text, message, advice) in [
         ("cloud = \"mars\"", "unknown cloud `mars`", "commercial"),
-        ("clouds = \"gcc\"", ":7: unknown key `clouds` in tenants.contoso", "did you mean `cloud`?"),
+        ("clouds = \"gcc\"", ":6: unknown key `clouds` in tenants.contoso", "did you mean `cloud`?"),
         ("tenant_id = \"x\"", "unknown key `tenant_id`", "did you mean `id`?"),
-        ("[tenants.contoso.hosts]\nlogon = \"x\"", ":8: unknown key `logon` in tenants.contoso.hosts", "did you mean `login`?"),
+        ("[tenants.contoso.hosts]\nlogon = \"x\"", ":7: unknown key `logon` in tenants.contoso.hosts", "did you mean `login`?"),
         ("[tenants.contoso.hosts]\ngraph = \"http://graph.microsoft.com\"", "tenants.contoso.hosts.graph is an address that must", "https://"),
         ("[tenants.contoso.message_trace]\nrequest_period_in_second = 1", "request_period_in_second", "did you mean `request_period_in_seconds`?"),
         (
@@ -256,7 +256,7 @@ fn mistakes_say_key_value_and_what_to_do() {
         ("[tenants.\"a/b\"]\nid = \"x\"", "is no name of a tenant", "letters"),
         ("[tenants.x]\nid = \"\"", "tenants.x.id is missing or empty (InitVariablesError 2: tenant_id", "Directory (tenant) ID"),
         ("[tenants.x]\nid = 5", "(InitVariablesError 3: tenant_id must be an string)", "text in quotes"),
-        ("[tenants.x]\nclient_id = \"z\"", "tenants.x.id is missing", "3 more mistakes"),
+        ("[tenants.x]\nclient_id = \"z\"", "tenants.x.id is missing", "2 more mistakes"),
         ("[tenants]\nx = 5", "tenants.x is no table (InitVariablesError 1:", "[tenants.x]"),
     ] {
         let err = with(text).err().unwrap_or_else(|| panic!("{text} was taken"));
