@@ -200,12 +200,12 @@ impl Audit {
 
     /// All blobs that became available in a window.
     async fn window(&self, window: Window<'_>) -> Result<Vec<Blob>, ServiceError> {
-        let (from, to) = (second(window.from), second(window.to));
-        let query = [("contentType", window.content_type), ("startTime", from.as_str()), ("endTime", to.as_str())];
-        let first = self.operation("subscriptions/content", &query);
         let mut restarts = 0;
+        let mut start = window.from;
         'whole: loop {
-            let (mut blobs, mut next, mut seen) = (Vec::new(), first.clone(), HashSet::new());
+            let (from, to) = (second(start), second(window.to));
+            let query = [("contentType", window.content_type), ("startTime", from.as_str()), ("endTime", to.as_str())];
+            let (mut blobs, mut next, mut seen) = (Vec::new(), self.operation("subscriptions/content", &query), HashSet::new());
             loop {
                 let broken = |why: &str| ServiceError::new(self.api.service(), Failure::Broken, why);
                 if !seen.insert(next.to_string()) || seen.len() > MAX_PAGES {
@@ -215,6 +215,12 @@ impl Audit {
                     // It no longer knows where it was.
                     Err(error) if error.is_code("AF20031") && seen.len() > 1 && restarts < RESTARTS => {
                         restarts += 1;
+                        continue 'whole;
+                    }
+                    // Its oldest blobs may have gone while it was tried again.
+                    Err(error) if is_of_window(&error) && start < earliest(self.api.now()) && restarts < RESTARTS => {
+                        restarts += 1;
+                        start = earliest(self.api.now());
                         continue 'whole;
                     }
                     answer => answer?,
@@ -244,7 +250,7 @@ impl Audit {
     fn windows<'a>(&self, content_type: &'a str, now: i64) -> Vec<Window<'a>> {
         // The second that has begun belongs to it.
         let end = (now.div_euclid(SECOND) + 1) * SECOND;
-        let start = (now - KEPT + MARGIN).div_euclid(SECOND) * SECOND;
+        let start = earliest(now);
         let mut windows = Vec::new();
         let mut to = end;
         while to > start {
@@ -349,6 +355,16 @@ impl Audit {
     }
 }
 
+/// The first second from which the service lists blobs.
+fn earliest(now: i64) -> i64 {
+    (now - KEPT + MARGIN).div_euclid(SECOND) * SECOND
+}
+
+/// True when the service says that a window is none that it lists.
+fn is_of_window(error: &ServiceError) -> bool {
+    error.is_code("AF20030") || error.is_code("AF20055")
+}
+
 /// An instant as the service wants it: to the second, and without a zone.
 fn second(micros: i64) -> String {
     let mut text = instant::text(micros.div_euclid(SECOND) * SECOND);
@@ -371,7 +387,7 @@ impl Source for Audit {
     }
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
-        Box::pin(async move { Ok(Opened { body: self.blob_body(unit).await?, day: None }) })
+        Box::pin(async move { Ok(Opened { body: self.blob_body(unit).await?, taken_at: None }) })
     }
 
     fn expiring_first(&self) -> bool {

@@ -167,6 +167,34 @@ async fn a_listing_that_breaks_is_a_failure_and_never_a_shorter_one() {
     assert!(listing.failures[0].0.ends_with("Audit.General/2026-01-11T00:00:01..2026-01-12T00:00:01"));
 }
 
+#[tokio::test]
+async fn the_oldest_window_moves_on_while_it_is_tried_again() {
+    let tried = Mutex::new(0);
+    let server = Server::start(move |asked, _| {
+        if asked.line.contains("/subscriptions/list") {
+            return json(ALL_ENABLED);
+        }
+        match query(asked)["startTime"].as_str() {
+            "2026-01-05T00:01:00" => {
+                let mut tried = tried.lock().unwrap();
+                *tried += 1;
+                let refused = r#"{"error":{"code":"AF20055","message":"older than seven days"}}"#;
+                if *tried == 1 { reply(503, "Retry-After: 600\r\n", "") } else { reply(400, "", refused) }
+            }
+            _ => json("[]"),
+        }
+    });
+    let mut tenant = tenant(&server.base);
+    tenant.audit.content_types = vec!["Audit.General".to_owned()];
+    // Waits are seen by the clock here.
+    let clock = Arc::new(kqlake_value::clock::RunningClock::from_micros(NOW, 5_000.0));
+    let audit = Audit::new(&tenant, &World::new(crate::pace::Pace::real(clock), None).unwrap()).unwrap();
+    let windows = audit.windows("Audit.General", NOW);
+    let oldest = windows.last().copied().unwrap();
+    assert_eq!(audit.window(oldest).await.unwrap(), []);
+    assert_eq!(server.lines().len(), 3);
+}
+
 async fn opened(answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> (Result<String, SourceError>, Vec<String>) {
     let fetched = Mutex::new(0);
     let server = Server::start(move |asked, _| {
