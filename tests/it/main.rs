@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may stop where they stand")]
 
 mod cli;
+mod config;
 mod damaged_lake;
+mod doctor;
 mod drops;
 mod export;
 mod foreign_columns;
@@ -15,6 +17,7 @@ mod generated;
 mod hostile_input;
 mod identity;
 mod import;
+mod init;
 mod killed;
 mod kqlt;
 mod lake;
@@ -35,7 +38,9 @@ mod readers;
 mod repair;
 mod robust;
 mod saved;
+mod secrets;
 mod shapes;
+mod simulated;
 mod statistics;
 mod support;
 mod ticks;
