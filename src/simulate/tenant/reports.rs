@@ -153,7 +153,7 @@ impl Report {
                     _ => drawn(&column, self.kind(&column), dice, row.day, stage),
                 },
             };
-            if count.is_none() && value.is_u64() && !row.known.contains_key(column.as_str()) {
+            if count.is_none() && value.is_u64() && self.kind(&column).is_none_or(|kind| kind == "int") {
                 count = Some(format!("{column}={value}"));
             }
             values.insert(column, value);
@@ -254,8 +254,34 @@ impl Report {
         text
     }
 
-    /// A row as JSON.
-    pub(crate) fn to_json(&self, row: &Served) -> Value {
+    /// Rows as JSON. What stands in a list inside of one object is a row of its own in CSV.
+    pub(crate) fn to_json(&self, rows: &[Served]) -> Vec<Value> {
+        let nested = self.json.iter().flatten().find(|(_, kind)| kind.as_str().is_some_and(|kind| kind.starts_with('[') && kind.contains(' ')));
+        let Some((nested, _)) = nested else { return rows.iter().map(|row| self.object(row)).collect() };
+        let mut objects: Vec<Value> = Vec::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for row in rows {
+            let mut object = self.object(row);
+            let inner = object[nested.as_str()].take();
+            let place = *places.entry(self.subject(row)).or_insert(objects.len());
+            if place == objects.len() {
+                object[nested.as_str()] = json!([]);
+                objects.push(object);
+            }
+            if let (Some(list), Value::Array(inner)) = (objects[place][nested.as_str()].as_array_mut(), inner) {
+                list.extend(inner);
+            }
+        }
+        objects
+    }
+
+    /// What the rows that stand in one object have in common.
+    fn subject(&self, row: &Served) -> String {
+        let own = row.key.iter().filter(|(name, _)| !["reportdate", "producttype"].contains(name));
+        own.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("|")
+    }
+
+    fn object(&self, row: &Served) -> Value {
         let typed = |name: &str, kind: &str| {
             let value = row.values.get(&normal(name)).cloned().unwrap_or_default();
             match (kind, value) {
@@ -330,6 +356,7 @@ fn drawn(column: &str, kind: Option<&str>, dice: &Dice, day: i64, stage: i64) ->
         "geolocation" => json!("EUR"),
         "unmanageddevicepolicy" => json!("Unrestricted"),
         "networkdisplayname" => json!("Contoso"),
+        _ if kind == Some("[string]") => json!(dice.pick(&["Yes", "No", "Undetermined"])),
         _ if kind == Some("bool") => json!(dice.percent(50)),
         _ if kind == Some("int") && !column.contains("bytes") && !column.ends_with("inseconds") => json!(dice.below(200) * share / 100),
         _ if column.ends_with("inseconds") => json!(dice.below(6) * 60 * share / 100),
@@ -377,7 +404,10 @@ mod tests {
             let csv = report.to_csv(&rows, false);
             assert!(csv.starts_with("\u{feff}Report Refresh Date,") && csv.ends_with("\r\n"), "{name}");
             assert_eq!(csv.lines().count(), rows.len() + 1, "{name}");
-            assert_eq!(report.to_json(&rows[0]).as_object().is_some_and(|object| !object.is_empty()), report.has_json(), "{name}");
+            let objects = report.to_json(&rows);
+            assert_eq!(objects.iter().all(|object| object.as_object().is_some_and(|object| object.len() > 2)), report.has_json(), "{name}");
+            let inner = |object: &Value| object.as_object().into_iter().flatten().find_map(|(_, value)| value.as_array()?.first()?.is_object().then(|| value.as_array().map_or(1, Vec::len))).unwrap_or(1);
+            assert_eq!(objects.iter().map(inner).sum::<usize>(), rows.len(), "{name}");
         }
     }
 

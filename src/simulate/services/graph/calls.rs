@@ -179,18 +179,20 @@ pub(super) fn truth(world: &World) -> Vec<Table> {
     let mut segments = Table::new("CallSegments", &["callId", "sessionId", "id"]);
     for call in calls::visible(seeded, first - RETENTION..now, now) {
         // What was deleted since, or came after the last list, may have been read or not.
-        if call.start < last - RETENTION || call.version(last) == 0 {
-            records.optional.push(call.id);
-            continue;
-        }
-        let version = call.version(last).max(served.get(&call.id).copied().unwrap_or(0));
-        records.row(&call.id, Some(version.to_string()));
+        let optional = call.start < last - RETENTION || call.version(last) == 0;
+        let version = if optional { call.version(now) } else { call.version(last) };
+        let version = version.max(served.get(&call.id).copied().unwrap_or(0));
+        let add = |table: &mut Table, key: String| match optional {
+            true => table.optional.push(key),
+            false => table.row(key, Some(version.to_string())),
+        };
+        add(&mut records, call.id.clone());
         for number in 0..call.sessions(version) {
             let session = calls::session_id(seeded, &call, number);
-            sessions.row(format!("{}|{session}", call.id), Some(version.to_string()));
+            add(&mut sessions, format!("{}|{session}", call.id));
             for part in 0..calls::segments(seeded, &call, number) {
                 let segment = calls::segment_id(seeded, &call, number, part);
-                segments.row(format!("{}|{session}|{segment}", call.id), Some(version.to_string()));
+                add(&mut segments, format!("{}|{session}|{segment}", call.id));
             }
         }
     }

@@ -120,14 +120,14 @@ pub(super) fn download(request: &Request, name: &str, token: &str) -> Answer {
 fn json_page(request: &Request, name: &str, report: &Report, span: Span) -> Answer {
     let (offset, now) = position(request)?;
     let rows = report.rows(seeded(&request.world), name, span, now, concealed(&request.world));
-    let start = offset.min(rows.len());
-    let end = (start + size(request, report.page(), report.page())?).min(rows.len());
-    let next = (end < rows.len()).then(|| odata::link(request, &[], &[("$skipToken", &odata::token(&[end as i64, now]))]));
+    let values = report.to_json(&rows);
+    let start = offset.min(values.len());
+    let end = (start + size(request, report.page(), report.page())?).min(values.len());
+    let next = (end < values.len()).then(|| odata::link(request, &[], &[("$skipToken", &odata::token(&[end as i64, now]))]));
     if next.is_none() {
         note(&request.world, name, span, &rows);
     }
-    let values = rows[start..end].iter().map(|row| report.to_json(row)).collect();
-    Ok(page(request, &format!("reports/{name}"), values, next))
+    Ok(page(request, &format!("reports/{name}"), values[start..end].to_vec(), next))
 }
 
 /// `/admin/reportSettings`.
