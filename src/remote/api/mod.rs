@@ -25,6 +25,9 @@ const LONGEST: i64 = 1_200_000_000;
 /// Bytes of a body that are held back until it is known whether that was all of it.
 const HELD: u64 = 2 << 20;
 
+/// Clocks that move by more than this against each other were set (microseconds).
+const SET: i64 = 30_000_000;
+
 /// An answer with its body.
 #[derive(Debug, Clone)]
 pub struct Answer<T> {
@@ -68,7 +71,7 @@ struct Inner {
     transport: Transport,
     known: Quotas,
     pace: Pace,
-    /// Seconds that the service's clock is ahead of ours; `i64::MIN` until an answer tells.
+    /// Microseconds that the service's clock is at least ahead of ours; `i64::MIN` until an answer tells.
     skew: AtomicI64,
 }
 
@@ -142,14 +145,27 @@ impl Api {
         url
     }
 
-    /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one.
+    /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one. It
+    /// is never later than the service's own.
     pub fn now(&self) -> i64 {
-        self.inner.pace.now().saturating_add(self.skew().unwrap_or(0).saturating_mul(1_000_000))
+        let skew = self.inner.skew.load(Ordering::Relaxed);
+        self.inner.pace.now().saturating_add(if skew == i64::MIN { 0 } else { skew })
     }
 
     /// Seconds that the service's clock is ahead of ours; `None` until an answer told.
     pub fn skew(&self) -> Option<i64> {
-        Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| *skew != i64::MIN)
+        let skew = Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| *skew != i64::MIN);
+        // What its answers tell is cut to seconds.
+        skew.map(|skew| (skew + 500_000).div_euclid(1_000_000))
+    }
+
+    /// Notes what an answer says of its time, in seconds since 1970. It was that second or a little later, by as much as is cut
+    /// off and as the answer was under way: of several answers the one that says most is nearest, unless a clock was set.
+    fn learn(&self, date: i64) {
+        let told = date.saturating_mul(1_000_000).saturating_sub(self.inner.pace.now());
+        let nearer = |known: i64| (told > known || told < known.saturating_sub(SET)).then_some(told);
+        // Who came first has told the same.
+        let _ = self.inner.skew.fetch_update(Ordering::Relaxed, Ordering::Relaxed, nearer);
     }
 
     /// The permissions that the application's token for this service has.
@@ -293,7 +309,7 @@ impl Api {
         let sent = inner.transport.send(service, request, token.map(Token::header), &inner.origins, &inner.pace).await;
         let date = sent.as_ref().map_or_else(|error| error.date, |received| date_of(&received.headers));
         if let Some(date) = date {
-            inner.skew.store(date - inner.pace.now() / 1_000_000, Ordering::Relaxed);
+            self.learn(date);
         }
         let received = sent?;
         let mut begun = Begun { headers: received.headers, status: received.status, held: Vec::new(), rest: None };

@@ -223,6 +223,18 @@ async fn nothing_shows_a_secret() {
     assert!(!shown.contains("canary") && !shown.contains("token-0"), "{shown}");
 }
 
+#[tokio::test]
+async fn the_service_s_clock_is_told_by_its_answers_and_never_later_than_it_is() {
+    let dates = ["Mon, 12 Jan 2026 09:10:00 GMT", "Mon, 12 Jan 2026 09:10:07 GMT", "Mon, 12 Jan 2026 09:10:03 GMT", "Mon, 12 Jan 2026 08:00:00 GMT"];
+    let server = Server::start(move |_, number| reply(200, &format!("Date: {}\r\n", dates[number - 1]), "{}"));
+    let api = graph(&world(), &server.base);
+    assert_eq!((api.skew(), api.now()), (None, crate::testing::NOW));
+    for seconds in [33_000, 33_007, 33_007, 28_800] {
+        api.json(Request::get(api.url("x"))).await.unwrap();
+        assert_eq!((api.skew(), api.now()), (Some(seconds), crate::testing::NOW + seconds * 1_000_000));
+    }
+}
+
 #[test]
 fn addresses_keep_the_path_of_their_base() {
     let api = graph(&world(), &Url::parse("http://127.0.0.1:9/graph/").unwrap());
