@@ -28,6 +28,9 @@ const HELD: u64 = 2 << 20;
 /// Clocks that move by more than this against each other were set (microseconds).
 const SET: i64 = 30_000_000;
 
+/// Clocks that differ by more than this (microseconds) are not wrong, but of different times, as in trials.
+const FOREIGN: i64 = 86_400_000_000;
+
 /// An answer with its body.
 #[derive(Debug, Clone)]
 pub struct Answer<T> {
@@ -146,10 +149,10 @@ impl Api {
     }
 
     /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one. It
-    /// is never later than the service's own.
+    /// is never later than the service's own. A service whose time is another altogether is asked by ours.
     pub fn now(&self) -> i64 {
-        let skew = self.inner.skew.load(Ordering::Relaxed);
-        self.inner.pace.now().saturating_add(if skew == i64::MIN { 0 } else { skew })
+        let skew = Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| (-FOREIGN..=FOREIGN).contains(skew));
+        self.inner.pace.now().saturating_add(skew.unwrap_or(0))
     }
 
     /// Seconds that the service's clock is ahead of ours; `None` until an answer told.
