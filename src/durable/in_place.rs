@@ -2,7 +2,7 @@
 //!
 //! The content is copied, so that for a moment the file holds neither the old nor the new one. What can fail is done before
 //! that moment: a longer content first gets its room behind the old one's end, as real bytes. From the first change on the
-//! complete content lies beside under a name of its own, and stays there when the copy does not succeed.
+//! complete content is kept beside it under a name of its own, and stays there when the copy does not succeed.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};

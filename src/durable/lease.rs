@@ -34,7 +34,7 @@ impl Lease {
         let mut oldest = None;
         for path in partial_files(folder)? {
             let Ok(file) = File::options().write(true).open(&path) else { continue };
-            // A lock that can be taken is that of a process which is gone.
+            // A lock that can be taken is that of a process that has ended.
             if file.try_lock().is_err() {
                 let began = file.metadata()?.modified()?;
                 oldest = Some(oldest.map_or(began, |oldest: SystemTime| oldest.min(began)));
@@ -59,7 +59,7 @@ mod tests {
         for (at, lease) in leases.iter().enumerate() {
             lease._held.handle().set_modified(began + Duration::from_secs(at as u64)).unwrap();
         }
-        // What a killed process left counts for nothing.
+        // What a killed process left does not count.
         let left = dir.path().join(format!(".kqlake-{}.partial", "0".repeat(32)));
         std::fs::write(&left, "").unwrap();
         File::options().write(true).open(&left).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();

@@ -203,7 +203,7 @@ impl Staging {
     /// [`sync_folder`], once after several files. Is copied into the existing file where that cannot be replaced.
     ///
     /// # Errors
-    /// As [`Draft::publish`]; content that is kept lies beside this folder.
+    /// As [`Draft::publish`]; content that is kept is beside this folder.
     pub fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (to, existing) = match Target::of(to)? {
             Target::Direct(mut file) => return io::copy(&mut File::open(from)?, &mut file).and_then(|_| fs::remove_file(from)),
@@ -230,7 +230,7 @@ impl Staging {
     }
 }
 
-/// The folder that a path's last name lies in.
+/// The folder that a path's last name is in.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

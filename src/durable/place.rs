@@ -1,4 +1,4 @@
-//! Where a path lies: in a folder or above it, whichever way leads there, and what stands in its way.
+//! Where a path is: in a folder or above it, whichever way leads there, and what blocks it.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -63,7 +63,7 @@ impl Apart {
         real.starts_with(&self.real) || real.ancestors().filter_map(identity_of).any(ours)
     }
 
-    /// True for a path to a folder that the folder lies in.
+    /// True for a path to a folder that the folder is in.
     pub fn lies_in(&self, path: &Path) -> bool {
         let real = real(path);
         let id = identity_of(&real);

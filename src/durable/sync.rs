@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What has just been brought to the disk.
+/// What has just been flushed.
 #[derive(Debug, Clone, Copy)]
 pub enum Synced<'s> {
     /// The content of an open file.
@@ -82,7 +82,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder and those above it that are missing, and brings their names to the disk.
+/// Makes a folder and those above it that are missing, and flushes their names.
 ///
 /// # Errors
 /// When a folder cannot be made, or the disk refuses.

@@ -1,4 +1,4 @@
-//! What stands at a path that is to be written.
+//! What is at a path that is to be written.
 
 use crate::folder_of;
 use std::fs::{self, File, Metadata};
@@ -55,7 +55,7 @@ fn descriptor(path: &Path) -> bool {
 }
 
 fn is_descriptor(path: &Path) -> bool {
-    // Most paths lie elsewhere; only a number can be a descriptor.
+    // Most paths are elsewhere; only a number can be a descriptor.
     if !path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit)) {
         return false;
     }
@@ -104,7 +104,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Opens what stands at a path, without changing it.
+    /// Opens what is at a path, without changing it.
     pub(super) fn of(path: &Path) -> io::Result<Target> {
         let path = follow(path)?;
         if is_descriptor(&path) {
@@ -158,7 +158,7 @@ impl Existing {
     }
 
     /// Puts the content of a temporary file in place of this one's, where it cannot be replaced as a whole. Meanwhile the
-    /// content lies in `folder`, and stays there when that fails halfway; the error names its path.
+    /// content is in `folder`, and stays there when that fails halfway; the error names its path.
     pub(super) fn overwrite(mut self, from: &Path, folder: &Path) -> io::Result<()> {
         in_place::overwrite(&mut self.file, Complete::of(from, folder)?)
     }

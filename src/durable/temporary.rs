@@ -1,9 +1,9 @@
-//! Temporary files and folders, and the removal of those whose process is gone.
+//! Temporary files and folders, and the removal of those whose process has ended.
 //!
 //! Names are `.kqlake-` and 32 hexadecimal digits, then `.partial` for a file and `.staging` for a folder. A file that is
 //! complete and just being copied over another one ends with `.complete`; nothing but that copy's success removes it. A file is locked by
 //! its process, a folder by a file `.lock` in it. The system drops a lock with its process, so that a lock which can be taken
-//! is that of a process which is gone; process ids could have been given again, or belong to another machine.
+//! is that of a process that has ended; process ids could have been given again, or belong to another machine.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -216,8 +216,8 @@ pub(super) fn partial_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Removes the temporary files and folders in `folder` whose process is gone. What cannot be removed stays, and so do folders
-/// of other users: temporary folders may lie where all users have theirs.
+/// Removes the temporary files and folders in `folder` whose process has ended. What cannot be removed stays, and so do folders
+/// of other users: temporary folders may be where all users have theirs.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

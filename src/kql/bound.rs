@@ -58,7 +58,7 @@ pub(crate) struct Rel {
     pub hidden: Vec<HiddenColumn>,
     /// The order of rows means something (after `sort`, `top`, `range`, `serialize`).
     pub serialized: bool,
-    /// Name of the table, when this is one as it stands (for `withsource`).
+    /// Name of the table, when this is one as it is (for `withsource`).
     pub table_name: Option<String>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) trait Compute: std::fmt::Debug + Send + Sync {
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>;
 }
 
-/// What a step of [`BoundScan`] gives out.
+/// What a step of [`BoundScan`] emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StepOutput {
     /// Every row that it takes.
@@ -150,7 +150,7 @@ pub(crate) struct BoundScanStep {
     pub condition: BoundExpr,
     /// Columns (by place: the input's, then the declared ones) and their new values.
     pub assignments: Vec<(usize, BoundExpr)>,
-    /// What it gives out.
+    /// What it emits.
     pub output: StepOutput,
 }
 

@@ -37,7 +37,7 @@ pub struct PromotedColumn {
 pub struct FileRoot {
     /// The folder.
     pub folder: PathBuf,
-    /// The beginning of the addresses whose files lie in it, for queries that were written for the network.
+    /// The beginning of the addresses whose files are in it, for queries that were written for the network.
     pub address: Option<String>,
 }
 

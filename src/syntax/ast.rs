@@ -30,7 +30,7 @@ impl Span {
 pub struct Name {
     /// The name.
     pub text: String,
-    /// Where it stands, brackets included.
+    /// Where it is, brackets included.
     pub span: Span,
 }
 
@@ -78,7 +78,7 @@ pub struct PatternDecl {
     pub name: Name,
     /// Parameters, chosen by in parentheses.
     pub params: Vec<ParamDecl>,
-    /// `[path: string]`: a parameter that stands behind a dot.
+    /// `[path: string]`: a parameter that is behind a dot.
     pub path: Option<ParamDecl>,
     /// `("a").["b"] = { query }`, in the order written.
     pub arms: Vec<PatternArm>,
@@ -131,7 +131,7 @@ pub struct ColumnDecl {
 pub struct Expr {
     /// What it is.
     pub kind: ExprKind,
-    /// Where it stands, parentheses included.
+    /// Where it is, parentheses included.
     pub span: Span,
 }
 
@@ -170,14 +170,14 @@ pub enum ExprKind {
     Named { name: Name, expr: Box<Expr> },
     /// A source and the operators behind it.
     Pipe { source: Box<Expr>, operators: Vec<Operator> },
-    /// An operator that stands first: `print`, `range`, `datatable`, `union`, `search`, `find`, `evaluate`, `externaldata`, …
+    /// An operator that comes first: `print`, `range`, `datatable`, `union`, `search`, `find`, `evaluate`, `externaldata`, …
     Source(Box<Operator>),
     /// Operators without a source: the body of `mv-apply … on (…)`, `partition by … (…)`, `fork (…)`.
     Operators(Vec<Operator>),
     /// `(params) { body }`, `view () { … }`, `{ … }`.
     Lambda { params: Vec<ParamDecl>, body: Box<Script>, view: bool },
     /// `datetime(…)` and the like around what is no literal of the type: a value that cannot be known. The span is that of what
-    /// stands inside.
+    /// is inside.
     Unread { ty: Type, content: Box<str> },
     /// What recovery put where nothing could be read; a diagnostic was given.
     Error,

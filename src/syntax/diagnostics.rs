@@ -35,7 +35,7 @@ pub struct Diagnostic {
 
 /// Codes of the classes of errors.
 pub mod code {
-    /// The text is no KQL: a token or an end was found where something else must stand.
+    /// The text is no KQL: a token or an end was found where something else is expected.
     pub const SYNTAX: &str = "SYN0002";
     /// Operand types that an operator does not take; for dynamic operands the remedy is a cast.
     pub const OPERANDS: &str = "SEM0001";
@@ -134,7 +134,7 @@ pub fn render(diagnostic: &Diagnostic, text: &str, style: RenderStyle<'_>) -> St
     out
 }
 
-/// The part of a line that is shown, and where its underline stands.
+/// The part of a line that is shown, and where its underline is.
 struct Excerpt {
     line: String,
     indent: usize,
@@ -157,7 +157,7 @@ fn excerpt(text: &str, span: Span) -> Excerpt {
     let cell = |c: char| if c.is_control() || c.width().unwrap_or(0) == 0 { ' ' } else { c };
     let width = |c: char| cell(c).width().unwrap_or(1);
 
-    // Up to half of the room goes to what stands before the place.
+    // Up to half of the width goes to what is before the place.
     let mut from = start;
     let mut indent = 0;
     for (at, c) in text[line_start..start].char_indices().rev() {

@@ -24,7 +24,7 @@ const LOOKUP_PLUGINS: [&str; 4] = ["ipv4_lookup", "ipv6_lookup", "geo_line_looku
 pub struct TableRef {
     /// The table's name: without the brackets and quotes of `['…']`, with wildcards as they were written.
     pub name: String,
-    /// The place of what stands before the name and its dot, such as `database('x')`.
+    /// The place of what is before the name and its dot, such as `database('x')`.
     pub qualifier: Option<Span>,
     /// The place of all of it.
     pub span: Span,
@@ -108,7 +108,7 @@ impl<'t> Finder<'t> {
         self.found.push(TableRef { name: name.to_owned(), qualifier, span });
     }
 
-    /// An expression that stands where a table is expected.
+    /// An expression that is where a table is expected.
     fn table(&mut self, expr: &'t Expr) {
         match &expr.kind {
             ExprKind::Name(name) if self.definition(&name.text).is_none() => self.add(&name.text, None, name.span),

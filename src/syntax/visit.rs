@@ -1,6 +1,6 @@
 //! Walking a tree without writing out every node.
 //!
-//! A [`Visitor`] overrides the methods of the nodes that it is about; the others hand on to their parts. A method that is
+//! A [`Visitor`] overrides the methods of the nodes that it is about; the others visit their parts. A method that is
 //! overridden calls the `walk_…` function of its node to continue below it, or leaves the call out to stop there.
 //!
 //! ```

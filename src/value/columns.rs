@@ -2,7 +2,7 @@
 //!
 //! The Arrow form of each KQL type is fixed: bool `Boolean`, int `Int32`, long `Int64`, real `Float64`, decimal
 //! `Decimal128(38, 18)`, string and guid `Utf8`, datetime `Int64` ticks of 100 ns since 0001-01-01, timespan `Int64` ticks
-//! of 100 ns, and dynamic `Utf8` holding JSON text. Readers also take what scans and other operators hand over for the same
+//! of 100 ns, and dynamic `Utf8` holding JSON text. Readers also take what scans and other operators return for the same
 //! meaning (`Utf8View`, dictionaries, dates and timestamps); results always have the fixed form.
 //!
 //! A datetime column at rest is `Timestamp(µs, "UTC")` and stays that while a plan only passes it on: [`stored_type`].
@@ -293,7 +293,7 @@ enum Inner {
 
 /// Collects KQL values into an array of the type's Arrow form.
 ///
-/// A number of another type is converted (a long result handed over as int, say); a value of a type that cannot be the
+/// A number of another type is converted (a long result given as int, say); a value of a type that cannot be the
 /// column's becomes null, for a dynamic column its JSON form.
 pub struct ColumnBuilder {
     ty: Type,
@@ -425,7 +425,7 @@ fn as_i64(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::TimeSpan(v) => Some(v),
         ValueRef::Bool(v) => Some(v.into()),
-        // A real handed over for an integer column is truncated, as tolong does; what does not fit is null.
+        // A real given for an integer column is truncated, as tolong does; what does not fit is null.
         ValueRef::Real(v) if v.is_finite() && v.abs() < 9.3e18 => Some(v as i64),
         other => other.as_i64(),
     }

@@ -101,7 +101,8 @@ pub fn write_json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a JSON value, compact. Reals stand as everywhere else ([`write_real`]), whether a constant or a column was written.
+/// Appends a JSON value, compact. Reals are written as everywhere else ([`write_real`]), whether a constant or a column was
+/// written.
 pub fn write_json(out: &mut String, json: &Json) {
     match json {
         Json::Null => out.push_str("null"),

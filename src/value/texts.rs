@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray, Stri
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-/// A column of text opened for reading: what scans and operators hand over, whichever form they keep it in.
+/// A column of text opened for reading: what scans and operators return, whichever form they keep it in.
 #[derive(Debug, Clone)]
 pub enum Texts {
     /// `Utf8`

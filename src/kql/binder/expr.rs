@@ -9,7 +9,7 @@ use kqlake_value::parse::decimal;
 use kqlake_value::text_column::charge_text;
 use kqlake_value::{Type, Value};
 
-/// Where a scalar expression stands.
+/// Where a scalar expression is.
 pub(crate) struct ExprContext<'r> {
     /// The columns in reach.
     pub row: &'r RowInfo,
@@ -17,13 +17,13 @@ pub(crate) struct ExprContext<'r> {
     pub right: Option<&'r RowInfo>,
     /// Names in scope.
     pub scope: Scope,
-    /// Where aggregates are allowed: those met so far.
+    /// Where aggregates are allowed: those found so far.
     pub aggregates: Option<Vec<(ColId, BoundAggregate)>>,
-    /// Inside an aggregate's argument, where columns may stand.
+    /// Inside an aggregate's argument, where columns may appear.
     pub in_aggregate: bool,
-    /// Where window functions are allowed (ordered rows): those met so far.
+    /// Where window functions are allowed (ordered rows): those found so far.
     pub windows: Option<Vec<(ColId, BoundWindow)>>,
-    /// Window functions could stand here if the rows were ordered.
+    /// Window functions could appear here if the rows were ordered.
     pub could_window: bool,
 }
 

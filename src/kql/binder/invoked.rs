@@ -56,7 +56,7 @@ impl Binder<'_> {
         result
     }
 
-    /// The column of a name, unless the function at hand may not name it.
+    /// The column of a name, unless the current function may not name it.
     pub(super) fn named_column<'c>(&self, columns: &'c [BoundColumn], name: &str) -> Option<&'c BoundColumn> {
         columns.iter().find(|c| c.name == name).filter(|c| !self.unlisted.contains(&c.id))
     }

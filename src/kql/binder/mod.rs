@@ -70,8 +70,8 @@ pub(crate) struct FetchRequest {
     pub limit: Option<u64>,
 }
 
-/// Computes the value of an expression without columns; `None` if it cannot be computed. The binder is handed it, since computing
-/// takes a plan, and plans are made from what is bound.
+/// Computes the value of an expression without columns; `None` if it cannot be computed. It is passed to the binder, since
+/// computing takes a plan, and plans are made from what is bound.
 ///
 /// # Errors
 /// What is wrong with the expression's values.
@@ -97,7 +97,7 @@ pub(crate) struct Binder<'a> {
     untyped: HashSet<ColId>,
     /// Names that an open input was asked for and that may be columns of it, in order.
     inferred: Vec<Name>,
-    /// Those of them that the operator at hand was the first to name; `*` does not stand for them.
+    /// Those of them that the current operator was the first to name; `*` does not stand for them.
     just_inferred: Vec<ColId>,
     /// An operator is bound only to learn such names.
     learning: bool,
@@ -118,7 +118,7 @@ pub(crate) struct Binder<'a> {
     tabular_functions: RefCell<HashMap<*const scope::Function, (Rc<scope::Function>, bool)>>,
     /// Uses of names so far, against [`MAX_EXPANSIONS`].
     expansions: usize,
-    /// Operators bound so far for the statement at hand, against [`MAX_OPERATORS`].
+    /// Operators bound so far for the current statement, against [`MAX_OPERATORS`].
     operators: usize,
     path_keys: HashSet<String>,
     /// Keys that distinguish sub-queries, innermost last.
@@ -129,7 +129,7 @@ pub(crate) struct Binder<'a> {
     pub request: Option<FetchRequest>,
     /// Tables that the query scans.
     pub scanned: HashSet<String>,
-    /// `render`, when one was met.
+    /// `render`, when there was one.
     render: Option<(String, Vec<(String, String)>)>,
     /// Further result tables of `fork` and `facet`.
     extra_tables: Vec<(String, Rel)>,

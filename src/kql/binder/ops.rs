@@ -1,4 +1,4 @@
-//! Typing of operators: what meets what, and what comes out.
+//! Typing of operators: which types go together, and the type of the result.
 
 use super::expr::ExprContext;
 use super::{Bind, Binder};
@@ -130,7 +130,7 @@ impl Binder<'_> {
     fn arithmetic(&mut self, op: BinaryOp, mut left: BoundExpr, mut right: BoundExpr, span: Span) -> Bind<BoundExpr> {
         use BinaryOp as B;
         use Type as T;
-        // A dynamic operand takes the other's type; two dynamics meet as reals and give a dynamic.
+        // A dynamic operand takes the other's type; two dynamics are compared as reals and give a dynamic.
         match (left.ty, right.ty) {
             (T::Dynamic, T::Dynamic) => {
                 let (l, r) = (self.convert(left, "toreal", T::Real)?, self.convert(right, "toreal", T::Real)?);
@@ -228,11 +228,11 @@ impl Binder<'_> {
         Ok(BoundExpr::new(BoundKind::Compare { op, left: Box::new(left), right: Box::new(right) }, T::Bool, span))
     }
 
-    /// A dynamic operand of `==` in the form that meets a value of type `other`.
+    /// A dynamic operand of `==` in the form that is compared with a value of type `other`.
     fn dynamic_operand(&mut self, dynamic: BoundExpr, other: Type, value: &mut BoundExpr) -> Bind<BoundExpr> {
         match other {
             Type::Int | Type::Long => {
-                // Text such as "5.5" must not become 5: numbers meet as reals.
+                // Text such as "5.5" must not become 5: numbers are compared as reals.
                 *value = self.coerce(value.clone(), Type::Real)?;
                 self.convert(dynamic, "toreal", Type::Real)
             }
@@ -349,7 +349,7 @@ impl Binder<'_> {
         let mut bound: Vec<BoundExpr> = Vec::with_capacity(items.len());
         let mut array: Option<BoundExpr> = None;
         for item in items {
-            // A tabular item gives its first column; its names do not see the row at hand.
+            // A tabular item gives its first column; its names do not see the current row.
             if self.is_tabular(item, &ctx.scope, ctx.row) {
                 let scope = ctx.scope.clone();
                 let rel = self.with_depth(item.span, |b| b.table(item, &scope))?;
@@ -424,7 +424,7 @@ impl Binder<'_> {
         Ok(Some(item))
     }
 
-    /// `in` over typed items: left and items are brought to one type.
+    /// `in` over typed items: left and items are converted to one type.
     fn in_items(
         &mut self,
         negated: bool,

@@ -72,7 +72,7 @@ impl Binder<'_> {
                 given.push(self.pattern_value(value, param)?);
             }
             (Some(path), None) => return self.error(code::UNKNOWN, path.span, format!("the pattern '{name}' has no paths")),
-            // Queries without a path may stand beside those with one.
+            // Queries without a path may appear beside those with one.
             (None, _) => {}
         }
         let params: Vec<&ParamDecl> = declared.params.iter().chain(&declared.path).collect();

@@ -1,4 +1,4 @@
-//! Names in scope: what `let`, parameters and functions have defined, and the columns of the row at hand.
+//! Names in scope: what `let`, parameters and functions have defined, and the columns of the current row.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

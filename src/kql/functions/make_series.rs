@@ -20,7 +20,7 @@ const MAX_POINTS: usize = 1_048_576;
 pub(crate) struct SeriesColumn {
     /// Type of the aggregate.
     pub ty: Type,
-    /// What stands in a bucket without rows.
+    /// What is in a bucket without rows.
     pub default: Value,
 }
 
@@ -73,7 +73,7 @@ impl AxisPoint {
             }
             (v, start, step) => {
                 let steps = (v.real() - start.real()) / step.real();
-                // Buckets are multiples of the step; rounding takes off what binary fractions add.
+                // Buckets are multiples of the step; rounding removes what binary fractions add.
                 steps.is_finite().then(|| steps.round() as i64)
             }
         }
@@ -93,7 +93,7 @@ impl AxisPoint {
         }
     }
 
-    /// Whether it lies before another; as reals, ticks since year 1 would not be distinguished.
+    /// Whether it is before another; as reals, ticks since year 1 would not be distinguished.
     fn before(self, other: AxisPoint) -> bool {
         match (self, other) {
             (AxisPoint::Whole(a), AxisPoint::Whole(b)) => a < b,

@@ -337,7 +337,7 @@ pub struct AggregateFn {
     pub naming: Naming,
     /// For `…if` forms: the place of the predicate among the written arguments. Rows where it is not true are left out.
     pub predicate: Option<usize>,
-    /// The result depends on the order of the rows (`make_list`); lowering hands them over in the input's order.
+    /// The result depends on the order of the rows (`make_list`); lowering passes them in the input's order.
     pub ordered: bool,
     /// What `pivot` shows for a combination without rows.
     pub of_no_rows: OfNoRows,
@@ -380,7 +380,7 @@ impl AggregateFn {
     pub const fn variadic(self) -> AggregateFn {
         AggregateFn { variadic: true, ..self }
     }
-    /// An `…if` form whose predicate stands at this place.
+    /// An `…if` form whose predicate is at this place.
     pub const fn predicate(self, place: usize) -> AggregateFn {
         AggregateFn { predicate: Some(place), ..self }
     }

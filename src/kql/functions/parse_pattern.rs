@@ -198,7 +198,7 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// The quoted text that begins here, with quotes and escapes taken off, and its length in the text.
+    /// The quoted text that begins here, without quotes and escapes, and its length in the text.
     fn quoted(&self, text: &str) -> Option<(String, usize)> {
         let first = text.chars().next()?;
         let (open, close) = self.quotes.iter().find(|(open, _)| *open == first)?;

@@ -9,7 +9,7 @@ use super::aggregate::order::same;
 use crate::bound::Compute;
 use kqlake_value::columns::{ColumnReader, natural_type};
 
-/// Runs an operator over the rows of each sub-query. They stand together: the input is sorted by the keys.
+/// Runs an operator over the rows of each sub-query. They are adjacent: the input is sorted by the keys.
 ///
 /// The operator's own input columns come first, then columns that are the same in all rows of a sub-query; those go behind
 /// the operator's output.

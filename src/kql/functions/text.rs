@@ -301,7 +301,7 @@ impl NeedleGroup {
         }
     }
 
-    /// Whether a needle stands at a place of a row, with the edges that it needs.
+    /// Whether a needle is at a place of a row, with the edges that it needs.
     #[inline]
     fn matches_at(&self, row: &[u8], at: usize) -> bool {
         let rest = &row[at..];
@@ -388,7 +388,7 @@ impl NeedleGroup {
         })
     }
 
-    /// Rows that lie one behind the other in a buffer.
+    /// Rows that are contiguous in a buffer.
     fn offsets<O: OffsetSizeTrait>(&self, offsets: &[O], data: &[u8], hits: &mut BooleanBufferBuilder) {
         let rows = offsets.len() - 1;
         let text_of = |row: usize| &data[offsets[row].as_usize()..offsets[row + 1].as_usize()];
@@ -432,7 +432,7 @@ impl NeedleGroup {
         }
     }
 
-    /// Rows that lie anywhere: they are gathered into blocks.
+    /// Rows that are not contiguous: they are gathered into blocks.
     fn views<'a>(&self, rows: usize, text_of: impl Fn(usize) -> &'a [u8], hits: &mut BooleanBufferBuilder) {
         if !matches!(self.op, MatchOp::Find { .. }) {
             let mut scratch = Vec::new();

@@ -56,7 +56,7 @@ impl Lowering<'_> {
             }
             finished.push(finish(raw).alias(column_name(*id)));
         }
-        // Groups of given rows stand in the order of their first rows.
+        // Groups of given rows are in the order of their first rows.
         let mut order = Vec::new();
         if !groups.is_empty()
             && let [key] = node.order.as_slice()
@@ -206,7 +206,7 @@ fn wide(e: Expr, ty: Type) -> Expr {
     cast(e, if ty == Type::Decimal { DataType::Decimal256(38, 18) } else { DataType::Decimal128(19, 0) })
 }
 
-/// What [`wide`] sums amount to in the type itself: the sums, or the means where the counts of rows stand behind them.
+/// What [`wide`] sums amount to in the type itself: the sums, or the means where the counts of rows follow them.
 fn bounded(columns: Vec<Expr>, ty: Type) -> Expr {
     let name = if columns.len() == 1 { "bounded_sum" } else { "bounded_mean" };
     kernel::call(name, ty.to_string(), arrow_type(ty), columns, move |a, rows| {

@@ -36,7 +36,7 @@ pub(crate) type Pieces = Box<dyn Iterator<Item = Result<RecordBatch, String>> + 
 
 /// How an operator works on its input.
 pub(crate) enum ComputeFn {
-    /// On each batch by itself, in any partition: what a row becomes stands in its place.
+    /// On each batch by itself, in any partition: what a row becomes takes its place.
     ExpandRows(Arc<dyn Fn(RecordBatch) -> Pieces + Send + Sync>),
     /// On all rows at once, in their order.
     AllRows(Arc<dyn Compute>),
@@ -322,7 +322,7 @@ impl Lowering<'_> {
 #[derive(Debug)]
 struct Numbered {
     op: Arc<dyn Compute>,
-    /// The columns that the operator takes; keys of the order stand behind them.
+    /// The columns that the operator takes; keys of the order follow them.
     width: usize,
     schema: SchemaRef,
 }

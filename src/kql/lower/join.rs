@@ -76,7 +76,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A side of a join without the columns that only its order needs. A relation that stands on both sides has them twice, under the
+/// A side of a join without the columns that only its order needs. A relation that is on both sides has them twice, under the
 /// same names: only what the tree shows of it gets new ids.
 fn without_order(plan: LogicalPlan, order: &[OrderKey], rel: &Rel, keys: &[String]) -> Lower<LogicalPlan> {
     let ids = rel.columns.iter().map(|c| c.id).chain(rel.hidden.iter().map(|c| c.id));

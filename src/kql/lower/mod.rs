@@ -62,7 +62,7 @@ pub(crate) struct OrderKey {
     pub ascending: bool,
     /// Nulls first.
     pub nulls_first: bool,
-    /// True for a column that [`Lowering`] numbers rows with: in the order of its numbers the rows stand as they came.
+    /// True for a column that [`Lowering`] numbers rows with: in the order of its numbers the rows are as they came.
     pub numbers_rows: bool,
 }
 
@@ -250,7 +250,7 @@ impl<'a> Lowering<'a> {
                 order.push(OrderKey { column, ascending, nulls_first, numbers_rows: false });
             };
             if key.expr.ty == Type::Real {
-                // NaN stands with the nulls, next to the numbers; Arrow would put it above them.
+                // NaN sorts with the nulls, next to the numbers; Arrow would put it above them.
                 let v = ticks::resolve(value(&key.expr)?, &node.plan)?;
                 let nan = datafusion::functions::math::expr_fn::isnan(v.clone());
                 let (null_rank, nan_rank, number_rank) = if key.nulls_first { (0i64, 1i64, 2i64) } else { (2, 1, 0) };

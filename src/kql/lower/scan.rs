@@ -2,7 +2,7 @@
 //!
 //! Rules: Kusto documentation, "scan operator", section "Scan logic". Each step keeps at most one match in progress, with the
 //! last row that each step so far took. A row is offered to every step, from the last to the first. A step takes it out of the
-//! match that waits in the step before, which moves on; failing that, out of its own match. The first step begins matches.
+//! match that is pending in the step before, which advances; failing that, out of its own match. The first step begins matches.
 //! So one row may end a match in a later step and begin the next one in the first.
 
 use std::sync::Arc;
@@ -165,7 +165,7 @@ impl BoundScan {
         }
     }
 
-    /// Ends the match that waits in a step.
+    /// Ends the match that is pending in a step.
     fn end_step(&self, at: usize, matches: &mut [Option<PartialMatch>], rows: &mut Matched) {
         self.emit_last(at, matches, rows);
         matches[at] = None;

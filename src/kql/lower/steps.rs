@@ -1,4 +1,4 @@
-//! Steps of a plan, put together as they are.
+//! Steps of a plan, built as they are.
 //!
 //! DataFusion's `LogicalPlanBuilder` looks every column's name up in all of the plan below, for SQL's sake, which makes a chain of
 //! steps cost the square of its length. Lowered expressions name their columns exactly and without a qualifier: nothing is left to

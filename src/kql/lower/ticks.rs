@@ -138,7 +138,7 @@ fn simplify(e: &Expr, schema: &DFSchema) -> Option<Expr> {
         Expr::InList(InList { expr, list, negated }) => {
             let column = source(expr, schema)?;
             let ticks = list.iter().map(literal).collect::<Option<Vec<i64>>>()?;
-            // A column of microseconds is never equal to what lies between two of them.
+            // A column of microseconds is never equal to what is between two of them.
             let whole: Vec<Expr> =
                 ticks.into_iter().map(whole_us).filter(|(_, rest)| *rest == 0).map(|(us, _)| lit(instant(us))).collect();
             (!whole.is_empty()).then(|| Expr::InList(InList::new(Box::new(column.clone()), whole, *negated)))

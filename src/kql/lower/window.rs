@@ -37,7 +37,7 @@ impl Lowering<'_> {
 
     fn add_window(&self, node: Node, id: ColId, window: &BoundWindow) -> Lower<Node> {
         let mut node = node;
-        // The rows of one sub-query must stand together.
+        // The rows of one sub-query must be adjacent.
         let mut keys = Vec::with_capacity(window.partition.len());
         for id in &window.partition {
             let name = match key_column(&node.plan, *id) {

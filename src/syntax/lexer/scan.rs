@@ -7,7 +7,7 @@ use crate::diagnostics::{Diagnostic, code};
 /// Reports of one kind of slip (typographic quotes, escaped pipes, …) stop after this many: the first ones suffice.
 const MAX_REPORTS: usize = 50;
 
-/// Keywords with dashes: one token each, as long as nothing stands between their parts.
+/// Keywords with dashes: one token each, as long as nothing is between their parts.
 const DASHED: [&str; 27] = [
     "assert-schema",
     "granny-asc",
@@ -470,7 +470,7 @@ pub(super) fn is_timespan_unit(text: &str) -> bool {
     TIMESPAN_UNITS.contains(&text)
 }
 
-/// True where 36 bytes of a guid stand, dashes included.
+/// True where there are 36 bytes of a guid, dashes included.
 fn is_guid(bytes: &[u8]) -> bool {
     bytes.len() >= 36
         && bytes[8] == b'-'

@@ -171,7 +171,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The names in front of an `=`, which is taken, too; whether they stood in parentheses.
+    /// The names in front of an `=`, which is taken, too; whether they were in parentheses.
     fn names_in_front(&mut self) -> Read<Option<(Vec<Name>, bool)>> {
         match self.kind() {
             TokenKind::Word | TokenKind::LeftBracket => {
@@ -200,7 +200,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Number of tokens of `(a, b) =`; `None` when something else stands here.
+    /// Number of tokens of `(a, b) =`; `None` when something else is here.
     fn tuple_len(&self) -> Option<usize> {
         let mut ahead = 1;
         loop {

@@ -205,7 +205,7 @@ impl<'a> Parser<'a> {
         matches!(self.kind(), Bar | Semicolon | RightParen | RightBracket | RightBrace | End)
     }
 
-    /// True when nothing stands between the token and the one after it.
+    /// True when nothing is between the token and the one after it.
     fn adjacent(&self, ahead: usize) -> bool {
         self.token_at(ahead).end == self.token_at(ahead + 1).start
     }
@@ -263,7 +263,7 @@ impl<'a> Parser<'a> {
 
     // --- names ---
 
-    /// Number of tokens of the name that stands `ahead`: 1 for a word, more for `['…']`, 0 when none stands there.
+    /// Number of tokens of the name that is `ahead`: 1 for a word, more for `['…']`, 0 when there is none.
     fn name_len(&self, ahead: usize) -> usize {
         match self.kind_at(ahead) {
             TokenKind::Word => 1,

@@ -72,7 +72,7 @@ impl Parser<'_> {
         !(self.on_new_line() && matches!(self.word(), "print" | "find" | "search" | "range" | "evaluate"))
     }
 
-    /// Operators without a source, joined by pipes: what stands in `mv-apply … on (…)`, `fork (…)`, `partition by … (…)`. A pipeline
+    /// Operators without a source, joined by pipes: what is in `mv-apply … on (…)`, `fork (…)`, `partition by … (…)`. A pipeline
     /// with a source of its own is read as well.
     pub(super) fn subpipeline(&mut self) -> Read<Expr> {
         if !matches!(self.kind(), TokenKind::Word | TokenKind::Keyword) || !operators::is_operator(self.word()) {
@@ -89,7 +89,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Operators(operators), span: self.span_from(place) })
     }
 
-    // --- operators that stand first ---
+    // --- operators that come first ---
 
     fn at_source(&self) -> bool {
         match self.kind() {
@@ -210,7 +210,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The same where no `name =` but an option can stand: an unknown one is reported.
+    /// The same where no `name =` but an option can appear: an unknown one is reported.
     pub(super) fn strict_properties(&mut self, allowed: &[&str], into: &mut Vec<Property>) -> Read<()> {
         loop {
             self.properties(allowed, into)?;
@@ -276,8 +276,8 @@ impl Parser<'_> {
         self.signed_literal()
     }
 
-    /// `name = value, name = value` up to a closing parenthesis, which is left; a comma may stand in front. A value may be a list of
-    /// names (`ycolumns = a, b`): it becomes a call of the empty name.
+    /// `name = value, name = value` up to a closing parenthesis, which is left; a comma may appear in front. A value may be a
+    /// list of names (`ycolumns = a, b`): it becomes a call of the empty name.
     pub(super) fn property_list(&mut self, into: &mut Vec<Property>) -> Read<()> {
         self.eat(TokenKind::Comma);
         while !self.at(TokenKind::RightParen) {
@@ -311,7 +311,7 @@ impl Parser<'_> {
         self.property_value()
     }
 
-    /// A name with wildcards: `*`, `App*`, `*Count`, `a*b`. Nothing may stand between its parts.
+    /// A name with wildcards: `*`, `App*`, `*Count`, `a*b`. Nothing may appear between its parts.
     pub(super) fn wildcard(&mut self) -> Option<Name> {
         let starts = match self.kind() {
             TokenKind::Star => true,

@@ -103,7 +103,7 @@ impl Parser<'_> {
             self.levels = self.bracket_levels();
         }
         let level = self.levels[start];
-        // The error may lie past the bracket that held the start; what is there is not ours to skip.
+        // The error may be past the bracket that held the start; what is there is not ours to skip.
         while !self.at(TokenKind::End) {
             let here = self.levels[self.pos];
             if here < level || (here == level && matches!(self.kind(), TokenKind::Bar | TokenKind::Semicolon)) {

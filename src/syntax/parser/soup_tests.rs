@@ -1,4 +1,4 @@
-//! Generated texts: whatever the text, reading ends, does not panic, and every place it names lies in the text.
+//! Generated texts: whatever the text, reading ends, does not panic, and every place it names is in the text.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -169,7 +169,7 @@ fn what_is_no_literal_is_refused() {
     ] {
         assert!(parse(&format!("print x = {text}")).has_errors(), "{text}");
     }
-    // What stands in a typed literal is kept for the binder, which knows whether a value is needed.
+    // What is in a typed literal is kept for the binder, which knows whether a value is needed.
     for text in ["int(1.0)", "int(1_0)", "int(-0x10)", "int(2147483648)", "datetime(2020-13-01)", "long({x})", "real()"] {
         assert!(matches!(scalar(text).kind, ExprKind::Unread { .. }), "{text}");
     }

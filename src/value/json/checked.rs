@@ -13,7 +13,7 @@ use super::{BadEscapes, scan, unescape_with};
 
 /// The top-level members of a JSON object, each with its untouched value text.
 ///
-/// Each name stands there once: of a name that is repeated the last value counts, as JSON readers have it.
+/// Each name is there once: of a name that is repeated the last value counts, as JSON readers have it.
 #[derive(Debug, Clone, Default)]
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, Raw<'a>)>, Marks);
 
@@ -96,7 +96,7 @@ impl<'a> Members<'a> {
         self.1.is_plain
     }
 
-    /// True when a name stood there more than once.
+    /// True when a name was there more than once.
     pub fn repeats(&self) -> bool {
         self.1.repeats
     }
@@ -163,7 +163,7 @@ impl<'a> SeenNames<'a> {
     }
 }
 
-/// Reads an object's members in one pass, checking the whole text, however often a name stands there.
+/// Reads an object's members in one pass, checking the whole text, however often a name is there.
 ///
 /// `key` is given each name and says what its value is known by, or `None` for a value that is not wanted; `value` is given those
 /// that are wanted as their untouched text.

@@ -93,7 +93,7 @@ fn push_members(out: &mut String, text: &str) {
 
 /// Copies a JSON text while it is checked, in runs between the places where something is to be written otherwise.
 struct Scanner<'a, 'o> {
-    /// The raw keys of the objects that the value being read lies in, without quotes.
+    /// The raw keys of the objects that the value being read is in, without quotes.
     keys: Vec<&'a str>,
     /// An object has a key more than once.
     repeats: bool,
@@ -107,7 +107,7 @@ struct Scanner<'a, 'o> {
 
 impl Scanner<'_, '_> {
     fn document(&mut self) -> Option<()> {
-        // What the value being read lies in: for an object the place of its first key. No recursion, whatever the depth.
+        // What the value being read is in: for an object the place of its first key. No recursion, whatever the depth.
         let mut open: Vec<Option<usize>> = Vec::new();
         self.space();
         loop {
@@ -282,7 +282,7 @@ impl Scanner<'_, '_> {
         }
         self.at = at;
         let number = &self.text[begin..at];
-        // Most numbers stand in their shortest form already.
+        // Most numbers are in their shortest form already.
         let plain = !exponent
             && if fraction == 0 {
                 whole < 19 || number.parse::<i64>().is_ok()
@@ -448,7 +448,7 @@ mod tests {
         }
     }
 
-    /// Pieces of JSON, more often well put together than not.
+    /// Pieces of JSON, more often well formed than not.
     fn soup() -> impl Strategy<Value = String> {
         let string = prop::sample::select(vec![
             r#""a""#,

@@ -16,7 +16,7 @@ pub trait OpenBrackets {
     /// Opens or closes a bracket and gives how many are open then.
     ///
     /// # Errors
-    /// The bracket cannot stand there.
+    /// The bracket cannot appear there.
     fn take(&mut self, bracket: u8) -> Result<usize, BracketError>;
 
     /// How many are open.
@@ -40,7 +40,7 @@ enum State {
     Escaped,
 }
 
-/// A bracket that cannot stand where it stands.
+/// A bracket that cannot appear where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BracketError {
     /// It closes another one than was opened last.

@@ -255,7 +255,7 @@ pub fn get_index(text: &str, index: i64) -> Option<&str> {
     all.nth(place)
 }
 
-/// The part of a value that a path leads to, as raw text. `None` where a step leads nowhere and where JSON `null` stands.
+/// The part of a value that a path leads to, as raw text. `None` where a step leads nowhere and where there is JSON `null`.
 pub fn path<'a>(text: &'a str, steps: &[PathStep]) -> Option<&'a str> {
     let mut part = text.trim_matches(WHITE);
     for step in steps {
@@ -314,7 +314,7 @@ impl Path {
 /// Searches for `"key"` with a substring search before anything is walked.
 ///
 /// A quoted text that no backslash precedes and a colon follows is a key; it certainly belongs to the outermost object
-/// when no bracket stands between the object's own and the key. It counts when the text behind it cannot have the key again.
+/// when no bracket is between the object's own and the key. It counts when the text behind it cannot have the key again.
 /// In all other cases the entries are walked.
 fn find_key<'a>(text: &'a str, key: &str, finder: &Finder<'_>) -> Option<&'a str> {
     let bytes = text.as_bytes();

@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub value: Range<usize>,
 }
 
-/// Gives the members of the object that is all of a text, also those whose names stand there more than once; true when the text has
+/// Gives the members of the object that is all of a text, also those whose names are there more than once; true when the text has
 /// no white space between its tokens and no escapes by code. `None` where the text is no such thing, or has something uncommon:
 /// what was given is then nothing.
 pub(super) fn object(text: &str, mut member: impl FnMut(Found)) -> Option<bool> {

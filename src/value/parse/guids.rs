@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// How a guid may be written besides `01234567-89ab-cdef-0123-456789abcdef`, which may stand in braces, in any letter case.
+/// How a guid may be written besides `01234567-89ab-cdef-0123-456789abcdef`, which may appear in braces, in any letter case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuidForm {
     /// Without dashes: a literal, or what a service sends.

@@ -13,7 +13,7 @@ use crate::{TICKS_PER_DAY, TICKS_PER_SECOND};
 /// What a reader of timespans takes.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// A `+` may stand in front.
+    /// A `+` may appear in front.
     plus: bool,
     /// How the number of days is written.
     days: Numeral,
@@ -108,7 +108,7 @@ pub const PROMOTED: Rules = Rules {
     least: false,
 };
 
-/// The ticks of a timespan's text. White space around it is the caller's to take off.
+/// The ticks of a timespan's text. The caller removes white space around it.
 pub fn read(text: &str, rules: &Rules) -> Option<i64> {
     if let Some((clock, rest)) = plain_clock(text.as_bytes()) {
         match fraction(rest, &rules.fraction) {

@@ -71,7 +71,7 @@ impl Binder<'_> {
         let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
         let mut result = self.sub_query(expanded, &added, body, scope)?;
         if may_reorder(body) {
-            // Results stand in the order of the rows that they were made for.
+            // Results are in the order of the rows that they were made for.
             let serialized = result.serialized;
             let of_row = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
             result = Self::sorted(result, vec![BoundSortKey { expr: of_row, ascending: true, nulls_first: true }]);
@@ -164,7 +164,7 @@ impl Binder<'_> {
                 rel
             }
             ExprKind::Pipe { source, operators } => match &source.kind {
-                // A body may begin with an operator that could stand first as well.
+                // A body may begin with an operator that could appear first as well.
                 ExprKind::Source(first) => {
                     let mut rel = self.operator(Some(input), first, scope, false);
                     for operator in operators {
@@ -215,7 +215,7 @@ impl Binder<'_> {
         let keys = hidden.iter().enumerate().filter(|(_, h)| is_key(h)).map(|(i, _)| width + i).collect();
         let all = inputs.into_iter().chain(hidden.iter().map(|h| h.id)).collect();
         let rel = of(Self::sorted(input, together), all, Arc::new(PerKey { op, width, keys }), hidden);
-        // What distinguishes the sub-queries is taken off their result, but the operator gives it out.
+        // What distinguishes the sub-queries is taken off their result, but the operator outputs it.
         let columns = rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         Self::projected(rel, columns)
     }
@@ -230,7 +230,7 @@ impl Binder<'_> {
     }
 }
 
-/// True for a body after which the rows of one sub-query may stand among those of others.
+/// True for a body after which the rows of one sub-query may be mixed with those of others.
 fn may_reorder(body: &Expr) -> bool {
     let moves = |operator: &Operator| {
         use OperatorKind as O;

@@ -1,7 +1,7 @@
 //! `evaluate` and `reduce`.
 //!
 //! Plugins need all rows, and the columns of some follow from the rows; so the input is fetched while binding, and the plugin's
-//! table stands in the tree.
+//! table is in the tree.
 
 use arrow::record_batch::RecordBatch;
 
@@ -71,7 +71,7 @@ impl Binder<'_> {
         Err(BindError::Reported)
     }
 
-    /// A plugin that stands first in a query: all that do call another service.
+    /// A plugin that comes first in a query: all that do call another service.
     pub(super) fn evaluate_first(
         &mut self,
         operator: &Operator,

@@ -44,7 +44,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Puts a condition below an `innerunique` join, also through other filters; gives it back where it cannot stand there.
+    /// Puts a condition below an `innerunique` join, also through other filters; gives it back where it cannot appear there.
     fn below_unique(rel: &mut Rel, condition: BoundExpr) -> Option<BoundExpr> {
         match &mut rel.kind {
             RelKind::Filter { input, .. } => Self::below_unique(input, condition),

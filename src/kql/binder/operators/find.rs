@@ -438,7 +438,7 @@ fn predicate_names(e: &Expr, names: &mut Vec<String>) {
     }
 }
 
-/// True for a predicate with a term that may stand in any column.
+/// True for a predicate with a term that may appear in any column.
 fn searches_everywhere(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Literal(_) | ExprKind::Star => true,

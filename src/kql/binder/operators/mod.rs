@@ -25,7 +25,7 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::code;
 
 impl Binder<'_> {
-    /// One operator over its input (`None` where it stands first). `last` is true at the end of a pipe.
+    /// One operator over its input (`None` where it comes first). `last` is true at the end of a pipe.
     ///
     /// Where an input's columns follow from rows that are not read, any name that is not known otherwise is one of them: the
     /// operator is bound once to learn those names, and again with them.

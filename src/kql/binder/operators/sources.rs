@@ -1,4 +1,4 @@
-//! Operators that stand first: `print`, `range`, `datatable`.
+//! Operators that come first: `print`, `range`, `datatable`.
 
 use std::collections::HashSet;
 

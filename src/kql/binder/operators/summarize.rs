@@ -177,7 +177,7 @@ impl Binder<'_> {
             let e = self.argument(&arg.expr, ctx)?;
             let name = names::argument_name(arg);
             if let Some(id) = plain_column(&e) {
-                // Microsoft's language service does not repeat what `*` has brought.
+                // Microsoft's language service does not repeat what `*` has added.
                 if self.checking && by_star.contains(&id) {
                     continue;
                 }

@@ -108,7 +108,7 @@ fn make_bag(args: &[ArgInfo], _: Type) -> Result<Box<dyn Accumulate>, String> {
 /// The JSON value that an array's inner text stands for.
 fn array_value(inner: &str) -> Value {
     let text = format!("[{inner}]");
-    // The text was put together from JSON texts; it reads, unless one of them is as deep as a value may be.
+    // The text was built from JSON texts; it reads, unless one of them is as deep as a value may be.
     let read = serde_json::from_str(&text);
     Value::Dynamic(read.unwrap_or_else(|_| elements(&text).into_iter().flatten().map(json_of).collect()))
 }

@@ -140,7 +140,7 @@ impl Accumulate for Exact {
     fn merge(&mut self, state: &[u8]) {
         let mut decoder = Decoder::new(state);
         let count = decoder.u64().unwrap_or(0);
-        // Keys come in the order of another table's buckets; without room for all of them they would pile up in a few.
+        // Keys come in the order of another table's buckets; without capacity for all of them they would collide in a few.
         self.keys.reserve(usize::try_from(count).unwrap_or(0).min(state.len() / 16));
         for _ in 0..count {
             let (Some(low), Some(high)) = (decoder.fixed_u64(), decoder.fixed_u64()) else { return };

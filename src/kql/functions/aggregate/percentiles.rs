@@ -20,7 +20,7 @@ const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
 /// A percentile, or an array of them.
 pub(crate) const ONE_OR_MANY: ArgType = ArgType::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
-/// The functions. A percentile that stands alone is named after the percentage too, by the binder.
+/// The functions. A percentile that is alone is named after the percentage too, by the binder.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "percentile",

@@ -117,7 +117,7 @@ impl Accumulate for Build {
             // A schema has up to two levels for one of its value, and travels as JSON: what is deeper counts as text.
             let json = Some(json_of(text)).filter(|json| levels(json) <= MAX_DEPTH / 2);
             let json = json.unwrap_or_else(|| Json::String(String::new()));
-            // A text cannot bring more keys than half its length; the count is for the memory limit only.
+            // A text cannot have more keys than half its length; the count is for the memory limit only.
             self.keys = self.keys.max(text.len() / 2);
             self.seen = true;
             self.schema.add(&json);

@@ -68,7 +68,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let periods = periods(args, 7, axis, columns[2].ty)?;
 
     let mut ids = Interner::default();
-    // Which states of the sequence an event has; one state may stand in it twice.
+    // Which states of the sequence an event has; one state may appear in it twice.
     let mut events: Vec<(u32, i64, Vec<bool>)> = Vec::new();
     for row in 0..input.rows {
         if let Some(t) = axis.point(input.get(time, row)).filter(|t| (start..=end).contains(t)) {

@@ -1,7 +1,7 @@
 //! The plugins of `evaluate`, and `reduce`: computations over all rows of a table at once.
 //!
 //! A plugin does not depend on expressions. Its caller binds the call by [`Plugin::params`], evaluates expression arguments
-//! as columns appended behind the visible ones ([`PluginInput::visible`] says how many those are), and hands over the rows.
+//! as columns appended behind the visible ones ([`PluginInput::visible`] says how many those are), and passes the rows.
 //! Where [`Plugin::schema`] cannot derive the result's columns from the arguments, they follow from the rows.
 
 mod active_users_count;

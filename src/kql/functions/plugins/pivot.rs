@@ -10,7 +10,7 @@ use kqlake_value::{Column, Value, ValueRef, format};
 
 /// The plugin, over rows that are aggregated already.
 ///
-/// Its caller summarizes by the columns that stay and the pivoted one, and hands over the result: the columns that stay
+/// Its caller summarizes by the columns that stay and the pivoted one, and passes the result: the columns that stay
 /// first, then the pivoted column (argument 0) and the aggregate's (argument 1). Argument 2 is the aggregate's answer over
 /// no rows, for the cells that no row fills. The columns that stay are those that the call names, else all but the pivoted
 /// one and those in the aggregate's arguments; the aggregate is `count()` where the call names none.

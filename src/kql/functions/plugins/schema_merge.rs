@@ -27,7 +27,7 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-/// A column as it is put together.
+/// A column being built.
 struct Merged {
     name: String,
     ordinal: i64,

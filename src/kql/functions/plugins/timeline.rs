@@ -112,7 +112,7 @@ pub(super) enum Bins {
 }
 
 impl Bins {
-    /// The start of the bin that a place lies in.
+    /// The start of the bin that a place is in.
     pub(super) fn start(self, point: i64) -> i64 {
         match self {
             Bins::Size { size, origin } => {

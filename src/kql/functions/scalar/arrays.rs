@@ -455,7 +455,7 @@ fn write_range(out: &mut String, start: i64, stop: i64, step: i64, write: impl F
     true
 }
 
-/// The place of an element's type in the order of sorting: numbers, strings, bools, then the rest as they stand. The page
+/// The place of an element's type in the order of sorting: numbers, strings, bools, then the rest as they are. The page
 /// "array_sort_asc()" says no more of a bool than that it comes behind the strings.
 fn rank(element: &str) -> u8 {
     match json::json_type(element) {

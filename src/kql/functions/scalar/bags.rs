@@ -127,7 +127,7 @@ impl<'o> BagWriter<'o> {
         BagWriter { out, first: true }
     }
 
-    /// The key as it stands in a bag, escapes included.
+    /// The key as it is in a bag, escapes included.
     fn raw_key(&mut self, key: &str) -> &mut String {
         self.comma();
         self.out.push('"');
@@ -338,7 +338,7 @@ fn to_json(args: &[ValueRef<'_>], out: &mut String) -> bool {
     true
 }
 
-/// What is deeper than so many levels is written as it stands.
+/// What is deeper than so many levels is written as it is.
 fn write_canonical(out: &mut String, text: &str, levels: usize) {
     if levels == 0 {
         out.push_str(&json::compact(text.trim()));

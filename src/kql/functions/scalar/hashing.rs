@@ -77,7 +77,7 @@ fn hash(args: &[ValueRef<'_>]) -> Value {
     };
     match args.get(1).map(|m| m.as_i64()) {
         None => Value::Long(hash as i64),
-        // The remainder is of the unsigned hash, so that it lies between 0 and the modulus.
+        // The remainder is of the unsigned hash, so that it is between 0 and the modulus.
         Some(Some(modulus)) if modulus > 0 => Value::Long((hash % modulus as u64) as i64),
         Some(_) => Value::Null,
     }

@@ -1,4 +1,4 @@
-//! Texts with a structure of their own taken apart: URLs, paths, CSV, XML, command lines and JSON by path.
+//! Parsing of texts with a structure of their own: URLs, paths, CSV, XML, command lines and JSON by path.
 
 use roxmltree::{Document, Node};
 
@@ -101,7 +101,7 @@ fn parameters(query: &str) -> Json {
     Json::Object(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (k.to_owned(), v.into())).collect())
 }
 
-/// The parts of RFC 3986, appendix B, with user and port taken off the host.
+/// The parts of RFC 3986, appendix B, with user and port removed from the host.
 fn parse_url(url: &str) -> Value {
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -115,7 +115,7 @@ fn parse_url(url: &str) -> Value {
     };
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    // The colons of an IPv6 address lie in brackets.
+    // The colons of an IPv6 address are in brackets.
     let (host, port) = match host.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (host, ""),
@@ -137,7 +137,7 @@ fn parse_path(path: &str) -> Value {
     let (scheme, rest) = path.split_once("://").unwrap_or(("", path));
     let drive = matches!(rest.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
     let root = if drive { &rest[..3] } else { "" };
-    // A second stream of a file stands behind a colon in its name.
+    // A second stream of a file is behind a colon in its name.
     let name_from = rest.rfind(is_separator).map_or(0, |at| at + 1);
     let (file, stream) = rest[name_from..].split_once(':').unwrap_or((&rest[name_from..], ""));
     let directory = &rest[..name_from];

@@ -176,7 +176,7 @@ fn substring(args: &[ArgInfo], _: Type) -> Result<ColumnFn, String> {
     }))
 }
 
-/// `length` characters from `start`. A negative start counts from the end; one that lies before the text leaves nothing.
+/// `length` characters from `start`. A negative start counts from the end; one that is before the text leaves nothing.
 fn part(text: &str, start: i64, length: i64) -> &str {
     let start = if start < 0 { start.saturating_add(characters(text) as i64) } else { start };
     let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else { return "" };

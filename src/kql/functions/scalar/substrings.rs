@@ -257,7 +257,7 @@ fn replace_strings(args: &[ValueRef<'_>]) -> kqlake_value::Value {
     if lookups.len() != rewrites.len() {
         return Value::String(text.into_owned());
     }
-    // All places of a lookup come before those of the next one, wherever they stand; places do not overlap.
+    // All places of a lookup come before those of the next one, wherever they are; places do not overlap.
     let mut found: BTreeMap<usize, (usize, Option<&str>)> = BTreeMap::new();
     for (lookup, rewrite) in lookups.iter().zip(&rewrites) {
         let Some(lookup) = lookup.as_ref().filter(|l| !l.is_empty()) else { continue };

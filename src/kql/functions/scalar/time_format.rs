@@ -1,7 +1,7 @@
 //! `format_datetime` and `format_timespan`: the characters of a format mean parts, and a few others stand for themselves.
 //!
 //! A run of a letter is read from its start in pieces as long as the letter has a meaning for, so that `ddd` is `dd` and `d`.
-//! Only the documented delimiters may stand between parts (Kusto documentation, "format_datetime()").
+//! Only the documented delimiters may appear between parts (Kusto documentation, "format_datetime()").
 
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};

@@ -123,7 +123,7 @@ impl KqlScalar {
                 for row in 0..rows {
                     values.clear();
                     values.extend(columns.iter().map(|(column, last)| column.get(row.min(*last))));
-                    // What puts its arguments together makes no more text than they have together.
+                    // What concatenates its arguments makes no more text than they have together.
                     if values.len() > 1 && !within_budget(values.iter().map(text_bytes).fold(0, usize::saturating_add)) {
                         break;
                     }

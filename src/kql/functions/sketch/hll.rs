@@ -69,7 +69,7 @@ impl Hll {
         match &other.content {
             Content::Exact(set) => {
                 if let Content::Exact(ours) = &mut self.content {
-                    // Hashes come in the order of another table's buckets; without room they would pile up in a few.
+                    // Hashes come in the order of another table's buckets; without capacity they would collide in a few.
                     ours.reserve(set.len().min(1 << self.bits));
                 }
                 for hash in set {

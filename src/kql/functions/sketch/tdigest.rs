@@ -90,7 +90,7 @@ impl TDigest {
             if !self.joined || *weight <= 1.0 {
                 return Some(*mean);
             }
-            // A joined centroid's values lie around its mean, half way to each neighbour.
+            // A joined centroid's values are around its mean, half way to each neighbour.
             let inside = ((target - below) / weight).clamp(0.0, 1.0);
             let neighbour = if inside < 0.5 { i.checked_sub(1) } else { Some(i + 1) };
             let towards = neighbour.and_then(|n| self.centroids.get(n)).map_or(*mean, |n| n.0);

@@ -14,7 +14,7 @@ use kqlake_syntax::ast::BinaryOp;
 use kqlake_value::columns::arrow_type;
 use kqlake_value::{self as value, Type, datetime, ticks_of_real};
 
-/// `left op right`; the binder has brought the operands to types that meet here.
+/// `left op right`; the binder has converted the operands to types that go together.
 pub(super) fn binary(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, ty: Type) -> Lowered<Expr> {
     let (l, r) = (value(left)?, value(right)?);
     Ok(match (left.ty, right.ty, op) {

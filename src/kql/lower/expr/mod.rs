@@ -230,7 +230,7 @@ pub(crate) fn bare_text(e: &BoundExpr) -> Lowered<Expr> {
     }
 }
 
-/// A string operand as it stands: null stands for empty.
+/// A string operand as it is: null stands for empty.
 fn raw_text(e: &BoundExpr) -> Lowered<Expr> {
     match dynamic::text_of(e)? {
         Some(text) => Ok(text),

@@ -181,7 +181,7 @@ pub(super) fn in_list(e: &BoundExpr, filtering: bool) -> Lowered<Expr> {
 }
 
 /// Whether an expression is one of these constants, none of which is null or NaN. DataFusion looks constants up by their bits, in
-/// lists, in equalities that it makes lists of, and in Bloom filters: a zero stands there with both signs.
+/// lists, in equalities that it makes lists of, and in Bloom filters: a zero is there with both signs.
 pub(super) fn one_of(e: Expr, constants: &[&Value], ty: Type) -> Expr {
     let mut list: Vec<Expr> = constants.iter().map(|v| lit(scalar(v, ty))).collect();
     for constant in constants {

@@ -36,7 +36,7 @@ fn right_and_conditions(p: &mut Parser<'_>) -> Read<(Expr, Vec<Expr>)> {
 }
 
 impl Parser<'_> {
-    /// True when an `on` stands before the next semicolon outside of brackets: `join T | where x on a`.
+    /// True when an `on` is before the next semicolon outside of brackets: `join T | where x on a`.
     fn conditions_follow(&self) -> bool {
         let mut open = 0_usize;
         for (i, token) in self.tokens[self.pos..].iter().enumerate() {

@@ -90,7 +90,7 @@ pub(super) fn is_operator(word: &str) -> bool {
     reader(word).is_some()
 }
 
-/// The names of all tabular operators that may stand behind a pipe.
+/// The names of all tabular operators that may appear behind a pipe.
 pub fn operator_names() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("__"))
 }

@@ -1,4 +1,4 @@
-//! Operators that may stand first, and those that call plugins and functions.
+//! Operators that may appear first, and those that call plugins and functions.
 
 use super::super::{Parser, Read};
 use crate::ast::{Expr, ExprKind, FindColumn, OperatorKind, Property};
@@ -22,7 +22,7 @@ pub(super) fn range(p: &mut Parser<'_>, _: &mut Options) -> Read<OperatorKind> {
     Ok(OperatorKind::Range { column, from, to, step: Box::new(p.expression()?) })
 }
 
-/// `datatable (schema) [values]`; a comma may stand at either end of the values.
+/// `datatable (schema) [values]`; a comma may appear at either end of the values.
 pub(in super::super) fn datatable(p: &mut Parser<'_>, options: &mut Options) -> Read<OperatorKind> {
     p.properties(&[], options)?;
     let columns = p.row_schema()?;

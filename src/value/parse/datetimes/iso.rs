@@ -3,19 +3,19 @@
 use super::parts::{Clock, Digits, behind, digits};
 use crate::calendar::date;
 
-/// What stands around the time of day.
+/// What is around the time of day.
 #[derive(Debug)]
 pub(super) struct Iso {
     /// A month alone is its first day.
     pub month_alone: bool,
-    /// White space may stand between the date and the time.
+    /// White space may appear between the date and the time.
     pub spaced: bool,
     /// The time of day; its digits are those of month and day, too.
     pub clock: Clock,
 }
 
 impl Iso {
-    /// Ticks of `yyyy-MM[-dd[{T| }time]]`, which may lie a zone's offset outside of the calendar.
+    /// Ticks of `yyyy-MM[-dd[{T| }time]]`, which may be a zone's offset outside of the calendar.
     pub(super) fn ticks(&self, text: &[u8]) -> Option<i64> {
         let (year, rest) = digits(text, Digits::new(4, 4))?;
         let (month, rest) = digits(behind(rest, b'-')?, self.clock.digits)?;

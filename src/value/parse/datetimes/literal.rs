@@ -112,7 +112,7 @@ impl Reader<'_> {
         Some(Date { year, month, day })
     }
 
-    /// True if a digit stands behind the next byte.
+    /// True if a digit is behind the next byte.
     fn digit_follows(&self) -> bool {
         self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
     }

@@ -55,7 +55,7 @@ impl DateOrder {
 /// A piece of a datetime text.
 #[derive(Debug, PartialEq)]
 enum DateToken<'a> {
-    /// Digits, their count and what stands before them.
+    /// Digits, their count and what is before them.
     Number(i64, usize, char),
     Word(&'a str),
 }
@@ -165,7 +165,7 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
                 }
                 half_day = half_day_of(&rest[index]);
             }
-            // The name may stand before the offset, or behind one of nothing.
+            // The name may come before the offset, or behind one of zero.
             DateToken::Word(word)
                 if (word.eq_ignore_ascii_case("z") || word.eq_ignore_ascii_case("utc") || word.eq_ignore_ascii_case("gmt"))
                     && to_utc.is_none_or(|ticks| ticks == 0) =>
@@ -209,21 +209,21 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
 
 /// The date of a local form.
 struct DateParts {
-    /// The month where `month_named`, else the number that stands first.
+    /// The month where `month_named`, else the number that comes first.
     first: i64,
-    /// The day where `month_named`, else the number that stands second.
+    /// The day where `month_named`, else the number that is second.
     second: i64,
     year: i64,
-    /// True where the form says which number is the month: by its name, or since the year stands first.
+    /// True where the form says which number is the month: by its name, or since the year comes first.
     month_named: bool,
-    /// What stands between the numbers.
+    /// What is between the numbers.
     separator: char,
     /// True for `5/01/2026`: the first number without a zero before it, the second one with it.
     second_padded: bool,
 }
 
 impl DateParts {
-    /// The order of those who write such a form. `half_day` says whether AM or PM stand in upper case.
+    /// The order of those who write such a form. `half_day` says whether AM or PM are in upper case.
     ///
     /// Dots, and `d/MM`, are of writers that put the day first. With AM and PM in upper case the month is first (en-US), in
     /// lower case the day. The 24-hour clock is written with both orders.
@@ -237,7 +237,7 @@ impl DateParts {
 
 /// The date at the beginning; moves `at` behind it.
 fn date_parts(pieces: &[DateToken<'_>], at: &mut usize) -> Option<DateParts> {
-    // A weekday may stand in front ("Mon, 05 Jan 2026").
+    // A weekday may appear in front ("Mon, 05 Jan 2026").
     if let Some(DateToken::Word(word)) = pieces.first()
         && pieces.len() > 3
         && month_begun(word.as_bytes()).is_none()

@@ -1,6 +1,6 @@
 //! Texts of datetimes.
 //!
-//! Three readers take different texts, on purpose: a [`literal`] stands in a query and is rounded, a [`text`] is what
+//! Three readers take different texts, on purpose: a [`literal`] is part of a query and is rounded, a [`text`] is what
 //! `todatetime` is given and must answer as Microsoft's engine does, a [`record`] comes from services and portals in whatever
 //! form they write. What they have in common (names, times of day, zones, ISO 8601) is one implementation; where they differ,
 //! its fields say how:

@@ -8,11 +8,11 @@ use crate::parse::timespans::fraction_ticks;
 pub(super) struct Clock {
     /// Digits of an hour, a minute and a second.
     pub digits: Digits,
-    /// An hour may stand alone before AM or PM.
+    /// An hour may appear alone before AM or PM.
     pub bare_hour: bool,
     /// AM or PM may follow.
     pub half_days: bool,
-    /// A fraction may stand behind a comma, and behind a minute.
+    /// A fraction may appear behind a comma, and behind a minute.
     pub loose_fraction: bool,
     /// The eighth digit of a fraction is rounded; else it is dropped.
     pub rounded: bool,
@@ -20,7 +20,7 @@ pub(super) struct Clock {
     pub leap_second: bool,
     /// `UT` is a zone.
     pub ut: bool,
-    /// `UTC` or `GMT` may stand before an offset.
+    /// `UTC` or `GMT` may appear before an offset.
     pub named_offset: bool,
     /// Digits of an offset's minutes behind a colon.
     pub offset_minutes: Digits,

@@ -6,7 +6,7 @@
 //! Row order: an aggregate marked `ordered` may be called with one argument more than it was bound with, the row's
 //! position (`Int64` or `UInt64`) in the serialized input. The answer then follows the positions, whatever phases,
 //! partitions and batches the rows come through. A DataFusion `ORDER BY` on such a position works the same way, because
-//! the ordering columns are handed over behind the arguments. Without positions rows count in the order they arrive.
+//! the ordering columns are passed behind the arguments. Without positions rows count in the order they arrive.
 
 mod fast;
 

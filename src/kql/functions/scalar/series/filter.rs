@@ -41,7 +41,7 @@ fn fir(args: &[ValueRef<'_>], out: &mut String) -> bool {
         Some(ValueRef::Bool(flag)) => *flag,
         _ => default,
     };
-    // Weights with negative ones among them cannot be brought to a sum of 1.
+    // Weights with negative ones among them cannot be scaled to a sum of 1.
     let normalize = flag(2, !negative);
     if weights.is_empty() || (normalize && negative) {
         return false;

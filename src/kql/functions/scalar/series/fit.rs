@@ -291,7 +291,7 @@ fn poly(args: &[ValueRef<'_>], out: &mut String) -> bool {
 
 /// Coefficients from the lowest power on, and the fitted values. `None` for fewer points than coefficients.
 ///
-/// The places are brought to -1..1, the powers made orthogonal (Gram-Schmidt, twice), and the result is expanded again.
+/// The places are scaled to -1..1, the powers made orthogonal (Gram-Schmidt, twice), and the result is expanded again.
 fn fit_poly(x: &[f64], y: &[f64], degree: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let (low, high) = x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let (middle, half) = (f64::midpoint(low, high), (high - low) / 2.0);

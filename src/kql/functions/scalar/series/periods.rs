@@ -1,8 +1,8 @@
 //! Periods of series: `series_periods_detect`, `series_periods_validate` and `series_seasonal`.
 //!
-//! A period is a lag at which the autocorrelation of the series (its linear trend removed) has a hill, while the spectrum has
+//! A period is a lag at which the autocorrelation of the series (its linear trend removed) has a peak, while the spectrum has
 //! power around the frequency that belongs to it (M. Vlachos, P. Yu and V. Castelli, "On Periodicity Detection and Structural
-//! Periodic Similarity"). The score is the height of the hill above the deepest valley before it, as a share of what a perfect
+//! Periodic Similarity"). The score is the height of the peak above the deepest valley before it, as a share of what a perfect
 //! period would have. The engine's own way is not published; this one finds the periods, seasons and the score that the
 //! documentation's examples and recorded answers show.
 
@@ -179,7 +179,7 @@ fn detect(args: &[ValueRef<'_>], out: &mut String) -> bool {
         return false;
     };
     let count = usize::try_from(count).unwrap_or(0).min(values.len());
-    let found = PeriodScores::of(&values).map(|hills| hills.detect(shortest, longest, count)).unwrap_or_default();
+    let found = PeriodScores::of(&values).map(|scorer| scorer.detect(shortest, longest, count)).unwrap_or_default();
     let mut scores: Vec<(f64, f64)> = found.into_iter().map(|(period, score)| (period as f64, score)).collect();
     // Periods that are not there are zeros.
     scores.resize(count, (0.0, 0.0));
@@ -188,13 +188,13 @@ fn detect(args: &[ValueRef<'_>], out: &mut String) -> bool {
 
 fn validate(args: &[ValueRef<'_>], out: &mut String) -> bool {
     let Some(values) = numbers(args[0]) else { return false };
-    let hills = PeriodScores::of(&values);
+    let scorer = PeriodScores::of(&values);
     let mut scores = Vec::with_capacity(args.len() - 1);
     for period in &args[1..] {
         let Some(period) = period.as_f64() else { return false };
         let rounded = period.round();
         let inside = rounded >= SHORTEST as f64 && rounded <= values.len() as f64;
-        scores.push((period, hills.as_ref().filter(|_| inside).map_or(0.0, |hills| hills.score(rounded as usize))));
+        scores.push((period, scorer.as_ref().filter(|_| inside).map_or(0.0, |scorer| scorer.score(rounded as usize))));
     }
     write_scores(out, &scores)
 }
