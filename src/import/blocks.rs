@@ -36,17 +36,17 @@ enum Kind {
     AnswerRow(usize),
     /// A row of a CSV file.
     CsvRow(CsvRecord),
-    /// Something that cannot be read, and why.
-    Bad(Reason),
+    /// Something that cannot be read, why, and its text.
+    Bad(Reason, Vec<u8>),
 }
 
 /// Records that follow one another.
 #[derive(Default)]
 struct Block {
-    text: Vec<u8>,
+    text: String,
     records: Vec<(Place, Range<usize>, Kind)>,
-    /// Bytes of rows of a CSV file.
-    csv_bytes: usize,
+    /// Bytes of records that are not in the text.
+    other_bytes: usize,
     pages: Vec<Page>,
     answers: Vec<Answer>,
     heading: Heading,
@@ -54,7 +54,7 @@ struct Block {
 
 impl Block {
     fn bytes(&self) -> usize {
-        self.text.len() + self.csv_bytes
+        self.text.len() + self.other_bytes
     }
 
     fn is_full(&self) -> bool {
@@ -65,23 +65,23 @@ impl Block {
         let start = self.text.len();
         let kind = match item {
             Item::Object { text, page } => {
-                self.text.extend_from_slice(text.as_bytes());
+                self.text.push_str(text);
                 Kind::Object(place_of(&mut self.pages, page))
             }
             Item::AnswerRow { answer, text } => {
-                self.text.extend_from_slice(text.as_bytes());
+                self.text.push_str(text);
                 Kind::AnswerRow(place_of(&mut self.answers, answer))
             }
             Item::CsvRow { heading, record } => {
                 if self.heading != *heading {
                     self.heading = heading.clone();
                 }
-                self.csv_bytes += 2 * record.raw.len();
+                self.other_bytes += 2 * record.raw.len();
                 Kind::CsvRow(record.clone())
             }
             Item::Bad { reason, text } => {
-                self.text.extend_from_slice(text);
-                Kind::Bad(reason)
+                self.other_bytes += text.len();
+                Kind::Bad(reason, text.to_vec())
             }
         };
         self.records.push((place, start..self.text.len(), kind));
@@ -90,14 +90,12 @@ impl Block {
     /// Maps the records, one after the other.
     fn map(&self, mapper: &mut UnitMapper<'_>) -> Result<(), Stop> {
         for (place, range, kind) in &self.records {
-            let bytes = &self.text[range.clone()];
-            // What was pushed as text is text.
-            let text = || std::str::from_utf8(bytes).unwrap_or_default();
+            let text = &self.text[range.clone()];
             let item = match kind {
-                Kind::Object(page) => Item::Object { text: text(), page: &self.pages[*page] },
-                Kind::AnswerRow(answer) => Item::AnswerRow { answer: &self.answers[*answer], text: text() },
+                Kind::Object(page) => Item::Object { text, page: &self.pages[*page] },
+                Kind::AnswerRow(answer) => Item::AnswerRow { answer: &self.answers[*answer], text },
                 Kind::CsvRow(record) => Item::CsvRow { heading: &self.heading, record },
-                Kind::Bad(reason) => Item::Bad { reason: reason.clone(), text: bytes },
+                Kind::Bad(reason, text) => Item::Bad { reason: reason.clone(), text },
             };
             mapper.item(item, *place)?;
         }

@@ -5,6 +5,7 @@
 //! is under way, rows go into new landings: those look at its commits before they make their own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -25,10 +26,14 @@ const BUFFERED_PART: usize = 4;
 /// Bytes that may be buffered while a checkpoint is under way: less than a landing sorts and writes at once, which takes several
 /// times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
+/// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
+const BUFFER: RangeInclusive<usize> = 8 << 20..=64 << 20;
+/// The part of the memory limit that one may buffer so.
+const BUFFER_PART: usize = 32;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
-const SMALL_ROWS: usize = 4_096;
+const SMALL_ROWS: usize = 1_024;
 
 /// The open landings of a run.
 pub(crate) struct Landings<'l> {
@@ -36,6 +41,10 @@ pub(crate) struct Landings<'l> {
     import_id: &'l str,
     /// Bytes that may be buffered.
     buffered: usize,
+    /// Bytes that a landing buffers before it sorts and writes them.
+    buffer: usize,
+    /// The table whose rows may be being sorted and written: one at a time, since that takes memory.
+    writing: Option<&'static str>,
     open: HashMap<&'static str, Open>,
     /// What was committed, by table.
     pub landed: BTreeMap<&'static str, Landed>,
@@ -63,8 +72,8 @@ impl Open {
 impl<'l> Landings<'l> {
     /// No landing yet. `failed` are tables that are known to take no rows.
     pub(crate) fn new(lake: &'l Lake, import_id: &'l str, memory: usize, failed: BTreeMap<&'static str, LakeError>) -> Self {
-        let buffered = BUFFERED.min(memory / BUFFERED_PART);
-        Landings { lake, import_id, buffered, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
+        let (buffered, buffer) = (BUFFERED.min(memory / BUFFERED_PART), (memory / BUFFER_PART).clamp(*BUFFER.start(), *BUFFER.end()));
+        Landings { lake, import_id, buffered, buffer, writing: None, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
     }
 
     /// Takes rows of a table.
@@ -74,6 +83,13 @@ impl<'l> Landings<'l> {
     pub(crate) async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
         if self.failed.contains_key(table.name) {
             return Ok(());
+        }
+        if self.open.get(table.name).is_some_and(|open| open.landing.is_filled_by(&batch)) {
+            let other = self.writing.replace(table.name).filter(|other| *other != table.name);
+            if let Some((other, open)) = other.and_then(|other| Some((other, self.open.get_mut(other)?))) {
+                let settled = open.landing.settle().await.map_err(ImportError::Lake);
+                self.go_on_without(other, settled).await?;
+            }
         }
         let written = self.write_open(table, batch).await;
         self.go_on_without(table.name, written).await
@@ -107,7 +123,7 @@ impl<'l> Landings<'l> {
 
     async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
-            let landing = self.lake.land(table).await?;
+            let landing = self.lake.land(table).await?.with_buffer(self.buffer);
             let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0 };
             self.open.insert(table.name, open);
         }

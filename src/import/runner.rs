@@ -30,8 +30,8 @@ use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Landed, Position};
 
 /// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
-/// limit allows as many: as much as is read while a landing sorts and writes.
-const QUEUED: usize = 32 << 20;
+/// limit allows as many: enough for both to go on, since a landing takes rows while it sorts and writes.
+const QUEUED: usize = 8 << 20;
 /// The part of the memory limit that either of them may have.
 const QUEUED_PART: usize = 16;
 /// How long a pipe may give nothing until it is told that it is waited for.
@@ -156,8 +156,9 @@ async fn begin(
     if options.threads > 1 {
         let (way, threads) = blocks::helpers(options.threads, import_id, options.dry_run);
         helpers = Some(way);
-        // They end when the last reader does.
-        threads.into_iter().for_each(|helper| drop(tokio::task::spawn_blocking(move || helper.work())));
+        // They end when the last reader does, and wait for nobody but readers: no thread of the runtime's is theirs. Where the system
+        // gives no more threads, readers do without.
+        threads.into_iter().for_each(|helper| drop(std::thread::Builder::new().spawn(move || helper.work())));
     }
     let reader = || {
         let clock = Arc::clone(&options.clock);

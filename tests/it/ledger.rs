@@ -60,7 +60,7 @@ async fn after_a_fault_at_a_later_commit_the_finished_files_are_known_and_the_fa
     // With little memory every few files are committed.
     let message = "m".repeat(400);
     let paths = files(dir.path(), 20, |n| (0..2_000).map(|row| trace(n * 2_000 + row, &message)).collect());
-    let memory = 16 << 20;
+    let memory = 8 << 20;
     let steps = Arc::new(AtomicUsize::new(0));
     let fault = {
         let steps = Arc::clone(&steps);

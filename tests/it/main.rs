@@ -43,4 +43,5 @@ mod shapes;
 mod simulated;
 mod statistics;
 mod support;
+mod threads;
 mod ticks;

@@ -149,6 +149,7 @@ async fn rows_of_a_landing_meet_those_it_wrote_to_a_file_before() {
     let early = [("a", DAY, Some(2), "early"), ("d", DAY, Some(1), "early"), ("e", DAY, Some(2), "early")];
     landing.write(call_records(&early)).await.expect("write");
     landing.write(filling()).await.expect("write");
+    landing.settle().await.expect("rows that are written");
     assert_eq!(files.load(Ordering::SeqCst), 1, "the rows so far lie in a file");
     let late = [("d", DAY, Some(2), "late"), ("e", DAY, Some(1), "late"), ("e", DAY, None, "late"), ("f", DAY, Some(1), "late")];
     landing.write(call_records(&late)).await.expect("write");

@@ -33,6 +33,8 @@ pub(crate) struct Promoter {
     names: Vec<&'static str>,
     types: Vec<Type>,
     bags: Vec<Bag>,
+    /// Bytes of text that each column had in the batch before.
+    rooms: Vec<usize>,
     nulls: Nulls,
 }
 
@@ -51,11 +53,12 @@ const REMEMBERED: usize = 256;
 impl Promoter {
     /// A promoter for a table.
     pub(crate) fn new(def: &TableDef) -> Self {
-        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new(), nulls: Nulls::default() };
+        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new(), rooms: Vec::new(), nulls: Nulls::default() };
         for column in &def.columns {
             let Some(promoted) = column.promoted else { continue };
             let slot = promoter.names.len();
             promoter.names.push(column.name);
+            promoter.rooms.push(0);
             promoter.types.push(column.ty);
             match promoter.bags.iter_mut().find(|b| b.source == promoted.source) {
                 Some(bag) => {
@@ -78,7 +81,7 @@ impl Promoter {
 
     /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
     pub(crate) fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
-        let mut slots: Vec<Slot> = self.types.iter().map(|ty| Slot::new(*ty)).collect();
+        let mut slots: Vec<Slot> = self.types.iter().zip(&self.rooms).map(|(ty, room)| Slot::new(*ty, rows, *room)).collect();
         for source in &mut self.bags {
             let Some(texts) = bag(source.source) else { continue };
             for row in 0..rows {
@@ -88,6 +91,7 @@ impl Promoter {
             }
         }
         let complete = slots.iter().map(|s| s.complete).collect();
+        self.rooms.iter_mut().zip(&slots).for_each(|(room, slot)| *room = slot.text_bytes());
         let columns = slots.into_iter().map(|slot| slot.finish(rows, &mut self.nulls)).collect();
         Promotion { columns, complete }
     }
@@ -139,6 +143,8 @@ struct Slot {
     complete: bool,
     /// Room for canonical texts.
     scratch: String,
+    /// Rows and bytes of text that there will be, about.
+    room: (usize, usize),
 }
 
 #[derive(Debug)]
@@ -151,8 +157,15 @@ enum Values {
 }
 
 impl Slot {
-    fn new(ty: Type) -> Self {
-        Slot { values: Values::Empty(ty), complete: true, scratch: String::new() }
+    fn new(ty: Type, rows: usize, bytes: usize) -> Self {
+        Slot { values: Values::Empty(ty), complete: true, scratch: String::new(), room: (rows, bytes + bytes / 16) }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match &self.values {
+            Values::Text(b) => b.values_slice().len(),
+            _ => 0,
+        }
     }
 
     fn len(&self) -> usize {
@@ -173,9 +186,9 @@ impl Slot {
         }
         if let Values::Empty(ty) = self.values {
             self.values = match ty {
-                Type::TimeSpan => Values::Span(Int64Builder::new()),
-                Type::Long => Values::Long(Int64Builder::new()),
-                _ => Values::Text(StringBuilder::new()),
+                Type::TimeSpan => Values::Span(Int64Builder::with_capacity(self.room.0)),
+                Type::Long => Values::Long(Int64Builder::with_capacity(self.room.0)),
+                _ => Values::Text(StringBuilder::with_capacity(self.room.0, self.room.1)),
             };
         }
         let missing = row - self.len();

@@ -20,6 +20,9 @@ use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 
+/// Rows that are brought into order and encoded at a time: few enough to stay near the processor.
+const GATHERED_ROWS: usize = CHUNK_ROWS / 4;
+
 /// Rows by their position: (batch, row).
 pub(crate) type Picks = Vec<(usize, usize)>;
 
@@ -125,7 +128,7 @@ impl FileRows {
     pub(crate) fn write(&self, dir: &Path, partition: Partition, picks: &[(usize, usize)]) -> Result<NewFile, LakeError> {
         let mut file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
         let mut nulls = Nulls::default();
-        for chunk in picks.chunks(CHUNK_ROWS) {
+        for chunk in picks.chunks(GATHERED_ROWS) {
             if let Err(e) = self.gather(chunk, &mut nulls).and_then(|(rows, complete)| file.write_promoted(&rows, &complete)) {
                 file.abandon();
                 return Err(e);
@@ -147,7 +150,7 @@ impl FileRows {
         let first = partitions.keys().next().copied().unwrap_or(Partition { by: self.layout.partitioning, first: 0 });
         let mut file = FileWriter::run(&self.layout, dir, staging, first, &self.columns)?;
         let mut nulls = Nulls::default();
-        for chunk in partitions.values().flat_map(|picks| picks.chunks(CHUNK_ROWS)) {
+        for chunk in partitions.values().flat_map(|picks| picks.chunks(GATHERED_ROWS)) {
             let (rows, complete) = self.gather(chunk, &mut nulls)?;
             file.write_promoted(&rows, &complete)?;
         }

@@ -356,6 +356,10 @@ fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<Writer
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
         }
+        if def.key.as_slice() == [column.name] || def.content == Some(column.name) {
+            // Each row has another one.
+            properties = properties.set_column_dictionary_enabled(path(), false);
+        }
         if def.sought_columns().any(|name| name == column.name)
             && matches!(column.ty, Type::String | Type::Long)
             && effort != Effort::Run

@@ -30,7 +30,7 @@ use crate::tables::TableDef;
 use crate::{Lake, Position};
 use kqlake_durable::Lease;
 
-/// Bytes of rows that are buffered, with their promoted columns, before they are written. As many are written meanwhile.
+/// Bytes of rows that are buffered, with their promoted columns, before they are written, where nothing else was said.
 const BUFFER_BYTES: usize = 32 << 20;
 /// Rows that are buffered at most, so that positions and sort keys stay small beside them.
 const BUFFER_ROWS: usize = 1 << 20;
@@ -65,6 +65,8 @@ pub struct Landing {
     layout: Arc<Layout>,
     promoter: Option<Promoter>,
     buffer: Vec<Prepared>,
+    /// Bytes that are buffered before they are written.
+    most_buffered: usize,
     buffered_bytes: usize,
     buffered_rows: usize,
     /// Rows that are being written: the task that does it has the intake meanwhile.
@@ -88,6 +90,7 @@ impl Landing {
             layout,
             promoter: Some(Promoter::new(def)),
             buffer: Vec::new(),
+            most_buffered: BUFFER_BYTES,
             buffered_bytes: 0,
             buffered_rows: 0,
             writing: None,
@@ -95,6 +98,19 @@ impl Landing {
             failed: false,
             uncertain: false,
         })
+    }
+
+    /// The same, of which so many bytes of rows are buffered, with their promoted columns, before they are written. As many are in
+    /// memory while they are. The fewer, the more files there are to merge at the commit.
+    #[must_use]
+    pub fn with_buffer(self, bytes: usize) -> Self {
+        Landing { most_buffered: bytes, ..self }
+    }
+
+    /// True when a batch may fill the buffer.
+    pub fn is_filled_by(&self, batch: &RecordBatch) -> bool {
+        // Promoted columns are mostly not larger than the others.
+        self.buffered_bytes + 2 * batch.get_array_memory_size() >= self.most_buffered
     }
 
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
@@ -119,7 +135,7 @@ impl Landing {
         self.buffered_bytes += prepared.bytes;
         self.buffered_rows += prepared.core.num_rows();
         self.buffer.push(prepared);
-        if self.buffered_bytes >= BUFFER_BYTES || self.buffered_rows >= BUFFER_ROWS {
+        if self.buffered_bytes >= self.most_buffered || self.buffered_rows >= BUFFER_ROWS {
             self.flush(false).await?;
         }
         Ok(())
@@ -150,7 +166,10 @@ impl Landing {
     }
 
     /// Waits for rows that are being written.
-    async fn settle(&mut self) -> Result<(), LakeError> {
+    ///
+    /// # Errors
+    /// They could not be written.
+    pub async fn settle(&mut self) -> Result<(), LakeError> {
         let Some(writing) = &mut self.writing else { return Ok(()) };
         let written = writing.await;
         self.writing = None;
