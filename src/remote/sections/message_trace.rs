@@ -23,6 +23,8 @@ use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
 
 const SECOND: i64 = 1_000_000;
+/// The end of a window stays so far from the service's present: an end in the future is refused, and clocks are known to the second.
+const CLEAR: i64 = 2 * SECOND;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -146,7 +148,7 @@ impl Traces {
         let now = self.api.now();
         let mut position = self.begin(after, now);
         let delay = self.set.override_time_delay_in_seconds.unwrap_or(0);
-        let end = now - i64::try_from(delay).unwrap_or(i64::MAX).saturating_mul(SECOND);
+        let end = now - CLEAR - i64::try_from(delay).unwrap_or(i64::MAX).saturating_mul(SECOND);
         position.slots.retain(|start, slot| !slot.is_settled(start + SLOT, now));
         let mut due: BTreeSet<i64> = BTreeSet::new();
         for (start, slot) in &position.slots {
@@ -257,7 +259,7 @@ impl Source for Traces {
             };
             let chain = Chain::begin(&self.api, self.first_page(start, end)).await;
             let chain = chain.map_err(|error| hinted(error.into()))?.with_request(request);
-            Ok(Opened { body: chain.into_body(each), day: None })
+            Ok(Opened { body: chain.into_body(each), taken_at: None })
         })
     }
 

@@ -1,9 +1,11 @@
 //! Usage reports: the days that the service still has of each report of users, sites and groups, and the newest state of the others.
 //!
 //! A day's report is there a day or two later, and changes for some days more: until then it is asked for again once a day. What is a
-//! report of a period is asked for once a day. Reports of Skype for Business, which is no more, are not asked for.
+//! report of a period is asked for once a day. JSON is asked for, of which the service gives seven times as many reports in a time
+//! as CSV; CSV comes where a report has no other form. Reports of Skype for Business, which is no more, are not asked for.
 
 use std::io::Cursor;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde_json::Value;
@@ -13,6 +15,7 @@ use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError};
 use crate::instant;
+use crate::sections::pages::Chain;
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
@@ -24,7 +27,11 @@ const SETTLED: i64 = 5;
 const FRESH: i64 = 3;
 /// Bytes that a report may have.
 const CAP: u64 = 512 << 20;
-/// What every report begins with.
+/// After so many reports in a row without JSON no more JSON is asked for.
+const ENOUGH: usize = 8;
+/// Reports that have no JSON.
+const ONLY_CSV: [&str; 1] = ["getTeamsTeamActivityDetail"];
+/// What every report begins with as CSV.
 const HEADING: &[u8] = b"Report Refresh Date";
 
 /// What a report can be asked for by.
@@ -113,6 +120,8 @@ const FUNCTIONS: [(&str, Ask); 63] = [
 pub(in crate::sections) struct Reports {
     api: Api,
     stream: String,
+    /// Reports in a row that had no JSON.
+    without_json: AtomicUsize,
 }
 
 impl Reports {
@@ -121,7 +130,8 @@ impl Reports {
     /// # Errors
     /// The service has no address.
     pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
-        Ok(Reports { api: world.api(tenant, Service::Graph)?, stream: format!("{}/usagereports", tenant.name) })
+        let stream = format!("{}/usagereports", tenant.name);
+        Ok(Reports { api: world.api(tenant, Service::Graph)?, stream, without_json: AtomicUsize::new(0) })
     }
 
     fn units(&self) -> Listing {
@@ -155,14 +165,37 @@ impl Reports {
     async fn report(&self, unit: &ListedUnit) -> Result<Vec<u8>, SourceError> {
         let mut parts = unit.name.rsplit('/');
         let (what, function) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let path = match what {
-            "all" => format!("v1.0/reports/{function}"),
-            period if period.starts_with('D') => format!("v1.0/reports/{function}(period='{period}')"),
-            day => format!("v1.0/reports/{function}(date={day})"),
+        let asked = match what {
+            "all" => function.to_owned(),
+            period if period.starts_with('D') => format!("{function}(period='{period}')"),
+            day => format!("{function}(date={day})"),
         };
         let today = self.api.now().div_euclid(DAY);
         let age = unit.window.map(|(start, _)| today - start.div_euclid(DAY));
-        let report = match self.api.bytes(Request::get(self.api.url(&path)).cap(CAP)).await {
+        if !ONLY_CSV.contains(&function) && self.without_json.load(Ordering::Relaxed) < ENOUGH {
+            let json = self.api.url(&format!("beta/reports/{asked}?$format=application/json"));
+            // Something else than JSON is so the next time, too.
+            let first = match Chain::begin(&self.api, Request::get(json.clone()).once()).await {
+                Err(error) if error.is_transient() && !is_no_json(&error) => Chain::begin(&self.api, Request::get(json)).await,
+                other => other,
+            };
+            match first {
+                Ok(chain) => {
+                    self.without_json.store(0, Ordering::Relaxed);
+                    let mut pages = Vec::new();
+                    chain.collect(&mut pages).await?;
+                    return Ok(pages);
+                }
+                // What it does not have as JSON, it may have as CSV.
+                Err(error) if is_no_json(&error) || is_no_day(&error) => {
+                    self.without_json.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(function, %error, "a report has no JSON");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let csv = self.api.url(&format!("v1.0/reports/{asked}"));
+        let report = match self.api.bytes(Request::get(csv).cap(CAP)).await {
             // A day that is not there yet is asked for again tomorrow.
             Err(error) if age.is_some_and(|age| age <= FRESH) && is_no_day(&error) => return Ok(Vec::new()),
             Err(error) if age.is_some_and(|age| age >= KEPT) && is_no_day(&error) => return Err(error.gone()),
@@ -170,13 +203,17 @@ impl Reports {
         };
         let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
         let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
-        // JSON is read as well.
-        if text.is_empty() || has_heading || text.starts_with(b"{") {
+        if text.is_empty() || has_heading {
             return Ok(report.to_vec());
         }
         let error = ServiceError::new(Service::Graph, Failure::Broken, format!("{function}: what came is no report"));
         Err(error.into())
     }
+}
+
+/// Whether the service has no JSON of a report: it says CSV, or nothing that can be read.
+fn is_no_json(error: &ServiceError) -> bool {
+    matches!(error.failure, Failure::Broken | Failure::Forbidden) || matches!(error.status, Some(405 | 406 | 415 | 501))
 }
 
 /// Whether the service has no report of a day.
@@ -196,7 +233,7 @@ impl Source for Reports {
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
             let report = self.report(unit).await?;
-            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(report))), day: None })
+            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(report))), taken_at: Some(self.api.now()) })
         })
     }
 
