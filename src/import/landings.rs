@@ -104,7 +104,7 @@ impl<'l> Landings<'l> {
 
     /// True when so much is buffered that a landing may soon write it.
     pub(crate) fn is_full_beside(&self) -> bool {
-        self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffered)
+        self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffer / 2)
     }
 
     /// Gives a table up whose files are not as they should be; the others go on.
