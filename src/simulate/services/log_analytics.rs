@@ -11,8 +11,12 @@ use crate::manifest::Table;
 use crate::services::query::{self, Service};
 use crate::world::World;
 
-const AUDIENCES: [&str; 4] =
-    ["https://api.loganalytics.io", "https://api.loganalytics.azure.com", "https://api.loganalytics.us", "https://api.loganalytics.azure.cn"];
+const AUDIENCES: [&str; 4] = [
+    "https://api.loganalytics.io",
+    "https://api.loganalytics.azure.com",
+    "https://api.loganalytics.us",
+    "https://api.loganalytics.azure.cn",
+];
 
 /// The service's routes, below its prefix.
 pub(crate) fn routes() -> Router<Arc<World>> {

@@ -19,7 +19,8 @@ impl Default for Quotas {
     }
 }
 
-/// Counts a request against a quota of `limit` in `seconds`, of simulated time, or of the machine's where simulated time stands still.
+/// Counts a request against a quota of `limit` in `seconds` of simulated time, or of the machine's where simulated time stands
+/// still.
 ///
 /// # Errors
 /// Whole seconds until there is room; then the request does not count.

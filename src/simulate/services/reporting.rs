@@ -78,7 +78,9 @@ fn asked(call: &Call) -> Result<(Range<i64>, Vec<Condition>), Box<Response>> {
     if conditions.iter().any(|condition| condition.operator != "eq") {
         return Err(refused("Only the operator eq is supported."));
     }
-    let time = |name: &str| conditions.iter().find(|condition| condition.property == name).map(|condition| instant::parse(&condition.value));
+    let time = |name: &str| {
+        conditions.iter().find(|condition| condition.property == name).map(|condition| instant::parse(&condition.value))
+    };
     let now = call.world.now();
     let (start, end) = match (time("StartDate"), time("EndDate")) {
         (None, None) => (now - 2 * DAY, now),
@@ -86,9 +88,14 @@ fn asked(call: &Call) -> Result<(Range<i64>, Vec<Condition>), Box<Response>> {
         _ => return Err(refused("StartDate and EndDate are dates, and are given together.")),
     };
     if start > end || start < now - RETENTION {
-        return Err(refused("Invalid StartDate value. The StartDate can't be older than 10 days from today, nor after the EndDate."));
+        return Err(refused(
+            "Invalid StartDate value. The StartDate can't be older than 10 days from today, nor after the EndDate.",
+        ));
     }
-    Ok((start..end + 1, conditions.into_iter().filter(|condition| !["StartDate", "EndDate"].contains(&condition.property.as_str())).collect()))
+    Ok((
+        start..end + 1,
+        conditions.into_iter().filter(|condition| !["StartDate", "EndDate"].contains(&condition.property.as_str())).collect(),
+    ))
 }
 
 /// The rows of a time that are told at an instant: where the service lags, those of more than 25 hours ago.
@@ -147,31 +154,37 @@ fn row(trace: &Trace, (time, index): (&Range<i64>, usize), now: i64) -> Option<V
 
 fn detail(call: &Call) -> Result<Response, Box<Response>> {
     let (time, conditions) = asked(call)?;
-    let value = |name: &str| conditions.iter().find(|condition| condition.property == name).map(|condition| condition.value.as_str());
+    let value =
+        |name: &str| conditions.iter().find(|condition| condition.property == name).map(|condition| condition.value.as_str());
     let (Some(id), Some(recipient)) = (value("MessageTraceId"), value("RecipientAddress")) else {
         return Err(error(StatusCode::BAD_REQUEST, "MessageTraceId and RecipientAddress are required."));
     };
     let now = call.world.now();
-    let trace = mail::find(seeded(&call.world), id)
-        .into_iter()
-        .find(|trace| trace.recipient.eq_ignore_ascii_case(recipient) && time.contains(&trace.received) && trace.status(now).is_some());
-    let values: Vec<Value> = trace.iter().flat_map(|trace| mail::steps(trace, now)).enumerate().map(|(index, step)| {
-        json!({
-            "Organization": "contoso.onmicrosoft.com",
-            "MessageId": trace.as_ref().map(|trace| trace.message_id.as_str()),
-            "MessageTraceId": id,
-            "Date": instant::text(step.at, 7),
-            "Event": step.event,
-            "Action": if step.event == "Fail" { "Return NDR" } else { "" },
-            "Detail": step.detail,
-            "Data": step.data,
-            "SenderAddress": trace.as_ref().map(|trace| trace.sender.as_str()),
-            "RecipientAddress": recipient,
-            "StartDate": instant::text(time.start, 0) + "Z",
-            "EndDate": instant::text(time.end - 1, 0) + "Z",
-            "Index": index,
+    let trace = mail::find(seeded(&call.world), id).into_iter().find(|trace| {
+        trace.recipient.eq_ignore_ascii_case(recipient) && time.contains(&trace.received) && trace.status(now).is_some()
+    });
+    let values: Vec<Value> = trace
+        .iter()
+        .flat_map(|trace| mail::steps(trace, now))
+        .enumerate()
+        .map(|(index, step)| {
+            json!({
+                "Organization": "contoso.onmicrosoft.com",
+                "MessageId": trace.as_ref().map(|trace| trace.message_id.as_str()),
+                "MessageTraceId": id,
+                "Date": instant::text(step.at, 7),
+                "Event": step.event,
+                "Action": if step.event == "Fail" { "Return NDR" } else { "" },
+                "Detail": step.detail,
+                "Data": step.data,
+                "SenderAddress": trace.as_ref().map(|trace| trace.sender.as_str()),
+                "RecipientAddress": recipient,
+                "StartDate": instant::text(time.start, 0) + "Z",
+                "EndDate": instant::text(time.end - 1, 0) + "Z",
+                "Index": index,
+            })
         })
-    }).collect();
+        .collect();
     listed(call, "MessageTraceDetail", &values)
 }
 
@@ -183,7 +196,12 @@ fn listed(call: &Call, name: &str, rows: &[Value]) -> Result<Response, Box<Respo
     let size = number("$top")?.unwrap_or(PAGE).clamp(1, PAGE);
     let end = (start + size).min(rows.len());
     let next = (end < rows.len() && call.parameter("$top").is_none()).then(|| {
-        let mut query: Vec<String> = call.query.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("$skiptoken")).map(|(name, value)| format!("{name}={value}")).collect();
+        let mut query: Vec<String> = call
+            .query
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("$skiptoken"))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         query.push(format!("$skiptoken={}", end - 1));
         // The service leaves it to the client to encode what it does not encode, but for the blank.
         format!("../../reportingwebservice/reporting.svc/{name}?{}", query.join("&").replace(' ', "%20"))
@@ -216,7 +234,11 @@ fn listed(call: &Call, name: &str, rows: &[Value]) -> Result<Response, Box<Respo
 fn chosen(row: &Value, select: Option<&str>) -> Value {
     let (Some(select), Value::Object(row)) = (select, row) else { return row.clone() };
     let names: Vec<&str> = select.split(',').map(str::trim).collect();
-    let kept: Map<String, Value> = row.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let kept: Map<String, Value> = row
+        .iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     Value::Object(kept)
 }
 
@@ -239,7 +261,10 @@ fn atom(call: &Call, name: &str, rows: &[Value], next: Option<String>) -> String
          <id>{base}/{name}</id><updated>{updated}</updated>"
     );
     for row in rows {
-        text.push_str(&format!("<entry><id>{base}/{name}({})</id><updated>{updated}</updated><content type=\"application/xml\"><m:properties>", row["Index"]));
+        text.push_str(&format!(
+            "<entry><id>{base}/{name}({})</id><updated>{updated}</updated><content type=\"application/xml\"><m:properties>",
+            row["Index"]
+        ));
         for (name, value) in row.as_object().into_iter().flatten() {
             let kind = match name.as_str() {
                 "Received" | "Date" | "StartDate" | "EndDate" => " m:type=\"Edm.DateTime\"",
@@ -295,7 +320,11 @@ mod tests {
             for row in page["value"].as_array().unwrap() {
                 let received = row["Received"].as_str().unwrap();
                 assert!(!received.ends_with('Z') && received.len() == 27, "{received}");
-                again += usize::from(!rows.insert(format!("{}|{}", row["MessageTraceId"].as_str().unwrap(), row["RecipientAddress"].as_str().unwrap())));
+                again += usize::from(!rows.insert(format!(
+                    "{}|{}",
+                    row["MessageTraceId"].as_str().unwrap(),
+                    row["RecipientAddress"].as_str().unwrap()
+                )));
             }
             match page["odata.nextLink"].as_str() {
                 Some(next) => address = format!("/reporting/ecp/{}", next.strip_prefix("../../").unwrap()),

@@ -143,7 +143,8 @@ fn slots(seeded: Seeded, time: Range<i64>) -> impl Iterator<Item = Slot> {
 pub(crate) fn record(seeded: Seeded, tenant: &str, call: &Call, version: usize) -> Value {
     let mut dice = seeded.dice("call's record", &call.slot.name());
     let thread = dice.hex(24);
-    let participants: Vec<Value> = (0..call.sessions(version).min(130)).map(|n| identities(tenant, &caller(seeded, call, n))).collect();
+    let participants: Vec<Value> =
+        (0..call.sessions(version).min(130)).map(|n| identities(tenant, &caller(seeded, call, n))).collect();
     json!({
         "id": call.id,
         "version": version,
@@ -307,15 +308,18 @@ fn media(dice: &mut Dice, number: usize) -> Value {
             "captureDeviceName": "Microphone (Invented Audio)", "captureDeviceDriver": "Invented: 10.0.1",
             "renderDeviceName": "Speakers (Invented Audio)", "renderDeviceDriver": "Invented: 10.0.1",
             "captureNotFunctioningEventRatio": 0, "cpuInsufficentEventRatio": dice.below(20) as f64 / 100.0,
-            "deviceClippingEventRatio": 0, "deviceGlitchEventRatio": 0, "howlingEventCount": 0, "initialSignalLevelRootMeanSquare": 0,
+            "deviceClippingEventRatio": 0, "deviceGlitchEventRatio": 0, "howlingEventCount": 0,
+            "initialSignalLevelRootMeanSquare": 0,
             "lowSpeechLevelEventRatio": 0, "lowSpeechToNoiseEventRatio": null, "micGlitchRate": dice.below(30),
-            "receivedNoiseLevel": -20 - dice.between(0, 40), "receivedSignalLevel": -10 - dice.between(0, 20), "speakerGlitchRate": 4,
+            "receivedNoiseLevel": -20 - dice.between(0, 40), "receivedSignalLevel": -10 - dice.between(0, 20),
+            "speakerGlitchRate": 4,
         })
     };
     let network = |dice: &mut Dice| {
         json!({
             "ipAddress": format!("10.1.{}.{}", number % 250, 1 + dice.below(250)), "subnet": format!("10.1.{}.0", number % 250),
-            "macAddress": "00-00-5E-00-53-AF", "linkSpeed": 866_700_000, "connectionType": dice.pick(&["wired", "wifi", "mobile", "unknown"]),
+            "macAddress": "00-00-5E-00-53-AF", "linkSpeed": 866_700_000,
+            "connectionType": dice.pick(&["wired", "wifi", "mobile", "unknown"]),
             "port": 50_000 + dice.below(60), "reflexiveIPAddress": "203.0.113.7", "relayIPAddress": null, "relayPort": 0,
             "wifiBand": "frequency50GHz", "wifiRadioType": "wifi80211ac", "wifiChannel": 36, "wifiSignalStrength": 80,
             "bandwidthLowEventRatio": 0, "networkTransportProtocol": "udp",
@@ -327,15 +331,18 @@ fn media(dice: &mut Dice, number: usize) -> Value {
             "streamId": format!("{}", dice.below(4_000_000_000)), "streamDirection": direction,
             "startDateTime": null, "endDateTime": null, "audioCodec": "satin", "videoCodec": "unknown",
             "averageJitter": format!("PT0.{:03}S", dice.below(60)), "maxJitter": format!("PT0.{:03}S", 60 + dice.below(200)),
-            "averageRoundTripTime": format!("PT0.{:03}S", dice.below(180)), "maxRoundTripTime": format!("PT0.{:03}S", 180 + dice.below(400)),
+            "averageRoundTripTime": format!("PT0.{:03}S", dice.below(180)),
+            "maxRoundTripTime": format!("PT0.{:03}S", 180 + dice.below(400)),
             "averagePacketLossRate": loss, "maxPacketLossRate": loss * 2.0, "packetUtilization": dice.below(40_000),
-            "averageBandwidthEstimate": dice.below(9_000_000), "wasMediaBypassed": null, "isAudioForwardErrorCorrectionUsed": true,
+            "averageBandwidthEstimate": dice.below(9_000_000), "wasMediaBypassed": null,
+            "isAudioForwardErrorCorrectionUsed": true,
             "averageRatioOfConcealedSamples": loss, "averageAudioDegradation": null,
         })
     };
     json!({
         "label": "main-audio",
-        "callerDevice": device(dice), "calleeDevice": device(dice), "callerNetwork": network(dice), "calleeNetwork": network(dice),
+        "callerDevice": device(dice), "calleeDevice": device(dice),
+        "callerNetwork": network(dice), "calleeNetwork": network(dice),
         "streams": [stream(dice, "callerToCallee"), stream(dice, "calleeToCaller")],
     })
 }

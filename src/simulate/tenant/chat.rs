@@ -66,7 +66,12 @@ pub(crate) fn changed_between(seeded: Seeded, team: &Team, channel: &Channel, fr
         let replies = if dice.percent(35) { dice.between(1, 4) } else { 0 };
         for number in 0..replies {
             let at = slot.at + dice.between(2 * MINUTE, DAY);
-            messages.push(message(&mut dice, at, [name[0], name[1], slot.hour, slot.number * 100 + number + 50_000], Some(root.id.clone())));
+            messages.push(message(
+                &mut dice,
+                at,
+                [name[0], name[1], slot.hour, slot.number * 100 + number + 50_000],
+                Some(root.id.clone()),
+            ));
         }
         messages.push(root);
     }
@@ -106,11 +111,18 @@ pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channe
     let reactions = message.changed(Change::Reacted, now).map(|at| {
         let kinds = ["like", "heart", "laugh", "surprised"];
         (0..dice.between(1, 3))
-            .map(|_| json!({"reactionType": dice.pick(&kinds), "displayName": null, "createdDateTime": milli(at), "user": user(&people::somebody(seeded, &mut dice))}))
+            .map(|_| {
+                let by = people::somebody(seeded, &mut dice);
+                json!({"reactionType": dice.pick(&kinds), "displayName": null, "createdDateTime": milli(at), "user": user(&by)})
+            })
             .collect::<Vec<Value>>()
     });
     let modified = message.modified(now);
-    let mentions = if dice.percent(10) { json!([{"id": 0, "mentionText": "Amy", "mentioned": user(&people::somebody(seeded, &mut dice))}]) } else { json!([]) };
+    let mentions = if dice.percent(10) {
+        json!([{"id": 0, "mentionText": "Amy", "mentioned": user(&people::somebody(seeded, &mut dice))}])
+    } else {
+        json!([])
+    };
     json!({
         "id": message.id,
         "replyToId": message.reply_to,
@@ -131,7 +143,10 @@ pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channe
         "from": user(&author),
         "body": {"contentType": if content.starts_with('<') { "html" } else { "text" }, "content": content},
         "channelIdentity": {"teamId": team.id, "channelId": channel.id},
-        "attachments": if dice.percent(8) { json!([{"id": dice.guid(), "contentType": "reference", "name": format!("plan {}.docx", date(message.created))}]) } else { json!([]) },
+        "attachments": match dice.percent(8) {
+            true => json!([{"id": dice.guid(), "contentType": "reference", "name": format!("plan {}.docx", date(message.created))}]),
+            false => json!([]),
+        },
         "mentions": mentions,
         "reactions": reactions.unwrap_or_default(),
         "messageHistory": [],

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::calls;
 use super::dice::Seeded;
 use super::instant::{DAY, HOUR, MINUTE, SECOND};
-use super::calls;
 use super::people::{self, DOMAIN};
 use super::slots::{self, Slot};
 
@@ -14,7 +14,7 @@ const A_DAY: f64 = 150.0;
 /// A state of a message's delivery to one recipient, with its spellings in both services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    GettingStatus,
+    Getting,
     Pending,
     Failed,
     Delivered,
@@ -27,7 +27,7 @@ impl Status {
     /// As Graph writes it.
     pub(crate) fn camel(self) -> &'static str {
         match self {
-            Status::GettingStatus => "gettingStatus",
+            Status::Getting => "gettingStatus",
             Status::Pending => "pending",
             Status::Failed => "failed",
             Status::Delivered => "delivered",
@@ -40,7 +40,7 @@ impl Status {
     /// As the reporting web service writes it.
     pub(crate) fn pascal(self) -> &'static str {
         match self {
-            Status::GettingStatus => "GettingStatus",
+            Status::Getting => "GettingStatus",
             Status::Pending => "Pending",
             Status::Failed => "Failed",
             Status::Delivered => "Delivered",
@@ -101,7 +101,8 @@ fn message(seeded: Seeded, slot: Slot) -> Vec<Trace> {
     let mut dice = seeded.dice("message", &slot.name());
     let id = calls::named(seeded, &mut dice, slot);
     let inbound = dice.percent(45);
-    let outside = format!("{}@{}", dice.pick(&["orders", "info", "billing", "bob"]), dice.pick(&["northwind.example", "fabrikam.com"]));
+    let outside =
+        format!("{}@{}", dice.pick(&["orders", "info", "billing", "bob"]), dice.pick(&["northwind.example", "fabrikam.com"]));
     let person = people::somebody(seeded, &mut dice);
     let sender = if inbound { outside.clone() } else { person.mail.clone() };
     let recipients = match dice.below(100) {
@@ -141,9 +142,9 @@ fn message(seeded: Seeded, slot: Slot) -> Vec<Trace> {
         let statuses = match dice.below(100) {
             0..5 => {
                 let pending = visible + dice.between(5 * MINUTE, 2 * HOUR);
-                vec![(visible, Status::GettingStatus), (pending, Status::Pending), (pending + dice.between(HOUR, 20 * HOUR), last)]
+                vec![(visible, Status::Getting), (pending, Status::Pending), (pending + dice.between(HOUR, 20 * HOUR), last)]
             }
-            5..12 => vec![(visible, Status::GettingStatus), (visible + dice.between(MINUTE, HOUR), last)],
+            5..12 => vec![(visible, Status::Getting), (visible + dice.between(MINUTE, HOUR), last)],
             _ => vec![(visible, last)],
         };
         let address = |net: &str, dice: &mut super::dice::Dice| (!hidden).then(|| format!("{net}.{}", 1 + dice.below(250)));
@@ -177,13 +178,16 @@ pub(crate) struct Step {
 /// The steps of a row that are visible at an instant.
 pub(crate) fn steps(trace: &Trace, now: i64) -> Vec<Step> {
     let step = |at: i64, event, detail, name: &str| {
-        let data = format!("<root><MEP Name=\"ServerHostName\" String=\"{name}\"/><MEP Name=\"MessageBytes\" Integer=\"{}\"/></root>", trace.size);
+        let data = format!(
+            "<root><MEP Name=\"ServerHostName\" String=\"{name}\"/><MEP Name=\"MessageBytes\" Integer=\"{}\"/></root>",
+            trace.size
+        );
         Step { at, event, detail, data }
     };
     let mut steps = vec![step(trace.received, "Receive", "Message received by: host-1", "host-1")];
     for (at, status) in trace.statuses.iter().filter(|(at, _)| *at <= now) {
         match status {
-            Status::GettingStatus => {}
+            Status::Getting => {}
             Status::Pending => steps.push(step(*at, "Defer", "Message deferred: 451 4.7.0 try later", "host-2")),
             Status::Failed => steps.push(step(*at, "Fail", "550 5.1.1 recipient unknown", "host-2")),
             Status::Expanded => steps.push(step(*at, "Expand", "Distribution group expanded", "host-2")),
@@ -226,7 +230,7 @@ mod tests {
         assert!(changing(2) > 20 && changing(1) > 20 && changing(0) > 500);
         for trace in &traces {
             assert!(trace.statuses.windows(2).all(|pair| pair[0].0 < pair[1].0));
-            assert!(!matches!(trace.statuses.last(), Some((_, Status::Pending | Status::GettingStatus))));
+            assert!(!matches!(trace.statuses.last(), Some((_, Status::Pending | Status::Getting))));
             assert_eq!(trace.status(trace.statuses[0].0 - 1), None);
         }
     }

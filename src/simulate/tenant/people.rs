@@ -9,8 +9,8 @@ use super::dice::Seeded;
 use super::instant::{DAY, zulu};
 
 const FIRST: [&str; 24] = [
-    "Amy", "Bob", "Chloe", "Dan", "Eve", "Farid", "Grete", "Hugo", "Inés", "Jürgen", "Kaito", "Léa", "Mia", "Nils", "Olga", "Pau",
-    "Quinn", "Rosa", "Søren", "Tarek", "Uma", "Vera", "Wei", "Zoë",
+    "Amy", "Bob", "Chloe", "Dan", "Eve", "Farid", "Grete", "Hugo", "Inés", "Jürgen", "Kaito", "Léa", "Mia", "Nils", "Olga",
+    "Pau", "Quinn", "Rosa", "Søren", "Tarek", "Uma", "Vera", "Wei", "Zoë",
 ];
 const LAST: [&str; 20] = [
     "Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel", "Ivy", "Juniper", "Kapok", "Larch", "Maple", "Nutmeg",
@@ -93,7 +93,9 @@ pub(crate) fn person(seeded: Seeded, place: i64, number: i64) -> Person {
     let plain: String = first.to_lowercase().chars().filter(char::is_ascii_alphabetic).collect();
     let local = match (place < FIRST.len() as i64, changing(place)) {
         (true, false) => plain,
-        (_, changing) => format!("{plain}.{}{place}{}", last.to_lowercase(), if changing { format!("x{number}") } else { String::new() }),
+        (_, changing) => {
+            format!("{plain}.{}{place}{}", last.to_lowercase(), if changing { format!("x{number}") } else { String::new() })
+        }
     };
     let guest = place % 12 == 11;
     let (principal, mail) = match guest {

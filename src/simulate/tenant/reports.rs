@@ -1,7 +1,7 @@
 //! Usage reports: what each function's columns say of each thing it reports on, as far as a day's numbers are known.
 //!
-//! A day is published one to two and a half days after its end, incomplete at first: some rows are missing and counts are too low.
-//! Two days later it is final.
+//! A day is published one to two and a half days after its end, incomplete at first: some rows are missing and counts are too
+//! low. Two days later it is final.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -159,7 +159,19 @@ impl Report {
             values.insert(column, value);
         }
         let mut key = Vec::new();
-        for column in ["reportrefreshdate", "reportdate", "userprincipalname", "siteid", "siteurl", "teamid", "groupid", "groupdisplayname", "sitetype", "producttype", "reportperiod"] {
+        for column in [
+            "reportrefreshdate",
+            "reportdate",
+            "userprincipalname",
+            "siteid",
+            "siteurl",
+            "teamid",
+            "groupid",
+            "groupdisplayname",
+            "sitetype",
+            "producttype",
+            "reportperiod",
+        ] {
             if self.has(column) {
                 let text = values.get(column).map(|value| value.as_str().unwrap_or_default().to_owned()).unwrap_or_default();
                 key.push((column, text));
@@ -171,7 +183,8 @@ impl Report {
     /// What the rows are about.
     fn subjects(&self, seeded: Seeded, span: Span, refresh: i64) -> Vec<Row> {
         let at = refresh * DAY + DAY / 2;
-        let products = if self.has("producttype") { vec!["MICROSOFT 365 APPS FOR ENTERPRISE", "PROJECT CLIENT"] } else { vec![""] };
+        let products =
+            if self.has("producttype") { vec!["MICROSOFT 365 APPS FOR ENTERPRISE", "PROJECT CLIENT"] } else { vec![""] };
         let sites = if self.has("sitetype") { vec!["All", "Team", "Communication"] } else { vec![""] };
         let mut rows: Vec<(BTreeMap<&'static str, Value>, i64)> = Vec::new();
         if self.has("userprincipalname") || self.has("ownerprincipalname") && self.has("siteurl") && !self.has("siteid") {
@@ -256,7 +269,11 @@ impl Report {
 
     /// Rows as JSON. What stands in a list inside of one object is a row of its own in CSV.
     pub(crate) fn to_json(&self, rows: &[Served]) -> Vec<Value> {
-        let nested = self.json.iter().flatten().find(|(_, kind)| kind.as_str().is_some_and(|kind| kind.starts_with('[') && kind.contains(' ')));
+        let nested = self
+            .json
+            .iter()
+            .flatten()
+            .find(|(_, kind)| kind.as_str().is_some_and(|kind| kind.starts_with('[') && kind.contains(' ')));
         let Some((nested, _)) = nested else { return rows.iter().map(|row| self.object(row)).collect() };
         let mut objects: Vec<Value> = Vec::new();
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
@@ -327,7 +344,10 @@ fn normal(name: &str) -> String {
 /// Names are 32 hexadecimal digits where the tenant conceals them, and addresses are empty.
 fn conceal(column: &str, value: Value, concealed: bool, seeded: Seeded) -> Value {
     match (concealed, column) {
-        (true, "userprincipalname" | "ownerprincipalname" | "displayname" | "ownerdisplayname" | "groupdisplayname" | "teamname") => {
+        (
+            true,
+            "userprincipalname" | "ownerprincipalname" | "displayname" | "ownerdisplayname" | "groupdisplayname" | "teamname",
+        ) => {
             let text = value.as_str().unwrap_or_default();
             let numbers: Vec<i64> = text.bytes().map(i64::from).collect();
             json!(seeded.dice("concealed", &numbers).hex(32).to_uppercase())
@@ -358,14 +378,18 @@ fn drawn(column: &str, kind: Option<&str>, dice: &Dice, day: i64, stage: i64) ->
         "networkdisplayname" => json!("Contoso"),
         _ if kind == Some("[string]") => json!(dice.pick(&["Yes", "No", "Undetermined"])),
         _ if kind == Some("bool") => json!(dice.percent(50)),
-        _ if kind == Some("int") && !column.contains("bytes") && !column.ends_with("inseconds") => json!(dice.below(200) * share / 100),
+        _ if kind == Some("int") && !column.contains("bytes") && !column.ends_with("inseconds") => {
+            json!(dice.below(200) * share / 100)
+        }
         _ if column.ends_with("inseconds") => json!(dice.below(6) * 60 * share / 100),
         _ if column.ends_with("duration") => json!(format!("PT{}M", dice.below(60) * share / 100)),
         _ if column.ends_with("date") => match dice.percent(85) {
             true => json!(date((day - dice.between(0, 5)) * DAY)),
             false => Value::Null,
         },
-        _ if ["is", "has", "used"].iter().any(|start| column.starts_with(start)) && !column.starts_with("issue") => json!(dice.percent(50)),
+        _ if ["is", "has", "used"].iter().any(|start| column.starts_with(start)) && !column.starts_with("issue") => {
+            json!(dice.percent(50))
+        }
         _ if column.contains("bytes") => json!(dice.below(90_000_000_000) / 100 * share),
         _ => json!(dice.below(200) * share / 100),
     }
@@ -405,8 +429,19 @@ mod tests {
             assert!(csv.starts_with("\u{feff}Report Refresh Date,") && csv.ends_with("\r\n"), "{name}");
             assert_eq!(csv.lines().count(), rows.len() + 1, "{name}");
             let objects = report.to_json(&rows);
-            assert_eq!(objects.iter().all(|object| object.as_object().is_some_and(|object| object.len() > 2)), report.has_json(), "{name}");
-            let inner = |object: &Value| object.as_object().into_iter().flatten().find_map(|(_, value)| value.as_array()?.first()?.is_object().then(|| value.as_array().map_or(1, Vec::len))).unwrap_or(1);
+            assert_eq!(
+                objects.iter().all(|object| object.as_object().is_some_and(|object| object.len() > 2)),
+                report.has_json(),
+                "{name}"
+            );
+            let inner = |object: &Value| {
+                object
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .find_map(|(_, value)| value.as_array()?.first()?.is_object().then(|| value.as_array().map_or(1, Vec::len)))
+                    .unwrap_or(1)
+            };
             assert_eq!(objects.iter().map(inner).sum::<usize>(), rows.len(), "{name}");
         }
     }
@@ -428,7 +463,9 @@ mod tests {
         let now = parse("2026-01-12T00:00:00Z").unwrap();
         let names = |name: &str| {
             let rows = all()[name].rows(SEEDED, name, Span::Period(7), now, true);
-            rows.into_iter().map(|row| row.values["userprincipalname"].as_str().unwrap_or_default().to_owned()).collect::<Vec<String>>()
+            rows.into_iter()
+                .map(|row| row.values["userprincipalname"].as_str().unwrap_or_default().to_owned())
+                .collect::<Vec<String>>()
         };
         let mail = names("getEmailActivityUserDetail");
         assert!(mail.iter().all(|name| name.len() == 32 && !name.contains('@')));

@@ -179,7 +179,10 @@ fn apps(seeded: Seeded, kind: &str, of: i64, least: i64) -> Vec<Value> {
                 "id": format!("{}==", dice.hex(46)),
                 "teamsApp": {
                     "id": id,
-                    "externalId": if method == "organization" { json!(seeded.guid("app's external id", &[app as i64])) } else { Value::Null },
+                    "externalId": match method {
+                        "organization" => json!(seeded.guid("app's external id", &[app as i64])),
+                        _ => Value::Null,
+                    },
                     "displayName": name,
                     "distributionMethod": method,
                 },

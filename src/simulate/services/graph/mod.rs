@@ -10,9 +10,6 @@ mod teams;
 pub(crate) mod traces;
 mod users;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use axum::Router;
@@ -102,7 +99,9 @@ fn allowed(call: &Call, roles: &[&str]) -> Result<Token, Box<Response>> {
             Denied::Invalid => error(call, 401, token, "IDX14100: JWT is not well formed."),
             Denied::Expired => error(call, 401, token, "Lifetime validation failed, the token is expired."),
             Denied::Audience(_) => error(call, 401, token, "Access token validation failure. Invalid audience."),
-            Denied::Role(_) => error(call, 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+            Denied::Role(_) => {
+                error(call, 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+            }
         }
     })
 }
@@ -162,10 +161,19 @@ fn context_of(call: &Call, context: &str) -> String {
 /// For a `$top` that is none.
 fn size(call: &Call, usual: usize, most: usize) -> Result<usize, Box<Response>> {
     if let Some(top) = call.parameter("$top") {
-        let wrong = || error(call, 400, "BadRequest", &format!("Invalid page size specified: '{top}'. Must be between 1 and {most} inclusive."));
+        let wrong = || {
+            error(
+                call,
+                400,
+                "BadRequest",
+                &format!("Invalid page size specified: '{top}'. Must be between 1 and {most} inclusive."),
+            )
+        };
         return top.parse().ok().filter(|top| (1..=most).contains(top)).ok_or_else(wrong);
     }
-    let preferred = call.header("prefer").and_then(|prefer| prefer.split("maxpagesize=").nth(1)?.split([',', ';']).next()?.trim().parse().ok());
+    let preferred = call
+        .header("prefer")
+        .and_then(|prefer| prefer.split("maxpagesize=").nth(1)?.split([',', ';']).next()?.trim().parse().ok());
     Ok(preferred.unwrap_or(usual).clamp(1, most))
 }
 
@@ -192,3 +200,6 @@ fn paged<T>(call: &Call, list: &[T], (offset, now): (usize, i64), size: usize) -
     });
     (start..end, next)
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,9 @@ fn due(world: &World) -> Vec<Delivery> {
             note["changeType"] = json!(kind);
             note["resource"] = json!(format!("communications/callRecords/{}", call.id));
             note["resourceData"] = json!({
-                "@odata.type": "#microsoft.graph.callRecord", "@odata.id": format!("communications/callRecords/{}", call.id), "id": call.id,
+                "@odata.type": "#microsoft.graph.callRecord",
+                "@odata.id": format!("communications/callRecords/{}", call.id),
+                "id": call.id,
             });
             if dice.below(20) == 0 {
                 notes.push(note.clone());

@@ -60,7 +60,8 @@ fn condition(text: &str) -> Option<(Condition, &str)> {
 
 /// A literal's text and what is behind it. `datetime'…'` and `guid'…'` are texts as well.
 fn literal(text: &str) -> Option<(String, &str)> {
-    let text = text.strip_prefix("datetime").or_else(|| text.strip_prefix("guid")).filter(|rest| rest.starts_with('\'')).unwrap_or(text);
+    let text =
+        text.strip_prefix("datetime").or_else(|| text.strip_prefix("guid")).filter(|rest| rest.starts_with('\'')).unwrap_or(text);
     if let Some(quoted) = text.strip_prefix('\'') {
         let mut value = String::new();
         let mut chars = quoted.char_indices().peekable();
@@ -83,7 +84,8 @@ fn literal(text: &str) -> Option<(String, &str)> {
 pub(crate) fn selected(object: Value, select: Option<&str>) -> Value {
     let (Some(select), Value::Object(mut object)) = (select, object.clone()) else { return object };
     let names: Vec<&str> = select.split(',').map(str::trim).collect();
-    object.retain(|name, _| name == "id" || name.starts_with('@') || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)));
+    object
+        .retain(|name, _| name == "id" || name.starts_with('@') || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)));
     Value::Object(object)
 }
 
@@ -123,7 +125,22 @@ pub(crate) fn path(decoded: &str) -> String {
     let mut text = String::with_capacity(decoded.len());
     for byte in decoded.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'$' | b'(' | b')' | b'=' | b',' | b'@' | b'\'' | b':' => {
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'/'
+            | b'-'
+            | b'_'
+            | b'.'
+            | b'~'
+            | b'$'
+            | b'('
+            | b')'
+            | b'='
+            | b','
+            | b'@'
+            | b'\''
+            | b':' => {
                 text.push(char::from(byte));
             }
             _ => {
@@ -140,7 +157,8 @@ mod tests {
 
     #[test]
     fn filters_are_conditions_joined_by_and() {
-        let parsed = conditions("startDateTime ge 2026-01-05T00:00:00Z and status eq 'it''s' and contains(subject, 'a and b')").unwrap();
+        let parsed =
+            conditions("startDateTime ge 2026-01-05T00:00:00Z and status eq 'it''s' and contains(subject, 'a and b')").unwrap();
         let of = |property: &str, operator: &str, value: &str| Condition {
             property: property.to_owned(),
             operator: operator.to_owned(),

@@ -42,7 +42,9 @@ pub(super) fn answer(request: &Request, call: &str) -> Answer {
     };
     let span = span(request, report, arguments)?;
     let is_json = request.parameter("$format").is_some_and(|format| format.contains("json"))
-        || request.header("accept").is_some_and(|accept| accept.contains("application/json") && request.path.starts_with("/beta"));
+        || request
+            .header("accept")
+            .is_some_and(|accept| accept.contains("application/json") && request.path.starts_with("/beta"));
     if is_json {
         within(request, &format!("report {name} json"), 100, 600)?;
         if !report.has_json() {
@@ -94,7 +96,12 @@ fn span(request: &Request, report: &Report, arguments: &str) -> Result<Span, Box
 /// `/data/download/{function}/{token}`, without a token of the login service.
 pub(super) fn download(request: &Request, name: &str, token: &str) -> Answer {
     if request.headers.contains_key(header::AUTHORIZATION) {
-        return Err(error(request, 400, "InvalidAuthenticationInfo", "Authentication information is not given in the correct format."));
+        return Err(error(
+            request,
+            400,
+            "InvalidAuthenticationInfo",
+            "Authentication information is not given in the correct format.",
+        ));
     }
     let (Some(report), Some(token)) = (reports::all().get(name), odata::read_token(token, 5)) else {
         return Err(error(request, 404, "NotFound", "The file was not found."));
@@ -173,8 +180,8 @@ pub(super) fn truth(world: &World) -> Vec<Table> {
     for (name, mut rows) in served {
         let Some(report) = reports::all().get(&name) else { continue };
         let mut columns: Vec<&str> = Vec::new();
-        let days = if by_day.contains(&name) { today - OLDEST + 1..=today } else { 0..=-1 };
-        for day in days {
+        let days = if by_day.contains(&name) { OLDEST } else { 0 };
+        for day in today - days + 1..=today {
             for row in report.rows(seeded(world), &name, Span::Date(day), world.now(), concealed(world)) {
                 rows.insert(key(&row), row.count.clone());
             }

@@ -183,7 +183,9 @@ async fn validate(call: &Call, url: &Url) -> Result<(), Box<Response>> {
     let headers = [("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
     match deliver::answered(address.as_str(), &headers, String::new(), VALIDATION).await {
         Err(why) => failed(format!("The notification endpoint could not be reached: {why}.")),
-        Ok(answer) if answer.status != 200 => failed(format!("Notification endpoint must respond with 200 OK, not {}.", answer.status)),
+        Ok(answer) if answer.status != 200 => {
+            failed(format!("Notification endpoint must respond with 200 OK, not {}.", answer.status))
+        }
         Ok(answer) if !answer.content_type.starts_with("text/plain") => failed("The response must be text/plain.".to_owned()),
         Ok(answer) if answer.body != token => failed("The response must be the validation token.".to_owned()),
         Ok(_) => Ok(()),

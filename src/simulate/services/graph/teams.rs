@@ -113,9 +113,9 @@ fn list(request: &Request) -> Answer {
     if next.is_none() {
         request.world.state::<Asked>().note("Teams", now);
     }
-    let values = teams[range].iter().map(|team| {
-        odata::selected(teams::team_properties(seeded(&request.world), team, false), request.parameter("$select"))
-    });
+    let values = teams[range]
+        .iter()
+        .map(|team| odata::selected(teams::team_properties(seeded(&request.world), team, false), request.parameter("$select")));
     Ok(page(request, "teams", values.collect(), next))
 }
 
@@ -141,11 +141,14 @@ pub(super) fn groups(request: &Request) -> Answer {
     let (offset, now) = position(request)?;
     let mut groups: Vec<Value> = teams::teams(seeded(&request.world), now)
         .iter()
-        .map(|team| json!({"id": team.id, "displayName": team.display_name, "mail": null, "resourceProvisioningOptions": ["Team"]}))
+        .map(|team| {
+            json!({"id": team.id, "displayName": team.display_name, "mail": null, "resourceProvisioningOptions": ["Team"]})
+        })
         .collect();
     if !filtered {
         groups.push(json!({
-            "id": seeded(&request.world).guid("group", &[0]), "displayName": "A group", "mail": null, "resourceProvisioningOptions": [],
+            "id": seeded(&request.world).guid("group", &[0]), "displayName": "A group", "mail": null,
+            "resourceProvisioningOptions": [],
         }));
     }
     let (range, next) = paged(request, &groups, (offset, now), size(request, 100, 999)?);

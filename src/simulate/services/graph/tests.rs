@@ -24,7 +24,8 @@ async fn calls_read_to_their_last_pages_are_the_truth() {
     let ids: BTreeSet<&str> = listed.iter().map(|call| text(call, "id")).collect();
     let (mut records, mut sessions, mut segments) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     for id in &ids {
-        let call = client.get(&format!("/graph/v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)")).await.json();
+        let call =
+            client.get(&format!("/graph/v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)")).await.json();
         records.insert((*id).to_owned(), Some(call["version"].to_string()));
         let mut all = call["sessions"].as_array().unwrap().clone();
         assert!(all.len() <= 60);
@@ -126,8 +127,10 @@ async fn rounds_of_delta_add_up_to_the_list() {
         link = text(&last, "@odata.deltaLink").to_owned();
         let now = apply(changes);
         let (listed, _) = client.list("/graph/v1.0/users?$select=displayName,jobTitle").await;
-        let listed: BTreeMap<String, Value> =
-            listed.into_iter().map(|user| (text(&user, "id").to_owned(), json!([user["displayName"], user["jobTitle"]]))).collect();
+        let listed: BTreeMap<String, Value> = listed
+            .into_iter()
+            .map(|user| (text(&user, "id").to_owned(), json!([user["displayName"], user["jobTitle"]])))
+            .collect();
         assert_eq!(now, listed, "day {day}");
     }
     assert!(removed > 0);
@@ -151,10 +154,15 @@ async fn a_report_is_a_redirect_to_a_file_without_a_token() {
     assert_eq!(client.get(location).await.status, 400, "a token must not go there");
     let rows = table(&of, "TeamsUserActivityUserDetail");
     assert_eq!(rows.count, file.text().lines().count() - 1);
-    let (pages, _) = client.list("/graph/beta/reports/getTeamsUserActivityUserDetail(period='D7')?$format=application/json&$top=10").await;
+    let (pages, _) =
+        client.list("/graph/beta/reports/getTeamsUserActivityUserDetail(period='D7')?$format=application/json&$top=10").await;
     assert_eq!(pages.len(), rows.count);
     assert!(pages.iter().all(|row| row["reportPeriod"] == "7" && row["assignedProducts"].is_array()));
-    for wrong in ["getTeamsUserActivityUserDetail(date=2025-11-01)", "getTeamsUserActivityUserDetail(period='D8')", "getEmailActivityCounts(date=2026-01-05)"] {
+    for wrong in [
+        "getTeamsUserActivityUserDetail(date=2025-11-01)",
+        "getTeamsUserActivityUserDetail(period='D8')",
+        "getEmailActivityCounts(date=2026-01-05)",
+    ] {
         let refused = client.get(&format!("/graph/v1.0/reports/{wrong}")).await;
         assert_eq!((refused.status, text(&refused.json()["error"], "code")), (400, "InvalidArgument"), "{wrong}");
     }
@@ -177,9 +185,7 @@ async fn batches_are_answered_in_any_order_and_each_item_for_itself() {
     let client = Client::new(&of, GRAPH).await;
     let (users, _) = client.list("/graph/v1.0/users?$select=id&$top=999").await;
     let items = |count: usize| -> Vec<Value> {
-        let item = |(number, user): (usize, &Value)| {
-            json!({"id": number.to_string(), "method": "GET", "url": format!("/users/{}/teamwork/installedApps?$expand=teamsApp", text(user, "id"))})
-        };
+        let item = |(number, user): (usize, &Value)| json!({"id": number.to_string(), "method": "GET", "url": format!("/users/{}/teamwork/installedApps?$expand=teamsApp", text(user, "id"))});
         users.iter().take(count).enumerate().map(item).collect()
     };
     let post = async |items: &[Value]| client.send("POST", "/graph/v1.0/$batch", &json!({"requests": items}).to_string()).await;
@@ -194,9 +200,14 @@ async fn batches_are_answered_in_any_order_and_each_item_for_itself() {
     assert_eq!(text(&throttled["headers"], "Retry-After"), "2");
     assert_eq!(post(&items(21)).await.status, 400);
     assert_eq!(post(&[items(1), items(1)].concat()).await.status, 400, "two of one id");
-    let mut dependent = vec![json!({"id": "a", "method": "GET", "url": "/users/nobody"}), json!({"id": "b", "method": "GET", "url": "/teams", "dependsOn": ["a"]})];
+    let mut dependent = vec![
+        json!({"id": "a", "method": "GET", "url": "/users/nobody"}),
+        json!({"id": "b", "method": "GET", "url": "/teams", "dependsOn": ["a"]}),
+    ];
     let failed = post(&dependent).await.json();
-    let of_b = |answer: &Value| answer["responses"].as_array().unwrap().iter().find(|answer| answer["id"] == "b").unwrap()["status"].clone();
+    let of_b = |answer: &Value| {
+        answer["responses"].as_array().unwrap().iter().find(|answer| answer["id"] == "b").unwrap()["status"].clone()
+    };
     assert_eq!(of_b(&failed), 424);
     dependent[1]["url"] = json!("http://elsewhere/teams");
     dependent[1]["dependsOn"] = json!([]);
@@ -208,7 +219,9 @@ async fn traces_of_messages_have_their_windows_and_pages() {
     let of = tenant(28, |_| {}).await;
     let client = Client::new(&of, GRAPH).await;
     let of_time = |from: &str, to: &str, rest: &str| {
-        format!("/graph/v1.0/admin/exchange/tracing/messageTraces?$filter=receivedDateTime ge {from} and receivedDateTime le {to}{rest}")
+        format!(
+            "/graph/v1.0/admin/exchange/tracing/messageTraces?$filter=receivedDateTime ge {from} and receivedDateTime le {to}{rest}"
+        )
     };
     let (rows, _) = client.list(&of_time("2026-01-05T00:00:00Z", "2026-01-12T12:00:00Z", "&$top=100")).await;
     let truth = table(&of, "MessageTrace");
@@ -221,7 +234,10 @@ async fn traces_of_messages_have_their_windows_and_pages() {
     assert!(!failed.is_empty() && failed.iter().all(|row| row["status"] == "failed"));
     let one = &rows[0];
     let recipient = text(one, "recipientAddress").replace('@', "%40");
-    let detail = format!("/graph/v1.0/admin/exchange/tracing/messageTraces/{}/getDetailsByRecipient(recipientAddress='{recipient}')", text(one, "id"));
+    let detail = format!(
+        "/graph/v1.0/admin/exchange/tracing/messageTraces/{}/getDetailsByRecipient(recipientAddress='{recipient}')",
+        text(one, "id")
+    );
     assert!(!client.list(&detail).await.0.is_empty());
     for (from, to) in [
         ("2026-01-01T00:00:00Z", "2026-01-12T00:00:00Z"),
@@ -322,7 +338,10 @@ async fn subscribers_are_validated_told_and_warned() {
     let (mut calls, mut warned) = (BTreeSet::new(), false);
     while calls.len() < 5 || !warned {
         for note in noted.recv().await.unwrap()["value"].as_array().unwrap() {
-            assert_eq!((text(note, "subscriptionId"), text(note, "clientState"), text(note, "tenantId")), (id.as_str(), "a secret", of.tenant()));
+            assert_eq!(
+                (text(note, "subscriptionId"), text(note, "clientState"), text(note, "tenantId")),
+                (id.as_str(), "a secret", of.tenant())
+            );
             match note["lifecycleEvent"].as_str() {
                 Some(event) => warned = event == "reauthorizationRequired",
                 None => drop(calls.insert(text(&note["resourceData"], "id").to_owned())),

@@ -38,7 +38,8 @@ pub(super) fn answer(request: &Request, path: &[&str]) -> Answer {
     match *path {
         [] => list(request),
         [id, function] => {
-            let recipient = function.strip_prefix("getDetailsByRecipient(recipientAddress='").and_then(|rest| rest.strip_suffix("')"));
+            let recipient =
+                function.strip_prefix("getDetailsByRecipient(recipientAddress='").and_then(|rest| rest.strip_suffix("')"));
             match recipient {
                 Some(recipient) => detail(request, id, recipient),
                 None => Err(error(request, 400, "BadRequest", &format!("Resource not found for the segment '{function}'."))),
@@ -97,7 +98,8 @@ fn list(request: &Request) -> Answer {
         for trace in list.iter() {
             let mut fits = true;
             for condition in &others {
-                fits &= matches(trace, condition, now).ok_or_else(|| refused(&format!("Filter on '{}' is not supported.", condition.property)))?;
+                fits &= matches(trace, condition, now)
+                    .ok_or_else(|| refused(&format!("Filter on '{}' is not supported.", condition.property)))?;
             }
             if fits {
                 kept.push(trace.clone());
@@ -150,10 +152,11 @@ fn record(trace: &Trace, now: i64) -> Option<Value> {
 
 fn detail(request: &Request, id: &str, recipient: &str) -> Answer {
     let now = request.world.now();
-    let trace = mail::find(seeded(&request.world), id)
-        .into_iter()
-        .find(|trace| trace.recipient.eq_ignore_ascii_case(recipient) && trace.status(now).is_some() && trace.received >= now - RETENTION);
-    let missing = || -> Box<Response> { error(request, 404, "ResourceNotFound", &format!("Message trace '{id}' was not found.")) };
+    let trace = mail::find(seeded(&request.world), id).into_iter().find(|trace| {
+        trace.recipient.eq_ignore_ascii_case(recipient) && trace.status(now).is_some() && trace.received >= now - RETENTION
+    });
+    let missing =
+        || -> Box<Response> { error(request, 404, "ResourceNotFound", &format!("Message trace '{id}' was not found.")) };
     let trace = trace.ok_or_else(missing)?;
     let steps = mail::steps(&trace, now).into_iter().enumerate().map(|(number, step)| {
         json!({
@@ -171,7 +174,13 @@ fn detail(request: &Request, id: &str, recipient: &str) -> Answer {
 
 /// The rows of the time that was asked for, with the statuses that were visible last.
 pub(super) fn truth(world: &World) -> Vec<Table> {
-    world.state::<State>().asked.get().map(|(time, now)| table(&mail::visible(seeded(world), time, now), now)).into_iter().collect()
+    world
+        .state::<State>()
+        .asked
+        .get()
+        .map(|(time, now)| table(&mail::visible(seeded(world), time, now), now))
+        .into_iter()
+        .collect()
 }
 
 /// Rows of traces as the lake has them.

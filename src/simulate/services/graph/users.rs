@@ -16,7 +16,8 @@ use crate::tenant::teams;
 use crate::world::World;
 
 /// What a user is told with unless `$select` chooses.
-const USUAL: &str = "businessPhones,displayName,givenName,id,jobTitle,mail,mobilePhone,officeLocation,preferredLanguage,surname,userPrincipalName";
+const USUAL: &str = "businessPhones,displayName,givenName,id,jobTitle,mail,mobilePhone,officeLocation,preferredLanguage,\
+                     surname,userPrincipalName";
 /// How long a delta token lasts.
 const TOKENS_LAST: i64 = 7 * DAY;
 
@@ -61,13 +62,13 @@ fn may_read(request: &Request) -> Result<(), Box<Response>> {
 fn seen(request: &Request, (select, expand): (&str, &str), person: &Person, edition: i64) -> Value {
     let seeded = seeded(&request.world);
     let mut user = odata::selected(people::properties(seeded, person, edition), Some(select));
-    if expand.starts_with("manager") {
-        if let Some(manager) = people::manager(seeded, person, edition) {
-            user["manager"] = json!({
-                "@odata.type": "#microsoft.graph.user", "id": manager.id, "displayName": manager.display_name,
-                "userPrincipalName": manager.principal,
-            });
-        }
+    if expand.starts_with("manager")
+        && let Some(manager) = people::manager(seeded, person, edition)
+    {
+        user["manager"] = json!({
+            "@odata.type": "#microsoft.graph.user", "id": manager.id, "displayName": manager.display_name,
+            "userPrincipalName": manager.principal,
+        });
     }
     user
 }
@@ -94,7 +95,9 @@ fn list(request: &Request) -> Answer {
 fn find(request: &Request, name: &str) -> Result<(Person, i64), Box<Response>> {
     let everyone = people::everyone(seeded(&request.world), request.world.now());
     let found = everyone.into_iter().find_map(|(person, state)| match state {
-        State::Present { edition } if person.id.eq_ignore_ascii_case(name) || person.principal.eq_ignore_ascii_case(name) => Some((person, edition)),
+        State::Present { edition } if person.id.eq_ignore_ascii_case(name) || person.principal.eq_ignore_ascii_case(name) => {
+            Some((person, edition))
+        }
         _ => None,
     });
     let message = format!("Resource '{name}' does not exist or one of its queried reference-property objects are not present.");
@@ -114,13 +117,14 @@ fn licences(request: &Request, id: &str) -> Answer {
     may_read(request)?;
     let (person, edition) = find(request, id)?;
     let licences = people::properties(seeded(&request.world), &person, edition);
-    let licences = licences["assignedLicenses"].as_array().into_iter().flatten().map(|licence| {
-        json!({"id": licence["skuId"], "skuId": licence["skuId"], "skuPartNumber": "SPE_E3", "servicePlans": []})
-    });
+    let licences =
+        licences["assignedLicenses"].as_array().into_iter().flatten().map(
+            |licence| json!({"id": licence["skuId"], "skuId": licence["skuId"], "skuPartNumber": "SPE_E3", "servicePlans": []}),
+        );
     Ok(page(request, &format!("users('{}')/licenseDetails", person.id), licences.collect(), None))
 }
 
-/// One round of changes. Its token says since when (0: everything) and as of when it is told; the number is where its page begins.
+/// One round of changes. Its token says since when (0: everything), as of when it is told, and where its page begins.
 /// What was chosen in the first request stays in the links, as the service's tokens hold it.
 fn delta(request: &Request) -> Answer {
     may_read(request)?;
@@ -140,7 +144,8 @@ fn delta(request: &Request) -> Answer {
         (None, None) => (0, now, 0),
     };
     if since > 0 && (since < now - TOKENS_LAST || since > now || request.world.settings.delta_resync) {
-        let mut response = error(request, 410, "resyncRequired", "The delta token is too old. Please synchronize again from the start.");
+        let mut response =
+            error(request, 410, "resyncRequired", "The delta token is too old. Please synchronize again from the start.");
         let location = odata::link(request, &["$skiptoken", "$deltatoken"], &[]);
         if let Ok(location) = HeaderValue::from_str(&location) {
             response.headers_mut().insert(header::LOCATION, location);
@@ -159,10 +164,10 @@ fn delta(request: &Request) -> Answer {
                 // Properties that were never set are left out; what was cleared is null.
                 into.extend(user.into_iter().filter(|(_, value)| since > 0 || !value.is_null()));
             }
-            if choice.1.starts_with("manager") {
-                if let Some(manager) = people::manager(seeded(&request.world), person, *edition) {
-                    user["manager@delta"] = json!([{"@odata.type": "#microsoft.graph.user", "id": manager.id}]);
-                }
+            if choice.1.starts_with("manager")
+                && let Some(manager) = people::manager(seeded(&request.world), person, *edition)
+            {
+                user["manager@delta"] = json!([{"@odata.type": "#microsoft.graph.user", "id": manager.id}]);
             }
             user
         }

@@ -110,7 +110,10 @@ fn tokens(text: &str) -> Result<Vec<String>, Refused> {
                 }
                 length
             }
-            _ => ["==", "!=", ">=", "<=", ".."].iter().find(|sign| rest.starts_with(**sign)).map_or(first.len_utf8(), |sign| sign.len()),
+            _ => ["==", "!=", ">=", "<=", ".."]
+                .iter()
+                .find(|sign| rest.starts_with(**sign))
+                .map_or(first.len_utf8(), |sign| sign.len()),
         };
         tokens.push(rest[..length].trim_end().to_owned());
         rest = rest[length..].trim_start();
@@ -236,7 +239,8 @@ impl Parser {
     fn condition(&mut self, into: &mut Vec<Comparison>) -> Result<(), Refused> {
         let column = self.column()?;
         let operator = self.next()?;
-        let mut add = |operator: &str, literal| into.push(Comparison { column: column.clone(), operator: operator.to_owned(), literal });
+        let mut add =
+            |operator: &str, literal| into.push(Comparison { column: column.clone(), operator: operator.to_owned(), literal });
         match operator.as_str() {
             "between" => {
                 self.expect("(")?;
@@ -314,7 +318,8 @@ mod tests {
         .unwrap();
         assert_eq!(query.table, "traces");
         let at = |text: &str| Literal::Time(instant::parse(text).unwrap());
-        let compared = |operator: &str, literal| Comparison { column: "timestamp".to_owned(), operator: operator.to_owned(), literal };
+        let compared =
+            |operator: &str, literal| Comparison { column: "timestamp".to_owned(), operator: operator.to_owned(), literal };
         assert_eq!(
             query.operators,
             [
@@ -333,7 +338,8 @@ mod tests {
         );
         let seed = parse("pageViews | where timestamp > todatetime('2026-01-05 00:00:00') | order by timestamp asc", 0).unwrap();
         assert_eq!(seed.operators[0], Operator::Where(vec![compared(">", at("2026-01-05"))]));
-        let ingested = parse("t | extend _ing = ingestion_time() | where _ing > datetime(2026-01-05) | project-away _ing, b", 0).unwrap();
+        let ingested =
+            parse("t | extend _ing = ingestion_time() | where _ing > datetime(2026-01-05) | project-away _ing, b", 0).unwrap();
         assert_eq!(ingested.operators[0], Operator::ExtendIngestion("_ing".to_owned()));
         assert_eq!(ingested.operators[2], Operator::ProjectAway(vec!["_ing".to_owned(), "b".to_owned()]));
         assert_eq!(parse("t | summarize n = count()", 0).unwrap().operators, [Operator::Count("n".to_owned())]);
@@ -341,7 +347,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for wrong in ["", "|", "t |", "t | join u", "t | where a like 'b'", "t | where a == 'b", "t | take x", "t u", "t | where a > datetime(x)"] {
+        for wrong in [
+            "",
+            "|",
+            "t |",
+            "t | join u",
+            "t | where a like 'b'",
+            "t | where a == 'b",
+            "t | take x",
+            "t u",
+            "t | where a > datetime(x)",
+        ] {
             assert!(parse(wrong, 0).is_err(), "{wrong}");
         }
     }

@@ -1,7 +1,7 @@
 //! The query API that Application Insights and Log Analytics have in common: what a request asks for, and how it is answered.
 //!
-//! Of KQL, what extraction by time slices needs is understood (see [`kql`]); another query is a semantic error, as a query against
-//! a table that is not there.
+//! Of KQL, what extraction by time slices needs is understood (see [`kql`]); another query is an error, as a query against a
+//! table that is not there.
 
 mod kql;
 mod run;
@@ -61,7 +61,11 @@ impl Service {
     /// The columns of a table by the names and types that the service knows: name, type, classic name.
     fn columns(self, definition: &Definition) -> Vec<(String, String, Option<&str>)> {
         match self {
-            Service::Insights => definition.columns.iter().map(|Column(name, kind, ..)| (name.clone(), kind.clone(), Some(name.as_str()))).collect(),
+            Service::Insights => definition
+                .columns
+                .iter()
+                .map(|Column(name, kind, ..)| (name.clone(), kind.clone(), Some(name.as_str())))
+                .collect(),
             Service::LogAnalytics => {
                 let known = definition.columns.iter().filter_map(|Column(classic, _, name, kind)| {
                     Some((name.clone()?, kind.clone().unwrap_or_else(|| "string".to_owned()), Some(classic.as_str())))
@@ -207,7 +211,10 @@ fn duration(text: &str) -> Option<i64> {
     let text = text.strip_prefix(['P', 'p'])?;
     let (days, times) = text.split_once(['T', 't']).unwrap_or((text, ""));
     let mut total = 0;
-    for (part, units) in [(days, [('D', DAY), ('W', 7 * DAY), ('_', 0)]), (times, [('H', instant::HOUR), ('M', instant::MINUTE), ('S', instant::SECOND)])] {
+    for (part, units) in [
+        (days, [('D', DAY), ('W', 7 * DAY), ('_', 0)]),
+        (times, [('H', instant::HOUR), ('M', instant::MINUTE), ('S', instant::SECOND)]),
+    ] {
         let mut number = String::new();
         for c in part.chars() {
             match units.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(&c)) {
@@ -255,7 +262,8 @@ pub(crate) fn truth(world: &World, service: Service) -> Vec<crate::manifest::Tab
 /// The list of tables and columns that `/metadata` and `/query/schema` tell.
 pub(crate) fn metadata(service: Service) -> Value {
     let tables = telemetry::tables().iter().map(|(classic, definition)| {
-        let columns: Vec<Value> = service.columns(definition).iter().map(|(name, kind, _)| json!({"name": name, "type": kind})).collect();
+        let columns: Vec<Value> =
+            service.columns(definition).iter().map(|(name, kind, _)| json!({"name": name, "type": kind})).collect();
         let name = if service == Service::Insights { classic.as_str() } else { definition.workspace.as_str() };
         json!({"id": name, "name": name, "timespanColumn": service.time_column(), "columns": columns})
     });
@@ -300,7 +308,9 @@ pub(crate) fn allowed(call: &Call, audiences: &[&str], api_key: Option<&str>) ->
     let refused = |status, code: &str, message: &str| Err(error(status, code, message, None));
     match call.world.require(&call.headers, audiences, &["Data.Read"]) {
         Ok(_) => Ok(()),
-        Err(Denied::Missing) => refused(StatusCode::UNAUTHORIZED, "AuthorizationRequiredError", "Valid authentication was not provided"),
+        Err(Denied::Missing) => {
+            refused(StatusCode::UNAUTHORIZED, "AuthorizationRequiredError", "Valid authentication was not provided")
+        }
         Err(Denied::Expired) => refused(StatusCode::UNAUTHORIZED, "AuthenticationFailed", "The access token has expired"),
         Err(Denied::Invalid) => refused(StatusCode::FORBIDDEN, "InvalidAuthenticationToken", "The access token is invalid"),
         Err(Denied::Audience(_)) => refused(
@@ -308,9 +318,11 @@ pub(crate) fn allowed(call: &Call, audiences: &[&str], api_key: Option<&str>) ->
             "InvalidAuthenticationTokenAudience",
             "The access token has been obtained from wrong audience or resource",
         ),
-        Err(Denied::Role(_)) => {
-            refused(StatusCode::FORBIDDEN, "InsufficientAccessError", "The provided credentials have insufficient access to perform the requested operation")
-        }
+        Err(Denied::Role(_)) => refused(
+            StatusCode::FORBIDDEN,
+            "InsufficientAccessError",
+            "The provided credentials have insufficient access to perform the requested operation",
+        ),
     }
 }
 

@@ -46,11 +46,18 @@ pub(super) fn run(
     let mut columns: Vec<Column> = service
         .columns(definition)
         .into_iter()
-        .map(|(name, kind, classic)| (name, kind, classic.map_or(Origin::Workspace, |classic| Origin::Classic(classic.to_owned()))))
+        .map(|(name, kind, classic)| {
+            (name, kind, classic.map_or(Origin::Workspace, |classic| Origin::Classic(classic.to_owned())))
+        })
         .collect();
     let (mut time, mut arrival) = (timespan, i64::MIN..i64::MAX);
     let mut whole = true;
-    for comparison in query.operators.iter().filter_map(|operator| if let Operator::Where(conditions) = operator { Some(conditions) } else { None }).flatten() {
+    for comparison in query
+        .operators
+        .iter()
+        .filter_map(|operator| if let Operator::Where(conditions) = operator { Some(conditions) } else { None })
+        .flatten()
+    {
         let is_time = comparison.column == service.time_column();
         match (&comparison.literal, is_time) {
             (Literal::Time(at), true) => narrow(&mut time, &comparison.operator, *at),
@@ -63,7 +70,11 @@ pub(super) fn run(
     }
     // Rows arrive after their time, but not long after.
     let reach = time.start.max(arrival.start.saturating_sub(LATEST)).max(now - RETENTION)..time.end.min(arrival.end).min(now);
-    let mut rows = if reach.start < reach.end { telemetry::visible(seeded, (service.source(), table), reach.clone(), now) } else { Vec::new() };
+    let mut rows = if reach.start < reach.end {
+        telemetry::visible(seeded, (service.source(), table), reach.clone(), now)
+    } else {
+        Vec::new()
+    };
     let maker = Maker { call, seeded, service, table };
     let mut count = None;
     for operator in &query.operators {
@@ -150,7 +161,12 @@ impl Maker<'_> {
     }
 
     /// A column's value in the type that the service tells.
-    fn typed(&self, row: &Row, values: &mut std::collections::BTreeMap<&'static str, Value>, (name, kind, origin): &Column) -> Value {
+    fn typed(
+        &self,
+        row: &Row,
+        values: &mut std::collections::BTreeMap<&'static str, Value>,
+        (name, kind, origin): &Column,
+    ) -> Value {
         let classic = match origin {
             Origin::Ingested => return json!(instant::zulu(row.ingested)),
             Origin::Workspace => return self.own(name),
@@ -177,7 +193,10 @@ impl Maker<'_> {
         let subscription = self.seeded.guid("subscription of Azure", &[]);
         match name {
             "TenantId" => json!(registration.workspace),
-            "_ResourceId" => json!(format!("/subscriptions/{subscription}/resourcegroups/rg-bc/providers/microsoft.insights/components/{}", self.service.source())),
+            "_ResourceId" => json!(format!(
+                "/subscriptions/{subscription}/resourcegroups/rg-bc/providers/microsoft.insights/components/{}",
+                self.service.source()
+            )),
             "_SubscriptionId" => json!(subscription),
             "SourceSystem" => json!("Azure"),
             "_BilledSize" => json!(1024.0),
@@ -213,11 +232,15 @@ impl Maker<'_> {
         let mut why = None;
         for (number, row) in rows.iter().enumerate() {
             if number >= most_rows {
-                why = Some(format!("Query result set has exceeded the internal record count limit {most_rows} (E_QUERY_RESULT_SET_TOO_LARGE)."));
+                why = Some(format!(
+                    "Query result set has exceeded the internal record count limit {most_rows} (E_QUERY_RESULT_SET_TOO_LARGE)."
+                ));
                 break;
             }
             if body.len() >= most_bytes {
-                why = Some(format!("Query result set has exceeded the internal data size limit {most_bytes} (E_QUERY_RESULT_SET_TOO_LARGE)."));
+                why = Some(format!(
+                    "Query result set has exceeded the internal data size limit {most_bytes} (E_QUERY_RESULT_SET_TOO_LARGE)."
+                ));
                 break;
             }
             let mut values = row.values(self.seeded, (self.service.source(), self.table));
@@ -226,7 +249,12 @@ impl Maker<'_> {
         }
         body.push_str("]}]");
         if self.call.header("prefer").is_some_and(|prefer| prefer.contains("include-statistics=true")) {
-            let _ = write!(body, ",\"statistics\":{{\"query\":{{\"executionTime\":0.01,\"datasetStatistics\":[{{\"tableRowCount\":{},\"tableSize\":{}}}]}}}}", rows.len(), body.len());
+            let _ = write!(
+                body,
+                ",\"statistics\":{{\"query\":{{\"executionTime\":0.01,\"datasetStatistics\":[{{\"tableRowCount\":{},\"tableSize\":{}}}]}}}}",
+                rows.len(),
+                body.len()
+            );
         }
         if let Some(why) = &why {
             let error = json!({

@@ -37,14 +37,18 @@ async fn slices_add_up_to_the_truth() {
     let mut count = 0;
     for (from, to) in [("2026-01-09T00:00:00Z", "2026-01-09T12:00:00Z"), ("2026-01-09T12:00:00Z", "2026-01-10T00:00:00Z")] {
         let range = format!("timestamp >= datetime({from}) and timestamp < datetime({to})");
-        let (told, at) = rows(&ask(&client, "insights", &format!("traces | where {range} | order by timestamp asc")).await, "itemId");
+        let (told, at) =
+            rows(&ask(&client, "insights", &format!("traces | where {range} | order by timestamp asc")).await, "itemId");
         let counted = rows(&ask(&client, "insights", &format!("traces | where {range} | count")).await, "Count").0;
         assert_eq!(counted, [[json!(told.len())]]);
         count += told.len();
         assert!(told.windows(2).all(|pair| pair[0][0].as_str() <= pair[1][0].as_str()));
         ids.extend(told.iter().map(|row| (row[at].as_str().unwrap().to_owned(), None)));
         let (_, dimensions) = rows(&ask(&client, "insights", "traces | take 1").await, "customDimensions");
-        assert!(told.iter().all(|row| serde_json::from_str::<Value>(row[dimensions].as_str().unwrap()).unwrap().is_object()), "JSON in a text");
+        assert!(
+            told.iter().all(|row| serde_json::from_str::<Value>(row[dimensions].as_str().unwrap()).unwrap().is_object()),
+            "JSON in a text"
+        );
     }
     let truth = of.manifest().tables.into_iter().find(|table| table.table == "traces").unwrap();
     assert!(count > ids.len(), "some rows came twice");
@@ -69,7 +73,11 @@ async fn a_workspace_has_names_and_types_of_its_own_and_no_ids() {
     let client = Client::new(&of, WORKSPACE).await;
     let (requests, at) = rows(&ask(&client, "workspace", "AppRequests | where TimeGenerated > ago(3d)").await, "Success");
     assert!(!requests.is_empty() && requests.iter().all(|row| row[at].is_boolean()));
-    let (traces, at) = rows(&ask(&client, "workspace", "AppTraces | where ingestion_time() > datetime(2026-01-12) | project Message, _ResourceId").await, "_ResourceId");
+    let (traces, at) = rows(
+        &ask(&client, "workspace", "AppTraces | where ingestion_time() > datetime(2026-01-12) | project Message, _ResourceId")
+            .await,
+        "_ResourceId",
+    );
     assert!(traces.iter().all(|row| row.len() == 2 && row[at].as_str().is_some_and(|id| id.starts_with("/subscriptions/"))));
     let unknown = ask(&client, "workspace", "AppTraces | where itemId == 'x'").await;
     assert_eq!((unknown.status, &unknown.json()["error"]["innererror"]["code"]), (400, &json!("SemanticError")));
@@ -81,7 +89,9 @@ async fn late_rows_are_found_by_their_arrival() {
     let client = Client::new(&of, INSIGHTS).await;
     let query = "traces | extend _ing = ingestion_time() | where _ing > datetime(2026-01-09T12:00:00Z) and _ing <= datetime(2026-01-09T18:00:00Z)";
     let (told, at) = rows(&ask(&client, "insights", query).await, "_ing");
-    let within = |row: &Vec<Value>, at: usize| row[at].as_str().is_some_and(|time| ("2026-01-09T12".."2026-01-09T18:00:00.1").contains(&time));
+    let within = |row: &Vec<Value>, at: usize| {
+        row[at].as_str().is_some_and(|time| ("2026-01-09T12".."2026-01-09T18:00:00.1").contains(&time))
+    };
     assert!(told.iter().all(|row| within(row, at)));
     assert!(told.iter().any(|row| !within(row, 0)), "some are of hours before");
 }
@@ -116,7 +126,9 @@ async fn timespans_are_joined_with_what_the_query_says() {
     let body = json!({"query": "traces | where timestamp >= datetime(2026-01-09)", "timespan": "2026-01-08T00:00:00Z/2026-01-09T06:00:00Z"});
     let (told, _) = rows(&client.send("POST", &address(&of, "insights"), &body.to_string()).await, "timestamp");
     assert!(!told.is_empty());
-    assert!(told.iter().all(|row| row[0].as_str().is_some_and(|time| ("2026-01-09T00".."2026-01-09T06:00:00.1").contains(&time))));
+    assert!(
+        told.iter().all(|row| row[0].as_str().is_some_and(|time| ("2026-01-09T00".."2026-01-09T06:00:00.1").contains(&time)))
+    );
 }
 
 #[tokio::test]

@@ -10,8 +10,20 @@ use crate::tenant::dice::{Dice, Seeded};
 
 /// Events that make most of the telemetry.
 const FREQUENT: [&str; 14] = [
-    "RT0008", "RT0008", "RT0008", "RT0005", "RT0005", "RT0018", "RT0019", "RT0006", "RT0004", "RT0012", "AL0000E24", "AL0000E25",
-    "AL0000E26", "LC0010",
+    "RT0008",
+    "RT0008",
+    "RT0008",
+    "RT0005",
+    "RT0005",
+    "RT0018",
+    "RT0019",
+    "RT0006",
+    "RT0004",
+    "RT0012",
+    "AL0000E24",
+    "AL0000E25",
+    "AL0000E26",
+    "LC0010",
 ];
 const OBJECTS: [(&str, &str, &str); 6] = [
     ("30", "Item Card", "Page"),
@@ -75,7 +87,9 @@ pub(super) fn emitted(seeded: Seeded, id: &str, dice: &mut Dice) -> Emitted {
         };
         dimensions.insert(name.clone(), json!(value));
     }
-    for (name, value) in [("aadTenantId", seeded.guid("tenant of the environment", &[])), ("environmentName", "Production".to_owned())] {
+    for (name, value) in
+        [("aadTenantId", seeded.guid("tenant of the environment", &[])), ("environmentName", "Production".to_owned())]
+    {
         dimensions.entry(name).or_insert(json!(value));
     }
     if dimensions.contains_key("deprecatedKeys") {
@@ -93,7 +107,9 @@ pub(super) fn emitted(seeded: Seeded, id: &str, dice: &mut Dice) -> Emitted {
 fn filled(template: &str, dimensions: &Map<String, Value>) -> String {
     let mut text = String::new();
     let mut rest = template;
-    while let Some((before, (name, after))) = rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    {
         text.push_str(before);
         text.push_str(dimensions.get(name).and_then(Value::as_str).unwrap_or("…"));
         rest = after;
@@ -121,7 +137,13 @@ fn split(dimensions: Map<String, Value>) -> Map<String, Value> {
 fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&str, &str, &str), dice: &mut Dice) -> String {
     let duration = |dice: &mut Dice, most: u64| {
         let ticks = dice.below(most);
-        format!("{:02}:{:02}:{:02}.{:07}", ticks / 36_000_000_000, ticks / 600_000_000 % 60, ticks / 10_000_000 % 60, ticks % 10_000_000)
+        format!(
+            "{:02}:{:02}:{:02}.{:07}",
+            ticks / 36_000_000_000,
+            ticks / 600_000_000 % 60,
+            ticks / 10_000_000 % 60,
+            ticks % 10_000_000
+        )
     };
     match name {
         "aadTenantId" => seeded.guid("tenant of the environment", &[]),
@@ -136,7 +158,9 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         "alObjectName" => object_name.to_owned(),
         "alObjectType" => object_type.to_owned(),
         "alStackTrace" => (0..3)
-            .map(|line| format!("\"{object_name}\"({object_type} {object}).OnRun line {} - Base Application by Microsoft", line * 7 + 2))
+            .map(|line| {
+                format!("\"{object_name}\"({object_type} {object}).OnRun line {} - Base Application by Microsoft", line * 7 + 2)
+            })
             .collect::<Vec<_>>()
             .join("\r\n"),
         "extensionName" => "Base Application".to_owned(),
@@ -144,14 +168,23 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         "extensionVersion" => "26.0.30643.32481".to_owned(),
         "httpMethod" => dice.pick(&["GET", "POST", "PATCH"]).to_owned(),
         "httpStatusCode" => dice.pick(&["200", "200", "200", "201", "400", "404", "429", "500"]).to_owned(),
-        "endpoint" => format!("https://api.businesscentral.dynamics.com/v2.0/Production/api/v2.0/companies({{id}})/{}", dice.pick(&["items", "customers"])),
+        "endpoint" => format!(
+            "https://api.businesscentral.dynamics.com/v2.0/Production/api/v2.0/companies({{id}})/{}",
+            dice.pick(&["items", "customers"])
+        ),
         "httpHeaders" => "{\r\n  \"Accept\": \"application/json\",\r\n  \"User-Agent\": \"Invented/1.0\"\r\n}".to_owned(),
         "sqlStatement" => {
             let columns = if dice.percent(3) { 900 } else { 4 };
             let columns: Vec<String> = (0..columns).map(|number| format!("\"Column {number}\"")).collect();
-            format!("SELECT TOP (50) {} FROM \"SQLDATABASE\".dbo.\"CRONUS$Item$437dbf0e\" WITH(READUNCOMMITTED)", columns.join(","))
+            format!(
+                "SELECT TOP (50) {} FROM \"SQLDATABASE\".dbo.\"CRONUS$Item$437dbf0e\" WITH(READUNCOMMITTED)",
+                columns.join(",")
+            )
         }
-        "extensionInfo" => json!([{"id": seeded.guid("extension", &[]), "extensionName": "Base Application", "executionTime": "00:00:03.1"}]).to_string(),
+        "extensionInfo" => {
+            json!([{"id": seeded.guid("extension", &[]), "extensionName": "Base Application", "executionTime": "00:00:03.1"}])
+                .to_string()
+        }
         "longRunningThreshold" => "00:00:00.7500000".to_owned(),
         "deviceHardware" => "{\"memory\":\"8\",\"cores\":\"4\"}".to_owned(),
         "result" => dice.pick(&["Success", "Success", "Failure"]).to_owned(),

@@ -1,4 +1,5 @@
-//! Rows of Application Insights and of a Log Analytics workspace: Business Central's telemetry, a web tracker's, and an application's.
+//! Rows of Application Insights and of a Log Analytics workspace: telemetry of Business Central, of a web tracker, and of an
+//! application.
 
 mod business_central;
 mod tables;

@@ -12,8 +12,12 @@ use crate::tenant::slots::Slot;
 
 type Values = BTreeMap<&'static str, Value>;
 
-const PAGES: [(&str, &str); 4] =
-    [("Home", "SitePages/Home.aspx"), ("News", "SitePages/News.aspx"), ("Handbook", "SitePages/Handbook.aspx"), ("Plan", "Lists/Plan")];
+const PAGES: [(&str, &str); 4] = [
+    ("Home", "SitePages/Home.aspx"),
+    ("News", "SitePages/News.aspx"),
+    ("Handbook", "SitePages/Handbook.aspx"),
+    ("Plan", "Lists/Plan"),
+];
 
 /// The values of a row by the classic names of columns.
 pub(super) fn values(seeded: Seeded, source: &str, table: &str, slot: Slot) -> Values {
@@ -29,7 +33,10 @@ pub(super) fn values(seeded: Seeded, source: &str, table: &str, slot: Slot) -> V
             outcome(&mut values, &mut dice);
         }
         "dependencies" => {
-            set(&mut values, &[("name", "SQL: orders"), ("target", "sql1 | orders"), ("type", "SQL"), ("data", "SELECT * FROM \"Orders\"")]);
+            set(
+                &mut values,
+                &[("name", "SQL: orders"), ("target", "sql1 | orders"), ("type", "SQL"), ("data", "SELECT * FROM \"Orders\"")],
+            );
             outcome(&mut values, &mut dice);
         }
         "availabilityResults" => {
@@ -56,7 +63,10 @@ pub(super) fn values(seeded: Seeded, source: &str, table: &str, slot: Slot) -> V
             values.insert("valueStdDev", json!(0.0));
         }
         "performanceCounters" => {
-            set(&mut values, &[("name", "% Processor Time"), ("category", "Process"), ("counter", "% Processor Time"), ("instance", "w3wp")]);
+            set(
+                &mut values,
+                &[("name", "% Processor Time"), ("category", "Process"), ("counter", "% Processor Time"), ("instance", "w3wp")],
+            );
             values.insert("value", json!(dice.below(1_000) as f64 / 10.0));
         }
         _ => {}
@@ -81,28 +91,31 @@ fn common(seeded: Seeded, source: &str, table: &str, slot: Slot, dice: &mut Dice
         "availabilityResults" => "availabilityResult",
         other => other.trim_end_matches('s'),
     };
-    set(&mut values, &[
-        ("operation_Name", ""),
-        ("operation_Id", &operation),
-        ("operation_ParentId", &operation),
-        ("operation_SyntheticSource", ""),
-        ("user_AuthenticatedId", ""),
-        ("user_AccountId", ""),
-        ("application_Version", "1.61"),
-        ("client_Type", "PC"),
-        ("client_Model", "Other"),
-        ("client_OS", ""),
-        ("client_IP", "0.0.0.0"),
-        ("client_City", "Madrid"),
-        ("client_StateOrProvince", "Madrid"),
-        ("client_CountryOrRegion", "Spain"),
-        ("client_Browser", ""),
-        ("cloud_RoleName", "Contoso"),
-        ("cloud_RoleInstance", "contoso-1"),
-        ("appName", source),
-        ("sdkVersion", "il:2.14.0-17971"),
-        ("itemType", item_type),
-    ]);
+    set(
+        &mut values,
+        &[
+            ("operation_Name", ""),
+            ("operation_Id", &operation),
+            ("operation_ParentId", &operation),
+            ("operation_SyntheticSource", ""),
+            ("user_AuthenticatedId", ""),
+            ("user_AccountId", ""),
+            ("application_Version", "1.61"),
+            ("client_Type", "PC"),
+            ("client_Model", "Other"),
+            ("client_OS", ""),
+            ("client_IP", "0.0.0.0"),
+            ("client_City", "Madrid"),
+            ("client_StateOrProvince", "Madrid"),
+            ("client_CountryOrRegion", "Spain"),
+            ("client_Browser", ""),
+            ("cloud_RoleName", "Contoso"),
+            ("cloud_RoleInstance", "contoso-1"),
+            ("appName", source),
+            ("sdkVersion", "il:2.14.0-17971"),
+            ("itemType", item_type),
+        ],
+    );
     values.insert("timestamp", json!(zulu(slot.at)));
     values.insert("session_Id", json!(dice.guid()));
     values.insert("user_Id", json!(person.id));
@@ -127,7 +140,14 @@ fn outcome(values: &mut Values, dice: &mut Dice) {
 
 fn bucket(values: &mut Values, of: &str) {
     let duration = values.get(of).and_then(Value::as_f64).unwrap_or_default();
-    let limits = [(250.0, "<250ms"), (500.0, "250ms-500ms"), (1e3, "500ms-1sec"), (3e3, "1sec-3sec"), (7e3, "3sec-7sec"), (15e3, "7sec-15sec")];
+    let limits = [
+        (250.0, "<250ms"),
+        (500.0, "250ms-500ms"),
+        (1e3, "500ms-1sec"),
+        (3e3, "1sec-3sec"),
+        (7e3, "3sec-7sec"),
+        (15e3, "7sec-15sec"),
+    ];
     let bucket = limits.iter().find(|(limit, _)| duration < *limit).map_or("15sec-30sec", |(_, name)| name);
     values.insert("performanceBucket", json!(bucket));
 }
@@ -155,7 +175,11 @@ fn custom_events(values: &mut Values, dice: &mut Dice) {
         2 => ("LinkClick", json!({"linkText": title, "altText": "", "href": url, "classNames": "a b", "pageRequestId": request})),
         _ => {
             let comments = json!([{"author": "amy@contoso.com", "text": "Great, thank you!"}]).to_string();
-            ("PageMetadataUpdate", json!({"url": url, "listTitle": "Site Pages", "pageItemId": "3", "props": "{\"Title\":\"Home\"}", "pageComments": comments, "pageLikes": "[]"}))
+            (
+                "PageMetadataUpdate",
+                json!({"url": url, "listTitle": "Site Pages", "pageItemId": "3", "props": "{\"Title\":\"Home\"}",
+                    "pageComments": comments, "pageLikes": "[]"}),
+            )
         }
     };
     set(values, &[("name", name), ("client_Type", "Browser"), ("client_Browser", "Edge 132.0"), ("client_OS", "Windows 10")]);
@@ -181,7 +205,8 @@ fn page_views(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
     values.insert(
         "customDimensions",
         json!({
-            "pageRequestId": dice.guid(), "webUrl": "https://contoso.sharepoint.com/sites/a", "siteUrl": "https://contoso.sharepoint.com/sites/a",
+            "pageRequestId": dice.guid(), "webUrl": "https://contoso.sharepoint.com/sites/a",
+            "siteUrl": "https://contoso.sharepoint.com/sites/a",
             "webTitle": "A", "pageTitle": title, "sessionId": dice.guid(), "spRequestDuration": dice.below(900).to_string(),
             "pageLoad": "1200", "aiTrackerVersion": "1.0.0.0",
         }),
@@ -191,24 +216,30 @@ fn page_views(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
 
 fn exceptions(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
     let kind = "System.InvalidOperationException";
-    set(values, &[
-        ("problemId", "System.InvalidOperationException at Contoso.Orders.Post"),
-        ("handledAt", "UserCode"),
-        ("type", kind),
-        ("message", "The order is posted already."),
-        ("assembly", "Contoso.Orders, Version=1.0.0.0"),
-        ("method", "Contoso.Orders.Post"),
-        ("outerType", kind),
-        ("outerMessage", "The order is posted already."),
-        ("outerAssembly", "Contoso.Orders, Version=1.0.0.0"),
-        ("outerMethod", "Contoso.Orders.Post"),
-        ("innermostType", kind),
-        ("innermostMessage", "The order is posted already."),
-        ("innermostAssembly", "Contoso.Orders, Version=1.0.0.0"),
-        ("innermostMethod", "Contoso.Orders.Post"),
-    ]);
+    set(
+        values,
+        &[
+            ("problemId", "System.InvalidOperationException at Contoso.Orders.Post"),
+            ("handledAt", "UserCode"),
+            ("type", kind),
+            ("message", "The order is posted already."),
+            ("assembly", "Contoso.Orders, Version=1.0.0.0"),
+            ("method", "Contoso.Orders.Post"),
+            ("outerType", kind),
+            ("outerMessage", "The order is posted already."),
+            ("outerAssembly", "Contoso.Orders, Version=1.0.0.0"),
+            ("outerMethod", "Contoso.Orders.Post"),
+            ("innermostType", kind),
+            ("innermostMessage", "The order is posted already."),
+            ("innermostAssembly", "Contoso.Orders, Version=1.0.0.0"),
+            ("innermostMethod", "Contoso.Orders.Post"),
+        ],
+    );
     values.insert("severityLevel", json!(3));
-    values.insert("details", json!([{"severityLevel": "Error", "outerId": "0", "id": "1", "type": kind, "message": "The order is posted already."}]));
+    values.insert(
+        "details",
+        json!([{"severityLevel": "Error", "outerId": "0", "id": "1", "type": kind, "message": "The order is posted already."}]),
+    );
     if dice.percent(30) {
         values.insert("customDimensions", Value::Object(emitted(seeded, "CL0005", dice).dimensions));
     }
