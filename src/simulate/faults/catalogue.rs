@@ -34,7 +34,7 @@ const HTML: Option<(&str, &str)> = Some(("content-type", "text/html; charset=utf
 /// Name, place, and what happens.
 type Named = (&'static str, Place, fn() -> What);
 
-const ALL: [Named; 32] = [
+const ALL: [Named; 33] = [
     ("throttled-seconds", ANYWHERE, || answer(429, Some(("retry-after", "2")), "")),
     ("throttled-date", ANYWHERE, || What::RetryAt { status: 429, seconds: 2.0 }),
     ("throttled-bare", ANYWHERE, || status(429)),
@@ -52,6 +52,7 @@ const ALL: [Named; 32] = [
     ("af20051", IN_BLOBS, || What::Gone),
     ("login-busy", (&["login"], None, None), || answer(503, None, LOGIN_BUSY)),
     ("login-throttled", (&["login"], None, None), || answer(429, Some(("retry-after", "1")), LOGIN_THROTTLED)),
+    ("resync-required", (&["graph"], Some("*/delta*"), Some("GET")), || status(410)),
     ("timeout", ANYWHERE, || What::Silence { seconds: 600.0 }),
     ("reset", ANYWHERE, || What::Reset),
     ("reset-in-body", IN_DATA, || What::ResetInBody),
