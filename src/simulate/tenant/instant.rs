@@ -49,7 +49,8 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
         Some(at) if time[at..].eq_ignore_ascii_case("z") => (&time[..at], 0),
         Some(at) => {
             let (hours, minutes) = time[at + 1..].split_once(':')?;
-            let offset = digits(hours)? * HOUR + digits(minutes)? * MINUTE;
+            let offset =
+                digits(hours).filter(|hours| *hours < 24)? * HOUR + digits(minutes).filter(|minutes| *minutes < 60)? * MINUTE;
             (&time[..at], if time[at..].starts_with('-') { -offset } else { offset })
         }
     };
@@ -88,8 +89,16 @@ mod tests {
         assert_eq!(parse("2026-01-06"), parse("2026-01-06T00:00Z"));
         assert_eq!(parse("2026-01-06T00:00:00.5").unwrap() - parse("2026-01-06").unwrap(), SECOND / 2);
         assert_eq!(parse("1969-12-31T23:59:59Z"), Some(-SECOND));
-        for wrong in ["", "2026", "2026-02-30", "2026-01-06T25:00:00Z", "2026-01-06T12:00:00.x", "2026-01-06T12", "2026-01-06-01"]
-        {
+        for wrong in [
+            "",
+            "2026",
+            "2026-02-30",
+            "2026-01-06T25:00:00Z",
+            "2026-01-06T12:00:00.x",
+            "2026-01-06T12",
+            "2026-01-06-01",
+            "2026-01-06T12:00:00+99999999:00",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

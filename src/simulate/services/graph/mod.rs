@@ -79,7 +79,11 @@ async fn respond(call: &Call) -> Answer {
         ["reports", function] => reports::answer(call, function),
         ["admin", "reportSettings"] => reports::settings(call),
         ["admin", "exchange", "tracing", "messageTraces", ref rest @ ..] => traces::answer(call, rest),
-        ["subscriptions", ref rest @ ..] => subscriptions::answer(call, rest).await,
+        ["subscriptions", ref rest @ ..] => {
+            let answer = subscriptions::answer(call, rest).await;
+            notify::start(&call.world);
+            answer
+        }
         ["$batch"] => batch::answer(call, version).await,
         _ => Err(error(call, 400, "BadRequest", &format!("Resource not found for the segment '{}'.", segments.join("/")))),
     }

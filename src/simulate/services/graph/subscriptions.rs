@@ -1,5 +1,4 @@
-//! Subscriptions to call records: create with the validation handshake, list, renew, delete. What they cause is in
-//! [`notify`](super::notify).
+//! Subscriptions to call records: create with the validation handshake, list, renew, delete.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,6 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::notify;
 use super::{Answer, allowed, context_of, error, seeded, within};
 use crate::answer::{self, Call};
 use crate::deliver;
@@ -136,7 +134,6 @@ async fn create(call: &Call, state: &Arc<Subscriptions>, application: String) ->
         warned: None,
     };
     state.all.lock().unwrap_or_else(PoisonError::into_inner).push(subscription.clone());
-    notify::start(&call.world);
     Ok(entity(call, StatusCode::CREATED, told(&subscription, true)))
 }
 

@@ -276,14 +276,14 @@ impl Parser {
                 self.expect("(")?;
                 let span = if token == "ago" { self.span()? } else { 0 };
                 self.expect(")")?;
-                self.now - span
+                self.now.saturating_sub(span)
             }
             _ => return token.parse().map(Literal::Number).map_err(|_| refused(&token)),
         };
         Ok(Literal::Time(if self.take("-") {
-            time - self.span()?
+            time.saturating_sub(self.span()?)
         } else if self.take("+") {
-            time + self.span()?
+            time.saturating_add(self.span()?)
         } else {
             time
         }))
@@ -301,7 +301,7 @@ impl Parser {
             "ms" => 1000,
             _ => return Err(refused(&token)),
         };
-        token[..digits].parse::<i64>().map(|number| number * unit).map_err(|_| refused(&token))
+        token[..digits].parse::<i64>().map(|number| number.saturating_mul(unit)).map_err(|_| refused(&token))
     }
 }
 
