@@ -378,7 +378,7 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
     let listen = table.text("listen").and_then(|text| match text.parse() {
         Ok(listen) => Some(listen),
         Err(_) => {
-            table.wrong("listen", format_args!("is `{text}`, which is no address and port"), "write it as 127.0.0.1:8710");
+            table.wrong("listen", format_args!("is `{text}`, which is no address and port"), "write it as 127.0.0.1:8780");
             None
         }
     });

@@ -164,7 +164,7 @@ requests_per_minute = 1_000
 backfill_days = 3
 notification_url = "https://hooks.example.com/calls"
 client_state = { file = "state" }
-listen = "127.0.0.1:8710"
+listen = "127.0.0.1:8780"
 service_bus = { namespace = "contoso", queue = "calls" }
 [tenants.contoso.message_trace]
 api = "reporting"

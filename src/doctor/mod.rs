@@ -7,6 +7,7 @@ mod finding;
 mod local;
 mod permissions;
 mod resources;
+mod sections;
 mod services;
 mod subscriptions;
 
@@ -17,12 +18,10 @@ use url::Url;
 pub use finding::{Area, Finding, Status};
 
 use crate::config::{Config, Problem, TenantConfig, variable_as_it_is};
+use crate::live::STATE;
 use kqlake_lake::Lake;
 use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
-
-/// The folder of a lake in which imports keep what was used of quotas.
-const STATE: &str = "_state";
 
 /// What is looked at.
 #[derive(Debug)]
@@ -58,6 +57,7 @@ pub async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
         }
     }
     findings.extend(local::quotas(config, &subject.lake.root().join(STATE)));
+    findings.extend(sections::freshness(config, subject.lake, &subject.clock).await);
     findings.extend(local::lake(subject.lake).await);
     findings.extend(local::disks(config));
     findings

@@ -85,7 +85,7 @@ org_urls = [{urls}]                   # SharePoint addresses whose records are t
 # backfill_days = 30
 # notification_url = "https://hooks.example.com/kqlake/calls"   # for `kqlake webhook`
 # client_state = {{ file = "client-state" }}
-# listen = "127.0.0.1:8710"
+# listen = "127.0.0.1:8780"
 
 # [tenants.{name}.teams_messages]        # channel messages without their text; off unless asked for
 # enabled = true
