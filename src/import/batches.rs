@@ -1,4 +1,4 @@
-//! What the threads that read units tell the task that lands their rows, and the batches in which rows go there.
+//! The messages of the threads that read units to the task that lands their rows, and the batches in which rows go there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) const BATCH_ROWS: usize = 8_192;
 /// Bytes of a batch; a batch may be larger by one record.
 pub(crate) const BATCH_BYTES: usize = 2 << 20;
 
-/// What a reading thread tells of one listed unit, in order.
+/// What a reading thread reports of one listed unit, in order.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The unit is opened, which may wait for somebody else.
@@ -34,7 +34,7 @@ pub(crate) enum Message {
     Finished(Box<UnitReport>),
     /// There is nothing more in the listed unit.
     End,
-    /// The import cannot go on.
+    /// The import cannot continue.
     Broken(ImportError),
 }
 
@@ -53,7 +53,7 @@ impl Outbox {
     /// Sends a message.
     ///
     /// # Errors
-    /// Nobody listens any more.
+    /// The receiver is gone.
     pub(crate) fn send(&self, message: Message) -> Result<(), Stop> {
         self.sender.send(message).map_err(|_| Stop)
     }
@@ -87,7 +87,7 @@ impl Batches {
     /// Sends a message that is no row.
     ///
     /// # Errors
-    /// Nobody listens any more.
+    /// The receiver is gone.
     pub(crate) fn send(&self, message: Message) -> Result<(), Stop> {
         self.outbox.send(message)
     }
@@ -100,7 +100,7 @@ impl Batches {
     /// Takes a row.
     ///
     /// # Errors
-    /// Nobody listens any more.
+    /// The receiver is gone.
     pub(crate) fn add(&mut self, row: &Row<'_>) -> Result<(), Stop> {
         if self.dry_run {
             return Ok(());
@@ -126,7 +126,7 @@ impl Batches {
     /// Sends rows that were put together elsewhere.
     ///
     /// # Errors
-    /// Nobody listens any more.
+    /// The receiver is gone.
     pub(crate) fn send_rows(&self, table: &'static TableDef, batch: RecordBatch) -> Result<(), Stop> {
         self.outbox.rows(table, batch)
     }
@@ -134,7 +134,7 @@ impl Batches {
     /// Sends the rows that were taken and not sent yet.
     ///
     /// # Errors
-    /// Nobody listens any more.
+    /// The receiver is gone.
     pub(crate) fn flush_all(&mut self) -> Result<(), Stop> {
         let mut tables: Vec<&'static str> = self.builders.keys().copied().collect();
         tables.sort_unstable();

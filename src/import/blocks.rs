@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::batches::{BATCH_BYTES, BATCH_ROWS, misfit};
 use super::files::csv::CsvRecord;
-use super::files::documents::{Answer, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
+use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
 use super::row::{Row, Unnumbered};
 use super::unit::{Counts, Facts, Mappings, Output, SAMPLE, Said, UnitMapper};
 use super::ImportError;
@@ -48,7 +48,7 @@ struct Block {
     /// Bytes of records that are not in the text.
     other_bytes: usize,
     pages: Vec<Page>,
-    answers: Vec<Answer>,
+    answers: Vec<AnswerHeading>,
     heading: Heading,
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Coming {
     Unlisted(usize, SourceError),
     /// A unit that a source had for a while and has no longer, with what became of it.
     Lost(usize, Box<ListedUnit>, String),
-    /// The import cannot go on.
+    /// The import cannot continue.
     Broken(ImportError),
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct ComingUnit {
     pub listed: ListedUnit,
     /// Its number for the budget.
     pub number: u64,
-    /// What is told of it.
+    /// What is reported of it.
     pub messages: UnboundedReceiver<Message>,
 }
 
@@ -64,7 +64,7 @@ struct Ends {
 }
 
 impl Dispatch {
-    /// Begins to list and to read, with a thread for each reader of units. Sources go on from their cursors.
+    /// Begins to list and to read, with a thread for each reader of units. Sources continue from their cursors.
     pub(crate) fn new(
         sources: &[(Arc<dyn Source>, Option<Value>)],
         registrar: &Registrar,
@@ -111,7 +111,7 @@ impl Dispatch {
     }
 }
 
-/// Nothing more is listed, and whoever reads ends at the next row. A thread that waits for a pipe is not waited for.
+/// Nothing more is listed, and readers end at the next row. A thread that waits for a pipe is not waited for.
 impl Drop for Dispatch {
     fn drop(&mut self) {
         self.budget.close();
@@ -151,7 +151,7 @@ enum Ahead {
 }
 
 impl Ahead {
-    /// False when nobody takes any more.
+    /// False when the receivers are gone.
     async fn take(&mut self, page: Page) -> bool {
         match self {
             Ahead::Sent(pages) => pages.send(page).await.is_ok(),
@@ -245,7 +245,7 @@ impl Lister {
         }
     }
 
-    /// Puts a page into the queues. False when nobody takes any more.
+    /// Puts a page into the queues. False when the receivers are gone.
     async fn page(&self, page: Page) -> bool {
         let coming = match page {
             Page::Listed(listing) => {
@@ -267,7 +267,7 @@ impl Lister {
         self.ends.lock().await.order.send(coming).await.is_ok()
     }
 
-    /// Puts a unit into both queues. False when nobody takes any more.
+    /// Puts a unit into both queues. False when the receivers are gone.
     async fn unit(&self, unit: ListedUnit) -> bool {
         let known = unit.stamp.as_deref().map_or_else(Vec::new, |stamp| self.registrar.known.by_stamp(&unit.name, stamp));
         let (sender, messages) = unbounded_channel();

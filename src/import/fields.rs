@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::convert::DateOrder;
-use super::json_text::{Members, string_literal, unescape};
-use super::row::{Cell, Row, Source, source_columns};
+use super::json_text::{string_literal, unescape};
+use super::row::{Cell, Row, SourceValue, source_columns};
 use kqlake_lake::tables::{ColumnDef, TableDef};
 use kqlake_value::Type;
 use kqlake_value::format::write_json_string;
+use kqlake_value::json::checked::Members;
 use kqlake_value::parse::datetimes::zone;
 
 /// Names whose column was looked up once are remembered, up to this many.
@@ -103,7 +104,7 @@ impl FieldMap {
         for (name, value) in &members.0 {
             let text = value.get();
             match self.column(name) {
-                Some(column) => match Source::Json(text).read(self.table.columns[column].ty, order) {
+                Some(column) => match SourceValue::Json(text).read(self.table.columns[column].ty, order) {
                     Some(Cell::Null) => {}
                     Some(cell) => row.cells[column] = cell,
                     None => left(name, text),

@@ -5,10 +5,8 @@
 use std::borrow::Cow;
 
 use kqlake_value::format::write_json_string;
+use kqlake_value::json::checked::{Members, elements};
 use kqlake_value::json::{self, BadEscapes, unescape_with};
-
-pub(crate) use kqlake_value::json::checked::{Members, Raw, elements};
-pub(crate) use kqlake_value::json::{mend_surrogates, too_deep};
 
 /// The text of a JSON string literal (with its quotes), repaired where its escapes are invalid.
 pub(crate) fn unescape(literal: &str) -> Cow<'_, str> {

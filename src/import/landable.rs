@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::convert::TIMES;
-use super::json_text::too_deep;
 use super::row::{Cell, Row};
 use kqlake_value::json::MAX_DEPTH;
+use kqlake_value::json::too_deep;
 
 /// How many times its own text a record may take in the rows that it gives, where they are larger than [`ROOMY`].
 const MAX_COPIES: usize = 64;

@@ -2,7 +2,7 @@
 //!
 //! A checkpoint commits all open tables. So what was read to its end before it is in the lake after it, in whichever tables its
 //! rows are; the ledger is written right behind. Checkpoints are rare: they come with rows and bytes, not with units. While one
-//! is under way, rows go into new landings: those look at its commits before they make their own.
+//! is in progress, rows go into new landings: those read its commits before they make their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -23,8 +23,8 @@ const COMMIT_ROWS: u64 = 400_000;
 const BUFFERED: usize = 128 << 20;
 /// The part of the memory limit that landings may have buffered.
 const BUFFERED_PART: usize = 4;
-/// Bytes that may be buffered while a checkpoint is under way: less than a landing sorts and writes at once, which takes several
-/// times as much memory, as a commit does; the two together would take too much.
+/// Bytes that may be buffered while a checkpoint is in progress: less than a landing sorts and writes at once, which takes
+/// several times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
 /// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
 const BUFFER: RangeInclusive<usize> = 8 << 20..=64 << 20;
@@ -79,7 +79,7 @@ impl<'l> Landings<'l> {
     /// Takes rows of a table.
     ///
     /// # Errors
-    /// The lake cannot be written. A table whose own files are not as they should be is given up, and the others go on.
+    /// The lake cannot be written. A table whose own files are not as they should be is given up, and the others continue.
     pub(crate) async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
         if self.failed.contains_key(table.name) {
             return Ok(());
@@ -107,7 +107,7 @@ impl<'l> Landings<'l> {
         self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffer / 2)
     }
 
-    /// Gives a table up whose files are not as they should be; the others go on.
+    /// Gives a table up whose files are not as they should be; the others continue.
     async fn go_on_without(&mut self, table: &'static str, done: Result<(), ImportError>) -> Result<(), ImportError> {
         match done {
             Err(ImportError::Lake(error)) if error.is_of_one_table() => {

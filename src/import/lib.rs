@@ -1,13 +1,13 @@
 //! Import: from files of any known shape to committed rows.
 //!
 //! A *unit* is one file, or one entry of an archive. Its records are recognised by content and mapped to rows; a record that
-//! cannot be read goes to quarantine with its place and the reason, and the rest goes on. A landing takes rows of one table, of
+//! cannot be read goes to quarantine with its place and the reason, and the rest continues. A landing takes rows of one table, of
 //! one or many units, and commits them once; a large unit may take several. The ledger follows each commit. Units are read on
 //! threads, several at a time, and landed beside that in the order in which their source listed them, with a bounded queue
 //! between the two. A `source` of units may be anything that lists and opens them; `sources` are files.
 //!
 //! May use: `kqlake-value`, `kqlake-durable` (for quarantine) and `kqlake-lake`; Arrow, and DataFusion to read landed rows.
-//! Must never know: Delta, the language's queries, who asked for the import and how it is told.
+//! Must never know: Delta, the language's queries, who asked for the import and how it is reported.
 
 mod app_insights;
 mod audit;
@@ -89,7 +89,7 @@ pub enum ImportError {
         /// What it is, as the rest of a sentence that begins with the path.
         reason: String,
     },
-    /// A path that was named cannot be looked at.
+    /// A path that was named cannot be examined.
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable {
         /// The path.
@@ -216,7 +216,7 @@ impl FromStr for Section {
     }
 }
 
-/// The two importers whose cycles the events tell of.
+/// The two importers whose cycles the events report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Importer {
     /// Application Insights.
@@ -251,7 +251,7 @@ pub struct ImportOptions {
     /// Units to read again whatever an earlier import said of them; an archive's name stands for its entries.
     pub retry: BTreeSet<String>,
     /// The section that all units are of, where that is known before they are read; it is reported also without any unit. The
-    /// end of the whole cycle is then told by whoever runs the sections.
+    /// end of the whole cycle is then reported by the caller that runs the sections.
     pub section: Option<Section>,
     /// The tenant whose section it is, by its name in the configuration.
     pub tenant: Option<String>,
@@ -293,7 +293,7 @@ impl Default for ImportOptions {
     }
 }
 
-/// Is told how an import goes on.
+/// Receives the progress of an import.
 pub trait Progress: Send + Sync {
     /// The bytes that all units have together, as far as it is known beforehand.
     fn total(&self, _units: u64, _bytes: u64) {}
@@ -303,13 +303,13 @@ pub trait Progress: Send + Sync {
     fn unit_started(&self, _name: &str) {}
     /// A pipe has given nothing for a while; it is still waited for.
     fn waiting(&self, _name: &str) {}
-    /// Bytes of the sources were read, as they lie on disk.
+    /// Bytes of the sources were read, as they are on disk.
     fn advanced(&self, _bytes: u64) {}
     /// A unit was read to its end.
     fn unit_finished(&self, _report: &UnitReport) {}
 }
 
-/// Progress that nobody looks at.
+/// Progress that is dropped.
 impl Progress for () {}
 
 /// How a unit ended.
@@ -351,7 +351,7 @@ impl UnitState {
         }
     }
 
-    /// True when something is missing that no earlier import told of.
+    /// True when something is missing that no earlier import reported.
     pub fn is_new_failure(self) -> bool {
         !self.is_complete() && self != UnitState::Known
     }
@@ -367,14 +367,14 @@ impl UnitState {
 pub enum Extent {
     /// To its end.
     Whole,
-    /// To where it breaks off: records may be missing that nobody has seen.
+    /// To where it breaks off: records may be missing without a trace.
     Cut,
 }
 
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where it stands, such as `line 12, byte 3456`.
+    /// Where it is, such as `line 12, byte 3456`.
     pub place: String,
     /// Why it could not be read.
     pub reason: String,
@@ -399,13 +399,13 @@ pub struct UnitReport {
     pub refusals: Vec<Refusal>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// SHA-256 of the content as it lies at the source, in hexadecimal; `None` when it was not read to its end.
+    /// SHA-256 of the content as it is at the source, in hexadecimal; `None` when it was not read to its end.
     pub content_hash: Option<String>,
     /// Where its refused records were set aside.
     pub quarantine: Option<PathBuf>,
     /// Refused records that were not, but only counted, being too many.
     pub not_kept: u64,
-    /// What tells that it has not changed without reading it.
+    /// What shows that it has not changed without reading it.
     pub stamp: Option<String>,
     /// The status that a service answered with.
     pub status: Option<u16>,
@@ -461,7 +461,7 @@ pub struct PassedOver {
     pub path: PathBuf,
     /// Why it was not read, as a sentence's rest.
     pub reason: &'static str,
-    /// False for what nobody expects to be read, such as hidden files and notes.
+    /// False for what is not expected to be read, such as hidden files and notes.
     pub told: bool,
 }
 
@@ -478,7 +478,7 @@ pub struct ImportSummary {
     pub tables: BTreeMap<&'static str, Landed>,
     /// Tables that did not take all rows because something is wrong with their files.
     pub shortfalls: Vec<Shortfall>,
-    /// What lies in the named folders and was not read.
+    /// What is in the named folders and was not read.
     pub passed_over: Vec<PassedOver>,
     /// Files of the quarantine that were removed, since they were older or more than it keeps.
     pub outdated: u64,
@@ -503,7 +503,7 @@ impl ImportSummary {
         self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
     }
 
-    /// True when nothing went wrong that no earlier import told of.
+    /// True when nothing went wrong that no earlier import reported.
     pub fn has_no_new_failure(&self) -> bool {
         self.shortfalls.is_empty() && !self.units.iter().any(|u| u.state.is_new_failure())
     }
@@ -522,7 +522,7 @@ impl ImportSummary {
 /// Imports files and folders into a lake.
 ///
 /// # Errors
-/// A named path does not exist or cannot be looked at, or the lake cannot be read or written. A file that cannot be read
+/// A named path does not exist or cannot be read, or the lake cannot be read or written. A file that cannot be read
 /// is no error of the import but a state of its unit.
 pub async fn import_paths(
     lake: &Lake,

@@ -1,8 +1,8 @@
 //! Names of units.
 
-/// The names that a unit may have been listed under, the longest first: its own and, since `!` stands between an archive's name
-/// and an entry's, what stands before each. Files and folders may have the sign in their names, too, so which of them it was is
-/// for who knows the files.
+/// The names that a unit may have been listed under, the longest first: its own and, since `!` is between an archive's name
+/// and an entry's, what is before each. Files and folders may have the sign in their names, too, so which of them it was is
+/// for the user of the files.
 pub fn listed_names(unit: &str) -> impl Iterator<Item = &str> {
     std::iter::once(unit).chain(unit.rmatch_indices('!').map(|(at, _)| &unit[..at]))
 }

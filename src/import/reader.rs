@@ -21,7 +21,7 @@ const SHOWN_REFUSALS: usize = 3;
 
 /// Why reading ends before its time.
 pub(crate) enum Ended {
-    /// Nobody listens any more.
+    /// The receiver is gone.
     Stopped,
     /// Something that no unit can get over.
     Broken(ImportError),
@@ -140,7 +140,7 @@ pub(crate) struct UnitReader {
     limits: Limits,
     clock: Arc<dyn Clock>,
     mappings: Mappings,
-    /// Who else maps records; nobody where there is one thread.
+    /// Other threads that map records; none where there is one thread.
     helpers: Option<Helpers>,
 }
 
@@ -152,7 +152,7 @@ pub(crate) struct Unit<'u> {
     pub reader: Box<dyn Read + 'u>,
     /// Compressed bytes read so far, for bounds on expansion.
     pub consumed: Rc<dyn Fn() -> u64 + 'u>,
-    /// The day that its name tells, in microseconds since 1970.
+    /// The day in its name, in microseconds since 1970.
     pub day: Option<i64>,
 }
 

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use super::convert::{self, DateOrder};
-use super::json_text::{Members, compact, mend_surrogates, string_literal, unescape};
+use super::json_text::{compact, string_literal, unescape};
 use kqlake_lake::RowBuilder;
 use kqlake_lake::identity::{Content, RecordHash, Value, derived_id};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
+use kqlake_value::json::checked::Members;
+use kqlake_value::json::mend_surrogates;
 
 /// A value of a row. Its kind agrees with its column's type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -81,27 +83,27 @@ impl<'a> Cell<'a> {
 
 /// A source value before its column's type is known.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Source<'a> {
+pub(crate) enum SourceValue<'a> {
     /// JSON text of a value.
     Json(&'a str),
     /// A CSV field.
     Field(&'a str),
 }
 
-impl<'a> Source<'a> {
-    /// The value as plain text: a JSON string unescaped, anything else as it stands.
+impl<'a> SourceValue<'a> {
+    /// The value as plain text: a JSON string unescaped, anything else as it is.
     pub(crate) fn text(self) -> Cow<'a, str> {
         match self {
-            Source::Json(json) if json.starts_with('"') => unescape(json),
-            Source::Json(text) | Source::Field(text) => Cow::Borrowed(text),
+            SourceValue::Json(json) if json.starts_with('"') => unescape(json),
+            SourceValue::Json(text) | SourceValue::Field(text) => Cow::Borrowed(text),
         }
     }
 
     /// True for JSON null, an empty text, and an empty field.
     pub(crate) fn is_empty(self) -> bool {
         match self {
-            Source::Json(text) => text == "null" || text == "\"\"",
-            Source::Field(text) => text.is_empty(),
+            SourceValue::Json(text) => text == "null" || text == "\"\"",
+            SourceValue::Field(text) => text.is_empty(),
         }
     }
 
@@ -115,8 +117,8 @@ impl<'a> Source<'a> {
         match ty {
             Type::String => Some(Cell::text(match self {
                 // The classic tables show booleans as these words.
-                Source::Json("true") => Cow::Borrowed("True"),
-                Source::Json("false") => Cow::Borrowed("False"),
+                SourceValue::Json("true") => Cow::Borrowed("True"),
+                SourceValue::Json("false") => Cow::Borrowed("False"),
                 other => other.text(),
             })),
             Type::Dynamic => self.dynamic(),
@@ -143,7 +145,7 @@ impl<'a> Source<'a> {
     /// files carry dynamic columns.
     fn dynamic(self) -> Option<Cell<'a>> {
         let inner = match self {
-            Source::Json(json) if !json.starts_with('"') => return Some(Cell::Json(tidy(Cow::Borrowed(json)))),
+            SourceValue::Json(json) if !json.starts_with('"') => return Some(Cell::Json(tidy(Cow::Borrowed(json)))),
             other => other.text(),
         };
         let trimmed = inner.trim();
@@ -306,7 +308,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str, ty: Type) -> Option<Cell<'_>> {
-        Source::Json(json).read(ty, DateOrder::Unknown)
+        SourceValue::Json(json).read(ty, DateOrder::Unknown)
     }
 
     #[test]
@@ -327,7 +329,7 @@ mod tests {
         assert_eq!(read(r#"{"a":"b"}"#, Type::Dynamic), expected);
         assert_eq!(read(r#""{\"a\":\"b\"}""#, Type::Dynamic), expected);
         assert_eq!(read(r#"{ "a": "b" }"#, Type::Dynamic), expected);
-        assert_eq!(Source::Field("{\"a\": \"b\"}").read(Type::Dynamic, DateOrder::Unknown), expected);
+        assert_eq!(SourceValue::Field("{\"a\": \"b\"}").read(Type::Dynamic, DateOrder::Unknown), expected);
         assert_eq!(read(r#""plain""#, Type::Dynamic), Some(Cell::Json(Cow::Borrowed(r#""plain""#))));
         assert_eq!(read(r#""{broken""#, Type::Dynamic), Some(Cell::Json(Cow::Borrowed(r#""{broken""#))));
         assert_eq!(read(r#""""#, Type::Dynamic), Some(Cell::Null));

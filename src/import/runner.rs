@@ -30,11 +30,11 @@ use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Landed, Position};
 
 /// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
-/// limit allows as many: enough for both to go on, since a landing takes rows while it sorts and writes.
+/// limit allows as many: enough for both to continue, since a landing takes rows while it sorts and writes.
 const QUEUED: usize = 8 << 20;
 /// The part of the memory limit that either of them may have.
 const QUEUED_PART: usize = 16;
-/// How long a pipe may give nothing until it is told that it is waited for.
+/// How long a pipe may give nothing until a message says that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs an import.
@@ -110,7 +110,7 @@ struct Begun {
     outdated: u64,
 }
 
-/// Finds out where the sources stand, cleans the quarantine, and begins to read.
+/// Reads how far the sources were read, cleans the quarantine, and begins to read.
 async fn begin(
     lake: &Lake,
     sources: &[Arc<dyn Source>],
@@ -293,7 +293,7 @@ impl Run<'_> {
         let ComingUnit { source, listed, number, mut messages } = unit;
         budget.begin(number);
         self.current = Some(self.group(source, listed));
-        // The pipe that is read, until it is told that it is waited for.
+        // The pipe that is read, until a message says that it is waited for.
         let mut pipe: Option<String> = None;
         loop {
             let received = match &pipe {
@@ -357,8 +357,8 @@ impl Run<'_> {
         self.under_way = Some(Checkpoint { commit: self.landings.begin_commit(), pending, sent });
     }
 
-    /// Waits for the checkpoint that is under way, and writes the ledger behind it: the units that were read to their ends before
-    /// it are in the lake now.
+    /// Waits for the checkpoint that is in progress, and writes the ledger behind it: the units that were read to their ends
+    /// before it are in the lake now.
     async fn settle(&mut self, last: bool) -> Result<(), ImportError> {
         let mut entries: Vec<(usize, Entry)> = Vec::new();
         if let Some(Checkpoint { commit, mut pending, sent }) = self.under_way.take() {
@@ -415,7 +415,7 @@ impl Run<'_> {
         self.settle(true).await
     }
 
-    /// Gives units their part of what a checkpoint's commits did: its own, and those that go on behind it.
+    /// Gives units their part of what a checkpoint's commits did: its own, and those that continue behind it.
     fn share_out(
         &mut self,
         before: &BTreeMap<&'static str, Landed>,
@@ -452,7 +452,7 @@ impl Run<'_> {
         }
         let source = self.sources[source].as_ref();
         let mut entry = Entry::of(report, listed, &self.summary.import_id);
-        // A unit that nobody asked for any more is no further try.
+        // A unit that is not asked for any more is no further try.
         let is_try = report.state != UnitState::Expired || report.status.is_some();
         entry.attempt = self.known.attempts(&report.name) + i64::from(is_try);
         entry.section = self.options.section.or(report.section);
@@ -487,7 +487,7 @@ impl Run<'_> {
         let Some(def) = find(ledger::TABLE) else { return Ok(()) };
         let mut standings = BTreeMap::new();
         for table in self.landings.landed.keys() {
-            // A table that cannot be looked at took no rows.
+            // A table that cannot be read took no rows.
             if let Some(def) = find(table)
                 && let Ok(Some(standing)) = self.lake.standing(def).await
             {

@@ -8,11 +8,12 @@ use super::app_insights::mapping::{AppInsights, Columns};
 use super::audit::mapping::Audit;
 use super::calls::mapping::Calls;
 use super::fields::{bare_name, nested, nested_text, plain_name};
-use super::files::documents::{Answer, Page, column_names};
+use super::files::documents::{AnswerHeading, Page, column_names};
 use super::graph::directory::ObjectKind;
 use super::graph::reports::{ReportId, Reports};
-use super::json_text::{Members, Raw, elements, unescape};
+use super::json_text::unescape;
 use super::message_trace::mapping::{CsvKind, Traces};
+use kqlake_value::json::checked::{Members, Raw, elements};
 
 /// What a JSON object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Shape {
 
 /// What a CSV heading or the columns of an answer are.
 #[derive(Debug, Clone)]
-pub(crate) enum Table {
+pub(crate) enum TableShape {
     /// Rows of an Application Insights table.
     App(Columns),
     /// An audit search: the places of the record, and of its id and time around it.
@@ -116,30 +117,34 @@ pub(crate) enum Table {
     Objects,
 }
 
-impl Table {
+impl TableShape {
     /// What columns are. `hint` may name a table, such as an answer's name; `name` is the file's.
     ///
     /// # Errors
     /// Why they are none of those known.
-    pub(crate) fn of(columns: &[String], hint: &str, name: &str, reports: &Reports) -> Result<Table, String> {
+    pub(crate) fn of(columns: &[String], hint: &str, name: &str, reports: &Reports) -> Result<TableShape, String> {
         let at = |names: &[&str]| columns.iter().position(|c| names.contains(&plain_column(c).as_str()));
         if Audit::is_office_activity(|name| at(&[name]).is_some()) {
-            return Ok(Table::Objects);
+            return Ok(TableShape::Objects);
         }
         if let Some(columns) = Columns::recognise(columns, hint) {
-            return Ok(Table::App(columns));
+            return Ok(TableShape::App(columns));
         }
         if let Some(data) = at(&["auditdata"]) {
-            return Ok(Table::Audit { data, id: at(&["recordid", "identity"]), created: at(&["creationdate", "creationtime"]) });
+            return Ok(TableShape::Audit {
+                data,
+                id: at(&["recordid", "identity"]),
+                created: at(&["creationdate", "creationtime"]),
+            });
         }
         if Reports::is_heading(columns) {
-            return reports.recognise(columns.iter().map(String::as_str), &[name]).map(Table::Report);
+            return reports.recognise(columns.iter().map(String::as_str), &[name]).map(TableShape::Report);
         }
         if let Some(kind) = Traces::csv_kind(columns) {
-            return Ok(Table::Traces(kind));
+            return Ok(TableShape::Traces(kind));
         }
         if at(&["recordtype"]).is_some() && at(&["operation"]).is_some() {
-            return Ok(Table::Objects);
+            return Ok(TableShape::Objects);
         }
         let shown: Vec<&str> = columns.iter().map(String::as_str).take(8).collect();
         Err(format!(
@@ -152,7 +157,7 @@ impl Table {
     /// Places of the columns of times.
     pub(crate) fn times(&self, columns: &[String], reports: &Reports) -> Vec<usize> {
         let mut places = self.dates(columns, reports);
-        if let Table::Audit { created, .. } = self {
+        if let TableShape::Audit { created, .. } = self {
             places.extend(created);
         }
         places
@@ -164,12 +169,12 @@ impl Table {
             columns.iter().enumerate().filter(|(_, name)| is_date(name)).map(|(place, _)| place).collect()
         };
         match self {
-            Table::App(columns) => columns.time_columns().collect(),
-            // The record has its own time nearly always: what stands around it decides nothing then.
-            Table::Audit { .. } => Vec::new(),
-            Table::Traces(_) => places(&Traces::is_time),
-            Table::Report(id) => places(&|name| reports.is_date(*id, name)),
-            Table::Objects => places(&|name| Audit::is_time(&plain_column(name))),
+            TableShape::App(columns) => columns.time_columns().collect(),
+            // The record has its own time nearly always: what is around it decides nothing then.
+            TableShape::Audit { .. } => Vec::new(),
+            TableShape::Traces(_) => places(&Traces::is_time),
+            TableShape::Report(id) => places(&|name| reports.is_date(*id, name)),
+            TableShape::Objects => places(&|name| Audit::is_time(&plain_column(name))),
         }
     }
 }
@@ -193,7 +198,7 @@ pub(crate) fn original<'a>(members: &Members<'a>) -> Option<Cow<'a, str>> {
     })
 }
 
-/// What stands inside of a page.
+/// What is inside of a page.
 pub(crate) enum Inner {
     /// Records.
     Array,
@@ -220,10 +225,10 @@ pub(crate) fn inner_page<'a>(members: &Members<'a>) -> Option<(Inner, &'a str)> 
 }
 
 /// The columns and rows of a query answer's table.
-pub(crate) fn inner_table(text: &str) -> Result<(Answer, Vec<Raw<'_>>), String> {
+pub(crate) fn inner_table(text: &str) -> Result<(AnswerHeading, Vec<Raw<'_>>), String> {
     let invalid = |error: serde_json::Error| format!("the answer's table cannot be read: {error}");
     let table = Members::parse(text).map_err(invalid)?;
-    let answer = Answer {
+    let answer = AnswerHeading {
         name: table.text("name").or_else(|| table.text("TableName")).unwrap_or_default().into_owned(),
         columns: column_names(table.get_any_case("columns").unwrap_or("[]")),
     };

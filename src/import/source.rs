@@ -2,7 +2,7 @@
 //!
 //! The runner asks a source for the units that follow a cursor, leaves out those that the ledger knows, opens the others a few
 //! at a time, and reads their bodies. Rows are committed first and the ledger after them; the commit of the ledger carries the
-//! cursor of the last unit before which nothing is missing. A run that is cut off goes on from there, and what it had landed
+//! cursor of the last unit before which nothing is missing. A run that is cut off continues from there, and what it had landed
 //! beyond lands no second time.
 //!
 //! Files are the first source. A source of pages or blobs fits the same way: its units may expire, their bodies may stream from
@@ -75,7 +75,7 @@ pub struct Listing {
     pub units: Vec<ListedUnit>,
     /// What could not be listed: its name, and why. The cursor does not go past it.
     pub failures: Vec<(String, String)>,
-    /// Where the listing goes on; `None` at its end.
+    /// Where the listing continues; `None` at its end.
     pub next: Option<Value>,
     /// The cursor that is reached once the units of this page, and all before them, are in the lake. It is kept also when the
     /// page has no unit.
@@ -87,7 +87,7 @@ pub struct Listing {
 pub struct ListedUnit {
     /// Its name: what the ledger knows it by.
     pub name: String,
-    /// A text that is another one whenever the content may be another one; `None` where only the content can tell.
+    /// A text that is another one whenever the content may be another one; `None` where only the content can show it.
     pub stamp: Option<String>,
     /// Bytes that will be read; 0 where that is not known.
     pub bytes: u64,
@@ -108,7 +108,7 @@ pub struct ListedUnit {
 pub struct Opened {
     /// Its content.
     pub body: Body,
-    /// The day of a snapshot, where the source knows it (microseconds since 1970); else the unit's name may tell.
+    /// The day of a snapshot, where the source knows it (microseconds since 1970); else the unit's name may say it.
     pub day: Option<i64>,
 }
 
@@ -143,7 +143,7 @@ impl Body {
 pub struct Feed(mpsc::Sender<io::Result<Bytes>>);
 
 impl Feed {
-    /// Gives the next piece, or why there is none. False when nobody reads any more.
+    /// Gives the next piece, or why there is none. False when the reader is gone.
     pub async fn give(&self, piece: io::Result<Bytes>) -> bool {
         self.0.send(piece).await.is_ok()
     }

@@ -1,7 +1,7 @@
 //! Files as a source of units: those that are named, and those in folders that are named.
 //!
 //! The lake's own files are never taken for sources, and nothing without an end is read. What is passed over in a folder is
-//! told, with the reason; what is named itself and cannot be a source is an error.
+//! reported, with the reason; what is named itself and cannot be a source is an error.
 
 use std::collections::HashSet;
 use std::fs::{self, File, FileType, Metadata};
@@ -26,9 +26,9 @@ const DELTA_LOG: &str = "_delta_log";
 pub(crate) struct Found {
     /// Files and pipes in the order in which they are read, each with its unit.
     pub files: Vec<(PathBuf, ListedUnit)>,
-    /// What lies in folders and is not read.
+    /// What is in folders and is not read.
     pub passed_over: Vec<PassedOver>,
-    /// Folders inside named ones that cannot be looked into, and why.
+    /// Folders inside named ones that cannot be listed, and why.
     pub closed: Vec<(PathBuf, io::Error)>,
     /// Bytes of the files together.
     pub bytes: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Found {
 /// twice is read once. `now` is a time before the search (microseconds since 1970).
 ///
 /// # Errors
-/// A named path does not exist, cannot be looked at, or cannot be a source.
+/// A named path does not exist, cannot be read, or cannot be a source.
 pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, ImportError> {
     // Links, `..` and mounts must not lead into the lake. A lake that does not exist yet has no files.
     let lake = lake.exists().then(|| Apart::new(lake));
@@ -173,7 +173,7 @@ impl Search {
         Ok(())
     }
 
-    /// One entry of a folder; an error when it cannot be looked into.
+    /// One entry of a folder; an error when it cannot be listed.
     fn entry(&mut self, path: PathBuf, kind: FileType, hidden: bool) -> io::Result<()> {
         if kind.is_dir() {
             if hidden {
@@ -246,7 +246,7 @@ fn endless(kind: FileType) -> Option<&'static str> {
     (!kind.is_file()).then_some("is no file and no folder")
 }
 
-/// True for files that lie beside data and are none: hidden ones, and notes. A file that is named itself is always read.
+/// True for files that are beside data and are none: hidden ones, and notes. A file that is named itself is always read.
 fn is_no_data(name: &str) -> bool {
     let lower = name.to_lowercase();
     name.starts_with('.')

@@ -11,14 +11,16 @@ use super::audit::scope::OrgUrls;
 use super::calls::mapping::{Calls, call_of};
 use super::convert::{self, DateOrder};
 use super::fields::{bare_name, push_member};
-use super::files::documents::{Answer, Dates, Heading, Item, Page, Place, Reason, Stop};
+use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Stop};
 use super::graph::directory::Directory;
 use super::graph::reports::Reports;
-use super::json_text::{Members, elements, string_literal, too_deep, unescape};
+use super::json_text::{string_literal, unescape};
+use kqlake_value::json::checked::{Members, elements};
+use kqlake_value::json::too_deep;
 use super::landable::{Landable, deep};
 use super::message_trace::mapping::Traces;
-use super::row::{Cell, Row, Source};
-use super::shape::{Inner, Shape, Table, inner_page, inner_table, original};
+use super::row::{Cell, Row, SourceValue};
+use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
 
 /// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
@@ -50,7 +52,7 @@ pub(crate) trait Output {
 /// What the caller knows and files may not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Given {
-    /// Day or month first, for files whose dates do not tell.
+    /// Day or month first, for files whose dates do not show it.
     pub date_order: DateOrder,
     /// When snapshots of users, teams and the like were taken (microseconds since 1970, any time of the day), whatever the names
     /// of their files say.
@@ -112,9 +114,9 @@ impl Counts {
 pub(crate) struct Facts {
     /// Which of its rows are taken.
     pub filter: Arc<Filter>,
-    /// Its name, for what only names tell.
+    /// Its name, for what only names show.
     pub name: String,
-    /// The day on which its snapshot was taken (microseconds since 1970), as far as anything tells.
+    /// The day on which its snapshot was taken (microseconds since 1970), as far as it is known.
     pub day: Option<i64>,
     /// Day or month first, as given.
     pub order: DateOrder,
@@ -126,7 +128,7 @@ pub(crate) struct Said {
     /// Day or month first: as given, until the dates of a file decide.
     order: DateOrder,
     /// What the rows of the CSV file are.
-    table: Option<Table>,
+    table: Option<TableShape>,
     /// Places of the CSV file's columns that hold dates.
     date_places: Vec<usize>,
     /// The CSV file's columns of times in a zone of their heading's, with its minutes east of UTC.
@@ -145,8 +147,8 @@ impl Said {
     /// Why the heading is none of those known.
     pub(crate) fn below(&self, heading: &Heading, facts: &Facts, mappings: &Mappings) -> Result<Self, String> {
         let reports = &mappings.reports;
-        let mut table = Table::of(&heading.columns, "", &facts.name, reports)?;
-        if let Table::App(columns) = &mut table {
+        let mut table = TableShape::of(&heading.columns, "", &facts.name, reports)?;
+        if let TableShape::App(columns) = &mut table {
             columns.order = self.order;
         }
         let date_places = table.dates(&heading.columns, reports);
@@ -160,7 +162,7 @@ impl Said {
     /// Why the file is refused.
     pub(crate) fn dated(&self, dates: &Dates, facts: &Facts) -> Result<Self, String> {
         let mut said = Said { order: dates.order(facts.order)?, ..self.clone() };
-        if let Some(Table::App(columns)) = &mut said.table {
+        if let Some(TableShape::App(columns)) = &mut said.table {
             columns.order = said.order;
         }
         Ok(said)
@@ -183,7 +185,7 @@ pub(crate) struct UnitMapper<'m> {
     /// The first reason for which a record was of no known shape.
     pub first_unknown: Option<String>,
     last: Option<(Vec<String>, Option<String>, Shape)>,
-    answer: Option<(Answer, Result<Table, String>)>,
+    answer: Option<(AnswerHeading, Result<TableShape, String>)>,
 }
 
 impl<'m> UnitMapper<'m> {
@@ -247,7 +249,7 @@ impl<'m> UnitMapper<'m> {
         self.output.row(row)
     }
 
-    /// Maps a record, or what stands where one should.
+    /// Maps a record, or what is in the place of one.
     pub(crate) fn item(&mut self, item: Item<'_>, place: Place) -> Result<(), Stop> {
         match item {
             Item::Object { text, page } => self.object(text, page, place, 0),
@@ -357,7 +359,7 @@ impl<'m> UnitMapper<'m> {
         Ok(shape)
     }
 
-    /// The records of a page that stands in a line or an element, or in the answer to a batch.
+    /// The records of a page that is in a line or an element, or in the answer to a batch.
     fn container(&mut self, members: &Members<'_>, text: &str, place: Place, depth: u8) -> Result<(), Stop> {
         let context = ["@odata.context", "odata.metadata"]
             .iter()
@@ -381,7 +383,7 @@ impl<'m> UnitMapper<'m> {
         }
     }
 
-    /// The tables of a query answer that stands in a line or an element.
+    /// The tables of a query answer that is in a line or an element.
     fn inner_tables(&mut self, text: &str, place: Place) -> Result<(), Stop> {
         for table in elements(text).unwrap_or_default() {
             match inner_table(table.get()) {
@@ -395,13 +397,13 @@ impl<'m> UnitMapper<'m> {
         Ok(())
     }
 
-    fn answer_row(&mut self, answer: &Answer, text: &str, place: Place) -> Result<(), Stop> {
+    fn answer_row(&mut self, answer: &AnswerHeading, text: &str, place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
         if too_deep(text) {
             return self.refuse(place, deep(), text.as_bytes());
         }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
-            let table = Table::of(&answer.columns, &answer.name, &self.facts.name, &self.mappings.reports).and_then(|table| {
+            let table = TableShape::of(&answer.columns, &answer.name, &self.facts.name, &self.mappings.reports).and_then(|table| {
                 match zones::of(&answer.columns, table.times(&answer.columns, &self.mappings.reports).into_iter())?.first() {
                     Some((place, _)) => Err(format!("the times of its column '{}' are not in UTC", answer.columns[*place])),
                     None => Ok(table),
@@ -426,11 +428,11 @@ impl<'m> UnitMapper<'m> {
             Err(error) => return self.refuse(place, format!("no valid JSON: {error}"), text.as_bytes()),
         };
         match table {
-            Table::App(columns) => {
-                if let Some(reason) = columns.unknown(|place| values.get(place).map(|value| Source::Json(value.get()))) {
+            TableShape::App(columns) => {
+                if let Some(reason) = columns.unknown(|place| values.get(place).map(|value| SourceValue::Json(value.get()))) {
                     return self.refuse_unknown(place, reason, text.as_bytes());
                 }
-                let row = self.mappings.app.ordered(&columns, &mut values.iter().map(|v| Source::Json(v.get())));
+                let row = self.mappings.app.ordered(&columns, &mut values.iter().map(|v| SourceValue::Json(v.get())));
                 self.mapped(row.map(|row| vec![row]), place, text.as_bytes())
             }
             // Any other record is put together again and read by its members.
@@ -448,24 +450,24 @@ impl<'m> UnitMapper<'m> {
 
     fn csv_row(&mut self, heading: &Heading, values: &[&str], raw: &[u8], place: Place) -> Result<(), Stop> {
         self.counts.records += 1;
-        if let Some(Table::App(columns)) = &self.said.table
-            && let Some(reason) = columns.unknown(|place| values.get(place).map(|value| Source::Field(value)))
+        if let Some(TableShape::App(columns)) = &self.said.table
+            && let Some(reason) = columns.unknown(|place| values.get(place).map(|value| SourceValue::Field(value)))
         {
             return self.refuse_unknown(place, reason, raw);
         }
         let mappings = &mut *self.mappings;
         let mapped: Result<Vec<Row<'_>>, String> = match &self.said.table {
-            Some(Table::App(columns)) => {
-                mappings.app.ordered(columns, &mut values.iter().map(|v| Source::Field(v))).map(|row| vec![row])
+            Some(TableShape::App(columns)) => {
+                mappings.app.ordered(columns, &mut values.iter().map(|v| SourceValue::Field(v))).map(|row| vec![row])
             }
-            Some(Table::Audit { data, id, created }) => {
+            Some(TableShape::Audit { data, id, created }) => {
                 let field = |at: &Option<usize>| at.and_then(|i| values.get(i)).filter(|v| !v.is_empty()).map(|v| (*v).into());
                 let around = Around { id: field(id), created: field(created), order: self.said.order };
                 mappings.audit.data(values.get(*data).copied().unwrap_or_default(), &around).map(|row| vec![row])
             }
-            Some(Table::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
-            Some(Table::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.said.order),
-            Some(Table::Objects) => {
+            Some(TableShape::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
+            Some(TableShape::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.said.order),
+            Some(TableShape::Objects) => {
                 let object = self.csv_object(heading, values);
                 self.counts.records -= 1;
                 return self.object(&object, &Page::default(), place, MAX_PAGES);
@@ -498,7 +500,7 @@ impl<'m> UnitMapper<'m> {
     }
 }
 
-/// Pages and records of other tools that may stand one inside the other.
+/// Pages and records of other tools that may appear one inside the other.
 const MAX_PAGES: u8 = 5;
 
 /// Why an object of the directory is refused.

@@ -1,5 +1,5 @@
 //! Reading listed units on a thread: files, archives with their entries, and bodies that stream. What the ledger knows already is
-//! only told.
+//! only reported.
 
 use std::cell::Cell as StdCell;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(crate) struct Job {
     pub unit: ListedUnit,
     /// What is to be done with it.
     pub task: Task,
-    /// Where it is told.
+    /// Where it is reported.
     pub outbox: Outbox,
 }
 
@@ -82,7 +82,7 @@ impl Units {
         self.shared.clock.now_micros()
     }
 
-    /// Does one job. False when nobody listens any more.
+    /// Does one job. False when the receiver is gone.
     pub(crate) fn work(&mut self, job: Job) -> bool {
         let Job { unit, task, outbox } = job;
         let batches = Batches::new(outbox.clone(), &self.shared.import_id, self.shared.dry_run);
@@ -156,7 +156,7 @@ impl Units {
             }
         }
         let same = file.try_clone().ok();
-        // Pipes cannot be rewound: what was looked at goes in front again.
+        // Pipes cannot be rewound: what was read goes in front again.
         let whole = io::Cursor::new(head).chain(file);
         let mut report = self.body(reading, Box::new(whole), day, if is_pipe { 1 } else { PROGRESS_BYTES })?;
         if !is_pipe {
@@ -319,7 +319,7 @@ fn progress_to(outbox: Outbox, step: u64) -> impl Fn(u64) {
     }
 }
 
-/// The hash of a whole file, which stands at its beginning after it.
+/// The hash of a whole file, whose position is at its beginning afterwards.
 fn hash_of(file: &File) -> io::Result<String> {
     let mut file = file;
     file.rewind()?;

@@ -24,7 +24,7 @@ pub(crate) fn of(columns: &[String], times: impl Iterator<Item = usize>) -> Resu
     Ok(offsets)
 }
 
-/// What stands in brackets behind a column's name.
+/// What is in brackets behind a column's name.
 fn named(column: &str) -> Option<&str> {
     let (open, shut) = if column.ends_with(']') { ('[', ']') } else { ('(', ')') };
     Some(column.split_once(open)?.1.strip_suffix(shut)?.trim())

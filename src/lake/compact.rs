@@ -2,7 +2,7 @@
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
 //! takes back its work when one of its inputs has gone meanwhile. `tiers` chooses what is merged, `merge` does it, and `divide`
-//! brings a table that is divided by day to months. `small` merges right behind a landing, as far as that takes little time.
+//! changes a table that is partitioned by day to months. `small` merges right behind a landing, as far as that takes little time.
 
 mod divide;
 mod merge;
@@ -119,7 +119,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             break;
         }
     }
-    // With a broken file nothing is deleted: what is left of older versions may be needed to mend it.
+    // With a broken file nothing is deleted: what is left of older versions may be needed to repair it.
     if let Some((_, error)) = broken.pop_first() {
         return Err(error);
     }
@@ -186,8 +186,8 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
     let limit = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let list = {
         let dir = dir.clone();
-        // Leases are looked at before the files: what a landing has committed since is live in the log that is read below.
-        // Runs of landings whose process is gone are nobody's.
+        // Leases are read before the files: what a landing has committed since is live in the log that is read below.
+        // Runs of landings whose process has ended belong to none.
         let look = move || {
             durable::sweep(&dir);
             Ok::<_, std::io::Error>((Lease::oldest(&dir)?, data_files(&dir)?))

@@ -12,7 +12,7 @@ pub(crate) const IRREGULAR: &str = "it is no regular file";
 /// Why a table's files cannot be trusted. Every kind names the file or folder that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// Data files lie in the table's folder, and no log says which of them count.
+    /// Data files are in the table's folder, and no log says which of them count.
     NoLog {
         /// The table's folder.
         dir: PathBuf,
@@ -31,7 +31,7 @@ pub enum Damage {
     MissingTable {
         /// The folder that it had.
         dir: PathBuf,
-        /// The folder of positions that knows of it.
+        /// The folder of positions that witnesses it.
         witness: PathBuf,
         /// The rows that it held, where that is known.
         rows: Option<u64>,
@@ -61,7 +61,7 @@ pub enum Damage {
     LostCommits {
         /// The first commit that is missing.
         file: PathBuf,
-        /// The file that knows of it.
+        /// The file that witnesses it.
         witness: PathBuf,
     },
     /// The newest checkpoint cannot be read.

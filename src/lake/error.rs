@@ -83,7 +83,7 @@ pub enum LakeError {
         /// The Arrow type of the definition.
         expected: String,
     },
-    /// Rows that were handed in do not have the table's shape.
+    /// Rows that were passed in do not have the table's shape.
     #[error("table {table}: {reason}")]
     Shape {
         /// The table.
@@ -232,7 +232,7 @@ impl From<Step> for LakeError {
     }
 }
 
-/// What of the lake's own errors lies among an error's causes: which file or table could not be read, copied.
+/// What of the lake's own errors is among an error's causes: which file or table could not be read, copied.
 pub fn lake_cause(error: &(dyn StdError + 'static)) -> Option<LakeError> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -279,8 +279,8 @@ pub fn is_of_decoder(error: &DataFusionError) -> bool {
     decoder && lake_cause(error).is_none()
 }
 
-/// What the readers of Parquet say in front of a reason, with what they were about to do before it. Where one of them hands an
-/// error to the other only the text is left ([`ArrowError::ParquetError`]); this is that of parquet 59.3.
+/// What the readers of Parquet say in front of a reason, with what they were about to do before it. Where one of them passes an
+/// error to the other only the text remains ([`ArrowError::ParquetError`]); this is that of parquet 59.3.
 const PARQUET_ERROR: &str = "Parquet error: ";
 
 /// The reason in a reader's message. A library may add a trace of its own calls in further lines.

@@ -8,7 +8,7 @@
 //! table's Delta log, and `data` its Parquet files; `write` lands rows and `read` scans them, without knowing of one another;
 //! `compact` does both.
 //!
-//! May use: `kqlake-value`, for KQL's types and the clock, and `kqlake-durable`, for the folder to spill to and for what stands in
+//! May use: `kqlake-value`, for KQL's types and the clock, and `kqlake-durable`, for the folder to spill to and for what is in
 //! a path's way; Arrow, DataFusion, Delta and Parquet. Must never know: the language's queries, where rows come from and where
 //! answers go.
 
@@ -58,7 +58,7 @@ pub use self::write::rows::RowBuilder;
 use kqlake_durable::Lease;
 use kqlake_value::clock::{Clock, SystemClock};
 
-/// Where a unit of import comes from and how far it brings its stream.
+/// Where a unit of import comes from and how far it advances its stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
     /// The stream, such as `files/traces`: the application id of its transaction in the table's log.
@@ -69,7 +69,7 @@ pub struct Position {
     pub import_id: String,
 }
 
-/// Which table lies in the lake, and how far it has come.
+/// Which table is in the lake, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Standing {
     /// The id that the table got when it was created: a table that took another's place has another one.
@@ -82,7 +82,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// True when a table that stands like this has all that it had when it stood like `then`.
+    /// True when a table in this state has all that it had in the state `then`.
     pub fn holds(&self, then: &Standing) -> bool {
         let lost = self.repaired > then.repaired && self.repaired.is_some_and(|from| then.version >= from);
         self.id == then.id && self.version >= then.version && !lost
@@ -333,7 +333,7 @@ impl Lake {
         }
     }
 
-    /// How far a stream's newest commit into a table brought it; `None` when that is not known, and the source must be
+    /// How far a stream's newest commit into a table advanced it; `None` when that is not known, and the source must be
     /// read from its start.
     ///
     /// # Errors

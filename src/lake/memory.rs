@@ -15,7 +15,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 /// which a large sort fails: the merge of one partition's spilled runs does not count as spilling and takes all there is,
 /// other partitions then cannot hold a single batch, and the merge above them fails after rows have been returned. So:
 ///
-/// - Who holds next to nothing gets what it asks for. Operators ask for batches that they have in their hands already, and with
+/// - Who holds next to nothing gets what it asks for. Operators ask for the memory of batches that they hold already, and with
 ///   one of them they can continue, or spill.
 /// - The merge of spilled runs has a share like the sort that it belongs to, which holds nothing by then. With less memory it
 ///   reads fewer runs at a time, in more passes.

@@ -1,4 +1,4 @@
-//! Whether a path can be a lake's, by its characters and by what lies around it.
+//! Whether a path can be a lake's, by its characters and by what is around it.
 //!
 //! A mistyped path must not answer as an empty lake does, nor begin a second lake among the files of one. A lake is known by its
 //! tables, whose names are looked up; only the contents of a folder that is no lake are listed.
@@ -18,7 +18,7 @@ const FOLDERS: usize = 1024;
 /// The lake's own folders beside its tables.
 const OWN: [&str; 3] = ["_intents", "_quarantine", "_set_aside"];
 
-/// Where a lake lies in a project's folder when no other place is named.
+/// Where a lake is in a project's folder when no other place is named.
 const USUAL: &str = "data/lake";
 
 /// Checks the path of a lake; nothing need be there.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::tables::TABLES;
-use crate::json_text::Members;
+use kqlake_value::json::checked::Members;
 
 /// The member that holds a record's own fields, by table (Azure Monitor documentation, "Application Insights export data model").
 const KINDS: [(&str, &str); 10] = [

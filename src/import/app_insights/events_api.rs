@@ -2,7 +2,8 @@
 //! common fields, and objects inside of it for the context and for what the record's own table has.
 
 use crate::fields::{nested, push_member};
-use crate::json_text::{Members, string_literal};
+use crate::json_text::string_literal;
+use kqlake_value::json::checked::Members;
 
 /// Item types as the member that holds the own fields of such a record is called.
 const KINDS: [&str; 10] = [
@@ -18,7 +19,7 @@ const KINDS: [&str; 10] = [
     "performanceCounter",
 ];
 
-/// What stands in front of a field's name in the classic schema, by the member that holds the field.
+/// What is in front of a field's name in the classic schema, by the member that holds the field.
 const CONTEXT: [(&str, &str); 7] = [
     ("operation", "operation_"),
     ("session", "session_"),

@@ -9,11 +9,12 @@ use super::continuous;
 use super::tables::{TABLES, by_fields, by_type_name, severity};
 use crate::convert::{DateOrder, shown};
 use crate::fields::{FieldMap, bare_name, push_left, push_member};
-use crate::json_text::{Members, string_literal, without_repeats};
-use crate::row::{Cell, Row, Source};
+use crate::json_text::{string_literal, without_repeats};
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::identity::{Content, EXTRA, content_id, derived_content};
 use kqlake_lake::tables::{BOOKKEEPING, find};
 use kqlake_value::Type;
+use kqlake_value::json::checked::Members;
 
 /// Names of other schemas for the columns of the classic one.
 const ALIASES: [(&str, &str); 22] = [
@@ -78,7 +79,7 @@ impl TableMapping {
     }
 
     /// Puts one field of the source into its place: a column, or `extra`, the text of an open JSON object.
-    fn put<'a>(&mut self, row: &mut Row<'a>, extra: &mut String, name: &str, source: Source<'a>, order: DateOrder) {
+    fn put<'a>(&mut self, row: &mut Row<'a>, extra: &mut String, name: &str, source: SourceValue<'a>, order: DateOrder) {
         if self.set(row, name, source, order) {
             return;
         }
@@ -94,8 +95,8 @@ impl TableMapping {
             return;
         }
         match source {
-            Source::Json(json) => push_left(extra, name, json),
-            Source::Field(text) => push_member(extra, name, &string_literal(text)),
+            SourceValue::Json(json) => push_left(extra, name, json),
+            SourceValue::Field(text) => push_member(extra, name, &string_literal(text)),
         }
     }
 
@@ -107,7 +108,7 @@ impl TableMapping {
     }
 
     /// Sets the column of one field of the source; false where none takes it.
-    fn set<'a>(&mut self, row: &mut Row<'a>, name: &str, source: Source<'a>, order: DateOrder) -> bool {
+    fn set<'a>(&mut self, row: &mut Row<'a>, name: &str, source: SourceValue<'a>, order: DateOrder) -> bool {
         let column = match (name.len(), name) {
             // The workspace schema calls the table `Type`; the classic one calls the kind of a dependency or exception so.
             (4, _) if name.eq_ignore_ascii_case("type") => {
@@ -126,7 +127,7 @@ impl TableMapping {
             return true;
         }
         if self.fields.ty(column) == Type::Dynamic
-            && let Source::Json(text) = source
+            && let SourceValue::Json(text) = source
             && row.cells[column].is_null()
             && let Some(members) = Members::plain(text)
         {
@@ -136,7 +137,7 @@ impl TableMapping {
         match source.read(self.fields.ty(column), order) {
             Some(Cell::Null) => true,
             Some(cell) => {
-                // `time` and `TimeGenerated` stand side by side in some exports: they are one value.
+                // `time` and `TimeGenerated` are side by side in some exports: they are one value.
                 if row.cells[column].is_null() {
                     row.cells[column] = cell;
                     return true;
@@ -216,7 +217,7 @@ impl Columns {
     }
 
     /// Why a row is of no known table, where only the type that it names could show it; `value` gives the value in a place.
-    pub(crate) fn unknown<'a>(&self, value: impl Fn(usize) -> Option<Source<'a>>) -> Option<String> {
+    pub(crate) fn unknown<'a>(&self, value: impl Fn(usize) -> Option<SourceValue<'a>>) -> Option<String> {
         if self.table.is_some() {
             return None;
         }
@@ -261,7 +262,7 @@ impl AppInsights {
                             (Type::Int, serde_json::Value::String(name)) if Some(i) == table.severity => {
                                 severity(name).map(Cell::Int)
                             }
-                            (ty, _) => Source::Json(&text).read(ty, DateOrder::Unknown).map(Cell::into_owned),
+                            (ty, _) => SourceValue::Json(&text).read(ty, DateOrder::Unknown).map(Cell::into_owned),
                         };
                         cell.map(|c| (i, c))
                     });
@@ -282,7 +283,7 @@ impl AppInsights {
         let mut row = Row::with_columns(table.fields.table, table.fields.columns);
         let mut extra = String::from("{");
         for (name, value) in &members.0 {
-            table.put(&mut row, &mut extra, name, Source::Json(value.get()), DateOrder::Unknown);
+            table.put(&mut row, &mut extra, name, SourceValue::Json(value.get()), DateOrder::Unknown);
         }
         table.finish(row, extra)
     }
@@ -291,9 +292,9 @@ impl AppInsights {
     pub(crate) fn ordered<'a>(
         &mut self,
         columns: &Columns,
-        values: &mut dyn Iterator<Item = Source<'a>>,
+        values: &mut dyn Iterator<Item = SourceValue<'a>>,
     ) -> Result<Row<'a>, String> {
-        let values: Vec<Source<'a>> = values.take(columns.names.len()).collect();
+        let values: Vec<SourceValue<'a>> = values.take(columns.names.len()).collect();
         let said = columns.type_column.and_then(|i| values.get(i)).map(|v| v.text());
         let said = said.as_deref().map(str::trim).filter(|t| !t.is_empty());
         let index = match said {
@@ -316,7 +317,7 @@ impl AppInsights {
 fn table_of(members: &Members<'_>) -> Result<usize, String> {
     let mut unknown = None;
     for name in ["itemType", "Type", "category"] {
-        if let Some(said) = members.get(name).map(|v| Source::Json(v).text()).filter(|t| !t.is_empty()) {
+        if let Some(said) = members.get(name).map(|v| SourceValue::Json(v).text()).filter(|t| !t.is_empty()) {
             match by_type_name(&said) {
                 Some(table) => return Ok(table),
                 None => unknown = unknown.or(Some(said)),
@@ -336,7 +337,7 @@ fn no_time(left: &str) -> String {
     let members = Members::parse(&left).ok();
     let time = members.as_ref().and_then(|members| {
         let (name, value) = TIMES.iter().find_map(|name| Some((name, members.get_any_case(name)?)))?;
-        Some(format!("{name} is '{}'", shown(&Source::Json(value).text())))
+        Some(format!("{name} is '{}'", shown(&SourceValue::Json(value).text())))
     });
     let why = time.as_deref().unwrap_or("timestamp, TimeGenerated or time");
     format!("the record has no time that can be read ({why})")
@@ -393,7 +394,7 @@ mod tests {
             r#""s""#,
             r#""u""#,
         ];
-        let answer = AppInsights::default().ordered(&columns, &mut answer.into_iter().map(Source::Json)).unwrap();
+        let answer = AppInsights::default().ordered(&columns, &mut answer.into_iter().map(SourceValue::Json)).unwrap();
         assert_eq!(answer.get("itemId"), classic.get("itemId"));
         let csv = [
             "1/5/2026, 7:23:07.1234567 AM",
@@ -405,7 +406,7 @@ mod tests {
             "s",
             "u",
         ];
-        let csv = AppInsights::default().ordered(&columns, &mut csv.into_iter().map(Source::Field)).unwrap();
+        let csv = AppInsights::default().ordered(&columns, &mut csv.into_iter().map(SourceValue::Field)).unwrap();
         assert_eq!(csv.get("itemId"), classic.get("itemId"));
     }
 

@@ -8,10 +8,12 @@ use std::sync::LazyLock;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::FieldMap;
-use crate::json_text::{Members, compact, mend_surrogates, too_deep, unescape};
-use crate::row::{Cell, Row, Source};
+use crate::json_text::{compact, unescape};
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::find;
 use kqlake_value::json::MAX_DEPTH;
+use kqlake_value::json::checked::Members;
+use kqlake_value::json::{mend_surrogates, too_deep};
 
 /// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
 static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
@@ -109,7 +111,7 @@ impl Audit {
         self.data(&inner, &around)
     }
 
-    /// The row of a record given as JSON text, with what stands around it.
+    /// The row of a record given as JSON text, with what is around it.
     pub(crate) fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let text = text.trim();
         if too_deep(text) {
@@ -127,7 +129,7 @@ impl Audit {
             let Some(column) = fields.column(name) else { continue };
             // Raw keeps what its column cannot take. A field of the column's own name goes before one of another schema.
             let own = fields.table.columns[column].name.eq_ignore_ascii_case(name);
-            if let Some(cell) = Source::Json(value.get()).read(fields.ty(column), around.order)
+            if let Some(cell) = SourceValue::Json(value.get()).read(fields.ty(column), around.order)
                 && (own || row.cells[column].is_null())
             {
                 row.cells[column] = cell.into_owned();

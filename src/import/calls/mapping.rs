@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use crate::audit::mapping::raw;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested, nested_text, without};
-use crate::json_text::{Members, elements};
 use crate::row::{Cell, Row};
 use kqlake_lake::tables::find;
+use kqlake_value::json::checked::{Members, elements};
 
 /// Maps call records.
 pub(crate) struct Calls {

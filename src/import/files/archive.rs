@@ -16,11 +16,11 @@ pub(crate) struct ArchiveEntry<'a> {
     /// Its name as the archive says it.
     pub name: String,
     /// Its content, or why it is not read.
-    pub content: Result<Content<'a>, String>,
+    pub content: Result<EntryContent<'a>, String>,
 }
 
 /// The readable content of an entry.
-pub(crate) struct Content<'a> {
+pub(crate) struct EntryContent<'a> {
     /// The decompressed bytes.
     pub reader: Box<dyn Read + 'a>,
     /// Its size in the archive.
@@ -67,9 +67,10 @@ pub(crate) fn each_entry(
         let content = match unsafe_name(&name) {
             Some(reason) => Err(reason.to_owned()),
             None if symlink => Err("the entry is a symbolic link".to_owned()),
-            None => {
-                Ok(Content { reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)), compressed })
-            }
+            None => Ok(EntryContent {
+                reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)),
+                compressed,
+            }),
         };
         if visit(ArchiveEntry { name, content }).is_err() {
             return Ok(Err(Stop));

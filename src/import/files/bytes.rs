@@ -89,7 +89,7 @@ impl<'r> ByteStream<'r> {
         self.offset -= (bytes.len() as u64).min(self.offset);
     }
 
-    /// Shows all that follows before it is read. What does not fit into the buffer lies in a temporary file meanwhile, and is read
+    /// Shows all that follows before it is read. What does not fit into the buffer is in a temporary file meanwhile, and is read
     /// from there later: the reader may be a pipe.
     ///
     /// # Errors

@@ -4,15 +4,15 @@
 //! part of the value ([`super::sniff::line_end`] decides, and the source carries what it found). Inside quotes a line end is
 //! part of the value.
 //!
-//! Quoting is never guessed. Behind a closing quote only blanks may stand before the delimiter or the line end; anything else,
-//! or a quote that stands open at the end, makes the record malformed. It is unknown then how many lines belong to it, so it is
+//! Quoting is never guessed. Behind a closing quote only blanks may appear before the delimiter or the line end; anything else,
+//! or a quote that is open at the end, makes the record malformed. It is unknown then how many lines belong to it, so it is
 //! refused up to the end of the line that the malformed field begins on, and the lines behind it are read again as records of
 //! their own. Lines inside of the fields before it, whose quotes are sound, are never read as records.
 //!
 //! A record over the size limit is passed over to its end, however many lines its fields have. Only a single field in quotes
 //! that is longer than the limit counts as malformed: whether its quote is closed at all would take reading all that follows.
 //!
-//! `csv-core` cannot do this, since it always finds a parse: `"in"ner"` is the value `inner"`, a quote that stands open makes one
+//! `csv-core` cannot do this, since it always finds a parse: `"in"ner"` is the value `inner"`, a quote that is open makes one
 //! record of the rest of the file, and neither is said. It ends records at every CR or keeps the CR of CR LF in the last value, and
 //! blanks behind a closing quote become part of the value.
 
@@ -27,7 +27,7 @@ const LONGEST_LINE_END: usize = 3;
 /// One record, its fields as bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CsvRecord {
-    /// The record as it stands in the file, without its line end.
+    /// The record as it is in the file, without its line end.
     pub raw: Vec<u8>,
     fields: Vec<u8>,
     ends: Vec<usize>,
@@ -208,13 +208,13 @@ impl CsvReader {
         CsvRead::Bad(reason.to_owned())
     }
 
-    /// Takes a record of several lines apart that turned out to be none, because a quote stood open: its first line stays
+    /// Takes a record of several lines apart that turned out to be none, because a quote was open: its first line stays
     /// in the record, the others are read again. False when it has one line only, or the others were read often enough.
     pub(crate) fn read_again_behind_first_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) -> bool {
         self.split_off_line(source, record, 0, b"\n")
     }
 
-    /// Puts back what stands behind the line that the byte at a place of the record is on, and `end` behind that.
+    /// Puts back what is behind the line that the byte at a place of the record is on, and `end` behind that.
     fn split_off_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord, place: usize, end: &[u8]) -> bool {
         let line_end = source.line_end();
         let Some((at, length)) = first_line_end(&record.raw[place..], line_end) else { return false };
@@ -345,7 +345,7 @@ fn lines_within(mut raw: &[u8], line_end: u8) -> u64 {
     lines
 }
 
-/// The delimiter of a heading: the one that stands most often outside quotes among comma, semicolon and tab.
+/// The delimiter of a heading: the one that is most often outside quotes among comma, semicolon and tab.
 pub(crate) fn delimiter_of(heading: &[u8]) -> u8 {
     let mut counts = [0_u32; 3];
     let mut quoted = false;

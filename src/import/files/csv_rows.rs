@@ -44,7 +44,7 @@ pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Lim
                     let reason = format!("not valid UTF-8 at byte {} of the row", error.valid_up_to());
                     sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
                 } else if let Some(again) = heading_again(&heading, &record) {
-                    // Files put one behind the other bring their headings; the columns may stand in another order.
+                    // Files put one behind the other bring their headings; the columns may appear in another order.
                     place.record -= 1;
                     if again != heading
                         && let Ok(columns) = sink.heading(&again)

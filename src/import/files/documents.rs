@@ -6,7 +6,7 @@ pub(crate) use super::dates::Dates;
 use super::input::Limits;
 use super::json::{self, JsonStart};
 pub(crate) use super::json_records::column_names;
-pub(crate) use super::record::{Answer, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
+pub(crate) use super::record::{AnswerHeading, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
 use super::sniff::{self, TextForm, WINDOW};
 use super::{csv_rows, json_records};
 

@@ -14,7 +14,7 @@ const MAX_OPEN: usize = 16 << 20;
 pub(crate) enum JsonError {
     /// The text ended inside a value.
     Ended,
-    /// Something else stood where a value or a mark of punctuation must stand.
+    /// Something else was found where a value or a punctuation mark is expected.
     Syntax(String),
     /// The value is longer than the limit; it was passed over.
     TooLong(u64),

@@ -5,7 +5,7 @@ use std::str::Utf8Error;
 use super::bytes::ByteStream;
 use super::input::Limits;
 use super::json::{self, JsonError, JsonStart};
-use super::record::{Answer, Item, Page, Place, Reason, Sink, Stop};
+use super::record::{AnswerHeading, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
 
@@ -132,7 +132,7 @@ impl Walker<'_, '_> {
             let place = self.place(begin);
             match std::str::from_utf8(trimmed) {
                 Ok(text) if text.starts_with('{') => self.sink.item(Item::Object { text, page: &page }, place)?,
-                Ok(text) if text.starts_with('[') => match crate::json_text::elements(text) {
+                Ok(text) if text.starts_with('[') => match kqlake_value::json::checked::elements(text) {
                     Ok(items) => {
                         for item in items {
                             self.sink.item(Item::Object { text: item.get(), page: &page }, place)?;
@@ -373,7 +373,7 @@ impl Walker<'_, '_> {
         if let Err(error) = json::expect_mark(self.source, b'{') {
             return self.broken(error, begin);
         }
-        let mut answer = Answer::default();
+        let mut answer = AnswerHeading::default();
         let mut first = true;
         let mut scratch = Vec::new();
         loop {
@@ -410,7 +410,7 @@ impl Walker<'_, '_> {
         }
     }
 
-    fn rows(&mut self, answer: &Answer) -> Result<Ended, Stop> {
+    fn rows(&mut self, answer: &AnswerHeading) -> Result<Ended, Stop> {
         self.source.consume(1);
         let mut first = true;
         loop {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::csv::CsvRecord;
 use super::dates::Dates;
 
-/// Where a record stands in its file.
+/// The place of a record in its file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Line of its first byte, from 1, in texts that have records on lines.
@@ -34,7 +34,7 @@ pub(crate) struct Page {
 
 /// The heading of one table of a query answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct AnswerHeading {
     /// The table's name, such as `PrimaryResult`.
     pub name: String,
     /// Column names in order.
@@ -54,7 +54,7 @@ pub(crate) enum Item<'a> {
     /// A JSON object that should be a record.
     Object { text: &'a str, page: &'a Page },
     /// A row of a query answer: a JSON array of the columns' values.
-    AnswerRow { answer: &'a Answer, text: &'a str },
+    AnswerRow { answer: &'a AnswerHeading, text: &'a str },
     /// A row of a CSV file, with as many fields as its heading has.
     CsvRow { heading: &'a Heading, record: &'a CsvRecord },
     /// Something that cannot be read, and why.

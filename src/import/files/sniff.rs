@@ -182,7 +182,7 @@ mod tests {
         for feeds in ["a,b\n1\r,2\r", "a,b\r\n1\r2\r", "a\r\r\n1", "\"a\r\",5\"\n1\r", "a,b", "", "\"open,b\n1\r,2\r"] {
             assert_eq!(line_end(feeds.as_bytes()), b'\n', "{feeds:?}");
         }
-        // The line feed of the first line's end lies behind the window.
+        // The line feed of the first line's end is behind the window.
         assert_eq!(line_end(format!("{}\r", "a".repeat(WINDOW - 1)).as_bytes()), b'\n');
     }
 

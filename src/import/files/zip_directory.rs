@@ -1,5 +1,5 @@
 //! The directory of a zip archive, read beside the zip library, which knows one entry a name only: each entry gets a name of
-//! its own here, and what lies outside of the directory's reach is found.
+//! its own here, and what is outside of the directory's reach is found.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,9 +16,9 @@ const ENTRY_HEAD: usize = 46;
 /// What the directory says.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// Names of the entries in the directory's order, as bytes. A name may stand there several times.
+    /// Names of the entries in the directory's order, as bytes. A name may be there several times.
     pub names: Vec<Vec<u8>>,
-    /// For entries whose name stood there before: where the name is, and another one of the same length.
+    /// For entries whose name was there before: where the name is, and another one of the same length.
     renamed: Vec<(u64, Vec<u8>)>,
     /// The place behind the archive's last byte, when the directory is whole.
     pub end: Option<u64>,
@@ -28,7 +28,7 @@ impl Directory {
     /// Reads the directory that begins at `start`.
     ///
     /// # Errors
-    /// The file cannot be read, or a name stands there more often than names of its length can be distinguished.
+    /// The file cannot be read, or a name is there more often than names of its length can be distinguished.
     pub(super) fn read(file: &mut (impl Read + Seek), start: u64) -> io::Result<Self> {
         let mut directory = Self::default();
         let mut taken: HashSet<Vec<u8>> = HashSet::new();
@@ -168,7 +168,7 @@ impl<R: Read> Read for Renamed<R> {
         let read = self.inner.read(buffer)?;
         let (from, to) = (self.at, self.at + read as u64);
         self.at = to;
-        // Patches stand in the order of the file.
+        // Patches are in the order of the file.
         let first = self.patches.partition_point(|(place, name)| place + name.len() as u64 <= from);
         for (place, name) in self.patches[first..].iter().take_while(|(place, _)| *place < to) {
             for (offset, byte) in name.iter().enumerate() {

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use crate::audit::mapping::raw;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested_text};
-use crate::json_text::{Members, elements};
 use crate::row::{Cell, Row};
 use kqlake_lake::tables::find;
 use kqlake_value::US_PER_DAY;
+use kqlake_value::json::checked::{Members, elements};
 
 /// What a directory object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

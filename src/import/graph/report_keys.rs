@@ -5,7 +5,7 @@
 
 use crate::convert;
 use crate::fields::plain_name;
-use crate::row::{Cell, Row, Source};
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::identity::RecordHash;
 
 /// Columns that identify what a report row is about, the surest first. Names for people are none: two groups may have one name,
@@ -14,7 +14,7 @@ const IDS: [&str; 6] = ["userPrincipalName", "siteId", "groupId", "teamId", "use
 /// What tells rows of one entity, or rows without one, apart.
 const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
 
-/// True for what stands in the place of a name that is withheld or not known: `(Unknown)`, `--`, an id of zeros.
+/// True for what is in the place of a name that is withheld or not known: `(Unknown)`, `--`, an id of zeros.
 fn names_nobody(text: &str) -> bool {
     let plain = plain_name(text);
     plain.bytes().all(|b| b == b'0') || ["unknown", "na", "none", "null", "anonymous"].contains(&plain.as_str())
@@ -96,7 +96,7 @@ pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
 }
 
 /// The part in a key of something that has no column, by its name as it is compared.
-pub(super) fn other_content(name: &str, value: Source<'_>) -> RecordHash {
+pub(super) fn other_content(name: &str, value: SourceValue<'_>) -> RecordHash {
     let text = value.text().trim().to_lowercase();
     if name.is_empty() || name.starts_with("odata") || value.is_empty() || is_nothing(&text) {
         return RecordHash::default();
@@ -122,7 +122,7 @@ mod tests {
             }
             // Groups of Yammer have a name for people alone.
             let named = named_key(&row).map_or_else(|| "-".to_owned(), RecordHash::hex);
-            let content = content_key(&row, other_content("more", Source::Json("5"))).hex();
+            let content = content_key(&row, other_content("more", SourceValue::Json("5"))).hex();
             keys.push_str(&format!("{}\t{named}\t{content}\n", table.name));
         }
         assert_eq!(keys, include_str!("report_keys.tsv"));
@@ -135,7 +135,7 @@ mod tests {
             row.set("reportRefreshDate", Cell::Time(1_767_571_200_000_000));
             row.set("assignedProducts", products);
             row.set("audioDuration", Cell::text(audio));
-            content_key(&row, other_content("more", Source::Json(more)))
+            content_key(&row, other_content("more", SourceValue::Json(more)))
         };
         let plain = key(Cell::Null, "PT1H", "null");
         for (products, audio, more) in [("[]", "PT1H0M", "[ ]"), ("{}", "PT60M", "{}"), ("[ ]", "PT1H0M0S", r#"" ""#)] {

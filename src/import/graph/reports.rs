@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use super::report_keys::{content_key, named_key, other_content};
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Members, elements, string_literal};
-use crate::row::{Cell, Row, Source};
+use crate::json_text::string_literal;
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::identity::RecordHash;
 use kqlake_lake::tables::{TableDef, find};
 use kqlake_value::Type;
+use kqlake_value::json::checked::{Members, elements};
 
 /// Members that hold rows of their own.
 const LISTS: [&str; 6] = [
@@ -197,12 +198,13 @@ impl Reports {
                 .map(|item| {
                     let inner = Members::parse(item.get())
                         .map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
-                    let all = members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
+                    let all =
+                        members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
                     self.row(id, all, raw.clone(), order)
                 })
                 .collect(),
             _ => {
-                let all = members.0.iter().map(|(name, value)| (name.as_ref(), Source::Json(value.get())));
+                let all = members.0.iter().map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
                 self.row(id, all, raw, order).map(|row| vec![row])
             }
         }
@@ -221,14 +223,14 @@ impl Reports {
             push_member(&mut raw, name, &string_literal(value));
         }
         raw.push('}');
-        let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), Source::Field(value)));
+        let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), SourceValue::Field(value)));
         self.row(id, all, Cell::Json(Cow::Owned(raw)), order).map(|row| vec![row])
     }
 
     fn row<'v>(
         &mut self,
         id: ReportId,
-        values: impl Iterator<Item = (&'v str, Source<'v>)>,
+        values: impl Iterator<Item = (&'v str, SourceValue<'v>)>,
         raw: Cell<'static>,
         order: DateOrder,
     ) -> Result<Row<'static>, String> {
@@ -248,7 +250,7 @@ impl Reports {
             };
             let cell = match value {
                 // CSV joins products with a plus sign where JSON has a list.
-                Source::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => {
+                SourceValue::Field(text) if fields.ty(column) == Type::Dynamic && !text.trim_start().starts_with('[') => {
                     product_list(text)
                 }
                 _ => value.read(fields.ty(column), order).unwrap_or_default().into_owned(),

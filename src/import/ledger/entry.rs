@@ -33,7 +33,8 @@ pub(crate) struct Entry {
     pub reason: Option<String>,
     /// Rows by table, that were there already or not.
     pub rows: BTreeMap<String, u64>,
-    /// Rows that were in the lake already; `None` where rows of several units were committed at once and nobody counted whose.
+    /// Rows that were in the lake already; `None` where rows of several units were committed at once and it was not counted
+    /// whose.
     pub duplicates: Option<u64>,
     /// Rows that took the place of others; `None` as above.
     pub replaced: Option<u64>,
@@ -69,7 +70,7 @@ pub(crate) struct Details {
     pub import_id: String,
     /// Records that were found.
     pub records: u64,
-    /// How the tables stood when the unit's rows were in them.
+    /// The state of the tables when the unit's rows were in them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub landed: BTreeMap<String, Standing>,
     /// Where refused records were set aside.
@@ -81,7 +82,7 @@ pub(crate) struct Details {
     /// Rows of sites that are not wanted.
     #[serde(skip_serializing_if = "is_zero")]
     pub out_of_scope: u64,
-    /// What tells the list of wanted sites from others; only where rows are out of it.
+    /// What distinguishes the list of wanted sites from others; only where rows are out of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// True when the windows of the source's units leave no time out between them.
@@ -90,10 +91,10 @@ pub(crate) struct Details {
     /// The stream of the source that listed the unit, where listings are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What tells that the unit has not changed without reading it.
+    /// What shows that the unit has not changed without reading it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
-    /// True when the unit breaks off: records may be missing that nobody has seen.
+    /// True when the unit breaks off: records may be missing without a trace.
     #[serde(skip_serializing_if = "is_false")]
     pub cut: bool,
     /// True when not all of its rows landed, though they were read: the unit must be read again.
@@ -124,7 +125,7 @@ impl Details {
 }
 
 impl Entry {
-    /// The try that a report tells of.
+    /// The try that a report is about.
     pub(crate) fn of(report: &UnitReport, listed: &ListedUnit, import_id: &str) -> Self {
         let path = |path: &std::path::PathBuf| path.display().to_string();
         Entry {

@@ -58,7 +58,7 @@ enum Standpoint {
 pub(crate) struct Known {
     /// SHA-256 of the file on disk; empty when it was not read to its end.
     hash: String,
-    /// What told that it had not changed without reading it.
+    /// What showed that it had not changed without reading it.
     stamp: Option<String>,
     standpoint: Standpoint,
     /// Its state then.
@@ -79,7 +79,7 @@ pub(crate) struct Known {
     started: i64,
     /// True when the row is of an earlier form, which has no stamp.
     is_old: bool,
-    /// The tables that its rows are in, with their number, as they stood then where that is known.
+    /// The tables that its rows are in, with their number, in their state then where that is known.
     tables: Vec<(String, u64, Option<Standing>)>,
     /// When it was listed first.
     listed: Option<i64>,
@@ -209,8 +209,8 @@ impl KnownUnits {
         self.units.get(&unit.name).is_none_or(changed)
     }
 
-    /// Units of a source that must still be read, and that it has no longer at an instant; those that were told as such are not
-    /// among them.
+    /// Units of a source that must still be read, and that it has no longer at an instant; those that were reported as such are
+    /// not among them.
     fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
         let open = self.units.iter().filter(|(_, known)| known.is_open() && known.source.as_deref() == Some(source));
         open.filter(|(_, known)| known.state != UnitState::Expired.name())
@@ -243,7 +243,7 @@ impl KnownUnits {
         }
     }
 
-    /// Forgets that units were settled whose tables lack data files: nobody knows which rows lay in them. The ledger does not
+    /// Forgets that units were settled whose tables lack data files: it is unknown which rows were in them. The ledger does not
     /// note it, since the files may be put back.
     fn forget_damaged(&mut self, tables: &HashSet<&'static str>) {
         for known in self.units.values_mut() {
@@ -488,7 +488,7 @@ mod tests {
         assert_eq!((all.by_stamp("c", "stamp of h").len(), all.by_stamp("z.zip", "stamp of h").len()), (0, 2));
         assert_eq!((all.archive("z.zip", "h").len(), all.archive("z.zip", "other").len()), (2, 0));
         assert!(all.archive("y.zip", "h").is_empty());
-        // Archives that could not be opened are known by their content, too, and what was mended is not.
+        // Archives that could not be opened are known by their content, too, and what was repaired is not.
         assert_eq!((all.archive("b", "h").len(), all.archive("b", "other").len(), all.archive("a", "h").len()), (1, 0, 0));
 
         let names = BTreeSet::from(["z.zip".to_owned(), "b".to_owned()]);

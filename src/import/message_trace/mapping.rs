@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::{FieldMap, plain_name, push_member};
-use crate::json_text::{Members, string_literal};
-use crate::row::{Cell, Row, Source};
+use crate::json_text::string_literal;
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::identity::RecordHash;
 use kqlake_lake::tables::find;
+use kqlake_value::json::checked::Members;
 
 /// Names of the reporting web service, of PowerShell and of the admin centre for Graph's.
 const TRACE_ALIASES: [(&str, &str); 24] = [
@@ -206,7 +207,7 @@ impl Traces {
         let mut row: Row<'static> = Row::with_columns(fields.table, fields.columns);
         for (name, value) in names.iter().zip(values) {
             let Some(column) = fields.column(name) else { continue };
-            if let Some(cell) = Source::Field(value).read(fields.ty(column), order)
+            if let Some(cell) = SourceValue::Field(value).read(fields.ty(column), order)
                 && row.cells[column].is_null()
             {
                 row.cells[column] = cell.into_owned();
@@ -237,7 +238,7 @@ impl Traces {
 fn open_date(members: &Members<'_>) -> String {
     let times = members.0.iter().filter(|(name, _)| Traces::is_time(name));
     times
-        .map(|(_, value)| convert::open_order(&Source::Json(value.get()).text()))
+        .map(|(_, value)| convert::open_order(&SourceValue::Json(value.get()).text()))
         .find(|open| !open.is_empty())
         .unwrap_or_default()
 }

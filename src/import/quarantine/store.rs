@@ -1,4 +1,4 @@
-//! What lies in quarantine: listed, read, dropped, and removed when its time is over.
+//! What is in quarantine: listed, read, dropped, and removed when its time is over.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read};
@@ -95,7 +95,7 @@ pub(crate) fn folder(lake: &Path) -> PathBuf {
     lake.join("_quarantine")
 }
 
-/// Everything that lies in a lake's quarantine, the oldest first.
+/// Everything that is in a lake's quarantine, the oldest first.
 ///
 /// # Errors
 /// The folder cannot be listed.

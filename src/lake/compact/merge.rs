@@ -64,7 +64,7 @@ pub(super) async fn merge(
     config.options_mut().execution.sort_spill_reservation_bytes = SORT_RESERVATION;
     let context = SessionContext::new_with_config_rt(config, runtime);
     let table = LakeTable::merging(snapshot.clone(), inputs.iter().copied().collect::<HashSet<_>>());
-    // Promoted columns that order rows are read as they are at rest; all of them are made anew of their bags.
+    // Promoted columns that order rows are read as they are at rest; all of them are rebuilt from their bags.
     let promoted = |name: &&str| snapshot.layout().core.field_with_name(name).is_err();
     let core = snapshot.layout().core.fields().iter().map(|f| ident(f.name()));
     let columns: Vec<_> = core.chain(def.order().filter(promoted).map(ident)).collect();

@@ -1,5 +1,5 @@
 //! Merging behind a landing: of drops that come every few minutes a table would get a file each. They are merged as they come, so
-//! that a table that nobody compacts stays a few files, and none of the imports takes much longer than the others.
+//! that a table that is never compacted stays a few files, and none of the imports takes much longer than the others.
 //!
 //! Files of a month are counted by the power of [`FAN`] that their rows reach. When [`FAN`] files of one power have come together
 //! they become one of the next, along with all that are smaller. So a row moves once a power, and a month has less than [`FAN`]
@@ -23,7 +23,7 @@ const FAN: usize = 8;
 const MERGED_ROWS: u64 = 16_384;
 /// How many times the rows of a landing may be merged behind it.
 const LANDED_TIMES: u64 = 8;
-/// Rows that files are merged to whose records still change: a row that is replaced has its file written anew.
+/// Rows that files are merged to whose records still change: a row that is replaced has its file rewritten.
 const CHANGING_ROWS: u64 = 4_096;
 /// Bytes that a row has in its file at most; wider rows count as several.
 const ROW_BYTES: u64 = 1_024;

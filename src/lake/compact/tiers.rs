@@ -1,4 +1,4 @@
-//! Which files are merged: in tiers, so that a row is written anew a few times and not every night.
+//! Which files are merged: in tiers, so that a row is rewritten a few times and not every night.
 //!
 //! Files of one group are merged when none of them is much larger than all that are smaller: what lands each night is merged with
 //! what landed on the nights before only when that has become as much. A group then holds few files, each some times as large as
@@ -17,10 +17,10 @@ const INPUT_BYTES: u64 = 8 << 20;
 const MOST_BYTES: u64 = 192 << 20;
 /// How many times the size of all smaller files a file that is merged with them may have.
 const SLACK: u64 = 2;
-/// Files below this size count as if they had it: they are cheaper to write anew than to keep.
+/// Files below this size count as if they had it: they are cheaper to rewrite than to keep.
 const LEAST_BYTES: u64 = 1 << 20;
 /// Days after which the records of a day no longer change, about. Until then their rows stay in files of their own, which are
-/// small, since a row that is replaced has its file written anew.
+/// small, since a row that is replaced has its file rewritten.
 const CHANGING_DAYS: i32 = 4;
 
 /// The files to merge, by their positions in the snapshot: lists of files of one partition that have something to gain and can be

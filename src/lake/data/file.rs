@@ -17,7 +17,7 @@ pub(crate) const CHUNK_ROWS: usize = 8192;
 /// they were written.
 ///
 /// # Errors
-/// [`LakeError::Damaged`] when it is not; [`LakeError::Io`] when it cannot be looked at.
+/// [`LakeError::Damaged`] when it is not; [`LakeError::Io`] when it cannot be examined.
 pub(crate) fn check_file(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
     check_size(table, dir.join(&entry.path), entry.size)
 }

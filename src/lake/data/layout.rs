@@ -1,4 +1,4 @@
-//! How a table's rows lie in its files: which columns, in which order, and the tags that tell what a file holds.
+//! How a table's rows are in its files: which columns, in which order, and the tags that say what a file holds.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

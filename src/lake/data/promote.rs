@@ -124,7 +124,7 @@ impl Bag {
         slot
     }
 
-    /// Gives the wanted slots of a bag's text with their values. False for text that is no whole JSON object: what stands before
+    /// Gives the wanted slots of a bag's text with their values. False for text that is no whole JSON object: what is before
     /// the fault was given.
     fn read<'a>(&mut self, text: &'a str, value: impl FnMut(usize, Raw<'a>)) -> bool {
         let mut at = 0;
@@ -180,7 +180,7 @@ impl Slot {
     /// Takes the JSON text of a row's value.
     fn set(&mut self, row: usize, json: &str) {
         if self.len() > row {
-            // The key stands twice in the bag: the bag decides which one counts.
+            // The key is twice in the bag: the bag decides which one counts.
             self.complete = false;
             return;
         }

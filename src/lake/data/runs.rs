@@ -29,7 +29,7 @@ const BATCH_BYTES: u64 = 32 << 20;
 
 /// Which rows of a batch of a run, given by its number, are wanted.
 pub(crate) type Wanted<'w> = dyn FnMut(usize, &RecordBatch) -> Result<BooleanArray, LakeError> + 'w;
-/// What is told of each batch of rows of a file, given by its number.
+/// What is reported of each batch of rows of a file, given by its number.
 pub(crate) type Placed<'p> = dyn FnMut(usize, &RecordBatch) -> Result<(), LakeError> + 'p;
 
 /// Merges the wanted rows of runs into a file a partition. Rows that are equal in the order of files come in the order of runs.

@@ -72,7 +72,7 @@ impl Effort {
 pub(crate) struct FileWriter {
     layout: Arc<Layout>,
     dir: PathBuf,
-    /// Where it lies until it is complete.
+    /// Where it is until it is complete.
     path: PathBuf,
     /// Its name below the table's folder.
     relative: String,
@@ -92,10 +92,10 @@ pub(crate) struct FileWriter {
     order: OrderCheck,
 }
 
-/// What the names of files that are written here begin and end with; a random number lies between.
+/// What the names of files that are written here begin and end with; a random number is between.
 const PREFIX: &str = "part-";
 const SUFFIX: &str = ".parquet";
-/// What a file's name has before and behind it until the file is complete: nothing that looks for Parquet files finds it.
+/// What a file's name has before and behind it until the file is complete: nothing that searches for Parquet files finds it.
 const HIDDEN: &str = ".";
 const PARTIAL: &str = ".partial";
 
@@ -228,7 +228,7 @@ impl FileWriter {
             if *there {
                 columns.push(column.clone());
             } else if column.null_count() < column.len() {
-                // Whoever said that there are no values was wrong; for a promoted column the bag still has them.
+                // The caller was wrong that there are no values; for a promoted column the bag still has them.
                 match *source {
                     Source::Promoted(at) => self.complete[at] = false,
                     Source::Core(at) => {
@@ -254,7 +254,7 @@ impl FileWriter {
         self.rows
     }
 
-    /// Ends the file, brings it to the disk, gives it its name and tells what the log needs to know of it.
+    /// Ends the file, flushes it, gives it its name and returns what the log needs to know of it.
     ///
     /// # Errors
     /// The disk refuses; the file is deleted then, as far as that is possible.

@@ -1,4 +1,4 @@
-//! The content of a row, and the id that stands in for one that its source did not give.
+//! The content of a row, and the id that replaces one that its source did not give.
 
 use super::hash::{RecordHash, canonical_hash, canonical_members, members_hash, truth};
 use crate::tables::{ColumnDef, TableDef};
@@ -10,7 +10,7 @@ pub const EXTRA: &str = "_extra";
 /// The version of what contents are made of: part of every content hash.
 const VERSION: &[u8] = b"content 2";
 
-/// Fields that the service or the way of export puts around a record, in lower case and without signs: some shapes of the same
+/// Fields that the service or the way of export adds around a record, in lower case and without signs: some shapes of the same
 /// record carry them and others do not.
 const ENVELOPE: [&str; 17] = [
     "resourceid",

@@ -27,7 +27,7 @@ pub(crate) const ATTEMPT: &str = "kqlakeAttempt";
 pub(crate) const DIVIDED: &str = "kqlakeDivided";
 /// The fact in a landing's commit that names its stream.
 pub(crate) const STREAM: &str = "kqlakeStream";
-/// The fact that says how far the commit brings its stream.
+/// The fact that says how far the commit advances its stream.
 pub(crate) const CURSOR: &str = "kqlakeCursor";
 /// The fact that names the run.
 pub(crate) const IMPORT: &str = "kqlakeImportId";

@@ -489,7 +489,7 @@ impl Log {
     }
 
     /// What an error of a commit means. It does not prove that nothing was written: the commit's file does. Where that is ours,
-    /// it is brought to the disk, and the log is given as if nothing had happened.
+    /// it is flushed, and the log is given as if nothing had happened.
     async fn resolved(&self, error: DeltaTableError, version: u64, attempt: String, dir: &Path) -> Result<Self, CommitError> {
         let log = dir.join(LOG);
         let path = log.join(files::commit_name(version));
@@ -599,7 +599,7 @@ fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, Lak
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
 }
 
-/// The folders that files lie in. Those above were flushed when they were made.
+/// The folders that files are in. Those above were flushed when they were made.
 fn folders_of<'p>(dir: &Path, files: impl Iterator<Item = &'p str>) -> BTreeSet<PathBuf> {
     files.filter_map(|file| Some(dir.join(file).parent()?.to_owned())).collect()
 }

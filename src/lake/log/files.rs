@@ -304,7 +304,7 @@ fn is_irregular(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// True when a Parquet file lies in a folder or a few levels below it. Names with `_` or `.` in front hold no rows.
+/// True when a Parquet file is in a folder or a few levels below it. Names with `_` or `.` in front hold no rows.
 fn holds_parquet(dir: &Path, depth: usize) -> std::io::Result<bool> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

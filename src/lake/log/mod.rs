@@ -1,4 +1,4 @@
-//! The Delta log of a table: its files as they lie on the disk, what its commits say, and the versions that are read from it.
+//! The Delta log of a table: its files as they are on the disk, what its commits say, and the versions that are read from it.
 
 pub(crate) mod commit;
 pub(crate) mod delta;

@@ -145,7 +145,7 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let view = View::new(&self.snapshot, self.kql, projection, filters);
+        let view = ScanColumns::new(&self.snapshot, self.kql, projection, filters);
         let mut files: Vec<&LiveFile> = self
             .snapshot
             .files()
@@ -183,7 +183,7 @@ impl TableProvider for LakeTable {
 ///
 /// Scans describe every file's statistics for every column of their schema: with hundreds of columns and hundreds of
 /// files that alone would take longer than many queries.
-struct View<'a> {
+struct ScanColumns<'a> {
     snapshot: &'a TableSnapshot,
     /// Positions in the snapshot's schema of the view's file columns.
     columns: Vec<usize>,
@@ -192,7 +192,7 @@ struct View<'a> {
     projection: Vec<usize>,
 }
 
-impl<'a> View<'a> {
+impl<'a> ScanColumns<'a> {
     fn new(snapshot: &'a TableSnapshot, kql: bool, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Self {
         let schema = snapshot.schema();
         // The partition column comes last.
@@ -215,7 +215,7 @@ impl<'a> View<'a> {
         let file = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
         let table = TableSchema::builder(Arc::new(file)).with_table_partition_cols(vec![schema.fields()[month].clone()]).build();
         let projection = wanted.iter().map(|at| columns.iter().position(|c| c == at).unwrap_or(columns.len())).collect();
-        View { snapshot, columns, table, projection }
+        ScanColumns { snapshot, columns, table, projection }
     }
 
     fn plan(
@@ -352,7 +352,7 @@ fn keep_months(state: &dyn Session, filters: &[Expr], files: &mut Vec<&LiveFile>
 }
 
 /// Keeps the files that may hold rows which pass the filters.
-fn keep_bounds(state: &dyn Session, view: &View<'_>, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
+fn keep_bounds(state: &dyn Session, view: &ScanColumns<'_>, filters: &[Expr], files: &mut Vec<&LiveFile>) -> Result<()> {
     let Some(filter) = conjunction(filters.to_vec()) else { return Ok(()) };
     let schema = view.table.table_schema().clone();
     let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.clone())?)?;
@@ -384,7 +384,7 @@ fn keep_enough(limit: usize, files: &mut Vec<&LiveFile>) {
 /// The bounds of files, for pruning. Unlike the optimizer's statistics these may be wider than the values.
 struct FileBounds<'a> {
     schema: &'a Schema,
-    view: &'a View<'a>,
+    view: &'a ScanColumns<'a>,
     files: &'a [&'a LiveFile],
 }
 

@@ -92,7 +92,7 @@ pub struct TableStats {
     pub last_time: Option<i64>,
 }
 
-/// One version of a table. Cloning is cheap, and a snapshot stays as it is while the table goes on.
+/// One version of a table. Cloning is cheap, and a snapshot stays as it is while the table continues.
 #[derive(Debug, Clone)]
 pub struct TableSnapshot(Arc<Inner>);
 
@@ -111,7 +111,7 @@ struct Inner {
 /// The log's statistics of a file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Stats {
+struct FileStats {
     num_records: Option<u64>,
     min_values: Map<String, Value>,
     max_values: Map<String, Value>,
@@ -247,7 +247,7 @@ fn live_file(
     let ours = tag(TAG_LAYOUT).is_some();
     let time = times_of(&entry);
     // Statistics that cannot be read prune nothing; they are no reason to refuse the file.
-    let stats: Stats = entry.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
+    let stats: FileStats = entry.stats.as_deref().and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
     let mut bounds = HashMap::new();
     let instant = |us| ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
     for name in stats.null_count.keys().chain(stats.min_values.keys()).chain(stats.max_values.keys()) {

@@ -339,7 +339,7 @@ mod tests {
                 assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
             }
             if let Some(column) = table.content {
-                // A derived id is recognised by its text, and contents meet within a day.
+                // A derived id is recognised by its text, and contents are matched within a day.
                 assert_eq!((table.key.len(), table.span), (1, KeySpan::Day), "{}", table.name);
                 for (column, ty) in [(table.key[0], Type::String), (column, Type::Long), (CONTENT_OF_V1, Type::Long)] {
                     let column = &table.columns[table.index_of(column).expect("a column of the identity")];

@@ -69,7 +69,7 @@ pub(crate) struct Intake {
     known: HashSet<String>,
     /// By landed file: keys of rows that a row of this landing takes the place of.
     outranked: HashMap<String, KeySet>,
-    /// By landed file: keys of rows without an id whose record this landing brings with one.
+    /// By landed file: keys of rows without an id whose record this landing has with one.
     paired: HashMap<String, KeySet>,
     closed: Closed,
     /// The folder of runs, while some of [`Intake::files`] are runs.
@@ -204,7 +204,7 @@ impl Intake {
         if last { self.merge_runs(layout, dir, lake) } else { Ok(()) }
     }
 
-    /// True while rows lie in runs.
+    /// True while rows are in runs.
     pub(crate) fn has_runs(&self) -> bool {
         self.runs.is_some()
     }
@@ -348,7 +348,7 @@ impl Intake {
         Ok(found.alike)
     }
 
-    /// Lets rows without an id meet those of the same content that have one.
+    /// Matches rows without an id with those of the same content that have one.
     fn pair(&mut self, fresh: &mut Fresh<'_>, alike: &[(String, RowKey)]) {
         alike.iter().for_each(|(_, row)| self.pairs.count(row));
         self.pair_landed(alike);

@@ -1,4 +1,4 @@
-//! How shapes of one record with and without its id meet: by content and ordinal.
+//! How shapes of one record with and without its id are matched: by content and ordinal.
 //!
 //! Of a content that `owned` rows with ids of their own have, the first `owned` rows without one are the same records. So a row
 //! without an id is in the table exactly when its ordinal is not below that number, whichever came first.

@@ -1,4 +1,4 @@
-//! How far each stream has come in a table, and what knows of the table's commits beside its log.
+//! How far each stream has come in a table, and what is known of the table's commits beside its log.
 //!
 //! A landing's commit says the position of its stream itself, so that rows and position are there together or not at all.
 //! `<lake>/_intents/<table>/positions.json` repeats the newest position of every stream, with the table's id, version and rows
@@ -32,7 +32,7 @@ const FORMAT: u32 = 2;
 /// The version of the form that has a file for each stream.
 const FILE_A_STREAM: u32 = 1;
 
-/// Where a stream stands.
+/// The position of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamPosition {
@@ -73,7 +73,7 @@ struct OfStream {
     rows: Option<u64>,
 }
 
-/// A file that knows of a commit.
+/// A file that witnesses a commit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Witness {
     /// The file.
@@ -133,7 +133,7 @@ fn witness(path: PathBuf) -> Option<Witness> {
     Some(Witness { path, table_id, version, rows })
 }
 
-/// The files that know of commits of a table.
+/// The files that witness commits of a table.
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when something else than a file has the name of one.
@@ -170,7 +170,7 @@ fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, 
     Ok(found)
 }
 
-/// Checks that nothing knows of rows in a table that is not there.
+/// Checks that nothing witnesses rows of a table that is not there.
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when the table has been there, or something is in the place of the folder that would show it.
@@ -249,7 +249,7 @@ fn file_stem(stream: &str) -> String {
     format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
 }
 
-/// Makes the folder of a table's positions, so that a commit is not made where nothing could know of it.
+/// Makes the folder of a table's positions, so that a commit is not made where no witness of it could be written.
 ///
 /// # Errors
 /// [`LakeError::Damaged`] when something else is in its place, or the disk refuses.
@@ -258,7 +258,7 @@ pub(crate) fn make_folder(root: &Path, def: &'static TableDef) -> Result<(), Lak
     std::fs::create_dir_all(&folder).map_err(|source| LakeError::of_folder(def.name, &folder, source))
 }
 
-/// Writes down where a table and its streams stand at a version of its log.
+/// Writes the positions of a table and its streams at a version of its log.
 ///
 /// # Errors
 /// The disk refuses; the log still says it all.
@@ -280,7 +280,7 @@ pub(crate) fn note(root: &Path, def: &'static TableDef, dir: &Path, log: &Log) -
     written.map_err(|source| LakeError::Io { table: def.name, path, source })
 }
 
-/// Notes where a table stands after a commit. A failure is only said: the log knows what happened.
+/// Writes the positions of a table after a commit. A failure is only logged: the log has what happened.
 pub(crate) async fn note_after_commit(lake: &Lake, def: &'static TableDef, log: &Log) {
     let (root, dir, log) = (lake.root().to_owned(), lake.table_dir(def), log.clone());
     let noted = run_blocking(def.name, move || note(&root, def, &dir, &log)).await;

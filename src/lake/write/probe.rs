@@ -188,7 +188,7 @@ impl<'p> Probe<'p> {
         let near = |row: &&Asked| days.is_none_or(|(first, last)| (first..=last).contains(&row.day));
         let mut asked: Vec<&Asked> = asked.iter().filter(near).collect();
         let def = self.layout.def;
-        // Rows of the same content meet under other keys.
+        // Rows of the same content are matched under other keys.
         if let Some(name) = def.content {
             let Some(filter) = self.filter(group, name)? else { return Ok(true) };
             if asked.iter().any(|row| filter.check(&row.content)) {
