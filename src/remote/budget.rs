@@ -140,6 +140,11 @@ impl Quota {
         self.limits.requests.map(|(_, time)| i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
     }
 
+    /// True when it counts requests in a time, and not only those that are under way.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.limits.requests.is_some()
+    }
+
     /// Waits until a request may be made.
     pub(crate) async fn admit(self: &Arc<Self>) -> Permit {
         let _turn = self.turn.lock().await;

@@ -6,6 +6,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -276,7 +277,7 @@ impl Api {
                 tokens.forget(token).await;
                 continue;
             }
-            if !error.is_transient() || !request.again {
+            if !error.is_transient() {
                 return Err(error);
             }
             let wait = if error.failure == Failure::Throttled {
@@ -284,7 +285,7 @@ impl Api {
                     Some(asked) => asked + throttled.next() / 4,
                     None => throttled.throttled(),
                 };
-                self.quotas.iter().for_each(|quota| quota.throttle(wait));
+                self.throttled(wait);
                 wait
             } else {
                 self.quotas.iter().for_each(|quota| quota.falter());
@@ -293,10 +294,18 @@ impl Api {
             };
             let waited = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
             let is_over = (pace.passed() - began).saturating_add(waited) > LONGEST;
-            if backoff.tries() >= TRIES || is_over {
+            if !request.again || backoff.tries() >= TRIES || is_over {
                 return Err(ServiceError { retry_after: Some(wait), ..error });
             }
             pace.sleep(wait).await;
+        }
+    }
+
+    /// The service said that requests come too fast: all who use the same quota leave it alone. Those who only share how many are
+    /// under way, as the sections of one service do, go on more slowly.
+    fn throttled(&self, wait: Duration) {
+        for quota in self.quotas.iter() {
+            if quota.is_counted() { quota.throttle(wait) } else { quota.falter() }
         }
     }
 

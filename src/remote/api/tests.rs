@@ -224,6 +224,23 @@ async fn nothing_shows_a_secret() {
 }
 
 #[tokio::test]
+async fn who_is_throttled_stops_those_of_the_same_quota_only() {
+    let server = Server::start(|asked, number| {
+        if asked.line.contains("report") && number < 3 { reply(429, "Retry-After: 600\r\n", "") } else { json("{}") }
+    });
+    let world = world();
+    let api = graph(&world, &server.base);
+    let reports = api.limited("reports", Limits::of(14, Duration::from_secs(600), 1));
+    let passed = || world.pace().passed() / 1_000_000;
+    api.json(Request::get(api.url("users"))).await.unwrap();
+    assert_eq!(reports.json(Request::get(api.url("report")).once()).await.unwrap_err().failure, Failure::Throttled);
+    api.json(Request::get(api.url("users"))).await.unwrap();
+    assert_eq!(passed(), 0);
+    reports.json(Request::get(api.url("report"))).await.unwrap();
+    assert!(passed() >= 600);
+}
+
+#[tokio::test]
 async fn the_service_s_clock_is_told_by_its_answers_and_never_later_than_it_is() {
     let dates = ["Mon, 12 Jan 2026 09:10:00 GMT", "Mon, 12 Jan 2026 09:10:07 GMT", "Mon, 12 Jan 2026 09:10:03 GMT", "Mon, 12 Jan 2026 08:00:00 GMT", "Thu, 01 Jan 2026 00:00:00 GMT"];
     let server = Server::start(move |_, number| reply(200, &format!("Date: {}\r\n", dates[number - 1]), "{}"));
