@@ -1,5 +1,6 @@
 //! Microsoft Graph: what all of it has in common, and where which request goes.
 
+mod audit_queries;
 mod batch;
 mod calls;
 mod notify;
@@ -84,6 +85,7 @@ async fn respond(call: &Call) -> Answer {
             notify::start(&call.world);
             answer
         }
+        ["security", "auditLog", "queries", ref rest @ ..] => audit_queries::answer(call, rest),
         ["$batch"] => batch::answer(call, version).await,
         _ => Err(error(call, 400, "BadRequest", &format!("Resource not found for the segment '{}'.", segments.join("/")))),
     }

@@ -357,3 +357,39 @@ async fn subscribers_are_validated_told_and_warned() {
     assert_eq!(client.send("DELETE", &path, "").await.status, 204);
     assert_eq!(client.get(&path).await.status, 404);
 }
+
+#[tokio::test]
+async fn the_audit_log_is_queried_when_the_query_is_done() {
+    let of = tenant(33, |_| {}).await;
+    let client = Client::new(&of, GRAPH).await;
+    let path = "/graph/v1.0/security/auditLog/queries";
+    let body =
+        json!({"displayName": "a", "filterStartDateTime": "2026-01-05T00:00:00Z", "filterEndDateTime": "2026-01-08T00:00:00Z"});
+    let created = client.send("POST", path, &body.to_string()).await;
+    assert_eq!((created.status, text(&created.json(), "status")), (201, "notStarted"));
+    let id = text(&created.json(), "id").to_owned();
+    assert_eq!(client.get(&format!("{path}/{id}/records")).await.status, 400, "not yet");
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(text(&client.get(&format!("{path}/{id}")).await.json(), "status").to_owned());
+    }
+    assert_eq!(statuses, ["notStarted", "running", "succeeded"]);
+    let (records, _) = client.list(&format!("{path}/{id}/records?$top=40")).await;
+    let ids: BTreeSet<&str> = records.iter().map(|record| text(record, "id")).collect();
+    assert!(ids.len() > 100);
+    for record in &records {
+        assert_eq!(record["id"], record["auditData"]["Id"]);
+        assert!(("2026-01-05".."2026-01-08").contains(&text(record, "createdDateTime")), "{record}");
+    }
+    let one = text(&records[0], "operation");
+    let body = json!({"filterStartDateTime": "2026-01-05T00:00:00Z", "filterEndDateTime": "2026-01-08T00:00:00Z", "operationFilters": [one]});
+    let id = text(&client.send("POST", path, &body.to_string()).await.json(), "id").to_owned();
+    for _ in 0..2 {
+        client.get(&format!("{path}/{id}")).await;
+    }
+    let (filtered, _) = client.list(&format!("{path}/{id}/records?$top=1000")).await;
+    let expected: BTreeSet<&str> =
+        records.iter().filter(|record| text(record, "operation") == one).map(|record| text(record, "id")).collect();
+    assert_eq!(filtered.iter().map(|record| text(record, "id")).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(client.send("POST", path, "{}").await.status, 400);
+}

@@ -62,11 +62,7 @@ impl State {
     }
 
     fn writer(&self, world: &World) -> &Writer {
-        self.writer.get_or_init(|| {
-            let seeded = Seeded { seed: world.seed, scale: world.scale };
-            let users = (0..people::places(seeded).min(USERS)).map(|place| people::person(seeded, place, 0));
-            Writer::new(log(world), &world.registration.tenant, users.map(|user| (user.principal, user.id)))
-        })
+        self.writer.get_or_init(|| writer(world))
     }
 
     fn served(&self) -> MutexGuard<'_, HashSet<Blob>> {
@@ -84,7 +80,15 @@ impl State {
     }
 }
 
-fn log(world: &World) -> Log {
+/// The writer of the tenant's records.
+pub(crate) fn writer(world: &World) -> Writer {
+    let seeded = Seeded { seed: world.seed, scale: world.scale };
+    let users = (0..people::places(seeded).min(USERS)).map(|place| people::person(seeded, place, 0));
+    Writer::new(log(world), &world.registration.tenant, users.map(|user| (user.principal, user.id)))
+}
+
+/// The tenant's audit log.
+pub(crate) fn log(world: &World) -> Log {
     let settings = &world.settings;
     let most = settings.audit_blob_records.max(1);
     Log { seed: world.seed, scale: world.scale, records: (settings.audit_blob_records_least.clamp(1, most), most) }
