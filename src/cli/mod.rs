@@ -6,6 +6,7 @@ mod compact;
 mod completions;
 mod doctor;
 mod export;
+mod files;
 mod functions;
 mod generate;
 mod import;
@@ -248,6 +249,7 @@ fn execute(cli: Cli) -> Result<()> {
         }
     }));
     // Work that blocks (a read that hangs, a long sort) must not hold the process after its answer or after Ctrl-C.
+    report::over();
     runtime.shutdown_background();
     if matches!(result, Err(Error::Interrupted(_))) {
         return result;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::progress::Progress;
 use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
-use super::{Context, import, report, sections};
+use super::{Context, files, report, sections};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::live::health;
@@ -51,8 +51,8 @@ pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
     if !paths.is_empty() {
         let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
         context.tell(format_args!("import from {}", shown.join(", ")));
-        let summary = import::land(&paths, &import::settings(context), context).await?;
-        if let Err(err) = import::outcome(&summary) {
+        let summary = files::land(&paths, &files::settings(context), context).await?;
+        if let Err(err) = files::outcome(&summary) {
             failures.push(err);
         }
         goes_on(context)?;

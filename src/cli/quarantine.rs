@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::answer::OutputArgs;
-use super::{Context, import, report};
+use super::{Context, files, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
 use kqlake_import::{
@@ -279,9 +279,9 @@ async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
         return Ok(());
     }
     let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
-    let options = ImportOptions { retry: names, ..import::settings(context) };
-    let summary = import::land(&paths, &options, context).await?;
-    let seen = seen_again(&context.lake(), &files, &summary).await.map_err(import::failed)?;
+    let options = ImportOptions { retry: names, ..files::settings(context) };
+    let summary = files::land(&paths, &options, context).await?;
+    let seen = seen_again(&context.lake(), &files, &summary).await.map_err(files::failed)?;
     let stay = |file: &&QuarantineFile| there(file).is_some() && !seen.iter().any(|seen| seen.path == file.path);
     let changed: BTreeSet<&str> = files.iter().filter(stay).map(|file| file.unit.as_str()).collect();
     for unit in changed {
@@ -291,7 +291,7 @@ async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
         ));
     }
     drop_files(seen).map_err(|err| unreadable(context.lake().root(), err))?;
-    import::outcome(&summary)
+    files::outcome(&summary)
 }
 
 #[cfg(test)]

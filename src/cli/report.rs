@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 
@@ -80,9 +81,21 @@ pub(super) fn command_line(err: &clap::Error, args: &[OsString]) -> u8 {
     status
 }
 
+/// Set when the command's result is there: what still runs on other threads is given up, and has nothing to say.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Nothing that happens from now on is part of the command.
+pub(super) fn over() {
+    IS_OVER.store(true, Ordering::Relaxed);
+}
+
 /// Makes a panic say what it is: a defect, with where it happened and what to do about it. The exit status is 70.
 pub(super) fn on_panic() {
     std::panic::set_hook(Box::new(|info| {
+        // A library's thread may panic when the runtime below it goes away.
+        if IS_OVER.load(Ordering::Relaxed) {
+            return;
+        }
         let what = info
             .payload()
             .downcast_ref::<&str>()

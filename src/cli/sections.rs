@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::import::{settings, tell_units};
+use super::files::{settings, tell_units};
 use super::progress::Progress;
 use super::{Context, report};
 use crate::error::{Error, Result, status};
 use crate::live::board::Board;
-use crate::live::cycle::{Runner, Watcher};
+use crate::live::cycle::{Runner, Watcher, failed};
 use crate::live::heartbeat::{EVERY, Heartbeat};
 use crate::live::plan::{self, Wanted};
 use crate::live::{Outcome, Task};
-use kqlake_import::{ImportOptions, Section, SectionReport};
+use kqlake_import::{self as import, Filter, ImportOptions, Section, SectionReport};
 use kqlake_remote::{Pace, World};
 
 /// Time between two looks at the board.
@@ -81,13 +81,18 @@ pub(super) fn runner(context: &Context, command: &'static str, watcher: Arc<dyn 
 pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &Context) -> Vec<Outcome> {
     let progress = Arc::new(Progress::new(context, "importing"));
     let runner = Runner { watcher: Arc::new(Teller::new(context, &progress, runner.options.dry_run)), ..runner };
-    let _heartbeat = (!runner.options.dry_run)
+    let heartbeat = (!runner.options.dry_run)
         .then(|| Heartbeat::start(runner.lake.clone(), pace, runner.board.clone(), runner.command, EVERY));
     let board = runner.board.clone();
     let mut cycle = std::pin::pin!(runner.cycle(tasks));
     loop {
         match tokio::time::timeout(LOOK, cycle.as_mut()).await {
-            Ok(outcomes) => return outcomes,
+            Ok(outcomes) => {
+                if let Some(heartbeat) = heartbeat {
+                    heartbeat.end().await;
+                }
+                return outcomes;
+            }
             Err(_) => progress.say(board.text()),
         }
     }
@@ -104,6 +109,53 @@ pub(super) fn tasks(wanted: &Wanted, world: &World, context: &Context) -> Result
             .hint("see `import_job_settings` in the configuration, and `kqlake doctor`"));
     }
     Ok(tasks)
+}
+
+/// Tells what sections would fetch: one line each, and with `-v` one for every unit.
+///
+/// # Errors
+/// As [`outcome`], for what could not be listed.
+pub(super) async fn preview(tasks: Vec<Task>, runner: &Runner, context: &Context) -> Result<()> {
+    let count = tasks.len();
+    let mut bad = Vec::new();
+    for Task { tenant, section, work } in tasks {
+        let name = if context.config.tenants.len() > 1 { format!("{tenant}: {section}") } else { section.name().to_owned() };
+        let previews = match work {
+            Ok(work) => {
+                let filter = Filter { org_urls: work.org_urls, ..runner.options.filter.clone() };
+                let options = ImportOptions { filter, section: Some(section), ..runner.options.clone() };
+                import::preview(&runner.lake, &work.sources, &options).await.map_err(failed)
+            }
+            Err(error) => Err(error),
+        };
+        let previews = match previews {
+            Ok(previews) => previews,
+            Err(error) => {
+                report::error(&error);
+                bad.push(name);
+                continue;
+            }
+        };
+        let sum = |of: fn(&import::Preview) -> u64| previews.iter().map(of).sum::<u64>();
+        let (listed, fetched) = (sum(|preview| preview.listed), sum(|preview| preview.to_fetch.len() as u64));
+        let bytes: u64 = previews.iter().flat_map(|preview| &preview.to_fetch).map(|unit| unit.bytes).sum();
+        let size = if bytes > 0 { format!(", {bytes} bytes as far as that is known") } else { String::new() };
+        context.tell(format_args!("{name:<24} {fetched:>8} of {listed} listed units would be fetched{size}"));
+        if context.verbose > 0 {
+            previews.iter().flat_map(|preview| &preview.to_fetch).for_each(|unit| context.tell(format_args!("  {}", unit.name)));
+        }
+        for (what, why) in previews.iter().flat_map(|preview| &preview.failures) {
+            report::line(format_args!("warning: {what} could not be listed: {why}"));
+        }
+        if previews.iter().any(|preview| !preview.failures.is_empty()) {
+            bad.push(name);
+        }
+    }
+    match bad.len() {
+        0 => Ok(()),
+        all if all == count => Err(Error::Source("no section could be listed".to_owned())),
+        _ => Err(Error::Incomplete(format!("not everything could be listed: {}", bad.join(", ")))),
+    }
 }
 
 /// The exit status's truth about sections.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::progress::Progress;
 use super::sections::{self, Teller};
@@ -73,8 +74,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         context.say(format_args!("{}: {} every {}", round.tenant, round.section, length(round.period)));
     }
     let pace = world.pace().clone();
-    let _heartbeat = Heartbeat::start(lake, pace.clone(), runner.board.clone(), "watch", EVERY);
-    let _health = check_health(context, pace.clone());
+    let heartbeat = Heartbeat::start(lake, pace.clone(), runner.board.clone(), "watch", EVERY);
+    let health = check_health(context, pace.clone());
     let receiving = receive(&all, &world, context).await?;
     let task = {
         let (config, world) = (context.config.clone(), world.clone());
@@ -85,7 +86,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         watching.await;
         Ok(())
     };
-    tokio::try_join!(watching, receiving)?;
+    let ended = tokio::try_join!(watching, receiving);
+    heartbeat.end().await;
+    // It looks at the stop, too; what it waits for on the network is not waited for.
+    drop(tokio::time::timeout(Duration::from_secs(5), health).await);
+    ended?;
     context.say("ended");
     Ok(())
 }
@@ -117,26 +122,20 @@ async fn receive(all: &[Round], world: &World, context: &Context) -> Result<impl
     }))
 }
 
-/// Looks at everything now and then, until this is dropped.
-fn check_health(context: &Context, pace: Pace) -> Ending {
+/// Looks at everything now and then, until somebody asks to stop.
+fn check_health(context: &Context, pace: Pace) -> JoinHandle<()> {
     let context = context.clone();
-    Ending(tokio::spawn(async move {
-        loop {
+    tokio::spawn(async move {
+        while !context.stop.is_asked() {
             for bad in health::check(&context.config, &context.lake(), &context.clock).await {
                 report::line(format_args!("warning: {}: {}", bad.component, bad.detail));
             }
-            pace.sleep(HEALTH).await;
+            tokio::select! {
+                () = context.stop.asked() => {}
+                () = pace.sleep(HEALTH) => {}
+            }
         }
-    }))
-}
-
-/// A task that ends with this.
-struct Ending(tokio::task::JoinHandle<()>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    })
 }
 
 fn configured_period(tenant: &str, section: Section, context: &Context) -> Duration {

@@ -31,6 +31,7 @@ mod names;
 mod ordinals;
 mod own_rows;
 mod positions;
+mod preview;
 mod quarantine;
 mod reader;
 mod row;
@@ -59,6 +60,7 @@ pub use self::events::{EventLog, Health, HealthStatus, Severity, WEBHOOK};
 pub use self::files::input::Limits;
 pub use self::ledger::NO_SECTION;
 pub use self::names::listed_names;
+pub use self::preview::{Preview, preview};
 pub use self::quarantine::seen::seen_again;
 pub use self::quarantine::store::{
     QuarantineFile, RefusedRecord, Retention, drop_files, list as quarantined, records as refused_records,

@@ -2,8 +2,29 @@
 
 use serde_json::Value;
 
+use super::ledger;
 use super::source::{ListedUnit, Source};
-use super::{UnitReport, UnitState};
+use super::{ImportError, UnitReport, UnitState};
+use kqlake_lake::Lake;
+use kqlake_lake::tables::find;
+
+/// The stream under which a source's cursor is kept in the ledger.
+pub(crate) fn stream_of(source: &dyn Source) -> String {
+    format!("source/{}", source.stream())
+}
+
+/// The cursor that a source had reached before; none when its units are listed from the beginning.
+///
+/// # Errors
+/// The lake cannot be read.
+pub(crate) async fn kept(lake: &Lake, source: &dyn Source) -> Result<Option<Value>, ImportError> {
+    let Some(ledger) = find(ledger::TABLE) else { return Ok(None) };
+    match lake.position(ledger, &stream_of(source)).await {
+        Ok(position) => Ok(position.map(|position| position.cursor)),
+        Err(error) if error.is_of_one_table() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// How far one source has come in a run.
 #[derive(Debug, Default)]

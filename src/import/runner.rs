@@ -17,7 +17,7 @@ use super::groups::{Group, Pending, add_part, units_of};
 use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, KnownUnits, Registrar};
 use super::own_rows;
-use super::positions::Reached;
+use super::positions::{self, Reached, stream_of};
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
 use super::row::Row;
@@ -121,15 +121,7 @@ async fn begin(
 ) -> Result<Begun, ImportError> {
     let mut listed = Vec::new();
     for source in sources {
-        let cursor = match find(ledger::TABLE) {
-            Some(def) if !options.again => match lake.position(def, &stream_of(source.as_ref())).await {
-                Ok(position) => position.map(|position| position.cursor),
-                // Its units are listed from the beginning.
-                Err(error) if error.is_of_one_table() => None,
-                Err(error) => return Err(error.into()),
-            },
-            _ => None,
-        };
+        let cursor = if options.again { None } else { positions::kept(lake, source.as_ref()).await? };
         listed.push((Arc::clone(source), cursor));
     }
     let root = (!options.dry_run).then(|| lake.root().to_owned());
@@ -182,11 +174,6 @@ fn clean(lake: &std::path::Path, retention: store::Retention, now: i64) -> std::
     let outdated = store::outdated(store::list(lake)?, retention, now);
     store::drop_files(&outdated)?;
     Ok(outdated.len() as u64)
-}
-
-/// The stream under which a source's cursor is kept in the ledger.
-fn stream_of(source: &dyn Source) -> String {
-    format!("source/{}", source.stream())
 }
 
 /// A checkpoint that is being committed.

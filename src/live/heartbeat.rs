@@ -5,21 +5,26 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
-use kqlake_import::EventLog;
+use kqlake_import::{EventLog, Stop};
 use kqlake_lake::Lake;
 use kqlake_remote::Pace;
 
 /// Time between two heartbeats.
 pub const EVERY: Duration = Duration::from_secs(300);
 
-/// Heartbeats, until this is dropped.
+/// Heartbeats, until this is ended or dropped.
 #[derive(Debug)]
-pub struct Heartbeat(JoinHandle<()>);
+pub struct Heartbeat {
+    task: JoinHandle<()>,
+    stop: Stop,
+}
 
 impl Heartbeat {
     /// Begins; the first one comes at once. `command` is who lives.
     pub fn start(lake: Lake, pace: Pace, board: Board, command: &'static str, every: Duration) -> Heartbeat {
-        Heartbeat(tokio::spawn(async move {
+        let stop = Stop::default();
+        let ended = stop.clone();
+        let task = tokio::spawn(async move {
             let began = pace.now();
             loop {
                 let log = beat(&board, command, pace.now(), began);
@@ -27,15 +32,27 @@ impl Heartbeat {
                 if let Err(error) = log.land(&lake).await {
                     tracing::warn!(%error, "the heartbeat is not in the lake");
                 }
-                pace.sleep(every).await;
+                tokio::select! {
+                    () = ended.asked() => return,
+                    () = pace.sleep(every) => {}
+                }
             }
-        }))
+        });
+        Heartbeat { task, stop }
+    }
+
+    /// Ends, after a commit that is under way: the runtime must not go away below it.
+    pub async fn end(mut self) {
+        self.stop.ask();
+        if let Err(error) = (&mut self.task).await {
+            tracing::warn!(%error, "the heartbeat ended by a defect");
+        }
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

@@ -1,0 +1,213 @@
+//! Files into the lake, and what is told of units that were imported.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::progress::ByteProgress;
+use super::{Context, report};
+use crate::error::{Error, Result};
+use kqlake_durable::blocker;
+use kqlake_import::{
+    Given, ImportError, ImportOptions, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
+};
+
+/// What the configuration says of imports.
+pub(super) fn settings(context: &Context) -> ImportOptions {
+    let config = &context.config;
+    let age = config.quarantine_keep.map_or(i64::MAX, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
+    let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+    ImportOptions {
+        given: Given { date_order: config.date_order, snapshot_date: None },
+        retention: Retention { age, bytes: config.quarantine_size as u64 },
+        memory: config.memory_limit,
+        threads,
+        clock: Arc::clone(&context.clock),
+        stop: context.stop.clone(),
+        ..ImportOptions::default()
+    }
+}
+
+/// Imports paths with progress, and tells what came of them: one line a section, one for each file with something wrong.
+///
+/// # Errors
+/// When a path does not exist or the lake cannot be written.
+pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<ImportSummary> {
+    let lake = context.lake();
+    lake.check().await?;
+    let progress = ByteProgress::new(context);
+    let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
+    drop(progress);
+    for unit in &summary.units {
+        tell_unit(unit, &summary, context);
+    }
+    tell_shortfalls(&summary);
+    for passed in &summary.passed_over {
+        let line = format!("{} was passed over: {}", passed.path.display(), passed.reason);
+        if passed.told { context.say(line) } else { tracing::info!("{line}") }
+    }
+    for section in &summary.sections {
+        context.tell(section_line(section, options.dry_run));
+    }
+    let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
+    if known > 0 {
+        let of = report::files(known as u64);
+        let where_to = "kqlake quarantine, kqlake ledger --failed";
+        context.say(format_args!("{of} with refused records as an earlier import left them ({where_to})"));
+    }
+    if summary.outdated > 0 {
+        let of = report::files(summary.outdated);
+        context.say(format_args!("{of} of refused records removed, being older or more than the quarantine keeps"));
+    }
+    if summary.units.is_empty() {
+        context.say("nothing to import: the folders hold no files with data");
+    }
+    Ok(summary)
+}
+
+/// Tells what went wrong with units of a section; of very many the first.
+pub(super) fn tell_units(summary: &ImportSummary, context: &Context) {
+    let bad = |unit: &&UnitReport| unit.state.is_new_failure();
+    for unit in summary.units.iter().filter(bad).take(SHOWN_UNITS) {
+        tell_unit(unit, summary, context);
+    }
+    let more = summary.units.iter().filter(bad).count().saturating_sub(SHOWN_UNITS);
+    if more > 0 {
+        report::line(format_args!("warning: and {more} more units (kqlake ledger --failed)"));
+    }
+    tell_shortfalls(summary);
+}
+
+/// Units of a section that are told one by one.
+const SHOWN_UNITS: usize = 10;
+
+fn tell_shortfalls(summary: &ImportSummary) {
+    for short in &summary.shortfalls {
+        let waiting = summary.units.iter().filter(|unit| waits_for(unit, short)).count();
+        let files = if waiting == 0 { String::new() } else { format!(" ({} to be read again)", report::files(waiting as u64)) };
+        report::line(format_args!("warning: {}{files}", short.message()));
+    }
+}
+
+/// The exit status's truth about an import.
+///
+/// # Errors
+/// [`Error::Incomplete`] when a file or record could not be read; [`Error::Storage`] when a table did not take its rows.
+pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
+    if summary.stopped {
+        return Err(Error::Incomplete("the import was asked to end; what was committed stays, and it goes on from there".into()));
+    }
+    if summary.has_no_new_failure() {
+        return Ok(());
+    }
+    if let Some(short) = summary.shortfalls.first() {
+        let tables = summary.shortfalls.iter().map(|short| short.table).collect::<Vec<_>>().join(", ");
+        let message = format!("not every row of {tables} is in the lake: {}; everything else is", short.reason);
+        return Err(Error::Storage { message, hint: short.advice.clone(), source: None });
+    }
+    let files = summary.units.iter().filter(|u| u.state.is_new_failure()).count();
+    Err(Error::Incomplete(format!(
+        "{} of {} files could not be read completely; everything else is in the lake",
+        files,
+        summary.units.len()
+    )))
+}
+
+pub(super) fn failed(err: ImportError) -> Error {
+    match err {
+        ImportError::NotFound { path } => {
+            Error::usage(format!("{} does not exist", path.display())).hint("--from takes files and folders; check the spelling")
+        }
+        ImportError::Unsuitable { .. } => Error::usage(err.to_string())
+            .hint("--from takes files, folders and pipes outside of the lake (`-` is standard input)"),
+        ImportError::Unreadable { .. } => Error::Source(err.to_string()),
+        ImportError::Lake(err) => err.into(),
+        ImportError::Quarantine { path, source } => match path.parent().and_then(blocker) {
+            Some(found) => Error::storage(
+                format!("cannot set refused records aside in {}", path.display()),
+                format!("{} is not a folder", found.display()),
+            )
+            .hint(format!("a folder belongs there: move {} away", found.display())),
+            None => Error::io("set refused records aside in", &path, source),
+        },
+        ImportError::Reader(_) => Error::Defect(err.to_string()),
+    }
+}
+
+/// True for a unit with rows that a table did not take.
+fn waits_for(unit: &UnitReport, short: &Shortfall) -> bool {
+    unit.held && unit.counts.rows.contains_key(short.table)
+}
+
+fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
+    // What a table did not take is said once for all units.
+    if unit.counts.refused == 0 && summary.shortfalls.iter().any(|short| waits_for(unit, short)) {
+        return;
+    }
+    match unit.state {
+        UnitState::Done | UnitState::Unchanged | UnitState::Known | UnitState::Filtered => return,
+        UnitState::Empty => {
+            context.say(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or("it is empty")));
+            return;
+        }
+        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed | UnitState::Expired => {}
+    }
+    // What is missing from the lake is said even with -q.
+    report::line(format_args!("warning: {}: {}", unit.name, unit.reason.as_deref().unwrap_or(unit.state.name())));
+    for refusal in unit.refusals.iter().take(SHOWN_REFUSALS) {
+        report::line(format_args!("  {}: {}", refusal.place, refusal.reason));
+    }
+    // A single refusal is the unit's reason itself.
+    let said = SHOWN_REFUSALS.min(unit.refusals.len()).max(1) as u64;
+    let more = unit.counts.refused.saturating_sub(said);
+    let aside = unit.quarantine.as_deref().map(|path| match (relative(path).display(), unit.not_kept) {
+        (path, 0) => format!("set aside in {path}"),
+        (path, more) => {
+            let kept = unit.counts.refused.saturating_sub(more);
+            format!("of all, {kept} are set aside in {path}, and {more} are only counted: their texts are not kept")
+        }
+    });
+    match (more, aside) {
+        (0, None) => {}
+        (0, Some(aside)) => report::line(format_args!("  {aside}")),
+        (more, aside) => report::line(format_args!("  and {more} more{}", aside.map(|a| format!(", {a}")).unwrap_or_default())),
+    }
+}
+
+/// Refused records of a file that are shown.
+const SHOWN_REFUSALS: usize = 3;
+
+/// A path below the working folder without it.
+fn relative(path: &Path) -> &Path {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
+}
+
+fn section_line(section: &SectionReport, dry_run: bool) -> String {
+    // Which of them the lake has already is known only when they land.
+    let recognised = section.records.saturating_sub(section.refused);
+    let mut parts = vec![if dry_run { format!("{recognised} recognised") } else { format!("{} new", section.new) }];
+    if section.replaced > 0 {
+        parts.push(format!("{} replaced", section.replaced));
+    }
+    if section.duplicates > 0 {
+        parts.push(format!("{} there already", section.duplicates));
+    }
+    if section.refused > 0 {
+        parts.push(format!("{} refused", section.refused));
+    }
+    if section.unchanged > 0 {
+        parts.push(format!("{} unchanged since", report::files(section.unchanged)));
+    }
+    if section.known > 0 {
+        parts.push(format!("{} known to have refused records", report::files(section.known)));
+    }
+    let state = if section.finished { "" } else { "  NOT FINISHED" };
+    #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
+    let seconds = section.micros as f64 / 1e6;
+    format!(
+        "{:<24} {:>9}  {:>10} records: {}  ({seconds:.1} s){state}",
+        section.section.name(),
+        report::files(section.units),
+        section.records,
+        parts.join(", ")
+    )
+}
