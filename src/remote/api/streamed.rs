@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Api, Begun};
 use crate::budget::Permit;
-use crate::http::{Backoff, BodyError, HeaderMap, Reading, Request, json_ends};
+use crate::http::{Backoff, BodyError, HeaderMap, JsonCheck, Reading, Request};
 use kqlake_import::{Body, Feed};
 
 /// Pieces of a body that wait between the network and its reader.
@@ -50,7 +50,7 @@ impl Streamed {
         let Streamed { api, request, begun } = self;
         let Some((reading, permits)) = begun.rest else { return Body::Stream(Box::new(Pieces(begun.held.into_iter().collect()))) };
         let (feed, body) = Body::fed(PIECES);
-        let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), first: None, last: None };
+        let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), check: Some(JsonCheck::new()) };
         tokio::spawn(flow.run(begun.held, reading, permits));
         body
     }
@@ -80,6 +80,8 @@ enum End {
     Done,
     /// It broke off, and may go on.
     Broken(String),
+    /// The JSON is damaged at this place, or ends there too early, and may be better the next time.
+    Odd(u64),
     /// It cannot go on.
     Failed(String),
 }
@@ -92,40 +94,47 @@ struct Flow {
     /// Bytes that were handed on.
     given: u64,
     digest: Sha256,
-    /// The first and the last byte other than blanks.
-    first: Option<u8>,
-    last: Option<u8>,
+    /// Follows what was handed on; `None` when the service has it damaged.
+    check: Option<JsonCheck>,
 }
 
 impl Flow {
     async fn run(mut self, held: Vec<Bytes>, reading: Reading, permits: Vec<Permit>) {
-        for piece in held {
-            if !self.give(piece).await {
-                return;
-            }
-        }
         let mut backoff = Backoff::default();
-        let mut end = self.flow(reading, permits).await;
-        // Where it ended when it seemed to break off.
         let mut odd = None;
+        let mut end = self.begin(held, reading, permits).await;
         loop {
+            let is_over = matches!(end, End::Failed(_)) || backoff.tries() >= TRIES;
             let why = match end {
                 End::Done => return,
-                End::Failed(why) => why,
-                // The same end again: it is what the service has, and its reader says what is wrong with it.
-                End::Broken(_) if odd == Some(self.given) => return,
-                End::Broken(why) if backoff.tries() < TRIES => {
-                    tracing::debug!(why, given = self.given, "a body is asked for again");
-                    odd = why.is_empty().then_some(self.given);
-                    self.api.pace().sleep(backoff.next()).await;
-                    end = self.again().await;
-                    continue;
+                End::Failed(why) | End::Broken(why) => why,
+                End::Odd(place) => {
+                    // The same again: it is what the service has, and its reader says what is wrong with it.
+                    if odd == Some(place) {
+                        self.check = None;
+                    }
+                    odd = Some(place);
+                    format!("the JSON is damaged or breaks off at byte {place}")
                 }
-                End::Broken(why) => why,
             };
-            self.feed.give(Err(io::Error::other(why))).await;
-            return;
+            if is_over {
+                self.feed.give(Err(io::Error::other(why))).await;
+                return;
+            }
+            tracing::debug!(why, given = self.given, "a body is asked for again");
+            self.api.pace().sleep(backoff.next()).await;
+            end = self.again().await;
         }
+    }
+
+    /// Hands on what was held, and what comes behind it.
+    async fn begin(&mut self, held: Vec<Bytes>, reading: Reading, permits: Vec<Permit>) -> End {
+        for piece in held {
+            if let Err(end) = self.give(piece).await {
+                return end;
+            }
+        }
+        self.flow(reading, permits).await
     }
 
     /// Hands on all that comes of a body.
@@ -133,13 +142,12 @@ impl Flow {
         loop {
             match reading.next().await {
                 Ok(Some(piece)) => {
-                    if !self.give(piece).await {
-                        return End::Done;
+                    if let Err(end) = self.give(piece).await {
+                        return end;
                     }
                 }
-                Ok(None) if json_ends(self.first, self.last) => return End::Done,
-                // No more than the end is wrong.
-                Ok(None) => return End::Broken(String::new()),
+                Ok(None) if self.check.as_ref().is_none_or(JsonCheck::is_whole) => return End::Done,
+                Ok(None) => return End::Odd(self.given),
                 Err(error) => return failed(error),
             }
         }
@@ -168,20 +176,25 @@ impl Flow {
             if digest.finalize_reset() != self.digest.clone().finalize() {
                 return End::Failed("the body is another one than before it broke off".to_owned());
             }
-            if !piece.is_empty() && !self.give(piece).await {
-                return End::Done;
+            if !piece.is_empty()
+                && let Err(end) = self.give(piece).await
+            {
+                return end;
             }
         }
         self.flow(reading, permits).await
     }
 
-    async fn give(&mut self, piece: Bytes) -> bool {
-        let text = |byte: &&u8| !byte.is_ascii_whitespace();
-        self.first = self.first.or_else(|| piece.iter().filter(|byte| ![0xEF, 0xBB, 0xBF].contains(*byte)).find(text).copied());
-        self.last = piece.iter().rev().find(text).copied().or(self.last);
+    /// Hands on a piece, if it is not damaged.
+    async fn give(&mut self, piece: Bytes) -> Result<(), End> {
+        if let Some(check) = &self.check {
+            let mut ahead = check.clone();
+            ahead.feed(&piece).map_err(|at| End::Odd(self.given + at as u64))?;
+            self.check = Some(ahead);
+        }
         self.given += piece.len() as u64;
         self.digest.update(&piece);
-        self.feed.give(Ok(piece)).await
+        if self.feed.give(Ok(piece)).await { Ok(()) } else { Err(End::Done) }
     }
 }
 

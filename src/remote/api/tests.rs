@@ -159,6 +159,20 @@ async fn a_large_body_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_that_is_damaged_is_asked_for_again_and_handed_on_as_it_is_when_it_stays_so() {
+    let odd = large().replace(r#"{"Id":"00000000000000180000"}"#, r#"{"Id":"00000000000000180000}}"#);
+    assert!(odd.len() == large().len() && odd != large());
+    let first = odd.clone();
+    let (body, error, asked) = streamed(move |number| json(&if number == 0 { first.clone() } else { large() })).await;
+    assert!(error.is_none() && asked == 2 && body == large().as_bytes());
+    let always = odd.clone();
+    let (body, error, asked) = streamed(move |_| json(&always)).await;
+    assert!(error.is_none() && body == odd.as_bytes(), "{error:?}");
+    // Twice to see that it is the same, and once to hand it on.
+    assert_eq!(asked, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_body_that_became_another_one_is_an_error() {
     let (body, error, _) = streamed(|number| {
         let mut answer = json(&if number == 0 { large() } else { large().replace("\"Id\":\"00000000000000000007\"", "\"Id\":\"x\"") });
@@ -238,6 +252,34 @@ async fn who_is_throttled_stops_those_of_the_same_quota_only() {
     assert_eq!(passed(), 0);
     reports.json(Request::get(api.url("report"))).await.unwrap();
     assert!(passed() >= 600);
+}
+
+/// A service counts requests in the last minute and throttles above its quota, as the client's time passes.
+#[tokio::test]
+async fn a_backlog_uses_its_quota_and_is_hardly_throttled() {
+    const QUOTA: usize = 500;
+    const BLOBS: usize = 4_000;
+    let world = world();
+    let (pace, made) = (world.pace().clone(), std::sync::Mutex::new(std::collections::VecDeque::<i64>::new()));
+    let server = Server::start(move |_, _| {
+        let (now, mut made) = (pace.passed(), made.lock().unwrap());
+        made.retain(|then| then + 60_000_000 > now);
+        if made.len() >= QUOTA {
+            return reply(403, "", "{'error':{'code':'AF429','message':'Too many requests'}}");
+        }
+        made.push_back(now);
+        json("[]")
+    });
+    let mut tenant = crate::testing::tenant(&server.base);
+    tenant.audit.requests_per_minute = u32::try_from(QUOTA).unwrap();
+    let api = world.api(&tenant, Service::Management).unwrap();
+    let calls = (0..BLOBS).map(|_| api.json(Request::get(api.url("blob"))));
+    let answers: Vec<_> = futures::StreamExt::collect(futures::StreamExt::buffer_unordered(futures::stream::iter(calls), 8)).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let throttled = server.lines().len() - BLOBS;
+    assert!(throttled * 100 <= BLOBS, "{throttled}");
+    let used = BLOBS as f64 / (world.pace().passed() as f64 / 60e6 * QUOTA as f64);
+    assert!(used >= 0.95, "{used}");
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 
 mod body;
 mod error;
+mod json;
 mod request;
 mod retry;
 mod transport;
 
 pub(crate) use self::body::{BodyError, Reading, json_ends};
 pub(crate) use self::error::place;
+pub(crate) use self::json::JsonCheck;
 pub use self::error::{Failure, ServiceError};
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins};
