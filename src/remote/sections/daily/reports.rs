@@ -203,7 +203,7 @@ impl Reports {
         };
         let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
         let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
-        if text.is_empty() || has_heading {
+        if has_heading {
             return Ok(report.to_vec());
         }
         let error = ServiceError::new(Service::Graph, Failure::Broken, format!("{function}: what came is no report"));
@@ -239,5 +239,28 @@ impl Source for Reports {
 
     fn expiring_first(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Server, reply, tenant, world};
+
+    #[tokio::test]
+    async fn an_answer_without_a_heading_is_no_report_of_a_day_without_rows() {
+        for (body, is_report) in [
+            ("Report Refresh Date,User Principal Name\r\n", true),
+            ("\u{feff}report refresh date,User Principal Name\r\n2025-12-23,amy@contoso.com\r\n", true),
+            ("", false),
+            ("\u{feff}", false),
+            ("<html></html>", false),
+        ] {
+            let server = Server::start(move |_, _| reply(200, "Content-Type: text/csv\r\n", body));
+            let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
+            let name = "contoso/usagereports/getM365AppUserDetail/2025-12-23".to_owned();
+            let unit = ListedUnit { name, ..ListedUnit::default() };
+            assert_eq!(reports.report(&unit).await.is_ok(), is_report, "{body:?}");
+        }
     }
 }
