@@ -127,3 +127,20 @@ fn imports_of_drops_leave_few_files_and_say_what_they_did() {
     let told = run_in(dir.path(), &["--lake", "lake", "query", "traces | where message == 'm' | count", "-f", "csv"]).exits(0);
     assert_eq!(told.out.lines().last(), Some("16"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_files_whose_rows_change_become_one() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (lake, table) = (Lake::new(dir.path()), "CallRecords");
+    for (cursor, [first, second]) in [["a", "b"], ["c", "d"], ["e", "f"]].into_iter().enumerate() {
+        let rows = call_records(&[(first, DAY, Some(1), "old"), (second, DAY, Some(1), "old")]);
+        land(&lake, def(table), rows, cursor as i64).await.expect("land");
+    }
+    assert_eq!(live_files(&lake, table).await.len(), 3);
+    let changed = call_records(&[("a", DAY, Some(2), "new"), ("d", DAY, Some(2), "new"), ("e", DAY, Some(2), "new")]);
+    let landed = land(&lake, def(table), changed, 9).await.expect("land");
+    assert_eq!((landed.new, landed.replaced), (0, 3));
+    assert_eq!(live_files(&lake, table).await.len(), 2, "one with the rows that stay, and one with the new ones");
+    let told = texts(&lake, table, r#"select id || ' ' || "type" from "CallRecords" order by id"#).await;
+    assert_eq!(told, ["a new", "b old", "c old", "d new", "e new", "f old"]);
+}

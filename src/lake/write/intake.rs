@@ -13,9 +13,9 @@ use super::held::{Closed, HeldRows};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
 use super::pairs::Pairs;
 use super::probe::{Asked, Hit, Looked, Wanted, most_asked, probe};
-use super::rewrite::rewrite;
+use super::rewrite::rewrite_all;
 use crate::Lake;
-use crate::data::file::{check_file, delete};
+use crate::data::file::check_file;
 use crate::data::layout::{Layout, days_of};
 use crate::data::rows::Prepared;
 use crate::error::LakeError;
@@ -395,27 +395,20 @@ impl Intake {
         for keys in self.outranked.values_mut() {
             keys.retain(|key| self.own.contains_key(key));
         }
-        let (mut rewritten, mut removed, mut replaced) = (Vec::new(), Vec::new(), 0);
-        if !self.files.is_empty() {
-            for file in live {
-                let keys = [&self.outranked, &self.paired].into_iter().filter_map(|by_file| by_file.get(&file.path)).flatten();
-                let without: KeySet = keys.copied().collect();
-                if without.is_empty() {
-                    continue;
-                }
-                let columns = layout.columns_of_files([file]);
-                match rewrite(layout, dir, &file.path, file.partition, &columns, &without) {
-                    Ok(copied) => rewritten.extend(copied.map(|(file, _)| file)),
-                    Err(e) => {
-                        delete(dir, &rewritten);
-                        return Err(e);
-                    }
-                }
-                replaced += without.len() as u64;
-                removed.push(file.clone());
-            }
+        if self.files.is_empty() {
+            return Ok(Reconciled { rewritten: Vec::new(), removed: Vec::new(), replaced: 0 });
         }
-        Ok(Reconciled { rewritten, removed, replaced })
+        let without = |file: &FileEntry| -> KeySet {
+            let keys = [&self.outranked, &self.paired].into_iter().filter_map(|by_file| by_file.get(&file.path)).flatten();
+            keys.copied().collect()
+        };
+        let lesser: Vec<(&FileEntry, KeySet)> =
+            live.iter().map(|file| (file, without(file))).filter(|(_, without)| !without.is_empty()).collect();
+        Ok(Reconciled {
+            rewritten: rewrite_all(layout, dir, &lesser)?,
+            removed: lesser.iter().map(|(file, _)| (*file).clone()).collect(),
+            replaced: lesser.iter().map(|(_, without)| without.len() as u64).sum(),
+        })
     }
 
     /// Searches for own rows in live files that were committed since they were searched for.

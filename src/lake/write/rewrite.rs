@@ -1,18 +1,117 @@
-//! Rewrites a data file without some of its rows.
+//! Rewrites data files without some of their rows. Small files become one: the rows that change in drops every few minutes lie in
+//! many of them, and each file costs as much as many rows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use super::keys::{KeySet, Keyer};
-use crate::data::file::open_file;
+use crate::data::file::{delete, open_file};
 use crate::data::layout::Layout;
+use crate::data::promote::Promoter;
+use crate::data::rows::{FileRows, Prepared};
 use crate::data::writer::{Effort, FileWriter};
 use crate::error::LakeError;
-use crate::log::entry::NewFile;
+use crate::log::entry::{FileEntry, NewFile, rows_of};
 use crate::partition::Partition;
+
+/// Rows of files that become one file, at most, of all together.
+const FOLDED_ROWS: u64 = 4_096;
+/// Bytes that a row of theirs has at most; wider rows count as several.
+const ROW_BYTES: u64 = 1_024;
+
+/// Rewrites live files without some of their rows, small ones of a partition into one. Gives the new files.
+///
+/// # Errors
+/// A file cannot be read, or the disk refuses; no new file stays.
+pub(crate) fn rewrite_all(
+    layout: &Arc<Layout>,
+    dir: &Path,
+    files: &[(&FileEntry, KeySet)],
+) -> Result<Vec<NewFile>, LakeError> {
+    let mut partitions: BTreeMap<Option<Partition>, Vec<&(&FileEntry, KeySet)>> = BTreeMap::new();
+    for file in files {
+        partitions.entry(file.0.partition).or_default().push(file);
+    }
+    let mut done = Vec::new();
+    let mut rewrite_one = |mut files: Vec<&(&FileEntry, KeySet)>, partition| -> Result<(), LakeError> {
+        files.sort_by_key(|(file, _)| weight(file));
+        let mut rows = 0u64;
+        let small = files.iter().take_while(|(file, _)| {
+            rows = rows.saturating_add(weight(file));
+            rows <= FOLDED_ROWS
+        });
+        let small = small.count();
+        let folded = if small > 1 { small } else { 0 };
+        done.extend(fold(layout, dir, &files[..folded])?);
+        for (file, without) in &files[folded..] {
+            let columns = layout.columns_of_files([*file]);
+            done.extend(rewrite(layout, dir, &file.path, partition, &columns, without)?.map(|(file, _)| file));
+        }
+        Ok(())
+    };
+    let rewritten = partitions.into_iter().try_for_each(|(partition, files)| rewrite_one(files, partition));
+    if let Err(error) = rewritten {
+        delete(dir, &done);
+        return Err(error);
+    }
+    Ok(done)
+}
+
+/// What a file costs to be folded, in rows; more than any other when that is not known.
+fn weight(file: &FileEntry) -> u64 {
+    file.stats.as_deref().and_then(rows_of).map_or(u64::MAX, |rows| rows.max(file.size / ROW_BYTES))
+}
+
+/// Writes the rows of small files that stay into one file a partition, in the order of files.
+fn fold(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
+    let (mut promoter, mut prepared) = (Promoter::new(layout.def), Vec::new());
+    for (file, without) in files {
+        kept(layout, dir, &file.path, without, &mut |core| {
+            prepared.push(Prepared::of_core(layout, &mut promoter, core)?);
+            Ok(())
+        })?;
+    }
+    let rows = FileRows::new(layout, &prepared)?;
+    let picks: Vec<(usize, usize)> =
+        prepared.iter().enumerate().flat_map(|(at, batch)| (0..batch.core.num_rows()).map(move |row| (at, row))).collect();
+    let mut done = Vec::new();
+    for (partition, picks) in rows.sorted(&picks)? {
+        match rows.write(dir, partition, &picks) {
+            Ok(file) => done.push(file),
+            Err(error) => {
+                delete(dir, &done);
+                return Err(error);
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Gives the core rows of a file that stay, a batch at a time.
+fn kept(
+    layout: &Layout,
+    dir: &Path,
+    file: &str,
+    without: &KeySet,
+    visit: &mut dyn FnMut(RecordBatch) -> Result<(), LakeError>,
+) -> Result<(), LakeError> {
+    let def = layout.def;
+    let keyer = Keyer::new(def);
+    let path = dir.join(file);
+    for batch in open_file(def.name, &path, None)? {
+        let core = keyer.with_contents(layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?)?;
+        let keep: BooleanArray = keyer.keys(&core, false)?.iter().map(|row| Some(!without.contains(&row.key))).collect();
+        let core = filter_record_batch(&core, &keep).map_err(|source| LakeError::Arrow { table: def.name, source })?;
+        if core.num_rows() > 0 {
+            visit(core)?;
+        }
+    }
+    Ok(())
+}
 
 /// Rewrites a file without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
 ///
@@ -27,30 +126,19 @@ pub(crate) fn rewrite(
     without: &KeySet,
 ) -> Result<Option<(NewFile, u64)>, LakeError> {
     let def = layout.def;
-    let arrow = |source| LakeError::Arrow { table: def.name, source };
     let Some(partition) = partition else {
         return Err(LakeError::Shape { table: def.name, reason: format!("file {file} has no partition") });
     };
-    let keyer = Keyer::new(def);
     let mut out: Option<FileWriter> = None;
-    let mut copy = || -> Result<(), LakeError> {
-        let path = dir.join(file);
-        for batch in open_file(def.name, &path, None)? {
-            let core = keyer.with_contents(layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?)?;
-            let keep: BooleanArray = keyer.keys(&core, false)?.iter().map(|row| Some(!without.contains(&row.key))).collect();
-            let core = filter_record_batch(&core, &keep).map_err(arrow)?;
-            if core.num_rows() > 0 {
-                if out.is_none() {
-                    out = Some(FileWriter::create(layout, dir, partition, columns, Effort::Copy)?);
-                }
-                if let Some(out) = &mut out {
-                    out.write(&core)?;
-                }
-            }
+    let copied = kept(layout, dir, file, without, &mut |core| {
+        if out.is_none() {
+            out = Some(FileWriter::create(layout, dir, partition, columns, Effort::Copy)?);
         }
-        Ok(())
-    };
-    let copied = copy();
+        match &mut out {
+            Some(out) => out.write(&core),
+            None => Ok(()),
+        }
+    });
     match (copied, out) {
         (Ok(()), Some(out)) => {
             let rows = out.rows();
