@@ -1,6 +1,6 @@
 //! Faults with names.
 
-use super::plan::{Rule, When};
+use super::rule::{Rule, When};
 use super::what::What;
 
 /// Prefixes of the services.

@@ -5,14 +5,15 @@ mod inject;
 #[cfg(test)]
 mod injected;
 mod plan;
+mod rule;
 mod what;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::inject::{after, before, compressed};
-use self::plan::{Rule, When};
 pub use self::plan::{FaultPlan, PlanError};
+use self::rule::{Rule, When};
 pub(crate) use self::what::What;
 use crate::random;
 

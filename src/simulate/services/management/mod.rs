@@ -2,6 +2,7 @@
 
 mod blobs;
 mod content;
+mod hook;
 mod refusal;
 mod subscriptions;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::hook::Webhook;
 use super::{Refusal, State, webhook};
 use crate::answer::{self, Call};
 use crate::clock::{instant, iso};
@@ -31,16 +32,6 @@ struct Period {
     /// Exclusive; open while the subscription is enabled.
     to: Option<i64>,
     shown_from: i64,
-}
-
-/// Where notifications go.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Webhook {
-    pub(super) address: String,
-    pub(super) auth_id: Option<String>,
-    pub(super) expiration: Option<i64>,
-    /// Set when nobody answers there.
-    pub(super) is_disabled: bool,
 }
 
 impl Subscription {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::subscriptions::Webhook;
+use super::hook::Webhook;
 use super::{Refusal, State, content, descriptor, log};
 use crate::answer::{self, Call};
 use crate::clock::iso;
