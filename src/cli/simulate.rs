@@ -66,7 +66,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let simulator = Simulator::start(options).await.map_err(|err| Error::usage(err.to_string()))?;
     let toml = simulator.toml();
     let mut out = std::io::stdout();
-    out.write_all(toml.as_bytes()).and_then(|()| out.flush()).map_err(|err| Error::io("write", "standard output".as_ref(), err))?;
+    out.write_all(toml.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|err| Error::io("write", "standard output".as_ref(), err))?;
     context.say(format_args!("simulated tenant at http://{}; Ctrl-C ends it", simulator.address()));
     context.stop.asked().await;
     let manifest = simulator.stop().await;

@@ -29,7 +29,8 @@ impl FromStr for ClockSetting {
         if text == "real" {
             return Ok(ClockSetting::Real);
         }
-        let wrong = || format!("'{text}' is neither 'real' nor an instant as 2026-01-12T00:00:00Z, with a rate as x60 if time runs");
+        let wrong =
+            || format!("'{text}' is neither 'real' nor an instant as 2026-01-12T00:00:00Z, with a rate as x60 if time runs");
         let (instant, rate) = match text.split_once('x') {
             Some((instant, rate)) => (instant, rate.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)),
             None => (text, Some(0.0)),

@@ -18,7 +18,10 @@ pub(crate) fn toml(world: &World, certificate: Option<&Path>) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    line(format!("# A simulated tenant at {base}, seed {}. It says what it served, and what is true, at {base}/_control/manifest.", world.seed));
+    line(format!(
+        "# A simulated tenant at {base}, seed {}. It says what it served, and what is true, at {base}/_control/manifest.",
+        world.seed
+    ));
     match certificate {
         Some(_) => line("# It knows the client's certificate.".to_owned()),
         None => line(format!("# Before using it:  export {SECRET_VARIABLE}='{}'", registration.secret)),

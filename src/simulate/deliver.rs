@@ -87,7 +87,8 @@ async fn send(url: &Url, headers: &[(String, String)], body: &str) -> std::io::R
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other("the answer is no HTTP"))?;
-    let content_type = head.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-type")));
+    let content_type =
+        head.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-type")));
     let content_type = content_type.map_or_else(String::new, |(_, value)| value.trim().to_owned());
     let is_chunked = head.lines().any(|line| line.to_ascii_lowercase().replace(' ', "") == "transfer-encoding:chunked");
     Ok(Answered { status, content_type, body: if is_chunked { joined(body) } else { body.to_owned() } })

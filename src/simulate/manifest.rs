@@ -14,7 +14,8 @@ pub struct Table {
     pub key: Vec<String>,
     /// How many rows there are.
     pub count: usize,
-    /// Keys of all rows, in order, unless there are more than the settings let be written, each with the value that wins where rows change (a version, a status), else null.
+    /// Keys of all rows, in order, each with the value that wins where rows change (a version, a status), else null. Empty where there
+    /// are more than the settings let be written.
     pub rows: BTreeMap<String, Option<String>>,
     /// Keys that a client may have and need not: of what was about to expire or has just come, and was not asked for.
     pub optional: Vec<String>,
@@ -38,10 +39,13 @@ impl Table {
 /// All of it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Manifest {
+    /// What the tenant is a function of, with the scale and the time.
     pub seed: u64,
+    /// How much there is.
     pub scale: f64,
     /// The simulated instant at which this was written.
     pub now: String,
+    /// The tenant's guid.
     pub tenant: String,
     /// What the lake of a perfect client has.
     pub tables: Vec<Table>,

@@ -31,10 +31,12 @@ fn import(of: &Simulated) -> i32 {
 
 /// Ids of the lake's audit records with their numbers, and what was set aside.
 fn landed(of: &Simulated) -> (BTreeMap<String, u64>, Vec<String>) {
-    let rows = csv_rows(&of.run(&["sql", r#"SELECT "Id", count(*) FROM "AuditRecords" GROUP BY "Id""#, "-f", "csv"]).exits(0).out);
+    let rows =
+        csv_rows(&of.run(&["sql", r#"SELECT "Id", count(*) FROM "AuditRecords" GROUP BY "Id""#, "-f", "csv"]).exits(0).out);
     let rows = rows.into_iter().skip(1).map(|row| (row[0].clone(), row[1].parse().expect("a number")));
     let rows = rows.collect();
-    let aside: serde_json::Value = serde_json::from_str(&of.run(&["quarantine", "show", "-f", "json"]).exits(0).out).expect("JSON");
+    let aside: serde_json::Value =
+        serde_json::from_str(&of.run(&["quarantine", "show", "-f", "json"]).exits(0).out).expect("JSON");
     let aside = aside.as_array().expect("a list").iter().map(|row| row["record"].as_str().expect("a record").to_owned());
     let mut aside: Vec<String> = aside.collect();
     aside.sort_unstable();
@@ -105,7 +107,8 @@ fn its_page_names_every_fault_and_every_setting() {
     // What a wrong setting is answered with names them all.
     let err = FaultPlan::read("[settings]\nnothing = 1").expect_err("no setting").to_string();
     let known = err.split_once("expected one of ").expect("names").1;
-    let missing: Vec<&str> = known.split(['`', ',', ' ', '\n']).filter(|name| name.contains('_') && !page.contains(&format!("`{name}`"))).collect();
+    let missing: Vec<&str> =
+        known.split(['`', ',', ' ', '\n']).filter(|name| name.contains('_') && !page.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty() && known.contains("`quotas`"), "{missing:?} of {known}");
 }
 

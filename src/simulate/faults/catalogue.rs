@@ -28,7 +28,8 @@ fn answer(status: u16, header: Option<(&str, &str)>, body: &str) -> What {
 }
 
 /// A page that a proxy answers with.
-const PROXY_PAGE: &str = "<html><head><title>Bad gateway</title></head><body><h1>The upstream server is not there</h1></body></html>";
+const PROXY_PAGE: &str =
+    "<html><head><title>Bad gateway</title></head><body><h1>The upstream server is not there</h1></body></html>";
 const HTML: Option<(&str, &str)> = Some(("content-type", "text/html; charset=utf-8"));
 
 /// Name, place, and what happens.
@@ -48,7 +49,7 @@ const ALL: [Named; 33] = [
     ("unauthorized", IN_DATA, || status(401)),
     ("af429", IN_AUDIT, || answer(403, Some(("content-type", "application/json; charset=utf-8")), AF429)),
     ("af429-blob", IN_BLOBS, || answer(403, None, AF429)),
-    ("af50000", IN_AUDIT, || answer(500, None, r#"{"error":{"code":"AF50000","message":"An internal error occurred. Retry the request."}}"#)),
+    ("af50000", IN_AUDIT, || answer(500, None, AF50000)),
     ("af20051", IN_BLOBS, || What::Gone),
     ("login-busy", (&["login"], None, None), || answer(503, None, LOGIN_BUSY)),
     ("login-throttled", (&["login"], None, None), || answer(429, Some(("retry-after", "1")), LOGIN_THROTTLED)),
@@ -70,9 +71,13 @@ const ALL: [Named; 33] = [
     ("empty-token", (&["login"], None, None), || What::Nothing),
 ];
 
-const AF429: &str = "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, PublisherId=00000000-0000-0000-0000-000000000000'}}";
-const LOGIN_BUSY: &str = r#"{"error":"temporarily_unavailable","error_description":"AADSTS90033: A transient error has occurred. Please try again.","error_codes":[90033]}"#;
-const LOGIN_THROTTLED: &str = r#"{"error":"temporarily_unavailable","error_description":"AADSTS90055: Too many requests to the tenant.","error_codes":[90055]}"#;
+const AF429: &str =
+    "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, PublisherId=00000000-0000-0000-0000-000000000000'}}";
+const AF50000: &str = r#"{"error":{"code":"AF50000","message":"An internal error occurred. Retry the request."}}"#;
+const LOGIN_BUSY: &str =
+    r#"{"error":"temporarily_unavailable","error_description":"AADSTS90033: A transient error.","error_codes":[90033]}"#;
+const LOGIN_THROTTLED: &str =
+    r#"{"error":"temporarily_unavailable","error_description":"AADSTS90055: Too many requests.","error_codes":[90055]}"#;
 
 /// The names, in order.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

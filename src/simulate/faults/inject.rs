@@ -16,7 +16,8 @@ use crate::clock::http_date;
 use crate::link::Cutter;
 
 const JSON: &str = "application/json; charset=utf-8";
-const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Sign in to your account</title></head><body>Please sign in.</body></html>\n";
+const PAGE: &str =
+    "<!DOCTYPE html>\n<html><head><title>Sign in to your account</title></head><body>Please sign in.</body></html>\n";
 
 /// Does what is done instead of an answer; `None` where the service answers.
 pub(crate) async fn before(what: &What, service: &str, now: i64, cutter: Option<&Cutter>) -> Option<Response> {
@@ -63,7 +64,12 @@ pub(crate) async fn before(what: &What, service: &str, now: i64, cutter: Option<
 ///
 /// # Errors
 /// When the answer's body cannot be read.
-pub(crate) async fn after(what: &What, response: Response, encoded: bool, cutter: Option<&Cutter>) -> Result<Response, axum::Error> {
+pub(crate) async fn after(
+    what: &What,
+    response: Response,
+    encoded: bool,
+    cutter: Option<&Cutter>,
+) -> Result<Response, axum::Error> {
     let (mut head, body) = response.into_parts();
     if let What::Pad { bytes } = what {
         head.headers.remove(CONTENT_LENGTH);
@@ -149,9 +155,13 @@ fn refusal(service: &str, status: u16) -> Response {
         "management" if status == 401 => json!({"Message": "Authorization has been denied for this request."}),
         "management" if status == 429 => json!({"error": {"code": "AF429", "message": "Too many requests."}}),
         "management" => json!({"error": {"code": "AF50000", "message": "An internal error occurred. Retry the request."}}),
-        "login" => json!({"error": "temporarily_unavailable", "error_description": format!("AADSTS90012: {message}"), "error_codes": [90012]}),
+        "login" => {
+            json!({"error": "temporarily_unavailable", "error_description": format!("AADSTS90012: {message}"), "error_codes": [90012]})
+        }
         "reporting" => json!({"odata.error": {"code": code, "message": {"lang": "", "value": message}}}),
-        _ => json!({"error": {"code": code, "message": message, "innerError": {"request-id": "5f0c1c2a-7b1d-4e55-9a10-08de4d00aa01"}}}),
+        _ => {
+            json!({"error": {"code": code, "message": message, "innerError": {"request-id": "5f0c1c2a-7b1d-4e55-9a10-08de4d00aa01"}}})
+        }
     };
     answer::json(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
 }

@@ -15,7 +15,9 @@ const MANAGEMENT: &str = "https://manage.office.com";
 /// What stands on the connection until it ends, and how it ends.
 async fn raw(of: &Simulator, path: &str, authorization: &str) -> (Vec<u8>, Option<std::io::ErrorKind>) {
     let mut stream = TcpStream::connect(of.address()).await.unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\naccept-encoding: gzip\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\naccept-encoding: gzip\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let mut buffer = vec![0; 64 << 10];
@@ -33,7 +35,8 @@ async fn blob(of: &Simulator) -> String {
     let client = Client::new(of, MANAGEMENT).await;
     let root = format!("/management/api/v1.0/{}/activity/feed/subscriptions", of.tenant());
     assert_eq!(client.send("POST", &format!("{root}/start?contentType=Audit.SharePoint"), "").await.status, 200);
-    let list = client.get(&format!("{root}/content?contentType=Audit.SharePoint&startTime=2026-01-11&endTime=2026-01-12")).await.json();
+    let list =
+        client.get(&format!("{root}/content?contentType=Audit.SharePoint&startTime=2026-01-11&endTime=2026-01-12")).await.json();
     let uri = list[0]["contentUri"].as_str().unwrap().to_owned();
     uri.split_once("/management").map(|(_, path)| format!("/management{path}")).unwrap()
 }

@@ -80,7 +80,8 @@ impl FaultPlan {
     /// Every fault of the catalogue, mixed, so that a client that tries again comes through.
     pub fn all() -> Self {
         let rules = catalogue::names().filter_map(catalogue::find);
-        let rules = rules.map(|rule| Rule { when: When::Share(0.012), per_request: 2, what: rule.what.brief(), ..rule }).collect();
+        let rules =
+            rules.map(|rule| Rule { when: When::Share(0.012), per_request: 2, what: rule.what.brief(), ..rule }).collect();
         FaultPlan { rules, ..FaultPlan::default() }
     }
 
@@ -113,7 +114,8 @@ impl FaultPlan {
     /// When the text is none.
     pub fn read(text: &str) -> Result<Self, PlanError> {
         let file: File = toml::from_str(text)?;
-        let rules = file.fault.into_iter().enumerate().map(|(at, entry)| rule(entry).map_err(|why| PlanError::Fault(at + 1, why)));
+        let rules =
+            file.fault.into_iter().enumerate().map(|(at, entry)| rule(entry).map_err(|why| PlanError::Fault(at + 1, why)));
         Ok(FaultPlan { seed: file.seed, settings: file.settings, rules: rules.collect::<Result<_, _>>()? })
     }
 }

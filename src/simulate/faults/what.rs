@@ -59,7 +59,8 @@ impl What {
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         for (name, value) in &headers {
-            let is_good = axum::http::HeaderName::try_from(name.as_str()).is_ok() && axum::http::HeaderValue::from_str(value).is_ok();
+            let is_good =
+                axum::http::HeaderName::try_from(name.as_str()).is_ok() && axum::http::HeaderValue::from_str(value).is_ok();
             if !is_good {
                 return Err(format!("'{name}: {value}' is no header"));
             }

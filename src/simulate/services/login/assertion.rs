@@ -39,16 +39,21 @@ pub(super) fn issuer(text: &str) -> Option<String> {
 /// What is wrong with it.
 pub(super) fn check(call: &Call, text: &str) -> Result<(), Refusal> {
     let registration = &call.world.registration;
-    let endpoints = [
-        format!("{}{}", call.base, call.path),
-        format!("https://login.microsoftonline.com{}", call.path),
-    ];
+    let endpoints = [format!("{}{}", call.base, call.path), format!("https://login.microsoftonline.com{}", call.path)];
     check_against(text, registration.certificate.as_deref(), &registration.client_id, &endpoints, call.world.clock.now_seconds())
 }
 
 fn check_against(text: &str, certificate: Option<&[u8]>, client_id: &str, endpoints: &[String], now: i64) -> Result<(), Refusal> {
     let jwt = read(text).ok_or_else(|| Refusal::new(50_013, "Assertion is malformed and cannot be read."))?;
-    let key_error = |why: &str| Refusal::new(700_027, format!("The certificate with identifier used to sign the client assertion is not registered on application, or the signature is wrong: {why}."));
+    let key_error = |why: &str| {
+        Refusal::new(
+            700_027,
+            format!(
+                "The certificate with identifier used to sign the client assertion is not registered on application, or the \
+                 signature is wrong: {why}."
+            ),
+        )
+    };
     let certificate = certificate.ok_or_else(|| key_error("no certificate is registered"))?;
     let key = certificate::rsa_key(certificate).ok_or_else(|| key_error("the registered certificate has no RSA key"))?;
     let field = |name: &str| jwt.head.get(name).and_then(Value::as_str);
@@ -70,7 +75,8 @@ fn check_against(text: &str, certificate: Option<&[u8]>, client_id: &str, endpoi
         return Err(Refusal::new(700_021, "Client assertion application identifier doesn't match 'client_id' parameter."));
     }
     if !claim("aud").is_some_and(|audience| endpoints.iter().any(|endpoint| endpoint == audience)) {
-        let text = format!("Client assertion audience claim does not match Realm issuer. Expected '{}'.", endpoints.join("' or '"));
+        let text =
+            format!("Client assertion audience claim does not match Realm issuer. Expected '{}'.", endpoints.join("' or '"));
         return Err(Refusal::new(700_023, text));
     }
     let time = |name: &str| jwt.claims.get(name).and_then(Value::as_i64);
@@ -116,7 +122,9 @@ mod tests {
 
         fn head(&self, algorithm: &str) -> Value {
             match algorithm {
-                "PS256" => json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(Sha256::digest(&self.certificate))}),
+                "PS256" => {
+                    json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(Sha256::digest(&self.certificate))})
+                }
                 _ => json!({"alg": "RS256", "typ": "JWT", "x5t": URL_SAFE_NO_PAD.encode(Sha1::digest(&self.certificate))}),
             }
         }
@@ -150,7 +158,11 @@ mod tests {
             }
             let other = Client::new();
             assert_eq!(client.check(&other.sign(algorithm, &head, &claims())), Err(700_027), "another key");
-            assert_eq!(client.check(&other.sign(algorithm, &other.head(algorithm), &claims())), Err(700_027), "another thumbprint");
+            assert_eq!(
+                client.check(&other.sign(algorithm, &other.head(algorithm), &claims())),
+                Err(700_027),
+                "another thumbprint"
+            );
         }
         let mixed = client.sign("RS256", &client.head("PS256"), &claims());
         assert_eq!(client.check(&mixed), Err(700_027), "another algorithm than the head says");

@@ -52,7 +52,8 @@ pub(super) mod tests {
 
     /// A certificate of a key, but for the names, the validity and the signature, which nobody looks at.
     pub(in super::super) fn certificate(key: &[u8], version: bool) -> Vec<u8> {
-        let algorithm = element(0x30, &[&element(0x06, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01])[..], &[5, 0]].concat());
+        let algorithm =
+            element(0x30, &[&element(0x06, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01])[..], &[5, 0]].concat());
         let key = element(0x30, &[&algorithm[..], &element(0x03, &[&[0], key].concat())].concat());
         let none = element(0x30, &[]);
         let first = if version { element(0xa0, &element(0x02, &[2])) } else { Vec::new() };

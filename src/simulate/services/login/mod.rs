@@ -87,11 +87,14 @@ fn issue(call: &Call) -> Result<Response, Refusal> {
     let registration = &world.registration;
     let tenant = call.path.split('/').nth(1).unwrap_or_default();
     if ["common", "consumers", "organizations"].contains(&tenant) {
-        let text = "The grant type is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.";
+        let text = "The grant type is not supported over the /common or /consumers endpoints. Please use the /organizations or \
+                    tenant-specific endpoint.";
         return Err(Refusal::new(9_001_023, text));
     }
     if !tenant.eq_ignore_ascii_case(&registration.tenant) && !tenant.eq_ignore_ascii_case(&registration.domain) {
-        let text = format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.");
+        let text = format!(
+            "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."
+        );
         return Err(Refusal::new(90_002, text));
     }
     let form = Form::of(call);

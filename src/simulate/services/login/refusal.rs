@@ -24,9 +24,8 @@ impl Refusal {
     fn error(&self) -> &'static str {
         match self.code {
             50_001 | 500_011 => "invalid_resource",
-            50_012 | 50_013 | 70_002 | 500_133 | 700_021 | 700_023 | 700_024 | 700_027 | 900_384 | 7_000_215 | 7_000_216 | 7_000_222 => {
-                "invalid_client"
-            }
+            50_012 | 50_013 | 70_002 | 500_133 | 700_021 | 700_023 | 700_024 | 700_027 | 900_384 | 7_000_215 | 7_000_216
+            | 7_000_222 => "invalid_client",
             70_008 => "invalid_grant",
             70_003 => "unsupported_grant_type",
             70_011 => "invalid_scope",

@@ -28,11 +28,18 @@ pub(super) fn of(resource: &str) -> Option<&'static [&'static str]> {
     let host = resource.trim_end_matches('/').strip_prefix("https://")?;
     match host {
         "manage.office.com" | "manage-gcc.office.com" | "manage.office365.us" | "manage.protection.apps.mil" => Some(MANAGEMENT),
-        "graph.microsoft.com" | "graph.microsoft.us" | "dod-graph.microsoft.us" | "microsoftgraph.chinacloudapi.cn" => Some(GRAPH),
-        "outlook.office365.com" | "outlook.office.com" | "reports.office365.com" | "outlook.office365.us" | "outlook-dod.office365.us" | "partner.outlook.cn" => {
-            Some(&["ReportingWebService.Read.All"])
+        "graph.microsoft.com" | "graph.microsoft.us" | "dod-graph.microsoft.us" | "microsoftgraph.chinacloudapi.cn" => {
+            Some(GRAPH)
         }
-        "api.loganalytics.io" | "api.loganalytics.azure.com" | "api.loganalytics.us" | "api.loganalytics.azure.cn" => Some(&["Data.Read"]),
+        "outlook.office365.com"
+        | "outlook.office.com"
+        | "reports.office365.com"
+        | "outlook.office365.us"
+        | "outlook-dod.office365.us"
+        | "partner.outlook.cn" => Some(&["ReportingWebService.Read.All"]),
+        "api.loganalytics.io" | "api.loganalytics.azure.com" | "api.loganalytics.us" | "api.loganalytics.azure.cn" => {
+            Some(&["Data.Read"])
+        }
         "api.applicationinsights.io" | "api.applicationinsights.us" | "api.applicationinsights.azure.cn" => Some(&["Data.Read"]),
         _ => None,
     }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Got, send, tenant};
 use crate::Simulator;
+use crate::testing::{Got, send, tenant};
 
 async fn ask(of: &Simulator, path: &str, fields: &[(&str, &str)]) -> Got {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

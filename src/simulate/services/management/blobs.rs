@@ -27,7 +27,10 @@ pub(super) fn get(call: &Call, state: &Arc<State>, id: &str) -> Result<Response,
         .filter(|blob| log.available(*blob) <= now)
         .ok_or_else(unknown)?;
     if now >= log.expires(blob) {
-        return Err(Refusal::bad("AF20051", "Content requested with the key has already expired. Content older than 7 days cannot be retrieved."));
+        return Err(Refusal::bad(
+            "AF20051",
+            "Content requested with the key has already expired. Content older than 7 days cannot be retrieved.",
+        ));
     }
     state.subscriptions(world).check(blob.kind)?;
     if !state.is_there(world, blob, now) {

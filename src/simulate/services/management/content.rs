@@ -52,7 +52,9 @@ pub(super) fn list(call: &Call, state: &State, kind: Kind) -> Result<Response, R
     state.subscriptions(world).check(kind)?;
     let token = call.parameter("nextPage");
     let window = window(call, now, token.is_none())?;
-    let after = token.map(|token| position(token, kind).ok_or_else(|| Refusal::bad("AF20031", format!("Invalid nextPage Input: {token}.")))).transpose()?;
+    let after = token
+        .map(|token| position(token, kind).ok_or_else(|| Refusal::bad("AF20031", format!("Invalid nextPage Input: {token}."))))
+        .transpose()?;
     let log = log(world);
     let size = world.settings.audit_page_size.max(1);
     // From the blob after the last page's last one on: one that comes late is in the next list.

@@ -121,12 +121,14 @@ async fn answer(call: &Call) -> Result<Response, Refusal> {
         return Err(Refusal::because(StatusCode::BAD_REQUEST, "AF20013", text));
     }
     if !token.tenant.eq_ignore_ascii_case(tenant) {
-        let text = format!("The tenant ID passed in the URL ({tenant}) does not match the tenant ID passed in the access token ({}).", token.tenant);
+        let of_token = &token.tenant;
+        let text = format!("The tenant ID passed in the URL ({tenant}) does not match the tenant ID passed in the access token ({of_token}).");
         return Err(Refusal::because(StatusCode::FORBIDDEN, "AF20010", text));
     }
     let has = |role: &str| token.roles.iter().any(|given| given == role);
     let forbidden = |role| {
-        let text = format!("The permission set ({}) sent in the request did not include the expected permission {role}.", token.roles.join(" "));
+        let roles = token.roles.join(" ");
+        let text = format!("The permission set ({roles}) sent in the request did not include the expected permission {role}.");
         Refusal::because(StatusCode::FORBIDDEN, "AF10001", text)
     };
     if !has("ActivityFeed.Read") {
@@ -134,7 +136,7 @@ async fn answer(call: &Call) -> Result<Response, Refusal> {
     }
     allow(call, operation)?;
     let kind = call.parameter("contentType").map(|name| {
-        let wrong = || Refusal::because(StatusCode::BAD_REQUEST, "AF20020", format!("The specified content type ({name}) is not valid."));
+        let wrong = || Refusal::bad("AF20020", format!("The specified content type ({name}) is not valid."));
         Kind::of(name).ok_or_else(wrong)
     });
     let kind = kind.transpose()?;
@@ -216,11 +218,14 @@ fn descriptor(base: &str, world: &World, blob: Blob) -> Value {
 fn sensitive_types(call: &Call) -> Result<Response, Refusal> {
     match call.header("accept-language") {
         Some(language) if language.contains(',') => {
-            Err(Refusal::because(StatusCode::BAD_REQUEST, "AF20053", "Multiple languages are present in the Accept-Language header."))
+            Err(Refusal::bad("AF20053", "Multiple languages are present in the Accept-Language header."))
         }
         Some(language) if !language.starts_with("en") => {
             Err(Refusal::because(StatusCode::BAD_REQUEST, "AF20054", "Invalid syntax in Accept-Language header."))
         }
-        _ => Ok(answer::json(StatusCode::OK, &json!([{"id": "50842eb7-edc8-4019-85dd-5a5c1f2bb085", "name": "Credit Card Number"}]))),
+        _ => {
+            let types = json!([{"id": "50842eb7-edc8-4019-85dd-5a5c1f2bb085", "name": "Credit Card Number"}]);
+            Ok(answer::json(StatusCode::OK, &types))
+        }
     }
 }

@@ -32,7 +32,9 @@ impl Refusal {
                 answer::json(StatusCode::UNAUTHORIZED, &json!({"Message": "Authorization has been denied for this request."}))
             }
             Refusal::Throttled { method, publisher } => {
-                let body = format!("{{'error':{{'code':'AF429','message':'Too many requests. Method={method}, PublisherId={publisher}'}}}}");
+                let body = format!(
+                    "{{'error':{{'code':'AF429','message':'Too many requests. Method={method}, PublisherId={publisher}'}}}}"
+                );
                 answer::text(StatusCode::FORBIDDEN, "application/json; charset=utf-8", body)
             }
             Refusal::Because { status, code, text } => answer::json(status, &json!({"error": {"code": code, "message": text}})),

@@ -66,9 +66,8 @@ impl Subscriptions {
     /// True for the time of a blob that a subscription gives at an instant.
     pub(super) fn covers(&self, kind: Kind, created: i64, now: i64) -> bool {
         self.of.get(&kind).is_some_and(|subscription| {
-            let gives = |period: &Period| {
-                period.from <= created && period.to.is_none_or(|to| created < to) && period.shown_from <= now
-            };
+            let gives =
+                |period: &Period| period.from <= created && period.to.is_none_or(|to| created < to) && period.shown_from <= now;
             subscription.periods.iter().any(gives)
         })
     }
@@ -77,7 +76,9 @@ impl Subscriptions {
     /// When there is no subscription, or it is disabled.
     pub(super) fn check(&self, kind: Kind) -> Result<(), Refusal> {
         match self.of.get(&kind) {
-            None => Err(Refusal::bad("AF20022", format!("No subscription found for the specified content type ({}).", kind.name()))),
+            None => {
+                Err(Refusal::bad("AF20022", format!("No subscription found for the specified content type ({}).", kind.name())))
+            }
             Some(subscription) if !subscription.is_enabled() => {
                 Err(Refusal::bad("AF20023", "The subscription was disabled by a tenant admin."))
             }
@@ -150,7 +151,10 @@ fn read_webhook(hook: &Value, now: i64) -> Result<Webhook, Refusal> {
     let text = |name: &str| hook.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let address = text("address").ok_or_else(|| Refusal::bad("AF20001", "Missing parameter: webhook.address."))?;
     let expiration = match text("expiration") {
-        Some(text) => Some(instant(&text).ok_or_else(|| Refusal::bad("AF20002", "Invalid parameter type: expiration. Expected valid type: datetime."))?),
+        Some(text) => Some(
+            instant(&text)
+                .ok_or_else(|| Refusal::bad("AF20002", "Invalid parameter type: expiration. Expected valid type: datetime."))?,
+        ),
         None => None,
     };
     if expiration.is_some_and(|at| at <= now) {
@@ -198,7 +202,10 @@ mod tests {
     fn the_first_start_may_take_its_time() {
         let mut all = Subscriptions::default();
         assert!(all.start(Kind::Entra, None, 100, 50).is_ok());
-        assert_eq!([(99, 160), (100, 149), (100, 150)].map(|(created, now)| all.covers(Kind::Entra, created, now)), [false, false, true]);
+        assert_eq!(
+            [(99, 160), (100, 149), (100, 150)].map(|(created, now)| all.covers(Kind::Entra, created, now)),
+            [false, false, true]
+        );
         let running = Subscriptions::running(&["audit.general".to_owned(), "unknown".to_owned()]);
         assert!(running.covers(Kind::General, -5, 0));
         assert_eq!(running.list().as_array().map(Vec::len), Some(1));

@@ -129,7 +129,9 @@ async fn only_the_right_token_opens_the_feed() {
     assert_eq!(code(&audit.start("DLP.All", "").await), "403 AF10001");
     assert_eq!(audit.start("Audit.General", "").await.status, 200);
     let list = format!("{}/subscriptions/list", audit.root);
-    for authorization in [None, Some("Bearer nonsense".to_owned()), Some(format!("Bearer {}", token(&of, "https://graph.microsoft.com").await))] {
+    for authorization in
+        [None, Some("Bearer nonsense".to_owned()), Some(format!("Bearer {}", token(&of, "https://graph.microsoft.com").await))]
+    {
         let headers: Vec<(&str, &str)> = authorization.iter().map(|text| ("authorization", text.as_str())).collect();
         let got = send(&of, "GET", &list, &headers, "").await;
         assert_eq!((got.status, got.json()["Message"].is_string()), (401, true));
@@ -149,18 +151,19 @@ async fn content_goes_after_seven_days_and_is_then_no_truth() {
     let audit = Audit::of(&of).await;
     audit.start_all().await;
     let blobs = audit.week("Audit.Exchange").await;
-    let (first, last) = (blobs.first().unwrap()["contentUri"].as_str().unwrap(), blobs.last().unwrap()["contentUri"].as_str().unwrap());
+    let (first, last) =
+        (blobs.first().unwrap()["contentUri"].as_str().unwrap(), blobs.last().unwrap()["contentUri"].as_str().unwrap());
     let got = audit.client.get(first).await;
-    let ids: BTreeSet<String> = got.json().as_array().unwrap().iter().filter_map(|record| Some(record["Id"].as_str()?.to_owned())).collect();
+    let ids: BTreeSet<String> =
+        got.json().as_array().unwrap().iter().filter_map(|record| Some(record["Id"].as_str()?.to_owned())).collect();
     of.set_clock("2026-01-15T12:00:00Z".parse::<ClockSetting>().unwrap());
     assert_eq!(code(&audit.client.get(first).await), "400 AF20051");
     assert_eq!(audit.client.get(last).await.status, 200);
     let truth = truth(&of);
     assert!(ids.iter().all(|id| truth.rows.contains_key(id)), "what was sent stays true");
-    for (uri, expected) in [
-        (first.replace("exchange", "mail"), "400 AF20052"),
-        (last.replace("$audit", "1$audit"), "404 AF20050"),
-    ] {
+    for (uri, expected) in
+        [(first.replace("exchange", "mail"), "400 AF20052"), (last.replace("$audit", "1$audit"), "404 AF20050")]
+    {
         assert_eq!(code(&audit.client.get(&uri).await), expected, "{uri}");
     }
 }
@@ -198,7 +201,10 @@ async fn requests_beyond_the_quota_are_answered_as_forbidden_and_in_single_quote
     }
     let got = audit.get(&list).await;
     assert_eq!(got.status, 403);
-    let expected = format!("{{'error':{{'code':'AF429','message':'Too many requests. Method=ListSubscriptions, PublisherId={}'}}}}", of.tenant());
+    let expected = format!(
+        "{{'error':{{'code':'AF429','message':'Too many requests. Method=ListSubscriptions, PublisherId={}'}}}}",
+        of.tenant()
+    );
     assert_eq!(got.text(), expected);
     // Who does not say who it is has a pool of its own, a small one.
     assert_eq!(audit.get("subscriptions/list").await.status, 200);
@@ -213,7 +219,9 @@ async fn requests_beyond_the_quota_are_answered_as_forbidden_and_in_single_quote
 async fn a_webhook_is_validated_before_it_is_taken() {
     let of = tenant(37, |_| {}).await;
     let audit = Audit::of(&of).await;
-    let body = |address: &str, expiration: &str| format!(r#"{{"webhook":{{"address":"{address}","authId":"a","expiration":"{expiration}"}}}}"#);
+    let body = |address: &str, expiration: &str| {
+        format!(r#"{{"webhook":{{"address":"{address}","authId":"a","expiration":"{expiration}"}}}}"#)
+    };
     for (address, expiration, expected) in [
         ("https://hooks.example.com/", "", "400 AF20021"),
         ("http://127.0.0.1:1/", "", "400 AF20021"),

@@ -19,7 +19,10 @@ pub(crate) fn truth(world: &World) -> Vec<Table> {
     let mut others = Vec::new();
     for kind in Kind::ALL {
         for blob in log.blobs(kind, now - LIFE..now) {
-            if served.contains(&blob) || !state.is_there(world, blob, now) || world.faults.has_gone(&blob_path(world, &log.id(blob))) {
+            if served.contains(&blob)
+                || !state.is_there(world, blob, now)
+                || world.faults.has_gone(&blob_path(world, &log.id(blob)))
+            {
                 continue;
             }
             let is_marginal = log.expires(blob) <= now + MARGIN && !listed.contains(&blob);

@@ -6,8 +6,22 @@ use crate::random::mix;
 use kqlake_value::calendar::civil_from_days;
 
 const DOCUMENTS: [&str; 16] = [
-    "Plan", "Budget 2026", "Minutes", "Forecast", "Vertrag", "Übersicht", "Résumé", "Invoice 4711", "Roadmap", "Offer", "Price list",
-    "Onboarding", "Holidays", "Report Q4", "Drawing", "会議メモ",
+    "Plan",
+    "Budget 2026",
+    "Minutes",
+    "Forecast",
+    "Vertrag",
+    "Übersicht",
+    "Résumé",
+    "Invoice 4711",
+    "Roadmap",
+    "Offer",
+    "Price list",
+    "Onboarding",
+    "Holidays",
+    "Report Q4",
+    "Drawing",
+    "会議メモ",
 ];
 const SITES: [&str; 8] = ["marketing", "sales", "hr", "finance", "projects", "it", "research", "board"];
 
@@ -31,7 +45,8 @@ impl Writer {
     /// A writer for a tenant with these users, given as principal name and object id.
     pub(crate) fn new(log: Log, tenant: &str, users: impl IntoIterator<Item = (String, String)>) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let users = users.into_iter().map(|(principal, id)| User { personal: principal.chars().map(plain).collect(), principal, id });
+        let users =
+            users.into_iter().map(|(principal, id)| User { personal: principal.chars().map(plain).collect(), principal, id });
         Self { log, tenant: tenant.to_owned(), users: users.collect() }
     }
 
