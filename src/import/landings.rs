@@ -72,8 +72,17 @@ impl Open {
 impl<'l> Landings<'l> {
     /// No landing yet. `failed` are tables that are known to take no rows.
     pub(crate) fn new(lake: &'l Lake, import_id: &'l str, memory: usize, failed: BTreeMap<&'static str, LakeError>) -> Self {
-        let (buffered, buffer) = (BUFFERED.min(memory / BUFFERED_PART), (memory / BUFFER_PART).clamp(*BUFFER.start(), *BUFFER.end()));
-        Landings { lake, import_id, buffered, buffer, writing: None, open: HashMap::new(), landed: BTreeMap::new(), failed, units: 0 }
+        Landings {
+            lake,
+            import_id,
+            buffered: BUFFERED.min(memory / BUFFERED_PART),
+            buffer: (memory / BUFFER_PART).clamp(*BUFFER.start(), *BUFFER.end()),
+            writing: None,
+            open: HashMap::new(),
+            landed: BTreeMap::new(),
+            failed,
+            units: 0,
+        }
     }
 
     /// Takes rows of a table.

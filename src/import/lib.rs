@@ -493,11 +493,10 @@ pub struct ImportSummary {
 }
 
 impl ImportSummary {
-    /// True when there was nothing that an earlier import had not seen.
+    /// True when nothing came that was not there, and nothing went wrong that no earlier import told of.
     pub fn is_quiet(&self) -> bool {
-        self.shortfalls.is_empty()
-            && !self.stopped
-            && self.units.iter().all(|unit| matches!(unit.state, UnitState::Unchanged | UnitState::Known))
+        let came: u64 = self.tables.values().map(|table| table.new + table.replaced).sum();
+        came == 0 && !self.stopped && self.has_no_new_failure()
     }
 
     /// True when every record of every unit is in the lake.

@@ -67,9 +67,8 @@ impl Ordinals {
                 others.push((*row, unnumbered.id(ordinal)));
             }
         }
-        let Some(ids) = rows.columns().get(column).and_then(|ids| ids.as_string_opt::<i32>()).filter(|_| !others.is_empty()) else {
-            return Ok(rows);
-        };
+        let ids = rows.columns().get(column).and_then(|ids| ids.as_string_opt::<i32>());
+        let Some(ids) = ids.filter(|_| !others.is_empty()) else { return Ok(rows) };
         let mut numbered = StringBuilder::with_capacity(ids.len(), ids.value_data().len());
         let mut others = others.into_iter().peekable();
         for row in 0..ids.len() {

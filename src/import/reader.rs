@@ -154,6 +154,8 @@ pub(crate) struct Unit<'u> {
     pub consumed: Rc<dyn Fn() -> u64 + 'u>,
     /// The day in its name, in microseconds since 1970.
     pub day: Option<i64>,
+    /// When its service gave it, in microseconds since 1970.
+    pub taken: Option<i64>,
 }
 
 impl UnitReader {
@@ -196,7 +198,8 @@ impl UnitReader {
             Ok(mut text) => {
                 let given = self.given;
                 let day = given.snapshot_date.or(unit.day);
-                let facts = Facts { filter: Arc::clone(&self.filter), name: unit.name.clone(), day, order: given.date_order };
+                let (filter, name, taken) = (Arc::clone(&self.filter), unit.name.clone(), unit.taken);
+                let facts = Facts { filter, name, day, taken, order: given.date_order };
                 let mut blocks = Blocks::new(facts, &mut self.mappings, &mut output, self.helpers.as_ref());
                 let walked = walk(&mut text, &mut blocks, self.limits).and_then(|walked| blocks.finish().map(|()| walked));
                 let (mut counts, first_unknown) = (blocks.counts.clone(), blocks.first_unknown.take());

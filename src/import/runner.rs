@@ -148,8 +148,8 @@ async fn begin(
     if options.threads > 1 {
         let (way, threads) = blocks::helpers(options.threads, import_id, options.dry_run);
         helpers = Some(way);
-        // They end when the last reader does, and wait for nobody but readers: no thread of the runtime's is theirs. Where the system
-        // gives no more threads, readers do without.
+        // They end when the last reader does, and wait for nobody but readers: no thread of the runtime's is theirs. Where the
+        // system gives no more threads, readers do without.
         threads.into_iter().for_each(|helper| drop(std::thread::Builder::new().spawn(move || helper.work())));
     }
     let reader = || {

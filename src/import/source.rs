@@ -108,8 +108,9 @@ pub struct ListedUnit {
 pub struct Opened {
     /// Its content.
     pub body: Body,
-    /// The day of a snapshot, where the source knows it (microseconds since 1970); else the unit's name may say it.
-    pub day: Option<i64>,
+    /// When the service gave it (microseconds since 1970), for snapshots and other states that change: of two states of one thing
+    /// and day the later one stays. `None` where the unit's name may tell its day.
+    pub taken_at: Option<i64>,
 }
 
 /// The content of a unit.

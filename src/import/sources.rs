@@ -91,7 +91,7 @@ impl Source for Files {
             // A pipe is waited for.
             let opened = tokio::task::spawn_blocking(|| File::open(path)).await.map_err(io::Error::from).flatten();
             let failed = |error: io::Error| SourceError::for_now(format!("the file cannot be read: {error}"));
-            opened.map(|file| Opened { body: Body::File(file), day: None }).map_err(failed)
+            opened.map(|file| Opened { body: Body::File(file), taken_at: None }).map_err(failed)
         })
     }
 }

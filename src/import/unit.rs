@@ -22,6 +22,7 @@ use super::message_trace::mapping::Traces;
 use super::row::{Cell, Row, SourceValue};
 use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
+use kqlake_lake::tables::TAKEN_AT;
 
 /// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
 pub(crate) const SAMPLE: u64 = 200;
@@ -118,6 +119,8 @@ pub(crate) struct Facts {
     pub name: String,
     /// The day on which its snapshot was taken (microseconds since 1970), as far as it is known.
     pub day: Option<i64>,
+    /// When its service gave it (microseconds since 1970), where it came from one.
+    pub taken: Option<i64>,
     /// Day or month first, as given.
     pub order: DateOrder,
 }
@@ -224,7 +227,12 @@ impl<'m> UnitMapper<'m> {
     /// Takes what a record was mapped to, or refuses the record.
     fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
         match mapped.and_then(|rows| self.mappings.landable.check(rows, text.len())) {
-            Ok(rows) => rows.into_iter().try_for_each(|mut row| self.row(&mut row)),
+            Ok(rows) => rows.into_iter().try_for_each(|mut row| {
+                if let Some(taken) = self.facts.taken.filter(|_| row.table.version == Some(TAKEN_AT)) {
+                    row.set(TAKEN_AT, Cell::Time(taken));
+                }
+                self.row(&mut row)
+            }),
             Err(reason) => self.refuse(place, reason, text),
         }
     }

@@ -108,8 +108,8 @@ impl Units {
         }
         let opened = tokio::runtime::Handle::current().block_on(opening);
         match opened {
-            Ok(Ok(Opened { body: Body::File(file), day })) => self.file(reading, file, day),
-            Ok(Ok(Opened { body: Body::Stream(body), day })) => self.stream(reading, body, day),
+            Ok(Ok(Opened { body: Body::File(file), taken_at })) => self.file(reading, file, taken_at),
+            Ok(Ok(Opened { body: Body::Stream(body), taken_at })) => self.stream(reading, body, taken_at),
             Ok(Err(error)) => {
                 let state = if error.gone { UnitState::Expired } else { UnitState::Failed };
                 let mut report = report(&reading.listed.name, state, reading.started);
@@ -121,7 +121,7 @@ impl Units {
         }
     }
 
-    fn file(&mut self, reading: &mut Reading<'_>, mut file: File, day: Option<i64>) -> Result<(), Ended> {
+    fn file(&mut self, reading: &mut Reading<'_>, mut file: File, taken: Option<i64>) -> Result<(), Ended> {
         let (listed, started) = (reading.listed, reading.started);
         let name = &listed.name;
         let failed = |error: io::Error| {
@@ -158,7 +158,7 @@ impl Units {
         let same = file.try_clone().ok();
         // Pipes cannot be rewound: what was read goes in front again.
         let whole = io::Cursor::new(head).chain(file);
-        let mut report = self.body(reading, Box::new(whole), day, if is_pipe { 1 } else { PROGRESS_BYTES })?;
+        let mut report = self.body(reading, Box::new(whole), taken, if is_pipe { 1 } else { PROGRESS_BYTES })?;
         if !is_pipe {
             report.bytes = meta.len();
             report.stamp = same.and_then(|file| self.still(reading, &file)).filter(|_| report.content_hash.is_some());
@@ -173,8 +173,8 @@ impl Units {
         (now == *listed).then_some(now)
     }
 
-    fn stream(&mut self, reading: &mut Reading<'_>, body: Box<dyn Read + Send>, day: Option<i64>) -> Result<(), Ended> {
-        let mut report = self.body(reading, body, day, PROGRESS_BYTES)?;
+    fn stream(&mut self, reading: &mut Reading<'_>, body: Box<dyn Read + Send>, taken: Option<i64>) -> Result<(), Ended> {
+        let mut report = self.body(reading, body, taken, PROGRESS_BYTES)?;
         report.stamp = reading.listed.stamp.clone().filter(|_| report.content_hash.is_some());
         self.done(reading, report)
     }
@@ -184,7 +184,7 @@ impl Units {
         &mut self,
         reading: &mut Reading<'_>,
         mut body: Box<dyn Read + '_>,
-        day: Option<i64>,
+        taken: Option<i64>,
         step: u64,
     ) -> Result<UnitReport, Ended> {
         let progress = progress_to(reading.batches.outbox(), step);
@@ -194,7 +194,8 @@ impl Units {
             name: reading.listed.name.clone(),
             reader: Box::new(Tap::new(&mut body, Rc::clone(&tap))),
             consumed: Rc::new(move || counted.count()),
-            day: day.or_else(|| named_day(&reading.listed.name)),
+            day: taken.or_else(|| named_day(&reading.listed.name)),
+            taken,
         };
         let mut report = self.reader.read(unit, &mut reading.batches, &self.quarantine)?;
         // What was given up is read to its end, too: the hash is of all of it.
@@ -237,7 +238,8 @@ impl Units {
                     let compressed = content.compressed;
                     let progress = progress_to(reading.batches.outbox(), PROGRESS_BYTES);
                     let day = named_day(&entry_name);
-                    let unit = Unit { name: entry_name, reader: content.reader, consumed: Rc::new(move || compressed), day };
+                    let consumed = Rc::new(move || compressed);
+                    let unit = Unit { name: entry_name, reader: content.reader, consumed, day, taken: None };
                     let result = self.reader.read(unit, &mut reading.batches, &self.quarantine);
                     progress(compressed);
                     progress(0);

@@ -107,7 +107,7 @@ impl Service {
                 feed.give(Err(io::Error::other("connection reset"))).await;
             }
         });
-        Ok(Opened { body, day: None })
+        Ok(Opened { body, taken_at: None })
     }
 }
 

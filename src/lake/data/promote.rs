@@ -53,7 +53,8 @@ const REMEMBERED: usize = 256;
 impl Promoter {
     /// A promoter for a table.
     pub(crate) fn new(def: &TableDef) -> Self {
-        let mut promoter = Promoter { names: Vec::new(), types: Vec::new(), bags: Vec::new(), rooms: Vec::new(), nulls: Nulls::default() };
+        let (names, types, bags, rooms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut promoter = Promoter { names, types, bags, rooms, nulls: Nulls::default() };
         for column in &def.columns {
             let Some(promoted) = column.promoted else { continue };
             let slot = promoter.names.len();

@@ -23,8 +23,12 @@ pub const IMPORT_ID: &str = "_importId";
 /// The column of content hashes as version 0.1.0 made them. Rows that it landed have no other.
 pub(crate) const CONTENT_OF_V1: &str = "_contentId";
 
+/// The column that says when a service gave a row, in tables of states that change: the one that was given last stays.
+/// Null in rows of files, which do not say it.
+pub const TAKEN_AT: &str = "_takenAt";
+
 /// Columns that say how a row came into the lake, and nothing of its record.
-pub const BOOKKEEPING: [&str; 5] = [IMPORT_ID, EVENT_MONTH, EVENT_DATE, "_contentHash", CONTENT_OF_V1];
+pub const BOOKKEEPING: [&str; 6] = [IMPORT_ID, EVENT_MONTH, EVENT_DATE, "_contentHash", CONTENT_OF_V1, TAKEN_AT];
 
 /// Columns, beside time and key, whose least and greatest value per file the log keeps: short values that queries filter on.
 const STATISTICS: &[&str] = &[
@@ -292,6 +296,9 @@ fn read_built_in() -> Result<BuiltIn, String> {
     }
     for table in &mut tables {
         let own = |name, ty, hidden| ColumnDef { name, ty, hidden, beside: true, promoted: None };
+        if table.version == Some(TAKEN_AT) {
+            table.columns.push(own(TAKEN_AT, Type::DateTime, true));
+        }
         table.columns.push(own(IMPORT_ID, Type::String, false));
         table.columns.push(own(EVENT_MONTH, Type::DateTime, true));
     }

@@ -100,8 +100,8 @@ impl Landing {
         })
     }
 
-    /// The same, of which so many bytes of rows are buffered, with their promoted columns, before they are written. As many are in
-    /// memory while they are. The fewer, the more files there are to merge at the commit.
+    /// The same, of which so many bytes of rows are buffered, with their promoted columns, before they are written. As many are
+    /// in memory while they are. The fewer, the more files there are to merge at the commit.
     #[must_use]
     pub fn with_buffer(self, bytes: usize) -> Self {
         Landing { most_buffered: bytes, ..self }

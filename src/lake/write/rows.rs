@@ -272,7 +272,8 @@ impl RowBuilder {
                 Column::Text(b) => {
                     // The next batch will have about as much.
                     let bytes = b.values_slice().len();
-                    let next = if bytes > 0 { StringBuilder::with_capacity(rows, bytes + bytes / 16) } else { StringBuilder::new() };
+                    let room = if bytes > 0 { rows } else { 0 };
+                    let next = StringBuilder::with_capacity(room, bytes + bytes / 16);
                     Arc::new(std::mem::replace(b, next).finish())
                 }
                 Column::Time(b) => Arc::new(b.finish().reinterpret_cast::<TimestampMicrosecondType>().with_timezone("UTC")),

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kqlake_import::ListedUnit;
+
 use crate::api::Api;
 use crate::budget::Limits;
 
@@ -34,6 +36,11 @@ impl Contents {
     fn get(&self, unit: &str) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(unit).cloned().unwrap_or_default()
     }
+}
+
+/// When a unit of a day is given: now, but on its day, which may have just ended.
+fn taken_at(api: &Api, unit: &ListedUnit) -> Option<i64> {
+    unit.window.map(|(start, end)| api.now().clamp(start, end - 1))
 }
 
 /// A text as a part of a path.

@@ -7,7 +7,7 @@ use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceErro
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DAY, part, teams_api};
+use super::{DAY, part, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::Request;
@@ -117,7 +117,7 @@ impl Source for Teams {
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
             let id = unit.name.rsplit('/').next().unwrap_or_default();
-            Ok(Opened { body: self.team(id).await?, day: unit.window.map(|window| window.0) })
+            Ok(Opened { body: self.team(id).await?, taken_at: taken_at(&self.api, unit) })
         })
     }
 }

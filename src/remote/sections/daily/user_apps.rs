@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Contents, DAY, part, teams_api};
+use super::{Contents, DAY, part, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::Request;
@@ -183,7 +183,7 @@ impl Source for UserApps {
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
             let text = self.apps(self.users.get(&unit.name)).await?;
-            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(text))), day: unit.window.map(|window| window.0) })
+            Ok(Opened { body: Body::Stream(Box::new(Cursor::new(text))), taken_at: taken_at(&self.api, unit) })
         })
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::DAY;
+use super::{DAY, taken_at};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError};
@@ -245,11 +245,12 @@ impl Source for Users {
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
+            let taken_at = taken_at(&self.api, unit);
             let (round, delta) = self.round().await?;
             let day = unit.window.map(|window| window.0);
             *self.position() = Some(Position { delta: delta.to_string(), day: day.unwrap_or_default() });
             let body = round.into_body().map_err(|error| SourceError::from(Stop::from(error)))?;
-            Ok(Opened { body, day })
+            Ok(Opened { body, taken_at })
         })
     }
 

@@ -251,7 +251,7 @@ impl Source for Slices {
                 Box::new(all.chain(file).chain(Cursor::new(b"\n")))
             };
             let all = files.into_iter().fold(empty, after);
-            Ok(Opened { body: Body::Stream(all), day: None })
+            Ok(Opened { body: Body::Stream(all), taken_at: None })
         })
     }
 }
