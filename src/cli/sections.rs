@@ -24,15 +24,15 @@ pub(super) struct Teller {
     progress: Arc<Progress>,
     /// True where lines name the tenant.
     with_tenant: bool,
-    /// True where nothing is written.
-    is_dry: bool,
+    /// True where sections are told only when something came.
+    only_news: bool,
 }
 
 impl Teller {
     /// A teller whose lines stand above a progress.
-    pub(super) fn new(context: &Context, progress: &Arc<Progress>, is_dry: bool) -> Teller {
+    pub(super) fn new(context: &Context, progress: &Arc<Progress>, only_news: bool) -> Teller {
         let with_tenant = context.config.tenants.len() > 1;
-        Teller { context: context.clone(), progress: Arc::clone(progress), with_tenant, is_dry }
+        Teller { context: context.clone(), progress: Arc::clone(progress), with_tenant, only_news }
     }
 
     fn name(&self, tenant: &str, section: Section) -> String {
@@ -49,10 +49,11 @@ impl Watcher for Teller {
     fn ended(&self, outcome: &Outcome) {
         let name = self.name(&outcome.tenant, outcome.section);
         self.progress.suspend(|| match &outcome.result {
+            Ok(summary) if self.only_news && summary.is_quiet() && outcome.is_finished() => {}
             Ok(summary) => {
                 tell_units(summary, &self.context);
                 for section in &summary.sections {
-                    self.context.tell(line(&name, section, self.is_dry));
+                    self.context.tell(line(&name, section));
                 }
             }
             Err(error) => {
@@ -80,7 +81,7 @@ pub(super) fn runner(context: &Context, command: &'static str, watcher: Arc<dyn 
 /// Runs tasks with progress, and tells what came of each.
 pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &Context) -> Vec<Outcome> {
     let progress = Arc::new(Progress::new(context, "importing"));
-    let runner = Runner { watcher: Arc::new(Teller::new(context, &progress, runner.options.dry_run)), ..runner };
+    let runner = Runner { watcher: Arc::new(Teller::new(context, &progress, false)), ..runner };
     let heartbeat = (!runner.options.dry_run)
         .then(|| Heartbeat::start(runner.lake.clone(), pace, runner.board.clone(), runner.command, EVERY));
     let board = runner.board.clone();
@@ -186,10 +187,8 @@ pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
     })
 }
 
-fn line(name: &str, section: &SectionReport, is_dry: bool) -> String {
-    let mut parts = Vec::new();
-    let recognised = section.records.saturating_sub(section.refused);
-    parts.push(if is_dry { format!("{recognised} recognised") } else { format!("{} new", section.new) });
+fn line(name: &str, section: &SectionReport) -> String {
+    let mut parts = vec![format!("{} new", section.new)];
     let counts = [
         (section.replaced, "replaced"),
         (section.duplicates, "there already"),
@@ -200,7 +199,11 @@ fn line(name: &str, section: &SectionReport, is_dry: bool) -> String {
         (section.unchanged, "units known"),
         (section.known, "units known to have refused records"),
     ];
-    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    let told = |(count, what): (u64, &str)| match (count, what.strip_prefix("units")) {
+        (1, Some(rest)) => format!("1 unit{rest}"),
+        _ => format!("{count} {what}"),
+    };
+    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(told));
     let state = if section.finished { "" } else { "  NOT FINISHED" };
     let fetched = section.units - (section.unchanged + section.known).min(section.units);
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]

@@ -58,7 +58,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         Tried::Held(who) => return Err(Error::Source(format!("{who} watches for this lake already; this one leaves"))),
     };
     let progress = Arc::new(Progress::new(context, "watching"));
-    let runner = sections::runner(context, "watch", Arc::new(Teller::new(context, &progress, false)));
+    let runner = sections::runner(context, "watch", Arc::new(Teller::new(context, &progress, true)));
     let finished = last_finished(&context.engine()).await?;
     let all: Vec<Round> = tasks
         .iter()

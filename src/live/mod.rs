@@ -17,7 +17,7 @@ pub mod webhook;
 use std::sync::Arc;
 
 use crate::error::Error;
-use kqlake_import::{ImportSummary, OrgUrls, Section, Source};
+use kqlake_import::{ImportSummary, OrgUrls, Section, Source, UnitState};
 
 /// The folder of a lake that small state of live imports is kept in.
 pub const STATE: &str = "_state";
@@ -67,7 +67,10 @@ impl Outcome {
     /// True when nothing of it could be read.
     pub fn is_unread(&self) -> bool {
         match &self.result {
-            Ok(summary) => !summary.stopped && !summary.units.is_empty() && summary.tables.is_empty() && !self.is_finished(),
+            Ok(summary) => {
+                let units = &summary.units;
+                !summary.stopped && !units.is_empty() && units.iter().all(|unit| unit.state == UnitState::Failed)
+            }
             Err(error) => error.status() == crate::error::status::SOURCE,
         }
     }

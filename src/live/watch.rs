@@ -14,7 +14,7 @@ use kqlake_remote::Pace;
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// The longest wait after failures, for sections whose period is longer.
 const LONGEST_RETRY: Duration = Duration::from_secs(3_600);
-/// Sections that run more often than this write events only where something came.
+/// Sections that run more often than this tell only now and then that nothing came.
 const OFTEN: Duration = Duration::from_secs(300);
 
 /// A section that is run again and again.
@@ -53,11 +53,12 @@ pub async fn rounds(
     let side_by_side = rounds.len();
     let mut running = tokio::task::JoinSet::new();
     for round in rounds {
-        let (runner, pace, task) = (of_round(runner, &round), pace.clone(), task.clone());
+        let (runner, pace, task) = (runner.clone(), pace.clone(), task.clone());
         running.spawn(async move {
             let stop = runner.options.stop.clone();
             let mut wait = until_due(&round, pace.now());
             let mut failures = 0;
+            let mut told: Option<i64> = None;
             loop {
                 tokio::select! {
                     biased;
@@ -66,6 +67,9 @@ pub async fn rounds(
                     () = pace.sleep(wait) => {}
                 }
                 let began = pace.now();
+                let only_news = is_told(told, began);
+                told = told.filter(|_| only_news).or(Some(began));
+                let runner = quieter(&runner, only_news);
                 let well = match task(&round) {
                     Some(task) => is_well(&runner.one(task, side_by_side).await),
                     None => true,
@@ -85,8 +89,13 @@ pub async fn rounds(
     }
 }
 
-fn of_round(runner: &Runner, round: &Round) -> Runner {
-    let only_news = round.period < OFTEN;
+/// True when the end of a section was told not long ago: it is told again then only where something came.
+fn is_told(told: Option<i64>, now: i64) -> bool {
+    let often = i64::try_from(OFTEN.as_micros()).unwrap_or(i64::MAX);
+    told.is_some_and(|told| (0..often).contains(&(now - told)))
+}
+
+fn quieter(runner: &Runner, only_news: bool) -> Runner {
     Runner { options: ImportOptions { only_news, ..runner.options.clone() }, ..runner.clone() }
 }
 
@@ -128,6 +137,13 @@ mod tests {
         assert_eq!(waits, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
         assert_eq!(next_wait(MINUTE, 5, 0), MINUTE, "not longer than the period");
         assert_eq!(next_wait(DAY, u32::MAX, 0), LONGEST_RETRY);
+    }
+
+    #[test]
+    fn what_runs_often_is_told_now_and_then() {
+        let often = OFTEN.as_micros() as i64;
+        assert!(!is_told(None, 5) && is_told(Some(5), 5) && is_told(Some(5), often) && !is_told(Some(5), often + 5));
+        assert!(!is_told(Some(5), 4), "a clock that went back");
     }
 
     #[test]

@@ -172,8 +172,8 @@ async fn the_subscription_is_created_renewed_and_created_again() {
     let hosts = HostOverrides { login: host("login"), graph: host("graph"), ..HostOverrides::default() };
     let credential = Credential::Secret(SecretString::from(simulator.secret().to_owned()));
     let tenant = Tenant { hosts, ..Tenant::new("contoso", simulator.tenant(), simulator.client_id(), credential) };
-    let keeper = |url: String| {
-        let clock: Arc<dyn Clock> = Arc::new(FixedClock::at_micros(NOW));
+    let keeper = |url: String, hours: i64| {
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock::at_micros(NOW + hours * 3_600_000_000));
         let world = World::new(Pace::counted(clock), None).expect("a world");
         Keeper {
             api: world.api(&tenant, Service::Graph).expect("Graph"),
@@ -188,7 +188,7 @@ async fn the_subscription_is_created_renewed_and_created_again() {
     };
     let said = |what: &str, lines: &[String]| lines.iter().filter(|line| line.contains(what)).count();
     let url = format!("http://{}/calls", place.address);
-    let mut first = keeper(url.clone());
+    let mut first = keeper(url.clone(), 0);
     first.verify().await.expect("it is created");
     first.verify().await.expect("it is there");
     let lines = place.lines.take();
@@ -197,19 +197,19 @@ async fn the_subscription_is_created_renewed_and_created_again() {
 
     // Another process, more than half of its life later.
     simulator.set_clock(instant("2026-01-13T18:00:00Z"));
-    keeper(url.clone()).verify().await.expect("it is renewed");
+    keeper(url.clone(), 42).verify().await.expect("it is renewed");
     let lines = place.lines.take();
     assert_eq!((said("Updated subscription", &lines), said("Created", &lines)), (1, 0), "{lines:?}");
 
     // It has expired, or somebody removed it.
     simulator.set_clock(instant("2026-01-20T00:00:00Z"));
-    keeper(url).verify().await.expect("it is created");
+    keeper(url, 8 * 24).verify().await.expect("it is created");
     assert_eq!(said("Created subscription", &place.lines.take()), 1);
 
     // Nobody answers the validation.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let stop = Stop::default();
-    let kept = keeper(format!("http://{closed}/calls"));
+    let kept = keeper(format!("http://{closed}/calls"), 8 * 24);
     let ended = stop.clone();
     let lines = Arc::clone(&place.lines);
     let keeping = tokio::spawn(kept.keep(stop));
@@ -229,6 +229,10 @@ fn notified_calls_are_fetched_once_and_leave_the_spool() {
     let settings = Settings { quotas: false, ..Settings::default() };
     let options = Options { scale: 0.1, clock: instant("2026-01-12T00:00:00Z"), settings, ..Options::default() };
     let simulated = Simulated::start(options);
+    let now = ["--now", "2026-01-12T00:00:00Z", "--lake", "lake"];
+    let run = |args: &[&str]| simulated.run(&[&now, args].concat());
+    // The manifest tells of what somebody asked for.
+    simulated.run(&["--now", "2026-01-12T00:00:00Z", "--lake", "other", "import", "Calls"]).exits(0);
     let truth = simulated.simulator().manifest();
     let calls = truth.tables.iter().find(|table| table.table == "CallRecords").expect("calls");
     let id = calls.rows.keys().next_back().expect("a call").clone();
@@ -241,8 +245,6 @@ fn notified_calls_are_fetched_once_and_leave_the_spool() {
     let nowhere = "00000000-0000-4000-8000-000000000000";
     spool.put(&hint(&[&id])).unwrap();
     spool.put(&hint(&[&id, nowhere])).unwrap();
-    let now = ["--now", "2026-01-12T00:00:00Z", "--lake", "lake"];
-    let run = |args: &[&str]| simulated.run(&[&now, args].concat());
     run(&["import", "Calls"]).exits(0);
     let left = spool.waiting(simulated.simulator().tenant()).unwrap();
     assert_eq!(left.len(), 1, "the one that names a call which is not there yet stays");
