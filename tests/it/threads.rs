@@ -77,7 +77,8 @@ async fn imported(name: &str, text: &str, threads: usize) -> (Vec<String>, Strin
     for batch in frame.collect().await.expect("rows") {
         let options = FormatOptions::default();
         let format: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("a format")).collect();
-        rows.extend((0..batch.num_rows()).map(|row| format.iter().map(|f| f.value(row).to_string()).collect::<Vec<_>>().join("|")));
+        let row = |row| format.iter().map(|f| f.value(row).to_string()).collect::<Vec<_>>().join("|");
+        rows.extend((0..batch.num_rows()).map(row));
     }
     rows.sort();
 

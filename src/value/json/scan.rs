@@ -1,7 +1,7 @@
 //! One pass over JSON text that finds the members of an object and checks all of it, where the text is as services write it.
 //!
-//! What is accepted here is what `serde_json` accepts as a raw value; what is not may still be, and is for `serde_json` to judge and
-//! to put into words.
+//! What is accepted here is what `serde_json` accepts as a raw value; what is not may still be, and is for `serde_json` to judge
+//! and to put into words.
 
 use std::ops::Range;
 
@@ -244,7 +244,8 @@ mod tests {
     /// What a text is made of in the test below.
     const PIECES: [&str; 34] = [
         "{", "}", "[", "]", ",", ":", "\"a\"", "\"b\\n\"", "\"\\u00e9\"", "\"\\ud83d\"", "\"", "\\", "\\u12", "1", "-", "0", "01",
-        "1.5", "1.", ".5", "1e5", "1E+", "-0", "true", "false", "null", "nul", " ", "\n", "\t", "\u{b}", "\"\u{1}\"", "é", "\"long enough \u{7f} é\"",
+        "1.5", "1.", ".5", "1e5", "1E+", "-0", "true", "false", "null", "nul", " ", "\n", "\t", "\u{b}", "\"\u{1}\"", "é",
+        "\"long enough \u{7f} é\"",
     ];
 
     #[test]
@@ -297,7 +298,8 @@ mod tests {
         assert!(is_plain);
         assert!(!found(r#"{"a": 1}"#).unwrap().1 && !found(r#"{"a":"\u00e9"}"#).unwrap().1);
         assert!(found("{}").unwrap().0.is_empty());
-        for refused in ["", "[]", "{\"a\":1", "{\"a\":1}x", "{\"a\":01}", "{\"a\":1,}", "{a:1}", "{\"a\":\"\u{1}\"}", r#"{"a":"\x"}"#] {
+        let refused = ["", "[]", "{\"a\":1", "{\"a\":1}x", "{\"a\":01}", "{\"a\":1,}", "{a:1}", "{\"a\":\"\u{1}\"}", r#"{"a":"\x"}"#];
+        for refused in refused {
             assert!(found(refused).is_none(), "{refused}");
         }
         let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
