@@ -391,6 +391,9 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
         }
     }
     bus.finish();
+    if has_bus {
+        later(&table, "service_bus", "a queue of Service Bus");
+    }
     let client_state = table.secret("client_state");
     let settings = CallsSettings {
         backfill_days: table.number("backfill_days", 0..=30).unwrap_or(default.backfill_days),
@@ -405,6 +408,11 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
     }
     table.finish();
     (settings, client_state)
+}
+
+/// Refuses what would have no effect: whoever asks for it must not believe that it is fetched.
+fn later(table: &Table<'_, '_>, key: &str, what: &str) {
+    table.wrong(key, format_args!("asks for {what}, which this version does not fetch"), "leave it out: it comes with a later version");
 }
 
 fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
@@ -442,6 +450,9 @@ fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
         reset_persistence_auth: reset,
         details: table.switch("details").unwrap_or(default.details),
     };
+    if settings.details {
+        later(&table, "details", "details of messages");
+    }
     table.finish();
     settings
 }
@@ -451,6 +462,9 @@ fn teams_messages(mut table: Table<'_, '_>) -> TeamsMessagesSettings {
         enabled: table.switch("enabled").unwrap_or_default(),
         keep_text: table.switch("keep_text").unwrap_or_default(),
     };
+    if settings.enabled {
+        later(&table, "enabled", "messages of channels");
+    }
     table.finish();
     settings
 }

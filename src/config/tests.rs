@@ -165,7 +165,6 @@ backfill_days = 3
 notification_url = "https://hooks.example.com/calls"
 client_state = { file = "state" }
 listen = "127.0.0.1:8780"
-service_bus = { namespace = "contoso", queue = "calls" }
 [tenants.contoso.message_trace]
 api = "reporting"
 request_period_in_seconds = 300
@@ -174,10 +173,10 @@ max_historic_date_cutoff_days_back = 5
 max_historic_date_margin_seconds = 120
 requests_per_second = 2
 reset_persistence_auth = "2026-01-05"
-details = true
+details = false
 [tenants.contoso.teams_messages]
-enabled = true
-keep_text = true
+enabled = false
+keep_text = false
 [[tenants.contoso.app_insights]]
 app_id = "11111111-2222-3333-4444-000000000001"
 api_key = { credential = "insights" }
@@ -252,6 +251,9 @@ fn mistakes_say_key_value_and_what_to_do() {
         ("app_insights = [{ app_id = \"1\" }]", "tenants.contoso.app_insights[0].app_id is `1`, which is no GUID", "API Access"),
         ("[[tenants.contoso.app_insights]]\ntables = [\"a b\"]", "app_id is missing", "API Access"),
         ("[tenants.contoso.calls]\nservice_bus = { namespace = \"x\" }", "calls.service_bus.queue is missing", "queue"),
+        ("[tenants.contoso.calls]\nservice_bus = { namespace = \"x\", queue = \"y\" }", "does not fetch", "later version"),
+        ("[tenants.contoso.message_trace]\ndetails = true", "details asks for details of messages", "later version"),
+        ("[tenants.contoso.teams_messages]\nenabled = true", "messages of channels, which this version", "leave it out"),
         ("[tenants.contoso.calls]\nnotification_url = \"https://x.example\"", "client_state is missing", "random"),
         ("[tenants.\"a/b\"]\nid = \"x\"", "is no name of a tenant", "letters"),
         ("[tenants.x]\nid = \"\"", "tenants.x.id is missing or empty (InitVariablesError 2: tenant_id", "Directory (tenant) ID"),
