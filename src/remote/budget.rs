@@ -125,7 +125,8 @@ impl Quota {
             paused: i64::MIN,
             throttled: None,
         };
-        let quota = Quota { pace, limits, file, turn: tokio::sync::Mutex::default(), state: Mutex::new(state), changed: Notify::new() };
+        let quota =
+            Quota { pace, limits, file, turn: tokio::sync::Mutex::default(), state: Mutex::new(state), changed: Notify::new() };
         quota.recall();
         quota
     }

@@ -113,14 +113,8 @@ pub enum Service {
 
 impl Service {
     /// All services.
-    pub const ALL: [Service; 6] = [
-        Service::Login,
-        Service::Management,
-        Service::Graph,
-        Service::Reporting,
-        Service::AppInsights,
-        Service::LogAnalytics,
-    ];
+    pub const ALL: [Service; 6] =
+        [Service::Login, Service::Management, Service::Graph, Service::Reporting, Service::AppInsights, Service::LogAnalytics];
 
     /// The name that configurations have for its host.
     pub fn key(self) -> &'static str {
@@ -210,7 +204,13 @@ mod tests {
     #[test]
     fn plain_http_is_for_this_machine_only() {
         let check = |text: &str| check_host(&Url::parse(text).unwrap());
-        for good in ["http://127.0.0.1:8700/login", "http://[::1]:1", "http://localhost:8700", "https://graph.example/v", "http://127.9.9.9"] {
+        for good in [
+            "http://127.0.0.1:8700/login",
+            "http://[::1]:1",
+            "http://localhost:8700",
+            "https://graph.example/v",
+            "http://127.9.9.9",
+        ] {
             check(good).unwrap();
         }
         for bad in [

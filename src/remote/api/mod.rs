@@ -15,7 +15,9 @@ use url::Url;
 pub use self::streamed::Streamed;
 use crate::budget::{Limits, Permit, Quota, Quotas};
 use crate::cloud::Service;
-use crate::http::{Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, json_ends, of_body, place};
+use crate::http::{
+    Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, json_ends, of_body, place,
+};
 use crate::pace::Pace;
 use crate::token::{Token, Tokens};
 
@@ -149,8 +151,8 @@ impl Api {
         url
     }
 
-    /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one. It
-    /// is never later than the service's own. A service whose time is another altogether is asked by ours.
+    /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one.
+    /// It is never later than the service's own. A service whose time is another altogether is asked by ours.
     pub fn now(&self) -> i64 {
         let skew = Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| (-FOREIGN..=FOREIGN).contains(skew));
         self.inner.pace.now().saturating_add(skew.unwrap_or(0))

@@ -1,5 +1,5 @@
-//! A body on its way to the import. Where a large one breaks off it is asked for again; what was handed on already is passed over if
-//! it is still the same.
+//! A body on its way to the import. Where a large one breaks off or is damaged it is asked for again; what was handed on already
+//! is passed over if it is still the same.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -48,7 +48,9 @@ impl Streamed {
     /// The body for the import. What cannot be had of it in the end is an error of its reader.
     pub fn into_body(self) -> Body {
         let Streamed { api, request, begun } = self;
-        let Some((reading, permits)) = begun.rest else { return Body::Stream(Box::new(Pieces(begun.held.into_iter().collect()))) };
+        let Some((reading, permits)) = begun.rest else {
+            return Body::Stream(Box::new(Pieces(begun.held.into_iter().collect())));
+        };
         let (feed, body) = Body::fed(PIECES);
         let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), check: Some(JsonCheck::new()) };
         tokio::spawn(flow.run(begun.held, reading, permits));

@@ -1,7 +1,7 @@
 use std::io::Read as _;
 
 use super::*;
-use crate::testing::{Server, gzip, graph, json, reply, world};
+use crate::testing::{Server, graph, gzip, json, reply, world};
 use kqlake_import::Body;
 
 const WHOLE: &str = r#"[{"Id":"1"},{"Id":"2"}]"#;
@@ -97,7 +97,8 @@ async fn a_body_that_was_cut_is_asked_for_again_and_never_shorter() {
     let mut damaged = zipped.clone();
     let at = damaged.len() - 6;
     damaged[at] ^= 0xFF;
-    let chunked = |end: &str| format!("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n[{{\"Id\":\"1\"}},\r\n{end}").into_bytes();
+    let chunked =
+        |end: &str| format!("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n[{{\"Id\":\"1\"}},\r\n{end}").into_bytes();
     let mut short = json(WHOLE);
     short.truncate(short.len() - 5);
     let cases = [
@@ -175,7 +176,8 @@ async fn a_large_body_that_is_damaged_is_asked_for_again_and_handed_on_as_it_is_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_body_that_became_another_one_is_an_error() {
     let (body, error, _) = streamed(|number| {
-        let mut answer = json(&if number == 0 { large() } else { large().replace("\"Id\":\"00000000000000000007\"", "\"Id\":\"x\"") });
+        let mut answer =
+            json(&if number == 0 { large() } else { large().replace("\"Id\":\"00000000000000000007\"", "\"Id\":\"x\"") });
         if number == 0 {
             answer.truncate(HELD as usize + 500_000);
         }
@@ -189,9 +191,12 @@ async fn a_large_body_that_became_another_one_is_an_error() {
 #[tokio::test]
 async fn bodies_are_bounded_also_when_they_swell() {
     let zeros = gzip(&[b"[".as_slice(), &vec![b' '; 6 << 20], b"]"].concat());
-    let server = Server::start(move |asked, _| {
-        if asked.line.contains("bomb") { reply(200, "Content-Encoding: gzip\r\n", &zeros) } else { json(WHOLE) }
-    });
+    let server =
+        Server::start(
+            move |asked, _| {
+                if asked.line.contains("bomb") { reply(200, "Content-Encoding: gzip\r\n", &zeros) } else { json(WHOLE) }
+            },
+        );
     let api = graph(&world(), &server.base);
     let error = api.json(Request::get(api.url("x")).cap(10)).await.unwrap_err();
     assert_eq!((error.failure, server.lines().len()), (Failure::TooLarge, 1));
@@ -274,7 +279,8 @@ async fn a_backlog_uses_its_quota_and_is_hardly_throttled() {
     tenant.audit.requests_per_minute = u32::try_from(QUOTA).unwrap();
     let api = world.api(&tenant, Service::Management).unwrap();
     let calls = (0..BLOBS).map(|_| api.json(Request::get(api.url("blob"))));
-    let answers: Vec<_> = futures::StreamExt::collect(futures::StreamExt::buffer_unordered(futures::stream::iter(calls), 8)).await;
+    let answers: Vec<_> =
+        futures::StreamExt::collect(futures::StreamExt::buffer_unordered(futures::stream::iter(calls), 8)).await;
     assert!(answers.iter().all(Result::is_ok));
     let throttled = server.lines().len() - BLOBS;
     assert!(throttled * 100 <= BLOBS, "{throttled}");
@@ -284,7 +290,13 @@ async fn a_backlog_uses_its_quota_and_is_hardly_throttled() {
 
 #[tokio::test]
 async fn the_service_s_clock_is_told_by_its_answers_and_never_later_than_it_is() {
-    let dates = ["Mon, 12 Jan 2026 09:10:00 GMT", "Mon, 12 Jan 2026 09:10:07 GMT", "Mon, 12 Jan 2026 09:10:03 GMT", "Mon, 12 Jan 2026 08:00:00 GMT", "Sat, 01 Nov 2025 00:00:00 GMT"];
+    let dates = [
+        "Mon, 12 Jan 2026 09:10:00 GMT",
+        "Mon, 12 Jan 2026 09:10:07 GMT",
+        "Mon, 12 Jan 2026 09:10:03 GMT",
+        "Mon, 12 Jan 2026 08:00:00 GMT",
+        "Sat, 01 Nov 2025 00:00:00 GMT",
+    ];
     let server = Server::start(move |_, number| reply(200, &format!("Date: {}\r\n", dates[number - 1]), "{}"));
     let api = graph(&world(), &server.base);
     assert_eq!((api.skew(), api.now()), (None, crate::testing::NOW));

@@ -1,6 +1,6 @@
+use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
-use aws_lc_rs::encoding::AsDer as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -92,7 +92,8 @@ fn a_certificate_signs_an_assertion_that_its_public_key_proves() {
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, made.key.public_key().as_ref());
     public.verify(signed.as_bytes(), &signature).unwrap();
-    let part = |at| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(signed.split('.').nth(at).unwrap()).unwrap()).unwrap() };
+    let part =
+        |at| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(signed.split('.').nth(at).unwrap()).unwrap()).unwrap() };
     let (header, claims) = (part(0), part(1));
     let thumbprint = <sha2::Sha256 as sha2::Digest>::digest(&made.certificate);
     assert_eq!(header["alg"], "PS256");

@@ -1,5 +1,5 @@
-//! Whether JSON that comes piece by piece is whole: its structure only, so that what was damaged on the way is seen before anybody
-//! reads it.
+//! Whether JSON that comes piece by piece is whole: its structure only, so that what was damaged on the way is seen before
+//! anybody reads it.
 
 use memchr::memchr2;
 
@@ -113,7 +113,11 @@ impl JsonCheck {
             (State::Name(_), b'"') => State::Text(true),
             (State::Colon, b':') => State::Value(false),
             (State::Next, b',') => {
-                if *self.open.last()? { State::Name(false) } else { State::Value(false) }
+                if *self.open.last()? {
+                    State::Name(false)
+                } else {
+                    State::Value(false)
+                }
             }
             (State::Value(true) | State::Next, b']') if self.open.last() == Some(&false) => self.close(),
             (State::Name(true) | State::Next, b'}') if self.open.last() == Some(&true) => self.close(),
@@ -145,16 +149,27 @@ mod tests {
         Ok(check.is_whole())
     }
 
-    const GOOD: &str = "\u{feff}[ {\"a\\\"b\":\"c\\\\\",\"d\":[-1.5e+3, true,false ,null,{}],\"e\":{\"f\":[]}},\n\"ü\\u00e4\", 12 ]\r\n";
+    const GOOD: &str =
+        "\u{feff}[ {\"a\\\"b\":\"c\\\\\",\"d\":[-1.5e+3, true,false ,null,{}],\"e\":{\"f\":[]}},\n\"ü\\u00e4\", 12 ]\r\n";
 
     #[test]
     fn structure_is_followed_whatever_the_pieces_are() {
         for size in 1..GOOD.len() {
             assert_eq!(check(GOOD, size), Ok(true), "{size}");
         }
-        for (text, at) in
-            [("[1,]", 3), ("{\"a\" 1}", 5), ("[1 2]", 3), ("[}", 1), ("{]", 1), ("[tru]", 4), ("[]]", 2), ("[\"\\x\"]", 3), ("{,}", 1), ("x", 0), ("{\"a\":1,}", 7)]
-        {
+        for (text, at) in [
+            ("[1,]", 3),
+            ("{\"a\" 1}", 5),
+            ("[1 2]", 3),
+            ("[}", 1),
+            ("{]", 1),
+            ("[tru]", 4),
+            ("[]]", 2),
+            ("[\"\\x\"]", 3),
+            ("{,}", 1),
+            ("x", 0),
+            ("{\"a\":1,}", 7),
+        ] {
             for size in 1..=text.len() {
                 assert_eq!(check(text, size), Err(at), "{text}");
             }

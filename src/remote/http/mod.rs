@@ -9,8 +9,8 @@ mod transport;
 
 pub(crate) use self::body::{BodyError, Reading, json_ends};
 pub(crate) use self::error::place;
-pub(crate) use self::json::JsonCheck;
 pub use self::error::{Failure, ServiceError};
+pub(crate) use self::json::JsonCheck;
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins};
 pub(crate) use self::retry::{Backoff, date_of};

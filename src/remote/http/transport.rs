@@ -144,12 +144,7 @@ fn is_link_local(url: &Url) -> bool {
 }
 
 /// The answer, or what it says is wrong.
-async fn answer(
-    service: Service,
-    request: &Request,
-    response: reqwest::Response,
-    pace: &Pace,
-) -> Result<Received, ServiceError> {
+async fn answer(service: Service, request: &Request, response: reqwest::Response, pace: &Pace) -> Result<Received, ServiceError> {
     let (status, headers) = (response.status(), response.headers().clone());
     if status.is_success() {
         let body = Reading::new(response, request.cap, pace.clone());
@@ -252,6 +247,9 @@ mod tests {
         assert_eq!(told(404, "x").0, Failure::Refused);
         assert_eq!(told(401, r#"{"Message":"Authorization has been denied for this request."}"#).0, Failure::Unauthorized);
         let odata = error(400, r#"{"odata.error":{"code":"E","message":{"lang":"en-US","value":"No permission"}}}"#);
-        assert_eq!(odata.to_string(), "the Management Activity API: https://manage.office.com/api answers 400: No permission (E)");
+        assert_eq!(
+            odata.to_string(),
+            "the Management Activity API: https://manage.office.com/api answers 400: No permission (E)"
+        );
     }
 }

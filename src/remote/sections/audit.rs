@@ -167,8 +167,8 @@ impl Audit {
         kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default()
     }
 
-    /// Starts the subscriptions that are not enabled. Gives, by content type, when each was started by us first and last, and what
-    /// went wrong.
+    /// Starts the subscriptions that are not enabled. Gives, by content type, when each was started by us first and last, and
+    /// what went wrong.
     async fn subscribe(&self) -> Result<(BTreeMap<String, (i64, i64)>, Vec<(String, SourceError)>), ServiceError> {
         let enabled = self.enabled().await?;
         let mut starts = self.starts();
@@ -176,7 +176,8 @@ impl Audit {
         let now = self.api.now();
         starts.retain(|name, (first, _)| !enabled.contains(name) || now.saturating_sub(*first) < FIRST_CONTENT);
         for name in self.content_types.iter().filter(|name| !enabled.contains(&plain(name))) {
-            let is_recent = starts.get(&plain(name)).is_some_and(|(_, last)| (0..START_AGAIN).contains(&now.saturating_sub(*last)));
+            let is_recent =
+                starts.get(&plain(name)).is_some_and(|(_, last)| (0..START_AGAIN).contains(&now.saturating_sub(*last)));
             if is_recent {
                 continue;
             }

@@ -6,7 +6,8 @@ use super::*;
 use crate::testing::{Asked, NOW, SECRET, Server, TENANT, json, reply, tenant, world};
 
 const FEED: &str = "/api/v1.0/11111111-2222-3333-4444-555555555555/activity/feed";
-const ALL_ENABLED: &str = r#"[{"contentType":"Audit.AzureActiveDirectory","status":"enabled"},{"contentType":"Audit.Exchange","status":"enabled"},
+const ALL_ENABLED: &str = r#"[
+    {"contentType":"Audit.AzureActiveDirectory","status":"enabled"}, {"contentType":"Audit.Exchange","status":"enabled"},
     {"contentType":"Audit.SharePoint"},{"contentType":"audit.general","status":"Enabled"}]"#;
 
 fn audit(server: &Server, types: &[&str]) -> Audit {
@@ -40,7 +41,11 @@ async fn the_whole_seven_days_are_listed_in_windows_with_all_their_pages() {
         if query["startTime"] != "2026-01-09T00:00:01" {
             return json("[]");
         }
-        let next = |page: u32| format!("NextPageUri: {base}{FEED}/subscriptions/content?contentType=x&startTime=2026-01-09T00:00:01&nextPage={page}\r\n");
+        let next = |page: u32| {
+            format!(
+                "NextPageUri: {base}{FEED}/subscriptions/content?contentType=x&startTime=2026-01-09T00:00:01&nextPage={page}\r\n"
+            )
+        };
         let expires = "2026-01-16T09:12:04.511Z";
         match query.get("nextPage").map(String::as_str) {
             None => reply(200, &next(2), value!([blob(&base, "a$1", expires)]).to_string()),
@@ -87,7 +92,9 @@ async fn the_whole_seven_days_are_listed_in_windows_with_all_their_pages() {
 async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often() {
     let server = Server::start(|asked, _| {
         if asked.line.contains("/subscriptions/list") {
-            return json(r#"[{"contentType":"Audit.Exchange","status":"enabled"},{"contentType":"Audit.SharePoint","status":"disabled"}]"#);
+            return json(
+                r#"[{"contentType":"Audit.Exchange","status":"enabled"},{"contentType":"Audit.SharePoint","status":"disabled"}]"#,
+            );
         }
         let kind = query(asked)["contentType"].clone();
         match (asked.line.contains("/start"), kind.as_str()) {
@@ -119,7 +126,9 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
     // Long after its first start, a subscription that is still not there is told, and started again.
     let mut late = tenant.clone();
     late.audit.content_types = vec!["Audit.SharePoint".to_owned()];
-    for (after, failures, expected) in [(FIRST_CONTENT - SECOND, 0, 5), (FIRST_CONTENT + SECOND, 1, 5), (FIRST_CONTENT + START_AGAIN, 1, 6)] {
+    for (after, failures, expected) in
+        [(FIRST_CONTENT - SECOND, 0, 5), (FIRST_CONTENT + SECOND, 1, 5), (FIRST_CONTENT + START_AGAIN, 1, 6)]
+    {
         let clock = std::sync::Arc::new(kqlake_value::clock::FixedClock::at_micros(NOW + after));
         let later = World::new(crate::pace::Pace::counted(clock), Some(folder.path())).unwrap();
         let listing = Audit::new(&late, &later).unwrap().list(None).await.unwrap();
@@ -139,10 +148,14 @@ async fn a_listing_that_breaks_is_a_failure_and_never_a_shorter_one() {
         }
         let query = query(asked);
         let page = query.get("nextPage").map(String::as_str);
-        let next = |page: &str, start: &str| format!("NextPageUri: {base}{FEED}/subscriptions/content?startTime={start}&nextPage={page}\r\n");
+        let next = |page: &str, start: &str| {
+            format!("NextPageUri: {base}{FEED}/subscriptions/content?startTime={start}&nextPage={page}\r\n")
+        };
         match (query["startTime"].as_str(), page) {
             // Its own next page is not known any more; it never is.
-            ("2026-01-11T00:00:01", None) => reply(200, &next("lost", "2026-01-11T00:00:01"), value!([blob(&base, "a", "")]).to_string()),
+            ("2026-01-11T00:00:01", None) => {
+                reply(200, &next("lost", "2026-01-11T00:00:01"), value!([blob(&base, "a", "")]).to_string())
+            }
             ("2026-01-11T00:00:01", _) => reply(400, "", r#"{"error":{"code":"AF20031","message":"invalid nextPage"}}"#),
             // A chain that leads to itself.
             ("2026-01-10T00:00:01", None) => reply(200, &next("1", "2026-01-10T00:00:01"), "[]"),
@@ -233,7 +246,8 @@ async fn blobs_are_fetched_at_their_own_addresses() {
 
 #[tokio::test]
 async fn blobs_that_are_gone_are_gone_and_those_that_fail_are_not() {
-    for (code, status, gone) in [("AF20051", 400, true), ("AF20050", 404, true), ("AF20052", 400, false), ("AF50000", 500, false)] {
+    for (code, status, gone) in [("AF20051", 400, true), ("AF20050", 404, true), ("AF20052", 400, false), ("AF50000", 500, false)]
+    {
         let answer = format!(r#"{{"error":{{"code":"{code}","message":"x"}}}}"#);
         let (body, _) = opened(move |_| reply(status, "", &answer)).await;
         let error = body.unwrap_err();
