@@ -75,15 +75,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     context.tell(format_args!("wrote {}", path.display()));
     match &tenant {
         Some(tenant) => {
-            context.tell(format_args!("  tenant {} ({}), cloud {}; {}", tenant.name, tenant.id, tenant.cloud, tenant.keeping.told()));
+            context.tell(format_args!(
+                "  tenant {} ({}), cloud {}; {}",
+                tenant.name,
+                tenant.id,
+                tenant.cloud,
+                tenant.keeping.told()
+            ));
             if tenant.org_urls.is_empty() {
                 context.tell("  audit records need org_urls in [tenants.….audit]: SharePoint addresses, or \"*\" for all");
             }
-            context.tell("Look next: `kqlake doctor` (is everything in place?), `kqlake import --dry-run` (what would be fetched), `kqlake nightly`");
+            context.tell(
+                "Look next: `kqlake doctor` (is everything in place?), `kqlake import --dry-run` (what would be fetched), \
+                 `kqlake nightly`",
+            );
         }
         None => {
             context.tell("  no tenant yet: the file shows in comments how to write one");
-            context.tell("Look next: edit the file, then `kqlake doctor`; `kqlake simulate` gives a tenant to try everything with");
+            context
+                .tell("Look next: edit the file, then `kqlake doctor`; `kqlake simulate` gives a tenant to try everything with");
         }
     }
     Ok(())

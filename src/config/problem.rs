@@ -63,7 +63,10 @@ pub(super) fn known_as(key: &str, mistake: Mistake, range: Option<(i64, i64)>) -
     let text = match (mistake, wrong, range) {
         (Mistake::Type, 18, _) => format!("18: Optional setting: <{name}> not of expected type: str"),
         (Mistake::Type, 19, _) => format!("19: Optional setting: <{name}> not of expected type: int"),
-        (Mistake::Range, 19, Some((least, most))) => format!("20: Optional setting: <{name}> is out of range ({least} to {most})"),
+        (Mistake::Range, 19, Some((least, most))) => format!(
+            "20: Optional setting: <{name}> is out of range ({least} to \
+            {most})"
+        ),
         (Mistake::Missing, 0..=9, _) => {
             let verb = if key.is_empty() { "does not exist" } else { "doesn't exist" };
             format!("{missing}: {name} {verb} on the configuration file or is empty")

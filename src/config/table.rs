@@ -1,5 +1,5 @@
-//! Tables of the configuration file whose keys are taken one by one. What nobody takes is unknown, and everything that is wrong is
-//! noted with its place.
+//! Tables of the configuration file whose keys are taken one by one. What nobody takes is unknown, and everything that is wrong
+//! is noted with its place.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -28,8 +28,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// What must never be written into the file.
-const INLINE: &str = "a secret is never written into the file: use { env = \"NAME\" }, { file = \"PATH\" } or { credential = \"NAME\" }; \
-                      change the one that was there, since others may have read it";
+const INLINE: &str = "a secret is never written into the file: use { env = \"NAME\" }, { file = \"PATH\" } or \
+                      { credential = \"NAME\" }; change the one that was there, since others may have read it";
 
 /// A file that is read, and what is wrong in it.
 #[derive(Debug)]
@@ -278,17 +278,18 @@ impl<'d, 'r> Table<'d, 'r> {
     }
 
     /// Where a secret is kept, with what else its table may say.
-    pub(super) fn secret_with(
-        &mut self,
-        key: &'static str,
-        other: impl FnOnce(&mut Table<'d, 'r>),
-    ) -> Option<SecretSource> {
+    pub(super) fn secret_with(&mut self, key: &'static str, other: impl FnOnce(&mut Table<'d, 'r>)) -> Option<SecretSource> {
         let value = self.take(key)?.get_ref();
         if value.as_table().is_none() {
             if value.as_str().is_some_and(|text| text.trim().is_empty()) {
                 self.missing(key, INLINE);
             } else {
-                self.note(key, "holds a secret as it is", INLINE, self.known_as(key, Mistake::Type, None).filter(|_| !value.is_str()));
+                self.note(
+                    key,
+                    "holds a secret as it is",
+                    INLINE,
+                    self.known_as(key, Mistake::Type, None).filter(|_| !value.is_str()),
+                );
             }
             return None;
         }
@@ -323,7 +324,11 @@ impl<'d, 'r> Table<'d, 'r> {
         if name.len() <= 64 && name.chars().all(good) && !name.starts_with(|c: char| c.is_ascii_digit()) {
             return Some(SecretSource::Environment(name.to_owned()));
         }
-        self.wrong("env", "is no name of a variable", "name the variable that holds the secret, in letters, digits and underscores");
+        self.wrong(
+            "env",
+            "is no name of a variable",
+            "name the variable that holds the secret, in letters, digits and underscores",
+        );
         None
     }
 

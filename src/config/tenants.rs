@@ -80,10 +80,8 @@ impl TenantConfig {
             let api_key = key.as_ref().map(|source| source.read(env)).transpose();
             Ok(AppInsightsSettings { api_key: api_key.map_err(|err| err.at(&at("app_insights.api_key")))?, ..settings.clone() })
         });
-        let calls = CallsSettings {
-            client_state: client_state.map_err(|err| err.at(&at("calls.client_state")))?,
-            ..self.calls.clone()
-        };
+        let calls =
+            CallsSettings { client_state: client_state.map_err(|err| err.at(&at("calls.client_state")))?, ..self.calls.clone() };
         Ok(Tenant { credential, calls, app_insights: app_insights.collect::<Result<_>>()?, ..self.without_secrets() })
     }
 
@@ -212,11 +210,7 @@ fn tenant(name: &str, mut table: Table<'_, '_>, given: Option<&BTreeSet<Section>
     // An identity that the platform gives may be the only one.
     let managed = matches!(credential, Some(CredentialSource::ManagedIdentity));
     let advice = "copy the Application (client) ID from the app registration's overview page";
-    let client_id = if managed && !table.has("client_id") {
-        Some(String::new())
-    } else {
-        guid(&mut table, "client_id", advice)
-    };
+    let client_id = if managed && !table.has("client_id") { Some(String::new()) } else { guid(&mut table, "client_id", advice) };
     let own = match table.text("import_job_settings").map(jobs::parse) {
         Some(Ok(jobs)) => Some(jobs),
         Some(Err((message, advice))) => {
@@ -277,8 +271,10 @@ fn credential(table: &mut Table<'_, '_>) -> Option<CredentialSource> {
     let certificate = table.secret_with("certificate", |inner| password = inner.secret("password"));
     let managed = table.switch("managed_identity") == Some(true);
     let workload = workload_identity(table);
-    let named: Vec<&str> =
-        ["client_secret", "certificate", "managed_identity", "workload_identity"].into_iter().filter(|key| table.has(key)).collect();
+    let named: Vec<&str> = ["client_secret", "certificate", "managed_identity", "workload_identity"]
+        .into_iter()
+        .filter(|key| table.has(key))
+        .collect();
     match named.as_slice() {
         [] => table.missing(
             "client_secret",
@@ -288,7 +284,12 @@ fn credential(table: &mut Table<'_, '_>) -> Option<CredentialSource> {
         _ => table.wrong("", format_args!("has {}", named.join(" and ")), "leave one of them"),
     }
     if let Some(SecretSource::Environment(_)) = certificate {
-        table.wrong("certificate", "is in a variable", "a certificate is in a file: { file = \"PATH\" } or { credential = \"NAME\" }");
+        table.wrong(
+            "certificate",
+            "is in a variable",
+            "a certificate is in a file: { file = \"PATH\" } or { credential = \
+            \"NAME\" }",
+        );
         return None;
     }
     let secret = secret.map(CredentialSource::Secret);
@@ -361,7 +362,8 @@ fn audit(mut table: Table<'_, '_>) -> AuditSettings {
         table.wrong("content_types", format_args!("has `{wrong}`, which is no content type"), advice);
     }
     let publisher = table.has("publisher_identifier");
-    let publisher_identifier = publisher.then(|| guid(&mut table, "publisher_identifier", "leave it out: it is the tenant's id")).flatten();
+    let publisher_identifier =
+        publisher.then(|| guid(&mut table, "publisher_identifier", "leave it out: it is the tenant's id")).flatten();
     table.known("publisher_identifier");
     let settings = AuditSettings {
         org_urls,
@@ -404,7 +406,11 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
         service_bus: namespace.zip(queue).map(|(namespace, queue)| ServiceBus { namespace, queue }),
     };
     if settings.notification_url.is_some() && !table.has("client_state") {
-        table.missing("client_state", "it is the secret that notifications must carry: client_state = { file = \"…\" } with a random text");
+        table.missing(
+            "client_state",
+            "it is the secret that notifications must carry: client_state = { file = \"…\" } with a \
+            random text",
+        );
     }
     table.finish();
     (settings, client_state)
@@ -412,7 +418,11 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
 
 /// Refuses what would have no effect: whoever asks for it must not believe that it is fetched.
 fn later(table: &Table<'_, '_>, key: &str, what: &str) {
-    table.wrong(key, format_args!("asks for {what}, which this version does not fetch"), "leave it out: it comes with a later version");
+    table.wrong(
+        key,
+        format_args!("asks for {what}, which this version does not fetch"),
+        "leave it out: it comes with a later version",
+    );
 }
 
 fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
@@ -427,7 +437,9 @@ fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
         }
     };
     let reset = table.text("reset_persistence_auth").map(str::to_owned);
-    if let Some(text) = reset.as_deref().filter(|text| text.len() != 10 || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err()) {
+    if let Some(text) =
+        reset.as_deref().filter(|text| text.len() != 10 || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err())
+    {
         table.wrong(
             "reset_persistence_auth",
             format_args!("is `{text}`, a day as YYYY-MM-DD was expected"),
@@ -503,7 +515,9 @@ fn log_analytics(mut table: Table<'_, '_>) -> Option<LogAnalyticsSettings> {
 fn tables(table: &mut Table<'_, '_>) -> Option<Vec<String>> {
     let names = table.texts("tables")?;
     let good = |name: &str| {
-        name.len() <= 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
+        name.len() <= 128
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
     };
     for wrong in names.iter().filter(|name| !good(name)) {
         table.wrong("tables", format_args!("has `{wrong}`, which is no name of a table"), "write it as traces or AppTraces");

@@ -229,8 +229,16 @@ fn mistakes_say_key_value_and_what_to_do() {
         ("clouds = \"gcc\"", ":6: unknown key `clouds` in tenants.contoso", "did you mean `cloud`?"),
         ("tenant_id = \"x\"", "unknown key `tenant_id`", "did you mean `id`?"),
         ("[tenants.contoso.hosts]\nlogon = \"x\"", ":7: unknown key `logon` in tenants.contoso.hosts", "did you mean `login`?"),
-        ("[tenants.contoso.hosts]\ngraph = \"http://graph.microsoft.com\"", "tenants.contoso.hosts.graph is an address that must", "https://"),
-        ("[tenants.contoso.message_trace]\nrequest_period_in_second = 1", "request_period_in_second", "did you mean `request_period_in_seconds`?"),
+        (
+            "[tenants.contoso.hosts]\ngraph = \"http://graph.microsoft.com\"",
+            "tenants.contoso.hosts.graph is an address that must",
+            "https://",
+        ),
+        (
+            "[tenants.contoso.message_trace]\nrequest_period_in_second = 1",
+            "request_period_in_second",
+            "did you mean `request_period_in_seconds`?",
+        ),
         (
             "[tenants.contoso.message_trace]\noverride_time_delay_in_seconds = 172801",
             "override_time_delay_in_seconds is 172801, a whole number from 1 to 172800 was expected (InitVariablesError 20",
@@ -239,8 +247,16 @@ fn mistakes_say_key_value_and_what_to_do() {
         ("[tenants.contoso.message_trace]\noverride_time_delay_in_seconds = \"1\"", "(InitVariablesError 19", "whole number"),
         ("[tenants.contoso.message_trace]\nreset_persistence_auth = 2026-01-05", "(InitVariablesError 18", "text in quotes"),
         ("[tenants.contoso.message_trace]\nreset_persistence_auth = \"05.01.2026\"", "YYYY-MM-DD", "in quotes"),
-        ("[tenants.contoso.message_trace]\nmax_historic_date_cutoff_days_back = 0", "is 0, a whole number from 1 to 1000000", "1000000"),
-        ("[tenants.contoso.message_trace]\nmax_historic_date_margin_seconds = 86_400_000_001", "from 1 to 86400000000", "86400000000"),
+        (
+            "[tenants.contoso.message_trace]\nmax_historic_date_cutoff_days_back = 0",
+            "is 0, a whole number from 1 to 1000000",
+            "1000000",
+        ),
+        (
+            "[tenants.contoso.message_trace]\nmax_historic_date_margin_seconds = 86_400_000_001",
+            "from 1 to 86400000000",
+            "86400000000",
+        ),
         ("[tenants.contoso.message_trace]\nrequests_per_second = -1", "is -1, a whole number from 1", "whole number"),
         ("[tenants.contoso.message_trace]\nrequest_period_in_seconds = 99999999999999999999", "whole number from 1 on", ""),
         ("import_job_settings = \"Call=True\"", "import_job_settings names `Call`", "did you mean `Calls`?"),
@@ -309,7 +325,8 @@ fn no_secret_is_written_into_the_file_or_shown() {
 fn the_environment_switches_sections_of_all_tenants() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kqlake.toml");
-    std::fs::write(&file, format!("import_job_settings = \"Calls=True\"\n{TENANT}import_job_settings = \"GraphTeams=True\"\n")).unwrap();
+    std::fs::write(&file, format!("import_job_settings = \"Calls=True\"\n{TENANT}import_job_settings = \"GraphTeams=True\"\n"))
+        .unwrap();
     let flags = Flags { config: Some(file), ..Flags::default() };
     let jobs = |config: Config| config.tenants[0].jobs.iter().map(|job| job.setting()).collect::<Vec<_>>();
     assert_eq!(jobs(Config::load(&flags, &none).unwrap()), ["GraphTeams"]);

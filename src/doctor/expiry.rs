@@ -27,7 +27,8 @@ pub(super) async fn credential(config: &TenantConfig, tenant: &Tenant, world: &W
                     ..0 => format!("the certificate in {} is not valid since {} days", file.display(), -left),
                     _ => format!("the certificate in {} is valid for {left} days", file.display()),
                 };
-                let renew = "create a new certificate, add it to the app registration, and replace the file: it is read again when it changes";
+                let renew = "create a new certificate, add it to the app registration, and replace the file: it is read again \
+                    when it changes";
                 Finding::ok(Area::Configuration, component, detail).expiring(left, renew)
             }
             Err(err) => {
@@ -48,10 +49,13 @@ pub(super) async fn credential(config: &TenantConfig, tenant: &Tenant, world: &W
             None => Finding::ok(
                 Area::Configuration,
                 component,
-                "the client secret was read; how long it is valid is not known here (with the permission Application.Read.All it is)",
+                "the client secret was read; how long it is valid is not known here (with the permission Application.Read.All \
+                    it is)",
             ),
         },
-        Credential::ManagedIdentity { .. } => Finding::ok(Area::Configuration, component, "a managed identity, which does not expire"),
+        Credential::ManagedIdentity { .. } => {
+            Finding::ok(Area::Configuration, component, "a managed identity, which does not expire")
+        }
         Credential::WorkloadIdentity { token_file } => {
             let detail = format!("a workload identity, whose token in {} the platform renews", token_file.display());
             Finding::ok(Area::Configuration, component, detail)

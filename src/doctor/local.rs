@@ -24,9 +24,8 @@ const TRACE_TIME: i64 = 300_000_000;
 /// The configuration: where it comes from, and all that is wrong in it.
 pub(super) fn configuration(config: &Config, problems: &[Problem]) -> Vec<Finding> {
     if !problems.is_empty() {
-        let failed = |problem: &Problem| {
-            Finding::failed(Area::Configuration, "configuration", problem.line(), problem.solution.clone())
-        };
+        let failed =
+            |problem: &Problem| Finding::failed(Area::Configuration, "configuration", problem.line(), problem.solution.clone());
         return problems.iter().map(failed).collect();
     }
     let tenants = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -106,7 +105,13 @@ pub(super) fn quotas(config: &Config, folder: &Path) -> Vec<Finding> {
             let component = format!("{}/quota/message_trace", tenant.name);
             findings.push(match used {
                 ..90 => Finding::ok(Area::Service, component, detail),
-                _ => Finding::warning(Area::Service, component, detail, "the next run waits for what is left; others may use the same quota"),
+                _ => Finding::warning(
+                    Area::Service,
+                    component,
+                    detail,
+                    "the next run waits for what is left; others may use \
+                    the same quota",
+                ),
             });
         }
         findings
@@ -128,7 +133,8 @@ fn disk(name: &str, place: &Path) -> Finding {
         return Finding::skipped(Area::Lake, component, detail);
     };
     let detail = format!("{} of {} are free where {} is", size(free), size(all), place.display());
-    let advice = "free some space, or move the folder to another disk; `kqlake compact` removes files that nothing needs any more";
+    let advice = "free some space, or move the folder to another disk; `kqlake compact` removes files that nothing needs any \
+        more";
     match free {
         ..LEAST_SPACE => Finding::failed(Area::Lake, component, detail, advice),
         ..LITTLE_SPACE => Finding::warning(Area::Lake, component, detail, advice),

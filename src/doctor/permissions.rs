@@ -42,10 +42,7 @@ pub(super) fn needs(tenant: &TenantConfig) -> Vec<Need> {
         Section::UserApps,
         &[
             graph("GraphUserApps", USERS),
-            graph(
-                "GraphUserApps",
-                &["TeamsAppInstallation.ReadForUser.All", "TeamsAppInstallation.ReadWriteForUser.All"],
-            ),
+            graph("GraphUserApps", &["TeamsAppInstallation.ReadForUser.All", "TeamsAppInstallation.ReadWriteForUser.All"]),
         ],
     );
     add(Section::UsageReports, &[graph("GraphUsageReports", &["Reports.Read.All"])]);

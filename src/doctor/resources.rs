@@ -53,8 +53,8 @@ pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World)
                 Area::Service,
                 component,
                 format!("the table {table} cannot be read: {why}"),
-                "give the application the Azure role Log Analytics Reader or Monitoring Reader on the resource (which takes up to an hour), \
-                 or check its id, its api_key and the names of its tables",
+                "give the application the Azure role Log Analytics Reader or Monitoring Reader on the resource (which takes up \
+                 to an hour), or check its id, its api_key and the names of its tables",
             ),
         });
     }

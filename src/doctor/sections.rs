@@ -35,7 +35,12 @@ pub(super) async fn freshness(config: &Config, lake: &Lake, clock: &Arc<dyn Cloc
 
 fn finding(tenant: &str, setting: &str, hours: Option<i64>) -> Finding {
     let component = format!("{tenant}/section/{setting}");
-    let advice = || format!("`kqlake import {setting} --tenant {tenant}`; `kqlake ledger --failed --section {setting}` says what fails");
+    let advice = || {
+        format!(
+            "`kqlake import {setting} --tenant {tenant}`; `kqlake ledger --failed --section {setting}` says \
+        what fails"
+        )
+    };
     match hours {
         Some(hours) if hours <= HOURS => Finding::ok(Area::Service, component, format!("finished {hours} hours ago")),
         Some(hours) => Finding::warning(Area::Service, component, format!("finished last {hours} hours ago"), advice()),

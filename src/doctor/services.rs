@@ -33,7 +33,8 @@ async fn reach(config: &TenantConfig, tenant: &Tenant, service: Service, world: 
     let api = match world.api(tenant, service) {
         Ok(api) => api,
         Err(err) => {
-            let advice = format!("set {} in [tenants.{}.hosts], or switch off the sections that ask it", service.key(), config.name);
+            let advice =
+                format!("set {} in [tenants.{}.hosts], or switch off the sections that ask it", service.key(), config.name);
             return vec![Finding::failed(Area::Configuration, component, err.to_string(), advice)];
         }
     };
@@ -64,7 +65,8 @@ async fn open(base: &Url) -> Found {
     let (name, port) = (host(base), base.port_or_known_default().unwrap_or(443));
     let bare = name.trim_matches(['[', ']']).to_owned();
     let unknown = |why: String| {
-        let advice = "check the DNS servers of this machine and the host's name; behind a private endpoint its zone must be known here";
+        let advice = "check the DNS servers of this machine and the host's name; behind a private endpoint its zone must be \
+            known here";
         Err((format!("the name {name} cannot be resolved: {why}"), advice.to_owned()))
     };
     let addresses = match timeout(PATIENCE, lookup_host((bare, port))).await {
@@ -73,7 +75,10 @@ async fn open(base: &Url) -> Found {
         Err(_) => return unknown("no answer in time".to_owned()),
     };
     let closed = |why: String| {
-        let advice = format!("let this machine reach {name} on port {port} (firewalls, routes, network rules), or set HTTPS_PROXY");
+        let advice = format!(
+            "let this machine reach {name} on port {port} (firewalls, routes, network rules), or set \
+            HTTPS_PROXY"
+        );
         Err((format!("port {port} of {name} cannot be reached: {why}"), advice))
     };
     match timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await {
@@ -92,8 +97,8 @@ async fn answer(api: &Api, base: &Url) -> Found {
     match timeout(PATIENCE * 2, api.bytes(request)).await {
         Ok(Err(err)) if err.failure == Failure::Unreachable => Err((
             err.to_string(),
-            "no connection stands: a proxy or firewall that inspects TLS needs its certificate among this machine's, and must let \
-             the host pass"
+            "no connection stands: a proxy or firewall that inspects TLS needs its certificate among this machine's, and must \
+             let the host pass"
                 .to_owned(),
         )),
         Err(_) => Err((format!("{} does not answer in time", host(base)), "try again later".to_owned())),
@@ -111,7 +116,8 @@ fn clock(component: String, skew: i64) -> Finding {
     if skew.abs() <= SKEW {
         return Finding::ok(Area::Service, component, detail);
     }
-    let advice = "set this machine's clock (`timedatectl set-ntp true`): how long certificates and tokens are valid is told by it";
+    let advice = "set this machine's clock (`timedatectl set-ntp true`): how long certificates and tokens are valid is told \
+        by it";
     Finding::warning(Area::Service, component, detail, advice)
 }
 
@@ -173,8 +179,8 @@ fn permissions(tenant: &str, needed: &[Need], service: Service, roles: &[String]
             component,
             format!("the token lacks what {part} needs: {lacks}"),
             format!(
-                "app registration, API permissions: add the application permission {add} of {provider} and grant admin consent, or \
-                 switch {part} off"
+                "app registration, API permissions: add the application permission {add} of {provider} and grant admin consent, \
+                 or switch {part} off"
             ),
         )
     };
@@ -192,7 +198,10 @@ fn no_token(component: String, err: &ServiceError, config: &TenantConfig) -> Fin
             Area::Configuration,
             component,
             format!("SetupError 100: Authentication failed: {err}"),
-            format!("check {key}, client_id and id of the tenant; make sure the app registration has the right permissions and role"),
+            format!(
+                "check {key}, client_id and id of the tenant; make sure the app registration has the right permissions \
+                and role"
+            ),
         ),
         (_, Some(status)) => Finding::failed(
             Area::Configuration,
@@ -217,15 +226,16 @@ mod tests {
     #[test]
     fn what_a_token_lacks_is_named() {
         let need = |part, any| Need { part, service: Service::Graph, any, provider: "Microsoft Graph" };
-        let needed = [need("Calls", &["CallRecords.Read.All"]), need("GraphTeams", &["A.Read", "B.Read"]), need("GraphTeams", &["C.Read"])];
+        let needed = [
+            need("Calls", &["CallRecords.Read.All"]),
+            need("GraphTeams", &["A.Read", "B.Read"]),
+            need("GraphTeams", &["C.Read"]),
+        ];
         let found = permissions("contoso", &needed, Service::Graph, &["B.Read".to_owned()]);
         let shown: Vec<(&str, Status)> = found.iter().map(|finding| (finding.component.as_str(), finding.status)).collect();
         assert_eq!(
             shown,
-            [
-                ("contoso/permission/Calls/graph", Status::Failed),
-                ("contoso/permission/GraphTeams/graph", Status::Failed)
-            ]
+            [("contoso/permission/Calls/graph", Status::Failed), ("contoso/permission/GraphTeams/graph", Status::Failed)]
         );
         assert!(found[0].detail.ends_with("needs: CallRecords.Read.All"), "{}", found[0].detail);
         assert!(found[1].detail.ends_with("needs: C.Read") && found[1].advice.contains("C.Read of Microsoft Graph"), "{found:?}");

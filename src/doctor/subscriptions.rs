@@ -45,14 +45,20 @@ pub(super) async fn audit(config: &TenantConfig, tenant: &Tenant, world: &World)
     let listed = match ask(world, tenant, Service::Management, &path).await {
         Ok(listed) => listed,
         Err(why) => {
-            let advice = "see the findings of management above; audit logging must be switched on in the tenant, which takes an hour";
+            let advice = "see the findings of management above; audit logging must be switched on in the tenant, which takes \
+                an hour";
             findings.push(Finding::failed(Area::Service, component("subscriptions"), why, advice));
             return findings;
         }
     };
     let state = |kind: &str| {
         let of_kind = |entry: &&Value| entry["contentType"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(kind));
-        listed.as_array().into_iter().flatten().find(of_kind).map(|entry| entry["status"].as_str().unwrap_or("enabled").to_owned())
+        listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(of_kind)
+            .map(|entry| entry["status"].as_str().unwrap_or("enabled").to_owned())
     };
     for kind in &config.audit.content_types {
         let component = component(kind);
@@ -98,7 +104,8 @@ pub(super) async fn calls(config: &TenantConfig, tenant: &Tenant, world: &World,
             Area::Service,
             component,
             format!("no subscription sends notifications of calls to {wanted}"),
-            "keep `kqlake webhook` or `kqlake watch` running: it creates the subscription and renews it; `kqlake import Calls` polls meanwhile",
+            "keep `kqlake webhook` or `kqlake watch` running: it creates the subscription and renews it; `kqlake import \
+                Calls` polls meanwhile",
         ),
         (Some(_), None) => Finding::ok(Area::Service, component, "the subscription is there"),
         (Some(_), Some(at)) => {
@@ -123,8 +130,8 @@ pub(super) async fn webhook(url: &Url, world: &World) -> Finding {
     let hosts = HostOverrides { graph: Some(url.clone()), ..HostOverrides::default() };
     let nobody = Tenant { hosts, ..Tenant::new("webhook", "", "", Credential::ManagedIdentity { endpoint: None }) };
     let failed = |why: String| {
-        let advice = "the receiver must answer 200, text/plain and the token itself within 10 s, from the internet: start `kqlake webhook`, \
-                      check the address, its certificate, and what stands before it (proxy, firewall)";
+        let advice = "the receiver must answer 200, text/plain and the token itself within 10 s, from the internet: start \
+                      `kqlake webhook`, check the address, its certificate, and what stands before it (proxy, firewall)";
         Finding::failed(Area::Service, component, why, advice)
     };
     if !matches!(url.scheme(), "https") && !kqlake_remote::cloud::is_loopback(url) {

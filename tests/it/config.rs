@@ -93,7 +93,9 @@ fn import_job_settings_are_checked_wherever_they_are_written() {
 #[test]
 fn a_secret_file_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
-    let dir = folder(&format!("{TENANT}client_secret = {{ file = \"keys/secret\" }}\n[tenants.contoso.hosts]\nlogin = \"http://127.0.0.1:9\"\n"));
+    let dir = folder(&format!(
+        "{TENANT}client_secret = {{ file = \"keys/secret\" }}\n[tenants.contoso.hosts]\nlogin = \"http://127.0.0.1:9\"\n"
+    ));
     let file = dir.path().join("keys/secret");
     std::fs::create_dir(dir.path().join("keys")).unwrap();
     std::fs::write(&file, "canary-1\n").unwrap();

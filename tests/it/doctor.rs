@@ -25,7 +25,9 @@ fn finding(run: &Run, component: &str) -> (String, String, String) {
 fn a_tenant_in_order_has_no_failure() {
     let simulated = tenant(|_| {});
     let run = simulated.run(&["doctor", "-f", "csv"]).exits(0);
-    for component in ["configuration", "contoso/graph/network", "contoso/credential", "contoso/management/token", "lake", "disk/lake"] {
+    for component in
+        ["configuration", "contoso/graph/network", "contoso/credential", "contoso/management/token", "lake", "disk/lake"]
+    {
         assert_eq!(finding(&run, component).0, "ok", "{}", run.out);
     }
     let (status, detail, advice) = finding(&run, "contoso/audit/Audit.General");
@@ -39,7 +41,8 @@ fn a_tenant_in_order_has_no_failure() {
 
 #[test]
 fn permissions_that_are_missing_are_named() {
-    let simulated = tenant(|settings| settings.missing_roles = ["CallRecords.Read.All", "TeamMember.Read.All"].map(str::to_owned).to_vec());
+    let simulated =
+        tenant(|settings| settings.missing_roles = ["CallRecords.Read.All", "TeamMember.Read.All"].map(str::to_owned).to_vec());
     let run = simulated.run(&["doctor", "-f", "csv"]).exits(2);
     let (status, detail, advice) = finding(&run, "contoso/permission/Calls/graph");
     assert_eq!((status.as_str(), detail.as_str()), ("failed", "the token lacks what Calls needs: CallRecords.Read.All"));
@@ -134,7 +137,10 @@ fn the_webhook_is_asked_as_graph_asks() {
     let run = run_in(dir.path(), &["doctor", "--webhook", &url, "-f", "csv"]).exits(0);
     assert_eq!(finding(&run, "webhook").0, "ok", "{}", run.out);
     let head = served.join().unwrap();
-    assert!(head.starts_with("POST /calls?validationToken=") && head.to_ascii_lowercase().contains("content-type: text/plain"), "{head}");
+    assert!(
+        head.starts_with("POST /calls?validationToken=") && head.to_ascii_lowercase().contains("content-type: text/plain"),
+        "{head}"
+    );
     for (answer, why) in [
         (reply("text/plain", "something else"), "without the validation token"),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(), "404"),

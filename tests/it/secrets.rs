@@ -15,7 +15,8 @@ impl Canaries {
     fn clear(&self, place: &str, bytes: &[u8]) {
         for canary in &self.0 {
             let found = bytes.windows(canary.len()).position(|window| window == canary.as_bytes());
-            let around = found.map(|at| String::from_utf8_lossy(&bytes[at.saturating_sub(80)..(at + 20).min(bytes.len())]).into_owned());
+            let around =
+                found.map(|at| String::from_utf8_lossy(&bytes[at.saturating_sub(80)..(at + 20).min(bytes.len())]).into_owned());
             assert!(found.is_none(), "{place} holds {canary}: …{}", around.unwrap_or_default());
         }
     }
@@ -69,7 +70,8 @@ fn no_secret_is_in_what_is_said_or_written() {
     let toml = simulated.simulator().toml();
     let toml = toml.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
     let toml = toml.replace("app_id =", "api_key = { file = \"api-key\" }\napp_id =");
-    let more = "\n[tenants.contoso.calls]\nclient_state = { credential = \"state\" }\nnotification_url = \"https://hooks.example.com/calls\"\n";
+    let more = "\n[tenants.contoso.calls]\nclient_state = { credential = \"state\" }\n\
+                notification_url = \"https://hooks.example.com/calls\"\n";
     simulated.write("kqlake.toml", &format!("{toml}{more}"));
     private(&dir.join("api-key"), "canary-api-key\n");
     let credentials = dir.join("credentials");
@@ -89,7 +91,8 @@ fn no_secret_is_in_what_is_said_or_written() {
         assert!(!run.err.contains("panicked") && run.status != 70, "{}: {}", run.args, run.err);
     }
     canaries.clear("the manifest", serde_json::to_string(&simulated.simulator().manifest()).unwrap().as_bytes());
-    let exported: Vec<_> = walk(&dir.join("exported")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "csv")).collect();
+    let exported: Vec<_> =
+        walk(&dir.join("exported")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "csv")).collect();
     assert!(exported.len() >= 4, "little was exported: the test would show little: {exported:?}");
     assert!(dir.join("data/lake/Users").is_dir(), "nothing was imported: the test would show nothing");
     // Rows lie compressed in the lake: as text they are in the exports.

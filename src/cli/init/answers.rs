@@ -125,7 +125,8 @@ pub(super) fn ask(mut answers: Answers, input: &mut dyn BufRead, output: &mut dy
     }
     if answers.keeping.is_none() {
         let name = answers.name.as_deref().unwrap_or_default();
-        let variable: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let variable: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
         let default = format!("env:{variable}_SECRET");
         let question = "Where the client secret is: env:NAME, file:PATH, credential:NAME, certificate:PATH or managed-identity";
         answers.keeping = Some(asker.question(question, &default, str::parse)?);
@@ -186,12 +187,16 @@ mod tests {
 
     #[test]
     fn questions_are_asked_until_they_are_answered() {
-        let input = "nonsense\n11111111-2222-3333-4444-555555555555\nfab.rikam\nmars\n\n\nAAAAAAAA-bbbb-4ccc-8ddd-eeeeeeeeeeee\n\n";
+        let input =
+            "nonsense\n11111111-2222-3333-4444-555555555555\nfab.rikam\nmars\n\n\nAAAAAAAA-bbbb-4ccc-8ddd-eeeeeeeeeeee\n\n";
         let (answers, shown) = asked(input, Answers::default());
         let tenant = answers.unwrap().complete().unwrap().unwrap();
         assert_eq!((tenant.name.as_str(), tenant.cloud), ("fab.rikam", Cloud::Global));
         assert_eq!(tenant.keeping, Keeping::Environment("FAB_RIKAM_SECRET".into()));
-        assert_eq!((tenant.client_id.as_deref(), tenant.org_urls), (Some("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"), vec!["*".to_owned()]));
+        assert_eq!(
+            (tenant.client_id.as_deref(), tenant.org_urls),
+            (Some("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"), vec!["*".to_owned()])
+        );
         assert!(shown.contains("a GUID such as") && shown.contains("known are global"), "{shown}");
     }
 

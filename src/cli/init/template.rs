@@ -26,7 +26,9 @@ pub(super) fn text(tenant: Option<&Tenant>) -> String {
     };
     let Some(tenant) = tenant else {
         let shown: String = section(&example).lines().map(|line| commented(line) + "\n").collect();
-        return format!("{HEAD}# No tenant is configured yet. Take the first character of these lines away and fill them in.\n{shown}");
+        return format!(
+            "{HEAD}# No tenant is configured yet. Take the first character of these lines away and fill them in.\n{shown}"
+        );
     };
     format!("{HEAD}{}", section(tenant))
 }
@@ -118,7 +120,8 @@ mod tests {
         let shown = text(None);
         let settings = |line: &&str| {
             let bare = line.trim_start_matches(['#', ' ']);
-            bare.starts_with('[') || bare.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            bare.starts_with('[')
+                || bare.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         };
         let all: Vec<&str> = shown.lines().filter(settings).map(|line| line.trim_start_matches(['#', ' '])).collect();
         assert!(all.len() > 25, "{all:#?}");
