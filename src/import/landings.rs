@@ -27,7 +27,7 @@ const BUFFERED_PART: usize = 4;
 /// several times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
 /// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
-const BUFFER: RangeInclusive<usize> = 8 << 20..=64 << 20;
+const BUFFER: RangeInclusive<usize> = 8 << 20..=32 << 20;
 /// The part of the memory limit that one may buffer so.
 const BUFFER_PART: usize = 32;
 /// Tables that are open at once.
@@ -113,7 +113,7 @@ impl<'l> Landings<'l> {
 
     /// True when so much is buffered that a landing may soon write it.
     pub(crate) fn is_full_beside(&self) -> bool {
-        self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffer / 2)
+        self.open.values().map(Open::buffered_bytes).sum::<usize>() > BUFFERED_BESIDE.min(self.buffer / 4 * 3)
     }
 
     /// Gives a table up whose files are not as they should be; the others continue.
