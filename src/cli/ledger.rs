@@ -176,7 +176,8 @@ fn unit_row(batch: &RecordBatch, row: usize) -> UnitRow {
     let number = |name: &str| number(batch, name, row);
     let instant = |name: &str| number(name).map(us_of_datetime);
     let size = |name: &str| number(name).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    let is_settled = batch.column_by_name("settled").and_then(|a| a.as_boolean_opt()).is_some_and(|a| a.is_valid(row) && a.value(row));
+    let is_settled =
+        batch.column_by_name("settled").and_then(|a| a.as_boolean_opt()).is_some_and(|a| a.is_valid(row) && a.value(row));
     UnitRow {
         section: word("section"),
         source: word("source"),

@@ -225,8 +225,10 @@ fn execute(cli: Cli) -> Result<()> {
         .map_err(|err| Error::Defect(format!("cannot start the runtime: {err}")))?;
     // Imports end at their next commit when they are asked to, a simulated tenant when its manifest is written; all else ends where
     // it is.
-    let ends_itself =
-        matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_) | Command::Simulate(_));
+    let ends_itself = matches!(
+        cli.command,
+        Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_) | Command::Simulate(_)
+    );
     let commits = ends_itself && !matches!(cli.command, Command::Simulate(_));
     let result = runtime.block_on(Box::pin(async {
         let signal = signals::watch(ends_itself);

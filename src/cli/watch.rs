@@ -46,7 +46,9 @@ pub(super) struct Args {
 /// No tenant is configured, or another one watches for the lake.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     if context.config.tenants.is_empty() {
-        return Err(Error::usage("no tenant is configured that could be watched").hint("write a configuration with `kqlake init`"));
+        return Err(
+            Error::usage("no tenant is configured that could be watched").hint("write a configuration with `kqlake init`")
+        );
     }
     let lake = context.lake();
     lake.check().await?;
@@ -141,9 +143,7 @@ fn check_health(context: &Context, pace: Pace) -> JoinHandle<()> {
 fn configured_period(tenant: &str, section: Section, context: &Context) -> Duration {
     let settings = context.config.tenants.iter().find(|settings| settings.name == tenant);
     match (section, settings) {
-        (Section::MessageTrace, Some(settings)) => {
-            Duration::from_secs(settings.message_trace.request_period_in_seconds.max(1))
-        }
+        (Section::MessageTrace, Some(settings)) => Duration::from_secs(settings.message_trace.request_period_in_seconds.max(1)),
         _ => period(section),
     }
 }

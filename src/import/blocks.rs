@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::record_batch::RecordBatch;
 
+use super::ImportError;
 use super::batches::{BATCH_BYTES, BATCH_ROWS, misfit};
 use super::files::csv::CsvRecord;
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
 use super::row::{Row, Unnumbered};
 use super::unit::{Counts, Facts, Mappings, Output, SAMPLE, Said, UnitMapper};
-use super::ImportError;
 use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
 
@@ -299,12 +299,7 @@ pub(crate) struct Blocks<'u> {
 
 impl<'u> Blocks<'u> {
     /// The records of a unit of which these facts are known.
-    pub(crate) fn new(
-        facts: Facts,
-        mappings: &'u mut Mappings,
-        taker: &'u mut dyn Taker,
-        helpers: Option<&'u Helpers>,
-    ) -> Self {
+    pub(crate) fn new(facts: Facts, mappings: &'u mut Mappings, taker: &'u mut dyn Taker, helpers: Option<&'u Helpers>) -> Self {
         let said = Arc::new(Said::new(&facts));
         Self {
             facts: Arc::new(facts),

@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::ImportError;
 use super::batches::{Message, Outbox};
 use super::budget::Budget;
-use super::ImportError;
 use super::ledger::Registrar;
 use super::source::{ListedUnit, Listing, Source, SourceError};
 use super::units::{Job, Task, Units};

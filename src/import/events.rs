@@ -108,8 +108,7 @@ impl EventLog {
     /// # Errors
     /// The lake cannot be written.
     pub(crate) async fn land_table(&self, lake: &Lake, table: &str) -> Result<(), ImportError> {
-        let position =
-            Position { stream: format!("import/{table}"), cursor: json!({}), import_id: self.import_id.clone() };
+        let position = Position { stream: format!("import/{table}"), cursor: json!({}), import_id: self.import_id.clone() };
         own_rows::land(lake, table, self.rows_of(table), position).await
     }
 
@@ -168,7 +167,8 @@ impl EventLog {
     pub fn heartbeat(&mut self, at: i64, dimensions: &[(&str, String)], measurements: &[(&str, f64)]) {
         let mut all = self.own_dimensions();
         all.extend(dimensions.iter().map(|(name, text)| ((*name).to_owned(), text.clone().into())));
-        let measured: Map<String, Value> = measurements.iter().map(|(name, number)| ((*name).to_owned(), json!(number))).collect();
+        let measured: Map<String, Value> =
+            measurements.iter().map(|(name, number)| ((*name).to_owned(), json!(number))).collect();
         self.event("ImporterHeartbeat", Importer::Office365Activity.name(), at, all, Value::Object(measured));
     }
 

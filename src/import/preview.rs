@@ -28,11 +28,7 @@ pub struct Preview {
 ///
 /// # Errors
 /// The lake cannot be read. What cannot be listed is no error but said in the preview.
-pub async fn preview(
-    lake: &Lake,
-    sources: &[Arc<dyn Source>],
-    options: &ImportOptions,
-) -> Result<Vec<Preview>, ImportError> {
+pub async fn preview(lake: &Lake, sources: &[Arc<dyn Source>], options: &ImportOptions) -> Result<Vec<Preview>, ImportError> {
     lake.check().await?;
     let mut known = match ledger::read(lake).await {
         Err(ImportError::Lake(error)) if error.is_of_one_table() => KnownUnits::default(),

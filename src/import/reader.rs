@@ -160,13 +160,7 @@ pub(crate) struct Unit<'u> {
 
 impl UnitReader {
     /// A reader of units.
-    pub(crate) fn new(
-        filter: Filter,
-        given: Given,
-        limits: Limits,
-        clock: Arc<dyn Clock>,
-        helpers: Option<Helpers>,
-    ) -> Self {
+    pub(crate) fn new(filter: Filter, given: Given, limits: Limits, clock: Arc<dyn Clock>, helpers: Option<Helpers>) -> Self {
         Self { filter: Arc::new(filter), given, limits, clock, mappings: Mappings::default(), helpers }
     }
 
@@ -262,9 +256,10 @@ impl UnitReader {
                 )
             }
             _ if counts.filtered > 0 => (UnitState::Filtered, None),
-            _ if counts.out_of_scope > 0 && counts.rows.is_empty() => {
-                (UnitState::Filtered, Some(format!("all of its {} records are of sites outside of the org URLs", counts.out_of_scope)))
-            }
+            _ if counts.out_of_scope > 0 && counts.rows.is_empty() => (
+                UnitState::Filtered,
+                Some(format!("all of its {} records are of sites outside of the org URLs", counts.out_of_scope)),
+            ),
             _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
             _ => (UnitState::Done, None),
         };

@@ -450,14 +450,7 @@ impl Run<'_> {
     }
 
     /// The entry of something that failed as a whole before, and whose parts are units now.
-    fn outlived(
-        &self,
-        source: usize,
-        listed: &ListedUnit,
-        started: i64,
-        hash: Option<&String>,
-        reason: &str,
-    ) -> Option<Entry> {
+    fn outlived(&self, source: usize, listed: &ListedUnit, started: i64, hash: Option<&String>, reason: &str) -> Option<Entry> {
         self.known.get(&listed.name).filter(|known| known.is_open())?;
         let mut whole = report(&listed.name, UnitState::Done, started);
         whole.finished = self.now();

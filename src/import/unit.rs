@@ -15,14 +15,14 @@ use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, 
 use super::graph::directory::Directory;
 use super::graph::reports::Reports;
 use super::json_text::{string_literal, unescape};
-use kqlake_value::json::checked::{Members, elements};
-use kqlake_value::json::too_deep;
 use super::landable::{Landable, deep};
 use super::message_trace::mapping::Traces;
 use super::row::{Cell, Row, SourceValue};
 use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
 use kqlake_lake::tables::TAKEN_AT;
+use kqlake_value::json::checked::{Members, elements};
+use kqlake_value::json::too_deep;
 
 /// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
 pub(crate) const SAMPLE: u64 = 200;
@@ -103,10 +103,7 @@ impl Counts {
 
     /// True when no record was of a known shape, though there were some.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.unknown > 0
-            && self.unknown == self.refused
-            && self.rows.is_empty()
-            && self.filtered + self.out_of_scope == 0
+        self.unknown > 0 && self.unknown == self.refused && self.rows.is_empty() && self.filtered + self.out_of_scope == 0
     }
 }
 
@@ -194,16 +191,7 @@ pub(crate) struct UnitMapper<'m> {
 impl<'m> UnitMapper<'m> {
     /// A mapper of records of a unit of which these facts are known, and that has said this of the records.
     pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m Said) -> Self {
-        Self {
-            mappings,
-            output,
-            facts,
-            said,
-            counts: Counts::default(),
-            first_unknown: None,
-            last: None,
-            answer: None,
-        }
+        Self { mappings, output, facts, said, counts: Counts::default(), first_unknown: None, last: None, answer: None }
     }
 
     fn refuse(&mut self, place: Place, reason: impl Into<Reason>, text: &[u8]) -> Result<(), Stop> {
@@ -411,12 +399,13 @@ impl<'m> UnitMapper<'m> {
             return self.refuse(place, deep(), text.as_bytes());
         }
         if self.answer.as_ref().is_none_or(|(known, _)| known != answer) {
-            let table = TableShape::of(&answer.columns, &answer.name, &self.facts.name, &self.mappings.reports).and_then(|table| {
-                match zones::of(&answer.columns, table.times(&answer.columns, &self.mappings.reports).into_iter())?.first() {
-                    Some((place, _)) => Err(format!("the times of its column '{}' are not in UTC", answer.columns[*place])),
-                    None => Ok(table),
-                }
-            });
+            let table =
+                TableShape::of(&answer.columns, &answer.name, &self.facts.name, &self.mappings.reports).and_then(|table| {
+                    match zones::of(&answer.columns, table.times(&answer.columns, &self.mappings.reports).into_iter())?.first() {
+                        Some((place, _)) => Err(format!("the times of its column '{}' are not in UTC", answer.columns[*place])),
+                        None => Ok(table),
+                    }
+                });
             self.answer = Some((answer.clone(), table));
         }
         let table = match &self.answer {

@@ -20,8 +20,7 @@ use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
 
 /// Where the receiver listens when nothing else is said: behind a proxy on the same machine, which has the certificate.
-pub const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8780);
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8780);
 /// Time between two commits of log lines.
 const FLUSH: Duration = Duration::from_secs(30);
 /// Log lines that wait for a commit; more are only counted.
@@ -115,12 +114,7 @@ impl Webhook {
     ///
     /// # Errors
     /// An address cannot be had; no tenant takes notifications; a secret cannot be read.
-    pub async fn bind(
-        config: &Config,
-        listen: Option<SocketAddr>,
-        world: &World,
-        journal: Arc<LakeJournal>,
-    ) -> Result<Webhook> {
+    pub async fn bind(config: &Config, listen: Option<SocketAddr>, world: &World, journal: Arc<LakeJournal>) -> Result<Webhook> {
         let mut addresses: BTreeMap<SocketAddr, Vec<Party>> = BTreeMap::new();
         let mut keepers = Vec::new();
         for (_, tenant) in config.live() {
@@ -135,18 +129,15 @@ impl Webhook {
             addresses.entry(listen.or(tenant.calls.listen).unwrap_or(DEFAULT_LISTEN)).or_default().push(party);
         }
         if addresses.is_empty() {
-            return Err(Error::usage("no tenant takes notifications of calls").hint(
-                "set notification_url in the tenant's table calls: the public address that leads to this receiver",
-            ));
+            return Err(Error::usage("no tenant takes notifications of calls")
+                .hint("set notification_url in the tenant's table calls: the public address that leads to this receiver"));
         }
         let spool = Spool::new(&world.spool().unwrap_or_else(|| config.lake.join("_spool").join("calls")));
         let mut receivers = Vec::new();
         for (address, parties) in addresses {
             let shared: SharedJournal = journal.clone();
             let bound = Receiver::bind(address, parties, spool.clone(), shared, Limits::default(), world.pace().clone()).await;
-            receivers.push(bound.map_err(|error| {
-                Error::Source(format!("the receiver cannot listen on {address}: {error}"))
-            })?);
+            receivers.push(bound.map_err(|error| Error::Source(format!("the receiver cannot listen on {address}: {error}")))?);
         }
         Ok(Webhook { receivers, keepers, journal, pace: world.pace().clone() })
     }
@@ -197,16 +188,10 @@ fn party(tenant: &Tenant, world: &World, journal: SharedJournal) -> Result<(Part
     let look = Arc::new(Notify::new());
     let is_new_state = tenant.calls.client_state.is_none();
     let client_state = tenant.calls.client_state.clone().unwrap_or_else(fresh_state);
-    let party = Party {
-        name: tenant.name.clone(),
-        id: tenant.id.clone(),
-        client_state: client_state.clone(),
-        look: Arc::clone(&look),
-    };
+    let party =
+        Party { name: tenant.name.clone(), id: tenant.id.clone(), client_state: client_state.clone(), look: Arc::clone(&look) };
     let Some(url) = tenant.calls.notification_url.clone() else { return Ok((party, None)) };
-    let api = world
-        .api(tenant, Service::Graph)
-        .map_err(|error| Error::usage(format!("tenant {}: {error}", tenant.name)))?;
+    let api = world.api(tenant, Service::Graph).map_err(|error| Error::usage(format!("tenant {}: {error}", tenant.name)))?;
     let lifecycle = tenant.calls.lifecycle_url.clone();
     let keeper = Keeper { api, tenant: tenant.name.clone(), url, lifecycle, client_state, is_new_state, look, journal };
     Ok((party, Some(keeper)))

@@ -128,7 +128,7 @@ impl World {
             return Err(Denied::Expired);
         }
         let is_same = |audience: &&str| audience.trim_end_matches('/') == token.audience.trim_end_matches('/');
-        if !audiences.iter().any(|audience| is_same(audience)) {
+        if !audiences.iter().any(is_same) {
             return Err(Denied::Audience(token.audience));
         }
         if roles.is_empty() || roles.iter().any(|role| token.roles.iter().any(|given| given == role)) {

@@ -56,7 +56,9 @@ fn a_night_accounts_for_every_unit_and_the_next_import_of_audit_records_writes_n
     let health = "customEvents | where name == 'HealthCheck' and customDimensions.tenant == 'contoso' and customDimensions.status == 'healthy' | count";
     let healthy = csv_rows(&run(&simulated, &["query", health, "-f", "csv"]).exits(0).out);
     assert!(healthy[1][0].parse::<u64>().expect("a number") > 3, "{healthy:?}");
-    let beats = csv_rows(&run(&simulated, &["query", "customEvents | where name == 'ImporterHeartbeat' | count", "-f", "csv"]).exits(0).out);
+    let beats = csv_rows(
+        &run(&simulated, &["query", "customEvents | where name == 'ImporterHeartbeat' | count", "-f", "csv"]).exits(0).out,
+    );
     assert_eq!(beats[1], ["1"]);
 
     let before = (commits(simulated.dir(), "ImportLedger"), commits(simulated.dir(), "AuditRecords"));

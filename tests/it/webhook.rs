@@ -71,10 +71,8 @@ impl Place {
     /// What is answered to a request: status, content type, body.
     async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
@@ -127,7 +125,10 @@ async fn what_is_believed_is_on_the_disk_before_it_is_acknowledged_and_the_rest_
     let expected = Hint { tenant: TENANT.into(), received: NOW, calls: vec!["call-1".into(), "call-2".into()] };
     assert_eq!(place.waiting(), [expected]);
     let lines = place.lines.take();
-    assert!(lines.iter().any(|line| line == "true 2 3 notifications without the state of a subscription of ours were left out"), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line == "true 2 3 notifications without the state of a subscription of ours were left out"),
+        "{lines:?}"
+    );
     assert!(!lines.concat().contains(STATE) && !lines.concat().contains("another state"), "{lines:?}");
     assert_eq!(*place.lines.1.lock().unwrap(), 2);
 
@@ -137,7 +138,9 @@ async fn what_is_believed_is_on_the_disk_before_it_is_acknowledged_and_the_rest_
     assert_eq!(place.waiting().len(), 1);
 
     // About the subscription itself.
-    let lifecycle = format!(r#"{{"value":[{{"subscriptionId":"s","tenantId":"{TENANT}","clientState":"{STATE}","lifecycleEvent":"reauthorizationRequired"}}]}}"#);
+    let lifecycle = format!(
+        r#"{{"value":[{{"subscriptionId":"s","tenantId":"{TENANT}","clientState":"{STATE}","lifecycleEvent":"reauthorizationRequired"}}]}}"#
+    );
     assert_eq!(place.ask("POST", "/calls", &lifecycle).await.0, 202);
     tokio::time::timeout(Duration::from_secs(20), place.look.notified()).await.expect("it is to be looked at");
     place.stop.ask();
@@ -193,7 +196,11 @@ async fn the_subscription_is_created_renewed_and_created_again() {
     first.verify().await.expect("it is there");
     let lines = place.lines.take();
     assert_eq!((said("Verifying call webhook subscription", &lines), said("Created subscription", &lines)), (2, 1), "{lines:?}");
-    assert_eq!((said("Validation request answered", &lines), said("Updated", &lines)), (2, 0), "both addresses are validated: {lines:?}");
+    assert_eq!(
+        (said("Validation request answered", &lines), said("Updated", &lines)),
+        (2, 0),
+        "both addresses are validated: {lines:?}"
+    );
 
     // Another process, more than half of its life later.
     simulator.set_clock(instant("2026-01-13T18:00:00Z"));

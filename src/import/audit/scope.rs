@@ -55,7 +55,9 @@ impl OrgUrls {
     }
 
     fn holds(&self, address: &str) -> bool {
-        let below = |root: &String| address.strip_prefix(root.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
+        let below = |root: &String| {
+            address.strip_prefix(root.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+        };
         self.roots.iter().any(below)
     }
 }

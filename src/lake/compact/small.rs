@@ -25,6 +25,8 @@ const MERGED_ROWS: u64 = 16_384;
 const LANDED_TIMES: u64 = 8;
 /// Rows that files are merged to whose records still change: a row that is replaced has its file rewritten.
 const CHANGING_ROWS: u64 = 4_096;
+/// The part of a table's groups of files that are merged in one run, and one more: those that are due together are spread.
+const GROUPS_PART: usize = 4;
 /// Bytes that a row has in its file at most; wider rows count as several.
 const ROW_BYTES: u64 = 1_024;
 /// What is no longer needed is deleted once in so many versions, about.
@@ -79,8 +81,12 @@ fn plan(snapshot: &TableSnapshot, today: i32, mut budget: u64) -> Vec<(Partition
     for (at, file) in files.iter().enumerate().filter(|(_, file)| !is_outdated(def, file)) {
         groups.entry((file.partition, is_changing(def, file, today))).or_default().push((weight(file), at));
     }
+    let most = 1 + groups.len() / GROUPS_PART;
     let mut out = Vec::new();
     for ((partition, changing), mut group) in groups {
+        if out.len() == most {
+            break;
+        }
         group.sort_unstable();
         let weights: Vec<u64> = group.iter().map(|(weight, _)| *weight).collect();
         let merged = pick(&weights, if changing { budget.min(CHANGING_ROWS) } else { budget });

@@ -12,7 +12,7 @@ use xxhash_rust::xxh64::xxh64;
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::identity::{Content, Value, content_id, ordinal_of};
-use crate::tables::{CONTENT_OF_V1, IMPORT_ID, TAKEN_AT, KeySpan, TableDef};
+use crate::tables::{CONTENT_OF_V1, IMPORT_ID, KeySpan, TAKEN_AT, TableDef};
 use kqlake_value::Type;
 use kqlake_value::hashed::BuildKeyHasher;
 
@@ -257,8 +257,9 @@ impl Ranker {
     pub(crate) fn new(def: &TableDef, core: &RecordBatch) -> Self {
         let schema = core.schema();
         // Keys are the same, but for ids that earlier versions derived.
-        let counts =
-            |name: &str| ![IMPORT_ID, CONTENT_OF_V1, TAKEN_AT].contains(&name) && Some(name) != def.content && !def.key.contains(&name);
+        let counts = |name: &str| {
+            ![IMPORT_ID, CONTENT_OF_V1, TAKEN_AT].contains(&name) && Some(name) != def.content && !def.key.contains(&name)
+        };
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
         Ranker {

@@ -27,11 +27,7 @@ const ROW_BYTES: u64 = 1_024;
 ///
 /// # Errors
 /// A file cannot be read, or the disk refuses; no new file stays.
-pub(crate) fn rewrite_all(
-    layout: &Arc<Layout>,
-    dir: &Path,
-    files: &[(&FileEntry, KeySet)],
-) -> Result<Vec<NewFile>, LakeError> {
+pub(crate) fn rewrite_all(layout: &Arc<Layout>, dir: &Path, files: &[(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
     let mut partitions: BTreeMap<Option<Partition>, Vec<&(&FileEntry, KeySet)>> = BTreeMap::new();
     for file in files {
         partitions.entry(file.0.partition).or_default().push(file);

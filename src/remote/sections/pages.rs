@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_page_without_a_context_gets_one() {
-        let of = |text: &str| String::from_utf8(with_context(Bytes::copy_from_slice(text.as_bytes()), Some("#users('a')")).to_vec());
+        let of =
+            |text: &str| String::from_utf8(with_context(Bytes::copy_from_slice(text.as_bytes()), Some("#users('a')")).to_vec());
         assert_eq!(of(r#"{"value":[]}"#).unwrap(), r##"{"@odata.context":"#users('a')","value":[]}"##);
         let own = r#"{"@odata.context":"own","value":[]}"#;
         assert_eq!(of(own).unwrap(), own);
@@ -243,7 +244,8 @@ mod tests {
         assert_eq!(links(r#"{"value":[]}"#), "- -");
         assert!(links(r#"{"error":{"code":"x"}}"#).contains("says an error"));
         assert!(links("[1]").contains("no page of records"));
-        let itself = r#"{"value":[],"@odata.nextLink":"https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?x=1"}"#;
+        let itself =
+            r#"{"value":[],"@odata.nextLink":"https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?x=1"}"#;
         assert!(links(itself).contains("leads to the page itself"));
     }
 }

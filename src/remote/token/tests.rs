@@ -30,9 +30,8 @@ async fn tokens_are_kept_until_shortly_before_their_end() {
 
 #[tokio::test]
 async fn a_refusal_is_told_with_advice_once_for_all_and_shows_no_secret() {
-    let body = format!(
-        r#"{{"error":"invalid_client","error_description":"AADSTS7000215: Invalid secret: {SECRET}.\r\nTrace ID: 1"}}"#
-    );
+    let body =
+        format!(r#"{{"error":"invalid_client","error_description":"AADSTS7000215: Invalid secret: {SECRET}.\r\nTrace ID: 1"}}"#);
     let server = Server::start(move |_, _| reply(401, "", &body));
     let (world, tenant) = tokens(&server);
     for _ in 0..3 {

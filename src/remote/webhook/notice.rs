@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn calls_are_named_by_their_data_or_their_path() {
-        assert_eq!(call(r#"{"resourceData":{"id":"f88-1"},"resource":"communications/callRecords/other"}"#), Some("f88-1".into()));
+        assert_eq!(
+            call(r#"{"resourceData":{"id":"f88-1"},"resource":"communications/callRecords/other"}"#),
+            Some("f88-1".into())
+        );
         assert_eq!(call(r#"{"resource":"/Communications/CallRecords/f88-1"}"#), Some("f88-1".into()));
         for none in [
             r#"{"resource":"users/f88-1"}"#,

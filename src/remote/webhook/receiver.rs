@@ -234,7 +234,11 @@ impl Shared {
                 // The service sends it again for hours.
                 return plain(StatusCode::SERVICE_UNAVAILABLE, "not now");
             }
-            self.journal.line(true, Severity::Information, &format!("Notifications of {count} calls of {} were spooled", party.name));
+            self.journal.line(
+                true,
+                Severity::Information,
+                &format!("Notifications of {count} calls of {} were spooled", party.name),
+            );
             self.journal.notified(&party.name, count);
         }
         plain(StatusCode::ACCEPTED, "")
@@ -244,7 +248,11 @@ impl Shared {
         let known = ["reauthorizationRequired", "subscriptionRemoved", "missed"];
         let Some(event) = known.into_iter().find(|name| name.eq_ignore_ascii_case(event)) else { return };
         let id: String = notice.subscription_id.as_deref().unwrap_or_default().chars().take(64).collect();
-        self.journal.line(true, Severity::Information, &format!("Lifecycle event {event} of subscription {id} of {}", party.name));
+        self.journal.line(
+            true,
+            Severity::Information,
+            &format!("Lifecycle event {event} of subscription {id} of {}", party.name),
+        );
         if event == "missed" {
             // Listing finds what was missed.
             self.journal.notified(&party.name, 0);
@@ -271,6 +279,11 @@ mod tests {
         assert_eq!(validation_token("a=b&validationToken=x%20%2B%3Cy%3E+z"), Some("x +<y> z".into()));
         assert_eq!(validation_token("validationtoken="), Some(String::new()));
         assert_eq!(validation_token("token=1"), None);
-        assert!(is_same("secret", "secret") && !is_same("secreT", "secret") && !is_same("", "secret") && !is_same("secret1", "secret"));
+        assert!(
+            is_same("secret", "secret")
+                && !is_same("secreT", "secret")
+                && !is_same("", "secret")
+                && !is_same("secret1", "secret")
+        );
     }
 }

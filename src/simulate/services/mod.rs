@@ -2,10 +2,10 @@
 
 pub(crate) mod app_insights;
 pub(crate) mod graph;
+mod hull;
 pub(crate) mod log_analytics;
 pub(crate) mod login;
 pub(crate) mod management;
-mod hull;
 mod query;
 mod quota;
 pub(crate) mod reporting;

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn pages_of_sessions_become_one_record_with_the_texts_as_they_came() {
-        let text = br#"{"id":"a","version":2,"sessions":[{"id":"1","n":1.50}],"sessions@odata.nextLink":"https://a/p?2","end":null}"#;
+        let text =
+            br#"{"id":"a","version":2,"sessions":[{"id":"1","n":1.50}],"sessions@odata.nextLink":"https://a/p?2","end":null}"#;
         let mut record = Record::read(text).unwrap();
         assert_eq!(record.link("sessions").as_deref(), Some("https://a/p?2"));
         record.extend("sessions", br#"{"value":[{"id":"2","n":1e3}]}"#).unwrap();

@@ -17,11 +17,8 @@ use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
 /// What a team has, and the context of pages that do not say it.
-const PARTS: [(&str, &str); 3] = [
-    ("channels", "channels"),
-    ("members", "members"),
-    ("installedApps?$expand=teamsApp,teamsAppDefinition", "installedApps"),
-];
+const PARTS: [(&str, &str); 3] =
+    [("channels", "channels"), ("members", "members"), ("installedApps?$expand=teamsApp,teamsAppDefinition", "installedApps")];
 
 /// The teams of a tenant.
 #[derive(Debug)]

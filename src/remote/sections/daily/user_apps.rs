@@ -102,10 +102,14 @@ impl UserApps {
         let mut text = Vec::new();
         while !waiting.is_empty() {
             let batch: Vec<(String, u32)> = waiting.drain(..waiting.len().min(BATCH)).collect();
-            let requests: Vec<Value> = batch.iter().enumerate().map(|(at, (user, _))| {
-                let url = format!("/users/{}/teamwork/installedApps?$expand=teamsApp,teamsAppDefinition", part(user));
-                json!({ "id": at.to_string(), "method": "GET", "url": url })
-            }).collect();
+            let requests: Vec<Value> = batch
+                .iter()
+                .enumerate()
+                .map(|(at, (user, _))| {
+                    let url = format!("/users/{}/teamwork/installedApps?$expand=teamsApp,teamsAppDefinition", part(user));
+                    json!({ "id": at.to_string(), "method": "GET", "url": url })
+                })
+                .collect();
             let request = Request::post_json(self.api.url("v1.0/$batch"), &json!({ "requests": requests }));
             let answer = self.api.json_bytes(request).await?;
             let read: Batch<'_> = serde_json::from_slice(&answer.body)
@@ -146,7 +150,8 @@ impl UserApps {
         }
         // The same answer for everyone is no matter of licences.
         if denied == all && all > 0 {
-            let reason = format!("the apps of no user may be read; the application needs TeamsAppInstallation.ReadForUser.All: {why}");
+            let reason =
+                format!("the apps of no user may be read; the application needs TeamsAppInstallation.ReadForUser.All: {why}");
             return Err(SourceError { status: Some(403), ..SourceError::for_now(reason) });
         }
         Ok(text)
@@ -166,7 +171,8 @@ impl UserApps {
 
 fn retry_after(headers: Option<&Value>) -> Duration {
     let headers = headers.and_then(Value::as_object);
-    let value = headers.and_then(|all| all.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))).map(|(_, value)| value);
+    let value =
+        headers.and_then(|all| all.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))).map(|(_, value)| value);
     let seconds = value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()));
     seconds.map_or(WAIT, Duration::from_secs)
 }

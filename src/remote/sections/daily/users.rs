@@ -126,7 +126,8 @@ impl Users {
 
 /// Whether the service no longer knows where changes go on.
 fn is_forgotten(error: &ServiceError) -> bool {
-    error.status == Some(410) || (error.status == Some(400) && error.code.as_deref().is_some_and(|code| code.contains("Token")))
+    error.status == Some(410)
+        || (error.status == Some(400) && error.code.as_deref().is_some_and(|code| code.contains("Token")))
         || error.is_code("resyncRequired")
         || error.is_code("syncStateNotFound")
 }
@@ -180,7 +181,8 @@ impl Round {
         }
         for (at, object) in page.value.into_iter().enumerate() {
             // Without an id the importer says what is wrong with it.
-            let id = serde_json::from_str::<Head>(object.get()).map_or_else(|_| format!("\0{} {at}", self.length), |head| head.id);
+            let id =
+                serde_json::from_str::<Head>(object.get()).map_or_else(|_| format!("\0{} {at}", self.length), |head| head.id);
             let text = object.get().as_bytes();
             self.file.write_all(text)?;
             self.last.insert(id, (self.length, text.len()));

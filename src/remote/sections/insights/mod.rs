@@ -84,7 +84,15 @@ pub(super) fn sources(tenant: &Tenant, world: &World) -> Result<Vec<Arc<dyn Sour
 fn app_insights(tenant: &str, api: &Api, set: &AppInsightsSettings) -> Result<Vec<Slices>, SetupError> {
     let path = format!("v1/apps/{}/query", resource(&set.app_id, "app_id")?);
     let slices = |table: &String| {
-        Slices::new(api, format!("{tenant}/hits/{}", set.app_id), &path, table, "timestamp", set.api_key.clone(), set.lookback_days)
+        Slices::new(
+            api,
+            format!("{tenant}/hits/{}", set.app_id),
+            &path,
+            table,
+            "timestamp",
+            set.api_key.clone(),
+            set.lookback_days,
+        )
     };
     set.tables.iter().map(slices).collect()
 }

@@ -54,7 +54,8 @@ fn slices(url: &Url) -> Slices {
     tenant.hosts.app_insights = Some(url.clone());
     let world = World::new(Pace::counted(Arc::new(FixedClock::at_micros(NOW))), None).unwrap();
     let api = world.api(&tenant, Service::AppInsights).unwrap();
-    let set = AppInsightsSettings { api_key: Some("key".into()), tables: vec!["traces".into()], ..AppInsightsSettings::new("a-1") };
+    let set =
+        AppInsightsSettings { api_key: Some("key".into()), tables: vec!["traces".into()], ..AppInsightsSettings::new("a-1") };
     app_insights("contoso", &api, &set).unwrap().remove(0)
 }
 
@@ -66,7 +67,10 @@ async fn hours(slices: &Slices, unit: &ListedUnit) -> Vec<i64> {
     });
     let text = text.await.unwrap().unwrap();
     let answers = text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str::<Value>(line).unwrap());
-    answers.flat_map(|answer| answer["tables"][0]["rows"].as_array().unwrap().clone()).map(|row| row[0].as_i64().unwrap()).collect()
+    answers
+        .flat_map(|answer| answer["tables"][0]["rows"].as_array().unwrap().clone())
+        .map(|row| row[0].as_i64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -75,7 +79,10 @@ async fn a_slice_that_is_too_large_is_cut_until_each_part_is_whole() {
     let slices = slices(&url);
     let listing = slices.list(Some(json!({ "until": NOW }))).await.unwrap();
     let names: Vec<&str> = listing.units.iter().map(|unit| unit.name.as_str()).collect();
-    assert_eq!(names, ["contoso/hits/a-1/traces/2026-01-10", "contoso/hits/a-1/traces/2026-01-11", "contoso/hits/a-1/traces/2026-01-12"]);
+    assert_eq!(
+        names,
+        ["contoso/hits/a-1/traces/2026-01-10", "contoso/hits/a-1/traces/2026-01-11", "contoso/hits/a-1/traces/2026-01-12"]
+    );
     assert_eq!(hours(&slices, &listing.units[1]).await, (11 * 24..12 * 24).collect::<Vec<_>>());
     // 24, twice 12, four times 6, and eight times 3.
     assert_eq!(asked.load(Ordering::Relaxed), 15);

@@ -57,9 +57,8 @@ impl Form {
     }
 
     fn need(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name).ok_or_else(|| {
-            Refusal::new(900_144, format!("The request body must contain the following parameter: '{name}'."))
-        })
+        self.get(name)
+            .ok_or_else(|| Refusal::new(900_144, format!("The request body must contain the following parameter: '{name}'.")))
     }
 }
 
@@ -105,7 +104,9 @@ fn issue(call: &Call) -> Result<Response, Refusal> {
     let assertion = form.get("client_assertion");
     // The assertion names the application as well.
     let client_id = match (form.get("client_id"), assertion.filter(|_| is_v2)) {
-        (None, Some(assertion)) => assertion::issuer(assertion).ok_or_else(|| Refusal::new(50_013, "The assertion is no JWT."))?,
+        (None, Some(assertion)) => {
+            assertion::issuer(assertion).ok_or_else(|| Refusal::new(50_013, "The assertion is no JWT."))?
+        }
         _ => form.need("client_id")?.to_owned(),
     };
     if !client_id.eq_ignore_ascii_case(&registration.client_id) {

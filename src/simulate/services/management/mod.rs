@@ -122,7 +122,9 @@ async fn answer(call: &Call) -> Result<Response, Refusal> {
     }
     if !token.tenant.eq_ignore_ascii_case(tenant) {
         let of_token = &token.tenant;
-        let text = format!("The tenant ID passed in the URL ({tenant}) does not match the tenant ID passed in the access token ({of_token}).");
+        let text = format!(
+            "The tenant ID passed in the URL ({tenant}) does not match the tenant ID passed in the access token ({of_token})."
+        );
         return Err(Refusal::because(StatusCode::FORBIDDEN, "AF20010", text));
     }
     let has = |role: &str| token.roles.iter().any(|given| given == role);

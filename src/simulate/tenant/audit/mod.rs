@@ -200,7 +200,11 @@ impl Log {
             place if place % 64 == 3 => (40, 3),
             _ => return Some(Record { blob, place }),
         };
-        if is_copy() { Some(Record { blob: Blob { index: blob.index - back, ..blob }, place: place - places }) } else { Some(Record { blob, place }) }
+        if is_copy() {
+            Some(Record { blob: Blob { index: blob.index - back, ..blob }, place: place - places })
+        } else {
+            Some(Record { blob, place })
+        }
     }
 
     fn is_malformed(&self, blob: Blob, place: u32) -> bool {

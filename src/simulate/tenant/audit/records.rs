@@ -70,7 +70,7 @@ impl Writer {
         let blob = self.log.content(blob);
         let word = self.log.number(blob, (1 << 42) + u64::from(place));
         let serial = word >> 32;
-        if word % 2 == 0 {
+        if word.is_multiple_of(2) {
             format!(
                 r#"{{"CreationTime":"2026-01-08T16:44:07","Operation":"FileModified","OrganizationId":"{}","RecordType":6,"UserKey":"{serial}","UserType":0,"Version":1,"Workload":"OneDrive","UserId":"nobody@contoso.com"}}"#,
                 self.tenant
@@ -107,7 +107,7 @@ impl Writer {
                 }
                 Field::Address => {
                     let word = mix(word ^ 4);
-                    out.extend_from_slice(if word % 2 == 0 { b"203.0.113." } else { b"198.51.100." });
+                    out.extend_from_slice(if word.is_multiple_of(2) { b"203.0.113." } else { b"198.51.100." });
                     decimal(out, word >> 8 & 0xff);
                 }
                 Field::Number => decimal(out, mix(word ^ 5) % 1000),
