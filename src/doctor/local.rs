@@ -137,7 +137,7 @@ fn disk(name: &str, place: &Path) -> Finding {
         more";
     match free {
         ..LEAST_SPACE => Finding::failed(Area::Lake, component, detail, advice),
-        ..LITTLE_SPACE => Finding::warning(Area::Lake, component, detail, advice),
+        LEAST_SPACE..LITTLE_SPACE => Finding::warning(Area::Lake, component, detail, advice),
         _ => Finding::ok(Area::Lake, component, detail),
     }
 }

@@ -194,7 +194,9 @@ impl Lister {
                 ahead.take(Page::Broken(error)).await;
                 return ahead;
             }
-            listing.units.iter().for_each(|unit| drop(overdue.remove(&unit.name)));
+            for unit in &listing.units {
+                overdue.remove(&unit.name);
+            }
             self.listed.fetch_add(listing.units.len() as u64, Ordering::Relaxed);
             let next = listing.next.take();
             let is_whole = listing.failures.is_empty();

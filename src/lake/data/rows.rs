@@ -48,7 +48,7 @@ impl Prepared {
         let (batch, complete) = layout.with_promoted(promoter, &core)?;
         // Columns without values share their buffers.
         let filled = batch.columns().iter().filter(|column| column.null_count() < column.len());
-        let bytes = filled.map(|column| bytes_of(column)).sum();
+        let bytes = filled.map(bytes_of).sum();
         Ok(Prepared { core, batch, complete, bytes })
     }
 }
