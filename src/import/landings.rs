@@ -18,7 +18,7 @@ use kqlake_lake::{Lake, LakeError, Landed, Landing, Position};
 
 /// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
 /// them.
-const COMMIT_ROWS: u64 = 400_000;
+const COMMIT_ROWS: u64 = 250_000;
 /// Bytes that all open landings together may have buffered, where the memory limit allows as many.
 const BUFFERED: usize = 128 << 20;
 /// The part of the memory limit that landings may have buffered.
@@ -27,7 +27,7 @@ const BUFFERED_PART: usize = 4;
 /// several times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
 /// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
-const BUFFER: RangeInclusive<usize> = 8 << 20..=32 << 20;
+const BUFFER: RangeInclusive<usize> = 24 << 20..=32 << 20;
 /// The part of the memory limit that one may buffer so.
 const BUFFER_PART: usize = 32;
 /// Tables that are open at once.
