@@ -78,8 +78,8 @@ fn a_wrong_command_line_exits_2_and_suggests_the_right_word() {
         (&["check", "nowhere.kql"], "nowhere.kql"),
         (&["--config", "nowhere.toml", "tables"], "nowhere.toml"),
         (&["--timeout", "soon", "query", "print 1"], "soon"),
-        (&["doctor"], "later"),
-        (&["import", "Calls"], "later"),
+        (&["import", "Calls"], "no tenant is configured"),
+        (&["webhook"], "no tenant is configured"),
         (&[], "Usage"),
     ];
     for (args, text) in wrong {
