@@ -79,7 +79,8 @@ fn a_wrong_command_line_exits_2_and_suggests_the_right_word() {
         (&["--config", "nowhere.toml", "tables"], "nowhere.toml"),
         (&["--timeout", "soon", "query", "print 1"], "soon"),
         (&["import", "Calls"], "no tenant is configured"),
-        (&["webhook"], "no tenant is configured"),
+        (&["webhook"], "notification_url"),
+        (&["watch"], "no tenant is configured"),
         (&[], "Usage"),
     ];
     for (args, text) in wrong {
