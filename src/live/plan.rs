@@ -50,12 +50,7 @@ pub fn tasks(config: &Config, wanted: &Wanted, world: &World) -> Result<Vec<Task
         match live {
             Ok(tenant) => tasks.extend(sections.filter_map(|section| task(&tenant, section, wanted, world))),
             Err(error) => {
-                let broken = |section| Task {
-                    tenant: name.clone(),
-                    section,
-                    work: Err(Error::Source(format!("tenant {name}: {}", error.chain()))),
-                };
-                tasks.extend(sections.map(broken));
+                tasks.extend(sections.map(|section| Task { tenant: name.clone(), section, work: Err(of_tenant(&name, &error)) }));
             }
         }
     }
@@ -67,10 +62,16 @@ pub fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Op
     let wanted = Wanted { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
     match config.live().into_iter().find(|(name, _)| name == tenant)? {
         (_, Ok(tenant)) => task(&tenant, section, &wanted, world),
-        (name, Err(error)) => {
-            let work = Err(Error::Source(format!("tenant {name}: {}", error.chain())));
-            Some(Task { tenant: name, section, work })
-        }
+        (name, Err(error)) => Some(Task { work: Err(of_tenant(&name, &error)), tenant: name, section }),
+    }
+}
+
+/// What a tenant lacks, as the error of one of its sections: a mistake of the configuration, with what to do about it.
+fn of_tenant(name: &str, error: &Error) -> Error {
+    let message = format!("tenant {name}: {}", error.chain());
+    match error.advice() {
+        Some(advice) => Error::usage(message).hint(advice),
+        None => Error::usage(message),
     }
 }
 

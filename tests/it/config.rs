@@ -21,6 +21,15 @@ fn a_query_needs_no_secret() {
 }
 
 #[test]
+fn a_section_without_its_secret_says_what_to_do() {
+    let dir = folder(&format!("{TENANT}client_secret = {{ env = \"NOBODY_SETS_THIS\" }}\n"));
+    run_in(dir.path(), &["import", "Calls"])
+        .exits(2)
+        .says("tenant contoso: tenants.contoso.client_secret: the variable NOBODY_SETS_THIS is not set in the environment")
+        .says("set it before kqlake runs, as with `export NOBODY_SETS_THIS`");
+}
+
+#[test]
 fn every_command_refuses_mistakes_with_place_and_nearest_name() {
     let dir = folder(&format!(
         "{TENANT}client_secret = {{ env = \"A\" }}\n[tenants.contoso.message_trace]\nrequest_period_in_second = 60\n"
