@@ -5,10 +5,11 @@
 //! has no final status. What is read again lands only where it is new.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kqlake_import::{ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -97,6 +98,8 @@ pub(super) struct Traces {
     listed: Mutex<i64>,
     /// Hours with statuses that change, by the unit that found them.
     open: Arc<Mutex<BTreeMap<String, BTreeSet<i64>>>>,
+    /// Where units ended that began to be read before the service's clock was known.
+    ends: Mutex<BTreeMap<String, i64>>,
 }
 
 impl std::fmt::Debug for Traces {
@@ -126,6 +129,7 @@ impl Traces {
             position: Mutex::default(),
             listed: Mutex::new(0),
             open: Arc::default(),
+            ends: Mutex::default(),
         })
     }
 
@@ -257,7 +261,16 @@ impl Source for Traces {
                 let found = open_slots(page);
                 open.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().extend(found);
             };
-            let chain = Chain::begin(&self.api, self.first_page(start, end)).await;
+            let mut chain = Chain::begin(&self.api, self.first_page(start, end)).await;
+            // The answer says what time it is for the service: our own clock may be ahead of it.
+            let present = self.api.now() - CLEAR;
+            if present < end && chain.as_ref().is_err_and(|error| error.status == Some(400)) {
+                self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), present.max(start));
+                if present <= start {
+                    return Ok(Opened { body: Body::Stream(Box::new(io::empty())), taken_at: None });
+                }
+                chain = Chain::begin(&self.api, self.first_page(start, present)).await;
+            }
             let chain = chain.map_err(|error| hinted(error.into()))?.with_request(request);
             Ok(Opened { body: chain.into_body(each), taken_at: None })
         })
@@ -265,7 +278,8 @@ impl Source for Traces {
 
     fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
         let (start, end) = unit.window?;
-        let read = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit.name).unwrap_or(end);
+        let read = (*self.listed.lock().unwrap_or_else(PoisonError::into_inner)).min(self.api.now());
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit.name).unwrap_or_default();
         let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         let mut slot = start.div_euclid(SLOT) * SLOT;
@@ -293,6 +307,7 @@ fn hinted(error: SourceError) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{NOW, Server, reply, tenant, world};
 
     #[test]
     fn an_hour_is_read_until_it_is_complete_and_its_statuses_are_final() {
@@ -314,5 +329,27 @@ mod tests {
         let reporting = br#"{"d":{"results":[{"Status":"Pending","Received":"2026-01-05T00:10:13.1357913"}]}}"#;
         assert_eq!(open_slots(reporting), [1_767_571_200 * SECOND]);
         assert!(open_slots(b"{").is_empty());
+    }
+
+    /// Our clock says midnight of 2026-01-12, and the service's 23:00: it refuses windows that end later, and says what time it is.
+    #[tokio::test]
+    async fn a_window_ends_at_the_service_s_present_where_our_clock_is_ahead() {
+        let server = Server::start(|asked, _| {
+            let date = "Date: Sun, 11 Jan 2026 23:00:00 GMT\r\nContent-Type: application/json\r\n";
+            if asked.line.contains("2026-01-11T23:59:58Z") {
+                return reply(400, date, r#"{"error":{"code":"BadRequest","message":"The end cannot be in the future."}}"#);
+            }
+            reply(200, date, r#"{"value":[]}"#)
+        });
+        // Of the last half hour nothing is past yet; of the last two hours one is.
+        for (back, until) in [(HOUR / 2, NOW - HOUR / 2), (2 * HOUR, NOW - HOUR - CLEAR)] {
+            let traces = Traces::of(&tenant(&server.base), &world()).unwrap();
+            let position = serde_json::to_value(Position { until: NOW - back, ..Position::default() }).unwrap();
+            let unit = traces.list(Some(position)).await.unwrap().units.remove(0);
+            assert_eq!(unit.window, Some((NOW - back, NOW - CLEAR)));
+            assert!(traces.open(&unit).await.is_ok());
+            let kept: Position = serde_json::from_value(traces.cursor_after(&unit).unwrap()).unwrap();
+            assert_eq!(kept.until, until);
+        }
     }
 }
