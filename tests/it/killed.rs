@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -80,43 +82,64 @@ fn check(dir: &Path, before: &mut BTreeMap<PathBuf, String>) {
     *before = done;
 }
 
-fn begin(dir: &Path, args: &[&str]) -> Child {
-    kqlake(args).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+/// A program that is told of when it ends.
+struct Begun {
+    child: Child,
+    name: &'static str,
 }
 
-#[track_caller]
-fn ended_well(child: Child) {
-    let told = child.wait_with_output().expect("the program ends");
-    assert!(told.status.success(), "{}: {}", told.status, String::from_utf8_lossy(&told.stderr));
+/// Begins a program, whose name is sent with what it said once it has ended.
+fn begin(dir: &Path, name: &'static str, args: &[&str], ends: &Sender<(&'static str, String)>) -> Begun {
+    let mut child =
+        kqlake(args).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let (mut said, ends) = (child.stderr.take().expect("a pipe"), ends.clone());
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        // Who ended the test waits for nothing.
+        let _ = said.read_to_string(&mut text).map(|_| ends.send((name, text)));
+    });
+    Begun { child, name }
+}
+
+impl Begun {
+    #[track_caller]
+    fn ended_well(mut self, said: &str) {
+        let status = self.child.wait().expect("the program ends");
+        assert!(status.success(), "{}: {status}: {said}", self.name);
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
 }
 
 /// Imports with compactions beside it, until the import ends or a time is over, when both are killed. True when it ended.
 fn import(dir: &Path, time: Duration, random: &mut Random) -> bool {
     let began = Instant::now();
-    let compact = || begin(dir, &["--lake", "lake", "compact"]);
-    let (mut import, mut beside) = (begin(dir, &IMPORT), compact());
+    let (sender, ends) = channel();
+    let compact = || begin(dir, "compact", &["--lake", "lake", "compact"], &sender);
+    let import = begin(dir, "import", &IMPORT, &sender);
+    let mut beside = compact();
     loop {
-        if import.try_wait().expect("a program").is_some() {
-            ended_well(import);
-            ended_well(beside);
-            return true;
-        }
-        if began.elapsed() >= time {
-            import.kill().expect("killed");
-            // A compaction is killed with it, or goes on over what it left.
-            if random.percent(50) {
-                beside.kill().expect("killed");
-                beside.wait().expect("ended");
-            } else {
-                ended_well(beside);
+        match ends.recv_timeout(time.saturating_sub(began.elapsed())) {
+            Ok(("import", said)) => {
+                import.ended_well(&said);
+                beside.ended_well("");
+                return true;
             }
-            import.wait().expect("ended");
-            return false;
+            Ok((_, said)) => std::mem::replace(&mut beside, compact()).ended_well(&said),
+            Err(_) => {
+                import.kill();
+                // A compaction is killed with it, or goes on over what it left.
+                if random.percent(50) {
+                    beside.kill()
+                } else {
+                    beside.ended_well("")
+                }
+                return false;
+            }
         }
-        if beside.try_wait().expect("a program").is_some() {
-            ended_well(std::mem::replace(&mut beside, compact()));
-        }
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
