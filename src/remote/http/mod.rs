@@ -12,7 +12,7 @@ pub(crate) use self::error::place;
 pub use self::error::{Failure, ServiceError};
 pub(crate) use self::json::JsonCheck;
 pub use self::request::Request;
-pub(crate) use self::request::{Auth, Origins};
+pub(crate) use self::request::{Auth, Origins, path_part};
 pub(crate) use self::retry::{Backoff, date_of};
 pub(crate) use self::transport::{Transport, of_body};
 pub use reqwest::header::HeaderMap;

@@ -154,6 +154,11 @@ impl Request {
     }
 }
 
+/// A text as one part of a path.
+pub(crate) fn path_part(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 /// Hosts that tokens and keys may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origins(Vec<url::Origin>);
@@ -190,6 +195,11 @@ mod tests {
         ] {
             assert!(!origins.allow(&url(other)), "{other}");
         }
+    }
+
+    #[test]
+    fn a_text_is_one_part_of_a_path_whatever_is_in_it() {
+        assert_eq!(path_part("19:a b/c?d+e@thread.tacv2"), "19%3Aa%20b%2Fc%3Fd%2Be%40thread.tacv2");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use self::record::Record;
 use super::pages;
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::{Request, ServiceError};
+use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
@@ -141,7 +141,7 @@ impl Calls {
 
     /// A call with all its sessions, none of which is of another version than the rest.
     async fn call(&self, id: &str) -> Result<Record, SourceError> {
-        let id = percent(id);
+        let id = path_part(id);
         let whole = self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)"));
         let head = self.api.url(&format!("v1.0/communications/callRecords/{id}"));
         for _ in 0..TRIES {
@@ -190,11 +190,6 @@ fn is_missing(error: &ServiceError) -> bool {
 /// A call that the service has no longer never comes back.
 fn gone_if_missing(error: ServiceError) -> SourceError {
     if matches!(error.status, Some(404 | 410)) { error.gone() } else { error.into() }
-}
-
-/// An id as a part of a path.
-fn percent(id: &str) -> String {
-    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 impl Source for Calls {

@@ -42,8 +42,3 @@ impl Contents {
 fn taken_at(api: &Api, unit: &ListedUnit) -> Option<i64> {
     unit.window.map(|(start, end)| api.now().clamp(start, end - 1))
 }
-
-/// A text as a part of a path.
-fn part(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
-}

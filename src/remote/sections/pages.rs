@@ -1,5 +1,6 @@
 //! Pages that lead to one another, as OData services give them.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use bytes::Bytes;
@@ -78,6 +79,33 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
         return Err(broken("the link to the next page leads to the page itself"));
     }
     Ok(Page { next, delta: resolved(links.delta)?, body })
+}
+
+/// The ids of all records of a list, sorted, each once.
+///
+/// # Errors
+/// A page cannot be had, or has a record without an id.
+pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceError> {
+    #[derive(Deserialize)]
+    struct Heads {
+        value: Vec<Head>,
+    }
+    #[derive(Deserialize)]
+    struct Head {
+        id: String,
+    }
+    let mut ids = BTreeSet::new();
+    let mut next = Some(api.url(path));
+    while let Some(url) = next {
+        let page = page(api, Request::get(url.clone())).await?;
+        let heads: Heads = serde_json::from_slice(&page.body).map_err(|error| {
+            let why = format!("{}: the list cannot be read: {error}", crate::http::place(&url));
+            ServiceError::new(api.service(), Failure::Broken, why)
+        })?;
+        ids.extend(heads.value.into_iter().map(|head| head.id));
+        next = page.next;
+    }
+    Ok(ids.into_iter().collect())
 }
 
 /// Pages that follow one another, the first of which has come.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::SharedJournal;
 use crate::api::Api;
-use crate::http::{Request, ServiceError};
+use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
 use kqlake_import::{Severity, Stop};
 
@@ -164,8 +164,7 @@ impl Keeper {
     }
 
     fn one(&self, id: &str) -> Url {
-        let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        self.api.url(&format!("v1.0/subscriptions/{id}"))
+        self.api.url(&format!("v1.0/subscriptions/{}", path_part(id)))
     }
 }
 

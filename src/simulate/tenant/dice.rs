@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::random::{STEP, mix};
+
 /// What everything of a simulated tenant is a function of, besides the time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seeded {
@@ -54,11 +56,9 @@ impl Dice {
 
     /// The next 64 bits.
     pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let number = mix(self.state);
+        self.state = self.state.wrapping_add(STEP);
+        number
     }
 
     /// A number below `end`; 0 when there is none.

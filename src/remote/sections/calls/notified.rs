@@ -9,8 +9,8 @@ use futures::{StreamExt as _, stream};
 use kqlake_import::{ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde_json::Value;
 
-use super::{Calls, DAY, Head, percent};
-use crate::http::Request;
+use super::{Calls, DAY, Head};
+use crate::http::{Request, path_part};
 use crate::webhook::Spool;
 
 /// Calls that are asked for at once.
@@ -86,7 +86,7 @@ impl Notified {
 
     /// What the service says of a call; none when it does not know it, or not yet.
     async fn head(&self, id: &str) -> Result<Option<ListedUnit>, SourceError> {
-        let url = self.calls.api.url(&format!("v1.0/communications/callRecords/{}", percent(id)));
+        let url = self.calls.api.url(&format!("v1.0/communications/callRecords/{}", path_part(id)));
         match self.calls.api.json_bytes(Request::get(url)).await {
             Ok(answer) => {
                 let head: Head = serde_json::from_slice(&answer.body).map_err(super::unreadable)?;

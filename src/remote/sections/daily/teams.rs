@@ -4,13 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DAY, part, taken_at, teams_api};
+use super::{DAY, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::Request;
+use crate::http::{Request, path_part};
 use crate::instant;
 use crate::sections::pages::{self, Chain};
 use crate::settings::Tenant;
@@ -27,16 +26,6 @@ pub(in crate::sections) struct Teams {
     stream: String,
 }
 
-#[derive(Deserialize)]
-struct Heads {
-    value: Vec<Head>,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    id: String,
-}
-
 impl Teams {
     /// The teams of a tenant.
     ///
@@ -50,27 +39,18 @@ impl Teams {
         let now = self.api.now();
         let day = instant::day(now);
         let start = now.div_euclid(DAY) * DAY;
-        let mut next = Some(self.api.url("v1.0/teams?$select=id,displayName,description"));
-        let mut units = Vec::new();
-        while let Some(url) = next {
-            let page = pages::page(&self.api, Request::get(url)).await?;
-            let heads: Heads = serde_json::from_slice(&page.body)
-                .map_err(|error| SourceError::for_now(format!("the list of teams cannot be read: {error}")))?;
-            units.extend(heads.value.into_iter().map(|team| ListedUnit {
-                name: format!("{}/{day}/{}", self.stream, team.id),
-                stamp: Some(day.clone()),
-                window: Some((start, start + DAY)),
-                ..ListedUnit::default()
-            }));
-            next = page.next;
-        }
-        units.sort_by(|a, b| a.name.cmp(&b.name));
-        units.dedup_by(|a, b| a.name == b.name);
-        Ok(Listing { units, ..Listing::default() })
+        let teams = pages::ids(&self.api, "v1.0/teams?$select=id,displayName,description").await?;
+        let units = teams.into_iter().map(|team| ListedUnit {
+            name: format!("{}/{day}/{team}", self.stream),
+            stamp: Some(day.clone()),
+            window: Some((start, start + DAY)),
+            ..ListedUnit::default()
+        });
+        Ok(Listing { units: units.collect(), ..Listing::default() })
     }
 
     async fn team(&self, id: &str) -> Result<Body, SourceError> {
-        let path = format!("v1.0/teams/{}", part(id));
+        let path = format!("v1.0/teams/{}", path_part(id));
         let team = match self.api.json_bytes(Request::get(self.api.url(&path))).await {
             // It was deleted between the list and now.
             Err(error) if error.status == Some(404) => return Err(error.gone()),

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Contents, DAY, part, taken_at, teams_api};
+use super::{Contents, DAY, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::Request;
+use crate::http::{Request, path_part};
 use crate::instant;
 use crate::sections::pages::{self, Chain};
 use crate::settings::Tenant;
@@ -33,16 +33,6 @@ pub(in crate::sections) struct UserApps {
     api: Api,
     stream: String,
     users: Contents,
-}
-
-#[derive(Deserialize)]
-struct Heads {
-    value: Vec<Head>,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    id: String,
 }
 
 #[derive(Deserialize)]
@@ -74,17 +64,7 @@ impl UserApps {
     async fn units(&self) -> Result<Listing, SourceError> {
         let now = self.api.now();
         let (day, start) = (instant::day(now), now.div_euclid(DAY) * DAY);
-        let mut next = Some(self.api.url("v1.0/users?$select=id&$top=999"));
-        let mut ids = Vec::new();
-        while let Some(url) = next {
-            let page = pages::page(&self.api, Request::get(url)).await?;
-            let heads: Heads = serde_json::from_slice(&page.body)
-                .map_err(|error| SourceError::for_now(format!("the list of users cannot be read: {error}")))?;
-            ids.extend(heads.value.into_iter().map(|user| user.id));
-            next = page.next;
-        }
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = pages::ids(&self.api, "v1.0/users?$select=id&$top=999").await?;
         let units = ids.chunks(UNIT).map(|ids| {
             let name = format!("{}/{day}/{}", self.stream, ids[0]);
             self.users.set(&name, ids.to_vec());
@@ -106,7 +86,7 @@ impl UserApps {
                 .iter()
                 .enumerate()
                 .map(|(at, (user, _))| {
-                    let url = format!("/users/{}/teamwork/installedApps?$expand=teamsApp,teamsAppDefinition", part(user));
+                    let url = format!("/users/{}/teamwork/installedApps?$expand=teamsApp,teamsAppDefinition", path_part(user));
                     json!({ "id": at.to_string(), "method": "GET", "url": url })
                 })
                 .collect();
@@ -162,7 +142,7 @@ impl UserApps {
         let Some(body) = body else {
             return Err(SourceError::for_now(format!("the answer for the apps of user {user} is empty")));
         };
-        let url = self.api.url(&format!("v1.0/users/{}/teamwork/installedApps", part(user)));
+        let url = self.api.url(&format!("v1.0/users/{}/teamwork/installedApps", path_part(user)));
         let first = bytes::Bytes::copy_from_slice(body.get().as_bytes());
         let chain = Chain::of(&self.api, &url, first)?.with_context(format!("#users('{user}')/teamwork/installedApps"));
         chain.collect(text).await.map_err(SourceError::from)
