@@ -115,7 +115,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 /// Imports the sections of the configured tenants.
 async fn live(args: &Args, context: &Context) -> Result<()> {
     let wanted = Wanted { sections: args.sections.clone(), tenants: args.tenants.clone() };
-    let world = sections::world(context)?;
+    let mut world = sections::world(context)?;
+    if args.dry_run {
+        world = world.that_only_looks();
+    }
     let tasks = sections::tasks(&wanted, &world, context)?;
     let mut runner = sections::runner(context, "import", Arc::new(()));
     runner.options.filter = Filter { since: args.since, until: args.until, ..Filter::default() };

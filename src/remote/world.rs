@@ -35,6 +35,7 @@ pub struct World {
     tokens: TokenCache,
     quotas: Quotas,
     folder: Option<PathBuf>,
+    only_looks: bool,
 }
 
 impl World {
@@ -49,9 +50,21 @@ impl World {
             tokens: TokenCache::new(transport.clone(), pace.clone()),
             quotas: Quotas::new(pace.clone(), folder),
             folder: folder.map(Path::to_owned),
+            only_looks: false,
             pace,
             transport,
         })
+    }
+
+    /// The same, in which listing changes nothing at a service: no subscription is started.
+    #[must_use]
+    pub fn that_only_looks(self) -> World {
+        World { only_looks: true, ..self }
+    }
+
+    /// Whether listing must change nothing at a service.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.only_looks
     }
 
     /// How time passes.

@@ -90,6 +90,8 @@ struct Audit {
     content_types: Vec<String>,
     /// Where it is kept when subscriptions were started.
     started: Option<std::path::PathBuf>,
+    /// Whether subscriptions are left as they are.
+    only_looks: bool,
     /// Where the blobs are that were listed, by the names of their units.
     uris: Mutex<HashMap<String, String>>,
 }
@@ -128,6 +130,7 @@ impl Audit {
             publisher: if own.is_empty() { tenant.id.clone() } else { own.to_owned() },
             content_types: types.filter(|name| seen.insert(plain(name))).map(str::to_owned).collect(),
             started: world.folder().map(|folder| state::file(folder, "subscriptions", &tenant.id)),
+            only_looks: world.only_looks(),
             uris: Mutex::default(),
         })
     }
@@ -179,6 +182,10 @@ impl Audit {
             let is_recent =
                 starts.get(&plain(name)).is_some_and(|(_, last)| (0..START_AGAIN).contains(&now.saturating_sub(*last)));
             if is_recent {
+                continue;
+            }
+            if self.only_looks {
+                failures.push((name.clone(), SourceError::for_now("its subscription is not started; an import starts it")));
                 continue;
             }
             let url = self.operation("subscriptions/start", &[("contentType", name)]);

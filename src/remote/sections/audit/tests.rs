@@ -140,6 +140,17 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
 }
 
 #[tokio::test]
+async fn who_only_looks_starts_no_subscription() {
+    let server = Server::start(|_, _| json("[]"));
+    let mut tenant = tenant(&server.base);
+    tenant.audit.content_types = vec!["Audit.General".to_owned()];
+    let listing = Audit::new(&tenant, &world().that_only_looks()).unwrap().list(None).await.unwrap();
+    let why = "its subscription is not started; an import starts it";
+    assert_eq!(listing.failures, [("contoso/audit/Audit.General".to_owned(), why.to_owned())]);
+    assert!(server.lines().iter().all(|line| line.starts_with("GET")), "{:?}", server.lines());
+}
+
+#[tokio::test]
 async fn a_listing_that_breaks_is_a_failure_and_never_a_shorter_one() {
     let server = Server::start(|asked, _| {
         let base = host(asked);
