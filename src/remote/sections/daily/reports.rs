@@ -162,6 +162,12 @@ impl Reports {
         Listing { units, ..Listing::default() }
     }
 
+    /// Whether the tenant conceals the names in its reports, as far as the application may know.
+    async fn are_names_concealed(&self) -> bool {
+        let settings = self.api.json(Request::get(self.api.url("v1.0/admin/reportSettings")).once()).await;
+        settings.is_ok_and(|settings| settings.body.get("displayConcealedNames").and_then(Value::as_bool) == Some(true))
+    }
+
     async fn report(&self, unit: &ListedUnit) -> Result<Vec<u8>, SourceError> {
         let mut parts = unit.name.rsplit('/');
         let (what, function) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -227,7 +233,16 @@ impl Source for Reports {
     }
 
     fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
-        Box::pin(async { Ok(self.units()) })
+        Box::pin(async {
+            if self.are_names_concealed().await {
+                tracing::warn!(
+                    stream = self.stream,
+                    "usage reports have hashes in place of the names of users, groups and sites: the tenant conceals them \
+                     (Microsoft 365 admin centre, Settings, Org settings, Reports)"
+                );
+            }
+            Ok(self.units())
+        })
     }
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
@@ -246,6 +261,20 @@ impl Source for Reports {
 mod tests {
     use super::*;
     use crate::testing::{Server, reply, tenant, world};
+
+    #[tokio::test]
+    async fn concealed_names_are_noticed_where_the_application_may_know() {
+        for (status, body, expected) in [
+            (200, r#"{"displayConcealedNames":true}"#, true),
+            (200, r#"{"displayConcealedNames":false}"#, false),
+            (403, r#"{"error":{"code":"Authorization_RequestDenied"}}"#, false),
+        ] {
+            let server = Server::start(move |_, _| reply(status, "Content-Type: application/json\r\n", body));
+            let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
+            assert_eq!(reports.are_names_concealed().await, expected, "{body}");
+            assert_eq!(server.lines(), ["GET /v1.0/admin/reportSettings"]);
+        }
+    }
 
     #[tokio::test]
     async fn an_answer_without_a_heading_is_no_report_of_a_day_without_rows() {
