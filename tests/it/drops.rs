@@ -48,6 +48,17 @@ async fn drops_stay_few_files_without_compaction_and_each_row_moves_a_few_times(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_landing_is_no_drop_and_its_rows_are_not_written_again() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    for drop in 0..8 {
+        drop_traces(&lake, drop).await;
+    }
+    assert_eq!(merge(&lake, "traces", 100_000).await.expect("merged").merged, 0);
+    assert_eq!(merge(&lake, "traces", 3).await.expect("merged").merged, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_breaks_off_changes_nothing_and_the_next_one_does_it() {
     let dir = tempfile::tempdir().expect("dir");
     let lake = Lake::new(dir.path());

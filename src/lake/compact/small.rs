@@ -3,7 +3,8 @@
 //!
 //! Files of a month are counted by the power of [`FAN`] that their rows reach. When [`FAN`] files of one power have come together
 //! they become one of the next, along with all that are smaller. So a row moves once a power, and a month has less than [`FAN`]
-//! files of each. What is larger than a landing may merge is left to compaction.
+//! files of each. What is larger than a landing may merge, and what a large landing
+//! leaves, is left to compaction.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ const FAN: usize = 8;
 const MERGED_ROWS: u64 = 16_384;
 /// How many times the rows of a landing may be merged behind it.
 const LANDED_TIMES: u64 = 8;
+/// A landing of more rows is no drop: nothing is merged behind it, since its own files would be written twice.
+const DROP_ROWS: u64 = 65_536;
 /// Rows that files are merged to whose records still change: a row that is replaced has its file rewritten.
 const CHANGING_ROWS: u64 = 4_096;
 /// The part of a table's groups of files that are merged in one run, and one more: those that are due together are spread.
@@ -43,6 +46,9 @@ pub(crate) async fn merge_small(
     options: &CompactOptions,
 ) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
+    if landed > DROP_ROWS {
+        return Ok(report);
+    }
     let Some(snapshot) = lake.snapshot(def).await? else { return Ok(report) };
     if snapshot.layout().partitioning == Partitioning::Day {
         return Ok(report);
