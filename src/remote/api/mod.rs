@@ -17,14 +17,19 @@ use crate::budget::{Limits, Permit, Quota, Quotas};
 use crate::cloud::Service;
 use crate::http::{
     Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, json_ends, of_body, place,
+    said_error,
 };
 use crate::pace::Pace;
 use crate::token::{Token, Tokens};
 
 /// Tries of one request.
 const TRIES: u32 = 6;
+/// How often a token that a service did not take is followed by another try.
+const RENEWALS: u32 = 2;
 /// How long one request may be tried again and again, waits included (microseconds).
 const LONGEST: i64 = 1_200_000_000;
+/// How long a new token that was not taken is left alone at least.
+const FRESH: Duration = Duration::from_secs(2);
 /// Bytes of a body that are held back until it is known whether that was all of it.
 const HELD: u64 = 2 << 20;
 
@@ -55,7 +60,10 @@ impl<T> Answer<T> {
 /// What is looked at before a body is taken for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
+    /// JSON; posts may also be answered by nothing.
     Json,
+    /// JSON, or a status that says that there is none.
+    Content,
     Anything,
 }
 
@@ -234,7 +242,7 @@ impl Api {
     /// # Errors
     /// The service refuses, or does not begin to answer after all tries.
     pub async fn stream(&self, request: Request) -> Result<Streamed, ServiceError> {
-        let begun = self.begin(&request, HELD, Expected::Json).await?;
+        let begun = self.begin(&request, HELD, Expected::Content).await?;
         Ok(Streamed::new(self.clone(), request, begun))
     }
 
@@ -248,7 +256,7 @@ impl Api {
         let pace = &self.inner.pace;
         let began = pace.passed();
         let mut backoff = Backoff::default();
-        let (mut throttled, mut renewed) = (Backoff::default(), false);
+        let (mut throttled, mut renewed) = (Backoff::default(), 0);
         // What was no JSON, to see whether it is always the same.
         let mut odd: Option<Bytes> = None;
         loop {
@@ -272,11 +280,18 @@ impl Api {
             };
             tracing::debug!(%error, "a request failed");
             if error.failure == Failure::Unauthorized
-                && !renewed
+                && renewed < RENEWALS
                 && let (Some(tokens), Some(token)) = (&self.inner.tokens, &token)
             {
-                renewed = true;
-                tokens.forget(token).await;
+                renewed += 1;
+                if renewed == 1 {
+                    tokens.forget(token).await;
+                } else if request.again {
+                    // A new one may be too new: machines of a service do not have the very same time.
+                    pace.sleep(FRESH + backoff.next()).await;
+                } else {
+                    return Err(error);
+                }
                 continue;
             }
             if !error.is_transient() {
@@ -364,7 +379,7 @@ impl Api {
         let first = first.next();
         if !matches!(first, Some(b'[' | b'{')) {
             // Posts may be answered by nothing.
-            if first.is_none() && request.method != reqwest::Method::GET {
+            if first.is_none() && expected == Expected::Json && request.method != reqwest::Method::GET {
                 return Ok(begun);
             }
             let what = if first.is_none() { "an empty body" } else { "something else" };
@@ -383,6 +398,12 @@ impl Api {
                 let what = if json_ends(first, last) { "the JSON is damaged" } else { "the JSON breaks off" };
                 return Err(broken(format!("{what}: {error}")));
             }
+        }
+        // Some say an error with a status of success. Answers to queries say theirs beside what they have.
+        if request.method == reqwest::Method::GET
+            && let Some(error) = said_error(self.inner.service, request.url(), status, &headers, plain(&bytes))
+        {
+            return Err(error);
         }
         Ok(Begun { headers, status, held: vec![bytes], rest: None })
     }

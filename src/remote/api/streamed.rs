@@ -40,6 +40,12 @@ impl Streamed {
         &self.begun.headers
     }
 
+    /// The first byte that is no blank, of what has come.
+    pub fn first(&self) -> Option<u8> {
+        let bytes = self.begun.held.iter().flat_map(|piece| piece.iter()).copied();
+        bytes.into_iter().find(|byte| !byte.is_ascii_whitespace() && ![0xEF, 0xBB, 0xBF].contains(byte))
+    }
+
     /// The whole body, when it has come already.
     pub fn whole(&self) -> Option<Bytes> {
         self.begun.rest.is_none().then(|| Bytes::from(self.begun.held.concat()))

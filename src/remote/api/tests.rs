@@ -42,11 +42,48 @@ async fn one_token_serves_all_and_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_never_taken_is_an_error_after_two() {
+async fn a_token_that_is_never_taken_is_an_error_after_a_new_one_had_its_time() {
     let server = Server::start(|_, _| reply(401, "", ""));
-    let api = graph(&world(), &server.base);
+    let world = world();
+    let api = graph(&world, &server.base);
     let error = api.json(Request::get(api.url("x"))).await.unwrap_err();
-    assert_eq!((error.failure, server.lines().len()), (Failure::Unauthorized, 2));
+    assert_eq!((error.failure, server.lines().len()), (Failure::Unauthorized, 3));
+    // The new one is not thrown away at once.
+    assert_eq!((server.asked().len() - 3, world.pace().passed() >= 2_000_000), (2, true));
+    api.json(Request::get(api.url("x")).once()).await.unwrap_err();
+    assert_eq!(server.lines().len(), 5);
+}
+
+#[tokio::test]
+async fn a_new_token_that_is_too_new_is_taken_a_while_later() {
+    let server = Server::start(|_, number| if number < 4 { reply(401, "", "") } else { json("{}") });
+    let api = graph(&world(), &server.base);
+    assert_eq!(api.json(Request::get(api.url("x"))).await.unwrap().status, 200);
+    assert_eq!((server.lines().len(), server.asked().len()), (3, 5));
+}
+
+#[tokio::test]
+async fn an_error_with_a_status_of_success_is_an_error() {
+    let busy = r#"{"error":{"code":"serviceNotAvailable","message":"busy"}}"#;
+    let server = Server::start(move |_, number| json(if number == 1 { busy } else { r#"{"value":[]}"# }));
+    let api = graph(&world(), &server.base);
+    assert!(api.json(Request::get(api.url("x"))).await.unwrap().body["value"].is_array());
+    let server = Server::start(move |_, _| json(busy));
+    let api = graph(&world(), &server.base);
+    let error = api.stream(Request::get(api.url("x"))).await.unwrap_err();
+    assert!(error.is_code("serviceNotAvailable") && error.failure == Failure::Service);
+}
+
+#[tokio::test]
+async fn nothing_is_no_content_unless_the_status_says_so() {
+    for (status, is_content) in [(200, false), (204, true)] {
+        let server = Server::start(move |_, _| reply(status, "Content-Type: application/json\r\n", ""));
+        let api = graph(&world(), &server.base);
+        let query = Request::post_json(api.url("v1/apps/a/query"), &serde_json::json!({}));
+        assert_eq!(api.stream(query.clone()).await.is_ok(), is_content, "{status}");
+        // Others are content with it.
+        assert!(api.json(query).await.is_ok());
+    }
 }
 
 #[tokio::test]

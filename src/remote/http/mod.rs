@@ -14,5 +14,5 @@ pub(crate) use self::json::JsonCheck;
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins, path_part};
 pub(crate) use self::retry::{Backoff, date_of};
-pub(crate) use self::transport::{Transport, of_body};
+pub(crate) use self::transport::{Transport, of_body, said_error};
 pub use reqwest::header::HeaderMap;

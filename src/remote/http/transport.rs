@@ -177,6 +177,16 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     found.map(|id| shown(&id)).filter(|id| !id.is_empty())
 }
 
+/// The error that is all that the body of an answer says, whose status says that all is well.
+pub(crate) fn said_error(service: Service, url: &Url, status: u16, headers: &HeaderMap, body: &[u8]) -> Option<ServiceError> {
+    if body.len() as u64 > ERROR_CAP || !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let all: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let is_error = |(name, value): (&String, &Value)| value.is_object() && (name == "error" || name == "odata.error");
+    (all.len() == 1 && all.iter().all(is_error)).then(|| of_status(service, url, status, headers, body, date_of(headers).unwrap_or_default()))
+}
+
 /// The error that an answer's status and body tell.
 fn of_status(service: Service, url: &Url, status: u16, headers: &HeaderMap, body: &[u8], now: i64) -> ServiceError {
     let text = String::from_utf8_lossy(body);
@@ -189,7 +199,7 @@ fn of_status(service: Service, url: &Url, status: u16, headers: &HeaderMap, body
     let failure = match status {
         _ if is_throttled => Failure::Throttled,
         401 => Failure::Unauthorized,
-        408 | 500 | 502 | 503 | 504 => Failure::Service,
+        200..300 | 408 | 500 | 502 | 503 | 504 => Failure::Service,
         _ => Failure::Refused,
     };
     let words = words.filter(|words| !words.is_empty()).map(|words| format!(": {words}")).unwrap_or_default();
@@ -203,7 +213,7 @@ fn words_of(text: &str) -> (Option<String>, Option<String>) {
     let text = text.trim_start_matches('\u{feff}').trim();
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         let is_page = text.starts_with('<');
-        return (None, (!is_page && !text.is_empty()).then(|| text.to_owned()));
+        return (code_in(text), (!is_page && !text.is_empty()).then(|| text.to_owned()));
     };
     let string = |value: Option<&Value>| match value {
         Some(Value::String(text)) => Some(text.clone()),
@@ -219,6 +229,15 @@ fn words_of(text: &str) -> (Option<String>, Option<String>) {
     // OData has the message in an object with its language.
     let words = string(message).or_else(|| string(message.and_then(|message| message.get("value"))));
     (code.filter(|code| !code.is_empty()), words)
+}
+
+/// A code of the Management Activity API in a text that only looks like JSON: some are written with single quotes.
+fn code_in(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_code = |word: &&str| {
+        word.strip_prefix("AF").is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    words.into_iter().find(is_code).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -241,11 +260,23 @@ mod tests {
         let double = single.replace('\'', "\"");
         assert_eq!(told(403, &double), (Failure::Throttled, "AF429".into()));
         assert_eq!(told(429, ""), (Failure::Throttled, String::new()));
+        let gone = "{'error':{'code':'AF20051','message':'Content requested with the key a$AF1 has expired.'}}";
+        assert_eq!(told(400, gone), (Failure::Refused, "AF20051".into()));
+        assert_eq!(told(400, "{'error':{'code':'AFRAID'}}"), (Failure::Refused, String::new()));
         assert_eq!(told(403, r#"{"error":{"code":"AF10001","message":"x"}}"#), (Failure::Refused, "AF10001".into()));
         assert_eq!(told(400, r#"{"error":"invalid_scope","error_description":"AADSTS70011"}"#).1, "invalid_scope");
         assert_eq!(told(503, "<html>"), (Failure::Service, String::new()));
         assert_eq!(told(404, "x").0, Failure::Refused);
         assert_eq!(told(401, r#"{"Message":"Authorization has been denied for this request."}"#).0, Failure::Unauthorized);
+        let said = |body: &str| {
+            let url = Url::parse("https://manage.office.com/api").unwrap();
+            said_error(Service::Management, &url, 200, &HeaderMap::new(), body.as_bytes()).map(|error| error.failure)
+        };
+        assert_eq!(said(r#"{"error":{"code":"AF50000","message":"x"}}"#), Some(Failure::Service));
+        assert_eq!(said(r#"{"error":{"code":"AF429","message":"x"}}"#), Some(Failure::Throttled));
+        for body in [r#"{"error":{"code":"x"},"value":[]}"#, r#"{"error":null}"#, r#"{"error":"x"}"#, "[]", "{}", r#"[{"code":"x"}]"#] {
+            assert_eq!(said(body), None, "{body}");
+        }
         let odata = error(400, r#"{"odata.error":{"code":"E","message":{"lang":"en-US","value":"No permission"}}}"#);
         assert_eq!(
             odata.to_string(),

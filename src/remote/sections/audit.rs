@@ -209,9 +209,9 @@ impl Audit {
     /// All blobs that became available in a window.
     async fn window(&self, window: Window<'_>) -> Result<Vec<Blob>, ServiceError> {
         let mut restarts = 0;
-        let mut start = window.from;
+        let (mut start, mut end) = (window.from, window.to);
         'whole: loop {
-            let (from, to) = (second(start), second(window.to));
+            let (from, to) = (second(start), second(end));
             let query = [("contentType", window.content_type), ("startTime", from.as_str()), ("endTime", to.as_str())];
             let (mut blobs, mut next, mut seen) = (Vec::new(), self.operation("subscriptions/content", &query), HashSet::new());
             loop {
@@ -229,6 +229,15 @@ impl Audit {
                     Err(error) if is_of_window(&error) && start < earliest(self.api.now()) && restarts < RESTARTS => {
                         restarts += 1;
                         start = earliest(self.api.now());
+                        continue 'whole;
+                    }
+                    // The second that has begun may count as the future.
+                    Err(error) if is_of_window(&error) && end > self.api.now() && restarts < RESTARTS => {
+                        restarts += 1;
+                        end = self.api.now().div_euclid(SECOND) * SECOND;
+                        if end <= start {
+                            return Ok(Vec::new());
+                        }
                         continue 'whole;
                     }
                     answer => answer?,
@@ -325,21 +334,23 @@ impl Audit {
         let uri = uri.ok_or_else(|| SourceError::for_now("it was not listed in this run"))?;
         let url = Url::parse(&uri).map_err(|_| SourceError::for_now("its address cannot be read"))?;
         let request = Request::get(self.published(url)).cap(MAX_BLOB);
-        for tries in 1.. {
+        let mut why = "";
+        for tries in 1..=EMPTY_TRIES {
+            if tries > 1 {
+                self.api.pace().sleep(Duration::from_secs(u64::from(tries) * 2)).await;
+            }
             let streamed = self.api.stream(request.clone()).await.map_err(|error| match error.code.as_deref() {
                 Some("AF20051" | "AF20050") => SourceError { gone: true, ..self.advised(error) },
                 _ => self.advised(error),
             })?;
             let is_empty = streamed.whole().is_some_and(|body| body.iter().all(|byte| b"[] \r\n\t".contains(byte)));
-            if !is_empty {
-                return Ok(streamed.into_body());
-            }
-            if tries >= EMPTY_TRIES {
-                break;
-            }
-            self.api.pace().sleep(Duration::from_secs(u64::from(tries) * 2)).await;
+            why = match streamed.first() {
+                Some(b'[') if !is_empty => return Ok(streamed.into_body()),
+                Some(b'{') => "what came is no list of records, as every blob is; it is asked for again",
+                _ => "the blob has no records, which the service never means; it is asked for again",
+            };
         }
-        Err(SourceError::for_now("the blob has no records, which the service never means; it is asked for again"))
+        Err(SourceError::for_now(why))
     }
 
     /// The error of a call, with what to do about it.

@@ -6,6 +6,8 @@
 
 pub(super) mod notified;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -152,14 +154,18 @@ impl Calls {
             for (member, path) in [("sessions", "sessions?$expand=segments"), ("participants_v2", "participants_v2")] {
                 let link = record.link(member).map(|link| whole.join(&link)).transpose();
                 let mut next = link.map_err(|_| SourceError::for_now(format!("the link to more {member} is none")))?;
-                let is_unnamed = member == "participants_v2" && !record.has(member) && !record.has("participants");
+                let is_unnamed = match member {
+                    "participants_v2" => !record.has(member) && !record.has("participants"),
+                    // They were asked for, and it does not even say that there are none.
+                    _ => !record.says(member),
+                };
                 if next.is_none() && is_unnamed {
                     next = Some(self.api.url(&format!("v1.0/communications/callRecords/{id}/{path}")));
                 }
                 while let Some(url) = next {
                     let page = match pages::page(&self.api, Request::get(url)).await {
                         // Older services do not have the members by themselves.
-                        Err(error) if member == "participants_v2" && is_missing(&error) => break,
+                        Err(error) if is_unnamed && is_missing(&error) => break,
                         page => page?,
                     };
                     record.extend(member, &page.body).map_err(unreadable)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -15,6 +16,8 @@ use kqlake_import::{Body, Feed};
 
 /// Pages of one chain that wait for their reader.
 const WAITING: usize = 2;
+/// How long a list without any record is left alone before it is asked for again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// More pages than any chain has.
 const MOST: u64 = 1_000_000;
 
@@ -23,6 +26,8 @@ const MOST: u64 = 1_000_000;
 pub(super) struct Page {
     /// Its text.
     pub body: Bytes,
+    /// True when it has no records.
+    pub is_empty: bool,
     /// Where the chain goes on.
     pub next: Option<Url>,
     /// Where a later look at the same goes on from, on the last page of those that say it.
@@ -37,7 +42,7 @@ struct Links {
     next: Option<String>,
     #[serde(rename = "@odata.deltaLink", alias = "odata.deltaLink")]
     delta: Option<String>,
-    value: Option<IgnoredAny>,
+    value: Option<Vec<IgnoredAny>>,
     d: Option<Verbose>,
     error: Option<IgnoredAny>,
 }
@@ -47,6 +52,7 @@ struct Links {
 struct Verbose {
     #[serde(rename = "__next")]
     next: Option<String>,
+    results: Vec<IgnoredAny>,
 }
 
 /// Asks for a page.
@@ -61,7 +67,7 @@ pub(super) async fn page(api: &Api, request: Request) -> Result<Page, ServiceErr
 
 fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> {
     if body.is_empty() {
-        return Ok(Page { body, next: None, delta: None });
+        return Ok(Page { body, is_empty: true, next: None, delta: None });
     }
     let broken = |why: &str| ServiceError::new(service, Failure::Broken, format!("{}: {why}", crate::http::place(url)));
     let links: Links = serde_json::from_slice(&body).map_err(|error| broken(&format!("no page of records came: {error}")))?;
@@ -69,6 +75,7 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
         let what = if links.error.is_some() { "the answer says an error" } else { "the answer has no `value`" };
         return Err(broken(what));
     }
+    let is_empty = links.value.is_none_or(|value| value.is_empty()) && links.d.as_ref().is_none_or(|d| d.results.is_empty());
     // Links may be relative to the address that was asked.
     let resolved = |link: Option<String>| {
         let link = link.filter(|link| !link.is_empty());
@@ -78,10 +85,11 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
     if next.as_ref() == Some(url) {
         return Err(broken("the link to the next page leads to the page itself"));
     }
-    Ok(Page { next, delta: resolved(links.delta)?, body })
+    Ok(Page { next, is_empty, delta: resolved(links.delta)?, body })
 }
 
-/// The ids of all records of a list, sorted, each once.
+/// The ids of all records of a list, sorted, each once. One without any is asked for once more, as a [`Chain`] that
+/// [should have records](Chain::begin_full).
 ///
 /// # Errors
 /// A page cannot be had, or has a record without an id.
@@ -95,7 +103,7 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceErr
         id: String,
     }
     let mut ids = BTreeSet::new();
-    let mut next = Some(api.url(path));
+    let (mut next, mut is_first) = (Some(api.url(path)), true);
     while let Some(url) = next {
         let page = page(api, Request::get(url.clone())).await?;
         let heads: Heads = serde_json::from_slice(&page.body).map_err(|error| {
@@ -104,6 +112,10 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceErr
         })?;
         ids.extend(heads.value.into_iter().map(|head| head.id));
         next = page.next;
+        if next.is_none() && ids.is_empty() && std::mem::take(&mut is_first) {
+            api.pace().sleep(AGAIN).await;
+            next = Some(api.url(path));
+        }
     }
     Ok(ids.into_iter().collect())
 }
@@ -124,6 +136,20 @@ impl Chain {
     /// The first page cannot be had.
     pub(super) async fn begin(api: &Api, first: Request) -> Result<Self, ServiceError> {
         Ok(Chain { api: api.clone(), first: page(api, first).await?, request: Request::get, context: None })
+    }
+
+    /// The chain that a request begins where records should be. Services that are not well answer with none: such an answer is asked
+    /// for once more before it is believed.
+    ///
+    /// # Errors
+    /// The first page cannot be had.
+    pub(super) async fn begin_full(api: &Api, first: Request) -> Result<Self, ServiceError> {
+        let chain = Chain::begin(api, first.clone()).await?;
+        if !chain.first.is_empty || chain.first.next.is_some() {
+            return Ok(chain);
+        }
+        api.pace().sleep(AGAIN).await;
+        Chain::begin(api, first).await
     }
 
     /// The chain of a first page that came from an address in another way.
@@ -241,6 +267,7 @@ fn with_context(body: Bytes, context: Option<&str>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Server, graph, json, world};
 
     fn links(text: &str) -> String {
         let url = Url::parse("https://a.example/ecp/reportingwebservice/reporting.svc/MessageTrace?x=1").unwrap();
@@ -260,6 +287,36 @@ mod tests {
         assert_eq!(of(r#"{"value":[]}"#).unwrap(), r##"{"@odata.context":"#users('a')","value":[]}"##);
         let own = r#"{"@odata.context":"own","value":[]}"#;
         assert_eq!(of(own).unwrap(), own);
+    }
+
+    #[test]
+    fn a_page_says_whether_it_has_records() {
+        let url = Url::parse("https://a.example/p").unwrap();
+        let is_empty = |text: &str| {
+            read(Service::Graph, &url, Bytes::copy_from_slice(text.as_bytes())).map(|page| page.is_empty).map_err(|_| ())
+        };
+        assert_eq!(is_empty(r#"{"value":[]}"#), Ok(true));
+        assert_eq!(is_empty(r#"{"d":{"results":[]}}"#), Ok(true));
+        assert_eq!(is_empty(r#"{"value":[{}]}"#), Ok(false));
+        assert_eq!(is_empty(r#"{"d":{"results":[1]}}"#), Ok(false));
+        assert_eq!(is_empty(r#"{"value":null}"#), Err(()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_any_record_is_asked_for_once_more() {
+        let empty = r#"{"value":[]}"#;
+        for (first, second, asked, found) in
+            [(empty, r#"{"value":[{"id":"a"}]}"#, 2, 1), (empty, empty, 2, 0), (r#"{"value":[{"id":"a"}]}"#, empty, 1, 1)]
+        {
+            let server = Server::start(move |_, number| json(if number == 1 { first } else { second }));
+            let api = graph(&world(), &server.base);
+            assert_eq!(ids(&api, "v1.0/teams").await.unwrap().len(), found);
+            assert_eq!(server.lines().len(), asked);
+            let server = Server::start(move |_, number| json(if number == 1 { first } else { second }));
+            let api = graph(&world(), &server.base);
+            let chain = Chain::begin_full(&api, Request::get(api.url("v1.0/reports"))).await.unwrap();
+            assert_eq!((!chain.first.is_empty, server.lines().len()), (found > 0, asked));
+        }
     }
 
     #[test]

@@ -278,6 +278,36 @@ async fn a_blob_without_records_is_asked_for_again() {
     assert_eq!((body.unwrap_err().gone, lines.len()), (false, 3));
 }
 
+#[tokio::test]
+async fn what_is_no_list_of_records_is_no_blob() {
+    let whole = r#"[{"Id":"1"}]"#;
+    for other in [r#"{"error":{"code":"AF50000","message":"x"}}"#, r#"{"value":[]}"#, r#"{"Message":"busy","error":{"code":"x"}}"#] {
+        let (body, lines) = opened(move |number| json(if number < 3 { other } else { whole })).await;
+        assert_eq!((body.unwrap().as_str(), lines.len()), (whole, 3), "{other}");
+        let (body, _) = opened(move |_| json(other)).await;
+        let error = body.unwrap_err();
+        assert!(!error.gone, "{error}");
+    }
+    // It says with single quotes that it is gone.
+    let (body, _) = opened(|_| reply(400, "", "{'error':{'code':'AF20051','message':'x'}}")).await;
+    assert!(body.unwrap_err().gone);
+}
+
+#[tokio::test]
+async fn a_window_ends_before_the_second_that_has_begun_where_that_is_the_future() {
+    let server = Server::start(|asked, _| {
+        if asked.line.contains("/subscriptions/list") {
+            return json(ALL_ENABLED);
+        }
+        let query = query(asked);
+        let refused = reply(400, "", r#"{"error":{"code":"AF20055","message":"The end is in the future."}}"#);
+        let found = value!([blob(&host(asked), &query["startTime"], "")]).to_string();
+        if query["endTime"].as_str() > "2026-01-12T00:00:00" { refused } else { json(&found) }
+    });
+    let listing = audit(&server, &["Audit.General"]).list(None).await.unwrap();
+    assert_eq!((listing.failures.len(), listing.units.len()), (0, 7));
+}
+
 #[test]
 fn without_org_urls_nothing_is_begun() {
     let mut tenant = tenant(&Url::parse("http://127.0.0.1:9").unwrap());

@@ -32,6 +32,11 @@ impl Record {
         self.get(name).is_some_and(|value| !matches!(value.get(), "[]" | "null"))
     }
 
+    /// True when it has a member, whatever is in it.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     /// The version, as it is written.
     pub(super) fn version(&self) -> Option<&str> {
         self.get("version").map(RawValue::get)
@@ -117,7 +122,7 @@ mod tests {
         record.extend("sessions", br#"{"value":[{"id":"2","n":1e3}]}"#).unwrap();
         record.extend("sessions", br#"{"value":[]}"#).unwrap();
         assert_eq!(record.version(), Some("2"));
-        assert!(record.has("sessions") && !record.has("end"));
+        assert!(record.has("sessions") && !record.has("end") && record.says("end") && !record.says("start"));
         let expected = r#"{"id":"a","version":2,"sessions":[{"id":"1","n":1.50},{"id":"2","n":1e3}],"end":null}"#;
         assert_eq!(String::from_utf8(record.into_text()).unwrap(), expected);
     }

@@ -7,8 +7,10 @@
 use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde_json::Value;
+use url::Url;
 
 use super::DAY;
 use crate::api::Api;
@@ -168,6 +170,21 @@ impl Reports {
         settings.is_ok_and(|settings| settings.body.get("displayConcealedNames").and_then(Value::as_bool) == Some(true))
     }
 
+    /// A report as CSV. A text whose last line does not end may have been cut off on its way, which nothing else shows: it is asked
+    /// for again, and taken when it is the same.
+    async fn csv(&self, url: Url) -> Result<Bytes, ServiceError> {
+        let request = Request::get(url).cap(CAP);
+        let first = self.api.bytes(request.clone()).await?.body;
+        if first.ends_with(b"\n") {
+            return Ok(first);
+        }
+        let second = self.api.bytes(request).await?.body;
+        if second == first || second.ends_with(b"\n") {
+            return Ok(second);
+        }
+        Err(ServiceError::new(self.api.service(), Failure::Broken, "a report breaks off, each time at another place"))
+    }
+
     async fn report(&self, unit: &ListedUnit) -> Result<Vec<u8>, SourceError> {
         let mut parts = unit.name.rsplit('/');
         let (what, function) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -181,8 +198,8 @@ impl Reports {
         if !ONLY_CSV.contains(&function) && self.without_json.load(Ordering::Relaxed) < ENOUGH {
             let json = self.api.url(&format!("beta/reports/{asked}?$format=application/json"));
             // Something else than JSON is so the next time, too.
-            let first = match Chain::begin(&self.api, Request::get(json.clone()).once()).await {
-                Err(error) if error.is_transient() && !is_no_json(&error) => Chain::begin(&self.api, Request::get(json)).await,
+            let first = match Chain::begin_full(&self.api, Request::get(json.clone()).once()).await {
+                Err(error) if error.is_transient() && !is_no_json(&error) => Chain::begin_full(&self.api, Request::get(json)).await,
                 other => other,
             };
             match first {
@@ -201,11 +218,11 @@ impl Reports {
             }
         }
         let csv = self.api.url(&format!("v1.0/reports/{asked}"));
-        let report = match self.api.bytes(Request::get(csv).cap(CAP)).await {
+        let report = match self.csv(csv).await {
             // A day that is not there yet is asked for again tomorrow.
             Err(error) if age.is_some_and(|age| age <= FRESH) && is_no_day(&error) => return Ok(Vec::new()),
             Err(error) if age.is_some_and(|age| age >= KEPT) && is_no_day(&error) => return Err(error.gone()),
-            other => other?.body,
+            other => other?,
         };
         let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
         let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
@@ -273,6 +290,27 @@ mod tests {
             let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
             assert_eq!(reports.are_names_concealed().await, expected, "{body}");
             assert_eq!(server.lines(), ["GET /v1.0/admin/reportSettings"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_breaks_off_is_asked_for_again() {
+        let whole = "Report Refresh Date,Send\r\n2025-12-23,12\r\n";
+        let cut = &whole[..whole.len() - 3];
+        for (answers, expected) in [
+            ([whole, "x", "x"], Some((whole, 1))),
+            ([cut, whole, "x"], Some((whole, 2))),
+            // It is how the service writes it.
+            ([cut, cut, "x"], Some((cut, 2))),
+            ([cut, &cut[..cut.len() - 1], "x"], None),
+        ] {
+            let answers = answers.map(str::to_owned);
+            let server = Server::start(move |_, number| reply(200, "Content-Type: text/csv\r\n", &answers[number - 1]));
+            let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
+            let name = "contoso/usagereports/getTeamsTeamActivityDetail/2025-12-23".to_owned();
+            let unit = ListedUnit { name, ..ListedUnit::default() };
+            let report = reports.report(&unit).await.ok();
+            assert_eq!(report.map(|report| (report, server.lines().len())), expected.map(|(text, asked)| (text.into(), asked)));
         }
     }
 

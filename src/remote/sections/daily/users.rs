@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{DAY, taken_at};
+use super::{DAY, is_forgotten, taken_at};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError};
@@ -31,6 +32,9 @@ lastPasswordChangeDateTime,mail,mailNickname,mobilePhone,officeLocation,onPremis
 onPremisesExtensionAttributes,onPremisesImmutableId,onPremisesLastSyncDateTime,onPremisesSamAccountName,\
 onPremisesSecurityIdentifier,onPremisesSyncEnabled,onPremisesUserPrincipalName,otherMails,postalCode,preferredLanguage,\
 proxyAddresses,showInAddressList,state,streetAddress,surname,usageLocation,userPrincipalName,userType";
+
+/// How long a round without users is left alone before it is begun again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How far the section is, as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +107,12 @@ impl Users {
             }
         }
         let whole = self.api.url(&format!("v1.0/users/delta?$select={SELECT}"));
+        let (round, delta) = self.read(whole.clone()).await?;
+        if !round.last.is_empty() {
+            return Ok((round, delta));
+        }
+        // No tenant is without users: a service that is not well says so.
+        self.api.pace().sleep(AGAIN).await;
         Ok(self.read(whole).await?)
     }
 
@@ -122,14 +132,6 @@ impl Users {
             }
         }
     }
-}
-
-/// Whether the service no longer knows where changes go on.
-fn is_forgotten(error: &ServiceError) -> bool {
-    error.status == Some(410)
-        || (error.status == Some(400) && error.code.as_deref().is_some_and(|code| code.contains("Token")))
-        || error.is_code("resyncRequired")
-        || error.is_code("syncStateNotFound")
 }
 
 /// Why a round stops.

@@ -12,8 +12,8 @@ const MOST_ROWS: u64 = 500_000;
 /// What came of a query.
 #[derive(Debug)]
 pub(super) enum Spooled {
-    /// Everything; `None` where that is nothing.
-    Whole(Option<File>),
+    /// Everything; `None` where that is nothing. With the number of its rows.
+    Whole(Option<File>, u64),
     /// Rows are missing, because there are too many.
     TooLarge(String),
     /// Rows are missing for another reason.
@@ -66,7 +66,7 @@ pub(super) fn spool(mut answer: impl Read) -> io::Result<Spooled> {
     writer.flush()?;
     drop(writer);
     if bytes == 0 {
-        return Ok(Spooled::Whole(None));
+        return Ok(Spooled::Whole(None, 0));
     }
     file.rewind()?;
     let read: Answer = serde_json::from_reader(BufReader::with_capacity(1 << 16, &mut file))
@@ -82,7 +82,8 @@ pub(super) fn spool(mut answer: impl Read) -> io::Result<Spooled> {
     if read.tables.iter().any(|table| table.rows >= MOST_ROWS) {
         return Ok(Spooled::TooLarge(format!("it has {MOST_ROWS} rows, the most that one answer may have")));
     }
-    Ok(Spooled::Whole(Some(file)))
+    let rows = read.tables.iter().map(|table| table.rows).sum();
+    Ok(Spooled::Whole(Some(file), rows))
 }
 
 /// The innermost message of an error.
@@ -101,13 +102,13 @@ mod tests {
 
     fn spooled(text: &str) -> String {
         match spool(text.as_bytes()) {
-            Ok(Spooled::Whole(Some(mut file))) => {
+            Ok(Spooled::Whole(Some(mut file), _)) => {
                 let mut read = String::new();
                 file.read_to_string(&mut read).unwrap();
                 assert_eq!(read, text);
                 "whole".to_owned()
             }
-            Ok(Spooled::Whole(None)) => "nothing".to_owned(),
+            Ok(Spooled::Whole(None, _)) => "nothing".to_owned(),
             Ok(Spooled::TooLarge(why)) => format!("too large: {why}"),
             Ok(Spooled::Partial(why)) => format!("partial: {why}"),
             Err(error) => format!("error: {error}"),

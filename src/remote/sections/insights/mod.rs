@@ -174,7 +174,7 @@ impl Slices {
         let (mut files, mut open) = (Vec::new(), vec![(start, end)]);
         while let Some((start, end)) = open.pop() {
             match self.answer(start, end).await? {
-                Spooled::Whole(file) => files.extend(file),
+                Spooled::Whole(file, _) => files.extend(file),
                 Spooled::TooLarge(_) if end - start >= NARROWEST => {
                     let middle = start + (end - start) / 2;
                     open.extend([(middle, end), (start, middle)]);
@@ -188,10 +188,16 @@ impl Slices {
         Ok(files)
     }
 
-    /// The answer for a slice. One that is partial for no reason of size is asked for once more.
+    /// The answer for a slice. One that is partial for no reason of size is asked for once more, and so is one without rows for a time
+    /// that is not read again: services that are not well answer with none.
     async fn answer(&self, start: i64, end: i64) -> Result<Spooled, SourceError> {
         let first = self.once(start, end).await?;
-        if matches!(first, Spooled::Partial(_)) { self.once(start, end).await } else { Ok(first) }
+        let is_last = end < self.api.now() - LATE;
+        match first {
+            Spooled::Partial(_) => self.once(start, end).await,
+            Spooled::Whole(_, 0) if is_last => self.once(start, end).await,
+            first => Ok(first),
+        }
     }
 
     async fn once(&self, start: i64, end: i64) -> Result<Spooled, SourceError> {

@@ -1,0 +1,28 @@
+use super::*;
+use crate::testing::{Server, json, reply, tenant, world};
+
+/// The record of a call, and what was asked for it.
+async fn record(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Option<String>, usize) {
+    let server = Server::start(move |asked, _| answer(&asked.line));
+    let calls = Calls::of(&tenant(&server.base), &world()).unwrap();
+    let record = calls.call("a").await.ok().map(|record| String::from_utf8(record.into_text()).unwrap());
+    (record, server.lines().len())
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_come_with_the_record_are_asked_for() {
+    let bare = r#"{"id":"a","version":1,"participants":[{}]}"#;
+    let whole = r#"{"id":"a","version":1,"participants":[{}],"sessions":[{"id":"s"}]}"#;
+    let (found, _) = record(move |line| json(if line.contains("/sessions") { r#"{"value":[{"id":"s"}]}"# } else { bare })).await;
+    assert_eq!(found.as_deref(), Some(whole));
+    // The service has none.
+    let (found, _) = record(move |line| if line.contains("/sessions") { reply(404, "", "{}") } else { json(bare) }).await;
+    assert_eq!(found.as_deref(), Some(bare));
+    // One that says that there are none is believed.
+    let none = r#"{"id":"a","version":1,"participants":[{}],"sessions":[]}"#;
+    assert_eq!(record(move |_| json(none)).await, (Some(none.to_owned()), 1));
+    // A page that cannot be had is never a shorter record.
+    let more = r#"{"id":"a","version":1,"participants":[{}],"sessions":[{}],"sessions@odata.nextLink":"sessions?2"}"#;
+    let (found, _) = record(move |line| if line.contains("sessions?2") { reply(404, "", "{}") } else { json(more) }).await;
+    assert_eq!(found, None);
+}
