@@ -11,6 +11,7 @@ use kqlake_import::ListedUnit;
 
 use crate::api::Api;
 use crate::budget::Limits;
+use crate::http::ServiceError;
 
 pub(super) mod reports;
 pub(super) mod teams;
@@ -20,8 +21,16 @@ pub(super) mod users;
 const DAY: i64 = 86_400_000_000;
 
 /// Requests that Graph takes of one application for one tenant's Teams ("Throttling", Microsoft Teams service limits).
-fn teams_api(api: &Api) -> Api {
+pub(super) fn teams_api(api: &Api) -> Api {
     api.limited("teams", Limits::of(30, Duration::from_secs(1), 4))
+}
+
+/// Whether the service no longer knows where changes go on.
+pub(super) fn is_forgotten(error: &ServiceError) -> bool {
+    error.status == Some(410)
+        || (error.status == Some(400) && error.code.as_deref().is_some_and(|code| code.contains("Token")))
+        || error.is_code("resyncRequired")
+        || error.is_code("syncStateNotFound")
 }
 
 /// What units of a run are about, by their names: a list says only names.
