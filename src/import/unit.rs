@@ -329,7 +329,7 @@ impl<'m> UnitMapper<'m> {
             },
             Shape::Trace => mappings.traces.trace(&members, text, self.said.order),
             Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.said.order),
-            Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order),
+            Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order, self.facts.taken.is_some()),
             Shape::Directory(kind) => {
                 mappings.directory.object(kind, &members, text, context, self.facts.day.unwrap_or_default()).map(|row| vec![row])
             }
@@ -463,7 +463,9 @@ impl<'m> UnitMapper<'m> {
                 mappings.audit.data(values.get(*data).copied().unwrap_or_default(), &around).map(|row| vec![row])
             }
             Some(TableShape::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
-            Some(TableShape::Report(id)) => mappings.reports.csv(*id, &heading.columns, values, self.said.order),
+            Some(TableShape::Report(id)) => {
+                mappings.reports.csv(*id, &heading.columns, values, self.said.order, self.facts.taken.is_some())
+            }
             Some(TableShape::Objects) => {
                 let object = self.csv_object(heading, values);
                 self.counts.records -= 1;

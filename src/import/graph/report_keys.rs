@@ -14,6 +14,9 @@ const IDS: [&str; 6] = ["userPrincipalName", "siteId", "groupId", "teamId", "use
 /// What tells rows of one entity, or rows without one, apart.
 const PARTS: [&str; 4] = ["reportRefreshDate", "reportDate", "siteType", "productType"];
 
+/// Names for people alone.
+const NAMES: [&str; 3] = ["groupDisplayName", "teamName", "displayName"];
+
 /// True for what is in the place of a name that is withheld or not known: `(Unknown)`, `--`, an id of zeros.
 fn names_nobody(text: &str) -> bool {
     let plain = plain_name(text);
@@ -93,6 +96,18 @@ pub(super) fn content_key(row: &Row<'_>, others: RecordHash) -> RecordHash {
         sum = sum.plus(RecordHash::of(format!("{}={text}", plain_name(column.name)).as_bytes()));
     }
     RecordHash::of(format!("report row 2:{}", row.table.name).as_bytes()).then(sum)
+}
+
+/// The key of a row that does not say what it is about, where a service gave the whole report, version 3: what all such rows of the
+/// report have in common, and the names for people that it has. Rows of one key are numbered, so that those of a later state of the
+/// report take the places of those of an earlier one.
+pub(super) fn given_key(row: &Row<'_>) -> RecordHash {
+    let mut hash = RecordHash::of(format!("report row 3:{}", row.table.name).as_bytes());
+    let mut add = |text: &str| hash = hash.then(RecordHash::of(text.to_lowercase().as_bytes()));
+    PARTS.iter().for_each(|name| add(&part(row.get(name))));
+    add(&period(row));
+    NAMES.iter().for_each(|name| add(&part(row.get(name))));
+    hash
 }
 
 /// The part in a key of something that has no column, by its name as it is compared.

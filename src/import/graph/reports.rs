@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::report_keys::{content_key, named_key, other_content};
+use super::report_keys::{content_key, given_key, named_key, other_content};
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, plain_name, push_member};
 use crate::json_text::string_literal;
@@ -179,13 +179,15 @@ impl Reports {
         self.reports[id.0].table
     }
 
-    /// The rows of a JSON row: several where it carries a list of them.
+    /// The rows of a JSON row: several where it carries a list of them. `is_given`: a service gave the whole report, and may give a
+    /// later state of it.
     pub(crate) fn json(
         &mut self,
         id: ReportId,
         members: &Members<'_>,
         text: &str,
         order: DateOrder,
+        is_given: bool,
     ) -> Result<Vec<Row<'static>>, String> {
         let inner = nested_list(members)
             .map(elements)
@@ -200,23 +202,24 @@ impl Reports {
                         .map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
                     let all =
                         members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
-                    self.row(id, all, raw.clone(), order)
+                    self.row(id, all, raw.clone(), order, is_given)
                 })
                 .collect(),
             _ => {
                 let all = members.0.iter().map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
-                self.row(id, all, raw, order).map(|row| vec![row])
+                self.row(id, all, raw, order, is_given).map(|row| vec![row])
             }
         }
     }
 
-    /// The row of a CSV row.
+    /// The row of a CSV row; see [`Reports::json`].
     pub(crate) fn csv(
         &mut self,
         id: ReportId,
         names: &[String],
         values: &[&str],
         order: DateOrder,
+        is_given: bool,
     ) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
@@ -224,7 +227,7 @@ impl Reports {
         }
         raw.push('}');
         let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), SourceValue::Field(value)));
-        self.row(id, all, Cell::Json(Cow::Owned(raw)), order).map(|row| vec![row])
+        self.row(id, all, Cell::Json(Cow::Owned(raw)), order, is_given).map(|row| vec![row])
     }
 
     fn row<'v>(
@@ -233,6 +236,7 @@ impl Reports {
         values: impl Iterator<Item = (&'v str, SourceValue<'v>)>,
         raw: Cell<'static>,
         order: DateOrder,
+        is_given: bool,
     ) -> Result<Row<'static>, String> {
         let report = &mut self.reports[id.0];
         let table = report.table;
@@ -263,7 +267,7 @@ impl Reports {
             return Err("the report row has no refresh date that can be read".into());
         }
         let key = named_key(&row);
-        let content = key.is_none().then(|| content_key(&row, others));
+        let content = key.is_none().then(|| if is_given { given_key(&row) } else { content_key(&row, others) });
         row.set("Raw", raw);
         match (key, content, table.index_of("rowKey")) {
             (Some(key), ..) => row.set("rowKey", Cell::text(key.hex())),
@@ -317,7 +321,7 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"Amy@contoso.com","lastActivityDate":"2026-01-04","isDeleted":false,"deletedDate":null,"viewedOrEditedFileCount":3,"syncedFileCount":"4","sharedInternallyFileCount":0,"sharedExternallyFileCount":0,"assignedProducts":["E5","POWER BI"],"reportPeriod":"7"}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let from_json = reports.json(id, &members, json, DateOrder::Unknown).unwrap().remove(0);
+        let from_json = reports.json(id, &members, json, DateOrder::Unknown, false).unwrap().remove(0);
         let names = [
             "Report Refresh Date",
             "User Principal Name",
@@ -339,6 +343,7 @@ mod tests {
                 &names,
                 &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"],
                 DateOrder::Unknown,
+                false,
             )
             .unwrap()
             .remove(0);
@@ -353,7 +358,7 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@contoso.com","displayName":"Amy","userActivationCounts":[{"productType":"A","windows":1},{"productType":"B","windows":2}]}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let rows = reports.json(id, &members, json, DateOrder::Unknown).unwrap();
+        let rows = reports.json(id, &members, json, DateOrder::Unknown, false).unwrap();
         assert_eq!((rows.len(), rows[1].get("productType"), rows[1].get("windows")), (2, &Cell::text("B"), &Cell::Int(2)));
         assert_ne!(rows[0].get("rowKey"), rows[1].get("rowKey"));
     }
@@ -363,11 +368,40 @@ mod tests {
         let mut of = |reports: &mut Reports, text: &str| -> String {
             let members = Members::parse(text).unwrap();
             let id = reports.recognise_json(&members, &["SharePointSiteUsageDetail"]).unwrap();
-            let mut row = reports.json(id, &members, text, DateOrder::Unknown).unwrap().remove(0);
+            let mut row = reports.json(id, &members, text, DateOrder::Unknown, false).unwrap().remove(0);
             ordinals.number(&mut row).unwrap();
             row.get("rowKey").as_text().unwrap().to_owned()
         };
         rows.iter().map(|text| of(reports, text)).collect()
+    }
+
+    #[test]
+    fn a_later_state_of_a_given_report_takes_the_places_of_an_earlier_one() {
+        let row = |name: &str, posted: u32| {
+            format!(
+                r#"{{"reportRefreshDate":"2026-01-05","groupDisplayName":"{name}","isDeleted":false,"ownerPrincipalName":"amy@x","lastActivityDate":"2026-01-04","groupType":"Public","office365Connected":true,"memberCount":3,"postedCount":{posted},"readCount":1,"likedCount":1,"networkDisplayName":null,"reportPeriod":"1"}}"#
+            )
+        };
+        let keys = |rows: &[(&str, u32)], is_given: bool| -> BTreeSet<String> {
+            let (mut ordinals, mut reports) = (Ordinals::default(), Reports::default());
+            let rows: Vec<String> = rows.iter().map(|(name, posted)| row(name, *posted)).collect();
+            rows.iter()
+                .map(|text| {
+                    let members = Members::parse(text).unwrap();
+                    let id = reports.recognise_json(&members, &[]).unwrap();
+                    let mut row = reports.json(id, &members, text, DateOrder::Unknown, is_given).unwrap().remove(0);
+                    ordinals.number(&mut row).unwrap();
+                    row.get("rowKey").as_text().unwrap().to_owned()
+                })
+                .collect()
+        };
+        // Two groups may have one name, and come in any order.
+        let (first, later) = ([("All", 1), ("Project", 2), ("Project", 3)], [("Project", 9), ("All", 4), ("Project", 5), ("New", 1)]);
+        let (early, late) = (keys(&first, true), keys(&later, true));
+        assert_eq!((early.len(), late.len()), (3, 4));
+        assert!(early.is_subset(&late));
+        // Of files it is not known which is the later one: what differs stays.
+        assert!(keys(&first, false).is_disjoint(&keys(&later, false)));
     }
 
     #[test]
