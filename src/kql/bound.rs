@@ -1,5 +1,7 @@
 //! The typed operator tree: what a query means. Every column has an id of its own, so that names never collide.
 
+pub(crate) mod graph;
+
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -238,6 +240,8 @@ pub(crate) trait RowFields: std::fmt::Debug + Send + Sync {
     fn key(&self) -> String;
     /// Types of the values, in order.
     fn types(&self) -> Vec<Type>;
+    /// A graph, which has no rows: operators over graphs ask it for some.
+    Graph(Box<graph::BoundGraph>),
     /// The values over whole columns.
     ///
     /// # Errors

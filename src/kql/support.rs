@@ -95,8 +95,6 @@ impl Construct {
     }
 }
 
-const NO_GRAPHS: &str = "graph queries are not part of kqlake";
-
 const STATEMENTS: &[Construct] = &[
     runs("alias database", "alias database name = cluster(…).database(…)", "The name then stands for this lake."),
     runs(
@@ -154,12 +152,24 @@ const OPERATORS: &[Construct] = &[
     runs("find", "find [in (tables)] where predicate [project …]", "Rows of many tables that match."),
     runs("fork", "fork [name =] (operators) …", "A result table for each branch."),
     runs("getschema", "getschema", "The columns of the input."),
-    refused("graph-mark-components", "graph-mark-components", NO_GRAPHS, "Finds connected parts of a graph."),
-    refused("graph-match", "graph-match pattern where … project …", NO_GRAPHS, "Finds patterns in a graph."),
-    refused("graph-shortest-paths", "graph-shortest-paths pattern where … project …", NO_GRAPHS, "Finds paths in a graph."),
-    refused("graph-to-table", "graph-to-table nodes | edges", NO_GRAPHS, "A graph as tables."),
-    refused("graph-where-edges", "graph-where-edges predicate", NO_GRAPHS, "Some edges of a graph."),
-    refused("graph-where-nodes", "graph-where-nodes predicate", NO_GRAPHS, "Some nodes of a graph."),
+    runs(
+        "graph-mark-components",
+        "graph-mark-components [kind = weak|strong] [with_component_id = name]",
+        "Numbers the connected components of a graph.",
+    ),
+    runs(
+        "graph-match",
+        "graph-match [cycles = all|none|unique_edges] (a)-[e]->(b), … [where …] project …",
+        "Finds patterns in a graph; -[e*1..3]- for several edges in a row.",
+    ),
+    runs(
+        "graph-shortest-paths",
+        "graph-shortest-paths [output = any|all] (a)-[e*1..5]->(b) [where …] project …",
+        "Finds paths of the fewest edges in a graph.",
+    ),
+    runs("graph-to-table", "graph-to-table nodes|edges [as name] [with_node_id = id]", "The nodes or the edges of a graph as rows."),
+    runs("graph-where-edges", "graph-where-edges predicate", "Keeps some edges of a graph, and all nodes."),
+    runs("graph-where-nodes", "graph-where-nodes predicate", "Keeps some nodes of a graph, and the edges between them."),
     refused(
         "inline_external_table",
         "inline_external_table (column: type, …) …",
@@ -175,7 +185,11 @@ const OPERATORS: &[Construct] = &[
         "there is only one lake to query",
         "A query over several databases.",
     ),
-    refused("make-graph", "make-graph source --> target …", NO_GRAPHS, "Makes a graph of edges and nodes."),
+    runs(
+        "make-graph",
+        "make-graph source --> target [with nodes on key, …]",
+        "Makes a graph of rows of edges, and of tables of nodes or with_node_id = name.",
+    ),
     runs("make-series", "make-series aggregate on axis from a to b step s by …", "Values over an axis, with gaps filled."),
     runs("mv-apply", "mv-apply item = array on (operators)", "A sub-query over each row's array. `id` is refused."),
     runs(

@@ -228,6 +228,7 @@ impl<'t> Visitor<'t> for Finder<'t> {
                 predicate.iter().for_each(|predicate| self.expr(predicate));
             }
             OperatorKind::Partition { body, .. } => self.table(body),
+            OperatorKind::MakeGraph { nodes, .. } => nodes.iter().for_each(|nodes| self.table(&nodes.table)),
             OperatorKind::Invoke(Expr { kind: ExprKind::Call { function, args }, .. }) => match self.definition(&function.text) {
                 Some(Definition::Function(params)) => self.arguments(params, args, true),
                 _ => visit::walk_args(self, args),
@@ -287,6 +288,7 @@ mod tests {
             ("T | facet by a with (union U)", "T U"),
             ("T | evaluate ipv4_lookup(Networks, ip, network)", "T Networks"),
             ("T | evaluate pivot(a, b)", "T"),
+            ("T | make-graph a --> b with U on c, (V | take 1) on d | graph-to-table nodes", "T U V"),
             ("table('T') | union table(\"U\")", "T U"),
             ("range i from 1 to toscalar(T | count) step 1", "T"),
             ("datatable (a: long) [1] | join T on a", "T"),

@@ -218,6 +218,14 @@ fn walk_arguments<'t, V: Visitor<'t> + ?Sized>(visitor: &mut V, operator: &'t Op
         }
         OperatorKind::Fork(branches) => exprs(visitor, branches.iter().map(|(_, body)| body)),
         OperatorKind::Facet { by, with } => exprs(visitor, by.iter().chain(with)),
+        OperatorKind::MakeGraph { nodes, .. } => exprs(visitor, nodes.iter().map(|nodes| &nodes.table)),
+        OperatorKind::GraphSearch(search) => {
+            let edges = search.paths.iter().flat_map(|path| path.rest.iter().map(|(edge, _)| edge));
+            exprs(visitor, edges.filter_map(|edge| edge.hops.as_ref()).flat_map(|(min, max)| [min, max]));
+            exprs(visitor, &search.predicate);
+            named(visitor, &search.project);
+        }
+        OperatorKind::GraphWhere { predicate, .. } => visitor.expr(predicate),
         OperatorKind::Evaluate { call, .. } => visitor.expr(call),
         OperatorKind::Reduce { by } => visitor.expr(&by.expr),
         OperatorKind::Count(_)
@@ -225,7 +233,37 @@ fn walk_arguments<'t, V: Visitor<'t> + ?Sized>(visitor: &mut V, operator: &'t Op
         | OperatorKind::Consume
         | OperatorKind::GetSchema
         | OperatorKind::Render(_)
+        | OperatorKind::GraphToTable(_)
+        | OperatorKind::GraphMarkComponents
         | OperatorKind::Unsupported(_) => {}
+    }
+}
+
+/// Calls `f` with the direct parts of a scalar expression, to change them.
+pub fn for_each_part_mut(e: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
+    match &mut e.kind {
+        ExprKind::Path { base, .. } => f(base),
+        ExprKind::Index { base, index } => {
+            f(base);
+            f(index);
+        }
+        ExprKind::Call { args, .. } => args.iter_mut().for_each(|a| f(&mut a.expr)),
+        ExprKind::Unary { expr, .. } | ExprKind::Named { expr, .. } => f(expr),
+        ExprKind::Binary { left, right, .. } => {
+            f(left);
+            f(right);
+        }
+        ExprKind::Logical { terms, .. } => terms.iter_mut().for_each(f),
+        ExprKind::List { left, items, .. } => {
+            f(left);
+            items.iter_mut().for_each(f);
+        }
+        ExprKind::Between { expr, low, high, .. } => {
+            f(expr);
+            f(low);
+            f(high);
+        }
+        _ => {}
     }
 }
 

@@ -268,6 +268,10 @@ impl Binder<'_> {
                 if self.unlisted.contains(&c.id) {
                     self.unlisted.insert(new.id);
                 }
+        // A graph shows no columns.
+        if matches!(rel.kind, RelKind::Graph(_)) {
+            return rel;
+        }
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();

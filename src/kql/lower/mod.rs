@@ -9,6 +9,7 @@ pub(crate) mod arrow;
 pub(crate) mod compute;
 mod expand;
 pub(crate) mod expr;
+mod graph;
 mod join;
 mod kernel;
 pub(crate) mod scan;
@@ -26,7 +27,8 @@ use self::expr::chains;
 use self::expr::{filter, text, text_in_any_form, value};
 use super::bound::*;
 use super::scans::ScanTable;
-use kqlake_syntax::diagnostics::Diagnostic;
+use kqlake_syntax::ast::Span;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
 
 /// Why a tree cannot be lowered.
@@ -208,6 +210,10 @@ impl<'a> Lowering<'a> {
         let node = self.rel(input)?;
         let mut out = Vec::with_capacity(exprs.len() + node.order.len());
         for (id, e) in exprs.iter() {
+            RelKind::Graph(_) => {
+                let message = "a graph is no table: end with | graph-match …, or | graph-to-table nodes";
+                Err(LowerError::Refused(Box::new(Diagnostic::error(code::TYPE, Span::default(), message))))
+            }
             let name = column_name(*id);
             out.push(match &e.kind {
                 BoundKind::Column(from) if from == id => column(*id),

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::arrow::{array, value_at};
 use super::column_name;
-use super::expr::text;
-use crate::bound::{BoundColumn, BoundExpr, BoundScan, Compute, StepOutput};
+use super::expr::physical;
+use crate::bound::{BoundColumn, BoundExpr, BoundScan, Compute, RowStream, StepOutput};
 use crate::functions::aggregate::order::same;
 use kqlake_value::columns::{ColumnBuilder, arrow_type};
 use kqlake_value::{Type, Value};
@@ -44,13 +43,7 @@ impl BoundScan {
     }
 
     fn compile(&self, schema: &Schema) -> Result<Vec<Compiled>, String> {
-        let schema = DFSchema::try_from(schema.clone()).map_err(|e| e.to_string())?;
-        let properties = datafusion::logical_expr::execution_props::ExecutionProps::new();
-        let physical = |e: &BoundExpr| -> Result<Arc<dyn PhysicalExpr>, String> {
-            let lowered = text(e).map_err(|d| d.message)?;
-            datafusion::physical_expr::create_physical_expr(&lowered, &schema, &properties, &Default::default())
-                .map_err(|e| e.to_string())
-        };
+        let physical = |e: &BoundExpr| physical(e, schema);
         self.steps
             .iter()
             .map(|step| {

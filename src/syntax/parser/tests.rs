@@ -286,10 +286,29 @@ fn options_and_schemas_are_kept() {
     assert_eq!(ycolumns.as_deref(), Some("(a, b)"));
     let OperatorKind::Evaluate { schema, .. } = operator("T | evaluate p() : (*, a: long)").kind else { panic!() };
     assert!(matches!(schema, Some(TypeOf::StarSchema(columns)) if columns.len() == 1));
-    let OperatorKind::Unsupported(name) = operator("T | graph-match (a)-[e*1..3]->(b) where (a.x or b.y) project z").kind else {
-        panic!()
-    };
-    assert_eq!(name, "graph-match");
+    let OperatorKind::Unsupported(name) = operator("T | assert-schema (a: long)").kind else { panic!() };
+    assert_eq!(name, "assert-schema");
+}
+
+#[test]
+fn patterns_of_graphs_are_read() {
+    let text = "G | graph-match cycles=none (a)-[e*1..3]->(b)<--()--(c), (b)-[*0..2]-(d)<-[f]-(a) where a.x or b.y project a.z, n = 1";
+    let OperatorKind::GraphSearch(search) = operator(text).kind else { panic!() };
+    assert!(!search.shortest && search.predicate.is_some() && search.project.len() == 2);
+    let shown: Vec<String> = search
+        .paths
+        .iter()
+        .flat_map(|path| path.rest.iter())
+        .map(|(edge, node)| {
+            let name = |name: &Option<Name>| name.as_ref().map_or_else(String::new, |n| n.text.clone());
+            let hops = edge.hops.as_ref().map_or_else(String::new, |(min, max)| format!("{}..{}", shape(min), shape(max)));
+            format!("{:?} {} {hops} ({})", edge.direction, name(&edge.name), name(&node.name))
+        })
+        .collect();
+    assert_eq!(shown, ["Right e 1..3 (b)", "Left   ()", "Any   (c)", "Any  0..2 (d)", "Left f  (a)"]);
+    for wrong in ["(a)-[e*1]->(b) project 1", "(a)->(b) project 1", "(a)-->(b)", "a-->b project 1", "(a)-->(b) where project 1"] {
+        assert!(parse(&format!("G | graph-match {wrong}")).has_errors(), "{wrong}");
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod expand;
 mod externaldata;
 mod filter;
 mod find;
+mod graph;
+mod graph_search;
 mod join;
 mod parse;
 mod project;
@@ -20,9 +22,9 @@ mod top;
 mod union;
 
 use super::{Bind, Binder, MAX_OPERATORS, Scope};
-use crate::bound::Rel;
+use crate::bound::{Rel, RelKind};
 use kqlake_syntax::ast::*;
-use kqlake_syntax::diagnostics::code;
+use kqlake_syntax::diagnostics::{Diagnostic, code};
 
 impl Binder<'_> {
     /// One operator over its input (`None` where it comes first). `last` is true at the end of a pipe.
@@ -104,6 +106,12 @@ impl Binder<'_> {
                 return self.error(code::SYNTAX, operator.keyword, "this operator needs rows: put a table and a pipe before it");
             }
         };
+        if matches!(input.kind, RelKind::Graph(_)) && !takes_a_graph(&operator.kind) {
+            return self.report(
+                Diagnostic::error(code::TYPE, operator.keyword, "this operator takes rows, and a graph has none")
+                    .suggest("ask the graph for some before: | graph-match …, or | graph-to-table nodes"),
+            );
+        }
         match &operator.kind {
             K::Where(predicate) => self.filter(input, predicate, scope),
             K::Project(items) => self.project(input, items, scope),
@@ -149,6 +157,11 @@ impl Binder<'_> {
             }
             K::Consume => self.consume(input),
             K::Render(kind) => self.render(input, operator, kind, last, scope),
+            K::MakeGraph { source, target, nodes } => self.make_graph(input, operator, [source, target], nodes, scope),
+            K::GraphSearch(search) => self.graph_search(input, operator, search, scope),
+            K::GraphToTable(tables) => self.graph_to_table(input, operator, tables, scope),
+            K::GraphMarkComponents => self.graph_mark_components(input, operator),
+            K::GraphWhere { nodes, predicate } => self.graph_where(input, operator, *nodes, predicate, scope),
             K::Unsupported(name) => self.refused_operator(operator, name),
             _ => self.unsupported(operator.keyword, "this operator"),
         }
@@ -161,6 +174,12 @@ impl Binder<'_> {
             None => self.unsupported(operator.keyword, &format!("the operator {name}")),
         }
     }
+}
+
+/// True for an operator that works on a graph.
+fn takes_a_graph(kind: &OperatorKind) -> bool {
+    use OperatorKind as K;
+    matches!(kind, K::GraphSearch(_) | K::GraphToTable(_) | K::GraphMarkComponents | K::GraphWhere { .. } | K::As(_))
 }
 
 /// True for an operator that gives a second column of one name a number; others pass both on.

@@ -7,6 +7,7 @@ use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_syntax::visit;
 use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
@@ -165,28 +166,5 @@ fn state_names(e: &mut Expr, steps: &[ScanStep]) {
         e.kind = ExprKind::Name(name);
         return;
     }
-    match &mut e.kind {
-        ExprKind::Path { base, .. } => state_names(base, steps),
-        ExprKind::Index { base, index } => {
-            state_names(base, steps);
-            state_names(index, steps);
-        }
-        ExprKind::Call { args, .. } => args.iter_mut().for_each(|a| state_names(&mut a.expr, steps)),
-        ExprKind::Unary { expr, .. } | ExprKind::Named { expr, .. } => state_names(expr, steps),
-        ExprKind::Binary { left, right, .. } => {
-            state_names(left, steps);
-            state_names(right, steps);
-        }
-        ExprKind::Logical { terms, .. } => terms.iter_mut().for_each(|t| state_names(t, steps)),
-        ExprKind::List { left, items, .. } => {
-            state_names(left, steps);
-            items.iter_mut().for_each(|i| state_names(i, steps));
-        }
-        ExprKind::Between { expr, low, high, .. } => {
-            state_names(expr, steps);
-            state_names(low, steps);
-            state_names(high, steps);
-        }
-        _ => {}
-    }
+    visit::for_each_part_mut(e, &mut |part| state_names(part, steps));
 }

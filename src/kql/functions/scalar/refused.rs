@@ -6,7 +6,8 @@ use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::Type;
 
 const ANY: &[Param] = &[Param::opt("argument", ArgType::Any)];
-const GRAPHS: &str = "graph queries are not part of kqlake";
+const GRAPHS: &str = "it is for the names in a pattern of graph-match or graph-shortest-paths";
+const STORED_GRAPHS: &str = "a lake has no stored graphs; make one: | make-graph source --> target";
 const GRAPH_DOC: &str = "For the elements of a graph query.";
 const STORAGE: &str = "it tells of the engine's own storage, which a local lake does not have";
 const SKETCHES: &str = "Microsoft does not document it; dcount_hll and percentile_tdigest give null for what is no sketch";
@@ -18,7 +19,7 @@ const fn refused(name: &'static str, returns: Type, why: &'static str, doc: &'st
 /// The functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     refused("all", Type::Bool, GRAPHS, GRAPH_DOC),
-    refused("graph", Type::Dynamic, GRAPHS, "A stored graph by name."),
+    refused("graph", Type::Dynamic, STORED_GRAPHS, "A stored graph by name."),
     refused("inner_nodes", Type::Dynamic, GRAPHS, GRAPH_DOC),
     refused("labels", Type::Dynamic, GRAPHS, GRAPH_DOC),
     refused("map", Type::Dynamic, GRAPHS, GRAPH_DOC),

@@ -12,10 +12,12 @@ mod search;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Float64Type, Schema};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
 
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use super::arrow::{scalar, value_at};
 use super::column;
 use super::kernel;
@@ -45,6 +47,16 @@ pub(crate) fn coalesce(values: Vec<Expr>) -> Expr {
 }
 
 /// A typed null.
+/// An expression over the rows of batches of a schema whose columns have the names of [`column_name`](super::column_name).
+///
+/// # Errors
+/// Why it cannot be computed.
+pub(super) fn physical(e: &BoundExpr, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>, String> {
+    let schema = DFSchema::try_from(schema.clone()).map_err(|e| e.to_string())?;
+    let lowered = text(e).map_err(|d| d.message)?;
+    create_physical_expr(&lowered, &schema, &ExecutionProps::new(), &Default::default()).map_err(|e| e.to_string())
+}
+
 pub(crate) fn null(ty: Type) -> Expr {
     lit(ScalarValue::try_from(&arrow_type(ty)).unwrap_or(ScalarValue::Null))
 }

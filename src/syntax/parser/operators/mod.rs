@@ -3,6 +3,7 @@
 mod columns;
 mod combine;
 mod expand;
+mod graph;
 mod patterns;
 mod rows;
 mod series;
@@ -31,19 +32,19 @@ const OPERATORS: [(&str, Reader); 60] = [
     ("find", sources::find),
     ("fork", expand::fork),
     ("getschema", rows::getschema),
-    ("graph-mark-components", unsupported::graph_mark_components),
-    ("graph-match", unsupported::graph_match),
-    ("graph-shortest-paths", unsupported::graph_shortest_paths),
-    ("graph-to-table", unsupported::graph_to_table),
-    ("graph-where-edges", unsupported::graph_where_edges),
-    ("graph-where-nodes", unsupported::graph_where_nodes),
+    ("graph-mark-components", graph::graph_mark_components),
+    ("graph-match", graph::graph_match),
+    ("graph-shortest-paths", graph::graph_shortest_paths),
+    ("graph-to-table", graph::graph_to_table),
+    ("graph-where-edges", graph::graph_where_edges),
+    ("graph-where-nodes", graph::graph_where_nodes),
     ("inline_external_table", unsupported::inline_external_table),
     ("invoke", sources::invoke),
     ("join", combine::join),
     ("limit", rows::take),
     ("lookup", combine::lookup),
     ("macro-expand", unsupported::macro_expand),
-    ("make-graph", unsupported::make_graph),
+    ("make-graph", graph::make_graph),
     ("make-series", series::make_series),
     ("mv-apply", expand::mv_apply),
     ("mv-expand", expand::mv_expand),

@@ -1,0 +1,271 @@
+//! Graphs: nodes and edges of a graph's rows, and what operators ask of them.
+//!
+//! Rules: Kusto documentation, "make-graph operator" and "Graph operators". A node's id is unique; where several rows have it,
+//! each property has the first value there is. Edges make the nodes that no table has.
+
+mod components;
+mod matches;
+mod outputs;
+mod shortest;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, take, take_record_batch};
+use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::row::{RowConverter, SortField};
+
+use self::matches::{Found, Matcher};
+use super::column_name;
+use super::expr::physical;
+use crate::bound::graph::{BoundGraphQuery, GraphQuestion, GraphShape, GraphStep, Matches};
+use crate::bound::{BoundColumn, BoundExpr, Compute};
+use kqlake_value::columns::{ColumnReader, arrow_type, in_form};
+use kqlake_value::{Type, ValueRef};
+
+/// Columns of a graph's input before the properties: whether a row is an edge, a node's id or an edge's source, an edge's target.
+const LEADING: usize = 3;
+
+/// A graph in memory. Nodes and edges are named by their places.
+struct Graph {
+    /// The nodes' ids, then their properties.
+    nodes: RecordBatch,
+    /// The edges' properties.
+    edges: RecordBatch,
+    /// Each edge's source.
+    sources: Vec<u32>,
+    /// Each edge's target.
+    targets: Vec<u32>,
+    /// Edges by their source.
+    outgoing: Adjacency,
+    /// Edges by their target.
+    incoming: Adjacency,
+}
+
+/// The edges of each node, in one list.
+struct Adjacency {
+    /// Where each node's edges begin, and the end.
+    starts: Vec<usize>,
+    edges: Vec<u32>,
+}
+
+impl Adjacency {
+    /// The edges by the node at one of their ends.
+    fn by(ends: &[u32], nodes: usize) -> Adjacency {
+        let mut starts = vec![0; nodes + 1];
+        for end in ends {
+            starts[*end as usize + 1] += 1;
+        }
+        for node in 0..nodes {
+            starts[node + 1] += starts[node];
+        }
+        let mut next = starts.clone();
+        let mut edges = vec![0; ends.len()];
+        for (edge, end) in (0..).zip(ends) {
+            edges[next[*end as usize]] = edge;
+            next[*end as usize] += 1;
+        }
+        Adjacency { starts, edges }
+    }
+
+    /// A node's edges, in their order.
+    fn of(&self, node: u32) -> &[u32] {
+        &self.edges[self.starts[node as usize]..self.starts[node as usize + 1]]
+    }
+}
+
+impl Compute for BoundGraphQuery {
+    fn name(&self) -> &str {
+        "graph"
+    }
+
+    fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
+        let Some(graph) = Graph::new(&self.shape, &input)? else { return Ok(Vec::new()) };
+        let batch = match &self.question {
+            GraphQuestion::Nodes => graph.nodes,
+            GraphQuestion::Edges => {
+                let key = graph.nodes.column(0);
+                let end = |ends: &[u32]| taken(key, ends);
+                let mut columns = vec![end(&graph.sources)?, end(&graph.targets)?];
+                columns.extend(graph.edges.columns().iter().cloned());
+                batch_of(columns, graph.edges.num_rows())?
+            }
+            GraphQuestion::Matches(pattern) => {
+                let matcher = Matcher::new(&graph, pattern)?;
+                let found: Found = match pattern.matches {
+                    Matches::AnyShortest | Matches::AllShortest => matcher.shortest()?,
+                    Matches::All | Matches::UniqueEdges | Matches::NoCycles => matcher.all()?,
+                };
+                outputs::columns(&graph, pattern, &found)?
+            }
+        };
+        Ok(vec![batch])
+    }
+}
+
+impl Graph {
+    /// The graph of the rows of an input; `None` for no rows.
+    fn new(shape: &GraphShape, input: &[RecordBatch]) -> Result<Option<Graph>, String> {
+        let Some(first) = input.first() else { return Ok(None) };
+        let all = concat_batches(&first.schema(), input).map_err(text)?;
+        let key_type = shape.key.ty;
+        let types = [Type::Bool, key_type, key_type].into_iter().chain(shape.nodes.iter().chain(&shape.edges).map(|c| c.ty));
+        let columns: Vec<ArrayRef> = all.columns().iter().zip(types).map(|(c, ty)| in_form(c, ty)).collect::<Result<_, _>>()?;
+        let is_edge = columns[0].as_boolean_opt().ok_or("a graph's rows do not tell nodes from edges")?;
+        let places = |edges: bool| -> Vec<u32> {
+            (0..).zip(is_edge.iter()).filter(|(_, is)| is.unwrap_or_default() == edges).map(|(row, _)| row).collect()
+        };
+        let (node_rows, edge_rows) = (places(false), places(true));
+        let keys = RowConverter::new(vec![SortField::new(columns[1].data_type().clone())]).map_err(text)?;
+        let ids = keys.convert_columns(&columns[1..2]).map_err(text)?;
+        let targets = keys.convert_columns(&columns[2..3]).map_err(text)?;
+        // Nodes in the order of their first appearance, each with the rows that tell of it.
+        let mut places: HashMap<&[u8], u32> = HashMap::new();
+        let mut firsts: Vec<(usize, u32)> = Vec::new();
+        let mut rows_of: Vec<Vec<u32>> = Vec::new();
+        let mut place_of = |key, column: usize, row: u32| -> u32 {
+            *places.entry(key).or_insert_with(|| {
+                firsts.push((column, row));
+                rows_of.push(Vec::new());
+                (firsts.len() - 1) as u32
+            })
+        };
+        let node_places: Vec<u32> = node_rows.iter().map(|row| place_of(ids.row(*row as usize).data(), 1, *row)).collect();
+        let (mut sources, mut ends) = (Vec::with_capacity(edge_rows.len()), Vec::with_capacity(edge_rows.len()));
+        for row in &edge_rows {
+            sources.push(place_of(ids.row(*row as usize).data(), 1, *row));
+            ends.push(place_of(targets.row(*row as usize).data(), 2, *row));
+        }
+        for (place, row) in node_places.iter().zip(&node_rows) {
+            rows_of[*place as usize].push(*row);
+        }
+        let key = first_of(&columns, &firsts)?;
+        let mut of_nodes = vec![key.clone()];
+        of_nodes.extend(shape.id.iter().map(|_| key.clone()));
+        let (properties, edge_properties) = columns[LEADING..].split_at(shape.nodes.len());
+        for (array, column) in properties.iter().zip(&shape.nodes) {
+            let reader = ColumnReader::new(array, column.ty)?;
+            // A string is never null: an empty one is none.
+            let is_known = |row: &u32| !matches!(reader.get(*row as usize), ValueRef::Null | ValueRef::String(""));
+            let places: UInt32Array = rows_of.iter().map(|rows| rows.iter().copied().find(is_known)).collect();
+            of_nodes.push(take(array, &places, None).map_err(text)?);
+        }
+        let known = shape.id.iter().chain(&shape.nodes);
+        let nodes = named(std::iter::once(&shape.key).chain(known), of_nodes, firsts.len())?;
+        let of_edges = edge_properties.iter().map(|column| taken(column, &edge_rows));
+        let edges = named(&shape.edges, of_edges.collect::<Result<_, _>>()?, edge_rows.len())?;
+        let mut graph = Graph::of(nodes, edges, sources, ends);
+        for step in &shape.steps {
+            graph = graph.after(step)?;
+        }
+        Ok(Some(graph))
+    }
+
+    fn of(nodes: RecordBatch, edges: RecordBatch, sources: Vec<u32>, targets: Vec<u32>) -> Graph {
+        let outgoing = Adjacency::by(&sources, nodes.num_rows());
+        let incoming = Adjacency::by(&targets, nodes.num_rows());
+        Graph { nodes, edges, sources, targets, outgoing, incoming }
+    }
+
+    /// The graph that an operator makes of this one.
+    fn after(self, step: &GraphStep) -> Result<Graph, String> {
+        match step {
+            GraphStep::Nodes(condition) => {
+                let kept = holds(condition, &self.nodes)?;
+                let mut next = 0;
+                let new: Vec<Option<u32>> = kept
+                    .iter()
+                    .map(|kept| {
+                        kept.then(|| {
+                            next += 1;
+                            next - 1
+                        })
+                    })
+                    .collect();
+                let end = |node: &u32| new[*node as usize];
+                let between = |edge: &usize| end(&self.sources[*edge]).zip(end(&self.targets[*edge])).is_some();
+                let edges: Vec<u32> = (0..self.sources.len()).filter(between).map(|edge| edge as u32).collect();
+                let ends = |of: &[u32]| edges.iter().filter_map(|edge| end(&of[*edge as usize])).collect();
+                let nodes = filter_record_batch(&self.nodes, &BooleanArray::from(kept)).map_err(text)?;
+                let (sources, targets) = (ends(&self.sources), ends(&self.targets));
+                Ok(Graph::of(nodes, rows(&self.edges, &edges)?, sources, targets))
+            }
+            GraphStep::Edges(condition) => {
+                let kept = holds(condition, &self.edges)?;
+                let edges: Vec<u32> = (0..).zip(kept).filter(|(_, kept)| *kept).map(|(edge, _)| edge).collect();
+                let ends = |of: &[u32]| edges.iter().map(|edge| of[*edge as usize]).collect();
+                let (sources, targets) = (ends(&self.sources), ends(&self.targets));
+                let properties = rows(&self.edges, &edges)?;
+                Ok(Graph::of(self.nodes, properties, sources, targets))
+            }
+            GraphStep::Mark { column, strong } => {
+                let numbers = if *strong { components::strong(&self) } else { components::weak(&self) };
+                let numbers: ArrayRef = Arc::new(arrow::array::Int64Array::from(numbers));
+                let mut fields: Vec<Arc<Field>> = self.nodes.schema().fields().iter().cloned().collect();
+                fields.push(Arc::new(field(column)));
+                let mut columns = self.nodes.columns().to_vec();
+                columns.push(numbers);
+                let nodes = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(text)?;
+                Ok(Graph { nodes, ..self })
+            }
+        }
+    }
+}
+
+/// The values of ids at their first appearances: `(column of the input, row)`.
+fn first_of(columns: &[ArrayRef], firsts: &[(usize, u32)]) -> Result<ArrayRef, String> {
+    let places: Vec<(usize, usize)> = firsts.iter().map(|(column, row)| (column - 1, *row as usize)).collect();
+    arrow::compute::interleave(&[columns[1].as_ref(), columns[2].as_ref()], &places).map_err(text)
+}
+
+/// Rows by their places.
+fn rows(batch: &RecordBatch, places: &[u32]) -> Result<RecordBatch, String> {
+    take_record_batch(batch, &UInt32Array::from(places.to_vec())).map_err(text)
+}
+
+/// Values by their places.
+fn taken(column: &ArrayRef, places: &[u32]) -> Result<ArrayRef, String> {
+    take(column, &UInt32Array::from(places.to_vec()), None).map_err(text)
+}
+
+fn field(column: &BoundColumn) -> Field {
+    Field::new(column_name(column.id), arrow_type(column.ty), true)
+}
+
+/// A batch whose columns have the names that expressions know them by.
+fn named<'c>(
+    columns: impl IntoIterator<Item = &'c BoundColumn>,
+    arrays: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, String> {
+    let fields: Vec<Field> = columns.into_iter().map(field).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(text)
+}
+
+/// A batch of columns whose names do not matter.
+fn batch_of(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, String> {
+    let fields: Vec<Field> =
+        columns.iter().enumerate().map(|(i, c)| Field::new(format!("c{i}"), c.data_type().clone(), true)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(text)
+}
+
+/// An expression's value for each row.
+fn values(e: &BoundExpr, batch: &RecordBatch) -> Result<ArrayRef, String> {
+    let value = physical(e, &batch.schema())?.evaluate(batch).map_err(text)?;
+    value.into_array(batch.num_rows()).map_err(text)
+}
+
+/// Whether a condition is true, for each row.
+fn holds(e: &BoundExpr, batch: &RecordBatch) -> Result<Vec<bool>, String> {
+    let values = values(e, batch)?;
+    let values = values.as_boolean_opt().ok_or("a condition gave something other than a bool")?;
+    Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

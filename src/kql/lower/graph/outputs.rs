@@ -1,0 +1,97 @@
+//! The columns of the matches of a pattern.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::record_batch::RecordBatch;
+
+use super::matches::Found;
+use super::{Adjacency, Graph, batch_of, taken, values};
+use crate::bound::graph::{EachFold, GraphPattern, MatchValue};
+use kqlake_value::columns::{ColumnBuilder, ColumnReader};
+use kqlake_value::{Json, Type, Value};
+
+/// A row a match.
+pub(super) fn columns(graph: &Graph, pattern: &GraphPattern, found: &Found) -> Result<RecordBatch, String> {
+    let columns = pattern.outputs.iter().map(|output| column(graph, &output.value, found));
+    batch_of(columns.collect::<Result<_, String>>()?, found.count)
+}
+
+fn column(graph: &Graph, value: &MatchValue, found: &Found) -> Result<ArrayRef, String> {
+    match value {
+        MatchValue::Node { node, value } => taken(&values(value, &graph.nodes)?, &found.nodes[*node]),
+        MatchValue::Degree { node, incoming } => {
+            let edges: &Adjacency = if *incoming { &graph.incoming } else { &graph.outgoing };
+            let degree = |node: &u32| edges.of(*node).len() as i64;
+            Ok(Arc::new(Int64Array::from_iter_values(found.nodes[*node].iter().map(degree))))
+        }
+        // An edge of one hop has one edge a match.
+        MatchValue::Edge { edge, value } => taken(&values(value, &graph.edges)?, &found.paths[*edge].edges),
+        MatchValue::Each { edge, inner_nodes, value, fold } => {
+            let of = if *inner_nodes { &graph.nodes } else { &graph.edges };
+            let (ty, values) = (value.ty, values(value, of)?);
+            let rows = Rows::new(found, *edge, *inner_nodes);
+            match fold {
+                EachFold::Array => arrays(&values, ty, rows, found.count),
+                EachFold::All | EachFold::Any => {
+                    let values = values.as_boolean_opt().ok_or("a condition gave something other than a bool")?;
+                    let is_true = |place: &u32| values.is_valid(*place as usize) && values.value(*place as usize);
+                    let folded = rows.map(|row| match fold {
+                        EachFold::All => row.iter().all(is_true),
+                        _ => row.iter().any(is_true),
+                    });
+                    Ok(Arc::new(folded.map(Some).collect::<BooleanArray>()))
+                }
+            }
+        }
+    }
+}
+
+/// The edges of each match, or the nodes between them.
+struct Rows<'f> {
+    ends: std::slice::Iter<'f, usize>,
+    all: &'f [u32],
+    inner_nodes: bool,
+    /// The end of the last row's edges.
+    edge: usize,
+    /// The end of the last row.
+    at: usize,
+}
+
+impl<'f> Rows<'f> {
+    fn new(found: &'f Found, edge: usize, inner_nodes: bool) -> Rows<'f> {
+        let paths = &found.paths[edge];
+        let all = if inner_nodes { &paths.inner } else { &paths.edges };
+        Rows { ends: paths.ends.iter(), all, inner_nodes, edge: 0, at: 0 }
+    }
+}
+
+impl<'f> Iterator for Rows<'f> {
+    type Item = &'f [u32];
+
+    fn next(&mut self) -> Option<&'f [u32]> {
+        let end = *self.ends.next()?;
+        let edges = end - self.edge;
+        self.edge = end;
+        let len = if self.inner_nodes { edges.saturating_sub(1) } else { edges };
+        let row = &self.all[self.at..self.at + len];
+        self.at += len;
+        Some(row)
+    }
+}
+
+/// An array of values for each row.
+fn arrays<'r>(
+    values: &ArrayRef,
+    ty: Type,
+    rows: impl Iterator<Item = &'r [u32]>,
+    count: usize,
+) -> Result<ArrayRef, String> {
+    let reader = ColumnReader::new(values, ty)?;
+    let mut builder = ColumnBuilder::new(Type::Dynamic, count);
+    for row in rows {
+        let items: Vec<Json> = row.iter().map(|place| reader.get(*place as usize).to_json()).collect();
+        builder.push(&Value::Dynamic(Json::Array(items)));
+    }
+    builder.finish()
+}
