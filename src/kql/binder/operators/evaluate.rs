@@ -6,7 +6,7 @@
 use arrow::record_batch::RecordBatch;
 
 use crate::binder::expr::ExprContext;
-use crate::binder::{Bind, BindError, Binder, RowInfo, Scope, names};
+use crate::binder::{Bind, BindError, Binder, FetchRequest, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
 use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
@@ -47,7 +47,7 @@ impl Binder<'_> {
         }
         let forms: Vec<&'static Plugin> = plugins::find(&function.text).collect();
         if let Some(why) = plugins::refusal(&function.text) {
-            return self.refused_plugin(function, why, args, declared, Some(&input), scope);
+            return self.refused_plugin(function, why, args, declared, Some(&input));
         }
         if forms.is_empty() {
             let mut candidates: Vec<String> = plugins::PLUGINS.iter().map(|p| p.name.to_owned()).collect();
@@ -77,13 +77,12 @@ impl Binder<'_> {
         operator: &Operator,
         call: &Expr,
         declared: Option<&TypeOf>,
-        scope: &Scope,
     ) -> Bind<Rel> {
         if let ExprKind::Call { function, args } = &call.kind
             && let Some(why) = plugins::refusal(&function.text)
         {
             let declared = declared.map(|d| declared_columns(d, &empty_rel(), args));
-            return self.refused_plugin(function, why, args, declared, None, scope);
+            return self.refused_plugin(function, why, args, declared, None);
         }
         self.error(code::TYPE, operator.keyword, "evaluate needs rows: put a table and a pipe before it")
     }
@@ -96,7 +95,6 @@ impl Binder<'_> {
         args: &[Arg],
         declared: Option<Vec<Column>>,
         input: Option<&Rel>,
-        scope: &Scope,
     ) -> Bind<Rel> {
         let message = format!("the plugin {} is not supported: {why}", name.text);
         self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
@@ -107,16 +105,6 @@ impl Binder<'_> {
             _ => None,
         });
         let known = match name.text.as_str() {
-            // The input's columns and those of the table that is looked up.
-            "geo_line_lookup" | "geo_polygon_lookup" => match args.first() {
-                Some(table) => {
-                    let lookup = self.table(&table.expr, scope)?;
-                    let mut columns = Self::columns_of(input);
-                    columns.extend(Self::columns_of(&lookup));
-                    Some(columns)
-                }
-                None => None,
-            },
             "http_request" | "http_request_post" => {
                 Some(vec![Column::new("ResponseHeaders", Type::Dynamic), Column::new("ResponseBody", Type::Dynamic)])
             }
@@ -261,7 +249,8 @@ impl Binder<'_> {
         columns.extend(call.appended.iter().cloned());
         let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
         let rel = Self::projected(input, columns);
-        let Some(batches) = self.rows_of(rel, None)? else {
+        let known = declared.is_some() || (call.plugin.schema)(&all, &call.args).is_ok_and(|schema| schema.is_some());
+        let Some(batches) = self.answer(FetchRequest { rel, limit: None, gives_columns: !known })? else {
             let schema = match declared {
                 Some(declared) => Some(declared),
                 None if call.unknown => None,
@@ -394,6 +383,7 @@ impl Binder<'_> {
         let mut rel = self.grouped(input, keys, vec![aggregate]);
         rel.columns.push(BoundColumn { id: aggregate_id, name: "__aggregate".to_owned(), ty });
         let columns = Self::columns_of(&rel);
+        let gives_columns = declared.is_none();
         let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
         let call = PluginCall {
             plugin,
@@ -401,7 +391,7 @@ impl Binder<'_> {
             appended: Vec::new(),
             unknown: false,
         };
-        let Some(batches) = self.rows_of(rel, None)? else {
+        let Some(batches) = self.answer(FetchRequest { rel, limit: None, gives_columns })? else {
             return Ok(match declared {
                 Some(declared) => self.rows(declared, Vec::new()),
                 None => {

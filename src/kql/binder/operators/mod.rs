@@ -99,7 +99,7 @@ impl Binder<'_> {
             (K::Union(tables), input) => return self.union(input, operator, tables, scope),
             (K::Search { tables, predicate }, input) => return self.search(input, operator, tables, predicate, scope),
             (K::Find { .. }, input) => return self.find(operator, input, &operator.kind, scope),
-            (K::Evaluate { call, schema }, None) => return self.evaluate_first(operator, call, schema.as_ref(), scope),
+            (K::Evaluate { call, schema }, None) => return self.evaluate_first(operator, call, schema.as_ref()),
             (K::Unsupported(name), _) => return self.refused_operator(operator, name),
             (_, Some(input)) => input,
             (_, None) => {

@@ -15,6 +15,7 @@ mod dcount_intersect;
 mod diffpatterns;
 mod funnel_sequence;
 mod funnel_sequence_completion;
+mod geo_lookup;
 mod ip_lookup;
 mod narrow;
 mod new_activity_metrics;
@@ -143,6 +144,10 @@ pub(crate) const PLUGINS: &[&Plugin] = &[
     &diffpatterns::PLUGIN,
     &funnel_sequence::PLUGIN,
     &funnel_sequence_completion::PLUGIN,
+    &geo_lookup::LINES,
+    &geo_lookup::LINES_KEY_LAST,
+    &geo_lookup::POLYGONS,
+    &geo_lookup::POLYGONS_KEY_LAST,
     &ip_lookup::IPV4,
     &ip_lookup::IPV4_EXTRA_1,
     &ip_lookup::IPV4_EXTRA_2,
@@ -163,7 +168,6 @@ pub(crate) const PLUGINS: &[&Plugin] = &[
 const SERVICE: &str = "it calls a service, and queries stay on this machine";
 const OTHER_ENGINE: &str = "it runs code of another language, for which there is no engine here";
 const INTERNAL: &str = "it is internal to Microsoft's engine";
-const NO_GEOSPATIAL: &str = "geospatial functions are not part of kqlake";
 
 /// Plugins of the language that are known by name only, in the order of their names, with the reason.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
@@ -180,8 +184,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("execute_query", SERVICE),
     ("execute_show_command", "management commands are not part of kqlake"),
     ("external_datatable", INTERNAL),
-    ("geo_line_lookup", NO_GEOSPATIAL),
-    ("geo_polygon_lookup", NO_GEOSPATIAL),
     ("http_request", SERVICE),
     ("http_request_post", SERVICE),
     ("identity", INTERNAL),

@@ -16,7 +16,6 @@ pub(crate) mod parsing;
 pub(crate) mod paths;
 mod punycode;
 pub(crate) mod refused;
-mod regex_syntax;
 pub(crate) mod regexes;
 pub(crate) mod series;
 pub(crate) mod sets;
@@ -43,6 +42,18 @@ pub(crate) fn families() -> &'static [&'static [ScalarFn]] {
         datetime::FUNCTIONS,
         encoding::FUNCTIONS,
         geo::FUNCTIONS,
+        geo::buffer::FUNCTIONS,
+        geo::covering::FUNCTIONS,
+        geo::densify::FUNCTIONS,
+        geo::geohash::FUNCTIONS,
+        geo::h3::FUNCTIONS,
+        geo::lines::FUNCTIONS,
+        geo::points::FUNCTIONS,
+        geo::polygons::FUNCTIONS,
+        geo::s2::FUNCTIONS,
+        geo::simplify::FUNCTIONS,
+        geo::unions::FUNCTIONS,
+        geo::wkt::FUNCTIONS,
         hashing::FUNCTIONS,
         ip::FUNCTIONS,
         math::FUNCTIONS,

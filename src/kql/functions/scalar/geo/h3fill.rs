@@ -1,0 +1,208 @@
+//! The H3 cells whose middles are in a polygon with straight edges on a flat map.
+//!
+//! As the H3 library does, the search begins along the edges and goes on from neighbour to neighbour, and the answer's order is that of
+//! its table of found cells.
+
+use std::collections::HashSet;
+
+use h3o::{CellIndex, EARTH_RADIUS_KM, LatLng, Resolution};
+
+use super::geojson::Position;
+
+/// The cells of a polygon's rings, the first of which is the shell; `None` where they are more than a limit.
+pub(super) fn fill(rings: &[Vec<Position>], resolution: Resolution, most: usize) -> Option<Vec<CellIndex>> {
+    let area = Area::new(rings)?;
+    let slots = area.estimate(resolution)?;
+    // A table of cells with open addressing, in which the answer's order is that of the slots.
+    let mut table = Table { slots, cells: std::collections::BTreeMap::new() };
+    let mut search: Vec<CellIndex> = Vec::new();
+    let mut seen = HashSet::new();
+    for ring in &area.rings {
+        for (at, from) in ring.iter().enumerate() {
+            let to = ring[(at + 1) % ring.len()];
+            for cell in along(*from, to, area.wraps, resolution, most)? {
+                if seen.insert(cell) {
+                    search.push(cell);
+                }
+            }
+        }
+    }
+    while !search.is_empty() {
+        let mut next = Vec::new();
+        for cell in search {
+            for near in cell.grid_disk::<Vec<_>>(1) {
+                if !table.contains(near) && area.contains(near) {
+                    table.insert(near);
+                    next.push(near);
+                    if table.cells.len() > most {
+                        return None;
+                    }
+                }
+            }
+        }
+        search = next;
+    }
+    Some(table.cells.into_values().collect())
+}
+
+/// A hash table without its empty slots.
+struct Table {
+    slots: u64,
+    cells: std::collections::BTreeMap<u64, CellIndex>,
+}
+
+impl Table {
+    /// The slot of a cell, or the free one where it would go.
+    fn slot(&self, cell: CellIndex) -> u64 {
+        let mut slot = u64::from(cell) % self.slots;
+        while self.cells.get(&slot).is_some_and(|other| *other != cell) {
+            slot = (slot + 1) % self.slots;
+        }
+        slot
+    }
+
+    fn contains(&self, cell: CellIndex) -> bool {
+        self.cells.contains_key(&self.slot(cell))
+    }
+
+    fn insert(&mut self, cell: CellIndex) {
+        // The estimate of the H3 library is an upper bound; should it fail, the table grows and only the order changes.
+        if self.cells.len() as u64 + 1 >= self.slots {
+            self.slots *= 2;
+            for cell in std::mem::take(&mut self.cells).into_values() {
+                let slot = self.slot(cell);
+                self.cells.insert(slot, cell);
+            }
+        }
+        let slot = self.slot(cell);
+        self.cells.insert(slot, cell);
+    }
+}
+
+/// A polygon on a flat map, in radians.
+struct Area {
+    rings: Vec<Vec<Position>>,
+    /// It crosses the antimeridian: western longitudes count on from 180 degrees.
+    wraps: bool,
+    west: f64,
+    east: f64,
+    south: f64,
+    north: f64,
+}
+
+/// A longitude that counts on from 180 degrees.
+fn unwrapped(longitude: f64, wraps: bool) -> f64 {
+    if wraps && longitude < 0.0 { longitude + std::f64::consts::TAU } else { longitude }
+}
+
+impl Area {
+    fn new(rings: &[Vec<Position>]) -> Option<Area> {
+        let rings: Vec<Vec<Position>> = rings
+            .iter()
+            .map(|ring| ring.iter().map(|(longitude, latitude)| (longitude.to_radians(), latitude.to_radians())).collect())
+            .collect();
+        let shell = rings.first()?;
+        let next = |at: usize| shell[(at + 1) % shell.len()];
+        let wraps = shell.iter().enumerate().any(|(at, p)| (p.0 - next(at).0).abs() > std::f64::consts::PI);
+        let least = |of: &dyn Fn(&Position) -> f64| shell.iter().map(of).fold(f64::INFINITY, f64::min);
+        let most = |of: &dyn Fn(&Position) -> f64| shell.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+        let (west, east) = (least(&|p| unwrapped(p.0, wraps)), most(&|p| unwrapped(p.0, wraps)));
+        let (south, north) = (least(&|p| p.1), most(&|p| p.1));
+        Some(Area { rings, wraps, west, east, south, north })
+    }
+
+    /// Slots for the cells, as many as the H3 library estimates: the box's area by that of a small cell.
+    fn estimate(&self, resolution: Resolution) -> Option<u64> {
+        let radius = small_radius(resolution)?;
+        let cell = 0.8 * (2.598_076_211_35 * radius * radius);
+        let (width, height) = (self.east - self.west, self.north - self.south);
+        let point = |x: f64, y: f64| LatLng::from_radians(y, x).ok();
+        let diagonal = point(self.east, self.north)?.distance_km(point(self.west, self.south)?);
+        let ratio = width.max(height) / width.min(height);
+        if !ratio.is_finite() {
+            return None;
+        }
+        let cells = (diagonal * diagonal / ratio.min(3.0) / cell).ceil().max(1.0);
+        let corners: usize = self.rings.iter().map(Vec::len).sum();
+        Some((cells as u64).max(corners as u64) + 12)
+    }
+
+    fn contains(&self, cell: CellIndex) -> bool {
+        let middle = LatLng::from(cell);
+        let p = (unwrapped(middle.lng_radians(), self.wraps), middle.lat_radians());
+        let in_box = (self.west..=self.east).contains(&p.0) && (self.south..=self.north).contains(&p.1);
+        in_box && self.rings.iter().filter(|ring| self.ring_contains(ring, p)).count() % 2 == 1
+    }
+
+    fn ring_contains(&self, ring: &[Position], (longitude, latitude): Position) -> bool {
+        let mut inside = false;
+        for (at, a) in ring.iter().enumerate() {
+            let b = &ring[(at + 1) % ring.len()];
+            let (low, high) = if a.1 > b.1 { (b, a) } else { (a, b) };
+            // A vertex at the same height counts as below.
+            if latitude < low.1 || latitude >= high.1 {
+                continue;
+            }
+            let (from, to) = (unwrapped(low.0, self.wraps), unwrapped(high.0, self.wraps));
+            let there = from + (to - from) * (latitude - low.1) / (high.1 - low.1);
+            inside ^= there > longitude;
+        }
+        inside
+    }
+}
+
+/// The cells of points along a straight edge, a cell's width from each other.
+fn along(
+    from: Position,
+    to: Position,
+    wraps: bool,
+    resolution: Resolution,
+    most: usize,
+) -> Option<impl Iterator<Item = CellIndex>> {
+    let (from, to) = ((unwrapped(from.0, wraps), from.1), (unwrapped(to.0, wraps), to.1));
+    let end = |p: Position| LatLng::from_radians(p.1, if p.0 > std::f64::consts::PI { p.0 - std::f64::consts::TAU } else { p.0 }).ok();
+    // The H3 library counts by the geodesic, which is much shorter than the straight edge only near the poles.
+    let geodesic = end(from)?.distance_km(end(to)?);
+    let flat = ((to.0 - from.0) * from.1.abs().min(to.1.abs()).cos()).hypot(to.1 - from.1) * EARTH_RADIUS_KM;
+    let steps = (geodesic.max(flat / 1.5) / (2.0 * small_radius(resolution)?)).ceil().max(1.0);
+    if steps > 4.0 * most as f64 {
+        return None;
+    }
+    let steps = steps as usize;
+    Some((0..steps).filter_map(move |at| {
+        let fraction = at as f64 / steps as f64;
+        let (x, y) = (from.0 + (to.0 - from.0) * fraction, from.1 + (to.1 - from.1) * fraction);
+        let x = if x > std::f64::consts::PI { x - std::f64::consts::TAU } else { x };
+        LatLng::from_radians(y, x).ok().map(|point| point.to_cell(resolution))
+    }))
+}
+
+/// The radius in kilometres of a pentagon, which has the shortest edges of a resolution.
+fn small_radius(resolution: Resolution) -> Option<f64> {
+    let pentagon = resolution.pentagons().next()?;
+    Some(LatLng::from(pentagon).distance_km(*pentagon.boundary().first()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_those_whose_middles_are_inside() {
+        let ring = vec![(-3.659, 40.553), (-3.913, 40.409), (-3.729, 40.273), (-3.524, 40.440)];
+        let found = fill(&[ring.clone()], Resolution::Six, 1000).unwrap();
+        assert_eq!(found.len(), 13);
+        assert!(fill(&[ring.clone()], Resolution::Eight, 100).is_none());
+        // Seven times as many of the next resolution, about; all with their middles in the polygon.
+        let finer = fill(&[ring], Resolution::Seven, 1000).unwrap();
+        assert!((80..100).contains(&finer.len()), "{}", finer.len());
+        // Over the antimeridian, and with a hole.
+        let shell = vec![(179.0, 0.0), (-179.0, 0.0), (-179.0, 2.0), (179.0, 2.0)];
+        let hole = vec![(179.5, 0.5), (-179.5, 0.5), (-179.5, 1.5), (179.5, 1.5)];
+        let whole = fill(&[shell.clone()], Resolution::Six, 10_000).unwrap().len();
+        let ring = fill(&[shell, hole.clone()], Resolution::Six, 10_000).unwrap().len();
+        let inner = fill(&[hole], Resolution::Six, 10_000).unwrap().len();
+        assert_eq!(whole, ring + inner);
+        assert!((900..1500).contains(&whole), "{whole}");
+    }
+}
