@@ -1,12 +1,14 @@
 //! `tables`: what the lake holds.
 
+use std::sync::Arc;
+
 use super::Context;
 use super::answer::OutputArgs;
 use super::upkeep::outcome;
 use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
-use kqlake_kql as kql;
+use kqlake_kql::scans::ScanCatalog;
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::columns::field_type;
@@ -130,7 +132,8 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
         return Ok(listing);
     }
     if let Some(view) = views::find(name) {
-        let bound = kql::check(view, &context.catalog(), &std::collections::BTreeMap::new(), context.clock.now_micros()).await;
+        let catalog: Arc<dyn ScanCatalog> = Arc::new(context.catalog());
+        let bound = context.engine().check(view, &std::collections::BTreeMap::new(), Some(catalog)).await?;
         for column in bound.columns.unwrap_or_default() {
             listing.push([text(column.name), text(column.ty.name()), text("")]);
         }

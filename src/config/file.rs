@@ -35,8 +35,11 @@ pub(super) struct Document {
     pub(super) quarantine_size: Option<String>,
     pub(super) date_order: Option<String>,
     pub(super) params: Option<BTreeMap<String, String>>,
-    pub(super) external_data: Option<Vec<PathBuf>>,
+    pub(super) external_data: Option<Vec<String>>,
     pub(super) external_locations: Option<BTreeMap<String, PathBuf>>,
+    pub(super) watchlists: Option<PathBuf>,
+    pub(super) watchlist_keys: Option<BTreeMap<String, String>>,
+    pub(super) ip_locations: Option<PathBuf>,
     pub(super) same_lake: Option<BTreeMap<String, Vec<String>>>,
     /// Read by itself, with everything that is wrong in it.
     #[serde(rename = "tenants")]
@@ -46,9 +49,15 @@ pub(super) struct Document {
 impl Document {
     /// A key whose value is an empty text where that means nothing; an empty path would mean the file's own folder.
     fn empty_value(&self) -> Option<&'static str> {
-        let paths = [("lake", &self.lake), ("export", &self.export), ("spill_dir", &self.spill_dir)]
-            .into_iter()
-            .flat_map(|(key, path)| path.iter().map(move |path| (key, path.as_path())));
+        let paths = [
+            ("lake", &self.lake),
+            ("export", &self.export),
+            ("spill_dir", &self.spill_dir),
+            ("watchlists", &self.watchlists),
+            ("ip_locations", &self.ip_locations),
+        ]
+        .into_iter()
+        .flat_map(|(key, path)| path.iter().map(move |path| (key, path.as_path())));
         let texts = [
             ("import_job_settings", &self.import_job_settings),
             ("memory_limit", &self.memory_limit),
@@ -59,9 +68,8 @@ impl Document {
         ]
         .into_iter()
         .flat_map(|(key, text)| text.iter().map(move |text| (key, Path::new(text))));
-        let lists = [("from", &self.from), ("external_data", &self.external_data)]
-            .into_iter()
-            .flat_map(|(key, list)| list.iter().flatten().map(move |path| (key, path.as_path())));
+        let from = self.from.iter().flatten().map(|path| ("from", path.as_path()));
+        let lists = from.chain(self.external_data.iter().flatten().map(|entry| ("external_data", Path::new(entry))));
         let locations = self.external_locations.iter().flatten();
         let locations =
             locations.flat_map(|(address, path)| [Path::new(address), path.as_path()]).map(|path| ("external_locations", path));

@@ -4,7 +4,9 @@
 //! read when a service is about to be asked.
 
 mod amounts;
+mod arc;
 mod environment;
+mod external;
 mod file;
 mod jobs;
 mod problem;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 pub(crate) use amounts::parse_date_order;
 pub use environment::{check_names, environment, variable, variable_as_it_is};
+pub use external::{External, FileRoot};
 pub use problem::Problem;
 pub use secrets::SecretSource;
 pub use tenants::{CredentialSource, TenantConfig};
@@ -30,7 +33,6 @@ use file::{Contents, Document};
 use crate::error::{Error, Result};
 use kqlake_durable::Apart;
 use kqlake_import::DateOrder;
-use kqlake_kql::catalog::FileRoot;
 use kqlake_remote::settings::Tenant;
 
 /// The configuration file that is read when none is named and it exists in the working folder.
@@ -103,8 +105,8 @@ pub struct Config {
     pub date_order: DateOrder,
     /// Values of saved queries' parameters by name, in place of the defaults in their headers.
     pub params: BTreeMap<String, String>,
-    /// Folders whose files `externaldata` may read, and addresses that stand for one.
-    pub external_data: Vec<FileRoot>,
+    /// What queries may read beside tables.
+    pub external: External,
     /// Tenants whose telemetry is fetched. Their secrets are not read yet: [`Config::live`] does.
     pub tenants: Vec<TenantConfig>,
     /// Names that stand for this lake in `cluster('…')`, `database('…')`, `workspace('…')` and the like, by kind.
@@ -166,7 +168,7 @@ impl Config {
             quarantine_size: DEFAULT_QUARANTINE_SIZE,
             date_order: DateOrder::Unknown,
             params: BTreeMap::new(),
-            external_data: Vec::new(),
+            external: External::default(),
             tenants: Vec::new(),
             same_lake: BTreeMap::new(),
         }
@@ -176,7 +178,7 @@ impl Config {
         flags: &Flags,
         env: &dyn Fn(&str) -> Option<OsString>,
         file: Option<PathBuf>,
-        document: Document,
+        mut document: Document,
         tenants: Vec<TenantConfig>,
     ) -> Result<Config> {
         let text = |name: &str| env(name).map(|value| text_of(name, value)).transpose();
@@ -187,6 +189,7 @@ impl Config {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
 
+        let external = External::of(&mut document, &based)?;
         // With the place where it was written; a flag is before everybody's eyes.
         let written = |name: &str, key: &str, value: Option<String>| -> Result<Option<(String, String)>> {
             let variable = text(name)?.map(|value| (format!("{name}: "), value));
@@ -233,10 +236,6 @@ impl Config {
             let error = Error::usage(format!("[same_lake] in {FILE} has `{kind}`, which names no lake"));
             return Err(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
         }
-        let folders = document.external_data.into_iter().flatten().map(|folder| (folder, None));
-        let locations = document.external_locations.into_iter().flatten().map(|(address, folder)| (folder, Some(address)));
-        let external_data =
-            folders.chain(locations).map(|(folder, address)| FileRoot { folder: based(folder), address }).collect();
         let lake = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into());
         let import_job_settings = text("KQLAKE_IMPORT_JOB_SETTINGS")?;
         if let Some(Err((message, advice))) = import_job_settings.as_deref().map(jobs::parse) {
@@ -250,7 +249,7 @@ impl Config {
         let spill_dir = path(None, "KQLAKE_SPILL_DIR", document.spill_dir);
         spill_dir.as_deref().map_or(Ok(()), |folder| check_spill_dir(folder, &lake))?;
         Ok(Config {
-            external_data,
+            external,
             same_lake,
             lake,
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),

@@ -1,7 +1,6 @@
 //! What the binder asks about tables; the engine answers from the lake, `check --schema` from a file. How their rows are read
 //! is no matter of the binder: see [`ScanCatalog`](crate::scans::ScanCatalog).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use kqlake_value::{Column, Type};
@@ -32,13 +31,15 @@ pub struct PromotedColumn {
     pub key: String,
 }
 
-/// A folder whose files `externaldata` may read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRoot {
-    /// The folder.
-    pub folder: PathBuf,
-    /// The beginning of the addresses whose files are in it, for queries that were written for the network.
-    pub address: Option<String>,
+/// In which files of a table a promoted column alone answers for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// In none that is known of.
+    Nowhere,
+    /// In some.
+    Somewhere,
+    /// In all.
+    Everywhere,
 }
 
 /// The tables that a query may name.

@@ -1,6 +1,7 @@
 //! From KQL text to DataFusion plans: parse, bind, fetch what binding needs, lower.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
@@ -9,9 +10,10 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::binder::{Binder, BoundQuery, FetchRequest};
+use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
 use super::bound::Rel;
-use super::catalog::{Catalog, FileRoot};
+use super::catalog::Answers;
+use super::external::{External, Given, IpLocation, IpLocations, Request, Unavailable};
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use super::scans::{ScanCatalog, ScanTable};
@@ -29,8 +31,8 @@ pub struct PlanEnv<'a> {
     pub now_us: i64,
     /// Values of declared query parameters, as text.
     pub params: &'a BTreeMap<String, String>,
-    /// Folders that `externaldata` may read files from.
-    pub file_roots: &'a [FileRoot],
+    /// Gives what is read beside tables.
+    pub external: &'a dyn External,
     /// Bytes of text that a column of a batch may have where it is computed.
     pub text_budget: usize,
 }
@@ -73,6 +75,8 @@ pub enum PlanError {
     Refused(Vec<Diagnostic>),
     /// A table could not be read, or a part that had to run first failed.
     Execution(DataFusionError),
+    /// What is read beside tables could not be had.
+    Unavailable(String),
 }
 
 impl From<DataFusionError> for PlanError {
@@ -81,17 +85,8 @@ impl From<DataFusionError> for PlanError {
     }
 }
 
-/// What binding alone finds.
-#[derive(Debug)]
-pub struct Bound {
-    /// The columns of the last result table, where the text binds.
-    pub columns: Option<Vec<Column>>,
-    /// Errors and warnings, in the order of their places.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
 /// Bytes of text that the constants of a query may have that are computed when it is planned.
-const MAX_CONSTANTS: usize = 64 << 20;
+pub(crate) const MAX_CONSTANTS: usize = 64 << 20;
 
 /// Rounds of fetching that a query may need: a bound against queries that feed on themselves.
 const MAX_ROUNDS: usize = 256;
@@ -99,24 +94,48 @@ const MAX_ROUNDS: usize = 256;
 /// Plans a query.
 ///
 /// # Errors
-/// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read.
+/// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read,
+/// [`PlanError::Unavailable`] where something else cannot.
 pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
+    let planned = planned(text, env, Run::Whole).await?;
+    planned.ok_or_else(|| DataFusionError::Internal("the columns of a query are not known".to_owned()).into())
+}
+
+/// What a query is planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// To be run: what the plan needs to know is read and computed.
+    Whole,
+    /// To see what is wrong with it: the catalog's tables have no rows, and nothing is read beside them.
+    WithoutRows,
+}
+
+/// Plans a query. None where its columns follow from rows that are not read.
+pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<Option<Planned>, PlanError> {
     let parsed = kqlake_syntax::parser::parse(text);
     if parsed.has_errors() {
         return Err(PlanError::Refused(parsed.diagnostics));
     }
     let mut scans: HashMap<String, ScanTable> = HashMap::new();
     let mut answers = Vec::new();
+    let mut given = Gathered::new();
     for _ in 0..MAX_ROUNDS {
         let round = {
-            let complete = |table: &str, column: &str| scans.get(table).is_some_and(|s| s.complete.contains(column));
+            let complete = |table: &str, column: &str| scans.get(table).map_or(Answers::Nowhere, |scan| scan.answers(column));
             let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&answers))
-                .with_file_roots(env.file_roots);
+                .with_external(env.external, Some(&given));
             let bound = with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
             diagnostics.append(&mut binder.diagnostics);
+            let mut wanted = binder.take_wanted();
+            if run == Run::WithoutRows {
+                wanted.retain(|request| env.external.permits(request).is_err() || *request == Request::IpLocations);
+            }
+            let is_wrong = diagnostics.iter().any(|d| d.severity == Severity::Error);
             match (bound, binder.request.take()) {
+                // Nothing is asked for a text that is wrong.
+                _ if !wanted.is_empty() && !is_wrong => Round::Ask(wanted),
                 (_, Some(request)) => Round::Fetch(request, missing),
                 (Some(query), None) => Round::Lower(query, missing, diagnostics),
                 (None, None) => Round::Refuse(missing, diagnostics),
@@ -135,8 +154,27 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
                 if scans.len() > known {
                     continue;
                 }
+                if diagnostics.iter().all(|d| d.severity == Severity::Warning) && run == Run::WithoutRows {
+                    return Ok(None);
+                }
                 diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
                 return Err(PlanError::Refused(diagnostics));
+            }
+            Round::Ask(wanted) => {
+                for request in wanted {
+                    let answer = match env.external.permits(&request) {
+                        Ok(()) if run == Run::WithoutRows => Ok(Given::IpLocations(Arc::new(Unknown))),
+                        Err(refusal) if run == Run::WithoutRows => Err(Unavailable::Refused(refusal)),
+                        _ => env.external.give(&request).await,
+                    };
+                    let answer = match answer {
+                        Ok(answer) => Ok(answer),
+                        Err(Unavailable::Refused(refusal)) => Err(refusal),
+                        Err(Unavailable::Failed(why)) => return Err(PlanError::Unavailable(why)),
+                    };
+                    given.insert(request, answer);
+                }
+                continue;
             }
             Round::Fetch(request, missing) => (Some(request), None, missing),
             Round::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
@@ -149,8 +187,11 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
             }
             continue;
         }
-        let lowering = Lowering::new(&scans);
+        let lowering = Lowering::new(&scans, run == Run::Whole);
         if let Some(request) = request {
+            if request.gives_columns && run == Run::WithoutRows {
+                return Ok(None);
+            }
             answers.push(fetch(&lowering, &request, env).await?);
             continue;
         }
@@ -161,19 +202,35 @@ pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
             tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
         }
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
-        return Ok(Planned { tables, render, warnings: diagnostics });
+        return Ok(Some(Planned { tables, render, warnings: diagnostics }));
     }
     Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
 }
 
 /// How a round of binding ended, with the tables that it read and that are not open yet.
 enum Round {
+    /// What is read beside tables is needed first.
+    Ask(Vec<Request>),
     /// The rows of a request are needed first.
     Fetch(FetchRequest, Vec<String>),
     /// The query is bound.
     Lower(BoundQuery, Vec<String>, Vec<Diagnostic>),
     /// The text is wrong.
     Refuse(Vec<String>, Vec<Diagnostic>),
+}
+
+/// Where no IP address is found.
+#[derive(Debug)]
+struct Unknown;
+
+impl IpLocations for Unknown {
+    fn find(&self, _: IpAddr) -> Option<IpLocation> {
+        None
+    }
+
+    fn identity(&self) -> String {
+        "unknown".to_owned()
+    }
 }
 
 fn refuse(error: LowerError) -> PlanError {
@@ -209,46 +266,4 @@ fn in_ticks(batch: &RecordBatch, rel: &Rel) -> Result<RecordBatch, PlanError> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let schema = Arc::new(Schema::new(fields));
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(DataFusionError::from)?)
-}
-
-/// Parses and binds a text without running anything, with the columns that its tables have at rest: what another writer added
-/// to a table is known once it is open. A table that cannot be opened has the columns of its definition.
-pub async fn check(text: &str, catalog: &dyn ScanCatalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
-    let mut opened = HashSet::new();
-    loop {
-        let (bound, scanned) = bind(text, catalog, params, now_us);
-        let mut learned = false;
-        for table in scanned {
-            if !opened.contains(&table) {
-                learned |= catalog.scan(&table).await.is_ok();
-                opened.insert(table);
-            }
-        }
-        if !learned {
-            return bound;
-        }
-    }
-}
-
-/// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown.
-pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
-    bind(text, catalog, params, now_us).0
-}
-
-/// What binding finds, and the tables that the text reads.
-fn bind(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> (Bound, Vec<String>) {
-    let parsed = kqlake_syntax::parser::parse(text);
-    let mut diagnostics = parsed.diagnostics.clone();
-    let (mut columns, mut scanned) = (None, Vec::new());
-    if !parsed.has_errors() {
-        let complete = |_: &str, _: &str| false;
-        let mut binder = Binder::new(catalog, evaluate, params, now_us, &complete, None);
-        // A text of definitions alone has no columns.
-        let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
-        columns = with_text_budget(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
-        diagnostics.append(&mut binder.diagnostics);
-        scanned.extend(binder.scanned.iter().cloned());
-    }
-    diagnostics.sort_by_key(|d| d.span.start);
-    (Bound { columns, diagnostics }, scanned)
 }

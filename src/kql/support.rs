@@ -146,7 +146,7 @@ const OPERATORS: &[Construct] = &[
     runs(
         "externaldata",
         "externaldata (column: type, …) [path, …] with (…)",
-        "Rows of local files in configured folders; nothing is fetched from elsewhere.",
+        "Rows of files: local ones in configured folders, and those at configured addresses.",
     ),
     runs("facet", "facet by column, … [with (operators)]", "A result table for each column."),
     runs("find", "find [in (tables)] where predicate [project …]", "Rows of many tables that match."),
@@ -274,12 +274,7 @@ pub fn features() -> Vec<Feature> {
     features.extend(OPERATORS.iter().map(form(Category::Operator)));
     features.extend(scalar::families().iter().copied().flatten().map(|f| Feature {
         name: f.name,
-        category: match f.imp {
-            ScalarImpl::Window(_) => Category::Window,
-            // Refused, so that nothing computes it.
-            _ if f.name == "row_rank" => Category::Window,
-            _ => Category::Scalar,
-        },
+        category: if scalar::window::FUNCTIONS.iter().any(|w| w.name == f.name) { Category::Window } else { Category::Scalar },
         aliases: f.aliases,
         syntax: call(f.name, f.params, f.variadic, f.returns),
         refused: match f.imp {

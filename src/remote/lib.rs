@@ -7,6 +7,7 @@ mod api;
 mod budget;
 pub mod cloud;
 mod credentials;
+pub mod download;
 mod http;
 mod instant;
 mod pace;

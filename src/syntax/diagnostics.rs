@@ -141,7 +141,26 @@ struct Excerpt {
     width: usize,
 }
 
-/// The first line of a span, cut to a readable width around it; control characters become spaces.
+/// Where a line has what may be a permission: in addresses the user's name and password, and what follows the path.
+fn permissions(line: &str) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    for (at, scheme) in line.match_indices("://") {
+        let start = at + scheme.len();
+        let rest = &line[start..];
+        let rest = &rest[..rest.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).unwrap_or(rest.len())];
+        let path = rest.find(['/', '?', '#', ';']).unwrap_or(rest.len());
+        if let Some(user) = rest[..path].rfind('@') {
+            found.push(start..start + user);
+        }
+        if let Some(behind) = rest.find(['?', '#', ';']) {
+            found.push(start + behind + 1..start + rest.len());
+        }
+    }
+    found
+}
+
+/// The first line of a span, cut to a readable width around it; control characters become spaces, and permissions in addresses
+/// stars.
 fn excerpt(text: &str, span: Span) -> Excerpt {
     let boundary = |offset: u32| {
         let mut offset = (offset as usize).min(text.len());
@@ -154,17 +173,23 @@ fn excerpt(text: &str, span: Span) -> Excerpt {
     let line_start = text[..start].rfind('\n').map_or(0, |found| found + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |found| start + found);
     let end = boundary(span.end).clamp(start, line_end);
-    let cell = |c: char| if c.is_control() || c.width().unwrap_or(0) == 0 { ' ' } else { c };
-    let width = |c: char| cell(c).width().unwrap_or(1);
+    let hidden = permissions(&text[line_start..line_end]);
+    let cell = |at: usize, c: char| match c {
+        _ if hidden.iter().any(|range| range.contains(&(at - line_start))) => '*',
+        _ if c.is_control() || c.width().unwrap_or(0) == 0 => ' ',
+        _ => c,
+    };
+    let width = |at: usize, c: char| cell(at, c).width().unwrap_or(1);
 
     // Up to half of the width goes to what is before the place.
     let mut from = start;
     let mut indent = 0;
     for (at, c) in text[line_start..start].char_indices().rev() {
-        if indent + width(c) > SHOWN_COLUMNS / 2 {
+        let wide = width(line_start + at, c);
+        if indent + wide > SHOWN_COLUMNS / 2 {
             break;
         }
-        indent += width(c);
+        indent += wide;
         from = line_start + at;
     }
     let mut line = String::new();
@@ -177,15 +202,16 @@ fn excerpt(text: &str, span: Span) -> Excerpt {
     let mut cut = false;
     let shown = text[from..line_end].trim_end_matches(['\r', '\n']);
     for (at, c) in shown.char_indices() {
-        if used + width(c) > SHOWN_COLUMNS {
+        let wide = width(from + at, c);
+        if used + wide > SHOWN_COLUMNS {
             cut = true;
             break;
         }
         if (start..end).contains(&(from + at)) {
-            marked += width(c);
+            marked += wide;
         }
-        line.push(cell(c));
-        used += width(c);
+        line.push(cell(from + at, c));
+        used += wide;
     }
     if cut {
         line.push('…');
@@ -257,6 +283,14 @@ error[SYN0002]: unknown operator `wher`
         assert_eq!(shown("日x", 2, 4), ("日x".to_owned(), 0, 3));
         assert_eq!(shown("\u{200b}\tx", 4, 5), ("  x".to_owned(), 2, 1));
         assert_eq!(line_column("日x", 2), (1, 1));
+    }
+
+    #[test]
+    fn permissions_in_addresses_are_not_shown() {
+        let text = "x ['https://user:word@host/a.csv?sig=word', 'https://host/a.csv;word', 'a?b'] y";
+        let shown = plain(text, 3, 41);
+        assert!(!shown.contains("word") && shown.contains("https://*********@host/a.csv?********'"), "{shown}");
+        assert!(shown.contains("'https://host/a.csv;****', 'a?b'] y"), "{shown}");
     }
 
     #[test]

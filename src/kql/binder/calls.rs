@@ -60,6 +60,7 @@ impl Binder<'_> {
             "bin_auto" => self.bin_auto(args, ctx, span),
             "toscalar" => self.toscalar(args, ctx, span),
             "column_ifexists" | "columnifexists" => self.column_ifexists(args, ctx, span),
+            "iscolumnexists" => self.iscolumnexists(args, ctx, span),
             "pack_all" => self.pack_all(args, ctx, span),
             "bag_pack_columns" => self.pack_columns(args, ctx, span),
             "ingestion_time" => Ok(BoundExpr::literal(Value::Null, Type::DateTime, span)),
@@ -328,6 +329,20 @@ impl Binder<'_> {
         }
     }
 
+    /// Whether the rows have a column of a name.
+    fn iscolumnexists(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
+        self.arity("iscolumnexists", args, 1..=1, span)?;
+        let name = self.scalar(&args[0].expr, ctx)?;
+        match self.constant(&name, "the column's name")? {
+            Some(Value::String(name)) if ctx.row.find(&name).is_some() || !ctx.row.is_open() => {
+                Ok(BoundExpr::literal(Value::Bool(ctx.row.find(&name).is_some()), Type::Bool, span))
+            }
+            // Columns that follow from rows are not known yet.
+            Some(Value::String(_)) | None => Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span)),
+            Some(_) => self.error(code::TYPE, args[0].expr.span, "the column's name must be a constant string"),
+        }
+    }
+
     fn pack_all(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("pack_all", args, 0..=1, span)?;
         let mut ignore = false;
@@ -380,7 +395,7 @@ impl Binder<'_> {
             let wrong = Diagnostic::error(code::TYPE, column.expr.span, format!("{} takes a column", name.text));
             return self.report(wrong.suggest("extend the value as a column before it"));
         }
-        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, bound, span)?;
+        let (args, ty) = self.fit_args(function.signature(), bound, span)?;
         if ctx.windows.is_none() {
             let message = format!("{} needs rows in an order", name.text);
             let mut diagnostic = Diagnostic::error(code::TYPE, name.span, message);
@@ -411,12 +426,15 @@ impl Binder<'_> {
             let message = format!("the function {} is not supported: {why}", name.text);
             self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }
+        if let Some(caution) = function.caution {
+            self.warn(name.span, format!("{}: {caution}", name.text));
+        }
         // `*` alone stands for all columns.
-        if matches!(function.name, "pack_array" | "estimate_data_size")
+        if function.takes_all_columns
             && let [Arg { name: None, expr: Expr { kind: ExprKind::Star, span: star } }] = args
         {
             let columns: Vec<BoundExpr> = ctx.row.columns.iter().map(|c| BoundExpr::column(c, *star)).collect();
-            if columns.is_empty() && function.name == "pack_array" {
+            if columns.is_empty() && matches!(function.returns, Returns::Type(Type::Dynamic)) {
                 let none = Value::Dynamic(kqlake_value::Json::Array(Vec::new()));
                 return Ok(BoundExpr::literal(none, Type::Dynamic, span));
             }
@@ -424,15 +442,20 @@ impl Binder<'_> {
         }
         let bound: Vec<Bind<BoundExpr>> = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect();
         let bound = bound.into_iter().collect::<Bind<Vec<_>>>()?;
-        self.function_of(function, bound, span)
+        let call = self.function_of(function, bound, span)?;
+        if function.name == "geo_info_from_ip_address" { self.ip_location(name, call) } else { Ok(call) }
     }
 
     /// A registry function over bound arguments.
     pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
-        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        let (args, ty) = self.fit_args(function.signature(), args, span)?;
+        let shown = |args: &[BoundExpr]| {
+            let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+            function.shown.and_then(|shown| shown(&infos))
+        };
         if matches!(function.returns, Returns::Arg(_) | Returns::Same | Returns::With(_))
-            && function.name != "datetime_diff"
             && args.iter().any(|a| self.is_untyped(a))
+            && shown(&args).is_none()
         {
             return Ok(self.untyped_value(span));
         }
@@ -476,7 +499,7 @@ impl Binder<'_> {
             None => None,
         };
         let args = std::mem::take(bound);
-        let (args, ty) = self.fit_args(function.name, function.params, function.variadic, function.returns, args, span)?;
+        let (args, ty) = self.fit_args(function.signature(), args, span)?;
         if let AggregateImpl::Rows(make) = function.imp
             && !args.iter().any(|a| a.any(&|part| matches!(part.kind, BoundKind::Unknown)))
         {

@@ -6,7 +6,9 @@
 mod arguments;
 mod calls;
 mod expr;
+mod external;
 mod invoked;
+mod lists;
 mod names;
 mod operators;
 mod ops;
@@ -22,10 +24,13 @@ use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 
+pub(crate) use expr::ExprContext;
+pub(crate) use external::Gathered;
+use external::Wants;
 pub(crate) use scope::{Binding, RowInfo, Scope};
 
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
-use super::catalog::{Catalog, FileRoot};
+use super::catalog::{Answers, Catalog};
 use kqlake_syntax::ast::{Expr, ExprKind, Name, Script, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
 use kqlake_value::{Column, Type, Value, datetime_of_us};
@@ -68,6 +73,8 @@ pub(crate) struct FetchRequest {
     pub rel: Rel,
     /// At most so many rows are wanted.
     pub limit: Option<u64>,
+    /// The columns of a result follow from these rows.
+    pub gives_columns: bool,
 }
 
 /// Computes the value of an expression without columns; `None` if it cannot be computed. It is passed to the binder, since
@@ -85,9 +92,9 @@ pub(crate) struct Binder<'a> {
     /// `now()`: ticks since 0001-01-01.
     now: i64,
     params: &'a BTreeMap<String, String>,
-    /// Folders that `externaldata` may read.
-    file_roots: &'a [FileRoot],
-    complete: &'a dyn Fn(&str, &str) -> bool,
+    /// What is read beside tables.
+    external: Wants<'a>,
+    complete: &'a dyn Fn(&str, &str) -> Answers,
     answers: Option<&'a [Vec<RecordBatch>]>,
     next_answer: usize,
     /// Nothing will be run: what only running needs is a warning.
@@ -125,6 +132,8 @@ pub(crate) struct Binder<'a> {
     partition: Vec<HiddenColumn>,
     /// What was found wrong.
     pub diagnostics: Vec<Diagnostic>,
+    /// Where nothing is to be run: what keeps the text from running although it binds.
+    pub refused: Vec<Diagnostic>,
     /// What must be run before binding can continue.
     pub request: Option<FetchRequest>,
     /// Tables that the query scans.
@@ -152,7 +161,7 @@ impl<'a> Binder<'a> {
         fold: Fold,
         params: &'a BTreeMap<String, String>,
         now_us: i64,
-        complete: &'a dyn Fn(&str, &str) -> bool,
+        complete: &'a dyn Fn(&str, &str) -> Answers,
         answers: Option<&'a [Vec<RecordBatch>]>,
     ) -> Self {
         Binder {
@@ -160,7 +169,7 @@ impl<'a> Binder<'a> {
             fold,
             now: datetime_of_us(now_us),
             params,
-            file_roots: &[],
+            external: Wants::nothing(),
             complete,
             answers,
             next_answer: 0,
@@ -183,6 +192,7 @@ impl<'a> Binder<'a> {
             path_keys: HashSet::new(),
             partition: Vec::new(),
             diagnostics: Vec::new(),
+            refused: Vec::new(),
             request: None,
             scanned: HashSet::new(),
             render: None,
@@ -191,12 +201,6 @@ impl<'a> Binder<'a> {
             materialized: Vec::new(),
             drawn: HashMap::new(),
         }
-    }
-
-    /// The same, with the folders that `externaldata` may read files from.
-    #[must_use]
-    pub(crate) fn with_file_roots(self, file_roots: &'a [FileRoot]) -> Self {
-        Binder { file_roots, ..self }
     }
 
     /// Binds a whole text. `None` if it has errors (see [`Binder::diagnostics`]) or needs rows first (see [`Binder::request`]).
@@ -242,9 +246,10 @@ impl<'a> Binder<'a> {
         if !self.checking {
             return self.report(diagnostic);
         }
-        let diagnostic = Diagnostic { severity: Severity::Warning, ..diagnostic };
-        if !self.diagnostics.contains(&diagnostic) {
-            self.diagnostics.push(diagnostic);
+        let warning = Diagnostic { severity: Severity::Warning, ..diagnostic.clone() };
+        if !self.diagnostics.contains(&warning) {
+            self.diagnostics.push(warning);
+            self.refused.push(diagnostic);
         }
         Ok(())
     }
@@ -348,6 +353,11 @@ impl<'a> Binder<'a> {
 
     /// The rows of a tree; `None` when nothing may be run.
     fn rows_of(&mut self, rel: Rel, limit: Option<u64>) -> Bind<Option<Vec<RecordBatch>>> {
+        self.answer(FetchRequest { rel, limit, gives_columns: false })
+    }
+
+    /// What a request gives; none when nothing may be run.
+    fn answer(&mut self, request: FetchRequest) -> Bind<Option<Vec<RecordBatch>>> {
         let Some(answers) = self.answers else { return Ok(None) };
         let place = self.next_answer;
         self.next_answer += 1;
@@ -355,7 +365,7 @@ impl<'a> Binder<'a> {
             Some(batches) => Ok(Some(batches.clone())),
             None => {
                 // The rest of the text is bound for its errors: what it asks for comes later, and must not take this one's place.
-                self.request.get_or_insert(FetchRequest { rel, limit });
+                self.request.get_or_insert(request);
                 Err(BindError::Pending)
             }
         }

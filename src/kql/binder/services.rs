@@ -1,7 +1,7 @@
 //! Functions that Microsoft's services add to the language: enrichment in Defender XDR, watchlists in Sentinel.
 //!
-//! They ask a service, so that no query with one can run here; but such queries are published, and their names and types can
-//! be checked. Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
+//! Enrichment asks a service, so that no query with it can run here; but such queries are published, and their names and types can
+//! be checked. Watchlists are files of the configuration. Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
 
 use super::{Bind, Binder, Scope};
 use crate::bound::*;
@@ -16,11 +16,19 @@ struct Service {
     columns: &'static [(&'static str, Type)],
     /// There are more columns, which follow from what the service holds.
     open: bool,
-    why: &'static str,
+    from: RowsOf,
 }
 
-const DEFENDER: &str = "it asks Microsoft Defender";
-const SENTINEL: &str = "watchlists are kept by Microsoft Sentinel";
+/// Where the rows of a function come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowsOf {
+    /// Microsoft Defender, which is not asked.
+    Defender,
+    /// A watchlist.
+    Watchlist,
+    /// The names of the watchlists.
+    WatchlistNames,
+}
 
 const SERVICES: [Service; 6] = [
     Service {
@@ -46,10 +54,10 @@ const SERVICES: [Service; 6] = [
             ("ProfileAvailability", Type::String),
         ],
         open: false,
-        why: DEFENDER,
+        from: RowsOf::Defender,
     },
-    Service { name: "DeviceFromIP", columns: &[("IP", Type::String), ("DeviceId", Type::String)], open: false, why: DEFENDER },
-    Service { name: "SeenBy", columns: &[("SeenBy", Type::Dynamic)], open: false, why: DEFENDER },
+    Service { name: "DeviceFromIP", columns: &[("IP", Type::String), ("DeviceId", Type::String)], open: false, from: RowsOf::Defender },
+    Service { name: "SeenBy", columns: &[("SeenBy", Type::Dynamic)], open: false, from: RowsOf::Defender },
     Service {
         name: "AssignedIPAddresses",
         columns: &[
@@ -60,7 +68,7 @@ const SERVICES: [Service; 6] = [
             ("ConnectedNetworks", Type::Dynamic),
         ],
         open: false,
-        why: DEFENDER,
+        from: RowsOf::Defender,
     },
     Service {
         name: "_GetWatchlist",
@@ -71,15 +79,25 @@ const SERVICES: [Service; 6] = [
             ("WatchlistItem", Type::Dynamic),
         ],
         open: true,
-        why: SENTINEL,
+        from: RowsOf::Watchlist,
     },
-    Service { name: "_GetWatchlistAlias", columns: &[("WatchlistAlias", Type::String)], open: false, why: SENTINEL },
+    Service {
+        name: "_GetWatchlistAlias",
+        columns: &[("WatchlistAlias", Type::String)],
+        open: false,
+        from: RowsOf::WatchlistNames,
+    },
 ];
 
 impl Binder<'_> {
     /// True for a function of a service that gives a table.
     pub(super) fn is_service(name: &str) -> bool {
         SERVICES.iter().any(|s| s.name == name)
+    }
+
+    /// True for a function whose name alone may stand for its table.
+    pub(super) fn is_watchlist(name: &str) -> bool {
+        SERVICES.iter().any(|s| s.name == name && s.from != RowsOf::Defender)
     }
 
     /// The table that a service's function gives, known by its columns only. `None` for a name that is no such function.
@@ -93,8 +111,18 @@ impl Binder<'_> {
         for arg in args {
             self.scalar(&arg.expr, &mut super::expr::ExprContext::new(&row, scope))?;
         }
-        let message = format!("the function {} is not supported: {}", name.text, service.why);
-        self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
+        match service.from {
+            RowsOf::Defender => {
+                let message = format!("the function {} is not supported: it asks Microsoft Defender", name.text);
+                self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
+            }
+            RowsOf::Watchlist => {
+                if let Some(rel) = self.watchlist(args, scope, name.span)? {
+                    return Ok(rel);
+                }
+            }
+            RowsOf::WatchlistNames => return self.watchlist_names(name.span),
+        }
         let mut columns: Vec<BoundColumn> = input.map(|rel| rel.columns.clone()).unwrap_or_default();
         let mut hidden = input.map(|rel| rel.hidden.clone()).unwrap_or_default();
         for (column, ty) in service.columns {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::scope::Function;
 use super::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
+use crate::catalog::{Answers, PromotedColumn};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -25,7 +26,9 @@ impl Binder<'_> {
                     let hidden = !local && row.find(&name.text).is_some();
                     !hidden && self.binding_is_tabular(&binding)
                 }
-                None => row.find(&name.text).is_none() && self.catalog.table(&name.text).is_some(),
+                None => {
+                    row.find(&name.text).is_none() && (self.catalog.table(&name.text).is_some() || Self::is_watchlist(&name.text))
+                }
             },
             ExprKind::Call { function, args } => match scope.find(&function.text) {
                 Some((Binding::Function(f), _)) => self.function_is_tabular(&f),
@@ -180,6 +183,12 @@ impl Binder<'_> {
                 }
             };
         }
+        if self.catalog.table(&name.text).is_none()
+            && Self::is_watchlist(&name.text)
+            && let Some(table) = self.service(name, &[], None, scope)
+        {
+            return table;
+        }
         self.catalog_table(name)
     }
 
@@ -241,9 +250,12 @@ impl Binder<'_> {
             }
             let Some(parent) = columns.iter().find(|c| c.name == p.source).map(|c| c.id) else { continue };
             let id = self.id();
-            let complete = (self.complete)(&name.text, &p.column);
-            hidden.push(HiddenColumn { id, ty: p.ty, role: HiddenRole::Promoted { parent, key: p.key.clone(), complete } });
-            promoted.push((id, p.clone()));
+            // Of a column that answers in some files a scan makes one that answers in all: of JSON, as the bag has it.
+            let answers = (self.complete)(&name.text, &p.column);
+            let ty = if answers == Answers::Somewhere { Type::Dynamic } else { p.ty };
+            let role = HiddenRole::Promoted { parent, key: p.key.clone(), complete: answers != Answers::Nowhere };
+            hidden.push(HiddenColumn { id, ty, role });
+            promoted.push((id, PromotedColumn { ty, ..p.clone() }));
         }
         Ok(Rel {
             kind: RelKind::Scan { table: name.text.clone(), columns: scan, promoted },
@@ -256,6 +268,10 @@ impl Binder<'_> {
 
     /// The same rows under fresh ids, so that a tree can be used twice.
     pub(super) fn with_fresh_ids(&mut self, rel: Rel) -> Rel {
+        // A graph shows no columns.
+        if matches!(rel.kind, RelKind::Graph(_)) {
+            return rel;
+        }
         let columns: Vec<(BoundColumn, BoundExpr)> = rel
             .columns
             .iter()
@@ -268,10 +284,6 @@ impl Binder<'_> {
                 if self.unlisted.contains(&c.id) {
                     self.unlisted.insert(new.id);
                 }
-        // A graph shows no columns.
-        if matches!(rel.kind, RelKind::Graph(_)) {
-            return rel;
-        }
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();

@@ -8,11 +8,14 @@ pub(crate) mod aggregate;
 pub(crate) mod constants;
 pub(crate) mod externaldata;
 pub(crate) mod folding;
+pub(crate) mod ingestion_mapping;
+pub(crate) mod ip_location;
 pub(crate) mod kernels;
 pub(crate) mod make_series;
 pub(crate) mod parse_pattern;
 pub(crate) mod per_key;
 pub(crate) mod plugins;
+pub(crate) mod regex_syntax;
 pub(crate) mod scalar;
 pub(crate) mod sketch;
 pub(crate) mod text;
@@ -134,6 +137,8 @@ pub enum Naming {
     PrefixOfTwo(&'static str),
     /// The first argument's name and a suffix (`x_sorted`).
     Suffix(&'static str),
+    /// Always this name.
+    Fixed(&'static str),
 }
 
 /// A row-wise function with its constants prepared: called once for each row, in the order of the rows.
@@ -219,6 +224,14 @@ pub struct ScalarFn {
     pub volatile: bool,
     /// What it means, where that helps to plan it.
     pub meaning: Option<Meaning>,
+    /// The naming of a call with several arguments, where it is another.
+    pub naming_of_several: Option<Naming>,
+    /// A lone `*` stands for all columns.
+    pub takes_all_columns: bool,
+    /// The type that Microsoft's language service shows, where its engine gives another.
+    pub shown: Option<fn(&[ArgInfo]) -> Option<Type>>,
+    /// Where its answers are others than Kusto's: what each use of it is warned of.
+    pub caution: Option<&'static str>,
     /// How it is computed.
     pub imp: ScalarImpl,
     /// One sentence for `kqlake functions` and the support page.
@@ -234,8 +247,39 @@ impl ScalarFn {
         imp: ScalarImpl,
         doc: &'static str,
     ) -> ScalarFn {
-        let (naming, meaning) = (Naming::Generated, None);
-        ScalarFn { name, aliases: &[], params, variadic: false, returns, naming, volatile: false, meaning, imp, doc }
+        ScalarFn {
+            name,
+            aliases: &[],
+            params,
+            variadic: false,
+            returns,
+            naming: Naming::Generated,
+            volatile: false,
+            meaning: None,
+            naming_of_several: None,
+            takes_all_columns: false,
+            shown: None,
+            caution: None,
+            imp,
+            doc,
+        }
+    }
+    /// What arguments are fitted to.
+    pub(crate) fn signature(&self) -> Signature {
+        let ScalarFn { name, params, variadic, returns, shown, .. } = *self;
+        Signature { name, params, variadic, returns, shown }
+    }
+    /// With another naming rule for calls with several arguments.
+    pub const fn naming_of_several(self, naming: Naming) -> ScalarFn {
+        ScalarFn { naming_of_several: Some(naming), ..self }
+    }
+    /// A lone `*` stands for all columns.
+    pub const fn takes_all_columns(self) -> ScalarFn {
+        ScalarFn { takes_all_columns: true, ..self }
+    }
+    /// With another type that Microsoft's language service shows.
+    pub const fn shown(self, shown: fn(&[ArgInfo]) -> Option<Type>) -> ScalarFn {
+        ScalarFn { shown: Some(shown), ..self }
     }
     /// With other names.
     pub const fn aliases(self, aliases: &'static [&'static str]) -> ScalarFn {
@@ -252,6 +296,10 @@ impl ScalarFn {
     /// Volatile.
     pub const fn volatile(self) -> ScalarFn {
         ScalarFn { volatile: true, ..self }
+    }
+    /// With a warning for each use.
+    pub const fn caution(self, caution: &'static str) -> ScalarFn {
+        ScalarFn { caution: Some(caution), ..self }
     }
     /// With a meaning that helps to plan it.
     pub const fn meaning(self, meaning: Meaning) -> ScalarFn {
@@ -309,6 +357,48 @@ pub enum NativeAggregate {
     Max,
 }
 
+/// What the arguments of a call are fitted to.
+#[derive(Clone, Copy)]
+pub(crate) struct Signature {
+    /// The function's name.
+    pub name: &'static str,
+    /// Parameters.
+    pub params: &'static [Param],
+    /// The last parameter may repeat.
+    pub variadic: bool,
+    /// Result type.
+    pub returns: Returns,
+    /// See [`ScalarFn::shown`].
+    pub shown: Option<fn(&[ArgInfo]) -> Option<Type>>,
+}
+
+/// The columns that one call of an aggregate gives to `summarize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// One value.
+    Value,
+    /// The extreme of the first argument, then the other arguments in its row; `*` is all columns. In the older form their names
+    /// begin with the extreme's.
+    RowOfExtreme {
+        /// The greatest value, not the least.
+        greatest: bool,
+        /// The older form.
+        older: bool,
+    },
+    /// The arguments in some row; `*` is all columns. In the older form a lone argument is one value, and names begin with `any_`.
+    SomeRow {
+        /// The older form.
+        older: bool,
+    },
+    /// A column for each percentage behind the value (and its weight), named after it: that of the aggregate of one percentage.
+    EachPercentage {
+        /// The aggregate of one percentage.
+        of: &'static str,
+        /// A weight is behind the value.
+        weighted: bool,
+    },
+}
+
 /// What `pivot` shows where an aggregate has no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfNoRows {
@@ -331,7 +421,7 @@ pub struct AggregateFn {
     pub params: &'static [Param],
     /// The last parameter may repeat.
     pub variadic: bool,
-    /// Result type. `Returns::Columns` is not used here; `percentiles`, `arg_max` and `take_any` name their columns in the binder.
+    /// Result type. `Returns::Columns` is not used here: see `gives`.
     pub returns: Returns,
     /// Result column's name.
     pub naming: Naming,
@@ -341,6 +431,8 @@ pub struct AggregateFn {
     pub ordered: bool,
     /// What `pivot` shows for a combination without rows.
     pub of_no_rows: OfNoRows,
+    /// The columns that a call gives to `summarize`.
+    pub gives: Gives,
     /// How it is computed.
     pub imp: AggregateImpl,
     /// One sentence for `kqlake functions` and the support page.
@@ -357,7 +449,7 @@ impl AggregateFn {
         imp: AggregateImpl,
         doc: &'static str,
     ) -> AggregateFn {
-        let (predicate, of_no_rows) = (None, OfNoRows::Null);
+        let (predicate, of_no_rows, gives) = (None, OfNoRows::Null, Gives::Value);
         AggregateFn {
             name,
             aliases: &[],
@@ -368,6 +460,7 @@ impl AggregateFn {
             predicate,
             ordered: false,
             of_no_rows,
+            gives,
             imp,
             doc,
         }
@@ -387,6 +480,15 @@ impl AggregateFn {
     /// Sensitive to the order of rows.
     pub const fn ordered(self) -> AggregateFn {
         AggregateFn { ordered: true, ..self }
+    }
+    /// What arguments are fitted to.
+    pub(crate) fn signature(&self) -> Signature {
+        let AggregateFn { name, params, variadic, returns, .. } = *self;
+        Signature { name, params, variadic, returns, shown: None }
+    }
+    /// With other columns than one value.
+    pub const fn gives(self, gives: Gives) -> AggregateFn {
+        AggregateFn { gives, ..self }
     }
     /// With another value than null of no rows.
     pub const fn of_no_rows(self, of_no_rows: OfNoRows) -> AggregateFn {

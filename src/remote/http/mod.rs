@@ -7,12 +7,12 @@ mod request;
 mod retry;
 mod transport;
 
-pub(crate) use self::body::{BodyError, Reading, json_ends};
+pub(crate) use self::body::{BodyError, Reading, json_ends, root_cause};
 pub(crate) use self::error::place;
 pub use self::error::{Failure, ServiceError};
 pub(crate) use self::json::JsonCheck;
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins, path_part};
 pub(crate) use self::retry::{Backoff, date_of};
-pub(crate) use self::transport::{Transport, of_body, said_error};
+pub(crate) use self::transport::{AGENT, Transport, is_redirect, of_body, said_error};
 pub use reqwest::header::HeaderMap;

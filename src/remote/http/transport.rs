@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// Bytes of the body of an answer that says an error.
 const ERROR_CAP: u64 = 64 << 10;
 /// What we say we are.
-const AGENT: &str = concat!("kqlake/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("kqlake/", env!("CARGO_PKG_VERSION"));
 
 /// An answer whose body is still to be read.
 pub(crate) struct Received {
@@ -134,7 +134,7 @@ impl Transport {
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
@@ -205,7 +205,8 @@ fn of_status(service: Service, url: &Url, status: u16, headers: &HeaderMap, body
     let words = words.filter(|words| !words.is_empty()).map(|words| format!(": {words}")).unwrap_or_default();
     let error = ServiceError::new(service, failure, format!("{} answers {status}{words}", place(url)));
     let retry_after = retry_after(headers, now);
-    ServiceError { status: Some(status), code, request_id: request_id(headers), retry_after, date: date_of(headers), ..error }
+    let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    ServiceError { status: Some(status), code, request_id: request_id(headers), retry_after, challenge, date: date_of(headers), ..error }
 }
 
 /// The code and the words of an error's body in any of the forms that services have; the beginning of any other body.

@@ -1,0 +1,67 @@
+//! What queries may read beside tables: folders, addresses, watchlists, and a file of the places of IP addresses.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::FILE;
+use super::file::Document;
+use crate::error::{Error, Result};
+use kqlake_remote::download::Allowed;
+
+/// A folder whose files `externaldata` may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRoot {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The beginning of the addresses whose files are in it, for queries that were written for the network.
+    pub address: Option<String>,
+}
+
+/// What queries may read beside tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct External {
+    /// Folders whose files `externaldata` may read, and addresses that stand for one.
+    pub roots: Vec<FileRoot>,
+    /// Addresses that it may fetch.
+    pub addresses: Vec<Allowed>,
+    /// The entries of `external_data` as they are written.
+    pub entries: Vec<String>,
+    /// The folder with a CSV file for each watchlist.
+    pub watchlists: Option<PathBuf>,
+    /// The columns that are the search keys of watchlists, by the watchlists' names.
+    pub watchlist_keys: BTreeMap<String, String>,
+    /// A file in MaxMind's format with the places of IP addresses.
+    pub ip_locations: Option<PathBuf>,
+}
+
+impl External {
+    /// What a file says, with paths that are meant from its folder.
+    ///
+    /// # Errors
+    /// For an address that may not be one.
+    pub(super) fn of(document: &mut Document, based: &dyn Fn(PathBuf) -> PathBuf) -> Result<External> {
+        let mut external = External {
+            watchlists: document.watchlists.take().map(based),
+            watchlist_keys: document.watchlist_keys.take().unwrap_or_default(),
+            ip_locations: document.ip_locations.take().map(based),
+            ..External::default()
+        };
+        for entry in document.external_data.take().into_iter().flatten() {
+            if entry.contains("://") {
+                let allowed = Allowed::parse(&entry).map_err(|why| {
+                    // It may hold a password.
+                    let shown = kqlake_remote::download::shown_address(&entry);
+                    Error::usage(format!("`external_data` in {FILE}: {shown} {why}"))
+                        .hint("name folders, and the beginnings of addresses such as https://example.org/lists/")
+                })?;
+                external.addresses.push(allowed);
+            } else {
+                external.roots.push(FileRoot { folder: based(PathBuf::from(&entry)), address: None });
+            }
+            external.entries.push(entry);
+        }
+        let locations = document.external_locations.take().into_iter().flatten();
+        external.roots.extend(locations.map(|(address, folder)| FileRoot { folder: based(folder), address: Some(address) }));
+        Ok(external)
+    }
+}

@@ -1,0 +1,70 @@
+//! The places of IP addresses, from a file in MaxMind's format: that of GeoLite2, of GeoIP2, and of other publishers.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use maxminddb::{Reader, path as elements};
+
+use crate::config::External as Settings;
+use kqlake_kql::external::{IpLocation, IpLocations, Refusal, Unavailable};
+
+/// The file that the configuration names.
+///
+/// # Errors
+/// When it names none.
+pub(super) fn path(settings: &Settings) -> Result<&Path, Refusal> {
+    settings.ip_locations.as_deref().ok_or_else(|| Refusal {
+        message: "geo_info_from_ip_address needs a file with the places of IP addresses".to_owned(),
+        advice: "have one in MaxMind's format (such as GeoLite2-City.mmdb), and write in kqlake.toml: \
+                 ip_locations = \"FOLDER/GeoLite2-City.mmdb\""
+            .to_owned(),
+    })
+}
+
+/// Opens it.
+///
+/// # Errors
+/// When none is named, or it is no such file.
+pub(super) fn open(settings: &Settings) -> Result<Arc<dyn IpLocations>, Unavailable> {
+    let path = path(settings)?;
+    let reader = Reader::open_readfile(path).map_err(|err| {
+        Unavailable::Refused(Refusal {
+            message: format!("`ip_locations`: cannot read {}: {err}", path.display()),
+            advice: "name a file in MaxMind's format (.mmdb)".to_owned(),
+        })
+    })?;
+    Ok(Arc::new(Places { path: path.to_owned(), reader }))
+}
+
+struct Places {
+    path: PathBuf,
+    reader: Reader<Vec<u8>>,
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Places").field(&self.path).finish()
+    }
+}
+
+impl IpLocations for Places {
+    fn find(&self, address: IpAddr) -> Option<IpLocation> {
+        let found = self.reader.lookup(address).ok().filter(|found| found.has_data())?;
+        let text = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<String>(path).ok().flatten();
+        let number = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<f64>(path).ok().flatten();
+        let place = IpLocation {
+            country: text(&elements!["country", "names", "en"]),
+            state: text(&elements!["subdivisions", 0, "names", "en"]),
+            city: text(&elements!["city", "names", "en"]),
+            latitude: number(&elements!["location", "latitude"]),
+            longitude: number(&elements!["location", "longitude"]),
+        };
+        (place != IpLocation::default()).then_some(place)
+    }
+
+    fn identity(&self) -> String {
+        format!("{} {}", self.path.display(), self.reader.metadata().build_epoch)
+    }
+}

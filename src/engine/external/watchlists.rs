@@ -1,0 +1,99 @@
+//! Watchlists: CSV files in a folder, each named after its watchlist.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::config::External as Settings;
+use kqlake_kql::external::{Refusal, Unavailable, Watchlist};
+use kqlake_syntax::suggest::nearest;
+
+/// The folder of the watchlists.
+///
+/// # Errors
+/// When the configuration names none.
+pub(super) fn folder(settings: &Settings) -> Result<&Path, Refusal> {
+    settings.watchlists.as_deref().ok_or_else(|| Refusal {
+        message: "watchlists are read from CSV files, and no folder with them is named".to_owned(),
+        advice: "write in kqlake.toml: watchlists = \"FOLDER\"; the watchlist 'x' is then FOLDER/x.csv".to_owned(),
+    })
+}
+
+/// The files of the folder, with the names of their watchlists, in order.
+fn files(settings: &Settings) -> Result<Vec<(String, PathBuf)>, Unavailable> {
+    let folder = folder(settings)?;
+    let unreadable =
+        |err: std::io::Error| Unavailable::Failed(format!("cannot read the watchlists in {}: {err}", folder.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_csv = path.extension().and_then(OsStr::to_str).is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+        if let (true, true, Some(name)) = (is_csv, path.is_file(), path.file_stem().and_then(OsStr::to_str)) {
+            found.push((name.to_owned(), path.clone()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The names of all watchlists.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(super) fn names(settings: &Settings) -> Result<Vec<String>, Unavailable> {
+    Ok(files(settings)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Reads a watchlist.
+///
+/// # Errors
+/// When there is none of the name, or its file cannot be read.
+pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavailable> {
+    let files = files(settings)?;
+    let Some((_, path)) = files.iter().find(|(known, _)| known == name) else {
+        let folder = folder(settings)?.display();
+        let advice = match nearest(name, files.iter().map(|(known, _)| known.as_str())) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("the watchlist '{name}' would be the file {name}.csv in {folder}"),
+        };
+        return Err(Refusal { message: format!("there is no watchlist '{name}' in {folder}"), advice }.into());
+    };
+    let failed = |why: String| Unavailable::Failed(format!("cannot read the watchlist {}: {why}", path.display()));
+    let updated = std::fs::metadata(path).and_then(|found| found.modified()).map_err(|err| failed(err.to_string()))?;
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(|err| failed(err.to_string()))?;
+    let headers = reader.headers().map_err(|err| failed(err.to_string()))?;
+    let columns: Vec<String> = headers.iter().map(|column| column.trim().trim_start_matches('\u{feff}').to_owned()).collect();
+    if columns.iter().all(String::is_empty) {
+        return Err(failed("its first line names no columns".to_owned()));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|err| failed(err.to_string()))?;
+        rows.push((0..columns.len()).map(|place| record.get(place).unwrap_or_default().to_owned()).collect());
+    }
+    let (search_key, warning) = search_key(settings, name, &columns)?;
+    let updated_us = chrono::DateTime::<chrono::Utc>::from(updated).timestamp_micros();
+    Ok(Watchlist { columns, rows, search_key, updated_us, warning })
+}
+
+/// The column that is the search key: the configured one, one of that name, or the only one; else the first, which is said.
+fn search_key(settings: &Settings, name: &str, columns: &[String]) -> Result<(usize, Option<String>), Unavailable> {
+    let place = |column: &str| columns.iter().position(|known| known == column);
+    if let Some(key) = settings.watchlist_keys.get(name) {
+        let missing = || Refusal {
+            message: format!("the watchlist '{name}' has no column '{key}', which [watchlist_keys] names"),
+            advice: format!("its columns are {}", columns.join(", ")),
+        };
+        return Ok((place(key).ok_or_else(missing)?, None));
+    }
+    if let Some(place) = place("SearchKey") {
+        return Ok((place, None));
+    }
+    let first = columns.first().map_or("", String::as_str);
+    let warning = (columns.len() > 1).then(|| {
+        format!(
+            "SearchKey of the watchlist '{name}' is its first column, '{first}'; to choose, write in kqlake.toml below \
+             [watchlist_keys]: {name:?} = {first:?}"
+        )
+    });
+    Ok((0, warning))
+}
