@@ -156,6 +156,16 @@ impl Simulator {
         &self.world.registration.secret
     }
 
+    /// Puts a message into the queue `graphcalls` of Service Bus.
+    pub fn enqueue(&self, message: &str) {
+        services::service_bus::enqueue(&self.world, message.to_owned().into());
+    }
+
+    /// The key of the policy `RootManageSharedAccessKey` of the queue `graphcalls`.
+    pub fn queue_key(&self) -> &str {
+        &self.world.registration.queue_key
+    }
+
     /// A configuration that fetches everything from it.
     pub fn toml(&self) -> String {
         configuration::toml(&self.world, self.certificate.as_deref())

@@ -33,6 +33,8 @@ pub(crate) struct Registration {
     pub(crate) insights_key: String,
     /// The workspace of Log Analytics.
     pub(crate) workspace: String,
+    /// The key of the queue's policy.
+    pub(crate) queue_key: String,
 }
 
 impl Registration {
@@ -47,6 +49,7 @@ impl Registration {
             insights_app: name("application insights"),
             insights_key: name("key of application insights").replace('-', ""),
             workspace: name("workspace"),
+            queue_key: name("key of the queue").replace('-', ""),
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod management;
 mod query;
 mod quota;
 pub(crate) mod reporting;
+pub(crate) mod service_bus;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use axum::Router;
 use crate::world::{Truth, World};
 
 /// The services by the first segment of their paths.
-pub(crate) fn all() -> [(&'static str, Router<Arc<World>>); 6] {
+pub(crate) fn all() -> [(&'static str, Router<Arc<World>>); 7] {
     [
         ("login", login::routes()),
         ("management", management::routes()),
@@ -25,6 +26,7 @@ pub(crate) fn all() -> [(&'static str, Router<Arc<World>>); 6] {
         ("reporting", reporting::routes()),
         ("insights", app_insights::routes()),
         ("loganalytics", log_analytics::routes()),
+        ("servicebus", service_bus::routes()),
     ]
 }
 

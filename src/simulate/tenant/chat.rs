@@ -1,5 +1,7 @@
 //! Messages in channels, with replies, reactions, edits and deletions.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::dice::{Dice, Seeded};
@@ -77,6 +79,25 @@ pub(crate) fn changed_between(seeded: Seeded, team: &Team, channel: &Channel, fr
     }
     messages.retain(|message| message.created <= to && from < message.modified(to));
     messages.sort_by_key(|message| (message.modified(to), message.id.clone()));
+    messages
+}
+
+/// The messages that are no replies and that changed in a time (the begin excluded, the end included), or got replies, or whose replies
+/// changed.
+pub(crate) fn threads_between(seeded: Seeded, team: &Team, channel: &Channel, from: i64, to: i64) -> Vec<Message> {
+    // A message is answered within a day, and a reply is changed within two more.
+    let mut messages = changed_between(seeded, team, channel, from - 4 * DAY, to);
+    let changed = |message: &Message| from < message.modified(to);
+    let answered: BTreeSet<String> = messages.iter().filter(|message| changed(message)).filter_map(|message| message.reply_to.clone()).collect();
+    messages.retain(|message| message.reply_to.is_none() && (changed(message) || answered.contains(&message.id)));
+    messages
+}
+
+/// The replies to a message of an id that are there at an instant.
+pub(crate) fn replies(seeded: Seeded, team: &Team, channel: &Channel, id: &str, now: i64) -> Vec<Message> {
+    let Some(created) = id.parse::<i64>().ok().and_then(|id| id.checked_mul(1000)) else { return Vec::new() };
+    let mut messages = changed_between(seeded, team, channel, created - 1, now.min(created + 8 * DAY));
+    messages.retain(|message| message.reply_to.as_deref() == Some(id));
     messages
 }
 
@@ -183,5 +204,23 @@ mod tests {
         for message in at_once {
             assert_eq!(told[&message.id], record(seeded, "t", team, channel, &message, end).to_string());
         }
+    }
+
+    #[test]
+    fn threads_with_their_replies_are_all_messages() {
+        let seeded = Seeded { seed: 4, scale: 3.0 };
+        let end = parse("2026-01-16T18:00:00Z").unwrap();
+        let team = &teams::teams(seeded, end)[0];
+        let channel = &teams::channels(seeded, team)[0];
+        let mut told = std::collections::BTreeSet::new();
+        for round in 0..16 {
+            let (from, to) = (end - (16 - round) * 6 * HOUR, end - (15 - round) * 6 * HOUR);
+            for thread in threads_between(seeded, team, channel, from, to) {
+                told.extend(replies(seeded, team, channel, &thread.id, to).into_iter().map(|reply| reply.id));
+                told.insert(thread.id);
+            }
+        }
+        let all = changed_between(seeded, team, channel, end - 96 * HOUR, end);
+        assert!(all.iter().any(|message| message.reply_to.is_some()) && all.iter().all(|message| told.contains(&message.id)));
     }
 }

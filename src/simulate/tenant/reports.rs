@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn every_function_answers_in_both_forms() {
         let now = parse("2026-01-12T00:00:00Z").unwrap();
-        assert_eq!(all().len(), 78);
+        assert_eq!(all().len(), 81);
         for (name, report) in all() {
             let span = if report.params.is_empty() { Span::Whole } else { Span::Period(7) };
             let rows = report.rows(SEEDED, name, span, now, false);

@@ -78,6 +78,7 @@ async fn respond(call: &Call) -> Answer {
         ["teams", ref rest @ ..] => teams::answer(call, rest),
         ["groups"] => teams::groups(call),
         ["reports", function] => reports::answer(call, function),
+        ["copilot", "reports", function] if function.contains("Copilot") => reports::answer(call, function),
         ["admin", "reportSettings"] => reports::settings(call),
         ["admin", "exchange", "tracing", "messageTraces", ref rest @ ..] => traces::answer(call, rest),
         ["subscriptions", ref rest @ ..] => {

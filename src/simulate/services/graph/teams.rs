@@ -97,6 +97,7 @@ fn of_team(request: &Request, team: &Team, path: &[&str]) -> Answer {
                     Ok(page(request, &format!("teams('{}')/channels('{}')/members", team.id, channel.id), members, None))
                 }
                 ["messages", "delta" | "delta()"] => messages(request, team, &channel, now),
+                ["messages", message, "replies"] => replies(request, team, &channel, message),
                 _ => Err(error(request, 400, "BadRequest", "Resource not found for the segment.")),
             }
         }
@@ -161,7 +162,22 @@ const FIRST_ROUND: i64 = 30 * DAY;
 /// How long a round's token lasts.
 const TOKENS_LAST: i64 = 30 * DAY;
 
-/// One round of a channel's messages: new ones, changed ones, and replies.
+/// The replies to a message.
+fn replies(request: &Request, team: &Team, channel: &Channel, message: &str) -> Answer {
+    allowed(request, &["ChannelMessage.Read.All", "Group.Read.All"])?;
+    within(request, &format!("messages {}", team.id), 4, 1)?;
+    within(request, "messages", 30, 1)?;
+    let (offset, now) = position(request)?;
+    let seeded = seeded(&request.world);
+    let tenant = &request.world.registration.tenant;
+    let replies = chat::replies(seeded, team, channel, message, now);
+    let (range, next) = paged(request, &replies, (offset, now), size(request, 20, 50)?);
+    let values = replies[range].iter().map(|reply| chat::record(seeded, tenant, team, channel, reply, now)).collect();
+    let context = format!("teams('{}')/channels('{}')/messages('{message}')/replies", team.id, channel.id);
+    Ok(page(request, &context, values, next))
+}
+
+/// One round of a channel's messages: new ones and changed ones, without replies, which make the message that they are to a changed one.
 fn messages(request: &Request, team: &Team, channel: &Channel, now: i64) -> Answer {
     allowed(request, &["ChannelMessage.Read.All", "Group.Read.All"])?;
     within(request, &format!("messages {}", team.id), 4, 1)?;
@@ -190,7 +206,7 @@ fn messages(request: &Request, team: &Team, channel: &Channel, now: i64) -> Answ
         return Err(error(request, 410, "syncStateNotFound", "The sync state is too old; start again without a token."));
     }
     let seeded = seeded(&request.world);
-    let messages = chat::changed_between(seeded, team, channel, since, as_of);
+    let messages = chat::threads_between(seeded, team, channel, since, as_of);
     let offset = usize::try_from(offset).unwrap_or(0).min(messages.len());
     let end = (offset + size(request, 20, 50)?).min(messages.len());
     let tenant = &request.world.registration.tenant;

@@ -285,6 +285,11 @@ async fn teams_and_the_messages_of_their_channels_are_told() {
             channels += 1;
             let id = text(&channel, "id");
             let (told, last) = client.list(&format!("/graph/v1.0/teams/{team}/channels/{id}/messages/delta?$top=10")).await;
+            for message in &told {
+                let path = format!("/graph/v1.0/teams/{team}/channels/{id}/messages/{}/replies?$top=1", text(message, "id"));
+                let (replies, _) = client.list(&path).await;
+                messages.extend(replies.iter().map(|reply| format!("{team}|{id}|{}", text(reply, "id"))));
+            }
             messages.extend(told.iter().map(|message| format!("{team}|{id}|{}", text(message, "id"))));
             let (again, _) = client.list(text(&last, "@odata.deltaLink")).await;
             assert!(again.is_empty(), "nothing has changed");

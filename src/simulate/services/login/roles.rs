@@ -40,6 +40,8 @@ pub(super) fn of(resource: &str) -> Option<&'static [&'static str]> {
         "api.loganalytics.io" | "api.loganalytics.azure.com" | "api.loganalytics.us" | "api.loganalytics.azure.cn" => {
             Some(&["Data.Read"])
         }
+        // What may be done with a queue is a role of Azure, which no token tells.
+        "servicebus.azure.net" => Some(&[]),
         "api.applicationinsights.io" | "api.applicationinsights.us" | "api.applicationinsights.azure.cn" => Some(&["Data.Read"]),
         _ => None,
     }
