@@ -132,7 +132,7 @@ pub enum Section {
     UserMetadata,
     /// Apps that users have installed.
     UserApps,
-    /// Teams, their channels, members and apps.
+    /// Teams, their channels, members and apps, and messages of channels.
     Teams,
 }
 
@@ -190,7 +190,7 @@ impl Section {
             "MessageTrace" | "MessageTraceDetail" => Section::MessageTrace,
             "Users" => Section::UserMetadata,
             "UserTeamsApps" => Section::UserApps,
-            "Teams" | "TeamChannels" | "TeamMembers" | "TeamApps" => Section::Teams,
+            "Teams" | "TeamChannels" | "TeamMembers" | "TeamApps" | "ChannelMessages" => Section::Teams,
             // The classic Application Insights tables are the ones in lower case.
             other if other.starts_with(|c: char| c.is_ascii_lowercase()) => Section::Hits,
             _ => Section::UsageReports,
@@ -353,8 +353,8 @@ impl UnitState {
         }
     }
 
-    /// True when something is missing that no earlier import reported.
-    pub fn is_new_failure(self) -> bool {
+    /// True when something is missing, and not known from an earlier import without reading the unit.
+    pub(crate) fn is_new_failure(self) -> bool {
         !self.is_complete() && self != UnitState::Known
     }
 
@@ -403,9 +403,11 @@ pub struct UnitReport {
     pub bytes: u64,
     /// SHA-256 of the content as it is at the source, in hexadecimal; `None` when it was not read to its end.
     pub content_hash: Option<String>,
-    /// Where its refused records were set aside.
+    /// Where those of its refused records were set aside that no earlier import did.
     pub quarantine: Option<PathBuf>,
-    /// Refused records that were not, but only counted, being too many.
+    /// Refused records that an earlier import told of: they are in quarantine since then.
+    pub known: u64,
+    /// Refused records that are in no quarantine, but only counted, being too many.
     pub not_kept: u64,
     /// What shows that it has not changed without reading it.
     pub stamp: Option<String>,
@@ -423,6 +425,20 @@ pub struct UnitReport {
     pub finished: i64,
 }
 
+impl UnitReport {
+    /// True when something of it is missing that no earlier import reported.
+    pub fn is_new_failure(&self) -> bool {
+        let was_read = matches!(self.state, UnitState::Incomplete | UnitState::Unknown) && !self.held;
+        let is_known = was_read && self.counts.refused > 0 && self.known >= self.counts.refused;
+        self.state.is_new_failure() && !is_known
+    }
+
+    /// True when something of it is missing, all of which an earlier import reported.
+    pub fn is_known_failure(&self) -> bool {
+        !self.state.is_complete() && !self.is_new_failure()
+    }
+}
+
 /// What came of one section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionReport {
@@ -432,7 +448,7 @@ pub struct SectionReport {
     pub units: u64,
     /// Those among them that had not changed.
     pub unchanged: u64,
-    /// Those that had not changed and of which an earlier import set records aside.
+    /// Those with refused records all of which an earlier import set aside.
     pub known: u64,
     /// Records that were found.
     pub records: u64,
@@ -506,7 +522,7 @@ impl ImportSummary {
 
     /// True when nothing went wrong that no earlier import reported.
     pub fn has_no_new_failure(&self) -> bool {
-        self.shortfalls.is_empty() && !self.units.iter().any(|u| u.state.is_new_failure())
+        self.shortfalls.is_empty() && !self.units.iter().any(UnitReport::is_new_failure)
     }
 
     /// Rows that were there already.

@@ -2,6 +2,7 @@
 //! import's own events at the end.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, KnownUnits, Registrar};
 use super::own_rows;
 use super::positions::{self, Reached, stream_of};
+use super::quarantine::earlier::Earlier;
+use super::quarantine::store::QuarantineFile;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
 use super::row::Row;
@@ -124,19 +127,19 @@ async fn begin(
         let cursor = if options.again { None } else { positions::kept(lake, source.as_ref()).await? };
         listed.push((Arc::clone(source), cursor));
     }
-    let root = (!options.dry_run).then(|| lake.root().to_owned());
+    let (root, is_dry) = (lake.root().to_owned(), options.dry_run);
     let (id, limits, retention) = (import_id.to_owned(), options.limits, options.retention);
+    let (retry, again) = (options.retry.clone(), options.again);
     let cleaned = tokio::task::spawn_blocking(move || {
-        let quarantine = Quarantine::new(root.as_deref(), &id, now, limits);
-        let outdated = root.map_or(Ok(0), |root| clean(&root, retention, now));
-        (quarantine, outdated)
+        let (kept, outdated) = clean(&root, retention, now, is_dry).unwrap_or_else(|error| {
+            // What can no longer be removed hinders no import.
+            tracing::warn!(%error, "the quarantine could not be cleaned");
+            (Vec::new(), 0)
+        });
+        let earlier = Earlier::new(kept, &retry, again);
+        (Quarantine::new((!is_dry).then_some(root.as_path()), &id, now, limits, earlier), outdated)
     });
     let (quarantine, outdated) = cleaned.await.map_err(|error| ImportError::Reader(error.to_string()))?;
-    let outdated = outdated.unwrap_or_else(|error| {
-        // What can no longer be removed hinders no import.
-        tracing::warn!(%error, "the quarantine could not be cleaned");
-        0
-    });
     let shared = Shared {
         known: Arc::clone(known),
         limits: options.limits,
@@ -169,11 +172,14 @@ async fn begin(
     Ok(Begun { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
 }
 
-/// Removes what is not kept any more. Gives the number of files.
-fn clean(lake: &std::path::Path, retention: store::Retention, now: i64) -> std::io::Result<u64> {
-    let outdated = store::outdated(store::list(lake)?, retention, now);
+/// Removes what is not kept in quarantine any more. Gives what is, and the number of files that went.
+fn clean(lake: &Path, retention: store::Retention, now: i64, is_dry: bool) -> std::io::Result<(Vec<QuarantineFile>, u64)> {
+    let (outdated, kept) = store::outdated(store::list(lake)?, retention, now);
+    if is_dry {
+        return Ok((kept, 0));
+    }
     store::drop_files(&outdated)?;
-    Ok(outdated.len() as u64)
+    Ok((kept, outdated.len() as u64))
 }
 
 /// A checkpoint that is being committed.
@@ -325,7 +331,12 @@ impl Run<'_> {
                 }
                 Some(Message::End) => {
                     self.landings.units += 1;
-                    self.pending.extend(self.current.take().map(Pending::Unit));
+                    // Of a unit that its source leaves for a later run nothing is reported.
+                    let ended = |group: Group| match group.reports.is_empty() {
+                        true => Pending::Block(group.source),
+                        false => Pending::Unit(group),
+                    };
+                    self.pending.extend(self.current.take().map(ended));
                     return Ok(());
                 }
                 Some(Message::Broken(error)) => return Err(error),

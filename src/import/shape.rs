@@ -10,6 +10,7 @@ use super::calls::mapping::Calls;
 use super::fields::{bare_name, nested, nested_text, plain_name};
 use super::files::documents::{AnswerHeading, Page, column_names};
 use super::graph::directory::ObjectKind;
+use super::graph::messages::Messages;
 use super::graph::reports::{ReportId, Reports};
 use super::json_text::unescape;
 use super::message_trace::mapping::{CsvKind, Traces};
@@ -38,6 +39,8 @@ pub(crate) enum Shape {
     TraceDetail,
     /// A row of a usage report.
     Report(ReportId),
+    /// A message of a channel, without its text.
+    ChannelMessage,
     /// A user, team or the like.
     Directory(ObjectKind),
     /// A record of another tool that carries the original one.
@@ -64,6 +67,9 @@ impl Shape {
         }
         if Traces::is_trace(members) {
             return Ok(Shape::Trace);
+        }
+        if Messages::is_message(members) {
+            return Ok(Shape::ChannelMessage);
         }
         if Reports::is_row(members) {
             let said = members.text("@odata.type").unwrap_or_default();

@@ -179,11 +179,18 @@ pub struct SourceError {
     pub status: Option<u16>,
     /// True when it will never be there again: the cursor goes past it.
     pub gone: bool,
+    /// True when nothing is wrong with it: the source leaves it for a later run. It stays listed, and is no failure.
+    pub later: bool,
 }
 
 impl SourceError {
     /// Something that may go well the next time.
     pub fn for_now(reason: impl Into<String>) -> Self {
-        SourceError { reason: reason.into(), status: None, gone: false }
+        SourceError { reason: reason.into(), status: None, gone: false, later: false }
+    }
+
+    /// A unit that its source leaves for a later run.
+    pub fn later() -> Self {
+        SourceError { later: true, ..SourceError::for_now("it is left for a later run") }
     }
 }

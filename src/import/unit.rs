@@ -13,6 +13,7 @@ use super::convert::{self, DateOrder};
 use super::fields::{bare_name, push_member};
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Stop};
 use super::graph::directory::Directory;
+use super::graph::messages::Messages;
 use super::graph::reports::Reports;
 use super::json_text::{string_literal, unescape};
 use super::landable::{Landable, deep};
@@ -36,6 +37,7 @@ pub(crate) struct Mappings {
     traces: Traces,
     reports: Reports,
     directory: Directory,
+    messages: Messages,
     landable: Landable,
 }
 
@@ -272,11 +274,16 @@ impl<'m> UnitMapper<'m> {
 
     /// A JSON object: a record, or a page of records.
     fn object(&mut self, text: &str, page: &Page, place: Place, depth: u8) -> Result<(), Stop> {
-        if too_deep(text) {
+        // Records of tables have their bags in them, and mostly follow one another.
+        let members = match self.last {
+            Some((.., Shape::Flat)) => Members::parse_with_inner(text),
+            _ => Members::parse(text),
+        };
+        if !members.as_ref().is_ok_and(Members::is_shallow) && too_deep(text) {
             self.counts.records += 1;
             return self.refuse(place, deep(), text.as_bytes());
         }
-        let members = match Members::parse(text) {
+        let mut members = match members {
             Ok(members) => members,
             Err(error) => {
                 self.counts.records += 1;
@@ -307,12 +314,12 @@ impl<'m> UnitMapper<'m> {
         let context = page.context.as_deref();
         let mappings = &mut *self.mappings;
         let mapped = match shape {
-            Shape::Flat => mappings.app.flat(&members).map(|row| vec![row]),
+            Shape::Flat => mappings.app.flat(&mut members).map(|row| vec![row]),
             Shape::Event => {
                 let flat = events_api::flattened(&members);
                 let mapped = flat.as_deref().map_err(Clone::clone).and_then(|flat| {
-                    let members = Members::parse(flat).map_err(|error| format!("no valid JSON: {error}"))?;
-                    mappings.app.flat(&members).map(|row| vec![row])
+                    let mut members = Members::parse(flat).map_err(|error| format!("no valid JSON: {error}"))?;
+                    mappings.app.flat(&mut members).map(|row| vec![row])
                 });
                 return self.mapped(mapped, place, text.as_bytes());
             }
@@ -327,6 +334,7 @@ impl<'m> UnitMapper<'m> {
                 Some(call) => mappings.calls.session(&members, call),
                 None => Err("the page of sessions does not name its call in @odata.context".into()),
             },
+            Shape::ChannelMessage => mappings.messages.row(&members).map(|row| vec![row]),
             Shape::Trace => mappings.traces.trace(&members, text, self.said.order),
             Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.said.order),
             Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order, self.facts.taken.is_some()),

@@ -110,6 +110,8 @@ impl Units {
         match opened {
             Ok(Ok(Opened { body: Body::File(file), taken_at })) => self.file(reading, file, taken_at),
             Ok(Ok(Opened { body: Body::Stream(body), taken_at })) => self.stream(reading, body, taken_at),
+            // It stays as it was listed.
+            Ok(Err(error)) if error.later => Ok(()),
             Ok(Err(error)) => {
                 let state = if error.gone { UnitState::Expired } else { UnitState::Failed };
                 let mut report = report(&reading.listed.name, state, reading.started);
@@ -279,9 +281,9 @@ impl Units {
     fn refused_unit(&mut self, reading: &Reading<'_>, name: &str, reason: &str) -> Result<UnitReport, Ended> {
         let mut quarantine = self.quarantine.unit(name);
         quarantine.refuse(Place::default(), reason, b"");
-        let path = quarantine.finish().map_err(Ended::Broken)?;
+        let kept = quarantine.finish().map_err(Ended::Broken)?;
         let mut report = report(name, UnitState::Failed, self.now());
-        report.quarantine = path;
+        report.quarantine = kept.path;
         report.reason = Some(reason.to_owned());
         report.counts.refused = 1;
         reading.batches.send(Message::Started(name.to_owned()))?;

@@ -81,7 +81,7 @@ impl Source for Blobs {
     fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
         Box::pin(async {
             if self.is_down {
-                return Err(SourceError { reason: "the service is down".into(), status: Some(503), gone: false });
+                return Err(SourceError { reason: "the service is down".into(), status: Some(503), gone: false, later: false });
             }
             let unit = |(name, expires, _): &(String, i64, &str)| ListedUnit {
                 name: format!("{}/{name}", self.stream),
@@ -326,7 +326,7 @@ impl Source for Flaky {
     }
 
     fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {
-        Box::pin(async { Err(SourceError { reason: "busy".into(), status: Some(503), gone: false }) })
+        Box::pin(async { Err(SourceError { reason: "busy".into(), status: Some(503), gone: false, later: false }) })
     }
 }
 

@@ -57,7 +57,7 @@ impl Service {
         let from = after.as_ref().and_then(Value::as_u64).unwrap_or(0) as usize;
         self.listed.lock().unwrap().push(after);
         if *self.is_down.lock().unwrap() {
-            return Err(SourceError { reason: "the service is down".into(), status: Some(500), gone: false });
+            return Err(SourceError { reason: "the service is down".into(), status: Some(500), gone: false, later: false });
         }
         let blobs = self.blobs.lock().unwrap();
         let until = (from + 2).min(blobs.len());
@@ -82,7 +82,7 @@ impl Service {
         *self.opened.lock().unwrap().entry(blob.clone()).or_default() += 1;
         let mood = self.blobs.lock().unwrap().iter().find(|(name, _)| *name == blob).map_or(Mood::Gone, |(_, mood)| *mood);
         let failed =
-            |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone });
+            |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone, later: false });
         match mood {
             Mood::Busy => return failed(503, false),
             Mood::Gone => return failed(404, true),
