@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
 
-use super::jobs;
+use super::{arc, jobs};
 use super::secrets::SecretSource;
 use super::table::{Reader, Table};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use kqlake_import::Section;
 use kqlake_remote::cloud::{Cloud, Service, check_host};
 use kqlake_remote::settings::{
     AppInsightsSettings, AuditSettings, CONTENT_TYPES, CallsSettings, Credential, HostOverrides, LogAnalyticsSettings,
-    MessageTraceSettings, ServiceBus, TeamsMessagesSettings, Tenant, TraceApi,
+    MessageTraceSettings, ServiceBus, TeamsMessagesSettings, Tenant, TraceApi, TraceDetails,
 };
 
 /// Seconds of two days: the longest delay of message traces.
@@ -44,6 +44,8 @@ pub struct TenantConfig {
     pub calls: CallsSettings,
     /// Where that state is.
     pub client_state: Option<SecretSource>,
+    /// The policy that may read the queue of notifications, and where its key is.
+    pub queue_key: Option<(String, SecretSource)>,
     /// Message traces.
     pub message_trace: MessageTraceSettings,
     /// Messages of channels.
@@ -80,8 +82,12 @@ impl TenantConfig {
             let api_key = key.as_ref().map(|source| source.read(env)).transpose();
             Ok(AppInsightsSettings { api_key: api_key.map_err(|err| err.at(&at("app_insights.api_key")))?, ..settings.clone() })
         });
-        let calls =
+        let mut calls =
             CallsSettings { client_state: client_state.map_err(|err| err.at(&at("calls.client_state")))?, ..self.calls.clone() };
+        if let (Some(queue), Some((policy, source))) = (&mut calls.service_bus, &self.queue_key) {
+            let key = source.read(env).map_err(|err| err.at(&at("calls.service_bus.key")))?;
+            queue.key = Some((policy.clone(), key));
+        }
         Ok(Tenant { credential, calls, app_insights: app_insights.collect::<Result<_>>()?, ..self.without_secrets() })
     }
 
@@ -111,12 +117,21 @@ impl TenantConfig {
                 password: password.as_ref().map(|source| source.read(env)).transpose()?,
             },
             CredentialSource::ManagedIdentity => {
-                let endpoint = text("IDENTITY_ENDPOINT").zip(text("IDENTITY_HEADER"));
-                let endpoint = endpoint.map(|(endpoint, header)| {
-                    let wrong = |_| Error::usage("IDENTITY_ENDPOINT in the environment is no address");
-                    Ok::<_, Error>((Url::parse(&endpoint).map_err(wrong)?, SecretString::from(header)))
-                });
-                Credential::ManagedIdentity { endpoint: endpoint.transpose()? }
+                let parsed = |text: &str| {
+                    Url::parse(text).map_err(|_| Error::usage("IDENTITY_ENDPOINT in the environment is no address"))
+                };
+                let given = text("IDENTITY_ENDPOINT").map(|text| parsed(&text)).transpose()?;
+                match (given, text("IDENTITY_HEADER")) {
+                    (Some(endpoint), Some(header)) => {
+                        Credential::ManagedIdentity { endpoint: Some((endpoint, SecretString::from(header))) }
+                    }
+                    // The agent of Azure Arc says where it is, and has no header.
+                    (Some(endpoint), None) if text("IMDS_ENDPOINT").is_some() => {
+                        Credential::Arc { endpoint, keys: arc::keys(env) }
+                    }
+                    _ if arc::is_here() => Credential::Arc { endpoint: parsed(arc::ENDPOINT)?, keys: arc::keys(env) },
+                    _ => Credential::ManagedIdentity { endpoint: None },
+                }
             }
             CredentialSource::WorkloadIdentity(file) => {
                 let named = || env("AZURE_FEDERATED_TOKEN_FILE").filter(|value| !value.is_empty()).map(Into::into);
@@ -138,7 +153,7 @@ impl TenantConfig {
     pub fn services(&self) -> Vec<Service> {
         let trace = |api| self.has(Section::MessageTrace) && self.message_trace.api == api;
         let graph = [Section::UserMetadata, Section::UserApps, Section::UsageReports, Section::Teams, Section::Calls];
-        let graph = graph.into_iter().any(|section| self.has(section)) || self.teams_messages.enabled;
+        let graph = graph.into_iter().any(|section| self.has(section));
         let hits = self.has(Section::Hits);
         [
             (Service::Login, true),
@@ -147,6 +162,7 @@ impl TenantConfig {
             (Service::Reporting, trace(TraceApi::Reporting)),
             (Service::AppInsights, hits && !self.app_insights.is_empty()),
             (Service::LogAnalytics, hits && !self.log_analytics.is_empty()),
+            (Service::ServiceBus, self.has(Section::Calls) && self.calls.service_bus.is_some()),
         ]
         .into_iter()
         .filter_map(|(service, needed)| needed.then_some(service))
@@ -221,7 +237,7 @@ fn tenant(name: &str, mut table: Table<'_, '_>, given: Option<&BTreeSet<Section>
     };
     let hosts = hosts(table.table("hosts"));
     let audit = audit(table.table("audit"));
-    let (calls, client_state) = calls(table.table("calls"));
+    let (calls, client_state, queue_key) = calls(table.table("calls"));
     let message_trace = message_trace(table.table("message_trace"));
     let teams_messages = teams_messages(table.table("teams_messages"));
     let app_insights: Vec<_> = table.tables("app_insights").into_iter().filter_map(app_insights).collect();
@@ -241,6 +257,7 @@ fn tenant(name: &str, mut table: Table<'_, '_>, given: Option<&BTreeSet<Section>
         audit,
         calls,
         client_state,
+        queue_key,
         message_trace,
         teams_messages,
         app_insights,
@@ -320,6 +337,7 @@ fn hosts(mut table: Table<'_, '_>) -> HostOverrides {
         reporting: address(&mut table, "reporting"),
         app_insights: address(&mut table, "app_insights"),
         log_analytics: address(&mut table, "log_analytics"),
+        service_bus: address(&mut table, "service_bus"),
     };
     table.finish();
     hosts
@@ -375,7 +393,8 @@ fn audit(mut table: Table<'_, '_>) -> AuditSettings {
     settings
 }
 
-fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
+/// Call records, with where the state of notifications and the key of their queue are.
+fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>, Option<(String, SecretSource)>) {
     let default = CallsSettings::default();
     let listen = table.text("listen").and_then(|text| match text.parse() {
         Ok(listen) => Some(listen),
@@ -385,17 +404,7 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
         }
     });
     let has_bus = table.has("service_bus");
-    let mut bus = table.table("service_bus");
-    let (namespace, queue) = (bus.text("namespace").map(str::to_owned), bus.text("queue").map(str::to_owned));
-    if has_bus {
-        for key in ["namespace", "queue"].into_iter().filter(|key| !bus.has(key)) {
-            bus.missing(key, "write it as service_bus = { namespace = \"…\", queue = \"…\" }");
-        }
-    }
-    bus.finish();
-    if has_bus {
-        later(&table, "service_bus", "a queue of Service Bus");
-    }
+    let (service_bus, queue_key) = service_bus(table.table("service_bus"), has_bus);
     let client_state = table.secret("client_state");
     let settings = CallsSettings {
         backfill_days: table.number("backfill_days", 0..=30).unwrap_or(default.backfill_days),
@@ -403,7 +412,7 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
         lifecycle_url: address(&mut table, "lifecycle_url"),
         client_state: None,
         listen,
-        service_bus: namespace.zip(queue).map(|(namespace, queue)| ServiceBus { namespace, queue }),
+        service_bus,
     };
     if settings.notification_url.is_some() && !table.has("client_state") {
         table.missing(
@@ -413,16 +422,32 @@ fn calls(mut table: Table<'_, '_>) -> (CallsSettings, Option<SecretSource>) {
         );
     }
     table.finish();
-    (settings, client_state)
+    (settings, client_state, queue_key)
 }
 
-/// Refuses what would have no effect: whoever asks for it must not believe that it is fetched.
-fn later(table: &Table<'_, '_>, key: &str, what: &str) {
-    table.wrong(
-        key,
-        format_args!("asks for {what}, which this version does not fetch"),
-        "leave it out: it comes with a later version",
-    );
+/// The queue that another receiver fills, and where the key of its policy is.
+fn service_bus(mut table: Table<'_, '_>, is_there: bool) -> (Option<ServiceBus>, Option<(String, SecretSource)>) {
+    let (namespace, queue) = (table.text("namespace").map(str::to_owned), table.text("queue").map(str::to_owned));
+    let (policy, key) = (table.text("policy").map(str::to_owned), table.secret("key"));
+    if is_there {
+        for name in ["namespace", "queue"].into_iter().filter(|name| !table.has(name)) {
+            table.missing(name, "write it as service_bus = { namespace = \"…\", queue = \"…\" }");
+        }
+        for (name, other) in [("policy", "key"), ("key", "policy")] {
+            if table.has(other) && !table.has(name) {
+                table.missing(name, "a shared access policy that may listen has a name and a key: policy = \"…\", key = { env = \"…\" }");
+            }
+        }
+    }
+    // It becomes a part of the host's name.
+    let good = |text: &str| text.len() <= 50 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if let Some(wrong) = namespace.as_deref().filter(|text| !good(text)) {
+        let advice = "write the first part of its host's name, as contoso of contoso.servicebus.windows.net";
+        table.wrong("namespace", format_args!("is `{wrong}`, which is no namespace"), advice);
+    }
+    table.finish();
+    let bus = namespace.zip(queue).map(|(namespace, queue)| ServiceBus { namespace, queue, key: None });
+    (bus, policy.zip(key))
 }
 
 fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
@@ -460,13 +485,25 @@ fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
             .unwrap_or(default.max_historic_date_margin_seconds),
         requests_per_second: table.number("requests_per_second", 1..=i64::from(u32::MAX)).unwrap_or(default.requests_per_second),
         reset_persistence_auth: reset,
-        details: table.switch("details").unwrap_or(default.details),
+        details: trace_details(&mut table),
+        details_per_run: table.number("details_per_run", 1..=1_000_000).unwrap_or(default.details_per_run),
     };
-    if settings.details {
-        later(&table, "details", "details of messages");
-    }
     table.finish();
     settings
+}
+
+/// The messages whose details are fetched: all or none, or those of some statuses.
+fn trace_details(table: &mut Table<'_, '_>) -> TraceDetails {
+    if !table.has("details") || table.is_switch("details") {
+        return if table.switch("details") == Some(true) { TraceDetails::All } else { TraceDetails::None };
+    }
+    let statuses = table.texts("details").unwrap_or_default();
+    let known = |text: &str| TraceDetails::STATUSES.iter().any(|known| known.eq_ignore_ascii_case(text));
+    for wrong in statuses.iter().filter(|text| !known(text)) {
+        let advice = format!("known are {}", TraceDetails::STATUSES.join(", "));
+        table.wrong("details", format_args!("has `{wrong}`, which is no status that a message ends with"), advice);
+    }
+    TraceDetails::Of(statuses)
 }
 
 fn teams_messages(mut table: Table<'_, '_>) -> TeamsMessagesSettings {
@@ -474,9 +511,6 @@ fn teams_messages(mut table: Table<'_, '_>) -> TeamsMessagesSettings {
         enabled: table.switch("enabled").unwrap_or_default(),
         keep_text: table.switch("keep_text").unwrap_or_default(),
     };
-    if settings.enabled {
-        later(&table, "enabled", "messages of channels");
-    }
     table.finish();
     settings
 }

@@ -53,7 +53,7 @@ pub(super) async fn credential(config: &TenantConfig, tenant: &Tenant, world: &W
                     it is)",
             ),
         },
-        Credential::ManagedIdentity { .. } => {
+        Credential::ManagedIdentity { .. } | Credential::Arc { .. } => {
             Finding::ok(Area::Configuration, component, "a managed identity, which does not expire")
         }
         Credential::WorkloadIdentity { token_file } => {

@@ -82,7 +82,7 @@ pub(super) fn needs(tenant: &TenantConfig) -> Vec<Need> {
         add(Section::Hits, &[Need { part: "WebTraffic", service: Service::LogAnalytics, any, provider: "Log Analytics API" }]);
     }
     if tenant.teams_messages.enabled {
-        needs.push(graph("teams_messages", &["ChannelMessage.Read.All"]));
+        add(Section::Teams, &[graph("teams_messages", &["ChannelMessage.Read.All", "Group.Read.All", "Group.ReadWrite.All"])]);
     }
     needs
 }

@@ -1,4 +1,5 @@
-//! Resources of Application Insights and workspaces of Log Analytics: whether their tables may be asked, which no token tells.
+//! Resources of Application Insights, workspaces of Log Analytics and queues of Service Bus: whether they may be read, which no token
+//! tells.
 
 use serde_json::json;
 use tokio::time::timeout;
@@ -9,6 +10,7 @@ use crate::config::TenantConfig;
 use kqlake_import::Section;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
+use kqlake_remote::webhook::check_queue;
 use kqlake_remote::{Request, World};
 
 /// Asks each table of each resource for the rows of no time at all.
@@ -59,4 +61,21 @@ pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World)
         });
     }
     findings
+}
+
+/// Looks whether the queue of notifications may be read.
+pub(super) async fn queue(config: &TenantConfig, tenant: &Tenant, world: &World) -> Option<Finding> {
+    let set = tenant.calls.service_bus.as_ref().filter(|_| config.jobs.contains(&Section::Calls))?;
+    let component = format!("{}/service_bus/{}", config.name, set.queue);
+    let why = match timeout(PATIENCE * 2, check_queue(tenant, world)).await {
+        Ok(None) => return None,
+        Ok(Some(Ok(()))) => return Some(Finding::ok(Area::Service, component, "the queue may be read".to_owned())),
+        Ok(Some(Err(err))) => err.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    let advice = match &set.key {
+        Some((policy, _)) => format!("check namespace and queue, and that the policy {policy} may listen and this is its key"),
+        None => "check namespace and queue, and give the application the Azure role Azure Service Bus Data Receiver".to_owned(),
+    };
+    Some(Finding::failed(Area::Service, component, format!("the queue cannot be read: {why}"), advice))
 }

@@ -61,13 +61,25 @@ impl Cloud {
             (Service::LogAnalytics, Global | Gcc) => "https://api.loganalytics.azure.com",
             (Service::LogAnalytics, GccHigh | Dod) => "https://api.loganalytics.us",
             (Service::LogAnalytics, China) => "https://api.loganalytics.azure.cn",
+            // Each namespace has a host of its own.
+            (Service::ServiceBus, _) => return None,
         })
+    }
+
+    /// What the hosts of Service Bus end with, behind their namespaces.
+    pub fn service_bus(self) -> &'static str {
+        match self {
+            Cloud::Global | Cloud::Gcc => "servicebus.windows.net",
+            Cloud::GccHigh | Cloud::Dod => "servicebus.usgovcloudapi.net",
+            Cloud::China => "servicebus.chinacloudapi.cn",
+        }
     }
 
     /// What tokens for a service are made out for; without a slash at the end.
     pub fn audience(self, service: Service) -> Option<&'static str> {
         match (service, self) {
             (Service::Login, _) => None,
+            (Service::ServiceBus, _) => Some("https://servicebus.azure.net"),
             // The audience of the moderate cloud is the commercial one, though its host is another.
             (Service::Management, Cloud::Gcc) => Cloud::Global.base(Service::Management),
             (Service::Reporting, Cloud::Global | Cloud::Gcc) => Some("https://outlook.office365.com"),
@@ -109,12 +121,21 @@ pub enum Service {
     AppInsights,
     /// Queries of Log Analytics.
     LogAnalytics,
+    /// A queue of Azure Service Bus.
+    ServiceBus,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Service; 6] =
-        [Service::Login, Service::Management, Service::Graph, Service::Reporting, Service::AppInsights, Service::LogAnalytics];
+    pub const ALL: [Service; 7] = [
+        Service::Login,
+        Service::Management,
+        Service::Graph,
+        Service::Reporting,
+        Service::AppInsights,
+        Service::LogAnalytics,
+        Service::ServiceBus,
+    ];
 
     /// The name that configurations have for its host.
     pub fn key(self) -> &'static str {
@@ -125,6 +146,7 @@ impl Service {
             Service::Reporting => "reporting",
             Service::AppInsights => "app_insights",
             Service::LogAnalytics => "log_analytics",
+            Service::ServiceBus => "service_bus",
         }
     }
 
@@ -137,6 +159,7 @@ impl Service {
             Service::Reporting => "the reporting web service",
             Service::AppInsights => "Application Insights",
             Service::LogAnalytics => "Log Analytics",
+            Service::ServiceBus => "Service Bus",
         }
     }
 }

@@ -64,6 +64,9 @@ impl Tenant {
     /// Where a service is for this tenant; `None` where its cloud has none and nothing else is set.
     pub fn base(&self, service: Service) -> Option<Url> {
         let own = self.hosts.of(service).cloned();
+        if let (Service::ServiceBus, Some(queue), None) = (service, &self.calls.service_bus, &own) {
+            return Url::parse(&format!("https://{}.{}", queue.namespace, self.cloud.service_bus())).ok();
+        }
         own.or_else(|| self.cloud.base(service).and_then(|base| Url::parse(base).ok()))
     }
 }
@@ -83,6 +86,8 @@ pub struct HostOverrides {
     pub app_insights: Option<Url>,
     /// Log Analytics.
     pub log_analytics: Option<Url>,
+    /// Service Bus.
+    pub service_bus: Option<Url>,
 }
 
 impl HostOverrides {
@@ -95,6 +100,7 @@ impl HostOverrides {
             Service::Reporting => self.reporting.as_ref(),
             Service::AppInsights => self.app_insights.as_ref(),
             Service::LogAnalytics => self.log_analytics.as_ref(),
+            Service::ServiceBus => self.service_bus.as_ref(),
         }
     }
 }
@@ -116,6 +122,13 @@ pub enum Credential {
         /// The platform's address and the header that it wants, as it tells them to services (`IDENTITY_ENDPOINT`,
         /// `IDENTITY_HEADER`); the machine's own endpoint when not given.
         endpoint: Option<(Url, SecretString)>,
+    },
+    /// The identity that Azure Arc gives to a machine elsewhere.
+    Arc {
+        /// The address of its agent on this machine.
+        endpoint: Url,
+        /// The folder in which the agent proves to privileged users that it is itself: a key a request.
+        keys: PathBuf,
     },
     /// A token that the platform writes to a file; the file is read each time.
     WorkloadIdentity {
@@ -182,12 +195,14 @@ impl Default for CallsSettings {
 }
 
 /// A queue of Azure Service Bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServiceBus {
     /// The namespace: the first part of its host's name.
     pub namespace: String,
     /// The queue.
     pub queue: String,
+    /// A shared access policy that may listen, and its key; the tenant's application when not given.
+    pub key: Option<(String, SecretString)>,
 }
 
 /// Which service message traces come from.
@@ -198,6 +213,32 @@ pub enum TraceApi {
     Graph,
     /// The reporting web service of Exchange, which new tenants do not have.
     Reporting,
+}
+
+/// Messages whose details are fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TraceDetails {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those with one of these statuses.
+    Of(Vec<String>),
+}
+
+impl TraceDetails {
+    /// Statuses that a message can end with, as Graph writes them.
+    pub const STATUSES: [&str; 6] = ["delivered", "expanded", "failed", "filteredAsSpam", "quarantined", "recalled"];
+
+    /// True for messages of a status whose details are fetched.
+    pub fn takes(&self, status: &str) -> bool {
+        match self {
+            TraceDetails::None => false,
+            TraceDetails::All => true,
+            TraceDetails::Of(statuses) => statuses.iter().any(|wanted| wanted.eq_ignore_ascii_case(status)),
+        }
+    }
 }
 
 /// Message traces.
@@ -218,8 +259,10 @@ pub struct MessageTraceSettings {
     pub requests_per_second: u32,
     /// A text whose change makes the section forget how far it was.
     pub reset_persistence_auth: Option<String>,
-    /// Whether what happened to each message is fetched as well.
-    pub details: bool,
+    /// The messages of which is fetched what happened to them.
+    pub details: TraceDetails,
+    /// Messages and recipients whose details one run asks for at most.
+    pub details_per_run: u32,
 }
 
 impl Default for MessageTraceSettings {
@@ -232,7 +275,8 @@ impl Default for MessageTraceSettings {
             max_historic_date_margin_seconds: 60,
             requests_per_second: 100_000,
             reset_persistence_auth: None,
-            details: false,
+            details: TraceDetails::None,
+            details_per_run: 1_000,
         }
     }
 }
@@ -295,9 +339,12 @@ mod tests {
         let secret = || SecretString::from("canary-1234");
         let mut tenant = Tenant::new("contoso", "ABC", "app", Credential::Secret(secret()));
         tenant.calls.client_state = Some(secret());
+        let key = Some(("listen".to_owned(), secret()));
+        tenant.calls.service_bus = Some(ServiceBus { namespace: "n".to_owned(), queue: "q".to_owned(), key });
         tenant.app_insights.push(AppInsightsSettings { api_key: Some(secret()), ..AppInsightsSettings::new("a") });
         let shown = format!("{tenant:?}{tenant:#?}");
         assert!(shown.contains("contoso") && !shown.contains("canary"), "{shown}");
+        assert_eq!(tenant.base(Service::ServiceBus).unwrap().as_str(), "https://n.servicebus.windows.net/");
         assert_eq!(tenant.base(Service::Graph).unwrap().as_str(), "https://graph.microsoft.com/");
     }
 }

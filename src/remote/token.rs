@@ -16,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::cloud::Service;
-use crate::credentials::{advice, token_of, token_request};
+use crate::credentials::{advice, answered, token_of, token_request};
 use crate::http::{Auth, Backoff, Failure, HeaderMap, Origins, Request, ServiceError, Transport, date_of, of_body};
 use crate::pace::Pace;
 use crate::settings::{Credential, Tenant};
@@ -150,7 +150,16 @@ impl Tokens {
         loop {
             let now = pace.now() / 1_000_000 + self.skew.load(Ordering::Relaxed);
             let request = self.request(now).await.map_err(credential)?.cap(CAP);
-            let error = match self.once(&request).await {
+            let mut sent = self.once(&request).await;
+            if let Credential::Arc { keys, .. } = &self.tenant.credential
+                && let Some(challenge) = sent.as_ref().err().and_then(|error| error.challenge.clone())
+            {
+                let keys = keys.clone();
+                let answered = tokio::task::spawn_blocking(move || answered(request, &challenge, &keys)).await;
+                let answered = answered.map_err(|error| error.to_string()).flatten();
+                sent = self.once(&answered.map_err(credential)?.cap(CAP)).await;
+            }
+            let error = match sent {
                 Ok((value, headers)) => match token_of(&value) {
                     Some((token, seconds)) => return Ok((self.token(&token).map_err(credential)?, seconds)),
                     None => {

@@ -114,7 +114,7 @@ fn limits(tenant: &Tenant, service: Service) -> Limits {
     match service {
         Service::Management => Limits::of(tenant.audit.requests_per_minute, Duration::from_secs(60), 16),
         Service::Graph => Limits::at_once(8),
-        Service::Login | Service::Reporting => Limits::at_once(1),
+        Service::Login | Service::Reporting | Service::ServiceBus => Limits::at_once(1),
         Service::AppInsights | Service::LogAnalytics => Limits::of(200, Duration::from_secs(30), 4),
     }
 }

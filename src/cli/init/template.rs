@@ -66,7 +66,7 @@ cloud = {cloud}                         # global, gcc, gcc-high, dod or china
 
 # Where services are not the cloud's own; plain http on this machine only.
 # [tenants.{name}.hosts]
-# login = "http://127.0.0.1:8700/login"   # and management, graph, reporting, app_insights, log_analytics
+# login = "http://127.0.0.1:8700/login"   # and management, graph, reporting, app_insights, log_analytics, service_bus
 
 [tenants.{name}.audit]
 # SharePoint addresses whose records are taken; ["*"] takes all; empty is an error.
@@ -82,12 +82,19 @@ org_urls = [{urls}]
 # max_historic_date_margin_seconds = 60
 # requests_per_second = 100000            # on top of the service's own 100 in 5 minutes
 # reset_persistence_auth = "2026-01-01"   # another day makes the section begin again
+# details = false                         # true, or statuses such as ["failed"]: one request a message and recipient
+# details_per_run = 1000
 
 # [tenants.{name}.calls]
 # backfill_days = 30
 # notification_url = "https://hooks.example.com/kqlake/calls"   # for `kqlake webhook`
 # client_state = {{ file = "client-state" }}
 # listen = "127.0.0.1:8780"
+# service_bus = {{ namespace = "contoso", queue = "graphcalls", policy = "listen", key = {{ env = "QUEUE_KEY" }} }}
+
+# [tenants.{name}.teams_messages]         # part of GraphTeams
+# enabled = false                         # messages of channels: language, sentiment, keywords, and not their text
+# keep_text = false
 
 # [[tenants.{name}.app_insights]]        # as many as there are
 # app_id = "11111111-2222-3333-4444-555555555555"

@@ -15,6 +15,8 @@ use super::der;
 
 /// Bytes that the file may have.
 const MAX_FILE: u64 = 1 << 20;
+/// How a file of the other format becomes one.
+const AS_PEM: &str = "a .pfx file is written as PEM by openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem (with -legacy for older ones)";
 /// Bits that the service wants a key to have.
 const LEAST_BITS: usize = 2048;
 
@@ -51,7 +53,10 @@ impl Certificate {
     /// The file cannot be read, holds no certificate or no key that is supported, or the two do not belong together.
     pub fn read(file: &Path, password: Option<&SecretString>) -> Result<Certificate, CertificateError> {
         let wrong = |reason: String| CertificateError { file: file.to_owned(), reason };
-        let text = read_text(file, MAX_FILE).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let text = read_text(file, MAX_FILE).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => wrong(format!("is no PEM file ({error}); {AS_PEM}")),
+            _ => wrong(format!("cannot be read: {error}")),
+        })?;
         Certificate::parse(text.expose_secret().as_bytes(), password.is_some()).map_err(wrong)
     }
 
@@ -78,9 +83,7 @@ impl Certificate {
                     .to_owned());
             }
             None => {
-                return Err("comes without its private key (a section `PRIVATE KEY`); a .pfx file is written as PEM by \
-                            openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem"
-                    .to_owned());
+                return Err(format!("comes without its private key (a section `PRIVATE KEY`); {AS_PEM}"));
             }
         };
         if key.public_modulus_len() * 8 < LEAST_BITS {

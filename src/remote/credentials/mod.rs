@@ -21,6 +21,8 @@ use crate::settings::{Credential, Tenant};
 const MACHINE: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 /// What a signed assertion is, in the words of the standard.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Bytes that a key of Azure Arc's agent may have.
+const MAX_KEY: u64 = 4 << 10;
 /// Bytes that a token of the platform may have.
 const MAX_TOKEN: u64 = 1 << 20;
 
@@ -54,6 +56,7 @@ pub(crate) fn token_request(tenant: &Tenant, login: &Url, audience: &str, now: i
         }
         Credential::WorkloadIdentity { token_file } => asserted(&platform_token(token_file)?),
         Credential::ManagedIdentity { endpoint } => return managed(endpoint.as_ref(), audience, &tenant.client_id),
+        Credential::Arc { endpoint, .. } => return of_agent(endpoint, audience, &tenant.client_id),
     };
     Ok(Request::post_form(endpoint, &form).anonymous())
 }
@@ -82,6 +85,33 @@ fn managed(endpoint: Option<&(Url, SecretString)>, audience: &str, client_id: &s
         Some((_, header)) => request.key("x-identity-header", header),
         None => request.anonymous().header("metadata", "true"),
     })
+}
+
+/// The request to the agent of Azure Arc, which answers it by a challenge.
+fn of_agent(endpoint: &Url, audience: &str, client_id: &str) -> Result<Request, String> {
+    if !client_id.is_empty() {
+        return Err("Azure Arc gives a machine its own identity only: leave client_id out".to_owned());
+    }
+    let mut url = endpoint.clone();
+    url.query_pairs_mut().append_pair("api-version", "2020-06-01").append_pair("resource", audience);
+    Ok(Request::get(url).anonymous().header("metadata", "true"))
+}
+
+/// The request that answers the challenge of Azure Arc's agent: it names a file that it has just written, and that only those may
+/// read who may have tokens. Files in no other folder, and of no other kind, are read.
+///
+/// # Errors
+/// The challenge names no such file, or it cannot be read.
+pub(crate) fn answered(request: Request, challenge: &str, keys: &Path) -> Result<Request, String> {
+    let named = challenge.split_once("realm=").map(|(_, file)| Path::new(file.trim().trim_matches('"')));
+    let is_key = |file: &&Path| file.parent() == Some(keys) && file.extension().is_some_and(|kind| kind == "key");
+    let file = named.filter(is_key).ok_or_else(|| {
+        format!("the agent of Azure Arc names no key in {}: nothing else is read for it", keys.display())
+    })?;
+    let text = certificate::read_text(file, MAX_KEY).map_err(|error| {
+        format!("the key of Azure Arc's agent cannot be read: {error}; kqlake's user must be in the group himds")
+    })?;
+    Ok(request.key("authorization", &SecretString::from(format!("Basic {}", text.expose_secret().trim()))))
 }
 
 /// The token that the platform wrote last.

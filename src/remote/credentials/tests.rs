@@ -131,6 +131,9 @@ fn files_that_are_no_certificate_with_its_key_say_what_to_do() {
     }
     std::fs::write(&file, vec![b'x'; 2 << 20]).unwrap();
     assert!(Certificate::read(&file, None).unwrap_err().to_string().contains("bytes"));
+    let pfx = folder.path().join("app.pfx");
+    std::fs::write(&pfx, [0x30, 0x82, 0x0A, 0x10, 0x02, 0x01, 0x03, 0xFF]).unwrap();
+    assert!(Certificate::read(&pfx, None).unwrap_err().to_string().contains("openssl pkcs12 -in FILE.pfx"));
     assert!(Certificate::read(&folder.path().join("none"), None).unwrap_err().to_string().contains("cannot be read"));
 }
 

@@ -51,6 +51,8 @@ pub struct ServiceError {
     pub request_id: Option<String>,
     /// When it wants to be asked again.
     pub retry_after: Option<Duration>,
+    /// How it wants to be shown who asks, of an answer that says that nothing did.
+    pub challenge: Option<String>,
     /// When it answered, in seconds since 1970 by its own clock.
     pub date: Option<i64>,
 }
@@ -67,7 +69,8 @@ impl ServiceError {
     /// A failure that no answer of the service says.
     pub fn new(service: Service, failure: Failure, message: impl Into<String>) -> Self {
         let message = shown(&message.into());
-        ServiceError { service, failure, status: None, code: None, message, request_id: None, retry_after: None, date: None }
+        let (status, code, request_id, retry_after, challenge, date) = Default::default();
+        ServiceError { service, failure, status, code, message, request_id, retry_after, challenge, date }
     }
 
     /// True when asking again, later, may go well.

@@ -4,6 +4,8 @@
 //! it begins, and then again after ever longer times: at least once when it is older than a day, and on while one of its messages
 //! has no final status. What is read again lands only where it is new.
 
+pub(super) mod details;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,18 +116,10 @@ impl Traces {
     /// # Errors
     /// The service has no address.
     pub(super) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
-        let set = tenant.message_trace.clone();
-        let service = if set.api == TraceApi::Graph { Service::Graph } else { Service::Reporting };
-        let api = world.api(tenant, service)?;
-        let api = match set.api {
-            TraceApi::Graph => api.limited("message-trace", Limits::of(QUOTA.0, QUOTA.1, 1).kept()),
-            TraceApi::Reporting => api,
-        };
-        let api = api.limited("message-trace-rate", Limits::of(set.requests_per_second, Duration::from_secs(1), 1));
         Ok(Traces {
-            api,
+            api: api_of(tenant, world)?,
             stream: format!("{}/messagetrace", tenant.name),
-            set,
+            set: tenant.message_trace.clone(),
             position: Mutex::default(),
             listed: Mutex::new(0),
             open: Arc::default(),
@@ -137,10 +131,7 @@ impl Traces {
     fn begin(&self, after: Option<Value>, now: i64) -> Position {
         let kept = after.and_then(|cursor| serde_json::from_value::<Position>(cursor).ok());
         let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
-        let keeps = if self.set.api == TraceApi::Graph { GRAPH_KEEPS } else { REPORTING_KEEPS };
-        let back = i64::from(self.set.max_historic_date_cutoff_days_back).saturating_mul(DAY).min(keeps);
-        let margin = i64::try_from(self.set.max_historic_date_margin_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND);
-        let first = now - back + margin.min(back);
+        let first = first_time(&self.set, now);
         let mut position = kept.unwrap_or_else(|| Position { until: first, ..Position::default() });
         position.reset.clone_from(&self.set.reset_persistence_auth);
         position.until = position.until.max(first);
@@ -186,20 +177,48 @@ impl Traces {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
         Listing { units, ..Listing::default() }
     }
+}
 
-    fn first_page(&self, start: i64, end: i64) -> Request {
-        let (from, to) = (instant::text(start), instant::text(end));
-        let url = match self.set.api {
-            // Both ends belong to it.
-            TraceApi::Graph => self.api.url(&format!(
-                "v1.0/admin/exchange/tracing/messageTraces?$filter=receivedDateTime ge {from} and receivedDateTime le {to}&$top={TOP}"
-            )),
-            TraceApi::Reporting => self.api.url(&format!(
-                "ecp/reportingwebservice/reporting.svc/MessageTrace?$filter=StartDate eq datetime'{from}' and EndDate eq datetime'{to}'&$format=Json"
-            )),
-        };
-        request(url)
-    }
+/// The service of a tenant's traces. Lists and details share its quotas.
+///
+/// # Errors
+/// The service has no address.
+fn api_of(tenant: &Tenant, world: &World) -> Result<Api, SetupError> {
+    let set = &tenant.message_trace;
+    let api = match set.api {
+        TraceApi::Graph => {
+            let quota = Limits::of(QUOTA.0, QUOTA.1, 1).kept();
+            world.api(tenant, Service::Graph)?.limited("message-trace", quota)
+        }
+        TraceApi::Reporting => world.api(tenant, Service::Reporting)?,
+    };
+    Ok(api.limited("message-trace-rate", Limits::of(set.requests_per_second, Duration::from_secs(1), 1)))
+}
+
+/// How long the service keeps a message.
+fn keeps(set: &MessageTraceSettings) -> i64 {
+    if set.api == TraceApi::Graph { GRAPH_KEEPS } else { REPORTING_KEEPS }
+}
+
+/// Where the first look begins.
+fn first_time(set: &MessageTraceSettings, now: i64) -> i64 {
+    let back = i64::from(set.max_historic_date_cutoff_days_back).saturating_mul(DAY).min(keeps(set));
+    let margin = i64::try_from(set.max_historic_date_margin_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND);
+    now - back + margin.min(back)
+}
+
+/// The messages received in a time; both ends belong to it.
+fn first_page(api: &Api, set: &MessageTraceSettings, start: i64, end: i64) -> Request {
+    let (from, to) = (instant::text(start), instant::text(end));
+    let url = match set.api {
+        TraceApi::Graph => api.url(&format!(
+            "v1.0/admin/exchange/tracing/messageTraces?$filter=receivedDateTime ge {from} and receivedDateTime le {to}&$top={TOP}"
+        )),
+        TraceApi::Reporting => api.url(&format!(
+            "ecp/reportingwebservice/reporting.svc/MessageTrace?$filter=StartDate eq datetime'{from}' and EndDate eq datetime'{to}'&$format=Json"
+        )),
+    };
+    request(url)
 }
 
 fn request(url: Url) -> Request {
@@ -210,10 +229,21 @@ fn request(url: Url) -> Request {
 /// What is looked at of a row.
 #[derive(Deserialize)]
 struct Row {
+    #[serde(alias = "MessageTraceId")]
+    id: Option<String>,
+    #[serde(alias = "recipientAddress", alias = "RecipientAddress")]
+    recipient: Option<String>,
     #[serde(alias = "receivedDateTime", alias = "Received")]
     received: Option<String>,
     #[serde(alias = "Status")]
     status: Option<String>,
+}
+
+impl Row {
+    /// The message, its recipient, and when it was received, where the row says all of it.
+    fn known(&self) -> Option<(&str, &str, i64)> {
+        Some((self.id.as_deref()?, self.recipient.as_deref()?, instant::read(self.received.as_deref()?)?))
+    }
 }
 
 #[derive(Deserialize)]
@@ -229,15 +259,23 @@ struct Results {
     results: Vec<Row>,
 }
 
+impl Rows {
+    fn all(self) -> impl Iterator<Item = Row> {
+        self.value.into_iter().chain(self.d.into_iter().flat_map(|d| d.results))
+    }
+}
+
+/// True for a status that changes.
+fn is_open(status: &str) -> bool {
+    OPEN.iter().any(|open| status.eq_ignore_ascii_case(open))
+}
+
 /// Hours in which a page has messages whose status changes.
 fn open_slots(page: &[u8]) -> Vec<i64> {
     let Ok(rows) = serde_json::from_slice::<Rows>(page) else { return Vec::new() };
-    let all = rows.value.into_iter().chain(rows.d.into_iter().flat_map(|d| d.results));
-    let is_open = |row: &Row| {
-        let status = row.status.as_deref().unwrap_or_default();
-        OPEN.iter().any(|open| status.eq_ignore_ascii_case(open))
-    };
-    all.filter(is_open).filter_map(|row| instant::read(&row.received?)).map(|at| at.div_euclid(SLOT) * SLOT).collect()
+    let is_open = |row: &Row| is_open(row.status.as_deref().unwrap_or_default());
+    let open = rows.all().filter(is_open);
+    open.filter_map(|row| instant::read(&row.received?)).map(|at| at.div_euclid(SLOT) * SLOT).collect()
 }
 
 impl Source for Traces {
@@ -261,7 +299,10 @@ impl Source for Traces {
                 let found = open_slots(page);
                 open.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().extend(found);
             };
-            let mut chain = Chain::begin(&self.api, self.first_page(start, end)).await;
+            let first = first_page(&self.api, &self.set, start, end);
+            // Times that are complete are not read again.
+            let is_old = end < self.api.now() - DAY;
+            let mut chain = if is_old { Chain::begin_full(&self.api, first).await } else { Chain::begin(&self.api, first).await };
             // The answer says what time it is for the service: our own clock may be ahead of it.
             let present = self.api.now() - CLEAR;
             if present < end && chain.as_ref().is_err_and(|error| error.status == Some(400)) {
@@ -269,7 +310,7 @@ impl Source for Traces {
                 if present <= start {
                     return Ok(Opened { body: Body::Stream(Box::new(io::empty())), taken_at: None });
                 }
-                chain = Chain::begin(&self.api, self.first_page(start, present)).await;
+                chain = Chain::begin(&self.api, first_page(&self.api, &self.set, start, present)).await;
             }
             let chain = chain.map_err(|error| hinted(error.into()))?.with_request(request);
             Ok(Opened { body: chain.into_body(each), taken_at: None })

@@ -60,3 +60,36 @@ async fn what_may_pass_is_tried_again() {
     assert_eq!(server.asked().len(), 4);
     assert!(world.pace().passed() >= 7_000_000);
 }
+
+#[tokio::test]
+async fn the_agent_of_azure_arc_is_shown_the_key_that_it_wrote_and_nothing_else_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("tokens");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::write(keys.join("a.key"), "canary-key").unwrap();
+    std::fs::write(keys.join("a.txt"), "canary-key").unwrap();
+    std::fs::write(folder.path().join("b.key"), "canary-key").unwrap();
+    for (named, is_taken) in [
+        (keys.join("a.key"), true),
+        (keys.join("a.txt"), false),
+        (folder.path().join("b.key"), false),
+        (keys.join("../b.key"), false),
+        (keys.join("none.key"), false),
+    ] {
+        let challenge = format!("WWW-Authenticate: Basic realm={}\r\n", named.display());
+        let server = Server::start(move |asked, _| match asked.header("authorization") {
+            Some("Basic canary-key") => json(r#"{"expires_in":"3599","access_token":"t"}"#),
+            _ => reply(401, &challenge, r#"{"error":"unauthorized_client"}"#),
+        });
+        let (world, tenant) = tokens(&server);
+        let endpoint = server.base.join("own/oauth2/token").unwrap();
+        let credential = Credential::Arc { endpoint, keys: keys.clone() };
+        let tenant = Arc::new(Tenant { client_id: String::new(), credential, ..(*tenant).clone() });
+        let roles = of(&world, &tenant).roles().await;
+        assert_eq!(roles.is_ok(), is_taken, "{}: {roles:?}", named.display());
+        assert!(!format!("{roles:?}").contains("canary"), "{roles:?}");
+        let asked = server.asked();
+        assert_eq!(asked.len(), if is_taken { 2 } else { 1 });
+        assert!(asked[0].line.contains("api-version=2020-06-01") && asked[0].header("metadata") == Some("true"));
+    }
+}

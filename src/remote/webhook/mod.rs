@@ -4,6 +4,7 @@
 //! was never notified is found by that section's listing. So a notification that is lost costs time, and no record.
 
 mod notice;
+pub(crate) mod queue;
 mod receiver;
 mod spool;
 mod subscription;
@@ -11,9 +12,14 @@ mod subscription;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::notice::calls_of;
 pub use self::receiver::{Limits, Party, Receiver};
 pub use self::spool::{Hint, Spool};
 pub use self::subscription::Keeper;
+use crate::cloud::Service;
+use crate::http::{Failure, ServiceError};
+use crate::settings::Tenant;
+use crate::world::World;
 use kqlake_import::Severity;
 use secrecy::SecretString;
 
@@ -27,6 +33,17 @@ pub trait Journal: fmt::Debug + Send + Sync {
 
 /// A journal that all parts share.
 pub type SharedJournal = Arc<dyn Journal>;
+
+/// Looks whether the queue that a tenant's notifications are read from is there and may be read; none where none is set.
+///
+/// # Errors
+/// It is not, or the service does not answer.
+pub async fn check_queue(tenant: &Tenant, world: &World) -> Option<Result<(), ServiceError>> {
+    match queue::Queue::of(tenant, world) {
+        Ok(queue) => Some(queue?.check().await),
+        Err(error) => Some(Err(ServiceError::new(Service::ServiceBus, Failure::Forbidden, error.to_string()))),
+    }
+}
 
 /// A state for notifications that nobody knows, for tenants that set none.
 pub fn fresh_state() -> SecretString {

@@ -1,20 +1,26 @@
 //! Calls that notifications told of: those of the spool, each with its version as the listing of calls gives it, so that one that
 //! is in the lake is not fetched. A hint leaves the spool when its calls are in the lake.
+//!
+//! A queue that another receiver fills is emptied into the spool first: each of its messages is completed when what it tells of is on
+//! the disk. One that cannot be read is a unit by itself, is set aside like any record that nobody can read, and completed then.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt as _, stream};
-use kqlake_import::{ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 use serde_json::Value;
 
 use super::{Calls, DAY, Head};
 use crate::http::{Request, path_part};
-use crate::webhook::Spool;
+use crate::webhook::queue::{Locked, Queue};
+use crate::webhook::{Hint, Spool, calls_of};
 
 /// Calls that are asked for at once.
 const AT_ONCE: usize = 4;
+/// Messages of a queue that one run takes.
+const MOST: usize = 100_000;
 /// How long a call that cannot be found is waited for: its record may come a while after its notification.
 const PATIENCE: i64 = 2 * DAY;
 
@@ -26,15 +32,47 @@ pub(in super::super) struct Notified {
     tenant: String,
     stream: String,
     spool: Spool,
+    queue: Option<Queue>,
+    /// Messages of the queue that cannot be read, by their units.
+    unread: Mutex<HashMap<String, Locked>>,
     /// The files whose hints a unit is of, or a call that is not there yet.
     files: Mutex<HashMap<String, Vec<PathBuf>>>,
 }
 
 impl Notified {
     /// The notified calls of a tenant, by its id.
-    pub(in super::super) fn new(calls: Calls, tenant: &str, spool: Spool) -> Self {
+    pub(in super::super) fn new(calls: Calls, tenant: &str, spool: Spool, queue: Option<Queue>) -> Self {
         let stream = format!("{}/notified", calls.stream);
-        Notified { calls, tenant: tenant.to_owned(), stream, spool, files: Mutex::default() }
+        let (files, unread) = Default::default();
+        Notified { calls, tenant: tenant.to_owned(), stream, spool, queue, unread, files }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, HashMap<String, Locked>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings what the queue's messages tell of to the spool, and lists those that cannot be read.
+    async fn drain(&self, queue: &Queue, listing: &mut Listing) -> Result<(), String> {
+        for _ in 0..MOST {
+            let Some(message) = queue.next().await.map_err(|error| error.to_string())? else { return Ok(()) };
+            let Some(calls) = calls_of(&message.body, &self.tenant) else {
+                let name = format!("{}/queue/{}", self.stream, message.number);
+                if self.unread().insert(name.clone(), message).is_some() {
+                    // It is back already: its lock is shorter than this run.
+                    return Ok(());
+                }
+                listing.units.push(ListedUnit { name, stamp: Some("message".to_owned()), ..ListedUnit::default() });
+                continue;
+            };
+            if !calls.is_empty() {
+                let hint = Hint { tenant: self.tenant.clone(), received: self.calls.api.now(), calls };
+                let spool = self.spool.clone();
+                let put = tokio::task::spawn_blocking(move || spool.put(&hint)).await.map_err(std::io::Error::from).flatten();
+                put.map_err(|error| format!("a message of the queue cannot be spooled: {error}"))?;
+            }
+            queue.complete(&message).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<String, Vec<PathBuf>>> {
@@ -43,6 +81,13 @@ impl Notified {
     }
 
     async fn waiting(&self) -> Result<Listing, SourceError> {
+        let mut listing = Listing::default();
+        if let Some(queue) = &self.queue
+            && let Err(reason) = self.drain(queue, &mut listing).await
+        {
+            // What is in the spool is fetched all the same.
+            listing.failures.push((format!("{}/queue", self.stream), reason));
+        }
         let (spool, tenant) = (self.spool.clone(), self.tenant.clone());
         let hints = tokio::task::spawn_blocking(move || spool.waiting(&tenant)).await.map_err(std::io::Error::from).flatten();
         let hints = hints.map_err(|error| SourceError::for_now(format!("the spool of notifications cannot be read: {error}")))?;
@@ -55,7 +100,6 @@ impl Notified {
             }
         }
         let now = self.calls.api.now();
-        let mut listing = Listing::default();
         let mut gone = Vec::new();
         let asked = calls.into_iter().map(async |(id, (received, files))| (self.head(&id).await, id, received, files));
         let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -120,11 +164,23 @@ impl Source for Notified {
     }
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        if let Some(message) = self.unread().get(&unit.name) {
+            let body = Body::Stream(Box::new(std::io::Cursor::new(message.body.clone())));
+            return Box::pin(async { Ok(Opened { body, taken_at: None }) });
+        }
         self.calls.open(unit)
     }
 
     /// Is asked when the unit is in the lake.
     fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
+        if let (Some(message), Some(queue)) = (self.unread().remove(&unit.name), self.queue.clone()) {
+            // When it is not completed, it comes again, and the ledger knows it.
+            tokio::spawn(async move {
+                if let Err(error) = queue.complete(&message).await {
+                    tracing::warn!(%error, "a message that was set aside stays in its queue");
+                }
+            });
+        }
         self.settle(&unit.name);
         None
     }

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::DAY;
 use crate::api::Api;
-use crate::cloud::Service;
+use crate::cloud::{Cloud, Service};
 use crate::http::{Failure, Request, ServiceError};
 use crate::instant;
 use crate::sections::pages::Chain;
@@ -51,7 +51,7 @@ enum Ask {
 
 /// Functions of the reports API (Microsoft Graph, "Microsoft 365 usage reports").
 #[rustfmt::skip]
-const FUNCTIONS: [(&str, Ask); 63] = [
+const FUNCTIONS: [(&str, Ask); 66] = [
     ("getTeamsDeviceUsageDistributionTotalUserCounts", Ask::Week),
     ("getTeamsDeviceUsageDistributionUserCounts", Ask::Week),
     ("getTeamsDeviceUsageTotalUserCounts", Ask::Long),
@@ -115,13 +115,24 @@ const FUNCTIONS: [(&str, Ask); 63] = [
     ("getYammerGroupsActivityCounts", Ask::Long),
     ("getYammerGroupsActivityDetail", Ask::Day),
     ("getYammerGroupsActivityGroupCounts", Ask::Long),
+    ("getMicrosoft365CopilotUsageUserDetail", Ask::Week),
+    ("getMicrosoft365CopilotUserCountSummary", Ask::Week),
+    ("getMicrosoft365CopilotUserCountTrend", Ask::Long),
 ];
+
+/// True for reports of Copilot, which have a folder of their own, and which the commercial cloud alone has (Microsoft 365 Copilot
+/// APIs, "copilotReportRoot").
+fn is_of_copilot(function: &str) -> bool {
+    function.starts_with("getMicrosoft365Copilot")
+}
 
 /// The usage reports of a tenant.
 #[derive(Debug)]
 pub(in crate::sections) struct Reports {
     api: Api,
     stream: String,
+    /// Whether the cloud has reports of Copilot.
+    has_copilot: bool,
     /// Reports in a row that had no JSON.
     without_json: AtomicUsize,
 }
@@ -133,14 +144,15 @@ impl Reports {
     /// The service has no address.
     pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
         let stream = format!("{}/usagereports", tenant.name);
-        Ok(Reports { api: world.api(tenant, Service::Graph)?, stream, without_json: AtomicUsize::new(0) })
+        let has_copilot = matches!(tenant.cloud, Cloud::Global | Cloud::Gcc);
+        Ok(Reports { api: world.api(tenant, Service::Graph)?, stream, has_copilot, without_json: AtomicUsize::new(0) })
     }
 
     fn units(&self) -> Listing {
         let now = self.api.now();
         let today = now.div_euclid(DAY);
         let mut units = Vec::new();
-        for (function, ask) in FUNCTIONS {
+        for (function, ask) in FUNCTIONS.into_iter().filter(|(function, _)| self.has_copilot || !is_of_copilot(function)) {
             let whole = |what: &str| ListedUnit {
                 name: format!("{}/{function}/{what}", self.stream),
                 stamp: Some(instant::day(now)),
@@ -193,10 +205,11 @@ impl Reports {
             period if period.starts_with('D') => format!("{function}(period='{period}')"),
             day => format!("{function}(date={day})"),
         };
+        let folder = if is_of_copilot(function) { "copilot/reports" } else { "reports" };
         let today = self.api.now().div_euclid(DAY);
         let age = unit.window.map(|(start, _)| today - start.div_euclid(DAY));
         if !ONLY_CSV.contains(&function) && self.without_json.load(Ordering::Relaxed) < ENOUGH {
-            let json = self.api.url(&format!("beta/reports/{asked}?$format=application/json"));
+            let json = self.api.url(&format!("beta/{folder}/{asked}?$format=application/json"));
             // Something else than JSON is so the next time, too.
             let first = match Chain::begin_full(&self.api, Request::get(json.clone()).once()).await {
                 Err(error) if error.is_transient() && !is_no_json(&error) => Chain::begin_full(&self.api, Request::get(json)).await,
@@ -217,11 +230,16 @@ impl Reports {
                 Err(error) => return Err(error.into()),
             }
         }
-        let csv = self.api.url(&format!("v1.0/reports/{asked}"));
+        let csv = self.api.url(&format!("v1.0/{folder}/{asked}"));
         let report = match self.csv(csv).await {
             // A day that is not there yet is asked for again tomorrow.
             Err(error) if age.is_some_and(|age| age <= FRESH) && is_no_day(&error) => return Ok(Vec::new()),
             Err(error) if age.is_some_and(|age| age >= KEPT) && is_no_day(&error) => return Err(error.gone()),
+            // A tenant without Copilot has no reports of it.
+            Err(error) if is_of_copilot(function) && is_no_day(&error) => {
+                tracing::info!(function, %error, "the tenant has no such report");
+                return Ok(Vec::new());
+            }
             other => other?,
         };
         let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
@@ -290,6 +308,27 @@ mod tests {
             let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
             assert_eq!(reports.are_names_concealed().await, expected, "{body}");
             assert_eq!(server.lines(), ["GET /v1.0/admin/reportSettings"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn reports_of_copilot_have_a_folder_of_their_own_and_are_none_where_there_is_no_copilot() {
+        let unit = |function: &str| {
+            ListedUnit { name: format!("contoso/usagereports/{function}/D7"), ..ListedUnit::default() }
+        };
+        for (status, body, expected) in [(200, r#"{"value":[]}"#, Some(13)), (404, "{}", Some(0)), (403, "{}", None)] {
+            let server = Server::start(move |_, _| reply(status, "Content-Type: application/json\r\n", body));
+            let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
+            let report = reports.report(&unit("getMicrosoft365CopilotUserCountSummary")).await;
+            assert_eq!(report.ok().map(|report| report.len()), expected, "{status}");
+            let asked = "GET /beta/copilot/reports/getMicrosoft365CopilotUserCountSummary(period='D7')?$format=application/json";
+            assert_eq!(server.lines()[0].replace("%27", "'"), asked);
+            // Of others it is a failure that they are not there.
+            let other = reports.report(&unit("getMailboxUsageDetail")).await;
+            assert_eq!(other.is_ok(), status == 200, "{status}");
+            let listed = |reports: &Reports| reports.units().units.iter().filter(|unit| unit.name.contains("Copilot")).count();
+            let government = Tenant { cloud: Cloud::GccHigh, ..tenant(&server.base) };
+            assert_eq!((listed(&reports), listed(&Reports::of(&government, &world()).unwrap())), (3, 0));
         }
     }
 
