@@ -54,7 +54,7 @@ fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-const SECTIONS: (&str, &str) = ("KQLAKE_IMPORT_JOB_SETTINGS", "GraphUsersMetadata=True;ActivityLog=True;WebTraffic=True");
+const SECTIONS: (&str, &str) = ("KQLAKE_IMPORT_JOB_SETTINGS", "GraphUsersMetadata=True;ActivityLog=True;WebTraffic=True;Calls=True");
 
 #[test]
 fn no_secret_is_in_what_is_said_or_written() {
@@ -62,22 +62,36 @@ fn no_secret_is_in_what_is_said_or_written() {
     let dir = simulated.dir();
     let secret = simulated.simulator().secret().to_owned();
     let canaries = Canaries(
-        [secret.as_str(), "canary-api-key", "canary-state", "canary-credential", "canary-password", "canary-key", "eyJ"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            secret.as_str(),
+            simulated.simulator().queue_key(),
+            "canary-api-key",
+            "canary-state",
+            "canary-credential",
+            "canary-password",
+            "canary-key",
+            "SharedAccessSignature sr=",
+            "eyJ",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     );
     // The secret as it is needed, a key that no service knows, and the state that notifications carry.
     let toml = simulated.simulator().toml();
     let toml = toml.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
     let toml = toml.replace("app_id =", "api_key = { file = \"api-key\" }\napp_id =");
     let more = "\n[tenants.contoso.calls]\nclient_state = { credential = \"state\" }\n\
-                notification_url = \"https://hooks.example.com/calls\"\n";
+                notification_url = \"https://hooks.example.com/calls\"\n\
+                service_bus = { namespace = \"contoso\", queue = \"graphcalls\", policy = \"RootManageSharedAccessKey\", \
+                key = { file = \"queue-key\" } }\n";
     simulated.write("kqlake.toml", &format!("{toml}{more}"));
     private(&dir.join("api-key"), "canary-api-key\n");
+    private(&dir.join("queue-key"), simulated.simulator().queue_key());
+    simulated.simulator().enqueue("{\"nothing\":\"that is known\"}");
     let credentials = dir.join("credentials");
     std::fs::create_dir(&credentials).unwrap();
     private(&credentials.join("state"), "canary-state");
-    let spared = [dir.join("api-key"), credentials.join("state"), dir.join("secret"), dir.join("key.pem")];
+    let spared = [dir.join("api-key"), dir.join("queue-key"), dir.join("app.pfx"), credentials.join("state"), dir.join("secret"), dir.join("key.pem")];
     let variables = [SECTIONS, ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap())];
 
     for args in [
@@ -108,10 +122,15 @@ fn no_secret_is_in_what_is_said_or_written() {
     );
     private(&dir.join("secret"), "canary-credential\n");
     private(&dir.join("key.pem"), key);
-    for text in [&toml, &file, &certificate] {
+    let pfx = certificate.replace("key.pem", "app.pfx");
+    private(&dir.join("app.pfx"), "0\u{82}canary-key");
+    // A key of a queue that is not its own.
+    private(&dir.join("queue-key"), "canary-key");
+    for text in [&toml, &file, &certificate, &pfx, &format!("{toml}{more}")] {
         simulated.write("kqlake.toml", text);
         for args in [["-vv", "doctor"].as_slice(), &["-vv", "import"]] {
-            let variables = [wrong.as_slice(), &[("PASSWORD", "canary-password")]].concat();
+            let more = [("PASSWORD", "canary-password"), variables[1]];
+            let variables = [wrong.as_slice(), &more].concat();
             let run = canaries.clear_run(simulated.run_with(args, &variables));
             assert!(run.status != 0 && run.status != 70 && !run.err.contains("panicked"), "{}: {}", run.args, run.err);
         }
