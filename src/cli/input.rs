@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::engine::NamedFile;
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_syntax::ast::StatementKind;
@@ -112,6 +113,24 @@ pub(super) fn params(pairs: &[String]) -> Result<BTreeMap<String, String>> {
             _ => Err(Error::usage(format!("--param {pair}: NAME=VALUE was expected"))),
         })
         .collect()
+}
+
+/// `name=file` pairs of `--table`.
+///
+/// # Errors
+/// For a pair without `=` or without a name, and for a name that is given twice.
+pub(super) fn files(pairs: &[String]) -> Result<Vec<NamedFile>> {
+    let mut files: Vec<NamedFile> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let Some((name, path)) = pair.split_once('=').filter(|(name, path)| !name.trim().is_empty() && !path.is_empty()) else {
+            return Err(Error::usage(format!("--table {pair}: NAME=FILE was expected")));
+        };
+        if files.iter().any(|file| file.name == name.trim()) {
+            return Err(Error::usage(format!("--table {pair}: the name is given twice")));
+        }
+        files.push(NamedFile { name: name.trim().to_owned(), path: path.into() });
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -11,11 +11,18 @@ use crate::error::Result;
 #[command(after_help = "Examples:
   kqlake sql 'SELECT event_month, count(*) FROM traces GROUP BY event_month ORDER BY event_month'
   kqlake sql @report.sql -f parquet -o report.parquet
-Names are case-sensitive, as in KQL. SQL reads only: the lake is written by imports alone.")]
+  kqlake sql \"SELECT customDimensions->>'eventId' AS event, kql.bin(timestamp, INTERVAL '1 day') AS day, count(*)
+              FROM traces GROUP BY 1, 2\"
+  kqlake sql 'DESCRIBE traces'
+  kqlake sql --table users=users.parquet 'SELECT * FROM users'
+Names in double quotes are case-sensitive. SQL reads only: the lake is written by imports alone.")]
 pub(super) struct Args {
     /// The query; `@FILE` reads it from a file, `-` from standard input
     #[arg(value_name = "SQL|@FILE|-")]
     query: String,
+    /// A local Parquet, CSV or JSON file as a table (may be repeated)
+    #[arg(long = "table", value_name = "NAME=FILE")]
+    tables: Vec<String>,
     /// Show how the query would run instead of its answer; with `=analyze` run it and show what each step did
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     explain: Option<Explain>,
@@ -28,6 +35,6 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = input::text(&args.query)?;
-    let answer = context.engine().sql(&query.text).await?;
+    let answer = context.engine().with_files(input::files(&args.tables)?).sql(&query.text).await?;
     write(&answer, args.explain, &args.output, &query, context).await
 }

@@ -3,9 +3,12 @@
 pub mod catalog;
 mod deadline;
 mod explain;
+mod external;
 mod failure;
+mod files;
 mod library_texts;
 mod long_texts;
+mod reading;
 mod results;
 mod rules;
 mod session;
@@ -23,13 +26,14 @@ use datafusion::prelude::SessionContext;
 
 pub use deadline::STACK;
 pub use explain::Explain;
+pub use files::NamedFile;
 pub use results::Rows;
 
-use crate::config::{Config, DEFAULT_MEMORY};
+use crate::config::{Config, DEFAULT_MEMORY, External};
 use crate::error::{Error, RefusedQuery, Result};
 use catalog::LakeCatalog;
 use deadline::Deadline;
-use kqlake_kql::catalog::FileRoot;
+use files::{Files, WithFiles};
 use kqlake_kql::scans::ScanCatalog;
 use kqlake_kql::{self as kql, Bound, PlanEnv, PlanError, Render};
 use kqlake_lake::Lake;
@@ -54,8 +58,10 @@ pub struct Options {
     pub batch_size: usize,
     /// Skip files, row groups and pages by their statistics.
     pub pruning: bool,
-    /// Folders whose files `externaldata` may read.
-    pub file_roots: Vec<FileRoot>,
+    /// What queries may read beside tables.
+    pub external: External,
+    /// Files that are tables.
+    pub files: Vec<NamedFile>,
     /// Names of clusters, databases, workspaces and apps, by kind, that stand for this lake.
     pub same_lake: BTreeMap<String, Vec<String>>,
 }
@@ -69,7 +75,8 @@ impl Default for Options {
             partitions: None,
             batch_size: 8192,
             pruning: true,
-            file_roots: Vec::new(),
+            external: External::default(),
+            files: Vec::new(),
             same_lake: BTreeMap::new(),
         }
     }
@@ -83,7 +90,7 @@ impl Options {
             spill_dir: config.spill_dir.clone(),
             timeout: config.timeout,
             partitions: config.threads,
-            file_roots: config.external_data.clone(),
+            external: config.external.clone(),
             same_lake: config.same_lake.clone(),
             ..Options::default()
         }
@@ -150,6 +157,12 @@ impl Engine {
         Engine { clock, ..self }
     }
 
+    /// The same engine with files as tables.
+    #[must_use]
+    pub fn with_files(self, files: Vec<NamedFile>) -> Engine {
+        Engine { options: Options { files, ..self.options }, ..self }
+    }
+
     /// The same engine over another lake.
     #[must_use]
     pub fn with_lake(self, lake: Lake) -> Engine {
@@ -171,14 +184,17 @@ impl Engine {
         let session = session::for_kql(&self.options, &spill)?;
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
         let text_budget = session::text_budget(&self.options);
+        let files = Files::open(&self.options.files, &session).await?;
         let plan = move || async move {
+            let external = external::Allowed::new(&engine.options.external, engine.lake.root());
             let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
+            let catalog = WithFiles::new(catalog, files);
             let env = PlanEnv {
                 catalog: &catalog,
                 session: &planner,
                 now_us: engine.clock.now_micros(),
                 params: &params,
-                file_roots: &engine.options.file_roots,
+                external: &external,
                 text_budget,
             };
             kql::plan(&owned, &env).await
@@ -189,6 +205,7 @@ impl Engine {
                 return Err(Error::Refused(Box::new(RefusedQuery { name: name.to_owned(), text: text.to_owned(), diagnostics })));
             }
             Err(PlanError::Execution(err)) => return Err(failure::of_kql(err, self.options.memory_limit)),
+            Err(PlanError::Unavailable(why)) => return Err(Error::Source(why)),
         };
         let tables = planned
             .tables
@@ -207,25 +224,34 @@ impl Engine {
         Ok(Answer { tables, render: planned.render, warnings: planned.warnings })
     }
 
-    /// What is wrong with a KQL text, and the columns that it gives, without running it; without a catalog only what is wrong
+    /// What is wrong with a KQL text, and the columns that it gives, without reading a row; without a catalog only what is wrong
     /// with its syntax.
     ///
     /// # Errors
-    /// When that takes longer than a query may.
+    /// When that takes longer than a query may, or there is no room for it.
     pub async fn check(
         &self,
         text: &str,
         params: &BTreeMap<String, String>,
         catalog: Option<Arc<dyn ScanCatalog>>,
     ) -> Result<Bound> {
+        let deadline = Deadline::after(self.options.timeout)?;
+        let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
+        let session = session::for_kql(&self.options, &spill)?;
+        let text_budget = session::text_budget(&self.options);
         let (text, params, now_us) = (text.to_owned(), params.clone(), self.clock.now_micros());
+        let external = external::Allowed::new(&self.options.external, self.lake.root());
         let check = move || async move {
             match catalog {
-                Some(catalog) => kql::check(&text, catalog.as_ref(), &params, now_us).await,
+                Some(catalog) => {
+                    let (catalog, external) = (catalog.as_ref(), &external);
+                    let env = PlanEnv { catalog, session: &session, now_us, params: &params, external, text_budget };
+                    kql::check(&text, &env).await
+                }
                 None => Bound { columns: None, diagnostics: parser::parse(&text).diagnostics },
             }
         };
-        Deadline::after(self.options.timeout)?.on_own_thread(check).await
+        deadline.on_own_thread(check).await
     }
 
     /// Plans a SQL query over the same tables, hidden columns included. Only queries: nothing is ever written.
@@ -235,9 +261,11 @@ impl Engine {
     pub async fn sql(&self, text: &str) -> Result<Answer> {
         let deadline = Deadline::after(self.options.timeout)?;
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
-        let session = session::for_sql(&self.options, &spill, self)?;
+        let files = Files::open(&self.options.files, &session::for_kql(&self.options, &spill)?).await?;
+        let schema = Arc::new(sql::LakeSchema::new(self.clone(), files));
+        let session = session::for_sql(&self.options, &spill, Arc::clone(&schema), self.clock.now_micros())?;
         let (planner, owned) = (session.clone(), text.to_owned());
-        let (columns, plan) = deadline.on_own_thread(move || async move { sql::plan(&planner, &owned).await }).await??;
+        let (columns, plan) = deadline.on_own_thread(move || async move { sql::plan(&planner, &owned, &schema).await }).await??;
         let table = ResultTable {
             name: "Table_0".to_owned(),
             columns,

@@ -7,13 +7,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::sql::LakeSchema;
-use super::{Engine, Options, long_texts, rules};
+use super::sql::{INFORMATION, Information, LakeSchema, Operators, functions};
+use super::{Options, long_texts, rules};
 use crate::error::{Error, Result};
 use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
 use kqlake_lake::spill::SpillFolder;
@@ -28,16 +29,20 @@ pub(super) fn for_kql(options: &Options, spill: &SpillFolder) -> Result<SessionC
 }
 
 /// A session for SQL, with all functions, whose default schema is the lake.
-pub(super) fn for_sql(options: &Options, spill: &SpillFolder, engine: &Engine) -> Result<SessionContext> {
+pub(super) fn for_sql(options: &Options, spill: &SpillFolder, schema: Arc<LakeSchema>, now_us: i64) -> Result<SessionContext> {
     let builder = SessionStateBuilder::new_with_default_features()
         .with_config(config(options, false))
         .with_runtime_env(runtime(options, spill)?);
     let builder = long_texts::guard_concatenation(rules::install(builder), options.memory_limit);
-    let session = SessionContext::new_with_state(builder.build());
+    let mut planners = vec![Arc::new(Operators { now_us }) as Arc<dyn ExprPlanner>];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    let session = SessionContext::new_with_state(builder.with_expr_planners(planners).build());
+    functions(now_us).into_iter().for_each(|function| session.register_udf(function));
     long_texts::guard_functions(&session, options.memory_limit);
     let catalog = MemoryCatalogProvider::new();
-    let schema = Arc::new(LakeSchema::new(engine.clone()));
-    catalog.register_schema("public", schema).map_err(|err| Error::Defect(format!("cannot set up the catalog: {err}")))?;
+    let failed = |err| Error::Defect(format!("cannot set up the catalog: {err}"));
+    catalog.register_schema(INFORMATION, Arc::new(Information::of(Arc::clone(&schema)))).map_err(failed)?;
+    catalog.register_schema("public", schema).map_err(failed)?;
     session.register_catalog("datafusion", Arc::new(catalog));
     Ok(session)
 }

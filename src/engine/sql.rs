@@ -1,9 +1,16 @@
 //! SQL over the lake's tables.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
-use std::sync::Arc;
+mod arrows;
+mod calls;
+mod information;
+mod lowered;
+mod names;
 
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -13,55 +20,123 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit as _, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement as SqlStatement, Visit as _, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+pub(super) use calls::{Operators, functions};
+pub(super) use information::{Information, SCHEMA as INFORMATION};
+use lowered::Promoted;
+
+use super::files::Files;
 use super::library_texts::missing_table;
-use super::{Engine, failure, views};
+use super::{Engine, ResultTable, failure, views};
 use crate::error::{Error, Result};
-use kqlake_lake::tables;
+use kqlake_lake::TableSnapshot;
+use kqlake_lake::tables::{self, ColumnDef, TableDef};
 use kqlake_syntax::parser::MAX_DEPTH;
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::Column;
 use kqlake_value::columns::field_type;
 
-/// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, and the views.
+/// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, the views, and files that were given
+/// names. A table is opened once, and the query sees that one version of it.
 #[derive(Debug)]
 pub(super) struct LakeSchema {
     engine: Engine,
+    files: Files,
+    opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
 }
 
 impl LakeSchema {
-    pub(super) fn new(engine: Engine) -> LakeSchema {
-        LakeSchema { engine }
+    pub(super) fn new(engine: Engine, files: Files) -> LakeSchema {
+        LakeSchema { engine, files, opened: Mutex::default() }
+    }
+
+    /// All tables, with what each is, by their names.
+    pub(super) fn all(&self) -> Vec<(String, &'static str)> {
+        let mut all: BTreeMap<String, &'static str> = views::all().iter().map(|view| (view.name.to_owned(), "VIEW")).collect();
+        all.extend(tables::all().iter().map(|def| (def.name.to_owned(), "BASE TABLE")));
+        all.extend(self.files.names().map(|name| (name.clone(), "FILE")));
+        all.into_iter().collect()
+    }
+
+    async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, DataFusionError> {
+        if let Some(known) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(def.name) {
+            return Ok(known.clone());
+        }
+        let snapshot = self.engine.lake.snapshot(def).await.map_err(|err| DataFusionError::External(Box::new(err)))?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, snapshot.clone());
+        Ok(snapshot)
+    }
+
+    async fn view(&self, name: &str, text: &str) -> Result<Option<ResultTable>, DataFusionError> {
+        let answer = self.engine.kql(name, text, &BTreeMap::new()).await;
+        Ok(answer.map_err(|err| DataFusionError::External(Box::new(err)))?.tables.pop())
+    }
+
+    /// The columns of a table with KQL's types, and whether KQL hides them.
+    pub(super) async fn columns(&self, name: &str) -> Result<Vec<(Column, bool)>, DataFusionError> {
+        let shown = |field: &FieldRef| (Column::new(field.name(), field_type(field)), false);
+        if let Some(file) = self.files.get(name) {
+            return Ok(file.schema().fields().iter().map(shown).collect());
+        }
+        if let Some(def) = tables::find(name) {
+            let mut columns: Vec<(Column, bool)> =
+                def.columns.iter().map(|column| (Column::new(column.name, column.ty), column.hidden)).collect();
+            // What cannot be opened has the columns of its definition.
+            let snapshot = self.snapshot(def).await.ok().flatten();
+            columns.extend(snapshot.iter().flat_map(|snapshot| snapshot.foreign()).map(shown));
+            return Ok(columns);
+        }
+        let Some(view) = views::find(name) else { return Ok(Vec::new()) };
+        let table = self.view(name, view).await?;
+        Ok(table.into_iter().flat_map(|table| table.columns).map(|column| (column, false)).collect())
+    }
+
+    /// The promoted columns of a table that answer for their keys in all of its files. Only a table that was opened has any.
+    fn promoted(&self, name: &str) -> Vec<Promoted> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((def, snapshot)) = tables::find(name).and_then(|def| Some((def, opened.get(def.name)?))) else { return Vec::new() };
+        let answers = |column: &str| snapshot.as_ref().is_none_or(|snapshot| snapshot.promoted_complete(column));
+        let of = |column: &ColumnDef| {
+            let from = column.promoted.filter(|_| answers(column.name))?;
+            Some(Promoted {
+                bag: from.source.to_owned(),
+                key: from.key.to_owned(),
+                column: column.name.to_owned(),
+                ty: column.ty,
+            })
+        };
+        def.columns.iter().filter_map(of).collect()
     }
 }
 
 #[async_trait]
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
-        names().map(str::to_owned).collect()
+        self.all().into_iter().map(|(name, _)| name).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if let Some(file) = self.files.get(name) {
+            return Ok(Some(Arc::clone(file)));
+        }
         if let Some(def) = tables::find(name) {
-            return self.engine.lake.provider(def).await.map(Some).map_err(|err| DataFusionError::External(Box::new(err)));
+            return match self.snapshot(def).await? {
+                Some(snapshot) => Ok(Some(snapshot.provider())),
+                None => self.engine.lake.provider(def).await.map(Some).map_err(|err| DataFusionError::External(Box::new(err))),
+            };
         }
         let Some(view) = views::find(name) else { return Ok(None) };
-        let answer = self.engine.kql(name, view, &std::collections::BTreeMap::new()).await;
-        let table = answer.map_err(|err| DataFusionError::External(Box::new(err)))?.tables.pop();
+        let table = self.view(name, view).await?;
         Ok(table.map(|table| Arc::new(ViewTable::new(table.plan, None)) as Arc<dyn TableProvider>))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        tables::find(name).is_some() || views::find(name).is_some()
+        self.files.get(name).is_some() || tables::find(name).is_some() || views::find(name).is_some()
     }
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    tables::all().iter().map(|def| def.name).chain(views::all().iter().map(|view| view.name))
 }
 
 /// Bytes of a text. Its tree is as deep as the text is long, when that is one chain of operators, and must fit the stack.
@@ -73,22 +148,50 @@ const MAX_OPERATORS: usize = 2_000;
 const MAX_NESTED_WITH: usize = 10;
 
 /// Plans one statement. Only queries and EXPLAIN are allowed, within the limits that KQL has.
-pub(super) async fn plan(session: &SessionContext, text: &str) -> Result<(Vec<Column>, LogicalPlan)> {
+pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSchema) -> Result<(Vec<Column>, LogicalPlan)> {
     if text.len() > MAX_TEXT {
         return Err(Error::query(format!("the text is too long: SQL may have {MAX_TEXT} bytes, these are {}", text.len())));
     }
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
     let state = session.state();
-    let parsed = state.sql_to_statement(text, &state.config_options().sql_parser.dialect);
-    let statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
+    let dialect = &state.config_options().sql_parser.dialect;
+    let parsed = state.sql_to_statement(text, dialect);
+    let mut statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
     check_text(&statement)?;
-    let plan = state.statement_to_plan(statement).await.map_err(|err| unknown_table(&err).unwrap_or_else(|| fail(err)))?;
+    settle(&mut statement, schema).await.map_err(fail)?;
+    if let Some(query) = innermost(&mut statement).and_then(|sql| information::query_of(sql)) {
+        statement = state.sql_to_statement(&query, dialect).map_err(fail)?;
+    }
+    let no_table = |err: DataFusionError| unknown_table(&err, schema).unwrap_or_else(|| fail(err));
+    let plan = state.statement_to_plan(statement).await.map_err(no_table)?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
     check_size(&plan)?;
+    let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
     let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
     Ok((columns, plan))
+}
+
+/// The statement of SQL that is to be planned or explained.
+fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
+    match statement {
+        Statement::Explain(explain) => innermost(&mut explain.statement),
+        Statement::Statement(sql) => Some(sql),
+        _ => None,
+    }
+}
+
+/// Writes names without quotes as what they stand for has them.
+async fn settle(statement: &mut Statement, schema: &LakeSchema) -> Result<(), DataFusionError> {
+    let Some(sql) = innermost(statement) else { return Ok(()) };
+    let named = names::settle_tables(sql, schema.table_names().into_iter());
+    let mut columns = Vec::new();
+    for table in &named {
+        columns.extend(schema.columns(table).await?.into_iter().map(|(column, _)| column.name));
+    }
+    names::settle_columns(sql, columns.into_iter(), &named);
+    Ok(())
 }
 
 /// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
@@ -234,11 +337,12 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
 }
 
 /// `table 'datafusion.public.Traces' not found` in our own words, with the nearest name.
-fn unknown_table(err: &DataFusionError) -> Option<Error> {
+fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
     let name = missing_table(err)?;
     let error = Error::query(format!("there is no table `{name}`"));
-    Some(match nearest(&name, names()) {
-        Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),
+    let known = schema.table_names();
+    Some(match nearest(&name, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`? Names in quotes are case-sensitive")),
         None => error.hint("`kqlake tables` lists the tables"),
     })
 }

@@ -9,14 +9,19 @@
 mod binder;
 mod bound;
 pub mod catalog;
+mod check;
+pub mod external;
 pub mod functions;
 mod lower;
 mod plan;
+mod scalar_call;
 pub mod scans;
 pub mod support;
 
+pub use check::{Bound, bind_only, check};
 pub use lower::compute::makes_wide_rows;
-pub use plan::{Bound, PlanEnv, PlanError, Planned, PlannedTable, Render, bind_only, check, plan};
+pub use plan::{PlanEnv, PlanError, Planned, PlannedTable, Render, plan};
+pub use scalar_call::{Argument, ScalarCall, bind_scalar, parameter};
 
 #[cfg(test)]
 mod service_tests;

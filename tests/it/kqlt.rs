@@ -1,4 +1,4 @@
-//! Golden queries: `tests/kqlt/*.kqlt`, each answered under every setting, with one answer.
+//! Golden queries: `tests/kqlt/*.kqlt` and, in SQL, `tests/kqlt/*.sqlt`, each answered under every setting, with one answer.
 //!
 //! A file is blocks with a line `====` between them:
 //!
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use kqlake::engine::{Engine, Explain, Options};
+use kqlake::engine::{Answer, Engine, Explain, Options};
 use kqlake::error::Error;
 use kqlake::output::{Format, TableStyle, sink};
 use kqlake_lake::Lake;
@@ -38,6 +38,7 @@ struct Block {
     ordered: bool,
     error: Option<String>,
     plan: Vec<String>,
+    is_sql: bool,
 }
 
 fn parse(text: &str) -> Result<Vec<Block>, String> {
@@ -112,7 +113,10 @@ pub struct Table {
 }
 
 pub async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
-    let answer = engine.kql("query", query, &BTreeMap::new()).await?;
+    rows_of(engine.kql("query", query, &BTreeMap::new()).await?).await
+}
+
+async fn rows_of(answer: Answer) -> Result<Table, Error> {
     let mut bytes = Vec::new();
     {
         let mut sink = sink(Format::Kusto, &mut bytes, answer.tables.len(), TableStyle::default());
@@ -178,8 +182,17 @@ fn difference(block: &Block, found: &Table) -> Option<String> {
     })
 }
 
+/// Plans a golden query in its language.
+async fn planned(block: &Block, engine: &Engine) -> Result<Answer, Error> {
+    if block.is_sql { engine.sql(&block.query).await } else { engine.kql("query", &block.query, &BTreeMap::new()).await }
+}
+
 async fn failure(block: &Block, engine: &Engine) -> Option<String> {
-    match (answer(engine, &block.query).await, &block.error) {
+    let answer = match planned(block, engine).await {
+        Ok(answer) => rows_of(answer).await,
+        Err(err) => Err(err),
+    };
+    match (answer, &block.error) {
         (Ok(_), Some(text)) => Some(format!("the error `{text}` expected, the query ran")),
         (Err(err), Some(text)) => {
             let said = match &err {
@@ -202,7 +215,8 @@ async fn failure(block: &Block, engine: &Engine) -> Option<String> {
 fn run_file(file: &Path, lake: &Path, runtime: &tokio::runtime::Handle) -> (usize, Vec<String>) {
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let text = std::fs::read_to_string(file).expect("a readable file");
-    let blocks = parse(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
+    let mut blocks = parse(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
+    blocks.iter_mut().for_each(|block| block.is_sql = name.ends_with(".sqlt"));
     let clock = Arc::new(FixedClock::at_micros(1_768_219_200_000_000));
     let mut failures = Vec::new();
     for block in &blocks {
@@ -218,7 +232,7 @@ fn run_file(file: &Path, lake: &Path, runtime: &tokio::runtime::Handle) -> (usiz
         }
         let engine = Engine::new(Lake::new(lake), Options { partitions: Some(2), ..Options::default() }, Arc::clone(&clock) as _);
         let plan = runtime.block_on(async {
-            let answer = engine.kql("query", &block.query, &BTreeMap::new()).await?;
+            let answer = planned(block, &engine).await?;
             answer.tables[0].explain(Explain::Plan).await
         });
         match plan {
@@ -238,7 +252,7 @@ fn golden_queries_have_one_answer_under_every_setting() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().expect("a runtime");
     let entries = std::fs::read_dir(project().join("tests/kqlt")).expect("tests/kqlt").map(|e| e.expect("an entry").path());
-    let mut files: Vec<_> = entries.filter(|f| f.extension().is_some_and(|e| e == "kqlt")).collect();
+    let mut files: Vec<_> = entries.filter(|f| f.extension().is_some_and(|e| e == "kqlt" || e == "sqlt")).collect();
     files.sort();
     let (handle, lake) = (runtime.handle(), dir.path());
     let results: Vec<(usize, Vec<String>)> = std::thread::scope(|scope| {

@@ -12,14 +12,17 @@ pub(crate) mod expr;
 mod graph;
 mod join;
 mod kernel;
+pub(crate) mod over;
 pub(crate) mod scan;
 mod sources;
 mod steps;
 mod ticks;
+mod union;
 mod window;
 
 use std::collections::HashMap;
 
+use ::arrow::compute::SortOptions;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit, when};
 
@@ -79,6 +82,10 @@ impl OrderKey {
         OrderKey { numbers_rows: true, ..OrderKey::ascending(column) }
     }
 
+    fn options(&self) -> SortOptions {
+        SortOptions { descending: !self.ascending, nulls_first: self.nulls_first }
+    }
+
     fn sort_expr(&self) -> SortExpr {
         named(&self.column).sort(self.ascending, self.nulls_first)
     }
@@ -133,14 +140,16 @@ fn named(name: &str) -> Expr {
 pub(crate) struct Lowering<'a> {
     /// The scanned tables.
     pub scans: &'a HashMap<String, ScanTable>,
+    /// The plan is made to be run; otherwise `range` has few rows.
+    whole: bool,
     /// Plans operators that run a plan of their own.
     next: std::sync::atomic::AtomicU32,
 }
 
 impl<'a> Lowering<'a> {
     /// A lowering over these tables.
-    pub(crate) fn new(scans: &'a HashMap<String, ScanTable>) -> Self {
-        Lowering { scans, next: std::sync::atomic::AtomicU32::new(0) }
+    pub(crate) fn new(scans: &'a HashMap<String, ScanTable>, whole: bool) -> Self {
+        Lowering { scans, whole, next: std::sync::atomic::AtomicU32::new(0) }
     }
 
     /// A name that no column has.
@@ -201,19 +210,20 @@ impl<'a> Lowering<'a> {
                 self.expand(rel, input, items, *index, *limit, *bag_as_array, *keep_empty)
             }
             RelKind::Window { input, functions } => self.window(input, functions),
+            RelKind::Graph(_) => {
+                let message = "a graph is no table: end with | graph-match …, or | graph-to-table nodes";
+                Err(LowerError::Refused(Box::new(Diagnostic::error(code::TYPE, Span::default(), message))))
+            }
             RelKind::Compute { input, inputs, op } => self.compute(rel, input.as_deref(), inputs, op),
         }
     }
 
     fn project(&self, input: &Rel, exprs: &[(ColId, BoundExpr)]) -> Lower<Node> {
         let (input, exprs) = chains::merge_projections(input, exprs);
-        let node = self.rel(input)?;
+        let narrowed = union::narrowed(input, exprs.iter().map(|(_, e)| e));
+        let node = self.rel(narrowed.as_ref().unwrap_or(input))?;
         let mut out = Vec::with_capacity(exprs.len() + node.order.len());
         for (id, e) in exprs.iter() {
-            RelKind::Graph(_) => {
-                let message = "a graph is no table: end with | graph-match …, or | graph-to-table nodes";
-                Err(LowerError::Refused(Box::new(Diagnostic::error(code::TYPE, Span::default(), message))))
-            }
             let name = column_name(*id);
             out.push(match &e.kind {
                 BoundKind::Column(from) if from == id => column(*id),
@@ -291,33 +301,6 @@ impl<'a> Lowering<'a> {
             steps::sort(node.plan, keys, Some(count))
         };
         Ok(Node { plan, order })
-    }
-
-    fn union(&self, inputs: &[(Rel, Vec<BoundExpr>)], ids: &[ColId]) -> Lower<Node> {
-        let nodes = inputs.iter().map(|(rel, _)| self.rel(rel)).collect::<Lower<Vec<_>>>()?;
-        // Datetimes stay in their form at rest where all inputs have them so: a filter above then still reaches the files.
-        let mut at_rest = vec![true; ids.len()];
-        for (node, (_, exprs)) in nodes.iter().zip(inputs) {
-            for (at_rest, e) in at_rest.iter_mut().zip(exprs) {
-                *at_rest = *at_rest && ticks::may_be_at_rest(e, &node.plan);
-            }
-        }
-        let mut plans = Vec::with_capacity(inputs.len());
-        for (node, (_, exprs)) in nodes.into_iter().zip(inputs) {
-            let mut out = Vec::with_capacity(ids.len());
-            for ((id, e), at_rest) in ids.iter().zip(exprs).zip(&at_rest) {
-                let e = if *at_rest { ticks::at_rest(e) } else { ticks::resolve(value(e)?, &node.plan)? };
-                out.push(e.alias(column_name(*id)));
-            }
-            plans.push(steps::project(node.plan, out)?);
-        }
-        let mut plans = plans.into_iter();
-        let Some(first) = plans.next() else { return Ok(Node::unordered(LogicalPlanBuilder::empty(false).build()?)) };
-        let mut builder = LogicalPlanBuilder::from(first);
-        for plan in plans {
-            builder = builder.union(plan)?;
-        }
-        Ok(Node::unordered(builder.build()?))
     }
 }
 

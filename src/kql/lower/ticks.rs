@@ -102,7 +102,11 @@ pub(super) fn at_rest(e: &BoundExpr) -> Expr {
 
 /// Takes back the decoding that an expression over a plan does not need.
 pub(super) fn resolve(e: Expr, plan: &LogicalPlan) -> Lower<Expr> {
-    let schema = plan.schema();
+    resolve_over(e, plan.schema())
+}
+
+/// The same over a schema.
+pub(super) fn resolve_over(e: Expr, schema: &DFSchema) -> Lower<Expr> {
     Ok(e.transform_down(|e| Ok(simplify(&e, schema).map_or_else(|| Transformed::no(e), Transformed::yes)))?.data)
 }
 

@@ -1,0 +1,157 @@
+//! Local files as tables of a query: Parquet, CSV and JSON, under names that the command line gives.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::SessionContext;
+use url::Url;
+
+use crate::error::{Error, Result};
+use kqlake_durable::pipe;
+use kqlake_kql::catalog::{Catalog, TableSchema};
+use kqlake_kql::scans::{ScanCatalog, ScanTable};
+use kqlake_lake::as_kql_takes_it;
+use kqlake_value::Column;
+use kqlake_value::columns::field_type;
+
+/// A file under a table's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The table's name.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Files that were opened, by their tables' names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Files(HashMap<String, Arc<dyn TableProvider>>);
+
+impl Files {
+    /// Opens files: their columns are known then.
+    ///
+    /// # Errors
+    /// For a file that cannot be read, or is of no known kind.
+    pub(super) async fn open(files: &[NamedFile], session: &SessionContext) -> Result<Files> {
+        let mut opened = HashMap::with_capacity(files.len());
+        for file in files {
+            opened.insert(file.name.clone(), open(&file.path, session).await?);
+        }
+        Ok(Files(opened))
+    }
+
+    /// The file of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.0.get(name)
+    }
+
+    /// The names, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+}
+
+async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProvider>> {
+    let failed = |why: String| Error::usage(format!("cannot read {}: {why}", path.display()));
+    let real = path.canonicalize().map_err(|err| failed(err.to_string()))?;
+    if !real.is_file() {
+        return Err(failed("it is no file".to_owned()).hint("name one file: --table NAME=FILE"));
+    }
+    let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
+    let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
+    let options = ListingOptions::new(format(path).map_err(failed)?).with_file_extension("");
+    let state = session.state();
+    let schema = options.infer_schema(&state, &url).await.map_err(|err| failed(err.strip_backtrace()))?;
+    if schema.fields().is_empty() {
+        return Err(failed("it has no columns".to_owned()));
+    }
+    let of_time = |field: &Field| matches!(field.data_type(), DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_));
+    if let Some(field) = schema.fields().iter().find(|field| of_time(field)) {
+        return Err(failed(format!("the type {} of its column {} is not supported", field.data_type(), field.name())));
+    }
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+    let table = ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?;
+    Ok(Arc::new(table))
+}
+
+/// How a file is written, which its name's end says.
+fn format(path: &Path) -> std::result::Result<Arc<dyn FileFormat>, String> {
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+    Ok(match end.as_str() {
+        // What the metadata of a column says is its KQL type.
+        "parquet" => Arc::new(ParquetFormat::default().with_skip_metadata(false)),
+        "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
+        "tsv" => Arc::new(CsvFormat::default().with_has_header(true).with_delimiter(b'\t')),
+        "json" | "ndjson" | "jsonl" => {
+            Arc::new(JsonFormat::default().with_newline_delimited(!is_array(path).map_err(|err| err.to_string())?))
+        }
+        _ => return Err("its name ends in none of .parquet, .csv, .tsv, .json, .ndjson and .jsonl".to_owned()),
+    })
+}
+
+/// True for JSON that is one array.
+fn is_array(path: &Path) -> std::io::Result<bool> {
+    let mut head = [0; 4096];
+    let read = pipe::read(path)?.read(&mut head)?;
+    let text = head[..read].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head[..read]);
+    Ok(text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['))
+}
+
+/// A catalog with files beside the tables of another one, and in the place of those of the same names.
+pub(super) struct WithFiles<C> {
+    base: C,
+    files: Files,
+}
+
+impl<C: ScanCatalog> WithFiles<C> {
+    /// The catalog with these files.
+    pub(super) fn new(base: C, files: Files) -> Self {
+        WithFiles { base, files }
+    }
+}
+
+impl<C: ScanCatalog> Catalog for WithFiles<C> {
+    fn names(&self) -> Vec<String> {
+        let mut names = self.base.names();
+        names.extend(self.files.names().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        names.sort_unstable();
+        names
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
+        let Some(file) = self.files.get(name) else { return self.base.table(name) };
+        let columns = file.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
+        Some(Arc::new(TableSchema { columns, ..TableSchema::default() }))
+    }
+
+    fn maps(&self, kind: &str, name: &str) -> bool {
+        self.base.maps(kind, name)
+    }
+}
+
+#[async_trait]
+impl<C: ScanCatalog> ScanCatalog for WithFiles<C> {
+    async fn scan(&self, name: &str) -> std::result::Result<ScanTable, DataFusionError> {
+        match self.files.get(name) {
+            Some(file) => Ok(ScanTable {
+                provider: as_kql_takes_it(Arc::clone(file)),
+                complete: HashSet::new(),
+                partial: HashSet::new(),
+                parts: None,
+                empty: false,
+            }),
+            None => self.base.scan(name).await,
+        }
+    }
+}
