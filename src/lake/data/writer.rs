@@ -1,5 +1,7 @@
 //! Writes a table's Parquet files: one partition and one sort order a file, statistics for the log from what was written.
 
+mod encoding;
+
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
@@ -7,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::{ParquetMetaData, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
@@ -25,23 +25,9 @@ use super::promote::Promoter;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
-use crate::tables::{KeySpan, TableDef};
+use crate::tables::TableDef;
 use kqlake_durable as durable;
-use kqlake_value::Type;
 
-/// Rows of a row group: what is read together, and skipped by its bounds alone (benches/README.md has the figures).
-const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Rows of a page: what is skipped inside a row group, so that a day of one event is found in a month of it.
-const PAGE_ROWS: usize = 8 * 1024;
-/// Bytes of a page.
-const PAGE_BYTES: usize = 1 << 20;
-/// The same of runs, of which many are read side by side, a page of each column.
-const RUN_PAGE_ROWS: usize = 1024;
-const RUN_PAGE_BYTES: usize = 32 << 10;
-/// Bytes of a row group of a run.
-const RUN_GROUP_BYTES: usize = 8 << 20;
-/// Bytes of a row group: it is in memory until it is written.
-const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Longest text that the log keeps as a column's least or greatest value.
 const STATISTIC_BYTES: usize = 128;
 
@@ -58,16 +44,6 @@ pub(crate) enum Effort {
     Run,
 }
 
-impl Effort {
-    /// The level of compression.
-    fn level(self) -> i32 {
-        match self {
-            Effort::Landing | Effort::Copy | Effort::Run => 1,
-            Effort::Compaction => 6,
-        }
-    }
-}
-
 /// One file in the making. Rows should come in the order of files; the file is tagged as sorted only as far as they did.
 pub(crate) struct FileWriter {
     layout: Arc<Layout>,
@@ -81,7 +57,11 @@ pub(crate) struct FileWriter {
     /// Which of the layout's columns the file has, and their schema.
     columns: Vec<bool>,
     schema: SchemaRef,
-    writer: ArrowWriter<BufWriter<File>>,
+    /// The schema that rows come with: some of their texts may be views.
+    form: Option<SchemaRef>,
+    file: File,
+    /// Made when the first rows come, since they show how values are best encoded.
+    writer: Option<ArrowWriter<BufWriter<File>>>,
     promoter: Promoter,
     complete: Vec<bool>,
     rows: u64,
@@ -161,13 +141,6 @@ impl FileWriter {
         let table = layout.def.name;
         let io = |source| LakeError::Io { table, path: path.clone(), source };
         let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io)?;
-        let schema = layout.file_schema(columns);
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties(layout, &schema, effort)?)
-            // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(BufWriter::with_capacity(1 << 16, file), schema.clone(), options)
-            .map_err(|e| LakeError::from_parquet(table, path.clone(), e))?;
         let promoter = Promoter::new(layout.def);
         Ok(FileWriter {
             order: OrderCheck::new(layout)?,
@@ -180,8 +153,10 @@ impl FileWriter {
             partition,
             effort,
             columns: columns.to_vec(),
-            schema,
-            writer,
+            schema: layout.file_schema(columns),
+            form: None,
+            file,
+            writer: None,
             rows: 0,
             first: i64::MAX,
             last: i64::MIN,
@@ -239,14 +214,35 @@ impl FileWriter {
                 }
             }
         }
-        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(|source| LakeError::Arrow { table, source })?;
+        let form = self.form.get_or_insert_with(|| form_of(&self.schema, &columns)).clone();
+        let batch = RecordBatch::try_new(form, columns).map_err(|source| LakeError::Arrow { table, source })?;
         self.rows += batch.num_rows() as u64;
-        self.writer.write(&batch).map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
+        let path = self.path.clone();
+        self.writer(&batch)?.write(&batch).map_err(|e| LakeError::from_parquet(table, path, e))
+    }
+
+    /// The encoder, which is made for rows like these when it is asked for first.
+    fn writer(&mut self, first: &RecordBatch) -> Result<&mut ArrowWriter<BufWriter<File>>, LakeError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let table = self.layout.def.name;
+                let options = ArrowWriterOptions::new()
+                    .with_properties(encoding::properties(self.layout.def, first, self.effort)?)
+                    // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
+                    .with_skip_arrow_metadata(true);
+                let io = |source| LakeError::Io { table, path: self.path.clone(), source };
+                let out = BufWriter::with_capacity(1 << 16, self.file.try_clone().map_err(io)?);
+                ArrowWriter::try_new_with_options(out, first.schema(), options)
+                    .map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))?
+            }
+        };
+        Ok(self.writer.insert(writer))
     }
 
     /// Bytes of the row groups that are complete.
     pub(crate) fn size(&self) -> usize {
-        self.writer.bytes_written()
+        self.writer.as_ref().map_or(0, ArrowWriter::bytes_written)
     }
 
     /// Rows so far.
@@ -270,11 +266,12 @@ impl FileWriter {
 
     fn close(&mut self) -> Result<(ParquetMetaData, std::fs::Metadata), LakeError> {
         let table = self.layout.def.name;
-        let metadata = self.writer.finish().map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))?;
         let at = self.path.clone();
         let io = |source| LakeError::Io { table, path: at.clone(), source };
-        self.writer.inner_mut().flush().map_err(io)?;
-        let file = self.writer.inner().get_ref();
+        let writer = self.writer(&RecordBatch::new_empty(self.schema.clone()))?;
+        let metadata = writer.finish().map_err(|e| LakeError::from_parquet(table, at.clone(), e))?;
+        writer.inner_mut().flush().map_err(io)?;
+        let file = &self.file;
         if self.effort == Effort::Run {
             return Ok((metadata, file.metadata().map_err(io)?));
         }
@@ -322,54 +319,19 @@ impl FileWriter {
     }
 }
 
+/// The schema of columns of which texts may be views.
+fn form_of(schema: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(columns).map(|(field, column)| match (field.data_type(), column.data_type()) {
+        (DataType::Utf8, DataType::Utf8View) => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 /// An instant of the file system in milliseconds since 1970.
 fn millis(at: Option<SystemTime>) -> i64 {
     let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
-}
-
-fn properties(layout: &Layout, schema: &Schema, effort: Effort) -> Result<WriterProperties, LakeError> {
-    let def = layout.def;
-    let level = ZstdLevel::try_new(effort.level());
-    let level = level.map_err(|source| LakeError::Parquet { table: def.name, path: PathBuf::new(), source })?;
-    // A column that the file lacks is null in every row, and orders nothing.
-    let sorting = |name| {
-        let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
-        Some(SortingColumn { column_idx, descending: false, nulls_first: true })
-    };
-    let order: Vec<SortingColumn> = def.order().filter_map(sorting).collect();
-    let mut properties = WriterProperties::builder()
-        .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(if effort == Effort::Run { RUN_GROUP_BYTES } else { ROW_GROUP_BYTES }))
-        .set_data_page_row_count_limit(if effort == Effort::Run { RUN_PAGE_ROWS } else { PAGE_ROWS })
-        .set_data_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
-        .set_dictionary_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
-    for column in &def.columns {
-        let path = || parquet::schema::types::ColumnPath::new(vec![column.name.to_owned()]);
-        if column.ty == Type::Dynamic {
-            // Large and seldom equal: neither a dictionary nor a least and greatest value is of use.
-            properties = properties
-                .set_column_dictionary_enabled(path(), false)
-                .set_column_statistics_enabled(path(), EnabledStatistics::None);
-        }
-        if def.key.as_slice() == [column.name] || def.content == Some(column.name) {
-            // Each row has another one.
-            properties = properties.set_column_dictionary_enabled(path(), false);
-        }
-        if def.sought_columns().any(|name| name == column.name)
-            && matches!(column.ty, Type::String | Type::Long)
-            && effort != Effort::Run
-        {
-            // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
-            let by_chance = if def.span == KeySpan::Day { 0.01 } else { 0.000_1 };
-            properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), by_chance);
-        }
-    }
-    Ok(properties.build())
 }
 
 /// The statistics of a file for the log. They may be wider than the values and never narrower.

@@ -1,0 +1,180 @@
+//! How the columns of a file are encoded and compressed: by what their definitions say, and by what their first values show
+//! (benches/README.md has the figures). Only encodings are used that Spark's vectorized reader knows as well.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use arrow::array::{Array, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use xxhash_rust::xxh64::xxh64;
+
+use super::Effort;
+use crate::error::LakeError;
+use crate::tables::{KeySpan, TableDef};
+use kqlake_value::Type;
+
+/// Rows of a row group: what is read together, and skipped by its bounds alone.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of a row group: it is in memory until it is written.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Rows of a page: what is skipped inside a row group, so that a day of one event is found in a month of it.
+const PAGE_ROWS: usize = 8 * 1024;
+/// Bytes of a page.
+const PAGE_BYTES: usize = 1 << 20;
+/// The same of runs, of which many are read side by side, a page of each column.
+const RUN_PAGE_ROWS: usize = 1024;
+const RUN_PAGE_BYTES: usize = 32 << 10;
+/// Bytes of a row group of a run.
+const RUN_GROUP_BYTES: usize = 8 << 20;
+
+/// The level of compression of what is to be there soon.
+const FAST: i32 = 1;
+/// That of columns of a compacted file.
+const THOROUGH: i32 = 6;
+/// That of their bags, which are most of the bytes and repeat themselves far apart.
+const BAGS: i32 = 9;
+
+/// Values that are looked at, at least, before a column is said to repeat few of them.
+const FEW: usize = 64;
+/// Values after which a column that repeats half of them is known to.
+const ENOUGH: usize = 512;
+/// The longest mean of texts, in bytes, that are taken for ids: hexadecimal digits, in which nothing is found however one looks.
+const ID_BYTES: usize = 64;
+
+/// The properties of a file for what it is written for, whose first rows are given.
+///
+/// # Errors
+/// A level of compression is none of the library's.
+pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) -> Result<WriterProperties, LakeError> {
+    let failed = |source: ParquetError| LakeError::Parquet { table: def.name, path: PathBuf::new(), source };
+    let zstd = |level| ZstdLevel::try_new(level).map(Compression::ZSTD).map_err(failed);
+    let is_compacted = effort == Effort::Compaction;
+    let schema = first.schema();
+    // A column that the file lacks is null in every row, and orders nothing.
+    let sorting = |name| {
+        let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: true })
+    };
+    let order: Vec<SortingColumn> = def.order().filter_map(sorting).collect();
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("kqlake ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(zstd(if is_compacted { THOROUGH } else { FAST })?)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(if effort == Effort::Run { RUN_GROUP_BYTES } else { ROW_GROUP_BYTES }))
+        .set_data_page_row_count_limit(if effort == Effort::Run { RUN_PAGE_ROWS } else { PAGE_ROWS })
+        .set_data_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
+        .set_dictionary_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
+    for (field, values) in schema.fields().iter().zip(first.columns()) {
+        let path = || ColumnPath::new(vec![field.name().clone()]);
+        let column = def.columns.iter().find(|column| column.name == field.name());
+        let is = |ty| column.is_some_and(|column| column.ty == ty);
+        if is(Type::Dynamic) {
+            // Large and seldom equal: neither a dictionary nor a least and greatest value is of use.
+            properties = properties
+                .set_column_dictionary_enabled(path(), false)
+                .set_column_statistics_enabled(path(), EnabledStatistics::None);
+            if is_compacted {
+                properties = properties.set_column_compression(path(), zstd(BAGS)?);
+            }
+            continue;
+        }
+        let is_key = def.key.as_slice() == [field.name().as_str()];
+        let shown = seen(values);
+        let is_distinct = is_key || shown.is_distinct;
+        match values.data_type() {
+            DataType::Utf8 => {
+                // Also what a dictionary is given up for.
+                properties = properties.set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+                if is_distinct {
+                    properties = properties.set_column_dictionary_enabled(path(), false);
+                }
+                if is_distinct && shown.is_short {
+                    properties = properties.set_column_compression(path(), zstd(FAST)?);
+                }
+            }
+            DataType::Int64 if def.content == Some(field.name().as_str()) => {
+                // Hashes are as they are.
+                properties = properties.set_column_dictionary_enabled(path(), false);
+            }
+            DataType::Int64 | DataType::Timestamp(..) => {
+                properties = properties.set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+                // Durations are as fine as their clock, and rows lie by time.
+                if is_distinct || is(Type::TimeSpan) || field.name() == def.time {
+                    properties = properties.set_column_dictionary_enabled(path(), false);
+                }
+            }
+            _ => {}
+        }
+        let is_sought = def.sought_columns().any(|name| name == field.name()) && (is(Type::String) || is(Type::Long));
+        if is_sought && effort != Effort::Run {
+            // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
+            let by_chance = if def.span == KeySpan::Day { 0.01 } else { 0.000_1 };
+            properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), by_chance);
+        }
+    }
+    Ok(properties.build())
+}
+
+/// What the first values of a column show.
+struct Seen {
+    /// Nearly each of them is another one.
+    is_distinct: bool,
+    /// Texts are no longer than ids.
+    is_short: bool,
+}
+
+fn seen(values: &dyn Array) -> Seen {
+    if let Some(texts) = values.as_string_opt::<i32>() {
+        let bytes: usize = texts.iter().flatten().map(str::len).sum();
+        let is_short = bytes <= ID_BYTES * (texts.len() - texts.null_count()).max(1);
+        return Seen { is_distinct: are_distinct(texts.iter().flatten().map(|text| xxh64(text.as_bytes(), 0))), is_short };
+    }
+    let numbers = values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(i64::cast_unsigned)));
+    let times = values.as_primitive_opt::<TimestampMicrosecondType>();
+    let times = times.map(|times| are_distinct(times.iter().flatten().map(i64::cast_unsigned)));
+    Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true }
+}
+
+/// True when nineteen of twenty values are new ones: a dictionary would hold nearly all of them, and say each again. What repeats
+/// itself more than that does so the more, the more rows there are.
+fn are_distinct(values: impl Iterator<Item = u64>) -> bool {
+    let (mut all, mut found) = (0_usize, HashSet::new());
+    for value in values {
+        all += 1;
+        found.insert(value);
+        if all >= ENOUGH && found.len() * 2 < all {
+            return false;
+        }
+    }
+    all >= FEW && found.len() * 20 >= all * 19
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    #[test]
+    fn only_what_nearly_never_repeats_itself_is_distinct() {
+        let texts = |count: usize, different: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter((0..count).map(|n| (n % 3 > 0).then(|| format!("{:032x}", n % different)))))
+        };
+        let is_distinct = |array: &ArrayRef| seen(array).is_distinct;
+        assert!(is_distinct(&texts(8192, 8192)));
+        assert!(!is_distinct(&texts(8192, 4096)) && !is_distinct(&texts(8192, 10)));
+        assert!(!is_distinct(&texts(60, 60)), "too few to tell");
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+        assert!(is_distinct(&numbers) && seen(&texts(100, 100)).is_short);
+        let long: ArrayRef = Arc::new(StringArray::from_iter_values((0..100).map(|n| format!("{n:0100}"))));
+        assert!(is_distinct(&long) && !seen(&long).is_short);
+    }
+}
