@@ -102,13 +102,13 @@ impl LogFiles {
     ) -> Result<Option<Self>, LakeError> {
         let damaged = |damage| LakeError::Damaged { table, damage };
         let log = dir.join(LOG);
-        let names = match names_in(&log) {
-            Ok(names) => names,
+        let Listed { commits, others } = match listed(&log) {
+            Ok(listed) => listed,
             Err(e) if e.kind() == ErrorKind::NotFound => match fs::symlink_metadata(dir) {
                 Ok(meta) if !meta.is_dir() && fs::metadata(dir).is_err() => {
                     return Err(damaged(Damage::NotAFolder { path: dir.to_owned() }));
                 }
-                _ => Vec::new(),
+                _ => Listed::default(),
             },
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
                 let path = if dir.is_dir() { log } else { dir.to_owned() };
@@ -117,12 +117,12 @@ impl LogFiles {
             Err(source) => return Err(LakeError::Io { table, path: log, source }),
         };
         // A log has thousands of files: only what the folder does not list as a file is examined.
-        if let Some((name, _)) = names.iter().find(|(name, is_file)| !is_file && is_irregular(&log.join(name))) {
+        if let Some((name, _)) = others.iter().find(|(name, is_file)| !is_file && is_irregular(&log.join(name))) {
             return Err(damaged(Damage::NotAFile { path: log.join(name) }));
         }
-        let mut commits = BTreeSet::new();
         let mut parts: BTreeMap<(u64, usize), Vec<PathBuf>> = BTreeMap::new();
-        for (name, _) in &names {
+        let mut commits = BTreeSet::from_iter(commits);
+        for (name, _) in &others {
             match LogName::parse(name) {
                 Some(LogName::Commit(version)) => {
                     commits.insert(version);
@@ -136,7 +136,7 @@ impl LogFiles {
         let newest = [commits.last(), checkpoints.keys().next_back()].into_iter().flatten().max().copied();
         let Some(last) = newest else {
             // What is left of an earlier log, or of a folder that holds rows, is never the beginning of a new table.
-            let begun = names.iter().any(|(name, _)| name == LAST_CHECKPOINT);
+            let begun = others.iter().any(|(name, _)| name == LAST_CHECKPOINT);
             let rows =
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
@@ -290,13 +290,33 @@ fn name_of(file: &Path) -> String {
     file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The names in a folder, and whether each is known to be a file.
-fn names_in(dir: &Path) -> std::io::Result<Vec<(String, bool)>> {
-    let named = |entry: fs::DirEntry| {
+/// What is in the folder of a log.
+#[derive(Default)]
+struct Listed {
+    /// The commits among what is known to be a file: thousands, whose names need not be kept.
+    commits: Vec<u64>,
+    /// The names of all else, and whether each is known to be a file.
+    others: Vec<(String, bool)>,
+}
+
+fn listed(log: &Path) -> std::io::Result<Listed> {
+    let mut listed = Listed::default();
+    for entry in fs::read_dir(log)? {
+        let entry = entry?;
         let is_file = entry.file_type().is_ok_and(|found| found.is_file());
-        (entry.file_name().to_string_lossy().into_owned(), is_file)
-    };
-    fs::read_dir(dir)?.map(|entry| entry.map(named)).collect()
+        let name = entry.file_name();
+        match name.to_str().filter(|_| is_file).and_then(commit_of) {
+            Some(version) => listed.commits.push(version),
+            None => listed.others.push((name.to_string_lossy().into_owned(), is_file)),
+        }
+    }
+    Ok(listed)
+}
+
+/// The version of a commit by its name.
+fn commit_of(name: &str) -> Option<u64> {
+    let version = name.strip_suffix(".json")?;
+    (version.len() == 20 && version.bytes().all(|b| b.is_ascii_digit())).then(|| version.parse().ok())?
 }
 
 /// True for a pipe, a device or a socket, which reading would wait for.

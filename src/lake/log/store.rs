@@ -1,12 +1,14 @@
 //! A lake's folder as the object store that logs are read from and written to.
 //!
-//! It differs from the library's store of a folder in three ways. Listings are in order, as those of the cloud's stores are. What
+//! It differs from the library's store of a folder in four ways. Listings are in order, as those of the cloud's stores are, and
+//! what a listing leaves out costs next to nothing: a log has thousands of files before those that are wanted. What
 //! is written is on the disk, with its name, before it is reported: the library flushes nothing, so that a power cut could
 //! leave an empty commit, or none where one was reported. And files of a log that cannot be read, and that the log says
 //! everything without, are not shown.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +51,38 @@ impl LakeStore {
         };
         stream::once(sorted).try_flatten().boxed()
     }
+}
+
+/// The files directly in a folder whose names come after one, of a listing of the folder's path. `None` where the folder holds
+/// more than files with plain names: the library knows what to do then.
+fn files_after(folder: &FilePath, prefix: &Path, after: &str) -> io::Result<Option<Vec<ObjectMeta>>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let Some(name) = name.to_str().filter(|name| is_plain(name)) else { return Ok(None) };
+        if !entry.file_type()?.is_file() {
+            return Ok(None);
+        }
+        if name <= after {
+            continue;
+        }
+        let meta = match entry.metadata() {
+            Ok(meta) => meta,
+            // It was there a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let location = prefix.clone().join(name);
+        found.push(ObjectMeta { location, last_modified: meta.modified()?.into(), size: meta.len(), e_tag: None, version: None });
+    }
+    Ok(Some(found))
 }
 
 impl fmt::Display for LakeStore {
@@ -161,7 +195,17 @@ impl ObjectStore for LakeStore {
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.in_order(self.files.list_with_offset(prefix, offset))
+        let library = self.files.list_with_offset(prefix, offset);
+        let folder = prefix.and_then(|prefix| Some((prefix.clone(), self.files.path_to_filesystem(prefix).ok()?)));
+        let after = prefix.and_then(|prefix| offset.as_ref().strip_prefix(prefix.as_ref())?.strip_prefix('/'));
+        let (Some((prefix, folder)), Some(after)) = (folder, after.map(str::to_owned)) else { return self.in_order(library) };
+        let listed = async move {
+            Ok::<_, Error>(match apart(folder, move |folder| files_after(folder, &prefix, &after)).await? {
+                Some(files) => stream::iter(files.into_iter().map(Ok)).boxed(),
+                None => library,
+            })
+        };
+        self.in_order(stream::once(listed).try_flatten().boxed())
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -205,6 +249,17 @@ mod tests {
         assert!(matches!(text("b").await, Err(Error::NotFound { .. })));
         let listed: Vec<ObjectMeta> = store.list(Some(&Path::from("t"))).try_collect().await.unwrap();
         assert_eq!(listed.iter().map(|meta| meta.location.clone()).collect::<Vec<_>>(), [at("a"), at("c")]);
+        let after = async |name: &str| -> Vec<Path> {
+            let listed = store.list_with_offset(Some(&Path::from("t/_delta_log")), &at(name));
+            listed.map_ok(|meta| meta.location).try_collect().await.unwrap()
+        };
+        assert_eq!((after("a").await, after("").await), (vec![at("c")], vec![at("a"), at("c")]));
+        // The library goes into folders, and so do listings where there is one.
+        store.put(&at("e/f"), "x".into()).await.unwrap();
+        assert_eq!(after("a").await, [at("c"), at("e/f")]);
+        std::fs::remove_dir_all(dir.path().join("t/_delta_log/e")).unwrap();
+        let none = store.list_with_offset(Some(&Path::from("u/_delta_log")), &Path::from("u/_delta_log/a"));
+        assert_eq!(none.count().await, 0);
         // The file that is hidden, and nothing temporary.
         assert_eq!(std::fs::read_dir(dir.path().join("t/_delta_log")).unwrap().count(), 3);
     }
