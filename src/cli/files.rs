@@ -48,7 +48,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     for section in &summary.sections {
         context.tell(section_line(section, options.dry_run));
     }
-    let known = summary.units.iter().filter(|unit| unit.state == UnitState::Known).count();
+    let known = summary.units.iter().filter(|unit| unit.is_known_failure()).count();
     if known > 0 {
         let of = report::files(known as u64);
         let where_to = "kqlake quarantine, kqlake ledger --failed";
@@ -66,7 +66,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
 
 /// Tells what went wrong with units of a section; of very many the first.
 pub(super) fn tell_units(summary: &ImportSummary, context: &Context) {
-    let bad = |unit: &&UnitReport| unit.state.is_new_failure();
+    let bad = |unit: &&UnitReport| unit.is_new_failure();
     for unit in summary.units.iter().filter(bad).take(SHOWN_UNITS) {
         tell_unit(unit, summary, context);
     }
@@ -104,7 +104,7 @@ pub(super) fn outcome(summary: &ImportSummary) -> Result<()> {
         let message = format!("not every row of {tables} is in the lake: {}; everything else is", short.reason);
         return Err(Error::Storage { message, hint: short.advice.clone(), source: None });
     }
-    let files = summary.units.iter().filter(|u| u.state.is_new_failure()).count();
+    let files = summary.units.iter().filter(|u| u.is_new_failure()).count();
     Err(Error::Incomplete(format!(
         "{} of {} files could not be read completely; everything else is in the lake",
         files,
@@ -143,6 +143,9 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     if unit.counts.refused == 0 && summary.shortfalls.iter().any(|short| waits_for(unit, short)) {
         return;
     }
+    if unit.is_known_failure() {
+        return;
+    }
     match unit.state {
         UnitState::Done | UnitState::Unchanged | UnitState::Known | UnitState::Filtered => return,
         UnitState::Empty => {
@@ -158,18 +161,23 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     }
     // A single refusal is the unit's reason itself.
     let said = SHOWN_REFUSALS.min(unit.refusals.len()).max(1) as u64;
-    let more = unit.counts.refused.saturating_sub(said);
+    let new = unit.counts.refused.saturating_sub(unit.known);
+    let more = new.saturating_sub(said);
     let aside = unit.quarantine.as_deref().map(|path| match (relative(path).display(), unit.not_kept) {
         (path, 0) => format!("set aside in {path}"),
         (path, more) => {
-            let kept = unit.counts.refused.saturating_sub(more);
-            format!("of all, {kept} are set aside in {path}, and {more} are only counted: their texts are not kept")
+            let kept = new.saturating_sub(more);
+            let of = if unit.known > 0 { "of the new ones" } else { "of all" };
+            format!("{of}, {kept} are set aside in {path}, and {more} are only counted: their texts are not kept")
         }
     });
     match (more, aside) {
         (0, None) => {}
         (0, Some(aside)) => report::line(format_args!("  {aside}")),
         (more, aside) => report::line(format_args!("  and {more} more{}", aside.map(|a| format!(", {a}")).unwrap_or_default())),
+    }
+    if unit.known > 0 {
+        report::line(format_args!("  {} more were refused by an earlier import, and are in quarantine since then", unit.known));
     }
 }
 

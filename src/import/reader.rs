@@ -39,6 +39,8 @@ struct UnitOutput<'u> {
     quarantine: UnitQuarantine,
     ordinals: Ordinals,
     refusals: Vec<Refusal>,
+    /// The first refused record, be it known from earlier imports.
+    first: Option<Refusal>,
     /// Refused records of the kinds of which only a sample is set aside.
     sampled: u64,
     /// True when the first record that was refused was cut off by the end of the text.
@@ -78,15 +80,17 @@ impl Output for UnitOutput<'_> {
 
     fn refused(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop> {
         self.last_cut = reason.is_cut();
-        if self.refusals.is_empty() {
-            self.first_cut = self.last_cut;
-        }
         let reason = reason.to_string();
-        if self.refusals.len() < SHOWN_REFUSALS {
-            self.refusals.push(Refusal { place: place.to_string(), reason: reason.clone() });
+        let refusal = || Refusal { place: place.to_string(), reason: reason.clone() };
+        if self.first.is_none() {
+            self.first_cut = self.last_cut;
+            self.first = Some(refusal());
         }
-        tracing::debug!(%place, reason, "record refused");
-        self.quarantine.refuse(place, &reason, text);
+        let is_new = self.quarantine.refuse(place, &reason, text);
+        if is_new && self.refusals.len() < SHOWN_REFUSALS {
+            self.refusals.push(refusal());
+        }
+        tracing::debug!(%place, reason, is_new, "record refused");
         Ok(())
     }
 
@@ -173,6 +177,7 @@ impl UnitReader {
             quarantine: quarantine.unit(&unit.name),
             ordinals: Ordinals::default(),
             refusals: Vec::new(),
+            first: None,
             sampled: 0,
             first_cut: false,
             last_cut: false,
@@ -244,7 +249,8 @@ impl UnitReader {
                 if report.reason.is_none() && output.first_cut {
                     report.extent = Extent::Cut;
                 }
-                let shown = output.refusals.first().map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
+                let shown = output.refusals.first().or(output.first.as_ref());
+                let shown = shown.map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
                 (
                     UnitState::Incomplete,
                     Some(
@@ -264,8 +270,8 @@ impl UnitReader {
             _ => (UnitState::Done, None),
         };
         let UnitOutput { quarantine, refusals, .. } = output;
-        report.not_kept = quarantine.not_kept();
-        report.quarantine = quarantine.finish().map_err(Ended::Broken)?;
+        let kept = quarantine.finish().map_err(Ended::Broken)?;
+        (report.quarantine, report.known, report.not_kept) = (kept.path, kept.known, kept.not_kept);
         report.refusals = refusals;
         report.section = main_section(&counts);
         report.state = state;
@@ -289,6 +295,7 @@ pub(crate) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
         bytes: 0,
         content_hash: None,
         quarantine: None,
+        known: 0,
         not_kept: 0,
         stamp: None,
         status: None,

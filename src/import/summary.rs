@@ -26,7 +26,7 @@ pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<S
                 section,
                 units: mine.len() as u64,
                 unchanged: mine.iter().filter(|u| u.state == UnitState::Unchanged).count() as u64,
-                known: mine.iter().filter(|u| u.state == UnitState::Known).count() as u64,
+                known: mine.iter().filter(|u| u.is_known_failure()).count() as u64,
                 // A unit with records of several sections counts its records for the main one.
                 records: mine.iter().filter(is_main).map(|u| u.counts.records).sum(),
                 new: landed.new,
@@ -61,7 +61,7 @@ pub(crate) fn tell(summary: &ImportSummary, options: &ImportOptions, now: i64) -
         return log;
     }
     let importer_of = |section: Option<Section>| section.map_or(Importer::Office365Activity, Section::importer);
-    for unit in summary.units.iter().filter(|u| u.state.is_new_failure()).take(LOGGED_UNITS) {
+    for unit in summary.units.iter().filter(|u| u.is_new_failure()).take(LOGGED_UNITS) {
         let severity = if unit.state == UnitState::Incomplete { Severity::Warning } else { Severity::Error };
         let message = format!("{}: {} ({})", unit.name, unit.reason.as_deref().unwrap_or("not read"), unit.state.name());
         log.line(importer_of(unit.section.or(options.section)).name(), severity, now, &message);

@@ -56,6 +56,45 @@ fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
 }
 
 #[test]
+fn a_record_of_a_file_that_grows_is_refused_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("log.ndjson");
+    let foreign = |from: usize, to: usize| (from..to).map(|n| format!("{{\"foreign\":{n}}}\n")).collect::<String>();
+    let mut text = good("a") + &bad("b") + &bad("b") + &foreign(0, 205);
+    let mut import = |minute, more: &str, args: &[&str]| {
+        text += more;
+        fs::write(&path, &text).expect("the file grows");
+        run(dir.path(), minute, &[&["import", "--from", "log.ndjson"], args].concat())
+    };
+    let kept = || {
+        let counts = listed(dir.path(), &[]);
+        counts.iter().map(|row| row[1].parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    import(0, "", &[]).exits(5);
+    assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (207, 203));
+    // More good records: nothing is new that is wrong.
+    let grown = import(1, &good("c"), &[]).exits(0);
+    assert!(grown.err.contains("1 file with refused records as an earlier import left them"), "{}", grown.err);
+    assert!(!grown.err.contains("warning"), "{}", grown.err);
+    assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (207, 203));
+    let failed = csv_rows(&run(dir.path(), 2, &["ledger", "--failed", "-f", "csv"]).exits(0).out);
+    assert_eq!(failed.len(), 2, "the ledger still tells of it");
+    import(3, "", &[]).exits(0);
+    // The third of the same text, and what is beyond the sample, are new, and only they are told.
+    let grown = import(4, &(bad("b") + &good("d") + &foreign(205, 207)), &[]).exits(5).says("line 210").says("207 more were refused");
+    assert!(!grown.err.contains("(line 2,"), "{}", grown.err);
+    assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (210, 205));
+    import(5, &good("e"), &[]).exits(0);
+    // Whoever asks for all of it is told all of it, and it is kept once.
+    import(6, "", &["--again"]).exits(5).says("line 2");
+    assert_eq!(kept(), 210);
+    run(dir.path(), 7, &["quarantine", "retry"]).exits(5);
+    assert_eq!(kept(), 210);
+    let traces = run(dir.path(), 8, &["query", "traces | where message in ('a','c','d','e') | count", "-f", "csv"]).exits(0).out;
+    assert_eq!(csv_rows(&traces)[1], ["4"]);
+}
+
+#[test]
 fn the_quarantine_is_listed_by_reason_and_shown_whole() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let long = "x".repeat(200_000);

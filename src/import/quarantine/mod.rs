@@ -4,6 +4,7 @@
 //! program; each further line is a record with its place and the reason. Earlier programs wrote `.ndjson` without compression and
 //! without the first line, and cut long records.
 
+pub(crate) mod earlier;
 pub(crate) mod seen;
 pub(crate) mod store;
 
@@ -16,7 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
+use self::earlier::{Earlier, SetAside};
 use super::ImportError;
 use super::files::documents::Place;
 use super::files::input::{Limits, hex};
@@ -41,15 +44,18 @@ pub(crate) struct Quarantine {
     /// When the run began, as text.
     at: String,
     limits: Limits,
+    /// What earlier runs set aside.
+    earlier: Earlier,
     /// Names of files that are given, in lower case, and how often.
     used: Arc<Mutex<HashMap<String, u32>>>,
 }
 
 impl Quarantine {
-    /// The quarantine of a run that began at an instant (microseconds since 1970); without a lake nothing is written.
+    /// The quarantine of a run that began at an instant (microseconds since 1970), with what earlier ones set aside; without a
+    /// lake nothing is written.
     ///
     /// Removes what runs that were killed left beside it.
-    pub(crate) fn new(lake: Option<&Path>, import_id: &str, now: i64, limits: Limits) -> Self {
+    pub(crate) fn new(lake: Option<&Path>, import_id: &str, now: i64, limits: Limits, earlier: Earlier) -> Self {
         let folder = lake.map(store::folder);
         let runs = folder.as_deref().and_then(|runs| fs::read_dir(runs).ok());
         for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
@@ -57,13 +63,22 @@ impl Quarantine {
         }
         let at = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default().to_rfc3339();
         let folder = folder.map(|runs| runs.join(import_id));
-        Self { folder, import_id: import_id.to_owned(), at, limits, used: Arc::default() }
+        Self { folder, import_id: import_id.to_owned(), at, limits, earlier, used: Arc::default() }
     }
 
     /// Begins a unit.
     pub(crate) fn unit(&self, name: &str) -> UnitQuarantine {
-        let quarantine = self.clone();
-        UnitQuarantine { quarantine, name: name.to_owned(), open: None, written: 0, bytes: 0, omitted: 0, failed: None }
+        UnitQuarantine {
+            quarantine: self.clone(),
+            name: name.to_owned(),
+            open: None,
+            earlier: None,
+            kept: 0,
+            bytes: 0,
+            known: 0,
+            omitted: 0,
+            failed: None,
+        }
     }
 
     /// A file name for a unit that no other unit of the run has.
@@ -99,24 +114,48 @@ pub(crate) struct UnitQuarantine {
     quarantine: Quarantine,
     name: String,
     open: Option<OpenFile>,
-    written: u64,
-    /// Bytes of the records that were written.
+    /// What earlier runs set aside of the unit; read when a record of it is refused.
+    earlier: Option<SetAside>,
+    /// Records that are set aside, by this run or before.
+    kept: u64,
+    /// Their bytes.
     bytes: u64,
+    /// Those that were set aside before.
+    known: u64,
     omitted: u64,
     failed: Option<ImportError>,
 }
 
+/// What became of a unit's refused records.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The file that the new ones are in; `None` without any.
+    pub path: Option<PathBuf>,
+    /// Those that an earlier run refused, and told of.
+    pub known: u64,
+    /// Those that are new and only counted, being too many.
+    pub not_kept: u64,
+}
+
 impl UnitQuarantine {
-    /// Sets a record aside. A failure is kept and given back by [`UnitQuarantine::finish`].
-    pub(crate) fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) {
-        if self.failed.is_some() || self.quarantine.folder.is_none() {
-            return;
+    /// Sets a record aside; false for one that an earlier run set aside and told of. A failure is kept and given back by
+    /// [`UnitQuarantine::finish`].
+    pub(crate) fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) -> bool {
+        if self.failed.is_some() {
+            return true;
         }
         let limits = self.quarantine.limits;
         let kept = &text[..text.len().min(limits.quarantine_text)];
-        if self.written >= limits.quarantine_records || self.bytes + kept.len() as u64 > limits.quarantine_bytes {
+        let is_known = self.earlier().take(text);
+        if !is_known && (self.kept >= limits.quarantine_records || self.bytes + kept.len() as u64 > limits.quarantine_bytes) {
             self.omitted += 1;
-            return;
+            return true;
+        }
+        self.kept += 1;
+        self.bytes += kept.len() as u64;
+        if is_known {
+            self.known += 1;
+            return self.quarantine.earlier.is_asked();
         }
         let mut entry = json!({
             "file": self.name,
@@ -134,20 +173,20 @@ impl UnitQuarantine {
         if kept.len() < text.len() {
             entry["cutAt"] = kept.len().into();
             entry["bytes"] = text.len().into();
+            entry["sha256"] = hex(&Sha256::digest(text)).into();
         }
         self.line(&entry);
-        self.written += 1;
-        self.bytes += kept.len() as u64;
+        true
+    }
+
+    fn earlier(&mut self) -> &mut SetAside {
+        let Self { earlier, quarantine, name, .. } = self;
+        earlier.get_or_insert_with(|| quarantine.earlier.of(name))
     }
 
     /// Counts a record that is not set aside, since enough of its kind are.
     pub(crate) fn pass(&mut self) {
         self.omitted += 1;
-    }
-
-    /// Records that were only counted so far.
-    pub(crate) fn not_kept(&self) -> u64 {
-        self.omitted
     }
 
     fn line(&mut self, entry: &serde_json::Value) {
@@ -182,8 +221,16 @@ impl UnitQuarantine {
         written.and_then(|()| open.writer.write_all(b"\n")).map_err(|error| (open.path.clone(), error))
     }
 
-    /// Makes the file final; its path when there is one.
-    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
+    /// Makes the file final.
+    pub(crate) fn finish(mut self) -> Result<Kept, ImportError> {
+        if self.omitted > 0 {
+            let omitted = self.omitted;
+            let counted = self.earlier().counted(omitted);
+            self.omitted -= counted;
+            self.known += counted;
+        }
+        let known = if self.quarantine.earlier.is_asked() { 0 } else { self.known };
+        let mut kept = Kept { path: None, known, not_kept: self.omitted };
         if self.omitted > 0 {
             let reason = format!("{} more records were refused; their texts are not kept", self.omitted);
             self.line(&json!({ "file": self.name, "reason": reason, "omitted": self.omitted }));
@@ -192,12 +239,15 @@ impl UnitQuarantine {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        let Some(OpenFile { path, draft, writer }) = open else { return Ok(None) };
+        let Some(OpenFile { path, draft, writer }) = open else { return Ok(kept) };
         let encoder = writer.into_inner().map_err(io::IntoInnerError::into_error);
         let file = encoder.and_then(GzEncoder::finish);
         let written = file.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
         match written.and_then(|_| draft.publish()) {
-            Ok(()) => Ok(Some(path)),
+            Ok(()) => {
+                kept.path = Some(path);
+                Ok(kept)
+            }
             Err(source) => Err(ImportError::Quarantine { path, source }),
         }
     }
@@ -205,10 +255,16 @@ impl UnitQuarantine {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn quarantine(lake: &Path, limits: Limits) -> Quarantine {
-        Quarantine::new(Some(lake), "run", 0, limits)
+        quarantine_after(lake, limits, Vec::new(), false)
+    }
+
+    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, is_asked: bool) -> Quarantine {
+        Quarantine::new(Some(lake), "run", 0, limits, Earlier::new(files, &BTreeSet::new(), is_asked))
     }
 
     #[test]
@@ -220,7 +276,7 @@ mod tests {
         for n in 1..=3 {
             unit.refuse(Place { line: Some(n), byte: 9, record: n }, "no valid JSON", b"{\"\xff rest");
         }
-        let path = unit.finish().unwrap().unwrap();
+        let path = unit.finish().unwrap().path.unwrap();
         assert!(path.ends_with("_quarantine/run/x.json.ndjson.gz"));
         let [file] = &store::list(lake.path()).unwrap()[..] else { panic!("one file expected") };
         assert_eq!((file.unit.as_str(), file.import_id.as_str(), file.at), ("a/b/x.json", "run", Some(0)));
@@ -228,10 +284,10 @@ mod tests {
         assert_eq!(records.len(), 3);
         assert_eq!((records[1].line, records[1].text.as_str(), records[1].is_whole), (Some(2), "{\"\u{fffd} ", false));
         assert_eq!((records[2].omitted, records[0].omitted), (1, 0));
-        assert_eq!(quarantine.unit("clean").finish().unwrap(), None);
+        assert_eq!(quarantine.unit("clean").finish().unwrap(), Kept::default());
         let mut twin = quarantine.unit("other/x.json");
         twin.refuse(Place::default(), "r", b"");
-        assert!(twin.finish().unwrap().unwrap().ends_with("x.json-2.ndjson.gz"));
+        assert!(twin.finish().unwrap().path.unwrap().ends_with("x.json-2.ndjson.gz"));
         assert_eq!(store::list(lake.path()).unwrap().len(), 2);
     }
 
@@ -249,6 +305,32 @@ mod tests {
         let records: Vec<_> = store::records(&file).unwrap().map(Result::unwrap).collect();
         assert!(records[..2].iter().all(|record| record.text == long && record.is_whole));
         assert_eq!((records.len(), records[2].omitted), (3, 2));
+    }
+
+    #[test]
+    fn what_was_set_aside_before_is_known_as_often_as_it_was() {
+        let lake = tempfile::tempdir().unwrap();
+        let limits = Limits { quarantine_text: 4, quarantine_records: 4, ..Limits::default() };
+        let lines: [&[u8]; 6] = [b"a", b"a", b"\xff", b"too long", b"not kept", b"nor this"];
+        let refuse = |quarantine: &Quarantine, lines: &[&[u8]]| {
+            let mut unit = quarantine.unit("x");
+            let news = lines.iter().filter(|line| unit.refuse(Place::default(), "r", line)).count();
+            (news, unit.finish().unwrap())
+        };
+        let (news, first) = refuse(&quarantine(lake.path(), limits), &lines);
+        assert_eq!((news, first.known, first.not_kept), (6, 0, 2));
+        let after = |is_asked| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), is_asked);
+        assert_eq!(refuse(&after(false), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
+        assert_eq!(refuse(&after(true), &lines), (6, Kept::default()));
+        // Where not all come by again, it is unknown which of them were counted.
+        assert_eq!(refuse(&after(false), &lines[1..]).1.known, 3);
+        // The bound is one of the unit, whichever run met its records.
+        let grown = refuse(&after(false), &[&lines[..], &[b"a"]].concat()).1;
+        assert_eq!((grown.known, grown.not_kept), (6, 1));
+        // What is more than before is new.
+        let limits = Limits { quarantine_records: 9, ..limits };
+        let after = quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), false);
+        assert_eq!(refuse(&after, &[b"a", b"a", b"a", b""]).0, 2);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use sha2::{Digest as _, Sha256};
-
 use super::store::{self, QuarantineFile};
 use crate::ledger;
 use crate::names::listed_names;
@@ -50,25 +48,28 @@ fn refused_again<'f>(lake: &Lake, files: &[&'f QuarantineFile], import_id: &str)
         return Ok(Vec::new());
     }
     let units: HashSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
-    let mut again: HashMap<String, HashSet<[u8; 32]>> = HashMap::new();
+    // Of each unit the texts that the run set aside, and how many it only counted.
+    let mut again: HashMap<String, (HashSet<[u8; 32]>, u64)> = HashMap::new();
     let new = store::list(lake.root())?.into_iter();
     for file in new.filter(|file| file.import_id == import_id && units.contains(file.unit.as_str())) {
-        let mine = again.entry(file.unit.clone()).or_default();
-        for record in store::records(&file)? {
-            let record = record?;
-            if record.is_whole {
-                mine.insert(Sha256::digest(&record.text).into());
-            }
+        let (texts, counted) = again.entry(file.unit.clone()).or_default();
+        for trace in store::traces(&file)? {
+            let trace = trace?;
+            texts.extend(trace.digest);
+            *counted += trace.omitted;
         }
     }
     let mut seen = Vec::new();
     for file in files {
-        let Some(mine) = again.get(&file.unit) else { continue };
+        let Some((texts, counted)) = again.get(&file.unit) else { continue };
         let mut all = true;
-        for record in store::records(file)? {
-            let record = record?;
-            // What says nothing of its text, or was only counted, is known by the unit's content alone.
-            all &= record.is_whole && !record.text.is_empty() && mine.contains::<[u8; 32]>(&Sha256::digest(&record.text).into());
+        for trace in store::traces(file)? {
+            let trace = trace?;
+            // What was only counted has no text to lose. What says nothing of its text is known by the unit's content alone.
+            all &= match trace.digest {
+                Some(digest) => texts.contains(&digest),
+                None => (1..=*counted).contains(&trace.omitted),
+            };
         }
         if all {
             seen.push(*file);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{ENDING, FORMAT, FORMAT_KEY, OLD_ENDING};
 use kqlake_value::US_PER_DAY;
@@ -79,6 +80,7 @@ struct Line {
     record: Option<String>,
     record_hex: Option<String>,
     cut_at: Option<u64>,
+    sha256: Option<String>,
     omitted: Option<u64>,
 }
 
@@ -158,9 +160,7 @@ fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Line>> + use
 pub fn records(file: &QuarantineFile) -> io::Result<impl Iterator<Item = io::Result<RefusedRecord>> + use<>> {
     let unit = file.unit.clone();
     let record = move |line: io::Result<Line>| match line {
-        Ok(Line { format: Some(format), .. }) if format > FORMAT => {
-            Some(Err(io::Error::other(format!("its form ({FORMAT_KEY} {format}) is that of a later kqlake"))))
-        }
+        Ok(Line { format: Some(format), .. }) if format > FORMAT => Some(Err(later(format))),
         Ok(Line { format: Some(_), .. }) => None,
         Ok(line) => Some(Ok(RefusedRecord {
             unit: line.file.unwrap_or_else(|| unit.clone()),
@@ -175,6 +175,49 @@ pub fn records(file: &QuarantineFile) -> io::Result<impl Iterator<Item = io::Res
         Err(error) => Some(Err(error)),
     };
     Ok(lines(&file.path)?.filter_map(record))
+}
+
+/// What a file says of a record without its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trace {
+    /// The SHA-256 of all its bytes; `None` where they are not known, or there are none.
+    pub digest: Option<[u8; 32]>,
+    /// Records that were refused as well and only counted, where the line says that alone.
+    pub omitted: u64,
+}
+
+/// The traces of a file's records, one after the other.
+///
+/// # Errors
+/// As for [`records`].
+pub(super) fn traces(file: &QuarantineFile) -> io::Result<impl Iterator<Item = io::Result<Trace>> + use<>> {
+    let trace = |line: io::Result<Line>| match line {
+        Ok(Line { format: Some(format), .. }) if format > FORMAT => Some(Err(later(format))),
+        Ok(Line { format: Some(_), .. }) => None,
+        Ok(line) => Some(Ok(Trace { digest: digest_of(&line), omitted: line.omitted.unwrap_or(0) })),
+        Err(error) => Some(Err(error)),
+    };
+    Ok(lines(&file.path)?.filter_map(trace))
+}
+
+fn digest_of(line: &Line) -> Option<[u8; 32]> {
+    let given = line.sha256.as_deref().and_then(bytes_of).and_then(|bytes| bytes.try_into().ok());
+    let bytes = match (&line.record_hex, &line.record) {
+        _ if line.cut_at.is_some() => return given,
+        (Some(hex), _) => bytes_of(hex)?,
+        (None, text) => text.clone()?.into_bytes(),
+    };
+    (!bytes.is_empty()).then(|| Sha256::digest(bytes).into())
+}
+
+/// The bytes that hexadecimal digits say.
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    hex.as_bytes().chunks(2).map(|two| Some(digit(two.first()?)? << 4 | digit(two.get(1)?)?)).collect()
+}
+
+fn later(format: u32) -> io::Error {
+    io::Error::other(format!("its form ({FORMAT_KEY} {format}) is that of a later kqlake"))
 }
 
 /// Removes files, and the folders of runs that have none left.
@@ -195,8 +238,12 @@ pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f QuarantineFile>) -> io
     Ok(())
 }
 
-/// What a retention does not keep at an instant (microseconds since 1970), the oldest first.
-pub(crate) fn outdated(files: Vec<QuarantineFile>, retention: Retention, now: i64) -> Vec<QuarantineFile> {
+/// What a retention does not keep at an instant (microseconds since 1970), and what it keeps, each the oldest first.
+pub(crate) fn outdated(
+    files: Vec<QuarantineFile>,
+    retention: Retention,
+    now: i64,
+) -> (Vec<QuarantineFile>, Vec<QuarantineFile>) {
     let mut all: u64 = files.iter().map(|file| file.bytes).sum();
     let mut goes = |file: &QuarantineFile| {
         let old = file.at.is_some_and(|at| at < now.saturating_sub(retention.age));
@@ -204,7 +251,7 @@ pub(crate) fn outdated(files: Vec<QuarantineFile>, retention: Retention, now: i6
         all -= if outdated { file.bytes } else { 0 };
         outdated
     };
-    files.into_iter().filter(|file| goes(file)).collect()
+    files.into_iter().partition(|file| goes(file))
 }
 
 #[cfg(test)]
@@ -240,7 +287,7 @@ mod tests {
         };
         let files = vec![file(1, 50), file(100, 60), file(200, 40)];
         let goes =
-            |age, bytes| outdated(files.clone(), Retention { age, bytes }, 210).iter().filter_map(|f| f.at).collect::<Vec<_>>();
+            |age, bytes| outdated(files.clone(), Retention { age, bytes }, 210).0.iter().filter_map(|f| f.at).collect::<Vec<_>>();
         assert_eq!(goes(1_000, 150), Vec::<i64>::new());
         assert_eq!(goes(150, 150), [1]);
         assert_eq!(goes(1_000, 100), [1]);
@@ -252,5 +299,6 @@ mod tests {
         fs::write(run.join("x.ndjson"), format!("{{\"{FORMAT_KEY}\":3,\"unit\":\"u\"}}\n")).unwrap();
         let files = list(lake.path()).unwrap();
         assert!(records(&files[0]).unwrap().next().unwrap().unwrap_err().to_string().contains("later kqlake"));
+        assert!(traces(&files[0]).unwrap().next().unwrap().unwrap_err().to_string().contains("later kqlake"));
     }
 }

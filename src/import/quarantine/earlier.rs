@@ -1,0 +1,88 @@
+//! What earlier runs set aside, by units: a record that is refused again, in a file that has grown, is known.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::store::{self, QuarantineFile};
+use crate::names::listed_names;
+
+/// The files of earlier runs by their units. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Earlier {
+    files: Arc<HashMap<String, Vec<QuarantineFile>>>,
+    is_asked: bool,
+}
+
+impl Earlier {
+    /// What files say of all units but those that are to be tried again (an archive's name stands for its entries): of these
+    /// everything is set aside anew. `is_asked` is true where all units are read again because somebody asked for it: what is
+    /// refused is then told once more, though it is set aside already.
+    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, is_asked: bool) -> Self {
+        let mut by_unit: HashMap<String, Vec<QuarantineFile>> = HashMap::new();
+        for file in files {
+            if !listed_names(&file.unit).any(|name| retried.contains(name)) {
+                by_unit.entry(file.unit.clone()).or_default().push(file);
+            }
+        }
+        Earlier { files: Arc::new(by_unit), is_asked }
+    }
+
+    /// Whether what is refused again is told again.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
+    /// What was set aside of a unit.
+    pub(super) fn of(&self, unit: &str) -> SetAside {
+        let mut found = SetAside::default();
+        for file in self.files.get(unit).into_iter().flatten() {
+            // What can no longer be read is set aside anew.
+            if let Err(error) = store::traces(file).and_then(|mut traces| traces.try_for_each(|trace| found.add(trace?))) {
+                tracing::warn!(file = %file.path.display(), %error, "records that were set aside cannot be read");
+            }
+        }
+        found
+    }
+}
+
+/// Records of one unit that were set aside before.
+#[derive(Debug, Default)]
+pub(super) struct SetAside {
+    /// How often each text was, by its SHA-256.
+    records: HashMap<[u8; 32], u64>,
+    /// Those that were only counted.
+    omitted: u64,
+}
+
+impl SetAside {
+    #[expect(clippy::unnecessary_wraps, reason = "it ends a loop that may fail")]
+    fn add(&mut self, trace: store::Trace) -> std::io::Result<()> {
+        self.omitted += trace.omitted;
+        if let Some(digest) = trace.digest {
+            *self.records.entry(digest).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// True for a record that was set aside, each as often as it was.
+    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+        if self.records.is_empty() || text.is_empty() {
+            return false;
+        }
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let Some(times) = self.records.get_mut(&digest) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            self.records.remove(&digest);
+        }
+        true
+    }
+
+    /// Of records that are only counted, those that were counted before: as many as then, where all that were set aside came by
+    /// again; else nobody knows.
+    pub(super) fn counted(&self, now: u64) -> u64 {
+        if self.records.is_empty() { self.omitted.min(now) } else { 0 }
+    }
+}
