@@ -187,6 +187,32 @@ fn a_broken_newest_commit_is_set_aside_and_its_rows_land_again() {
 }
 
 #[test]
+fn a_log_whose_newest_checkpoint_and_newest_commit_are_empty_is_repaired_once() {
+    let before = damaged(|_| {});
+    let expected = all(before.path());
+    let newest = |lake: &Path| {
+        let names = fs::read_dir(lake.join("traces/_delta_log")).expect("the log").map(|entry| entry.expect("an entry").path());
+        names.filter(|path| path.extension().is_some_and(|kind| kind == "json")).max().expect("a commit")
+    };
+    let dir = damaged(|lake| {
+        fs::write(newest(lake), "").expect("written");
+        fs::write(log(lake, CHECKPOINT), "").expect("written");
+    });
+    kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("kqlake compact --repair");
+    let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
+    assert!(run.out.contains("was moved to"), "{}", run.out);
+    let left = all(dir.path());
+    // No import comes in between.
+    for _ in 0..2 {
+        assert!(kqlake(dir.path(), &["compact", "--repair"]).exits(0).out.contains("nothing to repair"));
+        assert_eq!(all(dir.path()), left);
+    }
+    import(dir.path(), &[]).exits(0);
+    assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0));
+    assert!(kqlake(dir.path(), &["compact", "--repair"]).exits(0).out.contains("nothing to repair"));
+}
+
+#[test]
 fn what_cannot_be_repaired_is_said_and_the_others_are_done() {
     let dir = damaged(|lake| {
         fs::remove_file(log(lake, COMMIT_ONE)).expect("removed");

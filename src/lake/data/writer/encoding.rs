@@ -177,4 +177,34 @@ mod tests {
         let long: ArrayRef = Arc::new(StringArray::from_iter_values((0..100).map(|n| format!("{n:0100}"))));
         assert!(is_distinct(&long) && !seen(&long).is_short);
     }
+
+    #[test]
+    fn a_column_is_encoded_by_what_its_first_rows_show() {
+        let def = crate::tables::find("traces").expect("traces");
+        let mut rows = crate::write::rows::RowBuilder::new(def);
+        let at = |name: &str| def.index_of(name).expect("a column");
+        for n in 0..200_u32 {
+            rows.set_datetime_us(at(def.time), i64::from(n));
+            rows.set_str(at("itemId"), &n.to_string());
+            rows.set_str(at("operation_Id"), &format!("{n:032x}"));
+            rows.set_str(at("session_Id"), &format!("{:032x}", n / 10));
+            rows.end_row();
+        }
+        let batch = rows.finish().expect("batch");
+        let made = |effort| properties(def, &batch, effort).expect("properties");
+        let landing = made(Effort::Landing);
+        let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
+        let encoded = |name: &str| (landing.dictionary_enabled(&path(name)), landing.encoding(&path(name)));
+        assert_eq!(encoded("operation_Id"), (false, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)));
+        assert_eq!(encoded("session_Id"), (true, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)));
+        assert_eq!(encoded("timestamp"), (false, Some(Encoding::DELTA_BINARY_PACKED)));
+        assert_eq!(encoded("customDimensions_totalTime"), (false, Some(Encoding::DELTA_BINARY_PACKED)));
+        assert_eq!(encoded("_contentHash"), (false, None));
+        assert_eq!(encoded("customDimensions"), (false, None));
+        let level = |effort, name: &str| made(effort).compression(&path(name));
+        let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level"));
+        for (name, compacted) in [("message", THOROUGH), ("operation_Id", FAST), ("session_Id", THOROUGH), ("customDimensions", BAGS)] {
+            assert_eq!((level(Effort::Landing, name), level(Effort::Compaction, name)), (zstd(FAST), zstd(compacted)), "{name}");
+        }
+    }
 }
