@@ -4,6 +4,7 @@ pub(crate) mod graph;
 
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::record_batch::RecordBatch;
 
 use super::catalog::PromotedColumn;
@@ -132,6 +133,30 @@ pub(crate) trait Compute: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// A message for the user: the rows cannot be computed.
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>;
+    /// The same over rows as they come; `None` for what needs all of them at once.
+    fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
+        None
+    }
+    /// The order of the result's rows: places of columns, and how each is ordered.
+    fn order(&self) -> Vec<(usize, SortOptions)> {
+        Vec::new()
+    }
+}
+
+/// A [`Compute`] at work on rows as they come.
+pub(crate) trait RowStream: Send {
+    /// The rows of the result that are known with some more input.
+    ///
+    /// # Errors
+    /// As [`Compute::run`].
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String>;
+    /// The rows that are left when the input has ended.
+    ///
+    /// # Errors
+    /// As [`Compute::run`].
+    fn finish(&mut self) -> Result<Vec<RecordBatch>, String>;
+    /// Bytes of the rows that are held back.
+    fn held(&self) -> usize;
 }
 
 /// What a step of [`BoundScan`] emits.
@@ -146,7 +171,7 @@ pub(crate) enum StepOutput {
 }
 
 /// A step of [`BoundScan`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct BoundScanStep {
     /// When a row is taken.
     pub condition: BoundExpr,
@@ -157,7 +182,7 @@ pub(crate) struct BoundScanStep {
 }
 
 /// The operator `scan`: a state machine over ordered rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct BoundScan {
     /// The input's columns.
     pub own: Vec<BoundColumn>,
@@ -215,6 +240,8 @@ pub(crate) enum RelKind {
     },
     /// Window functions over ordered rows: each gives a column from argument columns.
     Window { input: Box<Rel>, functions: Vec<(ColId, BoundWindow)> },
+    /// A graph, which has no rows: operators over graphs ask it for some.
+    Graph(Box<graph::BoundGraph>),
     /// Anything that needs all rows at once.
     Compute { input: Option<Box<Rel>>, inputs: Vec<ColId>, op: Arc<dyn Compute> },
 }
@@ -240,8 +267,6 @@ pub(crate) trait RowFields: std::fmt::Debug + Send + Sync {
     fn key(&self) -> String;
     /// Types of the values, in order.
     fn types(&self) -> Vec<Type>;
-    /// A graph, which has no rows: operators over graphs ask it for some.
-    Graph(Box<graph::BoundGraph>),
     /// The values over whole columns.
     ///
     /// # Errors

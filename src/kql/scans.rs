@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Answers, Catalog};
 
 /// A table to scan.
 pub struct ScanTable {
@@ -15,6 +15,26 @@ pub struct ScanTable {
     pub provider: Arc<dyn TableProvider>,
     /// Promoted columns from which everything about their key can be answered in every file; others fall back to the bag.
     pub complete: HashSet<String>,
+    /// Promoted columns from which that can be answered in some files.
+    pub partial: HashSet<String>,
+    /// Divides the table where some columns are partial.
+    pub parts: Option<Parts>,
+    /// True when the table has no rows.
+    pub empty: bool,
+}
+
+/// Divides a table by its files: first those in which all of the given promoted columns answer for their keys, then the others.
+pub type Parts = Arc<dyn Fn(&[&str]) -> (Arc<dyn TableProvider>, Arc<dyn TableProvider>) + Send + Sync>;
+
+impl ScanTable {
+    /// Where a promoted column answers for its key.
+    pub(crate) fn answers(&self, column: &str) -> Answers {
+        match () {
+            () if self.complete.contains(column) => Answers::Everywhere,
+            () if self.partial.contains(column) && self.parts.is_some() => Answers::Somewhere,
+            () => Answers::Nowhere,
+        }
+    }
 }
 
 /// A catalog whose tables can be scanned.

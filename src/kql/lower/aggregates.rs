@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
 use super::column_name;
 use super::expr::{coalesce, filter, key, text, text_in_any_form, value};
-use super::{Lower, Lowering, Node, kernel, named, steps, ticks};
+use super::{Lower, Lowering, Node, kernel, named, steps, ticks, union};
 use crate::bound::*;
 use crate::functions::aggregate::udaf::udaf;
 use crate::functions::{AggregateImpl, ArgInfo, NativeAggregate};
@@ -24,7 +24,9 @@ impl Lowering<'_> {
         keys: &[(ColId, BoundExpr)],
         aggregates: &[(ColId, BoundAggregate)],
     ) -> Lower<Node> {
-        let mut node = self.rel(input)?;
+        let used = aggregates.iter().flat_map(|(_, a)| a.args.iter().chain(&a.filter)).chain(keys.iter().map(|(_, e)| e));
+        let narrowed = union::narrowed(input, used);
+        let mut node = self.rel(narrowed.as_ref().unwrap_or(input))?;
         // Rows in an order: the aggregates that mind it get each row's position.
         let mut position = None;
         if !node.order.is_empty() && aggregates.iter().any(|(_, a)| a.function.ordered) {

@@ -3,18 +3,23 @@
 //! The inner plan is planned when the outer one is, inside [`TableProvider::scan`]; so no planner extension is needed and the
 //! optimizer prunes the columns on both sides.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
-use datafusion::physical_expr::{Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, TableType};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -28,7 +33,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::column_name;
 use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
-use crate::bound::{ColId, Compute, Rel};
+use crate::bound::{ColId, Compute, Rel, RowStream};
 use kqlake_value::columns::arrow_type;
 
 /// What an operator makes of one batch, piece by piece.
@@ -57,6 +62,42 @@ pub(crate) struct ComputeTable {
     input: Option<LogicalPlan>,
     schema: SchemaRef,
     compute: ComputeFn,
+    passing: Option<Passing>,
+}
+
+/// What an operator passes on, so that columns which nobody asks for are not read for it.
+pub(crate) struct Passing {
+    /// How many columns, the first ones, are in the result as they came.
+    pub columns: usize,
+    /// Those of them that the operator needs itself.
+    pub needed: Vec<usize>,
+    /// The operator over some of them.
+    pub over: Box<dyn Fn(&[usize]) -> ComputeFn + Send + Sync>,
+}
+
+impl ComputeTable {
+    /// The operator over the columns that are asked for, with what it gives and where each of them is in the result.
+    fn narrowed(&self, projection: &[usize]) -> DfResult<Option<(ComputeTable, Vec<usize>)>> {
+        let (Some(passing), Some(input)) = (&self.passing, &self.input) else { return Ok(None) };
+        let asked = |at: &usize| projection.contains(at) || passing.needed.contains(at);
+        let kept: Vec<usize> = (0..passing.columns).filter(asked).collect();
+        if kept.len() == passing.columns {
+            return Ok(None);
+        }
+        let below = kept.iter().copied().chain(passing.columns..input.schema().fields().len());
+        let columns = below.map(|at| Expr::Column(input.schema().columns()[at].clone())).collect();
+        let input = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input.clone()))?);
+        let all: Vec<usize> = kept.iter().copied().chain(passing.columns..self.schema.fields().len()).collect();
+        let places = projection.iter().filter_map(|at| all.iter().position(|kept| kept == at)).collect();
+        let table = ComputeTable {
+            name: self.name.clone(),
+            input: Some(input),
+            schema: Arc::new(self.schema.project(&all)?),
+            compute: (passing.over)(&kept),
+            passing: None,
+        };
+        Ok(Some((table, places)))
+    }
 }
 
 impl fmt::Debug for ComputeTable {
@@ -82,6 +123,11 @@ impl TableProvider for ComputeTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        if let Some(projection) = projection
+            && let Some((table, places)) = self.narrowed(projection)?
+        {
+            return table.scan(state, Some(&places), &[], None).await;
+        }
         let input = match &self.input {
             Some(plan) => {
                 let plan = match without_dynamic_filters(state) {
@@ -140,6 +186,58 @@ pub fn makes_wide_rows(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<ComputeExec>().is_some_and(|operator| matches!(operator.compute, ComputeFn::ExpandRows(_)))
 }
 
+/// The order of an operator's rows, so that they are not sorted by it again.
+fn result_order(compute: &ComputeFn, schema: &SchemaRef) -> Option<LexOrdering> {
+    let ComputeFn::AllRows(op) = compute else { return None };
+    let key = |(at, options): (usize, SortOptions)| {
+        let column = PhysicalColumn::new(schema.fields().get(at)?.name(), at);
+        Some(PhysicalSortExpr::new(Arc::new(column), options))
+    };
+    LexOrdering::new(op.order().into_iter().map_while(key))
+}
+
+/// An operator that takes its rows as they come.
+struct Running {
+    input: Option<SendableRecordBatchStream>,
+    rows: Box<dyn RowStream>,
+    ready: VecDeque<RecordBatch>,
+    memory: MemoryReservation,
+    name: String,
+}
+
+impl Running {
+    /// The next batch of the result.
+    async fn next(mut self) -> DfResult<Option<(RecordBatch, Running)>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some((batch, self)));
+            }
+            let Some(input) = &mut self.input else { return Ok(None) };
+            let made = match input.next().await {
+                Some(batch) => self.rows.push(batch?),
+                None => {
+                    self.input = None;
+                    self.rows.finish()
+                }
+            };
+            self.ready.extend(made.map_err(|message| DataFusionError::Execution(format!("{}: {message}", self.name)))?);
+            self.memory.try_resize(self.rows.held())?;
+        }
+    }
+}
+
+/// All rows of an input, with room for a copy of them, which is what operators make that take all rows at once.
+async fn collected(input: Option<SendableRecordBatchStream>, memory: &MemoryReservation) -> DfResult<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    let Some(mut input) = input else { return Ok(batches) };
+    while let Some(batch) = input.next().await {
+        let batch = batch?;
+        memory.try_grow(2 * get_record_batch_memory_size(&batch))?;
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
 /// Runs a [`ComputeFn`].
 struct ComputeExec {
     name: String,
@@ -164,12 +262,13 @@ impl ComputeExec {
             (Some(input), ComputeFn::ExpandRows(_)) => input.output_partitioning().partition_count(),
             _ => 1,
         };
-        let emission = match compute {
+        let emission = match &compute {
             ComputeFn::ExpandRows(_) => EmissionType::Incremental,
             ComputeFn::AllRows(_) => EmissionType::Final,
         };
+        let orderings = result_order(&compute, &schema);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema.clone()),
+            EquivalenceProperties::new_with_orderings(schema.clone(), orderings),
             Partitioning::UnknownPartitioning(partitions),
             emission,
             Boundedness::Bounded,
@@ -237,6 +336,7 @@ impl ExecutionPlan for ComputeExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let schema = self.schema.clone();
+        let memory = MemoryConsumer::new(self.name.clone()).register(context.memory_pool());
         let input = self.input.as_ref().map(|i| i.execute(partition, context)).transpose()?;
         let name = self.name.clone();
         let failed = move |message: String| DataFusionError::Execution(format!("{name}: {message}"));
@@ -256,15 +356,27 @@ impl ExecutionPlan for ComputeExec {
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.try_flatten())))
             }
             ComputeFn::AllRows(op) => {
-                let stream = async move {
-                    let batches: Vec<RecordBatch> = match input {
-                        Some(input) => input.try_collect().await?,
-                        None => Vec::new(),
-                    };
-                    let out = op.run(batches).map_err(failed)?;
-                    Ok::<_, DataFusionError>(futures::stream::iter(out.into_iter().map(Ok)))
+                let stream = match (op.stream(), input) {
+                    (Some(rows), Some(input)) => {
+                        let (rows, ready) = (rows.map_err(&failed)?, VecDeque::new());
+                        let running = Running { input: Some(input), rows, ready, memory, name: self.name.clone() };
+                        futures::stream::try_unfold(running, Running::next).boxed()
+                    }
+                    (_, input) => {
+                        let all = async move {
+                            let batches = collected(input, &memory).await?;
+                            let out = op.run(batches).map_err(failed)?;
+                            memory.try_resize(out.iter().map(get_record_batch_memory_size).sum())?;
+                            // The memory is the result's until the last batch of it is out.
+                            let held = out.into_iter().map(move |batch| {
+                                let _ = &memory;
+                                Ok(batch)
+                            });
+                            Ok::<_, DataFusionError>(futures::stream::iter(held))
+                        };
+                        futures::stream::once(all).try_flatten().boxed()
+                    }
                 };
-                let stream = futures::stream::once(stream).try_flatten();
                 // Operators give their columns by place: names are those of the plan.
                 let named_schema = schema.clone();
                 let stream = stream.map(move |batch: DfResult<RecordBatch>| {
@@ -278,10 +390,17 @@ impl ExecutionPlan for ComputeExec {
 }
 
 /// A plan over an operator's output, its columns unqualified.
-pub(crate) fn plan_of(name: &str, input: Option<LogicalPlan>, schema: SchemaRef, compute: ComputeFn) -> Lower<LogicalPlan> {
+pub(crate) fn plan_of(
+    name: &str,
+    input: Option<LogicalPlan>,
+    schema: SchemaRef,
+    compute: ComputeFn,
+    passing: Option<Passing>,
+) -> Lower<LogicalPlan> {
     let fields: Vec<arrow::datatypes::Field> =
         schema.fields().iter().map(|f| f.as_ref().clone().with_name(inner_name(f.name()))).collect();
-    let table = ComputeTable { name: name.to_owned(), input, schema: Arc::new(arrow::datatypes::Schema::new(fields)), compute };
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let table = ComputeTable { name: name.to_owned(), input, schema, compute, passing };
     Ok(scan_of(Arc::new(table))?.build()?)
 }
 
@@ -313,13 +432,13 @@ impl Lowering<'_> {
         with_row.push(arrow::datatypes::Field::new(&row, arrow::datatypes::DataType::Int64, false));
         let schema = Arc::new(arrow::datatypes::Schema::new(with_row));
         let numbered = Arc::new(Numbered { op: op.clone(), width: inputs.len(), schema });
-        let plan = plan_of(op.name(), inner, numbered.schema.clone(), ComputeFn::AllRows(numbered.clone()))?;
+        let plan = plan_of(op.name(), inner, numbered.schema.clone(), ComputeFn::AllRows(numbered.clone()), None)?;
         Ok(Node { plan, order: vec![OrderKey::row_numbers(row)] })
     }
 }
 
 /// Numbers the rows that another operator gives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Numbered {
     op: Arc<dyn Compute>,
     /// The columns that the operator takes; keys of the order follow them.
@@ -327,23 +446,66 @@ struct Numbered {
     schema: SchemaRef,
 }
 
+impl Numbered {
+    /// The operator's own columns of a batch.
+    fn own(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {
+        let own: Vec<usize> = (0..self.width).collect();
+        batch.project(&own).map_err(|e| e.to_string())
+    }
+}
+
+/// Rows from `next` on with their numbers.
+fn numbered(batches: Vec<RecordBatch>, next: &mut i64, schema: &SchemaRef) -> Result<Vec<RecordBatch>, String> {
+    let mut out = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let rows = batch.num_rows() as i64;
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(arrow::array::Int64Array::from_iter_values(*next..*next + rows)));
+        *next += rows;
+        out.push(RecordBatch::try_new(schema.clone(), columns).map_err(|e| e.to_string())?);
+    }
+    Ok(out)
+}
+
+/// [`Numbered`] over rows as they come.
+struct NumberedRows {
+    op: Numbered,
+    rows: Box<dyn RowStream>,
+    next: i64,
+}
+
+impl RowStream for NumberedRows {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String> {
+        let made = self.rows.push(self.op.own(&batch)?)?;
+        numbered(made, &mut self.next, &self.op.schema)
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
+        let made = self.rows.finish()?;
+        numbered(made, &mut self.next, &self.op.schema)
+    }
+
+    fn held(&self) -> usize {
+        self.rows.held()
+    }
+}
+
 impl Compute for Numbered {
     fn name(&self) -> &str {
         self.op.name()
     }
 
+    fn order(&self) -> Vec<(usize, SortOptions)> {
+        vec![(self.schema.fields().len() - 1, SortOptions { descending: false, nulls_first: true })]
+    }
+
+    fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
+        let rows = self.op.stream()?;
+        Some(rows.map(|rows| Box::new(NumberedRows { op: self.clone(), rows, next: 0 }) as Box<dyn RowStream>))
+    }
+
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let mut next = 0i64;
-        let mut out = Vec::new();
-        let own: Vec<usize> = (0..self.width).collect();
-        let input = input.iter().map(|batch| batch.project(&own)).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
-        for batch in self.op.run(input)? {
-            let rows = batch.num_rows() as i64;
-            let mut columns = batch.columns().to_vec();
-            columns.push(Arc::new(arrow::array::Int64Array::from_iter_values(next..next + rows)));
-            next += rows;
-            out.push(RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())?);
-        }
-        Ok(out)
+        let input = input.iter().map(|batch| self.own(batch)).collect::<Result<Vec<_>, _>>()?;
+        numbered(self.op.run(input)?, &mut 0, &self.schema)
     }
 }

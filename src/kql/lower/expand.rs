@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 
 use super::column_name;
-use super::compute::{ComputeFn, Pieces, plan_of};
+use super::compute::{ComputeFn, Passing, Pieces, plan_of};
 use super::expr::dynamic::typed_element;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
@@ -66,11 +66,10 @@ impl Lowering<'_> {
             schema: schema.clone(),
             text_budget: text_budget(),
         });
-        let pieces = move |batch: RecordBatch| -> Pieces {
-            let (work, mut next) = (Arc::clone(&work), Next::default());
-            Box::new(std::iter::from_fn(move || (next.row < batch.num_rows()).then(|| work.piece(&batch, &mut next))))
-        };
-        let plan = plan_of("mv-expand", Some(plan), schema, ComputeFn::ExpandRows(Arc::new(pieces)))?;
+        let of = Arc::clone(&work);
+        let over = move |kept: &[usize]| Arc::new(of.over(kept)).pieces();
+        let passing = Passing { columns: passed.len(), needed: Vec::new(), over: Box::new(over) };
+        let plan = plan_of("mv-expand", Some(plan), schema, work.pieces(), Some(passing))?;
         let mut order = node.order;
         if let Some(position) = position {
             order = vec![super::OrderKey::row_numbers(position), super::OrderKey::ascending(element)];
@@ -106,6 +105,21 @@ struct Next {
 }
 
 impl Expander {
+    /// The same over some of the passed columns.
+    fn over(&self, kept: &[usize]) -> Expander {
+        let all = kept.iter().copied().chain(self.passed..self.schema.fields().len());
+        let fields: Vec<_> = all.map(|at| self.schema.fields()[at].clone()).collect();
+        Expander { passed: kept.len(), schema: Arc::new(Schema::new(fields)), types: self.types.clone(), ..*self }
+    }
+
+    /// What it makes of each batch.
+    fn pieces(self: Arc<Self>) -> ComputeFn {
+        ComputeFn::ExpandRows(Arc::new(move |batch: RecordBatch| -> Pieces {
+            let (work, mut next) = (Arc::clone(&self), Next::default());
+            Box::new(std::iter::from_fn(move || (next.row < batch.num_rows()).then(|| work.piece(&batch, &mut next))))
+        }))
+    }
+
     /// Rows of a piece at most: fewer when the columns beside the elements are wide.
     fn max_rows(&self, batch: &RecordBatch) -> usize {
         let bytes: usize = batch.columns()[..self.passed].iter().map(bytes_of).sum();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::functions::constants::{compute_within, expanded};
@@ -25,6 +27,8 @@ struct Kernel {
     /// Bytes of text that a result may have.
     text_budget: usize,
     run: Arc<KernelFn>,
+    /// Name and key of the kernel whose argument this one gives back from its result.
+    undoes: Option<(&'static str, &'static str)>,
 }
 
 impl fmt::Debug for Kernel {
@@ -64,6 +68,20 @@ impl ScalarUDFImpl for Kernel {
         Ok(self.returns.clone())
     }
 
+    fn simplify(&self, mut args: Vec<Expr>, _: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
+        let undone = |call: &ScalarFunction| {
+            let kernel = call.func.inner().downcast_ref::<Kernel>();
+            kernel.is_some_and(|kernel| self.undoes.is_some_and(|(name, key)| kernel.name == name && kernel.key == key))
+        };
+        if let Some(Expr::ScalarFunction(call)) = args.first_mut()
+            && undone(call)
+            && let Some(arg) = call.args.pop()
+        {
+            return Ok(ExprSimplifyResult::Simplified(arg));
+        }
+        Ok(ExprSimplifyResult::Original(args))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let scalars = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if scalars { 1 } else { args.number_rows };
@@ -90,8 +108,20 @@ pub(super) fn call(
     args: Vec<Expr>,
     run: impl Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync + 'static,
 ) -> Expr {
+    inverse(name, key, returns, args, None, run)
+}
+
+/// As [`call`], for a closure that gives back the argument of the kernel of the name and key `undoes` from its result.
+pub(super) fn inverse(
+    name: &'static str,
+    key: impl Into<String>,
+    returns: DataType,
+    args: Vec<Expr>,
+    undoes: Option<(&'static str, &'static str)>,
+    run: impl Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync + 'static,
+) -> Expr {
     let volatility = Volatility::Immutable;
     let signature = if args.is_empty() { Signature::nullary(volatility) } else { Signature::any(args.len(), volatility) };
-    let kernel = Kernel { name, key: key.into(), returns, signature, text_budget: text_budget(), run: Arc::new(run) };
+    let kernel = Kernel { name, key: key.into(), returns, signature, text_budget: text_budget(), run: Arc::new(run), undoes };
     ScalarUDF::from(kernel).call(args)
 }

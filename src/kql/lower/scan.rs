@@ -66,82 +66,143 @@ impl Compute for BoundScan {
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let fields: Vec<Field> = self.columns().map(|c| Field::new(column_name(c.id), arrow_type(c.ty), true)).collect();
-        let schema = Arc::new(Schema::new(fields));
-        let types: Vec<Type> = self.columns().map(|c| c.ty).collect();
-        let compiled = self.compile(&schema)?;
-        let width = self.own.len() + self.declared.len();
-        let defaults: Vec<Value> = self.declared.iter().map(|(_, v)| v.clone()).collect();
-        // Before a step has matched, its columns are null and its declared ones the defaults.
-        let blank: Vec<Value> = self.own.iter().map(|c| missing(c.ty)).chain(defaults.iter().cloned()).collect();
-        let mut matches: Vec<Option<PartialMatch>> = vec![None; self.steps.len()];
+        let mut rows = ScanRows::new(self)?;
+        let mut out = Vec::with_capacity(input.len());
+        for batch in input {
+            out.extend(rows.push(batch)?);
+        }
+        out.extend(rows.finish()?);
+        Ok(out)
+    }
+
+    fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
+        Some(ScanRows::new(self).map(|rows| Box::new(rows) as Box<dyn RowStream>))
+    }
+}
+
+/// The state machine over rows as they come.
+struct ScanRows {
+    op: BoundScan,
+    schema: Arc<Schema>,
+    types: Vec<Type>,
+    compiled: Vec<Compiled>,
+    /// What declared columns begin with.
+    defaults: Vec<Value>,
+    /// What the columns of a step are before it has matched: null, and the defaults.
+    blank: Vec<Value>,
+    matches: Vec<Option<PartialMatch>>,
+    next_id: i64,
+    last_key: Option<Vec<Value>>,
+}
+
+impl RowStream for ScanRows {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String> {
         let mut rows: Matched = Vec::new();
-        let (mut next_id, mut last_key): (i64, Option<Vec<Value>>) = (0, None);
-        for batch in &input {
-            for row in 0..batch.num_rows() {
-                let own: Vec<Value> =
-                    self.own.iter().enumerate().map(|(i, c)| value_at(batch.column(i).as_ref(), c.ty, row)).collect();
-                let key: Vec<Value> = self.partition.iter().map(|i| own[*i].clone()).collect();
-                if !last_key.as_ref().is_some_and(|last| same_keys(last, &key)) {
-                    self.end(&mut matches, &mut rows);
-                    last_key = Some(key);
+        for row in 0..batch.num_rows() {
+            self.offer(&batch, row, &mut rows)?;
+        }
+        self.matched(&rows)
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
+        let mut rows: Matched = Vec::new();
+        self.op.end(&mut self.matches, &mut rows);
+        self.matched(&rows)
+    }
+
+    /// A step holds one match at most.
+    fn held(&self) -> usize {
+        0
+    }
+}
+
+impl ScanRows {
+    fn new(op: &BoundScan) -> Result<ScanRows, String> {
+        let fields: Vec<Field> = op.columns().map(|c| Field::new(column_name(c.id), arrow_type(c.ty), true)).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let defaults: Vec<Value> = op.declared.iter().map(|(_, v)| v.clone()).collect();
+        Ok(ScanRows {
+            types: op.columns().map(|c| c.ty).collect(),
+            compiled: op.compile(&schema)?,
+            blank: op.own.iter().map(|c| missing(c.ty)).chain(defaults.iter().cloned()).collect(),
+            matches: vec![None; op.steps.len()],
+            next_id: 0,
+            last_key: None,
+            op: op.clone(),
+            schema,
+            defaults,
+        })
+    }
+
+    /// Offers a row to the steps.
+    fn offer(&mut self, batch: &RecordBatch, row: usize, rows: &mut Matched) -> Result<(), String> {
+        let ScanRows { op, schema, types, compiled, defaults, blank, matches, next_id, last_key } = self;
+        let width = op.own.len() + op.declared.len();
+        let own: Vec<Value> = op.own.iter().enumerate().map(|(i, c)| value_at(batch.column(i).as_ref(), c.ty, row)).collect();
+        let key: Vec<Value> = op.partition.iter().map(|i| own[*i].clone()).collect();
+        if !last_key.as_ref().is_some_and(|last| same_keys(last, &key)) {
+            op.end(matches, rows);
+            *last_key = Some(key);
+        }
+        for (at, step) in compiled.iter().enumerate().rev() {
+            // What the step's expressions see: the row, declared columns with their defaults, and a match's rows.
+            let seen = |from: Option<&PartialMatch>| {
+                let mut cells: Vec<Value> = own.clone();
+                cells.extend(defaults.iter().cloned());
+                for i in 0..op.steps.len() {
+                    cells.extend(from.and_then(|h| h.rows.get(i)).unwrap_or(blank).iter().cloned());
                 }
-                for (at, step) in compiled.iter().enumerate().rev() {
-                    // What the step's expressions see: the row, declared columns with their defaults, and a match's rows.
-                    let seen = |from: Option<&PartialMatch>| {
-                        let mut cells: Vec<Value> = own.clone();
-                        cells.extend(defaults.iter().cloned());
-                        for i in 0..self.steps.len() {
-                            cells.extend(from.and_then(|h| h.rows.get(i)).unwrap_or(&blank).iter().cloned());
-                        }
-                        one_row(&schema, &types, &cells).map(|one| (cells, one))
-                    };
-                    let before = at.checked_sub(1).filter(|before| matches[*before].is_some());
-                    let mut taken = None;
-                    if let Some(before) = before {
-                        let (cells, one) = seen(matches[before].as_ref())?;
-                        if is_true(&step.condition, &one)? {
-                            self.end_step(at, &mut matches, &mut rows);
-                            self.emit_last(before, &matches, &mut rows);
-                            taken = matches[before].take().map(|h| (h, cells, one));
-                        }
-                    }
-                    if taken.is_none() && (at == 0 || matches[at].is_some()) {
-                        let (cells, one) = seen(matches[at].as_ref())?;
-                        if is_true(&step.condition, &one)? {
-                            let own = matches[at].take().unwrap_or_else(|| {
-                                next_id += 1;
-                                PartialMatch { rows: Vec::new(), id: next_id - 1 }
-                            });
-                            taken = Some((own, cells, one));
-                        }
-                    }
-                    let Some((mut own, cells, one)) = taken else { continue };
-                    let mut values = cells[..width].to_vec();
-                    for (column, e) in &step.assignments {
-                        let result = e.evaluate(&one).and_then(|v| v.into_array(1)).map_err(|e| e.to_string())?;
-                        values[*column] = value_at(result.as_ref(), types[*column], 0);
-                    }
-                    if self.steps[at].output == StepOutput::All {
-                        rows.push((values.clone(), own.id));
-                    }
-                    own.rows.truncate(at);
-                    own.rows.push(values);
-                    matches[at] = Some(own);
+                one_row(schema, types, &cells).map(|one| (cells, one))
+            };
+            let before = at.checked_sub(1).filter(|before| matches[*before].is_some());
+            let mut taken = None;
+            if let Some(before) = before {
+                let (cells, one) = seen(matches[before].as_ref())?;
+                if is_true(&step.condition, &one)? {
+                    op.end_step(at, matches, rows);
+                    op.emit_last(before, matches, rows);
+                    taken = matches[before].take().map(|h| (h, cells, one));
                 }
             }
+            if taken.is_none() && (at == 0 || matches[at].is_some()) {
+                let (cells, one) = seen(matches[at].as_ref())?;
+                if is_true(&step.condition, &one)? {
+                    let own = matches[at].take().unwrap_or_else(|| {
+                        *next_id += 1;
+                        PartialMatch { rows: Vec::new(), id: *next_id - 1 }
+                    });
+                    taken = Some((own, cells, one));
+                }
+            }
+            let Some((mut own, cells, one)) = taken else { continue };
+            let mut values = cells[..width].to_vec();
+            for (column, e) in &step.assignments {
+                let result = e.evaluate(&one).and_then(|v| v.into_array(1)).map_err(|e| e.to_string())?;
+                values[*column] = value_at(result.as_ref(), types[*column], 0);
+            }
+            if op.steps[at].output == StepOutput::All {
+                rows.push((values.clone(), own.id));
+            }
+            own.rows.truncate(at);
+            own.rows.push(values);
+            matches[at] = Some(own);
         }
-        self.end(&mut matches, &mut rows);
-        let mut builders: Vec<ColumnBuilder> = types[..width].iter().map(|ty| ColumnBuilder::new(*ty, rows.len())).collect();
+        Ok(())
+    }
+
+    /// Rows of the result.
+    fn matched(&self, rows: &Matched) -> Result<Vec<RecordBatch>, String> {
+        let width = self.op.own.len() + self.op.declared.len();
+        let mut builders: Vec<ColumnBuilder> = self.types[..width].iter().map(|ty| ColumnBuilder::new(*ty, rows.len())).collect();
         let mut ids = ColumnBuilder::new(Type::Long, rows.len());
-        for (values, id) in &rows {
+        for (values, id) in rows {
             for (builder, value) in builders.iter_mut().zip(values) {
                 builder.push(value);
             }
             ids.push(&Value::Long(*id));
         }
         let mut columns: Vec<_> = builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
-        if self.match_id {
+        if self.op.match_id {
             columns.push(ids.finish()?);
         }
         RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)))

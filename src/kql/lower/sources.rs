@@ -8,16 +8,17 @@ use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, UNNAMED_TABLE};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::arrow::array;
 use super::column_name;
+use super::expr::dynamic;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId, range_rows};
-use crate::catalog::PromotedColumn;
-use kqlake_value::columns::{ColumnBuilder, arrow_type, stored_type};
+use crate::catalog::{Answers, PromotedColumn};
+use kqlake_value::columns::{ColumnBuilder, arrow_type, field_type, stored_type};
 use kqlake_value::{Type, Value};
 
 impl Lowering<'_> {
@@ -30,13 +31,34 @@ impl Lowering<'_> {
         let Some(scan) = self.scans.get(table) else {
             return Err(LowerError::Plan(datafusion::error::DataFusionError::Plan(format!("the table {table} was not opened"))));
         };
-        let schema = scan.provider.schema();
-        let source = provider_as_source(scan.provider.clone());
-        let builder = LogicalPlanBuilder::scan(table, source, None)?;
+        let partial: Vec<&str> =
+            promoted.iter().map(|(_, p)| p.column.as_str()).filter(|c| scan.answers(c) == Answers::Somewhere).collect();
+        let Some(parts) = scan.parts.as_ref().filter(|_| !partial.is_empty()) else {
+            return Ok(Node::unordered(self.scan_of_table(table, &scan.provider, columns, promoted, None)?));
+        };
+        let (answering, others) = parts(&partial);
+        let answering = self.scan_of_table(table, &answering, columns, promoted, Some(true))?;
+        let others = self.scan_of_table(table, &others, columns, promoted, Some(false))?;
+        Ok(Node::unordered(LogicalPlanBuilder::from(answering).union(others)?.build()?))
+    }
+
+    /// The columns of a table's files. Where it is divided into files that answer for their bags and others, promoted columns
+    /// that answer in some files are given as JSON: by themselves, or from the bag.
+    fn scan_of_table(
+        &self,
+        table: &str,
+        provider: &Arc<dyn TableProvider>,
+        columns: &[(ColId, String, Type)],
+        promoted: &[(ColId, PromotedColumn)],
+        answering: Option<bool>,
+    ) -> Lower<LogicalPlan> {
+        let schema = provider.schema();
+        let builder = LogicalPlanBuilder::scan(table, provider_as_source(provider.clone()), None)?;
+        let bare = |name: &str| datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name));
         let pick = |name: &str, ty: Type, id: ColId| {
             let field = schema.field_with_name(name).ok();
             let e = match field {
-                Some(_) => datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name)),
+                Some(_) => bare(name),
                 None => datafusion::logical_expr::lit(
                     datafusion::common::ScalarValue::try_from(&stored_type(ty)).unwrap_or(datafusion::common::ScalarValue::Null),
                 ),
@@ -50,8 +72,21 @@ impl Lowering<'_> {
             e.alias(column_name(id))
         };
         let mut exprs: Vec<_> = columns.iter().map(|(id, name, ty)| pick(name, *ty, *id)).collect();
-        exprs.extend(promoted.iter().map(|(id, p)| pick(&p.column, p.ty, *id)));
-        Ok(Node::unordered(builder.project(exprs)?.build()?))
+        exprs.extend(promoted.iter().map(|(id, p)| match answering {
+            Some(answering) if p.ty == Type::Dynamic => {
+                let json = match schema.field_with_name(&p.column) {
+                    Ok(field) if answering => dynamic::quoted(bare(&p.column), field_type(field)),
+                    _ => dynamic::value_of_key(bare(&p.source), &p.key),
+                };
+                json.alias(column_name(*id))
+            }
+            _ => pick(&p.column, p.ty, *id),
+        }));
+        if exprs.is_empty() {
+            // A row without columns still counts: carry something.
+            exprs.push(datafusion::logical_expr::lit(0i64).alias(self.unique_name("__none")));
+        }
+        Ok(builder.project(exprs)?.build()?)
     }
 
     /// Rows of a `datatable`; their order in the text is the order of the rows.
@@ -100,7 +135,8 @@ impl Lowering<'_> {
     pub(super) fn range(&self, id: ColId, ty: Type, from: &Value, to: &Value, step: &Value) -> Lower<Node> {
         let name = column_name(id);
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(inner_name(&name), arrow_type(ty), true)]));
-        let rows = range_rows(from, to, step).unwrap_or(0);
+        let all = range_rows(from, to, step).unwrap_or(0);
+        let rows = if self.whole { all } else { all.min(RANGE_BATCH) };
         let stream = RangeStream { schema: schema.clone(), ty, from: from.clone(), step: step.clone(), rows };
         let ascending = match step {
             Value::Long(v) | Value::TimeSpan(v) => *v > 0,

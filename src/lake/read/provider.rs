@@ -19,7 +19,7 @@ use datafusion::common::{Column, ColumnStatistics, DFSchema, DataFusionError, Re
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource as _, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::utils::conjunction;
@@ -29,6 +29,7 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::MetricBuilder;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
@@ -40,6 +41,11 @@ use crate::tables::EVENT_MONTH;
 
 /// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
 const MOST_CHAINS: usize = 32;
+
+/// The figure of a scan that says how many files the table has.
+pub const SCAN_FILES: &str = "files_of_table";
+/// The figure of a scan that says how many bytes they have.
+pub const SCAN_BYTES: &str = "bytes_of_table";
 
 /// A table provider of one version of a table.
 #[derive(Debug)]
@@ -103,6 +109,16 @@ impl TableSnapshot {
         let only: HashSet<usize> = (0..self.files().len()).filter(|at| of(&self.files()[*at])).collect();
         let files = self.files().iter().filter(|file| of(file)).collect();
         (Arc::new(LakeTable::of_files(self.clone(), only)), files)
+    }
+
+    /// Providers of the rows of the files in which all of some promoted columns can answer for their bags, and of the others,
+    /// their columns as KQL takes them.
+    pub fn kql_parts(&self, columns: &[&str]) -> (Arc<dyn TableProvider>, Arc<dyn TableProvider>) {
+        let answers = |file: &LiveFile| columns.iter().all(|column| file.promoted.complete(self.def(), column));
+        let (answering, others): (HashSet<usize>, HashSet<usize>) =
+            (0..self.files().len()).partition(|at| answers(&self.files()[*at]));
+        let of = |only| Arc::new(LakeTable { kql: true, ..LakeTable::of_files(self.clone(), only) });
+        (of(answering), of(others))
     }
 
     /// A provider of this version, its columns as KQL takes them.
@@ -267,6 +283,14 @@ impl<'a> ScanColumns<'a> {
                     runtime.cache_manager.get_file_metadata_cache(),
                 )),
             }));
+        // What the log left out, nobody after this would know.
+        let all = self.snapshot.files();
+        let figure = |name: &'static str, value: u64| {
+            let value = usize::try_from(value).unwrap_or(usize::MAX);
+            MetricBuilder::new(source.metrics()).global_counter(name).add(value);
+        };
+        figure(SCAN_FILES, all.len() as u64);
+        figure(SCAN_BYTES, all.iter().map(LiveFile::size).sum());
         let config = FileScanConfigBuilder::new(store_url, Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
             .with_projection_indices(Some(self.projection.clone()))?

@@ -192,6 +192,12 @@ impl TableSnapshot {
         known && self.0.files.iter().all(|f| f.promoted.complete(self.0.def, column))
     }
 
+    /// True when a promoted column alone can answer for its bag in some live file.
+    pub fn promoted_in_some(&self, column: &str) -> bool {
+        let known = self.0.def.columns.iter().any(|c| c.name == column && c.promoted.is_some());
+        known && self.0.files.iter().any(|f| f.promoted.complete(self.0.def, column))
+    }
+
     /// Looks at every data file without reading it.
     ///
     /// # Errors

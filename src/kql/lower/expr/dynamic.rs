@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StructArray};
+use arrow::array::{Array as _, ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::{Case, Expr, cast};
 
 use super::{Lowered, coalesce, column, text, value};
-use crate::bound::{BoundExpr, BoundKind, BoundPathStep, RowFields};
+use crate::bound::{BoundExpr, BoundKind, BoundPathStep, ColId, RowFields};
 use crate::functions::scalar::paths;
 use crate::lower::kernel;
 use kqlake_value::columns::{ColumnReader, arrow_type};
+use kqlake_value::format::{write_json_string, write_value};
 use kqlake_value::json::{self, PathStep};
 use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{Type, ValueRef};
@@ -59,15 +60,89 @@ pub(crate) fn path(base: &BoundExpr, steps: &[BoundPathStep]) -> Lowered<Expr> {
 fn path_kernel(base: Expr, steps: Vec<PathStep>, as_text: bool) -> Expr {
     let key = format!("{steps:?}");
     if as_text {
-        kernel::call("dynamic_text", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_text_column(&a[0], &steps))
+        // The text of a whole value is what was quoted to make JSON of it.
+        let undoes = steps.is_empty().then(|| (QUOTED, Type::String.name()));
+        kernel::inverse("dynamic_text", key, DataType::Utf8, vec![base], undoes, move |a, _| {
+            paths::get_path_text_column(&a[0], &steps)
+        })
     } else {
         kernel::call("dynamic_path", key, DataType::Utf8, vec![base], move |a, _| paths::get_path_column(&a[0], &steps))
     }
 }
 
-/// A promoted key's value as JSON, from the bag.
-pub(crate) fn promoted_json(base: &BoundExpr, key: &str) -> Lowered<Expr> {
-    Ok(path_kernel(value(base)?, vec![PathStep::Key(key.to_owned())], false))
+/// The value of a bag's key as JSON.
+pub(crate) fn value_of_key(bag: Expr, key: &str) -> Expr {
+    path_kernel(bag, vec![PathStep::Key(key.to_owned())], false)
+}
+
+/// A promoted key's value as JSON: from its column where that answers, else from the bag.
+pub(crate) fn promoted_json(id: ColId, ty: Type, complete: bool, base: &BoundExpr, key: &str) -> Lowered<Expr> {
+    Ok(match (complete, ty) {
+        (true, Type::Dynamic) => column(id),
+        (true, ty) => quoted(column(id), ty),
+        (false, _) => value_of_key(value(base)?, key),
+    })
+}
+
+/// The values of a promoted column that answers for its key as JSON: all of them are strings there.
+pub(crate) fn quoted(e: Expr, ty: Type) -> Expr {
+    kernel::call(QUOTED, ty.name(), DataType::Utf8, vec![e], move |a, rows| {
+        let reader = ColumnReader::new(&a[0], ty)?;
+        let mut out = TextBuilder::new(rows);
+        let (mut text, mut json) = (String::new(), String::new());
+        for row in 0..rows {
+            if a[0].is_null(row) {
+                out.push_null();
+                continue;
+            }
+            (text.clear(), json.clear());
+            write_value(&mut text, reader.get(row));
+            write_json_string(&mut json, &text);
+            out.push(&json);
+        }
+        out.finish()
+    })
+}
+
+/// Name of the kernel that makes JSON of a promoted column.
+const QUOTED: &str = "quoted";
+
+/// The promoted column that is null exactly where the bag has no such key.
+pub(crate) fn promoted_column(e: &BoundExpr) -> Option<Expr> {
+    match e.kind {
+        BoundKind::Promoted { column: id, complete: true, .. } => Some(column(id)),
+        _ => None,
+    }
+}
+
+/// The same for a column whose values have a text that is never empty.
+pub(crate) fn never_empty(e: &BoundExpr) -> Option<Expr> {
+    match e.kind {
+        BoundKind::Promoted { column_ty: Type::TimeSpan | Type::Long, .. } => promoted_column(e),
+        _ => None,
+    }
+}
+
+/// Whether a choice gives a promoted key that its column answers for in one of its branches: what is made of the choice is then
+/// made of each branch, so that it finds the column.
+pub(crate) fn chooses_promoted(e: &BoundExpr) -> bool {
+    let found = |e: &BoundExpr| matches!(e.kind, BoundKind::Promoted { complete: true, .. }) || chooses_promoted(e);
+    match &e.kind {
+        BoundKind::Case { branches, otherwise } => branches.iter().any(|(_, value)| found(value)) || found(otherwise),
+        _ => false,
+    }
+}
+
+/// A choice with something else made of its branches.
+pub(crate) fn of_branches(e: &BoundExpr, ty: Type, of: &dyn Fn(&BoundExpr) -> BoundKind) -> BoundExpr {
+    let of = |e: &BoundExpr| BoundExpr::new(of(e), ty, e.span);
+    match &e.kind {
+        BoundKind::Case { branches, otherwise } => {
+            let branches = branches.iter().map(|(condition, value)| (condition.clone(), of(value))).collect();
+            BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(of(otherwise)) }, ty, e.span)
+        }
+        _ => of(e),
+    }
 }
 
 /// The text that a cast of a dynamic to string stands for; null where the value is missing. `None` if `e` is no such cast.
@@ -89,9 +164,18 @@ pub(crate) fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
                 (Type::String, true) => column(*id),
                 // A file that does not answer for the key leaves nulls, for which the bag is asked.
                 (Type::String, false) => coalesce(vec![column(*id), from_bag(base)?]),
+                (Type::Dynamic, true) => path_kernel(column(*id), Vec::new(), true),
                 (ty, true) => typed_text(column(*id), *ty),
                 _ => from_bag(base)?,
             }
+        }
+        BoundKind::Case { branches, otherwise } if chooses_promoted(e) => {
+            let text = |e: &BoundExpr| -> Lowered<Expr> { Ok(text_of_value(e)?.unwrap_or_else(|| super::null(Type::String))) };
+            let mut out = text(otherwise)?;
+            for (condition, value) in branches.iter().rev() {
+                out = chosen(super::filter(condition)?, text(value)?, out);
+            }
+            out
         }
         BoundKind::Path { base, steps } => {
             let (constant, rest) = constant_steps(steps);
@@ -99,6 +183,11 @@ pub(crate) fn text_of_value(e: &BoundExpr) -> Lowered<Option<Expr>> {
         }
         _ => path_kernel(value(e)?, Vec::new(), true),
     }))
+}
+
+/// One of two values; a condition that is null counts as false.
+fn chosen(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr::Case(Case::new(None, vec![(Box::new(condition), Box::new(then))], Some(Box::new(otherwise))))
 }
 
 /// The `tostring` text of a typed column, null for null.

@@ -16,8 +16,8 @@ use arrow::datatypes::{DataType, Float64Type, Schema};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
-
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+
 use super::arrow::{scalar, value_at};
 use super::column;
 use super::kernel;
@@ -46,7 +46,6 @@ pub(crate) fn coalesce(values: Vec<Expr>) -> Expr {
     out
 }
 
-/// A typed null.
 /// An expression over the rows of batches of a schema whose columns have the names of [`column_name`](super::column_name).
 ///
 /// # Errors
@@ -57,6 +56,7 @@ pub(super) fn physical(e: &BoundExpr, schema: &Schema) -> Result<Arc<dyn Physica
     create_physical_expr(&lowered, &schema, &ExecutionProps::new(), &Default::default()).map_err(|e| e.to_string())
 }
 
+/// A typed null.
 pub(crate) fn null(ty: Type) -> Expr {
     lit(ScalarValue::try_from(&arrow_type(ty)).unwrap_or(ScalarValue::Null))
 }
@@ -142,7 +142,9 @@ pub(crate) fn value(e: &BoundExpr) -> Lowered<Expr> {
         BoundKind::Call { function, args } => call(function, args, e)?,
         BoundKind::Cast(inner) => widen(inner, e.ty)?,
         BoundKind::Path { base, steps } => dynamic::path(base, steps)?,
-        BoundKind::Promoted { base, key, .. } => dynamic::promoted_json(base, key)?,
+        BoundKind::Promoted { column, column_ty, complete, base, key } => {
+            dynamic::promoted_json(*column, *column_ty, *complete, base, key)?
+        }
         BoundKind::Arithmetic { op, left, right } => arithmetic::binary(*op, left, right, e.ty)?,
         BoundKind::Negate(inner) => arithmetic::negate(inner, e.ty)?,
         BoundKind::Compare { op, left, right } => compare(*op, left, right, false)?,
@@ -190,7 +192,10 @@ pub(crate) fn filter(e: &BoundExpr) -> Lowered<Expr> {
         BoundKind::Call { function, args }
             if function.meaning == Some(Meaning::Empty(false)) && matches!(args[0].ty, Type::String | Type::Dynamic) =>
         {
-            Ok(bare_text(&args[0])?.not_eq(lit("")))
+            match dynamic::never_empty(&args[0]) {
+                Some(column) => Ok(column.is_not_null()),
+                None => Ok(bare_text(&args[0])?.not_eq(lit(""))),
+            }
         }
         _ => value(e),
     }
@@ -400,10 +405,16 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
             if arg.ty == Type::String {
                 return Ok(lit(!is_null));
             }
-            let v = value(arg)?;
+            let v = match dynamic::promoted_column(arg) {
+                Some(column) => column,
+                None => value(arg)?,
+            };
             return Ok(if is_null { v.is_null() } else { v.is_not_null() });
         }
         (Some(Meaning::Empty(empty)), [arg]) => {
+            if let Some(column) = dynamic::never_empty(arg) {
+                return Ok(if empty { column.is_null() } else { column.is_not_null() });
+            }
             let v = match arg.ty {
                 Type::String => text(arg)?,
                 Type::Dynamic => coalesce(vec![
@@ -418,6 +429,10 @@ fn call(function: &'static ScalarFn, args: &[BoundExpr], e: &BoundExpr) -> Lower
             return Ok(if empty { v.eq(lit("")) } else { v.not_eq(lit("")) });
         }
         (Some(Meaning::Conversion), [arg]) => {
+            if arg.ty == Type::Dynamic && dynamic::chooses_promoted(arg) {
+                let converted = |branch: &BoundExpr| BoundKind::Call { function, args: vec![branch.clone()] };
+                return value(&dynamic::of_branches(arg, e.ty, &converted));
+            }
             if e.ty == Type::String && arg.ty == Type::String {
                 return text(arg);
             }

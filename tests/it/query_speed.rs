@@ -1,0 +1,157 @@
+//! What a query does not touch: bags whose keys are columns, tables without rows, columns that nobody asks for, memory beyond the
+//! limit. Plans show it, and answers are those of the slow way.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::support::run_in;
+
+/// A lake with a file a month; in the one of March two keys have values that their columns cannot answer for.
+fn lake(dir: &Path) {
+    for month in 1..=4 {
+        let mut text = String::new();
+        for row in 0..4 {
+            let odd = month == 3 && row == 1;
+            let event = if odd { "5".to_owned() } else { format!("\"RT000{row}\"") };
+            let time = if odd { "soon".to_owned() } else { format!("00:00:0{row}") };
+            let key = if row == 3 { "other" } else { "executionTime" };
+            let _ = writeln!(
+                text,
+                r#"{{"timestamp":"2026-0{month}-1{row}T00:00:00Z","message":"m{month}{row}","itemId":"i{month}{row}","itemType":"trace","customDimensions":{{"eventId":{event},"{key}":"{time}","totalTime":"00:00:0{month}","companyName":"C{row}"}}}}"#
+            );
+        }
+        let file = format!("{month}.ndjson");
+        std::fs::write(dir.join(&file), text).expect("a file");
+        run_in(dir, &["--lake", "lake", "import", "--from", &file]).exits(0);
+    }
+}
+
+fn ask(dir: &Path, kql: &str) -> String {
+    run_in(dir, &["--lake", "lake", "query", kql, "-f", "csv"]).exits(0).out
+}
+
+fn plan(dir: &Path, kql: &str) -> String {
+    run_in(dir, &["--lake", "lake", "query", kql, "--explain"]).exits(0).out
+}
+
+/// The lines of the physical plan that read files.
+fn scans(plan: &str) -> Vec<&str> {
+    plan.lines().filter(|line| line.contains("DataSourceExec")).collect()
+}
+
+#[test]
+fn keys_with_a_column_are_never_read_from_the_bag() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let d = "customDimensions";
+    for (kql, answer) in [
+        (
+            format!(
+                "traces | where strlen(itemId) == 3 | summarize max(toreal(totimespan(iff(isnotempty({d}.companyName), {d}.totalTime, {d}.companyName))))"
+            ),
+            "max_\n40000000.0\n",
+        ),
+        (format!("traces | where isnotnull({d}.companyName) | summarize dcount(tostring(coalesce({d}.companyName, {d}.totalTime)))"), "dcount_\n4\n"),
+        (format!("traces | where strlen(itemId) == 3 | distinct c = tostring({d}.companyName) | count"), "Count\n4\n"),
+        (format!("traces | where strlen(itemId) == 3 | mv-expand c = {d}.companyName | where c == 'C1' | count"), "Count\n4\n"),
+        (format!("traces | where strlen(itemId) == 3 | extend k = bag_keys({d}.companyName), c = case(itemId == 'i11', {d}.companyName, {d}.totalTime) | where isnull(k) and c == 'C1' | count"), "Count\n1\n"),
+        (format!("traces | where strlen(itemId) == 3 | summarize sum(tolong(totimespan({d}.totalTime)) + 1)"), "sum_\n400000016\n"),
+        (format!("traces | where isempty({d}.totalTime) and strlen(itemId) == 3 | count"), "Count\n0\n"),
+        (format!("traces | where strlen(itemId) == 3 | summarize n = count() by c = parse_json(tostring({d}.companyName)) == 'C1' | where c | project n"), "n\n4\n"),
+    ] {
+        let plan = plan(dir.path(), &kql);
+        let scans = scans(&plan);
+        assert!(!scans.is_empty(), "{plan}");
+        for scan in scans {
+            let (_, projection) = scan.split_once("projection=[").expect("a projection");
+            assert!(!projection.contains("customDimensions@"), "{kql}\n{plan}");
+            assert!(!projection.contains("customDimensions,"), "{kql}\n{plan}");
+        }
+        let found = ask(dir.path(), &kql);
+        assert_eq!(found.split_once('\n').map(|(_, rows)| rows), answer.split_once('\n').map(|(_, rows)| rows), "{kql}");
+    }
+}
+
+#[test]
+fn a_column_that_one_file_disqualifies_is_used_for_the_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let d = "customDimensions";
+    for (kql, answer) in [
+        (format!("traces | where {d}.eventId == 'RT0001' | summarize make_list(itemId) by 1 | mv-expand i = list_itemId to typeof(string) | order by i asc | project i"), "i11\ni21\ni41\n"),
+        (format!("traces | where {d}.eventId == 5 | project itemId"), "i31\n"),
+        (format!("traces | where tostring({d}.executionTime) == 'soon' | project itemId"), "i31\n"),
+        (format!("traces | where strlen(itemId) == 3 | summarize s = sum(totimespan({d}.executionTime)) by x = gettype({d}.eventId) | order by x asc | project x, s = tostring(s)"), "long,00:00:00\nstring,00:00:11\n"),
+        (format!("traces | where strlen(itemId) == 3 and isnull({d}.executionTime) | count"), "4\n"),
+    ] {
+        let found = ask(dir.path(), &kql);
+        assert_eq!(found.split_once('\n').map(|(_, rows)| rows), Some(answer), "{kql}");
+    }
+    let plan = plan(dir.path(), &format!("traces | where {d}.eventId == 'RT0001' | project itemId"));
+    let scans = scans(&plan);
+    let (column, bag): (Vec<&str>, Vec<&str>) = scans.iter().partition(|scan| !scan.contains("event_month=2026-03-01"));
+    assert!(!column.is_empty() && !bag.is_empty(), "{plan}");
+    for scan in column {
+        assert!(scan.contains("pruning_predicate=customDimensions_eventId"), "{plan}");
+        assert!(!scan.contains("customDimensions@"), "{plan}");
+    }
+    assert!(bag.iter().all(|scan| scan.contains("dynamic_text(customDimensions@")), "{plan}");
+}
+
+#[test]
+fn a_union_plans_only_tables_with_rows_and_columns_that_matter() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let counted = "union withsource=T * | summarize n = count() by T | where T == 'traces' | project n > 15";
+    assert_eq!(ask(dir.path(), counted), "Column1\ntrue\n");
+    let plan = plan(dir.path(), "union withsource=T * | summarize count() by T");
+    assert!(!plan.contains("message") && !plan.contains("customDimensions"), "{plan}");
+    assert!(!plan.contains("AuditRecords") && !plan.contains("EmptyExec"), "{plan}");
+    // All of its tables are empty: there is a result with their columns, and nothing in it.
+    let none = ask(dir.path(), "union AuditRecords, MessageTrace, CallRecords | project Id, receivedDateTime, participants");
+    assert_eq!(none, "Id,receivedDateTime,participants\n");
+    assert_eq!(ask(dir.path(), "union AuditRecords, MessageTrace | count"), "Count\n0\n");
+    assert_eq!(ask(dir.path(), "search 'm31' | project $table, itemId, Operation"), "$table,itemId,Operation\ntraces,i31,\n");
+    // What is wrong is wrong whether a table has rows or not.
+    run_in(dir.path(), &["--lake", "lake", "query", "union (AuditRecords | where Id matches regex '(' ), traces"]).exits(3);
+}
+
+#[test]
+fn window_functions_hold_the_rows_that_they_look_at() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // 400,000 rows of 100 bytes of text, in a tenth of the memory.
+    let rows = "range i from 1 to 400000 step 1 | extend text = strcat(strrep('x', 100), i)";
+    for (window, checked) in [
+        ("p = prev(text)", "summarize n = countif(isempty(p)), m = max(strlen(p))"),
+        ("p = next(text, 3)", "summarize n = countif(isempty(p)), m = max(strlen(p))"),
+        ("p = row_cumsum(i)", "summarize n = countif(p != i * (i + 1) / 2), m = max(p)"),
+        ("p = row_number()", "summarize n = countif(p != i), m = max(p)"),
+    ] {
+        let kql = format!("{rows} | order by i asc | extend {window} | {checked}");
+        let out = run_in(dir.path(), &["query", &kql, "-f", "csv", "--memory-limit", "6MB", "--threads", "1"]).exits(0).out;
+        let expected = match window {
+            "p = prev(text)" => "n,m\n1,106\n",
+            "p = next(text, 3)" => "n,m\n3,106\n",
+            "p = row_cumsum(i)" => "n,m\n0,80000200000\n",
+            _ => "n,m\n0,400000\n",
+        };
+        assert_eq!(out, expected, "{kql}");
+    }
+    // What has to hold more than it may says so before it does.
+    let all = format!("{rows} | order by i asc | extend p = next(text, 300000) | summarize max(strlen(p))");
+    run_in(dir.path(), &["query", &all, "--memory-limit", "6MB", "--threads", "1"]).exits(3).says("memory");
+}
+
+#[test]
+fn an_analysis_begins_with_what_was_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let kql = "traces | where timestamp < datetime(2026-02-01) and message has 'm11' | count";
+    let said = run_in(dir.path(), &["--lake", "lake", "query", kql, "--explain=analyze"]).exits(0).out;
+    let (words, _) = said.split_once("Logical plan").expect("a plan");
+    for part in ["traces: 1 of ", "files were opened", "Left out: ", "by their months and bounds in the log", "Filter on the files: ", "Filter row by row: text_search(", "Time: ", "to plan"] {
+        assert!(words.contains(part), "{part} in {words}");
+    }
+    let said = run_in(dir.path(), &["query", "print 1", "--explain=analyze"]).exits(0).out;
+    assert!(said.starts_with("No file was read.\nTime: "), "{said}");
+}
