@@ -18,7 +18,7 @@ use super::views;
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, TableSchema};
-use kqlake_kql::scans::{ScanCatalog, ScanTable};
+use kqlake_kql::scans::{Parts, ScanCatalog, ScanTable};
 use kqlake_lake::tables::{self, TableDef};
 use kqlake_lake::{Lake, TableSnapshot};
 use kqlake_value::columns::field_type;
@@ -160,17 +160,33 @@ impl ScanCatalog for LakeCatalog {
             opened.insert(def.name, snapshot);
         }
         let snapshot = opened.get(def.name).and_then(Option::as_ref);
-        Ok(match snapshot {
-            Some(snapshot) => ScanTable {
-                provider: if self.pruning { snapshot.kql_provider() } else { Arc::new(Unpruned(snapshot.kql_provider())) },
-                complete: def
-                    .columns
-                    .iter()
-                    .filter(|c| c.promoted.is_some() && snapshot.promoted_complete(c.name))
-                    .map(|c| c.name.to_owned())
-                    .collect(),
-            },
-            None => ScanTable { provider: self.lake.provider(def).await.map_err(external)?, complete: HashSet::new() },
+        let promoted = def.columns.iter().filter(|c| c.promoted.is_some()).map(|c| c.name.to_owned());
+        let Some(snapshot) = snapshot else {
+            return Ok(ScanTable {
+                provider: self.lake.provider(def).await.map_err(external)?,
+                complete: promoted.collect(),
+                partial: HashSet::new(),
+                parts: None,
+                empty: true,
+            });
+        };
+        let pruned = self.pruning;
+        let given = move |provider: Arc<dyn TableProvider>| -> Arc<dyn TableProvider> {
+            if pruned { provider } else { Arc::new(Unpruned(provider)) }
+        };
+        let (complete, others): (HashSet<String>, HashSet<String>) = promoted.partition(|c| snapshot.promoted_complete(c));
+        let partial: HashSet<String> = others.into_iter().filter(|c| snapshot.promoted_in_some(c)).collect();
+        let of = snapshot.clone();
+        let parts: Parts = Arc::new(move |columns: &[&str]| {
+            let (answering, others) = of.kql_parts(columns);
+            (given(answering), given(others))
+        });
+        Ok(ScanTable {
+            provider: given(snapshot.kql_provider()),
+            complete,
+            parts: (!partial.is_empty()).then_some(parts),
+            partial,
+            empty: snapshot.files().is_empty(),
         })
     }
 }
