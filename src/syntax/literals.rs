@@ -29,7 +29,10 @@ pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
         Type::Decimal if null => Literal::Decimal(None),
         Type::Decimal => Literal::Decimal(Some(decimal(text)?)),
         Type::DateTime if null => Literal::DateTime(None),
-        Type::DateTime => Literal::DateTime(Some(datetimes::literal(unquoted(text))?)),
+        Type::DateTime => {
+            let text = unquoted(text);
+            Literal::DateTime(Some(datetimes::literal(text).or_else(|| datetimes::literal(&close_hyphens(text)))?))
+        }
         Type::TimeSpan if null => Literal::TimeSpan(None),
         Type::TimeSpan => Literal::TimeSpan(Some(timespans::read(unquoted(text), &timespans::LITERAL)?)),
         Type::Guid if null => Literal::Guid(None),
@@ -63,6 +66,11 @@ pub fn write_ticks(ticks: i64) -> String {
 fn decimal(text: &str) -> Option<String> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     is_number(unsigned).then(|| text.strip_prefix('+').unwrap_or(text).to_owned())
+}
+
+/// A date without the blanks beside its hyphens: `2017 - 08 - 01`.
+fn close_hyphens(text: &str) -> String {
+    text.split('-').map(str::trim).collect::<Vec<_>>().join("-")
 }
 
 /// The text inside of one pair of quotes, or the text itself.
@@ -103,6 +111,15 @@ mod tests {
         for bad in ["", ".", "1e", "1e400", "0x1F", "1_0", "--1"] {
             assert_eq!(parse_real(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn blanks_may_stand_beside_the_hyphens_of_a_date() {
+        let date = parse_typed(Type::DateTime, "2017-08-01");
+        assert!(date.is_some());
+        assert_eq!(parse_typed(Type::DateTime, "2017 - 08 - 01"), date);
+        assert_eq!(parse_typed(Type::DateTime, "2017 - 08 - 01 10:00"), parse_typed(Type::DateTime, "2017-08-01 10:00"));
+        assert_eq!(parse_typed(Type::DateTime, "2017 - - 01"), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Typing of operators: which types go together, and the type of the result.
 
-use super::expr::ExprContext;
 use super::{Bind, Binder};
 use crate::bound::*;
+use crate::functions::regex_syntax;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
-use kqlake_value::{Json, Type, Value};
+use kqlake_value::{Type, Value};
 
 impl Binder<'_> {
     /// `-x`, `+x`
@@ -76,6 +76,12 @@ impl Binder<'_> {
                     self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
                     right = self.coerce(right, Type::String)?;
                 }
+                if self.checking
+                    && let Some(Value::String(pattern)) = right.as_literal()
+                    && let Err(message) = regex_syntax::compile(pattern)
+                {
+                    self.not_run(Diagnostic::error(code::TYPE, right.span, message))?;
+                }
                 Ok(BoundExpr::new(BoundKind::Regex { left: Box::new(left), pattern: Box::new(right) }, Type::Bool, span))
             }
         }
@@ -106,17 +112,8 @@ impl Binder<'_> {
         Ok(BoundExpr::new(kind, Type::Bool, span))
     }
 
-    /// An item of the list of `has_any` or `has_all`.
-    fn needle(&mut self, e: BoundExpr) -> Bind<BoundExpr> {
-        if !matches!(e.ty, Type::String | Type::Dynamic | Type::Guid) {
-            let wrong = Diagnostic::error(code::TYPE, e.span, format!("has_any takes strings, not {}", e.ty));
-            self.not_run(wrong.suggest("wrap it in tostring(…)"))?;
-        }
-        self.coerce(e, Type::String)
-    }
-
     /// An operand of a string operator: a string, or a dynamic read as its text.
-    fn text_operand(&mut self, e: BoundExpr, what: &str) -> Bind<BoundExpr> {
+    pub(super) fn text_operand(&mut self, e: BoundExpr, what: &str) -> Bind<BoundExpr> {
         match e.ty {
             Type::String => Ok(e),
             Type::Dynamic => self.coerce(e, Type::String),
@@ -318,194 +315,12 @@ impl Binder<'_> {
         let both = BoundExpr::new(BoundKind::Logical { and: true, terms: vec![from, to] }, Type::Bool, span);
         Ok(BoundExpr::new(BoundKind::Not(Box::new(both)), Type::Bool, span))
     }
-
-    /// `in`, `has_any`, `has_all`
-    pub(super) fn list(
-        &mut self,
-        op: ListOp,
-        left: &Expr,
-        items: &[Expr],
-        ctx: &mut ExprContext<'_>,
-        span: Span,
-    ) -> Bind<BoundExpr> {
-        if items.is_empty() {
-            return self.error(code::SYNTAX, span, "the list is empty; dynamic([]) stands for a list without elements");
-        }
-        if matches!(left.kind, ExprKind::Star) {
-            let columns: Vec<BoundColumn> =
-                ctx.row.columns.iter().filter(|c| matches!(c.ty, Type::String | Type::Dynamic)).cloned().collect();
-            let mut terms = Vec::new();
-            for column in columns {
-                let left = BoundExpr::column(&column, span);
-                terms.push(self.list_of(op, left, items, ctx, span)?);
-            }
-            return Ok(BoundExpr::new(BoundKind::Logical { and: false, terms }, Type::Bool, span));
-        }
-        let left = self.scalar(left, ctx)?;
-        self.list_of(op, left, items, ctx, span)
-    }
-
-    fn list_of(&mut self, op: ListOp, left: BoundExpr, items: &[Expr], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
-        let mut bound: Vec<BoundExpr> = Vec::with_capacity(items.len());
-        let mut array: Option<BoundExpr> = None;
-        for item in items {
-            // A tabular item gives its first column; its names do not see the current row.
-            if self.is_tabular(item, &ctx.scope, ctx.row) {
-                let scope = ctx.scope.clone();
-                let rel = self.with_depth(item.span, |b| b.table(item, &scope))?;
-                bound.extend(self.first_column(rel, item.span)?);
-                continue;
-            }
-            let e = self.scalar(item, ctx)?;
-            match (&e.kind, e.ty) {
-                (BoundKind::Literal(Value::Dynamic(Json::Array(elements))), _) => {
-                    // An element of another kind is not equal to a text; that is no error.
-                    let text = matches!(op, ListOp::In { .. }) && left.ty == Type::String;
-                    for json in elements.iter().filter(|j| !text || j.is_string()) {
-                        bound.extend(self.element(json, left.ty, e.span)?);
-                    }
-                }
-                (BoundKind::Literal(Value::Dynamic(Json::Null) | Value::Null), Type::Dynamic) => {}
-                (BoundKind::Literal(Value::Dynamic(other)), _) => bound.extend(self.element(other, left.ty, e.span)?),
-                (_, Type::Dynamic) => array = Some(e),
-                _ => bound.push(e),
-            }
-        }
-        if self.is_untyped(&left) {
-            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
-        }
-        match op {
-            ListOp::HasAny | ListOp::HasAll => {
-                let left = self.text_operand(left, "has_any")?;
-                let all = op == ListOp::HasAll;
-                if let Some(array) = array {
-                    let name = if all { "__has_all" } else { "__has_any" };
-                    return self.row_array(name, left, array, span);
-                }
-                let mut needles = Vec::with_capacity(bound.len());
-                for item in bound {
-                    if item.as_literal().is_some_and(Value::is_null) {
-                        // A null needle is found everywhere by has_any and left out by has_all.
-                        if !all {
-                            needles.push(BoundExpr::literal(Value::String(String::new()), Type::String, item.span));
-                        }
-                        continue;
-                    }
-                    needles.push(self.needle(item)?);
-                }
-                let kind = BoundKind::Text {
-                    op: TextOp::Has,
-                    all,
-                    negated: false,
-                    case_sensitive: false,
-                    left: Box::new(left),
-                    needles,
-                };
-                Ok(BoundExpr::new(kind, Type::Bool, span))
-            }
-            ListOp::In { negated, ignore_case } => {
-                let left = if ignore_case { self.text_operand(left, "in~")? } else { left };
-                if let Some(array) = array {
-                    let kind = BoundKind::InArray { negated, ignore_case, left: Box::new(left), array: Box::new(array) };
-                    return Ok(BoundExpr::new(kind, Type::Bool, span));
-                }
-                self.in_items(negated, ignore_case, left, bound, span)
-            }
-        }
-    }
-
-    /// An element of a dynamic literal as an item of a list; none where it is a text that is no value of the left side's type.
-    fn element(&mut self, json: &Json, left: Type, span: Span) -> Bind<Option<BoundExpr>> {
-        let item = json_element(json, span);
-        if item.ty == Type::String && !matches!(left, Type::String | Type::Dynamic) {
-            let typed = self.coerce(item.clone(), left)?;
-            return Ok((!typed.as_literal().is_some_and(Value::is_null)).then_some(item));
-        }
-        Ok(Some(item))
-    }
-
-    /// `in` over typed items: left and items are converted to one type.
-    fn in_items(
-        &mut self,
-        negated: bool,
-        ignore_case: bool,
-        left: BoundExpr,
-        items: Vec<BoundExpr>,
-        span: Span,
-    ) -> Bind<BoundExpr> {
-        let mut ty = left.ty;
-        if ty == Type::Dynamic {
-            // A dynamic is compared as what the list holds.
-            ty = items.iter().map(|i| i.ty).find(|t| *t != Type::Dynamic).unwrap_or(Type::String);
-            if ty.is_integer() {
-                ty = Type::Real;
-            }
-        } else if ty.is_numeric() {
-            for item in &items {
-                ty = ty.widest(item.ty).unwrap_or(ty);
-            }
-        }
-        let left = match (left.ty, ty) {
-            (Type::Dynamic, Type::String) => dynamic_text(left),
-            _ => self.coerce(left, ty)?,
-        };
-        let mut typed = Vec::with_capacity(items.len());
-        for item in items {
-            // No string is null.
-            if ty == Type::String && item.as_literal().is_some_and(Value::is_null) {
-                continue;
-            }
-            // An item that cannot be of the type cannot be equal.
-            let compatible = item.ty == ty
-                || (item.ty.is_numeric() && ty.is_numeric())
-                || matches!(
-                    (item.ty, ty),
-                    (Type::String, _) | (Type::Guid, Type::String) | (Type::Dynamic, _) | (Type::Bool, Type::Long)
-                );
-            if !compatible {
-                if item.ty != Type::Dynamic && ty == Type::String {
-                    let message = format!("a string cannot be in a list of {}", item.ty);
-                    self.not_run(Diagnostic::error(code::TYPE, item.span, message))?;
-                }
-                continue;
-            }
-            // Whether a null is in a list with a null, or with a text that is no value of the type, is not known, as with `==`;
-            // an element of an array that is no such value is just not equal.
-            let element = item.ty == Type::Dynamic && !item.as_literal().is_some_and(Value::is_null);
-            let item = self.coerce(item, ty)?;
-            if !(element && item.as_literal().is_some_and(Value::is_null)) {
-                typed.push(item);
-            }
-        }
-        Ok(BoundExpr::new(BoundKind::In { negated, ignore_case, left: Box::new(left), items: typed }, Type::Bool, span))
-    }
-
-    /// An internal registry function over a row's array.
-    fn row_array(&mut self, function: &str, left: BoundExpr, array: BoundExpr, span: Span) -> Bind<BoundExpr> {
-        match crate::functions::Registry::get().scalar(function) {
-            Some(function) => Ok(BoundExpr::new(BoundKind::Call { function, args: vec![left, array] }, Type::Bool, span)),
-            None => self.unsupported(span, "has_any or has_all over an array that differs from row to row"),
-        }
-    }
 }
 
 /// A dynamic value that is compared with text. It is not folded: a null equals no text, while the text of a null is empty.
-fn dynamic_text(dynamic: BoundExpr) -> BoundExpr {
+pub(super) fn dynamic_text(dynamic: BoundExpr) -> BoundExpr {
     let span = dynamic.span;
     BoundExpr::new(BoundKind::Cast(Box::new(dynamic)), Type::String, span)
-}
-
-/// An element of a dynamic literal list as a typed constant.
-fn json_element(json: &Json, span: Span) -> BoundExpr {
-    match json {
-        Json::Bool(v) => BoundExpr::literal(Value::Bool(*v), Type::Bool, span),
-        Json::Number(n) => match n.as_i64() {
-            Some(i) => BoundExpr::literal(Value::Long(i), Type::Long, span),
-            None => BoundExpr::literal(Value::Real(n.as_f64().unwrap_or(f64::NAN)), Type::Real, span),
-        },
-        Json::String(s) => BoundExpr::literal(Value::String(s.clone()), Type::String, span),
-        other => BoundExpr::literal(Value::Dynamic(other.clone()), Type::Dynamic, span),
-    }
 }
 
 /// What arithmetic gives where one side's type is not known (`None`), as Microsoft's language service has it.

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
+use super::regex_syntax;
 use crate::bound::RowFields;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, Value};
@@ -101,18 +102,16 @@ impl ParsePattern {
         if simple {
             source.push('$');
         }
-        let mut builder = RegexBuilder::new(&source);
-        builder.dot_matches_new_line(simple).size_limit(1 << 24);
-        for flag in flags.chars() {
-            match flag {
-                'i' => builder.case_insensitive(true),
-                'm' => builder.multi_line(true),
-                's' => builder.dot_matches_new_line(true),
-                'U' => builder.swap_greed(true),
-                other => return Err(format!("'{other}' is no flag of parse; flags are i, m, s and U")),
-            };
+        if let Some(other) = flags.chars().find(|flag| !matches!(flag, 'i' | 'm' | 's' | 'U')) {
+            return Err(format!("'{other}' is no flag of parse; flags are i, m, s and U"));
         }
-        let regex = builder.build().map_err(|e| format!("the pattern is no regular expression: {e}"))?;
+        let regex = regex_syntax::compile_with(&source, |builder| {
+            builder
+                .case_insensitive(flags.contains('i'))
+                .multi_line(flags.contains('m'))
+                .dot_matches_new_line(simple || flags.contains('s'))
+                .swap_greed(flags.contains('U'))
+        })?;
         let key = format!("{mode:?} {flags} {source} {columns:?}");
         Ok(ParsePattern { mode, regex, columns, key })
     }
@@ -268,7 +267,7 @@ impl KeyValues {
         };
         let split = match (regex, given(pair), given(key_value)) {
             (Some(source), ..) => {
-                let regex = Regex::new(&source).map_err(|e| format!("the pattern is no regular expression: {e}"))?;
+                let regex = regex_syntax::compile(&source)?;
                 if regex.captures_len() != 3 {
                     return Err("the regular expression of parse-kv needs a group for the key and one for the value".to_owned());
                 }

@@ -10,9 +10,6 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::code;
 use kqlake_value::{Json, Type, Value};
 
-/// Rows that `range` may make.
-const MAX_RANGE_ROWS: i64 = 1 << 32;
-
 impl Binder<'_> {
     pub(super) fn print(&mut self, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
         let mut targets: Vec<(TargetName, BoundExpr)> = Vec::with_capacity(items.len());
@@ -88,8 +85,8 @@ impl Binder<'_> {
                 if zero {
                     return self.error(code::TYPE, at, "the step of range must not be zero");
                 }
-                if range_rows(&from, &to, &step).is_none_or(|n| n > MAX_RANGE_ROWS) {
-                    return self.error(code::LIMIT, at, format!("range would make more than {MAX_RANGE_ROWS} rows"));
+                if range_rows(&from, &to, &step).is_none() {
+                    return self.error(code::TYPE, at, "a bound of range is no number");
                 }
                 RelKind::Range { id, ty, from, to, step }
             }
@@ -116,7 +113,8 @@ impl Binder<'_> {
 
     pub(super) fn datatable(&mut self, declared: &[ColumnDecl], values: &[Expr], scope: &Scope, span: Span) -> Bind<Rel> {
         let columns = self.declared(declared)?;
-        if columns.is_empty() || !values.len().is_multiple_of(columns.len()) {
+        let fills = if columns.is_empty() { values.is_empty() } else { values.len().is_multiple_of(columns.len()) };
+        if !fills {
             return self.error(
                 code::ARITY,
                 span,
@@ -124,9 +122,9 @@ impl Binder<'_> {
             );
         }
         let row = RowInfo::default();
-        let mut rows = Vec::with_capacity(values.len() / columns.len());
+        let mut rows = Vec::with_capacity(values.len() / columns.len().max(1));
         let mut failed = false;
-        for cells in values.chunks(columns.len()) {
+        for cells in values.chunks(columns.len().max(1)) {
             let mut values = Vec::with_capacity(columns.len());
             for (cell, column) in cells.iter().zip(&columns) {
                 let bound = self.scalar(cell, &mut ExprContext::new(&row, scope)).and_then(|e| self.cell(e, column.ty));

@@ -77,12 +77,19 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     )
     .aliases(&["columnifexists"]),
     special(
+        "iscolumnexists",
+        &[Param::req("columnName", ArgType::String).constant()],
+        Returns::Type(Type::Bool),
+        "Whether there is a column of this name.",
+    ),
+    special(
         "toscalar",
         &[Param::req("expression", ANY)],
         Returns::Arg(0),
         "The first column of the first row of a table, computed once.",
     ),
-    special("ingestion_time", &[], Returns::Type(Type::DateTime), "When a row was landed; null where that is not kept."),
+    special("ingestion_time", &[], Returns::Type(Type::DateTime), "When a row was landed; null where that is not kept.")
+        .naming(Naming::Fixed("$IngestionTime")),
     special("materialize", &[Param::req("expression", ANY)], Returns::Arg(0), "A table that is computed once for all its uses."),
     special("table", NAME, Returns::Type(Type::Dynamic), "A table by name."),
     special("database", NAME, Returns::Type(Type::Dynamic), "A database by name."),
@@ -189,8 +196,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Prepared(estimate_data_size),
         "The bytes that the columns' values take: a text's length in UTF-8, the width of any other type.",
     )
+    .takes_all_columns()
     .variadic(),
-    refused("iscolumnexists", NAME, Type::Bool, "use column_ifexists()"),
     refused("external_table", NAME, Type::Dynamic, "there are no external tables in a local lake"),
     refused("materialized_view", NAME, Type::Dynamic, "there are no materialized views in a local lake"),
     refused("stored_query_result", NAME, Type::Dynamic, "results are not stored in a local lake"),

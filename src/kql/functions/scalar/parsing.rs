@@ -31,9 +31,10 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "parse_version",
         &[Param::req("version", ArgType::String)],
         Returns::Type(Type::Decimal),
-        ScalarImpl::Unsupported("its answers have up to 32 digits before the point, and decimals here have 20"),
-        "A version as a number that compares like it.",
-    ),
+        ScalarImpl::Row(|args| with_text(args, parse_version)),
+        "A version of up to four parts as a number that compares like it: Kusto's number divided by 10^18, for which decimals have room.",
+    )
+    .caution("the number is Kusto's divided by 10^18: it compares with other versions as Kusto's does, not with other numbers"),
     ScalarFn::new(
         "parse_csv",
         &[Param::req("csv_text", ArgType::StringOrDynamic)],
@@ -62,7 +63,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
     ScalarFn::new(
         "extract_json",
-        &[Param::req("jsonPath", ArgType::String).constant(), Param::req("dataSource", ArgType::String), Param::opt("type", ArgType::TypeLiteral)],
+        &[Param::req("jsonPath", ArgType::String).constant(), Param::req("dataSource", ArgType::StringOrDynamic), Param::opt("type", ArgType::TypeLiteral)],
         Returns::With(|args| typed(args, 2)),
         ScalarImpl::Kernel(extract_json),
         "What a JSON text holds at a path, as text or converted to a type.",
@@ -92,6 +93,19 @@ fn with_text(args: &[ValueRef<'_>], f: impl FnOnce(&str) -> Value) -> Value {
 /// A bag in the order of its entries.
 fn bag<const N: usize>(entries: [(&str, Json); N]) -> Json {
     Json::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// One to four numbers of up to eight digits with points between them, each worth 10^8 times the next; parts that are missing are
+/// zero, and what is no version is null (Kusto documentation, "parse_version()"). Kusto's number has up to 32 digits before the
+/// point: it is counted in the least unit of a decimal, which keeps the order.
+fn parse_version(text: &str) -> Value {
+    let parts: Vec<&str> = text.trim().split('.').collect();
+    let is_part = |part: &&str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if parts.len() > 4 || !parts.iter().all(is_part) {
+        return Value::Null;
+    }
+    let number = |at: usize| parts.get(at).and_then(|part| part.parse::<i128>().ok()).unwrap_or(0);
+    Value::Decimal((0..4).fold(0, |version, at| version * 100_000_000 + number(at)))
 }
 
 /// `k1=v1&k2=v2` as a bag.

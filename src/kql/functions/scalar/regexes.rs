@@ -12,9 +12,9 @@ use memchr::memmem;
 use regex::{Captures, Regex};
 
 use super::conversion::convert;
-use super::regex_syntax::compile;
 use super::substrings::{Window, place};
 use crate::functions::kernels::{TextArg, ValueArg, text_of, text_of_ref};
+use crate::functions::regex_syntax::compile;
 use crate::functions::{ArgInfo, ArgType, ColumnFn, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::format::{json_text, write_json_string};

@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::{Lowered, coalesce, internal, null, text as text_value, value};
 use crate::bound::{BoundExpr, BoundKind};
+use crate::functions::regex_syntax;
 use crate::functions::text::{equal_ignoring_case, equal_matcher, matcher, matcher_all, matches};
 use crate::lower::arrow::scalar;
 use crate::lower::kernel;
@@ -54,9 +55,8 @@ pub(super) fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
         }
         BoundKind::Regex { left, pattern } => match pattern.as_literal() {
             Some(Value::String(source)) => {
-                let regex = Regex::new(source).map_err(|error| {
-                    Box::new(Diagnostic::error(code::TYPE, pattern.span, format!("this is no regular expression: {error}")))
-                })?;
+                let wrong = |message| Box::new(Diagnostic::error(code::TYPE, pattern.span, message));
+                let regex = regex_syntax::compile(source).map_err(wrong)?;
                 Ok(kernel::call("matches_regex", source.clone(), DataType::Boolean, vec![haystack(left)?], move |a, rows| {
                     let reader = ColumnReader::new(&a[0], Type::String)?;
                     Ok(Arc::new((0..rows).map(|row| Some(regex.is_match(string(reader.get(row))))).collect::<BooleanArray>())
@@ -75,7 +75,7 @@ pub(super) fn text(e: &BoundExpr, _filtering: bool) -> Lowered<Expr> {
                     for row in 0..rows {
                         let source = string(patterns.get(row));
                         if compiled.as_ref().is_none_or(|(known, _)| known != source) {
-                            compiled = Some((source.to_owned(), Regex::new(source).ok()));
+                            compiled = Some((source.to_owned(), regex_syntax::compile(source).ok()));
                         }
                         let regex = compiled.as_ref().and_then(|(_, r)| r.as_ref());
                         out.push(regex.map(|r| r.is_match(string(reader.get(row)))));
