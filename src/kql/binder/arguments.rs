@@ -2,7 +2,7 @@
 
 use super::{Bind, Binder, type_list};
 use crate::bound::*;
-use crate::functions::{ArgInfo, ArgType, Param, Returns};
+use crate::functions::{ArgInfo, ArgType, Param, Returns, Signature};
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
@@ -11,13 +11,11 @@ impl Binder<'_> {
     /// Checks arguments against parameters, converts what converts by itself, and finds the result type.
     pub(super) fn fit_args(
         &mut self,
-        name: &str,
-        params: &'static [Param],
-        variadic: bool,
-        returns: Returns,
+        signature: Signature,
         args: Vec<BoundExpr>,
         span: Span,
     ) -> Bind<(Vec<BoundExpr>, Type)> {
+        let Signature { name, params, variadic, returns, shown } = signature;
         let least = params.iter().filter(|p| !p.optional).count();
         let most = if variadic { usize::MAX } else { params.len() };
         if args.len() < least || args.len() > most {
@@ -58,8 +56,10 @@ impl Binder<'_> {
             common = Some(ty);
         }
         let infos: Vec<ArgInfo> = fitted.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
+        if let Some(shown) = shown.filter(|_| self.checking).and_then(|shown| shown(&infos)) {
+            return Ok((fitted, shown));
+        }
         let ty = match returns {
-            _ if self.checking && service_type(name, &infos).is_some() => service_type(name, &infos).unwrap_or(Type::Dynamic),
             Returns::Type(ty) => ty,
             Returns::Arg(i) => fitted.get(i).map_or(Type::Dynamic, |a| a.ty),
             Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
@@ -141,15 +141,5 @@ impl Binder<'_> {
             diagnostic = diagnostic.suggest("wrap it in parse_json(…)");
         }
         self.report(diagnostic)
-    }
-}
-
-/// The type that Microsoft's language service shows for a call, where its engine gives another.
-fn service_type(function: &str, args: &[ArgInfo]) -> Option<Type> {
-    match (function, args) {
-        ("ceiling", [value]) if value.ty.is_integer() => Some(value.ty),
-        ("datetime_diff", _) => Some(Type::Long),
-        ("jaccard_index", _) => Some(Type::Dynamic),
-        _ => None,
     }
 }

@@ -106,25 +106,15 @@ fn joined(base: Option<String>, step: String) -> String {
 /// The name of a call's column by the function's naming rule.
 fn call_name(function: &Name, args: &[Arg]) -> Option<String> {
     let first = args.first();
-    if function.text == "ingestion_time" {
-        return Some("$IngestionTime".to_owned());
-    }
-    // These lend a name only as conversions.
-    if matches!(function.text.as_str(), "make_datetime" | "make_timespan") && args.len() > 1 {
-        return None;
-    }
-    // Several sketches in one row are merged under a name that does not follow from theirs.
-    match function.text.as_str() {
-        "hll_merge" if args.len() > 1 => return Some("hll_merged_result".to_owned()),
-        "tdigest_merge" | "merge_tdigest" if args.len() > 1 => return Some("tdigests_merge_result".to_owned()),
-        _ => {}
-    }
     let registry = Registry::get();
-    let naming = registry
-        .aggregate(&function.text)
-        .map(|f| (f.naming, true))
-        .or(registry.scalar(&function.text).map(|f| (f.naming, false)));
+    let scalar = registry.scalar(&function.text);
+    let of_several = scalar.and_then(|f| f.naming_of_several).filter(|_| args.len() > 1);
+    let naming = of_several
+        .map(|naming| (naming, false))
+        .or(registry.aggregate(&function.text).map(|f| (f.naming, true)))
+        .or(scalar.map(|f| (f.naming, false)));
     match naming? {
+        (Naming::Fixed(name), _) => Some(name.to_owned()),
         (Naming::Generated, _) => None,
         (Naming::FirstArg, _) => argument_name(first?),
         (Naming::PrefixOfTwo(prefix), _) => {

@@ -6,7 +6,7 @@ use crate::binder::expr::ExprContext;
 use crate::binder::names::{self, TargetName};
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
-use crate::functions::{Meaning, Registry};
+use crate::functions::{AggregateFn, Gives, Meaning, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -102,17 +102,18 @@ impl Binder<'_> {
             && !matches!(ctx.scope.find(&function.text), Some((super::super::Binding::Function(_), _)))
             && let Some(known) = Registry::get().aggregate(&function.text)
         {
-            match known.name {
-                "arg_max" | "arg_min" | "argmax" | "argmin" => return self.arg_extreme(item, function, args, ctx, keys),
-                "take_any" | "any"
-                    if args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) || function.text == "take_any" =>
+            match known.gives {
+                Gives::RowOfExtreme { greatest, older } => {
+                    let form = ExtremeForm { known, greatest, older };
+                    return self.arg_extreme(item, function, args, ctx, keys, form);
+                }
+                Gives::SomeRow { older }
+                    if !older || args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) =>
                 {
-                    return self.take_any(item, function, args, ctx, keys);
+                    return self.take_any(item, function, args, ctx, keys, older);
                 }
-                "percentile" | "percentilew" | "percentiles" | "percentilesw" => {
-                    return self.percentiles(item, function, args, ctx);
-                }
-                _ => {}
+                Gives::EachPercentage { of, weighted } => return self.percentiles(item, function, args, ctx, (of, weighted)),
+                Gives::SomeRow { .. } | Gives::Value => {}
             }
         }
         let e = self.scalar(&item.expr, ctx)?;
@@ -141,6 +142,7 @@ impl Binder<'_> {
         args: &[Arg],
         ctx: &mut ExprContext<'_>,
         keys: &HashSet<String>,
+        form: ExtremeForm,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         if args.is_empty() {
             return self.error(
@@ -149,9 +151,7 @@ impl Binder<'_> {
                 format!("{} takes the value to look for and the columns to return", function.text),
             );
         }
-        let registry = Registry::get();
-        let greatest = function.text.ends_with("max");
-        let legacy = !function.text.contains('_');
+        let ExtremeForm { known: arg_fn, greatest, older } = form;
         let by = self.argument(&args[0].expr, ctx)?;
         if matches!(by.ty, Type::Dynamic | Type::Guid) && !self.is_untyped(&by) {
             return self.report(
@@ -194,16 +194,14 @@ impl Binder<'_> {
         }
         let mut out = Vec::with_capacity(values.len() + 1);
         let extreme = if greatest { "max" } else { "min" };
-        let (Some(extreme_fn), Some(arg_fn)) =
-            (registry.aggregate(extreme), registry.aggregate(if greatest { "arg_max" } else { "arg_min" }))
-        else {
+        let Some(extreme_fn) = Registry::get().aggregate(extreme) else {
             return self.unsupported(function.span, &function.text);
         };
         let first = BoundAggregate { function: extreme_fn, args: vec![by.clone()], filter: None, ty: by.ty };
         let first = self.add_aggregate(first, ctx, item.expr.span);
         let wanted = match (item.names.first(), &by_name) {
             (Some(name), _) => TargetName::Explicit(name.text.clone()),
-            (None, Some(name)) if legacy => TargetName::Part(format!("{extreme}_{name}")),
+            (None, Some(name)) if older => TargetName::Part(format!("{extreme}_{name}")),
             (None, Some(name)) => TargetName::Part(name.clone()),
             (None, None) => TargetName::Part(format!("{extreme}_")),
         };
@@ -214,7 +212,7 @@ impl Binder<'_> {
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match (item.tuple.then(|| item.names.get(i + 1)).flatten(), name) {
                 (Some(name), _) => TargetName::Explicit(name.text.clone()),
-                (None, Some(name)) if legacy => match &by_name {
+                (None, Some(name)) if older => match &by_name {
                     Some(by) => TargetName::Part(format!("{extreme}_{by}_{name}")),
                     None => TargetName::Part(name),
                 },
@@ -234,9 +232,9 @@ impl Binder<'_> {
         args: &[Arg],
         ctx: &mut ExprContext<'_>,
         keys: &HashSet<String>,
+        older: bool,
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
         let Some(any) = Registry::get().aggregate("take_any") else { return self.unsupported(function.span, &function.text) };
-        let legacy = function.text == "any";
         let mut values: Vec<(Option<String>, BoundExpr)> = Vec::new();
         for arg in args {
             if matches!(arg.expr.kind, ExprKind::Star) {
@@ -269,7 +267,7 @@ impl Binder<'_> {
             let column = self.add_aggregate(aggregate, ctx, item.expr.span);
             let wanted = match (item.names.get(i), name) {
                 (Some(name), _) => TargetName::Explicit(name.text.clone()),
-                (None, Some(name)) if legacy => TargetName::Part(format!("any_{name}")),
+                (None, Some(name)) if older => TargetName::Part(format!("any_{name}")),
                 (None, Some(name)) => TargetName::Part(name),
                 (None, None) => TargetName::Part(format!("any_arg{i}")),
             };
@@ -285,8 +283,8 @@ impl Binder<'_> {
         function: &Name,
         args: &[Arg],
         ctx: &mut ExprContext<'_>,
+        (single, weighted): (&str, bool),
     ) -> Bind<Vec<(TargetName, BoundExpr)>> {
-        let weighted = function.text.ends_with('w');
         let lead = if weighted { 2 } else { 1 };
         if args.len() <= lead {
             return self.error(
@@ -295,7 +293,6 @@ impl Binder<'_> {
                 format!("{} takes a value and one or more percentages", function.text),
             );
         }
-        let single = if weighted { "percentilew" } else { "percentile" };
         let Some(percentile) = Registry::get().aggregate(single) else { return self.unsupported(function.span, &function.text) };
         let values = args[..lead].iter().map(|a| self.argument(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
         let name = names::argument_name(&args[0]);
@@ -323,6 +320,14 @@ impl Binder<'_> {
         }
         Ok(out)
     }
+}
+
+/// How `arg_max` or its kin is called.
+#[derive(Clone, Copy)]
+struct ExtremeForm {
+    known: &'static AggregateFn,
+    greatest: bool,
+    older: bool,
 }
 
 /// The column that an expression gives as it is: the column by name, or a conversion to the type that it has.

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::codec::{Decoder, OwnedValue, write_value};
 use super::order::order;
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Gives, Naming, Param, Returns};
 use kqlake_value::columns::{ColumnBuilder, to_value};
 use kqlake_value::{Type, Value, ValueRef};
 
@@ -25,6 +25,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(arg_max),
         "Columns of the row with the greatest value.",
     )
+    .gives(Gives::RowOfExtreme { greatest: true, older: false })
     .variadic(),
     AggregateFn::new(
         "arg_min",
@@ -34,6 +35,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(arg_min),
         "Columns of the row with the least value.",
     )
+    .gives(Gives::RowOfExtreme { greatest: false, older: false })
     .variadic(),
     AggregateFn::new(
         "argmax",
@@ -43,6 +45,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(arg_max),
         "Columns of the row with the greatest value (older name of arg_max).",
     )
+    .gives(Gives::RowOfExtreme { greatest: true, older: true })
     .variadic(),
     AggregateFn::new(
         "argmin",
@@ -52,6 +55,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(arg_min),
         "Columns of the row with the least value (older name of arg_min).",
     )
+    .gives(Gives::RowOfExtreme { greatest: false, older: true })
     .variadic(),
     AggregateFn::new(
         "take_any",
@@ -61,6 +65,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(take_any),
         "Some value that is neither null nor empty, if there is one.",
     )
+    .gives(Gives::SomeRow { older: false })
     .variadic(),
     AggregateFn::new(
         "any",
@@ -70,6 +75,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(take_any),
         "Some value that is neither null nor empty, if there is one (older name of take_any).",
     )
+    .gives(Gives::SomeRow { older: true })
     .variadic(),
     AggregateFn::new(
         "take_anyif",

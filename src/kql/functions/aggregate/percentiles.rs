@@ -6,7 +6,7 @@
 use super::codec::{Decoder, OwnedValue, write_i64, write_u64, write_value};
 use super::order::order;
 use crate::functions::sketch::tdigest::{TDigest, number, value_of};
-use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
+use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Gives, Naming, Param, Returns};
 use kqlake_value::{Json, Type, Value, ValueRef, columns};
 
 /// Values that a group may hold before it becomes a digest.
@@ -20,7 +20,7 @@ const PERCENTILES: Param = Param::req("percentile", ONE_OR_MANY).constant();
 /// A percentile, or an array of them.
 pub(crate) const ONE_OR_MANY: ArgType = ArgType::OneOf(&[Type::Int, Type::Long, Type::Real, Type::Decimal, Type::Dynamic]);
 
-/// The functions. A percentile that is alone is named after the percentage too, by the binder.
+/// The functions.
 pub(crate) const AGGREGATES: &[AggregateFn] = &[
     AggregateFn::new(
         "percentile",
@@ -29,7 +29,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         Naming::Generated,
         AggregateImpl::Rows(percentile),
         "The percentile of the values.",
-    ),
+    )
+    .gives(Gives::EachPercentage { of: "percentile", weighted: false }),
     AggregateFn::new(
         "percentiles",
         &[VALUE, PERCENTILE],
@@ -38,6 +39,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(percentile),
         "Several percentiles, a column each.",
     )
+    .gives(Gives::EachPercentage { of: "percentile", weighted: false })
     .variadic(),
     AggregateFn::new(
         "percentiles_array",
@@ -55,7 +57,8 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         Naming::Generated,
         AggregateImpl::Rows(weighted),
         "The percentile of weighted values.",
-    ),
+    )
+    .gives(Gives::EachPercentage { of: "percentilew", weighted: true }),
     AggregateFn::new(
         "percentilesw",
         &[VALUE, WEIGHT, PERCENTILE],
@@ -64,6 +67,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         AggregateImpl::Rows(weighted),
         "Several percentiles of weighted values, a column each.",
     )
+    .gives(Gives::EachPercentage { of: "percentilew", weighted: true })
     .variadic(),
     AggregateFn::new(
         "percentilesw_array",

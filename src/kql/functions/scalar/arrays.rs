@@ -148,6 +148,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Text(pack_array),
         "An array of the arguments' values.",
     )
+    .takes_all_columns()
     .variadic(),
     ScalarFn::new(
         "range",

@@ -92,7 +92,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         }),
         ScalarImpl::Kernel(datetime_diff),
         "The number of boundaries of a unit between two datetimes, the first minus the second.",
-    ),
+    )
+    .shown(|_| Some(Type::Long)),
     ScalarFn::new(
         "make_datetime",
         &[
@@ -113,6 +114,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(make_datetime),
         "A datetime from its parts; null if the calendar does not have it.",
     )
+    // It lends a name only as a conversion.
+    .naming_of_several(Naming::Generated)
     .naming(Naming::FirstArg),
     ScalarFn::new(
         "make_timespan",
@@ -130,6 +133,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(make_timespan),
         "A timespan from its parts: hours and minutes, with seconds behind or days before them.",
     )
+    // It lends a name only as a conversion.
+    .naming_of_several(Naming::Generated)
     .naming(Naming::FirstArg),
     unix!("unixtime_seconds_todatetime", 1e7, "The datetime so many seconds after 1970."),
     unix!("unixtime_milliseconds_todatetime", 1e4, "The datetime so many milliseconds after 1970."),

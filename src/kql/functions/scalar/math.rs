@@ -125,6 +125,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(ceiling),
         "The least whole number that is not below this.",
     )
+    .shown(|args| args.first().map(|value| value.ty).filter(|ty| ty.is_integer()))
     .naming(FirstArg),
     real("cos", of_real!(f64::cos), FirstArg, "The cosine of an angle in radians."),
     real("cot", of_real!(|x: f64| 1.0 / x.tan()), Generated, "The cotangent of an angle in radians."),

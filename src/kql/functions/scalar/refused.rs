@@ -31,10 +31,4 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     refused("rowstore_ordinal_range", Type::Bool, STORAGE, "Rows by their place in storage."),
     refused("hll_isvalid", Type::Bool, SKETCHES, "Whether a value is a sketch made by hll."),
     refused("tdigest_isvalid", Type::Bool, SKETCHES, "Whether a value is a sketch made by tdigest."),
-    refused(
-        "row_rank",
-        Type::Long,
-        "it is obsolete; use row_rank_dense() or row_rank_min()",
-        "A row's rank in serialized input.",
-    ),
 ];

@@ -58,7 +58,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         Returns::Type(Type::Real),
         ScalarImpl::Row(jaccard),
         "The share of two arrays' different values that both have.",
-    ),
+    )
+    .shown(|_| Some(Type::Dynamic)),
 ];
 
 fn union(args: &[ValueRef<'_>], out: &mut String) -> bool {

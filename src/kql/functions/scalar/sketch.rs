@@ -26,6 +26,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(hll_merge),
         "One sketch of the distinct values that several have seen.",
     )
+    // Several sketches in one row are merged under a name that does not follow from theirs.
+    .naming_of_several(Naming::Fixed("hll_merged_result"))
     .variadic(),
     ScalarFn::new(
         "percentile_tdigest",
@@ -65,6 +67,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(tdigest_merge),
         "One sketch of the values that several have seen.",
     )
+    .naming_of_several(Naming::Fixed("tdigests_merge_result"))
     .aliases(&["merge_tdigest"])
     .variadic(),
 ];

@@ -54,6 +54,14 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "The number of the first row of serialized input with this row's value.",
     ),
     ScalarFn::new(
+        "row_rank",
+        &[Param::opt("argument", ArgType::Any)],
+        Returns::Type(Type::Long),
+        ScalarImpl::Unsupported("it is obsolete; use row_rank_dense() or row_rank_min()"),
+        "A row's rank in serialized input.",
+    )
+    .variadic(),
+    ScalarFn::new(
         "row_window_session",
         &[
             Param::req("expr", ArgType::DateTime),

@@ -11,17 +11,13 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::super::codec::{Decoder, write_value};
 use super::{passes_filter, state_column};
-use crate::functions::{AggregateFn, ArgInfo};
+use crate::functions::{AggregateFn, ArgInfo, Gives};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, ValueRef};
 
 /// The accumulator for a call's types; `None` where the row-wise one must do.
 pub(super) fn groups(function: &AggregateFn, args: &[ArgInfo], returns: Type) -> Option<Box<dyn GroupsAccumulator>> {
-    let greatest = match function.name {
-        "arg_max" | "argmax" => true,
-        "arg_min" | "argmin" => false,
-        _ => return None,
-    };
+    let Gives::RowOfExtreme { greatest, .. } = function.gives else { return None };
     let [by, .., value] = args else { return None };
     if !matches!(by.ty, Type::Int | Type::Long | Type::DateTime | Type::TimeSpan) {
         return None;
