@@ -449,15 +449,27 @@ impl Binder<'_> {
     /// A registry function over bound arguments.
     pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
         let (args, ty) = self.fit_args(function.signature(), args, span)?;
-        let shown = |args: &[BoundExpr]| {
-            let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();
-            function.shown.and_then(|shown| shown(&infos))
+        let infos = |args: &[BoundExpr]| -> Vec<ArgInfo> {
+            args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect()
         };
+        let shown = |args: &[BoundExpr]| function.shown.and_then(|shown| shown(&infos(args)));
         if matches!(function.returns, Returns::Arg(_) | Returns::Same | Returns::With(_))
             && args.iter().any(|a| self.is_untyped(a))
             && shown(&args).is_none()
         {
             return Ok(self.untyped_value(span));
+        }
+        let is_known = |a: &BoundExpr| !self.is_untyped(a) && !a.any(&|part| matches!(part.kind, BoundKind::Unknown));
+        if self.checking && args.iter().all(is_known) {
+            // What is wrong with the constants is otherwise found when the call is lowered.
+            let made = match function.imp {
+                ScalarImpl::Prepared(make) => make(&infos(&args), ty).map(drop),
+                ScalarImpl::Kernel(make) => make(&infos(&args), ty).map(drop),
+                _ => Ok(()),
+            };
+            if let Err(message) = made {
+                self.not_run(Diagnostic::error(code::TYPE, span, message))?;
+            }
         }
         self.differs |= function.volatile;
         Ok(BoundExpr::new(BoundKind::Call { function, args }, ty, span))

@@ -1,0 +1,141 @@
+//! What is wrong with a text, found without reading a row.
+//!
+//! A text is bound as Microsoft's language service binds it, which gives the columns that editors show; and it is planned as
+//! `query` plans it, over tables of the same columns that have no rows. What `query` would refuse is an error here.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
+
+use crate::binder::{Binder, BoundQuery};
+use crate::catalog::{Answers, Catalog, TableSchema};
+use crate::external::{External, Nothing};
+use crate::lower::expr::evaluate;
+use crate::plan::{MAX_CONSTANTS, PlanEnv, PlanError, Run, planned};
+use crate::scans::{ScanCatalog, ScanTable};
+use kqlake_syntax::ast::Span;
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
+use kqlake_value::text_column::with_text_budget;
+use kqlake_value::{Column, columns};
+
+/// What a check finds.
+#[derive(Debug)]
+pub struct Bound {
+    /// The columns of the last result table, where the text binds.
+    pub columns: Option<Vec<Column>>,
+    /// Errors and warnings, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a text against the columns that its tables have at rest: what another writer added to a table is known once it is
+/// open. A table that cannot be opened has the columns of its definition. Of what is read beside tables it is only looked
+/// whether it is allowed.
+pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
+    let mut opened = HashSet::new();
+    let mut found = loop {
+        let found = bind(text, env.catalog, env.external, env.params, env.now_us);
+        let mut learned = false;
+        for table in &found.scanned {
+            if opened.insert(table.clone()) {
+                learned |= env.catalog.scan(table).await.is_ok();
+            }
+        }
+        if !learned {
+            break found;
+        }
+    };
+    let is_wrong = |diagnostics: &[Diagnostic]| diagnostics.iter().any(|d| d.severity == Severity::Error);
+    if is_wrong(&found.bound.diagnostics) {
+        return found.bound;
+    }
+    let without_rows = WithoutRows(env.catalog);
+    let env = PlanEnv { catalog: &without_rows, ..*env };
+    let refused = match planned(text, &env, Run::WithoutRows).await {
+        Ok(Some(_)) => return found.bound,
+        // Columns follow from rows: what the binder noted is all that is known.
+        Ok(None) | Err(PlanError::Unavailable(_)) => found.refused,
+        Err(PlanError::Refused(diagnostics)) => diagnostics.into_iter().filter(|d| d.severity == Severity::Error).collect(),
+        Err(PlanError::Execution(error)) => {
+            let start = Span { start: 0, end: 0 };
+            vec![Diagnostic::error(code::LIMIT, start, format!("the query cannot be planned: {}", error.strip_backtrace()))]
+        }
+    };
+    // An error takes the place of its warning.
+    found.bound.diagnostics.retain(|d| !refused.iter().any(|error| error.span == d.span && error.message == d.message));
+    found.bound.diagnostics.extend(refused);
+    found.bound.diagnostics.sort_by_key(|d| d.span.start);
+    found.bound
+}
+
+/// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown, and what keeps a query
+/// from running is a warning.
+pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
+    bind(text, catalog, &Nothing, params, now_us).bound
+}
+
+/// What binding finds.
+struct Found {
+    bound: Bound,
+    /// What keeps the query from running although it binds; in `bound` it is a warning.
+    refused: Vec<Diagnostic>,
+    /// The tables that the text reads.
+    scanned: Vec<String>,
+}
+
+fn bind(text: &str, catalog: &dyn Catalog, external: &dyn External, params: &BTreeMap<String, String>, now_us: i64) -> Found {
+    let parsed = kqlake_syntax::parser::parse(text);
+    let mut diagnostics = parsed.diagnostics.clone();
+    let (mut columns, mut scanned, mut refused) = (None, Vec::new(), Vec::new());
+    if !parsed.has_errors() {
+        let complete = |_: &str, _: &str| Answers::Nowhere;
+        let binder = Binder::new(catalog, evaluate, params, now_us, &complete, None);
+        let mut binder = binder.with_external(external, None);
+        // A text of definitions alone has no columns.
+        let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
+        columns = with_text_budget(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
+        diagnostics.append(&mut binder.diagnostics);
+        refused.append(&mut binder.refused);
+        scanned.extend(binder.scanned.iter().cloned());
+    }
+    diagnostics.sort_by_key(|d| d.span.start);
+    Found { bound: Bound { columns, diagnostics }, refused, scanned }
+}
+
+/// The tables of a catalog without their rows.
+struct WithoutRows<'a>(&'a dyn ScanCatalog);
+
+impl Catalog for WithoutRows<'_> {
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
+        self.0.table(name)
+    }
+
+    fn maps(&self, kind: &str, name: &str) -> bool {
+        self.0.maps(kind, name)
+    }
+}
+
+#[async_trait]
+impl ScanCatalog for WithoutRows<'_> {
+    async fn scan(&self, name: &str) -> Result<ScanTable, DataFusionError> {
+        let (schema, complete) = match (self.0.scan(name).await, self.0.table(name)) {
+            (Ok(scan), _) => (scan.provider.schema(), scan.complete),
+            // A table that is known by its columns alone.
+            (Err(_), Some(table)) => {
+                let promoted = table.promoted.iter().map(|p| Column::new(p.column.clone(), p.ty));
+                let fields = table.columns.iter().cloned().chain(promoted).map(|c| columns::stored_field(&c.name, c.ty));
+                (Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>())), HashSet::new())
+            }
+            (Err(error), None) => return Err(error),
+        };
+        // Not said to be empty: nothing of the plan is left out.
+        let (partial, parts, empty) = (HashSet::new(), None, false);
+        Ok(ScanTable { provider: Arc::new(EmptyTable::new(schema)), complete, partial, parts, empty })
+    }
+}
