@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use xxhash_rust::xxh64::xxh64;
 
-use super::promote::Promoter;
+use super::promote::{Promoter, Promotion};
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::delta::Log;
@@ -153,12 +153,31 @@ impl Layout {
     ) -> Result<(RecordBatch, Vec<bool>), LakeError> {
         let bag = |bag: &str| core.column_by_name(bag).and_then(|column| column.as_string_opt::<i32>());
         let promotion = promoter.run(core.num_rows(), bag);
+        Ok((self.with_columns(core, &promotion.columns)?, promotion.complete))
+    }
+
+    /// A batch of all file columns out of core rows and their promoted columns.
+    ///
+    /// # Errors
+    /// The columns are others.
+    pub(crate) fn with_columns(&self, core: &RecordBatch, promoted: &[ArrayRef]) -> Result<RecordBatch, LakeError> {
         let columns = self.sources.iter().map(|source| match *source {
             Source::Core(at) => core.column(at).clone(),
-            Source::Promoted(at) => promotion.columns[at].clone(),
+            Source::Promoted(at) => promoted[at].clone(),
         });
-        let batch = RecordBatch::try_new(self.file.clone(), columns.collect());
-        Ok((batch.map_err(|source| LakeError::Arrow { table: self.def.name, source })?, promotion.complete))
+        RecordBatch::try_new(self.file.clone(), columns.collect())
+            .map_err(|source| LakeError::Arrow { table: self.def.name, source })
+    }
+
+    /// The promoted columns of a batch as [`Layout::core_of_landed`] takes it, where whoever made it has filled them: its schema
+    /// then has [`TAG_PROMOTED`].
+    pub(crate) fn promotion_of_landed(&self, batch: &RecordBatch) -> Option<Promotion> {
+        let tag = PromotedTag::parse(Some(batch.schema_ref().metadata().get(TAG_PROMOTED)?));
+        let promoted = || self.def.columns.iter().zip(batch.columns()).filter(|(column, _)| column.promoted.is_some());
+        (tag.set == self.def.promoted_set()).then(|| Promotion {
+            columns: promoted().map(|(_, array)| array.clone()).collect(),
+            complete: promoted().map(|(column, _)| tag.complete(self.def, column.name)).collect(),
+        })
     }
 
     /// The schema of a file with some of the columns.

@@ -14,7 +14,7 @@ use super::nulls::Nulls;
 use crate::tables::TableDef;
 use kqlake_value::Type;
 use kqlake_value::format::write_timespan;
-use kqlake_value::json::checked::{Raw, each_member};
+use kqlake_value::json::checked::{Members, Raw, each_member};
 use kqlake_value::json::unescape;
 use kqlake_value::parse::timespans;
 
@@ -27,14 +27,12 @@ pub(crate) struct Promotion {
     pub complete: Vec<bool>,
 }
 
-/// Fills a table's promoted columns.
+/// Fills a table's promoted columns, a row after the other.
 #[derive(Debug)]
 pub(crate) struct Promoter {
     names: Vec<&'static str>,
-    types: Vec<Type>,
     bags: Vec<Bag>,
-    /// Bytes of text that each column had in the batch before.
-    rooms: Vec<usize>,
+    slots: Vec<Slot>,
     nulls: Nulls,
 }
 
@@ -43,33 +41,40 @@ pub(crate) struct Promoter {
 struct Bag {
     source: &'static str,
     slots: HashMap<&'static str, usize>,
-    /// The keys of the row before, in order, with their slots: rows of one kind have their keys in the same order.
-    last: Vec<(Box<str>, Option<usize>)>,
+    /// Keys that came, with what they are followed by: rows of one kind have their keys in the same order.
+    keys: Vec<Key>,
+    places: HashMap<Box<str>, usize>,
+    /// The place of the key that came last.
+    last: usize,
 }
 
-/// Keys remembered of a row.
-const REMEMBERED: usize = 256;
+/// A key that came.
+#[derive(Debug)]
+struct Key {
+    name: Box<str>,
+    slot: Option<usize>,
+    /// The place of the key that came behind it the last time.
+    next: usize,
+}
+
+/// Keys that are remembered, and the bytes of one.
+const REMEMBERED: usize = 4_096;
+const REMEMBERED_BYTES: usize = 256;
 
 impl Promoter {
     /// A promoter for a table.
     pub(crate) fn new(def: &TableDef) -> Self {
-        let (names, types, bags, rooms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut promoter = Promoter { names, types, bags, rooms, nulls: Nulls::default() };
+        let mut promoter = Promoter { names: Vec::new(), bags: Vec::new(), slots: Vec::new(), nulls: Nulls::default() };
         for column in &def.columns {
             let Some(promoted) = column.promoted else { continue };
             let slot = promoter.names.len();
             promoter.names.push(column.name);
-            promoter.rooms.push(0);
-            promoter.types.push(column.ty);
+            promoter.slots.push(Slot::new(column.ty));
             match promoter.bags.iter_mut().find(|b| b.source == promoted.source) {
                 Some(bag) => {
                     bag.slots.insert(promoted.key, slot);
                 }
-                None => promoter.bags.push(Bag {
-                    source: promoted.source,
-                    slots: HashMap::from([(promoted.key, slot)]),
-                    last: Vec::new(),
-                }),
+                None => promoter.bags.push(Bag::new(promoted.source, promoted.key, slot)),
             }
         }
         promoter
@@ -82,58 +87,94 @@ impl Promoter {
 
     /// Fills the columns for a batch; `bag` gives the JSON texts of a dynamic column.
     pub(crate) fn run<'a>(&mut self, rows: usize, bag: impl Fn(&str) -> Option<&'a StringArray>) -> Promotion {
-        let mut slots: Vec<Slot> = self.types.iter().zip(&self.rooms).map(|(ty, room)| Slot::new(*ty, rows, *room)).collect();
-        for source in &mut self.bags {
-            let Some(texts) = bag(source.source) else { continue };
+        for place in 0..self.bags.len() {
+            let Some(texts) = bag(self.bags[place].source) else { continue };
             for row in 0..rows {
                 if texts.is_valid(row) {
-                    read_bag(source, texts.value(row), row, &mut slots);
+                    self.read(place, row, texts.value(row));
                 }
             }
         }
-        let complete = slots.iter().map(|s| s.complete).collect();
-        self.rooms.iter_mut().zip(&slots).for_each(|(room, slot)| *room = slot.text_bytes());
-        let columns = slots.into_iter().map(|slot| slot.finish(rows, &mut self.nulls)).collect();
+        self.finish(rows)
+    }
+
+    /// The place of a dynamic column among those that columns are promoted out of.
+    pub(crate) fn bag(&self, column: &str) -> Option<usize> {
+        self.bags.iter().position(|bag| bag.source == column)
+    }
+
+    /// Reads the bag of a row, which is no row before the last one. Text that is no JSON object has no keys.
+    pub(crate) fn read(&mut self, bag: usize, row: usize, text: &str) {
+        let Promoter { bags, slots, .. } = self;
+        let whole = bags[bag].read(text, |slot, value| slots[slot].set(row, value));
+        if !whole {
+            // What was read of a broken bag is not what reading the bag itself gives.
+            for slot in slots.iter_mut().filter(|s| s.len() > row) {
+                slot.complete = false;
+            }
+        }
+    }
+
+    /// Takes the bag of a row, which is no row before the last one, by its members, none of which was there twice.
+    pub(crate) fn take(&mut self, bag: usize, row: usize, members: &Members<'_>) {
+        let Promoter { bags, slots, .. } = self;
+        for (name, value) in &members.0 {
+            if let Some(slot) = bags[bag].slot(name) {
+                slots[slot].set(row, *value);
+            }
+        }
+    }
+
+    /// The columns of so many rows; the next row is the first of other ones.
+    pub(crate) fn finish(&mut self, rows: usize) -> Promotion {
+        let complete = self.slots.iter().map(|s| s.complete).collect();
+        let columns = self.slots.iter_mut().map(|slot| slot.finish(rows, &mut self.nulls)).collect();
         Promotion { columns, complete }
     }
 }
 
-/// Reads one bag into the slots. Text that is no JSON object has no keys.
-fn read_bag(bag: &mut Bag, text: &str, row: usize, slots: &mut [Slot]) {
-    let whole = bag.read(text, |slot, value| slots[slot].set(row, value.get()));
-    if !whole {
-        // What was read of a broken bag is not what reading the bag itself gives.
-        for slot in slots.iter_mut().filter(|s| s.len() > row) {
-            slot.complete = false;
+impl Bag {
+    fn new(source: &'static str, key: &'static str, slot: usize) -> Self {
+        Bag { source, slots: HashMap::from([(key, slot)]), keys: Vec::new(), places: HashMap::new(), last: 0 }
+    }
+
+    /// The slot of the next key.
+    #[inline]
+    fn slot(&mut self, name: &str) -> Option<usize> {
+        let next = self.keys.get(self.last).map_or(0, |last| last.next);
+        match self.keys.get(next) {
+            Some(key) if *key.name == *name => {
+                self.last = next;
+                key.slot
+            }
+            _ => self.look_up(name),
         }
     }
-}
 
-impl Bag {
-    /// The slot of a row's key, the `at`th of its bag.
-    fn slot(&mut self, key: &str, at: usize) -> Option<usize> {
-        if let Some((known, slot)) = self.last.get(at)
-            && **known == *key
-        {
-            return *slot;
+    fn look_up(&mut self, name: &str) -> Option<usize> {
+        let at = match self.places.get(name) {
+            Some(at) => *at,
+            None => {
+                let slot = self.slots.get(name).copied();
+                if self.keys.len() >= REMEMBERED || name.len() > REMEMBERED_BYTES {
+                    return slot;
+                }
+                self.places.insert(name.into(), self.keys.len());
+                self.keys.push(Key { name: name.into(), slot, next: 0 });
+                self.keys.len() - 1
+            }
+        };
+        if let Some(last) = self.keys.get_mut(self.last) {
+            last.next = at;
         }
-        let slot = self.slots.get(key).copied();
-        if at < REMEMBERED {
-            self.last.truncate(at);
-            self.last.push((key.into(), slot));
-        }
-        slot
+        self.last = at;
+        self.keys[at].slot
     }
 
     /// Gives the wanted slots of a bag's text with their values. False for text that is no whole JSON object: what is before
     /// the fault was given.
     fn read<'a>(&mut self, text: &'a str, value: impl FnMut(usize, Raw<'a>)) -> bool {
-        let mut at = 0;
-        let key = |key: Cow<'_, str>| {
-            at += 1;
-            self.slot(&key, at - 1)
-        };
-        each_member(text, key, value).is_ok()
+        each_member(text, |key: Cow<'_, str>| self.slot(&key), value).is_ok()
     }
 }
 
@@ -144,72 +185,62 @@ struct Slot {
     complete: bool,
     /// Room for canonical texts.
     scratch: String,
-    /// Rows and bytes of text that there will be, about.
+    ty: Type,
+    /// Rows and bytes of text that there will be, about: as many as there were before.
     room: (usize, usize),
 }
 
 #[derive(Debug)]
 enum Values {
     /// Nothing yet: most columns of a batch stay empty.
-    Empty(Type),
+    Empty,
     Text(StringBuilder),
     Long(Int64Builder),
     Span(Int64Builder),
 }
 
 impl Slot {
-    fn new(ty: Type, rows: usize, bytes: usize) -> Self {
-        Slot { values: Values::Empty(ty), complete: true, scratch: String::new(), room: (rows, bytes + bytes / 16) }
-    }
-
-    fn text_bytes(&self) -> usize {
-        match &self.values {
-            Values::Text(b) => b.values_slice().len(),
-            _ => 0,
-        }
+    fn new(ty: Type) -> Self {
+        Slot { values: Values::Empty, complete: true, scratch: String::new(), ty, room: (0, 0) }
     }
 
     fn len(&self) -> usize {
         use arrow::array::ArrayBuilder as _;
         match &self.values {
-            Values::Empty(_) => 0,
+            Values::Empty => 0,
             Values::Text(b) => b.len(),
             Values::Long(b) | Values::Span(b) => b.len(),
         }
     }
 
-    /// Takes the JSON text of a row's value.
-    fn set(&mut self, row: usize, json: &str) {
+    /// Takes a row's value.
+    fn set(&mut self, row: usize, value: Raw<'_>) {
         if self.len() > row {
             // The key is twice in the bag: the bag decides which one counts.
             self.complete = false;
             return;
         }
-        if let Values::Empty(ty) = self.values {
-            self.values = match ty {
+        if let Values::Empty = self.values {
+            self.values = match self.ty {
                 Type::TimeSpan => Values::Span(Int64Builder::with_capacity(self.room.0)),
                 Type::Long => Values::Long(Int64Builder::with_capacity(self.room.0)),
                 _ => Values::Text(StringBuilder::with_capacity(self.room.0, self.room.1)),
             };
         }
         let missing = row - self.len();
-        let unescaped;
-        let (text, is_string) = match json.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-            Some(plain) if !plain.contains('\\') => (plain, true),
-            Some(escaped) => {
-                unescaped = match escaped.contains("\\u") {
-                    false => unescape(escaped),
-                    // Half of a surrogate pair is an error, and no text.
-                    true => serde_json::from_str::<String>(json).unwrap_or_default().into(),
-                };
-                (&*unescaped, true)
-            }
-            None => (json, false),
+        let json = value.get();
+        let inner = json.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let text = match value.plain_string().map(Cow::Borrowed).or_else(|| inner.map(unescape)) {
+            // Half of a surrogate pair is an error, and no text.
+            Some(Cow::Owned(_)) if json.contains("\\u") => Cow::Owned(serde_json::from_str::<String>(json).unwrap_or_default()),
+            Some(text) => text,
+            None => Cow::Borrowed(json),
         };
-        self.complete &= is_string;
+        let text = &*text;
+        self.complete &= inner.is_some();
         let null = json == "null";
         match &mut self.values {
-            Values::Empty(_) => {}
+            Values::Empty => {}
             Values::Text(b) => {
                 b.append_nulls(missing);
                 if null { b.append_null() } else { b.append_value(text) }
@@ -233,17 +264,23 @@ impl Slot {
         }
     }
 
-    fn finish(self, rows: usize, nulls: &mut Nulls) -> ArrayRef {
+    fn finish(&mut self, rows: usize, nulls: &mut Nulls) -> ArrayRef {
         let missing = rows - self.len();
-        match self.values {
-            Values::Empty(Type::TimeSpan | Type::Long) => nulls.of(&DataType::Int64, rows),
-            Values::Empty(_) => nulls.of(&DataType::Utf8, rows),
+        self.complete = true;
+        match std::mem::replace(&mut self.values, Values::Empty) {
+            Values::Empty => {
+                let ty = if matches!(self.ty, Type::TimeSpan | Type::Long) { DataType::Int64 } else { DataType::Utf8 };
+                nulls.of(&ty, rows)
+            }
             Values::Text(mut b) => {
                 b.append_nulls(missing);
+                let bytes = b.values_slice().len();
+                self.room = (rows, bytes + bytes / 16);
                 Arc::new(b.finish())
             }
             Values::Long(mut b) | Values::Span(mut b) => {
                 b.append_nulls(missing);
+                self.room = (rows, 0);
                 Arc::new(b.finish())
             }
         }
@@ -297,6 +334,28 @@ mod tests {
         assert_eq!(column(&out, "sqlRowsRead").0.as_primitive::<Int64Type>().value(0), 12);
         let (empty, complete) = column(&out, "clientType");
         assert!(empty.null_count() == 4 && complete);
+    }
+
+    #[test]
+    fn members_give_what_the_text_gives() {
+        let bags = [
+            r#"{"eventId":"RT0005","executionTime":"00:00:01.2530000","sqlRowsRead":"12","unknown":{"eventId":"x"}}"#,
+            r#"{"clientType":"Web","eventId":"a \"b\" \ud83d\ude00 \ud83d","sqlRowsRead":"007"}"#,
+            r#"{"sqlRowsRead":12,"executionTime":null,"alObjectId":null}"#,
+            "{}",
+        ];
+        let by_text = promote(&bags.map(Some)).1;
+        let mut promoter = Promoter::new(tables::find("traces").expect("traces"));
+        let place = promoter.bag("customDimensions").expect("a bag");
+        // Twice, since a finished batch leaves nothing behind.
+        for _ in 0..2 {
+            for (row, bag) in bags.iter().enumerate() {
+                promoter.take(place, row, &Members::parse(bag).expect("an object"));
+            }
+            let by_members = promoter.finish(bags.len());
+            assert_eq!((&by_members.columns, &by_members.complete), (&by_text.columns, &by_text.complete));
+        }
+        assert!(promoter.finish(1).complete.into_iter().all(|complete| complete));
     }
 
     #[test]

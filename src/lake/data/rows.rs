@@ -5,23 +5,26 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::compute::{cast, interleave_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::row::Rows;
 
 use super::file::CHUNK_ROWS;
 use super::layout::Layout;
 use super::nulls::{Nulls, some};
 use super::order::RowOrder;
-use super::promote::Promoter;
+use super::promote::{Promoter, Promotion};
 use super::writer::{Effort, FileWriter};
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
+use kqlake_value::Type;
 
 /// Rows that are brought into order and encoded at a time: few enough to stay near the processor.
 const GATHERED_ROWS: usize = CHUNK_ROWS / 4;
+/// Bytes of the mean value of a bag that is brought into order without being copied.
+const LONG_BYTES: usize = 128;
 
 /// Rows by their position: (batch, row).
 pub(crate) type Picks = Vec<(usize, usize)>;
@@ -46,11 +49,27 @@ impl Prepared {
     /// The batch is not of this layout.
     pub(crate) fn of_core(layout: &Layout, promoter: &mut Promoter, core: RecordBatch) -> Result<Self, LakeError> {
         let (batch, complete) = layout.with_promoted(promoter, &core)?;
-        // Columns without values share their buffers.
-        let filled = batch.columns().iter().filter(|column| column.null_count() < column.len());
-        let bytes = filled.map(bytes_of).sum();
-        Ok(Prepared { core, batch, complete, bytes })
+        Ok(Self::of_parts(core, batch, complete))
     }
+
+    /// Core rows whose promoted columns are filled, with whether each of these alone can answer for the rows.
+    ///
+    /// # Errors
+    /// The columns are not of this layout.
+    pub(crate) fn of_promotion(layout: &Layout, core: RecordBatch, promotion: Promotion) -> Result<Self, LakeError> {
+        let batch = layout.with_columns(&core, &promotion.columns)?;
+        Ok(Self::of_parts(core, batch, promotion.complete))
+    }
+
+    fn of_parts(core: RecordBatch, batch: RecordBatch, complete: Vec<bool>) -> Self {
+        let bytes = bytes_of_rows(&batch);
+        Prepared { core, batch, complete, bytes }
+    }
+}
+
+/// Bytes of the values of rows. Columns without values have none: they share their buffers.
+pub fn bytes_of_rows(rows: &RecordBatch) -> usize {
+    rows.columns().iter().filter(|column| column.null_count() < column.len()).map(bytes_of).sum()
 }
 
 /// Bytes of an array's values.
@@ -58,11 +77,28 @@ fn bytes_of(column: &ArrayRef) -> usize {
     column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
+/// The schema of rows of which long bags are views.
+fn with_views(layout: &Layout, rows: &[Prepared]) -> SchemaRef {
+    let is_bag = |name: &str| layout.def.columns.iter().any(|column| column.ty == Type::Dynamic && column.name == name);
+    let is_long = |at: usize| {
+        let texts = || rows.iter().filter_map(|rows| rows.batch.column(at).as_string_opt::<i32>());
+        let bytes: usize = texts().map(|texts| texts.value_data().len()).sum();
+        bytes > LONG_BYTES * texts().map(|texts| texts.len() - texts.null_count()).sum::<usize>()
+    };
+    let fields = layout.file.fields().iter().enumerate().map(|(at, field)| match is_bag(field.name()) && is_long(at) {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        false => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 /// Batches of all file columns, with what is known of them.
 #[derive(Debug)]
 pub(crate) struct FileRows {
     layout: Arc<Layout>,
     batches: Vec<RecordBatch>,
+    /// Their schema: that of files, where long bags are views of their texts.
+    schema: SchemaRef,
     /// Their columns that have values.
     some: Vec<RecordBatch>,
     /// Whether each promoted column alone can answer for the rows of a batch.
@@ -81,18 +117,23 @@ impl FileRows {
         let order = RowOrder::new(layout)?;
         let mut columns = vec![false; layout.sources.len()];
         columns[layout.time] = true;
-        let (mut batches, mut complete, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut complete, mut keys) = (Vec::new(), Vec::new());
         for Prepared { batch, complete: whole, .. } in prepared {
             for (any, column) in columns.iter_mut().zip(batch.columns()) {
                 *any |= column.null_count() < column.len();
             }
             keys.push(order.keys(batch)?);
-            batches.push(batch.clone());
             complete.push(whole.clone());
         }
-        let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>();
-        let some = some.map_err(|source| LakeError::Arrow { table: layout.def.name, source })?;
-        Ok(FileRows { layout: layout.clone(), batches, some, complete, keys, columns })
+        let arrow = |source| LakeError::Arrow { table: layout.def.name, source };
+        let schema = with_views(layout, prepared);
+        let form = |rows: &Prepared| {
+            let columns = rows.batch.columns().iter().zip(schema.fields());
+            RecordBatch::try_new(schema.clone(), columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?)
+        };
+        let batches: Vec<RecordBatch> = prepared.iter().map(form).collect::<Result<_, _>>().map_err(arrow)?;
+        let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>().map_err(arrow)?;
+        Ok(FileRows { layout: layout.clone(), batches, schema, some, complete, keys, columns })
     }
 
     /// Divides picked rows by partition, those of each in the order of files; rows that are equal in it keep theirs.
@@ -168,7 +209,7 @@ impl FileRows {
             complete.iter_mut().zip(&self.complete[*batch]).for_each(|(all, this)| *all &= this);
         }
         let refs: Vec<&RecordBatch> = self.some.iter().collect();
-        let rows = interleave_record_batch(&refs, picks).and_then(|rows| nulls.fill(&self.layout.file, &self.columns, &rows));
+        let rows = interleave_record_batch(&refs, picks).and_then(|rows| nulls.fill(&self.schema, &self.columns, &rows));
         Ok((rows.map_err(|source| LakeError::Arrow { table: self.layout.def.name, source })?, complete))
     }
 }

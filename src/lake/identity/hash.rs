@@ -3,7 +3,8 @@
 //! Lakes hold these hashes: as the ids of such records, as content hashes, as ids of the rows of reports and message traces.
 //! Another hash, or another order of its parts, would land all of those records a second time.
 
-use kqlake_value::json::checked::{Members, elements};
+use super::pair::xxh64_pair;
+use kqlake_value::json::checked::{Members, Raw, elements};
 use kqlake_value::json::{BadEscapes, too_deep, unescape_with};
 
 /// Nesting beyond which values are hashed as their text instead of by their structure.
@@ -18,7 +19,8 @@ pub struct RecordHash(pub u64, pub u64);
 impl RecordHash {
     /// The hash of bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(xxhash_rust::xxh64::xxh64(bytes, 0), xxhash_rust::xxh64::xxh64(bytes, 0x9E37_79B9_7F4A_7C15))
+        let [first, second] = xxh64_pair(bytes, [0, 0x9E37_79B9_7F4A_7C15]);
+        Self(first, second)
     }
 
     /// The hash of an ordered pair.
@@ -61,14 +63,18 @@ pub(super) fn canonical_members(text: &str, takes: impl Fn(&str) -> bool, repeat
     }
     let Ok(members) = Members::parse(text) else { return Some(RecordHash::of(text.as_bytes())) };
     *repeats |= members.repeats();
-    sum_of(members.0.iter().filter(|(name, _)| takes(name)).map(|(name, value)| (name.as_ref(), value.get())), 0, repeats)
+    sum_of(members.0.iter().filter(|(name, _)| takes(name)).map(|(name, value)| (name.as_ref(), *value)), 0, repeats)
 }
 
-fn sum_of<'a>(members: impl Iterator<Item = (&'a str, &'a str)>, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
+fn sum_of<'a>(members: impl Iterator<Item = (&'a str, Raw<'a>)>, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
     let mut sum = RecordHash::default();
     let mut any = false;
     for (key, value) in members {
-        if let Some(value) = canonical(value, depth + 1, repeats) {
+        let value = match value.plain_string().filter(|_| depth < MAX_DEPTH) {
+            Some(text) => hash_of_text(text),
+            None => canonical(value.get(), depth + 1, repeats),
+        };
+        if let Some(value) = value {
             sum = sum.plus(RecordHash::of(key.as_bytes()).then(value));
             any = true;
         }
@@ -83,7 +89,7 @@ pub(super) fn members_hash(members: &Members<'_>, repeats: &mut bool) -> Option<
 
 fn of_members(members: &Members<'_>, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
     *repeats |= members.repeats();
-    sum_of(members.0.iter().map(|(key, value)| (key.as_ref(), value.get())), depth, repeats)
+    sum_of(members.0.iter().map(|(key, value)| (key.as_ref(), *value)), depth, repeats)
 }
 
 fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash> {
@@ -107,8 +113,7 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
         }
         b'"' => {
             let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-            let value = unescape_with(inner, BadEscapes::Mended);
-            (!value.is_empty()).then(|| RecordHash::of(value.as_bytes()))
+            hash_of_text(&unescape_with(inner, BadEscapes::Mended))
         }
         _ => match text {
             "null" => None,
@@ -117,6 +122,11 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
             _ => Some(number(text)),
         },
     }
+}
+
+/// The hash of what a JSON string means.
+fn hash_of_text(text: &str) -> Option<RecordHash> {
+    (!text.is_empty()).then(|| RecordHash::of(text.as_bytes()))
 }
 
 /// The hash of a JSON number: 5, 5.0 and 5e0 are one value.

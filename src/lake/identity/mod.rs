@@ -4,6 +4,7 @@
 
 mod content;
 mod hash;
+mod pair;
 
 pub(crate) use self::content::ordinal_of;
 pub use self::content::{Content, EXTRA, Value, content_id, derived_content, derived_id};

@@ -20,7 +20,7 @@ use crate::blocking::run_blocking;
 use crate::data::file::{check_size, delete};
 use crate::data::layout::Layout;
 use crate::data::promote::Promoter;
-use crate::data::rows::Prepared;
+use crate::data::rows::{Prepared, bytes_of_rows};
 use crate::error::LakeError;
 use crate::fault::Step;
 use crate::log::delta::{Change, CommitError, Log};
@@ -88,7 +88,7 @@ impl Landing {
             def,
             log,
             layout,
-            promoter: Some(Promoter::new(def)),
+            promoter: None,
             buffer: Vec::new(),
             most_buffered: BUFFER_BYTES,
             buffered_bytes: 0,
@@ -109,8 +109,8 @@ impl Landing {
 
     /// True when a batch may fill the buffer.
     pub fn is_filled_by(&self, batch: &RecordBatch) -> bool {
-        // Promoted columns are mostly not larger than the others.
-        self.buffered_bytes + 2 * batch.get_array_memory_size() >= self.most_buffered
+        // Promoted columns are mostly not larger than the others, among which they may be.
+        self.buffered_bytes + 2 * bytes_of_rows(batch) >= self.most_buffered
     }
 
     /// Takes rows: a batch in [`TableDef`] column order without the partition column, as
@@ -124,14 +124,10 @@ impl Landing {
         }
         self.check_whole()?;
         let core = Keyer::new(self.def).with_contents(self.layout.core_of_landed(&batch)?)?;
-        let (layout, mut promoter) = (self.layout.clone(), self.promoter.take().unwrap_or_else(|| Promoter::new(self.def)));
-        let prepare = move || {
-            let prepared = Prepared::of_core(&layout, &mut promoter, core);
-            (promoter, prepared)
+        let prepared = match self.layout.promotion_of_landed(&batch) {
+            Some(promotion) => Prepared::of_promotion(&self.layout, core, promotion)?,
+            None => self.promoted(core).await?,
         };
-        let (promoter, prepared) = run_blocking(self.def.name, prepare).await?;
-        self.promoter = Some(promoter);
-        let prepared = prepared?;
         self.buffered_bytes += prepared.bytes;
         self.buffered_rows += prepared.core.num_rows();
         self.buffer.push(prepared);
@@ -139,6 +135,18 @@ impl Landing {
             self.flush(false).await?;
         }
         Ok(())
+    }
+
+    /// Fills the promoted columns of core rows.
+    async fn promoted(&mut self, core: RecordBatch) -> Result<Prepared, LakeError> {
+        let (layout, mut promoter) = (self.layout.clone(), self.promoter.take().unwrap_or_else(|| Promoter::new(self.def)));
+        let prepare = move || {
+            let prepared = Prepared::of_core(&layout, &mut promoter, core);
+            (promoter, prepared)
+        };
+        let (promoter, prepared) = run_blocking(self.def.name, prepare).await?;
+        self.promoter = Some(promoter);
+        prepared
     }
 
     /// Bytes of rows that wait in memory until they are sorted and written. As many may be in the middle of it.

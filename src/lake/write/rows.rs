@@ -1,18 +1,21 @@
 //! Builds record batches of a table row by row, with values converted to the columns' types.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder as _, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder, PrimitiveArray,
-    StringArray, StringBuilder,
+    ArrayBuilder as _, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
+use crate::data::layout::{TAG_PROMOTED, promoted_tag};
+use crate::data::promote::{Promoter, Promotion};
 use crate::tables::{EVENT_MONTH, TableDef};
 use kqlake_value::columns::stored_type;
+use kqlake_value::json::checked::Members;
 use kqlake_value::{Type, parse};
 
 /// 10^18: decimals keep eighteen digits behind the point.
@@ -28,7 +31,7 @@ enum Column {
     Decimal(Decimal128Builder),
     Text(StringBuilder),
     Time(Int64Builder),
-    /// Filled when the file is written, out of its bag.
+    /// Filled by the promoter, out of its bag.
     Promoted,
 }
 
@@ -79,13 +82,16 @@ impl Column {
 ///
 /// Values are set by column position ([`TableDef::index_of`]); what is not set is null, and of two values for one column
 /// the first stays. A number or truth value of the wrong kind is converted where that loses nothing; otherwise the column is
-/// null for the row. Promoted columns cannot be set: the file writer fills them.
+/// null for the row. Promoted columns cannot be set: they are filled out of their bags.
 #[derive(Debug)]
 pub struct RowBuilder {
     def: &'static TableDef,
     schema: SchemaRef,
     types: Vec<Type>,
     columns: Vec<Column>,
+    /// By column: its place among the bags that columns are promoted out of.
+    bags: Vec<Option<usize>>,
+    promoter: Promoter,
     rows: usize,
     bytes: usize,
 }
@@ -94,11 +100,15 @@ impl RowBuilder {
     /// An empty builder.
     pub fn new(def: &'static TableDef) -> Self {
         let columns: Vec<_> = def.columns.iter().filter(|c| c.name != EVENT_MONTH).collect();
+        let promoter = Promoter::new(def);
+        let fields: Vec<_> = columns.iter().map(|c| def.field(c)).collect();
         RowBuilder {
             def,
-            schema: Arc::new(Schema::new(columns.iter().map(|c| def.field(c)).collect::<Vec<_>>())),
+            schema: promoted_schema(Schema::new(fields), def, &[]),
             types: columns.iter().map(|c| c.ty).collect(),
             columns: columns.iter().map(|c| if c.promoted.is_some() { Column::Promoted } else { Column::new(c.ty) }).collect(),
+            bags: columns.iter().map(|c| promoter.bag(c.name)).collect(),
+            promoter,
             rows: 0,
             bytes: 0,
         }
@@ -140,16 +150,19 @@ impl RowBuilder {
             Some(Type::Guid) if text.bytes().any(|b| b.is_ascii_uppercase()) => {
                 self.push_text(column, &text.to_ascii_lowercase());
             }
-            Some(Type::String | Type::Guid) => self.push_text(column, text),
+            Some(Type::String | Type::Guid) => {
+                self.push_text(column, text);
+            }
             _ => {}
         }
     }
 
-    fn push_text(&mut self, column: usize, text: &str) {
-        if let Some(Column::Text(b)) = self.open(column) {
-            b.append_value(text);
-            self.bytes += text.len() + 4;
-        }
+    /// False where the column takes no text, or has a value.
+    fn push_text(&mut self, column: usize, text: &str) -> bool {
+        let Some(Column::Text(b)) = self.open(column) else { return false };
+        b.append_value(text);
+        self.bytes += text.len() + 4;
+        true
     }
 
     /// Sets an instant in microseconds since 1970-01-01 UTC.
@@ -192,7 +205,10 @@ impl RowBuilder {
                 b.append_value(v == 1);
                 1
             }
-            Some(Column::Text(_)) if dynamic_or_text => return self.push_text(column, &v.to_string()),
+            Some(Column::Text(_)) if dynamic_or_text => {
+                self.push_text(column, &v.to_string());
+                return;
+            }
             _ => return,
         };
         self.bytes += size;
@@ -217,8 +233,9 @@ impl RowBuilder {
                     self.bytes += 16;
                 }
             }
-            Some(Column::Text(_)) if is_text => self.push_text(column, &v.to_string()),
-            Some(Column::Text(_)) if is_dynamic && v.is_finite() => self.push_text(column, &v.to_string()),
+            Some(Column::Text(_)) if is_text || (is_dynamic && v.is_finite()) => {
+                self.push_text(column, &v.to_string());
+            }
             _ => {}
         }
     }
@@ -231,8 +248,12 @@ impl RowBuilder {
                 b.append_value(v);
                 self.bytes += 1;
             }
-            Some(Column::Text(_)) if ty == Some(Type::String) => self.push_text(column, if v { "True" } else { "False" }),
-            Some(Column::Text(_)) if ty == Some(Type::Dynamic) => self.push_text(column, if v { "true" } else { "false" }),
+            Some(Column::Text(_)) if ty == Some(Type::String) => {
+                self.push_text(column, if v { "True" } else { "False" });
+            }
+            Some(Column::Text(_)) if ty == Some(Type::Dynamic) => {
+                self.push_text(column, if v { "true" } else { "false" });
+            }
             Some(Column::Int(_) | Column::Long(_)) => self.set_i64(column, i64::from(v)),
             _ => {}
         }
@@ -240,8 +261,23 @@ impl RowBuilder {
 
     /// Sets a dynamic value from text that the caller knows to be valid JSON; it is kept as it is, and `null` is no value.
     pub fn set_dynamic_valid(&mut self, column: usize, json: &str) {
-        if json != "null" {
-            self.push_text(column, json);
+        if json != "null"
+            && self.push_text(column, json)
+            && let Some(bag) = self.bags[column]
+        {
+            self.promoter.read(bag, self.rows, json);
+        }
+    }
+
+    /// The same for an object whose members are known.
+    pub fn set_bag(&mut self, column: usize, json: &str, members: &Members<'_>) {
+        if members.repeats() {
+            return self.set_dynamic_valid(column, json);
+        }
+        if self.push_text(column, json)
+            && let Some(bag) = self.bags[column]
+        {
+            self.promoter.take(bag, self.rows, members);
         }
     }
 
@@ -259,11 +295,12 @@ impl RowBuilder {
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
-        let nulls = NullArrays::new(rows);
+        let Promotion { columns: promoted, complete } = self.promoter.finish(rows);
+        let mut promoted = promoted.into_iter();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
-        for (column, ty) in self.columns.iter_mut().zip(&self.types) {
+        for column in &mut self.columns {
             column.fill_up(rows);
-            arrays.push(match column {
+            let array: ArrayRef = match column {
                 Column::Bool(b) => Arc::new(b.finish()),
                 Column::Int(b) => Arc::new(b.finish()),
                 Column::Long(b) => Arc::new(b.finish()),
@@ -277,38 +314,46 @@ impl RowBuilder {
                     Arc::new(std::mem::replace(b, next).finish())
                 }
                 Column::Time(b) => Arc::new(b.finish().reinterpret_cast::<TimestampMicrosecondType>().with_timezone("UTC")),
-                Column::Promoted => nulls.of(*ty),
-            });
+                Column::Promoted => match promoted.next() {
+                    Some(column) => column,
+                    None => continue,
+                },
+            };
+            arrays.push(array);
         }
-        RecordBatch::try_new(self.schema.clone(), arrays)
+        let schema = match complete.iter().all(|complete| *complete) {
+            true => self.schema.clone(),
+            false => {
+                let names = self.promoter.names().iter().zip(&complete);
+                let incomplete: Vec<&str> = names.filter(|(_, complete)| !**complete).map(|(name, _)| *name).collect();
+                promoted_schema(self.schema.as_ref().clone(), self.def, &incomplete)
+            }
+        };
+        RecordBatch::try_new(schema, arrays)
     }
 }
 
-/// Columns without values that share their buffers.
-struct NullArrays {
-    text: ArrayRef,
-    long: ArrayRef,
+/// A schema that says that the promoted columns are filled, and which of them alone cannot answer for the rows.
+fn promoted_schema(schema: Schema, def: &TableDef, incomplete: &[&str]) -> SchemaRef {
+    let tag = (TAG_PROMOTED.to_owned(), promoted_tag(def.promoted_set(), incomplete));
+    Arc::new(schema.with_metadata(HashMap::from([tag])))
 }
 
-impl NullArrays {
-    fn new(rows: usize) -> Self {
-        let nulls = NullBuffer::new_null(rows);
-        NullArrays {
-            text: Arc::new(StringArray::new(OffsetBuffer::new_zeroed(rows), Vec::<u8>::new().into(), Some(nulls.clone()))),
-            long: Arc::new(null_primitive::<Int64Type>(rows, nulls)),
-        }
+/// Puts batches of one table that [`RowBuilder::finish`] gave into one; without any there is none.
+///
+/// # Errors
+/// The batches are of different tables.
+pub fn concat_rows(batches: &[RecordBatch]) -> Result<Option<RecordBatch>, ArrowError> {
+    let [first, others @ ..] = batches else { return Ok(None) };
+    if others.is_empty() {
+        return Ok(Some(first.clone()));
     }
-
-    fn of(&self, ty: Type) -> ArrayRef {
-        match ty {
-            Type::Long | Type::TimeSpan => self.long.clone(),
-            _ => self.text.clone(),
-        }
+    let mut schema = first.schema();
+    if others.iter().any(|batch| batch.schema_ref().metadata() != schema.metadata()) {
+        // Promoted columns answer for some of the rows and not for others: they are to be filled again.
+        schema = Arc::new(schema.as_ref().clone().with_metadata(HashMap::new()));
     }
-}
-
-fn null_primitive<T: ArrowPrimitiveType>(rows: usize, nulls: NullBuffer) -> PrimitiveArray<T> {
-    PrimitiveArray::new(vec![T::default_value(); rows].into(), Some(nulls))
+    concat_batches(&schema, batches).map(Some)
 }
 
 #[cfg(test)]
@@ -318,6 +363,34 @@ mod tests {
 
     use super::*;
     use crate::tables;
+
+    #[test]
+    fn promoted_columns_come_filled_and_say_whether_they_answer() {
+        let def = tables::find("traces").expect("traces");
+        let at = |name: &str| def.index_of(name).expect("column");
+        let mut rows = RowBuilder::new(def);
+        let mut batch = |bag: &str| {
+            rows.set_datetime_us(at("timestamp"), 1);
+            rows.set_bag(at("customDimensions"), bag, &Members::parse(bag).expect("an object"));
+            // Of two values the first stays.
+            rows.set_dynamic_valid(at("customDimensions"), r#"{"eventId":"other","clientType":"other"}"#);
+            rows.end_row();
+            rows.finish().expect("batch")
+        };
+        let said = |batch: &RecordBatch| batch.schema().metadata().get(TAG_PROMOTED).cloned();
+        let (whole, broken) = (batch(r#"{"eventId":"a"}"#), batch(r#"{"eventId":1}"#));
+        let ids = |batch: &RecordBatch| batch.column(at("customDimensions_eventId")).as_string::<i32>().value(0).to_owned();
+        assert_eq!((ids(&whole).as_str(), ids(&broken).as_str()), ("a", "1"));
+        assert_eq!(whole.column(at("customDimensions_clientType")).null_count(), 1);
+        let all = def.promoted_set().to_string();
+        assert_eq!(said(&whole), Some(all.clone()));
+        assert_eq!(said(&broken), Some(format!("{all}!customDimensions_eventId")));
+        assert_eq!(said(&batch(r#"{"eventId":"a","eventId":"a"}"#)), Some(format!("{all}!customDimensions_eventId")));
+        let joined = |batches: &[RecordBatch]| concat_rows(batches).expect("rows of one table").expect("rows");
+        assert_eq!(said(&joined(&[whole.clone(), whole.clone()])), Some(all));
+        assert_eq!(said(&joined(&[whole.clone(), broken])), None, "nothing is said of rows that differ");
+        assert!(concat_rows(&[]).expect("nothing").is_none());
+    }
 
     #[test]
     fn values_are_converted_where_nothing_is_lost() {

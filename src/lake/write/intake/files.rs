@@ -20,7 +20,7 @@ use kqlake_durable::Staging;
 /// A partition gets a file at once where at least one of so many of the rows that are written together are of it.
 const DIRECT_SHARE: usize = 4;
 /// Files that a partition gets at once in a landing, so that it adds few files a partition.
-const DIRECT_FILES: u32 = 8;
+const DIRECT_FILES: u32 = 16;
 
 impl Intake {
     /// Writes sorted rows. Partitions that many of them are of get a file at once, so that rows that come in the order of time are
