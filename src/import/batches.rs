@@ -11,8 +11,8 @@ use super::budget::Budget;
 use super::files::documents::Stop;
 use super::row::Row;
 use super::{ImportError, UnitReport};
-use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
+use kqlake_lake::{RowBuilder, bytes_of_rows};
 
 /// Rows of a batch.
 pub(crate) const BATCH_ROWS: usize = 8_192;
@@ -59,7 +59,7 @@ impl Outbox {
     }
 
     fn rows(&self, table: &'static TableDef, batch: RecordBatch) -> Result<(), Stop> {
-        let bytes = batch.get_array_memory_size();
+        let bytes = bytes_of_rows(&batch);
         if self.budget.take(self.unit, bytes) { self.send(Message::Rows(table, batch, bytes)) } else { Err(Stop) }
     }
 }

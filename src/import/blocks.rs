@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::record_batch::RecordBatch;
 
 use super::ImportError;
-use super::batches::{BATCH_BYTES, BATCH_ROWS, misfit};
+use super::batches::{BATCH_ROWS, misfit};
 use super::files::csv::CsvRecord;
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
 use super::row::{Row, Unnumbered};
@@ -23,6 +23,8 @@ use kqlake_lake::tables::TableDef;
 
 /// Bytes of the texts of a block; a block may be larger by one record.
 const BLOCK_BYTES: usize = 2 << 20;
+/// Bytes of a block's rows in a batch: mostly all that it has.
+const BLOCK_BATCH_BYTES: usize = 2 * BLOCK_BYTES;
 /// Records of a block.
 const BLOCK_RECORDS: usize = 8_192;
 /// Blocks of a unit that are with helpers beside those that these work at.
@@ -55,6 +57,20 @@ struct Block {
 impl Block {
     fn bytes(&self) -> usize {
         self.text.len() + self.other_bytes
+    }
+
+    /// The block without its records: the next ones find the room that these had.
+    fn cleared(mut self) -> Self {
+        let Block { text, records, other_bytes, pages, answers, heading } = &mut self;
+        text.clear();
+        // A large record is rare.
+        text.shrink_to(2 * BLOCK_BYTES);
+        records.clear();
+        *other_bytes = 0;
+        pages.clear();
+        answers.clear();
+        *heading = Heading::default();
+        self
     }
 
     fn is_full(&self) -> bool {
@@ -142,6 +158,8 @@ pub(crate) struct Outcome {
     pub refused: Vec<Refused>,
     counts: Counts,
     first_unknown: Option<String>,
+    /// The block, of which nothing is needed any more.
+    block: Block,
 }
 
 /// Takes what came of records, in their order.
@@ -199,7 +217,8 @@ impl Helper {
         loop {
             let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(Job { block, facts, said, done }) = job else { return };
-            let outcome = self.map(&block, &facts, &said);
+            let mut outcome = self.map(&block, &facts, &said);
+            outcome.block = block.cleared();
             // Nobody listens any more when the import ends early.
             let _ = done.send(outcome);
         }
@@ -244,7 +263,7 @@ impl Output for BlockOutput<'_> {
             self.unnumbered.entry(table.name).or_default().push((builder.rows(), unnumbered));
         }
         row.append_to(builder, self.import_id);
-        if builder.rows() >= BATCH_ROWS || builder.bytes() >= BATCH_BYTES {
+        if builder.rows() >= BATCH_ROWS || builder.bytes() >= BLOCK_BATCH_BYTES {
             self.end_batch(table.name);
         }
         Ok(())
@@ -289,6 +308,8 @@ pub(crate) struct Blocks<'u> {
     taker: &'u mut dyn Taker,
     helpers: Option<&'u Helpers>,
     block: Block,
+    /// Blocks without records, for the next ones.
+    spare: Vec<Block>,
     /// Blocks that are with helpers, in order, with their bytes.
     waiting: VecDeque<(usize, Receiver<Outcome>)>,
     /// What came of the records so far.
@@ -309,6 +330,7 @@ impl<'u> Blocks<'u> {
             taker,
             helpers,
             block: Block::default(),
+            spare: Vec::new(),
             waiting: VecDeque::new(),
             counts: Counts::default(),
             first_unknown: None,
@@ -329,13 +351,17 @@ impl<'u> Blocks<'u> {
 
     /// Maps a block: here when it is the unit's only one, or there is nobody else.
     fn end_block(&mut self) -> Result<(), Stop> {
-        let block = mem::take(&mut self.block);
+        let block = mem::replace(&mut self.block, self.spare.pop().unwrap_or_default());
         if block.records.is_empty() {
             return Ok(());
         }
         match self.helpers.filter(|_| block.is_full() || !self.waiting.is_empty()) {
             Some(helpers) => self.hand_over(helpers, block),
-            None => self.map_here(&block),
+            None => {
+                let mapped = self.map_here(&block);
+                self.spare.push(block.cleared());
+                mapped
+            }
         }
     }
 
@@ -356,10 +382,11 @@ impl<'u> Blocks<'u> {
 
     fn take_first(&mut self) -> Result<(), Stop> {
         let Some((_, outcome)) = self.waiting.pop_front() else { return Ok(()) };
-        let Ok(Outcome { rows, refused, counts, first_unknown }) = outcome.recv() else {
+        let Ok(Outcome { rows, refused, counts, first_unknown, block }) = outcome.recv() else {
             self.taker.broken(ImportError::Reader("a thread that maps records ended before its time".to_owned()));
             return Err(Stop);
         };
+        self.spare.push(block);
         self.counts.add(&counts);
         self.first_unknown = self.first_unknown.take().or(first_unknown);
         self.taker.outcome(rows, refused)

@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::ImportError;
 use kqlake_lake::tables::TableDef;
-use kqlake_lake::{Lake, LakeError, Landed, Landing, Position};
+use kqlake_lake::{Lake, LakeError, Landed, Landing, Position, bytes_of_rows, concat_rows};
 
 /// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
 /// them.
@@ -34,6 +33,8 @@ const BUFFER_PART: usize = 32;
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
 const SMALL_ROWS: usize = 1_024;
+/// Rows of a batch that is not copied to be put together with smaller ones.
+const LARGE_ROWS: usize = SMALL_ROWS / 4;
 
 /// The open landings of a run.
 pub(crate) struct Landings<'l> {
@@ -65,7 +66,7 @@ struct Open {
 impl Open {
     /// Bytes of rows that wait in memory.
     fn buffered_bytes(&self) -> usize {
-        self.landing.buffered_bytes() + self.small.iter().map(RecordBatch::get_array_memory_size).sum::<usize>()
+        self.landing.buffered_bytes() + self.small.iter().map(bytes_of_rows).sum::<usize>()
     }
 }
 
@@ -137,6 +138,9 @@ impl<'l> Landings<'l> {
             self.open.insert(table.name, open);
         }
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
+        if batch.num_rows() >= LARGE_ROWS {
+            flush(table.name, open).await?;
+        }
         open.small_rows += batch.num_rows();
         open.small.push(batch);
         if open.small_rows >= SMALL_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
@@ -217,12 +221,7 @@ async fn commit(table: &'static str, mut open: Open, position: Position) -> Resu
 async fn flush(table: &'static str, open: &mut Open) -> Result<(), LakeError> {
     let small = std::mem::take(&mut open.small);
     open.small_rows = 0;
-    let arrow = |source| LakeError::Arrow { table, source };
-    let batch = match small.as_slice() {
-        [] => return Ok(()),
-        [batch] => batch.clone(),
-        [first, ..] => concat_batches(&first.schema(), &small).map_err(arrow)?,
-    };
+    let Some(batch) = concat_rows(&small).map_err(|source| LakeError::Arrow { table, source })? else { return Ok(()) };
     open.rows += batch.num_rows() as u64;
     open.landing.write(batch).await
 }

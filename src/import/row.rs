@@ -254,7 +254,10 @@ impl<'a> Row<'a> {
                 Cell::Text(v) => builder.set_str(column, v),
                 Cell::Time(v) => builder.set_datetime_us(column, *v),
                 Cell::Span(v) => builder.set_ticks(column, *v),
-                Cell::Json(v) => builder.set_dynamic_valid(column, v),
+                Cell::Json(v) => match self.bag(column) {
+                    Some(members) => builder.set_bag(column, v, members),
+                    None => builder.set_dynamic_valid(column, v),
+                },
             }
         }
         // Next to last in every table; looking it up by name would cost more than all the rest of a row.

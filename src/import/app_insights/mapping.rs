@@ -80,7 +80,20 @@ impl TableMapping {
 
     /// Puts one field of the source into its place: a column, or `extra`, the text of an open JSON object.
     fn put<'a>(&mut self, row: &mut Row<'a>, extra: &mut String, name: &str, source: SourceValue<'a>, order: DateOrder) {
-        if self.set(row, name, source, order) {
+        self.put_known(row, extra, name, source, None, order);
+    }
+
+    /// The same for a field whose members may be known.
+    fn put_known<'a>(
+        &mut self,
+        row: &mut Row<'a>,
+        extra: &mut String,
+        name: &str,
+        source: SourceValue<'a>,
+        members: Option<Members<'a>>,
+        order: DateOrder,
+    ) {
+        if self.set(row, name, source, members, order) {
             return;
         }
         // Files that were written out of a lake have columns of its own; they are nothing of the record.
@@ -108,7 +121,14 @@ impl TableMapping {
     }
 
     /// Sets the column of one field of the source; false where none takes it.
-    fn set<'a>(&mut self, row: &mut Row<'a>, name: &str, source: SourceValue<'a>, order: DateOrder) -> bool {
+    fn set<'a>(
+        &mut self,
+        row: &mut Row<'a>,
+        name: &str,
+        source: SourceValue<'a>,
+        members: Option<Members<'a>>,
+        order: DateOrder,
+    ) -> bool {
         let column = match (name.len(), name) {
             // The workspace schema calls the table `Type`; the classic one calls the kind of a dependency or exception so.
             (4, _) if name.eq_ignore_ascii_case("type") => {
@@ -129,7 +149,7 @@ impl TableMapping {
         if self.fields.ty(column) == Type::Dynamic
             && let SourceValue::Json(text) = source
             && row.cells[column].is_null()
-            && let Some(members) = Members::plain(text)
+            && let Some(members) = members.or_else(|| Members::plain(text))
         {
             row.set_bag(column, text, members);
             return true;
@@ -277,13 +297,15 @@ impl AppInsights {
     }
 
     /// The row of a record with fields by name.
-    pub(crate) fn flat<'a>(&mut self, members: &Members<'a>) -> Result<Row<'a>, String> {
+    pub(crate) fn flat<'a>(&mut self, members: &mut Members<'a>) -> Result<Row<'a>, String> {
         let index = table_of(members)?;
         let table = self.tables[index].as_mut().ok_or_else(|| unknown_type(Some(TABLES[index].0)))?;
         let mut row = Row::with_columns(table.fields.table, table.fields.columns);
         let mut extra = String::from("{");
-        for (name, value) in &members.0 {
-            table.put(&mut row, &mut extra, name, SourceValue::Json(value.get()), DateOrder::Unknown);
+        for at in 0..members.0.len() {
+            let inner = members.take_inner(at);
+            let (name, value) = &members.0[at];
+            table.put_known(&mut row, &mut extra, name, SourceValue::Json(value.get()), inner, DateOrder::Unknown);
         }
         table.finish(row, extra)
     }
@@ -358,9 +380,9 @@ mod tests {
     const WORKSPACE: &str = r#"{"time":"2026-01-05T07:23:07.1234567Z","resourceId":"/X","Type":"AppTraces","OperationId":"o","SessionId":"s","UserId":"u","_BilledSize":803,"Properties":{"executionTime":"00:00:01.2530000","eventId":"RT0005"},"Message":"m","SeverityLevel":"2","ItemCount":1}"#;
 
     fn flat(text: &str) -> Row<'_> {
-        let members = Members::parse(text).unwrap();
+        let mut members = Members::parse(text).unwrap();
         assert!(AppInsights::is_flat(&members));
-        AppInsights::default().flat(&members).unwrap()
+        AppInsights::default().flat(&mut members).unwrap()
     }
 
     #[test]
@@ -430,8 +452,8 @@ mod tests {
     #[test]
     fn a_record_without_time_or_table_is_refused() {
         let mut mapping = AppInsights::default();
-        let bad = Members::parse(r#"{"timestamp":"soon","message":"m","itemType":"trace"}"#).unwrap();
-        assert!(mapping.flat(&bad).unwrap_err().contains("no time"));
+        let mut bad = Members::parse(r#"{"timestamp":"soon","message":"m","itemType":"trace"}"#).unwrap();
+        assert!(mapping.flat(&mut bad).unwrap_err().contains("no time"));
         assert!(!AppInsights::is_flat(&Members::parse(r#"{"time":"2026-01-05","a":1}"#).unwrap()));
     }
 

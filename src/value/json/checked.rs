@@ -15,16 +15,33 @@ use super::{BadEscapes, scan, unescape_with};
 ///
 /// Each name is there once: of a name that is repeated the last value counts, as JSON readers have it.
 #[derive(Debug, Clone, Default)]
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, Raw<'a>)>, Marks);
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, Raw<'a>)>, Marks, Vec<(usize, Members<'a>)>);
 
 /// The untouched text of a value that was checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Raw<'a>(&'a str);
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    text: &'a str,
+    /// True for what is known to be a string without escapes.
+    is_plain_string: bool,
+}
 
 impl<'a> Raw<'a> {
+    fn of(text: &'a str) -> Self {
+        Raw { text, is_plain_string: false }
+    }
+
+    fn found(text: &'a str, found: &scan::Found) -> Self {
+        Raw { text: &text[found.value.clone()], is_plain_string: found.is_plain_string }
+    }
+
     /// The text.
     pub fn get(self) -> &'a str {
-        self.0
+        self.text
+    }
+
+    /// The text that a string means, where it is known to have no escapes.
+    pub fn plain_string(self) -> Option<&'a str> {
+        if self.is_plain_string { self.text.get(1..self.text.len() - 1) } else { None }
     }
 }
 
@@ -33,6 +50,7 @@ impl<'a> Raw<'a> {
 struct Marks {
     repeats: bool,
     is_plain: bool,
+    is_shallow: bool,
 }
 
 impl<'a> Members<'a> {
@@ -50,8 +68,16 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
+    /// The same, where the members of values that are objects are found on the way ([`Members::take_inner`]).
+    ///
+    /// # Errors
+    /// As [`each_member`].
+    pub fn parse_with_inner(text: &'a str) -> Result<Self, serde_json::Error> {
+        Self::scanned_with_inner(text).map_or_else(|| Self::parse(text), Ok)
+    }
+
     fn with_room() -> Self {
-        Members(Vec::with_capacity(32), Marks::default())
+        Members(Vec::with_capacity(32), Marks::default(), Vec::new())
     }
 
     /// The members of an object as services write it, in a text that is known to be plain ([`Members::is_plain`]).
@@ -61,24 +87,34 @@ impl<'a> Members<'a> {
 
     /// The members of a text in which everything is as services write it.
     fn scanned(text: &'a str) -> Option<Self> {
-        let mut members = Members::with_room();
-        let mut seen = SeenNames::default();
-        let mut is_known = true;
-        let is_plain = scan::object(text, |found| {
-            let name = match found.is_escaped {
-                false => Cow::Borrowed(&text[found.name]),
-                true => match serde_json::from_str(&text[found.name.start - 1..found.name.end + 1]) {
-                    Ok(name) => Cow::Owned(name),
-                    Err(_) => {
-                        is_known = false;
-                        return;
-                    }
-                },
-            };
-            members.push(&mut seen, name, Raw(&text[found.value]));
+        let mut growing = Growing::new(text);
+        let is_plain = scan::object(text, |found| growing.push(&found))?;
+        growing.end(is_plain)
+    }
+
+    fn scanned_with_inner(text: &'a str) -> Option<Self> {
+        let (mut growing, mut inner) = (Growing::new(text), None);
+        let mut inners: Vec<(usize, Growing<'a>)> = Vec::new();
+        let is_plain = scan::object_with_inner(text, |is_inner, found| {
+            if is_inner {
+                return inner.get_or_insert_with(|| Growing::new(text)).push(&found);
+            }
+            inners.extend(inner.take().map(|inner| (growing.members.0.len(), inner)));
+            growing.push(&found);
         })?;
-        members.1.is_plain = is_plain;
-        is_known.then_some(members)
+        let mut members = growing.end(is_plain)?;
+        // Places are those of members of which none was there before.
+        if is_plain && !members.repeats() {
+            members.2 = inners.into_iter().filter_map(|(at, inner)| Some((at, inner.end(is_plain)?))).collect();
+        }
+        Some(members)
+    }
+
+    /// The members of the value in a place, where it is an object, they were found on the way, and its text is plain
+    /// ([`Members::is_plain`]).
+    pub fn take_inner(&mut self, at: usize) -> Option<Self> {
+        let (_, inner) = self.2.iter_mut().find(|(place, _)| *place == at)?;
+        Some(std::mem::take(inner)).filter(Members::is_plain)
     }
 
     fn push(&mut self, seen: &mut SeenNames<'a>, name: Cow<'a, str>, value: Raw<'a>) {
@@ -94,6 +130,11 @@ impl<'a> Members<'a> {
     /// True for a text that is known to have no white space between its tokens, and no escapes by code in its strings.
     pub fn is_plain(&self) -> bool {
         self.1.is_plain
+    }
+
+    /// True for a text that is known not to be nested too deep ([`super::too_deep`]).
+    pub fn is_shallow(&self) -> bool {
+        self.1.is_shallow
     }
 
     /// True when a name was there more than once.
@@ -123,6 +164,42 @@ impl<'a> Members<'a> {
     /// True when there is a member of this name, in any letter case, that is not null.
     pub fn has(&self, name: &str) -> bool {
         self.get_any_case(name).is_some()
+    }
+}
+
+/// Members in the making, as they are found in a text.
+struct Growing<'a> {
+    text: &'a str,
+    members: Members<'a>,
+    seen: SeenNames<'a>,
+    /// False when there was a name that cannot be read.
+    is_known: bool,
+}
+
+impl<'a> Growing<'a> {
+    fn new(text: &'a str) -> Self {
+        Growing { text, members: Members::with_room(), seen: SeenNames::default(), is_known: true }
+    }
+
+    fn push(&mut self, found: &scan::Found) {
+        let value = Raw::found(self.text, found);
+        let name = match found.is_escaped {
+            false => Cow::Borrowed(&self.text[found.name.clone()]),
+            true => match serde_json::from_str(&self.text[found.name.start - 1..found.name.end + 1]) {
+                Ok(name) => Cow::Owned(name),
+                Err(_) => {
+                    self.is_known = false;
+                    return;
+                }
+            },
+        };
+        self.members.push(&mut self.seen, name, value);
+    }
+
+    fn end(mut self, is_plain: bool) -> Option<Members<'a>> {
+        self.members.1.is_plain = is_plain;
+        self.members.1.is_shallow = true;
+        self.is_known.then_some(self.members)
     }
 }
 
@@ -181,8 +258,8 @@ pub fn each_member<'a, K>(
         return each_checked(text, key, value);
     }
     for found in members {
-        if let Some(known) = key(Cow::Borrowed(&text[found.name])) {
-            value(known, Raw(&text[found.value]));
+        if let Some(known) = key(Cow::Borrowed(&text[found.name.clone()])) {
+            value(known, Raw::found(text, &found));
         }
     }
     Ok(())
@@ -218,7 +295,7 @@ where
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(known) = map.next_key_seed(Name(&mut self.key))? {
             match known {
-                Some(known) => (self.value)(known, Raw(map.next_value::<&'de RawValue>()?.get())),
+                Some(known) => (self.value)(known, Raw::of(map.next_value::<&'de RawValue>()?.get())),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -258,7 +335,7 @@ impl<'de, K, F: FnMut(Cow<'de, str>) -> K> Visitor<'de> for Name<'_, F> {
 /// The elements of a JSON array, each as its untouched text.
 pub fn elements(text: &str) -> Result<Vec<Raw<'_>>, serde_json::Error> {
     let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-    Ok(elements.into_iter().map(|element| Raw(element.get())).collect())
+    Ok(elements.into_iter().map(|element| Raw::of(element.get())).collect())
 }
 
 #[cfg(test)]
@@ -279,6 +356,29 @@ mod tests {
                 members.0.iter().enumerate().all(|(i, (name, v))| *name == format!("k{i}") && v.get() == (i + 1000).to_string())
             );
         }
+    }
+
+    #[test]
+    fn members_of_values_are_found_on_the_way() {
+        let names = |members: &Members<'_>| members.0.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(" ");
+        let text = r#"{"a":1,"b":{"x":"1","y":{"z":2},"x":3},"c":[{"d":1}],"e":{}}"#;
+        let mut members = Members::parse_with_inner(text).unwrap();
+        assert_eq!(names(&members), "a b c e");
+        let inner = members.take_inner(1).unwrap();
+        assert_eq!((names(&inner).as_str(), inner.get("x"), inner.repeats()), ("x y", Some("3"), true));
+        assert!(members.take_inner(1).is_none() && members.take_inner(0).is_none() && members.take_inner(2).is_none());
+        assert!(members.is_shallow() && members.is_plain());
+        // Where a member is another one's, or the text is not plain, they are looked for again.
+        for text in [r#"{"a":{"x":1},"a":{"y":1}}"#, r#"{"a":{"x": 1}}"#, r#"{"a":{"x":"\u00e9"}}"#, r#"{"b":{"\u00e9":1},"a":{"x":1}}"#] {
+            assert!((0..2).all(|at| Members::parse_with_inner(text).unwrap().take_inner(at).is_none()), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_without_escapes_are_known() {
+        let members = Members::parse(r#"{"a":"é","b":"\n","c":"","d":1,"e":["x"],"f":"\""}"#).unwrap();
+        let plain: Vec<Option<&str>> = members.0.iter().map(|(_, value)| value.plain_string()).collect();
+        assert_eq!(plain, [Some("é"), None, Some(""), None, None, None]);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-/// Levels of brackets that are looked into.
-const MAX_DEPTH: usize = super::MAX_DEPTH + 1;
+/// Levels of brackets that are looked into: no text in which a member is found is nested too deep.
+const MAX_DEPTH: usize = super::MAX_DEPTH;
 
 /// A member of an object, as places in its text.
 #[derive(Debug, Clone)]
@@ -17,39 +17,45 @@ pub(super) struct Found {
     pub is_escaped: bool,
     /// The value.
     pub value: Range<usize>,
+    /// True for a string without escapes.
+    pub is_plain_string: bool,
 }
 
 /// Gives the members of the object that is all of a text, also those whose names are there more than once; true when the text has
 /// no white space between its tokens and no escapes by code. `None` where the text is no such thing, or has something uncommon:
 /// what was given is then nothing.
 pub(super) fn object(text: &str, mut member: impl FnMut(Found)) -> Option<bool> {
+    whole(text, |scan, name| scan.found(name, 1).map(&mut member))
+}
+
+/// The same where the members of an object that is a member's value come before that member, each with true.
+pub(super) fn object_with_inner(text: &str, mut member: impl FnMut(bool, Found)) -> Option<bool> {
+    whole(text, |scan, name| {
+        let value = scan.at;
+        let found = if scan.peek()? == b'{' {
+            scan.pairs(|scan, name| scan.found(name, 2).map(|found| member(true, found)))?;
+            Found { name: name.place, is_escaped: name.is_escaped, value: value..scan.at, is_plain_string: false }
+        } else {
+            scan.found(name, 1)?
+        };
+        member(false, found);
+        Some(())
+    })
+}
+
+/// Passes the object that is all of a text; `value` passes the value of each name.
+fn whole<'a>(text: &'a str, value: impl FnMut(&mut Scan<'a>, Name) -> Option<()>) -> Option<bool> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0, is_spaced: false, is_coded: false };
     scan.space();
-    scan.mark(b'{')?;
-    scan.space();
-    if scan.peek() == Some(b'}') {
-        scan.at += 1;
-    } else {
-        loop {
-            let name = scan.at + 1;
-            let is_escaped = scan.string()?;
-            let name = name..scan.at - 1;
-            scan.space();
-            scan.mark(b':')?;
-            scan.space();
-            let value = scan.at;
-            scan.value(1)?;
-            member(Found { name, is_escaped, value: value..scan.at });
-            scan.space();
-            match scan.next()? {
-                b',' => scan.space(),
-                b'}' => break,
-                _ => return None,
-            }
-        }
-    }
+    scan.pairs(value)?;
     scan.space();
     (scan.at == scan.bytes.len()).then_some(!scan.is_spaced && !scan.is_coded)
+}
+
+/// The name of a member.
+struct Name {
+    place: Range<usize>,
+    is_escaped: bool,
 }
 
 struct Scan<'a> {
@@ -129,18 +135,26 @@ impl Scan<'_> {
     }
 
     fn members(&mut self, depth: usize) -> Option<()> {
-        self.at += 1;
+        self.pairs(|scan, _| scan.value(depth + 1))
+    }
+
+    /// Passes an object; `value` passes the value of each name.
+    #[inline]
+    fn pairs(&mut self, mut value: impl FnMut(&mut Self, Name) -> Option<()>) -> Option<()> {
+        self.mark(b'{')?;
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Some(());
         }
         loop {
-            self.string()?;
+            let start = self.at + 1;
+            let is_escaped = self.string()?;
+            let name = Name { place: start..self.at - 1, is_escaped };
             self.space();
             self.mark(b':')?;
             self.space();
-            self.value(depth + 1)?;
+            value(self, name)?;
             self.space();
             match self.next()? {
                 b',' => self.space(),
@@ -148,6 +162,20 @@ impl Scan<'_> {
                 _ => return None,
             }
         }
+    }
+
+    /// Passes the value of a member of an object at a depth.
+    #[inline]
+    fn found(&mut self, Name { place, is_escaped }: Name, depth: usize) -> Option<Found> {
+        let value = self.at;
+        let is_plain_string = match self.peek()? {
+            b'"' => !self.string()?,
+            _ => {
+                self.value(depth)?;
+                false
+            }
+        };
+        Some(Found { name: place, is_escaped, value: value..self.at, is_plain_string })
     }
 
     fn elements(&mut self, depth: usize) -> Option<()> {
@@ -232,7 +260,7 @@ fn plain_length(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{compact, mend_surrogates};
+    use crate::json::{compact, mend_surrogates, too_deep};
     use serde_json::value::RawValue;
 
     fn found(text: &str) -> Option<(Vec<Found>, bool)> {
@@ -299,7 +327,13 @@ mod tests {
                 pieces[at] = PIECES[draw(PIECES.len())];
             }
             let text = pieces.concat();
-            let Some((members, is_plain)) = found(&text) else { continue };
+            let mut all = Vec::new();
+            let with_inner = object_with_inner(&text, |is_inner, member| all.push((is_inner, member.name, member.value)));
+            let found = found(&text);
+            assert_eq!(with_inner, found.as_ref().map(|(_, is_plain)| *is_plain), "{text:?}");
+            let Some((members, is_plain)) = found else { continue };
+            let outer = all.iter().filter(|(is_inner, ..)| !is_inner).map(|(_, name, value)| (name, value));
+            assert!(outer.eq(members.iter().map(|member| (&member.name, &member.value))), "{text:?}");
             accepted += 1;
             assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "{text:?}");
             for value in members.iter().map(|member| &text[member.value.clone()]) {
@@ -335,7 +369,9 @@ mod tests {
             assert!(found(refused).is_none(), "{refused}");
         }
         let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(found(&deep(super::super::MAX_DEPTH)).is_some() && found(&deep(100_000)).is_none());
+        for levels in [MAX_DEPTH - 1, MAX_DEPTH, 100_000] {
+            assert_eq!(found(&deep(levels)).is_none(), too_deep(&deep(levels)), "{levels}");
+        }
     }
 
     #[test]
