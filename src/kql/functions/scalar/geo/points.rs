@@ -90,7 +90,7 @@ fn turn(at: Point, from: Point, to: Point) -> f64 {
     let angle = from.cross(to).dot(at).atan2(from.dot(to));
     // Counterclockwise is positive here.
     let clockwise = -angle;
-    if clockwise < 0.0 { clockwise + TAU } else { clockwise }
+    if clockwise < 0.0 { clockwise + TAU } else { clockwise.abs() }
 }
 
 /// The direction at `a` of the line to `b`; `None` where they are the same or opposite.

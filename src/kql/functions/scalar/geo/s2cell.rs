@@ -118,8 +118,8 @@ impl Cell {
 
     /// Whether a point is in the cell or on its edge.
     pub(super) fn contains(self, point: Point) -> bool {
-        // The slack is S2's, for points that were rounded.
-        const SLACK: f64 = 2.0 * f64::EPSILON;
+        // For points that were rounded; the smallest cells are a million times as wide.
+        const SLACK: f64 = 4.0 * f64::EPSILON;
         let axis = match self.face {
             0 => point.x,
             1 => point.y,

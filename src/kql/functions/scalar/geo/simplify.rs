@@ -195,7 +195,7 @@ struct Window {
     left: Point,
     low: f64,
     high: f64,
-    /// How long an edge must be to reach all.
+    /// How long an edge must be so that it does not end before one of them.
     least: f64,
     tolerance: f64,
 }
@@ -220,7 +220,7 @@ impl Window {
         let direction = self.direction(p);
         self.low = self.low.max(direction - half);
         self.high = self.high.min(direction + half);
-        self.least = self.least.max(distance - self.tolerance);
+        self.least = self.least.max(distance);
     }
 
     /// Whether the edge to a point passes all.
