@@ -1,7 +1,7 @@
 //! Areas around shapes: `geo_point_buffer`, `geo_line_buffer` and `geo_polygon_buffer`.
 //!
-//! The boundary is S2's: a path at the radius to the right of each edge, with arcs around convex vertices and the vertex itself at
-//! concave ones. What the path winds around is the area. Arcs and curves have as few vertices as the tolerance allows.
+//! The boundary is S2's: a path at the radius to the right of each edge, with arcs around convex vertices and the vertex itself
+//! at concave ones. What the path winds around is the area. Arcs and curves have as few vertices as the tolerance allows.
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
@@ -88,7 +88,8 @@ fn polygon_buffer(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
     Ok(Box::new(move |args| {
         let found = || {
             let (radius, tolerance) = sizes(args, 1)?;
-            around_polygon(&*polygon.get(args[0])?, radius, tolerance)
+            let polygon = polygon.get(args[0])?;
+            around_polygon(&polygon, radius, tolerance)
         };
         value(found())
     }))

@@ -1,6 +1,6 @@
 //! Cells that cover shapes: `geo_polygon_to_s2cells`, `geo_line_to_s2cells` and `geo_polygon_to_h3cells`.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::buffer::{self, DEFAULT_TOLERANCE};
 use super::edges::Edge;
@@ -158,8 +158,7 @@ struct Rings {
 }
 
 fn polygon_to_h3(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
-    let polygon =
-        ShapeArg::new(args, 0, |text| Some(Rings { area: one(text)?, polygons: geojson::polygons(text)? }));
+    let polygon = ShapeArg::new(args, 0, |text| Some(Rings { area: one(text)?, polygons: geojson::polygons(text)? }));
     Ok(Box::new(move |args| {
         let found = || {
             let rings = polygon.get(args[0])?;
@@ -173,15 +172,12 @@ fn polygon_to_h3(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
             } else {
                 &rings.polygons
             };
-            let mut seen = HashSet::new();
-            let mut cells = Vec::new();
+            let mut cells = BTreeSet::new();
             for polygon in polygons {
-                cells.extend(fill(polygon, resolution, MOST_H3)?.into_iter().filter(|cell| seen.insert(*cell)));
+                cells.extend(fill(polygon, resolution, MOST_H3)?);
             }
             (cells.len() <= MOST_H3).then_some(cells)
         };
-        found().map_or(Value::Null, |cells| {
-            Value::Dynamic(cells.into_iter().map(|cell| Json::from(cell.to_string())).collect())
-        })
+        found().map_or(Value::Null, |cells| Value::Dynamic(cells.into_iter().map(|cell| Json::from(cell.to_string())).collect()))
     }))
 }

@@ -20,15 +20,15 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "geo_line_densify",
         &[Param::req("lineString", ArgType::Dynamic), TOLERANCE, PRESERVE],
         DYNAMIC,
-        ScalarImpl::Prepared(|args, _| densify(args, lines_read, dense_lines)),
+        ScalarImpl::Prepared(|args, _| densify(args, lines_read, |lines, chain| dense_lines(lines, chain))),
         "A line or multiline whose edges follow the straight ones of a flat map to within a number of metres (10 by default).",
     ),
     ScalarFn::new(
         "geo_polygon_densify",
         &[Param::req("polygon", ArgType::Dynamic), TOLERANCE, PRESERVE],
         DYNAMIC,
-        ScalarImpl::Prepared(|args, _| densify(args, polygons_read, dense_polygons)),
-        "A polygon or multipolygon whose edges follow the straight ones of a flat map to within a number of metres (10 by default).",
+        ScalarImpl::Prepared(|args, _| densify(args, polygons_read, |polygons, chain| dense_polygons(polygons, chain))),
+        "A polygon or multipolygon whose edges follow the straight ones of a flat map to within metres (10 by default).",
     ),
 ];
 
@@ -58,17 +58,18 @@ fn densify<T: Send + Sync + 'static>(
             let tolerance = args.get(1).map_or(Some(DEFAULT_TOLERANCE), |v| v.as_f64())?;
             let wraps = matches!(args.get(2), Some(ValueRef::Bool(true)));
             let mut chain = Chain::new(tolerance, wraps)?;
-            dense(&*shape.get(args[0])?, &mut chain)
+            let shape = shape.get(args[0])?;
+            dense(&shape, &mut chain)
         };
         found().map_or(Value::Null, |shape| shape.value())
     }))
 }
 
-fn dense_lines(lines: &Lines, chain: &mut Chain) -> Option<Shape> {
+fn dense_lines(lines: &[Vec<Position>], chain: &mut Chain) -> Option<Shape> {
     Some(Shape::of_lines(lines.iter().map(|line| chain.line(line)).collect::<Option<_>>()?))
 }
 
-fn dense_polygons(polygons: &Vec<Lines>, chain: &mut Chain) -> Option<Shape> {
+fn dense_polygons(polygons: &[Lines], chain: &mut Chain) -> Option<Shape> {
     let mut parts = Vec::new();
     for rings in polygons {
         let mut dense = Vec::new();
@@ -83,8 +84,8 @@ fn dense_polygons(polygons: &Vec<Lines>, chain: &mut Chain) -> Option<Shape> {
     Some(Shape::of_polygons(parts))
 }
 
-/// How edges are divided. The rule and its constants are those of S2's edge tessellator: the distance between the straight edge and
-/// the geodesic is measured where it is greatest for most edges, and scaled so that it holds for all.
+/// How edges are divided. The rule and its constants are those of S2's edge tessellator: the distance between the straight edge
+/// and the geodesic is measured where it is greatest for most edges, and scaled so that it holds for all.
 struct Chain {
     /// The greatest square of a chord.
     most: f64,

@@ -15,8 +15,20 @@ const GEOHASH: &[Param] = &[Param::req("geohash", ArgType::String)];
 /// The functions.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ScalarFn::new("geo_geohash_neighbors", GEOHASH, DYNAMIC, ScalarImpl::Row(neighbors), "The geohashes around a geohash."),
-    ScalarFn::new("geo_geohash_to_central_point", GEOHASH, DYNAMIC, ScalarImpl::Row(center), "The middle of a geohash, as GeoJSON."),
-    ScalarFn::new("geo_geohash_to_polygon", GEOHASH, DYNAMIC, ScalarImpl::Row(polygon), "The rectangle of a geohash, as GeoJSON."),
+    ScalarFn::new(
+        "geo_geohash_to_central_point",
+        GEOHASH,
+        DYNAMIC,
+        ScalarImpl::Row(center),
+        "The middle of a geohash, as GeoJSON.",
+    ),
+    ScalarFn::new(
+        "geo_geohash_to_polygon",
+        GEOHASH,
+        DYNAMIC,
+        ScalarImpl::Row(polygon),
+        "The rectangle of a geohash, as GeoJSON.",
+    ),
     ScalarFn::new(
         "geo_point_to_geohash",
         &[LONGITUDE, LATITUDE, Param::opt("accuracy", ArgType::Integer)],

@@ -22,8 +22,8 @@ pub(super) fn lines(text: &str) -> Option<Vec<Vec<Position>>> {
     (!lines.is_empty() && lines.iter().all(|line| line.len() > 1)).then_some(lines)
 }
 
-/// The rings of each polygon of a `Polygon` or `MultiPolygon`, each without its last position, which repeats the first. `None` for
-/// anything else, and for rings that have less than four positions or are not closed.
+/// The rings of each polygon of a `Polygon` or `MultiPolygon`, each without its last position, which repeats the first. `None`
+/// for anything else, and for rings that have less than four positions or are not closed.
 pub(super) fn polygons(text: &str) -> Option<Vec<Vec<Vec<Position>>>> {
     let (kind, coordinates) = typed(text)?;
     let polygons = match kind.as_str() {

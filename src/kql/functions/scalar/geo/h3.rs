@@ -47,7 +47,13 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(rings),
         "The rings of H3 cells around a cell, up to a distance of 142.",
     ),
-    ScalarFn::new("geo_h3cell_to_central_point", &[CELL], DYNAMIC, ScalarImpl::Row(center), "The middle of an H3 cell, as GeoJSON."),
+    ScalarFn::new(
+        "geo_h3cell_to_central_point",
+        &[CELL],
+        DYNAMIC,
+        ScalarImpl::Row(center),
+        "The middle of an H3 cell, as GeoJSON.",
+    ),
     ScalarFn::new("geo_h3cell_to_polygon", &[CELL], DYNAMIC, ScalarImpl::Row(polygon), "The area of an H3 cell, as GeoJSON."),
     ScalarFn::new(
         "geo_point_to_h3cell",

@@ -63,8 +63,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     ),
 ];
 
-/// Reads a line or multiline. Positions that repeat the one before are left out; two that are opposite, or a line in one place, make
-/// it invalid.
+/// Reads a line or multiline. Positions that repeat the one before are left out; two that are opposite, or a line in one place,
+/// make it invalid.
 pub(super) fn read(text: &str) -> Option<Vec<Vec<Point>>> {
     geojson::lines(text)?.into_iter().map(|line| chain(&line)).collect()
 }

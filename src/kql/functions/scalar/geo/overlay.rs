@@ -1,7 +1,7 @@
 //! Edges cut where they cross, and the boundaries of what they wind around: unions, intersections and buffers.
 //!
-//! A point is wound around once by each polygon that contains it, when edges have their polygon on the left. What is wound around at
-//! least once is the union, what is wound around twice the intersection of two.
+//! A point is wound around once by each polygon that contains it, when edges have their polygon on the left. What is wound
+//! around at least once is the union, what is wound around twice the intersection of two.
 
 use std::collections::HashMap;
 
@@ -95,9 +95,7 @@ impl Arrangement {
         let mut pieces = Vec::with_capacity(edges.len());
         for (source, ((from, to), mut inner)) in ends.iter().zip(inner).enumerate() {
             let start = vertices.points[*from];
-            inner.sort_by(|a, b| {
-                vertices.points[*a].minus(start).norm().total_cmp(&vertices.points[*b].minus(start).norm())
-            });
+            inner.sort_by(|a, b| vertices.points[*a].minus(start).norm().total_cmp(&vertices.points[*b].minus(start).norm()));
             inner.push(*to);
             let mut last = *from;
             for to in inner {

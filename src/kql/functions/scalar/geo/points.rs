@@ -1,4 +1,5 @@
-//! Distances and directions between points, and circles: `geo_distance_2points`, `geo_azimuth`, `geo_angle`, `geo_point_in_circle`.
+//! Distances and directions between points, and circles: `geo_distance_2points`, `geo_azimuth`, `geo_angle`,
+//! `geo_point_in_circle`.
 
 use geographiclib_rs::{Geodesic, InverseGeodesic};
 use std::f64::consts::TAU;

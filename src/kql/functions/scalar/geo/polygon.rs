@@ -101,7 +101,8 @@ fn signed_area(vertices: &[Point]) -> f64 {
     if area.abs() <= sphere / 2.0 { area } else { (area + sphere / 2.0).rem_euclid(sphere) - sphere / 2.0 }
 }
 
-/// The signed area of a triangle (F. Eriksson, On the measure of solid angles, 1990), by differences, which keeps small ones exact.
+/// The signed area of a triangle (F. Eriksson, On the measure of solid angles, 1990), by differences, which keeps small ones
+/// exact.
 fn triangle_area(a: Point, b: Point, c: Point) -> f64 {
     let volume = b.minus(a).cross(c.minus(a)).dot(a);
     2.0 * volume.atan2(1.0 + a.dot(b) + b.dot(c) + c.dot(a))

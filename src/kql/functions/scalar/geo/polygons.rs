@@ -65,9 +65,7 @@ fn measure(args: &[ArgInfo], of: fn(&Polygon) -> f64) -> Result<RowFn, String> {
 
 fn centroid(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
     let polygon = ShapeArg::new(args, 0, one);
-    Ok(Box::new(move |args| {
-        polygon.get(args[0]).map_or(Value::Null, |polygon| Shape::Point(polygon.centroid()).value())
-    }))
+    Ok(Box::new(move |args| polygon.get(args[0]).map_or(Value::Null, |polygon| Shape::Point(polygon.centroid()).value())))
 }
 
 fn in_polygon(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {

@@ -21,8 +21,20 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         ScalarImpl::Row(encode),
         "The token of the S2 cell of a point, of a level from 0 to 30 (11 by default).",
     ),
-    ScalarFn::new("geo_s2cell_neighbors", TOKEN, DYNAMIC, ScalarImpl::Row(neighbors), "The tokens of the S2 cells around a cell."),
-    ScalarFn::new("geo_s2cell_to_central_point", TOKEN, DYNAMIC, ScalarImpl::Row(center), "The middle of an S2 cell, as GeoJSON."),
+    ScalarFn::new(
+        "geo_s2cell_neighbors",
+        TOKEN,
+        DYNAMIC,
+        ScalarImpl::Row(neighbors),
+        "The tokens of the S2 cells around a cell.",
+    ),
+    ScalarFn::new(
+        "geo_s2cell_to_central_point",
+        TOKEN,
+        DYNAMIC,
+        ScalarImpl::Row(center),
+        "The middle of an S2 cell, as GeoJSON.",
+    ),
     ScalarFn::new("geo_s2cell_to_polygon", TOKEN, DYNAMIC, ScalarImpl::Row(polygon), "The area of an S2 cell, as GeoJSON."),
 ];
 

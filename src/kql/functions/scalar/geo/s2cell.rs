@@ -1,7 +1,8 @@
 //! Cells of the S2 grid: their numbers, tokens and places.
 //!
 //! Each of the six faces of a cube around the sphere is divided into four again and again, up to level 30. A cell's number is its
-//! face, its place on a Hilbert curve with two bits a level, and a one behind them (<https://s2geometry.io/devguide/s2cell_hierarchy>).
+//! face, its place on a Hilbert curve with two bits a level, and a one behind them
+//! (<https://s2geometry.io/devguide/s2cell_hierarchy>).
 
 use super::sphere::Point;
 
@@ -140,8 +141,8 @@ impl Cell {
         within(u, self.i) && within(v, self.j)
     }
 
-    /// The cells of the same level that share an edge or a corner, in the order of the documentation's example. There are seven at
-    /// a corner of the cube, and fewer for a whole face.
+    /// The cells of the same level that share an edge or a corner, in the order of the documentation's example. There are seven
+    /// at a corner of the cube, and fewer for a whole face.
     pub(super) fn neighbors(self) -> Vec<Cell> {
         let mut found: Vec<Cell> = Vec::with_capacity(8);
         for (di, dj) in [(1, 1), (-1, -1), (1, -1), (0, -1), (0, 1), (1, 0), (-1, 0), (-1, 1)] {
@@ -190,7 +191,13 @@ fn u_of(s: f64) -> f64 {
 /// The face that a direction meets.
 fn face_of(p: Point) -> u8 {
     let (x, y, z) = (p.x.abs(), p.y.abs(), p.z.abs());
-    let (axis, value) = if x > y { if x > z { (0, p.x) } else { (2, p.z) } } else if y > z { (1, p.y) } else { (2, p.z) };
+    let (axis, value) = if x > y {
+        if x > z { (0, p.x) } else { (2, p.z) }
+    } else if y > z {
+        (1, p.y)
+    } else {
+        (2, p.z)
+    };
     if value < 0.0 { axis + 3 } else { axis }
 }
 
@@ -228,7 +235,9 @@ mod tests {
 
     #[test]
     fn points_have_cells_at_every_level_and_cells_their_numbers() {
-        for (longitude, latitude) in [(0.0, 0.0), (-80.195829, 25.802215), (180.0, -90.0), (99.0, 45.0), (-1e-9, 1e-9), (45.0, 89.9)] {
+        for (longitude, latitude) in
+            [(0.0, 0.0), (-80.195829, 25.802215), (180.0, -90.0), (99.0, 45.0), (-1e-9, 1e-9), (45.0, 89.9)]
+        {
             let point = p(longitude, latitude);
             let mut before: Option<Cell> = None;
             for level in 0..=MAX_LEVEL {

@@ -1,18 +1,18 @@
 //! Lines and polygons with fewer vertices: `geo_line_simplify` and `geo_polygon_simplify`.
 //!
-//! Vertices that are closer than the tolerance become one. Then edges are joined, from the first on, as long as the joined edge passes
-//! every vertex that it replaces within the tolerance. Microsoft's engine does so with S2's builder, which moves edges apart where a
-//! polygon would come to cross itself; here the tolerance is halved until it does not.
+//! Vertices that are closer than the tolerance become one. Then edges are joined, from the first on, as long as the joined edge
+//! passes every vertex that it replaces within the tolerance. Microsoft's engine does so with S2's builder, which moves edges
+//! apart where a polygon would come to cross itself; here the tolerance is halved until it does not.
 
 use std::collections::HashMap;
 
 use super::DYNAMIC;
 use super::geojson::{Shape, ShapeArg};
+use super::lines;
 use super::polygon::{Polygon, valid};
 use super::s2cell::{Cell, MAX_LEVEL};
 use super::sphere::{EARTH_RADIUS, Point};
 use super::unions::{chained, one};
-use super::lines;
 use crate::functions::{ArgInfo, ArgType, Param, RowFn, ScalarFn, ScalarImpl};
 use kqlake_value::{Type, Value, ValueRef};
 
@@ -64,7 +64,10 @@ fn line_simplify(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
 fn polygon_simplify(args: &[ArgInfo], _: Type) -> Result<RowFn, String> {
     let polygon = ShapeArg::new(args, 0, one);
     Ok(Box::new(move |args| {
-        let found = || simple_polygon(&*polygon.get(args[0])?, tolerance(args)?);
+        let found = || {
+            let polygon = polygon.get(args[0])?;
+            simple_polygon(&polygon, tolerance(args)?)
+        };
         found().map_or(Value::Null, |polygon| Shape::of_polygons(polygon.parts()).value())
     }))
 }

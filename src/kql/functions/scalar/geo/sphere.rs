@@ -51,11 +51,7 @@ impl Point {
     }
 
     pub(super) fn cross(self, other: Point) -> Point {
-        Point::new(
-            self.y * other.z - self.z * other.y,
-            self.z * other.x - self.x * other.z,
-            self.x * other.y - self.y * other.x,
-        )
+        Point::new(self.y * other.z - self.z * other.y, self.z * other.x - self.x * other.z, self.x * other.y - self.y * other.x)
     }
 
     pub(super) fn plus(self, other: Point) -> Point {
@@ -92,7 +88,13 @@ impl Point {
     /// A direction at right angles to this one: S2's choice, since it decides which vertices belong to a polygon.
     pub(super) fn orthogonal(self) -> Point {
         let (x, y, z) = (self.x.abs(), self.y.abs(), self.z.abs());
-        let largest = if x > y { if x > z { 0 } else { 2 } } else if y > z { 1 } else { 2 };
+        let largest = if x > y {
+            if x > z { 0 } else { 2 }
+        } else if y > z {
+            1
+        } else {
+            2
+        };
         let mut other = Point::new(0.012, 0.0053, 0.00457);
         match largest {
             0 => other.z = 1.0,

@@ -190,8 +190,7 @@ fn intersection_of_lines(a: &[Vec<Point>], b: &[Vec<Point>]) -> Shape {
     let arrangement = Arrangement::new(&edges, |first, second| first < split && second >= split);
     let (a, b): (Vec<Piece>, Vec<Piece>) = arrangement.pieces.iter().partition(|piece| piece.source < split);
     let others = places(&b);
-    let shared: Vec<Piece> =
-        a.iter().filter(|p| others.contains(&(p.from.min(p.to), p.from.max(p.to)))).copied().collect();
+    let shared: Vec<Piece> = a.iter().filter(|p| others.contains(&(p.from.min(p.to), p.from.max(p.to)))).copied().collect();
     let points = touching(&arrangement, &a, &b, &ends(&shared));
     Shape::of_parts(points, joined(&arrangement, &shared), Vec::new())
 }
