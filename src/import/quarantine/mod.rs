@@ -264,7 +264,8 @@ mod tests {
     }
 
     fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, is_asked: bool) -> Quarantine {
-        Quarantine::new(Some(lake), "run", 0, limits, Earlier::new(files, &BTreeSet::new(), is_asked))
+        let run = if files.is_empty() { "run".to_owned() } else { format!("run after {}", files.len()) };
+        Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), is_asked))
     }
 
     #[test]
@@ -319,18 +320,17 @@ mod tests {
         };
         let (news, first) = refuse(&quarantine(lake.path(), limits), &lines);
         assert_eq!((news, first.known, first.not_kept), (6, 0, 2));
-        let after = |is_asked| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), is_asked);
-        assert_eq!(refuse(&after(false), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
-        assert_eq!(refuse(&after(true), &lines), (6, Kept::default()));
-        // Where not all come by again, it is unknown which of them were counted.
-        assert_eq!(refuse(&after(false), &lines[1..]).1.known, 3);
+        let after = |limits, is_asked| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), is_asked);
+        assert_eq!(refuse(&after(limits, false), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
+        assert_eq!(refuse(&after(limits, true), &lines), (6, Kept::default()));
         // The bound is one of the unit, whichever run met its records.
-        let grown = refuse(&after(false), &[&lines[..], &[b"a"]].concat()).1;
+        let grown = refuse(&after(limits, false), &[&lines[..], &[b"a"]].concat()).1;
         assert_eq!((grown.known, grown.not_kept), (6, 1));
         // What is more than before is new.
-        let limits = Limits { quarantine_records: 9, ..limits };
-        let after = quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), false);
-        assert_eq!(refuse(&after, &[b"a", b"a", b"a", b""]).0, 2);
+        let wide = Limits { quarantine_records: 9, ..limits };
+        assert_eq!(refuse(&after(wide, false), &[b"a", b"a", b"a", b""]).0, 2);
+        // Where not all come by again, it is unknown which of them were counted.
+        assert_eq!(refuse(&after(limits, false), &lines[1..]).1.known, 3);
     }
 
     #[test]
