@@ -81,6 +81,8 @@ fn empty_values_of_the_file_are_refused() {
         ("date_order", "\"\""),
         ("from", "[\"a\", \"\"]"),
         ("external_data", "[\"\"]"),
+        ("watchlists", "\"\""),
+        ("ip_locations", "\"\""),
         ("external_locations", "{ \"https://x\" = \"\" }"),
         ("external_locations", "{ \"\" = \"x\" }"),
     ] {

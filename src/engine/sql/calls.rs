@@ -182,6 +182,24 @@ impl ScalarUDFImpl for KqlCall {
         &self.name
     }
 
+    /// As it is written, which is what a column without a name is called.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let shown = |arg: &Expr| match arg {
+            Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+                format!("'{}'", text.replace('\'', "''"))
+            }
+            Expr::Literal(value, _) => value.to_string(),
+            other => other.schema_name().to_string(),
+        };
+        Ok(match args {
+            [left, right] if self.name.starts_with("->") => format!("{}{}{}", shown(left), self.name, shown(right)),
+            [left, right] if !self.name.contains(char::is_alphabetic) => {
+                format!("{} {} {}", shown(left), self.name, shown(right))
+            }
+            _ => format!("{}({})", self.name, args.iter().map(shown).collect::<Vec<_>>().join(",")),
+        })
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
