@@ -37,7 +37,8 @@ pub(super) fn in_words(plan: &Arc<dyn ExecutionPlan>, planned: Duration, ran: Du
             describe(&mut out, config, source, &figures)?;
         } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
             for part in split_conjunction(filter.predicate()) {
-                let _ = writeln!(out, "A filter above the files: {part}. It is over what an operator makes, and every row comes to it.");
+                let why = "it is over what an operator makes, and every row comes to it";
+                let _ = writeln!(out, "Filter above the files: {part}; {why}.");
             }
         }
         *work.entry(node.name().to_owned()).or_default() += time;
@@ -108,10 +109,8 @@ fn describe(
         if pruning.is_ok_and(|pruning| !pruning.always_true()) {
             let _ = writeln!(out, "  Filter on the files: {part}.");
         } else {
-            let _ = writeln!(
-                out,
-                "  Filter row by row: {part}. It leaves out no file or page, since it is computed from values and bounds do not tell."
-            );
+            let why = "it leaves out no file or page, since it is computed from values and bounds do not tell";
+            let _ = writeln!(out, "  Filter row by row: {part}; {why}.");
         }
     }
     Ok(())

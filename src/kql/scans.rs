@@ -29,10 +29,12 @@ pub type Parts = Arc<dyn Fn(&[&str]) -> (Arc<dyn TableProvider>, Arc<dyn TablePr
 impl ScanTable {
     /// Where a promoted column answers for its key.
     pub(crate) fn answers(&self, column: &str) -> Answers {
-        match () {
-            () if self.complete.contains(column) => Answers::Everywhere,
-            () if self.partial.contains(column) && self.parts.is_some() => Answers::Somewhere,
-            () => Answers::Nowhere,
+        if self.complete.contains(column) {
+            Answers::Everywhere
+        } else if self.partial.contains(column) && self.parts.is_some() {
+            Answers::Somewhere
+        } else {
+            Answers::Nowhere
         }
     }
 }

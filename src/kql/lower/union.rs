@@ -1,7 +1,7 @@
 //! Unions, which go over many tables of which most have no rows and few columns in common.
 //!
-//! DataFusion carries every column of every input through each of its rules. So inputs that can have no rows are left out, columns
-//! that are one constant in all others are added above, and columns that nothing above asks for are left out below.
+//! DataFusion carries every column of every input through each of its rules. So inputs that can have no rows are left out,
+//! columns that are one constant in all others are added above, and columns that nothing above asks for are left out below.
 
 use std::collections::HashSet;
 

@@ -272,7 +272,8 @@ impl WindowOp {
         match self.function {
             WindowFn::RowNumber => {
                 for row in rows {
-                    let start = *state.first_number.get_or_insert_with(|| args.first().and_then(|a| a.get(row).as_i64()).unwrap_or(1));
+                    let given = || args.first().and_then(|a| a.get(row).as_i64()).unwrap_or(1);
+                    let start = *state.first_number.get_or_insert_with(given);
                     if begins[row] || is_true(args.get(1), row) {
                         state.number = start;
                     }

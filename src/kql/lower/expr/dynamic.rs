@@ -95,7 +95,8 @@ pub(crate) fn quoted(e: Expr, ty: Type) -> Expr {
                 out.push_null();
                 continue;
             }
-            (text.clear(), json.clear());
+            text.clear();
+            json.clear();
             write_value(&mut text, reader.get(row));
             write_json_string(&mut json, &text);
             out.push(&json);
