@@ -47,25 +47,42 @@ fn keys_with_a_column_are_never_read_from_the_bag() {
     for (kql, answer) in [
         (
             format!(
-                "traces | where strlen(itemId) == 3 | summarize max(toreal(totimespan(iff(isnotempty({d}.companyName), {d}.totalTime, {d}.companyName))))"
+                "traces | where strlen(itemId) == 3 \
+                 | summarize max(toreal(totimespan(iff(isnotempty({d}.companyName), {d}.totalTime, {d}.companyName))))"
             ),
             "max_\n40000000.0\n",
         ),
-        (format!("traces | where isnotnull({d}.companyName) | summarize dcount(tostring(coalesce({d}.companyName, {d}.totalTime)))"), "dcount_\n4\n"),
+        (
+            format!(
+                "traces | where isnotnull({d}.companyName) \
+                 | summarize dcount(tostring(coalesce({d}.companyName, {d}.totalTime)))"
+            ),
+            "dcount_\n4\n",
+        ),
         (format!("traces | where strlen(itemId) == 3 | distinct c = tostring({d}.companyName) | count"), "Count\n4\n"),
         (format!("traces | where strlen(itemId) == 3 | mv-expand c = {d}.companyName | where c == 'C1' | count"), "Count\n4\n"),
-        (format!("traces | where strlen(itemId) == 3 | extend k = bag_keys({d}.companyName), c = case(itemId == 'i11', {d}.companyName, {d}.totalTime) | where isnull(k) and c == 'C1' | count"), "Count\n1\n"),
+        (
+            format!(
+                "traces | where strlen(itemId) == 3 | extend k = bag_keys({d}.companyName), \
+                 c = case(itemId == 'i11', {d}.companyName, {d}.totalTime) | where isnull(k) and c == 'C1' | count"
+            ),
+            "Count\n1\n",
+        ),
         (format!("traces | where strlen(itemId) == 3 | summarize sum(tolong(totimespan({d}.totalTime)) + 1)"), "sum_\n400000016\n"),
         (format!("traces | where isempty({d}.totalTime) and strlen(itemId) == 3 | count"), "Count\n0\n"),
-        (format!("traces | where strlen(itemId) == 3 | summarize n = count() by c = parse_json(tostring({d}.companyName)) == 'C1' | where c | project n"), "n\n4\n"),
+        (
+            format!(
+                "traces | where strlen(itemId) == 3 \
+                 | summarize n = count() by c = parse_json(tostring({d}.companyName)) == 'C1' | where c | project n"
+            ),
+            "n\n4\n",
+        ),
     ] {
         let plan = plan(dir.path(), &kql);
         let scans = scans(&plan);
         assert!(!scans.is_empty(), "{plan}");
         for scan in scans {
-            let (_, projection) = scan.split_once("projection=[").expect("a projection");
-            assert!(!projection.contains("customDimensions@"), "{kql}\n{plan}");
-            assert!(!projection.contains("customDimensions,"), "{kql}\n{plan}");
+            assert!(!scan.contains("customDimensions@") && !scan.contains("customDimensions,"), "{kql}\n{plan}");
         }
         let found = ask(dir.path(), &kql);
         assert_eq!(found.split_once('\n').map(|(_, rows)| rows), answer.split_once('\n').map(|(_, rows)| rows), "{kql}");
@@ -78,10 +95,16 @@ fn a_column_that_one_file_disqualifies_is_used_for_the_others() {
     lake(dir.path());
     let d = "customDimensions";
     for (kql, answer) in [
-        (format!("traces | where {d}.eventId == 'RT0001' | summarize make_list(itemId) by 1 | mv-expand i = list_itemId to typeof(string) | order by i asc | project i"), "i11\ni21\ni41\n"),
+        (format!("traces | where {d}.eventId == 'RT0001' | order by itemId asc | project itemId"), "i11\ni21\ni41\n"),
         (format!("traces | where {d}.eventId == 5 | project itemId"), "i31\n"),
         (format!("traces | where tostring({d}.executionTime) == 'soon' | project itemId"), "i31\n"),
-        (format!("traces | where strlen(itemId) == 3 | summarize s = sum(totimespan({d}.executionTime)) by x = gettype({d}.eventId) | order by x asc | project x, s = tostring(s)"), "long,00:00:00\nstring,00:00:11\n"),
+        (
+            format!(
+                "traces | where strlen(itemId) == 3 | summarize s = sum(totimespan({d}.executionTime)) by x = gettype({d}.eventId) \
+                 | order by x asc | project x, s = tostring(s)"
+            ),
+            "long,00:00:00\nstring,00:00:11\n",
+        ),
         (format!("traces | where strlen(itemId) == 3 and isnull({d}.executionTime) | count"), "4\n"),
     ] {
         let found = ask(dir.path(), &kql);
@@ -95,7 +118,7 @@ fn a_column_that_one_file_disqualifies_is_used_for_the_others() {
         assert!(scan.contains("pruning_predicate=customDimensions_eventId"), "{plan}");
         assert!(!scan.contains("customDimensions@"), "{plan}");
     }
-    assert!(bag.iter().all(|scan| scan.contains("dynamic_text(customDimensions@")), "{plan}");
+    assert!(bag.iter().all(|scan| scan.contains("dynamic_path(customDimensions@")), "{plan}");
 }
 
 #[test]
@@ -149,7 +172,16 @@ fn an_analysis_begins_with_what_was_read() {
     let kql = "traces | where timestamp < datetime(2026-02-01) and message has 'm11' | count";
     let said = run_in(dir.path(), &["--lake", "lake", "query", kql, "--explain=analyze"]).exits(0).out;
     let (words, _) = said.split_once("Logical plan").expect("a plan");
-    for part in ["traces: 1 of ", "files were opened", "Left out: ", "by their months and bounds in the log", "Filter on the files: ", "Filter row by row: text_search(", "Time: ", "to plan"] {
+    for part in [
+        "traces: 1 of ",
+        "files were opened",
+        "Left out: ",
+        "by their months and bounds in the log",
+        "Filter on the files: ",
+        "Filter row by row: text_search(",
+        "Time: ",
+        "to plan",
+    ] {
         assert!(words.contains(part), "{part} in {words}");
     }
     let said = run_in(dir.path(), &["query", "print 1", "--explain=analyze"]).exits(0).out;
