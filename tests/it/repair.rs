@@ -196,7 +196,8 @@ fn a_log_whose_newest_checkpoint_and_newest_commit_are_empty_is_repaired_once() 
     };
     let dir = damaged(|lake| {
         fs::write(newest(lake), "").expect("written");
-        fs::write(log(lake, CHECKPOINT), "").expect("written");
+        // Of the commit before it.
+        fs::write(log(lake, "00000000000000000001.checkpoint.parquet"), "").expect("written");
     });
     kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("kqlake compact --repair");
     let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
