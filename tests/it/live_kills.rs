@@ -16,8 +16,7 @@ fn tenant(seed: u64, scale: f64) -> Simulated {
     let settings = Settings { quotas: false, audit_blob_records: 30, ..Settings::default() };
     let of = Simulated::start(Options { seed, scale, clock: NOW.parse().expect("an instant"), settings, ..Options::default() });
     // Some days are enough.
-    let days = "\n[tenants.contoso.calls]\nbackfill_days = 10\n[tenants.contoso.message_trace]\n\
-                max_historic_date_cutoff_days_back = 6\n";
+    let days = "\n[tenants.contoso.message_trace]\nmax_historic_date_cutoff_days_back = 6\n";
     of.write("kqlake.toml", &format!("{}{days}", of.simulator().toml()));
     of
 }
