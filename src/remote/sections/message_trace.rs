@@ -304,7 +304,8 @@ impl Source for Traces {
             let is_old = end < self.api.now() - DAY;
             let mut chain = if is_old { Chain::begin_full(&self.api, first).await } else { Chain::begin(&self.api, first).await };
             // The answer says what time it is for the service: our own clock may be ahead of it.
-            let present = self.api.now() - CLEAR;
+            let told = chain.as_ref().err().and_then(|error| error.date).map(|date| date.saturating_mul(SECOND));
+            let present = told.unwrap_or(i64::MAX).min(self.api.now()) - CLEAR;
             if present < end && chain.as_ref().is_err_and(|error| error.status == Some(400)) {
                 self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), present.max(start));
                 if present <= start {
