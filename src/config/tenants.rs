@@ -7,9 +7,9 @@ use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
 
-use super::{arc, jobs};
 use super::secrets::SecretSource;
 use super::table::{Reader, Table};
+use super::{arc, jobs};
 use crate::error::{Error, Result};
 use kqlake_import::Section;
 use kqlake_remote::cloud::{Cloud, Service, check_host};
@@ -117,9 +117,8 @@ impl TenantConfig {
                 password: password.as_ref().map(|source| source.read(env)).transpose()?,
             },
             CredentialSource::ManagedIdentity => {
-                let parsed = |text: &str| {
-                    Url::parse(text).map_err(|_| Error::usage("IDENTITY_ENDPOINT in the environment is no address"))
-                };
+                let parsed =
+                    |text: &str| Url::parse(text).map_err(|_| Error::usage("IDENTITY_ENDPOINT in the environment is no address"));
                 let given = text("IDENTITY_ENDPOINT").map(|text| parsed(&text)).transpose()?;
                 match (given, text("IDENTITY_HEADER")) {
                     (Some(endpoint), Some(header)) => {
@@ -435,7 +434,10 @@ fn service_bus(mut table: Table<'_, '_>, is_there: bool) -> (Option<ServiceBus>,
         }
         for (name, other) in [("policy", "key"), ("key", "policy")] {
             if table.has(other) && !table.has(name) {
-                table.missing(name, "a shared access policy that may listen has a name and a key: policy = \"…\", key = { env = \"…\" }");
+                table.missing(
+                    name,
+                    "a shared access policy that may listen has a name and a key: policy = \"…\", key = { env = \"…\" }",
+                );
             }
         }
     }

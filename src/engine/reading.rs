@@ -63,12 +63,7 @@ pub(super) fn in_words(plan: &Arc<dyn ExecutionPlan>, planned: Duration, ran: Du
 }
 
 /// One scan.
-fn describe(
-    out: &mut String,
-    config: &FileScanConfig,
-    source: &ParquetSource,
-    figures: &Figures,
-) -> Result<(), DataFusionError> {
+fn describe(out: &mut String, config: &FileScanConfig, source: &ParquetSource, figures: &Figures) -> Result<(), DataFusionError> {
     let mut paths: Vec<&str> =
         config.file_groups.iter().flat_map(|group| group.files()).map(|file| file.object_meta.location.as_ref()).collect();
     paths.sort_unstable();

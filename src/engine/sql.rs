@@ -98,7 +98,9 @@ impl LakeSchema {
     /// The promoted columns of a table that answer for their keys in all of its files. Only a table that was opened has any.
     fn promoted(&self, name: &str) -> Vec<Promoted> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((def, snapshot)) = tables::find(name).and_then(|def| Some((def, opened.get(def.name)?))) else { return Vec::new() };
+        let Some((def, snapshot)) = tables::find(name).and_then(|def| Some((def, opened.get(def.name)?))) else {
+            return Vec::new();
+        };
         let answers = |column: &str| snapshot.as_ref().is_none_or(|snapshot| snapshot.promoted_complete(column));
         let of = |column: &ColumnDef| {
             let from = column.promoted.filter(|_| answers(column.name))?;

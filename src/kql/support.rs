@@ -167,7 +167,11 @@ const OPERATORS: &[Construct] = &[
         "graph-shortest-paths [output = any|all] (a)-[e*1..5]->(b) [where …] project …",
         "Finds paths of the fewest edges in a graph.",
     ),
-    runs("graph-to-table", "graph-to-table nodes|edges [as name] [with_node_id = id]", "The nodes or the edges of a graph as rows."),
+    runs(
+        "graph-to-table",
+        "graph-to-table nodes|edges [as name] [with_node_id = id]",
+        "The nodes or the edges of a graph as rows.",
+    ),
     runs("graph-where-edges", "graph-where-edges predicate", "Keeps some edges of a graph, and all nodes."),
     runs("graph-where-nodes", "graph-where-nodes predicate", "Keeps some nodes of a graph, and the edges between them."),
     refused(

@@ -35,7 +35,9 @@ pub(crate) fn toml(world: &World, certificate: Option<&Path>) -> String {
     }
     line("\n[tenants.contoso.hosts]".to_owned());
     let hosts = ["login", "management", "graph", "reporting", "app_insights", "log_analytics", "service_bus"];
-    for (host, prefix) in hosts.iter().zip(["login", "management", "graph", "reporting", "insights", "loganalytics", "servicebus"]) {
+    for (host, prefix) in
+        hosts.iter().zip(["login", "management", "graph", "reporting", "insights", "loganalytics", "servicebus"])
+    {
         line(format!("{host} = \"{base}/{prefix}\""));
     }
     line("\n[tenants.contoso.audit]\norg_urls = [\"*\"]".to_owned());

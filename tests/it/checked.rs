@@ -21,7 +21,10 @@ const TEXTS: &[(&str, Option<(u64, u64)>)] = &[
     // Names of generated columns are counted anew with each operator.
     ("traces | project strlen(message) + 1 | extend 2 | project-away Column1 | extend 3 | project Column3", Some((1, 93))),
     // What is known only from rows is no mistake.
-    ("let n = toscalar(traces | summarize max(timestamp)); traces | make-series count() on timestamp from n - 1d to n step 1h", None),
+    (
+        "let n = toscalar(traces | summarize max(timestamp)); traces | make-series count() on timestamp from n - 1d to n step 1h",
+        None,
+    ),
     ("traces | where message in ((traces | project message)) | evaluate pivot(appName)", None),
     ("range x from 1 to 100000000000 step 1 | as r | where x == toscalar(r | summarize max(x)) | take 1", None),
 ];

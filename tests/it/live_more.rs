@@ -160,7 +160,9 @@ fn reports_of_copilot_are_fetched() {
     let of = tenant(0.05, "");
     let run = import(&of, "GraphUsageReports", &[]);
     assert_eq!(run.status, 0, "{}", run.err);
-    for table in ["Microsoft365CopilotUsageUserDetail", "Microsoft365CopilotUserCountSummary", "Microsoft365CopilotUserCountTrend"] {
+    for table in
+        ["Microsoft365CopilotUsageUserDetail", "Microsoft365CopilotUserCountSummary", "Microsoft365CopilotUserCountTrend"]
+    {
         let expected = truth(&of, table).count;
         assert!(expected > 0, "{table}");
         assert_eq!(rows(&of, &format!("{table} | count")), [expected.to_string()], "{table}");

@@ -81,8 +81,9 @@ impl Service {
         let blob = unit.name.rsplit('/').next().unwrap_or_default().to_owned();
         *self.opened.lock().unwrap().entry(blob.clone()).or_default() += 1;
         let mood = self.blobs.lock().unwrap().iter().find(|(name, _)| *name == blob).map_or(Mood::Gone, |(_, mood)| *mood);
-        let failed =
-            |status, gone| Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone, later: false });
+        let failed = |status, gone| {
+            Err(SourceError { reason: format!("the service answered {status}"), status: Some(status), gone, later: false })
+        };
         match mood {
             Mood::Busy => return failed(503, false),
             Mood::Gone => return failed(404, true),

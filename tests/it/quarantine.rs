@@ -81,7 +81,8 @@ fn a_record_of_a_file_that_grows_is_refused_once() {
     assert_eq!(failed.len(), 2, "the ledger still tells of it");
     import(3, "", &[]).exits(0);
     // The third of the same text, and what is beyond the sample, are new, and only they are told.
-    let grown = import(4, &(bad("b") + &good("d") + &foreign(205, 207)), &[]).exits(5).says("line 210").says("207 more were refused");
+    let grown =
+        import(4, &(bad("b") + &good("d") + &foreign(205, 207)), &[]).exits(5).says("line 210").says("207 more were refused");
     assert!(!grown.err.contains("(line 2,"), "{}", grown.err);
     assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (210, 205));
     import(5, &good("e"), &[]).exits(0);

@@ -68,7 +68,10 @@ fn keys_with_a_column_are_never_read_from_the_bag() {
             ),
             "Count\n1\n",
         ),
-        (format!("traces | where strlen(itemId) == 3 | summarize sum(tolong(totimespan({d}.totalTime)) + 1)"), "sum_\n400000016\n"),
+        (
+            format!("traces | where strlen(itemId) == 3 | summarize sum(tolong(totimespan({d}.totalTime)) + 1)"),
+            "sum_\n400000016\n",
+        ),
         (format!("traces | where isempty({d}.totalTime) and strlen(itemId) == 3 | count"), "Count\n0\n"),
         (
             format!(

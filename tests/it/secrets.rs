@@ -54,7 +54,8 @@ fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-const SECTIONS: (&str, &str) = ("KQLAKE_IMPORT_JOB_SETTINGS", "GraphUsersMetadata=True;ActivityLog=True;WebTraffic=True;Calls=True");
+const SECTIONS: (&str, &str) =
+    ("KQLAKE_IMPORT_JOB_SETTINGS", "GraphUsersMetadata=True;ActivityLog=True;WebTraffic=True;Calls=True");
 
 #[test]
 fn no_secret_is_in_what_is_said_or_written() {
@@ -91,7 +92,14 @@ fn no_secret_is_in_what_is_said_or_written() {
     let credentials = dir.join("credentials");
     std::fs::create_dir(&credentials).unwrap();
     private(&credentials.join("state"), "canary-state");
-    let spared = [dir.join("api-key"), dir.join("queue-key"), dir.join("app.pfx"), credentials.join("state"), dir.join("secret"), dir.join("key.pem")];
+    let spared = [
+        dir.join("api-key"),
+        dir.join("queue-key"),
+        dir.join("app.pfx"),
+        credentials.join("state"),
+        dir.join("secret"),
+        dir.join("key.pem"),
+    ];
     let variables = [SECTIONS, ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap())];
 
     for args in [

@@ -396,7 +396,8 @@ mod tests {
                 .collect()
         };
         // Two groups may have one name, and come in any order.
-        let (first, later) = ([("All", 1), ("Project", 2), ("Project", 3)], [("Project", 9), ("All", 4), ("Project", 5), ("New", 1)]);
+        let (first, later) =
+            ([("All", 1), ("Project", 2), ("Project", 3)], [("Project", 9), ("All", 4), ("Project", 5), ("New", 1)]);
         let (early, late) = (keys(&first, true), keys(&later, true));
         assert_eq!((early.len(), late.len()), (3, 4));
         assert!(early.is_subset(&late));

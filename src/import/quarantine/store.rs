@@ -239,11 +239,7 @@ pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f QuarantineFile>) -> io
 }
 
 /// What a retention does not keep at an instant (microseconds since 1970), and what it keeps, each the oldest first.
-pub(crate) fn outdated(
-    files: Vec<QuarantineFile>,
-    retention: Retention,
-    now: i64,
-) -> (Vec<QuarantineFile>, Vec<QuarantineFile>) {
+pub(crate) fn outdated(files: Vec<QuarantineFile>, retention: Retention, now: i64) -> (Vec<QuarantineFile>, Vec<QuarantineFile>) {
     let mut all: u64 = files.iter().map(|file| file.bytes).sum();
     let mut goes = |file: &QuarantineFile| {
         let old = file.at.is_some_and(|at| at < now.saturating_sub(retention.age));

@@ -9,12 +9,7 @@ use kqlake_value::Type;
 
 impl Binder<'_> {
     /// Checks arguments against parameters, converts what converts by itself, and finds the result type.
-    pub(super) fn fit_args(
-        &mut self,
-        signature: Signature,
-        args: Vec<BoundExpr>,
-        span: Span,
-    ) -> Bind<(Vec<BoundExpr>, Type)> {
+    pub(super) fn fit_args(&mut self, signature: Signature, args: Vec<BoundExpr>, span: Span) -> Bind<(Vec<BoundExpr>, Type)> {
         let Signature { name, params, variadic, returns, shown } = signature;
         let least = params.iter().filter(|p| !p.optional).count();
         let most = if variadic { usize::MAX } else { params.len() };

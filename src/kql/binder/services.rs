@@ -56,7 +56,12 @@ const SERVICES: [Service; 6] = [
         open: false,
         from: RowsOf::Defender,
     },
-    Service { name: "DeviceFromIP", columns: &[("IP", Type::String), ("DeviceId", Type::String)], open: false, from: RowsOf::Defender },
+    Service {
+        name: "DeviceFromIP",
+        columns: &[("IP", Type::String), ("DeviceId", Type::String)],
+        open: false,
+        from: RowsOf::Defender,
+    },
     Service { name: "SeenBy", columns: &[("SeenBy", Type::Dynamic)], open: false, from: RowsOf::Defender },
     Service {
         name: "AssignedIPAddresses",

@@ -129,7 +129,10 @@ impl FileRows {
         let schema = with_views(layout, prepared);
         let form = |rows: &Prepared| {
             let columns = rows.batch.columns().iter().zip(schema.fields());
-            RecordBatch::try_new(schema.clone(), columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?)
+            RecordBatch::try_new(
+                schema.clone(),
+                columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?,
+            )
         };
         let batches: Vec<RecordBatch> = prepared.iter().map(form).collect::<Result<_, _>>().map_err(arrow)?;
         let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>().map_err(arrow)?;

@@ -1,7 +1,7 @@
 //! The way out of a table: snapshots of one version, and scans over their files.
 
-pub(crate) mod broken;
 pub(crate) mod as_kql;
+pub(crate) mod broken;
 pub mod foreign;
 mod named_readers;
 pub(crate) mod provider;

@@ -16,7 +16,8 @@ use super::der;
 /// Bytes that the file may have.
 const MAX_FILE: u64 = 1 << 20;
 /// How a file of the other format becomes one.
-const AS_PEM: &str = "a .pfx file is written as PEM by openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem (with -legacy for older ones)";
+const AS_PEM: &str =
+    "a .pfx file is written as PEM by openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem (with -legacy for older ones)";
 /// Bits that the service wants a key to have.
 const LEAST_BITS: usize = 2048;
 

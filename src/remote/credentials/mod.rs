@@ -105,9 +105,9 @@ fn of_agent(endpoint: &Url, audience: &str, client_id: &str) -> Result<Request, 
 pub(crate) fn answered(request: Request, challenge: &str, keys: &Path) -> Result<Request, String> {
     let named = challenge.split_once("realm=").map(|(_, file)| Path::new(file.trim().trim_matches('"')));
     let is_key = |file: &&Path| file.parent() == Some(keys) && file.extension().is_some_and(|kind| kind == "key");
-    let file = named.filter(is_key).ok_or_else(|| {
-        format!("the agent of Azure Arc names no key in {}: nothing else is read for it", keys.display())
-    })?;
+    let file = named
+        .filter(is_key)
+        .ok_or_else(|| format!("the agent of Azure Arc names no key in {}: nothing else is read for it", keys.display()))?;
     let text = certificate::read_text(file, MAX_KEY).map_err(|error| {
         format!("the key of Azure Arc's agent cannot be read: {error}; kqlake's user must be in the group himds")
     })?;

@@ -184,7 +184,8 @@ pub(crate) fn said_error(service: Service, url: &Url, status: u16, headers: &Hea
     }
     let all: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
     let is_error = |(name, value): (&String, &Value)| value.is_object() && (name == "error" || name == "odata.error");
-    (all.len() == 1 && all.iter().all(is_error)).then(|| of_status(service, url, status, headers, body, date_of(headers).unwrap_or_default()))
+    (all.len() == 1 && all.iter().all(is_error))
+        .then(|| of_status(service, url, status, headers, body, date_of(headers).unwrap_or_default()))
 }
 
 /// The error that an answer's status and body tell.
@@ -206,7 +207,15 @@ fn of_status(service: Service, url: &Url, status: u16, headers: &HeaderMap, body
     let error = ServiceError::new(service, failure, format!("{} answers {status}{words}", place(url)));
     let retry_after = retry_after(headers, now);
     let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    ServiceError { status: Some(status), code, request_id: request_id(headers), retry_after, challenge, date: date_of(headers), ..error }
+    ServiceError {
+        status: Some(status),
+        code,
+        request_id: request_id(headers),
+        retry_after,
+        challenge,
+        date: date_of(headers),
+        ..error
+    }
 }
 
 /// The code and the words of an error's body in any of the forms that services have; the beginning of any other body.
@@ -275,7 +284,9 @@ mod tests {
         };
         assert_eq!(said(r#"{"error":{"code":"AF50000","message":"x"}}"#), Some(Failure::Service));
         assert_eq!(said(r#"{"error":{"code":"AF429","message":"x"}}"#), Some(Failure::Throttled));
-        for body in [r#"{"error":{"code":"x"},"value":[]}"#, r#"{"error":null}"#, r#"{"error":"x"}"#, "[]", "{}", r#"[{"code":"x"}]"#] {
+        for body in
+            [r#"{"error":{"code":"x"},"value":[]}"#, r#"{"error":null}"#, r#"{"error":"x"}"#, "[]", "{}", r#"[{"code":"x"}]"#]
+        {
             assert_eq!(said(body), None, "{body}");
         }
         let odata = error(400, r#"{"odata.error":{"code":"E","message":{"lang":"en-US","value":"No permission"}}}"#);

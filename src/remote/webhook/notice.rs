@@ -68,8 +68,11 @@ pub(crate) fn calls_of(body: &[u8], tenant: &str) -> Option<Vec<String>> {
     let notices: Vec<Notice> = match value.get("value") {
         Some(_) => serde_json::from_value::<Envelope>(value).ok()?.value,
         None => {
-            let named = ["callId", "CallId", "callRecordId", "CallRecordId", "id"].iter().find_map(|name| value.get(name)?.as_str());
-            if let Some(id) = named.filter(|id| is_id(id) && value.get("resource").is_none() && value.get("resourceData").is_none()) {
+            let named =
+                ["callId", "CallId", "callRecordId", "CallRecordId", "id"].iter().find_map(|name| value.get(name)?.as_str());
+            if let Some(id) =
+                named.filter(|id| is_id(id) && value.get("resource").is_none() && value.get("resourceData").is_none())
+            {
                 return Some(vec![id.to_owned()]);
             }
             vec![serde_json::from_value(value).ok()?]
@@ -107,11 +110,15 @@ mod tests {
     fn messages_of_queues_are_read_in_each_form() {
         let calls = |text: &str| calls_of(text.as_bytes(), "T-1").map(|calls| calls.join(" "));
         let notice = r#"{"resourceData":{"id":"a-1"},"tenantId":"t-1","clientState":"x"}"#;
-        let envelope = format!(r#"{{"value":[{notice},{{"resource":"communications/callRecords/b-2"}},{{"lifecycleEvent":"missed"}}]}}"#);
+        let envelope =
+            format!(r#"{{"value":[{notice},{{"resource":"communications/callRecords/b-2"}},{{"lifecycleEvent":"missed"}}]}}"#);
         assert_eq!(calls(&envelope).as_deref(), Some("a-1 b-2"));
         assert_eq!(calls(notice).as_deref(), Some("a-1"));
         assert_eq!(calls(&serde_json::Value::from(notice).to_string()).as_deref(), Some("a-1"));
-        assert_eq!(calls(&format!("@\u{6}string\u{8}3http://schemas.microsoft.com/2003/10/Serialization/\u{1}{notice}")).as_deref(), Some("a-1"));
+        assert_eq!(
+            calls(&format!("@\u{6}string\u{8}3http://schemas.microsoft.com/2003/10/Serialization/\u{1}{notice}")).as_deref(),
+            Some("a-1")
+        );
         for id in ["f88-1", "\"f88-1\"", r#"{"callId":"f88-1"}"#, r#"{"id":"f88-1"}"#, "\u{feff}f88-1\r\n"] {
             assert_eq!(calls(id).as_deref(), Some("f88-1"), "{id}");
         }

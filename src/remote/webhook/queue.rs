@@ -136,7 +136,12 @@ mod tests {
     #[test]
     fn a_signature_is_that_of_the_service_s_documentation() {
         // Computed with the documentation's own procedure (Python: hmac, hashlib, urllib).
-        let token = signature("https://contoso.servicebus.windows.net/Calls", "listen", &SecretString::from("canary+key/="), 1_768_179_600);
+        let token = signature(
+            "https://contoso.servicebus.windows.net/Calls",
+            "listen",
+            &SecretString::from("canary+key/="),
+            1_768_179_600,
+        );
         let text = token.expose_secret();
         assert!(text.starts_with("SharedAccessSignature sr=https%3A%2F%2Fcontoso.servicebus.windows.net%2Fcalls&sig="), "{text}");
         assert!(text.ends_with("&se=1768179600&skn=listen"), "{text}");

@@ -4,8 +4,7 @@ use super::rule::{Rule, When};
 use super::what::What;
 
 /// Prefixes of the services.
-pub(super) const SERVICES: [&str; 7] =
-    ["login", "management", "graph", "reporting", "insights", "loganalytics", "servicebus"];
+pub(super) const SERVICES: [&str; 7] = ["login", "management", "graph", "reporting", "insights", "loganalytics", "servicebus"];
 
 /// Services of data, which have lists and bodies of size.
 const DATA: &[&str] = &["management", "graph", "reporting", "insights", "loganalytics"];

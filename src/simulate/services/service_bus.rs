@@ -66,7 +66,11 @@ type Answer = Result<Response, Box<Response>>;
 
 fn refused(status: u16, detail: &str) -> Box<Response> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Box::new(answer::text(status, "application/xml", format!("<Error><Code>{}</Code><Detail>{detail}</Detail></Error>", status.as_u16())))
+    Box::new(answer::text(
+        status,
+        "application/xml",
+        format!("<Error><Code>{}</Code><Detail>{detail}</Detail></Error>", status.as_u16()),
+    ))
 }
 
 fn respond(call: &Call) -> Answer {

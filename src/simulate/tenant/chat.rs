@@ -88,7 +88,8 @@ pub(crate) fn threads_between(seeded: Seeded, team: &Team, channel: &Channel, fr
     // A message is answered within a day, and a reply is changed within two more.
     let mut messages = changed_between(seeded, team, channel, from - 4 * DAY, to);
     let changed = |message: &Message| from < message.modified(to);
-    let answered: BTreeSet<String> = messages.iter().filter(|message| changed(message)).filter_map(|message| message.reply_to.clone()).collect();
+    let answered: BTreeSet<String> =
+        messages.iter().filter(|message| changed(message)).filter_map(|message| message.reply_to.clone()).collect();
     messages.retain(|message| message.reply_to.is_none() && (changed(message) || answered.contains(&message.id)));
     messages
 }

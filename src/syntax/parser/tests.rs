@@ -292,7 +292,8 @@ fn options_and_schemas_are_kept() {
 
 #[test]
 fn patterns_of_graphs_are_read() {
-    let text = "G | graph-match cycles=none (a)-[e*1..3]->(b)<--()--(c), (b)-[*0..2]-(d)<-[f]-(a) where a.x or b.y project a.z, n = 1";
+    let text =
+        "G | graph-match cycles=none (a)-[e*1..3]->(b)<--()--(c), (b)-[*0..2]-(d)<-[f]-(a) where a.x or b.y project a.z, n = 1";
     let OperatorKind::GraphSearch(search) = operator(text).kind else { panic!() };
     assert!(!search.shortest && search.predicate.is_some() && search.project.len() == 2);
     let shown: Vec<String> = search

@@ -369,7 +369,9 @@ mod tests {
         assert!(members.take_inner(1).is_none() && members.take_inner(0).is_none() && members.take_inner(2).is_none());
         assert!(members.is_shallow() && members.is_plain());
         // Where a member is another one's, or the text is not plain, they are looked for again.
-        for text in [r#"{"a":{"x":1},"a":{"y":1}}"#, r#"{"a":{"x": 1}}"#, r#"{"a":{"x":"\u00e9"}}"#, r#"{"b":{"\u00e9":1},"a":{"x":1}}"#] {
+        for text in
+            [r#"{"a":{"x":1},"a":{"y":1}}"#, r#"{"a":{"x": 1}}"#, r#"{"a":{"x":"\u00e9"}}"#, r#"{"b":{"\u00e9":1},"a":{"x":1}}"#]
+        {
             assert!((0..2).all(|at| Members::parse_with_inner(text).unwrap().take_inner(at).is_none()), "{text}");
         }
     }

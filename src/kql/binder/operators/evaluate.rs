@@ -72,12 +72,7 @@ impl Binder<'_> {
     }
 
     /// A plugin that comes first in a query: all that do call another service.
-    pub(super) fn evaluate_first(
-        &mut self,
-        operator: &Operator,
-        call: &Expr,
-        declared: Option<&TypeOf>,
-    ) -> Bind<Rel> {
+    pub(super) fn evaluate_first(&mut self, operator: &Operator, call: &Expr, declared: Option<&TypeOf>) -> Bind<Rel> {
         if let ExprKind::Call { function, args } = &call.kind
             && let Some(why) = plugins::refusal(&function.text)
         {

@@ -77,13 +77,8 @@ impl Binder<'_> {
         let mut columns = vec![column(is_edge, Type::Bool), column(key, key_type), column(to, key_type)];
         columns.extend(properties.iter().chain(&of_edges).cloned());
         let ids = columns.iter().map(|c| c.id).collect();
-        let input = Rel {
-            columns,
-            hidden: Vec::new(),
-            serialized: false,
-            table_name: None,
-            kind: RelKind::Union { inputs, ids },
-        };
+        let input =
+            Rel { columns, hidden: Vec::new(), serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } };
         let id = own.map(|p| BoundColumn { id: self.id(), name: property_text(&p.value), ty: key_type });
         let shape = GraphShape { key: column(key, key_type), nodes: properties, edges: of_edges, id, steps: Vec::new() };
         let hidden = if open { vec![self.open_marker()] } else { Vec::new() };
@@ -100,7 +95,8 @@ impl Binder<'_> {
         }
         if key.ty == Type::Dynamic && !self.is_untyped(&key) {
             return self.report(
-                Diagnostic::error(code::TYPE, name.span, "the ids of nodes cannot be dynamic").suggest("extend a column by tostring(…)"),
+                Diagnostic::error(code::TYPE, name.span, "the ids of nodes cannot be dynamic")
+                    .suggest("extend a column by tostring(…)"),
             );
         }
         Ok(key)

@@ -77,7 +77,8 @@ impl Binder<'_> {
         }
         let (first, last) = (0, pattern.nodes.len() - 1);
         if search.shortest && (search.paths.len() != 1 || !pattern.many.contains(&true)) {
-            let message = "shortest paths are looked for along one sequence with an edge of several hops, as in (a)-[e*1..5]->(b)";
+            let message =
+                "shortest paths are looked for along one sequence with an edge of several hops, as in (a)-[e*1..5]->(b)";
             return self.error(code::SYNTAX, operator.keyword, message);
         }
         if !connected(pattern.nodes.len(), &pattern.edges) {

@@ -107,9 +107,7 @@ impl Binder<'_> {
                     let form = ExtremeForm { known, greatest, older };
                     return self.arg_extreme(item, function, args, ctx, keys, form);
                 }
-                Gives::SomeRow { older }
-                    if !older || args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) =>
-                {
+                Gives::SomeRow { older } if !older || args.len() != 1 || matches!(args[0].expr.kind, ExprKind::Star) => {
                     return self.take_any(item, function, args, ctx, keys, older);
                 }
                 Gives::EachPercentage { of, weighted } => return self.percentiles(item, function, args, ctx, (of, weighted)),

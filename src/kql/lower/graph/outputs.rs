@@ -81,12 +81,7 @@ impl<'f> Iterator for Rows<'f> {
 }
 
 /// An array of values for each row.
-fn arrays<'r>(
-    values: &ArrayRef,
-    ty: Type,
-    rows: impl Iterator<Item = &'r [u32]>,
-    count: usize,
-) -> Result<ArrayRef, String> {
+fn arrays<'r>(values: &ArrayRef, ty: Type, rows: impl Iterator<Item = &'r [u32]>, count: usize) -> Result<ArrayRef, String> {
     let reader = ColumnReader::new(values, ty)?;
     let mut builder = ColumnBuilder::new(Type::Dynamic, count);
     for row in rows {

@@ -136,7 +136,8 @@ fn seen(values: &dyn Array) -> Seen {
         let is_short = bytes <= ID_BYTES * (texts.len() - texts.null_count()).max(1);
         return Seen { is_distinct: are_distinct(texts.iter().flatten().map(|text| xxh64(text.as_bytes(), 0))), is_short };
     }
-    let numbers = values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(i64::cast_unsigned)));
+    let numbers =
+        values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(i64::cast_unsigned)));
     let times = values.as_primitive_opt::<TimestampMicrosecondType>();
     let times = times.map(|times| are_distinct(times.iter().flatten().map(i64::cast_unsigned)));
     Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true }
@@ -203,7 +204,9 @@ mod tests {
         assert_eq!(encoded("customDimensions"), (false, None));
         let level = |effort, name: &str| made(effort).compression(&path(name));
         let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level"));
-        for (name, compacted) in [("message", THOROUGH), ("operation_Id", FAST), ("session_Id", THOROUGH), ("customDimensions", BAGS)] {
+        for (name, compacted) in
+            [("message", THOROUGH), ("operation_Id", FAST), ("session_Id", THOROUGH), ("customDimensions", BAGS)]
+        {
             assert_eq!((level(Effort::Landing, name), level(Effort::Compaction, name)), (zstd(FAST), zstd(compacted)), "{name}");
         }
     }

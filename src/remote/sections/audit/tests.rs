@@ -281,7 +281,9 @@ async fn a_blob_without_records_is_asked_for_again() {
 #[tokio::test]
 async fn what_is_no_list_of_records_is_no_blob() {
     let whole = r#"[{"Id":"1"}]"#;
-    for other in [r#"{"error":{"code":"AF50000","message":"x"}}"#, r#"{"value":[]}"#, r#"{"Message":"busy","error":{"code":"x"}}"#] {
+    for other in
+        [r#"{"error":{"code":"AF50000","message":"x"}}"#, r#"{"value":[]}"#, r#"{"Message":"busy","error":{"code":"x"}}"#]
+    {
         let (body, lines) = opened(move |number| json(if number < 3 { other } else { whole })).await;
         assert_eq!((body.unwrap().as_str(), lines.len()), (whole, 3), "{other}");
         let (body, _) = opened(move |_| json(other)).await;

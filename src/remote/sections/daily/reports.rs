@@ -212,7 +212,9 @@ impl Reports {
             let json = self.api.url(&format!("beta/{folder}/{asked}?$format=application/json"));
             // Something else than JSON is so the next time, too.
             let first = match Chain::begin_full(&self.api, Request::get(json.clone()).once()).await {
-                Err(error) if error.is_transient() && !is_no_json(&error) => Chain::begin_full(&self.api, Request::get(json)).await,
+                Err(error) if error.is_transient() && !is_no_json(&error) => {
+                    Chain::begin_full(&self.api, Request::get(json)).await
+                }
                 other => other,
             };
             match first {
@@ -313,9 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn reports_of_copilot_have_a_folder_of_their_own_and_are_none_where_there_is_no_copilot() {
-        let unit = |function: &str| {
-            ListedUnit { name: format!("contoso/usagereports/{function}/D7"), ..ListedUnit::default() }
-        };
+        let unit = |function: &str| ListedUnit { name: format!("contoso/usagereports/{function}/D7"), ..ListedUnit::default() };
         for (status, body, expected) in [(200, r#"{"value":[]}"#, Some(13)), (404, "{}", Some(0)), (403, "{}", None)] {
             let server = Server::start(move |_, _| reply(status, "Content-Type: application/json\r\n", body));
             let reports = Reports::of(&tenant(&server.base), &world()).unwrap();

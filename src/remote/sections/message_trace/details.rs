@@ -244,7 +244,9 @@ mod tests {
     async fn messages_are_asked_for_when_their_status_is_final_and_is_one_that_is_wanted() {
         let server = Server::start(|asked, _| {
             if asked.line.contains("getDetailsByRecipient") {
-                return json(r##"{"@odata.context":"#own","value":[{"id":"s","event":"Fail","dateTime":"2026-01-11T00:00:00Z"}]}"##);
+                return json(
+                    r##"{"@odata.context":"#own","value":[{"id":"s","event":"Fail","dateTime":"2026-01-11T00:00:00Z"}]}"##,
+                );
             }
             // All rows in each answer: those outside of the window that was asked for are of other units.
             let rows = [row("a", 60, "failed"), row("b", 40, "pending"), row("c", 30, "Failed"), row("d", 2, "delivered")];

@@ -117,7 +117,14 @@ mod tests {
         let short = Analysis::of(" ok ");
         assert_eq!(short, Analysis { characters: 2, words: 1, ..Analysis::default() });
         assert_eq!(Analysis::of(""), Analysis::default());
-        let odd = ["\u{0}\u{1}\u{2}", "!!!! ???? ....", "\u{202e}abc def ghi jkl", "👩‍👩‍👧‍👦 👍🏽 really good people here 👍", "a\u{300}\u{301}", "ßßß ŉŉŉ İİİ ﬁﬁﬁ long words"];
+        let odd = [
+            "\u{0}\u{1}\u{2}",
+            "!!!! ???? ....",
+            "\u{202e}abc def ghi jkl",
+            "👩‍👩‍👧‍👦 👍🏽 really good people here 👍",
+            "a\u{300}\u{301}",
+            "ßßß ŉŉŉ İİİ ﬁﬁﬁ long words",
+        ];
         for text in odd {
             Analysis::of(text);
             Analysis::of(&text.repeat(700));

@@ -280,7 +280,9 @@ mod tests {
     async fn a_round_goes_on_where_the_last_one_that_landed_ended_and_begins_anew_when_it_is_forgotten() {
         let server = Server::start(|asked, _| {
             let message = |id: &str, reply: &str| {
-                format!(r#"{{"id":"{id}","replyToId":{reply},"createdDateTime":"2026-01-05T00:00:00Z","body":{{"content":"canary"}}}}"#)
+                format!(
+                    r#"{{"id":"{id}","replyToId":{reply},"createdDateTime":"2026-01-05T00:00:00Z","body":{{"content":"canary"}}}}"#
+                )
             };
             let base = asked.header("host").unwrap().to_owned();
             let link = |kind: &str, token: &str| {

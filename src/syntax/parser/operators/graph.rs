@@ -1,9 +1,7 @@
 //! `make-graph` and the operators over a graph.
 
 use super::super::{Parser, Read};
-use crate::ast::{
-    GraphDirection, GraphEdge, GraphNode, GraphNodes, GraphPath, GraphSearch, GraphTable, OperatorKind, Property,
-};
+use crate::ast::{GraphDirection, GraphEdge, GraphNode, GraphNodes, GraphPath, GraphSearch, GraphTable, OperatorKind, Property};
 use crate::lexer::TokenKind;
 
 type Options = Vec<Property>;
