@@ -48,11 +48,11 @@ pub struct ServiceError {
     /// What happened, as a sentence without secrets and without what addresses have behind their paths.
     pub message: String,
     /// The id under which the service has the request in its own logs.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// When it wants to be asked again.
     pub retry_after: Option<Duration>,
     /// How it wants to be shown who asks, of an answer that says that nothing did.
-    pub challenge: Option<String>,
+    pub challenge: Option<Box<str>>,
     /// When it answered, in seconds since 1970 by its own clock.
     pub date: Option<i64>,
 }

@@ -171,10 +171,10 @@ pub(crate) fn of_body(service: Service, url: &Url, headers: Option<&HeaderMap>, 
     ServiceError { request_id: headers.and_then(request_id), ..error }
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
+fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     let names = ["request-id", "x-ms-request-id", "x-ms-correlation-request-id"];
     let found = names.iter().find_map(|name| headers.get(*name)?.to_str().ok().map(str::to_owned));
-    found.map(|id| shown(&id)).filter(|id| !id.is_empty())
+    found.map(|id| shown(&id)).filter(|id| !id.is_empty()).map(Into::into)
 }
 
 /// The error that is all that the body of an answer says, whose status says that all is well.
@@ -206,7 +206,7 @@ fn of_status(service: Service, url: &Url, status: u16, headers: &HeaderMap, body
     let words = words.filter(|words| !words.is_empty()).map(|words| format!(": {words}")).unwrap_or_default();
     let error = ServiceError::new(service, failure, format!("{} answers {status}{words}", place(url)));
     let retry_after = retry_after(headers, now);
-    let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).map(Box::from);
     ServiceError {
         status: Some(status),
         code,

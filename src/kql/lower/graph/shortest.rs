@@ -28,12 +28,12 @@ impl<'g> Matcher<'g> {
         let mut found = Found::new(self.pattern);
         let first = steps.first().map_or(0, |step| step.from);
         for source in self.candidates(first) {
-            self.from_source(source, &steps, &mut found)?;
+            self.search_from(source, &steps, &mut found)?;
         }
         Ok(found)
     }
 
-    fn from_source(&self, source: u32, steps: &[Step<'g>], found: &mut Found) -> Result<(), String> {
+    fn search_from(&self, source: u32, steps: &[Step<'g>], found: &mut Found) -> Result<(), String> {
         let all = self.pattern.matches == Matches::AllShortest;
         let mut pieces = vec![Piece { before: usize::MAX, edge: None, state: (0, 0, source) }];
         // At which length each state was reached, and each last node.

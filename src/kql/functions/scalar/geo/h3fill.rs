@@ -135,16 +135,16 @@ mod tests {
     #[test]
     fn cells_are_those_whose_middles_are_inside() {
         let ring = vec![(-3.659, 40.553), (-3.913, 40.409), (-3.729, 40.273), (-3.524, 40.440)];
-        let found = fill(&[ring.clone()], Resolution::Six, 1000).unwrap();
+        let found = fill(std::slice::from_ref(&ring), Resolution::Six, 1000).unwrap();
         assert_eq!(found.len(), 13);
-        assert!(fill(&[ring.clone()], Resolution::Eight, 100).is_none());
+        assert!(fill(std::slice::from_ref(&ring), Resolution::Eight, 100).is_none());
         // Seven times as many of the next resolution, about; all with their middles in the polygon.
         let finer = fill(&[ring], Resolution::Seven, 1000).unwrap();
         assert!((80..100).contains(&finer.len()), "{}", finer.len());
         // Over the antimeridian, and with a hole.
         let shell = vec![(179.0, 0.0), (-179.0, 0.0), (-179.0, 2.0), (179.0, 2.0)];
         let hole = vec![(179.5, 0.5), (-179.5, 0.5), (-179.5, 1.5), (179.5, 1.5)];
-        let whole = fill(&[shell.clone()], Resolution::Six, 10_000).unwrap().len();
+        let whole = fill(std::slice::from_ref(&shell), Resolution::Six, 10_000).unwrap().len();
         let ring = fill(&[shell, hole.clone()], Resolution::Six, 10_000).unwrap().len();
         let inner = fill(&[hole], Resolution::Six, 10_000).unwrap().len();
         assert_eq!(whole, ring + inner);

@@ -72,7 +72,7 @@ impl Cell {
     fn from_id(id: u64) -> Option<Cell> {
         let zeros = id.trailing_zeros();
         let face = (id >> 61) as u8;
-        if face > 5 || zeros % 2 != 0 || zeros > 60 {
+        if face > 5 || !zeros.is_multiple_of(2) || zeros > 60 {
             return None;
         }
         let level = MAX_LEVEL - (zeros / 2) as u8;
