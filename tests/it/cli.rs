@@ -113,7 +113,7 @@ fn a_wrong_query_exits_3_and_shows_its_place() {
         assert!(said.contains(text), "{}: `{text}` expected in {said}", &query[..query.len().min(40)]);
         assert_eq!(run.out, "");
     }
-    run_in(dir.path(), &["sql", "SELECT * FROM Traces"]).exits(3).says("traces");
+    run_in(dir.path(), &["sql", "SELECT * FROM Tracez"]).exits(3).says("traces");
     run_in(dir.path(), &["sql", "SELEC 1"]).exits(3);
     run_in(dir.path(), &["sql", "CREATE TABLE x (y int)"]).exits(3).says("only queries");
 }
