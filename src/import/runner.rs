@@ -16,10 +16,10 @@ use super::dispatch::{Coming, ComingUnit, Dispatch};
 use super::events::EventLog;
 use super::groups::{Group, Pending, add_part, units_of};
 use super::landings::{Commit, Landings};
-use super::ledger::{self, Entry, KnownUnits, Registrar};
+use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
 use super::own_rows;
 use super::positions::{self, Reached, stream_of};
-use super::quarantine::earlier::Earlier;
+use super::quarantine::earlier::{Earlier, Told};
 use super::quarantine::store::QuarantineFile;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
@@ -129,14 +129,16 @@ async fn begin(
     }
     let (root, is_dry) = (lake.root().to_owned(), options.dry_run);
     let (id, limits, retention) = (import_id.to_owned(), options.limits, options.retention);
-    let (retry, again) = (options.retry.clone(), options.again);
+    let (retry, again, tried) = (options.retry.clone(), options.again, Arc::clone(known));
     let cleaned = tokio::task::spawn_blocking(move || {
         let (kept, outdated) = clean(&root, retention, now, is_dry).unwrap_or_else(|error| {
             // What can no longer be removed hinders no import.
             tracing::warn!(%error, "the quarantine could not be cleaned");
             (Vec::new(), 0)
         });
-        let earlier = Earlier::new(kept, &retry, again);
+        let unfinished = |file: &QuarantineFile| tried.get(&file.unit).is_none_or(Known::is_open).then(|| file.unit.clone());
+        let told = if again { Told::All } else { Told::Of(kept.iter().filter_map(unfinished).collect()) };
+        let earlier = Earlier::new(kept, &retry, told);
         (Quarantine::new((!is_dry).then_some(root.as_path()), &id, now, limits, earlier), outdated)
     });
     let (quarantine, outdated) = cleaned.await.map_err(|error| ImportError::Reader(error.to_string()))?;

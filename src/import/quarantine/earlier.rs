@@ -12,26 +12,43 @@ use crate::names::listed_names;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Earlier {
     files: Arc<HashMap<String, Vec<QuarantineFile>>>,
-    is_asked: bool,
+    told: Arc<Told>,
+}
+
+/// Of which units a record that is refused again is told again, though it is set aside already.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Of all: somebody asked for them to be read again.
+    All,
+    /// Of these: no try so far came to its end, so nobody may have been told.
+    Of(BTreeSet<String>),
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Told::Of(BTreeSet::new())
+    }
 }
 
 impl Earlier {
     /// What files say of all units but those that are to be tried again (an archive's name stands for its entries): of these
-    /// everything is set aside anew. `is_asked` is true where all units are read again because somebody asked for it: what is
-    /// refused is then told once more, though it is set aside already.
-    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, is_asked: bool) -> Self {
+    /// everything is set aside anew.
+    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, told: Told) -> Self {
         let mut by_unit: HashMap<String, Vec<QuarantineFile>> = HashMap::new();
         for file in files {
             if !listed_names(&file.unit).any(|name| retried.contains(name)) {
                 by_unit.entry(file.unit.clone()).or_default().push(file);
             }
         }
-        Earlier { files: Arc::new(by_unit), is_asked }
+        Earlier { files: Arc::new(by_unit), told: Arc::new(told) }
     }
 
-    /// Whether what is refused again is told again.
-    pub(super) fn is_asked(&self) -> bool {
-        self.is_asked
+    /// Whether what is refused again of a unit is told again.
+    pub(super) fn is_told_again(&self, unit: &str) -> bool {
+        match self.told.as_ref() {
+            Told::All => true,
+            Told::Of(units) => units.contains(unit),
+        }
     }
 
     /// What was set aside of a unit.

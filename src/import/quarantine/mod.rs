@@ -155,7 +155,7 @@ impl UnitQuarantine {
         self.bytes += kept.len() as u64;
         if is_known {
             self.known += 1;
-            return self.quarantine.earlier.is_asked();
+            return self.quarantine.earlier.is_told_again(&self.name);
         }
         let mut entry = json!({
             "file": self.name,
@@ -229,7 +229,7 @@ impl UnitQuarantine {
             self.omitted -= counted;
             self.known += counted;
         }
-        let known = if self.quarantine.earlier.is_asked() { 0 } else { self.known };
+        let known = if self.quarantine.earlier.is_told_again(&self.name) { 0 } else { self.known };
         let mut kept = Kept { path: None, known, not_kept: self.omitted };
         if self.omitted > 0 {
             let reason = format!("{} more records were refused; their texts are not kept", self.omitted);
@@ -257,15 +257,16 @@ impl UnitQuarantine {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::earlier::Told;
     use super::*;
 
     fn quarantine(lake: &Path, limits: Limits) -> Quarantine {
-        quarantine_after(lake, limits, Vec::new(), false)
+        quarantine_after(lake, limits, Vec::new(), Told::default())
     }
 
-    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, is_asked: bool) -> Quarantine {
+    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, told: Told) -> Quarantine {
         let run = if files.is_empty() { "run".to_owned() } else { format!("run after {}", files.len()) };
-        Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), is_asked))
+        Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), told))
     }
 
     #[test]
@@ -320,17 +321,17 @@ mod tests {
         };
         let (news, first) = refuse(&quarantine(lake.path(), limits), &lines);
         assert_eq!((news, first.known, first.not_kept), (6, 0, 2));
-        let after = |limits, is_asked| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), is_asked);
-        assert_eq!(refuse(&after(limits, false), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
-        assert_eq!(refuse(&after(limits, true), &lines), (6, Kept::default()));
+        let after = |limits, told| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), told);
+        assert_eq!(refuse(&after(limits, Told::default()), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
+        assert_eq!(refuse(&after(limits, Told::All), &lines), (6, Kept::default()));
         // The bound is one of the unit, whichever run met its records.
-        let grown = refuse(&after(limits, false), &[&lines[..], &[b"a"]].concat()).1;
+        let grown = refuse(&after(limits, Told::default()), &[&lines[..], &[b"a"]].concat()).1;
         assert_eq!((grown.known, grown.not_kept), (6, 1));
         // What is more than before is new.
         let wide = Limits { quarantine_records: 9, ..limits };
-        assert_eq!(refuse(&after(wide, false), &[b"a", b"a", b"a", b""]).0, 2);
+        assert_eq!(refuse(&after(wide, Told::default()), &[b"a", b"a", b"a", b""]).0, 2);
         // Where not all come by again, it is unknown which of them were counted.
-        assert_eq!(refuse(&after(limits, false), &lines[1..]).1.known, 3);
+        assert_eq!(refuse(&after(limits, Told::default()), &lines[1..]).1.known, 3);
     }
 
     #[test]

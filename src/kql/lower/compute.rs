@@ -213,15 +213,21 @@ impl Running {
                 return Ok(Some((batch, self)));
             }
             let Some(input) = &mut self.input else { return Ok(None) };
+            // A batch on its way, and what is made of it, are nobody's: only rows that stay behind count.
+            let mut passing = 0;
             let made = match input.next().await {
-                Some(batch) => self.rows.push(batch?),
+                Some(batch) => {
+                    let batch = batch?;
+                    passing = 2 * get_record_batch_memory_size(&batch);
+                    self.rows.push(batch)
+                }
                 None => {
                     self.input = None;
                     self.rows.finish()
                 }
             };
             self.ready.extend(made.map_err(|message| DataFusionError::Execution(format!("{}: {message}", self.name)))?);
-            self.memory.try_resize(self.rows.held())?;
+            self.memory.try_resize(self.rows.held().saturating_sub(passing))?;
         }
     }
 }
