@@ -48,6 +48,9 @@ impl Limits {
 const USED: f64 = 0.98;
 /// Requests under way at the beginning, until answers show that more are welcome.
 const FIRST: f64 = 4.0;
+/// A wait that people are told of.
+const LONG: Duration = Duration::from_secs(20);
+
 /// Times of requests that the file of a kept quota may hold.
 const MAX_KEPT: usize = 100_000;
 
@@ -69,7 +72,7 @@ impl Quotas {
     pub(crate) fn of(&self, name: &str, limits: Limits) -> Arc<Quota> {
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.folder.as_ref().filter(|_| limits.kept).map(|folder| state::file(folder, "quota", name));
-        Arc::clone(quotas.entry(name.to_owned()).or_insert_with(|| Arc::new(Quota::new(self.pace.clone(), limits, file))))
+        Arc::clone(quotas.entry(name.to_owned()).or_insert_with(|| Arc::new(Quota::new(name, self.pace.clone(), limits, file))))
     }
 }
 
@@ -83,6 +86,8 @@ pub fn kept_requests(folder: &Path, tenant: &str, service: Service, name: &str, 
 
 /// One quota.
 pub(crate) struct Quota {
+    /// What it is of, for the log.
+    name: String,
     pace: Pace,
     limits: Limits,
     file: Option<PathBuf>,
@@ -115,7 +120,7 @@ struct State {
 }
 
 impl Quota {
-    fn new(pace: Pace, limits: Limits, file: Option<PathBuf>) -> Self {
+    fn new(name: &str, pace: Pace, limits: Limits, file: Option<PathBuf>) -> Self {
         let ceiling = limits.requests.map_or(f64::INFINITY, |(requests, _)| usable(requests));
         let state = State {
             made: VecDeque::new(),
@@ -125,8 +130,15 @@ impl Quota {
             paused: i64::MIN,
             throttled: None,
         };
-        let quota =
-            Quota { pace, limits, file, turn: tokio::sync::Mutex::default(), state: Mutex::new(state), changed: Notify::new() };
+        let quota = Quota {
+            name: name.to_owned(),
+            pace,
+            limits,
+            file,
+            turn: tokio::sync::Mutex::default(),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        };
         quota.recall();
         quota
     }
@@ -161,7 +173,12 @@ impl Quota {
                 Err(wait) => wait,
             };
             match wait {
-                Some(wait) => self.pace.sleep(wait).await,
+                Some(wait) => {
+                    if wait >= LONG {
+                        tracing::warn!(quota = %self.name, seconds = wait.as_secs(), "waits for the quota of a service");
+                    }
+                    self.pace.sleep(wait).await;
+                }
                 None => changed.await,
             }
         }

@@ -261,7 +261,8 @@ impl Api {
         let mut odd: Option<Bytes> = None;
         loop {
             let mut permits = Vec::with_capacity(self.quotas.len());
-            for quota in self.quotas.iter() {
+            // The one that all share comes last: who waits for another holds nobody up.
+            for quota in self.quotas.iter().rev() {
                 permits.push(quota.admit().await);
             }
             let token = match (&request.auth, &self.inner.tokens) {

@@ -296,6 +296,27 @@ async fn who_is_throttled_stops_those_of_the_same_quota_only() {
     assert!(passed() >= 600);
 }
 
+#[tokio::test]
+async fn who_waits_for_a_quota_of_its_own_holds_nobody_up() {
+    let server = Server::start(|_, _| json("{}"));
+    let api = graph(&world(), &server.base);
+    let own = api.limited("own", Limits::at_once(1));
+    let taken = own.quotas[1].admit().await;
+    let waiting: Vec<_> = (0..64)
+        .map(|_| {
+            let own = own.clone();
+            tokio::spawn(async move { own.json(Request::get(own.url("own"))).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let other = tokio::time::timeout(Duration::from_secs(60), api.json(Request::get(api.url("other"))));
+    assert_eq!(other.await.expect("no wait").unwrap().status, 200);
+    drop(taken);
+    for answer in futures::future::join_all(waiting).await {
+        assert_eq!(answer.unwrap().unwrap().status, 200);
+    }
+}
+
 /// A service counts requests in the last minute and throttles above its quota, as the client's time passes.
 #[tokio::test]
 async fn a_backlog_uses_its_quota_and_is_hardly_throttled() {
