@@ -430,7 +430,7 @@ mod tests {
             assert_eq!(csv.lines().count(), rows.len() + 1, "{name}");
             let objects = report.to_json(&rows);
             assert_eq!(
-                objects.iter().all(|object| object.as_object().is_some_and(|object| object.len() > 2)),
+                objects.iter().all(|object| object.as_object().is_some_and(|object| object.len() > 1)),
                 report.has_json(),
                 "{name}"
             );

@@ -253,8 +253,12 @@ pub(super) fn truth(world: &World) -> Vec<Table> {
         let mut table = Table::new("ChannelMessages", &["teamId", "channelId", "id"]);
         for team in teams::teams(seeded, now) {
             for channel in teams::channels(seeded, &team) {
-                for message in chat::changed_between(seeded, &team, &channel, time.start, time.end) {
-                    table.row(format!("{}|{}|{}", team.id, channel.id, message.id), None);
+                // With a message that changed come all of its replies.
+                for message in chat::threads_between(seeded, &team, &channel, time.start, time.end) {
+                    let replies = chat::replies(seeded, &team, &channel, &message.id, time.end);
+                    for id in replies.into_iter().map(|reply| reply.id).chain([message.id]) {
+                        table.row(format!("{}|{}|{id}", team.id, channel.id), None);
+                    }
                 }
             }
         }
