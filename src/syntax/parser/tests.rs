@@ -241,7 +241,7 @@ fn every_operator_reads() {
         "find where x has 'y' project-smart",
         "T | where a in (U | project b) and c in~ ('x', y) and d !in (dynamic([1, 2])) and e in ((V))",
         "T | make-graph a --> b with U on id, V on id2 | graph-match (x)-[e*1..5]->(y)<--(z) where x.a == 5 project x.b, c = y.d",
-        "T | make-graph a --> b with_node_id=n | graph-shortest-paths output=all (a)-[e]-(b) where a.x | graph-to-table nodes as N, edges as E",
+        "T | make-graph a --> b with_node_id=n | graph-shortest-paths output=all (a)-[e*1..2]-(b) where a.x project b.x | graph-to-table nodes as N, edges as E",
         "T | assert-schema (a: long) | macro-expand isfuzzy=true EG as X (X.T | take 5; X.U)",
         "macro-expand entity_group [cluster('a').database('b')] as X ( X.T )",
     ] {
