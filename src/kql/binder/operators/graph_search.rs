@@ -3,9 +3,10 @@
 //! A condition that is about one element of the pattern is looked at for each node or edge before any pattern is, and `all(…)`
 //! over the edges in the place of one edge while a path grows; what is left is a filter over the matches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::binder::expr::ExprContext;
+use crate::binder::names::{TargetName, derived};
 use crate::binder::{Bind, Binder, RowInfo, Scope, bare_name};
 use crate::bound::graph::{EachFold, GraphPattern, GraphQuestion, GraphShape, MatchOutput, MatchValue, Matches, PatternEdge};
 use crate::bound::*;
@@ -100,9 +101,17 @@ impl Binder<'_> {
             rest.push(term);
         }
         let mut items = search.project.clone();
-        let mut unnamed = Vec::with_capacity(items.len());
+        // Names follow from what was written, not from the columns that take its place.
+        self.refuse_repeated_names(&items)?;
+        let wanted = items.iter().map(|item| match item.names.first() {
+            Some(name) => TargetName::Explicit(name.text.clone()),
+            None => derived(&item.expr).map_or(TargetName::Generated, TargetName::Derived),
+        });
+        let names = self.resolve_names(&wanted.collect::<Vec<_>>(), HashSet::new(), false);
+        for (item, text) in items.iter_mut().zip(names).filter(|(item, _)| !item.tuple) {
+            item.names = vec![Name { text, span: item.expr.span }];
+        }
         for item in &mut items {
-            unnamed.push(item.names.is_empty());
             self.pattern_names(&mut item.expr, &mut pattern, scope, false)?;
         }
         let Search { nodes, edges, columns, outputs, .. } = pattern;
@@ -114,15 +123,7 @@ impl Binder<'_> {
             let e = self.condition(e, "where", false)?;
             rel = Self::filtered(rel, e);
         }
-        let mut rel = self.project(rel, &items, scope)?;
-        if rel.columns.len() == items.len() {
-            for (column, unnamed) in rel.columns.iter_mut().zip(unnamed) {
-                if unnamed {
-                    column.name = column.name.replace(['.', '#'], "_");
-                }
-            }
-        }
-        Ok(rel)
+        self.project(rel, &items, scope)
     }
 
     /// Which matches count.
