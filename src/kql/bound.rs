@@ -157,6 +157,21 @@ pub(crate) trait RowStream: Send {
     fn finish(&mut self) -> Result<Vec<RecordBatch>, String>;
     /// Bytes of the rows that are held back.
     fn held(&self) -> usize;
+    /// The rows of the result of a whole input.
+    ///
+    /// # Errors
+    /// As [`Compute::run`].
+    fn over(mut self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String>
+    where
+        Self: Sized,
+    {
+        let mut out = Vec::with_capacity(input.len());
+        for batch in input {
+            out.extend(self.push(batch)?);
+        }
+        out.extend(self.finish()?);
+        Ok(out)
+    }
 }
 
 /// What a step of [`BoundScan`] emits.

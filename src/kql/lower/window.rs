@@ -150,13 +150,7 @@ impl Compute for WindowOp {
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let mut rows = WindowRows::new(self);
-        let mut out = Vec::with_capacity(input.len());
-        for batch in input {
-            out.extend(rows.push(batch)?);
-        }
-        out.extend(rows.finish()?);
-        Ok(out)
+        WindowRows::new(self).over(input)
     }
 
     fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
