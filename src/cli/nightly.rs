@@ -161,6 +161,6 @@ fn finish(failures: &[Error]) -> Result<()> {
         return Ok(());
     }
     let count = if failures.len() == 1 { "1 part".to_owned() } else { format!("{} parts", failures.len()) };
-    let message = format!("{count} of the night did not finish; the same command goes on where it ended");
+    let message = format!("{count} of the night went wrong, as told above; the same command goes on where something is missing");
     Err(summarized(failures, message))
 }

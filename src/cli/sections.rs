@@ -170,12 +170,17 @@ pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<String> = bad.iter().map(|outcome| format!("{} of {}", outcome.section, outcome.tenant)).collect();
-    let message = format!(
-        "{} of {} sections did not get everything ({}); what was committed stays, and the same command goes on from there",
-        bad.len(),
-        outcomes.len(),
-        names.join(", ")
-    );
+    let (count, all, names) = (bad.len(), outcomes.len(), names.join(", "));
+    let message = if bad.iter().all(|outcome| outcome.has_all()) {
+        format!(
+            "{count} of {all} sections got records that cannot be read ({names}); they are set aside, `kqlake quarantine` lists them"
+        )
+    } else {
+        format!(
+            "{count} of {all} sections did not get everything ({names}); what was committed stays, and the same command goes on \
+             from there"
+        )
+    };
     let statuses: Vec<u8> = bad.iter().filter_map(|outcome| outcome.result.as_ref().err()).map(Error::status).collect();
     let has_shortfall = bad.iter().any(|outcome| outcome.result.as_ref().is_ok_and(|summary| !summary.shortfalls.is_empty()));
     Err(match statuses.as_slice() {

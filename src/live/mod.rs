@@ -17,7 +17,7 @@ pub mod webhook;
 use std::sync::Arc;
 
 use crate::error::Error;
-use kqlake_import::{ImportSummary, OrgUrls, Section, Source, UnitState};
+use kqlake_import::{ImportSummary, OrgUrls, Section, SectionReport, Source, UnitState};
 
 /// The folder of a lake that small state of live imports is kept in.
 pub const STATE: &str = "_state";
@@ -57,6 +57,15 @@ impl Outcome {
     /// True when the section was read to its end.
     pub fn is_finished(&self) -> bool {
         self.result.as_ref().is_ok_and(|summary| summary.sections.iter().all(|section| section.finished))
+    }
+
+    /// True when all that the service had was read to its end, whatever could not be read in it.
+    pub fn has_all(&self) -> bool {
+        let has_all = |summary: &ImportSummary| {
+            let gone = |section: &SectionReport| !section.finished || section.expired > 0;
+            !summary.stopped && summary.shortfalls.is_empty() && !summary.sections.iter().any(gone)
+        };
+        self.result.as_ref().is_ok_and(has_all)
     }
 
     /// True when nothing went wrong that an earlier run did not tell of.

@@ -75,6 +75,15 @@ fn audit_records_come_through_every_fault_once_each() {
 }
 
 #[test]
+fn a_section_that_got_everything_says_so_though_some_of_it_cannot_be_read() {
+    let of = tenant(4, FaultPlan::default());
+    let run =
+        of.run_with(&["import", "ActivityLog"], &[("KQLAKE_NOW", &format!("{NOW}x100"))]).exits(5).says("`kqlake quarantine`");
+    assert!(!truth(&of, "AuditRecords").refused.is_empty());
+    assert!(!run.err.contains("did not get everything"), "{}", run.err);
+}
+
+#[test]
 fn a_second_run_lists_all_again_and_fetches_nothing() {
     let of = tenant(4, FaultPlan::default());
     assert!([0, 5].contains(&import(&of)));
