@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seventeen questions in kqlake, DuckDB and Polars over the same rows: answers are compared, then times.
+"""Eighteen questions in kqlake, DuckDB and Polars over the same rows: answers are compared, then times.
 
     kqlake generate traces --rows 1000000 --days 365 --start 2025-01-01 -o /tmp/traces.ndjson
     kqlake generate audit --rows 300000 --days 365 --start 2025-01-01 -o /tmp/audit.ndjson
