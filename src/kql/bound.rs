@@ -155,6 +155,13 @@ pub(crate) trait RowStream: Send {
     /// # Errors
     /// As [`Compute::run`].
     fn finish(&mut self) -> Result<Vec<RecordBatch>, String>;
+    /// After [`RowStream::finish`], rows that are made one batch after the other, until there are none.
+    ///
+    /// # Errors
+    /// As [`Compute::run`].
+    fn more(&mut self) -> Result<Option<RecordBatch>, String> {
+        Ok(None)
+    }
     /// Bytes of the rows that are held back.
     fn held(&self) -> usize;
     /// The rows of the result of a whole input.
@@ -170,6 +177,9 @@ pub(crate) trait RowStream: Send {
             out.extend(self.push(batch)?);
         }
         out.extend(self.finish()?);
+        while let Some(batch) = self.more()? {
+            out.push(batch);
+        }
         Ok(out)
     }
 }

@@ -51,7 +51,7 @@ pub(crate) enum GraphStep {
 }
 
 /// What is asked of a graph.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct BoundGraphQuery {
     /// The graph.
     pub shape: GraphShape,
@@ -60,7 +60,7 @@ pub(crate) struct BoundGraphQuery {
 }
 
 /// What a graph gives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum GraphQuestion {
     /// A row a node: its id and its properties.
     Nodes,
@@ -71,7 +71,7 @@ pub(crate) enum GraphQuestion {
 }
 
 /// A pattern to look for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GraphPattern {
     /// The pattern's nodes: what must hold for each.
     pub nodes: Vec<Option<BoundExpr>>,
@@ -99,7 +99,7 @@ pub(crate) enum Matches {
 }
 
 /// An edge of a pattern.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PatternEdge {
     /// The pattern's node before it.
     pub left: usize,
@@ -120,7 +120,7 @@ pub(crate) struct PatternEdge {
 }
 
 /// A column of the matches.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MatchOutput {
     /// Type.
     pub ty: Type,
@@ -129,7 +129,7 @@ pub(crate) struct MatchOutput {
 }
 
 /// What a match tells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum MatchValue {
     /// An expression over the properties of a node of the pattern.
     Node { node: usize, value: BoundExpr },

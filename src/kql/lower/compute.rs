@@ -212,7 +212,11 @@ impl Running {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some((batch, self)));
             }
-            let Some(input) = &mut self.input else { return Ok(None) };
+            let failed = |message| DataFusionError::Execution(format!("{}: {message}", self.name));
+            let Some(input) = &mut self.input else {
+                let more = self.rows.more().map_err(failed)?;
+                return Ok(more.map(|batch| (batch, self)));
+            };
             // A batch on its way, and what is made of it, are nobody's: only rows that stay behind count.
             let mut passing = 0;
             let made = match input.next().await {
@@ -226,7 +230,7 @@ impl Running {
                     self.rows.finish()
                 }
             };
-            self.ready.extend(made.map_err(|message| DataFusionError::Execution(format!("{}: {message}", self.name)))?);
+            self.ready.extend(made.map_err(failed)?);
             self.memory.try_resize(self.rows.held().saturating_sub(passing))?;
         }
     }
@@ -489,6 +493,11 @@ impl RowStream for NumberedRows {
     fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
         let made = self.rows.finish()?;
         numbered(made, &mut self.next, &self.op.schema)
+    }
+
+    fn more(&mut self) -> Result<Option<RecordBatch>, String> {
+        let made = self.rows.more()?.into_iter().collect();
+        Ok(numbered(made, &mut self.next, &self.op.schema)?.pop())
     }
 
     fn held(&self) -> usize {

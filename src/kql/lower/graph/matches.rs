@@ -1,71 +1,23 @@
 //! Finding the matches of a pattern, depth first.
 
+use arrow::record_batch::RecordBatch;
+
+use super::found::Found;
+use super::outputs::Outputs;
 use super::{Graph, holds};
 use crate::bound::graph::{GraphPattern, Matches, PatternEdge};
 
-/// The most matches that are kept: what a mistake in a pattern makes has no end that anyone waits for.
-const MAX_MATCHES: usize = 10_000_000;
+/// Matches of a batch.
+const BATCH: usize = 8192;
 
 /// A place that has no node yet.
 const NONE: u32 = u32::MAX;
 
-/// The matches of a pattern.
-pub(super) struct Found {
-    /// How many.
-    pub count: usize,
-    /// For each node of the pattern, the nodes of the matches.
-    pub nodes: Vec<Vec<u32>>,
-    /// For each edge of the pattern, the edges of the matches.
-    pub paths: Vec<Paths>,
-}
-
-/// Rows of edges, one a match.
-#[derive(Default)]
-pub(super) struct Paths {
-    /// Where each match's edges end.
-    pub ends: Vec<usize>,
-    /// The edges, from the pattern's left to its right.
-    pub edges: Vec<u32>,
-    /// The nodes between them: one fewer than edges, none for no edges.
-    pub inner: Vec<u32>,
-}
-
-impl Found {
-    pub(super) fn new(pattern: &GraphPattern) -> Found {
-        Found {
-            count: 0,
-            nodes: pattern.nodes.iter().map(|_| Vec::new()).collect(),
-            paths: pattern.edges.iter().map(|_| Paths::default()).collect(),
-        }
-    }
-
-    /// Adds a match: its nodes, and for each edge of the pattern its edges from left to right and the nodes between them.
-    pub(super) fn push<'p>(
-        &mut self,
-        nodes: &[u32],
-        paths: impl IntoIterator<Item = (&'p [u32], &'p [u32])>,
-    ) -> Result<(), String> {
-        if self.count == MAX_MATCHES {
-            return Err(format!("the pattern has more than {MAX_MATCHES} matches; narrow it with where"));
-        }
-        self.count += 1;
-        for (all, node) in self.nodes.iter_mut().zip(nodes) {
-            all.push(*node);
-        }
-        for (all, (edges, inner)) in self.paths.iter_mut().zip(paths) {
-            all.edges.extend_from_slice(edges);
-            all.inner.extend_from_slice(inner);
-            all.ends.push(all.edges.len());
-        }
-        Ok(())
-    }
-}
-
 /// What an edge of the pattern may be, in the order in which the search takes them.
-pub(super) struct Step<'p> {
+pub(super) struct Step {
     /// Its place in the pattern.
     pub edge: usize,
-    pub pattern: &'p PatternEdge,
+    pub pattern: PatternEdge,
     /// The pattern's node that the search comes from.
     pub from: usize,
     /// The one that it goes to.
@@ -79,9 +31,9 @@ pub(super) struct Step<'p> {
 }
 
 /// A search for the matches of a pattern.
-pub(super) struct Matcher<'g> {
-    pub(super) graph: &'g Graph,
-    pub(super) pattern: &'g GraphPattern,
+pub(super) struct Matcher {
+    pub(super) graph: Graph,
+    pub(super) pattern: GraphPattern,
     /// Which nodes may stand in each place.
     allowed: Vec<Option<Vec<bool>>>,
 }
@@ -107,17 +59,24 @@ struct Frame {
 
 enum Undo {
     Nothing,
+    /// The node that the search began at.
+    Begin(u32),
     /// The step's last edge.
     Edge(u32),
     /// The pattern's node that got its place.
     Node(usize),
 }
 
-impl<'g> Matcher<'g> {
-    pub(super) fn new(graph: &'g Graph, pattern: &'g GraphPattern) -> Result<Matcher<'g>, String> {
+impl Matcher {
+    pub(super) fn new(graph: Graph, pattern: GraphPattern) -> Result<Matcher, String> {
         let of = |condition: &Option<_>| condition.as_ref().map(|c| holds(c, &graph.nodes)).transpose();
         let allowed = pattern.nodes.iter().map(of).collect::<Result<_, String>>()?;
         Ok(Matcher { graph, pattern, allowed })
+    }
+
+    /// The columns of the matches.
+    pub(super) fn outputs(&self) -> Result<Outputs, String> {
+        Outputs::new(&self.graph, &self.pattern)
     }
 
     /// True if a node may stand in a place of the pattern.
@@ -131,8 +90,8 @@ impl<'g> Matcher<'g> {
     }
 
     /// The edge of a place in the pattern as a step from one of its ends.
-    pub(super) fn step(&self, edge: usize, rightward: bool) -> Result<Step<'g>, String> {
-        let pattern = &self.pattern.edges[edge];
+    pub(super) fn step(&self, edge: usize, rightward: bool) -> Result<Step, String> {
+        let pattern = self.pattern.edges[edge].clone();
         let (from, to) = if rightward { (pattern.left, pattern.right) } else { (pattern.right, pattern.left) };
         let allowed = pattern.filter.as_ref().map(|c| holds(c, &self.graph.edges)).transpose()?;
         let allowed_inner = pattern.inner_filter.as_ref().map(|c| holds(c, &self.graph.nodes)).transpose()?;
@@ -140,7 +99,7 @@ impl<'g> Matcher<'g> {
     }
 
     /// The next edge of a step from a node, from the `cursor`th of its edges on, and the node that it leads to.
-    pub(super) fn next(&self, step: &Step<'_>, at: u32, cursor: &mut usize) -> Option<(u32, u32)> {
+    pub(super) fn next(&self, step: &Step, at: u32, cursor: &mut usize) -> Option<(u32, u32)> {
         let (along, against) = if step.rightward {
             (step.pattern.forward, step.pattern.backward)
         } else {
@@ -170,12 +129,12 @@ impl<'g> Matcher<'g> {
     }
 
     /// True if a node may be between two edges of a step.
-    pub(super) fn may_be_inner(&self, step: &Step<'_>, node: u32) -> bool {
+    pub(super) fn may_be_inner(&self, step: &Step, node: u32) -> bool {
         is_allowed(&step.allowed_inner, node)
     }
 
     /// The edges in an order in which each begins where the search has been, from the place with the fewest candidates on.
-    fn order(&self) -> Result<(usize, Vec<Step<'g>>), String> {
+    fn order(&self) -> Result<(usize, Vec<Step>), String> {
         let fewest = (0..self.allowed.len()).min_by_key(|place| match &self.allowed[*place] {
             None => self.graph.nodes.num_rows(),
             Some(allowed) => allowed.iter().filter(|a| **a).count(),
@@ -196,31 +155,18 @@ impl<'g> Matcher<'g> {
         }
         Ok((start, steps))
     }
-
-    /// All matches.
-    pub(super) fn all(&self) -> Result<Found, String> {
-        let (start, steps) = self.order()?;
-        let mut search = DepthFirst {
-            matcher: self,
-            steps: &steps,
-            nodes: vec![NONE; self.allowed.len()],
-            edges: steps.iter().map(|_| Vec::new()).collect(),
-            visited: steps.iter().map(|_| Vec::new()).collect(),
-            used_edges: vec![0; self.graph.sources.len()],
-            used_nodes: vec![0; self.graph.nodes.num_rows()],
-            found: Found::new(self.pattern),
-        };
-        for node in self.candidates(start) {
-            search.from(start, node)?;
-        }
-        Ok(search.found)
-    }
 }
 
-/// A depth-first search, one choice after the other. Its stack is its own: patterns may have long paths.
-struct DepthFirst<'s, 'g> {
-    matcher: &'s Matcher<'g>,
-    steps: &'s [Step<'g>],
+/// A depth-first search, one choice after the other, that can be left and gone on with. Its stack is its own: patterns may have
+/// long paths.
+pub(super) struct DepthFirst {
+    matcher: Matcher,
+    outputs: Outputs,
+    /// The place where the search begins, and the next node to try there.
+    start: usize,
+    candidate: u32,
+    steps: Vec<Step>,
+    stack: Vec<Frame>,
     /// The nodes chosen for the places of the pattern.
     nodes: Vec<u32>,
     /// For each step the edges chosen.
@@ -234,33 +180,79 @@ struct DepthFirst<'s, 'g> {
     found: Found,
 }
 
-impl DepthFirst<'_, '_> {
-    fn from(&mut self, start: usize, node: u32) -> Result<(), String> {
-        self.nodes[start] = node;
-        self.used_nodes[node as usize] += 1;
-        let mut stack = vec![Frame { step: 0, at: node, hops: 0, cursor: 0, ended: false, undo: Undo::Nothing }];
-        while let Some(frame) = stack.last_mut() {
-            if let Some(next) = self.advance(frame)? {
-                stack.push(next);
+impl DepthFirst {
+    pub(super) fn new(matcher: Matcher) -> Result<DepthFirst, String> {
+        let (start, steps) = matcher.order()?;
+        let of_steps = || steps.iter().map(|_| Vec::new()).collect();
+        Ok(DepthFirst {
+            outputs: matcher.outputs()?,
+            start,
+            candidate: 0,
+            stack: Vec::new(),
+            nodes: vec![NONE; matcher.allowed.len()],
+            edges: of_steps(),
+            visited: of_steps(),
+            used_edges: vec![0; matcher.graph.sources.len()],
+            used_nodes: vec![0; matcher.graph.nodes.num_rows()],
+            found: Found::new(&matcher.pattern),
+            steps,
+            matcher,
+        })
+    }
+
+    /// The next matches; `None` when there are no more.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+        while self.found.count < BATCH {
+            let Some(mut frame) = self.stack.pop() else {
+                if !self.begin() {
+                    break;
+                }
                 continue;
+            };
+            match self.advance(&mut frame)? {
+                Some(next) => self.stack.extend([frame, next]),
+                None => self.leave(&frame),
             }
-            if let Some(Frame { step, undo, .. }) = stack.pop() {
-                match undo {
-                    Undo::Nothing => {}
-                    Undo::Node(place) => self.nodes[place] = NONE,
-                    Undo::Edge(edge) => {
-                        self.used_edges[edge as usize] -= 1;
-                        self.edges[step].pop();
-                        if let Some(node) = self.visited[step].pop() {
-                            self.used_nodes[node as usize] -= 1;
-                        }
-                    }
+        }
+        if self.found.count == 0 {
+            return Ok(None);
+        }
+        let found = std::mem::replace(&mut self.found, Found::new(&self.matcher.pattern));
+        self.outputs.batch(&found).map(Some)
+    }
+
+    /// Begins at the next node that may be first; false when there is none.
+    fn begin(&mut self) -> bool {
+        while (self.candidate as usize) < self.used_nodes.len() {
+            let node = self.candidate;
+            self.candidate += 1;
+            if self.matcher.may_be(self.start, node) {
+                self.nodes[self.start] = node;
+                self.used_nodes[node as usize] = 1;
+                self.stack.push(Frame { step: 0, at: node, hops: 0, cursor: 0, ended: false, undo: Undo::Begin(node) });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Undoes the choice that led to a state.
+    fn leave(&mut self, frame: &Frame) {
+        match frame.undo {
+            Undo::Nothing => {}
+            Undo::Begin(node) => {
+                self.nodes[self.start] = NONE;
+                self.used_nodes[node as usize] = 0;
+            }
+            Undo::Node(place) => self.nodes[place] = NONE,
+            Undo::Edge(edge) => {
+                self.used_edges[edge as usize] -= 1;
+                self.edges[frame.step].pop();
+                if let Some(node) = self.visited[frame.step].pop() {
+                    self.used_nodes[node as usize] -= 1;
                 }
             }
         }
-        self.used_nodes[node as usize] -= 1;
-        self.nodes[start] = NONE;
-        Ok(())
     }
 
     /// The next choice in a state; `None` when there is none left.

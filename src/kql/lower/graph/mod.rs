@@ -4,6 +4,7 @@
 //! each property has the first value there is. Edges make the nodes that no table has.
 
 mod components;
+mod found;
 mod matches;
 mod outputs;
 mod shortest;
@@ -16,12 +17,13 @@ use arrow::compute::{concat_batches, filter_record_batch, take, take_record_batc
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::utils::memory::get_record_batch_memory_size;
 
-use self::matches::{Found, Matcher};
+use self::matches::{DepthFirst, Matcher};
 use super::column_name;
 use super::expr::physical;
 use crate::bound::graph::{BoundGraphQuery, GraphQuestion, GraphShape, GraphStep, Matches};
-use crate::bound::{BoundColumn, BoundExpr, Compute};
+use crate::bound::{BoundColumn, BoundExpr, Compute, RowStream};
 use kqlake_value::columns::{ColumnReader, arrow_type, in_form};
 use kqlake_value::{Type, ValueRef};
 
@@ -82,8 +84,39 @@ impl Compute for BoundGraphQuery {
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let Some(graph) = Graph::new(&self.shape, &input)? else { return Ok(Vec::new()) };
-        let batch = match &self.question {
+        GraphRows::new(self).over(input)
+    }
+
+    fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
+        Some(Ok(Box::new(GraphRows::new(self))))
+    }
+}
+
+/// The rows of a graph's nodes and edges, then the graph, of which matches are made as they are asked for.
+struct GraphRows {
+    query: BoundGraphQuery,
+    input: Vec<RecordBatch>,
+    search: Option<DepthFirst>,
+    held: usize,
+}
+
+impl GraphRows {
+    fn new(query: &BoundGraphQuery) -> GraphRows {
+        GraphRows { query: query.clone(), input: Vec::new(), search: None, held: 0 }
+    }
+}
+
+impl RowStream for GraphRows {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String> {
+        // The graph is another copy of its rows.
+        self.held += 2 * get_record_batch_memory_size(&batch);
+        self.input.push(batch);
+        Ok(Vec::new())
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
+        let Some(graph) = Graph::new(&self.query.shape, &std::mem::take(&mut self.input))? else { return Ok(Vec::new()) };
+        let batch = match &self.query.question {
             GraphQuestion::Nodes => graph.nodes,
             GraphQuestion::Edges => {
                 let key = graph.nodes.column(0);
@@ -93,15 +126,24 @@ impl Compute for BoundGraphQuery {
                 batch_of(columns, graph.edges.num_rows())?
             }
             GraphQuestion::Matches(pattern) => {
-                let matcher = Matcher::new(&graph, pattern)?;
-                let found: Found = match pattern.matches {
-                    Matches::AnyShortest | Matches::AllShortest => matcher.shortest()?,
-                    Matches::All | Matches::UniqueEdges | Matches::NoCycles => matcher.all()?,
-                };
-                outputs::columns(&graph, pattern, &found)?
+                let matcher = Matcher::new(graph, pattern.clone())?;
+                if matches!(pattern.matches, Matches::AnyShortest | Matches::AllShortest) {
+                    matcher.outputs()?.batch(&matcher.shortest()?)?
+                } else {
+                    self.search = Some(DepthFirst::new(matcher)?);
+                    return Ok(Vec::new());
+                }
             }
         };
         Ok(vec![batch])
+    }
+
+    fn more(&mut self) -> Result<Option<RecordBatch>, String> {
+        self.search.as_mut().map_or(Ok(None), DepthFirst::next)
+    }
+
+    fn held(&self) -> usize {
+        self.held
     }
 }
 

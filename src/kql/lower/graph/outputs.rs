@@ -5,44 +5,54 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::record_batch::RecordBatch;
 
-use super::matches::Found;
-use super::{Adjacency, Graph, batch_of, taken, values};
+use super::found::Found;
+use super::{Graph, batch_of, taken, values};
 use crate::bound::graph::{EachFold, GraphPattern, MatchValue};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Json, Type, Value};
 
-/// A row a match.
-pub(super) fn columns(graph: &Graph, pattern: &GraphPattern, found: &Found) -> Result<RecordBatch, String> {
-    let columns = pattern.outputs.iter().map(|output| column(graph, &output.value, found));
-    batch_of(columns.collect::<Result<_, String>>()?, found.count)
+/// The columns of matches, and the values over all nodes or edges that they take from.
+pub(super) struct Outputs(Vec<(MatchValue, ArrayRef)>);
+
+impl Outputs {
+    pub(super) fn new(graph: &Graph, pattern: &GraphPattern) -> Result<Outputs, String> {
+        let all = |value: &MatchValue| match value {
+            MatchValue::Node { value, .. } | MatchValue::Each { value, inner_nodes: true, .. } => values(value, &graph.nodes),
+            MatchValue::Edge { value, .. } | MatchValue::Each { value, inner_nodes: false, .. } => values(value, &graph.edges),
+            MatchValue::Degree { incoming, .. } => {
+                let edges = if *incoming { &graph.incoming } else { &graph.outgoing };
+                let degrees = (0..graph.nodes.num_rows() as u32).map(|node| edges.of(node).len() as i64);
+                Ok(Arc::new(Int64Array::from_iter_values(degrees)) as ArrayRef)
+            }
+        };
+        let outputs = pattern.outputs.iter().map(|output| Ok((output.value.clone(), all(&output.value)?)));
+        outputs.collect::<Result<_, String>>().map(Outputs)
+    }
+
+    /// A row a match.
+    pub(super) fn batch(&self, found: &Found) -> Result<RecordBatch, String> {
+        let columns = self.0.iter().map(|(value, all)| column(value, all, found));
+        batch_of(columns.collect::<Result<_, String>>()?, found.count)
+    }
 }
 
-fn column(graph: &Graph, value: &MatchValue, found: &Found) -> Result<ArrayRef, String> {
+fn column(value: &MatchValue, all: &ArrayRef, found: &Found) -> Result<ArrayRef, String> {
     match value {
-        MatchValue::Node { node, value } => taken(&values(value, &graph.nodes)?, &found.nodes[*node]),
-        MatchValue::Degree { node, incoming } => {
-            let edges: &Adjacency = if *incoming { &graph.incoming } else { &graph.outgoing };
-            let degree = |node: &u32| edges.of(*node).len() as i64;
-            Ok(Arc::new(Int64Array::from_iter_values(found.nodes[*node].iter().map(degree))))
-        }
+        MatchValue::Node { node, .. } | MatchValue::Degree { node, .. } => taken(all, &found.nodes[*node]),
         // An edge of one hop has one edge a match.
-        MatchValue::Edge { edge, value } => taken(&values(value, &graph.edges)?, &found.paths[*edge].edges),
+        MatchValue::Edge { edge, .. } => taken(all, &found.paths[*edge].edges),
         MatchValue::Each { edge, inner_nodes, value, fold } => {
-            let of = if *inner_nodes { &graph.nodes } else { &graph.edges };
-            let (ty, values) = (value.ty, values(value, of)?);
             let rows = Rows::new(found, *edge, *inner_nodes);
-            match fold {
-                EachFold::Array => arrays(&values, ty, rows, found.count),
-                EachFold::All | EachFold::Any => {
-                    let values = values.as_boolean_opt().ok_or("a condition gave something other than a bool")?;
-                    let is_true = |place: &u32| values.is_valid(*place as usize) && values.value(*place as usize);
-                    let folded = rows.map(|row| match fold {
-                        EachFold::All => row.iter().all(is_true),
-                        _ => row.iter().any(is_true),
-                    });
-                    Ok(Arc::new(folded.map(Some).collect::<BooleanArray>()))
-                }
+            if *fold == EachFold::Array {
+                return arrays(all, value.ty, rows, found.count);
             }
+            let values = all.as_boolean_opt().ok_or("a condition gave something other than a bool")?;
+            let is_true = |place: &u32| values.is_valid(*place as usize) && values.value(*place as usize);
+            let folded = rows.map(|row| match fold {
+                EachFold::All => row.iter().all(is_true),
+                _ => row.iter().any(is_true),
+            });
+            Ok(Arc::new(folded.map(Some).collect::<BooleanArray>()))
         }
     }
 }

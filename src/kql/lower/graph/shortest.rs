@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::matches::{Found, Matcher, Step};
+use super::found::Found;
+use super::matches::{Matcher, Step};
 use crate::bound::graph::Matches;
 
 /// How far a path is: in which step of the pattern, after how many of its edges, and where.
@@ -20,12 +21,11 @@ struct Piece {
     state: State,
 }
 
-impl<'g> Matcher<'g> {
+impl Matcher {
     /// The shortest paths from each node that may be first to each that may be last: one, or all of them.
     pub(super) fn shortest(&self) -> Result<Found, String> {
-        let steps: Vec<Step<'g>> =
-            (0..self.pattern.edges.len()).map(|edge| self.step(edge, true)).collect::<Result<_, String>>()?;
-        let mut found = Found::new(self.pattern);
+        let steps: Vec<Step> = (0..self.pattern.edges.len()).map(|edge| self.step(edge, true)).collect::<Result<_, String>>()?;
+        let mut found = Found::new(&self.pattern);
         let first = steps.first().map_or(0, |step| step.from);
         for source in self.candidates(first) {
             self.search_from(source, &steps, &mut found)?;
@@ -33,7 +33,7 @@ impl<'g> Matcher<'g> {
         Ok(found)
     }
 
-    fn search_from(&self, source: u32, steps: &[Step<'g>], found: &mut Found) -> Result<(), String> {
+    fn search_from(&self, source: u32, steps: &[Step], found: &mut Found) -> Result<(), String> {
         let all = self.pattern.matches == Matches::AllShortest;
         let mut pieces = vec![Piece { before: usize::MAX, edge: None, state: (0, 0, source) }];
         // At which length each state was reached, and each last node.
@@ -83,7 +83,7 @@ impl<'g> Matcher<'g> {
     }
 
     /// Keeps a path that is complete.
-    fn push_path(&self, last: usize, pieces: &[Piece], steps: &[Step<'g>], found: &mut Found) -> Result<(), String> {
+    fn push_path(&self, last: usize, pieces: &[Piece], steps: &[Step], found: &mut Found) -> Result<(), String> {
         let mut paths: Vec<(Vec<u32>, Vec<u32>)> = steps.iter().map(|_| Default::default()).collect();
         let mut nodes = vec![0; self.pattern.nodes.len()];
         let mut at = last;
