@@ -466,6 +466,11 @@ impl BoundExpr {
         found
     }
 
+    /// True if a part differs from call to call. Such a value stands in one place of a plan: each place computes it anew.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.any(&|e| matches!(&e.kind, BoundKind::Call { function, .. } if function.volatile))
+    }
+
     /// True if no column and nothing volatile or unknown is in it.
     pub(crate) fn is_constant(&self) -> bool {
         !self.any(&|e| match &e.kind {

@@ -157,6 +157,10 @@ impl Binder<'_> {
             return Ok(self.untyped_value(span));
         }
         let (mut values, ty) = self.common(values, "coalesce", span)?;
+        if values.iter().any(BoundExpr::is_volatile) {
+            let Some(function) = Registry::get().scalar("__coalesce") else { return self.unsupported(span, "coalesce") };
+            return Ok(BoundExpr::new(BoundKind::Call { function, args: values }, ty, span));
+        }
         let Some(otherwise) = values.pop() else { return Err(super::BindError::Reported) };
         let mut branches = Vec::new();
         for value in values {

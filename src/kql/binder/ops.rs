@@ -2,7 +2,7 @@
 
 use super::{Bind, Binder};
 use crate::bound::*;
-use crate::functions::regex_syntax;
+use crate::functions::{Registry, regex_syntax};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -304,16 +304,49 @@ impl Binder<'_> {
         } else {
             high
         };
-        let from = self.relation(BinaryOp::GreaterOrEqual, e.clone(), low, span)?;
-        let to = self.relation(BinaryOp::LessOrEqual, e, high, span)?;
-        let (from, to) = (self.fold(from)?, self.fold(to)?);
-        if !negated {
-            let both = BoundKind::Logical { and: true, terms: vec![from, to] };
-            return Ok(BoundExpr::new(both, Type::Bool, span));
+        let known = |end: &BoundExpr| end.as_literal().is_some_and(|v| !v.is_null());
+        let known = known(&low) && known(&high);
+        let within = if e.is_volatile() {
+            self.between_once(e, low, high, span)?
+        } else {
+            let from = self.relation(BinaryOp::GreaterOrEqual, e.clone(), low, span)?;
+            let to = self.relation(BinaryOp::LessOrEqual, e, high, span)?;
+            let (from, to) = (self.fold(from)?, self.fold(to)?);
+            let both = BoundKind::Logical { and: true, terms: vec![from.clone(), to.clone()] };
+            let both = self.fold(BoundExpr::new(both, Type::Bool, span))?;
+            // Null if any operand is null. A comparison alone is null where the value is, but one of them may be false where an
+            // end is null: `x != x` is null for null, and false else.
+            let null_of_null = |side: BoundExpr| {
+                let (left, right) = (Box::new(side.clone()), Box::new(side));
+                BoundExpr::new(BoundKind::Compare { op: BinaryOp::NotEqual, left, right }, Type::Bool, span)
+            };
+            if known {
+                both
+            } else {
+                let terms = vec![both, self.fold(null_of_null(from))?, self.fold(null_of_null(to))?];
+                self.fold(BoundExpr::new(BoundKind::Logical { and: false, terms }, Type::Bool, span))?
+            }
+        };
+        Ok(if negated { BoundExpr::new(BoundKind::Not(Box::new(within)), Type::Bool, span) } else { within })
+    }
+
+    /// `between` of a value that differs from call to call: one call is compared with both ends.
+    fn between_once(&mut self, e: BoundExpr, low: BoundExpr, high: BoundExpr, span: Span) -> Bind<BoundExpr> {
+        let Some(function) = Registry::get().scalar("__between") else { return self.unsupported(span, "between") };
+        let number = |x: &BoundExpr| if x.ty == Type::Dynamic { Some(Type::Real) } else { Some(x.ty).filter(|ty| ty.is_numeric()) };
+        let ty = match (number(&e), number(&low), number(&high)) {
+            (Some(a), Some(b), Some(c)) => a.widest(b).and_then(|ty| ty.widest(c)).unwrap_or(Type::Real),
+            _ => e.ty,
+        };
+        let mut args = Vec::with_capacity(3);
+        for arg in [e, low, high] {
+            if arg.ty != ty && !(number(&arg).is_some() && ty.is_numeric()) {
+                let message = format!("{} and {ty} have no order", arg.ty);
+                return self.error(code::TYPE, arg.span, message);
+            }
+            args.push(if arg.ty == Type::Dynamic { self.convert(arg, "toreal", Type::Real)? } else { self.coerce(arg, ty)? });
         }
-        // Null if any operand is null: the negation of the whole keeps that.
-        let both = BoundExpr::new(BoundKind::Logical { and: true, terms: vec![from, to] }, Type::Bool, span);
-        Ok(BoundExpr::new(BoundKind::Not(Box::new(both)), Type::Bool, span))
+        Ok(BoundExpr::new(BoundKind::Call { function, args }, Type::Bool, span))
     }
 }
 

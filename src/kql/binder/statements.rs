@@ -169,8 +169,7 @@ impl Binder<'_> {
             _ => {
                 let mut ctx = ExprContext::new(&row, scope);
                 let e = self.scalar(value, &mut ctx)?;
-                let volatile = e.any(&|part| matches!(&part.kind, BoundKind::Call { function, .. } if function.volatile));
-                if volatile { Binding::Macro(Rc::new(value.clone()), scope.nested(false)) } else { Binding::Scalar(e) }
+                if e.is_volatile() { Binding::Macro(Rc::new(value.clone()), scope.nested(false)) } else { Binding::Scalar(e) }
             }
         };
         scope.define(&name.text, binding);

@@ -55,6 +55,31 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         "The value rounded down to the size, and away from the fixed point, that query_bin_auto_size and query_bin_auto_at set.",
     )
     .naming(Naming::FirstArg),
+    // What `coalesce` of a value that differs from call to call is bound to.
+    ScalarFn::new(
+        "__coalesce",
+        SAME,
+        Returns::Same,
+        ScalarImpl::Row(|args| {
+            let present = |v: &&ValueRef<'_>| !v.is_null() && !matches!(v, ValueRef::String("") | ValueRef::Dynamic("\"\"" | "null"));
+            let found = args.iter().find(present).or(args.last());
+            found.map_or(Value::Null, |found| kqlake_value::columns::to_value(*found))
+        }),
+        "The first value that is neither null nor the empty string.",
+    )
+    .variadic(),
+    // What `between` of such a value is bound to.
+    ScalarFn::new(
+        "__between",
+        &[
+            Param::req("value", ArgType::Summable),
+            Param::req("low", ArgType::Summable),
+            Param::req("high", ArgType::Summable),
+        ],
+        BOOL,
+        ScalarImpl::Row(between),
+        "Whether a value is in a range; null if one of the three is.",
+    ),
     special("not", &[Param::req("expression", ArgType::Bool)], BOOL, "True for false, false for true, null for null."),
     special(
         "now",
@@ -234,6 +259,16 @@ fn extreme(args: &[ValueRef<'_>], wanted: Ordering) -> Value {
         }
     }
     kqlake_value::columns::to_value(best)
+}
+
+fn between(args: &[ValueRef<'_>]) -> Value {
+    let [value, low, high] = args else { return Value::Null };
+    if args.iter().any(|v| v.is_null()) {
+        return Value::Null;
+    }
+    let above = matches!(compare(*value, *low), Some(Ordering::Greater | Ordering::Equal));
+    let below = matches!(compare(*value, *high), Some(Ordering::Less | Ordering::Equal));
+    Value::Bool(above && below)
 }
 
 fn nullness(args: &[ArgInfo], wanted: bool) -> Result<ColumnFn, String> {
