@@ -259,7 +259,7 @@ impl Quota {
         let (passed, machine, scale) = (self.pace.passed(), self.pace.machine_micros(), self.pace.scale());
         let ago = |made: i64| machine.saturating_sub(((passed - made) as f64 / scale) as i64);
         let made: Vec<i64> = made.into_iter().map(ago).collect();
-        state::write(file, &json!({ "made": made })).await;
+        state::write(file, json!({ "made": made })).await;
     }
 
     /// Counts the requests of earlier runs.

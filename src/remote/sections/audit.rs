@@ -200,7 +200,7 @@ impl Audit {
             }
             starts.entry(plain(name)).or_insert((now, now)).1 = now;
             if let Some(file) = &self.started {
-                state::write(file.clone(), &json!(starts)).await;
+                state::write(file.clone(), json!(starts)).await;
             }
         }
         Ok((starts, failures))
