@@ -18,8 +18,8 @@ use url::Url;
 pub use finding::{Area, Finding, Status};
 
 use crate::config::{Config, Problem, TenantConfig, variable_as_it_is};
-use crate::live::STATE;
 use kqlake_lake::Lake;
+use kqlake_lake::folders::STATE;
 use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
 

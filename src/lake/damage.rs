@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::folders::POSITIONS;
+
 /// What is wrong with a pipe, a device or a socket in the place of a file.
 pub(crate) const IRREGULAR: &str = "it is no regular file";
 
@@ -219,5 +221,6 @@ fn begin_anew(table: &Path) -> String {
 /// The folder of positions that belongs to a table's folder.
 fn positions_of(table: &Path) -> PathBuf {
     let lake = table.parent().unwrap_or(table);
-    table.file_name().map_or_else(|| lake.join("_intents"), |name| lake.join("_intents").join(name))
+    let all = lake.join(POSITIONS);
+    table.file_name().map_or_else(|| all.clone(), |name| all.join(name))
 }

@@ -19,6 +19,7 @@ mod data;
 mod day;
 mod error;
 pub mod fault;
+pub mod folders;
 pub mod identity;
 mod log;
 pub mod memory;

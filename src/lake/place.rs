@@ -9,14 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::LakeError;
+use crate::folders::OWN;
 use crate::log::files::LOG;
 use crate::tables;
 use kqlake_durable::resolved;
 
 /// Folders that are searched for a lake, in the order of their names.
 const FOLDERS: usize = 1024;
-/// The lake's own folders beside its tables.
-const OWN: [&str; 3] = ["_intents", "_quarantine", "_set_aside"];
 
 /// Where a lake is in a project's folder when no other place is named.
 const USUAL: &str = "data/lake";
@@ -123,6 +122,18 @@ mod tests {
         assert!(check(&at("up")).is_err());
         fs::create_dir_all(at("up/traces/_delta_log")).unwrap();
         assert!(check(&at("up")).is_ok());
+    }
+
+    #[test]
+    fn a_folder_with_any_of_a_lakes_own_folders_is_one_that_has_no_table_yet() {
+        let root = tempfile::tempdir().unwrap();
+        for own in OWN {
+            let lake = root.path().join(own.trim_start_matches('_'));
+            fs::create_dir_all(lake.join("data/lake/traces/_delta_log")).unwrap();
+            assert!(check(&lake).is_err());
+            fs::create_dir(lake.join(own)).unwrap();
+            assert!(check(&lake).is_ok(), "{own}: {:?}", check(&lake));
+        }
     }
 
     #[test]

@@ -18,13 +18,12 @@ use crate::damage::Damage;
 use crate::data::file::check_file;
 use crate::data::writer::is_own_name;
 use crate::error::LakeError;
+use crate::folders::SET_ASIDE;
 use crate::log::delta::{Change, Log};
 use crate::log::files::{LOG, commit_name};
 use crate::tables::TableDef;
 use crate::{Lake, retry};
 
-/// The folder of the lake that what was set aside is in.
-pub(crate) const FOLDER: &str = "_set_aside";
 /// The file that says why files were set aside.
 const REASONS: &str = "reason.txt";
 /// The application transaction that marks a repair which lost commits; its number is the version that it made.
@@ -60,7 +59,7 @@ struct RepairFolder {
 impl RepairFolder {
     fn new(lake: &Lake, def: &TableDef) -> Self {
         let now = DateTime::from_timestamp_millis(lake.now_millis()).unwrap_or_default().format("%Y-%m-%dT%H%M%SZ");
-        let folder = lake.root().join(FOLDER).join(def.name);
+        let folder = lake.root().join(SET_ASIDE).join(def.name);
         // Two repairs of one second have a folder each.
         let names = (1..).map(|n| if n == 1 { now.to_string() } else { format!("{now}-{n}") });
         let free = names.map(|name| folder.join(name)).find(|folder| fs::symlink_metadata(folder).is_err());

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::STATE;
 use crate::error::{Error, Result};
 use kqlake_import::Stop;
+use kqlake_lake::folders::STATE;
 use kqlake_value::{ValueRef, datetime_of_us, format};
 
 /// Time between two tries.

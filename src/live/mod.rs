@@ -19,9 +19,6 @@ use std::sync::Arc;
 use crate::error::Error;
 use kqlake_import::{ImportSummary, OrgUrls, Section, SectionReport, Source, UnitState};
 
-/// The folder of a lake that small state of live imports is kept in.
-pub const STATE: &str = "_state";
-
 /// A section of a tenant that is to be run.
 #[derive(Debug)]
 pub struct Task {

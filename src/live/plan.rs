@@ -1,9 +1,12 @@
 //! Which sections of which tenants are run: the configuration's tenants, the sections that are switched on, and their sources.
 
-use super::{STATE, Task, Work};
+use std::path::{Path, PathBuf};
+
+use super::{Task, Work};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use kqlake_import::{OrgUrls, Section};
+use kqlake_lake::folders::{SPOOL, STATE};
 use kqlake_remote::settings::Tenant;
 use kqlake_remote::{Pace, World, sources};
 
@@ -16,12 +19,19 @@ pub struct Wanted {
     pub tenants: Vec<String>,
 }
 
-/// The sections' shared world: connections, tokens, and quotas whose use is kept in the lake's folder.
+/// The folder of a lake in which notifications of calls wait.
+pub fn spool(lake: &Path) -> PathBuf {
+    lake.join(SPOOL).join("calls")
+}
+
+/// The sections' shared world: connections, tokens, quotas whose use is kept in the lake's folder, and the notifications that wait
+/// there.
 ///
 /// # Errors
 /// Connections cannot be made from this machine.
 pub fn world(config: &Config, pace: Pace) -> Result<World> {
-    World::new(pace, Some(&config.lake.join(STATE))).map_err(|error| Error::Source(error.to_string()))
+    let world = World::new(pace, Some(&config.lake.join(STATE))).map_err(|error| Error::Source(error.to_string()))?;
+    Ok(world.with_spool(spool(&config.lake)))
 }
 
 /// The tasks of all tenants that are wanted; reads the secrets. What a tenant lacks is the error of its own tasks alone.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::plan::spool;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use kqlake_import::{EventLog, Importer, Severity, Stop, WEBHOOK};
@@ -132,7 +133,7 @@ impl Webhook {
             return Err(Error::usage("no tenant takes notifications of calls")
                 .hint("set notification_url in the tenant's table calls: the public address that leads to this receiver"));
         }
-        let spool = Spool::new(&world.spool().unwrap_or_else(|| config.lake.join("_spool").join("calls")));
+        let spool = Spool::new(&spool(&config.lake));
         let mut receivers = Vec::new();
         for (address, parties) in addresses {
             let shared: SharedJournal = journal.clone();

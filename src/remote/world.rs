@@ -35,6 +35,7 @@ pub struct World {
     tokens: TokenCache,
     quotas: Quotas,
     folder: Option<PathBuf>,
+    spool: Option<PathBuf>,
     only_looks: bool,
 }
 
@@ -50,6 +51,7 @@ impl World {
             tokens: TokenCache::new(transport.clone(), pace.clone()),
             quotas: Quotas::new(pace.clone(), folder),
             folder: folder.map(Path::to_owned),
+            spool: None,
             only_looks: false,
             pace,
             transport,
@@ -77,9 +79,15 @@ impl World {
         self.folder.as_deref()
     }
 
-    /// The folder in which notifications of calls wait: beside that of small state.
-    pub fn spool(&self) -> Option<PathBuf> {
-        self.folder.as_deref().map(|folder| folder.with_file_name("_spool").join("calls"))
+    /// The same, with a folder in which notifications of calls wait.
+    #[must_use]
+    pub fn with_spool(self, folder: PathBuf) -> World {
+        World { spool: Some(folder), ..self }
+    }
+
+    /// The folder in which notifications of calls wait.
+    pub(crate) fn spool(&self) -> Option<&Path> {
+        self.spool.as_deref()
     }
 
     /// A service of a tenant.

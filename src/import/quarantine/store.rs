@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{ENDING, FORMAT, FORMAT_KEY, OLD_ENDING};
+use kqlake_lake::folders::QUARANTINE;
 use kqlake_value::US_PER_DAY;
 
 /// How long refused records are kept, and how many.
@@ -94,7 +95,7 @@ struct LinePlace {
 
 /// The folder below a lake that holds refused records.
 pub(crate) fn folder(lake: &Path) -> PathBuf {
-    lake.join("_quarantine")
+    lake.join(QUARANTINE)
 }
 
 /// Everything that is in a lake's quarantine, the oldest first.

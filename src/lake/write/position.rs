@@ -16,6 +16,7 @@ use xxhash_rust::xxh64::xxh64;
 use crate::blocking::run_blocking;
 use crate::damage::Damage;
 use crate::error::LakeError;
+use crate::folders::POSITIONS;
 use crate::log::commit::{CURSOR, IMPORT, ROWS_TRANSACTION, STREAM};
 use crate::log::delta::{Change, Log};
 use crate::log::files::{LOG, commit_facts};
@@ -23,8 +24,6 @@ use crate::tables::TableDef;
 use crate::{Lake, Position, retry};
 use kqlake_durable::{self as durable, Draft};
 
-/// The folder of the lake that the tables' positions are in.
-pub(crate) const FOLDER: &str = "_intents";
 /// The file of a table's positions.
 const FILE: &str = "positions.json";
 /// The version of its form.
@@ -88,7 +87,7 @@ pub(crate) struct Witness {
 
 /// The folder of a table's positions.
 pub(crate) fn folder(root: &Path, def: &TableDef) -> PathBuf {
-    root.join(FOLDER).join(def.name)
+    root.join(POSITIONS).join(def.name)
 }
 
 /// What a commit says of its position.

@@ -32,7 +32,7 @@ pub fn sources(tenant: &Tenant, section: Section, world: &World) -> Result<Vec<A
                 let calls = calls::Calls::of(tenant, world)?;
                 // Who only looks takes nothing out of a queue.
                 let queue = if world.only_looks() { None } else { Queue::of(tenant, world)? };
-                sources.insert(0, Arc::new(calls::notified::Notified::new(calls, &tenant.id, Spool::new(&folder), queue)));
+                sources.insert(0, Arc::new(calls::notified::Notified::new(calls, &tenant.id, Spool::new(folder), queue)));
             }
             Ok(sources)
         }
