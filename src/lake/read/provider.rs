@@ -103,14 +103,6 @@ impl TableSnapshot {
         Arc::new(LakeTable::new(self.clone()))
     }
 
-    /// A provider of the rows of the files that can have rows of some days, in days since 1970, and these files.
-    pub fn of_days(&self, days: &BTreeSet<i32>) -> (Arc<dyn TableProvider>, Vec<&LiveFile>) {
-        let of = |file: &LiveFile| days.range(file.days.clone()).next().is_some();
-        let only: HashSet<usize> = (0..self.files().len()).filter(|at| of(&self.files()[*at])).collect();
-        let files = self.files().iter().filter(|file| of(file)).collect();
-        (Arc::new(LakeTable::of_files(self.clone(), only)), files)
-    }
-
     /// Providers of the rows of the files in which all of some promoted columns can answer for their bags, and of the others,
     /// their columns as KQL takes them.
     pub fn kql_parts(&self, columns: &[&str]) -> (Arc<dyn TableProvider>, Arc<dyn TableProvider>) {

@@ -97,12 +97,6 @@ impl FaultPlan {
         catalogue::names()
     }
 
-    /// Another seed for the places of the faults; otherwise it is the tenant's.
-    #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        Self { seed: Some(seed), ..self }
-    }
-
     /// The habits that the plan sets.
     pub fn settings(&self) -> &Settings {
         &self.settings
