@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
-use super::views;
+use super::views::{self, View};
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, TableSchema};
@@ -24,16 +24,37 @@ use kqlake_lake::{Lake, TableSnapshot};
 use kqlake_value::columns::field_type;
 use kqlake_value::{Column, Type};
 
-/// The schemas of all tables and views, built once: they do not depend on the lake.
-static SCHEMAS: LazyLock<HashMap<&'static str, Arc<TableSchema>>> = LazyLock::new(|| {
-    let tables = tables::all().iter().map(|def| (def.name, Arc::new(schema_of(def))));
-    let views = views::all().iter().map(|view| {
-        let schema =
-            TableSchema { view: Some(view.text.to_owned()), rows_of: Some(view.table.to_owned()), ..TableSchema::default() };
-        (view.name, Arc::new(schema))
-    });
-    tables.chain(views).collect()
+/// What has a name in every lake.
+#[derive(Clone, Copy)]
+enum Known {
+    Table(&'static TableDef),
+    View(&'static View),
+}
+
+impl Known {
+    fn schema(self) -> TableSchema {
+        match self {
+            Known::Table(def) => schema_of(def),
+            Known::View(view) => {
+                TableSchema { view: Some(view.text.to_owned()), rows_of: Some(view.table.to_owned()), ..TableSchema::default() }
+            }
+        }
+    }
+}
+
+/// The tables and views, and their schemas, which do not depend on the lake: each is made when it is first asked for, since a
+/// query names few of them.
+static SCHEMAS: LazyLock<HashMap<&'static str, (Known, OnceLock<Arc<TableSchema>>)>> = LazyLock::new(|| {
+    let tables = tables::all().iter().map(|def| (def.name, Known::Table(def)));
+    let views = views::all().iter().map(|view| (view.name, Known::View(view)));
+    tables.chain(views).map(|(name, known)| (name, (known, OnceLock::new()))).collect()
 });
+
+/// The schema of a table or view.
+fn known_schema(name: &str) -> Option<Arc<TableSchema>> {
+    let (known, schema) = SCHEMAS.get(name)?;
+    Some(Arc::clone(schema.get_or_init(|| Arc::new(known.schema()))))
+}
 
 /// What KQL sees of a table definition.
 fn schema_of(def: &TableDef) -> TableSchema {
@@ -133,7 +154,7 @@ impl Catalog for LakeCatalog {
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
         let extended = self.extended.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        extended.or_else(|| SCHEMAS.get(name).cloned())
+        extended.or_else(|| known_schema(name))
     }
 
     fn maps(&self, kind: &str, name: &str) -> bool {
@@ -270,6 +291,8 @@ mod tests {
         assert!(traces.columns.iter().all(|c| c.name != "event_month"));
         assert!(traces.promoted.iter().any(|p| p.source == "customDimensions" && p.key == "eventId"));
         assert!(catalog.table("AppTraces").unwrap().view.is_some());
+        assert!(Arc::ptr_eq(&catalog.table("requests").unwrap(), &catalog.table("requests").unwrap()));
+        assert!(catalog.names().iter().all(|name| catalog.table(name).is_some()));
         assert!(catalog.table("Traces").is_none());
     }
 

@@ -1,14 +1,15 @@
 //! A lake's folder as the object store that logs are read from and written to.
 //!
-//! It differs from the library's store of a folder in four ways. Listings are in order, as those of the cloud's stores are, and
+//! It differs from the library's store of a folder in five ways. Listings are in order, as those of the cloud's stores are, and
 //! what a listing leaves out costs next to nothing: a log has thousands of files before those that are wanted. What
 //! is written is on the disk, with its name, before it is reported: the library flushes nothing, so that a power cut could
-//! leave an empty commit, or none where one was reported. And files of a log that cannot be read, and that the log says
-//! everything without, are not shown.
+//! leave an empty commit, or none where one was reported. A whole file is opened at once: to wake a thread for that takes longer
+//! than it does, and a log is many small files. And files of a log that cannot be read, and that the log says everything without,
+//! are not shown.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,8 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 use kqlake_durable::{self as durable, Draft};
@@ -83,6 +84,26 @@ fn files_after(folder: &FilePath, prefix: &Path, after: &str) -> io::Result<Opti
         found.push(ObjectMeta { location, last_modified: meta.modified()?.into(), size: meta.len(), e_tag: None, version: None });
     }
     Ok(Some(found))
+}
+
+/// A file as it is asked for as a whole; `None` where the library must say what is there, or how to read it.
+fn opened(path: PathBuf, location: &Path, options: &GetOptions) -> Option<GetResult> {
+    let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, range, version, head, .. } = options;
+    let conditions = [if_match, if_none_match, version].iter().any(|text| text.is_some())
+        || [if_modified_since, if_unmodified_since].iter().any(|time| time.is_some());
+    // To open a pipe would wait for its writer.
+    if conditions || range.is_some() || *head || !fs::metadata(&path).is_ok_and(|found| found.is_file()) {
+        return None;
+    }
+    let file = File::open(&path).ok()?;
+    let found = file.metadata().ok()?;
+    let (size, last_modified) = (found.len(), found.modified().ok()?.into());
+    Some(GetResult {
+        payload: GetResultPayload::File(file, path),
+        meta: ObjectMeta { location: location.clone(), last_modified, size, e_tag: None, version: None },
+        range: 0..size,
+        attributes: Attributes::default(),
+    })
 }
 
 impl fmt::Display for LakeStore {
@@ -183,7 +204,10 @@ impl ObjectStore for LakeStore {
         if self.hidden.contains(location) {
             return Err(failed(FilePath::new(location.as_ref()), io::ErrorKind::NotFound.into()));
         }
-        self.files.get_opts(location, options).await
+        match opened(self.files.path_to_filesystem(location)?, location, &options) {
+            Some(whole) => Ok(whole),
+            None => self.files.get_opts(location, options).await,
+        }
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -247,6 +271,11 @@ mod tests {
         let text = async |name: &str| store.get(&at(name)).await?.bytes().await;
         assert_eq!((text("a").await.unwrap().as_ref(), text("c").await.unwrap().as_ref()), (&b"one"[..], &b"three"[..]));
         assert!(matches!(text("b").await, Err(Error::NotFound { .. })));
+        assert!(matches!(text("z").await, Err(Error::NotFound { .. })));
+        assert!(matches!(store.get(&Path::from("t/_delta_log")).await, Err(Error::NotFound { .. })));
+        let whole = store.get(&at("c")).await.unwrap();
+        assert_eq!((whole.range.clone(), whole.meta.size, &whole.meta.location), (0..5, 5, &at("c")));
+        assert_eq!(store.get_range(&at("c"), 1..3).await.unwrap().as_ref(), b"hr");
         let listed: Vec<ObjectMeta> = store.list(Some(&Path::from("t"))).try_collect().await.unwrap();
         assert_eq!(listed.iter().map(|meta| meta.location.clone()).collect::<Vec<_>>(), [at("a"), at("c")]);
         let after = async |name: &str| -> Vec<Path> {
