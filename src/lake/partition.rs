@@ -2,7 +2,7 @@
 
 use chrono::{Datelike as _, NaiveDate};
 
-use crate::day::{day_from_text, day_text};
+use crate::day::{day_from_text, day_text, has_text};
 use crate::tables::{EVENT_DATE, EVENT_MONTH};
 
 /// What the partition column of a table says.
@@ -44,12 +44,11 @@ pub(crate) struct Partition {
 impl Partition {
     /// The partition of a day; `None` outside the years 1 to 9999.
     pub(crate) fn of(by: Partitioning, day: i32) -> Option<Self> {
-        day_text(day)?;
         let first = match by {
             Partitioning::Month => month_of(day),
             Partitioning::Day => day,
         };
-        Some(Partition { by, first })
+        has_text(day).then_some(Partition { by, first })
     }
 
     /// The partition that a partition column's text names.

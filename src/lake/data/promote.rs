@@ -229,16 +229,18 @@ impl Slot {
         }
         let missing = row - self.len();
         let json = value.get();
-        let inner = json.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let text = match value.plain_string().map(Cow::Borrowed).or_else(|| inner.map(unescape)) {
-            // Half of a surrogate pair is an error, and no text.
-            Some(Cow::Owned(_)) if json.contains("\\u") => Cow::Owned(serde_json::from_str::<String>(json).unwrap_or_default()),
-            Some(text) => text,
-            None => Cow::Borrowed(json),
+        let (text, is_string) = match value.plain_string() {
+            Some(text) => (Cow::Borrowed(text), true),
+            None => match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+                // Half of a surrogate pair is an error, and no text.
+                Some(_) if json.contains("\\u") => (Cow::Owned(serde_json::from_str::<String>(json).unwrap_or_default()), true),
+                Some(inner) => (unescape(inner), true),
+                None => (Cow::Borrowed(json), false),
+            },
         };
         let text = &*text;
-        self.complete &= inner.is_some();
-        let null = json == "null";
+        self.complete &= is_string;
+        let null = !is_string && json == "null";
         match &mut self.values {
             Values::Empty => {}
             Values::Text(b) => {

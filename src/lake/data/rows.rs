@@ -155,9 +155,11 @@ impl FileRows {
             .map(|b| b.column(layout.time).as_primitive::<TimestampMicrosecondType>().values().as_ref())
             .collect();
         let mut partitions: BTreeMap<Partition, Picks> = BTreeMap::new();
-        for &(batch, row) in picks {
+        // Rows of one day mostly follow one another.
+        for some in picks.chunk_by(|a, b| day_of(times[a.0][a.1]) == day_of(times[b.0][b.1])) {
+            let (batch, row) = some[0];
             let partition = Partition::of(layout.partitioning, day_of(times[batch][row])).ok_or_else(outside)?;
-            partitions.entry(partition).or_default().push((batch, row));
+            partitions.entry(partition).or_default().extend_from_slice(some);
         }
         for rows in partitions.values_mut() {
             rows.sort_by(|a, b| self.keys[a.0].row(a.1).cmp(&self.keys[b.0].row(b.1)));
