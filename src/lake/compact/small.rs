@@ -9,14 +9,17 @@
 use std::collections::BTreeMap;
 
 use super::tiers::{MOST_INPUTS, is_changing, is_outdated};
-use super::{CompactOptions, CompactReport, clean, commit, delete, merge};
+use super::{CompactOptions, CompactReport, Replacement, clean, commit, delete, merge};
 use crate::Lake;
+use crate::blocking::run_blocking;
 use crate::data::writer::Effort;
 use crate::day::day_of;
 use crate::error::LakeError;
+use crate::log::entry::FileEntry;
 use crate::partition::{Partition, Partitioning};
 use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::tables::TableDef;
+use crate::write::rewrite::join_small;
 
 /// How many files of one power of it are merged.
 const FAN: usize = 8;
@@ -61,7 +64,7 @@ pub(crate) async fn merge_small(
     let _lease = lake.lease(def)?;
     let mut replacements = Vec::new();
     for (partition, inputs) in &work {
-        match merge(&snapshot, inputs, snapshot.layout(), *partition, Effort::Landing, options).await {
+        match join(&snapshot, inputs, *partition, options).await {
             Ok(replacement) => replacements.push(replacement),
             Err(error) => {
                 delete(snapshot.dir(), &replacements);
@@ -77,6 +80,32 @@ pub(crate) async fn merge_small(
         report.deleted = clean(lake, def, options.grace).await?;
     }
     Ok(report)
+}
+
+/// Merges files: a few rows in memory, since planning a query over their files would take longer than all the rest.
+async fn join(
+    snapshot: &TableSnapshot,
+    inputs: &[usize],
+    partition: Partition,
+    options: &CompactOptions,
+) -> Result<Replacement, LakeError> {
+    let def = snapshot.def();
+    let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
+    let (layout, dir) = (snapshot.layout().clone(), snapshot.dir().to_owned());
+    let entries: Vec<FileEntry> = files.iter().map(|file| file.entry.clone()).collect();
+    let work = move || join_small(&layout, &dir, &entries).map(|joined| (joined, entries));
+    let (joined, entries) = run_blocking(def.name, work).await??;
+    let Some((outputs, written)) = joined else {
+        return merge(snapshot, inputs, snapshot.layout(), partition, Effort::Landing, options).await;
+    };
+    let replacement = Replacement { inputs: entries, outputs };
+    let known: Option<u64> = files.iter().map(|file| file.rows).sum();
+    if known != Some(written) || replacement.outputs.iter().any(|file| file.partition != partition) {
+        delete(snapshot.dir(), &[replacement]);
+        let reason = format!("joining {} files gave {written} rows of {}", files.len(), known.unwrap_or(0));
+        return Err(LakeError::Shape { table: def.name, reason });
+    }
+    Ok(replacement)
 }
 
 /// The files to merge, by their positions in the snapshot, a list for each partition that has enough of them. `today` is in days

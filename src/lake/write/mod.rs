@@ -7,5 +7,5 @@ pub(crate) mod landing;
 mod pairs;
 pub(crate) mod position;
 mod probe;
-mod rewrite;
+pub(crate) mod rewrite;
 pub(crate) mod rows;

@@ -9,7 +9,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use super::keys::{KeySet, Keyer};
-use crate::data::file::{delete, open_file};
+use crate::data::file::{check_file, delete, open_file};
 use crate::data::layout::Layout;
 use crate::data::promote::Promoter;
 use crate::data::rows::{FileRows, Prepared};
@@ -55,6 +55,26 @@ pub(crate) fn rewrite_all(layout: &Arc<Layout>, dir: &Path, files: &[(&FileEntry
         return Err(error);
     }
     Ok(done)
+}
+
+/// Writes the rows of live files of one partition that are small into one file, when they are few; `None` when they are not.
+/// Gives the new file with its rows.
+///
+/// # Errors
+/// As for [`rewrite_all`].
+pub(crate) fn join_small(
+    layout: &Arc<Layout>,
+    dir: &Path,
+    files: &[FileEntry],
+) -> Result<Option<(Vec<NewFile>, u64)>, LakeError> {
+    if files.iter().map(weight).fold(0, u64::saturating_add) > FOLDED_ROWS {
+        return Ok(None);
+    }
+    files.iter().try_for_each(|file| check_file(layout.def.name, dir, file))?;
+    let all: Vec<(&FileEntry, KeySet)> = files.iter().map(|file| (file, KeySet::default())).collect();
+    let joined = fold(layout, dir, &all.iter().collect::<Vec<_>>())?;
+    let rows = joined.iter().filter_map(|file| rows_of(&file.stats)).sum();
+    Ok(Some((joined, rows)))
 }
 
 /// What a file costs to be folded, in rows; more than any other when that is not known.
