@@ -37,11 +37,13 @@ pub(super) struct Reader<'d> {
     file: &'d Path,
     text: &'d str,
     problems: RefCell<Vec<Problem>>,
+    /// Keys that nobody knows: what is missing may stand under one of them.
+    unknown: RefCell<Vec<Problem>>,
 }
 
 impl<'d> Reader<'d> {
     pub(super) fn new(file: &'d Path, text: &'d str) -> Self {
-        Reader { file, text, problems: RefCell::default() }
+        Reader { file, text, problems: RefCell::default(), unknown: RefCell::default() }
     }
 
     /// The file with the line of a place in it.
@@ -62,8 +64,15 @@ impl<'d> Reader<'d> {
         self.problems.borrow_mut().push(problem);
     }
 
+    fn note_unknown(&self, problem: Problem) {
+        self.unknown.borrow_mut().push(problem);
+    }
+
+    /// All that is wrong, unknown keys first: where one is misspelt, another one seems to be missing.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+        let mut problems = self.unknown.into_inner();
+        problems.append(&mut self.problems.into_inner());
+        problems
     }
 }
 
@@ -368,7 +377,7 @@ impl<'d, 'r> Table<'d, 'r> {
                 _ if list => format!("{} takes {}", self.path, self.known.join(", ")),
                 _ => INLINE.to_owned(),
             };
-            self.reader.note(Problem {
+            self.reader.note_unknown(Problem {
                 place: self.reader.place(name.span().start.min(value.span().start)),
                 key: self.full(key),
                 message: format!("unknown key `{key}` in {}", self.path),

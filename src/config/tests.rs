@@ -225,6 +225,16 @@ workload_identity = { file = "token" }
 }
 
 #[test]
+fn a_misspelt_key_is_told_before_the_one_that_is_missing() {
+    let text = "[tenants.contoso]\nid = \"11111111-2222-3333-4444-555555555555\"\n\
+        client_id = \"aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\"\nclient_secert = { env = \"SECRET\" }\n";
+    let problems = mistakes(Path::new("kqlake.toml"), text);
+    let told: Vec<(&str, &str)> = problems.iter().map(|problem| (problem.message.as_str(), problem.solution.as_str())).collect();
+    assert_eq!(told[0], ("unknown key `client_secert` in tenants.contoso", "did you mean `client_secret`?"), "{told:?}");
+    assert!(told[1].0.starts_with("tenants.contoso.client_secret is missing"), "{told:?}");
+}
+
+#[test]
 fn mistakes_say_key_value_and_what_to_do() {
     for (text, message, advice) in [
         ("cloud = \"mars\"", "unknown cloud `mars`", "commercial"),
