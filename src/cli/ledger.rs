@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::Int64Type;
-use arrow::record_batch::RecordBatch;
-
 use super::Context;
 use super::answer::OutputArgs;
 use super::input::Text;
@@ -14,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::live::account::{Account, Hole, Place, UnitRow, accounts};
 use crate::live::freshness::last_finished;
 use crate::output::listing::{Listing, count, text};
-use kqlake_import::{NO_SECTION, Section};
-use kqlake_value::{Type, Value, datetime_of_us, us_of_datetime};
+use kqlake_import::{LedgerState, NO_SECTION, Section};
+use kqlake_value::named::NamedColumns;
+use kqlake_value::{Type, Value, datetime_of_us};
 
 /// Show for each section what was listed and where it is, when it finished last, what is missing and what will be
 #[derive(Debug, clap::Args)]
@@ -165,46 +162,40 @@ windowStart = iff(tostring(details.tiles) == 'true', windowStart, datetime(null)
     for table in &answer.tables {
         let mut rows = table.run().await?;
         while let Some(batch) = rows.next().await? {
-            units.extend((0..batch.num_rows()).map(|row| unit_row(&batch, row)));
+            let columns = table.named(&batch)?;
+            for row in 0..batch.num_rows() {
+                units.push(unit_row(&columns, row)?);
+            }
         }
     }
     Ok(units)
 }
 
-fn unit_row(batch: &RecordBatch, row: usize) -> UnitRow {
-    let word = |name: &str| word(batch, name, row);
-    let number = |name: &str| number(batch, name, row);
-    let instant = |name: &str| number(name).map(us_of_datetime);
-    let size = |name: &str| number(name).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    let is_settled =
-        batch.column_by_name("settled").and_then(|a| a.as_boolean_opt()).is_some_and(|a| a.is_valid(row) && a.value(row));
-    UnitRow {
+/// # Errors
+/// Its state is one that only a newer version knows: nobody can say where the unit is.
+fn unit_row(columns: &NamedColumns, row: usize) -> Result<UnitRow> {
+    let word = |name: &str| columns.text(name, row).unwrap_or_default().to_owned();
+    let instant = |name: &str| columns.micros(name, row);
+    let size = |name: &str| columns.long(name, row).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    let state = columns.text("state", row).unwrap_or_default().parse::<LedgerState>().map_err(|unknown| Error::Storage {
+        message: format!("ImportLedger, unit {}: {unknown}", word("unit")),
+        hint: Some("a newer version wrote it: use that one; `kqlake ledger --units` lists the units as they are".to_owned()),
+        source: None,
+    })?;
+    Ok(UnitRow {
         section: word("section"),
         source: word("source"),
         unit: word("unit"),
-        state: word("state"),
+        state,
         reason: word("reason"),
-        is_settled,
+        is_settled: columns.is_true("settled", row),
         finished: instant("finishedAt"),
         expires: instant("expiresAt"),
         window: instant("windowStart").zip(instant("windowEnd")),
         rows: size("rows"),
         quarantined: size("quarantined"),
         bytes: size("bytes"),
-    }
-}
-
-fn word(batch: &RecordBatch, name: &str, row: usize) -> String {
-    let Some(array) = batch.column_by_name(name).filter(|array| array.is_valid(row)) else { return String::new() };
-    match array.as_string_view_opt() {
-        Some(view) => view.value(row).to_owned(),
-        None => array.as_string_opt::<i32>().map(|array| array.value(row).to_owned()).unwrap_or_default(),
-    }
-}
-
-fn number(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {
-    let array = batch.column_by_name(name).filter(|array| array.is_valid(row))?;
-    array.as_primitive_opt::<Int64Type>().map(|array| array.value(row))
+    })
 }
 
 /// The newest try at each unit.
@@ -219,7 +210,7 @@ async fn units(args: &Args, section: Option<&str>, context: &Context) -> Result<
         text.push_str(&format!("| where tostring(details.source) startswith_cs '{tenant}/'\n"));
     }
     if args.failed {
-        text.push_str("| where state != 'done' or quarantined > 0\n");
+        text.push_str("| where state !in ('done', 'empty') or quarantined > 0\n");
     }
     text.push_str("| project startedAt, section, unit, state, rows, duplicates, replaced, quarantined, bytes, ");
     text.push_str("took = finishedAt - startedAt, listedAt, expiresAt, attempt, reason\n");
@@ -227,4 +218,29 @@ async fn units(args: &Args, section: Option<&str>, context: &Context) -> Result<
     let query = Text { name: "ledger".to_owned(), text };
     let answer = context.engine().kql(&query.name, &query.text, &BTreeMap::new()).await?;
     write(&answer, None, &args.output, &query, context).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, DictionaryArray, LargeStringArray};
+    use arrow::datatypes::Int32Type;
+    use arrow::record_batch::RecordBatch;
+    use kqlake_import::UnitState;
+
+    use super::*;
+
+    #[test]
+    fn units_are_read_in_any_form_of_text_and_a_state_of_a_newer_version_is_an_error() {
+        let states: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::from_iter(["done", "listed", "delegated"]));
+        let units: ArrayRef = Arc::new(LargeStringArray::from(vec!["a", "b", "c"]));
+        let batch = RecordBatch::try_from_iter([("unit", units), ("state", states)]).unwrap();
+        let columns = NamedColumns::of_schema(&batch).unwrap();
+        let read = |row| unit_row(&columns, row).map(|unit| (unit.unit, unit.state)).map_err(|err| err.to_string());
+        assert_eq!(read(0), Ok(("a".to_owned(), LedgerState::Tried(UnitState::Done))));
+        assert_eq!(read(1), Ok(("b".to_owned(), LedgerState::Listed)));
+        let refused = read(2).unwrap_err();
+        assert!(refused.contains("unit c") && refused.contains("`delegated`"), "{refused}");
+    }
 }

@@ -85,6 +85,19 @@ async fn after_a_fault_at_a_later_commit_the_finished_files_are_known_and_the_fa
     assert!(query(dir.path(), "ImportLedger | summarize arg_max(startedAt, *) by unit | where state != 'done'").is_empty());
 }
 
+#[test]
+fn a_file_without_content_is_no_failure() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("none.ndjson"), "").expect("a file");
+    fs::write(dir.path().join("odd.ndjson"), "{\"itemType\":\"trace\"}\n").expect("a file");
+    run_in(dir.path(), &["--lake", "lake", "import", "--from", "none.ndjson", "odd.ndjson"]).exits(5);
+    let states = query(dir.path(), "ImportLedger | project state, unit | sort by state asc");
+    assert_eq!(states.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["empty", "unknown"], "{states:?}");
+    let failed = csv_rows(&run_in(dir.path(), &["--lake", "lake", "ledger", "--failed", "-f", "csv"]).exits(0).out);
+    let units: Vec<&str> = failed.iter().skip(1).map(|row| row[2].as_str()).collect();
+    assert!(units.len() == 1 && units[0].ends_with("odd.ndjson"), "{failed:?}");
+}
+
 #[tokio::test]
 async fn an_archive_that_was_cut_off_is_read_again_whole() {
     use std::io::Write as _;
