@@ -358,7 +358,8 @@ async fn the_saved_query_of_missing_sections_watches_kqlake_itself() {
         "--param",
         settings,
         "--param",
-        "days=2",
+        // Of the days before the lake was there nothing is said.
+        "days=7",
         "--param",
         "asOf=2026-01-13T04:00:00Z",
         "-f",
