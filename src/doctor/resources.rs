@@ -1,7 +1,7 @@
 //! Resources of Application Insights, workspaces of Log Analytics and queues of Service Bus: whether they may be read, which no token
 //! tells.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::finding::{Area, Finding};
@@ -12,8 +12,12 @@ use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
 use kqlake_remote::webhook::check_queue;
 use kqlake_remote::{Request, World};
+use kqlake_value::{ValueRef, datetime_of_us, format};
 
-/// Asks each table of each resource for the rows of no time at all.
+/// The time that a table is asked for, in microseconds: little, so that the answer costs the service nothing, however much it has.
+const RECENT: i64 = 5 * 60 * 1_000_000;
+
+/// Asks each table of each resource for one row of the last minutes.
 pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World) -> Vec<Finding> {
     if !config.jobs.contains(&Section::Hits) {
         return Vec::new();
@@ -33,9 +37,7 @@ pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World)
         let Ok(api) = world.api(tenant, service) else { continue };
         let mut refused = None;
         for table in tables {
-            let instant = "datetime(2020-01-01T00:00:00Z)";
-            let query = format!("{table} | where {time} >= {instant} and {time} < {instant} | order by {time} asc");
-            let body = json!({ "query": query, "timespan": "2020-01-01T00:00:00Z/2020-01-01T00:00:00Z" });
+            let body = question(table, time, api.now());
             let request = Request::post_json(api.url(&path), &body).once().patience(PATIENCE);
             let request = match key {
                 Some(key) => request.key("x-api-key", key),
@@ -63,6 +65,14 @@ pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World)
     findings
 }
 
+/// Asks a table with a column of times for one row of the last minutes before an instant (microseconds since 1970).
+fn question(table: &str, time: &str, now: i64) -> Value {
+    let text = |micros: i64| format::to_string(ValueRef::DateTime(datetime_of_us(micros)));
+    let (from, to) = (text(now - RECENT), text(now));
+    let query = format!("{table} | where {time} >= datetime({from}) and {time} < datetime({to}) | take 1");
+    json!({ "query": query, "timespan": format!("{from}/{to}") })
+}
+
 /// Looks whether the queue of notifications may be read.
 pub(super) async fn queue(config: &TenantConfig, tenant: &Tenant, world: &World) -> Option<Finding> {
     let set = tenant.calls.service_bus.as_ref().filter(|_| config.jobs.contains(&Section::Calls))?;
@@ -78,4 +88,18 @@ pub(super) async fn queue(config: &TenantConfig, tenant: &Tenant, world: &World)
         None => "check namespace and queue, and give the application the Azure role Azure Service Bus Data Receiver".to_owned(),
     };
     Some(Finding::failed(Area::Service, component, format!("the queue cannot be read: {why}"), advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_asked_for_little() {
+        let asked = question("traces", "timestamp", 1_767_225_600_000_000);
+        let (from, to) = ("2025-12-31T23:55:00.0000000Z", "2026-01-01T00:00:00.0000000Z");
+        assert_eq!(asked["timespan"], format!("{from}/{to}"));
+        let query = format!("traces | where timestamp >= datetime({from}) and timestamp < datetime({to}) | take 1");
+        assert_eq!(asked["query"], query);
+    }
 }
