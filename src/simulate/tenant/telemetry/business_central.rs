@@ -33,6 +33,9 @@ const OBJECTS: [(&str, &str, &str); 6] = [
     ("9", "Chart of Accounts", "Page"),
     ("206", "Sales - Invoice", "Report"),
 ];
+/// Calls in a hundred that are made while a company opens, and where their stacks begin then.
+const OPENING: u64 = 20;
+const OPENED: &str = "\"Company Triggers\"(CodeUnit 2000000003).OnCompanyOpenCompleted(Event) line 2 - System Application by Microsoft";
 /// The longest value of a dimension; what is longer goes on in others.
 const LONGEST: usize = 8_000;
 
@@ -157,12 +160,16 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         "alObjectId" => object.to_owned(),
         "alObjectName" => object_name.to_owned(),
         "alObjectType" => object_type.to_owned(),
-        "alStackTrace" => (0..3)
-            .map(|line| {
+        "alStackTrace" => {
+            let line = |line| {
                 format!("\"{object_name}\"({object_type} {object}).OnRun line {} - Base Application by Microsoft", line * 7 + 2)
-            })
-            .collect::<Vec<_>>()
-            .join("\r\n"),
+            };
+            let mut lines: Vec<String> = (0..3).map(line).collect();
+            if dice.percent(OPENING) {
+                lines.push(OPENED.to_owned());
+            }
+            lines.join("\r\n")
+        }
         "extensionName" => "Base Application".to_owned(),
         "extensionPublisher" => "Microsoft".to_owned(),
         "extensionVersion" => "26.0.30643.32481".to_owned(),
@@ -192,5 +199,23 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         _ if name.ends_with("Time") && name != "consumptionDateTime" => duration(dice, 40_000_000),
         _ if name.starts_with("is") || name.ends_with("Enabled") => dice.pick(&["True", "False"]).to_owned(),
         _ => dice.below(5_000).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_calls_are_made_while_a_company_opens() {
+        let seeded = Seeded { seed: 12, scale: 1.0 };
+        for id in ["RT0005", "RT0019"] {
+            let opens = |number: &i64| {
+                let event = emitted(seeded, id, &mut seeded.dice("event", &[*number]));
+                event.dimensions["alStackTrace"].as_str().is_some_and(|stack| stack.contains("OnCompanyOpenCompleted"))
+            };
+            let opening = (0..200).filter(opens).count();
+            assert!((10..100).contains(&opening), "{id}: {opening}");
+        }
     }
 }
