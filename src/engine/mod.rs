@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
@@ -42,6 +43,7 @@ use kqlake_syntax::diagnostics::Diagnostic;
 use kqlake_syntax::parser;
 use kqlake_value::Column;
 use kqlake_value::clock::Clock;
+use kqlake_value::named::NamedColumns;
 
 /// How queries may run. The answer is the same under every setting; only memory, time and disk differ.
 #[derive(Debug, Clone)]
@@ -294,6 +296,14 @@ impl Answer {
 }
 
 impl ResultTable {
+    /// The columns of a batch of its rows by their names.
+    ///
+    /// # Errors
+    /// A column cannot be read as its type.
+    pub fn named(&self, batch: &RecordBatch) -> Result<NamedColumns> {
+        NamedColumns::of_columns(&self.columns, batch).map_err(|why| Error::query(format!("{}: {why}", self.name)))
+    }
+
     /// Runs the query.
     ///
     /// # Errors

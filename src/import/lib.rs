@@ -58,7 +58,7 @@ use std::sync::Arc;
 pub use self::audit::scope::OrgUrls;
 pub use self::events::{EventLog, Health, HealthStatus, Severity, WEBHOOK};
 pub use self::files::input::Limits;
-pub use self::ledger::NO_SECTION;
+pub use self::ledger::{LedgerState, NO_SECTION, UnknownState};
 pub use self::names::listed_names;
 pub use self::preview::{Preview, preview};
 pub use self::quarantine::seen::seen_again;
@@ -338,6 +338,19 @@ pub enum UnitState {
 }
 
 impl UnitState {
+    /// All states.
+    pub(crate) const ALL: [UnitState; 9] = [
+        UnitState::Done,
+        UnitState::Unchanged,
+        UnitState::Known,
+        UnitState::Empty,
+        UnitState::Filtered,
+        UnitState::Incomplete,
+        UnitState::Unknown,
+        UnitState::Failed,
+        UnitState::Expired,
+    ];
+
     /// The word that the ledger has for it.
     pub fn name(self) -> &'static str {
         match self {

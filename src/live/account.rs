@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use kqlake_import::{LedgerState, UnitState};
+
 /// The newest row of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitRow {
@@ -15,8 +17,8 @@ pub struct UnitRow {
     pub source: String,
     /// Its name.
     pub unit: String,
-    /// The ledger's word for its state.
-    pub state: String,
+    /// Its state.
+    pub state: LedgerState,
     /// Why it did not end well.
     pub reason: String,
     /// True when its content was read to its end, and what could be read of it is in the lake.
@@ -106,14 +108,17 @@ const LEAST: i64 = 60_000_000;
 /// Where a unit is at an instant.
 pub fn place(unit: &UnitRow, now: i64) -> Place {
     let is_over = unit.expires.is_some_and(|expires| expires < now);
-    match unit.state.as_str() {
-        "done" | "empty" | "unchanged" | "known" => Place::Committed,
-        "incomplete" | "unknown" | "failed" if unit.is_settled => Place::Committed,
-        "filtered" => Place::Filtered,
-        "expired" => Place::Expired,
-        _ if is_over => Place::Expired,
-        "listed" | "gone" => Place::Pending,
-        _ => Place::Failed,
+    match unit.state {
+        LedgerState::Tried(state) => match state {
+            UnitState::Done | UnitState::Empty | UnitState::Unchanged | UnitState::Known => Place::Committed,
+            UnitState::Filtered => Place::Filtered,
+            UnitState::Expired => Place::Expired,
+            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed if unit.is_settled => Place::Committed,
+            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed if is_over => Place::Expired,
+            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => Place::Failed,
+        },
+        LedgerState::Listed | LedgerState::Gone if is_over => Place::Expired,
+        LedgerState::Listed | LedgerState::Gone => Place::Pending,
     }
 }
 
@@ -139,7 +144,7 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
     for unit in units {
         // A row under the source's own name tells of its listing.
         if !unit.source.is_empty() && unit.unit == unit.source {
-            if unit.state == "failed" {
+            if unit.state == UnitState::Failed.into() {
                 account.unlisted.push(format!("{}: {}", unit.source, unit.reason));
             }
             continue;
@@ -225,7 +230,7 @@ mod tests {
             section: "Audit events".into(),
             source: "contoso/audit".into(),
             unit: format!("contoso/audit/{name}"),
-            state: state.into(),
+            state: state.parse().unwrap(),
             ..UnitRow::default()
         }
     }

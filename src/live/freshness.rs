@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _};
-use arrow::datatypes::Int64Type;
-
 use crate::engine::Engine;
 use crate::error::Result;
-use kqlake_value::us_of_datetime;
 
 /// When each section of each tenant finished last (microseconds since 1970), by the names of both; files have no tenant.
 ///
@@ -22,23 +18,13 @@ pub async fn last_finished(engine: &Engine) -> Result<BTreeMap<(String, String),
     for table in &answer.tables {
         let mut rows = table.run().await?;
         while let Some(batch) = rows.next().await? {
+            let columns = table.named(&batch)?;
             for row in 0..batch.num_rows() {
-                let last = batch.column_by_name("newest").and_then(|array| array.as_primitive_opt::<Int64Type>());
-                let Some(last) = last.filter(|array| array.is_valid(row)) else { continue };
-                let word = |name: &str| batch.column_by_name(name).map(|array| word(array, row)).unwrap_or_default();
-                found.insert((word("tenant"), word("section")), us_of_datetime(last.value(row)));
+                let Some(newest) = columns.micros("newest", row) else { continue };
+                let word = |name: &str| columns.text(name, row).unwrap_or_default().to_owned();
+                found.insert((word("tenant"), word("section")), newest);
             }
         }
     }
     Ok(found)
-}
-
-fn word(array: &ArrayRef, row: usize) -> String {
-    if array.is_null(row) {
-        return String::new();
-    }
-    match array.as_string_view_opt() {
-        Some(view) => view.value(row).to_owned(),
-        None => array.as_string_opt::<i32>().map(|array| array.value(row).to_owned()).unwrap_or_default(),
-    }
 }

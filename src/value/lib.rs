@@ -15,6 +15,8 @@ pub mod escape;
 pub mod format;
 pub mod hashed;
 pub mod json;
+#[cfg(feature = "arrow")]
+pub mod named;
 pub mod parse;
 #[cfg(feature = "arrow")]
 pub mod text_column;

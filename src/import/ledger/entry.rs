@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::state::LedgerState;
 use crate::row::{Cell, Row};
 use crate::source::ListedUnit;
 use crate::{Extent, Section, UnitReport};
@@ -28,7 +29,7 @@ pub(crate) struct Entry {
     /// The unit's name.
     pub unit: String,
     /// How the try ended.
-    pub state: String,
+    pub state: LedgerState,
     /// Why it did not end well.
     pub reason: Option<String>,
     /// Rows by table, that were there already or not.
@@ -133,7 +134,7 @@ impl Entry {
             finished: report.finished,
             section: report.section,
             unit: report.name.clone(),
-            state: report.state.name().to_owned(),
+            state: report.state.into(),
             reason: report.reason.clone(),
             rows: report.counts.rows.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect(),
             duplicates: report.duplicates,
@@ -177,7 +178,7 @@ impl Entry {
             ("finishedAt", Cell::Time(self.finished)),
             ("section", text(Some(self.section.map_or(NO_SECTION, Section::name)))),
             ("unit", text(Some(&self.unit))),
-            ("state", text(Some(&self.state))),
+            ("state", text(Some(self.state.name()))),
             ("reason", text(self.reason.as_deref())),
             ("rows", count(self.rows.values().sum())),
             ("duplicates", self.duplicates.map_or(Cell::Null, count)),
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(named, columns);
         let entry = Entry {
             unit: "u".into(),
-            state: "done".into(),
+            state: crate::UnitState::Done.into(),
             reason: Some("r".into()),
             rows: BTreeMap::from([("traces".into(), 3)]),
             duplicates: Some(1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Entry, KnownUnits, TABLE};
+use super::{Entry, KnownUnits, LedgerState, TABLE};
 use crate::own_rows;
 use crate::row::Row;
 use crate::source::{ListedUnit, Source};
@@ -14,9 +14,6 @@ use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Position};
 use kqlake_value::clock::Clock;
 use kqlake_value::{ValueRef, datetime_of_us, format};
-
-/// The state of a unit that its source has, and that is not in the lake yet.
-pub(crate) const LISTED: &str = "listed";
 
 /// Notes in the ledger what sources list.
 #[derive(Debug, Clone)]
@@ -97,7 +94,7 @@ impl Registrar {
             finished: just_before,
             section: self.section,
             unit: unit.name.clone(),
-            state: LISTED.to_owned(),
+            state: LedgerState::Listed,
             bytes: unit.bytes,
             window: unit.window,
             listed: unit.listed,

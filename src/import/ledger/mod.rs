@@ -2,27 +2,27 @@
 
 mod entry;
 mod listed;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use arrow::array::{Array, AsArray as _, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::SessionContext;
 
 pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
 pub(crate) use self::listed::{Overdue, Registrar};
+pub use self::state::{LedgerState, UnknownState};
 use super::names::listed_names;
 use super::source::ListedUnit;
 use super::{Extent, ImportError, Section, UnitState};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Standing};
+use kqlake_value::named::NamedColumns;
 
 /// The ledger's table.
 pub(crate) const TABLE: &str = "ImportLedger";
-/// The state of a unit that was settled, and whose rows are not in the lake any more.
-const GONE: &str = "gone";
 /// The columns that are read back.
 const COLUMNS: [&str; 13] = [
     "section",
@@ -62,7 +62,7 @@ pub(crate) struct Known {
     stamp: Option<String>,
     standpoint: Standpoint,
     /// Its state then.
-    state: String,
+    state: LedgerState,
     /// Why records were refused; kept for units with such records only.
     pub reason: Option<String>,
     /// Its section.
@@ -130,17 +130,17 @@ impl Known {
                 ..Details::of_run(import_id)
             },
             content_hash: Some(self.hash.clone()),
-            ..self.entry(unit, &self.state, now)
+            ..self.entry(unit, self.state, now)
         }
     }
 
-    fn entry(&self, unit: &str, state: &str, now: i64) -> Entry {
+    fn entry(&self, unit: &str, state: LedgerState, now: i64) -> Entry {
         Entry {
             started: now,
             finished: now,
             section: self.section,
             unit: unit.to_owned(),
-            state: state.to_owned(),
+            state,
             reason: self.reason.clone(),
             rows: self.tables.iter().map(|(table, rows, _)| (table.clone(), *rows)).collect(),
             refused: self.refused,
@@ -213,7 +213,7 @@ impl KnownUnits {
     /// not among them.
     fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
         let open = self.units.iter().filter(|(_, known)| known.is_open() && known.source.as_deref() == Some(source));
-        open.filter(|(_, known)| known.state != UnitState::Expired.name())
+        open.filter(|(_, known)| known.state != UnitState::Expired.into())
             .filter_map(|(name, known)| {
                 let expires = known.expires.filter(|expires| *expires < now)?;
                 Some((name.clone(), Overdue { listed: known.listed, expires, attempts: known.attempts }))
@@ -273,7 +273,7 @@ impl KnownUnits {
                 rows: BTreeMap::new(),
                 details: Details::of_run(import_id),
                 content_hash: Some(known.hash.clone()),
-                ..known.entry(name, GONE, now)
+                ..known.entry(name, LedgerState::Gone, now)
             }
         })
         .collect()
@@ -299,9 +299,10 @@ pub(crate) async fn hashes(
 ) -> Result<HashMap<(String, String), String>, ImportError> {
     let mut hashes = HashMap::new();
     for batch in rows(lake).await? {
+        let columns = opened(&batch)?;
         for row in 0..batch.num_rows() {
-            let (Some(unit), Some(hash)) = (text(&batch, "unit", row), text(&batch, "contentHash", row)) else { continue };
-            let details: Option<Details> = text(&batch, "details", row).and_then(|t| serde_json::from_str(t).ok());
+            let (Some(unit), Some(hash)) = (columns.text("unit", row), columns.text("contentHash", row)) else { continue };
+            let details: Option<Details> = columns.text("details", row).and_then(|t| serde_json::from_str(t).ok());
             let Some(run) = details.map(|details| details.import_id) else { continue };
             if wanted.contains(&(run.as_str(), unit)) {
                 hashes.insert((run, unit.to_owned()), hash.to_owned());
@@ -315,7 +316,7 @@ pub(crate) async fn hashes(
 pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
     let mut known = KnownUnits::default();
     for batch in rows(lake).await? {
-        add(&mut known, &batch);
+        add(&mut known, &batch)?;
     }
     let mut standings = HashMap::new();
     let mut damaged = HashSet::new();
@@ -340,33 +341,18 @@ pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
     Ok(known)
 }
 
-/// The text of a column, whichever string type a reader gave it.
-fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str> {
-    let array = batch.column_by_name(column)?;
-    if array.is_null(row) {
-        return None;
-    }
-    match array.as_string_view_opt() {
-        Some(view) => Some(view.value(row)),
-        None => array.as_string_opt::<i32>().map(|strings| strings.value(row)),
-    }
-    // KQL has no null texts: at rest an empty one may stand for it.
-    .filter(|text| !text.is_empty())
-}
-
-fn number(batch: &RecordBatch, column: &str, row: usize) -> Option<i64> {
-    let array = batch.column_by_name(column).filter(|a| a.is_valid(row))?;
-    let long = array.as_primitive_opt::<Int64Type>().map(|a| a.value(row));
-    let time = array.as_primitive_opt::<TimestampMicrosecondType>().map(|a| a.value(row));
-    long.or(time).or_else(|| array.as_primitive_opt::<Int32Type>().map(|a| a.value(row).into()))
+/// The columns of a batch of the ledger's rows.
+fn opened(batch: &RecordBatch) -> Result<NamedColumns, ImportError> {
+    NamedColumns::of_schema(batch).map_err(|why| ImportError::Reader(format!("rows of {TABLE}: {why}")))
 }
 
 /// What a state of the ledger means for a unit that has not changed.
-fn standpoint(state: &str, refused: u64, details: &Details) -> Standpoint {
-    let is = |states: &[UnitState]| states.iter().any(|known| known.name() == state);
-    let out_of_scope = is(&[UnitState::Filtered]) && details.passed_over == 0 && details.out_of_scope > 0;
-    let set_aside = is(&[UnitState::Unknown]) || (refused > 0 && is(&[UnitState::Incomplete, UnitState::Failed]));
-    if is(&[UnitState::Done, UnitState::Empty]) || out_of_scope {
+fn standpoint(state: LedgerState, refused: u64, details: &Details) -> Standpoint {
+    let LedgerState::Tried(state) = state else { return Standpoint::Open };
+    let out_of_scope = state == UnitState::Filtered && details.passed_over == 0 && details.out_of_scope > 0;
+    let is_in_part = matches!(state, UnitState::Incomplete | UnitState::Failed);
+    let set_aside = state == UnitState::Unknown || (refused > 0 && is_in_part);
+    if matches!(state, UnitState::Done | UnitState::Empty) || out_of_scope {
         Standpoint::Complete
     } else if set_aside && !details.held && details.passed_over == 0 && details.is_current() {
         Standpoint::Refused
@@ -375,19 +361,22 @@ fn standpoint(state: &str, refused: u64, details: &Details) -> Standpoint {
     }
 }
 
-fn add(known: &mut KnownUnits, batch: &RecordBatch) {
+fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
+    let columns = opened(batch)?;
     for row in 0..batch.num_rows() {
-        let (Some(unit), Some(state)) = (text(batch, "unit", row), text(batch, "state", row)) else { continue };
+        let text = |column| columns.text(column, row);
+        let (Some(unit), Some(state)) = (text("unit"), text("state")) else { continue };
+        // A word of a newer version says nothing here: the unit is read again, as one that was only listed.
+        let state = state.parse().unwrap_or(LedgerState::Listed);
         // What could not be read to its end has none, and must be read again.
-        let hash = text(batch, "contentHash", row).unwrap_or_default();
-        let started = number(batch, "startedAt", row).unwrap_or(i64::MIN);
+        let hash = text("contentHash").unwrap_or_default();
+        let started = columns.micros("startedAt", row).unwrap_or(i64::MIN);
         if known.units.get(unit).is_some_and(|newer| newer.started >= started) {
             continue;
         }
-        let count = |column| number(batch, column, row).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        let tables: BTreeMap<String, u64> =
-            text(batch, "tables", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
-        let details: Details = text(batch, "details", row).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let count = |column| columns.long(column, row).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let tables: BTreeMap<String, u64> = text("tables").and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let details: Details = text("details").and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let refused = count("quarantined");
         let standpoint = match standpoint(state, refused, &details) {
             Standpoint::Refused if hash.is_empty() => Standpoint::Open,
@@ -396,13 +385,13 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
         let this = Known {
             hash: hash.to_owned(),
             standpoint,
-            state: state.to_owned(),
-            reason: text(batch, "reason", row).filter(|_| standpoint == Standpoint::Refused).map(str::to_owned),
-            section: text(batch, "section", row).and_then(|s| Section::ALL.into_iter().find(|section| section.name() == s)),
+            state,
+            reason: text("reason").filter(|_| standpoint == Standpoint::Refused).map(str::to_owned),
+            section: text("section").and_then(|s| Section::ALL.into_iter().find(|section| section.name() == s)),
             bytes: count("bytes"),
             refused,
             extent: if details.cut { Extent::Cut } else { Extent::Whole },
-            attempts: number(batch, "attempt", row).unwrap_or(1),
+            attempts: columns.long("attempt", row).unwrap_or(1),
             started,
             is_old: !details.is_current(),
             tables: tables
@@ -413,13 +402,14 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) {
                 })
                 .collect(),
             stamp: details.stamp,
-            listed: number(batch, "listedAt", row),
-            expires: number(batch, "expiresAt", row),
+            listed: columns.micros("listedAt", row),
+            expires: columns.micros("expiresAt", row),
             source: details.source,
             scope: details.scope,
         };
         known.units.insert(unit.to_owned(), this);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -431,12 +421,13 @@ mod tests {
     }
 
     fn known(state: &str, hash: &str, details: &Details) -> Known {
-        let refused = if matches!(state, "done" | "empty") { 0 } else { 1 };
+        let state: LedgerState = state.parse().unwrap();
+        let refused = if matches!(state, LedgerState::Tried(UnitState::Done | UnitState::Empty)) { 0 } else { 1 };
         Known {
             hash: hash.into(),
             stamp: Some(format!("stamp of {hash}")),
             standpoint: standpoint(state, refused, details),
-            state: state.into(),
+            state,
             reason: None,
             section: None,
             bytes: 7,
@@ -471,8 +462,8 @@ mod tests {
             ("e", known("incomplete", "h", &old)),
             ("f", known("filtered", "h", &now)),
             ("g", known("done", "h", &old)),
-            ("h", Known { standpoint: standpoint("unknown", 0, &now), ..known("unknown", "h", &now) }),
-            ("i", Known { standpoint: standpoint("failed", 0, &now), ..known("failed", "h", &now) }),
+            ("h", Known { standpoint: standpoint(UnitState::Unknown.into(), 0, &now), ..known("unknown", "h", &now) }),
+            ("i", Known { standpoint: standpoint(UnitState::Failed.into(), 0, &now), ..known("failed", "h", &now) }),
             ("y.zip!1", known("done", "h", &now)),
             ("y.zip!2", known("failed", "h", &held)),
             ("z.zip!1", known("done", "h", &now)),
@@ -514,7 +505,7 @@ mod tests {
             units.forget_gone(&now.clone().map(|now| ("traces", now)).into_iter().collect());
             assert_eq!(units.by_size("a", 7).is_some(), there, "{now:?}");
             let gone = units.gone(&HashSet::new(), 0, "r");
-            assert_eq!(gone.iter().any(|entry| entry.unit == "a" && entry.state == GONE), !there, "{now:?}");
+            assert_eq!(gone.iter().any(|entry| entry.unit == "a" && entry.state == LedgerState::Gone), !there, "{now:?}");
         }
     }
 
@@ -525,7 +516,7 @@ mod tests {
             finished: 6,
             section: Some(Section::Hits),
             unit: "u".into(),
-            state: "incomplete".into(),
+            state: UnitState::Incomplete.into(),
             reason: Some("r".into()),
             rows: BTreeMap::from([("traces".into(), 3)]),
             refused: 2,
@@ -548,12 +539,12 @@ mod tests {
         let mut builder = kqlake_lake::RowBuilder::new(ledger);
         entry.to_row(ledger).append_to(&mut builder, "run");
         let mut known = KnownUnits::default();
-        add(&mut known, &builder.finish().unwrap());
+        add(&mut known, &builder.finish().unwrap()).unwrap();
         let expected = Known {
             hash: "h".into(),
             stamp: Some("s".into()),
             standpoint: Standpoint::Refused,
-            state: "incomplete".into(),
+            state: UnitState::Incomplete.into(),
             reason: Some("r".into()),
             section: Some(Section::Hits),
             bytes: 9,
@@ -572,5 +563,20 @@ mod tests {
         let again = known.get("u").unwrap().restamped("u", "t", 8, "next");
         assert_eq!((again.rows, again.refused, again.details.landed), (entry.rows, 2, entry.details.landed));
         assert!(known.get("u").unwrap().lacks("t") && !known.get("u").unwrap().lacks("s"));
+    }
+
+    #[test]
+    fn a_unit_whose_state_only_a_newer_version_knows_is_read_again() {
+        let ledger = find(TABLE).unwrap();
+        let entry = Entry { unit: "u".into(), details: Details::of_run("r"), ..Entry::default() };
+        for (word, is_open) in [("done", false), ("delegated", true)] {
+            let mut row = entry.to_row(ledger);
+            row.set("state", crate::row::Cell::text(word));
+            let mut builder = kqlake_lake::RowBuilder::new(ledger);
+            row.append_to(&mut builder, "run");
+            let mut known = KnownUnits::default();
+            add(&mut known, &builder.finish().unwrap()).unwrap();
+            assert_eq!(known.get("u").unwrap().is_open(), is_open, "{word}");
+        }
     }
 }
