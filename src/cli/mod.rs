@@ -46,7 +46,7 @@ use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
 use kqlake_import::Stop;
 use kqlake_lake::Lake;
-use kqlake_value::clock::{Clock, FixedClock, RunningClock, SystemClock};
+use kqlake_value::clock::{Clock, ClockSetting, SystemClock};
 use kqlake_value::escape::escaped;
 
 /// Stack of the worker threads that execute plans.
@@ -307,20 +307,11 @@ fn context(global: &Global, mends: bool) -> Result<Context> {
     let clock: Arc<dyn Clock> = match global.now.clone().or(variable("KQLAKE_NOW")?) {
         None => Arc::new(SystemClock),
         Some(text) => {
-            let wrong = || {
+            let setting: ClockSetting = text.parse().map_err(|_| {
                 Error::usage(format!("--now {text}: an instant such as 2026-03-01T00:00:00Z was expected"))
                     .hint("with a rate, as in 2026-03-01T00:00:00Zx60, time runs from there, as that of a simulated tenant")
-            };
-            let (instant, rate) = match text.split_once('x') {
-                Some((instant, rate)) => (instant, Some(rate.parse::<f64>().map_err(|_| wrong())?)),
-                None => (text.as_str(), None),
-            };
-            let micros = chrono::DateTime::parse_from_rfc3339(instant).map_err(|_| wrong())?.timestamp_micros();
-            match rate {
-                Some(rate) if rate.is_finite() && rate > 0.0 => Arc::new(RunningClock::from_micros(micros, rate)),
-                Some(_) => return Err(wrong()),
-                None => Arc::new(FixedClock::at_micros(micros)),
-            }
+            })?;
+            setting.clock()
         }
     };
     Ok(Context { config, problems, quiet: global.quiet, verbose: global.verbose, clock, stop: Stop::default() })

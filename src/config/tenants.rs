@@ -17,6 +17,7 @@ use kqlake_remote::settings::{
     AppInsightsSettings, AuditSettings, CONTENT_TYPES, CallsSettings, Credential, HostOverrides, LogAnalyticsSettings,
     MessageTraceSettings, ServiceBus, TeamsMessagesSettings, Tenant, TraceApi, TraceDetails,
 };
+use kqlake_value::parse::guids::{self, GuidForm};
 
 /// Seconds of two days: the longest delay of message traces.
 const TWO_DAYS: i64 = 172_800;
@@ -272,10 +273,8 @@ fn guid(table: &mut Table<'_, '_>, key: &'static str, advice: &str) -> Option<St
         return None;
     }
     let text = table.text(key)?;
-    let groups: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    if lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit())) {
-        return Some(text.to_ascii_lowercase());
+    if let Some(guid) = guids::read(&text, GuidForm::Plain) {
+        return Some(guid);
     }
     table.wrong(key, format_args!("is `{text}`, which is no GUID such as 11111111-2222-3333-4444-555555555555"), advice);
     None

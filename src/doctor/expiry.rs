@@ -1,6 +1,5 @@
 //! How long the secret or certificate of an application is still valid.
 
-use chrono::DateTime;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -11,6 +10,7 @@ use crate::config::TenantConfig;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, Tenant};
 use kqlake_remote::{Certificate, Request, World};
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -85,7 +85,7 @@ fn ends(application: &Value, secret: &str) -> Option<i64> {
         let hint = entry["hint"].as_str().unwrap_or_default();
         !hint.is_empty() && secret.starts_with(hint)
     };
-    let end = |entry: &Value| Some(DateTime::parse_from_rfc3339(entry["endDateTime"].as_str()?).ok()?.timestamp());
+    let end = |entry: &Value| Some(record(entry["endDateTime"].as_str()?, DateOrder::default())?.div_euclid(1_000_000));
     entries.iter().filter(is_ours).filter_map(end).min()
 }
 

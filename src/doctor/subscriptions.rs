@@ -1,6 +1,5 @@
 //! Subscriptions: what the services send or keep for us, and whether they go on doing so.
 
-use chrono::DateTime;
 use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
@@ -12,6 +11,7 @@ use kqlake_import::Section;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, HostOverrides, Tenant};
 use kqlake_remote::{Request, ServiceError, World};
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 /// Asks once, and waits a while.
 async fn ask(world: &World, tenant: &Tenant, service: Service, path: &str) -> Result<Value, String> {
@@ -98,7 +98,7 @@ pub(super) async fn calls(config: &TenantConfig, tenant: &Tenant, world: &World,
         resource.eq_ignore_ascii_case("communications/callRecords") && entry["notificationUrl"].as_str() == Some(wanted.as_str())
     };
     let found = listed["value"].as_array().into_iter().flatten().find(own);
-    let expires = found.and_then(|entry| DateTime::parse_from_rfc3339(entry["expirationDateTime"].as_str()?).ok());
+    let expires = found.and_then(|entry| record(entry["expirationDateTime"].as_str()?, DateOrder::default()));
     vec![match (found, expires) {
         (None, _) => Finding::warning(
             Area::Service,
@@ -109,7 +109,7 @@ pub(super) async fn calls(config: &TenantConfig, tenant: &Tenant, world: &World,
         ),
         (Some(_), None) => Finding::ok(Area::Service, component, "the subscription is there"),
         (Some(_), Some(at)) => {
-            let hours = (at.timestamp() - now / 1_000_000) / 3600;
+            let hours = (at.div_euclid(1_000_000) - now / 1_000_000) / 3600;
             let detail = format!("the subscription is there and is valid for {hours} hours");
             match hours {
                 4.. => Finding::ok(Area::Service, component, detail),

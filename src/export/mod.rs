@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Result};
 use crate::saved::names;
 use kqlake_durable::{self as durable, Apart, Staging};
+use kqlake_value::format::hex;
 use kqlake_value::{Column, Type};
 use manifest::{ExportedFile, Manifest, Resource};
 use rows::RowWriter;
@@ -338,14 +339,6 @@ fn others(folder: &Path, table: &str, current: &BTreeSet<String>) -> Result<BTre
         }
     }
     Ok(found)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The generator's tools: a growing line, random numbers, and the text of times and ids.
 
 use chrono::NaiveDate;
+use kqlake_value::format::{hex_digits, random_guid};
 
 /// Ticks of 100 ns in a second.
 pub(super) const TICKS_OF_SECOND: u64 = 10_000_000;
@@ -80,8 +81,6 @@ impl Calendar {
 /// Text in the making.
 pub(super) struct Line(Vec<u8>);
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 impl Line {
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Line(Vec::with_capacity(bytes))
@@ -143,26 +142,14 @@ impl Line {
     /// A new GUID (version 4 by its form) in lower case.
     pub(super) fn guid(&mut self, random: &mut Random) -> &mut Self {
         let (high, low) = (random.next(), random.next());
-        let value = (u128::from(high) << 64 | u128::from(low)) & !(0xF_u128 << 76) & !(0xC_u128 << 60) | 4 << 76 | 8 << 60;
-        let mut text = [b'-'; 36];
-        let mut at = 0;
-        for nibble in 0..32 {
-            if matches!(nibble, 8 | 12 | 16 | 20) {
-                at += 1;
-            }
-            text[at] = HEX[(value >> (124 - 4 * nibble)) as usize & 0xF];
-            at += 1;
-        }
-        self.0.extend_from_slice(&text);
+        self.0.extend_from_slice(&random_guid(u128::from(high) << 64 | u128::from(low)));
         self
     }
 
     /// 32 hexadecimal digits.
     pub(super) fn hex(&mut self, random: &mut Random) -> &mut Self {
         for word in [random.next(), random.next()] {
-            for nibble in 0..16 {
-                self.0.push(HEX[(word >> (60 - 4 * nibble)) as usize & 0xF]);
-            }
+            self.0.extend(word.to_be_bytes().iter().flat_map(|byte| hex_digits(*byte)));
         }
         self
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::batches::{Batches, Message, Outbox};
 use super::files::archive::{self, ArchiveEntry};
 use super::files::documents::{Place, Stop};
-use super::files::input::{Limits, Tap, TapState, Wrapping, hex, wrapping};
+use super::files::input::{Limits, Tap, TapState, Wrapping, wrapping};
 use super::ledger::{Known, KnownUnits};
 use super::quarantine::Quarantine;
 use super::reader::{Ended, Unit, UnitReader, named_day, report};
@@ -21,6 +21,7 @@ use super::source::{Body, ListedUnit, Opened, SourceError};
 use super::stamp::stamp;
 use super::{ImportError, UnitReport, UnitState};
 use kqlake_value::clock::Clock;
+use kqlake_value::format::hex;
 
 /// Bytes between two messages of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;

@@ -1,7 +1,8 @@
 //! Days of rows, as numbers and as the partition column has them.
 
-use chrono::{Days, NaiveDate};
 use kqlake_value::US_PER_DAY;
+use kqlake_value::calendar::day_number;
+use kqlake_value::format::InstantText;
 
 /// Days from 1970-01-01 to the day of an instant.
 pub(crate) fn day_of(us: i64) -> i32 {
@@ -15,16 +16,13 @@ pub(crate) fn has_text(day: i32) -> bool {
 
 /// The text of a day as the partition column has it, such as `2026-01-05`; `None` outside the years 1 to 9999.
 pub(crate) fn day_text(day: i32) -> Option<String> {
-    let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    let days = Days::new(u64::from(day.unsigned_abs()));
-    let date = if day < 0 { epoch.checked_sub_days(days)? } else { epoch.checked_add_days(days)? };
-    (1..=9999).contains(&chrono::Datelike::year(&date)).then(|| date.format("%Y-%m-%d").to_string())
+    has_text(day).then(|| InstantText::of_us(i64::from(day) * US_PER_DAY).day().to_owned())
 }
 
 /// The day that a partition's text names.
 pub(crate) fn day_from_text(text: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    i32::try_from(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days()).ok()
+    let mut parts = text.splitn(3, '-').map(|part| part.parse().ok());
+    i32::try_from(day_number(parts.next()??, parts.next()??, parts.next()??)?).ok()
 }
 
 #[cfg(test)]

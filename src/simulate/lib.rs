@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use self::clock::ClockSetting;
+pub use kqlake_value::clock::ClockSetting;
 pub use self::configuration::SECRET_VARIABLE;
 pub use self::faults::{FaultPlan, PlanError};
 pub use self::manifest::{Manifest, Table};

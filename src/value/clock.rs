@@ -1,7 +1,12 @@
 //! Where the time comes from: injected, so that tests and queries have one known instant.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::parse::datetimes::literal;
+use crate::us_of_datetime;
 
 /// A source of the present instant.
 pub trait Clock: fmt::Debug + Send + Sync {
@@ -69,5 +74,74 @@ impl Clock for RunningClock {
 
     fn rate(&self) -> f64 {
         self.rate
+    }
+}
+
+/// How a clock is set, as a command line says it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ClockSetting {
+    /// The machine's time.
+    Real,
+    /// Runs from an instant, in microseconds since 1970-01-01 UTC, at `rate` of its seconds in one of the machine's; 0 stands still.
+    From {
+        /// Where it starts.
+        micros: i64,
+        /// Its seconds in one of the machine's.
+        rate: f64,
+    },
+}
+
+impl ClockSetting {
+    /// A clock that is set so now.
+    pub fn clock(self) -> Arc<dyn Clock> {
+        match self {
+            ClockSetting::Real => Arc::new(SystemClock),
+            ClockSetting::From { micros, rate: 0.0 } => Arc::new(FixedClock::at_micros(micros)),
+            ClockSetting::From { micros, rate } => Arc::new(RunningClock::from_micros(micros, rate)),
+        }
+    }
+}
+
+/// `real`, an instant (`2026-01-12T00:00:00Z`, which stands still), or an instant and a rate (`2026-01-12T00:00:00Zx60`).
+impl FromStr for ClockSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "real" {
+            return Ok(ClockSetting::Real);
+        }
+        let wrong =
+            || format!("'{text}' is neither 'real' nor an instant as 2026-01-12T00:00:00Z, with a rate as x60 if time runs");
+        let (instant, rate) = match text.split_once('x') {
+            Some((instant, rate)) => (instant, rate.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)),
+            None => (text, Some(0.0)),
+        };
+        let micros = literal(instant).map(us_of_datetime).ok_or_else(wrong)?;
+        Ok(ClockSetting::From { micros, rate: rate.ok_or_else(wrong)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_from_their_texts() {
+        let micros = 1_768_176_000_000_000;
+        assert_eq!("2026-01-12T00:00:00Z".parse(), Ok(ClockSetting::From { micros, rate: 0.0 }));
+        assert_eq!("2026-01-12T00:00:00Zx60".parse(), Ok(ClockSetting::From { micros, rate: 60.0 }));
+        assert_eq!("real".parse(), Ok(ClockSetting::Real));
+        for wrong in ["", "x5", "2026-01-12x", "2026-01-12x-1", "2026-13-12", "2026-01-12xinf"] {
+            assert!(wrong.parse::<ClockSetting>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_clock_with_a_rate_runs_and_one_without_stands_still() {
+        let clock = |text: &str| text.parse::<ClockSetting>().unwrap().clock();
+        assert_eq!((clock("2026-01-12").now_micros(), clock("2026-01-12").rate()), (1_768_176_000_000_000, 1.0));
+        let fast = clock("2026-01-12x60");
+        assert!(fast.now_micros() >= 1_768_176_000_000_000);
+        assert_eq!(fast.rate(), 60.0);
     }
 }

@@ -1,9 +1,13 @@
 //! Text forms of KQL values: what `tostring` gives and what output writes.
 
+mod hex;
+mod instants;
+
 use std::fmt::Write as _;
 
-use crate::calendar::civil_from_days;
-use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, ValueRef};
+pub use self::hex::{hex, hex_digits, random_guid, write_hex};
+pub use self::instants::InstantText;
+use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef};
 
 /// The `tostring` text of a value; null is the empty text.
 pub fn to_string(value: ValueRef<'_>) -> String {
@@ -164,34 +168,15 @@ fn write_decimal(out: &mut String, v: i128) {
 
 /// `2020-01-02T03:04:05.6000000Z`: seven digits always, from ticks since 0001-01-01.
 pub fn write_datetime(out: &mut String, ticks: i64) {
-    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
-    let rest = ticks.rem_euclid(TICKS_PER_DAY);
-    let (seconds, fraction) = (rest / TICKS_PER_SECOND, rest % TICKS_PER_SECOND);
-    // Written digit by digit: results and exports hold millions of them.
-    let mut text = *b"0000-00-00T00:00:00.0000000Z";
-    let fields = [
-        (0, 4, year as u64),
-        (5, 2, month.into()),
-        (8, 2, day.into()),
-        (11, 2, (seconds / 3600) as u64),
-        (14, 2, (seconds / 60 % 60) as u64),
-        (17, 2, (seconds % 60) as u64),
-        (20, 7, fraction as u64),
-    ];
-    for (at, width, mut number) in fields {
-        for digit in text[at..at + width].iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-    }
-    match std::str::from_utf8(&text) {
-        Ok(text) if (0..=9999).contains(&year) => out.push_str(text),
+    let text = InstantText::of_ticks(ticks);
+    match text.year {
+        0..=9999 => out.push_str(text.with_digits(7)),
         // Outside of the calendar: no datetime of the language, but the text still shows what was held.
-        Ok(text) => {
-            let _ = write!(out, "{year}{}", &text[4..]);
+        year => {
+            let _ = write!(out, "{year}{}", &text.with_digits(7)[4..]);
         }
-        Err(_) => {}
     }
+    out.push('Z');
 }
 
 /// `[-][d.]hh:mm:ss[.fffffff]`: days only when there are any, the fraction only when it is not zero.

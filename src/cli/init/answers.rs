@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use kqlake_remote::cloud::Cloud;
+use kqlake_value::parse::guids::{self, GuidForm};
 
 /// Where the secret is that proves the application's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,11 +169,8 @@ impl Asker<'_> {
 }
 
 fn guid(text: &str) -> Result<String, String> {
-    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-    if lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err("a GUID such as 11111111-2222-3333-4444-555555555555 was expected".to_owned())
+    guids::read(text, GuidForm::Plain)
+        .ok_or_else(|| "a GUID such as 11111111-2222-3333-4444-555555555555 was expected".to_owned())
 }
 
 #[cfg(test)]

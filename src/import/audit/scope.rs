@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::files::input::hex;
 use crate::row::Row;
+use kqlake_value::format::hex;
 
 /// Columns that name the site of a record, or something in it.
 const PLACES: [&str; 2] = ["SiteUrl", "ObjectId"];

@@ -8,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::bytes::ByteStream;
+use kqlake_value::format::hex;
 
 /// Bounds that keep hostile or broken input from taking the machine.
 #[derive(Debug, Clone, Copy)]
@@ -76,15 +77,6 @@ impl<'p> TapState<'p> {
     pub(crate) fn digest(&self) -> Option<String> {
         self.hasher.borrow_mut().take().map(|hasher| hex(&hasher.finalize()))
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 impl<'p, R: Read> Tap<'p, R> {

@@ -22,8 +22,9 @@ use sha2::{Digest as _, Sha256};
 use self::earlier::{Earlier, SetAside};
 use super::ImportError;
 use super::files::documents::Place;
-use super::files::input::{Limits, hex};
+use super::files::input::Limits;
 use kqlake_durable::{self as durable, Draft};
+use kqlake_value::format::hex;
 
 /// The version of the files' form.
 const FORMAT: u32 = 2;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{ENDING, FORMAT, FORMAT_KEY, OLD_ENDING};
 use kqlake_lake::folders::QUARANTINE;
 use kqlake_value::US_PER_DAY;
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 /// How long refused records are kept, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +135,7 @@ fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
 fn set_aside(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> QuarantineFile {
     let first = lines(&path).ok().and_then(|mut lines| lines.next()?.ok()).unwrap_or_default();
     let written = crate::stamp::written(meta);
-    let at = first.refused_at.and_then(|at| Some(chrono::DateTime::parse_from_rfc3339(&at).ok()?.timestamp_micros()));
+    let at = first.refused_at.and_then(|at| record(&at, DateOrder::default()));
     QuarantineFile {
         unit: first.unit.or(first.file).unwrap_or_else(|| base.to_owned()),
         import_id: first.import_id.unwrap_or(import_id),

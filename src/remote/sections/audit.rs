@@ -258,8 +258,8 @@ impl Audit {
         let text = |name: &str| listed.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let id = text("contentId")?;
         let uri = text("contentUri").unwrap_or_else(|| self.api.url(&format!("{}/audit/{id}", self.root)).to_string());
-        let created = text("contentCreated").and_then(|text| instant::parse(&text));
-        let expires = text("contentExpiration").and_then(|text| instant::parse(&text));
+        let created = text("contentCreated").and_then(|text| instant::read(&text));
+        let expires = text("contentExpiration").and_then(|text| instant::read(&text));
         Some(Blob { id, uri, expires: expires.or_else(|| created.map(|created| created.saturating_add(KEPT))) })
     }
 

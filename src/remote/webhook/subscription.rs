@@ -119,7 +119,7 @@ impl Keeper {
                 let is_mine = text("resource").trim_matches('/').eq_ignore_ascii_case(RESOURCE)
                     && Url::parse(text("notificationUrl")).is_ok_and(|url| url == self.url);
                 if is_mine {
-                    found.push(Found { id: text("id").to_owned(), expires: instant::parse(text("expirationDateTime")) });
+                    found.push(Found { id: text("id").to_owned(), expires: instant::read(text("expirationDateTime")) });
                 }
             }
             next = page["@odata.nextLink"].as_str().and_then(|link| url.join(link).ok());

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::random::{STEP, mix};
+use kqlake_value::format::random_guid;
 
 /// What everything of a simulated tenant is a function of, besides the time.
 #[derive(Debug, Clone, Copy)]
@@ -89,15 +90,9 @@ impl Dice {
     /// A random GUID (version 4), in lower case.
     pub(crate) fn guid(&mut self) -> String {
         let (high, low) = (self.next(), self.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            8 + (low >> 62),
-            (low >> 48) & 0xfff,
-            low & 0xffff_ffff_ffff
-        )
+        // The two highest bits are those behind the variant.
+        let low = low & !(0b11 << 60) | low >> 62 << 60;
+        random_guid(u128::from(high) << 64 | u128::from(low)).iter().copied().map(char::from).collect()
     }
 
     /// Hexadecimal digits in lower case.

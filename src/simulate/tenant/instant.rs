@@ -1,6 +1,7 @@
 //! Instants as microseconds since 1970 UTC, and their texts.
 
-use kqlake_value::calendar::{civil_from_days, day_number};
+use kqlake_value::format::InstantText;
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -9,22 +10,17 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// `2026-01-06`.
 pub(crate) fn date(micros: i64) -> String {
-    let (year, month, day) = civil_from_days(micros.div_euclid(DAY));
-    format!("{year:04}-{month:02}-{day:02}")
+    InstantText::of_us(micros).day().to_owned()
 }
 
 /// `2026-01-06T12:52:54`, with so many digits of the second behind a dot (0 to 7), and without a zone.
 ///
 /// The seventh digit, which microseconds do not have, is a function of the others: services count in 100 ns.
 pub(crate) fn text(micros: i64, digits: usize) -> String {
-    let within = micros.rem_euclid(DAY);
-    let (hour, minute, second) = (within / HOUR, within / MINUTE % 60, within / SECOND % 60);
-    let mut text = format!("{}T{hour:02}:{minute:02}:{second:02}", date(micros));
-    if digits > 0 {
-        let part = within % SECOND;
-        let ticks = part * 10 + if part == 0 { 0 } else { part / 7 % 10 };
-        text.push('.');
-        text.push_str(&format!("{ticks:07}")[..digits.min(7)]);
+    let mut text = InstantText::of_us(micros).with_digits(digits.min(6)).to_owned();
+    if digits > 6 {
+        let seventh = micros.rem_euclid(SECOND) / 7 % 10;
+        text.push_str(&seventh.to_string());
     }
     text
 }
@@ -37,42 +33,9 @@ pub(crate) fn zulu(micros: i64) -> String {
 
 /// The instant of a text: a date, or a date and a time to the minute or finer, with or without a zone (then UTC).
 pub(crate) fn parse(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let (day, time) = text.split_once(['T', 't', ' ']).unwrap_or((text, ""));
-    let mut parts = day.split('-').map(digits);
-    let day = day_number(parts.next()??, parts.next()??, parts.next()??)?;
-    if parts.next().is_some() {
-        return None;
-    }
-    let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
-        None => (time, 0),
-        Some(at) if time[at..].eq_ignore_ascii_case("z") => (&time[..at], 0),
-        Some(at) => {
-            let (hours, minutes) = time[at + 1..].split_once(':')?;
-            let offset =
-                digits(hours).filter(|hours| *hours < 24)? * HOUR + digits(minutes).filter(|minutes| *minutes < 60)? * MINUTE;
-            (&time[..at], if time[at..].starts_with('-') { -offset } else { offset })
-        }
-    };
-    let mut within = 0;
-    if !time.is_empty() {
-        let (clock, part) = time.split_once('.').unwrap_or((time, ""));
-        let fields: Vec<i64> = clock.split(':').map(digits).collect::<Option<_>>()?;
-        let limits = [24, 60, 60];
-        if !(2..=3).contains(&fields.len()) || fields.iter().zip(limits).any(|(field, limit)| *field >= limit) {
-            return None;
-        }
-        within = fields.iter().zip([HOUR, MINUTE, SECOND]).map(|(field, unit)| field * unit).sum();
-        if !part.is_empty() {
-            let padded = format!("{part:0<6}");
-            within += digits(&padded)? / 10_i64.pow(padded.len().min(15) as u32 - 6);
-        }
-    }
-    Some(day * DAY + within - offset)
-}
-
-fn digits(text: &str) -> Option<i64> {
-    (!text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    // Not in the local forms that records have as well.
+    let is_iso = text.trim().as_bytes().get(4) == Some(&b'-');
+    is_iso.then(|| record(text, DateOrder::default()))?
 }
 
 #[cfg(test)]

@@ -257,6 +257,11 @@ fn unit_ticks(name: &str) -> Option<i64> {
     })
 }
 
+/// The ticks of a duration of ISO 8601 alone: `P[nW][nD][T[nH][nM][nS]]`, without a sign.
+pub fn iso(text: &str) -> Option<i64> {
+    iso_duration(text, &RECORD)
+}
+
 /// `P[nW][nD][T[nH][nM][nS]]`
 fn iso_duration(text: &str, rules: &Rules) -> Option<i64> {
     let text = text.strip_prefix(['P', 'p'])?;

@@ -8,6 +8,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::functions::kernels::text_of_ref;
 use crate::functions::{ArgType, Param, Returns, ScalarFn, ScalarImpl};
+use kqlake_value::format::write_hex;
 use kqlake_value::{Type, Value, ValueRef};
 
 const SOURCE: &[Param] = &[Param::req("source", ArgType::Any)];
@@ -84,14 +85,10 @@ fn hash(args: &[ValueRef<'_>]) -> Value {
 }
 
 fn digest<D: Digest>(args: &[ValueRef<'_>], out: &mut String) -> bool {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let Some(value) = args.first() else { return true };
     let text = text_of_ref(*value);
     if !text.is_empty() {
-        for byte in D::digest(text.as_bytes()) {
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
+        write_hex(out, &D::digest(text.as_bytes()));
     }
     true
 }

@@ -68,8 +68,8 @@ async fn the_whole_seven_days_are_listed_in_windows_with_all_their_pages() {
     ];
     assert_eq!(names, expected);
     assert_eq!(listing.units[0].stamp.as_deref(), Some("a$1"));
-    assert_eq!(listing.units[0].expires, instant::parse("2026-01-16T09:12:04.511Z"));
-    assert_eq!(listing.units[1].expires, instant::parse("2026-01-16T09:39:55.007Z"));
+    assert_eq!(listing.units[0].expires, instant::read("2026-01-16T09:12:04.511Z"));
+    assert_eq!(listing.units[1].expires, instant::read("2026-01-16T09:39:55.007Z"));
     let asked: Vec<Asked> = server.asked().into_iter().filter(|asked| asked.line.contains(FEED)).collect();
     assert!(asked.iter().all(|asked| query(asked)["PublisherIdentifier"] == TENANT), "{asked:?}");
     let times = |name: &str| -> Vec<(String, String)> {
@@ -84,7 +84,7 @@ async fn the_whole_seven_days_are_listed_in_windows_with_all_their_pages() {
     for pair in windows.windows(2) {
         assert_eq!(pair[0].1, pair[1].0);
     }
-    let micros = |text: &str| instant::parse(text).unwrap();
+    let micros = |text: &str| instant::read(text).unwrap();
     assert!(windows.iter().all(|(from, to)| micros(to) - micros(from) <= DAY && micros(from) >= NOW - KEPT));
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Refusal, State, descriptor, log};
 use crate::answer::{self, Call};
-use crate::clock::instant;
+use crate::tenant::instant::parse as instant;
 use crate::tenant::audit::{Blob, Kind, LIFE};
 
 const DAY: i64 = 86_400_000_000;

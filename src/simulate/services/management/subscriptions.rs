@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::hook::Webhook;
 use super::{Refusal, State, webhook};
 use crate::answer::{self, Call};
-use crate::clock::{instant, iso};
+use crate::clock::iso;
 use crate::tenant::audit::Kind;
 
 /// All subscriptions of a tenant.
@@ -152,7 +152,7 @@ fn read_webhook(hook: &Value, now: i64) -> Result<Webhook, Refusal> {
     let address = text("address").ok_or_else(|| Refusal::bad("AF20001", "Missing parameter: webhook.address."))?;
     let expiration = match text("expiration") {
         Some(text) => Some(
-            instant(&text)
+            crate::tenant::instant::parse(&text)
                 .ok_or_else(|| Refusal::bad("AF20002", "Invalid parameter type: expiration. Expected valid type: datetime."))?,
         ),
         None => None,

@@ -20,9 +20,11 @@ use crate::answer::{self, Call};
 use crate::services::graph::seeded;
 use crate::services::hull::Hull;
 use crate::services::quota;
-use crate::tenant::instant::{self, DAY};
+use crate::tenant::instant;
 use crate::tenant::telemetry::{self, Column, Definition};
 use crate::world::World;
+use kqlake_value::TICKS_PER_US;
+use kqlake_value::parse::timespans;
 
 /// Which of the two services answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,28 +210,7 @@ fn timespan(text: &str, now: i64) -> Option<Range<i64>> {
 
 /// The microseconds of an ISO 8601 duration of weeks, days, hours, minutes and seconds.
 fn duration(text: &str) -> Option<i64> {
-    let text = text.strip_prefix(['P', 'p'])?;
-    let (days, times) = text.split_once(['T', 't']).unwrap_or((text, ""));
-    let mut total: i64 = 0;
-    for (part, units) in [
-        (days, [('D', DAY), ('W', 7 * DAY), ('_', 0)]),
-        (times, [('H', instant::HOUR), ('M', instant::MINUTE), ('S', instant::SECOND)]),
-    ] {
-        let mut number = String::new();
-        for c in part.chars() {
-            match units.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(&c)) {
-                Some((_, micros)) => {
-                    total = total.saturating_add((number.parse::<f64>().ok()? * *micros as f64) as i64);
-                    number.clear();
-                }
-                None => number.push(c),
-            }
-        }
-        if !number.is_empty() {
-            return None;
-        }
-    }
-    (!text.is_empty()).then_some(total)
+    timespans::iso(text).map(|ticks| ticks / TICKS_PER_US)
 }
 
 /// The rows of the times that were asked for, as of when some of them were told last.
@@ -337,7 +318,7 @@ mod tests;
 #[cfg(test)]
 mod timespans {
     use super::*;
-    use crate::tenant::instant::{HOUR, MINUTE};
+    use crate::tenant::instant::{DAY, HOUR, MINUTE};
 
     #[test]
     fn timespans_have_all_their_forms() {

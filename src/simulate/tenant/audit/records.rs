@@ -3,7 +3,7 @@
 use super::templates::{self, Field, Template};
 use super::{Blob, Log, Record};
 use crate::random::mix;
-use kqlake_value::calendar::civil_from_days;
+use kqlake_value::format::{InstantText, hex_digits, random_guid};
 
 const DOCUMENTS: [&str; 16] = [
     "Plan",
@@ -141,42 +141,18 @@ fn pick(templates: &[Template], word: u64) -> Option<&Template> {
     })
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 fn hex(out: &mut Vec<u8>, word: u64) {
-    out.extend(word.to_be_bytes().iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    out.extend(word.to_be_bytes().iter().flat_map(|byte| hex_digits(*byte)));
 }
 
 /// A guid of version 4 from two words.
 fn guid(out: &mut Vec<u8>, (high, low): (u64, u64)) {
-    let high = high & !0xf000 | 0x4000;
-    let low = low & !(0b11 << 62) | 0b10 << 62;
-    let mut text = [b'-'; 36];
-    let mut at = 0;
-    for byte in high.to_be_bytes().into_iter().chain(low.to_be_bytes()) {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            at += 1;
-        }
-        text[at] = DIGITS[usize::from(byte >> 4)];
-        text[at + 1] = DIGITS[usize::from(byte & 15)];
-        at += 2;
-    }
-    out.extend_from_slice(&text);
+    out.extend_from_slice(&random_guid(u128::from(high) << 64 | u128::from(low)));
 }
 
 /// `2026-01-08T16:44:07`, of an instant in microseconds since 1970.
 fn time(out: &mut Vec<u8>, micros: i64) {
-    let (days, of_day) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000) / 1_000_000);
-    let (year, month, day) = civil_from_days(days);
-    let two = |number: i64| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
-    out.extend(two(year / 100));
-    out.extend(two(year % 100));
-    for (before, number) in
-        [(b'-', i64::from(month)), (b'-', i64::from(day)), (b'T', of_day / 3600), (b':', of_day / 60 % 60), (b':', of_day % 60)]
-    {
-        out.push(before);
-        out.extend(two(number));
-    }
+    out.extend_from_slice(InstantText::of_us(micros).with_digits(0).as_bytes());
 }
 
 fn decimal(out: &mut Vec<u8>, number: u64) {
