@@ -25,5 +25,5 @@ pub use self::budget::{Limits, kept_requests};
 pub use self::credentials::{Certificate, CertificateError};
 pub use self::http::{Failure, HeaderMap, Request, ServiceError};
 pub use self::pace::Pace;
-pub use self::sections::{Subscription, audit_subscriptions, sources};
+pub use self::sections::sources;
 pub use self::world::{SetupError, World};

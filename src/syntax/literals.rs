@@ -10,7 +10,7 @@ use kqlake_value::parse::{self, BoolForm, RealForm, boolean_of, datetimes, guids
 /// Reads the content of `type(…)`, which is everything between the parentheses. `None` when it is no literal of that type.
 ///
 /// `dynamic(…)` and `string(…)` are no such literals, and the empty `datetime()` is a call; they give `None`.
-pub fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
+pub(crate) fn parse_typed(ty: Type, content: &str) -> Option<Literal> {
     let text = content.trim();
     let null = text == "null";
     Some(match ty {
@@ -47,12 +47,12 @@ pub fn shown(content: &str) -> String {
 }
 
 /// A `long`: digits with a sign, or `0x` and up to 16 hexadecimal digits, which wrap (`0xFFFFFFFFFFFFFFFF` is -1).
-pub fn parse_long(text: &str) -> Option<i64> {
+pub(crate) fn parse_long(text: &str) -> Option<i64> {
     parse::long(text)
 }
 
 /// A `real`: a number with or without point and exponent, `nan`, `inf`, `+inf`, `-inf`. One too great for a double is none.
-pub fn parse_real(text: &str) -> Option<f64> {
+pub(crate) fn parse_real(text: &str) -> Option<f64> {
     parse::real_of(text, RealForm::Literal)
 }
 

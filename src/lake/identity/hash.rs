@@ -50,7 +50,7 @@ impl RecordHash {
 /// numbers do not count, and null or empty members are as if absent. A number is one with the text of its digits, and a truth
 /// value with .NET's text of it (`True`), since shapes of a record differ in that. Texts that differ are different values.
 /// `repeats` becomes true when an object has a name twice.
-pub fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
+pub(super) fn canonical_hash(text: &str, repeats: &mut bool) -> Option<RecordHash> {
     canonical(text.trim(), 0, repeats)
 }
 

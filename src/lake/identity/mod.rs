@@ -8,4 +8,4 @@ mod pair;
 
 pub(crate) use self::content::ordinal_of;
 pub use self::content::{Content, EXTRA, Value, content_id, derived_content, derived_id};
-pub use self::hash::{RecordHash, canonical_hash};
+pub use self::hash::RecordHash;

@@ -211,7 +211,7 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::json`].
-    pub async fn json_bytes(&self, request: Request) -> Result<Answer<Bytes>, ServiceError> {
+    pub(crate) async fn json_bytes(&self, request: Request) -> Result<Answer<Bytes>, ServiceError> {
         let begun = self.begin(&request, u64::MAX, Expected::Json).await?;
         let (status, headers) = (begun.status, begun.headers.clone());
         Ok(Answer { body: begun.into_bytes(), status, headers })

@@ -74,12 +74,12 @@ impl ServiceError {
     }
 
     /// True when asking again, later, may go well.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self.failure, Failure::Unreachable | Failure::Broken | Failure::Throttled | Failure::Service)
     }
 
     /// True when the service gave this code, whatever its case.
-    pub fn is_code(&self, code: &str) -> bool {
+    pub(crate) fn is_code(&self, code: &str) -> bool {
         self.code.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(code))
     }
 

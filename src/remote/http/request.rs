@@ -81,7 +81,7 @@ impl Request {
     }
 
     /// Changes something by JSON.
-    pub fn patch_json(url: Url, value: &Value) -> Self {
+    pub(crate) fn patch_json(url: Url, value: &Value) -> Self {
         Request::new(Method::PATCH, url).json(value)
     }
 

@@ -60,26 +60,6 @@ pub(super) fn sources(tenant: &Tenant, world: &World) -> Result<Vec<Arc<dyn Sour
     Ok(vec![Arc::new(Audit::new(tenant, world)?)])
 }
 
-/// The state of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Its content type.
-    pub content_type: String,
-    /// True when content is made for it; false also where there is none.
-    pub is_enabled: bool,
-}
-
-/// The subscriptions of a tenant's content types, as they stand.
-///
-/// # Errors
-/// The service refuses, or a setting is wrong.
-pub async fn audit_subscriptions(tenant: &Tenant, world: &World) -> Result<Vec<Subscription>, SourceError> {
-    let audit = Audit::new(tenant, world).map_err(|error| SourceError::for_now(error.to_string()))?;
-    let enabled = audit.enabled().await.map_err(|error| audit.advised(error))?;
-    let types = audit.content_types.iter();
-    Ok(types.map(|name| Subscription { content_type: name.clone(), is_enabled: enabled.contains(&plain(name)) }).collect())
-}
-
 /// Audit records of a tenant.
 struct Audit {
     stream: String,

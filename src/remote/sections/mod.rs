@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use kqlake_import::{Section, Source};
 
-pub use self::audit::{Subscription, audit_subscriptions};
 use crate::settings::{Tenant, TraceDetails};
 use crate::webhook::Spool;
 use crate::webhook::queue::Queue;

@@ -134,8 +134,9 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
         let listing = Audit::new(&late, &later).unwrap().list(None).await.unwrap();
         assert_eq!((listing.failures.len(), starts()), (failures, expected), "{:?}", listing.failures);
     }
-    let subscriptions = audit_subscriptions(&tenant, &world).await.unwrap();
-    let enabled: Vec<bool> = subscriptions.iter().map(|one| one.is_enabled).collect();
+    let audit = Audit::new(&tenant, &world).unwrap();
+    let found = audit.enabled().await.unwrap();
+    let enabled: Vec<bool> = audit.content_types.iter().map(|name| found.contains(&plain(name))).collect();
     assert_eq!(enabled, [true, false, false, false]);
 }
 
