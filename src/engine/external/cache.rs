@@ -20,7 +20,7 @@ use kqlake_remote::download::{Download, DownloadError, Downloads, Validators, sh
 use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// The cache's folder in the lake.
-const FOLDER: &str = "_external";
+const FOLDER: &str = kqlake_lake::folders::EXTERNAL;
 /// Bytes of a copy's header.
 const HEADER: usize = 4096;
 /// Bytes that all copies may have; the oldest go first.
