@@ -15,6 +15,7 @@ pub mod escape;
 pub mod format;
 pub mod hashed;
 pub mod json;
+mod json_form;
 #[cfg(feature = "arrow")]
 pub mod named;
 pub mod parse;
@@ -22,8 +23,11 @@ pub mod parse;
 pub mod text_column;
 #[cfg(feature = "arrow")]
 pub mod texts;
+mod ticks;
 mod types;
 mod value;
 
+pub use self::json_form::json_of;
+pub use self::ticks::*;
 pub use self::types::{Column, Type};
 pub use self::value::*;

@@ -5,50 +5,12 @@ use crate::Type;
 /// A JSON value whose objects keep the order of their keys.
 pub type Json = serde_json::Value;
 
-/// Ticks of 100 ns between 0001-01-01 and 1970-01-01.
-pub const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
-/// Ticks of a second.
-pub const TICKS_PER_SECOND: i64 = 10_000_000;
-/// Ticks of a day.
-pub const TICKS_PER_DAY: i64 = 864_000_000_000;
-/// Ticks of a microsecond.
-pub const TICKS_PER_US: i64 = 10;
-/// Microseconds of a day.
-pub const US_PER_DAY: i64 = TICKS_PER_DAY / TICKS_PER_US;
-/// Days between 0001-01-01 and 1970-01-01.
-pub const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
-/// The greatest datetime, 9999-12-31T23:59:59.9999999Z; the least is tick 0.
-pub const MAX_DATETIME: i64 = 3_155_378_975_999_999_999;
-
-/// Ticks since 0001-01-01 as a datetime; `None` outside of the calendar.
-pub fn datetime(ticks: i64) -> Option<i64> {
-    (0..=MAX_DATETIME).contains(&ticks).then_some(ticks)
-}
-
 /// The greatest decimal, scaled by 10^18: 38 digits, of which 20 stand before the point. The least is its negative.
 const MAX_DECIMAL: i128 = 10i128.pow(38) - 1;
 
 /// A number scaled by 10^18 as a decimal; `None` beyond the range.
 pub fn decimal(scaled: i128) -> Option<i128> {
     (-MAX_DECIMAL..=MAX_DECIMAL).contains(&scaled).then_some(scaled)
-}
-
-/// A real as whole ticks of a timespan, truncated toward zero; `None` beyond the range.
-pub fn ticks_of_real(v: f64) -> Option<i64> {
-    // The greatest long is no real; 2^63 is the least one that is too great.
-    let bound = -(i64::MIN as f64);
-    (-bound..bound).contains(&v).then_some(v as i64)
-}
-
-/// The datetime of an instant at rest: microseconds since 1970. A file may hold what is no datetime of the calendar; that
-/// must not end the query.
-pub const fn datetime_of_us(us: i64) -> i64 {
-    us.wrapping_mul(TICKS_PER_US).wrapping_add(UNIX_EPOCH_TICKS)
-}
-
-/// Microseconds since 1970 of a datetime; the seventh digit of its second is dropped towards the past.
-pub const fn us_of_datetime(ticks: i64) -> i64 {
-    ticks.saturating_sub(UNIX_EPOCH_TICKS).div_euclid(TICKS_PER_US)
 }
 
 /// The real that stands for all that are equal where rows are grouped: one NaN, whatever its sign and bits, and one zero.
@@ -117,18 +79,6 @@ pub enum ValueRef<'a> {
 }
 
 impl Value {
-    /// Borrows the value; a dynamic's JSON text is written into `text`.
-    pub fn as_ref<'a>(&'a self, text: &'a mut String) -> ValueRef<'a> {
-        match self {
-            Value::Dynamic(v) if !v.is_null() => {
-                text.clear();
-                crate::format::write_json(text, v);
-                ValueRef::Dynamic(text)
-            }
-            scalar => scalar.as_scalar(),
-        }
-    }
-
     /// Borrows a value that needs no text of its own; a dynamic reads as null.
     pub fn as_scalar(&self) -> ValueRef<'_> {
         match self {
@@ -209,32 +159,4 @@ impl<'a> ValueRef<'a> {
             _ => None,
         }
     }
-
-    /// The JSON value that a dynamic holds, as [`json_of`] reads it.
-    /// A scalar becomes its JSON form: numbers and bools as such, reals that JSON has no number for as `NaN`, `Infinity` and
-    /// `-Infinity`, everything else as its `tostring` text.
-    pub fn to_json(self) -> Json {
-        match self {
-            ValueRef::Null => Json::Null,
-            ValueRef::Bool(v) => Json::Bool(v),
-            ValueRef::Int(v) => v.into(),
-            ValueRef::Long(v) => v.into(),
-            ValueRef::Real(v) => serde_json::Number::from_f64(v).map_or_else(
-                || {
-                    let mut text = String::new();
-                    crate::format::write_real(&mut text, v);
-                    Json::String(text)
-                },
-                Json::Number,
-            ),
-            ValueRef::Dynamic(text) => json_of(text),
-            ValueRef::String(v) => Json::String(v.to_owned()),
-            other => Json::String(crate::format::to_string(other)),
-        }
-    }
-}
-
-/// The JSON value that a dynamic's text holds. What is no JSON, or deeper than a dynamic value may be, is a string of that text.
-pub fn json_of(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|_| if text.trim().is_empty() { Json::Null } else { Json::String(text.to_owned()) })
 }

@@ -1,8 +1,8 @@
 //! No two source files import each other, directly or through others, unless one encloses the other: a module names what is
 //! below it, and what is below may name the module. Imports of tests (`#[cfg(test)]`) do not count.
 //!
-//! Paths are resolved as far as files go: `crate::a::b::C` means the file of `a::b` when there is one, else that of `a`. What a
-//! module re-exports counts as its own.
+//! Paths are resolved as far as files go: `crate::a::b::C` means the file of `a::b` when there is one, else that of `a`. A name
+//! that a module has from another one, by its name or by `*`, leads on to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,20 @@ use crate::support::project;
 
 /// A module with a file of its own: its crate's name, then the names of the modules.
 type Module = Vec<String>;
+
+/// What can be found in each module.
+type Scopes = BTreeMap<Module, Scope>;
+
+/// What can be found in a module beside the modules below it.
+#[derive(Default)]
+struct Scope {
+    /// Names of its own items.
+    defined: BTreeSet<String>,
+    /// Names that it imports, and the paths they stand for.
+    named: BTreeMap<String, Vec<String>>,
+    /// The paths of which it imports all names.
+    globs: Vec<Vec<String>>,
+}
 
 /// What each file imports: the other file, and the paths that were written out for it.
 type Imports = BTreeMap<Module, BTreeMap<Module, BTreeSet<String>>>;
@@ -107,9 +121,13 @@ fn item_end(tokens: &[&str], start: usize) -> usize {
     tokens.len()
 }
 
+/// A path of a `use` tree, and the name that it gives: `*` for all below the path, nothing for `_`.
+type Used = (Vec<String>, Option<String>);
+
 /// The paths of a `use` tree, from behind `use`; `self` in braces is the path before them.
-fn use_paths(tokens: &[&str], at: &mut usize, before: &[String], paths: &mut Vec<Module>) {
+fn use_paths(tokens: &[&str], at: &mut usize, before: &[String], paths: &mut Vec<Used>) {
     let mut path = before.to_vec();
+    let mut name = None;
     while let Some(token) = tokens.get(*at) {
         *at += 1;
         match *token {
@@ -125,13 +143,55 @@ fn use_paths(tokens: &[&str], at: &mut usize, before: &[String], paths: &mut Vec
                 *at -= 1;
                 break;
             }
-            "as" => *at += 1,
-            "::" | "*" => {}
+            "as" => {
+                name = tokens.get(*at).map(|alias| (*alias).to_owned());
+                *at += 1;
+            }
+            "*" => name = Some("*".to_owned()),
+            "::" => {}
             "self" if path.len() == before.len() && !before.is_empty() => {}
             word => path.push(word.to_owned()),
         }
     }
-    paths.push(path);
+    let name = name.or_else(|| path.last().cloned()).filter(|name| name != "_");
+    paths.push((path, name));
+}
+
+/// What a file's own level defines and imports; modules that are written out, and tests, are left out.
+fn scope(text: &str) -> Scope {
+    let tokens = tokens(text);
+    let mut scope = Scope::default();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(token) = tokens.get(at) {
+        if tokens[at..].starts_with(&["#", "[", "cfg", "(", "test", ")", "]"]) {
+            at = item_end(&tokens, at + 7);
+            continue;
+        }
+        match *token {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth = depth.saturating_sub(1),
+            "use" if depth == 0 => {
+                let mut paths = Vec::new();
+                at += 1;
+                use_paths(&tokens, &mut at, &[], &mut paths);
+                for (path, name) in paths {
+                    match name.as_deref() {
+                        Some("*") => scope.globs.push(path),
+                        Some(name) => drop(scope.named.insert(name.to_owned(), path)),
+                        None => {}
+                    }
+                }
+                continue;
+            }
+            "struct" | "enum" | "union" | "trait" | "type" | "fn" | "const" | "static" | "mod" | "macro_rules" if depth == 0 => {
+                let name = tokens[at + 1..].iter().find(|t| !matches!(**t, "!" | "fn" | "mut" | "unsafe" | "async" | "extern"));
+                scope.defined.extend(name.map(|name| (*name).to_owned()));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    scope
 }
 
 /// All paths that the code of a file writes, each with the modules inside of the file that it stands in.
@@ -149,7 +209,7 @@ fn written_paths(text: &str) -> Vec<(Vec<String>, Module)> {
             let mut paths = Vec::new();
             at += 1;
             use_paths(&tokens, &mut at, &[], &mut paths);
-            found.extend(paths.into_iter().map(|path| (modules(), path)));
+            found.extend(paths.into_iter().map(|(path, _)| (modules(), path)));
         } else if *token == "mod" && tokens.get(at + 2) == Some(&"{") {
             inner.push((tokens[at + 1].to_owned(), depth));
             depth += 1;
@@ -177,38 +237,81 @@ fn written_paths(text: &str) -> Vec<(Vec<String>, Module)> {
     found
 }
 
-/// The file that a path leads to, as seen from a module.
-fn resolve(files: &BTreeMap<Module, PathBuf>, from: &Module, path: &[String]) -> Option<Module> {
-    let mut base = from.clone();
-    let mut rest = path;
-    match path.first()?.as_str() {
-        "crate" => {
-            base.truncate(1);
-            rest = &path[1..];
+/// All files and what can be found in them.
+struct Tree<'f> {
+    files: &'f BTreeMap<Module, PathBuf>,
+    scopes: Scopes,
+}
+
+impl Tree<'_> {
+    /// The file that a path leads to, as seen from a module. `passed` are the steps on the way there, which end where they
+    /// would begin again.
+    fn resolve(&self, from: &Module, path: &[String], passed: &mut BTreeSet<(Module, Vec<String>)>) -> Option<Module> {
+        if !passed.insert((from.clone(), path.to_vec())) {
+            return None;
         }
-        "self" => rest = &path[1..],
-        "super" => {
-            let ups = path.iter().take_while(|p| *p == "super").count();
-            base.truncate(base.len().saturating_sub(ups).max(1));
-            rest = &path[ups..];
+        let mut base = from.clone();
+        let mut rest = path;
+        match path.first()?.as_str() {
+            "crate" => {
+                base.truncate(1);
+                rest = &path[1..];
+            }
+            "self" => rest = &path[1..],
+            "super" => {
+                let ups = path.iter().take_while(|p| *p == "super").count();
+                base.truncate(base.len().saturating_sub(ups).max(1));
+                rest = &path[ups..];
+            }
+            name if self.files.contains_key(&vec![name.to_owned()]) => base.clear(),
+            // A module below this one.
+            name if self.files.contains_key(&[from.as_slice(), &[name.to_owned()]].concat()) => {}
+            // What all names of another module were imported for, or a name of another library.
+            _ => return self.by_globs(from, path, passed),
         }
-        name if files.contains_key(&vec![name.to_owned()]) => base.clear(),
-        // A module below this one, or a name of another library.
-        name if !files.contains_key(&[from.as_slice(), &[name.to_owned()]].concat()) => return None,
-        _ => {}
+        let full = [base.as_slice(), rest].concat();
+        let module = (1..=full.len()).rev().map(|len| full[..len].to_vec()).find(|module| self.files.contains_key(module))?;
+        let names = &full[module.len()..];
+        let leads_on = names.first().and_then(|name| {
+            let scope = self.scopes.get(&module)?;
+            if scope.defined.contains(name) {
+                return None;
+            }
+            match scope.named.get(name) {
+                Some(path) => self.resolve(&module, &[path.as_slice(), &names[1..]].concat(), passed),
+                None => self.by_globs(&module, names, passed),
+            }
+        });
+        Some(leads_on.unwrap_or(module))
     }
-    let full = [base.as_slice(), rest].concat();
-    (1..=full.len()).rev().map(|len| full[..len].to_vec()).find(|module| files.contains_key(module))
+
+    /// The file that defines the first of these names, of those that a module imports all names of.
+    fn by_globs(&self, module: &Module, names: &[String], passed: &mut BTreeSet<(Module, Vec<String>)>) -> Option<Module> {
+        let scope = self.scopes.get(module)?;
+        scope.globs.iter().find_map(|path| {
+            let target = self.resolve(module, path, passed)?;
+            let has = |scope: &Scope| scope.defined.contains(&names[0]) || scope.named.contains_key(&names[0]);
+            let below = [target.as_slice(), &names[..1]].concat();
+            if self.files.contains_key(&below) || self.scopes.get(&target).is_some_and(has) {
+                let absolute = [target.as_slice(), names].concat();
+                return self.resolve(&target, &absolute, passed);
+            }
+            self.by_globs(&target, names, passed)
+        })
+    }
 }
 
 /// What each file imports of files that neither enclose it nor are enclosed by it.
 fn imports(files: &BTreeMap<Module, PathBuf>) -> Imports {
+    let texts: BTreeMap<&Module, String> =
+        files.iter().map(|(module, file)| (module, std::fs::read_to_string(file).expect("a source file"))).collect();
+    let tree = Tree { files, scopes: texts.iter().map(|(module, text)| ((*module).clone(), scope(text))).collect() };
     let mut imports = Imports::new();
-    for (module, file) in files {
+    for (module, text) in texts {
         let edges = imports.entry(module.clone()).or_default();
-        for (inner, path) in written_paths(&std::fs::read_to_string(file).expect("a source file")) {
+        for (inner, path) in written_paths(text.as_str()) {
             let from = [module.as_slice(), &inner].concat();
-            let Some(target) = resolve(files, &from, &path) else { continue };
+            let Some(target) = tree.resolve(&from, &path, &mut BTreeSet::new()) else { continue };
             if !target.starts_with(module) && !module.starts_with(&target) {
                 edges.entry(target).or_default().insert(path.join("::"));
             }
@@ -286,6 +389,19 @@ fn circles_are_found_however_the_import_is_written() {
         let found = report_of(&[("lib.rs", "mod a; mod b; mod c;"), ("a.rs", a), ("b/mod.rs", b), ("c.rs", "")]);
         assert!(found.starts_with("2 files import each other:\n  a.rs -> b/mod.rs  ("), "{a}\n{b}\n{found}");
         assert!(found.contains("\n  b/mod.rs -> a.rs  ("), "{found}");
+    }
+}
+
+#[test]
+fn circles_by_way_of_what_a_module_has_from_others_are_found() {
+    for (above, a, b) in [
+        ("pub use self::b::*; pub use a::f;", "use crate::B; pub fn f() {}", "pub struct B; fn g() { crate::f() }"),
+        ("pub use b::B as Other;", "use crate::Other; pub struct A;", "pub struct B; use super::a::A;"),
+        ("mod inner { } use b::B;", "use super::*; pub fn f() { b::g() }", "pub fn g() { super::a::f() }"),
+    ] {
+        let lib = format!("mod a; mod b; {above}");
+        let found = report_of(&[("lib.rs", &lib), ("a.rs", a), ("b.rs", b)]);
+        assert!(found.starts_with("2 files import each other:"), "{above}\n{a}\n{b}\n{found}");
     }
 }
 
