@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use kqlake_kql::functions::Registry;
 use kqlake_kql::{Argument, ScalarCall, bind_scalar, parameter};
 use kqlake_value::columns::{field_type, in_form, noted_type, stored_field, to_value, value_at};
+use kqlake_value::json::path_text::{self, Root, StepText};
 use kqlake_value::{Type, Value};
 
 /// What the names of KQL's functions begin with in SQL.
@@ -129,25 +130,11 @@ fn steps(key: &Argument, out: &mut String) -> std::result::Result<(), String> {
             let _ = write!(out, "[{place}]");
         }
         Some(Value::String(path)) if path.starts_with('$') => {
-            let mut rest = &path[1..];
-            while !rest.is_empty() {
-                let unreadable = || format!("the path '{path}' cannot be read");
-                if let Some(inside) = rest.strip_prefix('[') {
-                    let (place, behind) = inside.split_once(']').ok_or_else(unreadable)?;
-                    let place = place.trim();
-                    match place.strip_prefix(['\'', '"']).and_then(|key| key.strip_suffix(['\'', '"'])) {
-                        Some(key) => out.push_str(&format!("[{}]", quoted(key))),
-                        None => out.push_str(&format!("[{}]", place.parse::<i64>().map_err(|_| unreadable())?)),
-                    }
-                    rest = behind;
-                } else {
-                    let key = rest.strip_prefix('.').ok_or_else(unreadable)?;
-                    let end = key.find(['.', '[']).unwrap_or(key.len());
-                    if end == 0 {
-                        return Err(unreadable());
-                    }
-                    out.push_str(&format!("[{}]", quoted(&key[..end])));
-                    rest = &key[end..];
+            let steps = path_text::parse(path, Root::Needed).ok_or_else(|| format!("the path '{path}' cannot be read"))?;
+            for step in steps {
+                match step {
+                    StepText::Key(key) => out.push_str(&format!("[{}]", quoted(key))),
+                    StepText::Index(place) => out.push_str(&format!("[{place}]")),
                 }
             }
         }

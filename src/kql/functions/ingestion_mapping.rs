@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
+use kqlake_value::json::PathStep;
+use kqlake_value::json::path_text::{self, Root, StepText};
 use kqlake_value::{Type, Value, datetime_of_us};
 
 /// Where the values of a column come from.
@@ -15,20 +17,11 @@ pub(crate) enum Origin {
     /// The field at this place, from 0.
     Ordinal(usize),
     /// A path into the record.
-    Path(Vec<Step>),
+    Path(Vec<PathStep>),
     /// This text in all rows.
     Constant(String),
     /// Nowhere: the mapping leaves the column out.
     Nowhere,
-}
-
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// A property.
-    Key(String),
-    /// An element, from 0.
-    Index(usize),
 }
 
 /// The origin of a column's values, and how they are read.
@@ -77,7 +70,7 @@ fn source(entry: &Json) -> Result<Source, String> {
     let origin = if let Some(text) = text_of(property(inner, &["constvalue", "constantvalue"])) {
         Origin::Constant(text)
     } else if let Some(path) = text_of(property(inner, &["path"])) {
-        Origin::Path(path_of(&path).ok_or_else(|| format!("has the path '{path}', which cannot be read"))?)
+        Origin::Path(steps_of(&path).ok_or_else(|| format!("has the path '{path}', which cannot be read"))?)
     } else if let Some(place) = text_of(property(inner, &["ordinal"])) {
         Origin::Ordinal(place.trim().parse().map_err(|_| format!("has the ordinal '{place}', which is no number"))?)
     } else {
@@ -101,43 +94,18 @@ fn text_of(value: Option<&Json>) -> Option<String> {
     }
 }
 
-/// The steps of `$`, `$.a.b`, `$['a']["b c"]`, `$.a[0]`.
-fn path_of(path: &str) -> Option<Vec<Step>> {
-    let mut rest = path.trim().strip_prefix('$')?;
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(inside) = rest.strip_prefix('[') {
-            let quote = inside.chars().next().filter(|c| matches!(c, '\'' | '"'));
-            let (step, behind) = match quote {
-                Some(quote) => {
-                    let (key, behind) = inside[1..].split_once(quote)?;
-                    (Step::Key(key.to_owned()), behind.strip_prefix(']')?)
-                }
-                None => {
-                    let (index, behind) = inside.split_once(']')?;
-                    (Step::Index(index.trim().parse().ok()?), behind)
-                }
-            };
-            steps.push(step);
-            rest = behind;
-        } else {
-            let key = rest.strip_prefix('.')?;
-            let end = key.find(['.', '[']).unwrap_or(key.len());
-            if end == 0 {
-                return None;
-            }
-            steps.push(Step::Key(key[..end].to_owned()));
-            rest = &key[end..];
-        }
-    }
-    Some(steps)
+/// The steps of a path, whose places count from the begin.
+fn steps_of(path: &str) -> Option<Vec<PathStep>> {
+    let steps = path_text::parse(path.trim(), Root::Needed)?;
+    let from_begin = steps.iter().all(|step| !matches!(step, StepText::Index(..0)));
+    from_begin.then(|| steps.into_iter().map(PathStep::from).collect())
 }
 
 /// What a path leads to.
-pub(crate) fn walk<'j>(record: &'j Json, steps: &[Step]) -> Option<&'j Json> {
+pub(crate) fn walk<'j>(record: &'j Json, steps: &[PathStep]) -> Option<&'j Json> {
     steps.iter().try_fold(record, |at, step| match step {
-        Step::Key(key) => at.get(key),
-        Step::Index(index) => at.get(index),
+        PathStep::Key(key) => at.get(key),
+        PathStep::Index(index) => at.get(usize::try_from(*index).ok()?),
     })
 }
 
@@ -168,10 +136,10 @@ mod tests {
             {"Name":"c","Properties":{"ConstValue":"k"}},{"Column":"other","Properties":{"Ordinal":"0"}}]"#;
         let (sources, others) = parse(text, &columns(&["b", "a", "c", "d"])).unwrap();
         let origins: Vec<Origin> = sources.into_iter().map(|s| s.origin).collect();
-        let path = vec![Step::Key("x".into()), Step::Key("y z".into()), Step::Index(1)];
+        let path = vec![PathStep::Key("x".into()), PathStep::Key("y z".into()), PathStep::Index(1)];
         assert_eq!(origins, [Origin::Ordinal(2), Origin::Path(path), Origin::Constant("k".into()), Origin::Nowhere]);
         assert_eq!(others, ["other"]);
-        for wrong in ["{}", "[{}]", r#"[{"Column":"a"}]"#, r#"[{"Column":"a","Path":"x"}]"#, r#"[{"Column":"a","Path":"$..x"}]"#]
+        for wrong in ["{}", "[{}]", r#"[{"Column":"a"}]"#, r#"[{"Column":"a","Path":"x"}]"#, r#"[{"Column":"a","Path":"$..x"}]"#, r#"[{"Column":"a","Path":"$[-1]"}]"#]
         {
             parse(wrong, &columns(&["a"])).unwrap_err();
         }

@@ -13,6 +13,7 @@
 pub mod checked;
 pub mod display;
 pub mod extent;
+pub mod path_text;
 mod scan;
 mod strings;
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::arrays::{array, element};
 use crate::functions::{ArgInfo, ArgType, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::format::write_json_string;
+use kqlake_value::json::path_text::{self, Root, StepText};
 use kqlake_value::{Type, Value, ValueRef, json};
 
 const DYNAMIC: Returns = Returns::Type(Type::Dynamic);
@@ -158,25 +159,15 @@ impl<'o> BagWriter<'o> {
 /// The keys that a key text leads through: itself, or the parts of `$.a.b` and `$['a']['b']`. A path of more steps than a value
 /// may have levels is no path.
 fn key_path(key: &str) -> Vec<&str> {
-    let Some(mut rest) = key.strip_prefix('$').filter(|rest| rest.starts_with(['.', '['])) else { return vec![key] };
-    let mut path = Vec::new();
-    while !rest.is_empty() {
-        if let Some(inner) = rest.strip_prefix("['").or_else(|| rest.strip_prefix("[\"")) {
-            let Some((name, after)) = inner.split_once("']").or_else(|| inner.split_once("\"]")) else { return vec![key] };
-            path.push(name);
-            rest = after;
-        } else if let Some(inner) = rest.strip_prefix('.') {
-            let end = inner.find(['.', '[']).unwrap_or(inner.len());
-            path.push(&inner[..end]);
-            rest = &inner[end..];
-        } else {
-            return vec![key];
-        }
-        if path.len() > json::MAX_DEPTH {
-            return vec![key];
-        }
+    if !key.starts_with("$.") && !key.starts_with("$[") {
+        return vec![key];
     }
-    path
+    let steps = path_text::parse(key, Root::Needed).filter(|steps| steps.len() <= json::MAX_DEPTH).unwrap_or_default();
+    let keys = steps.iter().map(|step| match step {
+        StepText::Key(key) => Some(*key),
+        StepText::Index(_) => None,
+    });
+    keys.collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty()).unwrap_or_else(|| vec![key])
 }
 
 fn has_key(args: &[ValueRef<'_>]) -> Value {

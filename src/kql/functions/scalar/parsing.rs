@@ -8,6 +8,7 @@ use crate::functions::kernels::{TextArg, text_of, text_of_ref};
 use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::json::display::push_display;
+use kqlake_value::json::path_text::{self, Root};
 use kqlake_value::json::{self, Path, PathStep};
 use kqlake_value::text_column::TextBuilder;
 use kqlake_value::{Json, Type, Value, ValueRef};
@@ -281,41 +282,11 @@ fn parse_command_line(text: &str) -> Value {
     Value::Dynamic(Json::Array(arguments))
 }
 
-/// `$.a['b'][0]`
-fn json_path(path: &str) -> Result<Vec<PathStep>, String> {
-    let wrong = || format!("'{path}' is no JSON path; write it as $.name[0]['other name']");
-    let mut steps = Vec::new();
-    let mut rest = path.strip_prefix('$').unwrap_or(path);
-    while !rest.is_empty() {
-        if let Some(inside) = rest.strip_prefix('[') {
-            let (step, after) = match inside.chars().next() {
-                Some(quote @ ('\'' | '"')) => {
-                    let (key, after) = inside[1..].split_once(quote).ok_or_else(wrong)?;
-                    (PathStep::Key(key.to_owned()), after.strip_prefix(']').ok_or_else(wrong)?)
-                }
-                _ => {
-                    let (index, after) = inside.split_once(']').ok_or_else(wrong)?;
-                    (PathStep::Index(index.trim().parse().map_err(|_| wrong())?), after)
-                }
-            };
-            steps.push(step);
-            rest = after;
-        } else {
-            let name = rest.strip_prefix('.').unwrap_or(rest);
-            let end = name.find(['.', '[']).unwrap_or(name.len());
-            if end > 0 {
-                steps.push(PathStep::Key(name[..end].to_owned()));
-            } else if !name.starts_with('[') {
-                return Err(wrong());
-            }
-            rest = &name[end..];
-        }
-    }
-    Ok(steps)
-}
-
 fn extract_json(args: &[ArgInfo], returns: Type) -> Result<ColumnFn, String> {
-    let steps = json_path(&args[0].constant.as_ref().map(text_of).ok_or("the path must be a constant")?)?;
+    let text = args[0].constant.as_ref().map(text_of).ok_or("the path must be a constant")?;
+    let steps = path_text::parse(&text, Root::Optional)
+        .ok_or_else(|| format!("'{text}' is no JSON path; write it as $.name[0]['other name']"))?;
+    let steps: Vec<PathStep> = steps.into_iter().map(PathStep::from).collect();
     let path = Path::new(&steps);
     let source = TextArg::new(&args[1]);
     Ok(Box::new(move |arrays, rows| {
@@ -422,17 +393,6 @@ mod tests {
             assert_eq!(shown(parse_xml(xml)), want, "{xml}");
         }
         assert_eq!(parse_xml(&("<a>".repeat(500) + &"</a>".repeat(500))), Value::Null);
-    }
-
-    #[test]
-    fn json_paths() {
-        assert_eq!(
-            json_path("$.a.b[0]['c d']").unwrap(),
-            [PathStep::Key("a".into()), PathStep::Key("b".into()), PathStep::Index(0), PathStep::Key("c d".into())]
-        );
-        assert_eq!(json_path("$").unwrap(), []);
-        assert_eq!(json_path("$.[1]").unwrap(), [PathStep::Index(1)]);
-        assert!(["$..a", "$[", "$[x]", "$.a."].iter().all(|p| json_path(p).is_err()));
     }
 
     #[test]
