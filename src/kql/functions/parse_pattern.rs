@@ -145,7 +145,7 @@ fn convert(text: &str, ty: Type) -> Value {
             "false" => Value::Bool(false),
             other => other.parse::<i64>().map_or(Value::Null, |n| Value::Bool(n != 0)),
         },
-        _ => crate::lower::convert_text(trimmed, ty),
+        _ => super::scalar::conversion::text_as(trimmed, ty),
     }
 }
 

@@ -324,23 +324,3 @@ fn result_column(c: &BoundColumn) -> Expr {
     let metadata = BTreeMap::from([(kqlake_value::columns::TYPE_KEY.to_owned(), c.ty.name().to_owned())]);
     Expr::Alias(Alias::new(column(c.id), None::<&str>, c.name.clone()).with_metadata(Some(metadata.into())))
 }
-
-/// Text read as a value of a type, as dynamic elements and parsed pieces are; null where it is none.
-pub(crate) fn convert_text(content: &str, ty: Type) -> Value {
-    let function = match ty {
-        Type::DateTime => "todatetime",
-        Type::TimeSpan => "totimespan",
-        Type::Guid => "toguid",
-        Type::Long => "tolong",
-        Type::Int => "toint",
-        Type::Real => "toreal",
-        Type::Bool => "tobool",
-        Type::Decimal => "todecimal",
-        Type::String => return Value::String(content.to_owned()),
-        Type::Dynamic => return Value::Dynamic(serde_json::from_str(content).unwrap_or_else(|_| content.into())),
-    };
-    let Some(function) = super::functions::Registry::get().scalar(function) else { return Value::Null };
-    let literal = BoundExpr::literal(Value::String(content.to_owned()), Type::String, Default::default());
-    let call = BoundExpr::new(BoundKind::Call { function, args: vec![literal] }, ty, Default::default());
-    expr::evaluate(&call).ok().flatten().unwrap_or(Value::Null)
-}

@@ -123,6 +123,25 @@ fn held<T>(text: &str, from_text: impl Fn(&str) -> Option<T>, from_value: impl F
     }
 }
 
+/// A text as a value of a type, as the `to…` functions read it: elements of dynamics and parsed pieces. Null where it is none.
+/// As a dynamic it is what its JSON says, or the text itself where it is no JSON.
+pub(crate) fn text_as(text: &str, ty: Type) -> Value {
+    let value = ValueRef::String(text);
+    match ty {
+        Type::String => Some(Value::String(text.to_owned())),
+        Type::Long => long_of(value).map(Value::Long),
+        Type::Int => int_of(value).map(Value::Int),
+        Type::Real => real_of(value).map(Value::Real),
+        Type::Decimal => decimal_of(value).map(Value::Decimal),
+        Type::Bool => bool_of(value).map(Value::Bool),
+        Type::DateTime => datetime_of(value).map(Value::DateTime),
+        Type::TimeSpan => timespan_of(value).map(Value::TimeSpan),
+        Type::Guid => guid_of(value).map(Value::Guid),
+        Type::Dynamic => Some(Value::Dynamic(serde_json::from_str(text).unwrap_or_else(|_| text.into()))),
+    }
+    .unwrap_or(Value::Null)
+}
+
 /// As `tolong`.
 pub(crate) fn long_of(value: ValueRef<'_>) -> Option<i64> {
     match value {

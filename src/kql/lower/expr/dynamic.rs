@@ -304,7 +304,7 @@ pub(crate) fn typed_element(v: ValueRef<'_>, ty: Type) -> kqlake_value::Value {
             Value::String(shown)
         }
         (Type::TimeSpan, Json::Number(n)) => n.as_i64().map_or(Value::Null, Value::TimeSpan),
-        (Type::DateTime | Type::TimeSpan | Type::Guid, Json::String(s)) => crate::lower::convert_text(&s, ty),
+        (Type::DateTime | Type::TimeSpan | Type::Guid, Json::String(s)) => crate::functions::scalar::conversion::text_as(&s, ty),
         (Type::Dynamic, json) => Value::Dynamic(json),
         _ => Value::Null,
     }
