@@ -16,7 +16,9 @@ use url::Url;
 use crate::config::{External as Settings, FileRoot};
 use cache::Cache;
 use kqlake_kql::external::{Content, External, ExternalFile, Given, Refusal, Request, Unavailable};
+use kqlake_lake::Lake;
 use kqlake_remote::download::{DownloadError, Downloads, shown_address};
+use kqlake_value::clock::Clock;
 
 /// Gives queries what the configuration allows.
 #[derive(Debug)]
@@ -27,10 +29,11 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    /// What these settings allow, with a cache below the lake's folder.
-    pub(super) fn new(settings: &Settings, lake: &Path) -> Allowed {
-        let downloads = Downloads::new(settings.addresses.clone());
-        Allowed { settings: settings.clone(), downloads, cache: Cache::below(lake) }
+    /// What these settings allow, with a cache in the lake. Files that cannot be kept are in the folder `temporary` meanwhile, the
+    /// system's where there is none.
+    pub(super) fn new(settings: &Settings, lake: &Lake, temporary: Option<&Path>, clock: Arc<dyn Clock>) -> Allowed {
+        let downloads = Downloads::new(settings.addresses.clone(), Arc::clone(&clock));
+        Allowed { settings: settings.clone(), downloads, cache: Cache::of(lake, temporary, clock) }
     }
 
     /// Where the file of an address is, as far as its text says.
@@ -155,7 +158,7 @@ fn told(error: DownloadError) -> String {
         DownloadError::NotAllowed { message, .. } | DownloadError::Unreachable(message) | DownloadError::Refused(message) => {
             message
         }
-        DownloadError::Write(err) => format!("a file of the cache cannot be written: {err}"),
+        DownloadError::Write(err) => format!("a file cannot be written: {err}"),
     }
 }
 
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_refused_says_the_line_that_allows_it_and_no_secret() {
         let settings = Settings { entries: vec!["lists".to_owned()], ..Settings::default() };
-        let gives = Allowed::new(&settings, Path::new("nowhere"));
+        let gives = Allowed::new(&settings, &Lake::new(Path::new("nowhere")), None, Arc::new(kqlake_value::clock::SystemClock));
         let refused = |address: &str| gives.permits(&Request::File(address.to_owned())).unwrap_err();
         let refusal = refused("https://example.org/a/b.csv?sig=canary");
         assert!(refusal.advice.contains("external_data = [\"lists\", \"https://example.org/a/\"]"), "{refusal:?}");

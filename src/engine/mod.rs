@@ -176,6 +176,12 @@ impl Engine {
         &self.lake
     }
 
+    /// What queries may read beside tables.
+    fn external(&self) -> external::Allowed {
+        let temporary = self.options.spill_dir.as_deref();
+        external::Allowed::new(&self.options.external, &self.lake, temporary, Arc::clone(&self.clock))
+    }
+
     /// Plans a KQL query. `name` is what messages call the text.
     ///
     /// # Errors
@@ -188,7 +194,7 @@ impl Engine {
         let text_budget = session::text_budget(&self.options);
         let files = Files::open(&self.options.files, &session).await?;
         let plan = move || async move {
-            let external = external::Allowed::new(&engine.options.external, engine.lake.root());
+            let external = engine.external();
             let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
             let catalog = WithFiles::new(catalog, files);
             let env = PlanEnv {
@@ -242,7 +248,7 @@ impl Engine {
         let session = session::for_kql(&self.options, &spill)?;
         let text_budget = session::text_budget(&self.options);
         let (text, params, now_us) = (text.to_owned(), params.clone(), self.clock.now_micros());
-        let external = external::Allowed::new(&self.options.external, self.lake.root());
+        let external = self.external();
         let check = move || async move {
             match catalog {
                 Some(catalog) => {

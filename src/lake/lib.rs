@@ -146,6 +146,11 @@ impl Lake {
         &self.inner.root
     }
 
+    /// True where a table of it is there.
+    pub fn is_there(&self) -> bool {
+        place::is_lake(self.root())
+    }
+
     /// The folder of a table.
     pub(crate) fn table_dir(&self, def: &TableDef) -> PathBuf {
         self.inner.root.join(def.name)

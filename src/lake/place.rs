@@ -75,7 +75,7 @@ fn lake_below(folder: &Path) -> Option<PathBuf> {
 }
 
 /// True for a folder with one of the lake's tables, whatever else is in it.
-fn is_lake(folder: &Path) -> bool {
+pub(crate) fn is_lake(folder: &Path) -> bool {
     folder.is_dir() && tables::all().iter().any(|table| folder.join(table.name).join(LOG).is_dir())
 }
 

@@ -19,7 +19,7 @@ pub use self::allowed::{Allowed, shown_address};
 use self::reach::is_public;
 use crate::http::{AGENT, BodyError, Reading, is_redirect, place, root_cause};
 use crate::pace::Pace;
-use kqlake_value::clock::SystemClock;
+use kqlake_value::clock::Clock;
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
@@ -74,9 +74,9 @@ pub struct Downloads {
 }
 
 impl Downloads {
-    /// Downloads from these addresses alone.
-    pub fn new(allowed: Vec<Allowed>) -> Self {
-        Downloads { allowed, pace: Pace::real(Arc::new(SystemClock)) }
+    /// Downloads from these addresses alone, with waits by this clock.
+    pub fn new(allowed: Vec<Allowed>, clock: Arc<dyn Clock>) -> Self {
+        Downloads { allowed, pace: Pace::real(clock) }
     }
 
     /// Whether an address may be fetched, as far as its text says.

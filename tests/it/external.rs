@@ -72,6 +72,7 @@ fn a_file_at_an_allowed_address_is_fetched_once_and_kept_for_when_nobody_answers
         _ => (200, "", b"name,n\nc,3\n".to_vec()),
     });
     configure(dir.path(), &format!("external_data = [\"{}/list.csv\"]\n", server.base));
+    make_lake(dir.path());
     let query = format!(
         "externaldata(name: string, n: long)[h@'{}/list.csv?sig=canary'] with (ignoreFirstRecord=true) | summarize sum(n)",
         server.base
@@ -88,6 +89,32 @@ fn a_file_at_an_allowed_address_is_fetched_once_and_kept_for_when_nobody_answers
     assert!(!run.out.contains("canary") && !run.err.contains("canary"), "{}{}", run.out, run.err);
     assert_eq!(run_in(dir.path(), &["query", &query]).exits(0).out, "sum_n\n3\n");
     assert!(server.heads().iter().all(|head| head.starts_with("GET /list.csv?sig=canary ")), "{:?}", server.heads());
+}
+
+/// Makes a lake at the usual place.
+fn make_lake(dir: &Path) {
+    run_in(dir, &["generate", "traces", "--rows", "1", "-o", "one.ndjson"]).exits(0);
+    run_in(dir, &["import", "--from", "one.ndjson"]).exits(0);
+}
+
+#[test]
+fn a_file_is_kept_in_a_lake_alone_and_read_where_it_cannot_be_kept() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(|_, _| (200, "ETag: \"one\"\r\n", b"a,1\n".to_vec()));
+    std::fs::create_dir_all(dir.path().join("foreign/folder")).expect("a folder");
+    std::fs::create_dir(dir.path().join("spill")).expect("a folder");
+    configure(dir.path(), &format!("external_data = [\"{}/list.csv\"]\nspill_dir = \"spill\"\n", server.base));
+    let query = format!("externaldata(name: string, n: long)['{}/list.csv'] | summarize sum(n)", server.base);
+    for lake in ["nowhere", "foreign"] {
+        assert_eq!(run_in(dir.path(), &["--lake", lake, "query", &query]).exits(0).out, "sum_n\n1\n");
+    }
+    assert!(!dir.path().join("nowhere").exists() && !dir.path().join("foreign/_external").exists());
+    make_lake(dir.path());
+    // A file in the folder's place, as where the folder may only be read.
+    std::fs::write(dir.path().join("data/lake/_external"), "").expect("a file");
+    let run = run_in(dir.path(), &["query", &query]).exits(0).says("cannot be kept in the lake for later");
+    assert_eq!(run.out, "sum_n\n1\n");
+    assert_eq!(std::fs::read_dir(dir.path().join("spill")).expect("a folder").count(), 0);
 }
 
 #[test]

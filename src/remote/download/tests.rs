@@ -1,12 +1,14 @@
 use super::*;
 use crate::testing::{Server, gzip, reply};
+use kqlake_value::clock::SystemClock;
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
 fn downloads(entries: &[&str]) -> Downloads {
-    Downloads::new(entries.iter().map(|entry| Allowed::parse(entry).unwrap()).collect())
+    let allowed = entries.iter().map(|entry| Allowed::parse(entry).unwrap()).collect();
+    Downloads::new(allowed, Arc::new(SystemClock))
 }
 
 fn refused_entry(downloads: &Downloads, address: &str) -> String {
