@@ -114,6 +114,26 @@ mod tests {
         assert_eq!(table(&["timestamp", "name", "url", "duration", "itemType"]), Some("pageViews"));
         assert_eq!(table(&["timestamp", "problemId", "message", "itemType"]), Some("exceptions"));
         assert_eq!(table(&["name", "url"]), None);
+        assert_eq!(table(&["timestamp", "name", "url"]), None);
+        for (table_name, own) in [
+            ("exceptions", ["problemId", "outerType", "innermostType", "exceptionType"].map(|one| vec![one]).to_vec()),
+            ("browserTimings", vec![vec!["networkDuration"], vec!["networkDurationMs"]]),
+            ("performanceCounters", vec![vec!["counter", "category"]]),
+            ("customMetrics", vec![vec!["valueSum"], vec!["valueCount"], vec!["sum", "min", "max"]]),
+            ("dependencies", vec![vec!["target"], vec!["dependencyType"]]),
+            ("availabilityResults", vec![vec!["location", "success"]]),
+            ("requests", vec![vec!["resultCode"]]),
+            ("pageViews", vec![vec!["url"], vec!["duration"], vec!["durationMs"]]),
+            // One alone of what decides together.
+            ("customEvents", ["counter", "category", "sum", "min", "max", "location", "success"].map(|one| vec![one]).to_vec()),
+        ] {
+            for own in own {
+                for time in ["timestamp", "TimeGenerated", "time"] {
+                    let fields: Vec<&str> = [time, "name", "itemType"].into_iter().chain(own.iter().copied()).collect();
+                    assert_eq!(table(&fields), Some(table_name), "{fields:?}");
+                }
+            }
+        }
         assert_eq!(severity("Warning"), Some(2));
     }
 }

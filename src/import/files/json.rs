@@ -249,4 +249,16 @@ mod tests {
         }
         assert_eq!(all, ["1", "{\"a\":2}", "3"]);
     }
+
+    #[test]
+    fn what_was_opened_is_closed_by_its_own_bracket() {
+        let next = |text: &str, first| next_element(&mut ByteStream::new(text.as_bytes()), b']', first);
+        assert!(!next(" ]", false).unwrap() && !next(", ]", false).unwrap() && next(", }", false).unwrap());
+        for text in [" }", ":", "1"] {
+            assert!(matches!(next(text, false), Err(JsonError::Syntax(_))), "{text}");
+        }
+        for text in ["", ", "] {
+            assert!(matches!(next(text, false), Err(JsonError::Ended)), "{text}");
+        }
+    }
 }

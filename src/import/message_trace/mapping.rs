@@ -395,6 +395,20 @@ mod tests {
             Some(CsvKind::Details)
         );
         assert_eq!(kind(&["Report Refresh Date", "User Principal Name"]), None);
+        // Each of these lacks one of what a trace or an event of one must have.
+        for names in [
+            ["date_time_utc", "event_id", "source"],
+            ["date_time_utc", "message_id", "source"],
+            ["event_id", "message_id", "source"],
+            ["received", "recipient_address", "status"],
+            ["sender_address", "recipient_address", "status"],
+            ["received", "sender_address", "status"],
+            ["received", "sender_address", "recipient_address"],
+            ["received", "sender_address", "subject"],
+        ] {
+            assert_eq!(kind(&names), None, "{names:?}");
+        }
+        assert_eq!(kind(&["origin_timestamp_utc", "sender_address", "recipient_status"]), Some(CsvKind::Summary));
     }
 
     #[test]

@@ -150,4 +150,20 @@ mod tests {
         assert_eq!(whole, ring + inner);
         assert!((1300..2200).contains(&whole), "{whole}");
     }
+
+    #[test]
+    fn narrow_areas_lose_no_cell() {
+        // Too narrow for the search to go on from cell to cell, so each has to be near a point of the edges.
+        for (west, middle) in [(10.0, 11.0), (179.0, 180.0), (-180.0, -179.0)] {
+            let east = if west > 178.0 { west - 358.0 } else { west + 2.0 };
+            let ring = vec![(west, 50.0), (east, 50.8), (east, 50.83), (west, 50.03)];
+            let center = LatLng::new(50.4, middle).unwrap().to_cell(Resolution::Six);
+            let area = Area::new(std::slice::from_ref(&ring)).unwrap();
+            let mut expected: Vec<CellIndex> =
+                center.grid_disk::<Vec<_>>(30).into_iter().filter(|cell| area.contains(*cell)).collect();
+            expected.sort_unstable();
+            assert!(expected.len() > 10, "{}", expected.len());
+            assert_eq!(fill(&[ring], Resolution::Six, 1000).unwrap(), expected);
+        }
+    }
 }
