@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::record_batch::RecordBatch;
 
-use crate::bound::Compute;
+use crate::bound::{Compute, RowStream};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
 use kqlake_value::{self as value, Type, Value, ValueRef, format, json};
 
@@ -25,7 +25,7 @@ pub(crate) struct SeriesColumn {
 }
 
 /// The operator's parameters. Input columns: keys, the bucket, one value a series.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MakeSeries {
     /// Types of the keys.
     pub keys: Vec<Type>,
@@ -172,92 +172,175 @@ impl Compute for MakeSeries {
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
-        let keys = self.keys.len();
-        let mut text = String::new();
-        let step = place(self.step.as_ref(&mut text))
-            .filter(|s| s.real() > 0.0 && s.real().is_finite())
-            .ok_or("the step must be a finite number greater than zero")?;
-        let mut groups: Vec<Group> = Vec::new();
-        let mut index: HashMap<String, usize> = HashMap::new();
-        for batch in &input {
-            let readers = (0..batch.num_columns())
-                .map(|i| {
-                    let ty = match i {
-                        i if i < keys => self.keys[i],
-                        i if i == keys => self.axis,
-                        i => self.series[i - keys - 1].ty,
-                    };
-                    ColumnReader::new(batch.column(i), ty)
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            for row in 0..batch.num_rows() {
-                // Neither null nor NaN nor an infinity has a place.
-                let Some(at) = place(readers[keys].get(row)).filter(|at| at.real().is_finite()) else { continue };
-                let key: Vec<Value> = (0..keys).map(|i| to_value(readers[i].get(row))).collect();
-                let group = *index.entry(format!("{key:?}")).or_insert_with(|| {
-                    groups.push(Group { key, rows: Vec::new() });
-                    groups.len() - 1
-                });
-                let values = readers[keys + 1..].iter().map(|r| to_value(r.get(row))).collect();
-                groups[group].rows.push((at, values));
-            }
-        }
-        if groups.is_empty() {
-            if !(self.nonempty && keys == 0) {
-                return Ok(Vec::new());
-            }
-            groups.push(Group { key: Vec::new(), rows: Vec::new() });
-        }
-        let mut scratch = String::new();
-        let mut builders: Vec<ColumnBuilder> = self.keys.iter().map(|ty| ColumnBuilder::new(*ty, groups.len())).collect();
-        let mut arrays: Vec<ColumnBuilder> =
-            (0..=self.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, groups.len())).collect();
-        // The axis of the series before, as text: mostly they are all the same.
-        let mut axis_text: (Option<(AxisPoint, usize)>, String) = (None, "[]".to_owned());
-        for Group { key, rows } in groups {
-            // Where the query does not say where the axis begins or ends, the series' own rows do.
-            let axis = self.axis_points(rows.iter().map(|(at, _)| *at), step)?;
-            let (start, points) = axis.unwrap_or((AxisPoint::Whole(0), 0));
-            if axis_text.0 != Some((start, points)) {
-                let mut out = String::from("[");
-                for n in 0..points {
-                    if n > 0 {
-                        out.push(',');
-                    }
-                    write_element(&mut out, &self.axis_value(start.at(step, n as i64)), &mut scratch);
-                }
-                out.push(']');
-                axis_text = (Some((start, points)), out);
-            }
-            let buckets: BTreeMap<i64, Vec<Value>> =
-                rows.into_iter().filter_map(|(at, values)| Some((at.steps(start, step)?, values))).collect();
-            for (builder, value) in builders.iter_mut().zip(&key) {
-                builder.push(value);
-            }
-            for (i, series) in self.series.iter().enumerate() {
-                let mut out = String::from("[");
-                for n in 0..points {
-                    if n > 0 {
-                        out.push(',');
-                    }
-                    let value = buckets.get(&(n as i64)).map_or(&series.default, |values| &values[i]);
-                    write_element(&mut out, value, &mut scratch);
-                }
-                out.push(']');
-                arrays[i].push_ref(ValueRef::Dynamic(&out));
-            }
-            arrays[self.series.len()].push_ref(ValueRef::Dynamic(&axis_text.1));
-        }
-        let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
-        let batch = RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)));
-        batch.map(|b| vec![b]).map_err(|e| e.to_string())
+        SeriesRows::new(self)?.over(input)
+    }
+
+    fn stream(&self) -> Option<Result<Box<dyn RowStream>, String>> {
+        Some(SeriesRows::new(self).map(|rows| Box::new(rows) as Box<dyn RowStream>))
     }
 }
 
-/// The rows of one series: their buckets and values.
+/// Text of the arrays in a batch of the result, after which the next one begins.
+const BATCH_TEXT: usize = 1 << 20;
+
+/// [`MakeSeries`] at work: all buckets are kept, and each series is written when it goes out.
+struct SeriesRows {
+    op: MakeSeries,
+    step: AxisPoint,
+    groups: Vec<Group>,
+    index: HashMap<String, usize>,
+    held: usize,
+    /// The series that are not out yet, once the input has ended.
+    left: std::vec::IntoIter<Group>,
+    /// The axis of the series before, as text: mostly they are all the same.
+    axis: (Option<(AxisPoint, usize)>, String),
+}
+
+/// The rows of one series: their buckets and, one row after the other, their values.
 struct Group {
     key: Vec<Value>,
-    rows: Vec<(AxisPoint, Vec<Value>)>,
+    /// Whole numbers, or the bits of reals.
+    places: Vec<i64>,
+    values: Vec<Value>,
+}
+
+impl SeriesRows {
+    fn new(op: &MakeSeries) -> Result<SeriesRows, String> {
+        let mut text = String::new();
+        let step = place(op.step.as_ref(&mut text))
+            .filter(|s| s.real() > 0.0 && s.real().is_finite())
+            .ok_or("the step must be a finite number greater than zero")?;
+        Ok(SeriesRows {
+            op: op.clone(),
+            step,
+            groups: Vec::new(),
+            index: HashMap::new(),
+            held: 0,
+            left: Vec::new().into_iter(),
+            axis: (None, "[]".to_owned()),
+        })
+    }
+
+    fn point(&self, packed: i64) -> AxisPoint {
+        match self.op.axis {
+            Type::Real | Type::Decimal => AxisPoint::Real(f64::from_bits(packed as u64)),
+            _ => AxisPoint::Whole(packed.into()),
+        }
+    }
+
+    /// Writes the arrays of a series; gives the bytes of their texts.
+    fn write(&mut self, group: &Group, arrays: &mut [ColumnBuilder]) -> Result<usize, String> {
+        let (step, count) = (self.step, self.op.series.len());
+        let places: Vec<AxisPoint> = group.places.iter().map(|packed| self.point(*packed)).collect();
+        // Where the query does not say where the axis begins or ends, the series' own rows do.
+        let axis = self.op.axis_points(places.iter().copied(), step)?;
+        let (start, points) = axis.unwrap_or((AxisPoint::Whole(0), 0));
+        let mut scratch = String::new();
+        if self.axis.0 != Some((start, points)) {
+            let values = (0..points).map(|n| self.op.axis_value(start.at(step, n as i64)));
+            self.axis = (Some((start, points)), array(values, |out, value| write_element(out, &value, &mut scratch)));
+        }
+        let buckets: BTreeMap<i64, usize> =
+            places.iter().enumerate().filter_map(|(row, at)| Some((at.steps(start, step)?, row))).collect();
+        let mut bytes = self.axis.1.len();
+        for (i, series) in self.op.series.iter().enumerate() {
+            let value = |n| buckets.get(&n).map_or(&series.default, |row| &group.values[row * count + i]);
+            let out = array((0..points as i64).map(value), |out, value| write_element(out, value, &mut scratch));
+            bytes += out.len();
+            arrays[i].push_ref(ValueRef::Dynamic(&out));
+        }
+        arrays[count].push_ref(ValueRef::Dynamic(&self.axis.1));
+        Ok(bytes)
+    }
+}
+
+impl RowStream for SeriesRows {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String> {
+        let keys = self.op.keys.len();
+        let readers = (0..batch.num_columns())
+            .map(|i| {
+                let ty = match i {
+                    i if i < keys => self.op.keys[i],
+                    i if i == keys => self.op.axis,
+                    i => self.op.series[i - keys - 1].ty,
+                };
+                ColumnReader::new(batch.column(i), ty)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            // Neither null nor NaN nor an infinity has a place.
+            let Some(at) = place(readers[keys].get(row)).filter(|at| at.real().is_finite()) else { continue };
+            let packed = match at {
+                AxisPoint::Real(v) => v.to_bits() as i64,
+                AxisPoint::Whole(v) => i64::try_from(v).map_err(|_| "a bucket is beyond the range of the axis")?,
+            };
+            let key: Vec<Value> = (0..keys).map(|i| to_value(readers[i].get(row))).collect();
+            let name = format!("{key:?}");
+            let found = match self.index.get(&name).copied() {
+                Some(found) => found,
+                None => {
+                    // The key's texts lie in the index and in the group.
+                    self.held += size_of::<Group>() + 2 * name.len() + keys * size_of::<Value>() + 128;
+                    self.groups.push(Group { key, places: Vec::new(), values: Vec::new() });
+                    self.index.insert(name, self.groups.len() - 1);
+                    self.groups.len() - 1
+                }
+            };
+            let group = &mut self.groups[found];
+            let room = |group: &Group| group.places.capacity() * size_of::<i64>() + group.values.capacity() * size_of::<Value>();
+            let before = room(group);
+            group.places.push(packed);
+            group.values.extend(readers[keys + 1..].iter().map(|r| to_value(r.get(row))));
+            self.held += room(group) - before;
+        }
+        Ok(Vec::new())
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
+        if self.groups.is_empty() && self.op.nonempty && self.op.keys.is_empty() {
+            self.groups.push(Group { key: Vec::new(), places: Vec::new(), values: Vec::new() });
+        }
+        self.index = HashMap::new();
+        self.left = std::mem::take(&mut self.groups).into_iter();
+        Ok(Vec::new())
+    }
+
+    fn more(&mut self) -> Result<Option<RecordBatch>, String> {
+        let mut builders: Vec<ColumnBuilder> = self.op.keys.iter().map(|ty| ColumnBuilder::new(*ty, 0)).collect();
+        let mut arrays: Vec<ColumnBuilder> =
+            (0..=self.op.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, 0)).collect();
+        let (mut bytes, mut rows) = (0, 0);
+        while bytes < BATCH_TEXT
+            && let Some(group) = self.left.next()
+        {
+            bytes += self.write(&group, &mut arrays)?;
+            builders.iter_mut().zip(&group.key).for_each(|(builder, value)| builder.push(value));
+            rows += 1;
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let columns: Vec<_> = builders.iter_mut().chain(&mut arrays).map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
+        let batch = RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)));
+        batch.map(Some).map_err(|e| e.to_string())
+    }
+
+    fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// An array's text.
+fn array<T>(items: impl Iterator<Item = T>, mut write: impl FnMut(&mut String, T)) -> String {
+    let mut out = String::from("[");
+    for (n, item) in items.enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        write(&mut out, item);
+    }
+    out.push(']');
+    out
 }
 
 /// A value as an element of a dynamic array.
