@@ -26,8 +26,10 @@ impl Binder<'_> {
         scope: &Scope,
     ) -> Bind<Rel> {
         self.not_in_sub_query(operator, "make-graph")?;
-        let [source, target] = [self.graph_key(&edges, ends[0], scope)?, self.graph_key(&edges, ends[1], scope)?];
-        self.same_key_type(&source, &target)?;
+        let [mut source, mut target] = [self.graph_key(&edges, ends[0], scope)?, self.graph_key(&edges, ends[1], scope)?];
+        if !(source.ty.is_integer() && target.ty.is_integer()) {
+            self.same_key_type(&source, &target)?;
+        }
         let own = operator.property("with_node_id");
         if let (Some(property), false) = (own, tables.is_empty()) {
             let message = "with_node_id stands in place of tables of nodes";
@@ -38,7 +40,9 @@ impl Binder<'_> {
         for table in tables {
             let rel = self.table(&table.table, scope)?;
             let key = self.graph_key(&rel, &table.key, scope)?;
-            self.same_key_type(&source, &key)?;
+            if !(source.ty.is_integer() && key.ty.is_integer()) {
+                self.same_key_type(&source, &key)?;
+            }
             for column in &rel.columns {
                 match properties.iter().find(|p| p.name == column.name) {
                     None => properties.push(BoundColumn { id: self.id(), ..column.clone() }),
@@ -51,6 +55,14 @@ impl Binder<'_> {
                 }
             }
             nodes.push((rel, key));
+        }
+        // An int is the node of the long that equals it, as in an equality of a join.
+        if [&source, &target].into_iter().chain(nodes.iter().map(|(_, key)| key)).any(|key| key.ty == Type::Long) {
+            for key in [&mut source, &mut target].into_iter().chain(nodes.iter_mut().map(|(_, key)| key)) {
+                if key.ty == Type::Int {
+                    *key = self.coerce(key.clone(), Type::Long)?;
+                }
+            }
         }
         let open = Self::is_open(&edges) || nodes.iter().any(|(rel, _)| Self::is_open(rel));
         let (is_edge, key, to) = (self.id(), self.id(), self.id());
