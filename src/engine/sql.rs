@@ -5,6 +5,7 @@ mod calls;
 mod information;
 mod lowered;
 mod names;
+mod timespans;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -170,7 +171,7 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
     check_size(&plan)?;
-    let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
+    let plan = lowered::lowered(plan, &|table| schema.promoted(table)).and_then(timespans::noted).map_err(fail)?;
     let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
     Ok((columns, plan))
 }

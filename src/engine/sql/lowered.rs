@@ -91,6 +91,10 @@ fn expression(
         let field = arg.to_field(schema)?.1;
         let constant = if let Expr::Literal(value, _) = arg { Some(value) } else { None };
         let mut found = argument(&field, constant)?;
+        // The text of what is missing in a constant would be computed by KQL, where it is empty and not null.
+        if call.is_path() && arguments.is_empty() && found.ty == Type::String {
+            found.constant = None;
+        }
         let mut beside = Vec::new();
         if let (Expr::Column(bag), true) = (arg, call.is_path()) {
             for (promoted, column) in beside_of(bag, schema, around, promoted) {
