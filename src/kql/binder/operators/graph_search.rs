@@ -82,6 +82,13 @@ impl Binder<'_> {
                 "shortest paths are looked for along one sequence with an edge of several hops, as in (a)-[e*1..5]->(b)";
             return self.error(code::SYNTAX, operator.keyword, message);
         }
+        // A path has no node twice.
+        if search.shortest && pattern.nodes.len() <= pattern.edges.len() {
+            return self.report(
+                Diagnostic::error(code::SYNTAX, operator.keyword, "the nodes of a shortest path have a name each")
+                    .suggest("graph-match finds cycles, as in (a)-[e*1..5]->(a)"),
+            );
+        }
         if !connected(pattern.nodes.len(), &pattern.edges) {
             return self.report(
                 Diagnostic::error(code::SYNTAX, operator.keyword, "the sequences of the pattern do not share a node")
