@@ -333,7 +333,10 @@ impl Binder<'_> {
     /// `between` of a value that differs from call to call: one call is compared with both ends.
     fn between_once(&mut self, e: BoundExpr, low: BoundExpr, high: BoundExpr, span: Span) -> Bind<BoundExpr> {
         let Some(function) = Registry::get().scalar("__between") else { return self.unsupported(span, "between") };
-        let number = |x: &BoundExpr| if x.ty == Type::Dynamic { Some(Type::Real) } else { Some(x.ty).filter(|ty| ty.is_numeric()) };
+        let number = |x: &BoundExpr| match x.ty {
+            Type::Dynamic => Some(Type::Real),
+            ty => Some(ty).filter(|ty| ty.is_numeric()),
+        };
         let ty = match (number(&e), number(&low), number(&high)) {
             (Some(a), Some(b), Some(c)) => a.widest(b).and_then(|ty| ty.widest(c)).unwrap_or(Type::Real),
             _ => e.ty,

@@ -61,8 +61,8 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
         SAME,
         Returns::Same,
         ScalarImpl::Row(|args| {
-            let present = |v: &&ValueRef<'_>| !v.is_null() && !matches!(v, ValueRef::String("") | ValueRef::Dynamic("\"\"" | "null"));
-            let found = args.iter().find(present).or(args.last());
+            let empty = |v: &ValueRef<'_>| matches!(v, ValueRef::String("") | ValueRef::Dynamic("\"\"" | "null"));
+            let found = args.iter().find(|v| !v.is_null() && !empty(v)).or(args.last());
             found.map_or(Value::Null, |found| kqlake_value::columns::to_value(*found))
         }),
         "The first value that is neither null nor the empty string.",
