@@ -12,6 +12,7 @@ pub(crate) mod expr;
 mod graph;
 mod join;
 mod kernel;
+mod long_chain;
 pub(crate) mod over;
 pub(crate) mod scan;
 mod sources;
@@ -220,6 +221,9 @@ impl<'a> Lowering<'a> {
 
     fn project(&self, input: &Rel, exprs: &[(ColId, BoundExpr)]) -> Lower<Node> {
         let (input, exprs) = chains::merge_projections(input, exprs);
+        if let Some(node) = self.long_chain(input, &exprs)? {
+            return Ok(node);
+        }
         let narrowed = union::narrowed(input, exprs.iter().map(|(_, e)| e));
         let node = self.rel(narrowed.as_ref().unwrap_or(input))?;
         let mut out = Vec::with_capacity(exprs.len() + node.order.len());

@@ -159,7 +159,7 @@ fn narrow(rel: &Rel, needed: &HashSet<ColId>) -> Rel {
 }
 
 /// The columns that expressions read.
-fn columns_of<'e>(exprs: impl IntoIterator<Item = &'e BoundExpr>) -> HashSet<ColId> {
+pub(super) fn columns_of<'e>(exprs: impl IntoIterator<Item = &'e BoundExpr>) -> HashSet<ColId> {
     fn add(e: &BoundExpr, out: &mut HashSet<ColId>) {
         match &e.kind {
             BoundKind::Column(id) => {
