@@ -16,8 +16,10 @@ use kqlake_lake::tables::TableDef;
 use kqlake_lake::{Lake, LakeError, Landed, Landing, Position, bytes_of_rows, concat_rows};
 
 /// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
-/// them.
-const COMMIT_ROWS: u64 = 250_000;
+/// them. The least, and the most where the memory limit allows as many.
+const COMMIT_ROWS: RangeInclusive<usize> = 80_000..=250_000;
+/// Bytes of the memory limit that stand for each of them.
+const COMMIT_ROW_BYTES: usize = 3_200;
 /// Bytes that all open landings together may have buffered, where the memory limit allows as many.
 const BUFFERED: usize = 128 << 20;
 /// The part of the memory limit that landings may have buffered.
@@ -26,7 +28,7 @@ const BUFFERED_PART: usize = 4;
 /// several times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
 /// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
-const BUFFER: RangeInclusive<usize> = 24 << 20..=32 << 20;
+const BUFFER: RangeInclusive<usize> = 12 << 20..=32 << 20;
 /// The part of the memory limit that one may buffer so.
 const BUFFER_PART: usize = 32;
 /// Tables that are open at once.
@@ -44,6 +46,8 @@ pub(crate) struct Landings<'l> {
     buffered: usize,
     /// Bytes that a landing buffers before it sorts and writes them.
     buffer: usize,
+    /// Rows of a table after which everything is committed.
+    commit_rows: u64,
     /// The table whose rows may be being sorted and written: one at a time, since that takes memory.
     writing: Option<&'static str>,
     open: HashMap<&'static str, Open>,
@@ -78,6 +82,7 @@ impl<'l> Landings<'l> {
             import_id,
             buffered: BUFFERED.min(memory / BUFFERED_PART),
             buffer: (memory / BUFFER_PART).clamp(*BUFFER.start(), *BUFFER.end()),
+            commit_rows: (memory / COMMIT_ROW_BYTES).clamp(*COMMIT_ROWS.start(), *COMMIT_ROWS.end()) as u64,
             writing: None,
             open: HashMap::new(),
             landed: BTreeMap::new(),
@@ -105,10 +110,15 @@ impl<'l> Landings<'l> {
         self.go_on_without(table.name, written).await
     }
 
+    /// True when no rows came since the last checkpoint.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// True when enough rows have come together for a checkpoint.
     pub(crate) fn is_due(&self) -> bool {
         self.open.len() >= OPEN_TABLES
-            || self.open.values().any(|open| open.rows >= COMMIT_ROWS)
+            || self.open.values().any(|open| open.rows >= self.commit_rows)
             || self.open.values().map(Open::buffered_bytes).sum::<usize>() > self.buffered
     }
 

@@ -54,6 +54,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::audit::scope::OrgUrls;
 pub use self::events::{EventLog, Health, HealthStatus, Severity, WEBHOOK};
@@ -269,6 +270,8 @@ pub struct ImportOptions {
     pub memory: usize,
     /// Threads that read.
     pub threads: usize,
+    /// After so long without anything new what came is committed: it may be minutes until a service takes the next request.
+    pub idle: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -290,6 +293,7 @@ impl Default for ImportOptions {
             retention: Retention::default(),
             memory: 2 << 30,
             threads: 2,
+            idle: Duration::from_secs(10),
             clock: Arc::new(SystemClock),
         }
     }

@@ -30,7 +30,7 @@ pub struct Preview {
 /// The lake cannot be read. What cannot be listed is no error but said in the preview.
 pub async fn preview(lake: &Lake, sources: &[Arc<dyn Source>], options: &ImportOptions) -> Result<Vec<Preview>, ImportError> {
     lake.check().await?;
-    let mut known = match ledger::read(lake).await {
+    let mut known = match ledger::read(lake, options.section).await {
         Err(ImportError::Lake(error)) if error.is_of_one_table() => KnownUnits::default(),
         known => known?,
     };

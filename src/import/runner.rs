@@ -36,7 +36,7 @@ use kqlake_lake::{Lake, Landed, Position};
 /// limit allows as many: enough for both to continue, since a landing takes rows while it sorts and writes.
 const QUEUED: usize = 8 << 20;
 /// The part of the memory limit that either of them may have.
-const QUEUED_PART: usize = 16;
+const QUEUED_PART: usize = 64;
 /// How long a pipe may give nothing until a message says that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     let import_id = options.import_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut summary = ImportSummary { import_id: import_id.clone(), ..ImportSummary::default() };
     let mut failed = BTreeMap::new();
-    let mut known = match ledger::read(lake).await {
+    let mut known = match ledger::read(lake, options.section).await {
         Ok(known) => known,
         // Without the ledger every unit is read, and what is there already lands no second time.
         Err(ImportError::Lake(error)) if error.is_of_one_table() => {
@@ -226,9 +226,16 @@ impl Run<'_> {
                     self.summary.stopped = true;
                     return Ok(());
                 }
-                next = dispatch.coming.recv() => next,
+                next = tokio::time::timeout(self.options.idle, dispatch.coming.recv()) => next,
             };
-            let Some(next) = next else { return Ok(()) };
+            let next = match next {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    self.commit_meanwhile().await?;
+                    continue;
+                }
+            };
             progress.listed(dispatch.listed.load(Ordering::Relaxed));
             match next {
                 Coming::Unit(unit) => {
@@ -292,7 +299,13 @@ impl Run<'_> {
         let mut pipe: Option<String> = None;
         loop {
             let received = match &pipe {
-                None => messages.recv().await,
+                None => match tokio::time::timeout(self.options.idle, messages.recv()).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.commit_meanwhile().await?;
+                        continue;
+                    }
+                },
                 Some(name) => match tokio::time::timeout(PATIENCE, messages.recv()).await {
                     Ok(received) => received,
                     Err(_) => {
@@ -406,6 +419,16 @@ impl Run<'_> {
             }
         }
         self.write_ledger(entries).await
+    }
+
+    /// Commits what came while nothing more comes, so that whoever ends the program then loses none of it.
+    async fn commit_meanwhile(&mut self) -> Result<(), ImportError> {
+        self.settle(false).await?;
+        if self.landings.is_empty() && self.pending.is_empty() {
+            return Ok(());
+        }
+        self.begin_checkpoint();
+        self.settle(false).await
     }
 
     /// The checkpoints that are left after everything was read.

@@ -222,3 +222,48 @@ async fn several_sources_are_read_in_one_run() {
         assert_eq!(cursor(&lake, service).await, Some(json!(40)));
     }
 }
+
+/// Two blobs, the second of which is not given out before the first one is in the lake: as when a quota is used up.
+#[derive(Debug)]
+struct Patient(std::path::PathBuf);
+
+impl Source for Patient {
+    fn stream(&self) -> &str {
+        "patient"
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+        let unit = |name: &str| ListedUnit { name: name.to_owned(), stamp: Some(name.to_owned()), ..ListedUnit::default() };
+        Box::pin(async move { Ok(Listing { units: vec![unit("patient/1"), unit("patient/2")], ..Listing::default() }) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async move {
+            // The second version is the first one with rows.
+            let landed = self.0.join("AuditRecords/_delta_log/00000000000000000001.json");
+            for _ in 0..2_000 {
+                if unit.name.ends_with('1') || landed.exists() {
+                    let text = format!(
+                        "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"{}\",\"Operation\":\"FileModified\",\"RecordType\":6,\"Workload\":\"OneDrive\"}}\n",
+                        unit.name
+                    );
+                    return Ok(Opened { body: Body::Stream(Box::new(io::Cursor::new(text))), taken_at: None });
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            Err(SourceError::for_now("the first blob never landed"))
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_is_committed_while_nothing_more_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("lake");
+    let sources: [Arc<dyn Source>; 1] = [Arc::new(Patient(root.clone()))];
+    let options = ImportOptions { idle: std::time::Duration::from_millis(20), ..ImportOptions::default() };
+    let summary = import_from(&Lake::new(&root), &sources, &options, &()).await.unwrap();
+    assert!(summary.is_complete(), "{:?}", summary.units);
+    let rows = csv_rows(&run_in(dir.path(), &["--lake", "lake", "query", "AuditRecords | count", "-f", "csv"]).exits(0).out);
+    assert_eq!(rows[1], ["2"]);
+}

@@ -7,7 +7,7 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::SessionContext;
 
 pub use self::entry::NO_SECTION;
@@ -280,11 +280,18 @@ impl KnownUnits {
     }
 }
 
-/// The ledger's rows.
-async fn rows(lake: &Lake) -> Result<Vec<RecordBatch>, ImportError> {
+/// The ledger's rows: those of a section, or all.
+async fn rows(lake: &Lake, section: Option<Section>) -> Result<Vec<RecordBatch>, ImportError> {
     let Some(def) = find(TABLE) else { return Ok(Vec::new()) };
     let Some(snapshot) = lake.snapshot(def).await? else { return Ok(Vec::new()) };
-    let frame = SessionContext::new().read_table(snapshot.provider()).and_then(|table| table.select(COLUMNS.map(ident).to_vec()));
+    let frame = SessionContext::new()
+        .read_table(snapshot.provider())
+        .and_then(|table| match section {
+            // The table is clustered by section: what is another's is not read.
+            Some(section) => table.filter(ident("section").eq(lit(section.name()))),
+            None => Ok(table),
+        })
+        .and_then(|table| table.select(COLUMNS.map(ident).to_vec()));
     let batches = match frame {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),
@@ -298,7 +305,7 @@ pub(crate) async fn hashes(
     wanted: &HashSet<(&str, &str)>,
 ) -> Result<HashMap<(String, String), String>, ImportError> {
     let mut hashes = HashMap::new();
-    for batch in rows(lake).await? {
+    for batch in rows(lake, None).await? {
         let columns = opened(&batch)?;
         for row in 0..batch.num_rows() {
             let (Some(unit), Some(hash)) = (columns.text("unit", row), columns.text("contentHash", row)) else { continue };
@@ -312,12 +319,15 @@ pub(crate) async fn hashes(
     Ok(hashes)
 }
 
-/// Reads what earlier imports did.
-pub(crate) async fn read(lake: &Lake) -> Result<KnownUnits, ImportError> {
+/// Reads what earlier imports did: all of them, or those of a section, whose units no other one lists.
+pub(crate) async fn read(lake: &Lake, section: Option<Section>) -> Result<KnownUnits, ImportError> {
     let mut known = KnownUnits::default();
-    for batch in rows(lake).await? {
+    let mut read = 0;
+    for batch in rows(lake, section).await? {
+        read += batch.num_rows();
         add(&mut known, &batch)?;
     }
+    tracing::debug!(section = section.map(Section::name), rows = read, units = known.units.len(), "read the ledger");
     let mut standings = HashMap::new();
     let mut damaged = HashSet::new();
     for def in kqlake_lake::tables::all() {
@@ -506,6 +516,32 @@ mod tests {
             assert_eq!(units.by_size("a", 7).is_some(), there, "{now:?}");
             let gone = units.gone(&HashSet::new(), 0, "r");
             assert_eq!(gone.iter().any(|entry| entry.unit == "a" && entry.state == LedgerState::Gone), !there, "{now:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_section_reads_its_own_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::new(dir.path());
+        let def = find(TABLE).unwrap();
+        let entry = |section, unit: &str| Entry {
+            section,
+            unit: unit.into(),
+            state: UnitState::Done.into(),
+            details: Details::of_run("run"),
+            ..Entry::default()
+        };
+        let entries = [entry(Some(Section::Calls), "calls"), entry(Some(Section::Audit), "blob"), entry(None, "file")];
+        let rows = entries.map(|entry| entry.to_row(def));
+        let position =
+            kqlake_lake::Position { stream: "test".into(), cursor: serde_json::json!({}), import_id: "run".into() };
+        crate::own_rows::land(&lake, TABLE, rows.iter(), position).await.unwrap();
+        for (section, expected) in
+            [(Some(Section::Calls), &["calls"][..]), (Some(Section::Teams), &[]), (None, &["blob", "calls", "file"])]
+        {
+            let known = read(&lake, section).await.unwrap();
+            assert_eq!(known.units.keys().collect::<Vec<_>>(), expected, "{section:?}");
+            assert_eq!(super::rows(&lake, section).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), expected.len());
         }
     }
 
