@@ -16,6 +16,8 @@ use kqlake_lake::Lake;
 const SIDE_BY_SIDE: usize = 8;
 /// Bytes of memory that a section has at least, however many run.
 const LEAST_MEMORY: usize = 64 << 20;
+/// Bytes of memory that a section has at most: a service gives its content no faster for more.
+const MOST_MEMORY: usize = 256 << 20;
 
 /// Is told how a run goes on.
 pub trait Watcher: Send + Sync {
@@ -118,7 +120,7 @@ impl Runner {
             section: Some(section),
             tenant: Some(tenant.to_owned()),
             filter: Filter { org_urls: work.org_urls, ..self.options.filter.clone() },
-            memory: (self.options.memory / side_by_side.max(1)).max(LEAST_MEMORY.min(self.options.memory)),
+            memory: (self.options.memory / side_by_side.max(1)).clamp(LEAST_MEMORY.min(self.options.memory), MOST_MEMORY),
             ..self.options.clone()
         };
         let line = self.board.begin(tenant, section, now);
