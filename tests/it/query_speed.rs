@@ -190,3 +190,45 @@ fn an_analysis_begins_with_what_was_read() {
     let said = run_in(dir.path(), &["query", "print 1", "--explain=analyze"]).exits(0).out;
     assert!(said.starts_with("No file was read.\nTime: "), "{said}");
 }
+
+/// `n` extends, each of which uses what the one before computes; `step` writes one, for its number and the one before.
+fn chain(begin: &str, n: usize, step: impl Fn(usize, usize) -> String) -> String {
+    (1..=n).fold(begin.to_owned(), |text, at| format!("{text}\n| extend {}", step(at, at - 1)))
+}
+
+#[test]
+fn long_chains_of_extends_are_one_operator() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let begin = "traces | where itemType == 'trace' and message startswith 'm' | extend a0 = strlen(message)";
+    let kql = chain(begin, 400, |at, before| format!("a{at} = a{before} + 1"));
+    let kql = format!("{kql}\n| summarize max(a400)");
+    assert_eq!(ask(dir.path(), &kql), "max_a400\n403\n");
+    let plan = plan(dir.path(), &kql);
+    assert_eq!(plan.matches("ComputeExec: extend").count(), 1, "{plan}");
+    assert!(plan.matches("ProjectionExec").count() < 8, "{plan}");
+    assert!(scans(&plan).iter().all(|scan| !scan.contains("itemId") && !scan.contains("customDimensions")), "{plan}");
+    // Columns of every kind, some of them passed on by all, some forgotten on the way, rows in an order.
+    let begin = "range x from 1 to 3 step 1 | order by x desc \
+                 | extend s0 = iff(x == 2, '', strcat('v', x)), t0 = datetime(2026-01-01) + x * 1d, \
+                 n0 = iff(x == 3, long(null), x), d0 = todynamic(strcat('{\"k\":', x, '}')), r0 = real(nan)";
+    let mixed = chain(begin, 40, |at, before| {
+        format!(
+            "s{at} = strcat(s{before}, iff(isempty(s{before}), '-', '')), t{at} = t{before} + 1h, n{at} = n{before} + 1, \
+             d{at} = bag_merge(d{before}, bag_pack('i', d{before}.k + {at})), r{at} = coalesce(r{before}, {at}.5)"
+        )
+    });
+    let answer = "x,s40,t40,n40,d40,r40,t0\n\
+        3,v3,2026-01-05T16:00:00.0000000Z,,\"{\"\"k\"\":3,\"\"i\"\":4}\",NaN,2026-01-04T00:00:00.0000000Z\n\
+        2,-,2026-01-04T16:00:00.0000000Z,42,\"{\"\"k\"\":2,\"\"i\"\":3}\",NaN,2026-01-03T00:00:00.0000000Z\n\
+        1,v1,2026-01-03T16:00:00.0000000Z,41,\"{\"\"k\"\":1,\"\"i\"\":2}\",NaN,2026-01-02T00:00:00.0000000Z\n";
+    assert_eq!(ask(dir.path(), &format!("{mixed} | project x, s40, t40, n40, d40, r40, t0")), answer);
+    // Columns of files in the form that they have there.
+    let times = chain("traces | extend t0 = timestamp, e0 = tostring(customDimensions.eventId)", 40, |at, before| {
+        format!("t{at} = t{before} + 1s, e{at} = strcat(e{before}, iff(e{before} == 'RT0002', '!', ''))")
+    });
+    let ends = "where e40 startswith 'RT0002' and timestamp < t3 | summarize max(t40), max(timestamp) by e40, t40 - t0";
+    let answer = ask(dir.path(), &format!("{times} | {ends}"));
+    let newest = "RT0002!,00:00:40,2026-04-12T00:00:40.0000000Z,2026-04-12T00:00:00.0000000Z";
+    assert_eq!(answer.lines().nth(1), Some(newest), "{answer}");
+}

@@ -33,7 +33,7 @@ use super::bound::*;
 use super::scans::ScanTable;
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
-use kqlake_value::{Type, Value};
+use kqlake_value::Type;
 
 /// Why a tree cannot be lowered.
 #[derive(Debug)]
