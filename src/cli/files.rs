@@ -8,7 +8,8 @@ use super::{Context, report};
 use crate::error::{Error, Result};
 use kqlake_durable::blocker;
 use kqlake_import::{
-    Given, ImportError, ImportOptions, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState, import_paths,
+    ImportError, ImportOptions, ImportOverrides, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState,
+    import_paths,
 };
 
 /// What the configuration says of imports.
@@ -17,7 +18,7 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
     let age = config.quarantine_keep.map_or(i64::MAX, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
     let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     ImportOptions {
-        given: Given { date_order: config.date_order, snapshot_date: None },
+        given: ImportOverrides { date_order: config.date_order, snapshot_date: None },
         retention: Retention { age, bytes: config.quarantine_size as u64 },
         memory: config.memory_limit,
         threads,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Context, files, sections};
 use crate::config::parse_date_order;
 use crate::error::{Error, Result};
-use crate::live::plan::Wanted;
-use kqlake_import::{DateOrder, Filter, Given, ImportOptions, Section};
+use crate::live::plan::SectionFilter;
+use kqlake_import::{DateOrder, Filter, ImportOptions, ImportOverrides, Section};
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
 
@@ -94,7 +94,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let options = ImportOptions {
         filter: Filter { sections: args.sections.clone(), since: args.since, until: args.until, ..Filter::default() },
-        given: Given { date_order: args.date_order.unwrap_or(context.config.date_order), snapshot_date: args.snapshot_date },
+        given: ImportOverrides {
+            date_order: args.date_order.unwrap_or(context.config.date_order),
+            snapshot_date: args.snapshot_date,
+        },
         dry_run: args.dry_run,
         // What is given for the files may be just what was missing, or wrong, when they were read before.
         again: args.again || given.is_some(),
@@ -114,7 +117,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// Imports the sections of the configured tenants.
 async fn live(args: &Args, context: &Context) -> Result<()> {
-    let wanted = Wanted { sections: args.sections.clone(), tenants: args.tenants.clone() };
+    let wanted = SectionFilter { sections: args.sections.clone(), tenants: args.tenants.clone() };
     let mut world = sections::world(context)?;
     if args.dry_run {
         world = world.that_only_looks();

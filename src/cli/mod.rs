@@ -133,7 +133,7 @@ enum Command {
 pub struct Context {
     /// Settings.
     pub config: Config,
-    /// What is wrong in the configuration, for commands that are there to mend it; others end where there is something.
+    /// What is wrong in the configuration, for commands that are there to correct it; others end where there is something.
     pub problems: Vec<Problem>,
     /// Only errors are said.
     pub quiet: bool,
@@ -215,8 +215,8 @@ fn execute(cli: Cli) -> Result<()> {
     // First of all: reading the configuration may have something to say.
     log::to_stderr(cli.global.quiet, cli.global.verbose)?;
     // What is wrong in the configuration is what these commands are for.
-    let mends = matches!(cli.command, Command::Doctor(_) | Command::Init(_) | Command::Simulate(_));
-    let context = context(&cli.global, mends)?;
+    let tolerates_bad_config = matches!(cli.command, Command::Doctor(_) | Command::Init(_) | Command::Simulate(_));
+    let context = context(&cli.global, tolerates_bad_config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
         .thread_stack_size(WORKER_STACK)
@@ -284,7 +284,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<()> {
     }
 }
 
-fn context(global: &Global, mends: bool) -> Result<Context> {
+fn context(global: &Global, tolerates_bad_config: bool) -> Result<Context> {
     let flags = Flags {
         config: global.config.clone(),
         lake: global.lake.clone(),
@@ -293,7 +293,7 @@ fn context(global: &Global, mends: bool) -> Result<Context> {
         threads: global.threads,
     };
     config::check_names()?;
-    let (config, problems) = match mends {
+    let (config, problems) = match tolerates_bad_config {
         true => Config::survey(&flags, &variable_as_it_is),
         false => (Config::load(&flags, &variable_as_it_is)?, Vec::new()),
     };

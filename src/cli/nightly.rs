@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::live::health;
 use crate::live::lock::{Lock, Tried};
-use crate::live::plan::Wanted;
+use crate::live::plan::SectionFilter;
 use crate::saved::{self, SavedQuery};
 use kqlake_lake::tables;
 
@@ -85,7 +85,7 @@ async fn live(context: &Context) -> Result<Vec<Error>> {
     let names: Vec<&str> = context.config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
     context.tell(format_args!("import of {}", names.join(", ")));
     let world = sections::world(context)?;
-    let tasks = sections::tasks(&Wanted::default(), &world, context)?;
+    let tasks = sections::tasks(&SectionFilter::default(), &world, context)?;
     let runner = sections::runner(context, "nightly", std::sync::Arc::new(()));
     let outcomes = sections::run(tasks, runner, world.pace().clone(), context).await;
     for bad in health::check(&context.config, &context.lake(), &context.clock).await {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, status};
 use crate::live::board::Board;
 use crate::live::cycle::{Runner, Watcher, failed};
 use crate::live::heartbeat::{EVERY, Heartbeat};
-use crate::live::plan::{self, Wanted};
+use crate::live::plan::{self, SectionFilter};
 use crate::live::{Outcome, Task};
 use kqlake_import::{self as import, Filter, ImportOptions, Section, SectionReport};
 use kqlake_remote::{Pace, World};
@@ -103,7 +103,7 @@ pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &
 ///
 /// # Errors
 /// A tenant that is asked for is not configured; nothing is switched on.
-pub(super) fn tasks(wanted: &Wanted, world: &World, context: &Context) -> Result<Vec<Task>> {
+pub(super) fn tasks(wanted: &SectionFilter, world: &World, context: &Context) -> Result<Vec<Task>> {
     let tasks = plan::tasks(&context.config, wanted, world)?;
     if tasks.is_empty() {
         return Err(Error::usage("no section is switched on that has something to read")

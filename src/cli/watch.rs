@@ -15,7 +15,7 @@ use crate::live::freshness::last_finished;
 use crate::live::health;
 use crate::live::heartbeat::{EVERY, Heartbeat};
 use crate::live::lock::{Lock, Tried};
-use crate::live::plan::{self, Wanted};
+use crate::live::plan::{self, SectionFilter};
 use crate::live::watch::{Round, period, rounds};
 use crate::live::webhook::{Webhook, is_wanted};
 use kqlake_import::Section;
@@ -53,7 +53,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let lake = context.lake();
     lake.check().await?;
     let world = sections::world(context)?;
-    let wanted = Wanted { sections: args.sections.clone(), tenants: args.tenants.clone() };
+    let wanted = SectionFilter { sections: args.sections.clone(), tenants: args.tenants.clone() };
     let tasks = sections::tasks(&wanted, &world, context)?;
     let _lock = match Lock::try_take(lake.root(), "watch", "watch", context.clock.now_micros())? {
         Tried::Taken(lock) => lock,

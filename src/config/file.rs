@@ -104,7 +104,7 @@ pub(super) fn parse(path: &Path, text: &str, jobs: Option<&str>) -> Contents {
         Ok(parsed) => parsed,
         Err(err) => {
             let place = reader.place(err.span().map_or(0, |span| span.start));
-            let solution = "mend the line; `kqlake init` writes an example".to_owned();
+            let solution = "correct the line; `kqlake init` writes an example".to_owned();
             let problem = Problem { place, key: String::new(), message: err.message().to_owned(), solution, known_as: None };
             return Contents { problems: vec![problem], ..Contents::default() };
         }
@@ -150,7 +150,7 @@ fn note(reader: &Reader<'_>, err: &toml::de::Error) {
     let unknown = err.message().strip_prefix("unknown field `").and(candidates.next());
     let solution = match unknown.and_then(|word| nearest(word, candidates)) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => "mend the line; `kqlake init` writes an example".to_owned(),
+        None => "correct the line; `kqlake init` writes an example".to_owned(),
     };
     reader.note(Problem {
         place: reader.place(err.span().map_or(0, |span| span.start)),

@@ -273,7 +273,7 @@ fn guid(table: &mut Table<'_, '_>, key: &'static str, advice: &str) -> Option<St
         return None;
     }
     let text = table.text(key)?;
-    if let Some(guid) = guids::read(&text, GuidForm::Plain) {
+    if let Some(guid) = guids::read(text, GuidForm::Plain) {
         return Some(guid);
     }
     table.wrong(key, format_args!("is `{text}`, which is no GUID such as 11111111-2222-3333-4444-555555555555"), advice);

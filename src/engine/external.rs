@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::config::{External as Settings, FileRoot};
 use cache::Cache;
-use kqlake_kql::external::{Content, External, ExternalFile, Given, Refusal, Request, Unavailable};
+use kqlake_kql::external::{Content, External, ExternalAnswer, ExternalFile, Refusal, Request, Unavailable};
 use kqlake_lake::Lake;
 use kqlake_remote::download::{DownloadError, Downloads, shown_address};
 use kqlake_value::clock::Clock;
@@ -123,12 +123,14 @@ impl External for Allowed {
         }
     }
 
-    async fn give(&self, request: &Request) -> Result<Given, Unavailable> {
+    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable> {
         match request {
-            Request::File(address) => self.file(address).await.map(Given::File),
-            Request::Watchlist(name) => watchlists::read(&self.settings, name).map(|list| Given::Watchlist(Arc::new(list))),
-            Request::WatchlistNames => watchlists::names(&self.settings).map(Given::WatchlistNames),
-            Request::IpLocations => ip_locations::open(&self.settings).map(Given::IpLocations),
+            Request::File(address) => self.file(address).await.map(ExternalAnswer::File),
+            Request::Watchlist(name) => {
+                watchlists::read(&self.settings, name).map(|list| ExternalAnswer::Watchlist(Arc::new(list)))
+            }
+            Request::WatchlistNames => watchlists::names(&self.settings).map(ExternalAnswer::WatchlistNames),
+            Request::IpLocations => ip_locations::open(&self.settings).map(ExternalAnswer::IpLocations),
         }
     }
 }

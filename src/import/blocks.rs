@@ -17,7 +17,7 @@ use super::batches::{BATCH_ROWS, misfit};
 use super::files::csv::CsvRecord;
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
 use super::row::{Row, Unnumbered};
-use super::unit::{Counts, Facts, Mappings, Output, SAMPLE, Said, UnitMapper};
+use super::unit::{Counts, Facts, Mappings, Output, SAMPLE, UnitFacts, UnitMapper};
 use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
 
@@ -175,7 +175,7 @@ pub(crate) trait Taker: Output {
 struct Job {
     block: Block,
     facts: Arc<Facts>,
-    said: Arc<Said>,
+    said: Arc<UnitFacts>,
     done: Sender<Outcome>,
 }
 
@@ -224,7 +224,7 @@ impl Helper {
         }
     }
 
-    fn map(&mut self, block: &Block, facts: &Facts, said: &Said) -> Outcome {
+    fn map(&mut self, block: &Block, facts: &Facts, said: &UnitFacts) -> Outcome {
         let mut output = BlockOutput {
             builders: &mut self.builders,
             unnumbered: BTreeMap::new(),
@@ -301,9 +301,9 @@ impl BlockOutput<'_> {
 /// The records of one unit.
 pub(crate) struct Blocks<'u> {
     facts: Arc<Facts>,
-    said: Arc<Said>,
+    said: Arc<UnitFacts>,
     /// What holds for the records that come from now on, where it is something else.
-    next_said: Option<Arc<Said>>,
+    next_said: Option<Arc<UnitFacts>>,
     mappings: &'u mut Mappings,
     taker: &'u mut dyn Taker,
     helpers: Option<&'u Helpers>,
@@ -321,7 +321,7 @@ pub(crate) struct Blocks<'u> {
 impl<'u> Blocks<'u> {
     /// The records of a unit of which these facts are known.
     pub(crate) fn new(facts: Facts, mappings: &'u mut Mappings, taker: &'u mut dyn Taker, helpers: Option<&'u Helpers>) -> Self {
-        let said = Arc::new(Said::new(&facts));
+        let said = Arc::new(UnitFacts::new(&facts));
         Self {
             facts: Arc::new(facts),
             said,

@@ -11,7 +11,7 @@ use kqlake_value::json::{self, BadEscapes, unescape_with};
 /// The text of a JSON string literal (with its quotes), repaired where its escapes are invalid.
 pub(crate) fn unescape(literal: &str) -> Cow<'_, str> {
     let inner = literal.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(literal);
-    unescape_with(inner, BadEscapes::Mended)
+    unescape_with(inner, BadEscapes::Repaired)
 }
 
 /// The JSON string literal of a text.

@@ -26,6 +26,7 @@ mod json_text;
 mod landable;
 mod landings;
 mod ledger;
+mod merge_small;
 mod message_trace;
 mod names;
 mod ordinals;
@@ -43,7 +44,6 @@ mod sources;
 mod stamp;
 mod stop;
 mod summary;
-mod tidy;
 mod unit;
 mod units;
 mod zones;
@@ -70,7 +70,7 @@ pub(crate) use self::row::{Cell, Row};
 pub use self::shortfall::Shortfall;
 pub use self::source::{Body, Feed, ListedUnit, Listing, Opened, Reply, Source, SourceError};
 pub use self::stop::Stop;
-pub use self::unit::{Counts, Filter, Given};
+pub use self::unit::{Counts, Filter, ImportOverrides};
 use kqlake_lake::{Lake, LakeError, Landed};
 use kqlake_value::clock::{Clock, SystemClock};
 pub use kqlake_value::parse::datetimes::DateOrder;
@@ -246,7 +246,7 @@ pub struct ImportOptions {
     /// Which rows are taken.
     pub filter: Filter,
     /// What the caller knows and files may not say.
-    pub given: Given,
+    pub given: ImportOverrides,
     /// Recognises and counts, and writes nothing.
     pub dry_run: bool,
     /// Reads units again that an earlier import finished and that have not changed, and lists sources from their beginning.
@@ -281,7 +281,7 @@ impl Default for ImportOptions {
         Self {
             import_id: None,
             filter: Filter::default(),
-            given: Given::default(),
+            given: ImportOverrides::default(),
             dry_run: false,
             again: false,
             retry: BTreeSet::new(),

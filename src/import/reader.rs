@@ -11,7 +11,7 @@ use super::files::input::{Limits, open_text};
 use super::ordinals::Ordinals;
 use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
-use super::unit::{Counts, Facts, Filter, Given, Mappings, Output, SAMPLE};
+use super::unit::{Counts, Facts, Filter, ImportOverrides, Mappings, Output, SAMPLE};
 use super::{Extent, ImportError, Refusal, Section, UnitReport, UnitState};
 use kqlake_value::US_PER_DAY;
 use kqlake_value::clock::Clock;
@@ -140,7 +140,7 @@ pub(crate) struct UnitReader {
     /// Which rows are taken.
     filter: Arc<Filter>,
     /// What units may not say.
-    given: Given,
+    given: ImportOverrides,
     limits: Limits,
     clock: Arc<dyn Clock>,
     mappings: Mappings,
@@ -164,7 +164,13 @@ pub(crate) struct Unit<'u> {
 
 impl UnitReader {
     /// A reader of units.
-    pub(crate) fn new(filter: Filter, given: Given, limits: Limits, clock: Arc<dyn Clock>, helpers: Option<Helpers>) -> Self {
+    pub(crate) fn new(
+        filter: Filter,
+        given: ImportOverrides,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        helpers: Option<Helpers>,
+    ) -> Self {
         Self { filter: Arc::new(filter), given, limits, clock, mappings: Mappings::default(), helpers }
     }
 

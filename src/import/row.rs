@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use super::convert::{self, DateOrder};
 use super::json_text::{compact, string_literal, unescape};
 use kqlake_lake::RowBuilder;
-use kqlake_lake::identity::{Content, RecordHash, Value, derived_id};
+use kqlake_lake::identity::{RecordHash, RowContent, Value, derived_id};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
 use kqlake_value::json::checked::Members;
-use kqlake_value::json::mend_surrogates;
+use kqlake_value::json::replace_lone_surrogates;
 
 /// A value of a row. Its kind agrees with its column's type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -155,7 +155,7 @@ impl<'a> SourceValue<'a> {
         if trimmed.starts_with(['{', '[']) {
             let whole = trimmed.len() == inner.len();
             let text = if whole { inner } else { Cow::Owned(trimmed.to_owned()) };
-            let text = mended(text);
+            let text = repaired(text);
             if serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok() {
                 return Some(Cell::Json(tidy(text)));
             }
@@ -166,16 +166,16 @@ impl<'a> SourceValue<'a> {
     }
 }
 
-fn mended(text: Cow<'_, str>) -> Cow<'_, str> {
+fn repaired(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
-        Cow::Borrowed(text) => mend_surrogates(text),
-        Cow::Owned(text) => Cow::Owned(mend_surrogates(&text).into_owned()),
+        Cow::Borrowed(text) => replace_lone_surrogates(text),
+        Cow::Owned(text) => Cow::Owned(replace_lone_surrogates(&text).into_owned()),
     }
 }
 
 /// JSON as the lake keeps it: compact, and readable by every JSON reader.
 fn tidy(text: Cow<'_, str>) -> Cow<'_, str> {
-    match mended(text) {
+    match repaired(text) {
         Cow::Borrowed(text) => compact(text),
         Cow::Owned(text) => match compact(&text) {
             Cow::Borrowed(_) => Cow::Owned(text),
@@ -301,7 +301,7 @@ impl<'a> Row<'a> {
     }
 
     /// The hash of the row's content. `repeats` becomes true when one of its dynamic values has an object with a name twice.
-    pub(crate) fn content(&self, content: &Content, repeats: &mut bool) -> RecordHash {
+    pub(crate) fn content(&self, content: &RowContent, repeats: &mut bool) -> RecordHash {
         content.hash_known(|column| self.cells.get(column).map_or(Value::Null, Cell::value), |column| self.bag(column), repeats)
     }
 }

@@ -17,16 +17,16 @@ use super::events::EventLog;
 use super::groups::{Group, Pending, add_part, units_of};
 use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
+use super::merge_small::merge_small;
 use super::own_rows;
 use super::positions::{self, Reached, stream_of};
-use super::quarantine::earlier::{Earlier, Told};
+use super::quarantine::earlier::{Earlier, EarlierVerdict};
 use super::quarantine::store::QuarantineFile;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
 use super::row::Row;
 use super::shortfall::{self, Shortfall};
 use super::source::{ListedUnit, Source};
-use super::tidy::merge_small;
 use super::units::{Shared, Units};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
 use kqlake_lake::tables::find;
@@ -108,7 +108,7 @@ pub(crate) async fn run(
     run.finish(started).await
 }
 
-struct Begun {
+struct UnitInProgress {
     dispatch: Dispatch,
     outdated: u64,
 }
@@ -121,7 +121,7 @@ async fn begin(
     import_id: &str,
     known: &Arc<KnownUnits>,
     now: i64,
-) -> Result<Begun, ImportError> {
+) -> Result<UnitInProgress, ImportError> {
     let mut listed = Vec::new();
     for source in sources {
         let cursor = if options.again { None } else { positions::kept(lake, source.as_ref()).await? };
@@ -137,7 +137,7 @@ async fn begin(
             (Vec::new(), 0)
         });
         let unfinished = |file: &QuarantineFile| tried.get(&file.unit).is_none_or(Known::is_open).then(|| file.unit.clone());
-        let told = if again { Told::All } else { Told::Of(kept.iter().filter_map(unfinished).collect()) };
+        let told = if again { EarlierVerdict::All } else { EarlierVerdict::Of(kept.iter().filter_map(unfinished).collect()) };
         let earlier = Earlier::new(kept, &retry, told);
         (Quarantine::new((!is_dry).then_some(root.as_path()), &id, now, limits, earlier), outdated)
     });
@@ -171,7 +171,7 @@ async fn begin(
         import_id: import_id.to_owned(),
         clock: Arc::clone(&options.clock),
     };
-    Ok(Begun { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
+    Ok(UnitInProgress { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
 }
 
 /// Removes what is not kept in quarantine any more. Gives what is, and the number of files that went.

@@ -54,7 +54,7 @@ pub(crate) trait Output {
 
 /// What the caller knows and files may not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct ImportOverrides {
     /// Day or month first, for files whose dates do not show it.
     pub date_order: DateOrder,
     /// When snapshots of users, teams and the like were taken (microseconds since 1970, any time of the day), whatever the names
@@ -126,7 +126,7 @@ pub(crate) struct Facts {
 
 /// What a unit says of the rows that follow.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said {
+pub(crate) struct UnitFacts {
     /// Day or month first: as given, until the dates of a file decide.
     order: DateOrder,
     /// What the rows of the CSV file are.
@@ -137,10 +137,10 @@ pub(crate) struct Said {
     zones: Vec<(usize, i64)>,
 }
 
-impl Said {
+impl UnitFacts {
     /// Nothing but what is known anyway.
     pub(crate) fn new(facts: &Facts) -> Self {
-        Said { order: facts.order, ..Said::default() }
+        UnitFacts { order: facts.order, ..UnitFacts::default() }
     }
 
     /// What holds below a CSV heading.
@@ -155,7 +155,7 @@ impl Said {
         }
         let date_places = table.dates(&heading.columns, reports);
         let zones = zones::of(&heading.columns, table.times(&heading.columns, reports).into_iter())?;
-        Ok(Said { order: self.order, table: Some(table), date_places, zones })
+        Ok(UnitFacts { order: self.order, table: Some(table), date_places, zones })
     }
 
     /// What holds when the order of the file's dates is known.
@@ -163,7 +163,7 @@ impl Said {
     /// # Errors
     /// Why the file is refused.
     pub(crate) fn dated(&self, dates: &Dates, facts: &Facts) -> Result<Self, String> {
-        let mut said = Said { order: dates.order(facts.order)?, ..self.clone() };
+        let mut said = UnitFacts { order: dates.order(facts.order)?, ..self.clone() };
         if let Some(TableShape::App(columns)) = &mut said.table {
             columns.order = said.order;
         }
@@ -181,7 +181,7 @@ pub(crate) struct UnitMapper<'m> {
     mappings: &'m mut Mappings,
     output: &'m mut dyn Output,
     facts: &'m Facts,
-    said: &'m Said,
+    said: &'m UnitFacts,
     /// What came of the records so far.
     pub counts: Counts,
     /// The first reason for which a record was of no known shape.
@@ -192,7 +192,7 @@ pub(crate) struct UnitMapper<'m> {
 
 impl<'m> UnitMapper<'m> {
     /// A mapper of records of a unit of which these facts are known, and that has said this of the records.
-    pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m Said) -> Self {
+    pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m UnitFacts) -> Self {
         Self { mappings, output, facts, said, counts: Counts::default(), first_unknown: None, last: None, answer: None }
     }
 

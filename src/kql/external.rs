@@ -25,7 +25,7 @@ pub enum Request {
 
 /// What a request gives.
 #[derive(Debug, Clone)]
-pub enum Given {
+pub enum ExternalAnswer {
     /// A file.
     File(ExternalFile),
     /// A watchlist.
@@ -131,7 +131,7 @@ pub trait External: Debug + Send + Sync {
     ///
     /// # Errors
     /// When the query may not read it, or it cannot be had.
-    async fn give(&self, request: &Request) -> Result<Given, Unavailable>;
+    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable>;
 }
 
 /// Nothing beside tables may be read.
@@ -147,7 +147,7 @@ impl External for Nothing {
         })
     }
 
-    async fn give(&self, request: &Request) -> Result<Given, Unavailable> {
+    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable> {
         match self.permits(request) {
             Err(refusal) => Err(refusal.into()),
             Ok(()) => Err(Unavailable::Failed("nothing is given here".to_owned())),

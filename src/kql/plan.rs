@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
 use super::bound::Rel;
 use super::catalog::Answers;
-use super::external::{External, Given, IpLocation, IpLocations, Request, Unavailable};
+use super::external::{External, ExternalAnswer, IpLocation, IpLocations, Request, Unavailable};
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use super::scans::{ScanCatalog, ScanTable};
@@ -163,7 +163,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
             Round::Ask(wanted) => {
                 for request in wanted {
                     let answer = match env.external.permits(&request) {
-                        Ok(()) if run == Run::WithoutRows => Ok(Given::IpLocations(Arc::new(Unknown))),
+                        Ok(()) if run == Run::WithoutRows => Ok(ExternalAnswer::IpLocations(Arc::new(Unknown))),
                         Err(refusal) if run == Run::WithoutRows => Err(Unavailable::Refused(refusal)),
                         _ => env.external.give(&request).await,
                     };

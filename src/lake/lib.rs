@@ -75,7 +75,7 @@ pub struct Position {
 
 /// Which table is in the lake, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Standing {
+pub struct TableVersion {
     /// The id that the table got when it was created: a table that took another's place has another one.
     pub id: String,
     /// Its version: a table that was put back from a backup has an earlier one.
@@ -85,9 +85,9 @@ pub struct Standing {
     pub repaired: Option<i64>,
 }
 
-impl Standing {
+impl TableVersion {
     /// True when a table in this state has all that it had in the state `then`.
-    pub fn holds(&self, then: &Standing) -> bool {
+    pub fn holds(&self, then: &TableVersion) -> bool {
         let lost = self.repaired > then.repaired && self.repaired.is_some_and(|from| then.version >= from);
         self.id == then.id && self.version >= then.version && !lost
     }
@@ -319,10 +319,10 @@ impl Lake {
     ///
     /// # Errors
     /// The log cannot be read, or the table is damaged.
-    pub async fn standing(&self, def: &'static TableDef) -> Result<Option<Standing>, LakeError> {
+    pub async fn standing(&self, def: &'static TableDef) -> Result<Option<TableVersion>, LakeError> {
         let Some(log) = self.log(def).await? else { return Ok(None) };
         let repaired = log.transaction(repair::REPAIRED, &self.table_dir(def)).await?;
-        Ok(Some(Standing { id: log.id().to_owned(), version: log.version(), repaired }))
+        Ok(Some(TableVersion { id: log.id().to_owned(), version: log.version(), repaired }))
     }
 
     /// Whether every live data file of a table is there and has the size that the log says. Reads none of them.

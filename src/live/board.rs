@@ -22,7 +22,7 @@ pub struct Line {
 
 /// How far a section is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct SectionProgress {
     /// Units that were listed so far.
     pub listed: u64,
     /// Units that were read, or known, so far.
@@ -33,9 +33,9 @@ pub struct Standing {
 
 impl Line {
     /// How far it is.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> SectionProgress {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Standing { listed: of(&self.listed), done: of(&self.done), bytes: of(&self.bytes) }
+        SectionProgress { listed: of(&self.listed), done: of(&self.done), bytes: of(&self.bytes) }
     }
 }
 
@@ -72,13 +72,13 @@ impl Board {
     }
 
     /// The sections that run, with their tenants, and how far each is.
-    pub fn running(&self) -> Vec<(String, Section, Standing)> {
+    pub fn running(&self) -> Vec<(String, Section, SectionProgress)> {
         self.lines().iter().map(|((tenant, section), line)| (tenant.clone(), *section, line.standing())).collect()
     }
 
     /// The same in a line for people.
     pub fn text(&self) -> String {
-        let parts = self.running().into_iter().map(|(_, section, Standing { listed, done, .. })| match listed {
+        let parts = self.running().into_iter().map(|(_, section, SectionProgress { listed, done, .. })| match listed {
             0 => section.name().to_owned(),
             listed => format!("{} {done} of {listed}", section.name()),
         });
@@ -98,7 +98,7 @@ mod tests {
         line.listed(20);
         line.advanced(7);
         assert_eq!(board.text(), "Audit events 0 of 20 · Calls import");
-        assert_eq!(board.running()[0].2, Standing { listed: 20, done: 0, bytes: 7 });
+        assert_eq!(board.running()[0].2, SectionProgress { listed: 20, done: 0, bytes: 7 });
         board.end("contoso", Section::Audit);
         assert_eq!(board.text(), "Calls import");
     }

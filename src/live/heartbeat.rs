@@ -59,7 +59,8 @@ impl Drop for Heartbeat {
 fn beat(board: &Board, command: &str, now: i64, began: i64) -> EventLog {
     let running = board.running();
     let names: Vec<String> = running.iter().map(|(tenant, section, _)| format!("{tenant}: {section}")).collect();
-    let sum = |of: fn(&super::board::Standing) -> u64| running.iter().map(|(.., standing)| of(standing)).sum::<u64>() as f64;
+    let sum =
+        |of: fn(&super::board::SectionProgress) -> u64| running.iter().map(|(.., standing)| of(standing)).sum::<u64>() as f64;
     let mut log = EventLog::of_its_own();
     log.heartbeat(
         now,

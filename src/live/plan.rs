@@ -12,7 +12,7 @@ use kqlake_remote::{Pace, World, sources};
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct SectionFilter {
     /// Sections that run whether they are switched on or not; those that are switched on when empty.
     pub sections: Vec<Section>,
     /// Names of tenants; all when empty.
@@ -38,7 +38,7 @@ pub fn world(config: &Config, pace: Pace) -> Result<World> {
 ///
 /// # Errors
 /// A tenant that is asked for is not configured.
-pub fn tasks(config: &Config, wanted: &Wanted, world: &World) -> Result<Vec<Task>> {
+pub fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> Result<Vec<Task>> {
     if let Some(strange) = wanted.tenants.iter().find(|name| config.tenants.iter().all(|tenant| tenant.name != **name)) {
         let known: Vec<&str> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
         let hint = kqlake_syntax::suggest::nearest(strange, known.iter().copied());
@@ -69,7 +69,7 @@ pub fn tasks(config: &Config, wanted: &Wanted, world: &World) -> Result<Vec<Task
 
 /// The task of one section of a tenant, with secrets as they are now; `None` where there is nothing that it could read.
 pub fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Option<Task> {
-    let wanted = Wanted { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
+    let wanted = SectionFilter { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
     match config.live().into_iter().find(|(name, _)| name == tenant)? {
         (_, Ok(tenant)) => task(&tenant, section, &wanted, world),
         (name, Err(error)) => Some(Task { work: Err(of_tenant(&name, &error)), tenant: name, section }),
@@ -86,7 +86,7 @@ fn of_tenant(name: &str, error: &Error) -> Error {
 }
 
 /// The task of a section; `None` where nothing is configured that it could read, unless it was asked for by its name.
-fn task(tenant: &Tenant, section: Section, wanted: &Wanted, world: &World) -> Option<Task> {
+fn task(tenant: &Tenant, section: Section, wanted: &SectionFilter, world: &World) -> Option<Task> {
     let work = work(tenant, section, world);
     if work.as_ref().is_ok_and(|work| work.sources.is_empty()) {
         wanted.sections.contains(&section).then(|| Task {

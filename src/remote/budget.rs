@@ -46,7 +46,7 @@ impl Limits {
 /// The part of a quota that is used: requests take different times on their way, so that the service may count a few more in its
 /// time than we did in ours.
 const USED: f64 = 0.98;
-/// Requests under way at the beginning, until answers show that more are welcome.
+/// Requests under way at the beginning, until answers show that more are concurrency_limit.
 const FIRST: f64 = 4.0;
 /// A wait that people are told of.
 const LONG: Duration = Duration::from_secs(20);
@@ -110,7 +110,7 @@ struct State {
     /// Requests under way.
     running: usize,
     /// How many may be.
-    welcome: f64,
+    concurrency_limit: f64,
     /// Requests in the quota's time that the service seems to take from us: fewer than the limit when others use it, too.
     ceiling: f64,
     /// Nobody asks before.
@@ -125,7 +125,7 @@ impl Quota {
         let state = State {
             made: VecDeque::new(),
             running: 0,
-            welcome: FIRST.min(limits.concurrency as f64),
+            concurrency_limit: FIRST.min(limits.concurrency as f64),
             ceiling,
             paused: i64::MIN,
             throttled: None,
@@ -193,7 +193,7 @@ impl Quota {
         if state.paused > now {
             return Err(Some(until(state.paused)));
         }
-        if state.running as f64 >= state.welcome.floor().max(1.0) {
+        if state.running as f64 >= state.concurrency_limit.floor().max(1.0) {
             return Err(None);
         }
         let Some(time) = self.time() else {
@@ -225,7 +225,7 @@ impl Quota {
         if !is_new {
             return;
         }
-        state.welcome = (state.welcome / 2.0).max(1.0);
+        state.concurrency_limit = (state.concurrency_limit / 2.0).max(1.0);
         if let Some(time) = self.time() {
             let counted = state.made.iter().filter(|made| made.saturating_add(time) > now).count() as f64;
             // With a window full of our own requests it is the service that counts differently; else others use the quota, too.
@@ -236,14 +236,14 @@ impl Quota {
     /// A request went wrong that was no fault of its own: fewer at once.
     pub(crate) fn falter(&self) {
         let mut state = self.state();
-        state.welcome = (state.welcome * 0.7).max(1.0);
+        state.concurrency_limit = (state.concurrency_limit * 0.7).max(1.0);
     }
 
     /// A request went well: more at once, and up to the limit again.
     pub(crate) fn succeed(&self) {
         let mut state = self.state();
         let most = self.limits.concurrency as f64;
-        state.welcome = (state.welcome + 1.0 / state.welcome).min(most);
+        state.concurrency_limit = (state.concurrency_limit + 1.0 / state.concurrency_limit).min(most);
         if let Some((requests, _)) = self.limits.requests {
             let most = usable(requests);
             // A tenth of the quota more in each of its times.
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(held.len() + more.len(), 6);
         // Many answers of one moment say the same thing once.
         (0..5).for_each(|_| quota.throttle(Duration::from_secs(10)));
-        assert_eq!(quota.state().welcome as usize, 3);
+        assert_eq!(quota.state().concurrency_limit as usize, 3);
         assert_eq!(quota.try_admit(), Err(Some(Duration::from_secs(10))));
         pace.sleep(Duration::from_secs(10)).await;
         assert_eq!(quota.try_admit(), Err(None));

@@ -61,12 +61,12 @@ impl Token {
 
 /// What the last request for a token gave, and until when it holds.
 #[derive(Debug)]
-struct Held {
+struct CachedToken {
     outcome: Result<Token, ServiceError>,
     until: i64,
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
+type Slot = Arc<tokio::sync::Mutex<Option<CachedToken>>>;
 
 /// Tokens of all tenants.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl Tokens {
             Err(error) => (Err(error), REMEMBERED),
         };
         let until = self.cache.pace.passed().saturating_add(life);
-        *slot = Some(Held { outcome: outcome.clone(), until });
+        *slot = Some(CachedToken { outcome: outcome.clone(), until });
         outcome
     }
 
@@ -136,7 +136,7 @@ impl Tokens {
     pub(crate) async fn forget(&self, token: &Token) {
         let mut slot = self.slot.lock().await;
         // Others may have had it replaced already.
-        let is_held = |held: &Held| held.outcome.as_ref().is_ok_and(|own| own.number == token.number);
+        let is_held = |held: &CachedToken| held.outcome.as_ref().is_ok_and(|own| own.number == token.number);
         if slot.as_ref().is_some_and(is_held) {
             *slot = None;
         }

@@ -34,12 +34,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use kqlake_value::clock::ClockSetting;
 pub use self::configuration::SECRET_VARIABLE;
-pub use self::faults::{FaultPlan, PlanError};
+pub use self::faults::{FaultPlan, FaultPlanError};
 pub use self::manifest::{Manifest, Table};
 pub use self::settings::Settings;
 use self::world::{Registration, World};
+pub use kqlake_value::clock::ClockSetting;
 
 /// What to simulate.
 #[derive(Debug, Clone)]

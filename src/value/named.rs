@@ -79,7 +79,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        Array, BooleanArray, DictionaryArray, Int32Array, Int64Array, LargeStringArray, StringViewArray, TimestampMicrosecondArray,
+        Array, BooleanArray, DictionaryArray, Int32Array, Int64Array, LargeStringArray, StringViewArray,
+        TimestampMicrosecondArray,
     };
     use arrow::datatypes::{Field, Int32Type, Schema};
 
@@ -101,7 +102,10 @@ mod tests {
         let columns = at_rest.iter().map(|(_, array)| Arc::clone(array)).collect();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
         let read = NamedColumns::of_schema(&batch).unwrap();
-        assert_eq!(["large", "dictionary", "view", "none"].map(|name| read.text(name, 0)), [Some("a"), Some("b"), Some("c"), None]);
+        assert_eq!(
+            ["large", "dictionary", "view", "none"].map(|name| read.text(name, 0)),
+            [Some("a"), Some("b"), Some("c"), None]
+        );
         assert_eq!(["large", "dictionary", "view", "int"].map(|name| read.text(name, 1)), [None; 4]);
         assert_eq!(["int", "long", "time"].map(|name| read.long(name, 0)), [Some(1), Some(2), None]);
         assert_eq!([0, 1].map(|row| read.micros("time", row)), [Some(3), None]);

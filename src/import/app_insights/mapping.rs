@@ -11,7 +11,7 @@ use crate::convert::{DateOrder, shown};
 use crate::fields::{FieldMap, bare_name, push_left, push_member};
 use crate::json_text::{string_literal, without_repeats};
 use crate::row::{Cell, Row, SourceValue};
-use kqlake_lake::identity::{Content, EXTRA, content_id, derived_content};
+use kqlake_lake::identity::{EXTRA, RowContent, content_id, derived_content};
 use kqlake_lake::tables::{BOOKKEEPING, find};
 use kqlake_value::Type;
 use kqlake_value::json::checked::Members;
@@ -47,7 +47,7 @@ const TIMES: [&str; 3] = ["timestamp", "TimeGenerated", "time"];
 
 struct TableMapping {
     fields: FieldMap,
-    content: Content,
+    content: RowContent,
     item_type: &'static str,
     timestamp: usize,
     item_type_column: usize,
@@ -65,7 +65,7 @@ impl TableMapping {
         let index = |column: &str| def.index_of(column);
         Some(Self {
             fields: FieldMap::new(def, &ALIASES),
-            content: Content::of(def)?,
+            content: RowContent::of(def)?,
             item_type,
             timestamp: index("timestamp")?,
             item_type_column: index("itemType")?,

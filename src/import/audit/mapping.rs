@@ -13,7 +13,7 @@ use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::find;
 use kqlake_value::json::MAX_DEPTH;
 use kqlake_value::json::checked::Members;
-use kqlake_value::json::{mend_surrogates, too_deep};
+use kqlake_value::json::{replace_lone_surrogates, too_deep};
 
 /// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
 static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
@@ -179,7 +179,7 @@ fn number_and_name(said: &str, mut names: impl Iterator<Item = (i64, &'static st
 
 /// The record as it came, in a form that every JSON reader takes.
 pub(crate) fn raw(text: &str) -> Cell<'static> {
-    let mended = mend_surrogates(text);
+    let mended = replace_lone_surrogates(text);
     Cell::Json(Cow::Owned(compact(&mended).into_owned()))
 }
 

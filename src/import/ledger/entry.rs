@@ -9,7 +9,7 @@ use super::state::LedgerState;
 use crate::row::{Cell, Row};
 use crate::source::ListedUnit;
 use crate::{Extent, Section, UnitReport};
-use kqlake_lake::Standing;
+use kqlake_lake::TableVersion;
 use kqlake_lake::tables::TableDef;
 
 /// What the ledger's section column says of units whose records belong to no section.
@@ -73,7 +73,7 @@ pub(crate) struct Details {
     pub records: u64,
     /// The state of the tables when the unit's rows were in them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub landed: BTreeMap<String, Standing>,
+    pub landed: BTreeMap<String, TableVersion>,
     /// Where refused records were set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,

@@ -18,7 +18,7 @@ use super::names::listed_names;
 use super::source::ListedUnit;
 use super::{Extent, ImportError, Section, UnitState};
 use kqlake_lake::tables::find;
-use kqlake_lake::{Lake, Standing};
+use kqlake_lake::{Lake, TableVersion};
 use kqlake_value::named::NamedColumns;
 
 /// The ledger's table.
@@ -80,7 +80,7 @@ pub(crate) struct Known {
     /// True when the row is of an earlier form, which has no stamp.
     is_old: bool,
     /// The tables that its rows are in, with their number, in their state then where that is known.
-    tables: Vec<(String, u64, Option<Standing>)>,
+    tables: Vec<(String, u64, Option<TableVersion>)>,
     /// When it was listed first.
     listed: Option<i64>,
     /// When its source has it no longer.
@@ -232,8 +232,8 @@ impl KnownUnits {
 
     /// Forgets that units were settled whose rows are not there any more: a table is gone, it is another one, or it was put
     /// back to a version before theirs. They must be read again.
-    fn forget_gone(&mut self, now: &HashMap<&'static str, Standing>) {
-        let there = |(table, _, then): &(String, u64, Option<Standing>)| {
+    fn forget_gone(&mut self, now: &HashMap<&'static str, TableVersion>) {
+        let there = |(table, _, then): &(String, u64, Option<TableVersion>)| {
             now.get(table.as_str()).is_some_and(|now| then.as_ref().is_none_or(|then| now.holds(then)))
         };
         for known in self.units.values_mut() {
@@ -426,8 +426,8 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
 mod tests {
     use super::*;
 
-    fn standing(id: &str, version: i64) -> Standing {
-        Standing { id: id.into(), version, repaired: None }
+    fn standing(id: &str, version: i64) -> TableVersion {
+        TableVersion { id: id.into(), version, repaired: None }
     }
 
     fn known(state: &str, hash: &str, details: &Details) -> Known {
@@ -507,8 +507,8 @@ mod tests {
             (Some(standing("a", 2)), false),
             (Some(standing("b", 3)), false),
             // A repair lost version 3, or a later one.
-            (Some(Standing { repaired: Some(3), ..standing("a", 9) }), false),
-            (Some(Standing { repaired: Some(4), ..standing("a", 9) }), true),
+            (Some(TableVersion { repaired: Some(3), ..standing("a", 9) }), false),
+            (Some(TableVersion { repaired: Some(4), ..standing("a", 9) }), true),
             (None, false),
         ] {
             let mut units = units(&[("a", known("done", "h", &Details::of_run("r")))]);
@@ -533,15 +533,17 @@ mod tests {
         };
         let entries = [entry(Some(Section::Calls), "calls"), entry(Some(Section::Audit), "blob"), entry(None, "file")];
         let rows = entries.map(|entry| entry.to_row(def));
-        let position =
-            kqlake_lake::Position { stream: "test".into(), cursor: serde_json::json!({}), import_id: "run".into() };
+        let position = kqlake_lake::Position { stream: "test".into(), cursor: serde_json::json!({}), import_id: "run".into() };
         crate::own_rows::land(&lake, TABLE, rows.iter(), position).await.unwrap();
         for (section, expected) in
             [(Some(Section::Calls), &["calls"][..]), (Some(Section::Teams), &[]), (None, &["blob", "calls", "file"])]
         {
             let known = read(&lake, section).await.unwrap();
             assert_eq!(known.units.keys().collect::<Vec<_>>(), expected, "{section:?}");
-            assert_eq!(super::rows(&lake, section).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), expected.len());
+            assert_eq!(
+                super::rows(&lake, section).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(),
+                expected.len()
+            );
         }
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::expr::ExprContext;
 use super::{Bind, BindError, Binder, Scope};
 use crate::bound::*;
-use crate::external::{External, Given, IpLocations, Nothing, Refusal, Request, Watchlist};
+use crate::external::{External, ExternalAnswer, IpLocations, Nothing, Refusal, Request, Watchlist};
 use crate::functions::ip_location::IpLocationField;
 use kqlake_syntax::ast::{Arg, Name, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value, datetime_of_us};
 
 /// What was asked for so far, and what came of it.
-pub(crate) type Gathered = HashMap<Request, Result<Given, Refusal>>;
+pub(crate) type Gathered = HashMap<Request, Result<ExternalAnswer, Refusal>>;
 
 /// Who gives what is read beside tables, what was given so far, and what is still wanted.
 pub(super) struct Wants<'a> {
@@ -42,7 +42,7 @@ impl<'a> Binder<'a> {
     }
 
     /// What the query reads at `span`; none where it is still to be had, or where nothing is run.
-    pub(super) fn external(&mut self, request: Request, span: Span) -> Bind<Option<Given>> {
+    pub(super) fn external(&mut self, request: Request, span: Span) -> Bind<Option<ExternalAnswer>> {
         let refused = |refusal: &Refusal| {
             Diagnostic::error(code::UNSUPPORTED, span, refusal.message.clone()).suggest(refusal.advice.clone())
         };
@@ -65,7 +65,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The same where binding cannot go on without it; none where nothing is run.
-    fn needed(&mut self, request: Request, span: Span) -> Bind<Option<Given>> {
+    fn needed(&mut self, request: Request, span: Span) -> Bind<Option<ExternalAnswer>> {
         match self.external(request, span)? {
             None if !self.checking => Err(BindError::Pending),
             given => Ok(given),
@@ -85,7 +85,9 @@ impl<'a> Binder<'a> {
             Some(_) => return self.error(code::TYPE, e.span, "the name of a watchlist is a string"),
             None => return Ok(None),
         };
-        let Some(Given::Watchlist(list)) = self.needed(Request::Watchlist(name.clone()), e.span)? else { return Ok(None) };
+        let Some(ExternalAnswer::Watchlist(list)) = self.needed(Request::Watchlist(name.clone()), e.span)? else {
+            return Ok(None);
+        };
         if let Some(warning) = &list.warning {
             self.warn(e.span, warning.clone());
         }
@@ -132,7 +134,7 @@ impl<'a> Binder<'a> {
     /// `_GetWatchlistAlias`: the names of all watchlists.
     pub(super) fn watchlist_names(&mut self, span: Span) -> Bind<Rel> {
         let names = match self.needed(Request::WatchlistNames, span)? {
-            Some(Given::WatchlistNames(names)) => names,
+            Some(ExternalAnswer::WatchlistNames(names)) => names,
             _ => Vec::new(),
         };
         let columns = vec![BoundColumn { id: self.id(), name: "WatchlistAlias".to_owned(), ty: Type::String }];
@@ -144,7 +146,7 @@ impl<'a> Binder<'a> {
     pub(super) fn ip_location(&mut self, name: &Name, call: BoundExpr) -> Bind<BoundExpr> {
         let (ty, span) = (call.ty, call.span);
         let source: Arc<dyn IpLocations> = match self.external(Request::IpLocations, name.span)? {
-            Some(Given::IpLocations(source)) => source,
+            Some(ExternalAnswer::IpLocations(source)) => source,
             // What is computed is known in the next round, if anything is run at all.
             _ => return Ok(BoundExpr::new(BoundKind::Unknown, ty, span)),
         };

@@ -139,8 +139,14 @@ mod tests {
         let path = vec![PathStep::Key("x".into()), PathStep::Key("y z".into()), PathStep::Index(1)];
         assert_eq!(origins, [Origin::Ordinal(2), Origin::Path(path), Origin::Constant("k".into()), Origin::Nowhere]);
         assert_eq!(others, ["other"]);
-        for wrong in ["{}", "[{}]", r#"[{"Column":"a"}]"#, r#"[{"Column":"a","Path":"x"}]"#, r#"[{"Column":"a","Path":"$..x"}]"#, r#"[{"Column":"a","Path":"$[-1]"}]"#]
-        {
+        for wrong in [
+            "{}",
+            "[{}]",
+            r#"[{"Column":"a"}]"#,
+            r#"[{"Column":"a","Path":"x"}]"#,
+            r#"[{"Column":"a","Path":"$..x"}]"#,
+            r#"[{"Column":"a","Path":"$[-1]"}]"#,
+        ] {
             parse(wrong, &columns(&["a"])).unwrap_err();
         }
     }

@@ -307,8 +307,7 @@ impl RowStream for SeriesRows {
 
     fn more(&mut self) -> Result<Option<RecordBatch>, String> {
         let mut builders: Vec<ColumnBuilder> = self.op.keys.iter().map(|ty| ColumnBuilder::new(*ty, 0)).collect();
-        let mut arrays: Vec<ColumnBuilder> =
-            (0..=self.op.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, 0)).collect();
+        let mut arrays: Vec<ColumnBuilder> = (0..=self.op.series.len()).map(|_| ColumnBuilder::new(Type::Dynamic, 0)).collect();
         let (mut bytes, mut rows) = (0, 0);
         while bytes < BATCH_TEXT
             && let Some(group) = self.left.next()

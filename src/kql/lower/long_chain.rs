@@ -74,8 +74,7 @@ impl Lowering<'_> {
 
         let narrow = narrowed(below, last.iter().map(|(_, e)| e));
         let node = self.rel(narrow.as_ref().unwrap_or(below))?;
-        let mut passed: Vec<String> =
-            top.iter().filter(|(id, _)| asked.contains(id)).map(|(id, _)| column_name(*id)).collect();
+        let mut passed: Vec<String> = top.iter().filter(|(id, _)| asked.contains(id)).map(|(id, _)| column_name(*id)).collect();
         for key in &node.order {
             if !passed.contains(&key.column) {
                 passed.push(key.column.clone());

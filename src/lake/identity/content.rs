@@ -59,7 +59,7 @@ pub enum Value<'a> {
 /// What of a table's rows is their content: all that distinguishes records, in a form that every shape of a record gives alike.
 /// Times count to the millisecond, JSON by its value, and what is empty as absent.
 #[derive(Debug, Clone)]
-pub struct Content {
+pub struct RowContent {
     start: RecordHash,
     parts: Vec<Part>,
 }
@@ -72,7 +72,7 @@ struct Part {
     is_truth: bool,
 }
 
-impl Content {
+impl RowContent {
     /// The content of a table's rows; `None` for tables whose rows keep none.
     pub fn of(def: &TableDef) -> Option<Self> {
         def.content?;
@@ -84,7 +84,7 @@ impl Content {
             is_truth: def.name == SUCCESS,
         };
         let parts = def.columns.iter().enumerate().filter(counts).map(part).collect();
-        Some(Content { start: RecordHash::of(VERSION).then(RecordHash::of(def.name.as_bytes())), parts })
+        Some(RowContent { start: RecordHash::of(VERSION).then(RecordHash::of(def.name.as_bytes())), parts })
     }
 
     /// The hash of a row's content, of its values by position in the definition. `repeats` becomes true when a JSON value has an
@@ -208,7 +208,7 @@ mod tests {
 
     /// A value of each content column, made of its name.
     fn sample(table: &TableDef, but: Option<usize>) -> RecordHash {
-        let content = Content::of(table).expect("a table with contents");
+        let content = RowContent::of(table).expect("a table with contents");
         let value = |at: usize| {
             let column = &table.columns[at];
             if but == Some(at) {
@@ -239,7 +239,7 @@ mod tests {
     fn every_column_that_all_shapes_carry_is_part_of_the_content() {
         for table in tables::all().iter().filter(|t| t.content.is_some()) {
             let whole = sample(table, None);
-            let parts: Vec<usize> = Content::of(table).expect("contents").parts.iter().map(|part| part.column).collect();
+            let parts: Vec<usize> = RowContent::of(table).expect("contents").parts.iter().map(|part| part.column).collect();
             for at in 0..table.columns.len() {
                 assert_eq!(sample(table, Some(at)) != whole, parts.contains(&at), "{}.{}", table.name, table.columns[at].name);
             }
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn contents_do_not_depend_on_spelling() {
         let traces = find("traces").expect("traces");
-        let content = Content::of(traces).expect("contents");
+        let content = RowContent::of(traces).expect("contents");
         let at = |name: &str| traces.index_of(name).expect("a column");
         let hash = |time: i64, message: &str, extra: &str| {
             let value = |column: usize| match column {

@@ -113,7 +113,7 @@ fn canonical(text: &str, depth: usize, repeats: &mut bool) -> Option<RecordHash>
         }
         b'"' => {
             let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-            hash_of_text(&unescape_with(inner, BadEscapes::Mended))
+            hash_of_text(&unescape_with(inner, BadEscapes::Repaired))
         }
         _ => match text {
             "null" => None,

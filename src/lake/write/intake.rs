@@ -12,7 +12,7 @@ use arrow::array::AsArray as _;
 use super::held::{Closed, HeldRows};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
 use super::pairs::Pairs;
-use super::probe::{Asked, Hit, Looked, Wanted, most_asked, probe};
+use super::probe::{Hit, Looked, ProbeRequest, Wanted, most_asked, probe};
 use super::rewrite::rewrite_all;
 use crate::Lake;
 use crate::data::file::check_file;
@@ -156,7 +156,7 @@ impl<'b> Fresh<'b> {
     }
 
     /// The rows as bloom filters are asked for them, where they are few.
-    fn asked(&self, layout: &Layout) -> Option<Vec<Asked>> {
+    fn asked(&self, layout: &Layout) -> Option<Vec<ProbeRequest>> {
         if self.by_key.len() > most_asked(layout.def) {
             return None;
         }
@@ -167,7 +167,7 @@ impl<'b> Fresh<'b> {
                 Some(column.value(at).to_owned())
             };
             let RowKey { day, content, .. } = self.keys[*row as usize];
-            Asked { day, content, key: layout.def.key.iter().map(text).collect() }
+            ProbeRequest { day, content, key: layout.def.key.iter().map(text).collect() }
         };
         Some(self.by_key.values().map(asked).collect())
     }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::day::day_of;
 use crate::error::LakeError;
-use crate::identity::{Content, Value, content_id, ordinal_of};
+use crate::identity::{RowContent, Value, content_id, ordinal_of};
 use crate::tables::{CONTENT_OF_V1, IMPORT_ID, KeySpan, TAKEN_AT, TableDef};
 use kqlake_value::Type;
 use kqlake_value::hashed::BuildKeyHasher;
@@ -50,12 +50,12 @@ pub(crate) fn derived_key(content: i64, ordinal: u32, day: i32) -> u128 {
 #[derive(Debug)]
 pub(crate) struct Keyer {
     def: &'static TableDef,
-    content: Option<Content>,
+    content: Option<RowContent>,
 }
 
 impl Keyer {
     pub(crate) fn new(def: &'static TableDef) -> Self {
-        Keyer { def, content: Content::of(def) }
+        Keyer { def, content: RowContent::of(def) }
     }
 
     /// True when the table's rows keep a content.

@@ -41,12 +41,12 @@ pub(crate) struct Wanted<'w> {
     /// The days of the rows, where keys count within a day.
     pub days: &'w BTreeSet<i32>,
     /// The rows one by one, where they are few.
-    pub rows: Option<&'w [Asked]>,
+    pub rows: Option<&'w [ProbeRequest]>,
 }
 
 /// A row that is asked for by bloom filter.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ProbeRequest {
     /// Its day.
     pub day: i32,
     /// Its content.
@@ -184,9 +184,9 @@ impl<'p> Probe<'p> {
     }
 
     /// Whether one of the rows can be in a row group, by its bloom filters.
-    fn may_hold(&self, group: usize, asked: &[Asked], days: Option<(i32, i32)>) -> Result<bool, LakeError> {
-        let near = |row: &&Asked| days.is_none_or(|(first, last)| (first..=last).contains(&row.day));
-        let mut asked: Vec<&Asked> = asked.iter().filter(near).collect();
+    fn may_hold(&self, group: usize, asked: &[ProbeRequest], days: Option<(i32, i32)>) -> Result<bool, LakeError> {
+        let near = |row: &&ProbeRequest| days.is_none_or(|(first, last)| (first..=last).contains(&row.day));
+        let mut asked: Vec<&ProbeRequest> = asked.iter().filter(near).collect();
         let def = self.layout.def;
         // Rows of the same content are matched under other keys.
         if let Some(name) = def.content {
@@ -345,7 +345,7 @@ mod tests {
         let mut file = FileWriter::create(&layout, dir.path(), month, &layout.all_columns(), Effort::Landing).expect("file");
         file.write(&core).expect("written");
         let file = dir.path().join(file.finish().expect("finished").path);
-        let look = |n: i64, day: i32, rows: Option<&[Asked]>| {
+        let look = |n: i64, day: i32, rows: Option<&[ProbeRequest]>| {
             let key = usize::try_from(n).ok().and_then(|n| keys.get(n)).map(|row| row.key);
             let days = BTreeSet::from([day]);
             let wanted = Wanted { key: &|asked| Some(asked) == key, content: &|_| false, days: &days, rows };
@@ -365,7 +365,7 @@ mod tests {
         let footer = nothing(look(ROWS + 5, 400, None));
         assert!(footer < looked.bytes);
         // By bloom filter.
-        let asked = |id: &str, content: i64| [Asked { day: 1, content, key: vec![Some(id.to_owned())] }];
+        let asked = |id: &str, content: i64| [ProbeRequest { day: 1, content, key: vec![Some(id.to_owned())] }];
         assert!(footer < nothing(look(-1, 1, Some(&asked("absent", 1)))));
         let id = format!("id {}", ROWS + 5);
         assert_eq!(look(ROWS + 5, 1, Some(&asked(&id, 1))).0, 1);

@@ -90,7 +90,7 @@ struct Inner {
 }
 
 /// A body that has begun to come, and the permission to go on with it.
-pub(crate) struct Begun {
+pub(crate) struct ResponseStart {
     /// The headers.
     pub headers: HeaderMap,
     status: u16,
@@ -100,7 +100,7 @@ pub(crate) struct Begun {
     pub rest: Option<(Reading, Vec<Permit>)>,
 }
 
-impl Begun {
+impl ResponseStart {
     fn into_bytes(self) -> Bytes {
         match <[Bytes; 1]>::try_from(self.held) {
             Ok([one]) => one,
@@ -247,12 +247,12 @@ impl Api {
     }
 
     /// The rest of a body that broke off: the same request, from its beginning.
-    pub(crate) async fn begin_again(&self, request: &Request) -> Result<Begun, ServiceError> {
+    pub(crate) async fn begin_again(&self, request: &Request) -> Result<ResponseStart, ServiceError> {
         self.begin(request, 0, Expected::Anything).await
     }
 
     /// Asks until a body has begun to come, so many bytes of it, or all.
-    async fn begin(&self, request: &Request, held: u64, expected: Expected) -> Result<Begun, ServiceError> {
+    async fn begin(&self, request: &Request, held: u64, expected: Expected) -> Result<ResponseStart, ServiceError> {
         let pace = &self.inner.pace;
         let began = pace.passed();
         let mut backoff = Backoff::default();
@@ -334,7 +334,7 @@ impl Api {
         token: Option<&Token>,
         held: u64,
         permits: Vec<Permit>,
-    ) -> Result<Begun, ServiceError> {
+    ) -> Result<ResponseStart, ServiceError> {
         let (inner, service) = (&self.inner, self.inner.service);
         let sent = inner.transport.send(service, request, token.map(Token::header), &inner.origins, &inner.pace).await;
         let date = sent.as_ref().map_or_else(|error| error.date, |received| date_of(&received.headers));
@@ -342,7 +342,7 @@ impl Api {
             self.learn(date);
         }
         let received = sent?;
-        let mut begun = Begun { headers: received.headers, status: received.status, held: Vec::new(), rest: None };
+        let mut begun = ResponseStart { headers: received.headers, status: received.status, held: Vec::new(), rest: None };
         let (mut body, mut length) = (received.body, 0_u64);
         while length < held {
             let piece = body.next().await;
@@ -363,10 +363,10 @@ impl Api {
     fn looked_at(
         &self,
         request: &Request,
-        begun: Begun,
+        begun: ResponseStart,
         expected: Expected,
         odd: &mut Option<Bytes>,
-    ) -> Result<Begun, ServiceError> {
+    ) -> Result<ResponseStart, ServiceError> {
         if expected == Expected::Anything || begun.status == 204 || (begun.status == 202 && begun.held.is_empty()) {
             return Ok(begun);
         }
@@ -389,8 +389,8 @@ impl Api {
         if begun.rest.is_some() {
             return Ok(begun);
         }
-        let Begun { headers, status, held, .. } = begun;
-        let bytes = Begun { headers: HeaderMap::new(), status, held, rest: None }.into_bytes();
+        let ResponseStart { headers, status, held, .. } = begun;
+        let bytes = ResponseStart { headers: HeaderMap::new(), status, held, rest: None }.into_bytes();
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(plain(&bytes)) {
             let last = bytes.iter().rev().find(|byte| !byte.is_ascii_whitespace()).copied();
             let is_same = odd.as_ref() == Some(&bytes);
@@ -406,7 +406,7 @@ impl Api {
         {
             return Err(error);
         }
-        Ok(Begun { headers, status, held: vec![bytes], rest: None })
+        Ok(ResponseStart { headers, status, held: vec![bytes], rest: None })
     }
 }
 

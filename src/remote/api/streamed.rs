@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{Api, Begun};
+use super::{Api, ResponseStart};
 use crate::budget::Permit;
 use crate::http::{Backoff, BodyError, HeaderMap, JsonCheck, Reading, Request};
 use kqlake_import::{Body, Feed};
@@ -21,7 +21,7 @@ const TRIES: u32 = 6;
 pub struct Streamed {
     api: Api,
     request: Request,
-    begun: Begun,
+    begun: ResponseStart,
 }
 
 impl fmt::Debug for Streamed {
@@ -31,7 +31,7 @@ impl fmt::Debug for Streamed {
 }
 
 impl Streamed {
-    pub(super) fn new(api: Api, request: Request, begun: Begun) -> Self {
+    pub(super) fn new(api: Api, request: Request, begun: ResponseStart) -> Self {
         Streamed { api, request, begun }
     }
 

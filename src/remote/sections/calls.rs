@@ -37,7 +37,7 @@ const TRIES: usize = 4;
 
 /// How far the section is, as it is kept.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Position {
+struct SectionCursor {
     /// Calls that began before this instant were listed.
     until: i64,
     /// When everything was listed.
@@ -49,7 +49,7 @@ struct Position {
 struct Days {
     from: i64,
     to: i64,
-    reaches: Position,
+    reaches: SectionCursor,
 }
 
 /// What the list says of a call.
@@ -94,12 +94,12 @@ impl Calls {
             return days;
         }
         let first = now - self.backfill;
-        match Position::deserialize(&cursor) {
+        match SectionCursor::deserialize(&cursor) {
             Ok(kept) if now - kept.whole < WHOLE => {
                 let from = kept.until.min(now).saturating_sub(AGAIN).max(first);
-                Days { from, to: now, reaches: Position { until: now, whole: kept.whole } }
+                Days { from, to: now, reaches: SectionCursor { until: now, whole: kept.whole } }
             }
-            _ => Days { from: first, to: now, reaches: Position { until: now, whole: now } },
+            _ => Days { from: first, to: now, reaches: SectionCursor { until: now, whole: now } },
         }
     }
 

@@ -56,7 +56,7 @@ const OPEN: [&str; 3] = ["pending", "gettingstatus", "none"];
 /// How far the section is, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Position {
+struct SectionCursor {
     /// Messages received before this instant were read at least once.
     until: i64,
     /// The text whose change begins anew.
@@ -95,7 +95,7 @@ pub(super) struct Traces {
     stream: String,
     set: MessageTraceSettings,
     /// How far it is, with what was read in this run.
-    position: Mutex<Position>,
+    position: Mutex<SectionCursor>,
     /// When this run listed.
     listed: Mutex<i64>,
     /// Hours with statuses that change, by the unit that found them.
@@ -128,11 +128,11 @@ impl Traces {
     }
 
     /// Where a run goes on: a position that is kept, unless it is another's.
-    fn begin(&self, after: Option<Value>, now: i64) -> Position {
-        let kept = after.and_then(|cursor| serde_json::from_value::<Position>(cursor).ok());
+    fn begin(&self, after: Option<Value>, now: i64) -> SectionCursor {
+        let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
         let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
         let first = first_time(&self.set, now);
-        let mut position = kept.unwrap_or_else(|| Position { until: first, ..Position::default() });
+        let mut position = kept.unwrap_or_else(|| SectionCursor { until: first, ..SectionCursor::default() });
         position.reset.clone_from(&self.set.reset_persistence_auth);
         position.until = position.until.max(first);
         position.slots.retain(|start, _| *start + SLOT > first);
@@ -386,11 +386,11 @@ mod tests {
         // Of the last half hour nothing is past yet; of the last two hours one is.
         for (back, until) in [(HOUR / 2, NOW - HOUR / 2), (2 * HOUR, NOW - HOUR - CLEAR)] {
             let traces = Traces::of(&tenant(&server.base), &world()).unwrap();
-            let position = serde_json::to_value(Position { until: NOW - back, ..Position::default() }).unwrap();
+            let position = serde_json::to_value(SectionCursor { until: NOW - back, ..SectionCursor::default() }).unwrap();
             let unit = traces.list(Some(position)).await.unwrap().units.remove(0);
             assert_eq!(unit.window, Some((NOW - back, NOW - CLEAR)));
             assert!(traces.open(&unit).await.is_ok());
-            let kept: Position = serde_json::from_value(traces.cursor_after(&unit).unwrap()).unwrap();
+            let kept: SectionCursor = serde_json::from_value(traces.cursor_after(&unit).unwrap()).unwrap();
             assert_eq!(kept.until, until);
         }
     }

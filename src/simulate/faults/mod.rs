@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::inject::{after, before, compressed};
-pub use self::plan::{FaultPlan, PlanError};
+pub use self::plan::{FaultPlan, FaultPlanError};
 use self::rule::{Rule, When};
 pub(crate) use self::what::What;
 use crate::random;

@@ -67,7 +67,7 @@ struct Entry {
 
 /// Why a plan is none.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
+pub enum FaultPlanError {
     /// The text is no TOML, or has other keys.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
@@ -106,10 +106,10 @@ impl FaultPlan {
     ///
     /// # Errors
     /// When the text is none.
-    pub fn read(text: &str) -> Result<Self, PlanError> {
+    pub fn read(text: &str) -> Result<Self, FaultPlanError> {
         let file: File = toml::from_str(text)?;
         let rules =
-            file.fault.into_iter().enumerate().map(|(at, entry)| rule(entry).map_err(|why| PlanError::Fault(at + 1, why)));
+            file.fault.into_iter().enumerate().map(|(at, entry)| rule(entry).map_err(|why| FaultPlanError::Fault(at + 1, why)));
         Ok(FaultPlan { seed: file.seed, settings: file.settings, rules: rules.collect::<Result<_, _>>()? })
     }
 }

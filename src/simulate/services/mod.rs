@@ -1,8 +1,8 @@
 //! The services, each with its routes below its prefix, and with the truth of its data.
 
 pub(crate) mod app_insights;
+mod covered_range;
 pub(crate) mod graph;
-mod hull;
 pub(crate) mod log_analytics;
 pub(crate) mod login;
 pub(crate) mod management;

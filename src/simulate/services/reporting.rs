@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{self, Call};
 use crate::manifest::Table;
+use crate::services::covered_range::CoveredRange;
 use crate::services::graph::odata::{self, Condition};
 use crate::services::graph::{seeded, traces};
-use crate::services::hull::Hull;
 use crate::services::quota;
 use crate::tenant::instant::{self, DAY, HOUR};
 use crate::tenant::mail::{self, Trace};
@@ -29,7 +29,7 @@ const NAMESPACES: &str = "xmlns:d=\"http://schemas.microsoft.com/ado/2007/08/dat
 
 /// The time that was asked for.
 #[derive(Debug, Default)]
-struct Asked(Hull);
+struct QueriedRanges(CoveredRange);
 
 /// The service's routes, below its prefix.
 pub(crate) fn routes() -> Router<Arc<World>> {
@@ -112,7 +112,7 @@ fn summary(call: &Call) -> Result<Response, Box<Response>> {
         rows.retain(|trace| fits(trace, condition, now));
     }
     if conditions.is_empty() {
-        call.world.state::<Asked>().0.add(time.clone(), now);
+        call.world.state::<QueriedRanges>().0.add(time.clone(), now);
     }
     let values: Vec<Value> = rows.iter().enumerate().filter_map(|(index, trace)| row(trace, (&time, index), now)).collect();
     listed(call, "MessageTrace", &values)
@@ -293,7 +293,7 @@ fn escaped(text: &str) -> String {
 
 /// The rows of the time that was asked for, with the statuses that were visible last.
 pub(crate) fn truth(world: &World) -> Vec<Table> {
-    let asked = world.state::<Asked>().0.get();
+    let asked = world.state::<QueriedRanges>().0.get();
     asked.map(|(time, now)| traces::table(&told(world, time, now), now)).into_iter().collect()
 }
 

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::dice::{Dice, Seeded};
 use super::instant::{DAY, HOUR, MINUTE, SECOND, zulu};
 use super::people::{self, Person};
+use super::rng::{Seeded, SeededRng};
 use super::slots::{self, Slot};
 
 /// Calls of a working day at the scale 1.
@@ -32,32 +32,32 @@ pub(crate) struct Call {
 
 impl Call {
     fn of(seeded: Seeded, slot: Slot) -> Call {
-        let mut dice = seeded.dice("call", &slot.name());
-        let id = named(seeded, &mut dice, slot);
+        let mut rng = seeded.rng("call", &slot.name());
+        let id = named(seeded, &mut rng, slot);
         // Once a week there is one that everybody joins.
         let town_hall = slot.number < 0;
-        let peer_to_peer = !town_hall && dice.percent(40);
-        let sessions = match dice.below(100) {
+        let peer_to_peer = !town_hall && rng.percent(40);
+        let sessions = match rng.below(100) {
             _ if town_hall => 500,
             _ if peer_to_peer => 1,
-            0..3 => dice.between(61, 190),
-            3..20 => dice.between(8, 30),
-            _ => dice.between(2, 7),
+            0..3 => rng.between(61, 190),
+            3..20 => rng.between(8, 30),
+            _ => rng.between(2, 7),
         };
-        let end = slot.at + dice.between(20, if peer_to_peer { 3_000 } else { 10_000 }) * SECOND;
-        let delay = match dice.below(10) {
-            0 => dice.between(31, 149),
-            _ => dice.between(4, 30),
+        let end = slot.at + rng.between(20, if peer_to_peer { 3_000 } else { 10_000 }) * SECOND;
+        let delay = match rng.below(10) {
+            0 => rng.between(31, 149),
+            _ => rng.between(4, 30),
         };
         let mut versions = vec![end + delay * MINUTE];
-        let later = dice.below(100);
+        let later = rng.below(100);
         if later < 35 || sessions > 60 {
-            versions.push(versions[0] + dice.between(20, 400) * MINUTE);
+            versions.push(versions[0] + rng.between(20, 400) * MINUTE);
         }
         if later < 10 {
-            versions.push(versions[1] + dice.between(2, 20) * HOUR);
+            versions.push(versions[1] + rng.between(2, 20) * HOUR);
         }
-        let organizer = people::somebody(seeded, &mut dice);
+        let organizer = people::somebody(seeded, &mut rng);
         Call { id, start: slot.at, end, versions, slot, peer_to_peer, sessions: sessions as usize, organizer }
     }
 
@@ -76,8 +76,8 @@ impl Call {
 }
 
 /// An id that says which slot it is of, to those who know the seed.
-pub(super) fn named(seeded: Seeded, dice: &mut Dice, slot: Slot) -> String {
-    let mut id = dice.guid();
+pub(super) fn named(seeded: Seeded, rng: &mut SeededRng, slot: Slot) -> String {
+    let mut id = rng.guid();
     id.truncate(24);
     id + &format!("{:012x}", ((slot.hour as u64 & 0xf_ffff) << 28 | (slot.number as u64 & 0xfff_ffff)) ^ mask(seeded))
 }
@@ -93,7 +93,7 @@ pub(super) fn slot_named(seeded: Seeded, kind: &str, a_day: f64, id: &str) -> Op
 }
 
 fn mask(seeded: Seeded) -> u64 {
-    seeded.dice("mask of ids", &[]).next() & 0xffff_ffff_ffff
+    seeded.rng("mask of ids", &[]).next() & 0xffff_ffff_ffff
 }
 
 /// The call of an id.
@@ -141,8 +141,8 @@ fn slots(seeded: Seeded, time: Range<i64>) -> impl Iterator<Item = Slot> {
 
 /// The call record of a version as Graph writes it, without its sessions.
 pub(crate) fn record(seeded: Seeded, tenant: &str, call: &Call, version: usize) -> Value {
-    let mut dice = seeded.dice("call's record", &call.slot.name());
-    let thread = dice.hex(24);
+    let mut rng = seeded.rng("call's record", &call.slot.name());
+    let thread = rng.hex(24);
     let participants: Vec<Value> =
         (0..call.sessions(version).min(130)).map(|n| identities(tenant, &caller(seeded, call, n))).collect();
     json!({
@@ -189,7 +189,7 @@ fn identities(tenant: &str, person: &Person) -> Value {
 fn caller(seeded: Seeded, call: &Call, number: usize) -> Person {
     match number {
         0 => call.organizer.clone(),
-        _ => people::somebody(seeded, &mut seeded.dice("caller", &[call.slot.hour, call.slot.number, number as i64])),
+        _ => people::somebody(seeded, &mut seeded.rng("caller", &[call.slot.hour, call.slot.number, number as i64])),
     }
 }
 
@@ -208,7 +208,7 @@ pub(crate) fn session_id(seeded: Seeded, call: &Call, number: usize) -> String {
 
 /// How many segments a session has.
 pub(crate) fn segments(seeded: Seeded, call: &Call, number: usize) -> usize {
-    1 + seeded.dice("segments", &[call.slot.hour, call.slot.number, number as i64]).percent(15) as usize
+    1 + seeded.rng("segments", &[call.slot.hour, call.slot.number, number as i64]).percent(15) as usize
 }
 
 /// The id of a segment: that of its session for the first.
@@ -221,17 +221,17 @@ pub(crate) fn segment_id(seeded: Seeded, call: &Call, session: usize, number: us
 
 fn session(seeded: Seeded, tenant: &str, call: &Call, number: usize, with_segments: bool) -> Value {
     let name = [call.slot.hour, call.slot.number, number as i64];
-    let mut dice = seeded.dice("session's content", &name);
+    let mut rng = seeded.rng("session's content", &name);
     let person = caller(seeded, call, number);
     let length = call.end - call.start;
-    let start = call.start + if number == 0 { 0 } else { dice.below(length as u64 / 3 + 1) as i64 };
-    let end = (start + length / 2 + dice.below(length as u64 / 2 + 1) as i64).min(call.end);
-    let failure = match dice.below(40) {
+    let start = call.start + if number == 0 { 0 } else { rng.below(length as u64 / 3 + 1) as i64 };
+    let end = (start + length / 2 + rng.below(length as u64 / 2 + 1) as i64).min(call.end);
+    let failure = match rng.below(40) {
         0 => json!({"stage": "callSetup", "reason": "DeniedOrUnavailable"}),
         1 => json!({"stage": "midcall", "reason": "NetworkError"}),
         _ => Value::Null,
     };
-    let (caller, callee) = ends(tenant, &person, &mut dice, call.peer_to_peer.then(|| caller(seeded, call, 1)));
+    let (caller, callee) = ends(tenant, &person, &mut rng, call.peer_to_peer.then(|| caller(seeded, call, 1)));
     let mut session = json!({
         "id": session_id(seeded, call, number),
         "modalities": ["audio"],
@@ -255,7 +255,7 @@ fn session(seeded: Seeded, tenant: &str, call: &Call, number: usize, with_segmen
                 "failureInfo": failure,
                 "caller": session["caller"],
                 "callee": session["callee"],
-                "media": if dice.percent(80) { json!([media(&mut dice, number)]) } else { json!([]) },
+                "media": if rng.percent(80) { json!([media(&mut rng, number)]) } else { json!([]) },
             }));
         }
         session["segments"] = Value::Array(parts);
@@ -263,9 +263,9 @@ fn session(seeded: Seeded, tenant: &str, call: &Call, number: usize, with_segmen
     session
 }
 
-fn ends(tenant: &str, person: &Person, dice: &mut Dice, other: Option<Person>) -> (Value, Value) {
-    let client = |person: &Person, dice: &mut Dice| {
-        let platform = dice.pick(&["windows", "macOS", "iOS", "android", "web", "roomSystem"]);
+fn ends(tenant: &str, person: &Person, rng: &mut SeededRng, other: Option<Person>) -> (Value, Value) {
+    let client = |person: &Person, rng: &mut SeededRng| {
+        let platform = rng.pick(&["windows", "macOS", "iOS", "android", "web", "roomSystem"]);
         json!({
             "@odata.type": "#microsoft.graph.callRecords.participantEndpoint",
             "name": format!("machine-{}", person.name[0]),
@@ -275,11 +275,11 @@ fn ends(tenant: &str, person: &Person, dice: &mut Dice, other: Option<Person>) -
             "userAgent": {
                 "@odata.type": "#microsoft.graph.callRecords.clientUserAgent",
                 "headerValue": format!("SkypeSpaces/1415/1.6/os={platform}"),
-                "applicationVersion": if dice.percent(50) { json!("1.6.00.1") } else { Value::Null },
+                "applicationVersion": if rng.percent(50) { json!("1.6.00.1") } else { Value::Null },
                 "platform": platform,
                 "productFamily": "teams",
             },
-            "feedback": match dice.below(12) {
+            "feedback": match rng.below(12) {
                 0 => json!({"rating": "poor", "text": null, "tokens": {"noSound": true}}),
                 1 => json!({"rating": "excellent", "text": null, "tokens": {}}),
                 _ => Value::Null,
@@ -288,7 +288,7 @@ fn ends(tenant: &str, person: &Person, dice: &mut Dice, other: Option<Person>) -
         })
     };
     let callee = match other {
-        Some(other) => client(&other, dice),
+        Some(other) => client(&other, rng),
         None => json!({
             "@odata.type": "#microsoft.graph.callRecords.serviceEndpoint",
             "userAgent": {
@@ -299,51 +299,51 @@ fn ends(tenant: &str, person: &Person, dice: &mut Dice, other: Option<Person>) -
             },
         }),
     };
-    (client(person, dice), callee)
+    (client(person, rng), callee)
 }
 
-fn media(dice: &mut Dice, number: usize) -> Value {
-    let device = |dice: &mut Dice| {
+fn media(rng: &mut SeededRng, number: usize) -> Value {
+    let device = |rng: &mut SeededRng| {
         json!({
             "captureDeviceName": "Microphone (Invented Audio)", "captureDeviceDriver": "Invented: 10.0.1",
             "renderDeviceName": "Speakers (Invented Audio)", "renderDeviceDriver": "Invented: 10.0.1",
-            "captureNotFunctioningEventRatio": 0, "cpuInsufficentEventRatio": dice.below(20) as f64 / 100.0,
+            "captureNotFunctioningEventRatio": 0, "cpuInsufficentEventRatio": rng.below(20) as f64 / 100.0,
             "deviceClippingEventRatio": 0, "deviceGlitchEventRatio": 0, "howlingEventCount": 0,
             "initialSignalLevelRootMeanSquare": 0,
-            "lowSpeechLevelEventRatio": 0, "lowSpeechToNoiseEventRatio": null, "micGlitchRate": dice.below(30),
-            "receivedNoiseLevel": -20 - dice.between(0, 40), "receivedSignalLevel": -10 - dice.between(0, 20),
+            "lowSpeechLevelEventRatio": 0, "lowSpeechToNoiseEventRatio": null, "micGlitchRate": rng.below(30),
+            "receivedNoiseLevel": -20 - rng.between(0, 40), "receivedSignalLevel": -10 - rng.between(0, 20),
             "speakerGlitchRate": 4,
         })
     };
-    let network = |dice: &mut Dice| {
+    let network = |rng: &mut SeededRng| {
         json!({
-            "ipAddress": format!("10.1.{}.{}", number % 250, 1 + dice.below(250)), "subnet": format!("10.1.{}.0", number % 250),
+            "ipAddress": format!("10.1.{}.{}", number % 250, 1 + rng.below(250)), "subnet": format!("10.1.{}.0", number % 250),
             "macAddress": "00-00-5E-00-53-AF", "linkSpeed": 866_700_000,
-            "connectionType": dice.pick(&["wired", "wifi", "mobile", "unknown"]),
-            "port": 50_000 + dice.below(60), "reflexiveIPAddress": "203.0.113.7", "relayIPAddress": null, "relayPort": 0,
+            "connectionType": rng.pick(&["wired", "wifi", "mobile", "unknown"]),
+            "port": 50_000 + rng.below(60), "reflexiveIPAddress": "203.0.113.7", "relayIPAddress": null, "relayPort": 0,
             "wifiBand": "frequency50GHz", "wifiRadioType": "wifi80211ac", "wifiChannel": 36, "wifiSignalStrength": 80,
             "bandwidthLowEventRatio": 0, "networkTransportProtocol": "udp",
         })
     };
-    let stream = |dice: &mut Dice, direction: &str| {
-        let loss = dice.below(300) as f64 / 10_000.0;
+    let stream = |rng: &mut SeededRng, direction: &str| {
+        let loss = rng.below(300) as f64 / 10_000.0;
         json!({
-            "streamId": format!("{}", dice.below(4_000_000_000)), "streamDirection": direction,
+            "streamId": format!("{}", rng.below(4_000_000_000)), "streamDirection": direction,
             "startDateTime": null, "endDateTime": null, "audioCodec": "satin", "videoCodec": "unknown",
-            "averageJitter": format!("PT0.{:03}S", dice.below(60)), "maxJitter": format!("PT0.{:03}S", 60 + dice.below(200)),
-            "averageRoundTripTime": format!("PT0.{:03}S", dice.below(180)),
-            "maxRoundTripTime": format!("PT0.{:03}S", 180 + dice.below(400)),
-            "averagePacketLossRate": loss, "maxPacketLossRate": loss * 2.0, "packetUtilization": dice.below(40_000),
-            "averageBandwidthEstimate": dice.below(9_000_000), "wasMediaBypassed": null,
+            "averageJitter": format!("PT0.{:03}S", rng.below(60)), "maxJitter": format!("PT0.{:03}S", 60 + rng.below(200)),
+            "averageRoundTripTime": format!("PT0.{:03}S", rng.below(180)),
+            "maxRoundTripTime": format!("PT0.{:03}S", 180 + rng.below(400)),
+            "averagePacketLossRate": loss, "maxPacketLossRate": loss * 2.0, "packetUtilization": rng.below(40_000),
+            "averageBandwidthEstimate": rng.below(9_000_000), "wasMediaBypassed": null,
             "isAudioForwardErrorCorrectionUsed": true,
             "averageRatioOfConcealedSamples": loss, "averageAudioDegradation": null,
         })
     };
     json!({
         "label": "main-audio",
-        "callerDevice": device(dice), "calleeDevice": device(dice),
-        "callerNetwork": network(dice), "calleeNetwork": network(dice),
-        "streams": [stream(dice, "callerToCallee"), stream(dice, "calleeToCaller")],
+        "callerDevice": device(rng), "calleeDevice": device(rng),
+        "callerNetwork": network(rng), "calleeNetwork": network(rng),
+        "streams": [stream(rng, "callerToCallee"), stream(rng, "calleeToCaller")],
     })
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::dice::{Dice, Seeded};
 use super::instant::{DAY, HOUR, MINUTE, date};
 use super::people;
+use super::rng::{Seeded, SeededRng};
 use super::slots;
 use super::teams::{Channel, Team};
 
@@ -63,13 +63,13 @@ pub(crate) fn changed_between(seeded: Seeded, team: &Team, channel: &Channel, fr
     // A message is answered and changed within four days.
     for slot in slots::between(seeded, &kind, A_DAY / (1.0 + channel.number as f64), from - 4 * DAY..to + 1) {
         let name = [team.number, channel.number, slot.hour, slot.number];
-        let mut dice = seeded.dice("chat message", &name);
-        let root = message(&mut dice, slot.at, name, None);
-        let replies = if dice.percent(35) { dice.between(1, 4) } else { 0 };
+        let mut rng = seeded.rng("chat message", &name);
+        let root = message(&mut rng, slot.at, name, None);
+        let replies = if rng.percent(35) { rng.between(1, 4) } else { 0 };
         for number in 0..replies {
-            let at = slot.at + dice.between(2 * MINUTE, DAY);
+            let at = slot.at + rng.between(2 * MINUTE, DAY);
             messages.push(message(
-                &mut dice,
+                &mut rng,
                 at,
                 [name[0], name[1], slot.hour, slot.number * 100 + number + 50_000],
                 Some(root.id.clone()),
@@ -102,11 +102,11 @@ pub(crate) fn replies(seeded: Seeded, team: &Team, channel: &Channel, id: &str, 
     messages
 }
 
-fn message(dice: &mut Dice, created: i64, name: [i64; 4], reply_to: Option<String>) -> Message {
+fn message(rng: &mut SeededRng, created: i64, name: [i64; 4], reply_to: Option<String>) -> Message {
     let mut changes = Vec::new();
     for (chance, change) in [(10, Change::Edited), (25, Change::Reacted), (4, Change::Deleted)] {
-        if dice.percent(chance) {
-            changes.push((created + dice.between(MINUTE, 40 * HOUR), change));
+        if rng.percent(chance) {
+            changes.push((created + rng.between(MINUTE, 40 * HOUR), change));
         }
     }
     Message { id: (created / 1000).to_string(), reply_to, created, changes, name }
@@ -114,9 +114,9 @@ fn message(dice: &mut Dice, created: i64, name: [i64; 4], reply_to: Option<Strin
 
 /// A message as Graph writes it at an instant.
 pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channel, message: &Message, now: i64) -> Value {
-    let mut dice = seeded.dice("chat message's content", &message.name);
-    let author = people::somebody(seeded, &mut dice);
-    let text = dice.pick(&TEXTS);
+    let mut rng = seeded.rng("chat message's content", &message.name);
+    let author = people::somebody(seeded, &mut rng);
+    let text = rng.pick(&TEXTS);
     let deleted = message.changed(Change::Deleted, now);
     let edited = message.changed(Change::Edited, now);
     let content = match (deleted, edited) {
@@ -132,16 +132,16 @@ pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channe
     };
     let reactions = message.changed(Change::Reacted, now).map(|at| {
         let kinds = ["like", "heart", "laugh", "surprised"];
-        (0..dice.between(1, 3))
+        (0..rng.between(1, 3))
             .map(|_| {
-                let by = people::somebody(seeded, &mut dice);
-                json!({"reactionType": dice.pick(&kinds), "displayName": null, "createdDateTime": milli(at), "user": user(&by)})
+                let by = people::somebody(seeded, &mut rng);
+                json!({"reactionType": rng.pick(&kinds), "displayName": null, "createdDateTime": milli(at), "user": user(&by)})
             })
             .collect::<Vec<Value>>()
     });
     let modified = message.modified(now);
-    let mentions = if dice.percent(10) {
-        json!([{"id": 0, "mentionText": "Amy", "mentioned": user(&people::somebody(seeded, &mut dice))}])
+    let mentions = if rng.percent(10) {
+        json!([{"id": 0, "mentionText": "Amy", "mentioned": user(&people::somebody(seeded, &mut rng))}])
     } else {
         json!([])
     };
@@ -154,10 +154,10 @@ pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channe
         "lastModifiedDateTime": milli(modified),
         "lastEditedDateTime": edited.map(milli),
         "deletedDateTime": deleted.map(milli),
-        "subject": if message.reply_to.is_none() && dice.percent(20) { json!("Weekly") } else { Value::Null },
+        "subject": if message.reply_to.is_none() && rng.percent(20) { json!("Weekly") } else { Value::Null },
         "summary": null,
         "chatId": null,
-        "importance": dice.pick(&["normal", "normal", "normal", "high", "urgent"]),
+        "importance": rng.pick(&["normal", "normal", "normal", "high", "urgent"]),
         "locale": "en-us",
         "webUrl": format!("https://teams.microsoft.com/l/message/{}/{}", channel.id, message.id),
         "policyViolation": null,
@@ -165,8 +165,8 @@ pub(crate) fn record(seeded: Seeded, tenant: &str, team: &Team, channel: &Channe
         "from": user(&author),
         "body": {"contentType": if content.starts_with('<') { "html" } else { "text" }, "content": content},
         "channelIdentity": {"teamId": team.id, "channelId": channel.id},
-        "attachments": match dice.percent(8) {
-            true => json!([{"id": dice.guid(), "contentType": "reference", "name": format!("plan {}.docx", date(message.created))}]),
+        "attachments": match rng.percent(8) {
+            true => json!([{"id": rng.guid(), "contentType": "reference", "name": format!("plan {}.docx", date(message.created))}]),
             false => json!([]),
         },
         "mentions": mentions,

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::calls;
-use super::dice::Seeded;
 use super::instant::{DAY, HOUR, MINUTE, SECOND};
 use super::people::{self, DOMAIN};
+use super::rng::Seeded;
 use super::slots::{self, Slot};
 
 /// Messages of a working day at the scale 1.
@@ -98,57 +98,57 @@ pub(crate) fn find(seeded: Seeded, id: &str) -> Vec<Trace> {
 
 /// All rows of a message.
 fn message(seeded: Seeded, slot: Slot) -> Vec<Trace> {
-    let mut dice = seeded.dice("message", &slot.name());
-    let id = calls::named(seeded, &mut dice, slot);
-    let inbound = dice.percent(45);
+    let mut rng = seeded.rng("message", &slot.name());
+    let id = calls::named(seeded, &mut rng, slot);
+    let inbound = rng.percent(45);
     let outside =
-        format!("{}@{}", dice.pick(&["orders", "info", "billing", "bob"]), dice.pick(&["northwind.example", "fabrikam.com"]));
-    let person = people::somebody(seeded, &mut dice);
+        format!("{}@{}", rng.pick(&["orders", "info", "billing", "bob"]), rng.pick(&["northwind.example", "fabrikam.com"]));
+    let person = people::somebody(seeded, &mut rng);
     let sender = if inbound { outside.clone() } else { person.mail.clone() };
-    let recipients = match dice.below(100) {
+    let recipients = match rng.below(100) {
         0 => 40,
-        1..20 => dice.between(2, 5),
+        1..20 => rng.between(2, 5),
         _ => 1,
     };
-    let message_id = format!("<{}@{}>", dice.hex(16), if inbound { "mail.example" } else { DOMAIN });
-    let subject = match dice.below(20) {
+    let message_id = format!("<{}@{}>", rng.hex(16), if inbound { "mail.example" } else { DOMAIN });
+    let subject = match rng.below(20) {
         0 => None,
         1 => Some(String::from("Größe, «quoted», \"double\" & <tags>")),
         number => Some(format!("Message {} of {number}", slot.hour % 10_000)),
     };
-    let size = 2_000 + dice.below(400_000);
-    let hidden = dice.percent(10);
+    let size = 2_000 + rng.below(400_000);
+    let hidden = rng.percent(10);
     let mut traces = Vec::new();
     for number in 0..recipients {
         let name = [slot.hour, slot.number, number];
-        let mut dice = seeded.dice("trace", &name);
+        let mut rng = seeded.rng("trace", &name);
         let recipient = match (inbound, number) {
-            (false, 0) if dice.percent(60) => outside.clone(),
+            (false, 0) if rng.percent(60) => outside.clone(),
             // One address each, so that id and recipient name a row.
             _ if recipients > 1 && number > 0 => format!("list.{number}@{DOMAIN}"),
-            _ => people::somebody(seeded, &mut dice).mail,
+            _ => people::somebody(seeded, &mut rng).mail,
         };
-        let visible = match dice.below(100) {
-            0..3 => dice.between(HOUR, 24 * HOUR - MINUTE),
-            _ => dice.between(30 * SECOND, 10 * MINUTE),
+        let visible = match rng.below(100) {
+            0..3 => rng.between(HOUR, 24 * HOUR - MINUTE),
+            _ => rng.between(30 * SECOND, 10 * MINUTE),
         } + slot.at;
-        let last = match dice.below(100) {
+        let last = match rng.below(100) {
             0..80 => Status::Delivered,
             80..87 => Status::Failed,
             87..92 => Status::FilteredAsSpam,
             92..96 => Status::Quarantined,
             _ => Status::Expanded,
         };
-        let statuses = match dice.below(100) {
+        let statuses = match rng.below(100) {
             0..5 => {
-                let pending = visible + dice.between(5 * MINUTE, 2 * HOUR);
-                vec![(visible, Status::Getting), (pending, Status::Pending), (pending + dice.between(HOUR, 20 * HOUR), last)]
+                let pending = visible + rng.between(5 * MINUTE, 2 * HOUR);
+                vec![(visible, Status::Getting), (pending, Status::Pending), (pending + rng.between(HOUR, 20 * HOUR), last)]
             }
-            5..12 => vec![(visible, Status::Getting), (visible + dice.between(MINUTE, HOUR), last)],
+            5..12 => vec![(visible, Status::Getting), (visible + rng.between(MINUTE, HOUR), last)],
             _ => vec![(visible, last)],
         };
-        let address = |net: &str, dice: &mut super::dice::Dice| (!hidden).then(|| format!("{net}.{}", 1 + dice.below(250)));
-        let (from_ip, to_ip) = (address("203.0.113", &mut dice), address("198.51.100", &mut dice));
+        let address = |net: &str, rng: &mut super::rng::SeededRng| (!hidden).then(|| format!("{net}.{}", 1 + rng.below(250)));
+        let (from_ip, to_ip) = (address("203.0.113", &mut rng), address("198.51.100", &mut rng));
         traces.push(Trace {
             id: id.clone(),
             message_id: message_id.clone(),

@@ -3,11 +3,11 @@
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
-pub(crate) mod dice;
 pub(crate) mod instant;
 pub(crate) mod mail;
 pub(crate) mod people;
 pub(crate) mod reports;
+pub(crate) mod rng;
 pub(crate) mod slots;
 pub(crate) mod teams;
 pub(crate) mod telemetry;

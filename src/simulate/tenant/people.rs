@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::dice::Seeded;
 use super::instant::{DAY, zulu};
+use super::rng::Seeded;
 
 const FIRST: [&str; 24] = [
     "Amy", "Bob", "Chloe", "Dan", "Eve", "Farid", "Grete", "Hugo", "Inés", "Jürgen", "Kaito", "Léa", "Mia", "Nils", "Olga",
@@ -66,9 +66,9 @@ fn changing(place: i64) -> bool {
 
 /// The days between two changes of a place, and the first of them.
 fn rhythm(seeded: Seeded, place: i64) -> (i64, i64) {
-    let mut dice = seeded.dice("rhythm", &[place]);
-    let period = dice.between(20, 60) * DAY;
-    (period, dice.below(period as u64) as i64)
+    let mut rng = seeded.rng("rhythm", &[place]);
+    let period = rng.between(20, 60) * DAY;
+    (period, rng.below(period as u64) as i64)
 }
 
 /// The number of a place's period at an instant, and how long it has lasted, in microseconds.
@@ -86,9 +86,9 @@ fn began(seeded: Seeded, place: i64, number: i64) -> i64 {
 /// The person who was in a place in its period `number` (places that do not change have one person, of number 0).
 pub(crate) fn person(seeded: Seeded, place: i64, number: i64) -> Person {
     let name = [place, if changing(place) { number } else { 0 }];
-    let mut dice = seeded.dice("person", &name);
-    let id = dice.guid();
-    let first = if changing(place) { dice.pick(&FIRST) } else { FIRST[place as usize % FIRST.len()] };
+    let mut rng = seeded.rng("person", &name);
+    let id = rng.guid();
+    let first = if changing(place) { rng.pick(&FIRST) } else { FIRST[place as usize % FIRST.len()] };
     let last = LAST[(place as usize / FIRST.len() * 7 + place as usize + name[1].unsigned_abs() as usize) % LAST.len()];
     let plain: String = first.to_lowercase().chars().filter(char::is_ascii_alphabetic).collect();
     let local = match (place < FIRST.len() as i64, changing(place)) {
@@ -106,8 +106,8 @@ pub(crate) fn person(seeded: Seeded, place: i64, number: i64) -> Person {
 }
 
 /// Someone who is there all the time.
-pub(crate) fn somebody(seeded: Seeded, dice: &mut super::dice::Dice) -> Person {
-    let mut place = dice.below(places(seeded) as u64) as i64;
+pub(crate) fn somebody(seeded: Seeded, rng: &mut super::rng::SeededRng) -> Person {
+    let mut place = rng.below(places(seeded) as u64) as i64;
     if changing(place) {
         place -= 1;
     }
@@ -154,7 +154,7 @@ pub(crate) fn state(seeded: Seeded, person: &Person, at: i64) -> State {
 /// All properties of a person in an edition, in Graph's names. `manager` is beside them: see [`manager`].
 pub(crate) fn properties(seeded: Seeded, person: &Person, edition: i64) -> Value {
     let [place, number] = person.name;
-    let mut fixed = seeded.dice("person's properties", &person.name);
+    let mut fixed = seeded.rng("person's properties", &person.name);
     let (city, country, usage, language) = fixed.pick(&PLACES);
     let created = match changing(place) {
         true => began(seeded, place, number),
@@ -162,7 +162,7 @@ pub(crate) fn properties(seeded: Seeded, person: &Person, edition: i64) -> Value
     };
     let licensed = !person.guest && fixed.percent(90);
     let sku = seeded.guid("sku", &[fixed.between(0, 2)]);
-    let mut now = seeded.dice("person's edition", &[place, number, edition]);
+    let mut now = seeded.rng("person's edition", &[place, number, edition]);
     let names: Vec<&str> = person.display_name.split(' ').collect();
     let local = person.mail.split('@').next().unwrap_or_default();
     json!({
@@ -207,7 +207,7 @@ pub(crate) fn properties(seeded: Seeded, person: &Person, edition: i64) -> Value
 /// The manager of a person in an edition: nobody for the first place and for guests.
 pub(crate) fn manager(seeded: Seeded, person: &Person, edition: i64) -> Option<Person> {
     let place = person.name[0];
-    let of = seeded.dice("manager", &[place, edition / 2]).below(place.clamp(1, 6) as u64) as i64;
+    let of = seeded.rng("manager", &[place, edition / 2]).below(place.clamp(1, 6) as u64) as i64;
     (place > 0 && !person.guest).then(|| self::person(seeded, of, 0))
 }
 

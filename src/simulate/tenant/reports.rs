@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::dice::{Dice, Seeded};
 use super::instant::{DAY, HOUR, date};
 use super::people::{self, State};
+use super::rng::{Seeded, SeededRng};
 use super::teams;
 
 /// A report's function.
@@ -46,7 +46,7 @@ pub(crate) enum Span {
 
 /// When a day is published, in microseconds since 1970.
 fn published(seeded: Seeded, day: i64) -> i64 {
-    (day + 2) * DAY + seeded.dice("report's publication", &[day]).between(0, 36) * HOUR
+    (day + 2) * DAY + seeded.rng("report's publication", &[day]).between(0, 36) * HOUR
 }
 
 /// How far a day's numbers are known: none, or 0 (provisional) to 2 (final).
@@ -114,11 +114,11 @@ impl Report {
         for row in self.subjects(seeded, span, refresh) {
             let stage = if dated { stage(seeded, row.day, now) } else { Some(stage_of_refresh) };
             let kind = format!("report {name} {}", normal_kind(span));
-            let mut dice = seeded.dice(&kind, &[row.number[0], row.number[1], row.day]);
+            let mut rng = seeded.rng(&kind, &[row.number[0], row.number[1], row.day]);
             // At first, one row in ten is missing.
-            let late = dice.percent(10) && self.has("userprincipalname");
+            let late = rng.percent(10) && self.has("userprincipalname");
             let Some(stage) = stage.filter(|stage| !(late && *stage == 0)) else { continue };
-            rows.push(self.row(seeded, &row, &dice, (refresh, &period, stage), concealed));
+            rows.push(self.row(seeded, &row, &rng, (refresh, &period, stage), concealed));
         }
         rows
     }
@@ -135,7 +135,14 @@ impl Report {
         })
     }
 
-    fn row(&self, seeded: Seeded, row: &Row, dice: &Dice, (refresh, period, stage): (i64, &str, i64), concealed: bool) -> Served {
+    fn row(
+        &self,
+        seeded: Seeded,
+        row: &Row,
+        rng: &SeededRng,
+        (refresh, period, stage): (i64, &str, i64),
+        concealed: bool,
+    ) -> Served {
         let mut values = BTreeMap::new();
         let mut count = None;
         let mut columns: Vec<String> = self.columns(true).iter().chain(&self.csv).map(|column| normal(column)).collect();
@@ -150,7 +157,7 @@ impl Report {
                     "reportrefreshdate" => json!(date(refresh * DAY)),
                     "reportdate" => json!(date(row.day * DAY)),
                     "reportperiod" => json!(period),
-                    _ => drawn(&column, self.kind(&column), dice, row.day, stage),
+                    _ => drawn(&column, self.kind(&column), rng, row.day, stage),
                 },
             };
             if count.is_none() && value.is_u64() && self.kind(&column).is_none_or(|kind| kind == "int") {
@@ -350,7 +357,7 @@ fn conceal(column: &str, value: Value, concealed: bool, seeded: Seeded) -> Value
         ) => {
             let text = value.as_str().unwrap_or_default();
             let numbers: Vec<i64> = text.bytes().map(i64::from).collect();
-            json!(seeded.dice("concealed", &numbers).hex(32).to_uppercase())
+            json!(seeded.rng("concealed", &numbers).hex(32).to_uppercase())
         }
         (true, "siteurl") => json!(""),
         _ => value,
@@ -358,40 +365,40 @@ fn conceal(column: &str, value: Value, concealed: bool, seeded: Seeded) -> Value
 }
 
 /// The value of a column that names nothing.
-fn drawn(column: &str, kind: Option<&str>, dice: &Dice, day: i64, stage: i64) -> Value {
-    let mut dice = dice.clone();
-    let mut dice = Dice::of(dice.next(), column, &[]);
+fn drawn(column: &str, kind: Option<&str>, rng: &SeededRng, day: i64, stage: i64) -> Value {
+    let mut rng = rng.clone();
+    let mut rng = SeededRng::of(rng.next(), column, &[]);
     let share = [70, 90, 100][stage.clamp(0, 2) as usize];
     match column {
-        "assignedproducts" => json!(dice.pick(&["MICROSOFT 365 E3+POWER BI PRO", "MICROSOFT 365 E5", "OFFICE 365 E1"])),
+        "assignedproducts" => json!(rng.pick(&["MICROSOFT 365 E3+POWER BI PRO", "MICROSOFT 365 E5", "OFFICE 365 E1"])),
         "tenantdisplayname" => json!("Contoso"),
         "sharedchanneltenantdisplaynames" | "sensitivitylabelid" | "sitesensitivitylabelid" => json!(""),
         "rootwebtemplate" => json!("Team Site"),
-        "grouptype" | "teamtype" => json!(dice.pick(&["Public", "Private"])),
+        "grouptype" | "teamtype" => json!(rng.pick(&["Public", "Private"])),
         "userstate" => json!("active"),
         "statechangedate" | "deleteddate" => Value::Null,
         "ownerprincipalname" => json!("amy@contoso.com"),
         "ownerdisplayname" => json!("Amy Alder"),
-        "externalsharing" | "office365connected" => json!(dice.percent(50)),
+        "externalsharing" | "office365connected" => json!(rng.percent(50)),
         "geolocation" => json!("EUR"),
         "unmanageddevicepolicy" => json!("Unrestricted"),
         "networkdisplayname" => json!("Contoso"),
-        _ if kind == Some("[string]") => json!(dice.pick(&["Yes", "No", "Undetermined"])),
-        _ if kind == Some("bool") => json!(dice.percent(50)),
+        _ if kind == Some("[string]") => json!(rng.pick(&["Yes", "No", "Undetermined"])),
+        _ if kind == Some("bool") => json!(rng.percent(50)),
         _ if kind == Some("int") && !column.contains("bytes") && !column.ends_with("inseconds") => {
-            json!(dice.below(200) * share / 100)
+            json!(rng.below(200) * share / 100)
         }
-        _ if column.ends_with("inseconds") => json!(dice.below(6) * 60 * share / 100),
-        _ if column.ends_with("duration") => json!(format!("PT{}M", dice.below(60) * share / 100)),
-        _ if column.ends_with("date") => match dice.percent(85) {
-            true => json!(date((day - dice.between(0, 5)) * DAY)),
+        _ if column.ends_with("inseconds") => json!(rng.below(6) * 60 * share / 100),
+        _ if column.ends_with("duration") => json!(format!("PT{}M", rng.below(60) * share / 100)),
+        _ if column.ends_with("date") => match rng.percent(85) {
+            true => json!(date((day - rng.between(0, 5)) * DAY)),
             false => Value::Null,
         },
         _ if ["is", "has", "used"].iter().any(|start| column.starts_with(start)) && !column.starts_with("issue") => {
-            json!(dice.percent(50))
+            json!(rng.percent(50))
         }
-        _ if column.contains("bytes") => json!(dice.below(90_000_000_000) / 100 * share),
-        _ => json!(dice.below(200) * share / 100),
+        _ if column.contains("bytes") => json!(rng.below(90_000_000_000) / 100 * share),
+        _ => json!(rng.below(200) * share / 100),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::dice::Seeded;
 use super::instant::{DAY, HOUR};
+use super::rng::Seeded;
 
 /// The share of a day's work in each hour of the day, in thousandths.
 const SHARES: [u64; 24] = [6, 5, 5, 5, 8, 12, 25, 50, 85, 95, 95, 85, 60, 75, 90, 85, 75, 55, 30, 20, 14, 10, 7, 3];
@@ -45,10 +45,10 @@ pub(crate) fn of_hour(seeded: Seeded, kind: &str, a_day: f64, hour: i64) -> Vec<
     // 1970-01-01 was a Thursday.
     let weekend = (hour * HOUR).div_euclid(DAY).rem_euclid(7) == 2 || (hour * HOUR).div_euclid(DAY).rem_euclid(7) == 3;
     let share = SHARES[hour.rem_euclid(24) as usize] as f64 / 1000.0 * if weekend { 0.2 } else { 1.0 };
-    let mut dice = seeded.dice(kind, &[hour]);
-    let count = (a_day * seeded.scale * share + dice.unit()).floor() as i64;
+    let mut rng = seeded.rng(kind, &[hour]);
+    let count = (a_day * seeded.scale * share + rng.unit()).floor() as i64;
     let mut slots: Vec<Slot> =
-        (0..count).map(|number| Slot { at: hour * HOUR + dice.below(HOUR as u64) as i64, hour, number }).collect();
+        (0..count).map(|number| Slot { at: hour * HOUR + rng.below(HOUR as u64) as i64, hour, number }).collect();
     slots.sort_unstable();
     slots
 }

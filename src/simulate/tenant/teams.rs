@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::dice::Seeded;
 use super::instant::{DAY, zulu};
 use super::people::{self, Person};
+use super::rng::Seeded;
 
 const NAMES: [&str; 10] =
     ["All Company", "Project", "Sales", "Finance", "IT Helpdesk", "Émigrés & Friends", "Legal", "Warehouse", "Research", "Board"];
@@ -65,15 +65,15 @@ pub(crate) fn team_properties(seeded: Seeded, team: &Team, whole: bool) -> Value
         "id": team.id, "displayName": team.display_name, "description": format!("{} team", team.display_name),
     });
     if whole {
-        let mut dice = seeded.dice("team's properties", &[team.number]);
+        let mut rng = seeded.rng("team's properties", &[team.number]);
         let members = members(seeded, "", team);
         value["createdDateTime"] = json!(zulu(team.created));
-        value["internalId"] = json!(format!("19:{}@thread.tacv2", dice.hex(32)));
+        value["internalId"] = json!(format!("19:{}@thread.tacv2", rng.hex(32)));
         value["classification"] = Value::Null;
         value["specialization"] = json!("none");
-        value["visibility"] = json!(dice.pick(&["public", "private", "hiddenMembership"]));
+        value["visibility"] = json!(rng.pick(&["public", "private", "hiddenMembership"]));
         value["isArchived"] = json!(team.number % 7 == 4);
-        value["webUrl"] = json!(format!("https://teams.microsoft.com/l/team/{}", dice.hex(12)));
+        value["webUrl"] = json!(format!("https://teams.microsoft.com/l/team/{}", rng.hex(12)));
         value["memberSettings"] = json!({"allowCreateUpdateChannels": true, "allowDeleteChannels": false});
         value["guestSettings"] = json!({"allowCreateUpdateChannels": false, "allowDeleteChannels": false});
         value["messagingSettings"] = json!({"allowUserEditMessages": true, "allowTeamMentions": true});
@@ -85,14 +85,14 @@ pub(crate) fn team_properties(seeded: Seeded, team: &Team, whole: bool) -> Value
 
 /// The channels of a team. The first is its general one.
 pub(crate) fn channels(seeded: Seeded, team: &Team) -> Vec<Channel> {
-    let count = seeded.dice("channels", &[team.number]).between(1, 5);
+    let count = seeded.rng("channels", &[team.number]).between(1, 5);
     (0..count)
         .map(|number| {
             let name = [team.number, number];
             let display_name = if number == 0 { "General" } else { CHANNELS[(team.number + number) as usize % CHANNELS.len()] };
             Channel {
                 number,
-                id: format!("19:{}@thread.tacv2", seeded.dice("channel", &name).hex(32)),
+                id: format!("19:{}@thread.tacv2", seeded.rng("channel", &name).hex(32)),
                 display_name: display_name.to_owned(),
                 membership: match number {
                     2 => "private",
@@ -122,15 +122,15 @@ pub(crate) fn channel_properties(tenant: &str, team: &Team, channel: &Channel) -
 
 /// The members of a team, an owner first.
 pub(crate) fn members(seeded: Seeded, tenant: &str, team: &Team) -> Vec<Value> {
-    let mut dice = seeded.dice("members", &[team.number]);
-    let mut people: Vec<Person> = (0..dice.between(3, 30)).map(|_| people::somebody(seeded, &mut dice)).collect();
+    let mut rng = seeded.rng("members", &[team.number]);
+    let mut people: Vec<Person> = (0..rng.between(3, 30)).map(|_| people::somebody(seeded, &mut rng)).collect();
     people.sort_by_key(|person| person.name);
     people.dedup_by_key(|person| person.name);
     let mut members = Vec::with_capacity(people.len());
     for (number, person) in people.iter().enumerate() {
         members.push(json!({
             "@odata.type": "#microsoft.graph.aadUserConversationMember",
-            "id": seeded.dice("membership", &[team.number, person.name[0]]).hex(48),
+            "id": seeded.rng("membership", &[team.number, person.name[0]]).hex(48),
             "roles": if number == 0 { json!(["owner"]) } else if person.guest { json!(["guest"]) } else { json!([]) },
             "displayName": person.display_name,
             "visibleHistoryStartDateTime": "0001-01-01T00:00:00Z",
@@ -149,7 +149,7 @@ pub(crate) fn team_apps(seeded: Seeded, team: &Team) -> Vec<Value> {
 
 /// What asking for a person's apps says of people without Teams: a status and a code.
 pub(crate) fn without_teams(seeded: Seeded, person: &Person) -> Option<(u16, &'static str)> {
-    match seeded.dice("licence of Teams", &person.name).below(20) {
+    match seeded.rng("licence of Teams", &person.name).below(20) {
         0 => Some((403, "Forbidden")),
         1 => Some((404, "NotFound")),
         2 => Some((400, "BadRequest")),
@@ -160,15 +160,15 @@ pub(crate) fn without_teams(seeded: Seeded, person: &Person) -> Option<(u16, &'s
 /// The apps of a person. They change a little every ten days.
 pub(crate) fn person_apps(seeded: Seeded, person: &Person, at: i64) -> Vec<Value> {
     let mut apps = apps(seeded, "person's apps", person.name[0] * 1000 + person.name[1], 1);
-    if seeded.dice("person's app left out", &[person.name[0], at.div_euclid(10 * DAY)]).percent(10) {
+    if seeded.rng("person's app left out", &[person.name[0], at.div_euclid(10 * DAY)]).percent(10) {
         apps.pop();
     }
     apps
 }
 
 fn apps(seeded: Seeded, kind: &str, of: i64, least: i64) -> Vec<Value> {
-    let mut dice = seeded.dice(kind, &[of]);
-    let (first, count) = (dice.below(APPS.len() as u64) as usize, dice.between(least, 6) as usize);
+    let mut rng = seeded.rng(kind, &[of]);
+    let (first, count) = (rng.below(APPS.len() as u64) as usize, rng.between(least, 6) as usize);
     (0..count)
         .map(|number| {
             let app = (first + number) % APPS.len();
@@ -176,7 +176,7 @@ fn apps(seeded: Seeded, kind: &str, of: i64, least: i64) -> Vec<Value> {
             let id = seeded.guid("app", &[app as i64]);
             let definition = seeded.guid("app's definition", &[app as i64]);
             json!({
-                "id": format!("{}==", dice.hex(46)),
+                "id": format!("{}==", rng.hex(46)),
                 "teamsApp": {
                     "id": id,
                     "externalId": match method {

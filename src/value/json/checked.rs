@@ -156,7 +156,7 @@ impl<'a> Members<'a> {
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         let value = self.get_any_case(name)?;
         Some(match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-            Some(inner) => unescape_with(inner, BadEscapes::Mended),
+            Some(inner) => unescape_with(inner, BadEscapes::Repaired),
             None => Cow::Borrowed(value),
         })
     }

@@ -26,7 +26,7 @@ use memchr::{memchr, memchr2};
 
 use self::extent::Extent;
 use self::strings::string_end;
-pub use self::strings::{BadEscapes, mend_surrogates, unescape, unescape_with, unquote};
+pub use self::strings::{BadEscapes, replace_lone_surrogates, unescape, unescape_with, unquote};
 use crate::{ValueRef, format};
 
 /// One step of a path into a dynamic value.

@@ -35,7 +35,7 @@ pub enum BadEscapes {
     /// It stays as it is written: what a query sees is what is there.
     Kept,
     /// The backslash goes, and `\u` without four digits is U+FFFD: a service's slip must not cost the record.
-    Mended,
+    Repaired,
 }
 
 /// Resolves the escapes of a JSON string's inside. What is no valid escape stays as it is written.
@@ -63,9 +63,9 @@ pub fn unescape_with(inner: &str, bad: BadEscapes) -> Cow<'_, str> {
             (Some(b'f'), _) => ('\u{c}', 2),
             (Some(b @ (b'"' | b'\\' | b'/')), _) => (char::from(*b), 2),
             (Some(b'u'), BadEscapes::Kept) => unicode_escape(escape).unwrap_or(('\\', 1)),
-            (Some(b'u'), BadEscapes::Mended) => unicode_escape(escape).unwrap_or(NO_ESCAPE),
+            (Some(b'u'), BadEscapes::Repaired) => unicode_escape(escape).unwrap_or(NO_ESCAPE),
             (_, BadEscapes::Kept) => ('\\', 1),
-            (_, BadEscapes::Mended) => {
+            (_, BadEscapes::Repaired) => {
                 rest = &escape[1..];
                 next = memchr(b'\\', rest.as_bytes());
                 continue;
@@ -94,7 +94,7 @@ fn unicode_escape(text: &str) -> Option<(char, usize)> {
 }
 
 /// Puts U+FFFD for lone surrogate escapes, which readers of JSON refuse; other text is given back untouched.
-pub fn mend_surrogates(text: &str) -> Cow<'_, str> {
+pub fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let suspicious = memmem::find_iter(bytes, b"\\u").any(|at| matches!(bytes.get(at + 2), Some(b'd' | b'D')));
     if !suspicious {
@@ -134,27 +134,27 @@ mod tests {
     #[test]
     fn bad_escapes_are_kept_or_mended() {
         let inner = r#"a\"b\\c\/d\n\u00e9\ud83d\ude00\ud83dx"#;
-        for bad in [BadEscapes::Kept, BadEscapes::Mended] {
+        for bad in [BadEscapes::Kept, BadEscapes::Repaired] {
             assert_eq!(unescape_with(inner, bad), "a\"b\\c/d\né😀\u{fffd}x");
             assert!(matches!(unescape_with("plain", bad), Cow::Borrowed("plain")));
         }
-        for (inner, kept, mended) in [
+        for (inner, kept, repaired) in [
             (r"\q\\", r"\q\", r"q\"),
             (r"\é", r"\é", "é"),
             (r"\u12", r"\u12", "\u{fffd}12"),
             (r"\uzzzz\n", "\\uzzzz\n", "\u{fffd}zzzz\n"),
             ("end\\", "end\\", "end"),
         ] {
-            assert_eq!((&*unescape(inner), &*unescape_with(inner, BadEscapes::Mended)), (kept, mended), "{inner}");
+            assert_eq!((&*unescape(inner), &*unescape_with(inner, BadEscapes::Repaired)), (kept, repaired), "{inner}");
         }
     }
 
     #[test]
     fn surrogates_are_mended() {
         assert_eq!(
-            mend_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#),
+            replace_lone_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#),
             r#"{"a":"x\ufffd","b":"\\ud83d","c":"\ud83d\ude00"}"#
         );
-        assert!(serde_json::from_str::<serde_json::Value>(&mend_surrogates(r#"["\udc00","\ud800\ud800"]"#)).is_ok());
+        assert!(serde_json::from_str::<serde_json::Value>(&replace_lone_surrogates(r#"["\udc00","\ud800\ud800"]"#)).is_ok());
     }
 }

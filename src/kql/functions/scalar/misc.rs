@@ -71,11 +71,7 @@ pub(crate) const FUNCTIONS: &[ScalarFn] = &[
     // What `between` of such a value is bound to.
     ScalarFn::new(
         "__between",
-        &[
-            Param::req("value", ArgType::Summable),
-            Param::req("low", ArgType::Summable),
-            Param::req("high", ArgType::Summable),
-        ],
+        &[Param::req("value", ArgType::Summable), Param::req("low", ArgType::Summable), Param::req("high", ArgType::Summable)],
         BOOL,
         ScalarImpl::Row(between),
         "Whether a value is in a range; null if one of the three is.",

@@ -38,7 +38,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// How far the section is, as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position {
+struct SectionCursor {
     /// Where changes go on.
     delta: String,
     /// The day whose snapshot is whole, as an instant of it.
@@ -51,7 +51,7 @@ pub(in crate::sections) struct Users {
     api: Api,
     stream: String,
     /// Where this run goes on, and where the next one does.
-    position: Mutex<Option<Position>>,
+    position: Mutex<Option<SectionCursor>>,
 }
 
 #[derive(Deserialize)]
@@ -77,14 +77,14 @@ impl Users {
         Ok(Users { api, stream: format!("{}/users", tenant.name), position: Mutex::new(None) })
     }
 
-    fn position(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
+    fn position(&self) -> std::sync::MutexGuard<'_, Option<SectionCursor>> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn units(&self, after: Option<Value>) -> Listing {
         let now = self.api.now();
         let day = now.div_euclid(DAY) * DAY;
-        let kept = after.and_then(|cursor| serde_json::from_value::<Position>(cursor).ok());
+        let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
         *self.position() = kept.filter(|kept| kept.day == day);
         let unit = ListedUnit {
             name: format!("{}/{}", self.stream, instant::day(now)),
@@ -252,7 +252,7 @@ impl Source for Users {
             let taken_at = taken_at(&self.api, unit);
             let (round, delta) = self.round().await?;
             let day = unit.window.map(|window| window.0);
-            *self.position() = Some(Position { delta: delta.to_string(), day: day.unwrap_or_default() });
+            *self.position() = Some(SectionCursor { delta: delta.to_string(), day: day.unwrap_or_default() });
             let body = round.into_body().map_err(|error| SourceError::from(Stop::from(error)))?;
             Ok(Opened { body, taken_at })
         })

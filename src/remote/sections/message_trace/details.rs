@@ -24,7 +24,7 @@ use crate::world::{SetupError, World};
 
 /// How far the details are, as it is kept; and while messages are listed, where that goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position {
+struct SectionCursor {
     /// Messages received before this instant need nothing more.
     from: i64,
     /// The text whose change begins anew.
@@ -56,12 +56,12 @@ impl Details {
         Ok(Details { api: api_of(tenant, world)?, stream, set, asked: AtomicU32::new(0) })
     }
 
-    fn begin(&self, after: Option<Value>) -> (Position, i64, i64) {
+    fn begin(&self, after: Option<Value>) -> (SectionCursor, i64, i64) {
         let now = self.api.now();
-        let kept = after.and_then(|cursor| serde_json::from_value::<Position>(cursor).ok());
+        let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
         let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
         let reset = self.set.reset_persistence_auth.clone();
-        let mut position = kept.unwrap_or_else(|| Position { from: first_time(&self.set, now), reset, left: None });
+        let mut position = kept.unwrap_or_else(|| SectionCursor { from: first_time(&self.set, now), reset, left: None });
         let (start, end) = position.left.take().unwrap_or_else(|| {
             // What is pending is listed until the service has it no longer.
             position.from = position.from.max(now - keeps(&self.set) + MINUTE);
@@ -112,7 +112,7 @@ impl Details {
             position.from = stop;
         }
         let goes_on = stop < end && stop > start && refused_at.is_none();
-        let next = goes_on.then(|| json!(Position { left: Some((stop, end)), ..position.clone() }));
+        let next = goes_on.then(|| json!(SectionCursor { left: Some((stop, end)), ..position.clone() }));
         Ok(Listing { units, next, cursor: Some(json!(position)), failures: Vec::new() })
     }
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     /// A run's listing to its end: the units with their stamps, and the cursor behind them.
-    async fn listed(details: &Details, kept: Option<Value>) -> (Vec<String>, Position) {
+    async fn listed(details: &Details, kept: Option<Value>) -> (Vec<String>, SectionCursor) {
         let (mut after, mut units) = (kept, Vec::new());
         loop {
             let listing = details.page(after).await.unwrap();

@@ -38,7 +38,7 @@ const WAITING: usize = 2;
 /// How far the channels are, as it is kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Position {
+struct SectionCursor {
     /// Where changes go on, by `team/channel`.
     links: BTreeMap<String, String>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Messages {
     stream: String,
     keep_text: bool,
     /// How far the channels are whose rows are in the lake.
-    position: Mutex<Position>,
+    position: Mutex<SectionCursor>,
     /// Where changes go on behind rounds that were read, by units.
     read: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -75,13 +75,13 @@ impl Messages {
         })
     }
 
-    fn position(&self) -> MutexGuard<'_, Position> {
+    fn position(&self) -> MutexGuard<'_, SectionCursor> {
         // The map is whole at every instant, whoever panicked.
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn channels(&self, after: Option<Value>) -> Result<Listing, SourceError> {
-        let mut position: Position = after.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
+        let mut position: SectionCursor = after.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
         let mut listing = Listing::default();
         let mut names = Vec::new();
         for team in pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await? {
@@ -314,7 +314,7 @@ mod tests {
                 let link = server.base.join(&format!("v1.0/teams/t/channels/19:c/messages/delta?$token={token}")).unwrap();
                 ((*name).to_owned(), link.to_string())
             });
-            serde_json::to_value(Position { links: links.collect() }).unwrap()
+            serde_json::to_value(SectionCursor { links: links.collect() }).unwrap()
         };
         for after in [None, Some(kept(&[("t/19:c", "old"), ("t/gone", "x")]))] {
             let listing = messages.list(after).await.unwrap();

@@ -43,9 +43,9 @@ pub(super) async fn answer(call: &Call, version: &str) -> Answer {
         statuses.insert(id.clone(), response.status().as_u16());
         answers.push(told(&id, response).await);
     }
-    let mut dice = seeded(&call.world).dice("order of a batch", &[call.body.len() as i64, call.world.now()]);
+    let mut rng = seeded(&call.world).rng("order of a batch", &[call.body.len() as i64, call.world.now()]);
     for end in (1..answers.len()).rev() {
-        answers.swap(end, dice.below(end as u64 + 1) as usize);
+        answers.swap(end, rng.below(end as u64 + 1) as usize);
     }
     Ok(answer::json(StatusCode::OK, &json!({"responses": answers})))
 }
@@ -55,7 +55,7 @@ fn chosen(call: &Call, number: usize) -> bool {
     let share = call.world.settings.batch_throttled_percent;
     let counted = call.world.state::<Counted>();
     let count = counted.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    share > 0 && seeded(&call.world).dice("throttled item", &[number as i64, count]).percent(share)
+    share > 0 && seeded(&call.world).rng("throttled item", &[number as i64, count]).percent(share)
 }
 
 /// How many items there have been.

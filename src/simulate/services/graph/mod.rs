@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use crate::answer::{self, Call};
 use crate::manifest::Table;
 use crate::services::quota;
-use crate::tenant::dice::Seeded;
 use crate::tenant::instant;
+use crate::tenant::rng::Seeded;
 use crate::tokens::{Denied, Token};
 use crate::world::World;
 
@@ -201,7 +201,7 @@ fn paged<T>(call: &Call, list: &[T], (offset, now): (usize, i64), size: usize) -
     let start = offset.min(list.len());
     let end = (start + size).min(list.len());
     let next = (end < list.len()).then(|| {
-        let again = size > 1 && seeded(&call.world).dice("page", &[end as i64]).percent(30);
+        let again = size > 1 && seeded(&call.world).rng("page", &[end as i64]).percent(30);
         let offset = end as i64 - i64::from(again);
         odata::link(call, &[], &[("$skiptoken", &odata::token(&[offset, now]))])
     });

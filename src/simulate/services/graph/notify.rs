@@ -82,13 +82,13 @@ fn due(world: &World) -> Vec<Delivery> {
         let mut notes = Vec::new();
         for (call, version) in calls::becoming_visible(seeded(world), since..now) {
             let kind = if version == 1 { "created" } else { "updated" };
-            let mut dice = seeded(world).dice(&format!("notification {}", call.id), &[version as i64]);
-            let lost = dice.below(30) == 0;
+            let mut rng = seeded(world).rng(&format!("notification {}", call.id), &[version as i64]);
+            let lost = rng.below(30) == 0;
             if lost || !subscription.change_type.contains(kind) {
                 continue;
             }
             let mut note = envelope(world, subscription);
-            note["id"] = json!(dice.hex(24));
+            note["id"] = json!(rng.hex(24));
             note["changeType"] = json!(kind);
             note["resource"] = json!(format!("communications/callRecords/{}", call.id));
             note["resourceData"] = json!({
@@ -96,7 +96,7 @@ fn due(world: &World) -> Vec<Delivery> {
                 "@odata.id": format!("communications/callRecords/{}", call.id),
                 "id": call.id,
             });
-            if dice.below(20) == 0 {
+            if rng.below(20) == 0 {
                 notes.push(note.clone());
             }
             notes.push(note);

@@ -11,7 +11,7 @@ use super::users::expanded;
 use super::{Answer, allowed, context_of, error, odata, page, paged, position, seeded, size, within};
 use crate::answer::{self, Call as Request};
 use crate::manifest::Table;
-use crate::services::hull::Hull;
+use crate::services::covered_range::CoveredRange;
 use crate::tenant::chat;
 use crate::tenant::instant::{self, DAY, date};
 use crate::tenant::teams::{self, Channel, Team};
@@ -19,14 +19,14 @@ use crate::world::World;
 
 /// What was asked for.
 #[derive(Debug, Default)]
-struct Asked {
+struct QueriedRanges {
     /// For each table and day, the instant at which it was asked for last.
     days: Mutex<BTreeMap<(&'static str, String), i64>>,
     /// The time of which channels' messages were told.
-    messages: Hull,
+    messages: CoveredRange,
 }
 
-impl Asked {
+impl QueriedRanges {
     fn note(&self, table: &'static str, now: i64) {
         self.days.lock().unwrap_or_else(PoisonError::into_inner).insert((table, date(now)), now);
     }
@@ -112,7 +112,7 @@ fn list(request: &Request) -> Answer {
     let teams = teams::teams(seeded(&request.world), now);
     let (range, next) = paged(request, &teams, (offset, now), size(request, 100, 999)?);
     if next.is_none() {
-        request.world.state::<Asked>().note("Teams", now);
+        request.world.state::<QueriedRanges>().note("Teams", now);
     }
     let values = teams[range]
         .iter()
@@ -125,7 +125,7 @@ fn collection(request: &Request, table: &'static str, context: String, values: V
     let (offset, now) = position(request)?;
     let (range, next) = paged(request, &values, (offset, now), size(request, 100, 999)?);
     if next.is_none() {
-        request.world.state::<Asked>().note(table, now);
+        request.world.state::<QueriedRanges>().note(table, now);
     }
     let mut body = json!({"@odata.context": context_of(request, &context), "@odata.count": values.len()});
     if let Some(next) = next {
@@ -219,7 +219,7 @@ fn messages(request: &Request, team: &Team, channel: &Channel, now: i64) -> Answ
     } else {
         let token = odata::token(&[as_of]);
         body["@odata.deltaLink"] = json!(odata::link(request, &["$skiptoken", "$filter"], &[("$deltatoken", &token)]));
-        request.world.state::<Asked>().messages.add(since..as_of, as_of);
+        request.world.state::<QueriedRanges>().messages.add(since..as_of, as_of);
     }
     body["value"] = values.collect();
     Ok(answer::json(StatusCode::OK, &body))
@@ -227,7 +227,7 @@ fn messages(request: &Request, team: &Team, channel: &Channel, now: i64) -> Answ
 
 /// All teams, and of all teams what was asked for of one, on each day; and the messages of all channels.
 pub(super) fn truth(world: &World) -> Vec<Table> {
-    let asked = world.state::<Asked>();
+    let asked = world.state::<QueriedRanges>();
     let seeded = seeded(world);
     let mut tables: BTreeMap<&str, Table> = BTreeMap::new();
     for ((name, day), now) in asked.days.lock().unwrap_or_else(PoisonError::into_inner).iter() {

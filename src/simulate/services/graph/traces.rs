@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Answer, allowed, error, odata, page, paged, position, seeded, size, throttled};
 use crate::answer::Call as Request;
 use crate::manifest::Table;
-use crate::services::hull::Hull;
+use crate::services::covered_range::CoveredRange;
 use crate::services::quota;
 use crate::tenant::instant::{self, DAY};
 use crate::tenant::mail::{self, RETENTION, Trace};
@@ -24,7 +24,7 @@ const LONGEST: i64 = 10 * DAY;
 struct State {
     /// The list that was asked for last, which its pages are cut of.
     list: Mutex<Option<(Range<i64>, i64, Arc<Vec<Trace>>)>>,
-    asked: Hull,
+    asked: CoveredRange,
 }
 
 pub(super) fn answer(request: &Request, path: &[&str]) -> Answer {

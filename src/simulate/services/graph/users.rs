@@ -198,7 +198,7 @@ fn changes(request: &Request, since: i64, as_of: i64) -> Vec<(Person, State, i64
         match state {
             _ if state == before || state == State::Absent => {}
             State::Present { edition } => {
-                if seeded.dice("told twice", &[person.name[0], edition]).percent(8) {
+                if seeded.rng("told twice", &[person.name[0], edition]).percent(8) {
                     again.push((person.clone(), state, edition - 1));
                 }
                 changes.push((person, state, edition));

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Refusal, State, descriptor, log};
 use crate::answer::{self, Call};
-use crate::tenant::instant::parse as instant;
 use crate::tenant::audit::{Blob, Kind, LIFE};
+use crate::tenant::instant::parse as instant;
 
 const DAY: i64 = 86_400_000_000;
 

@@ -25,8 +25,8 @@ pub(crate) use self::truth::truth;
 use super::quota;
 use crate::answer::{self, Call};
 use crate::tenant::audit::{Blob, Kind, Log, Writer};
-use crate::tenant::dice::Seeded;
 use crate::tenant::people;
+use crate::tenant::rng::Seeded;
 use crate::world::World;
 
 /// The API's roots in all clouds.

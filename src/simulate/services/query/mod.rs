@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, Call};
+use crate::services::covered_range::CoveredRange;
 use crate::services::graph::seeded;
-use crate::services::hull::Hull;
 use crate::services::quota;
 use crate::tenant::instant;
 use crate::tenant::telemetry::{self, Column, Definition};
@@ -81,7 +81,7 @@ impl Service {
 
 /// The times of tables that were asked for.
 #[derive(Debug, Default)]
-struct Asked(Mutex<BTreeMap<(Service, &'static str), Hull>>);
+struct QueriedRanges(Mutex<BTreeMap<(Service, &'static str), CoveredRange>>);
 
 /// Queries that run now, and those that wait for their turn.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ fn respond(call: &Call, service: Service) -> Response {
         }
     };
     if whole {
-        let asked = call.world.state::<Asked>();
+        let asked = call.world.state::<QueriedRanges>();
         asked.0.lock().unwrap_or_else(PoisonError::into_inner).entry((service, table)).or_default().add(range, now);
     }
     answer::text(StatusCode::OK, "application/json; charset=utf-8", result)
@@ -215,10 +215,14 @@ fn duration(text: &str) -> Option<i64> {
 
 /// The rows of the times that were asked for, as of when some of them were told last.
 pub(crate) fn truth(world: &World, service: Service) -> Vec<crate::manifest::Table> {
-    let asked = world.state::<Asked>();
+    let asked = world.state::<QueriedRanges>();
     let asked: Vec<_> = {
         let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.iter().filter(|((of, _), _)| *of == service).filter_map(|((_, table), hull)| Some((*table, hull.get()?))).collect()
+        asked
+            .iter()
+            .filter(|((of, _), _)| *of == service)
+            .filter_map(|((_, table), covered_range)| Some((*table, covered_range.get()?)))
+            .collect()
     };
     // Rows of a workspace have no id: an operation has one row.
     let column = if service == Service::Insights { "itemId" } else { "operation_Id" };

@@ -10,8 +10,8 @@ use super::kql::{Comparison, Literal, Operator, Query};
 use super::{Service, limits};
 use crate::answer::Call;
 use crate::services::graph::seeded;
-use crate::tenant::dice::Seeded;
 use crate::tenant::instant;
+use crate::tenant::rng::Seeded;
 use crate::tenant::telemetry::{self, Definition, LATEST, RETENTION, Row};
 
 /// A column of the answer: name, type, and where its values come from.

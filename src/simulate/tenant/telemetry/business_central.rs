@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::tenant::dice::{Dice, Seeded};
+use crate::tenant::rng::{Seeded, SeededRng};
 
 /// Events that make most of the telemetry.
 const FREQUENT: [&str; 14] = [
@@ -35,7 +35,8 @@ const OBJECTS: [(&str, &str, &str); 6] = [
 ];
 /// Calls in a hundred that are made while a company opens, and where their stacks begin then.
 const OPENING: u64 = 20;
-const OPENED: &str = "\"Company Triggers\"(CodeUnit 2000000003).OnCompanyOpenCompleted(Event) line 2 - System Application by Microsoft";
+const OPENED: &str =
+    "\"Company Triggers\"(CodeUnit 2000000003).OnCompanyOpenCompleted(Event) line 2 - System Application by Microsoft";
 /// The longest value of a dimension; what is longer goes on in others.
 const LONGEST: usize = 8_000;
 
@@ -62,31 +63,31 @@ pub(super) struct Emitted {
 }
 
 /// An event for the table `traces`.
-pub(super) fn trace(seeded: Seeded, dice: &mut Dice) -> Emitted {
+pub(super) fn trace(seeded: Seeded, rng: &mut SeededRng) -> Emitted {
     let catalogue = catalogue();
-    let id = match dice.percent(75) {
-        true => dice.pick(&FREQUENT),
+    let id = match rng.percent(75) {
+        true => rng.pick(&FREQUENT),
         false => {
-            let number = dice.below(catalogue.len() as u64) as usize;
+            let number = rng.below(catalogue.len() as u64) as usize;
             let id = catalogue.iter().nth(number).filter(|(_, event)| event.table == "traces").map(|(id, _)| id.as_str());
             id.unwrap_or("RT0008")
         }
     };
-    emitted(seeded, id, dice)
+    emitted(seeded, id, rng)
 }
 
 /// A certain event.
-pub(super) fn emitted(seeded: Seeded, id: &str, dice: &mut Dice) -> Emitted {
+pub(super) fn emitted(seeded: Seeded, id: &str, rng: &mut SeededRng) -> Emitted {
     let Some(event) = catalogue().get(id) else {
         return Emitted { message: id.to_owned(), severity: 1, dimensions: Map::new() };
     };
-    let object = dice.pick(&OBJECTS);
+    let object = rng.pick(&OBJECTS);
     let mut dimensions = Map::new();
     dimensions.insert(if id.starts_with("CL0001") { "eventID" } else { "eventId" }.to_owned(), json!(id));
     for name in &event.dimensions {
         let value = match event.values.get(name).filter(|values| !values.is_empty()) {
-            Some(values) => values[dice.below(values.len() as u64) as usize].clone(),
-            None => dimension(seeded, name, object, dice),
+            Some(values) => values[rng.below(values.len() as u64) as usize].clone(),
+            None => dimension(seeded, name, object, rng),
         };
         dimensions.insert(name.clone(), json!(value));
     }
@@ -101,8 +102,8 @@ pub(super) fn emitted(seeded: Seeded, id: &str, dice: &mut Dice) -> Emitted {
         dimensions.insert("Environment name".to_owned(), json!("Production"));
         dimensions.insert("deprecatedKeys".to_owned(), json!("AadTenantId, Environment name"));
     }
-    let template = event.messages.get(dice.below(event.messages.len() as u64) as usize).cloned().unwrap_or_default();
-    let severity = event.severity.get(dice.below(event.severity.len() as u64) as usize).copied().unwrap_or(1);
+    let template = event.messages.get(rng.below(event.messages.len() as u64) as usize).cloned().unwrap_or_default();
+    let severity = event.severity.get(rng.below(event.severity.len() as u64) as usize).copied().unwrap_or(1);
     Emitted { message: filled(&template, &dimensions), severity, dimensions: split(dimensions) }
 }
 
@@ -137,9 +138,9 @@ fn split(dimensions: Map<String, Value>) -> Map<String, Value> {
     whole
 }
 
-fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&str, &str, &str), dice: &mut Dice) -> String {
-    let duration = |dice: &mut Dice, most: u64| {
-        let ticks = dice.below(most);
+fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&str, &str, &str), rng: &mut SeededRng) -> String {
+    let duration = |rng: &mut SeededRng, most: u64| {
+        let ticks = rng.below(most);
         format!(
             "{:02}:{:02}:{:02}.{:07}",
             ticks / 36_000_000_000,
@@ -155,8 +156,8 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         "component" => "Dynamics 365 Business Central Server".to_owned(),
         "componentVersion" | "environmentVersion" => "26.0.32481.33012".to_owned(),
         "telemetrySchemaVersion" => "1.4".to_owned(),
-        "companyName" => dice.pick(&["CRONUS", "CRONUS International Ltd.", "My Company, Inc."]).to_owned(),
-        "clientType" => dice.pick(&["WebClient", "Background", "Api", "ODataV4", "ChildSession"]).to_owned(),
+        "companyName" => rng.pick(&["CRONUS", "CRONUS International Ltd.", "My Company, Inc."]).to_owned(),
+        "clientType" => rng.pick(&["WebClient", "Background", "Api", "ODataV4", "ChildSession"]).to_owned(),
         "alObjectId" => object.to_owned(),
         "alObjectName" => object_name.to_owned(),
         "alObjectType" => object_type.to_owned(),
@@ -165,7 +166,7 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
                 format!("\"{object_name}\"({object_type} {object}).OnRun line {} - Base Application by Microsoft", line * 7 + 2)
             };
             let mut lines: Vec<String> = (0..3).map(line).collect();
-            if dice.percent(OPENING) {
+            if rng.percent(OPENING) {
                 lines.push(OPENED.to_owned());
             }
             lines.join("\r\n")
@@ -173,15 +174,15 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         "extensionName" => "Base Application".to_owned(),
         "extensionPublisher" => "Microsoft".to_owned(),
         "extensionVersion" => "26.0.30643.32481".to_owned(),
-        "httpMethod" => dice.pick(&["GET", "POST", "PATCH"]).to_owned(),
-        "httpStatusCode" => dice.pick(&["200", "200", "200", "201", "400", "404", "429", "500"]).to_owned(),
+        "httpMethod" => rng.pick(&["GET", "POST", "PATCH"]).to_owned(),
+        "httpStatusCode" => rng.pick(&["200", "200", "200", "201", "400", "404", "429", "500"]).to_owned(),
         "endpoint" => format!(
             "https://api.businesscentral.dynamics.com/v2.0/Production/api/v2.0/companies({{id}})/{}",
-            dice.pick(&["items", "customers"])
+            rng.pick(&["items", "customers"])
         ),
         "httpHeaders" => "{\r\n  \"Accept\": \"application/json\",\r\n  \"User-Agent\": \"Invented/1.0\"\r\n}".to_owned(),
         "sqlStatement" => {
-            let columns = if dice.percent(3) { 900 } else { 4 };
+            let columns = if rng.percent(3) { 900 } else { 4 };
             let columns: Vec<String> = (0..columns).map(|number| format!("\"Column {number}\"")).collect();
             format!(
                 "SELECT TOP (50) {} FROM \"SQLDATABASE\".dbo.\"CRONUS$Item$437dbf0e\" WITH(READUNCOMMITTED)",
@@ -194,11 +195,11 @@ fn dimension(seeded: Seeded, name: &str, (object, object_name, object_type): (&s
         }
         "longRunningThreshold" => "00:00:00.7500000".to_owned(),
         "deviceHardware" => "{\"memory\":\"8\",\"cores\":\"4\"}".to_owned(),
-        "result" => dice.pick(&["Success", "Success", "Failure"]).to_owned(),
-        _ if name.ends_with("Id") && !name.ends_with("SessionId") => seeded.guid(name, &[dice.between(0, 20)]),
-        _ if name.ends_with("Time") && name != "consumptionDateTime" => duration(dice, 40_000_000),
-        _ if name.starts_with("is") || name.ends_with("Enabled") => dice.pick(&["True", "False"]).to_owned(),
-        _ => dice.below(5_000).to_string(),
+        "result" => rng.pick(&["Success", "Success", "Failure"]).to_owned(),
+        _ if name.ends_with("Id") && !name.ends_with("SessionId") => seeded.guid(name, &[rng.between(0, 20)]),
+        _ if name.ends_with("Time") && name != "consumptionDateTime" => duration(rng, 40_000_000),
+        _ if name.starts_with("is") || name.ends_with("Enabled") => rng.pick(&["True", "False"]).to_owned(),
+        _ => rng.below(5_000).to_string(),
     }
 }
 
@@ -211,7 +212,7 @@ mod tests {
         let seeded = Seeded { seed: 12, scale: 1.0 };
         for id in ["RT0005", "RT0019"] {
             let opens = |number: &i64| {
-                let event = emitted(seeded, id, &mut seeded.dice("event", &[*number]));
+                let event = emitted(seeded, id, &mut seeded.rng("event", &[*number]));
                 event.dimensions["alStackTrace"].as_str().is_some_and(|stack| stack.contains("OnCompanyOpenCompleted"))
             };
             let opening = (0..200).filter(opens).count();

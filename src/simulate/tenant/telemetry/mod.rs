@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::dice::Seeded;
 use super::instant::{DAY, HOUR, MINUTE, SECOND};
+use super::rng::Seeded;
 use super::slots::{self, Slot};
 
 /// A column: its classic name and type, and those in a workspace, which has not all.
@@ -79,15 +79,15 @@ pub(crate) fn visible(seeded: Seeded, (source, table): (&str, &str), time: Range
     let kind = format!("{source} {table}");
     let mut rows = Vec::new();
     for slot in slots::between(seeded, &kind, a_day(table), time.start.max(now - RETENTION)..time.end.min(now)) {
-        let mut dice = seeded.dice(&format!("{kind} arrival"), &slot.name());
-        let late = match dice.below(100) {
-            0..2 => dice.between(HOUR, LATEST - HOUR),
-            _ => dice.between(10 * SECOND, 5 * MINUTE),
+        let mut rng = seeded.rng(&format!("{kind} arrival"), &slot.name());
+        let late = match rng.below(100) {
+            0..2 => rng.between(HOUR, LATEST - HOUR),
+            _ => rng.between(10 * SECOND, 5 * MINUTE),
         };
         let row = Row { slot, ingested: slot.at + late };
         if row.ingested <= now {
             rows.push(row);
-            if dice.below(200) == 0 {
+            if rng.below(200) == 0 {
                 rows.push(row);
             }
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::business_central::{emitted, trace};
-use crate::tenant::dice::{Dice, Seeded};
 use crate::tenant::instant::zulu;
 use crate::tenant::people;
+use crate::tenant::rng::{Seeded, SeededRng};
 use crate::tenant::slots::Slot;
 
 type Values = BTreeMap<&'static str, Value>;
@@ -21,40 +21,40 @@ const PAGES: [(&str, &str); 4] = [
 
 /// The values of a row by the classic names of columns.
 pub(super) fn values(seeded: Seeded, source: &str, table: &str, slot: Slot) -> Values {
-    let mut dice = seeded.dice(&format!("{source} {table} row"), &slot.name());
-    let mut values = common(seeded, source, table, slot, &mut dice);
+    let mut rng = seeded.rng(&format!("{source} {table} row"), &slot.name());
+    let mut values = common(seeded, source, table, slot, &mut rng);
     match table {
-        "traces" => traces(seeded, &mut values, &mut dice),
-        "customEvents" => custom_events(&mut values, &mut dice),
-        "pageViews" => page_views(seeded, &mut values, &mut dice),
-        "exceptions" => exceptions(seeded, &mut values, &mut dice),
+        "traces" => traces(seeded, &mut values, &mut rng),
+        "customEvents" => custom_events(&mut values, &mut rng),
+        "pageViews" => page_views(seeded, &mut values, &mut rng),
+        "exceptions" => exceptions(seeded, &mut values, &mut rng),
         "requests" => {
             set(&mut values, &[("name", "GET /orders"), ("source", ""), ("url", "https://shop.contoso.com/orders")]);
-            outcome(&mut values, &mut dice);
+            outcome(&mut values, &mut rng);
         }
         "dependencies" => {
             set(
                 &mut values,
                 &[("name", "SQL: orders"), ("target", "sql1 | orders"), ("type", "SQL"), ("data", "SELECT * FROM \"Orders\"")],
             );
-            outcome(&mut values, &mut dice);
+            outcome(&mut values, &mut rng);
         }
         "availabilityResults" => {
             set(&mut values, &[("name", "Ping"), ("location", "West Europe"), ("message", "Passed")]);
-            outcome(&mut values, &mut dice);
+            outcome(&mut values, &mut rng);
             values.remove("resultCode");
-            values.insert("success", json!(if dice.percent(95) { "1" } else { "0" }));
-            values.insert("size", json!(dice.below(9_000) as f64));
+            values.insert("success", json!(if rng.percent(95) { "1" } else { "0" }));
+            values.insert("size", json!(rng.below(9_000) as f64));
         }
         "browserTimings" => {
             set(&mut values, &[("name", "Home"), ("url", "https://contoso.sharepoint.com/sites/a/SitePages/Home.aspx")]);
             for name in ["networkDuration", "sendDuration", "receiveDuration", "processingDuration", "totalDuration"] {
-                values.insert(name, json!(dice.below(90_000) as f64 / 10.0));
+                values.insert(name, json!(rng.below(90_000) as f64 / 10.0));
             }
             bucket(&mut values, "totalDuration");
         }
         "customMetrics" => {
-            let value = dice.below(100_000) as f64 / 8.0;
+            let value = rng.below(100_000) as f64 / 8.0;
             set(&mut values, &[("name", "queue length")]);
             for name in ["value", "valueSum", "valueMin", "valueMax"] {
                 values.insert(name, json!(value));
@@ -67,7 +67,7 @@ pub(super) fn values(seeded: Seeded, source: &str, table: &str, slot: Slot) -> V
                 &mut values,
                 &[("name", "% Processor Time"), ("category", "Process"), ("counter", "% Processor Time"), ("instance", "w3wp")],
             );
-            values.insert("value", json!(dice.below(1_000) as f64 / 10.0));
+            values.insert("value", json!(rng.below(1_000) as f64 / 10.0));
         }
         _ => {}
     }
@@ -82,10 +82,10 @@ fn set(values: &mut Values, texts: &[(&'static str, &str)]) {
     values.extend(texts.iter().map(|(name, text)| (*name, json!(text))));
 }
 
-fn common(seeded: Seeded, source: &str, table: &str, slot: Slot, dice: &mut Dice) -> Values {
+fn common(seeded: Seeded, source: &str, table: &str, slot: Slot, rng: &mut SeededRng) -> Values {
     let mut values = Values::new();
-    let person = people::somebody(seeded, dice);
-    let operation = dice.hex(32);
+    let person = people::somebody(seeded, rng);
+    let operation = rng.hex(32);
     let item_type = match table {
         "dependencies" => "dependency",
         "availabilityResults" => "availabilityResult",
@@ -117,24 +117,24 @@ fn common(seeded: Seeded, source: &str, table: &str, slot: Slot, dice: &mut Dice
         ],
     );
     values.insert("timestamp", json!(zulu(slot.at)));
-    values.insert("session_Id", json!(dice.guid()));
+    values.insert("session_Id", json!(rng.guid()));
     values.insert("user_Id", json!(person.id));
     values.insert("appId", json!(seeded.guid(&format!("{source} app"), &[])));
     values.insert("iKey", json!(seeded.guid(&format!("{source} key"), &[])));
-    values.insert("itemId", json!(dice.guid()));
-    values.insert("itemCount", json!(if dice.percent(5) { 1 + dice.below(9) } else { 1 }));
+    values.insert("itemId", json!(rng.guid()));
+    values.insert("itemCount", json!(if rng.percent(5) { 1 + rng.below(9) } else { 1 }));
     values.insert("customDimensions", json!({}));
     values.insert("customMeasurements", Value::Null);
     values
 }
 
 /// Those with a duration and a success.
-fn outcome(values: &mut Values, dice: &mut Dice) {
-    let success = dice.percent(93);
-    values.insert("id", json!(dice.hex(16)));
+fn outcome(values: &mut Values, rng: &mut SeededRng) {
+    let success = rng.percent(93);
+    values.insert("id", json!(rng.hex(16)));
     values.insert("success", json!(if success { "True" } else { "False" }));
     values.insert("resultCode", json!(if success { "200" } else { "500" }));
-    values.insert("duration", json!(dice.below(80_000) as f64 / 10.0));
+    values.insert("duration", json!(rng.below(80_000) as f64 / 10.0));
     bucket(values, "duration");
 }
 
@@ -152,26 +152,26 @@ fn bucket(values: &mut Values, of: &str) {
     values.insert("performanceBucket", json!(bucket));
 }
 
-fn traces(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
-    if dice.percent(5) {
+fn traces(seeded: Seeded, values: &mut Values, rng: &mut SeededRng) {
+    if rng.percent(5) {
         set(values, &[("message", "Verifying call webhook subscription"), ("cloud_RoleName", "importer")]);
         values.insert("severityLevel", json!(1));
         values.insert("customDimensions", json!({"CategoryName": "Importer", "text": "Größe \"quoted\""}));
         return;
     }
-    let event = trace(seeded, dice);
+    let event = trace(seeded, rng);
     values.insert("message", json!(event.message));
     values.insert("severityLevel", json!(event.severity));
     values.insert("customDimensions", Value::Object(event.dimensions));
 }
 
-fn custom_events(values: &mut Values, dice: &mut Dice) {
-    let (title, page) = dice.pick(&PAGES);
+fn custom_events(values: &mut Values, rng: &mut SeededRng) {
+    let (title, page) = rng.pick(&PAGES);
     let url = format!("https://contoso.sharepoint.com/sites/a/{page}");
-    let request = dice.guid();
-    let (name, dimensions) = match dice.below(4) {
-        0 => ("PAGE_EXIT", json!({"activeTime": format!("{}.594", dice.below(90)), "pageRequestId": request, "url": url})),
-        1 => ("UserSearch", json!({"userSearch": format!("{title} plan"), "sessionId": dice.guid()})),
+    let request = rng.guid();
+    let (name, dimensions) = match rng.below(4) {
+        0 => ("PAGE_EXIT", json!({"activeTime": format!("{}.594", rng.below(90)), "pageRequestId": request, "url": url})),
+        1 => ("UserSearch", json!({"userSearch": format!("{title} plan"), "sessionId": rng.guid()})),
         2 => ("LinkClick", json!({"linkText": title, "altText": "", "href": url, "classNames": "a b", "pageRequestId": request})),
         _ => {
             let comments = json!([{"author": "amy@contoso.com", "text": "Great, thank you!"}]).to_string();
@@ -186,35 +186,35 @@ fn custom_events(values: &mut Values, dice: &mut Dice) {
     values.insert("customDimensions", dimensions);
 }
 
-fn page_views(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
+fn page_views(seeded: Seeded, values: &mut Values, rng: &mut SeededRng) {
     set(values, &[("client_Type", "Browser"), ("client_Browser", "Edge 132.0"), ("client_OS", "Windows 10")]);
-    values.insert("id", json!(dice.hex(16)));
-    values.insert("duration", json!(dice.below(60_000) as f64 / 10.0));
+    values.insert("id", json!(rng.hex(16)));
+    values.insert("duration", json!(rng.below(60_000) as f64 / 10.0));
     bucket(values, "duration");
-    if dice.percent(40) {
-        let event = emitted(seeded, "CL0001", dice);
+    if rng.percent(40) {
+        let event = emitted(seeded, "CL0001", rng);
         let name = event.dimensions.get("alObjectName").cloned().unwrap_or_default();
         values.insert("name", name);
         values.insert("url", json!("https://businesscentral.dynamics.com/?page=31"));
         values.insert("customDimensions", Value::Object(event.dimensions));
         return;
     }
-    let (title, page) = dice.pick(&PAGES);
+    let (title, page) = rng.pick(&PAGES);
     values.insert("name", json!(title));
     values.insert("url", json!(format!("https://contoso.sharepoint.com/sites/a/{page}")));
     values.insert(
         "customDimensions",
         json!({
-            "pageRequestId": dice.guid(), "webUrl": "https://contoso.sharepoint.com/sites/a",
+            "pageRequestId": rng.guid(), "webUrl": "https://contoso.sharepoint.com/sites/a",
             "siteUrl": "https://contoso.sharepoint.com/sites/a",
-            "webTitle": "A", "pageTitle": title, "sessionId": dice.guid(), "spRequestDuration": dice.below(900).to_string(),
+            "webTitle": "A", "pageTitle": title, "sessionId": rng.guid(), "spRequestDuration": rng.below(900).to_string(),
             "pageLoad": "1200", "aiTrackerVersion": "1.0.0.0",
         }),
     );
-    values.insert("customMeasurements", json!({"scroll": dice.below(100)}));
+    values.insert("customMeasurements", json!({"scroll": rng.below(100)}));
 }
 
-fn exceptions(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
+fn exceptions(seeded: Seeded, values: &mut Values, rng: &mut SeededRng) {
     let kind = "System.InvalidOperationException";
     set(
         values,
@@ -240,7 +240,7 @@ fn exceptions(seeded: Seeded, values: &mut Values, dice: &mut Dice) {
         "details",
         json!([{"severityLevel": "Error", "outerId": "0", "id": "1", "type": kind, "message": "The order is posted already."}]),
     );
-    if dice.percent(30) {
-        values.insert("customDimensions", Value::Object(emitted(seeded, "CL0005", dice).dimensions));
+    if rng.percent(30) {
+        values.insert("customDimensions", Value::Object(emitted(seeded, "CL0005", rng).dimensions));
     }
 }

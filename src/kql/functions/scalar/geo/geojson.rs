@@ -182,18 +182,18 @@ pub(super) struct ShapeArg<T> {
 }
 
 /// The shape of a row.
-pub(super) enum Held<'a, T> {
+pub(super) enum MaybeOwned<'a, T> {
     Constant(&'a T),
     Row(T),
 }
 
-impl<T> Deref for Held<'_, T> {
+impl<T> Deref for MaybeOwned<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         match self {
-            Held::Constant(shape) => shape,
-            Held::Row(shape) => shape,
+            MaybeOwned::Constant(shape) => shape,
+            MaybeOwned::Row(shape) => shape,
         }
     }
 }
@@ -212,10 +212,10 @@ impl<T> ShapeArg<T> {
     }
 
     /// The shape of a row; `None` where it is none.
-    pub(super) fn get(&self, value: ValueRef<'_>) -> Option<Held<'_, T>> {
+    pub(super) fn get(&self, value: ValueRef<'_>) -> Option<MaybeOwned<'_, T>> {
         match (&self.constant, value) {
-            (Some(constant), _) => constant.as_ref().map(Held::Constant),
-            (None, ValueRef::Dynamic(text)) => (self.read)(text).map(Held::Row),
+            (Some(constant), _) => constant.as_ref().map(MaybeOwned::Constant),
+            (None, ValueRef::Dynamic(text)) => (self.read)(text).map(MaybeOwned::Row),
             _ => None,
         }
     }

@@ -16,9 +16,9 @@ pub(crate) struct Seeded {
 }
 
 impl Seeded {
-    /// The dice of one thing: of its kind, and of the numbers that name it among its kind.
-    pub(crate) fn dice(self, kind: &str, numbers: &[i64]) -> Dice {
-        Dice::of(self.seed, kind, numbers)
+    /// The rng of one thing: of its kind, and of the numbers that name it among its kind.
+    pub(crate) fn rng(self, kind: &str, numbers: &[i64]) -> SeededRng {
+        SeededRng::of(self.seed, kind, numbers)
     }
 
     /// A count that grows with the scale, at least `least`.
@@ -28,27 +28,27 @@ impl Seeded {
 
     /// The id that a tenant gives one thing.
     pub(crate) fn guid(self, kind: &str, numbers: &[i64]) -> String {
-        self.dice(kind, numbers).guid()
+        self.rng(kind, numbers).guid()
     }
 }
 
 /// A sequence of numbers (SplitMix64).
 #[derive(Debug, Clone)]
-pub(crate) struct Dice {
+pub(crate) struct SeededRng {
     state: u64,
 }
 
-impl Dice {
+impl SeededRng {
     /// The sequence of a seed, a kind and numbers. Different ones give sequences that have nothing to do with each other.
-    pub(crate) fn of(seed: u64, kind: &str, numbers: &[i64]) -> Dice {
-        let mut dice = Dice { state: seed ^ 0x6a09_e667_f3bc_c909 };
+    pub(crate) fn of(seed: u64, kind: &str, numbers: &[i64]) -> SeededRng {
+        let mut rng = SeededRng { state: seed ^ 0x6a09_e667_f3bc_c909 };
         for byte in kind.bytes() {
-            dice.stir(u64::from(byte));
+            rng.stir(u64::from(byte));
         }
         for number in numbers {
-            dice.stir(*number as u64 ^ 0x9e37_79b9);
+            rng.stir(*number as u64 ^ 0x9e37_79b9);
         }
-        dice
+        rng
     }
 
     fn stir(&mut self, word: u64) {
@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn numbers_stay_in_their_bounds_and_reach_them() {
-        let mut dice = Dice::of(1, "bounds", &[]);
-        let drawn: Vec<i64> = (0..400).map(|_| dice.between(3, 6)).collect();
+        let mut rng = SeededRng::of(1, "bounds", &[]);
+        let drawn: Vec<i64> = (0..400).map(|_| rng.between(3, 6)).collect();
         assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&3), Some(&6)));
-        assert_eq!(dice.below(0), 0);
-        assert_eq!(dice.hex(5).len(), 5);
+        assert_eq!(rng.below(0), 0);
+        assert_eq!(rng.hex(5).len(), 5);
     }
 }
