@@ -22,7 +22,7 @@ use line::{Calendar, Line, Random};
 
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordKind {
+pub(crate) enum RecordKind {
     /// Business Central traces: NDJSON, classic names, about a kilobyte and twenty dimensions a row.
     Traces,
     /// Office 365 audit records: NDJSON.
@@ -35,10 +35,10 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// All kinds, in the order that help texts name them.
-    pub const ALL: [RecordKind; 4] = [RecordKind::Traces, RecordKind::Audit, RecordKind::MessageTrace, RecordKind::Calls];
+    pub(crate) const ALL: [RecordKind; 4] = [RecordKind::Traces, RecordKind::Audit, RecordKind::MessageTrace, RecordKind::Calls];
 
     /// The name on the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             RecordKind::Traces => "traces",
             RecordKind::Audit => "audit",
@@ -61,7 +61,7 @@ impl FromStr for RecordKind {
 
 /// What to generate, how much of it, and from when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// The kind of records.
     pub kind: RecordKind,
     /// How many records.
@@ -100,19 +100,11 @@ trait Source {
     fn record(&mut self, line: &mut Line, random: &mut Random, calendar: &Calendar, ticks: u64);
 }
 
-/// Writes `rows` records of `kind` from `start` on, spread over the default number of days, uncompressed.
-///
-/// # Errors
-/// Only those of `out`.
-pub fn generate(kind: RecordKind, rows: u64, seed: u64, start: NaiveDate, out: &mut dyn Write) -> io::Result<()> {
-    run(&Options { kind, rows, seed, start, ..Options::default() }, out)
-}
-
 /// Writes what the options ask for.
 ///
 /// # Errors
 /// Only those of `out`; a closed pipe is one of them, and left to the caller.
-pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     if options.gzip {
         let mut encoder = GzEncoder::new(out, Compression::fast());
         write_all(options, &mut encoder)?;

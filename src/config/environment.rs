@@ -21,13 +21,13 @@ pub(super) const VARIABLES: &[&str] = &[
 
 /// A variable of the process's environment that is not ours; empty counts as not set, as others have it.
 #[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
-pub fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
 /// One of our variables of the process's environment, as it is.
 #[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
-pub fn variable_as_it_is(name: &str) -> Option<OsString> {
+pub(crate) fn variable_as_it_is(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
@@ -35,7 +35,7 @@ pub fn variable_as_it_is(name: &str) -> Option<OsString> {
 ///
 /// # Errors
 /// It is set and empty, or no text.
-pub fn variable(name: &str) -> Result<Option<String>> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     filled(name, variable_as_it_is(name))?.map(|value| text_of(name, value)).transpose()
 }
 
@@ -44,7 +44,7 @@ pub fn variable(name: &str) -> Result<Option<String>> {
 /// # Errors
 /// There is one whose name is nearly, but not quite, one that is read.
 #[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
-pub fn check_names() -> Result<()> {
+pub(crate) fn check_names() -> Result<()> {
     std::env::vars_os().try_for_each(|(name, _)| check_name(&name))
 }
 

@@ -20,11 +20,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use amounts::parse_date_order;
-pub use environment::{check_names, environment, variable, variable_as_it_is};
-pub use external::{External, FileRoot};
-pub use problem::Problem;
-pub use secrets::SecretSource;
-pub use tenants::{CredentialSource, TenantConfig};
+pub(crate) use environment::{check_names, environment, variable, variable_as_it_is};
+pub(crate) use external::{External, FileRoot};
+pub(crate) use problem::Problem;
+pub(crate) use tenants::TenantConfig;
 
 use amounts::{parse_bytes, parse_duration};
 use environment::{VARIABLES, filled, text_of};
@@ -36,7 +35,7 @@ use kqlake_import::DateOrder;
 use kqlake_remote::settings::Tenant;
 
 /// The configuration file that is read when none is named and it exists in the working folder.
-pub const FILE: &str = "kqlake.toml";
+pub(crate) const FILE: &str = "kqlake.toml";
 /// Where the lake is when nothing says otherwise.
 const DEFAULT_LAKE: &str = "data/lake";
 /// Where exports go when nothing says otherwise.
@@ -46,7 +45,7 @@ const DEFAULT_FIXTURES: &str = "fixtures";
 /// Longest time a query may run when nothing says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Memory that queries, imports and compaction may hold when nothing says otherwise.
-pub const DEFAULT_MEMORY: usize = 2 << 30;
+pub(crate) const DEFAULT_MEMORY: usize = 2 << 30;
 
 /// How long refused records are kept when nothing says otherwise.
 const DEFAULT_QUARANTINE_KEEP: Duration = Duration::from_secs(90 * 86_400);
@@ -295,7 +294,7 @@ impl Config {
 }
 
 /// What is wrong in a text that is to become a configuration file.
-pub fn mistakes(path: &Path, text: &str) -> Vec<Problem> {
+pub(crate) fn mistakes(path: &Path, text: &str) -> Vec<Problem> {
     file::parse(path, text, None).problems
 }
 

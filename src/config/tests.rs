@@ -1,4 +1,6 @@
 use super::environment::check_name;
+use super::secrets::SecretSource;
+use super::tenants::CredentialSource;
 use super::*;
 
 fn none(_: &str) -> Option<OsString> {

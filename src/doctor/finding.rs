@@ -2,7 +2,7 @@
 
 /// What a finding is about, which decides the exit status when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Area {
+pub(crate) enum Area {
     /// The configuration and its secrets.
     Configuration,
     /// A service, or the way to it.
@@ -13,7 +13,7 @@ pub enum Area {
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Status {
+pub(crate) enum Status {
     /// All is well.
     Ok,
     /// It could not be looked at, because of another finding or because nothing asks for it.
@@ -26,7 +26,7 @@ pub enum Status {
 
 impl Status {
     /// The word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
             Status::Skipped => "skipped",
@@ -38,7 +38,7 @@ impl Status {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What was looked at: `lake`, `contoso/graph/token`.
     pub component: String,
     /// What it is about.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use finding::{Area, Finding, Status};
+pub(crate) use finding::{Area, Finding, Status};
 
 use crate::config::{Config, Problem, TenantConfig, variable_as_it_is};
 use kqlake_lake::Lake;
@@ -25,7 +25,7 @@ use kqlake_value::clock::Clock;
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// What is configured, as far as it can be read.
     pub config: &'a Config,
     /// What is wrong in the configuration.
@@ -39,7 +39,7 @@ pub struct Subject<'a> {
 }
 
 /// Makes all checks; the findings are in the order in which one would look at them.
-pub async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
+pub(crate) async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let config = subject.config;
     let mut findings = local::configuration(config, subject.problems);
     match World::new(Pace::real(Arc::clone(&subject.clock)), None) {

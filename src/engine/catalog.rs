@@ -216,7 +216,7 @@ impl ScanCatalog for LakeCatalog {
 ///
 /// The file describes the database that a query was written for: patterns such as `union App*`, and `search` and `find`
 /// without a list of tables, go over its tables, in its order. The other catalog's tables answer to their exact names.
-pub struct SchemaFileCatalog<C> {
+pub(crate) struct SchemaFileCatalog<C> {
     base: C,
     order: Vec<String>,
     tables: HashMap<String, Arc<TableSchema>>,
@@ -227,7 +227,7 @@ impl<C: Catalog> SchemaFileCatalog<C> {
     ///
     /// # Errors
     /// When the file cannot be read or is not of that shape.
-    pub fn read(path: &Path, base: C) -> Result<Self> {
+    pub(crate) fn read(path: &Path, base: C) -> Result<Self> {
         let wrong = |reason: String| {
             Error::usage(format!("{}: {reason}", path.display()))
                 .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")

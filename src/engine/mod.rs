@@ -1,6 +1,6 @@
 //! Running queries: a session over the lake with limits on memory and time, KQL and SQL into streams of batches.
 
-pub mod catalog;
+pub(crate) mod catalog;
 mod deadline;
 mod explain;
 mod external;
@@ -14,7 +14,7 @@ mod rules;
 mod session;
 mod spilling;
 mod sql;
-pub mod views;
+pub(crate) mod views;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

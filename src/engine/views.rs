@@ -6,7 +6,7 @@
 
 /// A view.
 #[derive(Debug, Clone, Copy)]
-pub struct View {
+pub(crate) struct View {
     /// Name, case-sensitive.
     pub name: &'static str,
     /// The table whose rows it shows.
@@ -37,12 +37,12 @@ views!(
 );
 
 /// All views, by name.
-pub fn all() -> &'static [View] {
+pub(crate) fn all() -> &'static [View] {
     VIEWS
 }
 
 /// The text of a view by its exact name.
-pub fn find(name: &str) -> Option<&'static str> {
+pub(crate) fn find(name: &str) -> Option<&'static str> {
     VIEWS.iter().find(|view| view.name == name).map(|view| view.text)
 }
 

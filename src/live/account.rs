@@ -10,7 +10,7 @@ use kqlake_import::{LedgerState, UnitState};
 
 /// The newest row of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitRow {
+pub(crate) struct UnitRow {
     /// The section.
     pub section: String,
     /// The stream of the source that listed it; empty for files.
@@ -39,7 +39,7 @@ pub struct UnitRow {
 
 /// Where a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub(crate) enum Place {
     /// In the lake, what cannot be read in quarantine.
     Committed,
     /// At its source, not fetched yet.
@@ -54,7 +54,7 @@ pub enum Place {
 
 /// A stretch of time of a source that no unit in the lake covers (microseconds since 1970).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hole {
+pub(crate) struct Hole {
     /// The section.
     pub section: String,
     /// The source's stream.
@@ -67,7 +67,7 @@ pub struct Hole {
 
 /// What a section of a tenant comes to.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Account {
+pub(crate) struct Account {
     /// Units by where they are.
     pub places: BTreeMap<Place, u64>,
     /// Rows of its units.
@@ -90,12 +90,12 @@ pub struct Account {
 
 impl Account {
     /// Units at a place.
-    pub fn count(&self, place: Place) -> u64 {
+    pub(crate) fn count(&self, place: Place) -> u64 {
         self.places.get(&place).copied().unwrap_or(0)
     }
 
     /// All units.
-    pub fn listed(&self) -> u64 {
+    pub(crate) fn listed(&self) -> u64 {
         self.places.values().sum()
     }
 }
@@ -106,7 +106,7 @@ const OF_LATE: i64 = 86_400_000_000;
 const LEAST: i64 = 60_000_000;
 
 /// Where a unit is at an instant.
-pub fn place(unit: &UnitRow, now: i64) -> Place {
+pub(crate) fn place(unit: &UnitRow, now: i64) -> Place {
     let is_over = unit.expires.is_some_and(|expires| expires < now);
     match unit.state {
         LedgerState::Tried(state) => match state {
@@ -123,12 +123,12 @@ pub fn place(unit: &UnitRow, now: i64) -> Place {
 }
 
 /// The tenant of a unit; empty for files.
-pub fn tenant(unit: &UnitRow) -> &str {
+pub(crate) fn tenant(unit: &UnitRow) -> &str {
     unit.source.split('/').next().unwrap_or_default()
 }
 
 /// The accounts of all sections, by tenant and section.
-pub fn accounts(units: &[UnitRow], now: i64) -> BTreeMap<(String, String), Account> {
+pub(crate) fn accounts(units: &[UnitRow], now: i64) -> BTreeMap<(String, String), Account> {
     let mut groups: BTreeMap<(String, String), Vec<&UnitRow>> = BTreeMap::new();
     for unit in units {
         groups.entry((tenant(unit).to_owned(), unit.section.clone())).or_default().push(unit);

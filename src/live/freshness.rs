@@ -9,7 +9,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// The events cannot be read.
-pub async fn last_finished(engine: &Engine) -> Result<BTreeMap<(String, String), i64>> {
+pub(crate) async fn last_finished(engine: &Engine) -> Result<BTreeMap<(String, String), i64>> {
     let text = "customEvents
 | where name == 'FinishedSectionImport' and cloud_RoleName == 'kqlake'
 | summarize newest = max(timestamp) by tenant = tostring(customDimensions.tenant), section = tostring(customDimensions.section)";

@@ -9,7 +9,7 @@ use kqlake_lake::Lake;
 use kqlake_value::clock::Clock;
 
 /// Looks at everything, and writes what was found as events, in one commit. Gives what does not work.
-pub async fn check(config: &Config, lake: &Lake, clock: &Arc<dyn Clock>) -> Vec<Finding> {
+pub(crate) async fn check(config: &Config, lake: &Lake, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     let subject = Subject { config, problems: &[], lake, clock: Arc::clone(clock), webhook: None };
     let mut findings = examine(&subject).await;
     let mut log = EventLog::of_its_own();

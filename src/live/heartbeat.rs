@@ -10,18 +10,18 @@ use kqlake_lake::Lake;
 use kqlake_remote::Pace;
 
 /// Time between two heartbeats.
-pub const EVERY: Duration = Duration::from_secs(300);
+pub(crate) const EVERY: Duration = Duration::from_secs(300);
 
 /// Heartbeats, until this is ended or dropped.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     task: JoinHandle<()>,
     stop: Stop,
 }
 
 impl Heartbeat {
     /// Begins; the first one comes at once. `command` is who lives.
-    pub fn start(lake: Lake, pace: Pace, board: Board, command: &'static str, every: Duration) -> Heartbeat {
+    pub(crate) fn start(lake: Lake, pace: Pace, board: Board, command: &'static str, every: Duration) -> Heartbeat {
         let stop = Stop::default();
         let ended = stop.clone();
         let task = tokio::spawn(async move {
@@ -42,7 +42,7 @@ impl Heartbeat {
     }
 
     /// Ends, after a commit that is under way: the runtime must not go away below it.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.stop.ask();
         if let Err(error) = (&mut self.task).await {
             tracing::warn!(%error, "the heartbeat ended by a defect");

@@ -3,16 +3,16 @@
 //! What to run (`plan`) comes from the configuration and the sections' sources; how it runs (`cycle`, `watch`) knows nothing of
 //! either but the trait `Source`. What goes on is written on a `board`, which heartbeats and the terminal read.
 
-pub mod account;
+pub(crate) mod account;
 pub mod board;
 pub mod cycle;
-pub mod freshness;
-pub mod health;
-pub mod heartbeat;
+pub(crate) mod freshness;
+pub(crate) mod health;
+pub(crate) mod heartbeat;
 pub mod lock;
-pub mod plan;
-pub mod watch;
-pub mod webhook;
+pub(crate) mod plan;
+pub(crate) mod watch;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use kqlake_remote::{Pace, World, sources};
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Default)]
-pub struct SectionFilter {
+pub(crate) struct SectionFilter {
     /// Sections that run whether they are switched on or not; those that are switched on when empty.
     pub sections: Vec<Section>,
     /// Names of tenants; all when empty.
@@ -20,7 +20,7 @@ pub struct SectionFilter {
 }
 
 /// The folder of a lake in which notifications of calls wait.
-pub fn spool(lake: &Path) -> PathBuf {
+pub(crate) fn spool(lake: &Path) -> PathBuf {
     lake.join(SPOOL).join("calls")
 }
 
@@ -29,7 +29,7 @@ pub fn spool(lake: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Connections cannot be made from this machine.
-pub fn world(config: &Config, pace: Pace) -> Result<World> {
+pub(crate) fn world(config: &Config, pace: Pace) -> Result<World> {
     let world = World::new(pace, Some(&config.lake.join(STATE))).map_err(|error| Error::Source(error.to_string()))?;
     Ok(world.with_spool(spool(&config.lake)))
 }
@@ -38,7 +38,7 @@ pub fn world(config: &Config, pace: Pace) -> Result<World> {
 ///
 /// # Errors
 /// A tenant that is asked for is not configured.
-pub fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> Result<Vec<Task>> {
+pub(crate) fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> Result<Vec<Task>> {
     if let Some(strange) = wanted.tenants.iter().find(|name| config.tenants.iter().all(|tenant| tenant.name != **name)) {
         let known: Vec<&str> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
         let hint = kqlake_syntax::suggest::nearest(strange, known.iter().copied());
@@ -68,7 +68,7 @@ pub fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> Result<V
 }
 
 /// The task of one section of a tenant, with secrets as they are now; `None` where there is nothing that it could read.
-pub fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Option<Task> {
+pub(crate) fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Option<Task> {
     let wanted = SectionFilter { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
     match config.live().into_iter().find(|(name, _)| name == tenant)? {
         (_, Ok(tenant)) => task(&tenant, section, &wanted, world),

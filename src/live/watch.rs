@@ -19,7 +19,7 @@ const OFTEN: Duration = Duration::from_secs(300);
 
 /// A section that is run again and again.
 #[derive(Debug, Clone)]
-pub struct Round {
+pub(crate) struct Round {
     /// The tenant's name.
     pub tenant: String,
     /// The section.
@@ -33,7 +33,7 @@ pub struct Round {
 }
 
 /// The period of a section where nothing else is said: audit records and calls soon after they are there, snapshots once a day.
-pub fn period(section: Section) -> Duration {
+pub(crate) fn period(section: Section) -> Duration {
     let minutes = match section {
         Section::MessageTrace => 1,
         Section::Audit | Section::Calls | Section::Hits => 15,
@@ -44,7 +44,7 @@ pub fn period(section: Section) -> Duration {
 }
 
 /// Runs rounds until somebody asks to stop. `task` makes what a section runs, anew each time: secrets may have changed.
-pub async fn rounds(
+pub(crate) async fn rounds(
     runner: &Runner,
     rounds: Vec<Round>,
     pace: &Pace,

@@ -21,14 +21,14 @@ use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
 
 /// Where the receiver listens when nothing else is said: behind a proxy on the same machine, which has the certificate.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8780);
+pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8780);
 /// Time between two commits of log lines.
 const FLUSH: Duration = Duration::from_secs(30);
 /// Log lines that wait for a commit; more are only counted.
 const MOST_LINES: usize = 1_000;
 
 /// Log lines on their way to the lake.
-pub struct LakeJournal {
+pub(crate) struct LakeJournal {
     lake: Lake,
     clock: Arc<dyn Clock>,
     waiting: Mutex<Waiting>,
@@ -52,7 +52,7 @@ impl fmt::Debug for LakeJournal {
 
 impl LakeJournal {
     /// A journal of a lake. `tell` gets each line at once; `wakes` are woken by notifications.
-    pub fn new(
+    pub(crate) fn new(
         lake: Lake,
         clock: Arc<dyn Clock>,
         tell: impl Fn(Severity, &str) + Send + Sync + 'static,
@@ -62,7 +62,7 @@ impl LakeJournal {
     }
 
     /// Writes the lines that wait, in one commit.
-    pub async fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         let Waiting { lines, left_out } = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut log = EventLog::of_its_own();
         let operation = |is_receiver| if is_receiver { WEBHOOK } else { Importer::Office365Activity.name() };
@@ -97,13 +97,13 @@ impl Journal for LakeJournal {
 }
 
 /// True when a tenant's configuration asks for notifications.
-pub fn is_wanted(config: &Config) -> bool {
+pub(crate) fn is_wanted(config: &Config) -> bool {
     config.tenants.iter().any(|tenant| tenant.calls.listen.is_some() || tenant.calls.notification_url.is_some())
 }
 
 /// Receivers that listen, and the subscriptions that they keep alive.
 #[derive(Debug)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     receivers: Vec<Receiver>,
     keepers: Vec<Keeper>,
     journal: Arc<LakeJournal>,
@@ -115,7 +115,12 @@ impl Webhook {
     ///
     /// # Errors
     /// An address cannot be had; no tenant takes notifications; a secret cannot be read.
-    pub async fn bind(config: &Config, listen: Option<SocketAddr>, world: &World, journal: Arc<LakeJournal>) -> Result<Webhook> {
+    pub(crate) async fn bind(
+        config: &Config,
+        listen: Option<SocketAddr>,
+        world: &World,
+        journal: Arc<LakeJournal>,
+    ) -> Result<Webhook> {
         let mut addresses: BTreeMap<SocketAddr, Vec<Party>> = BTreeMap::new();
         let mut keepers = Vec::new();
         for (_, tenant) in config.live() {
@@ -144,12 +149,12 @@ impl Webhook {
     }
 
     /// The addresses that are listened on.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.receivers.iter().filter_map(|receiver| receiver.address().ok()).collect()
     }
 
     /// True when a subscription is kept alive.
-    pub fn keeps_subscriptions(&self) -> bool {
+    pub(crate) fn keeps_subscriptions(&self) -> bool {
         !self.keepers.is_empty()
     }
 
@@ -157,7 +162,7 @@ impl Webhook {
     ///
     /// # Errors
     /// A listener fails.
-    pub async fn run(self, stop: Stop) -> Result<()> {
+    pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         let mut receiving = JoinSet::new();
         let mut keeping = JoinSet::new();
         for receiver in self.receivers {

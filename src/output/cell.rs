@@ -13,14 +13,14 @@ use kqlake_value::{Column, Type, ValueRef, format};
 ///
 /// # Errors
 /// A column cannot be read as its type.
-pub fn readers(columns: &[Column], batch: &RecordBatch) -> Result<Vec<ColumnReader>, ArrowError> {
+pub(crate) fn readers(columns: &[Column], batch: &RecordBatch) -> Result<Vec<ColumnReader>, ArrowError> {
     let open = |(column, array): (&Column, &ArrayRef)| ColumnReader::new(array, column.ty).map_err(ArrowError::CastError);
     columns.iter().zip(batch.columns()).map(open).collect()
 }
 
 /// Appends a value's text as tables and CSV show it: as `tostring` gives it, but `true` and `false` in lower case, and
 /// `NaN` and `Infinity` spelled as in JSON answers.
-pub fn write_text(out: &mut String, value: ValueRef<'_>) {
+pub(crate) fn write_text(out: &mut String, value: ValueRef<'_>) {
     match value {
         ValueRef::Bool(v) => out.push_str(if v { "true" } else { "false" }),
         ValueRef::Real(v) => format::write_real(out, v),
@@ -30,7 +30,7 @@ pub fn write_text(out: &mut String, value: ValueRef<'_>) {
 
 /// Appends a value as JSON: numbers and bools as such; datetime, timespan, guid and decimal as text; dynamic as the JSON
 /// value it holds; NaN and the infinities as text, since JSON has no numbers for them.
-pub fn write_json(out: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(crate) fn write_json(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Bool(v) => out.extend_from_slice(if v { b"true" } else { b"false" }),
@@ -52,7 +52,7 @@ pub fn write_json(out: &mut Vec<u8>, value: ValueRef<'_>) {
 }
 
 /// Appends a string or number in JSON's form; writing into memory cannot fail.
-pub fn write_json_of<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn write_json_of<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     drop(serde_json::to_writer(out, value));
 }
 
@@ -70,6 +70,6 @@ fn write_dynamic(out: &mut Vec<u8>, text: &str) {
 }
 
 /// True for numbers and timespans, which stand at the right edge of drawn tables.
-pub fn is_right_aligned(ty: Type) -> bool {
+pub(crate) fn is_right_aligned(ty: Type) -> bool {
     ty.is_numeric() || ty == Type::TimeSpan
 }

@@ -13,7 +13,7 @@ use kqlake_value::{Column, Type, Value};
 
 /// Rows of values under their columns.
 #[derive(Debug, Clone, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Names and types.
     pub columns: Vec<Column>,
     /// One value a column in each row.
@@ -22,12 +22,12 @@ pub struct Listing {
 
 impl Listing {
     /// A listing without rows.
-    pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Type)>) -> Self {
+    pub(crate) fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Type)>) -> Self {
         Listing { columns: columns.into_iter().map(|(name, ty)| Column::new(name, ty)).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub fn push(&mut self, row: impl IntoIterator<Item = Value>) {
+    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Value>) {
         self.rows.push(row.into_iter().collect());
     }
 
@@ -35,7 +35,7 @@ impl Listing {
     ///
     /// # Errors
     /// When the columns do not make a schema.
-    pub fn batch(&self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn batch(&self) -> Result<RecordBatch, ArrowError> {
         let fields: Vec<Field> = self.columns.iter().map(|c| Field::new(&c.name, arrow_type(c.ty), true)).collect();
         let arrays: Vec<ArrayRef> = self.columns.iter().enumerate().map(|(at, column)| self.array(at, column.ty)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
@@ -68,11 +68,11 @@ impl Listing {
 }
 
 /// A text value.
-pub fn text(value: impl Into<String>) -> Value {
+pub(crate) fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
 }
 
 /// A count; one too great for `long` is the greatest `long`.
-pub fn count(value: u64) -> Value {
+pub(crate) fn count(value: u64) -> Value {
     Value::Long(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -1,14 +1,14 @@
 //! Results into bytes: one writer for each format, fed batch by batch, knowing nothing but columns and batches.
 
-pub mod cell;
+pub(crate) mod cell;
 mod delimited;
 mod json;
 mod kusto;
-pub mod listing;
+pub(crate) mod listing;
 mod markdown;
 mod parquet;
 mod table;
-pub mod terminal;
+pub(crate) mod terminal;
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 /// Width to draw into: the terminal's, when standard output is one that says how wide it is.
-pub fn width() -> Option<u16> {
+pub(crate) fn width() -> Option<u16> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
@@ -12,11 +12,11 @@ pub fn width() -> Option<u16> {
 }
 
 /// True when standard error is a terminal that can redraw a line, so that progress may be shown there.
-pub fn shows_progress() -> bool {
+pub(crate) fn shows_progress() -> bool {
     std::io::stderr().is_terminal() && crate::config::environment("TERM").as_deref() != Some("dumb")
 }
 
 /// True when standard error is a terminal and colours are wanted (`NO_COLOR`, <https://no-color.org>).
-pub fn shows_colors() -> bool {
+pub(crate) fn shows_colors() -> bool {
     shows_progress() && crate::config::environment("NO_COLOR").is_none()
 }

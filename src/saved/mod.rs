@@ -12,7 +12,7 @@
 //! The queries of `sql/` are part of the program; those in a folder `sql` where it runs come on top and may replace them.
 
 mod header;
-pub mod names;
+pub(crate) mod names;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 /// The file of an export that describes it, which no table's folder may be called.
-pub const MANIFEST: &str = "datapackage.json";
+pub(crate) const MANIFEST: &str = "datapackage.json";
 
 /// Why nothing can be exported under a name: its files would lie elsewhere or be hidden.
-pub fn refusal(name: &str) -> Option<&'static str> {
+pub(crate) fn refusal(name: &str) -> Option<&'static str> {
     if matches!(name, "" | "." | "..") {
         return Some("it names a folder and no file");
     }
@@ -20,7 +20,7 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 }
 
 /// What is to be said of names that exist here and clash on other systems, one sentence each.
-pub fn warnings<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+pub(crate) fn warnings<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
     let mut found = Vec::new();
     let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for name in names {
