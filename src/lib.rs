@@ -1,5 +1,6 @@
 //! kqlake, the program: commands, sessions, output, exports and saved queries over the crates of the layers below.
 
+mod allocator;
 pub mod cli;
 pub(crate) mod config;
 pub(crate) mod doctor;

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use crate::allocator;
 use crate::config::{self, Config, Flags, Problem, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
@@ -217,6 +218,10 @@ fn execute(cli: Cli) -> Result<()> {
     // What is wrong in the configuration is what these commands are for.
     let tolerates_bad_config = matches!(cli.command, Command::Doctor(_) | Command::Init(_) | Command::Simulate(_));
     let context = context(&cli.global, tolerates_bad_config)?;
+    let is_live = matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_));
+    if is_live && !context.config.tenants.is_empty() {
+        allocator::give_back_early();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
         .thread_stack_size(WORKER_STACK)
