@@ -232,3 +232,28 @@ fn long_chains_of_extends_are_one_operator() {
     let newest = "RT0002!,00:00:40,2026-04-12T00:00:40.0000000Z,2026-04-12T00:00:00.0000000Z";
     assert_eq!(answer.lines().nth(1), Some(newest), "{answer}");
 }
+
+#[test]
+fn short_chains_whose_expressions_multiply_are_planned_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (n, behind) in [(20, "where x > 5 | count"), (30, "where isnotnull(x) | top 2 by x | summarize take_any(1)")] {
+        let kql = chain("datatable(x: long)[1, 2, 3]", n, |at, _| format!("x = x * x + {at}")) + "\n| " + behind;
+        run_in(dir.path(), &["query", &kql, "--timeout", "60s"]).exits(0);
+    }
+    let kql = chain("datatable(s: string)['aaaab']", 12, |_, _| "s = iff(s startswith 'a', substring(s, 1), s)".to_owned());
+    let run = run_in(dir.path(), &["query", &format!("{kql}\n| where s != ''"), "--timeout", "60s"]).exits(0);
+    assert_eq!(run.out, "s\nb\n");
+}
+
+#[test]
+fn greatest_values_of_columns_and_of_expressions_are_of_the_same_rows() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    for (command, text) in [
+        ("query", "traces | summarize max(timestamp), max(tostring(message))"),
+        ("sql", "SELECT max(timestamp), max(lower(message)) FROM traces"),
+    ] {
+        let plan = run_in(dir.path(), &[command, text, "--explain"]).exits(0).out;
+        assert!(!plan.contains("DynamicFilter"), "{plan}");
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! DataFusion's rules put such projections into one another where a column is used once, and write the names of what is in them
 //! out at every turn, so that planning takes the cube of their number, and the square where they are left as they are. Here their
-//! expressions are computed one after the other over each batch, which plans in the time that the expressions take.
+//! expressions are computed one after the other over each batch, which plans in the time that the expressions take. So are those
+//! of short chains whose expressions, written out in one another, would grow without bound.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +26,47 @@ use crate::bound::{BoundExpr, BoundKind, ColId, Rel, RelKind};
 /// Projections of a chain that is one operator. Shorter ones are left to DataFusion, whose rules reach through them.
 const LONG: usize = 32;
 
+/// Places of columns that an expression may have once those that it uses are written out in it, beyond those that the chain's
+/// texts have. DataFusion's rules write them out where a filter goes below projections: `x*x` twelve times over is 4,096 of them.
+const WRITTEN_OUT: u64 = 256;
+
+/// True where some expression would be far longer, written out, than all that the chain's text says.
+fn grows(input: &Rel, top: &[(ColId, BoundExpr)]) -> bool {
+    let mut levels = vec![top];
+    let mut below = input;
+    while let RelKind::Project { input, exprs } = &below.kind {
+        levels.push(exprs);
+        below = input;
+    }
+    let (mut sizes, mut written) = (HashMap::<ColId, u64>::new(), 0_u64);
+    for level in levels.into_iter().rev() {
+        let mut of_level = Vec::with_capacity(level.len());
+        for (id, e) in level {
+            let (mut places, mut size) = (0, 0_u64);
+            each_place(e, &mut |column| {
+                places += 1;
+                size = size.saturating_add(sizes.get(&column).copied().unwrap_or(1));
+            });
+            written += places;
+            of_level.push((*id, size));
+        }
+        sizes.extend(of_level);
+    }
+    sizes.values().max().is_some_and(|most| *most > written.saturating_add(WRITTEN_OUT))
+}
+
+/// Calls a function for each place of a column in an expression.
+fn each_place(e: &BoundExpr, found: &mut dyn FnMut(ColId)) {
+    match &e.kind {
+        BoundKind::Column(id) => found(*id),
+        BoundKind::Promoted { column, base, .. } => {
+            found(*column);
+            each_place(base, found);
+        }
+        _ => e.for_each_part(&mut |part| each_place(part, found)),
+    }
+}
+
 /// True where projections in a row are as many as a long chain has.
 fn may_be_long(mut rel: &Rel) -> bool {
     for _ in 1..LONG {
@@ -37,7 +79,8 @@ fn may_be_long(mut rel: &Rel) -> bool {
 impl Lowering<'_> {
     /// A projection over others, all of them as one operator where they are a long chain.
     pub(super) fn long_chain(&self, input: &Rel, top: &[(ColId, BoundExpr)]) -> Lower<Option<Node>> {
-        if !may_be_long(input) {
+        let grows = grows(input, top);
+        if !grows && !may_be_long(input) {
             return Ok(None);
         }
         let (mut levels, mut below) = (Vec::new(), input);
@@ -46,7 +89,7 @@ impl Lowering<'_> {
             levels.push(exprs);
             below = input;
         }
-        let Some(last) = levels.last().filter(|_| levels.len() + 1 >= LONG) else { return Ok(None) };
+        let Some(last) = levels.last().filter(|_| grows || levels.len() + 1 >= LONG) else { return Ok(None) };
 
         // From the last projection to the first: what is asked for of each.
         let mut asked: HashSet<ColId> = top.iter().map(|(id, _)| *id).collect();
