@@ -476,3 +476,19 @@ mod unix {
         assert_eq!(names(&out), [".kqlake-notes.partial", "audit-activity", "datapackage.json", "y.csv"]);
     }
 }
+
+#[test]
+fn a_mistyped_lake_empties_no_export() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    run_in(dir.path(), &["generate", "traces", "--rows", "20", "-o", "t.ndjson"]).exits(0);
+    run_in(dir.path(), &["import", "--from", "t.ndjson"]).exits(0);
+    run_in(dir.path(), &["export", "traces", "--to", "out"]).exits(0);
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(dir.path().join("out/traces")).unwrap().map(|f| f.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    run_in(dir.path(), &["--lake", "data/lak", "export", "traces", "--to", "out"]).exits(2).says("there is no lake at");
+    assert_eq!(files(), before);
+}
