@@ -344,7 +344,7 @@ impl Audit {
             Some("AF20023") => "the subscription was disabled; it is started again in the next run",
             Some("AF20050") => "the service does not have it any more",
             Some("AF20051") => "the service kept it for seven days, and does not have it any more",
-            _ if error.message.contains("does not exist") && error.message.contains("Tenant") => {
+            _ if is_without_auditing(&error) => {
                 "unified audit logging is off in the tenant: switch it on, which takes up to an hour"
             }
             _ => return error.into(),
@@ -357,6 +357,11 @@ impl Audit {
 /// The first second from which the service lists blobs.
 fn earliest(now: i64) -> i64 {
     (now - KEPT + MARGIN).div_euclid(SECOND) * SECOND
+}
+
+/// True when the service says that it has no such tenant, for which it has no code: auditing is off.
+fn is_without_auditing(error: &ServiceError) -> bool {
+    error.message.contains("Tenant") && error.message.contains("does not exist")
 }
 
 /// True when the service says that a window is none that it lists.

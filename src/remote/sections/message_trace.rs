@@ -20,7 +20,7 @@ use super::pages::Chain;
 use crate::api::Api;
 use crate::budget::Limits;
 use crate::cloud::Service;
-use crate::http::Request;
+use crate::http::{Request, ServiceError};
 use crate::instant;
 use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
@@ -313,7 +313,7 @@ impl Source for Traces {
                 }
                 chain = Chain::begin(&self.api, first_page(&self.api, &self.set, start, present)).await;
             }
-            let chain = chain.map_err(|error| hinted(error.into()))?.with_request(request);
+            let chain = chain.map_err(advised)?.with_request(request);
             Ok(Opened { body: chain.into_body(each), taken_at: None })
         })
     }
@@ -334,22 +334,63 @@ impl Source for Traces {
     }
 }
 
-/// A refusal with what to do about it, where its words alone do not say it.
-fn hinted(error: SourceError) -> SourceError {
-    let hint = if error.reason.to_lowercase().contains("service principal-less") {
-        "; the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours"
-    } else if error.reason.contains("No permission to access the report") {
-        "; the application needs the role Global Reader or Security Reader"
-    } else {
-        return error;
-    };
-    SourceError { reason: format!("{}{hint}", error.reason), ..error }
+/// Refusals for which the services have no code of their own, and what they say instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KnownRefusal {
+    /// The tenant lacks the service principal of message traces.
+    NoServicePrincipal,
+    /// The application lacks a role.
+    NoRole,
+}
+
+impl KnownRefusal {
+    const WORDS: [(&str, KnownRefusal); 2] = [
+        ("service principal-less", KnownRefusal::NoServicePrincipal),
+        ("no permission to access the report", KnownRefusal::NoRole),
+    ];
+
+    fn of(error: &ServiceError) -> Option<Self> {
+        let said = error.message.to_lowercase();
+        Self::WORDS.iter().find(|(words, _)| said.contains(words)).map(|(_, refusal)| *refusal)
+    }
+
+    /// What to do about it.
+    fn advice(self) -> &'static str {
+        match self {
+            KnownRefusal::NoServicePrincipal => {
+                "the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals \
+                 {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours"
+            }
+            KnownRefusal::NoRole => "the application needs the role Global Reader or Security Reader",
+        }
+    }
+}
+
+/// The error of a call, with what to do about it where the service does not say it.
+fn advised(error: ServiceError) -> SourceError {
+    let known = KnownRefusal::of(&error);
+    let source = SourceError::from(error);
+    match known {
+        Some(refusal) => SourceError { reason: format!("{}; {}", source.reason, refusal.advice()), ..source },
+        None => source,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Failure;
     use crate::testing::{NOW, Server, reply, tenant, world};
+
+    #[test]
+    fn refusals_without_a_code_are_known_by_their_words() {
+        let error = |message: &str| ServiceError::new(Service::Graph, Failure::Refused, message.to_owned());
+        let said = advised(error("Service Principal-less authentication failed")).reason;
+        assert!(said.contains("POST /v1.0/servicePrincipals"), "{said}");
+        let said = advised(error("No permission to access the report for the organization.")).reason;
+        assert!(said.contains("Global Reader"), "{said}");
+        assert_eq!(KnownRefusal::of(&error("Access is denied")), None);
+    }
 
     #[test]
     fn an_hour_is_read_until_it_is_complete_and_its_statuses_are_final() {

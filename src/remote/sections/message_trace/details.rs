@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{
-    CLEAR, COMPLETE, FORGOTTEN, MINUTE, Rows, SECOND, WINDOW, api_of, first_page, first_time, hinted, is_open, keeps, request,
+    CLEAR, COMPLETE, FORGOTTEN, MINUTE, Rows, SECOND, WINDOW, advised, api_of, first_page, first_time, is_open, keeps, request,
 };
 use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
@@ -86,7 +86,7 @@ impl Details {
                 stop = present.max(start);
                 rows = if start < stop { self.rows(start, stop).await } else { Ok(Vec::new()) };
             }
-            for row in rows.map_err(|error| hinted(error.into()))? {
+            for row in rows.map_err(advised)? {
                 let Some((id, recipient, received)) = row.known() else { continue };
                 // Both ends belong to what is asked for.
                 if !(start..stop).contains(&received) {
@@ -156,7 +156,7 @@ impl Details {
     async fn steps(&self, id: &str, recipient: &str, received: i64) -> Result<Vec<u8>, SourceError> {
         let of_service = |error: ServiceError| match error.status {
             Some(404 | 410) => error.gone(),
-            _ => hinted(error.into()),
+            _ => advised(error),
         };
         let chain = Chain::begin(&self.api, self.request(id, recipient, received)).await.map_err(of_service)?;
         let mut text = Vec::new();
