@@ -48,7 +48,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     export::check_place(&root, &context.config.lake)?;
     let engine = context.engine().with_clock(export_clock(context));
     engine.lake().check().await?;
-    if !engine.lake().is_there() && items.iter().any(|item| has_days(item, &root)) {
+    let mut export = Export::begin(&root, &context.config.lake)?;
+    if !engine.lake().is_there() && items.iter().any(|item| matches!(item, Item::Table(def) if export.has_rows(def.name))) {
         let lake = context.config.lake.display();
         return Err(Error::usage(format!(
             "there is no lake at {lake}, and {} has an export that it would empty",
@@ -56,7 +57,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         ))
         .hint("check --lake; `kqlake tables` says what a lake has"));
     }
-    let mut export = Export::begin(&root, &context.config.lake)?;
     warn_of_names(items.iter().map(Item::name), context);
     let progress = Progress::new(context, "exporting");
     let mut failures: Vec<_> = broken.into_iter().map(|broken| (broken.name, broken.error)).collect();
@@ -101,13 +101,6 @@ fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context
     }
     let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
     Err(Error::Incomplete(format!("{} of {count} exports failed: {}", names.len(), names.join(", "))))
-}
-
-/// True where an export of a table has a file of a day, which only a lake with rows has given.
-fn has_days(item: &Item, root: &Path) -> bool {
-    let Item::Table(def) = item else { return false };
-    let names = std::fs::read_dir(root.join(def.name)).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.into_iter().any(|name| name.to_str().is_some_and(|name| name.starts_with(&format!("{}_", def.name))))
 }
 
 /// What is to be exported, and the broken files that matter for it: with names given, none.

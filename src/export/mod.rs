@@ -76,6 +76,8 @@ pub struct Export {
     root: PathBuf,
     lake: Apart,
     staging: Staging,
+    /// What was there before.
+    earlier: Manifest,
 }
 
 /// Checks that an export into a folder does not write into the lake.
@@ -106,8 +108,13 @@ impl Export {
         durable::create_folders(root).map_err(failed)?;
         let staging = Staging::create(root).map_err(failed)?;
         // A manifest that cannot be read is said before any work is done.
-        Manifest::read(root)?;
-        Ok(Export { root: root.to_path_buf(), lake: Apart::new(lake), staging })
+        let earlier = Manifest::read(root)?;
+        Ok(Export { root: root.to_path_buf(), lake: Apart::new(lake), staging, earlier })
+    }
+
+    /// True where an earlier export has rows of a table.
+    pub(crate) fn has_rows(&self, table: &str) -> bool {
+        self.earlier.has_rows(table)
     }
 
     /// Begins a table.

@@ -17,7 +17,7 @@ use super::batches::{BATCH_ROWS, misfit};
 use super::files::csv::CsvRecord;
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Sink, Stop};
 use super::row::{Row, Unnumbered};
-use super::unit::{Counts, Facts, Mappings, Output, SAMPLE, UnitFacts, UnitMapper};
+use super::unit::{Counts, Facts, Mappings, Output, RowContext, SAMPLE, UnitMapper};
 use kqlake_lake::RowBuilder;
 use kqlake_lake::tables::TableDef;
 
@@ -175,7 +175,7 @@ pub(crate) trait Taker: Output {
 struct Job {
     block: Block,
     facts: Arc<Facts>,
-    said: Arc<UnitFacts>,
+    said: Arc<RowContext>,
     done: Sender<Outcome>,
 }
 
@@ -224,7 +224,7 @@ impl Helper {
         }
     }
 
-    fn map(&mut self, block: &Block, facts: &Facts, said: &UnitFacts) -> Outcome {
+    fn map(&mut self, block: &Block, facts: &Facts, said: &RowContext) -> Outcome {
         let mut output = BlockOutput {
             builders: &mut self.builders,
             unnumbered: BTreeMap::new(),
@@ -301,9 +301,9 @@ impl BlockOutput<'_> {
 /// The records of one unit.
 pub(crate) struct Blocks<'u> {
     facts: Arc<Facts>,
-    said: Arc<UnitFacts>,
+    said: Arc<RowContext>,
     /// What holds for the records that come from now on, where it is something else.
-    next_said: Option<Arc<UnitFacts>>,
+    next_said: Option<Arc<RowContext>>,
     mappings: &'u mut Mappings,
     taker: &'u mut dyn Taker,
     helpers: Option<&'u Helpers>,
@@ -321,7 +321,7 @@ pub(crate) struct Blocks<'u> {
 impl<'u> Blocks<'u> {
     /// The records of a unit of which these facts are known.
     pub(crate) fn new(facts: Facts, mappings: &'u mut Mappings, taker: &'u mut dyn Taker, helpers: Option<&'u Helpers>) -> Self {
-        let said = Arc::new(UnitFacts::new(&facts));
+        let said = Arc::new(RowContext::new(&facts));
         Self {
             facts: Arc::new(facts),
             said,

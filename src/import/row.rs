@@ -145,7 +145,7 @@ impl<'a> SourceValue<'a> {
     /// files carry dynamic columns.
     fn dynamic(self) -> Option<Cell<'a>> {
         let inner = match self {
-            SourceValue::Json(json) if !json.starts_with('"') => return Some(Cell::Json(tidy(Cow::Borrowed(json)))),
+            SourceValue::Json(json) if !json.starts_with('"') => return Some(Cell::Json(well_formed(Cow::Borrowed(json)))),
             other => other.text(),
         };
         let trimmed = inner.trim();
@@ -157,7 +157,7 @@ impl<'a> SourceValue<'a> {
             let text = if whole { inner } else { Cow::Owned(trimmed.to_owned()) };
             let text = repaired(text);
             if serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok() {
-                return Some(Cell::Json(tidy(text)));
+                return Some(Cell::Json(well_formed(text)));
             }
             // Broken JSON stays what it is: a text.
             return Some(Cell::Json(Cow::Owned(string_literal(&text))));
@@ -174,7 +174,7 @@ fn repaired(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// JSON as the lake keeps it: compact, and readable by every JSON reader.
-fn tidy(text: Cow<'_, str>) -> Cow<'_, str> {
+fn well_formed(text: Cow<'_, str>) -> Cow<'_, str> {
     match repaired(text) {
         Cow::Borrowed(text) => compact(text),
         Cow::Owned(text) => match compact(&text) {

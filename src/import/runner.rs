@@ -20,7 +20,7 @@ use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
 use super::merge_small::merge_small;
 use super::own_rows;
 use super::positions::{self, Reached, stream_of};
-use super::quarantine::earlier::{Earlier, EarlierVerdict};
+use super::quarantine::earlier::{Earlier, ReportAgain};
 use super::quarantine::store::QuarantineFile;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
@@ -108,7 +108,7 @@ pub(crate) async fn run(
     run.finish(started).await
 }
 
-struct UnitInProgress {
+struct RunStart {
     dispatch: Dispatch,
     outdated: u64,
 }
@@ -121,7 +121,7 @@ async fn begin(
     import_id: &str,
     known: &Arc<KnownUnits>,
     now: i64,
-) -> Result<UnitInProgress, ImportError> {
+) -> Result<RunStart, ImportError> {
     let mut listed = Vec::new();
     for source in sources {
         let cursor = if options.again { None } else { positions::kept(lake, source.as_ref()).await? };
@@ -137,7 +137,7 @@ async fn begin(
             (Vec::new(), 0)
         });
         let unfinished = |file: &QuarantineFile| tried.get(&file.unit).is_none_or(Known::is_open).then(|| file.unit.clone());
-        let told = if again { EarlierVerdict::All } else { EarlierVerdict::Of(kept.iter().filter_map(unfinished).collect()) };
+        let told = if again { ReportAgain::All } else { ReportAgain::Of(kept.iter().filter_map(unfinished).collect()) };
         let earlier = Earlier::new(kept, &retry, told);
         (Quarantine::new((!is_dry).then_some(root.as_path()), &id, now, limits, earlier), outdated)
     });
@@ -171,7 +171,7 @@ async fn begin(
         import_id: import_id.to_owned(),
         clock: Arc::clone(&options.clock),
     };
-    Ok(UnitInProgress { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
+    Ok(RunStart { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
 }
 
 /// Removes what is not kept in quarantine any more. Gives what is, and the number of files that went.
@@ -501,20 +501,20 @@ impl Run<'_> {
             return Ok(());
         }
         let Some(def) = find(ledger::TABLE) else { return Ok(()) };
-        let mut standings = BTreeMap::new();
+        let mut versions = BTreeMap::new();
         for table in self.landings.landed.keys() {
             // A table that cannot be read took no rows.
             if let Some(def) = find(table)
-                && let Ok(Some(standing)) = self.lake.standing(def).await
+                && let Ok(Some(table_version)) = self.lake.table_version(def).await
             {
-                standings.insert(*table, standing);
+                versions.insert(*table, table_version);
             }
         }
         for at in 0..self.sources.len() {
             let mine = entries.iter().filter(|(source, _)| *source == at).map(|(_, entry)| {
                 let mut entry = entry.clone();
-                let landed = standings.iter().filter(|(table, _)| entry.rows.contains_key(**table));
-                let landed: Vec<_> = landed.map(|(table, standing)| ((*table).to_owned(), standing.clone())).collect();
+                let landed = versions.iter().filter(|(table, _)| entry.rows.contains_key(**table));
+                let landed: Vec<_> = landed.map(|(table, table_version)| ((*table).to_owned(), table_version.clone())).collect();
                 entry.details.landed.extend(landed);
                 entry.to_row(def)
             });

@@ -126,7 +126,7 @@ pub(crate) struct Facts {
 
 /// What a unit says of the rows that follow.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnitFacts {
+pub(crate) struct RowContext {
     /// Day or month first: as given, until the dates of a file decide.
     order: DateOrder,
     /// What the rows of the CSV file are.
@@ -137,10 +137,10 @@ pub(crate) struct UnitFacts {
     zones: Vec<(usize, i64)>,
 }
 
-impl UnitFacts {
+impl RowContext {
     /// Nothing but what is known anyway.
     pub(crate) fn new(facts: &Facts) -> Self {
-        UnitFacts { order: facts.order, ..UnitFacts::default() }
+        RowContext { order: facts.order, ..RowContext::default() }
     }
 
     /// What holds below a CSV heading.
@@ -155,7 +155,7 @@ impl UnitFacts {
         }
         let date_places = table.dates(&heading.columns, reports);
         let zones = zones::of(&heading.columns, table.times(&heading.columns, reports).into_iter())?;
-        Ok(UnitFacts { order: self.order, table: Some(table), date_places, zones })
+        Ok(RowContext { order: self.order, table: Some(table), date_places, zones })
     }
 
     /// What holds when the order of the file's dates is known.
@@ -163,7 +163,7 @@ impl UnitFacts {
     /// # Errors
     /// Why the file is refused.
     pub(crate) fn dated(&self, dates: &Dates, facts: &Facts) -> Result<Self, String> {
-        let mut said = UnitFacts { order: dates.order(facts.order)?, ..self.clone() };
+        let mut said = RowContext { order: dates.order(facts.order)?, ..self.clone() };
         if let Some(TableShape::App(columns)) = &mut said.table {
             columns.order = said.order;
         }
@@ -181,7 +181,7 @@ pub(crate) struct UnitMapper<'m> {
     mappings: &'m mut Mappings,
     output: &'m mut dyn Output,
     facts: &'m Facts,
-    said: &'m UnitFacts,
+    said: &'m RowContext,
     /// What came of the records so far.
     pub counts: Counts,
     /// The first reason for which a record was of no known shape.
@@ -192,7 +192,7 @@ pub(crate) struct UnitMapper<'m> {
 
 impl<'m> UnitMapper<'m> {
     /// A mapper of records of a unit of which these facts are known, and that has said this of the records.
-    pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m UnitFacts) -> Self {
+    pub(crate) fn new(mappings: &'m mut Mappings, output: &'m mut dyn Output, facts: &'m Facts, said: &'m RowContext) -> Self {
         Self { mappings, output, facts, said, counts: Counts::default(), first_unknown: None, last: None, answer: None }
     }
 

@@ -319,7 +319,7 @@ impl Lake {
     ///
     /// # Errors
     /// The log cannot be read, or the table is damaged.
-    pub async fn standing(&self, def: &'static TableDef) -> Result<Option<TableVersion>, LakeError> {
+    pub async fn table_version(&self, def: &'static TableDef) -> Result<Option<TableVersion>, LakeError> {
         let Some(log) = self.log(def).await? else { return Ok(None) };
         let repaired = log.transaction(repair::REPAIRED, &self.table_dir(def)).await?;
         Ok(Some(TableVersion { id: log.id().to_owned(), version: log.version(), repaired }))

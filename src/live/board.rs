@@ -33,7 +33,7 @@ pub struct SectionProgress {
 
 impl Line {
     /// How far it is.
-    pub fn standing(&self) -> SectionProgress {
+    pub fn progress(&self) -> SectionProgress {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         SectionProgress { listed: of(&self.listed), done: of(&self.done), bytes: of(&self.bytes) }
     }
@@ -73,7 +73,7 @@ impl Board {
 
     /// The sections that run, with their tenants, and how far each is.
     pub fn running(&self) -> Vec<(String, Section, SectionProgress)> {
-        self.lines().iter().map(|((tenant, section), line)| (tenant.clone(), *section, line.standing())).collect()
+        self.lines().iter().map(|((tenant, section), line)| (tenant.clone(), *section, line.progress())).collect()
     }
 
     /// The same in a line for people.

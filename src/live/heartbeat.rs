@@ -60,7 +60,7 @@ fn beat(board: &Board, command: &str, now: i64, began: i64) -> EventLog {
     let running = board.running();
     let names: Vec<String> = running.iter().map(|(tenant, section, _)| format!("{tenant}: {section}")).collect();
     let sum =
-        |of: fn(&super::board::SectionProgress) -> u64| running.iter().map(|(.., standing)| of(standing)).sum::<u64>() as f64;
+        |of: fn(&super::board::SectionProgress) -> u64| running.iter().map(|(.., progress)| of(progress)).sum::<u64>() as f64;
     let mut log = EventLog::of_its_own();
     log.heartbeat(
         now,
@@ -72,9 +72,9 @@ fn beat(board: &Board, command: &str, now: i64, began: i64) -> EventLog {
         ],
         &[
             ("sectionsRunning", running.len() as f64),
-            ("unitsListed", sum(|standing| standing.listed)),
-            ("unitsDone", sum(|standing| standing.done)),
-            ("bytes", sum(|standing| standing.bytes)),
+            ("unitsListed", sum(|progress| progress.listed)),
+            ("unitsDone", sum(|progress| progress.done)),
+            ("bytes", sum(|progress| progress.bytes)),
             ("uptimeSeconds", (now - began) as f64 / 1e6),
         ],
     );

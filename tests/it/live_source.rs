@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use kqlake_import::{Body, ImportOptions, ImportSummary, ListedUnit, Listing, Opened, Reply, Source, SourceError, import_from};
 use kqlake_lake::Lake;
+use kqlake_lake::fault::{Fault, Step};
 use kqlake_lake::tables::find;
 use kqlake_value::clock::FixedClock;
 use serde_json::{Value, json};
@@ -224,8 +225,10 @@ async fn several_sources_are_read_in_one_run() {
 }
 
 /// Two blobs, the second of which is not given out before the first one is in the lake: as when a quota is used up.
-#[derive(Debug)]
-struct Patient(std::path::PathBuf);
+#[derive(Debug, Default)]
+struct Patient {
+    first_landed: Arc<tokio::sync::Notify>,
+}
 
 impl Source for Patient {
     fn stream(&self) -> &str {
@@ -239,19 +242,15 @@ impl Source for Patient {
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
-            // The second version is the first one with rows.
-            let landed = self.0.join("AuditRecords/_delta_log/00000000000000000001.json");
-            for _ in 0..2_000 {
-                if unit.name.ends_with('1') || landed.exists() {
-                    let text = format!(
-                        "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"{}\",\"Operation\":\"FileModified\",\"RecordType\":6,\"Workload\":\"OneDrive\"}}\n",
-                        unit.name
-                    );
-                    return Ok(Opened { body: Body::Stream(Box::new(io::Cursor::new(text))), taken_at: None });
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            if !unit.name.ends_with('1') {
+                let landed = tokio::time::timeout(std::time::Duration::from_secs(60), self.first_landed.notified()).await;
+                landed.map_err(|_| SourceError::for_now("the first blob never landed"))?;
             }
-            Err(SourceError::for_now("the first blob never landed"))
+            let text = format!(
+                "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"{}\",\"Operation\":\"FileModified\",\"RecordType\":6,\"Workload\":\"OneDrive\"}}\n",
+                unit.name
+            );
+            Ok(Opened { body: Body::Stream(Box::new(io::Cursor::new(text))), taken_at: None })
         })
     }
 }
@@ -260,9 +259,22 @@ impl Source for Patient {
 async fn what_came_is_committed_while_nothing_more_comes() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("lake");
-    let sources: [Arc<dyn Source>; 1] = [Arc::new(Patient(root.clone()))];
+    let source = Patient::default();
+    // The second version is the first one with rows.
+    let rows = root.join("AuditRecords/_delta_log/00000000000000000001.json");
+    let first_landed = Arc::clone(&source.first_landed);
+    let lake = Lake::with_fault(
+        &root,
+        Fault::new(move |step| {
+            if step == Step::AfterCommit && rows.exists() {
+                first_landed.notify_one();
+            }
+            false
+        }),
+    );
+    let sources: [Arc<dyn Source>; 1] = [Arc::new(source)];
     let options = ImportOptions { idle: std::time::Duration::from_millis(20), ..ImportOptions::default() };
-    let summary = import_from(&Lake::new(&root), &sources, &options, &()).await.unwrap();
+    let summary = import_from(&lake, &sources, &options, &()).await.unwrap();
     assert!(summary.is_complete(), "{:?}", summary.units);
     let rows = csv_rows(&run_in(dir.path(), &["--lake", "lake", "query", "AuditRecords | count", "-f", "csv"]).exits(0).out);
     assert_eq!(rows[1], ["2"]);

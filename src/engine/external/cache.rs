@@ -19,6 +19,7 @@ use kqlake_kql::external::{Content, ExternalFile};
 use kqlake_lake::Lake;
 use kqlake_remote::download::{Download, DownloadError, Downloads, Validators, shown_address};
 use kqlake_value::clock::Clock;
+use kqlake_value::format::{InstantText, hex};
 
 /// The cache's folder in the lake.
 const FOLDER: &str = kqlake_lake::folders::EXTERNAL;
@@ -132,9 +133,8 @@ impl Cache {
             // Nobody asked for a version.
             (Ok(None), None) => Err(DownloadError::Refused(format!("{name} answers that nothing has changed"))),
             (Err(DownloadError::Unreachable(why)), Some((path, header))) => {
-                let then = chrono::DateTime::from_timestamp_micros(header.fetched_us).unwrap_or_default();
-                let then = then.format("%Y-%m-%dT%H:%M:%SZ");
-                Ok(copied(path, Some(format!("{why}; the copy of {then} is read instead"))))
+                let then = InstantText::of_us(header.fetched_us);
+                Ok(copied(path, Some(format!("{why}; the copy of {}Z is read instead", then.with_digits(0)))))
             }
             (Err(error), _) => Err(error),
         }
@@ -195,7 +195,7 @@ fn begin(path: &Path) -> io::Result<Draft> {
 fn name_of(url: &Url) -> String {
     let mut bare = url.clone();
     bare.set_fragment(None);
-    Sha256::digest(bare.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bare.as_str()))
 }
 
 /// The header of a copy; `None` where there is none that can be read.

@@ -328,13 +328,13 @@ pub(crate) async fn read(lake: &Lake, section: Option<Section>) -> Result<KnownU
         add(&mut known, &batch)?;
     }
     tracing::debug!(section = section.map(Section::name), rows = read, units = known.units.len(), "read the ledger");
-    let mut standings = HashMap::new();
+    let mut versions = HashMap::new();
     let mut damaged = HashSet::new();
     for def in kqlake_lake::tables::all() {
         if known.units.values().any(|k| k.tables.iter().any(|(table, ..)| table == def.name)) {
-            match lake.standing(def).await {
-                Ok(Some(standing)) => {
-                    standings.insert(def.name, standing);
+            match lake.table_version(def).await {
+                Ok(Some(table_version)) => {
+                    versions.insert(def.name, table_version);
                     if !lake.has_its_files(def).await? {
                         damaged.insert(def.name);
                     }
@@ -346,7 +346,7 @@ pub(crate) async fn read(lake: &Lake, section: Option<Section>) -> Result<KnownU
             }
         }
     }
-    known.forget_gone(&standings);
+    known.forget_gone(&versions);
     known.forget_damaged(&damaged);
     Ok(known)
 }
@@ -426,7 +426,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
 mod tests {
     use super::*;
 
-    fn standing(id: &str, version: i64) -> TableVersion {
+    fn table_version(id: &str, version: i64) -> TableVersion {
         TableVersion { id: id.into(), version, repaired: None }
     }
 
@@ -446,7 +446,7 @@ mod tests {
             attempts: 1,
             started: 0,
             is_old: false,
-            tables: vec![("traces".into(), 2, Some(standing("a", 3)))],
+            tables: vec![("traces".into(), 2, Some(table_version("a", 3)))],
             listed: None,
             expires: None,
             source: None,
@@ -502,13 +502,13 @@ mod tests {
     #[test]
     fn a_unit_is_known_only_while_its_rows_are_there() {
         for (now, there) in [
-            (Some(standing("a", 3)), true),
-            (Some(standing("a", 9)), true),
-            (Some(standing("a", 2)), false),
-            (Some(standing("b", 3)), false),
+            (Some(table_version("a", 3)), true),
+            (Some(table_version("a", 9)), true),
+            (Some(table_version("a", 2)), false),
+            (Some(table_version("b", 3)), false),
             // A repair lost version 3, or a later one.
-            (Some(TableVersion { repaired: Some(3), ..standing("a", 9) }), false),
-            (Some(TableVersion { repaired: Some(4), ..standing("a", 9) }), true),
+            (Some(TableVersion { repaired: Some(3), ..table_version("a", 9) }), false),
+            (Some(TableVersion { repaired: Some(4), ..table_version("a", 9) }), true),
             (None, false),
         ] {
             let mut units = units(&[("a", known("done", "h", &Details::of_run("r")))]);
@@ -564,7 +564,7 @@ mod tests {
             listed: Some(4),
             expires: Some(9),
             details: Details {
-                landed: BTreeMap::from([("traces".into(), standing("a", 3))]),
+                landed: BTreeMap::from([("traces".into(), table_version("a", 3))]),
                 stamp: Some("s".into()),
                 cut: true,
                 source: Some("contoso/audit".into()),
@@ -591,7 +591,7 @@ mod tests {
             attempts: 4,
             started: 5,
             is_old: false,
-            tables: vec![("traces".into(), 3, Some(standing("a", 3)))],
+            tables: vec![("traces".into(), 3, Some(table_version("a", 3)))],
             listed: Some(4),
             expires: Some(9),
             source: Some("contoso/audit".into()),

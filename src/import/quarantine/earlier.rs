@@ -12,28 +12,28 @@ use crate::names::listed_names;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Earlier {
     files: Arc<HashMap<String, Vec<QuarantineFile>>>,
-    told: Arc<EarlierVerdict>,
+    told: Arc<ReportAgain>,
 }
 
 /// Of which units a record that is refused again is told again, though it is set aside already.
 #[derive(Debug)]
-pub(crate) enum EarlierVerdict {
+pub(crate) enum ReportAgain {
     /// Of all: somebody asked for them to be read again.
     All,
     /// Of these: no try so far came to its end, so nobody may have been told.
     Of(BTreeSet<String>),
 }
 
-impl Default for EarlierVerdict {
+impl Default for ReportAgain {
     fn default() -> Self {
-        EarlierVerdict::Of(BTreeSet::new())
+        ReportAgain::Of(BTreeSet::new())
     }
 }
 
 impl Earlier {
     /// What files say of all units but those that are to be tried again (an archive's name stands for its entries): of these
     /// everything is set aside anew.
-    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, told: EarlierVerdict) -> Self {
+    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, told: ReportAgain) -> Self {
         let mut by_unit: HashMap<String, Vec<QuarantineFile>> = HashMap::new();
         for file in files {
             if !listed_names(&file.unit).any(|name| retried.contains(name)) {
@@ -46,8 +46,8 @@ impl Earlier {
     /// Whether what is refused again of a unit is told again.
     pub(super) fn is_told_again(&self, unit: &str) -> bool {
         match self.told.as_ref() {
-            EarlierVerdict::All => true,
-            EarlierVerdict::Of(units) => units.contains(unit),
+            ReportAgain::All => true,
+            ReportAgain::Of(units) => units.contains(unit),
         }
     }
 

@@ -258,14 +258,14 @@ impl UnitQuarantine {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::earlier::EarlierVerdict;
+    use super::earlier::ReportAgain;
     use super::*;
 
     fn quarantine(lake: &Path, limits: Limits) -> Quarantine {
-        quarantine_after(lake, limits, Vec::new(), EarlierVerdict::default())
+        quarantine_after(lake, limits, Vec::new(), ReportAgain::default())
     }
 
-    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, told: EarlierVerdict) -> Quarantine {
+    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, told: ReportAgain) -> Quarantine {
         let run = if files.is_empty() { "run".to_owned() } else { format!("run after {}", files.len()) };
         Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), told))
     }
@@ -323,16 +323,16 @@ mod tests {
         let (news, first) = refuse(&quarantine(lake.path(), limits), &lines);
         assert_eq!((news, first.known, first.not_kept), (6, 0, 2));
         let after = |limits, told| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), told);
-        assert_eq!(refuse(&after(limits, EarlierVerdict::default()), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
-        assert_eq!(refuse(&after(limits, EarlierVerdict::All), &lines), (6, Kept::default()));
+        assert_eq!(refuse(&after(limits, ReportAgain::default()), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
+        assert_eq!(refuse(&after(limits, ReportAgain::All), &lines), (6, Kept::default()));
         // The bound is one of the unit, whichever run met its records.
-        let grown = refuse(&after(limits, EarlierVerdict::default()), &[&lines[..], &[b"a"]].concat()).1;
+        let grown = refuse(&after(limits, ReportAgain::default()), &[&lines[..], &[b"a"]].concat()).1;
         assert_eq!((grown.known, grown.not_kept), (6, 1));
         // What is more than before is new.
         let wide = Limits { quarantine_records: 9, ..limits };
-        assert_eq!(refuse(&after(wide, EarlierVerdict::default()), &[b"a", b"a", b"a", b""]).0, 2);
+        assert_eq!(refuse(&after(wide, ReportAgain::default()), &[b"a", b"a", b"a", b""]).0, 2);
         // Where not all come by again, it is unknown which of them were counted.
-        assert_eq!(refuse(&after(limits, EarlierVerdict::default()), &lines[1..]).1.known, 3);
+        assert_eq!(refuse(&after(limits, ReportAgain::default()), &lines[1..]).1.known, 3);
     }
 
     #[test]

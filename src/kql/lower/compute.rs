@@ -166,7 +166,6 @@ fn without_dynamic_filters(state: &dyn Session) -> Option<SessionState> {
     let settings = &mut state.config_mut().options_mut().optimizer;
     settings.enable_join_dynamic_filter_pushdown = false;
     settings.enable_topk_dynamic_filter_pushdown = false;
-    settings.enable_aggregate_dynamic_filter_pushdown = false;
     Some(state)
 }
 

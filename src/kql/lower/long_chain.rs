@@ -30,18 +30,22 @@ const LONG: usize = 32;
 /// texts have. DataFusion's rules write them out where a filter goes below projections: `x*x` twelve times over is 4,096 of them.
 const WRITTEN_OUT: u64 = 256;
 
-/// True where some expression would be far longer, written out, than all that the chain's text says.
-fn grows(input: &Rel, top: &[(ColId, BoundExpr)]) -> bool {
+/// The expressions of a projection and of those right below it, from the last one to the first.
+fn levels<'r>(mut below: &'r Rel, top: &'r [(ColId, BoundExpr)]) -> Vec<&'r [(ColId, BoundExpr)]> {
     let mut levels = vec![top];
-    let mut below = input;
     while let RelKind::Project { input, exprs } = &below.kind {
         levels.push(exprs);
         below = input;
     }
+    levels
+}
+
+/// True where some expression would be far longer, written out, than all that the chain's text says.
+fn grows(levels: &[&[(ColId, BoundExpr)]]) -> bool {
     let (mut sizes, mut written) = (HashMap::<ColId, u64>::new(), 0_u64);
-    for level in levels.into_iter().rev() {
+    for level in levels.iter().rev() {
         let mut of_level = Vec::with_capacity(level.len());
-        for (id, e) in level {
+        for (id, e) in *level {
             let (mut places, mut size) = (0, 0_u64);
             each_place(e, &mut |column| {
                 places += 1;
@@ -67,20 +71,12 @@ fn each_place(e: &BoundExpr, found: &mut dyn FnMut(ColId)) {
     }
 }
 
-/// True where projections in a row are as many as a long chain has.
-fn may_be_long(mut rel: &Rel) -> bool {
-    for _ in 1..LONG {
-        let RelKind::Project { input, .. } = &rel.kind else { return false };
-        rel = input;
-    }
-    true
-}
-
 impl Lowering<'_> {
     /// A projection over others, all of them as one operator where they are a long chain.
     pub(super) fn long_chain(&self, input: &Rel, top: &[(ColId, BoundExpr)]) -> Lower<Option<Node>> {
-        let grows = grows(input, top);
-        if !grows && !may_be_long(input) {
+        let written = levels(input, top);
+        let grows = written.len() > 1 && grows(&written);
+        if !grows && written.len() < LONG {
             return Ok(None);
         }
         let (mut levels, mut below) = (Vec::new(), input);

@@ -10,9 +10,9 @@ pub(crate) struct CoveredRange(Mutex<Option<(Range<i64>, i64)>>);
 impl CoveredRange {
     /// Notes that a time was told as of an instant.
     pub(crate) fn add(&self, time: Range<i64>, now: i64) {
-        let mut covered_range = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (before, last) = covered_range.take().unwrap_or((time.clone(), now));
-        *covered_range = Some((before.start.min(time.start)..before.end.max(time.end), last.max(now)));
+        let mut covered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, last) = covered.take().unwrap_or((time.clone(), now));
+        *covered = Some((before.start.min(time.start)..before.end.max(time.end), last.max(now)));
     }
 
     /// What was noted, if anything was.
@@ -27,10 +27,10 @@ mod tests {
 
     #[test]
     fn holes_belong_to_it() {
-        let covered_range = CoveredRange::default();
-        assert_eq!(covered_range.get(), None);
-        covered_range.add(5..7, 10);
-        covered_range.add(1..2, 9);
-        assert_eq!(covered_range.get(), Some((1..7, 10)));
+        let covered = CoveredRange::default();
+        assert_eq!(covered.get(), None);
+        covered.add(5..7, 10);
+        covered.add(1..2, 9);
+        assert_eq!(covered.get(), Some((1..7, 10)));
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_escapes_are_kept_or_mended() {
+    fn bad_escapes_are_kept_or_repaired() {
         let inner = r#"a\"b\\c\/d\n\u00e9\ud83d\ude00\ud83dx"#;
         for bad in [BadEscapes::Kept, BadEscapes::Repaired] {
             assert_eq!(unescape_with(inner, bad), "a\"b\\c/d\né😀\u{fffd}x");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn surrogates_are_mended() {
+    fn lone_surrogates_are_replaced() {
         assert_eq!(
             replace_lone_surrogates(r#"{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}"#),
             r#"{"a":"x\ufffd","b":"\\ud83d","c":"\ud83d\ude00"}"#

@@ -182,18 +182,18 @@ pub(super) struct ShapeArg<T> {
 }
 
 /// The shape of a row.
-pub(super) enum MaybeOwned<'a, T> {
+pub(super) enum RowShape<'a, T> {
     Constant(&'a T),
     Row(T),
 }
 
-impl<T> Deref for MaybeOwned<'_, T> {
+impl<T> Deref for RowShape<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         match self {
-            MaybeOwned::Constant(shape) => shape,
-            MaybeOwned::Row(shape) => shape,
+            RowShape::Constant(shape) => shape,
+            RowShape::Row(shape) => shape,
         }
     }
 }
@@ -212,10 +212,10 @@ impl<T> ShapeArg<T> {
     }
 
     /// The shape of a row; `None` where it is none.
-    pub(super) fn get(&self, value: ValueRef<'_>) -> Option<MaybeOwned<'_, T>> {
+    pub(super) fn get(&self, value: ValueRef<'_>) -> Option<RowShape<'_, T>> {
         match (&self.constant, value) {
-            (Some(constant), _) => constant.as_ref().map(MaybeOwned::Constant),
-            (None, ValueRef::Dynamic(text)) => (self.read)(text).map(MaybeOwned::Row),
+            (Some(constant), _) => constant.as_ref().map(RowShape::Constant),
+            (None, ValueRef::Dynamic(text)) => (self.read)(text).map(RowShape::Row),
             _ => None,
         }
     }
