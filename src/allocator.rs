@@ -15,8 +15,9 @@ unsafe extern "C" {
     safe fn mi_option_set(option: c_int, value: c_long);
 }
 
-/// Gives freed memory back at once. What stays for hours, and reads blobs of hundreds of megabytes, is then no larger than what
-/// it holds; it costs a fifth more of the processor's time.
+/// Gives freed memory back at once, for what reads blobs of hundreds of megabytes and may stay for hours: three of 150,000 audit
+/// records take 213 instead of 390 MB, and a fifth more of the processor's time. A delay, however short, would count only when the
+/// one is over that the allocator began with.
 pub(crate) fn give_back_early() {
-    mi_option_set(PURGE_DELAY, 1);
+    mi_option_set(PURGE_DELAY, 0);
 }
