@@ -190,7 +190,7 @@ impl Lister {
                     return ahead;
                 }
             };
-            if let Err(error) = self.registrar.note(self.source.as_ref(), &mut listing.units).await {
+            if let Err(error) = self.registrar.note(self.source.as_ref(), &mut listing).await {
                 ahead.take(Page::Broken(error)).await;
                 return ahead;
             }

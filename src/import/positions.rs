@@ -3,15 +3,10 @@
 use serde_json::Value;
 
 use super::ledger;
-use super::source::{ListedUnit, Source};
+use super::source::{ListedUnit, Source, stream_of};
 use super::{ImportError, UnitReport, UnitState};
 use kqlake_lake::Lake;
 use kqlake_lake::tables::find;
-
-/// The stream under which a source's cursor is kept in the ledger.
-pub(crate) fn stream_of(source: &dyn Source) -> String {
-    format!("source/{}", source.stream())
-}
 
 /// The cursor that a source had reached before; none when its units are listed from the beginning.
 ///

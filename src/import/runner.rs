@@ -19,14 +19,14 @@ use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
 use super::merge_small::merge_small;
 use super::own_rows;
-use super::positions::{self, Reached, stream_of};
+use super::positions::{self, Reached};
 use super::quarantine::earlier::{Earlier, ReportAgain};
 use super::quarantine::store::QuarantineFile;
 use super::quarantine::{Quarantine, store};
 use super::reader::{UnitReader, report};
 use super::row::Row;
 use super::shortfall::{self, Shortfall};
-use super::source::{ListedUnit, Source};
+use super::source::{ListedUnit, Source, stream_of};
 use super::units::{Shared, Units};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
 use kqlake_lake::tables::find;
@@ -169,6 +169,7 @@ async fn begin(
         known: Arc::clone(known),
         section: options.section,
         import_id: import_id.to_owned(),
+        again: options.again,
         clock: Arc::clone(&options.clock),
     };
     Ok(RunStart { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })

@@ -68,6 +68,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     }
 }
 
+/// The stream under which a source's cursor is kept in the ledger.
+pub(crate) fn stream_of(source: &dyn Source) -> String {
+    format!("source/{}", source.stream())
+}
+
 /// Units that a source has.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -80,6 +85,9 @@ pub struct Listing {
     /// The cursor that is reached once the units of this page, and all before them, are in the lake. It is kept also when the
     /// page has no unit.
     pub cursor: Option<Value>,
+    /// The cursor that names where this listing began, where none was kept. It is kept with what is listed, so that a run that
+    /// is cut off and goes on later begins at the same instant, and not at a later one.
+    pub begin: Option<Value>,
 }
 
 /// What a source says of a unit before it is opened.

@@ -75,7 +75,7 @@ impl Service {
         // Behind the last blob the cursor still moves: the window that was looked at was empty.
         let cursor = if until == blobs.len() { json!(until) } else { Value::Null };
         let next = (until < blobs.len()).then(|| json!(until));
-        Ok(Listing { units, next, cursor: Some(cursor).filter(|cursor| !cursor.is_null()), failures: Vec::new() })
+        Ok(Listing { units, next, cursor: Some(cursor).filter(|cursor| !cursor.is_null()), ..Listing::default() })
     }
 
     async fn body(&self, unit: &ListedUnit) -> Result<Opened, SourceError> {
@@ -278,4 +278,39 @@ async fn what_came_is_committed_while_nothing_more_comes() {
     assert!(summary.is_complete(), "{:?}", summary.units);
     let rows = csv_rows(&run_in(dir.path(), &["--lake", "lake", "query", "AuditRecords | count", "-f", "csv"]).exits(0).out);
     assert_eq!(rows[1], ["2"]);
+}
+
+/// A source of one unit that cannot be had, which keeps where its first listing began.
+#[derive(Debug, Default)]
+struct CutOff(Mutex<Vec<Option<Value>>>);
+
+impl Source for CutOff {
+    fn stream(&self) -> &str {
+        "cut-off"
+    }
+
+    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+        let begin = after.is_none().then(|| json!({ "from": 7 }));
+        self.0.lock().unwrap().push(after);
+        let unit = ListedUnit { name: "cut-off/1".to_owned(), ..ListedUnit::default() };
+        Box::pin(async move { Ok(Listing { units: vec![unit], begin, ..Listing::default() }) })
+    }
+
+    fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async { Err(SourceError::for_now("503")) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_first_run_began_is_kept_before_anything_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::new(&dir.path().join("lake"));
+    let source = Arc::new(CutOff::default());
+    let sources: [Arc<dyn Source>; 1] = [Arc::clone(&source) as _];
+    for again in [false, false, true, false] {
+        let options = ImportOptions { again, ..ImportOptions::default() };
+        assert!(!import_from(&lake, &sources, &options, &()).await.unwrap().is_complete());
+    }
+    let begin = Some(json!({ "from": 7 }));
+    assert_eq!(*source.0.lock().unwrap(), [None, begin.clone(), None, begin]);
 }

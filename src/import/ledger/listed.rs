@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Entry, KnownUnits, LedgerState, TABLE};
 use crate::own_rows;
 use crate::row::Row;
-use crate::source::{ListedUnit, Source};
+use crate::source::{ListedUnit, Listing, Source, stream_of};
 use crate::{ImportError, Section};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Position};
@@ -26,6 +26,8 @@ pub(crate) struct Registrar {
     pub section: Option<Section>,
     /// The run's name.
     pub import_id: String,
+    /// True where sources are listed from their beginning though cursors may be kept.
+    pub again: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -61,15 +63,15 @@ impl Registrar {
         if source.keeps_listings() { self.known.overdue(source.stream(), self.clock.now_micros()) } else { HashMap::new() }
     }
 
-    /// Notes the units of a page that are news, in one commit; a page without news writes nothing. Each unit gets the time at
-    /// which it was listed first.
+    /// Notes the units of a page that are news, in one commit, with where the listing began; a page without news writes nothing.
+    /// Each unit gets the time at which it was listed first.
     ///
     /// # Errors
     /// The lake cannot be written.
-    pub(crate) async fn note(&self, source: &dyn Source, units: &mut [ListedUnit]) -> Result<(), ImportError> {
+    pub(crate) async fn note(&self, source: &dyn Source, listing: &mut Listing) -> Result<(), ImportError> {
         let now = self.clock.now_micros();
         let mut rows: Vec<Row<'static>> = Vec::new();
-        for unit in units {
+        for unit in &mut listing.units {
             let before = self.known.get(&unit.name).filter(|known| known.is_open());
             unit.listed = before.and_then(|known| known.listed).or(Some(now));
             if let (true, Some(def)) = (source.keeps_listings() && self.known.is_news(unit), find(TABLE)) {
@@ -77,8 +79,11 @@ impl Registrar {
             }
         }
         let Some(lake) = self.lake.as_ref().filter(|_| !rows.is_empty()) else { return Ok(()) };
-        let position =
-            Position { stream: "import/ImportLedger".to_owned(), cursor: json!({}), import_id: self.import_id.clone() };
+        let (stream, cursor) = match listing.begin.clone().filter(|_| !self.again) {
+            Some(begin) => (stream_of(source), begin),
+            None => ("import/ImportLedger".to_owned(), json!({})),
+        };
+        let position = Position { stream, cursor, import_id: self.import_id.clone() };
         match own_rows::land(lake, TABLE, rows.iter(), position).await {
             // The runner finds it out as well, and says so.
             Err(ImportError::Lake(error)) if error.is_of_one_table() => Ok(()),

@@ -125,7 +125,7 @@ impl Calls {
             units: calls.into_values().collect(),
             next: (!is_last).then(|| json!(Days { from: end, ..days })),
             cursor: is_last.then(|| json!(days.reaches)),
-            failures: Vec::new(),
+            ..Listing::default()
         })
     }
 

@@ -96,6 +96,8 @@ pub(super) struct Traces {
     set: MessageTraceSettings,
     /// How far it is, with what was read in this run.
     position: Mutex<SectionCursor>,
+    /// The times that were read in this run, by their begins.
+    read: Mutex<BTreeMap<i64, i64>>,
     /// When this run listed.
     listed: Mutex<i64>,
     /// Hours with statuses that change, by the unit that found them.
@@ -121,27 +123,32 @@ impl Traces {
             stream: format!("{}/messagetrace", tenant.name),
             set: tenant.message_trace.clone(),
             position: Mutex::default(),
+            read: Mutex::default(),
             listed: Mutex::new(0),
             open: Arc::default(),
             ends: Mutex::default(),
         })
     }
 
-    /// Where a run goes on: a position that is kept, unless it is another's.
-    fn begin(&self, after: Option<Value>, now: i64) -> SectionCursor {
+    /// Where a run goes on: a position that is kept, unless it is another's; and whether there is none.
+    fn begin(&self, after: Option<Value>, now: i64) -> (SectionCursor, bool) {
         let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
         let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
-        let first = first_time(&self.set, now);
-        let mut position = kept.unwrap_or_else(|| SectionCursor { until: first, ..SectionCursor::default() });
+        let is_first = kept.is_none();
+        let first = SectionCursor { until: first_time(&self.set, now), ..SectionCursor::default() };
+        let mut position = kept.unwrap_or(first);
         position.reset.clone_from(&self.set.reset_persistence_auth);
-        position.until = position.until.max(first);
-        position.slots.retain(|start, _| *start + SLOT > first);
-        position
+        // Later runs go back to where the first one began, as far as the service does.
+        let earliest = earliest_time(&self.set, now);
+        position.until = position.until.max(earliest);
+        position.slots.retain(|start, _| *start + SLOT > earliest);
+        (position, is_first)
     }
 
     fn units(&self, after: Option<Value>) -> Listing {
         let now = self.api.now();
-        let mut position = self.begin(after, now);
+        let (mut position, is_first) = self.begin(after, now);
+        let begin = if is_first { serde_json::to_value(&position).ok() } else { None };
         let delay = self.set.override_time_delay_in_seconds.unwrap_or(0);
         let end = now - CLEAR - i64::try_from(delay).unwrap_or(i64::MAX).saturating_mul(SECOND);
         position.slots.retain(|start, slot| !slot.is_settled(start + SLOT, now));
@@ -151,7 +158,8 @@ impl Traces {
                 due.insert(*start);
             }
         }
-        let mut start = position.until.div_euclid(SLOT) * SLOT;
+        let new = position.until.div_euclid(SLOT) * SLOT;
+        let mut start = new;
         while start < end {
             due.insert(start);
             start += SLOT;
@@ -163,8 +171,11 @@ impl Traces {
             if slot_end <= start {
                 continue;
             }
+            // A unit that could not be had has the same begin, which is its name, in the next run: units of time that is new do
+            // not begin before it, and end at certain hours.
+            let begins = start == new || start.rem_euclid(WINDOW) == 0;
             match units.last_mut().and_then(|unit| unit.window.as_mut()) {
-                Some(window) if window.1 == start && slot_end - window.0 <= WINDOW => window.1 = slot_end,
+                Some(window) if window.1 == start && !begins => window.1 = slot_end,
                 _ => units.push(ListedUnit { window: Some((start.max(first), slot_end)), ..ListedUnit::default() }),
             }
         }
@@ -175,7 +186,8 @@ impl Traces {
         }
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = now;
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
-        Listing { units, ..Listing::default() }
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Listing { units, begin, ..Listing::default() }
     }
 }
 
@@ -200,11 +212,19 @@ fn keeps(set: &MessageTraceSettings) -> i64 {
     if set.api == TraceApi::Graph { GRAPH_KEEPS } else { REPORTING_KEEPS }
 }
 
+/// Where the service begins, with the margin that is asked for.
+fn earliest_time(set: &MessageTraceSettings, now: i64) -> i64 {
+    now - keeps(set) + margin(set).min(keeps(set))
+}
+
+fn margin(set: &MessageTraceSettings) -> i64 {
+    i64::try_from(set.max_historic_date_margin_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND)
+}
+
 /// Where the first look begins.
 fn first_time(set: &MessageTraceSettings, now: i64) -> i64 {
     let back = i64::from(set.max_historic_date_cutoff_days_back).saturating_mul(DAY).min(keeps(set));
-    let margin = i64::try_from(set.max_historic_date_margin_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND);
-    now - back + margin.min(back)
+    now - back + margin(set).min(back)
 }
 
 /// The messages received in a time; both ends belong to it.
@@ -329,7 +349,14 @@ impl Source for Traces {
             position.slots.insert(slot, Slot { read, open: open.contains(&slot) });
             slot += SLOT;
         }
-        position.until = position.until.max(end);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.entry(start).and_modify(|known| *known = end.max(*known)).or_insert(end);
+        // Not beyond a time that was not read, be it that a later one was.
+        for (start, end) in &*read {
+            if *start <= position.until {
+                position.until = position.until.max(*end);
+            }
+        }
         serde_json::to_value(&*position).ok()
     }
 }
@@ -412,6 +439,35 @@ mod tests {
         let reporting = br#"{"d":{"results":[{"Status":"Pending","Received":"2026-01-05T00:10:13.1357913"}]}}"#;
         assert_eq!(open_slots(reporting), [1_767_571_200 * SECOND]);
         assert!(open_slots(b"{").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_first_run_that_was_cut_off_goes_on_where_it_began() {
+        let traces = Traces::of(&tenant(&"http://127.0.0.1:9".parse().unwrap()), &world()).unwrap();
+        let names = |listing: &Listing| listing.units.iter().map(|unit| unit.name.clone()).collect::<Vec<_>>();
+        let first = traces.list(None).await.unwrap();
+        let again = traces.list(first.begin.clone()).await.unwrap();
+        assert!(first.begin.is_some() && again.begin.is_none());
+        assert_eq!(names(&again), names(&first));
+        // A day later: the first run looked back ten days from then.
+        let begin = SectionCursor { until: NOW - 11 * DAY + 7, ..SectionCursor::default() };
+        let later = traces.list(serde_json::to_value(begin).ok()).await.unwrap();
+        assert_eq!(later.units[0].window.map(|window| window.0), Some(NOW - 11 * DAY + 7));
+        assert!(names(&first)[1..].iter().all(|name| names(&later).contains(name)), "{first:?} {later:?}");
+    }
+
+    #[tokio::test]
+    async fn a_time_that_was_not_read_is_not_passed() {
+        let traces = Traces::of(&tenant(&"http://127.0.0.1:9".parse().unwrap()), &world()).unwrap();
+        let begin = SectionCursor { until: NOW - DAY, ..SectionCursor::default() };
+        let units = traces.list(serde_json::to_value(begin).ok()).await.unwrap().units;
+        let until =
+            |unit: &ListedUnit| serde_json::from_value::<SectionCursor>(traces.cursor_after(unit).unwrap()).unwrap().until;
+        assert_eq!(units.len(), 4);
+        assert_eq!(until(&units[1]), NOW - DAY);
+        assert_eq!(until(&units[0]), NOW - DAY / 2);
+        assert_eq!(until(&units[3]), NOW - DAY / 2);
+        assert_eq!(until(&units[2]), NOW - CLEAR);
     }
 
     /// Our clock says midnight of 2026-01-12, and the service's 23:00: it refuses windows that end later, and says what time it is.

@@ -138,10 +138,11 @@ impl Slices {
 
     fn slices(&self, after: Option<&Value>) -> Listing {
         let now = self.api.now();
-        let first = now.saturating_sub(self.lookback);
         let until = after.and_then(|cursor| cursor.get("until")).and_then(Value::as_i64);
-        // A clock that was set back, or a cursor of a longer look, moves nothing.
-        let from = until.map_or(first, |until| until.min(now).saturating_sub(LATE)).max(first);
+        let first = now.saturating_sub(self.lookback).div_euclid(SLICE) * SLICE;
+        // A clock that was set back moves nothing.
+        let from = until.map_or(first, |until| until.min(now).saturating_sub(LATE));
+        let begin = until.is_none().then(|| json!({ "until": first.saturating_add(LATE) }));
         let mut units = Vec::new();
         let mut start = from.div_euclid(SLICE) * SLICE;
         while start < now {
@@ -154,7 +155,7 @@ impl Slices {
             });
             start += SLICE;
         }
-        Listing { units, cursor: Some(json!({ "until": now })), ..Listing::default() }
+        Listing { units, cursor: Some(json!({ "until": now })), begin, ..Listing::default() }
     }
 
     fn request(&self, start: i64, end: i64) -> Request {

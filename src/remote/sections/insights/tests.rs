@@ -96,4 +96,9 @@ async fn the_first_run_looks_back_as_far_as_it_is_set() {
     assert_eq!(listing.units.len(), 31);
     assert_eq!(listing.units[0].name, "contoso/hits/a-1/traces/2025-12-13");
     assert_eq!(listing.cursor, Some(json!({ "until": NOW })));
+    // A run that was cut off goes on where it began, however long ago that was.
+    let again = slices(&url).list(listing.begin).await.unwrap();
+    assert_eq!((again.units, again.begin), (listing.units, None));
+    let later = slices(&url).list(Some(json!({ "until": NOW - 33 * 24 * 3_600_000_000_i64 }))).await.unwrap();
+    assert_eq!((later.units.len(), later.units[0].name.as_str()), (36, "contoso/hits/a-1/traces/2025-12-08"));
 }

@@ -56,23 +56,25 @@ impl Details {
         Ok(Details { api: api_of(tenant, world)?, stream, set, asked: AtomicU32::new(0) })
     }
 
-    fn begin(&self, after: Option<Value>) -> (SectionCursor, i64, i64) {
+    fn begin(&self, after: Option<Value>) -> (SectionCursor, i64, i64, bool) {
         let now = self.api.now();
         let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
         let kept = kept.filter(|kept| kept.reset == self.set.reset_persistence_auth);
         let reset = self.set.reset_persistence_auth.clone();
+        let is_first = kept.is_none();
         let mut position = kept.unwrap_or_else(|| SectionCursor { from: first_time(&self.set, now), reset, left: None });
         let (start, end) = position.left.take().unwrap_or_else(|| {
             // What is pending is listed until the service has it no longer.
             position.from = position.from.max(now - keeps(&self.set) + MINUTE);
             (position.from, now - CLEAR)
         });
-        (position, start, end)
+        (position, start, end, is_first)
     }
 
     /// The messages of one window.
     async fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
-        let (mut position, start, end) = self.begin(after);
+        let (mut position, start, end, is_first) = self.begin(after);
+        let begin = is_first.then(|| json!(position));
         let mut stop = end.min(start + WINDOW);
         let mut units = Vec::new();
         let mut waits = false;
@@ -113,7 +115,7 @@ impl Details {
         }
         let goes_on = stop < end && stop > start && refused_at.is_none();
         let next = goes_on.then(|| json!(SectionCursor { left: Some((stop, end)), ..position.clone() }));
-        Ok(Listing { units, next, cursor: Some(json!(position)), failures: Vec::new() })
+        Ok(Listing { units, next, cursor: Some(json!(position)), begin, ..Listing::default() })
     }
 
     async fn rows(&self, start: i64, stop: i64) -> Result<Vec<super::Row>, ServiceError> {
