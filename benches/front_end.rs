@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kqlake::engine::{Engine, Options};
+use kqlake::engine::{Engine, EngineOptions};
 use kqlake::saved;
 use kqlake_lake::Lake;
 use kqlake_syntax::{lexer, parser};
@@ -128,7 +128,7 @@ fn front_end(c: &mut Criterion) {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let clock = Arc::new(FixedClock::at_micros(1_768_219_200_000_000));
-    let engine = Engine::new(Lake::new(Path::new("benches/no-lake")), Options::default(), clock);
+    let engine = Engine::new(Lake::new(Path::new("benches/no-lake")), EngineOptions::default(), clock);
     let params = BTreeMap::new();
     let plan = |text: &str| runtime.block_on(engine.kql("bench", text, &params)).map(|answer| answer.tables.len());
     plan(LONG).expect("the long query binds");

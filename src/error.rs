@@ -110,6 +110,11 @@ impl Error {
         Error::Usage { message: message.into(), hint: None }
     }
 
+    /// A lake that a command would read and that is not there.
+    pub fn no_lake(folder: &Path) -> Self {
+        Error::usage(format!("there is no lake at {}", folder.display())).hint("check --lake; the first import makes a lake")
+    }
+
     /// A query that failed at run time.
     pub fn query(message: impl Into<String>) -> Self {
         Error::Query { message: message.into(), hint: None }

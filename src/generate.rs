@@ -61,7 +61,7 @@ impl FromStr for RecordKind {
 
 /// What to generate, how much of it, and from when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct GenerateOptions {
     /// The kind of records.
     pub kind: RecordKind,
     /// How many records.
@@ -76,9 +76,9 @@ pub(crate) struct Options {
     pub gzip: bool,
 }
 
-impl Default for Options {
+impl Default for GenerateOptions {
     fn default() -> Self {
-        Options { kind: RecordKind::Traces, rows: 1_000_000, seed: 1, start: DEFAULT_START, days: 30, gzip: false }
+        GenerateOptions { kind: RecordKind::Traces, rows: 1_000_000, seed: 1, start: DEFAULT_START, days: 30, gzip: false }
     }
 }
 
@@ -91,11 +91,17 @@ const CHUNK: usize = 256 * 1024;
 /// A state that appends one record a call to the line, without a line end.
 trait Source {
     /// Text before the first record.
-    fn head(&self) -> &'static str;
+    fn head(&self) -> &'static str {
+        ""
+    }
     /// Text between two records.
-    fn between(&self) -> &'static str;
+    fn between(&self) -> &'static str {
+        "\n"
+    }
     /// Text after the last record.
-    fn tail(&self) -> &'static str;
+    fn tail(&self) -> &'static str {
+        "\n"
+    }
     /// Appends the record of time `ticks` (100 ns since the first day's midnight).
     fn record(&mut self, line: &mut Line, random: &mut Random, calendar: &Calendar, ticks: u64);
 }
@@ -104,7 +110,7 @@ trait Source {
 ///
 /// # Errors
 /// Only those of `out`; a closed pipe is one of them, and left to the caller.
-pub(crate) fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn run(options: &GenerateOptions, out: &mut dyn Write) -> io::Result<()> {
     if options.gzip {
         let mut encoder = GzEncoder::new(out, Compression::fast());
         write_all(options, &mut encoder)?;
@@ -115,7 +121,7 @@ pub(crate) fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn write_all(options: &Options, out: &mut dyn Write) -> io::Result<()> {
+fn write_all(options: &GenerateOptions, out: &mut dyn Write) -> io::Result<()> {
     let mut random = Random::new(options.seed);
     match options.kind {
         RecordKind::Traces => write_records(options, traces::Traces::new(&mut random), random, out),
@@ -125,7 +131,7 @@ fn write_all(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn write_records(options: &Options, mut source: impl Source, mut random: Random, out: &mut dyn Write) -> io::Result<()> {
+fn write_records(options: &GenerateOptions, mut source: impl Source, mut random: Random, out: &mut dyn Write) -> io::Result<()> {
     let days = options.days.max(1);
     let calendar = Calendar::new(options.start, days);
     let span = u64::from(days) * line::TICKS_OF_DAY;
@@ -161,14 +167,14 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn text(options: &Options) -> String {
+    fn text(options: &GenerateOptions) -> String {
         let mut out = Vec::new();
         run(options, &mut out).expect("a Vec takes all");
         String::from_utf8(out).expect("generated text is UTF-8")
     }
 
-    fn small(kind: RecordKind, rows: u64) -> Options {
-        Options { kind, rows, seed: 7, days: 3, ..Options::default() }
+    fn small(kind: RecordKind, rows: u64) -> GenerateOptions {
+        GenerateOptions { kind, rows, seed: 7, days: 3, ..GenerateOptions::default() }
     }
 
     /// The records of an output, whichever frame it has.
@@ -199,7 +205,7 @@ mod tests {
         for kind in RecordKind::ALL {
             let options = small(kind, 50);
             assert_eq!(text(&options), text(&options));
-            assert_ne!(text(&options), text(&Options { seed: 8, ..options }));
+            assert_ne!(text(&options), text(&GenerateOptions { seed: 8, ..options }));
         }
     }
 
@@ -223,7 +229,7 @@ mod tests {
         use std::io::Read as _;
         let options = small(RecordKind::Audit, 40);
         let mut packed = Vec::new();
-        run(&Options { gzip: true, ..options.clone() }, &mut packed).expect("a Vec takes all");
+        run(&GenerateOptions { gzip: true, ..options.clone() }, &mut packed).expect("a Vec takes all");
         let mut plain = String::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut plain).expect("a gzip stream");
         assert_eq!(plain, text(&options));

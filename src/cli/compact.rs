@@ -33,8 +33,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     if defs.is_empty() {
         defs.extend(tables::all());
     }
-    let lake = context.lake();
-    lake.check().await?;
+    let lake = context.existing_lake().await?;
     if args.repair {
         return repair(&lake, &defs, context).await;
     }

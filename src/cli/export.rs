@@ -47,16 +47,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
     export::check_place(&root, &context.config.lake)?;
     let engine = context.engine().with_clock(export_clock(context));
-    engine.lake().check().await?;
+    context.existing_lake().await?;
     let mut export = Export::begin(&root, &context.config.lake)?;
-    if !engine.lake().is_there() && items.iter().any(|item| matches!(item, Item::Table(def) if export.has_rows(def.name))) {
-        let lake = context.config.lake.display();
-        return Err(Error::usage(format!(
-            "there is no lake at {lake}, and {} has an export that it would empty",
-            root.display()
-        ))
-        .hint("check --lake; `kqlake tables` says what a lake has"));
-    }
     warn_of_names(items.iter().map(Item::name), context);
     let progress = Progress::new(context, "exporting");
     let mut failures: Vec<_> = broken.into_iter().map(|broken| (broken.name, broken.error)).collect();

@@ -21,6 +21,7 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
         given: ImportOverrides { date_order: config.date_order, snapshot_date: None },
         retention: Retention { age, bytes: config.quarantine_size as u64 },
         memory: config.memory_limit,
+        spill_dir: config.spill_dir.clone(),
         threads,
         clock: Arc::clone(&context.clock),
         stop: context.stop.clone(),
@@ -38,10 +39,58 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     let progress = ByteProgress::new(context);
     let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
     drop(progress);
-    for unit in &summary.units {
-        tell_unit(unit, &summary, context);
+    tell(&summary, options, context);
+    Ok(summary)
+}
+
+/// The same for the paths that the configuration names: one that cannot be a source does not keep the others. Gives what failed.
+///
+/// # Errors
+/// When the lake cannot be written.
+pub(super) async fn land_configured(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<Vec<Error>> {
+    let lake = context.lake();
+    lake.check().await?;
+    let (mut paths, mut failures) = (paths.to_vec(), Vec::new());
+    while !paths.is_empty() {
+        let progress = ByteProgress::new(context);
+        let imported = import_paths(&lake, &paths, options, &progress).await;
+        drop(progress);
+        match imported {
+            Ok(summary) => {
+                tell(&summary, options, context);
+                failures.extend(outcome(&summary).err());
+                break;
+            }
+            // Paths are looked at before anything of them is read.
+            Err(err) => {
+                let before = paths.len();
+                let is_other = |other: &Path, path: &Path| std::path::absolute(other).map_or(true, |other| other != path);
+                let place = place(&err).map(Path::to_owned);
+                paths.retain(|other| place.as_deref().is_none_or(|path| is_other(other, path)));
+                if paths.len() == before {
+                    return Err(failed(err));
+                }
+                failures.push(Error::usage(format!("`from` in {}: {err}", context.config.file_shown())));
+            }
+        }
     }
-    tell_shortfalls(&summary);
+    Ok(failures)
+}
+
+/// The path that cannot be a source.
+fn place(err: &ImportError) -> Option<&Path> {
+    match err {
+        ImportError::NotFound { path } | ImportError::Unsuitable { path, .. } | ImportError::Unreadable { path, .. } => Some(path),
+        _ => None,
+    }
+}
+
+/// Tells what came of an import of files.
+fn tell(summary: &ImportSummary, options: &ImportOptions, context: &Context) {
+    for unit in &summary.units {
+        tell_unit(unit, summary, context);
+    }
+    tell_shortfalls(summary);
     for passed in &summary.passed_over {
         let line = format!("{} was passed over: {}", passed.path.display(), passed.reason);
         if passed.told { context.say(line) } else { tracing::info!("{line}") }
@@ -62,7 +111,6 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
     if summary.units.is_empty() {
         context.say("nothing to import: the folders hold no files with data");
     }
-    Ok(summary)
 }
 
 /// Tells what went wrong with units of a section; of very many the first.
@@ -130,7 +178,7 @@ pub(super) fn failed(err: ImportError) -> Error {
             .hint(format!("a folder belongs there: move {} away", found.display())),
             None => Error::io("set refused records aside in", &path, source),
         },
-        ImportError::Reader(_) => Error::Defect(err.to_string()),
+        ImportError::Scratch { .. } | ImportError::Reader(_) => crate::live::cycle::failed(err),
     }
 }
 

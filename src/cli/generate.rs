@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{Datelike as _, NaiveDate};
 
 use crate::error::{Error, Result};
-use crate::generate::{Options, RecordKind, run as write};
+use crate::generate::{GenerateOptions, RecordKind, run as write};
 use kqlake_durable::Output;
 
 /// Write invented telemetry of any size, for benchmarks; the same options give the same bytes
@@ -21,13 +21,13 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1000)]
     rows: u64,
     /// Another seed gives other values
-    #[arg(long, default_value_t = Options::default().seed)]
+    #[arg(long, default_value_t = GenerateOptions::default().seed)]
     seed: u64,
     /// First day, UTC
-    #[arg(long, value_name = "DATE", default_value_t = Options::default().start)]
+    #[arg(long, value_name = "DATE", default_value_t = GenerateOptions::default().start)]
     start: NaiveDate,
     /// Days that the records are spread over
-    #[arg(long, default_value_t = Options::default().days)]
+    #[arg(long, default_value_t = GenerateOptions::default().days)]
     days: u32,
     /// Compress with gzip
     #[arg(long)]
@@ -44,8 +44,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !(1..=9999).contains(&args.start.year()) || !last.is_some_and(|day| day.year() <= 9999) {
         return Err(Error::usage(format!("{} days from {} on are not all in the years 1 to 9999", args.days, args.start)));
     }
-    let options =
-        Options { kind: args.kind, rows: args.rows, seed: args.seed, start: args.start, days: args.days, gzip: args.gzip };
+    let options = GenerateOptions {
+        kind: args.kind,
+        rows: args.rows,
+        seed: args.seed,
+        start: args.start,
+        days: args.days,
+        gzip: args.gzip,
+    };
     let path = args.output.as_deref().unwrap_or(Path::new("standard output"));
     let failed = |err| Error::io("write", path, err);
     let output = args.output.as_deref().map(Output::open).transpose().map_err(failed)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::upkeep::outcome;
 use super::{Context, files, sections};
 use crate::config::parse_date_order;
 use crate::error::{Error, Result};
@@ -103,7 +104,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         again: args.again || given.is_some(),
         ..files::settings(context)
     };
-    let summary = files::land(&paths, &options, context).await?;
+    let imported = if args.from.is_empty() {
+        outcome(files::land_configured(&paths, &options, context).await?, |_| {
+            "some of what `from` names was not imported; everything else is in the lake".to_owned()
+        })
+    } else {
+        files::outcome(&files::land(&paths, &options, context).await?)
+    };
     if let Some(given) = given.filter(|_| !args.again) {
         context.say(format_args!(
             "with {given} the files were read whether or not they have changed; records that are there already land no second time"
@@ -112,7 +119,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.dry_run {
         context.tell("nothing was written (--dry-run)");
     }
-    files::outcome(&summary)
+    imported
 }
 
 /// Imports the sections of the configured tenants.

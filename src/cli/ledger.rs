@@ -1,16 +1,17 @@
 //! `ledger`: what was imported, what was not, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::answer::OutputArgs;
 use super::input::Text;
 use super::results::write;
+use crate::doctor::freshness::last_finished;
 use crate::error::{Error, Result};
 use crate::live::account::{Account, Hole, Place, UnitRow, accounts};
-use crate::live::freshness::last_finished;
 use crate::output::listing::{Listing, count, text};
 use kqlake_import::{LedgerState, NO_SECTION, Section};
+use kqlake_syntax::suggest::nearest;
 use kqlake_value::named::NamedColumns;
 use kqlake_value::{Type, Value, datetime_of_us};
 
@@ -53,9 +54,13 @@ fn section_name(said: &str) -> Result<&'static str> {
 }
 
 /// # Errors
-/// For an unknown section. When the ledger cannot be read or the listing not be written.
+/// For an unknown section or tenant, and where there is no lake. When the ledger cannot be read or the listing not be written.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let section = args.section.as_deref().map(section_name).transpose()?;
+    context.existing_lake().await?;
+    if let Some(tenant) = &args.tenant {
+        check_tenant(tenant, context).await?;
+    }
     if args.units || args.failed {
         return units(args, section, context).await;
     }
@@ -75,6 +80,38 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         overview(&accounts, &finished, now)
     };
     args.output.listing(&listing, context)
+}
+
+/// A condition of KQL: units of a tenant.
+fn is_of_tenant(tenant: &str) -> String {
+    let tenant = tenant.replace('\\', "\\\\").replace('\'', "\\'");
+    format!("tostring(details.source) startswith_cs '{tenant}/'")
+}
+
+/// Refuses a tenant that is neither configured nor in the ledger.
+async fn check_tenant(tenant: &str, context: &Context) -> Result<()> {
+    let mut known: BTreeSet<String> = context.config.tenants.iter().map(|tenant| tenant.name.clone()).collect();
+    if known.contains(tenant) {
+        return Ok(());
+    }
+    let text = "ImportLedger | distinct tenant = tostring(split(tostring(details.source), '/')[0]) | where isnotempty(tenant)";
+    let answer = context.engine().kql("ledger", text, &BTreeMap::new()).await?;
+    for table in &answer.tables {
+        let mut rows = table.run().await?;
+        while let Some(batch) = rows.next().await? {
+            let columns = table.named(&batch)?;
+            known.extend((0..batch.num_rows()).filter_map(|row| columns.text("tenant", row).map(str::to_owned)));
+        }
+    }
+    if known.contains(tenant) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no tenant `{tenant}`, neither in the configuration nor in the ledger"));
+    Err(match nearest(tenant, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => error.hint("files are of no tenant: --section files"),
+        None => error.hint(format!("known are {}", known.into_iter().collect::<Vec<_>>().join(", "))),
+    })
 }
 
 fn time(at: Option<i64>) -> Value {
@@ -154,7 +191,7 @@ fn holes<'h>(holes: impl Iterator<Item = &'h Hole>) -> Listing {
 async fn newest(context: &Context) -> Result<Vec<UnitRow>> {
     let text = "ImportLedger
 | summarize arg_max(startedAt, *) by unit
-| project section, source = tostring(details.source), unit, state, reason, \
+| project section, source = tostring(details.source), unit, isListing = tostring(details.listing) == 'true', state, reason, \
 settled = isnotempty(contentHash) and not(tobool(coalesce(tostring(details.held), 'false'))), finishedAt, expiresAt, \
 windowStart = iff(tostring(details.tiles) == 'true', windowStart, datetime(null)), windowEnd, rows, quarantined, bytes";
     let answer = context.engine().kql("ledger", text, &BTreeMap::new()).await?;
@@ -186,6 +223,7 @@ fn unit_row(columns: &NamedColumns, row: usize) -> Result<UnitRow> {
         section: word("section"),
         source: word("source"),
         unit: word("unit"),
+        is_listing: columns.is_true("isListing", row),
         state,
         reason: word("reason"),
         is_settled: columns.is_true("settled", row),
@@ -206,8 +244,7 @@ async fn units(args: &Args, section: Option<&str>, context: &Context) -> Result<
         text.push_str(&format!("| where section == '{section}'\n"));
     }
     if let Some(tenant) = &args.tenant {
-        let tenant = tenant.replace('\\', "\\\\").replace('\'', "\\'");
-        text.push_str(&format!("| where tostring(details.source) startswith_cs '{tenant}/'\n"));
+        text.push_str(&format!("| where {}\n", is_of_tenant(tenant)));
     }
     if args.failed {
         text.push_str("| where state !in ('done', 'empty') or quarantined > 0\n");

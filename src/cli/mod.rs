@@ -81,7 +81,7 @@ struct Global {
     /// Configuration file [default: kqlake.toml here, when there is one]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of the lake [default: data/lake]; it may be missing or empty
+    /// Folder of the lake [default: data/lake]; the first import makes it
     #[arg(long, global = true, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Say only what went wrong
@@ -152,6 +152,16 @@ impl Context {
         Lake::new(&self.config.lake).with_clock(Arc::clone(&self.clock))
     }
 
+    /// The lake, which is there.
+    ///
+    /// # Errors
+    /// When its path can be no lake's, or it is not there.
+    pub async fn existing_lake(&self) -> Result<Lake> {
+        let lake = self.lake();
+        lake.check().await?;
+        if lake.is_there() { Ok(lake) } else { Err(Error::no_lake(lake.root())) }
+    }
+
     /// Its tables, as the binder sees them.
     pub fn catalog(&self) -> LakeCatalog {
         LakeCatalog::new(self.lake()).with_names(self.config.same_lake.clone())
@@ -159,7 +169,7 @@ impl Context {
 
     /// An engine over it.
     pub fn engine(&self) -> Engine {
-        Engine::new(self.lake(), engine::Options::of(&self.config), Arc::clone(&self.clock))
+        Engine::new(self.lake(), engine::EngineOptions::of(&self.config), Arc::clone(&self.clock))
     }
 
     /// Configured values of saved queries' parameters. The importers' settings are known under the name that the saved

@@ -51,10 +51,7 @@ pub(super) async fn run(_args: &Args, context: &Context) -> Result<()> {
     if !paths.is_empty() {
         let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
         context.tell(format_args!("import from {}", shown.join(", ")));
-        let summary = files::land(&paths, &files::settings(context), context).await?;
-        if let Err(err) = files::outcome(&summary) {
-            failures.push(err);
-        }
+        failures.extend(files::land_configured(&paths, &files::settings(context), context).await?);
         goes_on(context)?;
     }
     tokio::select! {

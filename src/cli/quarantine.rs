@@ -69,8 +69,8 @@ enum Action {
 /// # Errors
 /// When the quarantine cannot be read or written, or a name is unknown; as for `import` when files are tried again.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    context.lake().check().await?;
-    let files = quarantined(context.lake().root()).map_err(|err| unreadable(context.lake().root(), err))?;
+    let lake = context.existing_lake().await?;
+    let files = quarantined(lake.root()).map_err(|err| unreadable(lake.root(), err))?;
     match &args.action {
         None => args.output.listing(&by_reason(&files)?, context),
         Some(Action::Show { names, reason, limit, output }) => {

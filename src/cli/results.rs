@@ -11,7 +11,7 @@ use super::answer::OutputArgs;
 use super::input::Text;
 use super::progress::Progress;
 use super::{Context, report};
-use crate::engine::{Answer, Explain};
+use crate::engine::{Explain, QueryAnswer};
 use crate::error::{RefusedQuery, Result};
 use crate::output::Format;
 use kqlake_durable::pipe;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// # Errors
 /// When the query fails or its answer cannot be written.
 pub(super) async fn write(
-    answer: &Answer,
+    answer: &QueryAnswer,
     explain: Option<Explain>,
     output: &OutputArgs,
     query: &Text,

@@ -7,7 +7,7 @@ use super::Context;
 use super::answer::OutputArgs;
 use super::input::{self, Text};
 use super::results::write;
-use crate::engine::{Answer, Engine, Explain};
+use crate::engine::{Engine, Explain, QueryAnswer};
 use crate::error::{Error, Result};
 use crate::saved::{self, Language, SavedQuery};
 
@@ -36,7 +36,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = saved::find(&args.name, Path::new(saved::FOLDER))?;
     let given = input::params(&args.params)?;
-    let answer = answer(&query, &given, &context.engine(), context).await?;
+    let answer = answer(&query, &given, &context.engine().with_lake_that_must_exist(), context).await?;
     let text = Text { name: query.file.clone(), text: query.text.clone() };
     write(&answer, args.explain, &args.output, &text, context).await
 }
@@ -50,7 +50,7 @@ pub(super) async fn answer(
     given: &BTreeMap<String, String>,
     engine: &Engine,
     context: &Context,
-) -> Result<Answer> {
+) -> Result<QueryAnswer> {
     let values = query.values(given, &context.configured_params())?;
     match query.language {
         Language::Kql => engine.kql(&query.file, &query.text, &values).await,

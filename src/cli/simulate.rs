@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use crate::error::{Error, Result};
 use kqlake_durable::Output;
-use kqlake_simulate::{ClockSetting, FaultPlan, Manifest, Options, Simulator};
+use kqlake_simulate::{ClockSetting, FaultPlan, Manifest, Simulator, SimulatorOptions};
 
 /// Run a simulated tenant with all services, on this machine alone, until it is told to stop; prints a configuration for it
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
             FaultPlan::read(&text).map_err(|err| Error::usage(format!("{}: {err}", file.display())))?
         }
     };
-    let options = Options {
+    let options = SimulatorOptions {
         port: args.port,
         seed: args.seed,
         scale: args.scale,

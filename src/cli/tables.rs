@@ -44,7 +44,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// What can be read, and why the rest cannot.
 async fn overview(all: bool, context: &Context, failures: &mut Vec<Error>) -> Result<Listing> {
-    let lake = context.lake();
+    let lake = if all { context.lake() } else { context.existing_lake().await? };
     lake.check().await?;
     let mut listing = Listing::new([
         ("table", Type::String),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Context, report, run};
-use crate::engine::{Answer, Engine, ResultTable};
+use crate::engine::{Engine, QueryAnswer, ResultTable};
 use crate::error::{Error, Result, status};
 use crate::export::{Export, Exported, Period, TableExport};
 use crate::output::cell::readers;
@@ -197,14 +197,14 @@ fn between(starts: &[i64]) -> Vec<Stretch> {
     (0..count).map(at).collect()
 }
 
-async fn write(name: &str, answer: &Answer, period: Period, key: &[&str], export: &mut Export) -> Result<Exported> {
+async fn write(name: &str, answer: &QueryAnswer, period: Period, key: &[&str], export: &mut Export) -> Result<Exported> {
     let table = the_table(name, answer)?;
     let mut out = export.table(name, &table.columns, period, key)?;
     add(table, &mut out).await?;
     out.finish()
 }
 
-fn the_table<'a>(name: &str, answer: &'a Answer) -> Result<&'a ResultTable> {
+fn the_table<'a>(name: &str, answer: &'a QueryAnswer) -> Result<&'a ResultTable> {
     match answer.tables.as_slice() {
         [table] => Ok(table),
         tables => Err(Error::query(format!("{name} gives {} tables, an export holds one", tables.len()))),

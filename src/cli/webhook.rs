@@ -8,7 +8,7 @@ use super::{Context, sections};
 use crate::error::{Error, Result};
 use crate::live::lock::{Lock, Tried};
 use crate::live::webhook::{LakeJournal, Webhook};
-use kqlake_import::Severity;
+use kqlake_import::EventLevel;
 
 /// Receive notifications of calls, and keep the subscription alive that makes them come
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ use kqlake_import::Severity;
   kqlake webhook --listen 127.0.0.1:8780
 It answers plain HTTP: a proxy in front of it has the public address, `notification_url` in the tenant's table calls, with
 its certificate. Notifications are on the disk before they are acknowledged; `kqlake import Calls` fetches the calls that
-they tell of, and `kqlake watch` does both. Without any of it calls are found by listing, some minutes later. It ends on
+they tell of, and `kqlake watch` does both. The lake must be there: the first import makes it. Without any of it calls are found by listing, some minutes later. It ends on
 SIGTERM and Ctrl-C with status 0; the subscription stays, for the next one to renew.")]
 pub(super) struct Args {
     /// Address to listen on [default: `listen` of the tenant's table calls, else 127.0.0.1:8780]
@@ -26,10 +26,10 @@ pub(super) struct Args {
 }
 
 /// # Errors
-/// No tenant takes notifications, the address cannot be had, or another receiver is at work on the lake.
+/// The lake is not there, no tenant takes notifications, the address cannot be had, or another receiver is at work on the lake.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    let lake = context.lake();
-    lake.check().await?;
+    // Whoever mistypes its folder must not fill the spool of a lake that nobody drains.
+    let lake = context.existing_lake().await?;
     let _lock = match Lock::try_take(lake.root(), "webhook", "webhook", context.clock.now_micros())? {
         Tried::Taken(lock) => lock,
         Tried::Held(who) => return Err(Error::Source(format!("{who} receives for this lake already; this one leaves"))),
@@ -44,8 +44,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 pub(super) fn journal(context: &Context, wakes: BTreeMap<String, Arc<tokio::sync::Notify>>) -> Arc<LakeJournal> {
     let teller = context.clone();
     let tell = move |severity, message: &str| match severity {
-        Severity::Information => teller.say(message),
-        Severity::Warning | Severity::Error => super::report::line(format_args!("warning: {message}")),
+        EventLevel::Information => teller.say(message),
+        EventLevel::Warning | EventLevel::Error => super::report::line(format_args!("warning: {message}")),
     };
     Arc::new(LakeJournal::new(context.lake(), Arc::clone(&context.clock), tell, wakes))
 }

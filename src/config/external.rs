@@ -1,12 +1,12 @@
 //! What queries may read beside tables: folders, addresses, watchlists, and a file of the places of IP addresses.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Display, Path, PathBuf};
 
 use super::FILE;
 use super::file::Document;
 use crate::error::{Error, Result};
-use kqlake_remote::download::Allowed;
+use kqlake_remote::download::AllowedPrefix;
 
 /// A folder whose files `externaldata` may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct External {
     /// Folders whose files `externaldata` may read, and addresses that stand for one.
     pub roots: Vec<FileRoot>,
     /// Addresses that it may fetch.
-    pub addresses: Vec<Allowed>,
+    pub addresses: Vec<AllowedPrefix>,
     /// The entries of `external_data` as they are written.
     pub entries: Vec<String>,
     /// The folder with a CSV file for each watchlist.
@@ -32,15 +32,23 @@ pub struct External {
     pub watchlist_keys: BTreeMap<String, String>,
     /// A file in MaxMind's format with the places of IP addresses.
     pub ip_locations: Option<PathBuf>,
+    /// The file that says all this, where there is one.
+    pub file: Option<PathBuf>,
 }
 
 impl External {
+    /// What messages call the file that says all this, or would.
+    pub fn file_shown(&self) -> Display<'_> {
+        self.file.as_deref().unwrap_or(Path::new(FILE)).display()
+    }
+
     /// What a file says, with paths that are meant from its folder.
     ///
     /// # Errors
     /// For an address that may not be one.
-    pub(super) fn of(document: &mut Document, based: &dyn Fn(PathBuf) -> PathBuf) -> Result<External> {
+    pub(super) fn of(document: &mut Document, file: Option<&Path>, based: &dyn Fn(PathBuf) -> PathBuf) -> Result<External> {
         let mut external = External {
+            file: file.map(Path::to_owned),
             watchlists: document.watchlists.take().map(based),
             watchlist_keys: document.watchlist_keys.take().unwrap_or_default(),
             ip_locations: document.ip_locations.take().map(based),
@@ -48,10 +56,10 @@ impl External {
         };
         for entry in document.external_data.take().into_iter().flatten() {
             if entry.contains("://") {
-                let allowed = Allowed::parse(&entry).map_err(|why| {
+                let allowed = AllowedPrefix::parse(&entry).map_err(|why| {
                     // It may hold a password.
                     let shown = kqlake_remote::download::shown_address(&entry);
-                    Error::usage(format!("`external_data` in {FILE}: {shown} {why}"))
+                    Error::usage(format!("`external_data` in {}: {shown} {why}", external.file_shown()))
                         .hint("name folders, and the beginnings of addresses such as https://example.org/lists/")
                 })?;
                 external.addresses.push(allowed);

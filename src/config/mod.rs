@@ -188,7 +188,7 @@ impl Config {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
 
-        let external = External::of(&mut document, &based)?;
+        let external = External::of(&mut document, file.as_deref(), &based)?;
         // With the place where it was written; a flag is before everybody's eyes.
         let written = |name: &str, key: &str, value: Option<String>| -> Result<Option<(String, String)>> {
             let variable = text(name)?.map(|value| (format!("{name}: "), value));
@@ -232,7 +232,7 @@ impl Config {
         };
         let same_lake = document.same_lake.unwrap_or_default();
         if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
-            let error = Error::usage(format!("[same_lake] in {FILE} has `{kind}`, which names no lake"));
+            let error = Error::usage(format!("[same_lake] in {shown} has `{kind}`, which names no lake"));
             return Err(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
         }
         let lake = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into());
@@ -276,6 +276,11 @@ impl Config {
         self.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.with_secrets(&variable_as_it_is))).collect()
     }
 
+    /// What messages call the configuration file: the one that was read, or the one that would be.
+    pub fn file_shown(&self) -> std::path::Display<'_> {
+        self.external.file_shown()
+    }
+
     /// What `nightly` and `import` read when no path is given: what is configured, else `fixtures/` where it exists.
     ///
     /// # Errors
@@ -289,7 +294,7 @@ impl Config {
             return Ok(vec![fixtures]);
         }
         Err(Error::usage("nothing to import: no `from` is configured and there is no folder `fixtures` here")
-            .hint(format!("name files with `kqlake import --from PATH`, or write `from = [\"PATH\"]` into {FILE}")))
+            .hint(format!("name files with `kqlake import --from PATH`, or write `from = [\"PATH\"]` into {}", self.file_shown())))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod expiry;
 mod finding;
+pub(crate) mod freshness;
 mod local;
 mod permissions;
 mod resources;

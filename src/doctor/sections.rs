@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::finding::{Area, Finding};
+use super::freshness::last_finished;
 use crate::config::Config;
-use crate::engine::{Engine, Options};
-use crate::live::freshness::last_finished;
+use crate::engine::{Engine, EngineOptions};
 use kqlake_lake::Lake;
 use kqlake_value::clock::Clock;
 
@@ -19,7 +19,7 @@ pub(super) async fn freshness(config: &Config, lake: &Lake, clock: &Arc<dyn Cloc
     if config.tenants.is_empty() || !lake.root().is_dir() {
         return Vec::new();
     }
-    let engine = Engine::new(lake.clone(), Options::of(config), Arc::clone(clock));
+    let engine = Engine::new(lake.clone(), EngineOptions::of(config), Arc::clone(clock));
     // A table that cannot be read is a finding of the lake.
     let Ok(finished) = last_finished(&engine).await else { return Vec::new() };
     let now = clock.now_micros();

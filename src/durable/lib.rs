@@ -19,6 +19,7 @@ mod in_place;
 mod lease;
 pub mod pipe;
 mod place;
+mod scratch;
 mod sync;
 mod target;
 mod temporary;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use lease::Lease;
 pub use place::{Apart, blocker};
+pub use scratch::ScratchFolder;
 pub use sync::{Observing, Synced, create_folders, observe, sync_file, sync_folder, sync_path};
 use target::{Existing, Target};
 pub use target::{TargetKind, is_standard_output, kind, resolved};

@@ -82,6 +82,7 @@ fn extended(snapshot: &TableSnapshot) -> Option<TableSchema> {
 /// snapshot of it wherever it names it.
 pub struct LakeCatalog {
     lake: Lake,
+    must_exist: bool,
     pruning: bool,
     names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
@@ -94,11 +95,18 @@ impl LakeCatalog {
     pub fn new(lake: Lake) -> LakeCatalog {
         LakeCatalog {
             lake,
+            must_exist: false,
             pruning: true,
             names: BTreeMap::new(),
             opened: Mutex::default(),
             extended: std::sync::Mutex::default(),
         }
+    }
+
+    /// The same, or one whose tables cannot be scanned where there is no lake.
+    #[must_use]
+    pub fn with_must_exist(self, must_exist: bool) -> LakeCatalog {
+        LakeCatalog { must_exist, ..self }
     }
 
     /// The same, or with tables that never hear of filters, so that nothing is skipped.
@@ -174,6 +182,9 @@ impl ScanCatalog for LakeCatalog {
         let def = tables::find(name).ok_or_else(|| DataFusionError::Internal(format!("{name} is no table of the lake")))?;
         let mut opened = self.opened.lock().await;
         if !opened.contains_key(def.name) {
+            if self.must_exist && !self.lake.is_there() {
+                return Err(DataFusionError::External(Box::new(Error::no_lake(self.lake.root()))));
+            }
             let snapshot = self.lake.snapshot(def).await.map_err(external)?;
             if let Some(schema) = snapshot.as_ref().and_then(extended) {
                 self.extended.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, Arc::new(schema));

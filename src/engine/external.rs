@@ -15,30 +15,30 @@ use url::Url;
 
 use crate::config::{External as Settings, FileRoot};
 use cache::Cache;
-use kqlake_kql::external::{Content, External, ExternalAnswer, ExternalFile, Refusal, Request, Unavailable};
+use kqlake_kql::external::{Content, External, ExternalAnswer, ExternalFile, ExternalRefusal, ExternalRequest, Unavailable};
 use kqlake_lake::Lake;
 use kqlake_remote::download::{DownloadError, Downloads, shown_address};
 use kqlake_value::clock::Clock;
 
 /// Gives queries what the configuration allows.
 #[derive(Debug)]
-pub(super) struct Allowed {
+pub(super) struct AllowedSources {
     settings: Settings,
     downloads: Downloads,
     cache: Cache,
 }
 
-impl Allowed {
+impl AllowedSources {
     /// What these settings allow, with a cache in the lake. Files that cannot be kept are in the folder `temporary` meanwhile, the
     /// system's where there is none.
-    pub(super) fn new(settings: &Settings, lake: &Lake, temporary: Option<&Path>, clock: Arc<dyn Clock>) -> Allowed {
+    pub(super) fn new(settings: &Settings, lake: &Lake, temporary: Option<&Path>, clock: Arc<dyn Clock>) -> AllowedSources {
         let downloads = Downloads::new(settings.addresses.clone(), Arc::clone(&clock));
-        Allowed { settings: settings.clone(), downloads, cache: Cache::of(lake, temporary, clock) }
+        AllowedSources { settings: settings.clone(), downloads, cache: Cache::of(lake, temporary, clock) }
     }
 
     /// Where the file of an address is, as far as its text says.
-    fn place(&self, address: &str) -> Result<Place, Refusal> {
-        let refused = |message: String, advice: &str| Refusal { message, advice: advice.to_owned() };
+    fn place(&self, address: &str) -> Result<Place, ExternalRefusal> {
+        let refused = |message: String, advice: &str| ExternalRefusal { message, advice: advice.to_owned() };
         let Some((scheme, _)) = address.split_once("://") else { return Ok(Place::Path(PathBuf::from(address))) };
         if scheme.eq_ignore_ascii_case("file") {
             let path = Url::parse(address).ok().and_then(|url| url.to_file_path().ok());
@@ -51,9 +51,11 @@ impl Allowed {
         let shown = shown_address(address);
         let url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(url) = url else {
-            let advice = "https addresses are fetched; for others say in kqlake.toml below [external_locations] which folder \
-                          stands for them";
-            return Err(refused(format!("externaldata cannot read '{shown}'"), advice));
+            let advice = format!(
+                "https addresses are fetched; for others say in {} below [external_locations] which folder stands for them",
+                self.settings.file_shown()
+            );
+            return Err(refused(format!("externaldata cannot read '{shown}'"), &advice));
         };
         if !url.username().is_empty() || url.password().is_some() || url.path().contains(';') {
             let advice = "use an address that needs none, or one with a shared access signature (?…)";
@@ -64,17 +66,18 @@ impl Allowed {
     }
 
     /// What a download that is not allowed lacks.
-    fn not_allowed(&self, error: DownloadError) -> Refusal {
+    fn not_allowed(&self, error: DownloadError) -> ExternalRefusal {
         let (message, entry) = match error {
             DownloadError::NotAllowed { message, entry } => (message, entry),
-            other => return Refusal { message: told(other), advice: String::new() },
+            other => return ExternalRefusal { message: told(other), advice: String::new() },
         };
         let entries: Vec<String> = self.settings.entries.iter().chain([&entry]).map(|entry| format!("{entry:?}")).collect();
         let advice = format!(
-            "to allow it, write in kqlake.toml: external_data = [{}]; or say below [external_locations] which folder stands for it",
+            "to allow it, write in {}: external_data = [{}]; or say below [external_locations] which folder stands for it",
+            self.settings.file_shown(),
             entries.join(", ")
         );
-        Refusal { message: format!("externaldata: {message}"), advice }
+        ExternalRefusal { message: format!("externaldata: {message}"), advice }
     }
 
     async fn file(&self, address: &str) -> Result<ExternalFile, Unavailable> {
@@ -96,12 +99,12 @@ impl Allowed {
         }
     }
 
-    fn no_such_file(&self, path: &Path) -> Refusal {
+    fn no_such_file(&self, path: &Path) -> ExternalRefusal {
         let mut folders: Vec<String> = self.settings.roots.iter().map(|root| root.folder.display().to_string()).collect();
         folders.sort();
         folders.dedup();
         let advice = if folders.is_empty() {
-            "no folder is allowed: name them in kqlake.toml, external_data = [\"FOLDER\"]".to_owned()
+            format!("no folder is allowed: name them in {}, external_data = [\"FOLDER\"]", self.settings.file_shown())
         } else {
             format!(
                 "allowed are files below {}; a name that does not begin with / is looked for in {}",
@@ -109,28 +112,28 @@ impl Allowed {
                 if folders.len() == 1 { "that folder" } else { "each of these folders" }
             )
         };
-        Refusal { message: format!("externaldata may not read '{}', or there is no such file", path.display()), advice }
+        ExternalRefusal { message: format!("externaldata may not read '{}', or there is no such file", path.display()), advice }
     }
 }
 
 #[async_trait]
-impl External for Allowed {
-    fn permits(&self, request: &Request) -> Result<(), Refusal> {
+impl External for AllowedSources {
+    fn permits(&self, request: &ExternalRequest) -> Result<(), ExternalRefusal> {
         match request {
-            Request::File(address) => self.place(address).map(drop),
-            Request::Watchlist(_) | Request::WatchlistNames => watchlists::folder(&self.settings).map(drop),
-            Request::IpLocations => ip_locations::path(&self.settings).map(drop),
+            ExternalRequest::File(address) => self.place(address).map(drop),
+            ExternalRequest::Watchlist(_) | ExternalRequest::WatchlistNames => watchlists::folder(&self.settings).map(drop),
+            ExternalRequest::IpLocations => ip_locations::path(&self.settings).map(drop),
         }
     }
 
-    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable> {
+    async fn give(&self, request: &ExternalRequest) -> Result<ExternalAnswer, Unavailable> {
         match request {
-            Request::File(address) => self.file(address).await.map(ExternalAnswer::File),
-            Request::Watchlist(name) => {
+            ExternalRequest::File(address) => self.file(address).await.map(ExternalAnswer::File),
+            ExternalRequest::Watchlist(name) => {
                 watchlists::read(&self.settings, name).map(|list| ExternalAnswer::Watchlist(Arc::new(list)))
             }
-            Request::WatchlistNames => watchlists::names(&self.settings).map(ExternalAnswer::WatchlistNames),
-            Request::IpLocations => ip_locations::open(&self.settings).map(ExternalAnswer::IpLocations),
+            ExternalRequest::WatchlistNames => watchlists::names(&self.settings).map(ExternalAnswer::WatchlistNames),
+            ExternalRequest::IpLocations => ip_locations::open(&self.settings).map(ExternalAnswer::IpLocations),
         }
     }
 }
@@ -211,8 +214,9 @@ mod tests {
     #[test]
     fn what_is_refused_says_the_line_that_allows_it_and_no_secret() {
         let settings = Settings { entries: vec!["lists".to_owned()], ..Settings::default() };
-        let gives = Allowed::new(&settings, &Lake::new(Path::new("nowhere")), None, Arc::new(kqlake_value::clock::SystemClock));
-        let refused = |address: &str| gives.permits(&Request::File(address.to_owned())).unwrap_err();
+        let gives =
+            AllowedSources::new(&settings, &Lake::new(Path::new("nowhere")), None, Arc::new(kqlake_value::clock::SystemClock));
+        let refused = |address: &str| gives.permits(&ExternalRequest::File(address.to_owned())).unwrap_err();
         let refusal = refused("https://example.org/a/b.csv?sig=canary");
         assert!(refusal.advice.contains("external_data = [\"lists\", \"https://example.org/a/\"]"), "{refusal:?}");
         for address in [

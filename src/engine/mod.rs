@@ -47,7 +47,7 @@ use kqlake_value::named::NamedColumns;
 
 /// How queries may run. The answer is the same under every setting; only memory, time and disk differ.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct EngineOptions {
     /// Bytes that the operators of a query may hold together before they spill or fail.
     pub memory_limit: usize,
     /// Where they spill; the system's folder for temporary files when not set.
@@ -66,11 +66,13 @@ pub struct Options {
     pub files: Vec<NamedFile>,
     /// Names of clusters, databases, workspaces and apps, by kind, that stand for this lake.
     pub same_lake: BTreeMap<String, Vec<String>>,
+    /// A query that reads a table is refused where there is no lake; else the table is empty.
+    pub lake_must_exist: bool,
 }
 
-impl Default for Options {
+impl Default for EngineOptions {
     fn default() -> Self {
-        Options {
+        EngineOptions {
             memory_limit: DEFAULT_MEMORY,
             spill_dir: None,
             timeout: None,
@@ -80,21 +82,22 @@ impl Default for Options {
             external: External::default(),
             files: Vec::new(),
             same_lake: BTreeMap::new(),
+            lake_must_exist: false,
         }
     }
 }
 
-impl Options {
+impl EngineOptions {
     /// The options that a configuration asks for.
-    pub fn of(config: &Config) -> Options {
-        Options {
+    pub fn of(config: &Config) -> EngineOptions {
+        EngineOptions {
             memory_limit: config.memory_limit,
             spill_dir: config.spill_dir.clone(),
             timeout: config.timeout,
             partitions: config.threads,
             external: config.external.clone(),
             same_lake: config.same_lake.clone(),
-            ..Options::default()
+            ..EngineOptions::default()
         }
     }
 }
@@ -103,7 +106,7 @@ impl Options {
 #[derive(Clone)]
 pub struct Engine {
     lake: Lake,
-    options: Options,
+    options: EngineOptions,
     clock: Arc<dyn Clock>,
 }
 
@@ -115,7 +118,7 @@ impl std::fmt::Debug for Engine {
 
 /// The answer to a query, ready to run: its tables in order, what is to be drawn, what was doubtful.
 #[derive(Debug)]
-pub struct Answer {
+pub struct QueryAnswer {
     /// Result tables, usually one.
     pub tables: Vec<ResultTable>,
     /// What `render` asked for.
@@ -149,7 +152,7 @@ impl std::fmt::Debug for ResultTable {
 
 impl Engine {
     /// An engine over a lake, which may be missing or empty. Touches nothing.
-    pub fn new(lake: Lake, options: Options, clock: Arc<dyn Clock>) -> Engine {
+    pub fn new(lake: Lake, options: EngineOptions, clock: Arc<dyn Clock>) -> Engine {
         Engine { lake, options, clock }
     }
 
@@ -162,7 +165,13 @@ impl Engine {
     /// The same engine with files as tables.
     #[must_use]
     pub fn with_files(self, files: Vec<NamedFile>) -> Engine {
-        Engine { options: Options { files, ..self.options }, ..self }
+        Engine { options: EngineOptions { files, ..self.options }, ..self }
+    }
+
+    /// The same engine, which refuses queries that read a table where there is no lake.
+    #[must_use]
+    pub fn with_lake_that_must_exist(self) -> Engine {
+        Engine { options: EngineOptions { lake_must_exist: true, ..self.options }, ..self }
     }
 
     /// The same engine over another lake.
@@ -177,16 +186,16 @@ impl Engine {
     }
 
     /// What queries may read beside tables.
-    fn external(&self) -> external::Allowed {
+    fn external(&self) -> external::AllowedSources {
         let temporary = self.options.spill_dir.as_deref();
-        external::Allowed::new(&self.options.external, &self.lake, temporary, Arc::clone(&self.clock))
+        external::AllowedSources::new(&self.options.external, &self.lake, temporary, Arc::clone(&self.clock))
     }
 
     /// Plans a KQL query. `name` is what messages call the text.
     ///
     /// # Errors
     /// When the query is refused, or what it needs from the lake cannot be read.
-    pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<Answer> {
+    pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<QueryAnswer> {
         let deadline = Deadline::after(self.options.timeout)?;
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let session = session::for_kql(&self.options, &spill)?;
@@ -195,7 +204,10 @@ impl Engine {
         let files = Files::open(&self.options.files, &session).await?;
         let plan = move || async move {
             let external = engine.external();
-            let catalog = LakeCatalog::new(engine.lake).with_pruning(engine.options.pruning).with_names(engine.options.same_lake);
+            let catalog = LakeCatalog::new(engine.lake)
+                .with_must_exist(engine.options.lake_must_exist)
+                .with_pruning(engine.options.pruning)
+                .with_names(engine.options.same_lake);
             let catalog = WithFiles::new(catalog, files);
             let env = PlanEnv {
                 catalog: &catalog,
@@ -214,6 +226,7 @@ impl Engine {
             }
             Err(PlanError::Execution(err)) => return Err(failure::of_kql(err, self.options.memory_limit)),
             Err(PlanError::Unavailable(why)) => return Err(Error::Source(why)),
+            Err(PlanError::Misconfigured(refusal)) => return Err(Error::usage(refusal.message).hint(refusal.advice)),
         };
         let tables = planned
             .tables
@@ -229,7 +242,7 @@ impl Engine {
                 foreign_types: false,
             })
             .collect();
-        Ok(Answer { tables, render: planned.render, warnings: planned.warnings })
+        Ok(QueryAnswer { tables, render: planned.render, warnings: planned.warnings })
     }
 
     /// What is wrong with a KQL text, and the columns that it gives, without reading a row; without a catalog only what is wrong
@@ -266,7 +279,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the query is wrong, or what it needs from the lake cannot be read.
-    pub async fn sql(&self, text: &str) -> Result<Answer> {
+    pub async fn sql(&self, text: &str) -> Result<QueryAnswer> {
         let deadline = Deadline::after(self.options.timeout)?;
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let files = Files::open(&self.options.files, &session::for_kql(&self.options, &spill)?).await?;
@@ -284,11 +297,11 @@ impl Engine {
             memory_limit: self.options.memory_limit,
             foreign_types: true,
         };
-        Ok(Answer { tables: vec![table], render: None, warnings: Vec::new() })
+        Ok(QueryAnswer { tables: vec![table], render: None, warnings: Vec::new() })
     }
 }
 
-impl Answer {
+impl QueryAnswer {
     /// Awaits what the query's rows wait for, not longer than the query may take.
     ///
     /// # Errors

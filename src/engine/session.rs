@@ -14,7 +14,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::sql::{INFORMATION, Information, LakeSchema, Operators, functions};
-use super::{Options, long_texts, rules};
+use super::{EngineOptions, long_texts, rules};
 use crate::error::{Error, Result};
 use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
 use kqlake_lake::spill::SpillFolder;
@@ -23,13 +23,18 @@ use kqlake_lake::spill::SpillFolder;
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 
 /// A session for KQL plans, whose operators spill to a folder.
-pub(super) fn for_kql(options: &Options, spill: &SpillFolder) -> Result<SessionContext> {
+pub(super) fn for_kql(options: &EngineOptions, spill: &SpillFolder) -> Result<SessionContext> {
     let builder = SessionStateBuilder::new().with_config(config(options, false)).with_runtime_env(runtime(options, spill)?);
     Ok(SessionContext::new_with_state(rules::install(builder).build()))
 }
 
 /// A session for SQL, with all functions, whose default schema is the lake.
-pub(super) fn for_sql(options: &Options, spill: &SpillFolder, schema: Arc<LakeSchema>, now_us: i64) -> Result<SessionContext> {
+pub(super) fn for_sql(
+    options: &EngineOptions,
+    spill: &SpillFolder,
+    schema: Arc<LakeSchema>,
+    now_us: i64,
+) -> Result<SessionContext> {
     let builder = SessionStateBuilder::new_with_default_features()
         .with_config(config(options, false))
         .with_runtime_env(runtime(options, spill)?);
@@ -47,7 +52,7 @@ pub(super) fn for_sql(options: &Options, spill: &SpillFolder, schema: Arc<LakeSc
     Ok(session)
 }
 
-fn config(options: &Options, default_catalog: bool) -> SessionConfig {
+fn config(options: &EngineOptions, default_catalog: bool) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_batch_size(batch_size(options))
         .with_create_default_catalog_and_schema(default_catalog)
@@ -82,7 +87,7 @@ const LEAST_BATCH: usize = 64;
 const LEAST_TEXT: usize = 64 << 20;
 
 /// Rows of a batch: as asked for, fewer when little memory is shared by many partitions.
-fn batch_size(options: &Options) -> usize {
+fn batch_size(options: &EngineOptions) -> usize {
     let affordable = options.memory_limit / partitions(options) / SHARE_OF_A_ROW;
     options.batch_size.min(affordable.max(LEAST_BATCH))
 }
@@ -90,16 +95,16 @@ fn batch_size(options: &Options) -> usize {
 /// Bytes of text that a column of a batch may have where a function of KQL makes it: a partition's share, and not less than a
 /// quarter of all, since a long text is rarely in each of many partitions. However little memory there is, a full batch of rows
 /// of telemetry has room.
-pub(super) fn text_budget(options: &Options) -> usize {
+pub(super) fn text_budget(options: &EngineOptions) -> usize {
     (options.memory_limit / partitions(options).min(4)).max(LEAST_TEXT)
 }
 
-fn partitions(options: &Options) -> usize {
+fn partitions(options: &EngineOptions) -> usize {
     let threads = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     options.partitions.unwrap_or_else(threads).max(1)
 }
 
-fn runtime(options: &Options, spill: &SpillFolder) -> Result<Arc<RuntimeEnv>> {
+fn runtime(options: &EngineOptions, spill: &SpillFolder) -> Result<Arc<RuntimeEnv>> {
     let pool = TrackConsumersPool::new(SharedPool::new(options.memory_limit), NAMED_CONSUMERS);
     spill.runtime(Arc::new(pool)).map_err(|err| Error::Defect(format!("cannot set up the engine: {err}")))
 }

@@ -5,7 +5,7 @@ mod calls;
 mod information;
 mod lowered;
 mod names;
-mod timespans;
+mod spans;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -66,6 +66,9 @@ impl LakeSchema {
     async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, DataFusionError> {
         if let Some(known) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(def.name) {
             return Ok(known.clone());
+        }
+        if self.engine.options.lake_must_exist && !self.engine.lake.is_there() {
+            return Err(DataFusionError::External(Box::new(Error::no_lake(self.engine.lake.root()))));
         }
         let snapshot = self.engine.lake.snapshot(def).await.map_err(|err| DataFusionError::External(Box::new(err)))?;
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, snapshot.clone());
@@ -156,7 +159,9 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
         return Err(Error::query(format!("the text is too long: SQL may have {MAX_TEXT} bytes, these are {}", text.len())));
     }
     let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
-    let state = session.state();
+    // The optimizer looks functions up as well, and must find those that can be run.
+    let mut state = session.state();
+    spans::register(&mut state).map_err(fail)?;
     let dialect = &state.config_options().sql_parser.dialect;
     let parsed = state.sql_to_statement(text, dialect);
     let mut statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
@@ -171,7 +176,7 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
     check_size(&plan)?;
-    let plan = lowered::lowered(plan, &|table| schema.promoted(table)).and_then(timespans::noted).map_err(fail)?;
+    let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
     let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
     Ok((columns, plan))
 }

@@ -91,6 +91,8 @@ impl RowWriter {
 }
 
 /// Appends a field, quoted when it holds a comma, a quote, a line break or outer blanks.
+///
+/// The `csv` crate quotes what must be, all fields or none: outer blanks, which some readers trim outside of quotes, would go bare.
 fn field(line: &mut Vec<u8>, text: &str, first: &mut bool) {
     if !std::mem::take(first) {
         line.push(b',');

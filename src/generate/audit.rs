@@ -30,18 +30,6 @@ impl Audit {
 }
 
 impl Source for Audit {
-    fn head(&self) -> &'static str {
-        ""
-    }
-
-    fn between(&self) -> &'static str {
-        "\n"
-    }
-
-    fn tail(&self) -> &'static str {
-        "\n"
-    }
-
     fn record(&mut self, line: &mut Line, random: &mut Random, calendar: &Calendar, ticks: u64) {
         let (record_type, workload, operations) = random.pick(&WORKLOADS);
         let operation = random.pick(operations);

@@ -77,7 +77,7 @@ impl Source for Calls {
             Self::ends(line, person, platform);
             line.text(r#","media":[{"label":"main-audio","callerNetwork":{"ipAddress":"10.1.20."#).number(1 + random.below(250));
             line.text(r#"","connectionType":"wifi","port":50018},"calleeNetwork":{},"streams":[{"streamId":""#)
-                .number(random.next() >> 32);
+                .number(random.bits() >> 32);
             line.text(r#"","streamDirection":"callerToCallee","averageJitter":"PT0.0"#).padded(random.below(90), 2);
             line.text(r#"S","averagePacketLossRate":0.0"#)
                 .number(random.below(100))

@@ -2,32 +2,29 @@
 
 use chrono::NaiveDate;
 use kqlake_value::format::{hex_digits, random_guid};
+use kqlake_value::splitmix64::SplitMix64;
 
 /// Ticks of 100 ns in a second.
 pub(super) const TICKS_OF_SECOND: u64 = 10_000_000;
 /// Ticks of 100 ns in a day.
 pub(super) const TICKS_OF_DAY: u64 = 86_400 * TICKS_OF_SECOND;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough for invented values.
-pub(super) struct Random(u64);
+/// Random numbers, and what is made of them.
+pub(super) struct Random(SplitMix64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Random(seed)
+        Random(SplitMix64::new(seed))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    /// The next 64 bits.
+    pub(super) fn bits(&mut self) -> u64 {
+        self.0.bits()
     }
 
     /// A number from 0 up to, and without, `limit`; 0 when the limit is 0.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
-        // Multiply-shift: no division, and a bias far below what invented data could show.
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+        self.0.below(limit)
     }
 
     /// One of the choices; `choices` must not be empty.
@@ -47,7 +44,7 @@ impl Random {
 
     /// A duration in ticks: many short ones and a long tail, from `least` milliseconds on.
     pub(super) fn duration(&mut self, least: u64) -> u64 {
-        let doublings = self.next().trailing_zeros().min(9);
+        let doublings = self.bits().trailing_zeros().min(9);
         let milliseconds = (least << doublings) + self.below((least << doublings).max(1));
         milliseconds * 10_000 + self.below(10_000)
     }
@@ -141,14 +138,14 @@ impl Line {
 
     /// A new GUID (version 4 by its form) in lower case.
     pub(super) fn guid(&mut self, random: &mut Random) -> &mut Self {
-        let (high, low) = (random.next(), random.next());
+        let (high, low) = (random.bits(), random.bits());
         self.0.extend_from_slice(&random_guid(u128::from(high) << 64 | u128::from(low)));
         self
     }
 
     /// 32 hexadecimal digits.
     pub(super) fn hex(&mut self, random: &mut Random) -> &mut Self {
-        for word in [random.next(), random.next()] {
+        for word in [random.bits(), random.bits()] {
             self.0.extend(word.to_be_bytes().iter().flat_map(|byte| hex_digits(*byte)));
         }
         self

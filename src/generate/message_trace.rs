@@ -54,7 +54,7 @@ impl Source for MessageTraces {
     fn record(&mut self, line: &mut Line, random: &mut Random, calendar: &Calendar, ticks: u64) {
         let (id, number, left) = match self.message.take() {
             Some(message) => message,
-            None => (random.guid(), random.next() >> 16, if random.once_in(5) { 2 + random.below(6) } else { 0 }),
+            None => (random.guid(), random.bits() >> 16, if random.once_in(5) { 2 + random.below(6) } else { 0 }),
         };
         line.text(r#"{"id":""#)
             .text(&id)

@@ -306,18 +306,6 @@ impl Traces {
 }
 
 impl Source for Traces {
-    fn head(&self) -> &'static str {
-        ""
-    }
-
-    fn between(&self) -> &'static str {
-        "\n"
-    }
-
-    fn tail(&self) -> &'static str {
-        "\n"
-    }
-
     fn record(&mut self, line: &mut Line, random: &mut Random, calendar: &Calendar, ticks: u64) {
         let mut place = self.shares[random.below(1_000) as usize];
         let mut user = random.below(self.users.len() as u64) as usize;

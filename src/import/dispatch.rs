@@ -13,7 +13,7 @@ use super::ImportError;
 use super::batches::{Message, Outbox};
 use super::budget::Budget;
 use super::ledger::Registrar;
-use super::source::{ListedUnit, Listing, Source, SourceError};
+use super::source::{ListedUnit, Source, SourceError, UnitPage};
 use super::units::{Job, Task, Units};
 
 /// Pages that are listed before their units are opened.
@@ -136,7 +136,7 @@ struct Lister {
 
 /// What a lister has for its units' way into the queues.
 enum Page {
-    Listed(Listing),
+    Listed(UnitPage),
     Lost(ListedUnit, String),
     Unlisted(SourceError),
     Broken(ImportError),

@@ -20,7 +20,7 @@ const TABLES: [&str; 2] = ["traces", "customEvents"];
 
 /// How grave a log line is, as the `severityLevel` of `traces` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub enum EventLevel {
     /// What goes as it should.
     Information = 1,
     /// Something was left out.
@@ -123,7 +123,7 @@ impl EventLog {
     }
 
     /// A log line at an instant (microseconds since 1970).
-    pub fn line(&mut self, operation: &'static str, severity: Severity, at: i64, message: &str) {
+    pub fn line(&mut self, operation: &'static str, severity: EventLevel, at: i64, message: &str) {
         // The caller reports it in its own words; this is for debugging.
         tracing::info!(operation, ?severity, "{message}");
         let mut row = self.begin("traces", "trace", operation, at);
@@ -268,7 +268,7 @@ mod tests {
         };
         log.section_finished(&report, 5);
         log.cycle_finished(Importer::Office365Activity, 2_000_000, 1, 6);
-        log.line(Importer::Office365Activity.name(), Severity::Information, 7, "done");
+        log.line(Importer::Office365Activity.name(), EventLevel::Information, 7, "done");
         let events: Vec<_> = log.rows_of("customEvents").collect();
         assert_eq!(events[0].get("name"), &Cell::text("FinishedSectionImport"));
         assert_eq!(events[0].get("operation_Name"), &Cell::text("Office365ActivityImporter"));

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::ImportError;
 use kqlake_lake::tables::TableDef;
-use kqlake_lake::{Lake, LakeError, Landed, Landing, Position, bytes_of_rows, concat_rows};
+use kqlake_lake::{Lake, LakeError, Landed, Landing, Origin, OriginCounts, Position, bytes_of_rows, concat_rows};
 
 /// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
 /// them. The least, and the most where the memory limit allows as many.
@@ -53,6 +53,8 @@ pub(crate) struct Landings<'l> {
     open: HashMap<&'static str, Open>,
     /// What was committed, by table.
     pub landed: BTreeMap<&'static str, Landed>,
+    /// What was committed of units that are not reported yet, by their origin.
+    pub origins: HashMap<Origin, OriginCounts>,
     /// Tables that take no rows, and why not.
     pub failed: BTreeMap<&'static str, LakeError>,
     /// Listed units that were read to their ends.
@@ -62,15 +64,15 @@ pub(crate) struct Landings<'l> {
 struct Open {
     landing: Landing,
     rows: u64,
-    /// Small batches that wait to be put together.
-    small: Vec<RecordBatch>,
+    /// Small batches that wait to be put together, with their origins.
+    small: Vec<(RecordBatch, Origin)>,
     small_rows: usize,
 }
 
 impl Open {
     /// Bytes of rows that wait in memory.
     fn buffered_bytes(&self) -> usize {
-        self.landing.buffered_bytes() + self.small.iter().map(bytes_of_rows).sum::<usize>()
+        self.landing.buffered_bytes() + self.small.iter().map(|(batch, _)| bytes_of_rows(batch)).sum::<usize>()
     }
 }
 
@@ -86,16 +88,22 @@ impl<'l> Landings<'l> {
             writing: None,
             open: HashMap::new(),
             landed: BTreeMap::new(),
+            origins: HashMap::new(),
             failed,
             units: 0,
         }
     }
 
-    /// Takes rows of a table.
+    /// Takes rows of a table, all of one origin.
     ///
     /// # Errors
     /// The lake cannot be written. A table whose own files are not as they should be is given up, and the others continue.
-    pub(crate) async fn write(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
+    pub(crate) async fn write(
+        &mut self,
+        table: &'static TableDef,
+        batch: RecordBatch,
+        origin: Origin,
+    ) -> Result<(), ImportError> {
         if self.failed.contains_key(table.name) {
             return Ok(());
         }
@@ -106,7 +114,7 @@ impl<'l> Landings<'l> {
                 self.go_on_without(other, settled).await?;
             }
         }
-        let written = self.write_open(table, batch).await;
+        let written = self.write_open(table, batch, origin).await;
         self.go_on_without(table.name, written).await
     }
 
@@ -141,7 +149,12 @@ impl<'l> Landings<'l> {
         }
     }
 
-    async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch) -> Result<(), ImportError> {
+    async fn write_open(
+        &mut self,
+        table: &'static TableDef,
+        batch: RecordBatch,
+        origin: Origin,
+    ) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
             let landing = self.lake.land(table).await?.with_buffer(self.buffer);
             let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0 };
@@ -152,7 +165,7 @@ impl<'l> Landings<'l> {
             flush(table.name, open).await?;
         }
         open.small_rows += batch.num_rows();
-        open.small.push(batch);
+        open.small.push((batch, origin));
         if open.small_rows >= SMALL_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
     }
 
@@ -189,7 +202,10 @@ impl<'l> Landings<'l> {
         let done = (&mut commit.0).await.map_err(|error| ImportError::Reader(error.to_string()))?;
         for (table, committed) in done {
             match committed {
-                Ok(landed) => {
+                Ok(mut landed) => {
+                    for (origin, counts) in std::mem::take(&mut landed.origins) {
+                        self.origins.entry(origin).or_default().add(counts);
+                    }
                     let Landed { new, duplicates, replaced, .. } = landed;
                     tracing::debug!(table, new, duplicates, replaced, "committed");
                     add(self.landed.entry(table).or_default(), landed);
@@ -229,11 +245,13 @@ async fn commit(table: &'static str, mut open: Open, position: Position) -> Resu
 
 /// Hands the small batches of a table to its landing.
 async fn flush(table: &'static str, open: &mut Open) -> Result<(), LakeError> {
-    let small = std::mem::take(&mut open.small);
+    let small = std::mem::take(&mut open.small).into_iter();
     open.small_rows = 0;
+    let (small, origins): (Vec<RecordBatch>, Vec<(Origin, usize)>) =
+        small.map(|(batch, origin)| (origin, batch.num_rows(), batch)).map(|(origin, rows, batch)| (batch, (origin, rows))).unzip();
     let Some(batch) = concat_rows(&small).map_err(|source| LakeError::Arrow { table, source })? else { return Ok(()) };
     open.rows += batch.num_rows() as u64;
-    open.landing.write(batch).await
+    open.landing.write_of(batch, &origins).await
 }
 
 /// Adds what a landing did.

@@ -57,7 +57,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::audit::scope::OrgUrls;
-pub use self::events::{EventLog, Health, HealthStatus, Severity, WEBHOOK};
+pub use self::events::{EventLevel, EventLog, Health, HealthStatus, WEBHOOK};
 pub use self::files::input::Limits;
 pub use self::ledger::{LedgerState, NO_SECTION, UnknownState};
 pub use self::names::listed_names;
@@ -68,7 +68,7 @@ pub use self::quarantine::store::{
 };
 pub(crate) use self::row::{Cell, Row};
 pub use self::shortfall::Shortfall;
-pub use self::source::{Body, Feed, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+pub use self::source::{Body, Feed, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 pub use self::stop::Stop;
 pub use self::unit::{Counts, Filter, ImportOverrides};
 use kqlake_lake::{Lake, LakeError, Landed};
@@ -110,6 +110,12 @@ pub enum ImportError {
         path: PathBuf,
         /// Why it could not.
         source: io::Error,
+    },
+    /// A temporary file could not be written or read.
+    #[error("a temporary file that the import needs cannot be used: {reason}")]
+    Scratch {
+        /// Why not, with the folder where it could not be made.
+        reason: String,
     },
     /// The thread that reads files ended without an answer.
     #[error("the reader of files failed: {0}")]
@@ -268,6 +274,8 @@ pub struct ImportOptions {
     pub retention: Retention,
     /// Bytes that rows may take on their way.
     pub memory: usize,
+    /// Where temporary files go; the system's folder for them when not set.
+    pub spill_dir: Option<PathBuf>,
     /// Threads that read.
     pub threads: usize,
     /// After so long without anything new what came is committed: it may be minutes until a service takes the next request.
@@ -292,6 +300,7 @@ impl Default for ImportOptions {
             limits: Limits::default(),
             retention: Retention::default(),
             memory: 2 << 30,
+            spill_dir: None,
             threads: 2,
             idle: Duration::from_secs(10),
             clock: Arc::new(SystemClock),
@@ -392,7 +401,7 @@ pub enum Extent {
 
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RecordRefusal {
     /// Where it is, such as `line 12, byte 3456`.
     pub place: String,
     /// Why it could not be read.
@@ -415,7 +424,7 @@ pub struct UnitReport {
     /// Records and rows.
     pub counts: Counts,
     /// The first refused records.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RecordRefusal>,
     /// Bytes on disk.
     pub bytes: u64,
     /// SHA-256 of the content as it is at the source, in hexadecimal; `None` when it was not read to its end.

@@ -2,6 +2,7 @@
 //! not leave a file each.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use kqlake_lake::tables::find;
 use kqlake_lake::{CompactOptions, Lake};
@@ -11,8 +12,9 @@ const PART: usize = 4;
 
 /// Merges small files of tables, by the rows that they have just got. The rows are in the lake: a failure is said, and the next
 /// import or compaction does it.
-pub(crate) async fn merge_small(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize) {
-    let options = CompactOptions { memory_bytes: memory, ..CompactOptions::default() };
+pub(crate) async fn merge_small(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize, spill_dir: Option<&Path>) {
+    let spill_dir = spill_dir.map(Path::to_owned);
+    let options = CompactOptions { memory_bytes: memory, spill_dir, ..CompactOptions::default() };
     let mut left = 1 + landed.len() / PART;
     for (table, rows) in landed {
         let Some(def) = find(table).filter(|_| left > 0) else { continue };

@@ -12,6 +12,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::row::{Cell, Row, Unnumbered};
 
+use kqlake_durable::ScratchFolder;
 use kqlake_value::hashed::BuildKeyHasher;
 
 /// Contents that are kept in memory: as many as fit into a hash table of 2^22 places.
@@ -30,15 +31,15 @@ pub(crate) struct Ordinals {
     repeated: HashMap<u64, u32, BuildKeyHasher>,
     runs: Vec<Run>,
     limit: usize,
-}
-
-impl Default for Ordinals {
-    fn default() -> Self {
-        Self { seen: HashSet::default(), repeated: HashMap::default(), runs: Vec::new(), limit: IN_MEMORY }
-    }
+    scratch: ScratchFolder,
 }
 
 impl Ordinals {
+    /// Nothing was counted yet. Temporary files will be in `scratch`.
+    pub(crate) fn new(scratch: ScratchFolder) -> Self {
+        Self { seen: HashSet::default(), repeated: HashMap::default(), runs: Vec::new(), limit: IN_MEMORY, scratch }
+    }
+
     /// Gives the next row of the unit its id, where it has none of its own.
     ///
     /// # Errors
@@ -104,7 +105,7 @@ impl Ordinals {
         if self.seen.len() >= self.limit {
             let mut contents: Vec<u64> = self.seen.drain().collect();
             contents.sort_unstable();
-            self.runs.push(Run::write(&contents)?);
+            self.runs.push(Run::write(&contents, self.scratch.file()?)?);
         }
         Ok(0)
     }
@@ -122,10 +123,10 @@ struct Run {
 }
 
 impl Run {
-    fn write(contents: &[u64]) -> io::Result<Self> {
+    fn write(contents: &[u64], file: File) -> io::Result<Self> {
         let bits = (contents.len() as u64 * FILTER_BITS).max(64);
         let mut run = Run {
-            file: tempfile::tempfile()?,
+            file,
             firsts: contents.iter().step_by(BLOCK).copied().collect(),
             len: contents.len(),
             filter: vec![0; usize::try_from(bits.div_ceil(64)).unwrap_or(1)],
@@ -178,12 +179,21 @@ mod tests {
 
     #[test]
     fn ordinals_count_records_of_one_content_whether_in_memory_or_not() {
-        let mut ordinals = Ordinals { limit: 1_000, ..Ordinals::default() };
+        let mut ordinals = Ordinals { limit: 1_000, ..Ordinals::new(ScratchFolder::default()) };
         for round in 0..3 {
             for n in 0..10_500 {
                 assert_eq!(ordinals.next(content(n)).expect("an ordinal"), round, "{n}");
             }
         }
         assert_eq!(ordinals.runs.len(), 10);
+    }
+
+    #[test]
+    fn temporary_files_are_in_the_given_folder() {
+        let place = tempfile::tempdir().expect("a folder");
+        let scratch = ScratchFolder::new(Some(&place.path().join("missing")));
+        let mut ordinals = Ordinals { limit: 10, ..Ordinals::new(scratch) };
+        let error = (0..10).find_map(|n| ordinals.next(content(n)).err()).expect("a folder that is missing takes no file");
+        assert!(error.to_string().contains("missing"), "{error}");
     }
 }

@@ -12,7 +12,8 @@ use super::ordinals::Ordinals;
 use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
 use super::unit::{Counts, Facts, Filter, ImportOverrides, Mappings, Output, SAMPLE};
-use super::{Extent, ImportError, Refusal, Section, UnitReport, UnitState};
+use super::{Extent, ImportError, RecordRefusal, Section, UnitReport, UnitState};
+use kqlake_durable::ScratchFolder;
 use kqlake_value::US_PER_DAY;
 use kqlake_value::clock::Clock;
 
@@ -38,9 +39,9 @@ struct UnitOutput<'u> {
     batches: &'u mut Batches,
     quarantine: UnitQuarantine,
     ordinals: Ordinals,
-    refusals: Vec<Refusal>,
+    refusals: Vec<RecordRefusal>,
     /// The first refused record, be it known from earlier imports.
-    first: Option<Refusal>,
+    first: Option<RecordRefusal>,
     /// Refused records of the kinds of which only a sample is set aside.
     sampled: u64,
     /// True when the first record that was refused was cut off by the end of the text.
@@ -57,8 +58,7 @@ impl UnitOutput<'_> {
     /// What was numbered, or why that failed.
     fn numbered<T>(&mut self, numbered: std::io::Result<T>) -> Result<T, Stop> {
         numbered.map_err(|error| {
-            let reason = format!("records have no id, and a temporary file that helps to make one fails: {error}");
-            self.broken(ImportError::Reader(reason));
+            self.broken(ImportError::Scratch { reason: error.to_string() });
             Stop
         })
     }
@@ -81,7 +81,7 @@ impl Output for UnitOutput<'_> {
     fn refused(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop> {
         self.last_cut = reason.is_cut();
         let reason = reason.to_string();
-        let refusal = || Refusal { place: place.to_string(), reason: reason.clone() };
+        let refusal = || RecordRefusal { place: place.to_string(), reason: reason.clone() };
         if self.first.is_none() {
             self.first_cut = self.last_cut;
             self.first = Some(refusal());
@@ -142,6 +142,8 @@ pub(crate) struct UnitReader {
     /// What units may not say.
     given: ImportOverrides,
     limits: Limits,
+    /// Where temporary files go.
+    scratch: ScratchFolder,
     clock: Arc<dyn Clock>,
     mappings: Mappings,
     /// Other threads that map records; none where there is one thread.
@@ -168,20 +170,21 @@ impl UnitReader {
         filter: Filter,
         given: ImportOverrides,
         limits: Limits,
+        scratch: ScratchFolder,
         clock: Arc<dyn Clock>,
         helpers: Option<Helpers>,
     ) -> Self {
-        Self { filter: Arc::new(filter), given, limits, clock, mappings: Mappings::default(), helpers }
+        Self { filter: Arc::new(filter), given, limits, scratch, clock, mappings: Mappings::default(), helpers }
     }
 
-    /// Reads one unit to its end.
+    /// Reads one unit to its end. All of its rows are sent then.
     pub(crate) fn read(&mut self, unit: Unit<'_>, batches: &mut Batches, quarantine: &Quarantine) -> Result<UnitReport, Ended> {
         batches.send(Message::Started(unit.name.clone()))?;
         let mut report = report(&unit.name, UnitState::Done, self.clock.now_micros());
         let mut output = UnitOutput {
             batches,
             quarantine: quarantine.unit(&unit.name),
-            ordinals: Ordinals::default(),
+            ordinals: Ordinals::new(self.scratch.clone()),
             refusals: Vec::new(),
             first: None,
             sampled: 0,
@@ -191,7 +194,7 @@ impl UnitReader {
             broken: None,
         };
         let consumed = unit.consumed;
-        let opened = open_text(unit.reader, move || consumed(), self.limits);
+        let opened = open_text(unit.reader, move || consumed(), self.limits, self.scratch.clone());
         let (walked, mut counts, first_unknown) = match opened {
             Err(error) => {
                 let reason = format!("the file cannot be decompressed: {error}");
@@ -235,6 +238,9 @@ impl UnitReader {
         if let Some(error) = output.broken.take() {
             return Err(Ended::Broken(error));
         }
+        if let Ok(Walked::NoScratch(reason)) = walked {
+            return Err(Ended::Broken(ImportError::Scratch { reason }));
+        }
         if output.stopped {
             return Err(Ended::Stopped);
         }
@@ -275,6 +281,7 @@ impl UnitReader {
             _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
             _ => (UnitState::Done, None),
         };
+        output.batches.flush_all()?;
         let UnitOutput { quarantine, refusals, .. } = output;
         let kept = quarantine.finish().map_err(Ended::Broken)?;
         (report.quarantine, report.known, report.not_kept) = (kept.path, kept.known, kept.not_kept);

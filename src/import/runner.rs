@@ -14,7 +14,7 @@ use super::blocks;
 use super::budget::Budget;
 use super::dispatch::{Coming, ComingUnit, Dispatch};
 use super::events::EventLog;
-use super::groups::{Group, Pending, add_part, units_of};
+use super::groups::{Group, Pending, units_of};
 use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
 use super::merge_small::merge_small;
@@ -29,8 +29,9 @@ use super::shortfall::{self, Shortfall};
 use super::source::{ListedUnit, Source, stream_of};
 use super::units::{Shared, Units};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
+use kqlake_durable::ScratchFolder;
 use kqlake_lake::tables::find;
-use kqlake_lake::{Lake, Landed, Position};
+use kqlake_lake::{Lake, Origin, Position};
 
 /// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
 /// limit allows as many: enough for both to continue, since a landing takes rows while it sorts and writes.
@@ -67,6 +68,7 @@ pub(crate) async fn run(
         known.forget(Some(&options.retry));
     }
     known.forget_scope(&options.filter.org_urls.digest());
+    known.forget_date_order(options.given.date_order);
     let known = Arc::new(known);
     let begun = begin(lake, sources, options, &import_id, &known, started).await?;
     summary.outdated = begun.outdated;
@@ -81,7 +83,9 @@ pub(crate) async fn run(
         current: None,
         under_way: None,
         groups: 0,
+        origins: 0,
         reached: sources.iter().map(|_| Reached::default()).collect(),
+        times: sources.iter().map(|source| source.tiles().then(Vec::new)).collect(),
     };
     let mut dispatch = begun.dispatch;
     let received = run.receive(&mut dispatch, progress).await;
@@ -157,9 +161,11 @@ async fn begin(
         // system gives no more threads, readers do without.
         threads.into_iter().for_each(|helper| drop(std::thread::Builder::new().spawn(move || helper.work())));
     }
+    let scratch = ScratchFolder::new(options.spill_dir.as_deref());
     let reader = || {
         let clock = Arc::clone(&options.clock);
-        let reader = UnitReader::new(options.filter.clone(), options.given, options.limits, clock, helpers.clone());
+        let (filter, scratch) = (options.filter.clone(), scratch.clone());
+        let reader = UnitReader::new(filter, options.given, options.limits, scratch, clock, helpers.clone());
         Units::new(shared.clone(), reader, quarantine.clone())
     };
     let readers = (0..options.threads.max(1)).map(|_| reader()).collect();
@@ -206,10 +212,14 @@ struct Run<'r> {
     current: Option<Group>,
     /// The checkpoint that is being committed.
     under_way: Option<Checkpoint>,
-    /// Units that came so far.
+    /// Listed units that came so far.
     groups: u64,
+    /// Units, each entry of an archive counted, that were begun so far: the origin of the newest one's rows.
+    origins: Origin,
     /// How far each source has come.
     reached: Vec<Reached>,
+    /// The windows that were read, of sources whose windows leave no time out between them.
+    times: Vec<Option<Vec<(i64, i64)>>>,
 }
 
 impl Run<'_> {
@@ -264,14 +274,14 @@ impl Run<'_> {
                         self.pending.push(Pending::Block(source));
                     }
                     for (name, reason) in failures {
-                        self.unlisted(source, name, reason, None);
+                        self.not_listed(source, name, reason, None);
                     }
                     self.pending.push(Pending::Page(source, cursor));
                 }
                 Coming::Unlisted(source, error) => {
                     self.pending.push(Pending::Block(source));
                     let name = self.sources[source].stream().to_owned();
-                    self.unlisted(source, name, error.reason, error.status);
+                    self.not_listed(source, name, error.reason, error.status);
                 }
             }
         }
@@ -283,7 +293,7 @@ impl Run<'_> {
     }
 
     /// Notes something that could not be listed.
-    fn unlisted(&mut self, source: usize, name: String, reason: String, status: Option<u16>) {
+    fn not_listed(&mut self, source: usize, name: String, reason: String, status: Option<u16>) {
         let mut report = report(&name, UnitState::Failed, self.now());
         report.reason = Some(reason);
         report.section = self.options.section;
@@ -319,19 +329,27 @@ impl Run<'_> {
             match received {
                 None => return Err(ImportError::Reader("a thread ended before its unit did".to_owned())),
                 Some(Message::Opening(name)) => pipe = Some(name),
-                Some(Message::Started(name)) => progress.unit_started(&name),
+                Some(Message::Started(name)) => {
+                    self.origins += 1;
+                    if let Some(group) = &mut self.current {
+                        group.origin = Some(self.origins);
+                    }
+                    progress.unit_started(&name);
+                }
                 Some(Message::Advanced(bytes)) => {
                     self.summary.bytes += bytes;
                     progress.advanced(bytes);
                 }
                 Some(Message::Rows(table, batch, bytes)) => {
+                    let mut origin = 0;
                     if let Some(group) = &mut self.current {
                         *group.sent.entry(table.name).or_default() += batch.num_rows() as u64;
+                        origin = group.origin.unwrap_or_default();
                     }
                     if self.under_way.is_some() && self.landings.is_full_beside() {
                         self.settle(false).await?;
                     }
-                    self.landings.write(table, batch).await?;
+                    self.landings.write(table, batch, origin).await?;
                     budget.give_back(number, bytes);
                     if self.landings.is_due() {
                         self.settle(false).await?;
@@ -342,7 +360,7 @@ impl Run<'_> {
                     pipe = None;
                     progress.unit_finished(&report);
                     if let Some(group) = &mut self.current {
-                        group.reports.push(*report);
+                        group.take(*report);
                     }
                 }
                 Some(Message::End) => {
@@ -376,7 +394,7 @@ impl Run<'_> {
     async fn settle(&mut self, last: bool) -> Result<(), ImportError> {
         let mut entries: Vec<(usize, Entry)> = Vec::new();
         if let Some(Checkpoint { commit, mut pending, sent }) = self.under_way.take() {
-            let before = self.landings.landed.clone();
+            let before = self.landings.landed.iter().map(|(table, landed)| (*table, landed.held.len())).collect();
             let committed = self.landings.end_commit(commit).await;
             if committed.is_err() {
                 // They come before those that were read meanwhile.
@@ -384,17 +402,20 @@ impl Run<'_> {
                 self.pending = pending;
                 return committed;
             }
-            self.share_out(&before, &mut pending, &sent);
+            self.note_short(&before, &mut pending, &sent);
             let shortfalls = shortfall::of(&self.landings.landed, &self.landings.failed);
             for pending in pending {
                 match pending {
                     Pending::Page(source, cursor) => self.reached[source].pass(cursor),
                     Pending::Block(source) => self.reached[source].block(),
                     Pending::Unit(mut group) => {
-                        group.count();
+                        group.count(&mut self.landings.origins);
                         shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
                         let source = self.sources[group.source].as_ref();
                         self.reached[group.source].unit(source, &group.listed, &group.reports);
+                        if let Some(times) = &mut self.times[group.source] {
+                            times.extend(group.listed.window);
+                        }
                         let told = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
                         entries.extend(told.map(|entry| (group.source, entry)));
                         if let Some(first) = group.reports.first().filter(|first| first.name != group.listed.name) {
@@ -412,11 +433,12 @@ impl Run<'_> {
             let read: HashSet<String> = self.summary.units.iter().map(|unit| unit.name.clone()).collect();
             let gone = self.known.gone(&read, self.now(), &self.summary.import_id);
             entries.extend(gone.into_iter().map(|entry| (0, entry)));
-            let clear = |at: &usize| self.reached[*at].is_clear() && !self.summary.stopped;
-            for (at, source) in self.sources.iter().enumerate().filter(|(at, _)| clear(at)) {
-                let listed = ListedUnit { name: source.stream().to_owned(), ..ListedUnit::default() };
-                let whole = self.outlived(at, &listed, self.now(), None, "its units are listed again");
-                entries.extend(whole.map(|entry| (at, entry)));
+            for at in 0..self.sources.len() {
+                if self.reached[at].is_clear() && !self.summary.stopped {
+                    let listed = ListedUnit { name: self.sources[at].stream().to_owned(), ..ListedUnit::default() };
+                    let whole = self.outlived(at, &listed, self.now(), None, "its units are listed again");
+                    entries.extend(whole.into_iter().chain(self.unlisted_units(at, &read)).map(|entry| (at, entry)));
+                }
             }
         }
         self.write_ledger(entries).await
@@ -439,28 +461,20 @@ impl Run<'_> {
         self.settle(true).await
     }
 
-    /// Gives units their part of what a checkpoint's commits did: its own, and those that continue behind it.
-    fn share_out(
+    /// Notes, of the units of a checkpoint and those that continue behind it, which tables held rows of them back.
+    fn note_short(
         &mut self,
-        before: &BTreeMap<&'static str, Landed>,
+        before: &BTreeMap<&'static str, usize>,
         pending: &mut [Pending],
         sent: &[(u64, BTreeMap<&'static str, u64>)],
     ) {
-        let landed = &self.landings.landed;
         let groups = units_of(pending).chain(units_of(&mut self.pending)).chain(self.current.as_mut());
         let mut groups: BTreeMap<u64, &mut Group> = groups.map(|group| (group.number, group)).collect();
-        let tables: BTreeSet<&'static str> = sent.iter().flat_map(|(_, sent)| sent.keys().copied()).collect();
-        for table in tables {
-            let (was, is) = (before.get(table), landed.get(table));
-            let was = was.map_or((0, 0, 0), |was| (was.duplicates, was.replaced, was.held.len()));
-            let is = is.map_or((0, 0, 0), |is| (is.duplicates, is.replaced, is.held.len()));
-            let mine: Vec<(u64, u64)> = sent.iter().filter_map(|(number, sent)| Some((*number, *sent.get(table)?))).collect();
-            let all: u64 = mine.iter().map(|(_, rows)| rows).sum();
-            for (number, rows) in &mine {
-                let Some(group) = groups.get_mut(number) else { continue };
-                add_part(&mut group.duplicates, is.0 - was.0, *rows, all, mine.len() == 1);
-                add_part(&mut group.replaced, is.1 - was.1, *rows, all, mine.len() == 1);
-                if is.2 > was.2 || self.landings.failed.contains_key(table) {
+        for (number, sent) in sent {
+            let Some(group) = groups.get_mut(number) else { continue };
+            for table in sent.keys() {
+                let held = self.landings.landed.get(table).map_or(0, |landed| landed.held.len());
+                if held > before.get(table).copied().unwrap_or(0) || self.landings.failed.contains_key(table) {
                     group.short.insert(table);
                 }
             }
@@ -482,6 +496,7 @@ impl Run<'_> {
         entry.section = self.options.section.or(report.section);
         entry.details.tiles = source.tiles();
         entry.details.source = source.keeps_listings().then(|| source.stream().to_owned());
+        entry.details = entry.details.under(self.options.given.date_order, report.counts.refused);
         entry.details.scope = (report.counts.out_of_scope > 0).then(|| self.options.filter.org_urls.digest());
         Some(entry)
     }
@@ -494,6 +509,31 @@ impl Run<'_> {
         whole.content_hash = hash.cloned();
         whole.reason = Some(reason.to_owned());
         self.entry(&whole, source, listed)
+    }
+
+    /// The entries of units that must still be read and that their source, of which everything is in the lake, does not list any
+    /// more. What is lost is told.
+    fn unlisted_units(&mut self, at: usize, read: &HashSet<String>) -> Vec<Entry> {
+        let source = &self.sources[at];
+        let known = Arc::clone(&self.known);
+        let unlisted = match source.keeps_listings() {
+            true => known.unlisted(source.stream(), read, self.times[at].as_deref()),
+            false => Vec::new(),
+        };
+        let mut entries = Vec::new();
+        for unit in unlisted {
+            let mut report = report(&unit.name, unit.state(), self.now());
+            (report.reason, report.section) = (Some(unit.reason().to_owned()), self.options.section);
+            entries.extend(self.entry(
+                &report,
+                at,
+                &ListedUnit { name: unit.name, listed: unit.listed, ..ListedUnit::default() },
+            ));
+            if report.is_new_failure() {
+                self.summary.units.push(report);
+            }
+        }
+        entries
     }
 
     /// Writes entries into the ledger, those of each source in one commit that carries the source's cursor.
@@ -606,7 +646,7 @@ impl Run<'_> {
                 }
             }
         }
-        merge_small(self.lake, &landed, self.options.memory).await;
+        merge_small(self.lake, &landed, self.options.memory, self.options.spill_dir.as_deref()).await;
         Ok(self.summary)
     }
 }

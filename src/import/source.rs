@@ -33,7 +33,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The listing cannot be had; the cursor stays where it is.
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing>;
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage>;
 
     /// Opens a unit.
     ///
@@ -75,7 +75,7 @@ pub(crate) fn stream_of(source: &dyn Source) -> String {
 
 /// Units that a source has.
 #[derive(Debug, Default)]
-pub struct Listing {
+pub struct UnitPage {
     /// The units, in the order in which they are landed.
     pub units: Vec<ListedUnit>,
     /// What could not be listed: its name, and why. The cursor does not go past it.

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::source::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use super::source::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use super::stamp::stamp;
 use super::{ImportError, PassedOver};
 use kqlake_durable::Apart;
@@ -54,7 +54,7 @@ pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, Im
 pub(crate) struct Files {
     /// Paths by their place in the listing, for names that are no text.
     paths: Vec<(String, PathBuf)>,
-    listing: Mutex<Listing>,
+    listing: Mutex<UnitPage>,
 }
 
 impl Files {
@@ -66,7 +66,7 @@ impl Files {
         let closed =
             |(path, error): (PathBuf, io::Error)| (path.display().to_string(), format!("the folder cannot be read: {error}"));
         let failures = found.closed.into_iter().map(closed).collect();
-        Files { paths, listing: Mutex::new(Listing { units, failures, ..Listing::default() }) }
+        Files { paths, listing: Mutex::new(UnitPage { units, failures, ..UnitPage::default() }) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Source for Files {
         false
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         let listing = std::mem::take(&mut *self.listing.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(async { Ok(listing) })
     }

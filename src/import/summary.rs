@@ -1,6 +1,6 @@
 //! What came of a run, summed up: its sections, and what it reports of itself as events and log lines.
 
-use super::events::{EventLog, Severity};
+use super::events::{EventLevel, EventLog};
 use super::landings::add;
 use super::{Extent, ImportOptions, ImportSummary, Importer, Section, SectionReport, UnitReport, UnitState};
 use kqlake_lake::Landed;
@@ -62,7 +62,7 @@ pub(crate) fn tell(summary: &ImportSummary, options: &ImportOptions, now: i64) -
     }
     let importer_of = |section: Option<Section>| section.map_or(Importer::Office365Activity, Section::importer);
     for unit in summary.units.iter().filter(|u| u.is_new_failure()).take(LOGGED_UNITS) {
-        let severity = if unit.state == UnitState::Incomplete { Severity::Warning } else { Severity::Error };
+        let severity = if unit.state == UnitState::Incomplete { EventLevel::Warning } else { EventLevel::Error };
         let message = format!("{}: {} ({})", unit.name, unit.reason.as_deref().unwrap_or("not read"), unit.state.name());
         log.line(importer_of(unit.section.or(options.section)).name(), severity, now, &message);
     }
@@ -75,11 +75,11 @@ pub(crate) fn tell(summary: &ImportSummary, options: &ImportOptions, now: i64) -
                 report.records, report.units, report.unchanged, report.new, report.duplicates, report.replaced, report.refused
             );
             if report.finished {
-                log.line(importer.name(), Severity::Information, now, &format!("{name}: {counts}"));
+                log.line(importer.name(), EventLevel::Information, now, &format!("{name}: {counts}"));
                 log.section_finished(report, now);
             } else {
                 let why = if summary.stopped { "was asked to end before its end" } else { "did not finish" };
-                log.line(importer.name(), Severity::Warning, now, &format!("{name} {why}: {counts}"));
+                log.line(importer.name(), EventLevel::Warning, now, &format!("{name} {why}: {counts}"));
             }
         }
         if options.section.is_none() && !mine.is_empty() && mine.iter().all(|s| s.finished) {

@@ -92,7 +92,6 @@ impl Units {
             Task::Recall(known) => known.iter().try_for_each(|(name, known)| self.recalled(&reading, name, known, None)),
             Task::Read(opening) => self.open(&mut reading, opening),
         };
-        let done = done.and_then(|()| Ok(reading.batches.flush_all()?));
         match done {
             Ok(()) => outbox.send(Message::End).is_ok(),
             Err(Ended::Stopped) => false,
@@ -114,7 +113,13 @@ impl Units {
             // It stays as it was listed.
             Ok(Err(error)) if error.later => Ok(()),
             Ok(Err(error)) => {
-                let state = if error.gone { UnitState::Expired } else { UnitState::Failed };
+                // Asked again for what was gone before: nothing is new.
+                let was_gone = self.shared.known.get(&reading.listed.name).is_some_and(Known::has_expired);
+                let state = match error.gone {
+                    true if was_gone => UnitState::Known,
+                    true => UnitState::Expired,
+                    false => UnitState::Failed,
+                };
                 let mut report = report(&reading.listed.name, state, reading.started);
                 report.status = error.status;
                 report.reason = Some(error.reason);

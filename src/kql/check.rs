@@ -56,7 +56,7 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
     let refused = match planned(text, &env, Run::WithoutRows).await {
         Ok(Some(_)) => return found.bound,
         // Columns follow from rows: what the binder noted is all that is known.
-        Ok(None) | Err(PlanError::Unavailable(_)) => found.refused,
+        Ok(None) | Err(PlanError::Unavailable(_) | PlanError::Misconfigured(_)) => found.refused,
         Err(PlanError::Refused(diagnostics)) => diagnostics.into_iter().filter(|d| d.severity == Severity::Error).collect(),
         Err(PlanError::Execution(error)) => {
             let start = Span { start: 0, end: 0 };

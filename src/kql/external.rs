@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 /// Something that a query reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Request {
+pub enum ExternalRequest {
     /// The file at an address of `externaldata`: a path, or an address on the network.
     File(String),
     /// The watchlist of a name.
@@ -96,7 +96,7 @@ pub struct IpLocation {
 
 /// Why a query may not read something, and what would change that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ExternalRefusal {
     /// A sentence.
     pub message: String,
     /// What to do.
@@ -107,13 +107,15 @@ pub struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
     /// A query may not read it.
-    Refused(Refusal),
+    Refused(ExternalRefusal),
     /// It may, but it could not be had.
     Failed(String),
+    /// It may, but what the configuration says of it is wrong.
+    Misconfigured(ExternalRefusal),
 }
 
-impl From<Refusal> for Unavailable {
-    fn from(refusal: Refusal) -> Self {
+impl From<ExternalRefusal> for Unavailable {
+    fn from(refusal: ExternalRefusal) -> Self {
         Unavailable::Refused(refusal)
     }
 }
@@ -125,13 +127,13 @@ pub trait External: Debug + Send + Sync {
     ///
     /// # Errors
     /// When it may not.
-    fn permits(&self, request: &Request) -> Result<(), Refusal>;
+    fn permits(&self, request: &ExternalRequest) -> Result<(), ExternalRefusal>;
 
     /// Gives it. The variant is that of the request.
     ///
     /// # Errors
     /// When the query may not read it, or it cannot be had.
-    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable>;
+    async fn give(&self, request: &ExternalRequest) -> Result<ExternalAnswer, Unavailable>;
 }
 
 /// Nothing beside tables may be read.
@@ -140,14 +142,14 @@ pub struct Nothing;
 
 #[async_trait]
 impl External for Nothing {
-    fn permits(&self, _: &Request) -> Result<(), Refusal> {
-        Err(Refusal {
+    fn permits(&self, _: &ExternalRequest) -> Result<(), ExternalRefusal> {
+        Err(ExternalRefusal {
             message: "nothing but tables can be read here".to_owned(),
             advice: "run the query with a configuration that allows it".to_owned(),
         })
     }
 
-    async fn give(&self, request: &Request) -> Result<ExternalAnswer, Unavailable> {
+    async fn give(&self, request: &ExternalRequest) -> Result<ExternalAnswer, Unavailable> {
         match self.permits(request) {
             Err(refusal) => Err(refusal.into()),
             Ok(()) => Err(Unavailable::Failed("nothing is given here".to_owned())),

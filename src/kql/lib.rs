@@ -10,6 +10,7 @@ mod binder;
 mod bound;
 pub mod catalog;
 mod check;
+mod computation;
 pub mod external;
 pub mod functions;
 mod lower;

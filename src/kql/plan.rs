@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
 use super::bound::Rel;
 use super::catalog::Answers;
-use super::external::{External, ExternalAnswer, IpLocation, IpLocations, Request, Unavailable};
+use super::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocation, IpLocations, Unavailable};
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use super::scans::{ScanCatalog, ScanTable};
@@ -77,6 +77,8 @@ pub enum PlanError {
     Execution(DataFusionError),
     /// What is read beside tables could not be had.
     Unavailable(String),
+    /// What the configuration says of it is wrong.
+    Misconfigured(ExternalRefusal),
 }
 
 impl From<DataFusionError> for PlanError {
@@ -95,7 +97,7 @@ const MAX_ROUNDS: usize = 256;
 ///
 /// # Errors
 /// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read,
-/// [`PlanError::Unavailable`] where something else cannot.
+/// [`PlanError::Unavailable`] and [`PlanError::Misconfigured`] where something else cannot.
 pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
     let planned = planned(text, env, Run::Whole).await?;
     planned.ok_or_else(|| DataFusionError::Internal("the columns of a query are not known".to_owned()).into())
@@ -130,7 +132,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
             diagnostics.append(&mut binder.diagnostics);
             let mut wanted = binder.take_wanted();
             if run == Run::WithoutRows {
-                wanted.retain(|request| env.external.permits(request).is_err() || *request == Request::IpLocations);
+                wanted.retain(|request| env.external.permits(request).is_err() || *request == ExternalRequest::IpLocations);
             }
             let is_wrong = diagnostics.iter().any(|d| d.severity == Severity::Error);
             match (bound, binder.request.take()) {
@@ -171,6 +173,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
                         Ok(answer) => Ok(answer),
                         Err(Unavailable::Refused(refusal)) => Err(refusal),
                         Err(Unavailable::Failed(why)) => return Err(PlanError::Unavailable(why)),
+                        Err(Unavailable::Misconfigured(refusal)) => return Err(PlanError::Misconfigured(refusal)),
                     };
                     given.insert(request, answer);
                 }
@@ -210,7 +213,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
 /// How a round of binding ended, with the tables that it read and that are not open yet.
 enum Round {
     /// What is read beside tables is needed first.
-    Ask(Vec<Request>),
+    Ask(Vec<ExternalRequest>),
     /// The rows of a request are needed first.
     Fetch(FetchRequest, Vec<String>),
     /// The query is bound.

@@ -57,6 +57,7 @@ pub use self::repair::{MovedFile, RepairReport};
 use self::tables::TableDef;
 pub use self::write::held::HeldRows;
 pub use self::write::landing::{Landed, Landing};
+pub use self::write::origin::{Origin, OriginCounts};
 use self::write::position;
 pub use self::write::rows::{RowBuilder, concat_rows};
 use kqlake_durable::Lease;

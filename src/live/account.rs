@@ -17,6 +17,8 @@ pub(crate) struct UnitRow {
     pub source: String,
     /// Its name.
     pub unit: String,
+    /// True when it is no unit but a listing that failed.
+    pub is_listing: bool,
     /// Its state.
     pub state: LedgerState,
     /// Why it did not end well.
@@ -142,10 +144,10 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
     let mut ends: Vec<i64> = Vec::new();
     let mut windows: BTreeMap<&str, Vec<(i64, i64, bool)>> = BTreeMap::new();
     for unit in units {
-        // A row under the source's own name tells of its listing.
-        if !unit.source.is_empty() && unit.unit == unit.source {
+        // A row under the source's own name tells of its listing, too.
+        if unit.is_listing || (!unit.source.is_empty() && unit.unit == unit.source) {
             if unit.state == UnitState::Failed.into() {
-                account.unlisted.push(format!("{}: {}", unit.source, unit.reason));
+                account.unlisted.push(format!("{}: {}", unit.unit, unit.reason));
             }
             continue;
         }
@@ -253,12 +255,14 @@ mod tests {
             expiring("failed", "k", now - 1),
             expiring("done", "l", now - 1),
             UnitRow { unit: "contoso/audit".into(), reason: "down".into(), ..unit("failed", "") },
+            UnitRow { is_listing: true, reason: "down".into(), ..unit("failed", "Audit.General") },
         ];
         let accounts = accounts(&units, now);
         let account = &accounts[&("contoso".to_owned(), "Audit events".to_owned())];
         let counts = [Place::Committed, Place::Pending, Place::Expired, Place::Failed, Place::Filtered].map(|p| account.count(p));
         assert_eq!((counts, account.listed()), ([4, 2, 3, 2, 1], 12));
-        assert_eq!((account.quarantined, account.unlisted.as_slice()), (3, &["contoso/audit: down".to_owned()][..]));
+        let unlisted = ["contoso/audit: down", "contoso/audit/Audit.General: down"].map(str::to_owned);
+        assert_eq!((account.quarantined, account.unlisted.as_slice()), (3, &unlisted[..]));
     }
 
     #[test]

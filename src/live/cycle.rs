@@ -137,7 +137,7 @@ impl Runner {
         let mut log = EventLog::of_its_own().of_tenant(Some(tenant));
         let now = self.options.clock.now_micros();
         let message = format!("{section} did not begin: {}", error.chain());
-        log.line(section.importer().name(), kqlake_import::Severity::Error, now, &message);
+        log.line(section.importer().name(), kqlake_import::EventLevel::Error, now, &message);
         self.land(&log).await;
     }
 
@@ -169,6 +169,11 @@ pub fn failed(error: ImportError) -> Error {
     match error {
         ImportError::Lake(error) => error.into(),
         ImportError::Quarantine { path, source } => Error::io("set refused records aside in", &path, source),
+        ImportError::Scratch { .. } => Error::Storage {
+            message: error.to_string(),
+            hint: Some("make room there, or name another folder with KQLAKE_SPILL_DIR or `spill_dir`".to_owned()),
+            source: None,
+        },
         ImportError::Reader(_) => Error::Defect(error.to_string()),
         other => Error::Source(other.to_string()),
     }

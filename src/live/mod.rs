@@ -6,7 +6,6 @@
 pub(crate) mod account;
 pub mod board;
 pub mod cycle;
-pub(crate) mod freshness;
 pub(crate) mod health;
 pub(crate) mod heartbeat;
 pub mod lock;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Task, Work};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use kqlake_durable::ScratchFolder;
 use kqlake_import::{OrgUrls, Section};
 use kqlake_lake::folders::{SPOOL, STATE};
 use kqlake_remote::settings::Tenant;
@@ -31,7 +32,8 @@ pub(crate) fn spool(lake: &Path) -> PathBuf {
 /// Connections cannot be made from this machine.
 pub(crate) fn world(config: &Config, pace: Pace) -> Result<World> {
     let world = World::new(pace, Some(&config.lake.join(STATE))).map_err(|error| Error::Source(error.to_string()))?;
-    Ok(world.with_spool(spool(&config.lake)))
+    let scratch = ScratchFolder::new(config.spill_dir.as_deref());
+    Ok(world.with_spool(spool(&config.lake)).with_scratch(scratch))
 }
 
 /// The tasks of all tenants that are wanted; reads the secrets. What a tenant lacks is the error of its own tasks alone.

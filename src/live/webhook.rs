@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::plan::spool;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use kqlake_import::{EventLog, Importer, Severity, Stop, WEBHOOK};
+use kqlake_import::{EventLevel, EventLog, Importer, Stop, WEBHOOK};
 use kqlake_lake::Lake;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
@@ -33,14 +33,14 @@ pub(crate) struct LakeJournal {
     clock: Arc<dyn Clock>,
     waiting: Mutex<Waiting>,
     /// Is told each line.
-    tell: Box<dyn Fn(Severity, &str) + Send + Sync>,
+    tell: Box<dyn Fn(EventLevel, &str) + Send + Sync>,
     /// Are woken by notifications, by the names of their tenants.
     wakes: BTreeMap<String, Arc<Notify>>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    lines: Vec<(bool, Severity, i64, String)>,
+    lines: Vec<(bool, EventLevel, i64, String)>,
     left_out: u64,
 }
 
@@ -55,7 +55,7 @@ impl LakeJournal {
     pub(crate) fn new(
         lake: Lake,
         clock: Arc<dyn Clock>,
-        tell: impl Fn(Severity, &str) + Send + Sync + 'static,
+        tell: impl Fn(EventLevel, &str) + Send + Sync + 'static,
         wakes: BTreeMap<String, Arc<Notify>>,
     ) -> Self {
         LakeJournal { lake, clock, waiting: Mutex::default(), tell: Box::new(tell), wakes }
@@ -70,7 +70,7 @@ impl LakeJournal {
             log.line(operation(*is_receiver), *severity, *at, message);
         }
         if left_out > 0 {
-            log.line(WEBHOOK, Severity::Warning, self.clock.now_micros(), &format!("{left_out} more lines were left out"));
+            log.line(WEBHOOK, EventLevel::Warning, self.clock.now_micros(), &format!("{left_out} more lines were left out"));
         }
         if let Err(error) = log.land(&self.lake).await {
             tracing::warn!(%error, "log lines of the receiver are not in the lake");
@@ -79,7 +79,7 @@ impl LakeJournal {
 }
 
 impl Journal for LakeJournal {
-    fn line(&self, is_receiver: bool, severity: Severity, message: &str) {
+    fn line(&self, is_receiver: bool, severity: EventLevel, message: &str) {
         (self.tell)(severity, message);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.lines.len() < MOST_LINES {

@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
 use url::{Host, Url};
 
-pub use self::allowed::{Allowed, shown_address};
+pub use self::allowed::{AllowedPrefix, shown_address};
 use self::reach::is_public;
 use crate::http::{AGENT, BodyError, Reading, is_redirect, place, root_cause};
 use crate::pace::Pace;
@@ -69,13 +69,13 @@ pub enum DownloadError {
 /// Fetches files from a list of allowed addresses.
 #[derive(Debug, Clone)]
 pub struct Downloads {
-    allowed: Vec<Allowed>,
+    allowed: Vec<AllowedPrefix>,
     pace: Pace,
 }
 
 impl Downloads {
     /// Downloads from these addresses alone, with waits by this clock.
-    pub fn new(allowed: Vec<Allowed>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(allowed: Vec<AllowedPrefix>, clock: Arc<dyn Clock>) -> Self {
         Downloads { allowed, pace: Pace::real(clock) }
     }
 

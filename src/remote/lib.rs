@@ -20,7 +20,7 @@ mod token;
 pub mod webhook;
 mod world;
 
-pub use self::api::{Answer, Api, Streamed};
+pub use self::api::{Api, ServiceAnswer, Streamed};
 pub use self::budget::{Limits, kept_requests};
 pub use self::credentials::{Certificate, CertificateError};
 pub use self::http::{Failure, HeaderMap, Request, ServiceError};

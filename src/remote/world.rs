@@ -11,6 +11,7 @@ use crate::http::Transport;
 use crate::pace::Pace;
 use crate::settings::Tenant;
 use crate::token::TokenCache;
+use kqlake_durable::ScratchFolder;
 
 /// A setting with which a section cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,7 @@ pub struct World {
     quotas: Quotas,
     folder: Option<PathBuf>,
     spool: Option<PathBuf>,
+    scratch: ScratchFolder,
     only_looks: bool,
 }
 
@@ -52,6 +54,7 @@ impl World {
             quotas: Quotas::new(pace.clone(), folder),
             folder: folder.map(Path::to_owned),
             spool: None,
+            scratch: ScratchFolder::default(),
             only_looks: false,
             pace,
             transport,
@@ -88,6 +91,17 @@ impl World {
     /// The folder in which notifications of calls wait.
     pub(crate) fn spool(&self) -> Option<&Path> {
         self.spool.as_deref()
+    }
+
+    /// The same, whose temporary files are in a folder.
+    #[must_use]
+    pub fn with_scratch(self, scratch: ScratchFolder) -> World {
+        World { scratch, ..self }
+    }
+
+    /// Where temporary files go.
+    pub(crate) fn scratch(&self) -> &ScratchFolder {
+        &self.scratch
     }
 
     /// A service of a tenant.

@@ -43,7 +43,7 @@ pub use kqlake_value::clock::ClockSetting;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct SimulatorOptions {
     /// The port on the loopback address; 0 takes a free one.
     pub port: u16,
     /// Another seed gives another tenant.
@@ -60,7 +60,7 @@ pub struct Options {
     pub certificate: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for SimulatorOptions {
     fn default() -> Self {
         Self {
             port: 0,
@@ -104,7 +104,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When the port cannot be listened on.
-    pub async fn start(options: Options) -> Result<Self, Error> {
+    pub async fn start(options: SimulatorOptions) -> Result<Self, Error> {
         let certificate = options.certificate.as_ref().map(|file| {
             let der = CertificateDer::from_pem_file(file).map_err(|err| Error::Certificate { file: file.clone(), err });
             der.map(|der| der.to_vec())

@@ -1,8 +1,10 @@
 //! Numbers that only look random: pure functions of a seed and of what they are for, so that nothing invented is ever stored.
 
-/// A well-mixed number of a seed and the words that say what it is for (SplitMix64 over each word).
+use kqlake_value::splitmix64::first;
+
+/// A well-mixed number of a seed and the words that say what it is for.
 pub(crate) fn number(seed: u64, words: &[u64]) -> u64 {
-    words.iter().fold(mix(seed ^ 0x6a09_e667_f3bc_c908), |state, word| mix(state ^ mix(*word)))
+    words.iter().fold(first(seed ^ 0x6a09_e667_f3bc_c908), |state, word| first(state ^ first(*word)))
 }
 
 /// True for the given share of all words, `0.0` to `1.0`.
@@ -13,24 +15,13 @@ pub(crate) fn chance(seed: u64, words: &[u64], share: f64) -> bool {
 /// The text of a guid of version 4.
 pub(crate) fn guid(seed: u64, words: &[u64]) -> String {
     let high = number(seed, words);
-    let low = mix(high ^ seed.rotate_left(17));
+    let low = first(high ^ seed.rotate_left(17));
     uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid().to_string()
 }
 
 /// A number for a text, as a word for the functions above (FNV-1a).
 pub(crate) fn word(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// What the states of SplitMix64 are apart.
-pub(crate) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The number of SplitMix64 that follows a state.
-pub(crate) fn mix(word: u64) -> u64 {
-    let word = word.wrapping_add(STEP);
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

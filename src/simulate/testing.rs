@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{ClockSetting, FaultPlan, Options, Settings, Simulator};
+use crate::{ClockSetting, FaultPlan, Settings, Simulator, SimulatorOptions};
 
 /// What came back.
 #[derive(Debug)]
@@ -31,7 +31,9 @@ pub(crate) async fn tenant(seed: u64, with: impl FnOnce(&mut Settings)) -> Simul
     let mut settings = Settings { quotas: false, ..Settings::default() };
     with(&mut settings);
     let clock = "2026-01-12T12:00:00Z".parse::<ClockSetting>().unwrap();
-    Simulator::start(Options { seed, clock, settings, faults: FaultPlan::default(), ..Options::default() }).await.unwrap()
+    Simulator::start(SimulatorOptions { seed, clock, settings, faults: FaultPlan::default(), ..SimulatorOptions::default() })
+        .await
+        .unwrap()
 }
 
 /// One request. The address is a path of the tenant, or whole.

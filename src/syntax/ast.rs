@@ -139,6 +139,24 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// One value, or several as a call of the empty name: the value of an option that takes a list.
+    pub(crate) fn one_or_list(mut values: Vec<Expr>) -> Expr {
+        if values.len() == 1
+            && let Some(value) = values.pop()
+        {
+            return value;
+        }
+        let span = match (values.first(), values.last()) {
+            (Some(first), Some(last)) => first.span.to(last.span),
+            _ => Span::default(),
+        };
+        let function = Name { text: String::new(), span: Span { start: span.start, end: span.start } };
+        let args = values.into_iter().map(|expr| Arg { name: None, expr }).collect();
+        Expr { kind: ExprKind::Call { function, args }, span }
+    }
+}
+
 /// The kinds of expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExprKind {

@@ -2,12 +2,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Spreads the bits of a number over all 64 (the finalizer of SplitMix64, a bijection: distinct numbers stay distinct).
-pub fn spread(v: u64) -> u64 {
-    let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    v ^ (v >> 31)
-}
+use crate::splitmix64::spread;
 
 /// A hasher that takes a key of 64 bits for its own hash.
 #[derive(Debug, Default, Clone, Copy)]

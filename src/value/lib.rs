@@ -19,6 +19,7 @@ mod json_form;
 #[cfg(feature = "arrow")]
 pub mod named;
 pub mod parse;
+pub mod splitmix64;
 #[cfg(feature = "arrow")]
 pub mod text_column;
 #[cfg(feature = "arrow")]

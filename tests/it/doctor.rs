@@ -3,13 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use kqlake_simulate::{Options, Settings};
+use kqlake_simulate::{Settings, SimulatorOptions};
 
 use crate::simulated::Simulated;
 use crate::support::{Run, csv_rows, run_in};
 
 fn tenant(set: impl FnOnce(&mut Settings)) -> Simulated {
-    let mut options = Options { scale: 0.01, ..Options::default() };
+    let mut options = SimulatorOptions { scale: 0.01, ..SimulatorOptions::default() };
     set(&mut options.settings);
     Simulated::start(options)
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{SessionContext, col};
-use kqlake::engine::{Engine, Options};
+use kqlake::engine::{Engine, EngineOptions};
 use kqlake::output::{Format, TableStyle, sink};
 use kqlake_import::{ImportOptions, import_paths};
 use kqlake_lake::fault::{Fault, Step};
@@ -621,7 +621,7 @@ async fn counters_of_two_instances_are_two_rows() {
 /// The traces of a lake but its own, as a query writes them; in SQL with all columns.
 async fn written(root: &Path, format: Format, all_columns: bool) -> String {
     let clock = Arc::new(FixedClock::at_micros(DAY + 60 * 24 * HOUR));
-    let engine = Engine::new(Lake::new(&root.join("lake")), Options::default(), clock);
+    let engine = Engine::new(Lake::new(&root.join("lake")), EngineOptions::default(), clock);
     let answer = if all_columns {
         engine.sql("select * from traces where cloud_RoleName is null").await
     } else {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use kqlake::engine::{Answer, Engine, Explain, Options};
+use kqlake::engine::{Engine, EngineOptions, Explain, QueryAnswer};
 use kqlake::error::Error;
 use kqlake::output::{Format, TableStyle, sink};
 use kqlake_lake::Lake;
@@ -94,15 +94,15 @@ fn is_key(line: &str) -> bool {
 }
 
 /// Every setting under which an answer must be the same.
-fn settings() -> Vec<(&'static str, Options)> {
-    let base = Options::default;
+fn settings() -> Vec<(&'static str, EngineOptions)> {
+    let base = EngineOptions::default;
     vec![
         ("default", base()),
-        ("1 partition", Options { partitions: Some(1), ..base() }),
-        ("8 partitions", Options { partitions: Some(8), ..base() }),
-        ("batches of 3 rows", Options { batch_size: 3, partitions: Some(2), ..base() }),
-        ("pruning off", Options { pruning: false, ..base() }),
-        ("little memory", Options { memory_limit: 24 << 20, partitions: Some(2), ..base() }),
+        ("1 partition", EngineOptions { partitions: Some(1), ..base() }),
+        ("8 partitions", EngineOptions { partitions: Some(8), ..base() }),
+        ("batches of 3 rows", EngineOptions { batch_size: 3, partitions: Some(2), ..base() }),
+        ("pruning off", EngineOptions { pruning: false, ..base() }),
+        ("little memory", EngineOptions { memory_limit: 24 << 20, partitions: Some(2), ..base() }),
     ]
 }
 
@@ -116,7 +116,7 @@ pub async fn answer(engine: &Engine, query: &str) -> Result<Table, Error> {
     rows_of(engine.kql("query", query, &BTreeMap::new()).await?).await
 }
 
-async fn rows_of(answer: Answer) -> Result<Table, Error> {
+async fn rows_of(answer: QueryAnswer) -> Result<Table, Error> {
     let mut bytes = Vec::new();
     {
         let mut sink = sink(Format::Kusto, &mut bytes, answer.tables.len(), TableStyle::default());
@@ -183,7 +183,7 @@ fn difference(block: &Block, found: &Table) -> Option<String> {
 }
 
 /// Plans a golden query in its language.
-async fn planned(block: &Block, engine: &Engine) -> Result<Answer, Error> {
+async fn planned(block: &Block, engine: &Engine) -> Result<QueryAnswer, Error> {
     if block.is_sql { engine.sql(&block.query).await } else { engine.kql("query", &block.query, &BTreeMap::new()).await }
 }
 
@@ -230,7 +230,11 @@ fn run_file(file: &Path, lake: &Path, runtime: &tokio::runtime::Handle) -> (usiz
         if block.plan.is_empty() {
             continue;
         }
-        let engine = Engine::new(Lake::new(lake), Options { partitions: Some(2), ..Options::default() }, Arc::clone(&clock) as _);
+        let engine = Engine::new(
+            Lake::new(lake),
+            EngineOptions { partitions: Some(2), ..EngineOptions::default() },
+            Arc::clone(&clock) as _,
+        );
         let plan = runtime.block_on(async {
             let answer = planned(block, &engine).await?;
             answer.tables[0].explain(Explain::Plan).await

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use kqlake_simulate::{FaultPlan, Options, Settings};
+use kqlake_simulate::{FaultPlan, Settings, SimulatorOptions};
 
 use super::generated::random::Random;
 use super::simulated::Simulated;
@@ -14,7 +14,13 @@ const NOW: &str = "2026-01-12T12:00:00Z";
 
 fn tenant(seed: u64, scale: f64) -> Simulated {
     let settings = Settings { quotas: false, audit_blob_records: 30, ..Settings::default() };
-    let of = Simulated::start(Options { seed, scale, clock: NOW.parse().expect("an instant"), settings, ..Options::default() });
+    let of = Simulated::start(SimulatorOptions {
+        seed,
+        scale,
+        clock: NOW.parse().expect("an instant"),
+        settings,
+        ..SimulatorOptions::default()
+    });
     // Some days are enough.
     let days = "\n[tenants.contoso.message_trace]\nmax_historic_date_cutoff_days_back = 6\n";
     of.write("kqlake.toml", &format!("{}{days}", of.simulator().toml()));

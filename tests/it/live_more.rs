@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kqlake_simulate::{Options, Settings, Table};
+use kqlake_simulate::{Settings, SimulatorOptions, Table};
 
 use super::simulated::Simulated;
 use super::support::{Run, csv_rows};
@@ -14,7 +14,7 @@ const NOW: &str = "2026-01-12T12:00:00Z";
 fn tenant(scale: f64, more: &str) -> Simulated {
     let settings = Settings { quotas: false, ..Settings::default() };
     let clock = NOW.parse().expect("an instant");
-    let of = Simulated::start(Options { seed: 5, scale, clock, settings, ..Options::default() });
+    let of = Simulated::start(SimulatorOptions { seed: 5, scale, clock, settings, ..SimulatorOptions::default() });
     of.write("kqlake.toml", &format!("{}\n{more}\n", of.simulator().toml()));
     of
 }

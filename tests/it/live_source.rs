@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kqlake_import::{Body, ImportOptions, ImportSummary, ListedUnit, Listing, Opened, Reply, Source, SourceError, import_from};
+use kqlake_import::{Body, ImportOptions, ImportSummary, ListedUnit, Opened, Reply, Source, SourceError, UnitPage, import_from};
 use kqlake_lake::Lake;
 use kqlake_lake::fault::{Fault, Step};
 use kqlake_lake::tables::find;
@@ -54,7 +54,7 @@ impl Service {
         self.opened.lock().unwrap().iter().map(|(name, count)| format!("{name} {count}")).collect()
     }
 
-    fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+    fn page(&self, after: Option<Value>) -> Result<UnitPage, SourceError> {
         let from = after.as_ref().and_then(Value::as_u64).unwrap_or(0) as usize;
         self.listed.lock().unwrap().push(after);
         if *self.is_down.lock().unwrap() {
@@ -75,7 +75,7 @@ impl Service {
         // Behind the last blob the cursor still moves: the window that was looked at was empty.
         let cursor = if until == blobs.len() { json!(until) } else { Value::Null };
         let next = (until < blobs.len()).then(|| json!(until));
-        Ok(Listing { units, next, cursor: Some(cursor).filter(|cursor| !cursor.is_null()), ..Listing::default() })
+        Ok(UnitPage { units, next, cursor: Some(cursor).filter(|cursor| !cursor.is_null()), ..UnitPage::default() })
     }
 
     async fn body(&self, unit: &ListedUnit) -> Result<Opened, SourceError> {
@@ -118,7 +118,7 @@ impl Source for Service {
         self.name
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async move { self.page(after) })
     }
 
@@ -235,9 +235,9 @@ impl Source for Patient {
         "patient"
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         let unit = |name: &str| ListedUnit { name: name.to_owned(), stamp: Some(name.to_owned()), ..ListedUnit::default() };
-        Box::pin(async move { Ok(Listing { units: vec![unit("patient/1"), unit("patient/2")], ..Listing::default() }) })
+        Box::pin(async move { Ok(UnitPage { units: vec![unit("patient/1"), unit("patient/2")], ..UnitPage::default() }) })
     }
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
@@ -289,11 +289,11 @@ impl Source for CutOff {
         "cut-off"
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         let begin = after.is_none().then(|| json!({ "from": 7 }));
         self.0.lock().unwrap().push(after);
         let unit = ListedUnit { name: "cut-off/1".to_owned(), ..ListedUnit::default() };
-        Box::pin(async move { Ok(Listing { units: vec![unit], begin, ..Listing::default() }) })
+        Box::pin(async move { Ok(UnitPage { units: vec![unit], begin, ..UnitPage::default() }) })
     }
 
     fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kqlake_simulate::Options;
+use kqlake_simulate::SimulatorOptions;
 
 use crate::simulated::Simulated;
 use crate::support::Run;
@@ -59,7 +59,7 @@ const SECTIONS: (&str, &str) =
 
 #[test]
 fn no_secret_is_in_what_is_said_or_written() {
-    let simulated = Simulated::start(Options { scale: 0.01, ..Options::default() });
+    let simulated = Simulated::start(SimulatorOptions { scale: 0.01, ..SimulatorOptions::default() });
     let dir = simulated.dir();
     let secret = simulated.simulator().secret().to_owned();
     let canaries = Canaries(

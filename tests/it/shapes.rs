@@ -114,6 +114,21 @@ fn message_trace(dates: &[String]) -> String {
     text
 }
 
+/// A folder in which no file can be made shows that a temporary one was to be there.
+#[cfg(target_os = "linux")]
+#[test]
+fn temporary_files_of_an_import_are_where_the_configuration_says() {
+    let mut dates = vec!["02/03/2026 10:00:00".to_owned(); 20_000];
+    dates.push("02/13/2026 10:00:00".to_owned());
+    let place = Place::new();
+    place.file("mt.csv", message_trace(&dates));
+    place.file("kqlake.toml", "spill_dir = \"/proc\"\n");
+    place.import(&["--from", "mt.csv"]).exits(6).says("a temporary file").says("/proc: ").says("spill_dir");
+    place.file("kqlake.toml", "");
+    place.import(&["--from", "mt.csv"]).exits(0);
+    assert_eq!(place.query("MessageTrace | count"), "20001");
+}
+
 #[test]
 fn all_dates_of_a_file_decide_about_their_order() {
     let two = ["02/03/2026 10:00:00", "02/12/2026 11:00:00"].map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kqlake_simulate::{FaultPlan, Options, Settings, Table};
+use kqlake_simulate::{FaultPlan, Settings, SimulatorOptions, Table};
 
 use super::simulated::Simulated;
 use super::support::{csv_rows, kqlake, project, run_in};
@@ -13,7 +13,7 @@ const NOW: &str = "2026-01-12T12:00:00Z";
 fn tenant(seed: u64, faults: FaultPlan) -> Simulated {
     let settings = Settings { quotas: false, ..Settings::default() };
     let clock = NOW.parse().expect("an instant");
-    Simulated::start(Options { seed, scale: 0.3, clock, settings, faults, ..Options::default() })
+    Simulated::start(SimulatorOptions { seed, scale: 0.3, clock, settings, faults, ..SimulatorOptions::default() })
 }
 
 /// The truth of a table.

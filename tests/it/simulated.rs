@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use kqlake_simulate::{Options, SECRET_VARIABLE, Simulator, Table};
+use kqlake_simulate::{SECRET_VARIABLE, Simulator, SimulatorOptions, Table};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -23,7 +23,7 @@ pub struct Simulated {
 
 impl Simulated {
     /// Starts a tenant and writes `kqlake.toml` for it.
-    pub fn start(options: Options) -> Simulated {
+    pub fn start(options: SimulatorOptions) -> Simulated {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let simulator = runtime.block_on(Simulator::start(options)).expect("the tenant serves");
         let dir = tempfile::tempdir().expect("a temporary folder");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kqlake::engine::{Engine, Explain, Options};
+use kqlake::engine::{Engine, EngineOptions, Explain};
 use kqlake_lake::Lake;
 use kqlake_syntax::literals::write_ticks;
 use kqlake_value::clock::FixedClock;
@@ -16,7 +16,7 @@ use super::lake::{DAY, def, land, traces};
 const DAY_US: i64 = 86_400_000_000;
 
 fn engine(lake: &Lake, pruning: bool) -> Engine {
-    let options = Options { pruning, partitions: Some(2), ..Options::default() };
+    let options = EngineOptions { pruning, partitions: Some(2), ..EngineOptions::default() };
     Engine::new(lake.clone(), options, Arc::new(FixedClock::at_micros(DAY + 7 * DAY_US)) as _)
 }
 

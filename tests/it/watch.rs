@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kqlake::live::lock::{Lock, Tried};
-use kqlake_simulate::{Options, SECRET_VARIABLE, Settings};
+use kqlake_simulate::{SECRET_VARIABLE, Settings, SimulatorOptions};
 use serde_json::Value;
 
 use super::simulated::Simulated;
@@ -15,7 +15,12 @@ const NOW: &str = "2026-01-12T00:00:00Z";
 
 fn tenant() -> Simulated {
     let settings = Settings { quotas: false, ..Settings::default() };
-    Simulated::start(Options { scale: 0.01, clock: NOW.parse().expect("a clock"), settings, ..Options::default() })
+    Simulated::start(SimulatorOptions {
+        scale: 0.01,
+        clock: NOW.parse().expect("a clock"),
+        settings,
+        ..SimulatorOptions::default()
+    })
 }
 
 fn run(simulated: &Simulated, args: &[&str]) -> super::support::Run {

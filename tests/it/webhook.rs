@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kqlake_import::{Severity, Stop};
+use kqlake_import::{EventLevel, Stop};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, HostOverrides, Tenant};
 use kqlake_remote::webhook::{Hint, Journal, Keeper, Limits, Party, Receiver, Spool};
 use kqlake_remote::{Pace, World};
-use kqlake_simulate::{ClockSetting, Options, Settings, Simulator};
+use kqlake_simulate::{ClockSetting, Settings, Simulator, SimulatorOptions};
 use kqlake_value::clock::{Clock, FixedClock};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,7 +30,7 @@ const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 struct Lines(Mutex<Vec<String>>, Mutex<usize>);
 
 impl Journal for Lines {
-    fn line(&self, is_receiver: bool, severity: Severity, message: &str) {
+    fn line(&self, is_receiver: bool, severity: EventLevel, message: &str) {
         self.0.lock().unwrap().push(format!("{is_receiver} {} {message}", severity as i64));
     }
 
@@ -168,7 +168,8 @@ fn instant(text: &str) -> ClockSetting {
 async fn the_subscription_is_created_renewed_and_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { quotas: false, ..Settings::default() };
-    let options = Options { scale: 0.01, clock: instant("2026-01-12T00:00:00Z"), settings, ..Options::default() };
+    let options =
+        SimulatorOptions { scale: 0.01, clock: instant("2026-01-12T00:00:00Z"), settings, ..SimulatorOptions::default() };
     let simulator = Simulator::start(options).await.expect("the tenant serves");
     let place = receiver(dir.path(), Limits::default()).await;
     let host = |name: &str| Url::parse(&format!("http://{}/{name}", simulator.address())).ok();
@@ -234,7 +235,8 @@ async fn the_subscription_is_created_renewed_and_created_again() {
 #[test]
 fn notified_calls_are_fetched_once_and_leave_the_spool() {
     let settings = Settings { quotas: false, ..Settings::default() };
-    let options = Options { scale: 0.1, clock: instant("2026-01-12T00:00:00Z"), settings, ..Options::default() };
+    let options =
+        SimulatorOptions { scale: 0.1, clock: instant("2026-01-12T00:00:00Z"), settings, ..SimulatorOptions::default() };
     let simulated = Simulated::start(options);
     let now = ["--now", "2026-01-12T00:00:00Z", "--lake", "lake"];
     let run = |args: &[&str]| simulated.run(&[&now, args].concat());

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use maxminddb::{Reader, path as elements};
 
 use crate::config::External as Settings;
-use kqlake_kql::external::{IpLocation, IpLocations, Refusal, Unavailable};
+use kqlake_kql::external::{ExternalRefusal, IpLocation, IpLocations, Unavailable};
 
 /// The file that the configuration names.
 ///
 /// # Errors
 /// When it names none.
-pub(super) fn path(settings: &Settings) -> Result<&Path, Refusal> {
-    settings.ip_locations.as_deref().ok_or_else(|| Refusal {
+pub(super) fn path(settings: &Settings) -> Result<&Path, ExternalRefusal> {
+    settings.ip_locations.as_deref().ok_or_else(|| ExternalRefusal {
         message: "geo_info_from_ip_address needs a file with the places of IP addresses".to_owned(),
-        advice: "have one in MaxMind's format (such as GeoLite2-City.mmdb), and write in kqlake.toml: \
-                 ip_locations = \"FOLDER/GeoLite2-City.mmdb\""
-            .to_owned(),
+        advice: format!(
+            "have one in MaxMind's format (such as GeoLite2-City.mmdb), and write in {}: ip_locations = \
+             \"FOLDER/GeoLite2-City.mmdb\"",
+            settings.file_shown()
+        ),
     })
 }
 
@@ -30,8 +32,8 @@ pub(super) fn path(settings: &Settings) -> Result<&Path, Refusal> {
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn IpLocations>, Unavailable> {
     let path = path(settings)?;
     let reader = Reader::open_readfile(path).map_err(|err| {
-        Unavailable::Refused(Refusal {
-            message: format!("`ip_locations`: cannot read {}: {err}", path.display()),
+        Unavailable::Misconfigured(ExternalRefusal {
+            message: format!("`ip_locations` in {}: cannot read {}: {err}", settings.file_shown(), path.display()),
             advice: "name a file in MaxMind's format (.mmdb)".to_owned(),
         })
     })?;

@@ -1,28 +1,37 @@
 //! Watchlists: CSV files in a folder, each named after its watchlist.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::External as Settings;
-use kqlake_kql::external::{Refusal, Unavailable, Watchlist};
+use kqlake_kql::external::{ExternalRefusal, Unavailable, Watchlist};
 use kqlake_syntax::suggest::nearest;
 
 /// The folder of the watchlists.
 ///
 /// # Errors
 /// When the configuration names none.
-pub(super) fn folder(settings: &Settings) -> Result<&Path, Refusal> {
-    settings.watchlists.as_deref().ok_or_else(|| Refusal {
+pub(super) fn folder(settings: &Settings) -> Result<&Path, ExternalRefusal> {
+    settings.watchlists.as_deref().ok_or_else(|| ExternalRefusal {
         message: "watchlists are read from CSV files, and no folder with them is named".to_owned(),
-        advice: "write in kqlake.toml: watchlists = \"FOLDER\"; the watchlist 'x' is then FOLDER/x.csv".to_owned(),
+        advice: format!(
+            "write in {}: watchlists = \"FOLDER\"; the watchlist 'x' is then FOLDER/x.csv",
+            settings.file_shown()
+        ),
     })
 }
 
 /// The files of the folder, with the names of their watchlists, in order.
 fn files(settings: &Settings) -> Result<Vec<(String, PathBuf)>, Unavailable> {
     let folder = folder(settings)?;
-    let unreadable =
-        |err: std::io::Error| Unavailable::Failed(format!("cannot read the watchlists in {}: {err}", folder.display()));
+    let unreadable = |err: std::io::Error| match err.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Unavailable::Misconfigured(ExternalRefusal {
+            message: format!("`watchlists` in {}: cannot read the folder {}: {err}", settings.file_shown(), folder.display()),
+            advice: "name the folder that holds a CSV file for each watchlist".to_owned(),
+        }),
+        _ => Unavailable::Failed(format!("cannot read the watchlists in {}: {err}", folder.display())),
+    };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -55,7 +64,7 @@ pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavail
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("the watchlist '{name}' would be the file {name}.csv in {folder}"),
         };
-        return Err(Refusal { message: format!("there is no watchlist '{name}' in {folder}"), advice }.into());
+        return Err(ExternalRefusal { message: format!("there is no watchlist '{name}' in {folder}"), advice }.into());
     };
     let failed = |why: String| Unavailable::Failed(format!("cannot read the watchlist {}: {why}", path.display()));
     let updated = std::fs::metadata(path).and_then(|found| found.modified()).map_err(|err| failed(err.to_string()))?;
@@ -79,7 +88,7 @@ pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavail
 fn search_key(settings: &Settings, name: &str, columns: &[String]) -> Result<(usize, Option<String>), Unavailable> {
     let place = |column: &str| columns.iter().position(|known| known == column);
     if let Some(key) = settings.watchlist_keys.get(name) {
-        let missing = || Refusal {
+        let missing = || ExternalRefusal {
             message: format!("the watchlist '{name}' has no column '{key}', which [watchlist_keys] names"),
             advice: format!("its columns are {}", columns.join(", ")),
         };
@@ -91,8 +100,9 @@ fn search_key(settings: &Settings, name: &str, columns: &[String]) -> Result<(us
     let first = columns.first().map_or("", String::as_str);
     let warning = (columns.len() > 1).then(|| {
         format!(
-            "SearchKey of the watchlist '{name}' is its first column, '{first}'; to choose, write in kqlake.toml below \
-             [watchlist_keys]: {name:?} = {first:?}"
+            "SearchKey of the watchlist '{name}' is its first column, '{first}'; to choose, write in {} below \
+             [watchlist_keys]: {name:?} = {first:?}",
+            settings.file_shown()
         )
     });
     Ok((0, warning))

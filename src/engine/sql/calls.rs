@@ -11,12 +11,13 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    cast,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use kqlake_kql::functions::Registry;
 use kqlake_kql::{Argument, ScalarCall, bind_scalar, parameter};
-use kqlake_value::columns::{field_type, in_form, noted_type, stored_field, to_value, value_at};
+use kqlake_value::columns::{field_type, in_form, noted_type, stored_field, stored_type, to_value, value_at};
 use kqlake_value::json::path_text::{self, Root, StepText};
 use kqlake_value::{Type, Value};
 
@@ -234,7 +235,7 @@ pub(super) fn argument(field: &Field, constant: Option<&ScalarValue>) -> Result<
 }
 
 /// The ticks of an interval without months.
-fn ticks_of(interval: &ScalarValue) -> Option<i64> {
+pub(super) fn ticks_of(interval: &ScalarValue) -> Option<i64> {
     const DAY: i64 = 864_000_000_000;
     match interval {
         ScalarValue::IntervalMonthDayNano(Some(parts)) if parts.months == 0 => {
@@ -273,9 +274,10 @@ pub(in crate::engine) struct Operators {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operand {
     Timespan,
-    /// An interval, or the difference of two timestamps.
+    /// An interval, which is a timespan beside one.
     Interval,
     Instant,
+    Number,
     Other,
 }
 
@@ -284,17 +286,25 @@ fn operand(e: &Expr, schema: &DFSchema) -> Result<Operand> {
     Ok(match field.data_type() {
         DataType::Int64 if noted_type(&field) == Some(Type::TimeSpan) => Operand::Timespan,
         DataType::Interval(IntervalUnit::MonthDayNano | IntervalUnit::DayTime) | DataType::Duration(_) => Operand::Interval,
-        DataType::Timestamp(..) => Operand::Instant,
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Operand::Instant,
+        ty if ty.is_integer() || ty.is_floating() => Operand::Number,
         _ => Operand::Other,
     })
 }
 
+/// An instant in the form that the lake has.
+fn instant(e: Expr, schema: &DFSchema) -> Result<Expr> {
+    let form = stored_type(Type::DateTime);
+    Ok(if *e.to_field(schema)?.1.data_type() == form { e } else { cast(e, form) })
+}
+
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let planned = |name: &str, meaning, expr: RawBinaryExpr| {
+        let called = |name: &str, meaning, left: Expr, right: Expr| {
             let function = Arc::new(KqlCall::function(name, meaning, self.now_us));
-            PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr.left, expr.right])))
+            PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![left, right])))
         };
+        let planned = |name: &str, meaning, expr: RawBinaryExpr| called(name, meaning, expr.left, expr.right);
         let operator = match expr.op {
             BinaryOperator::Arrow | BinaryOperator::HashArrow => {
                 return Ok(planned("->", Meaning::Path { as_text: false }, expr));
@@ -304,7 +314,9 @@ impl ExprPlanner for Operators {
             }
             BinaryOperator::Plus => "+",
             BinaryOperator::Minus => "-",
+            BinaryOperator::Multiply => "*",
             BinaryOperator::Divide => "/",
+            BinaryOperator::Modulo => "%",
             BinaryOperator::Eq => "==",
             BinaryOperator::NotEq => "!=",
             BinaryOperator::Lt => "<",
@@ -315,8 +327,15 @@ impl ExprPlanner for Operators {
         };
         use Operand as O;
         let meets = match (operand(&expr.left, schema)?, operand(&expr.right, schema)?) {
-            (O::Timespan, O::Timespan | O::Interval) | (O::Interval, O::Timespan) => true,
+            (O::Timespan, O::Timespan | O::Interval) | (O::Interval, O::Timespan) => operator != "*",
             (O::Timespan, O::Instant) | (O::Instant, O::Timespan) => matches!(operator, "+" | "-"),
+            (O::Timespan, O::Number) => matches!(operator, "*" | "/"),
+            (O::Number, O::Timespan) => operator == "*",
+            // What DataFusion makes of it is no timespan, and knows few functions.
+            (O::Instant, O::Instant) if operator == "-" => {
+                let (left, right) = (instant(expr.left, schema)?, instant(expr.right, schema)?);
+                return Ok(called(operator, Meaning::Operator(operator), left, right));
+            }
             _ => false,
         };
         Ok(if meets { planned(operator, Meaning::Operator(operator), expr) } else { PlannerResult::Original(expr) })

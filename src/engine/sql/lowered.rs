@@ -2,6 +2,7 @@
 //! beside the bag and answers for the key in every file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -12,6 +13,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan};
 
 use super::calls::{KqlCall, argument};
+use super::spans;
 use kqlake_value::Type;
 use kqlake_value::columns::TYPE_KEY;
 
@@ -33,15 +35,19 @@ pub(super) struct Promoted {
 /// # Errors
 /// What KQL refuses.
 pub(super) fn lowered(plan: LogicalPlan, promoted: &dyn Fn(&str) -> Vec<Promoted>) -> Result<LogicalPlan> {
+    let mut changed = false;
     let done = plan.transform_up_with_subqueries(|node| {
+        let planned = Arc::clone(node.schema());
         let mut found = false;
         node.apply_expressions(|e| {
-            found = found || e.exists(|e| Ok(call_of(e).is_some()))?;
+            found = found || e.exists(|e| Ok(call_of(e).is_some() || spans::is_shell(e) || spans::is_list_of_intervals(e)))?;
             Ok(TreeNodeRecursion::Continue)
         })?;
         if !found {
-            return Ok(Transformed::no(node));
+            // What became another type below shows above.
+            return if changed { again(node, &planned) } else { Ok(Transformed::no(node)) };
         }
+        changed = true;
         let schema = match &node {
             LogicalPlan::TableScan(scan) => scan.projected_schema.as_ref().clone(),
             _ => merge_schema(&node.inputs()),
@@ -54,9 +60,14 @@ pub(super) fn lowered(plan: LogicalPlan, promoted: &dyn Fn(&str) -> Vec<Promoted
             let e = e.transform_up(|e| expression(e, &schema, &around, promoted))?.data;
             Ok(Transformed::yes(saved.restore(e)))
         };
-        node.map_expressions(lower)?.map_data(LogicalPlan::recompute_schema)
+        node.map_expressions(lower)?.transform_data(|node| again(node, &planned))
     })?;
     Ok(done.data)
+}
+
+/// A node whose inputs or expressions are others than those that it was planned with.
+fn again(node: LogicalPlan, planned: &DFSchema) -> Result<Transformed<LogicalPlan>> {
+    spans::kept(node.recompute_schema()?, planned).map(Transformed::yes)
 }
 
 fn call_of(e: &Expr) -> Option<(&KqlCall, &[Expr])> {
@@ -85,7 +96,10 @@ fn expression(
     around: &LogicalPlan,
     promoted: &dyn Fn(&str) -> Vec<Promoted>,
 ) -> Result<Transformed<Expr>> {
-    let Some((call, args)) = call_of(&e) else { return Ok(Transformed::no(e)) };
+    if spans::is_list_of_intervals(&e) {
+        return spans::listed(e, schema);
+    }
+    let Some((call, args)) = call_of(&e) else { return spans::opened(e, schema) };
     let (mut arguments, mut columns) = (Vec::with_capacity(args.len()), Vec::with_capacity(args.len()));
     for arg in args {
         let field = arg.to_field(schema)?.1;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::arrows;
 use super::calls::PREFIX;
+use super::spans;
 use kqlake_kql::functions::Registry;
 
 /// Names with the one that an unquoted one stands for.
@@ -103,6 +104,7 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
         }
         fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
             arrows::turn(e);
+            spans::turn(e);
             ControlFlow::Continue(())
         }
     }

@@ -1,9 +1,8 @@
 //! A buffered byte stream that can look ahead and take bytes back, with the place of each byte known.
 
-use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 
-use kqlake_durable::Staging;
+use kqlake_durable::ScratchFolder;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -18,13 +17,21 @@ pub(crate) struct ByteStream<'r> {
     line_end: u8,
     ended: bool,
     error: Option<io::Error>,
+    scratch: ScratchFolder,
 }
 
 impl<'r> ByteStream<'r> {
     /// A stream over a reader.
     pub(crate) fn new(reader: impl Read + 'r) -> Self {
         let buffer = vec![0; CHUNK];
-        Self { reader: Box::new(reader), buffer, start: 0, end: 0, offset: 0, line_end: b'\n', ended: false, error: None }
+        let (reader, scratch) = (Box::new(reader), ScratchFolder::default());
+        Self { reader, buffer, start: 0, end: 0, offset: 0, line_end: b'\n', ended: false, error: None, scratch }
+    }
+
+    /// The same, whose temporary file is in a folder.
+    #[must_use]
+    pub(crate) fn with_scratch(self, scratch: ScratchFolder) -> Self {
+        Self { scratch, ..self }
     }
 
     /// The place of the next byte, counted from the beginning of the (decompressed) text.
@@ -103,26 +110,26 @@ impl<'r> ByteStream<'r> {
             look(&mut ahead);
             return Ok(());
         }
-        let mut spool = Spool::create()?;
+        let mut spool = self.scratch.file()?;
         let mut chunk = vec![0; CHUNK];
         // What comes before a fault of the reader is good, here as everywhere.
         let fault = loop {
             match self.reader.read(&mut chunk) {
                 Ok(0) => break None,
-                Ok(read) => spool.file.write_all(&chunk[..read])?,
+                Ok(read) => spool.write_all(&chunk[..read])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Some(error),
             }
         };
-        spool.file.rewind()?;
-        let mut ahead = ByteStream::new(buffered.chain(&spool.file));
+        spool.rewind()?;
+        let mut ahead = ByteStream::new(buffered.chain(&spool));
         ahead.line_end = self.line_end;
         look(&mut ahead);
         if let Some(error) = ahead.error.take() {
             return Err(error);
         }
         drop(ahead);
-        spool.file.rewind()?;
+        spool.rewind()?;
         self.reader = Box::new(spool);
         self.error = fault;
         Ok(())
@@ -202,26 +209,6 @@ impl<'r> ByteStream<'r> {
     }
 }
 
-/// A temporary file, removed when dropped.
-struct Spool {
-    file: File,
-    _folder: Staging,
-}
-
-impl Spool {
-    fn create() -> io::Result<Spool> {
-        let folder = Staging::create(&std::env::temp_dir())?;
-        let file = File::options().read(true).write(true).create_new(true).open(folder.path().join("spool"))?;
-        Ok(Spool { file, _folder: folder })
-    }
-}
-
-impl Read for Spool {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,7 +248,8 @@ mod tests {
     fn what_follows_is_shown_before_it_is_read() {
         for length in [10, 20 * CHUNK] {
             let text: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
-            let mut bytes = ByteStream::new(text.as_slice());
+            let place = tempfile::tempdir().unwrap();
+            let mut bytes = ByteStream::new(text.as_slice()).with_scratch(ScratchFolder::new(Some(place.path())));
             bytes.peek(3);
             bytes.consume(3);
             let mut seen = Vec::new();
@@ -272,6 +260,17 @@ mod tests {
             bytes.line(&mut read, usize::MAX);
             assert!(read == text[3..] && bytes.error().is_none(), "{length}");
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_buffer_is_in_the_given_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = ScratchFolder::new(Some(&place.path().join("missing")));
+        let few = &b"a few"[..];
+        assert!(ByteStream::new(few).with_scratch(scratch.clone()).look_ahead(|_| ()).is_ok());
+        let many = vec![b'x'; 20 * CHUNK];
+        let error = ByteStream::new(many.as_slice()).with_scratch(scratch).look_ahead(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
     }
 
     #[test]

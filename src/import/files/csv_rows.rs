@@ -56,11 +56,10 @@ pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Lim
                     if dates.is_none() && see_dates(&mut seen, &date_columns, &record, skipped_lines) {
                         let first_line = reader.line() + skipped_lines - 1;
                         let rest = Rest { heading: heading.clone(), date_columns: date_columns.clone(), delimiter, first_line };
-                        let looked = source.look_ahead(|ahead| rest.see_dates(ahead, limits, &mut seen));
-                        let decided = looked
-                            .map_err(|error| format!("its dates cannot be looked through, in a temporary file: {error}"))
-                            .and_then(|()| sink.dates(&seen));
-                        if let Err(reason) = decided {
+                        if let Err(error) = source.look_ahead(|ahead| rest.see_dates(ahead, limits, &mut seen)) {
+                            return Ok(Walked::NoScratch(error.to_string()));
+                        }
+                        if let Err(reason) = sink.dates(&seen) {
                             return Ok(Walked::Refused(reason));
                         }
                         dates = Some(seen);

@@ -51,6 +51,7 @@ fn drain_blank(source: &mut ByteStream<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::convert::DateOrder;
+    use kqlake_durable::ScratchFolder;
 
     #[derive(Default)]
     struct Log(Vec<String>);
@@ -198,7 +199,9 @@ mod tests {
         {
             let bytes = utf16(text);
             let mut log = Log::default();
-            let mut text = super::super::input::open_text(Box::new(bytes.as_slice()), || 0, Limits::default()).unwrap();
+            let mut text =
+                super::super::input::open_text(Box::new(bytes.as_slice()), || 0, Limits::default(), ScratchFolder::default())
+                    .unwrap();
             walk(&mut text, &mut log, Limits::default()).unwrap();
             assert_eq!(log.0, expected);
         }

@@ -8,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::bytes::ByteStream;
+use kqlake_durable::ScratchFolder;
 use kqlake_value::format::hex;
 
 /// Bounds that keep hostile or broken input from taking the machine.
@@ -163,13 +164,14 @@ pub(crate) fn wrapping(head: &[u8]) -> Wrapping {
 }
 
 /// Takes compression and encoding off a stream: gives UTF-8 as far as it is text. `consumed` says how many compressed bytes were
-/// read so far.
+/// read so far; what must be looked at before it is read is meanwhile in `scratch`.
 ///
 /// A zip archive inside is left as it is: archives need to seek, and are opened by name only at the top.
 pub(crate) fn open_text<'r>(
     reader: Box<dyn Read + 'r>,
     consumed: impl Fn() -> u64 + Clone + 'r,
     limits: Limits,
+    scratch: ScratchFolder,
 ) -> io::Result<ByteStream<'r>> {
     let mut layers = 0;
     let (mut head, mut stream) = look_ahead(reader, 4)?;
@@ -181,7 +183,7 @@ pub(crate) fn open_text<'r>(
         let inner = Expansion::new(MultiGzDecoder::new(stream), Rc::default(), consumed.clone(), limits);
         (head, stream) = look_ahead(Box::new(inner), 4)?;
     }
-    Ok(match head.as_slice() {
+    let text = match head.as_slice() {
         [0xEF, 0xBB, 0xBF, ..] => {
             let mut stream = stream;
             stream.read_exact(&mut [0; 3])?;
@@ -190,7 +192,8 @@ pub(crate) fn open_text<'r>(
         [0xFF, 0xFE, ..] | [b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t', 0] => ByteStream::new(Utf16::new(stream, false)),
         [0xFE, 0xFF, ..] | [0, b' '..=b'~', 0, b' '..=b'~' | b'\r' | b'\n' | b'\t'] => ByteStream::new(Utf16::new(stream, true)),
         _ => ByteStream::new(stream),
-    })
+    };
+    Ok(text.with_scratch(scratch))
 }
 
 /// Turns UTF-16 into UTF-8 as it passes; what is no character becomes U+FFFD. A text that ends inside of a character is an error:
@@ -264,7 +267,7 @@ mod tests {
 
     fn text_of(bytes: &[u8], limits: Limits) -> (String, Option<String>) {
         let count = Rc::new(Cell::new(bytes.len() as u64));
-        let mut text = open_text(Box::new(bytes), move || count.get(), limits).unwrap();
+        let mut text = open_text(Box::new(bytes), move || count.get(), limits, ScratchFolder::default()).unwrap();
         let mut out = Vec::new();
         loop {
             let chunk = text.chunk();

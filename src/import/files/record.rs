@@ -130,4 +130,6 @@ pub(crate) enum Walked {
     Unknown(Vec<String>),
     /// Its form is known, and it cannot be read as a whole; why.
     Refused(String),
+    /// Nothing is wrong with it: a temporary file that is needed to read it cannot be written or read; why.
+    NoScratch(String),
 }

@@ -288,6 +288,7 @@ fn product_list(text: &str) -> Cell<'static> {
 mod tests {
     use super::*;
     use crate::ordinals::Ordinals;
+    use kqlake_durable::ScratchFolder;
 
     #[test]
     fn every_report_is_recognised_by_its_columns_or_name() {
@@ -364,7 +365,7 @@ mod tests {
     }
 
     fn keys(reports: &mut Reports, rows: &[&str]) -> Vec<String> {
-        let mut ordinals = Ordinals::default();
+        let mut ordinals = Ordinals::new(ScratchFolder::default());
         let mut of = |reports: &mut Reports, text: &str| -> String {
             let members = Members::parse(text).unwrap();
             let id = reports.recognise_json(&members, &["SharePointSiteUsageDetail"]).unwrap();
@@ -383,7 +384,7 @@ mod tests {
             )
         };
         let keys = |rows: &[(&str, u32)], is_given: bool| -> BTreeSet<String> {
-            let (mut ordinals, mut reports) = (Ordinals::default(), Reports::default());
+            let (mut ordinals, mut reports) = (Ordinals::new(ScratchFolder::default()), Reports::default());
             let rows: Vec<String> = rows.iter().map(|(name, posted)| row(name, *posted)).collect();
             rows.iter()
                 .map(|text| {

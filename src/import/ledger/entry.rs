@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::state::LedgerState;
 use crate::row::{Cell, Row};
 use crate::source::ListedUnit;
-use crate::{Extent, Section, UnitReport};
+use crate::{DateOrder, Extent, Section, UnitReport, UnitState};
 use kqlake_lake::TableVersion;
 use kqlake_lake::tables::TableDef;
 
@@ -95,12 +95,27 @@ pub(crate) struct Details {
     /// What shows that the unit has not changed without reading it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
+    /// The order of dates that was given, where records were refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date_order: Option<String>,
+    /// True when it is no unit but a listing that failed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub listing: bool,
     /// True when the unit breaks off: records may be missing without a trace.
     #[serde(skip_serializing_if = "is_false")]
     pub cut: bool,
     /// True when not all of its rows landed, though they were read: the unit must be read again.
     #[serde(skip_serializing_if = "is_false")]
     pub held: bool,
+}
+
+/// The word for an order of dates that was given.
+pub(super) fn order_name(order: DateOrder) -> Option<&'static str> {
+    match order {
+        DateOrder::Unknown => None,
+        DateOrder::MonthFirst => Some("month-first"),
+        DateOrder::DayFirst => Some("day-first"),
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
@@ -114,6 +129,12 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Details {
+    /// The same, with the order of dates that was given where records were refused.
+    #[must_use]
+    pub(crate) fn under(self, order: DateOrder, refused: u64) -> Self {
+        Details { date_order: order_name(order).filter(|_| refused > 0).map(str::to_owned), ..self }
+    }
+
     /// Details of this form of a run.
     pub(crate) fn of_run(import_id: &str) -> Self {
         Details { format: FORMAT, import_id: import_id.to_owned(), ..Details::default() }
@@ -156,6 +177,8 @@ impl Entry {
                 stamp: report.stamp.clone(),
                 held: report.held,
                 cut: report.extent == Extent::Cut,
+                // Whatever is listed as a unit was listed at some time.
+                listing: report.state == UnitState::Failed && listed.listed.is_none(),
                 ..Details::of_run(import_id)
             },
         }

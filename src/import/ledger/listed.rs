@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Entry, KnownUnits, LedgerState, TABLE};
 use crate::own_rows;
 use crate::row::Row;
-use crate::source::{ListedUnit, Listing, Source, stream_of};
+use crate::source::{ListedUnit, Source, UnitPage, stream_of};
 use crate::{ImportError, Section};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Position};
@@ -68,7 +68,7 @@ impl Registrar {
     ///
     /// # Errors
     /// The lake cannot be written.
-    pub(crate) async fn note(&self, source: &dyn Source, listing: &mut Listing) -> Result<(), ImportError> {
+    pub(crate) async fn note(&self, source: &dyn Source, listing: &mut UnitPage) -> Result<(), ImportError> {
         let now = self.clock.now_micros();
         let mut rows: Vec<Row<'static>> = Vec::new();
         for unit in &mut listing.units {

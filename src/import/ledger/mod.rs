@@ -3,6 +3,9 @@
 mod entry;
 mod listed;
 mod state;
+#[cfg(test)]
+mod tests;
+mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,9 +17,10 @@ pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
 pub(crate) use self::listed::{Overdue, Registrar};
 pub use self::state::{LedgerState, UnknownState};
+pub(crate) use self::unlisted::Unlisted;
 use super::names::listed_names;
 use super::source::ListedUnit;
-use super::{Extent, ImportError, Section, UnitState};
+use super::{DateOrder, Extent, ImportError, Section, UnitState};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, TableVersion};
 use kqlake_value::named::NamedColumns;
@@ -24,7 +28,7 @@ use kqlake_value::named::NamedColumns;
 /// The ledger's table.
 pub(crate) const TABLE: &str = "ImportLedger";
 /// The columns that are read back.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "section",
     "unit",
     "state",
@@ -32,6 +36,8 @@ const COLUMNS: [&str; 13] = [
     "startedAt",
     "bytes",
     "contentHash",
+    "windowStart",
+    "windowEnd",
     "listedAt",
     "expiresAt",
     "attempt",
@@ -89,6 +95,14 @@ pub(crate) struct Known {
     source: Option<String>,
     /// The list of wanted sites that rows of it were out of.
     scope: Option<String>,
+    /// The order of dates that was given when records of it were refused.
+    date_order: Option<String>,
+    /// The instants between which its records lie, where units of its source leave no time out between them.
+    window: Option<(i64, i64)>,
+    /// True when it was never read to its end.
+    is_missing: bool,
+    /// True when it is no unit but a listing that failed.
+    is_listing: bool,
 }
 
 impl Known {
@@ -100,6 +114,11 @@ impl Known {
     /// The state of the unit in a run that finds it as it was.
     pub(crate) fn state_now(&self) -> UnitState {
         if self.standpoint == Standpoint::Refused { UnitState::Known } else { UnitState::Unchanged }
+    }
+
+    /// True when its source was asked for it, and said that it has it no longer.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.state == UnitState::Expired.into()
     }
 
     /// True when it must be read again.
@@ -127,6 +146,8 @@ impl Known {
                 landed,
                 stamp: Some(stamp.to_owned()),
                 cut: self.extent == Extent::Cut,
+                scope: self.scope.clone(),
+                date_order: self.date_order.clone(),
                 ..Details::of_run(import_id)
             },
             content_hash: Some(self.hash.clone()),
@@ -213,7 +234,9 @@ impl KnownUnits {
     /// not among them.
     fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
         let open = self.units.iter().filter(|(_, known)| known.is_open() && known.source.as_deref() == Some(source));
-        open.filter(|(_, known)| known.state != UnitState::Expired.into())
+        // What a filter left out nobody wanted.
+        let is_over = |known: &Known| known.has_expired() || known.state == UnitState::Filtered.into();
+        open.filter(|(_, known)| !is_over(known))
             .filter_map(|(name, known)| {
                 let expires = known.expires.filter(|expires| *expires < now)?;
                 Some((name.clone(), Overdue { listed: known.listed, expires, attempts: known.attempts }))
@@ -225,6 +248,17 @@ impl KnownUnits {
     pub(crate) fn forget_scope(&mut self, scope: &str) {
         for known in self.units.values_mut() {
             if known.is_settled() && known.scope.as_deref().is_some_and(|then| then != scope) {
+                known.standpoint = Standpoint::Open;
+            }
+        }
+    }
+
+    /// Forgets that units were settled of which records were refused, when another order of dates is given than then: it may be what
+    /// was missing.
+    pub(crate) fn forget_date_order(&mut self, order: DateOrder) {
+        let Some(order) = entry::order_name(order) else { return };
+        for known in self.units.values_mut() {
+            if known.standpoint == Standpoint::Refused && known.date_order.as_deref() != Some(order) {
                 known.standpoint = Standpoint::Open;
             }
         }
@@ -416,205 +450,12 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
             expires: columns.micros("expiresAt", row),
             source: details.source,
             scope: details.scope,
+            date_order: details.date_order,
+            window: columns.micros("windowStart", row).zip(columns.micros("windowEnd", row)).filter(|_| details.tiles),
+            is_missing: unlisted::is_missing(state, hash),
+            is_listing: details.listing,
         };
         known.units.insert(unit.to_owned(), this);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table_version(id: &str, version: i64) -> TableVersion {
-        TableVersion { id: id.into(), version, repaired: None }
-    }
-
-    fn known(state: &str, hash: &str, details: &Details) -> Known {
-        let state: LedgerState = state.parse().unwrap();
-        let refused = if matches!(state, LedgerState::Tried(UnitState::Done | UnitState::Empty)) { 0 } else { 1 };
-        Known {
-            hash: hash.into(),
-            stamp: Some(format!("stamp of {hash}")),
-            standpoint: standpoint(state, refused, details),
-            state,
-            reason: None,
-            section: None,
-            bytes: 7,
-            refused,
-            extent: Extent::Whole,
-            attempts: 1,
-            started: 0,
-            is_old: false,
-            tables: vec![("traces".into(), 2, Some(table_version("a", 3)))],
-            listed: None,
-            expires: None,
-            source: None,
-            scope: None,
-        }
-    }
-
-    fn units(all: &[(&str, Known)]) -> KnownUnits {
-        KnownUnits { units: all.iter().map(|(name, known)| ((*name).to_owned(), known.clone())).collect() }
-    }
-
-    #[test]
-    fn only_settled_and_unchanged_units_are_passed_over() {
-        let now = Details::of_run("r");
-        let held = Details { held: true, ..now.clone() };
-        let filtered = Details { passed_over: 1, ..now.clone() };
-        let old = Details::default();
-        let all = units(&[
-            ("a", known("done", "h", &now)),
-            ("b", known("incomplete", "h", &now)),
-            ("c", known("incomplete", "h", &held)),
-            ("d", known("incomplete", "h", &filtered)),
-            ("e", known("incomplete", "h", &old)),
-            ("f", known("filtered", "h", &now)),
-            ("g", known("done", "h", &old)),
-            ("h", Known { standpoint: standpoint(UnitState::Unknown.into(), 0, &now), ..known("unknown", "h", &now) }),
-            ("i", Known { standpoint: standpoint(UnitState::Failed.into(), 0, &now), ..known("failed", "h", &now) }),
-            ("y.zip!1", known("done", "h", &now)),
-            ("y.zip!2", known("failed", "h", &held)),
-            ("z.zip!1", known("done", "h", &now)),
-            ("z.zip!2", known("failed", "h", &now)),
-            ("z.zip.txt", known("failed", "h", &held)),
-        ]);
-        let known: Vec<&str> = all.units.keys().filter(|name| all.by_size(name, 7).is_some()).map(String::as_str).collect();
-        assert_eq!(known, ["a", "b", "g", "h", "y.zip!1", "z.zip!1", "z.zip!2"]);
-        assert_eq!(all.get("a").map(Known::state_now), Some(UnitState::Unchanged));
-        assert_eq!(all.get("b").map(Known::state_now), Some(UnitState::Known));
-        assert!(all.by_size("a", 8).is_none());
-        assert_eq!((all.by_stamp("b", "stamp of h").len(), all.by_stamp("b", "other").len()), (1, 0));
-        assert_eq!((all.by_stamp("c", "stamp of h").len(), all.by_stamp("z.zip", "stamp of h").len()), (0, 2));
-        assert_eq!((all.archive("z.zip", "h").len(), all.archive("z.zip", "other").len()), (2, 0));
-        assert!(all.archive("y.zip", "h").is_empty());
-        // Archives that could not be opened are known by their content, too, and what was repaired is not.
-        assert_eq!((all.archive("b", "h").len(), all.archive("b", "other").len(), all.archive("a", "h").len()), (1, 0, 0));
-
-        let names = BTreeSet::from(["z.zip".to_owned(), "b".to_owned()]);
-        let mut retried = all.clone();
-        retried.forget(Some(&names));
-        assert!(retried.by_size("b", 7).is_none() && retried.archive("z.zip", "h").is_empty());
-        assert!(retried.by_size("a", 7).is_some());
-    }
-
-    #[test]
-    fn a_unit_is_known_only_while_its_rows_are_there() {
-        for (now, there) in [
-            (Some(table_version("a", 3)), true),
-            (Some(table_version("a", 9)), true),
-            (Some(table_version("a", 2)), false),
-            (Some(table_version("b", 3)), false),
-            // A repair lost version 3, or a later one.
-            (Some(TableVersion { repaired: Some(3), ..table_version("a", 9) }), false),
-            (Some(TableVersion { repaired: Some(4), ..table_version("a", 9) }), true),
-            (None, false),
-        ] {
-            let mut units = units(&[("a", known("done", "h", &Details::of_run("r")))]);
-            units.forget_gone(&now.clone().map(|now| ("traces", now)).into_iter().collect());
-            assert_eq!(units.by_size("a", 7).is_some(), there, "{now:?}");
-            let gone = units.gone(&HashSet::new(), 0, "r");
-            assert_eq!(gone.iter().any(|entry| entry.unit == "a" && entry.state == LedgerState::Gone), !there, "{now:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_section_reads_its_own_rows() {
-        let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::new(dir.path());
-        let def = find(TABLE).unwrap();
-        let entry = |section, unit: &str| Entry {
-            section,
-            unit: unit.into(),
-            state: UnitState::Done.into(),
-            details: Details::of_run("run"),
-            ..Entry::default()
-        };
-        let entries = [entry(Some(Section::Calls), "calls"), entry(Some(Section::Audit), "blob"), entry(None, "file")];
-        let rows = entries.map(|entry| entry.to_row(def));
-        let position = kqlake_lake::Position { stream: "test".into(), cursor: serde_json::json!({}), import_id: "run".into() };
-        crate::own_rows::land(&lake, TABLE, rows.iter(), position).await.unwrap();
-        for (section, expected) in
-            [(Some(Section::Calls), &["calls"][..]), (Some(Section::Teams), &[]), (None, &["blob", "calls", "file"])]
-        {
-            let known = read(&lake, section).await.unwrap();
-            assert_eq!(known.units.keys().collect::<Vec<_>>(), expected, "{section:?}");
-            assert_eq!(
-                super::rows(&lake, section).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(),
-                expected.len()
-            );
-        }
-    }
-
-    #[test]
-    fn entries_are_read_back_as_they_were_written() {
-        let entry = Entry {
-            started: 5,
-            finished: 6,
-            section: Some(Section::Hits),
-            unit: "u".into(),
-            state: UnitState::Incomplete.into(),
-            reason: Some("r".into()),
-            rows: BTreeMap::from([("traces".into(), 3)]),
-            refused: 2,
-            bytes: 9,
-            content_hash: Some("h".into()),
-            attempt: 4,
-            listed: Some(4),
-            expires: Some(9),
-            details: Details {
-                landed: BTreeMap::from([("traces".into(), table_version("a", 3))]),
-                stamp: Some("s".into()),
-                cut: true,
-                source: Some("contoso/audit".into()),
-                scope: Some("sites".into()),
-                ..Details::of_run("run")
-            },
-            ..Entry::default()
-        };
-        let ledger = find(TABLE).unwrap();
-        let mut builder = kqlake_lake::RowBuilder::new(ledger);
-        entry.to_row(ledger).append_to(&mut builder, "run");
-        let mut known = KnownUnits::default();
-        add(&mut known, &builder.finish().unwrap()).unwrap();
-        let expected = Known {
-            hash: "h".into(),
-            stamp: Some("s".into()),
-            standpoint: Standpoint::Refused,
-            state: UnitState::Incomplete.into(),
-            reason: Some("r".into()),
-            section: Some(Section::Hits),
-            bytes: 9,
-            refused: 2,
-            extent: Extent::Cut,
-            attempts: 4,
-            started: 5,
-            is_old: false,
-            tables: vec![("traces".into(), 3, Some(table_version("a", 3)))],
-            listed: Some(4),
-            expires: Some(9),
-            source: Some("contoso/audit".into()),
-            scope: Some("sites".into()),
-        };
-        assert_eq!(known.get("u"), Some(&expected));
-        let again = known.get("u").unwrap().restamped("u", "t", 8, "next");
-        assert_eq!((again.rows, again.refused, again.details.landed), (entry.rows, 2, entry.details.landed));
-        assert!(known.get("u").unwrap().lacks("t") && !known.get("u").unwrap().lacks("s"));
-    }
-
-    #[test]
-    fn a_unit_whose_state_only_a_newer_version_knows_is_read_again() {
-        let ledger = find(TABLE).unwrap();
-        let entry = Entry { unit: "u".into(), details: Details::of_run("r"), ..Entry::default() };
-        for (word, is_open) in [("done", false), ("delegated", true)] {
-            let mut row = entry.to_row(ledger);
-            row.set("state", crate::row::Cell::text(word));
-            let mut builder = kqlake_lake::RowBuilder::new(ledger);
-            row.append_to(&mut builder, "run");
-            let mut known = KnownUnits::default();
-            add(&mut known, &builder.finish().unwrap()).unwrap();
-            assert_eq!(known.get("u").unwrap().is_open(), is_open, "{word}");
-        }
-    }
 }

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use super::expr::ExprContext;
 use super::{Bind, BindError, Binder, Scope};
 use crate::bound::*;
-use crate::external::{External, ExternalAnswer, IpLocations, Nothing, Refusal, Request, Watchlist};
+use crate::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocations, Nothing, Watchlist};
 use crate::functions::ip_location::IpLocationField;
 use kqlake_syntax::ast::{Arg, Name, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value, datetime_of_us};
 
 /// What was asked for so far, and what came of it.
-pub(crate) type Gathered = HashMap<Request, Result<ExternalAnswer, Refusal>>;
+pub(crate) type Gathered = HashMap<ExternalRequest, Result<ExternalAnswer, ExternalRefusal>>;
 
 /// Who gives what is read beside tables, what was given so far, and what is still wanted.
 pub(super) struct Wants<'a> {
     pub source: &'a dyn External,
     pub given: Option<&'a Gathered>,
-    pub wanted: Vec<Request>,
+    pub wanted: Vec<ExternalRequest>,
 }
 
 impl Wants<'_> {
@@ -37,13 +37,13 @@ impl<'a> Binder<'a> {
     }
 
     /// What is to be had before the text is bound again.
-    pub(crate) fn take_wanted(&mut self) -> Vec<Request> {
+    pub(crate) fn take_wanted(&mut self) -> Vec<ExternalRequest> {
         std::mem::take(&mut self.external.wanted)
     }
 
     /// What the query reads at `span`; none where it is still to be had, or where nothing is run.
-    pub(super) fn external(&mut self, request: Request, span: Span) -> Bind<Option<ExternalAnswer>> {
-        let refused = |refusal: &Refusal| {
+    pub(super) fn external(&mut self, request: ExternalRequest, span: Span) -> Bind<Option<ExternalAnswer>> {
+        let refused = |refusal: &ExternalRefusal| {
             Diagnostic::error(code::UNSUPPORTED, span, refusal.message.clone()).suggest(refusal.advice.clone())
         };
         if self.checking {
@@ -65,7 +65,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The same where binding cannot go on without it; none where nothing is run.
-    fn needed(&mut self, request: Request, span: Span) -> Bind<Option<ExternalAnswer>> {
+    fn needed(&mut self, request: ExternalRequest, span: Span) -> Bind<Option<ExternalAnswer>> {
         match self.external(request, span)? {
             None if !self.checking => Err(BindError::Pending),
             given => Ok(given),
@@ -85,7 +85,7 @@ impl<'a> Binder<'a> {
             Some(_) => return self.error(code::TYPE, e.span, "the name of a watchlist is a string"),
             None => return Ok(None),
         };
-        let Some(ExternalAnswer::Watchlist(list)) = self.needed(Request::Watchlist(name.clone()), e.span)? else {
+        let Some(ExternalAnswer::Watchlist(list)) = self.needed(ExternalRequest::Watchlist(name.clone()), e.span)? else {
             return Ok(None);
         };
         if let Some(warning) = &list.warning {
@@ -133,7 +133,7 @@ impl<'a> Binder<'a> {
 
     /// `_GetWatchlistAlias`: the names of all watchlists.
     pub(super) fn watchlist_names(&mut self, span: Span) -> Bind<Rel> {
-        let names = match self.needed(Request::WatchlistNames, span)? {
+        let names = match self.needed(ExternalRequest::WatchlistNames, span)? {
             Some(ExternalAnswer::WatchlistNames(names)) => names,
             _ => Vec::new(),
         };
@@ -145,7 +145,7 @@ impl<'a> Binder<'a> {
     /// `geo_info_from_ip_address(ip)`: the argument was bound as the registry says.
     pub(super) fn ip_location(&mut self, name: &Name, call: BoundExpr) -> Bind<BoundExpr> {
         let (ty, span) = (call.ty, call.span);
-        let source: Arc<dyn IpLocations> = match self.external(Request::IpLocations, name.span)? {
+        let source: Arc<dyn IpLocations> = match self.external(ExternalRequest::IpLocations, name.span)? {
             Some(ExternalAnswer::IpLocations(source)) => source,
             // What is computed is known in the next round, if anything is run at all.
             _ => return Ok(BoundExpr::new(BoundKind::Unknown, ty, span)),

@@ -459,7 +459,7 @@ impl Binder<'_> {
             if !self.catalog.maps(kind, name) {
                 let diagnostic = Diagnostic::error(code::UNKNOWN, span, format!("{kind}('{name}') is not mapped to this lake"))
                     .suggest(format!(
-                        "write {kind} = [\"{name}\"] below [same_lake] in kqlake.toml, or leave it out to read the lake's own table"
+                        "write {kind} = [\"{name}\"] below [same_lake] in the configuration, or leave it out to read the lake's own table"
                     ));
                 if !elsewhere {
                     return self.report(diagnostic);

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use crate::bound::Compute;
+use crate::computation::Compute;
 use crate::external::ExternalFile;
 use crate::functions::ingestion_mapping::{Origin, Source, instant, walk};
 use kqlake_value::columns::{self, ColumnBuilder};

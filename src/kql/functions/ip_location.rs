@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
-use crate::bound::RowFields;
+use crate::computation::RowFields;
 use crate::external::{IpLocation, IpLocations};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Json, Type, Value, ValueRef};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::record_batch::RecordBatch;
 
-use crate::bound::{Compute, RowStream};
+use crate::computation::{Compute, RowStream};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, to_value};
 use kqlake_value::{self as value, Type, Value, ValueRef, format, json};
 

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, BooleanArray};
 use regex::Regex;
 
 use super::regex_syntax;
-use crate::bound::RowFields;
+use crate::computation::RowFields;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, Value};
 

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, UInt64Array};
 use arrow::record_batch::RecordBatch;
 
 use super::aggregate::order::same;
-use crate::bound::Compute;
+use crate::computation::Compute;
 use kqlake_value::columns::{ColumnReader, natural_type};
 
 /// Runs an operator over the rows of each sub-query. They are adjacent: the input is sorted by the keys.

@@ -33,7 +33,8 @@ use futures::{StreamExt, TryStreamExt};
 use super::column_name;
 use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
-use crate::bound::{ColId, Compute, Rel, RowStream};
+use crate::bound::{ColId, Rel};
+use crate::computation::{Compute, RowStream};
 use kqlake_value::columns::arrow_type;
 
 /// What an operator makes of one batch, piece by piece.

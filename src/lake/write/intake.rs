@@ -11,6 +11,7 @@ use arrow::array::AsArray as _;
 
 use super::held::{Closed, HeldRows};
 use super::keys::{ContentMap, KeyMap, KeySet, Keyer, Rank, Ranker, RowKey, derived_key};
+use super::origin::{ByOrigin, Origin};
 use super::pairs::Pairs;
 use super::probe::{Hit, Looked, ProbeRequest, Wanted, most_asked, probe};
 use super::rewrite::rewrite_all;
@@ -47,6 +48,25 @@ pub(crate) struct Reconciled {
     pub removed: Vec<FileEntry>,
     /// Rows that were replaced.
     pub replaced: u64,
+    /// Whose rows took the place of them.
+    pub replaced_by: ByOrigin,
+}
+
+/// Rows that wait to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Buffered {
+    /// The rows.
+    pub batches: Vec<Prepared>,
+    /// The origin of each row.
+    pub origins: Vec<Origin>,
+}
+
+/// A row that a landing wrote.
+#[derive(Debug, Clone, Copy)]
+struct OwnRow {
+    /// Its file's place in [`Intake::files`].
+    file: u32,
+    origin: Origin,
 }
 
 /// What is known of keys and files. It goes to a worker thread and back.
@@ -55,13 +75,13 @@ pub(crate) struct Intake {
     /// The files that were written, without empty ones.
     pub files: Vec<Written>,
     /// Rows that were left out.
-    pub duplicates: u64,
+    pub duplicates: ByOrigin,
     /// How much of the landed files was read.
     pub looked: Looked,
     /// The days of the rows that were written.
     days: BTreeSet<i32>,
-    /// The rows that were written: their file's place in [`Intake::files`].
-    own: KeyMap<u32>,
+    /// The rows that were written.
+    own: KeyMap<OwnRow>,
     pairs: Pairs,
     /// True when one of the rows that were written has no id of its own.
     has_derived: bool,
@@ -69,8 +89,8 @@ pub(crate) struct Intake {
     known: HashSet<String>,
     /// By landed file: keys of rows that a row of this landing takes the place of.
     outranked: HashMap<String, KeySet>,
-    /// By landed file: keys of rows without an id whose record this landing has with one.
-    paired: HashMap<String, KeySet>,
+    /// By landed file: rows without an id whose record this landing has with one, by key, and their contents.
+    paired: HashMap<String, KeyMap<i64>>,
     closed: Closed,
     /// The folder of runs, while some of [`Intake::files`] are runs.
     runs: Option<Staging>,
@@ -94,6 +114,8 @@ struct Found {
 /// Rows that are about to be written.
 struct Fresh<'b> {
     batches: &'b [Prepared],
+    /// The origin of each row.
+    origins: &'b [Origin],
     /// The number of a batch's first row.
     first: Vec<usize>,
     /// Batch and row.
@@ -107,7 +129,8 @@ struct Fresh<'b> {
 }
 
 impl<'b> Fresh<'b> {
-    fn new(layout: &Layout, batches: &'b [Prepared]) -> Result<Self, LakeError> {
+    fn new(layout: &Layout, buffered: &'b Buffered) -> Result<Self, LakeError> {
+        let Buffered { batches, origins } = buffered;
         let keyer = Keyer::new(layout.def);
         let (mut first, mut rows, mut keys, mut rankers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, Prepared { core: batch, .. }) in batches.iter().enumerate() {
@@ -116,7 +139,7 @@ impl<'b> Fresh<'b> {
             rows.extend((0..batch.num_rows()).map(|row| (at, row)));
             rankers.push(Ranker::new(layout.def, batch));
         }
-        Ok(Fresh { batches, first, keep: vec![true; rows.len()], rows, keys, rankers, by_key: KeyMap::default() })
+        Ok(Fresh { batches, origins, first, keep: vec![true; rows.len()], rows, keys, rankers, by_key: KeyMap::default() })
     }
 
     /// The rows that are to be written.
@@ -129,30 +152,32 @@ impl<'b> Fresh<'b> {
         self.rankers[batch].rank(row, scratch)
     }
 
-    /// Leaves out a row of a key.
-    fn drop(&mut self, key: u128) -> bool {
-        let row = self.by_key.remove(&key);
-        if let Some(row) = row {
-            self.keep[row as usize] = false;
-        }
-        row.is_some()
+    fn origin(&self, row: u32) -> Origin {
+        self.origins.get(row as usize).copied().unwrap_or_default()
     }
 
-    /// Leaves out all but the first of the greatest rows of each key; gives how many.
-    fn deduplicate(&mut self) -> u64 {
-        let (mut left_out, mut scratch) = (0, Vec::new());
+    /// Leaves out a row of a key; gives whose it was.
+    fn drop(&mut self, key: u128) -> Option<Origin> {
+        let row = self.by_key.remove(&key)?;
+        self.keep[row as usize] = false;
+        Some(self.origin(row))
+    }
+
+    /// Leaves out all but the first of the greatest rows of each key, and counts them.
+    fn deduplicate(&mut self, left_out: &mut ByOrigin) {
+        let mut scratch = Vec::new();
         for row in 0..self.rows.len() as u32 {
             let key = self.keys[row as usize].key;
             let Some(before) = self.by_key.insert(key, row) else { continue };
-            left_out += 1;
-            if self.rank(row, &mut scratch) > self.rank(before, &mut scratch) {
-                self.keep[before as usize] = false;
+            let lesser = if self.rank(row, &mut scratch) > self.rank(before, &mut scratch) {
+                before
             } else {
-                self.keep[row as usize] = false;
                 self.by_key.insert(key, before);
-            }
+                row
+            };
+            self.keep[lesser as usize] = false;
+            left_out.count(Some(self.origin(lesser)));
         }
-        left_out
     }
 
     /// The rows as bloom filters are asked for them, where they are few.
@@ -190,11 +215,11 @@ impl Intake {
         dir: &Path,
         lake: &Lake,
         log: &Log,
-        batches: &[Prepared],
+        buffered: &Buffered,
         last: bool,
     ) -> Result<(), LakeError> {
-        let mut fresh = Fresh::new(layout, batches)?;
-        self.duplicates += fresh.deduplicate();
+        let mut fresh = Fresh::new(layout, buffered)?;
+        fresh.deduplicate(&mut self.duplicates);
         self.meet_own(layout, dir, &mut fresh)?;
         let alike = self.meet_landed(layout, dir, log.files(), &mut fresh)?;
         if layout.def.content.is_some() {
@@ -217,32 +242,28 @@ impl Intake {
         }
         let mut scratch = Vec::new();
         for (key, before) in self.own_ranks(layout, dir, &again)? {
-            self.duplicates += 1;
             let newer = fresh.by_key.get(&key).is_some_and(|row| fresh.rank(*row, &mut scratch) > before);
-            if newer {
-                self.bury(key);
-            } else {
-                fresh.drop(key);
-            }
+            let lesser = if newer { self.bury(key) } else { fresh.drop(key) };
+            self.duplicates.count(lesser);
         }
         Ok(())
     }
 
-    /// Takes a row out of the file that this landing wrote it to.
-    fn bury(&mut self, key: u128) -> bool {
-        let place = self.own.remove(&key);
-        if let Some(file) = place.and_then(|place| self.files.get_mut(place as usize)) {
+    /// Takes a row out of the file that this landing wrote it to; gives whose it was.
+    fn bury(&mut self, key: u128) -> Option<Origin> {
+        let own = self.own.remove(&key)?;
+        if let Some(file) = self.files.get_mut(own.file as usize) {
             file.dead.insert(key);
         }
-        place.is_some()
+        Some(own.origin)
     }
 
     /// The ranks of rows that this landing has written.
     fn own_ranks(&self, layout: &Layout, dir: &Path, keys: &KeySet) -> Result<KeyMap<Rank>, LakeError> {
         let mut by_file: HashMap<u32, KeySet> = HashMap::new();
         for key in keys {
-            if let Some(place) = self.own.get(key) {
-                by_file.entry(*place).or_default().insert(*key);
+            if let Some(own) = self.own.get(key) {
+                by_file.entry(own.file).or_default().insert(*key);
             }
         }
         let mut ranks = KeyMap::default();
@@ -344,7 +365,7 @@ impl Intake {
             let rows = fresh.by_key.iter().filter(|(key, _)| !elsewhere.contains(*key));
             rows.for_each(|(_, row)| self.pairs.note(&fresh.keys[*row as usize]));
         }
-        self.duplicates += found.there.into_iter().filter(|key| fresh.drop(*key)).count() as u64;
+        found.there.into_iter().for_each(|key| self.duplicates.count(fresh.drop(key)));
         Ok(found.alike)
     }
 
@@ -354,7 +375,7 @@ impl Intake {
         self.pair_landed(alike);
         let covered: Vec<u128> =
             fresh.by_key.iter().filter(|(_, row)| self.pairs.covers(&fresh.keys[**row as usize])).map(|(key, _)| *key).collect();
-        self.duplicates += covered.into_iter().filter(|key| fresh.drop(*key)).count() as u64;
+        covered.into_iter().for_each(|key| self.duplicates.count(fresh.drop(key)));
         if !self.has_derived {
             return;
         }
@@ -371,14 +392,15 @@ impl Intake {
     /// Marks landed rows without an id whose record is there with one.
     fn pair_landed(&mut self, alike: &[(String, RowKey)]) {
         for (file, row) in alike.iter().filter(|(_, row)| self.pairs.covers(row)) {
-            self.paired.entry(file.clone()).or_default().insert(row.key);
+            self.paired.entry(file.clone()).or_default().insert(row.key, row.content);
         }
     }
 
     /// Takes rows without an id out of this landing's files whose record is there with one.
     fn bury_paired(&mut self, content: i64, day: i32) {
         for ordinal in 0..self.pairs.owned(content) {
-            self.duplicates += u64::from(self.bury(derived_key(content, ordinal, day)));
+            let buried = self.bury(derived_key(content, ordinal, day));
+            self.duplicates.count(buried);
         }
     }
 
@@ -396,11 +418,13 @@ impl Intake {
             keys.retain(|key| self.own.contains_key(key));
         }
         if self.files.is_empty() {
-            return Ok(Reconciled { rewritten: Vec::new(), removed: Vec::new(), replaced: 0 });
+            let replaced_by = ByOrigin::default();
+            return Ok(Reconciled { rewritten: Vec::new(), removed: Vec::new(), replaced: 0, replaced_by });
         }
         let without = |file: &FileEntry| -> KeySet {
-            let keys = [&self.outranked, &self.paired].into_iter().filter_map(|by_file| by_file.get(&file.path)).flatten();
-            keys.copied().collect()
+            let outranked = self.outranked.get(&file.path).into_iter().flatten();
+            let paired = self.paired.get(&file.path).into_iter().flat_map(|rows| rows.keys());
+            outranked.chain(paired).copied().collect()
         };
         let lesser: Vec<(&FileEntry, KeySet)> =
             live.iter().map(|file| (file, without(file))).filter(|(_, without)| !without.is_empty()).collect();
@@ -408,7 +432,43 @@ impl Intake {
             rewritten: rewrite_all(layout, dir, &lesser)?,
             removed: lesser.iter().map(|(file, _)| (*file).clone()).collect(),
             replaced: lesser.iter().map(|(_, without)| without.len() as u64).sum(),
+            replaced_by: self.replaced_by(layout, dir, &lesser)?,
         })
+    }
+
+    /// Whose rows take the place of landed ones: rows of the same keys, and for rows without an id those of the same contents that
+    /// have one.
+    fn replaced_by(&self, layout: &Layout, dir: &Path, lesser: &[(&FileEntry, KeySet)]) -> Result<ByOrigin, LakeError> {
+        let mut replaced = ByOrigin::default();
+        let mut contents: ContentMap<u64> = ContentMap::default();
+        for (file, keys) in lesser {
+            let paired = self.paired.get(&file.path);
+            for key in keys {
+                match (self.own.get(key), paired.and_then(|rows| rows.get(key))) {
+                    (Some(own), _) => replaced.count(Some(own.origin)),
+                    (None, Some(content)) => *contents.entry(*content).or_default() += 1,
+                    (None, None) => {}
+                }
+            }
+        }
+        if contents.is_empty() {
+            return Ok(replaced);
+        }
+        let (mut with_ids, no_key) = (Vec::new(), |_| false);
+        for written in &self.files {
+            let content = |content| contents.contains_key(&content);
+            let wanted = Wanted { key: &no_key, content: &content, days: &self.days, rows: None };
+            probe(layout, &dir.join(&written.file.path), &wanted, &mut |hit: Hit| {
+                with_ids.extend(hit.row.ordinal.is_none().then_some((hit.row.content, hit.row.key)));
+            })?;
+        }
+        for (content, key) in with_ids {
+            if let Some(left) = contents.get_mut(&content).filter(|left| **left > 0) {
+                *left -= 1;
+                replaced.count(self.own.get(&key).map(|own| own.origin));
+            }
+        }
+        Ok(replaced)
     }
 
     /// Searches for own rows in live files that were committed since they were searched for.
@@ -437,7 +497,8 @@ impl Intake {
             if ranks.get(&key).is_some_and(|own| *own > landed) {
                 self.outranked.entry(file.clone()).or_default().insert(key);
             } else {
-                self.duplicates += u64::from(self.bury(key));
+                let buried = self.bury(key);
+                self.duplicates.count(buried);
             }
         }
         alike.iter().for_each(|(_, row)| self.pairs.count(row));

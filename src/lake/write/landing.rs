@@ -5,6 +5,7 @@
 //! rows that are there already are left out, and landed rows that are less are taken out of their files in the same commit. The
 //! commit holds only if nothing else was committed since that look. `docs/identity.md` says what the identity of a row is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use arrow::array::RecordBatch;
 use tokio::task::JoinHandle;
 
 use super::held::HeldRows;
-use super::intake::{Intake, Reconciled};
+use super::intake::{Buffered, Intake, Reconciled};
 use super::keys::Keyer;
+use super::origin::{ByOrigin, Origin, OriginCounts, counts};
 use super::position;
 use super::probe::Looked;
 use crate::blocking::run_blocking;
@@ -48,6 +50,8 @@ pub struct Landed {
     pub replaced: u64,
     /// Rows that were held back, by day.
     pub held: Vec<HeldRows>,
+    /// What of this is whose, where rows were given with their origin.
+    pub origins: BTreeMap<Origin, OriginCounts>,
 }
 
 /// The writing of rows into one table, up to one commit: those of one unit of import, of many, or of a part of a large one.
@@ -64,7 +68,7 @@ pub struct Landing {
     log: Log,
     layout: Arc<Layout>,
     promoter: Option<Promoter>,
-    buffer: Vec<Prepared>,
+    buffer: Buffered,
     /// Bytes that are buffered before they are written.
     most_buffered: usize,
     buffered_bytes: usize,
@@ -89,7 +93,7 @@ impl Landing {
             log,
             layout,
             promoter: None,
-            buffer: Vec::new(),
+            buffer: Buffered::default(),
             most_buffered: BUFFER_BYTES,
             buffered_bytes: 0,
             buffered_rows: 0,
@@ -119,7 +123,21 @@ impl Landing {
     /// # Errors
     /// The batch does not fit the table, a row lacks its time or key, or the disk refuses: also rows that were taken before.
     pub async fn write(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
-        if batch.num_rows() == 0 {
+        let rows = batch.num_rows();
+        self.write_of(batch, &[(0, rows)]).await
+    }
+
+    /// The same of rows with their origins: so many rows of each, one behind the other.
+    ///
+    /// # Errors
+    /// As for [`Landing::write`]; there are more or fewer rows than origins are given of.
+    pub async fn write_of(&mut self, batch: RecordBatch, origins: &[(Origin, usize)]) -> Result<(), LakeError> {
+        let rows: usize = origins.iter().map(|(_, rows)| rows).sum();
+        if rows != batch.num_rows() {
+            let reason = format!("origins are given of {rows} rows, and {} come", batch.num_rows());
+            return Err(LakeError::Shape { table: self.def.name, reason });
+        }
+        if rows == 0 {
             return Ok(());
         }
         self.check_whole()?;
@@ -130,7 +148,9 @@ impl Landing {
         };
         self.buffered_bytes += prepared.bytes;
         self.buffered_rows += prepared.core.num_rows();
-        self.buffer.push(prepared);
+        self.buffer.batches.push(prepared);
+        let origins = origins.iter().flat_map(|(origin, rows)| std::iter::repeat_n(*origin, *rows));
+        self.buffer.origins.extend(origins);
         if self.buffered_bytes >= self.most_buffered || self.buffered_rows >= BUFFER_ROWS {
             self.flush(false).await?;
         }
@@ -158,15 +178,15 @@ impl Landing {
     /// meanwhile; what was begun before is waited for.
     async fn flush(&mut self, last: bool) -> Result<(), LakeError> {
         self.settle().await?;
-        if self.buffer.is_empty() && !(last && self.intake.has_runs()) {
+        if self.buffer.batches.is_empty() && !(last && self.intake.has_runs()) {
             return Ok(());
         }
-        let batches = std::mem::take(&mut self.buffer);
+        let buffered = std::mem::take(&mut self.buffer);
         (self.buffered_bytes, self.buffered_rows) = (0, 0);
         let mut intake = std::mem::take(&mut self.intake);
         let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), self.log.clone());
         let work = move || {
-            let done = intake.write(&layout, &dir, &lake, &log, &batches, last);
+            let done = intake.write(&layout, &dir, &lake, &log, &buffered, last);
             (intake, done)
         };
         self.writing = Some(tokio::task::spawn_blocking(work));
@@ -241,7 +261,7 @@ impl Landing {
                 .await?
                 .ok_or_else(|| LakeError::Log { table: self.def.name, source: "the table is gone".into() })?;
             let Some(log) = self.prepare(log).await? else { continue };
-            let Reconciled { rewritten, removed, replaced } = self.reconcile(&log).await?;
+            let Reconciled { rewritten, removed, replaced, replaced_by } = self.reconcile(&log).await?;
             let mut add: Vec<NewFile> = self.intake.files.iter().map(|w| w.file.clone()).collect();
             if add.is_empty() {
                 return Ok(self.landed_nothing());
@@ -285,9 +305,10 @@ impl Landing {
             return Ok(Landed {
                 version: Some(version),
                 new: rows.saturating_sub(replaced),
-                duplicates: self.intake.duplicates,
+                duplicates: self.intake.duplicates.sum(),
                 replaced,
                 held: self.intake.held(),
+                origins: counts(&self.intake.duplicates, &replaced_by),
             });
         }
         Err(LakeError::Busy { table: self.def.name, attempts: TRIES })
@@ -303,7 +324,9 @@ impl Landing {
     }
 
     fn landed_nothing(&self) -> Landed {
-        Landed { duplicates: self.intake.duplicates, held: self.intake.held(), ..Landed::default() }
+        let duplicates = &self.intake.duplicates;
+        let origins = counts(duplicates, &ByOrigin::default());
+        Landed { duplicates: duplicates.sum(), held: self.intake.held(), origins, ..Landed::default() }
     }
 
     /// Takes up the table's newest version: its columns may have grown. `None` when the look must be repeated.

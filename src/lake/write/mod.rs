@@ -4,6 +4,7 @@ pub(crate) mod held;
 pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod landing;
+pub(crate) mod origin;
 mod pairs;
 pub(crate) mod position;
 mod probe;

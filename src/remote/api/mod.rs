@@ -41,7 +41,7 @@ const FOREIGN: i64 = 30 * 86_400_000_000;
 
 /// An answer with its body.
 #[derive(Debug, Clone)]
-pub struct Answer<T> {
+pub struct ServiceAnswer<T> {
     /// The body.
     pub body: T,
     /// The status; it says that all is well.
@@ -50,7 +50,7 @@ pub struct Answer<T> {
     pub headers: HeaderMap,
 }
 
-impl<T> Answer<T> {
+impl<T> ServiceAnswer<T> {
     /// A header's value, where it is a text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -197,43 +197,43 @@ impl Api {
     ///
     /// # Errors
     /// The service refuses, or does not answer whole and well after all tries.
-    pub async fn json(&self, request: Request) -> Result<Answer<Value>, ServiceError> {
+    pub async fn json(&self, request: Request) -> Result<ServiceAnswer<Value>, ServiceError> {
         let begun = self.begin(&request, u64::MAX, Expected::Json).await?;
         let (status, headers) = (begun.status, begun.headers.clone());
         let bytes = begun.into_bytes();
         // Answers without content say so by their status.
         let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(plain(&bytes)) };
         let broken = |_| ServiceError::new(self.inner.service, Failure::Broken, "the answer is no JSON");
-        Ok(Answer { body: body.map_err(broken)?, status, headers })
+        Ok(ServiceAnswer { body: body.map_err(broken)?, status, headers })
     }
 
     /// Asks for JSON, as the text that it is.
     ///
     /// # Errors
     /// As [`Api::json`].
-    pub(crate) async fn json_bytes(&self, request: Request) -> Result<Answer<Bytes>, ServiceError> {
+    pub(crate) async fn json_bytes(&self, request: Request) -> Result<ServiceAnswer<Bytes>, ServiceError> {
         let begun = self.begin(&request, u64::MAX, Expected::Json).await?;
         let (status, headers) = (begun.status, begun.headers.clone());
-        Ok(Answer { body: begun.into_bytes(), status, headers })
+        Ok(ServiceAnswer { body: begun.into_bytes(), status, headers })
     }
 
     /// Asks for a text or other bytes.
     ///
     /// # Errors
     /// The service refuses, or does not answer whole after all tries.
-    pub async fn bytes(&self, request: Request) -> Result<Answer<Bytes>, ServiceError> {
+    pub async fn bytes(&self, request: Request) -> Result<ServiceAnswer<Bytes>, ServiceError> {
         let begun = self.begin(&request, u64::MAX, Expected::Anything).await?;
         let (status, headers) = (begun.status, begun.headers.clone());
-        Ok(Answer { body: begun.into_bytes(), status, headers })
+        Ok(ServiceAnswer { body: begun.into_bytes(), status, headers })
     }
 
     /// Asks for a text; bytes that are no UTF-8 are replaced.
     ///
     /// # Errors
     /// As [`Api::bytes`].
-    pub async fn text(&self, request: Request) -> Result<Answer<String>, ServiceError> {
-        let Answer { body, status, headers } = self.bytes(request).await?;
-        Ok(Answer { body: String::from_utf8_lossy(&body).into_owned(), status, headers })
+    pub async fn text(&self, request: Request) -> Result<ServiceAnswer<String>, ServiceError> {
+        let ServiceAnswer { body, status, headers } = self.bytes(request).await?;
+        Ok(ServiceAnswer { body: String::from_utf8_lossy(&body).into_owned(), status, headers })
     }
 
     /// Asks for JSON that may be large. A small body has come whole when this returns; of a larger one the rest comes while it is

@@ -7,17 +7,17 @@ use crate::cloud::check_host;
 
 /// An entry of the list: all that is below an address, or that address itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed(Url);
+pub struct AllowedPrefix(Url);
 
-impl Allowed {
+impl AllowedPrefix {
     /// Reads an entry.
     ///
     /// # Errors
     /// What is wrong with it, as the rest of a sentence that begins with the entry.
-    pub fn parse(text: &str) -> Result<Allowed, String> {
+    pub fn parse(text: &str) -> Result<AllowedPrefix, String> {
         let url = Url::parse(text).map_err(|err| format!("is no address: {err}"))?;
         check_host(&url)?;
-        Ok(Allowed(url))
+        Ok(AllowedPrefix(url))
     }
 
     /// True where the entry is this very address, whatever follows its path.

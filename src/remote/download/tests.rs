@@ -7,7 +7,7 @@ fn url(text: &str) -> Url {
 }
 
 fn downloads(entries: &[&str]) -> Downloads {
-    let allowed = entries.iter().map(|entry| Allowed::parse(entry).unwrap()).collect();
+    let allowed = entries.iter().map(|entry| AllowedPrefix::parse(entry).unwrap()).collect();
     Downloads::new(allowed, Arc::new(SystemClock))
 }
 
@@ -80,7 +80,7 @@ fn entries_are_addresses_of_services_without_credentials() {
         "https://example.org/?sig=x",
         "lists",
     ] {
-        assert!(Allowed::parse(bad).is_err(), "{bad}");
+        assert!(AllowedPrefix::parse(bad).is_err(), "{bad}");
     }
 }
 

@@ -21,7 +21,7 @@ use crate::instant;
 use crate::settings::Tenant;
 use crate::state;
 use crate::world::{SetupError, World};
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -258,10 +258,10 @@ impl Audit {
         windows
     }
 
-    async fn listing(&self) -> Result<Listing, SourceError> {
+    async fn listing(&self) -> Result<UnitPage, SourceError> {
         let (starts, not_started) = self.subscribe().await.map_err(|error| self.advised(error))?;
         let now = self.api.now();
-        let mut listing = Listing::default();
+        let mut listing = UnitPage::default();
         let is_out = |name: &str| not_started.iter().any(|(other, _)| other == name);
         let types = self.content_types.iter().filter(|name| !is_out(name));
         let windows: Vec<Window<'_>> = types.flat_map(|name| self.windows(name, now)).collect();
@@ -386,7 +386,7 @@ impl Source for Audit {
         &self.stream
     }
 
-    fn list(&self, _: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.listing())
     }
 

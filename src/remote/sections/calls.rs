@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ impl Calls {
     }
 
     /// The calls of one day: those that are lost soonest come first.
-    async fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+    async fn page(&self, after: Option<Value>) -> Result<UnitPage, SourceError> {
         let days = self.days(after);
         let end = (days.from.div_euclid(DAY) * DAY + DAY).min(days.to);
         let filter = format!("startDateTime ge {} and startDateTime lt {}", instant::text(days.from), instant::text(end));
@@ -121,11 +121,11 @@ impl Calls {
             next = page.next;
         }
         let is_last = end >= days.to;
-        Ok(Listing {
+        Ok(UnitPage {
             units: calls.into_values().collect(),
             next: (!is_last).then(|| json!(Days { from: end, ..days })),
             cursor: is_last.then(|| json!(days.reaches)),
-            ..Listing::default()
+            ..UnitPage::default()
         })
     }
 
@@ -203,7 +203,7 @@ impl Source for Calls {
         &self.stream
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.page(after))
     }
 

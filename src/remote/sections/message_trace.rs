@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -145,7 +145,7 @@ impl Traces {
         (position, is_first)
     }
 
-    fn units(&self, after: Option<Value>) -> Listing {
+    fn units(&self, after: Option<Value>) -> UnitPage {
         let now = self.api.now();
         let (mut position, is_first) = self.begin(after, now);
         let begin = if is_first { serde_json::to_value(&position).ok() } else { None };
@@ -187,7 +187,7 @@ impl Traces {
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = now;
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Listing { units, begin, ..Listing::default() }
+        UnitPage { units, begin, ..UnitPage::default() }
     }
 }
 
@@ -307,7 +307,7 @@ impl Source for Traces {
         true
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async move { Ok(self.units(after)) })
     }
 
@@ -444,7 +444,7 @@ mod tests {
     #[tokio::test]
     async fn a_first_run_that_was_cut_off_goes_on_where_it_began() {
         let traces = Traces::of(&tenant(&"http://127.0.0.1:9".parse().unwrap()), &world()).unwrap();
-        let names = |listing: &Listing| listing.units.iter().map(|unit| unit.name.clone()).collect::<Vec<_>>();
+        let names = |listing: &UnitPage| listing.units.iter().map(|unit| unit.name.clone()).collect::<Vec<_>>();
         let first = traces.list(None).await.unwrap();
         let again = traces.list(first.begin.clone()).await.unwrap();
         assert!(first.begin.is_some() && again.begin.is_none());

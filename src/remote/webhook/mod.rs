@@ -20,13 +20,13 @@ use crate::cloud::Service;
 use crate::http::{Failure, ServiceError};
 use crate::settings::Tenant;
 use crate::world::World;
-use kqlake_import::Severity;
+use kqlake_import::EventLevel;
 use secrecy::SecretString;
 
 /// What the receiver and the keeper of a subscription say of their work.
 pub trait Journal: fmt::Debug + Send + Sync {
     /// A log line. `is_receiver` tells the receiver's from those of the subscription. It holds no secret.
-    fn line(&self, is_receiver: bool, severity: Severity, message: &str);
+    fn line(&self, is_receiver: bool, severity: EventLevel, message: &str);
     /// Calls were notified; they may be fetched.
     fn notified(&self, _tenant: &str, _calls: usize) {}
 }

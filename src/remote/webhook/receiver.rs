@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::notice::{Envelope, Notice};
 use super::{Hint, SharedJournal, Spool};
 use crate::pace::Pace;
-use kqlake_import::{Severity, Stop};
+use kqlake_import::{EventLevel, Stop};
 
 /// Bytes of a validation token.
 const MAX_TOKEN: usize = 4_096;
@@ -140,7 +140,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         if token.len() > MAX_TOKEN {
             return plain(StatusCode::BAD_REQUEST, "the validation token is too long");
         }
-        shared.journal.line(true, Severity::Information, "Validation request answered");
+        shared.journal.line(true, EventLevel::Information, "Validation request answered");
         return plain(StatusCode::OK, token);
     }
     let body = match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), shared.limits.body)).await {
@@ -219,7 +219,7 @@ impl Shared {
         }
         if strangers > 0 {
             let message = format!("{strangers} notifications without the state of a subscription of ours were left out");
-            self.journal.line(true, Severity::Warning, &message);
+            self.journal.line(true, EventLevel::Warning, &message);
         }
         for (party, mut calls) in hints {
             calls.sort_unstable();
@@ -230,13 +230,13 @@ impl Shared {
             let put = tokio::task::spawn_blocking(move || spool.put(&hint)).await.map_err(std::io::Error::from).flatten();
             if let Err(error) = put {
                 let message = format!("Notifications of {} could not be spooled: {error}", party.name);
-                self.journal.line(true, Severity::Error, &message);
+                self.journal.line(true, EventLevel::Error, &message);
                 // The service sends it again for hours.
                 return plain(StatusCode::SERVICE_UNAVAILABLE, "not now");
             }
             self.journal.line(
                 true,
-                Severity::Information,
+                EventLevel::Information,
                 &format!("Notifications of {count} calls of {} were spooled", party.name),
             );
             self.journal.notified(&party.name, count);
@@ -250,7 +250,7 @@ impl Shared {
         let id: String = notice.subscription_id.as_deref().unwrap_or_default().chars().take(64).collect();
         self.journal.line(
             true,
-            Severity::Information,
+            EventLevel::Information,
             &format!("Lifecycle event {event} of subscription {id} of {}", party.name),
         );
         if event == "missed" {

@@ -12,7 +12,7 @@ use super::SharedJournal;
 use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
-use kqlake_import::{Severity, Stop};
+use kqlake_import::{EventLevel, Stop};
 
 /// What is subscribed to.
 const RESOURCE: &str = "communications/callRecords";
@@ -64,7 +64,7 @@ impl Keeper {
                     LOOK
                 }
                 Err(error) => {
-                    self.say(Severity::Error, &format!("Couldn't create webhook: {error}"));
+                    self.say(EventLevel::Error, &format!("Couldn't create webhook: {error}"));
                     failures += 1;
                     FIRST_RETRY.saturating_mul(1 << (failures - 1).min(8)).min(LONGEST_RETRY)
                 }
@@ -77,7 +77,7 @@ impl Keeper {
         }
     }
 
-    fn say(&self, severity: Severity, message: &str) {
+    fn say(&self, severity: EventLevel, message: &str) {
         self.journal.line(false, severity, &format!("{message} [{}]", self.tenant));
     }
 
@@ -86,7 +86,7 @@ impl Keeper {
     /// # Errors
     /// The service refuses.
     pub async fn verify(&mut self) -> Result<(), ServiceError> {
-        self.say(Severity::Information, "Verifying call webhook subscription");
+        self.say(EventLevel::Information, "Verifying call webhook subscription");
         let mut found = self.found().await?;
         found.sort_by_key(|subscription| std::cmp::Reverse(subscription.expires));
         let keep = if self.is_new_state { 0 } else { 1 };
@@ -138,7 +138,7 @@ impl Keeper {
         });
         wanted["lifecycleNotificationUrl"] = self.lifecycle.as_ref().unwrap_or(&self.url).as_str().into();
         let made = self.api.json(Request::post_json(self.api.url("v1.0/subscriptions"), &wanted)).await?.body;
-        self.say(Severity::Information, &format!("Created subscription {}", told(&made)));
+        self.say(EventLevel::Information, &format!("Created subscription {}", told(&made)));
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Keeper {
         let until = json!({ "expirationDateTime": instant::text(now + LIFE) });
         match self.api.json(Request::patch_json(self.one(id), &until)).await {
             Ok(renewed) => {
-                self.say(Severity::Information, &format!("Updated subscription {}", told(&renewed.body)));
+                self.say(EventLevel::Information, &format!("Updated subscription {}", told(&renewed.body)));
                 Ok(true)
             }
             Err(error) if matches!(error.status, Some(404 | 410)) => Ok(false),

@@ -93,7 +93,7 @@ pub(super) fn slot_named(seeded: Seeded, kind: &str, a_day: f64, id: &str) -> Op
 }
 
 fn mask(seeded: Seeded) -> u64 {
-    seeded.rng("mask of ids", &[]).next() & 0xffff_ffff_ffff
+    seeded.rng("mask of ids", &[]).bits() & 0xffff_ffff_ffff
 }
 
 /// The call of an id.

@@ -367,7 +367,7 @@ fn conceal(column: &str, value: Value, concealed: bool, seeded: Seeded) -> Value
 /// The value of a column that names nothing.
 fn drawn(column: &str, kind: Option<&str>, rng: &SeededRng, day: i64, stage: i64) -> Value {
     let mut rng = rng.clone();
-    let mut rng = SeededRng::of(rng.next(), column, &[]);
+    let mut rng = SeededRng::of(rng.bits(), column, &[]);
     let share = [70, 90, 100][stage.clamp(0, 2) as usize];
     match column {
         "assignedproducts" => json!(rng.pick(&["MICROSOFT 365 E3+POWER BI PRO", "MICROSOFT 365 E5", "OFFICE 365 E1"])),

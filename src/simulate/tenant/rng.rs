@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::random::{STEP, mix};
 use kqlake_value::format::random_guid;
+use kqlake_value::splitmix64::SplitMix64;
 
 /// What everything of a simulated tenant is a function of, besides the time.
 #[derive(Debug, Clone, Copy)]
@@ -32,39 +32,31 @@ impl Seeded {
     }
 }
 
-/// A sequence of numbers (SplitMix64).
+/// A sequence of numbers, and what is made of them.
 #[derive(Debug, Clone)]
-pub(crate) struct SeededRng {
-    state: u64,
-}
+pub(crate) struct SeededRng(SplitMix64);
 
 impl SeededRng {
     /// The sequence of a seed, a kind and numbers. Different ones give sequences that have nothing to do with each other.
     pub(crate) fn of(seed: u64, kind: &str, numbers: &[i64]) -> SeededRng {
-        let mut rng = SeededRng { state: seed ^ 0x6a09_e667_f3bc_c909 };
+        let mut bits = SplitMix64::new(seed ^ 0x6a09_e667_f3bc_c909);
         for byte in kind.bytes() {
-            rng.stir(u64::from(byte));
+            bits.stir(u64::from(byte));
         }
         for number in numbers {
-            rng.stir(*number as u64 ^ 0x9e37_79b9);
+            bits.stir(*number as u64 ^ 0x9e37_79b9);
         }
-        rng
-    }
-
-    fn stir(&mut self, word: u64) {
-        self.state = self.next() ^ word.wrapping_mul(0xff51_afd7_ed55_8ccd);
+        SeededRng(bits)
     }
 
     /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
-        let number = mix(self.state);
-        self.state = self.state.wrapping_add(STEP);
-        number
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0.bits()
     }
 
     /// A number below `end`; 0 when there is none.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        self.0.below(end)
     }
 
     /// A number of `first..=last`.
@@ -74,7 +66,7 @@ impl SeededRng {
 
     /// A number from 0 to below 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// True in so many of 100 cases.
@@ -89,7 +81,7 @@ impl SeededRng {
 
     /// A random GUID (version 4), in lower case.
     pub(crate) fn guid(&mut self) -> String {
-        let (high, low) = (self.next(), self.next());
+        let (high, low) = (self.bits(), self.bits());
         // The two highest bits are those behind the variant.
         let low = low & !(0b11 << 60) | low >> 62 << 60;
         random_guid(u128::from(high) << 64 | u128::from(low)).iter().copied().map(char::from).collect()
@@ -99,7 +91,7 @@ impl SeededRng {
     pub(crate) fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         while text.len() < digits {
-            let _ = write!(text, "{:016x}", self.next());
+            let _ = write!(text, "{:016x}", self.bits());
         }
         text.truncate(digits);
         text

@@ -296,7 +296,7 @@ impl Parser<'_> {
                 self.bump();
                 values.push(self.property_list_value()?);
             }
-            into.push(Property { name, value: list_value(values) });
+            into.push(Property { name, value: Expr::one_or_list(values) });
             if !self.eat(TokenKind::Comma) {
                 break;
             }
@@ -341,20 +341,4 @@ impl Parser<'_> {
         let span = name.span;
         Ok(Expr { kind: ExprKind::Name(name), span })
     }
-}
-
-/// One value, or several as a call of the empty name.
-pub(super) fn list_value(mut values: Vec<Expr>) -> Expr {
-    if values.len() == 1
-        && let Some(value) = values.pop()
-    {
-        return value;
-    }
-    let span = match (values.first(), values.last()) {
-        (Some(first), Some(last)) => first.span.to(last.span),
-        _ => Span::default(),
-    };
-    let function = Name { text: String::new(), span: Span { start: span.start, end: span.start } };
-    let args = values.into_iter().map(|expr| crate::ast::Arg { name: None, expr }).collect();
-    Expr { kind: ExprKind::Call { function, args }, span }
 }

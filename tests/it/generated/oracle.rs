@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kqlake::engine::{Engine, Options};
+use kqlake::engine::{Engine, EngineOptions};
 use kqlake::error::Error;
 use kqlake_lake::Lake;
 use kqlake_value::Column;
@@ -62,14 +62,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 impl Asker {
     pub fn new(lake: &Path, handle: Handle) -> Asker {
         let clock = Arc::new(FixedClock::at_micros(1_768_219_200_000_000));
-        let base = || Options { timeout: Some(TIMEOUT), ..Options::default() };
+        let base = || EngineOptions { timeout: Some(TIMEOUT), ..EngineOptions::default() };
         let settings = [
             ("default settings", base()),
-            ("1 partition", Options { partitions: Some(1), ..base() }),
-            ("8 partitions", Options { partitions: Some(8), ..base() }),
-            ("batches of 3 rows", Options { batch_size: 3, partitions: Some(2), ..base() }),
-            ("little memory", Options { memory_limit: 24 << 20, partitions: Some(2), ..base() }),
-            ("pruning off", Options { pruning: false, ..base() }),
+            ("1 partition", EngineOptions { partitions: Some(1), ..base() }),
+            ("8 partitions", EngineOptions { partitions: Some(8), ..base() }),
+            ("batches of 3 rows", EngineOptions { batch_size: 3, partitions: Some(2), ..base() }),
+            ("little memory", EngineOptions { memory_limit: 24 << 20, partitions: Some(2), ..base() }),
+            ("pruning off", EngineOptions { pruning: false, ..base() }),
         ];
         let engine = |options| Engine::new(Lake::new(lake), options, Arc::clone(&clock) as _);
         let engines = settings.into_iter().map(|(name, options)| (name, engine(options))).collect();

@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 use crate::support::project;
 
-/// Folders of crates, as they are called in `src/`.
-const CRATES: [&str; 6] = ["value", "durable", "syntax", "kql", "lake", "import"];
-
 /// Source files below a folder, or the file itself.
 fn sources(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
@@ -46,10 +43,10 @@ fn lines_with(files: &[PathBuf], words: &[&str]) -> Vec<String> {
 
 /// Source files of all libraries and of the program: what is below `src/` but the examples.
 fn all_sources() -> Vec<PathBuf> {
-    let src = project().join("src");
-    let examples: Vec<PathBuf> = CRATES.iter().map(|name| src.join(name).join("examples")).collect();
-    let files = sources(&src);
-    files.into_iter().filter(|file| !examples.iter().any(|folder| file.starts_with(folder))).collect()
+    let of_an_example = |file: &PathBuf| {
+        file.ancestors().any(|folder| folder.ends_with("examples") && folder.with_file_name("Cargo.toml").is_file())
+    };
+    sources(&project().join("src")).into_iter().filter(|file| !of_an_example(file)).collect()
 }
 
 /// All source files but those below some paths, which are given from `src/` on.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::binder::{Bind, Binder, Scope};
 use crate::bound::*;
+use crate::computation::Compute;
 use crate::functions::per_key::PerKey;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};

@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
-use crate::external::{ExternalAnswer, Request};
+use crate::external::{ExternalAnswer, ExternalRequest};
 use crate::functions::externaldata::{ExternalData, Format};
 use crate::functions::ingestion_mapping::{self, Source};
 use kqlake_syntax::ast::*;
@@ -64,7 +64,7 @@ impl Binder<'_> {
         for uri in uris {
             for (address, span) in self.addresses(uri, scope)? {
                 let format = format.unwrap_or_else(|| Format::of_path(&address));
-                if let Some(ExternalAnswer::File(file)) = self.external(Request::File(address), span)? {
+                if let Some(ExternalAnswer::File(file)) = self.external(ExternalRequest::File(address), span)? {
                     if let Some(warning) = &file.warning {
                         self.warn(span, warning.clone());
                     }

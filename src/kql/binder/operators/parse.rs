@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
+use crate::computation::RowFields;
 use crate::functions::parse_pattern::{KeyValueOptions, KeyValues, Mode, ParsePattern, PatternPiece};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};

@@ -9,7 +9,7 @@ pub(crate) mod tdigest;
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
-use kqlake_value::hashed::spread;
+use kqlake_value::splitmix64::spread;
 use kqlake_value::{ValueRef, real_key};
 
 /// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.

@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::logical_expr::{Case, Expr, cast};
 
 use super::{Lowered, coalesce, column, text, value};
-use crate::bound::{BoundExpr, BoundKind, BoundPathStep, ColId, RowFields};
+use crate::bound::{BoundExpr, BoundKind, BoundPathStep, ColId};
+use crate::computation::RowFields;
 use crate::functions::scalar::paths;
 use crate::lower::kernel;
 use kqlake_value::columns::{ColumnReader, arrow_type};

@@ -23,7 +23,8 @@ use self::matches::{DepthFirst, Matcher};
 use super::column_name;
 use super::expr::physical;
 use crate::bound::graph::{BoundGraphQuery, GraphQuestion, GraphShape, GraphStep, Matches};
-use crate::bound::{BoundColumn, BoundExpr, Compute, RowStream};
+use crate::bound::{BoundColumn, BoundExpr};
+use crate::computation::{Compute, RowStream};
 use kqlake_value::columns::{ColumnReader, arrow_type, in_form};
 use kqlake_value::{Type, ValueRef};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Fresh, Intake, Written};
+use super::{Fresh, Intake, OwnRow, Written};
 use crate::Lake;
 use crate::data::layout::{Layout, TAG_LAYOUT};
 use crate::data::rows::{FileRows, Picks};
@@ -76,8 +76,8 @@ impl Intake {
             if written.run { runs.push(written) } else { kept.push(written) }
         }
         // Rows of runs get their places again below.
-        for place in self.own.values_mut() {
-            *place = moved.get(*place as usize).copied().unwrap_or(0);
+        for own in self.own.values_mut() {
+            own.file = moved.get(own.file as usize).copied().unwrap_or(0);
         }
         let first = kept.len() as u32;
         let keyer = Keyer::new(layout.def);
@@ -92,7 +92,9 @@ impl Intake {
                 Ok(keyer.keys(rows, false)?.iter().map(|row| Some(!dead.contains(&row.key))).collect())
             },
             &mut |file, rows| {
-                self.own.extend(keyer.keys(rows, false)?.iter().map(|row| (row.key, first + file as u32)));
+                for row in keyer.keys(rows, false)? {
+                    self.own.entry(row.key).or_insert(OwnRow { file: 0, origin: 0 }).file = first + file as u32;
+                }
                 Ok(())
             },
         );
@@ -107,10 +109,11 @@ impl Intake {
     fn take_file<'p>(&mut self, fresh: &Fresh<'_>, file: NewFile, picks: impl Iterator<Item = &'p (usize, usize)>, run: bool) {
         let (place, mut rows) = (self.files.len() as u32, 0);
         for pick in picks {
-            let row = &fresh.keys[fresh.first[pick.0] + pick.1];
+            let at = fresh.first[pick.0] + pick.1;
+            let (row, origin) = (&fresh.keys[at], fresh.origins.get(at).copied().unwrap_or_default());
             self.days.insert(row.day);
             self.has_derived |= row.ordinal.is_some();
-            self.own.insert(row.key, place);
+            self.own.insert(row.key, OwnRow { file: place, origin });
             rows += 1;
         }
         self.files.push(Written { file, rows, dead: KeySet::default(), run });
@@ -147,8 +150,8 @@ impl Intake {
                 next += u32::from(written.rows > 0);
             }
             self.files.retain(|w| w.rows > 0);
-            for place in self.own.values_mut() {
-                *place = moved.get(*place as usize).copied().unwrap_or(0);
+            for own in self.own.values_mut() {
+                own.file = moved.get(own.file as usize).copied().unwrap_or(0);
             }
         }
         Ok(())

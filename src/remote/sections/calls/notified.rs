@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt as _, stream};
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde_json::Value;
 
 use super::{Calls, DAY, Head};
@@ -52,7 +52,7 @@ impl Notified {
     }
 
     /// Brings what the queue's messages tell of to the spool, and lists those that cannot be read.
-    async fn drain(&self, queue: &Queue, listing: &mut Listing) -> Result<(), String> {
+    async fn drain(&self, queue: &Queue, listing: &mut UnitPage) -> Result<(), String> {
         for _ in 0..MOST {
             let Some(message) = queue.next().await.map_err(|error| error.to_string())? else { return Ok(()) };
             let Some(calls) = calls_of(&message.body, &self.tenant) else {
@@ -80,8 +80,8 @@ impl Notified {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn waiting(&self) -> Result<Listing, SourceError> {
-        let mut listing = Listing::default();
+    async fn waiting(&self) -> Result<UnitPage, SourceError> {
+        let mut listing = UnitPage::default();
         if let Some(queue) = &self.queue
             && let Err(reason) = self.drain(queue, &mut listing).await
         {
@@ -159,7 +159,7 @@ impl Source for Notified {
         &self.stream
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.waiting())
     }
 

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde_json::Value;
 use url::Url;
 
@@ -148,7 +148,7 @@ impl Reports {
         Ok(Reports { api: world.api(tenant, Service::Graph)?, stream, has_copilot, without_json: AtomicUsize::new(0) })
     }
 
-    fn units(&self) -> Listing {
+    fn units(&self) -> UnitPage {
         let now = self.api.now();
         let today = now.div_euclid(DAY);
         let mut units = Vec::new();
@@ -173,7 +173,7 @@ impl Reports {
                 Ask::Once => units.push(whole("all")),
             }
         }
-        Listing { units, ..Listing::default() }
+        UnitPage { units, ..UnitPage::default() }
     }
 
     /// Whether the tenant conceals the names in its reports, as far as the application may know.
@@ -269,7 +269,7 @@ impl Source for Reports {
         &self.stream
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async {
             if self.are_names_concealed().await {
                 tracing::warn!(

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde_json::Value;
 
 use super::{DAY, taken_at, teams_api};
@@ -35,7 +35,7 @@ impl Teams {
         Ok(Teams { api: teams_api(&world.api(tenant, Service::Graph)?), stream: format!("{}/teams", tenant.name) })
     }
 
-    async fn units(&self) -> Result<Listing, SourceError> {
+    async fn units(&self) -> Result<UnitPage, SourceError> {
         let now = self.api.now();
         let day = instant::day(now);
         let start = now.div_euclid(DAY) * DAY;
@@ -44,9 +44,10 @@ impl Teams {
             name: format!("{}/{day}/{team}", self.stream),
             stamp: Some(day.clone()),
             window: Some((start, start + DAY)),
+            expires: Some(start + DAY),
             ..ListedUnit::default()
         });
-        Ok(Listing { units: units.collect(), ..Listing::default() })
+        Ok(UnitPage { units: units.collect(), ..UnitPage::default() })
     }
 
     async fn team(&self, id: &str) -> Result<Body, SourceError> {
@@ -87,7 +88,7 @@ impl Source for Teams {
         &self.stream
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.units())
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Cursor;
 use std::time::Duration;
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl UserApps {
         Ok(UserApps { api, stream: format!("{}/userapps", tenant.name), users: Contents::default() })
     }
 
-    async fn units(&self) -> Result<Listing, SourceError> {
+    async fn units(&self) -> Result<UnitPage, SourceError> {
         let now = self.api.now();
         let (day, start) = (instant::day(now), now.div_euclid(DAY) * DAY);
         let ids = pages::ids(&self.api, "v1.0/users?$select=id&$top=999").await?;
@@ -70,9 +70,15 @@ impl UserApps {
             self.users.set(&name, ids.to_vec());
             // Other users in it are another unit's content.
             let stamp = format!("{day} {} {}", ids.len(), ids[ids.len() - 1]);
-            ListedUnit { name, stamp: Some(stamp), window: Some((start, start + DAY)), ..ListedUnit::default() }
+            ListedUnit {
+                name,
+                stamp: Some(stamp),
+                window: Some((start, start + DAY)),
+                expires: Some(start + DAY),
+                ..ListedUnit::default()
+            }
         });
-        Ok(Listing { units: units.collect(), ..Listing::default() })
+        Ok(UnitPage { units: units.collect(), ..UnitPage::default() })
     }
 
     /// The pages of users, one a line.
@@ -162,7 +168,7 @@ impl Source for UserApps {
         &self.stream
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.units())
     }
 

@@ -10,7 +10,8 @@ use std::io::{self, BufWriter, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_durable::ScratchFolder;
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -52,6 +53,7 @@ pub(in crate::sections) struct Users {
     stream: String,
     /// Where this run goes on, and where the next one does.
     position: Mutex<Option<SectionCursor>>,
+    scratch: ScratchFolder,
 }
 
 #[derive(Deserialize)]
@@ -74,14 +76,15 @@ impl Users {
     /// The service has no address.
     pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
         let api = world.api(tenant, Service::Graph)?;
-        Ok(Users { api, stream: format!("{}/users", tenant.name), position: Mutex::new(None) })
+        let scratch = world.scratch().clone();
+        Ok(Users { api, stream: format!("{}/users", tenant.name), position: Mutex::new(None), scratch })
     }
 
     fn position(&self) -> std::sync::MutexGuard<'_, Option<SectionCursor>> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn units(&self, after: Option<Value>) -> Listing {
+    fn units(&self, after: Option<Value>) -> UnitPage {
         let now = self.api.now();
         let day = now.div_euclid(DAY) * DAY;
         let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
@@ -89,10 +92,11 @@ impl Users {
         let unit = ListedUnit {
             name: format!("{}/{}", self.stream, instant::day(now)),
             window: Some((day, day + DAY)),
+            expires: Some(day + DAY),
             cursor: Some(Value::Null),
             ..ListedUnit::default()
         };
-        Listing { units: vec![unit], ..Listing::default() }
+        UnitPage { units: vec![unit], ..UnitPage::default() }
     }
 
     /// A round, and where the next one goes on.
@@ -117,7 +121,7 @@ impl Users {
     }
 
     async fn read(&self, first: Url) -> Result<(Round, Url), Stop> {
-        let mut round = Round::new()?;
+        let mut round = Round::new(&self.scratch)?;
         let mut url = first;
         loop {
             let page = pages::page(&self.api, Request::get(url)).await?;
@@ -170,8 +174,8 @@ struct Round {
 }
 
 impl Round {
-    fn new() -> io::Result<Self> {
-        let file = BufWriter::with_capacity(1 << 16, tempfile::tempfile()?);
+    fn new(scratch: &ScratchFolder) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(1 << 16, scratch.file()?);
         Ok(Round { file, length: 0, context: None, last: BTreeMap::new() })
     }
 
@@ -243,7 +247,7 @@ impl Source for Users {
         &self.stream
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async move { Ok(self.units(after)) })
     }
 
@@ -269,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_last_of_several_objects_of_one_user_is_given() {
-        let mut round = Round::new().unwrap();
+        let mut round = Round::new(&ScratchFolder::default()).unwrap();
         let pages = [
             r##"{"@odata.context":"#users","value":[{"id":"a","jobTitle":"x"},{"id":"b"}]}"##,
             r#"{"value":[{"id":"a","jobTitle":null},{"name":"no id"}]}"#,

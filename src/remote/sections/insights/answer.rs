@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
 
+use kqlake_durable::ScratchFolder;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
@@ -59,8 +60,8 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 ///
 /// # Errors
 /// The answer breaks off or is no answer, or the file cannot be written.
-pub(super) fn spool(mut answer: impl Read) -> io::Result<Spooled> {
-    let mut file = tempfile::tempfile()?;
+pub(super) fn spool(mut answer: impl Read, scratch: &ScratchFolder) -> io::Result<Spooled> {
+    let mut file = scratch.file()?;
     let mut writer = BufWriter::with_capacity(1 << 16, &mut file);
     let bytes = io::copy(&mut answer, &mut writer)?;
     writer.flush()?;
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     fn spooled(text: &str) -> String {
-        match spool(text.as_bytes()) {
+        match spool(text.as_bytes(), &ScratchFolder::default()) {
             Ok(Spooled::Whole(Some(mut file), _)) => {
                 let mut read = String::new();
                 file.read_to_string(&mut read).unwrap();

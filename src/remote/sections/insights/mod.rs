@@ -11,7 +11,8 @@ use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_durable::ScratchFolder;
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -51,6 +52,7 @@ pub(super) struct Slices {
     lookback: i64,
     /// Why no slice of the table can be had, once a slice told.
     refused: Mutex<Option<SourceError>>,
+    scratch: ScratchFolder,
 }
 
 impl std::fmt::Debug for Slices {
@@ -77,7 +79,8 @@ pub(super) fn sources(tenant: &Tenant, world: &World) -> Result<Vec<Arc<dyn Sour
             all.extend(log_analytics(&tenant.name, &api, set)?);
         }
     }
-    Ok(all.into_iter().map(|slices| Arc::new(slices) as Arc<dyn Source>).collect())
+    let of_world = |slices| Arc::new(Slices { scratch: world.scratch().clone(), ..slices }) as Arc<dyn Source>;
+    Ok(all.into_iter().map(of_world).collect())
 }
 
 /// The tables of a resource of Application Insights.
@@ -133,10 +136,11 @@ impl Slices {
             key,
             lookback: i64::from(lookback_days).saturating_mul(DAY),
             refused: Mutex::new(None),
+            scratch: ScratchFolder::default(),
         })
     }
 
-    fn slices(&self, after: Option<&Value>) -> Listing {
+    fn slices(&self, after: Option<&Value>) -> UnitPage {
         let now = self.api.now();
         let until = after.and_then(|cursor| cursor.get("until")).and_then(Value::as_i64);
         let first = now.saturating_sub(self.lookback).div_euclid(SLICE) * SLICE;
@@ -155,7 +159,7 @@ impl Slices {
             });
             start += SLICE;
         }
-        Listing { units, cursor: Some(json!({ "until": now })), begin, ..Listing::default() }
+        UnitPage { units, cursor: Some(json!({ "until": now })), begin, ..UnitPage::default() }
     }
 
     fn request(&self, start: i64, end: i64) -> Request {
@@ -216,7 +220,9 @@ impl Slices {
         let Body::Stream(reader) = streamed.into_body() else {
             return Err(SourceError::for_now("the answer has no body that can be read"));
         };
-        let spooled = tokio::task::spawn_blocking(move || answer::spool(reader)).await.map_err(io::Error::from).flatten();
+        let scratch = self.scratch.clone();
+        let spooled =
+            tokio::task::spawn_blocking(move || answer::spool(reader, &scratch)).await.map_err(io::Error::from).flatten();
         spooled.map_err(|error| SourceError::for_now(format!("{}: {error}", self.table)))
     }
 
@@ -249,7 +255,7 @@ impl Source for Slices {
         true
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async move { Ok(self.slices(after.as_ref())) })
     }
 

@@ -7,7 +7,7 @@
 use std::io::Cursor;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use kqlake_import::{Body, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Details {
     }
 
     /// The messages of one window.
-    async fn page(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+    async fn page(&self, after: Option<Value>) -> Result<UnitPage, SourceError> {
         let (mut position, start, end, is_first) = self.begin(after);
         let begin = is_first.then(|| json!(position));
         let mut stop = end.min(start + WINDOW);
@@ -115,7 +115,7 @@ impl Details {
         }
         let goes_on = stop < end && stop > start && refused_at.is_none();
         let next = goes_on.then(|| json!(SectionCursor { left: Some((stop, end)), ..position.clone() }));
-        Ok(Listing { units, next, cursor: Some(json!(position)), begin, ..Listing::default() })
+        Ok(UnitPage { units, next, cursor: Some(json!(position)), begin, ..UnitPage::default() })
     }
 
     async fn rows(&self, start: i64, stop: i64) -> Result<Vec<super::Row>, ServiceError> {
@@ -192,7 +192,7 @@ impl Source for Details {
         &self.stream
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.page(after))
     }
 

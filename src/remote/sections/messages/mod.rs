@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kqlake_import::{Body, Feed, ListedUnit, Listing, Opened, Reply, Source, SourceError};
+use kqlake_import::{Body, Feed, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -80,9 +80,9 @@ impl Messages {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn channels(&self, after: Option<Value>) -> Result<Listing, SourceError> {
+    async fn channels(&self, after: Option<Value>) -> Result<UnitPage, SourceError> {
         let mut position: SectionCursor = after.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
-        let mut listing = Listing::default();
+        let mut listing = UnitPage::default();
         let mut names = Vec::new();
         for team in pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await? {
             match pages::ids(&self.api, &format!("v1.0/teams/{}/channels?$select=id,displayName", path_part(&team))).await {
@@ -217,7 +217,7 @@ impl Source for Messages {
         &self.stream
     }
 
-    fn list(&self, after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(self.channels(after))
     }
 

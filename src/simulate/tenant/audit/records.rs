@@ -2,8 +2,8 @@
 
 use super::templates::{self, Field, Template};
 use super::{Blob, Log, Record};
-use crate::random::mix;
 use kqlake_value::format::{InstantText, hex_digits, random_guid};
+use kqlake_value::splitmix64::first;
 
 const DOCUMENTS: [&str; 16] = [
     "Plan",
@@ -88,9 +88,9 @@ impl Writer {
 
     fn record(&self, out: &mut Vec<u8>, record: Record) {
         let word = self.log.word(record);
-        let template = pick(templates::of(record.blob.kind), mix(word ^ 1));
+        let template = pick(templates::of(record.blob.kind), first(word ^ 1));
         let Some(template) = template else { return };
-        let user_word = mix(word ^ 2);
+        let user_word = first(word ^ 2);
         let user = self.users.get((user_word % self.users.len().max(1) as u64) as usize);
         for (literal, field) in &template.parts {
             out.extend_from_slice(literal.as_bytes());
@@ -102,18 +102,18 @@ impl Writer {
                 Field::Personal => out.extend_from_slice(user.map_or("Unknown", |user| user.personal.as_str()).as_bytes()),
                 Field::UserId => out.extend_from_slice(user.map_or("Unknown", |user| user.id.as_str()).as_bytes()),
                 Field::Guid(number) => {
-                    let high = mix(word ^ (0x100 + u64::from(*number)));
-                    guid(out, (high, mix(high)));
+                    let high = first(word ^ (0x100 + u64::from(*number)));
+                    guid(out, (high, first(high)));
                 }
                 Field::Address => {
-                    let word = mix(word ^ 4);
+                    let word = first(word ^ 4);
                     out.extend_from_slice(if word.is_multiple_of(2) { b"203.0.113." } else { b"198.51.100." });
                     decimal(out, word >> 8 & 0xff);
                 }
-                Field::Number => decimal(out, mix(word ^ 5) % 1000),
-                Field::Document => out.extend_from_slice(chosen(&DOCUMENTS, mix(word ^ 6)).as_bytes()),
-                Field::Site => out.extend_from_slice(chosen(&SITES, mix(word ^ 7)).as_bytes()),
-                Field::Opaque => hex(out, mix(word ^ 8)),
+                Field::Number => decimal(out, first(word ^ 5) % 1000),
+                Field::Document => out.extend_from_slice(chosen(&DOCUMENTS, first(word ^ 6)).as_bytes()),
+                Field::Site => out.extend_from_slice(chosen(&SITES, first(word ^ 7)).as_bytes()),
+                Field::Opaque => hex(out, first(word ^ 8)),
             }
         }
         out.extend_from_slice(template.last.as_bytes());
@@ -122,7 +122,7 @@ impl Writer {
 
 /// The two halves of a record's id.
 fn id_word(word: u64) -> (u64, u64) {
-    (mix(word ^ 0x1d), mix(word ^ 0x2d))
+    (first(word ^ 0x1d), first(word ^ 0x2d))
 }
 
 fn chosen<'a>(of: &[&'a str], word: u64) -> &'a str {

@@ -1,7 +1,7 @@
 //! Operators that choose or order rows, and those that only look at or label the table.
 
-use super::super::{Parser, Read, pipeline};
-use crate::ast::{OperatorKind, Property};
+use super::super::{Parser, Read};
+use crate::ast::{Expr, OperatorKind, Property};
 use crate::lexer::TokenKind;
 
 type Options = Vec<Property>;
@@ -111,7 +111,7 @@ pub(super) fn render(p: &mut Parser<'_>, options: &mut Options) -> Read<Operator
         let token = p.bump();
         let columns = p.list(Parser::name_or_wildcard)?;
         let name = crate::ast::Name { text: "by".to_owned(), span: token.span() };
-        options.push(Property { name, value: pipeline::list_value(columns) });
+        options.push(Property { name, value: Expr::one_or_list(columns) });
     }
     if p.eat_word("with") {
         p.expect(TokenKind::LeftParen)?;
