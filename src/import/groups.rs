@@ -35,7 +35,7 @@ pub(crate) struct Group {
     /// The origin that its rows have at present: that of the report that comes next.
     pub origin: Option<Origin>,
     /// The origin of the rows of each report.
-    origins: Vec<Option<Origin>>,
+    pub origins: Vec<Option<Origin>>,
 }
 
 impl Group {

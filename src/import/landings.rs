@@ -17,7 +17,7 @@ use kqlake_lake::{Lake, LakeError, Landed, Landing, Origin, OriginCounts, Positi
 
 /// Rows of a table after which everything is committed, be it inside a unit: what a landing remembers of its rows grows with
 /// them. The least, and the most where the memory limit allows as many.
-const COMMIT_ROWS: RangeInclusive<usize> = 80_000..=250_000;
+const COMMIT_ROWS: RangeInclusive<usize> = 80_000..=350_000;
 /// Bytes of the memory limit that stand for each of them.
 const COMMIT_ROW_BYTES: usize = 3_200;
 /// Bytes that all open landings together may have buffered, where the memory limit allows as many.
@@ -149,12 +149,7 @@ impl<'l> Landings<'l> {
         }
     }
 
-    async fn write_open(
-        &mut self,
-        table: &'static TableDef,
-        batch: RecordBatch,
-        origin: Origin,
-    ) -> Result<(), ImportError> {
+    async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch, origin: Origin) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
             let landing = self.lake.land(table).await?.with_buffer(self.buffer);
             let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0 };
@@ -247,8 +242,10 @@ async fn commit(table: &'static str, mut open: Open, position: Position) -> Resu
 async fn flush(table: &'static str, open: &mut Open) -> Result<(), LakeError> {
     let small = std::mem::take(&mut open.small).into_iter();
     open.small_rows = 0;
-    let (small, origins): (Vec<RecordBatch>, Vec<(Origin, usize)>) =
-        small.map(|(batch, origin)| (origin, batch.num_rows(), batch)).map(|(origin, rows, batch)| (batch, (origin, rows))).unzip();
+    let (small, origins): (Vec<RecordBatch>, Vec<(Origin, usize)>) = small
+        .map(|(batch, origin)| (origin, batch.num_rows(), batch))
+        .map(|(origin, rows, batch)| (batch, (origin, rows)))
+        .unzip();
     let Some(batch) = concat_rows(&small).map_err(|source| LakeError::Arrow { table, source })? else { return Ok(()) };
     open.rows += batch.num_rows() as u64;
     open.landing.write_of(batch, &origins).await

@@ -441,9 +441,9 @@ pub struct UnitReport {
     pub status: Option<u16>,
     /// True when not all rows that were read of it are in the lake: it is read again.
     pub held: bool,
-    /// Rows that were in the lake already; `None` when that is not known, since they were committed with those of others.
+    /// Rows that were left out, since their records were in the lake already or came in greater rows; `None` when it was not read.
     pub duplicates: Option<u64>,
-    /// Rows that took the place of others; `None` as above.
+    /// Rows that took the place of lesser ones; `None` when it was not read.
     pub replaced: Option<u64>,
     /// When reading began and ended, in microseconds since 1970.
     pub started: i64,

@@ -209,6 +209,79 @@ async fn the_ledger_says_what_was_there_already_and_what_was_replaced() {
     assert_eq!(rows, expected);
 }
 
+/// What each unit's rows came to, by its name.
+fn counts(summary: &ImportSummary) -> Vec<(u64, u64)> {
+    summary.units.iter().map(|unit| (unit.duplicates.expect("it was read"), unit.replaced.expect("it was read"))).collect()
+}
+
+#[tokio::test]
+async fn each_unit_of_one_commit_has_its_own_counts() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(&dir.path().join("lake"));
+    let import = async |paths: &[PathBuf], seconds| import_paths(&lake, paths, &options(seconds), &()).await.expect("an import");
+    // The last record of a file is the first of the next one.
+    let paths = files(dir.path(), 60, |n| (2 * n..=2 * n + 2).map(|row| trace(row, "m")).collect());
+    let summary = import(&paths, 0).await;
+    let expected: Vec<(u64, u64)> = (0..60).map(|n| (u64::from(n > 0), 0)).collect();
+    assert_eq!((counts(&summary), summary.duplicates()), (expected, 59));
+
+    // A fuller row takes the place of a landed one, and of another that comes with it.
+    let full = trace(5, "m").replace("\"itemType\"", "\"operation_Name\":\"o\",\"itemType\"");
+    let fuller = full.replace("\"itemType\"", "\"user_Id\":\"u\",\"itemType\"");
+    let texts = [trace(5, "m"), full, fuller + &trace(6, "m"), trace(1_000, "m")];
+    let paths: Vec<PathBuf> = (0..4).map(|n| dir.path().join(format!("fuller{n}.ndjson"))).collect();
+    paths.iter().zip(&texts).for_each(|(path, text)| fs::write(path, text).expect("a file"));
+    assert_eq!(counts(&import(&paths, 1).await), [(1, 0), (1, 0), (1, 1), (0, 0)]);
+
+    // A record whose id is known later: the row without one goes.
+    let (named, nameless) = (trace(2_000, "n"), trace(2_000, "n"));
+    let nameless = nameless.split(",\"itemId\"").next().expect("a beginning").to_owned() + "}\n";
+    fs::write(&paths[0], &nameless).expect("a file");
+    import(&paths[..1], 2).await;
+    fs::write(&paths[0], trace(2_001, "other")).expect("a file");
+    fs::write(&paths[1], nameless + &named).expect("a file");
+    assert_eq!(counts(&import(&paths[..2], 3).await), [(0, 0), (1, 1)]);
+    let ledger =
+        "ImportLedger | where unit has 'fuller1' | summarize arg_max(startedAt, duplicates, replaced) | project-away startedAt";
+    assert_eq!(query(dir.path(), ledger)[0], ["1", "1"]);
+    assert_eq!(query(dir.path(), "traces | where message == 'n' | count")[0], ["1"]);
+}
+
+#[tokio::test]
+async fn a_unit_of_several_commits_and_entries_of_an_archive_have_their_own_counts() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(&dir.path().join("lake"));
+    let message = "m".repeat(400);
+    let rows = |from: usize, to: usize| (from..to).map(|row| trace(row, &message)).collect::<String>();
+    let (first, large) = (dir.path().join("first.ndjson"), dir.path().join("large.ndjson"));
+    // Of each ten thousand rows, a few are there.
+    fs::write(&first, rows(100, 103) + &rows(20_000, 20_005) + &rows(39_000, 39_001)).expect("a file");
+    fs::write(&large, rows(0, 40_000) + &rows(500, 502)).expect("a file");
+    import_paths(&lake, &[first], &options(0), &()).await.expect("an import");
+    let commits = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&commits);
+    let fault = Fault::new(move |step| {
+        count.fetch_add(usize::from(step == Step::BeforeCommit), Ordering::Relaxed);
+        false
+    });
+    let counted = Lake::with_fault(&dir.path().join("lake"), fault);
+    let summary =
+        import_paths(&counted, &[large], &ImportOptions { memory: 16 << 20, ..options(1) }, &()).await.expect("an import");
+    assert!(commits.load(Ordering::Relaxed) > 3, "it has several commits");
+    assert_eq!(counts(&summary), [(11, 0)]);
+
+    let path = dir.path().join("a.zip");
+    let mut writer = zip::ZipWriter::new(File::create(&path).expect("a file"));
+    for (name, content) in [("0", rows(50_000, 50_003)), ("1", String::new()), ("2", rows(50_002, 50_004)), ("3", rows(1, 2))] {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
+        writer.write_all(content.as_bytes()).expect("an entry");
+    }
+    writer.finish().expect("a zip");
+    let summary = import_paths(&lake, &[path], &options(2), &()).await.expect("an import");
+    assert_eq!(counts(&summary), [(0, 0), (0, 0), (1, 0), (1, 0)]);
+}
+
 /// Sets the time of a file's last write.
 fn touch(path: &Path, seconds: u64) {
     let file = File::options().write(true).open(path).expect("a file");
@@ -297,4 +370,36 @@ fn a_unit_has_one_newest_try_whatever_section_it_was_of() {
     let all = run("2026-02-02T01:00:00Z", &["ledger", "--units", "-f", "csv"]).exits(0);
     let units: BTreeSet<String> = csv_rows(&all.out).into_iter().skip(1).map(|row| row[2].clone()).collect();
     assert_eq!((units.len(), csv_rows(&all.out).len()), (1, 2), "{}", all.out);
+}
+
+#[test]
+fn a_file_that_was_refused_for_its_dates_is_read_when_the_configuration_says_their_order() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("a.csv"), "timestamp,message,itemId,itemType\n02/03/2026,x,1,trace\n").expect("a file");
+    let import = |configuration: &str| {
+        fs::write(dir.path().join("kqlake.toml"), format!("lake = \"lake\"\nfrom = [\"a.csv\"]\n{configuration}"))
+            .expect("a file");
+        run_in(dir.path(), &["import"])
+    };
+    import("").exits(5).says("could have the month or the day first");
+    assert!(!import("").exits(0).err.contains("could have"));
+    import("date_order = \"day-first\"\n").exits(0);
+    let times = query(dir.path(), "traces | where message == 'x' | project timestamp");
+    assert_eq!(times, [["2026-03-02T00:00:00.0000000Z"]]);
+    assert!(import("date_order = \"month-first\"\n").exits(0).out.contains("unchanged"), "what is in the lake is not read again");
+}
+
+#[test]
+fn a_tenant_that_nobody_knows_is_told() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("odd.ndjson"), trace(1, "m")).expect("a file");
+    run_in(dir.path(), &["--lake", "lake", "import", "--from", "odd.ndjson"]).exits(0);
+    for args in [["ledger", "--tenant", "nope"].as_slice(), &["ledger", "--units", "--tenant", "nope"]] {
+        run_in(dir.path(), &[&["--lake", "lake"], args].concat()).exits(2).says("there is no tenant `nope`");
+    }
+    let tenant =
+        "[tenants.contoso]\nid = \"11111111-2222-3333-4444-555555555555\"\nclient_id = \"a\"\nclient_secret = { env = \"A\" }\n";
+    fs::write(dir.path().join("kqlake.toml"), format!("lake = \"lake\"\n{tenant}")).expect("a file");
+    run_in(dir.path(), &["ledger", "--tenant", "contosso"]).exits(2).says("did you mean `contoso`?");
+    run_in(dir.path(), &["ledger", "--tenant", "contoso"]).exits(0);
 }
