@@ -16,7 +16,7 @@ unsafe extern "C" {
 }
 
 /// Gives freed memory back at once, for what reads blobs of hundreds of megabytes and may stay for hours: three of 150,000 audit
-/// records take 213 instead of 390 MB, and a fifth more of the processor's time. A delay, however short, would count only when the
+/// records take 213 instead of 390 MB, and a third more of the processor's time. A delay, however short, would count only when the
 /// one is over that the allocator began with.
 pub(crate) fn give_back_early() {
     mi_option_set(PURGE_DELAY, 0);

@@ -339,7 +339,7 @@ impl<'m> UnitMapper<'m> {
             Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.said.order),
             Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order, self.facts.taken.is_some()),
             Shape::Directory(kind) => {
-                mappings.directory.object(kind, &members, text, context, self.facts.day.unwrap_or_default()).map(|row| vec![row])
+                mappings.directory.object(kind, &members, text, page, self.facts.day.unwrap_or_default()).map(|row| vec![row])
             }
             Shape::Wrapped | Shape::Container => Err("pages inside pages".into()),
         };
@@ -369,7 +369,8 @@ impl<'m> UnitMapper<'m> {
             .iter()
             .find_map(|name| members.get_any_case(name))
             .map(|c| unescape(c).into_owned());
-        let page = Page { context };
+        let columns = members.get_any_case("@kqlake.columns").map(str::to_owned);
+        let page = Page { context, columns };
         let Some((kind, inner)) = inner_page(members) else {
             return self.refuse(place, "it is a page without records", text.as_bytes());
         };

@@ -78,10 +78,11 @@ impl Calls {
             row.set("organizerTenantId", identity_text(organizer, "tenantId"));
             row.set("organizer", raw(organizer));
         }
-        let participants =
-            members.get_any_case("participants_v2").filter(|p| *p != "[]").or_else(|| members.get_any_case("participants"));
-        if let Some(participants) = participants {
-            row.set("participantCount", elements(participants).map_or(Cell::Null, |p| Cell::Int(p.len() as i64)));
+        // The older list ends at 130 and may have none or only some of them.
+        let list = |name: &str| members.get_any_case(name).and_then(|text| Some((elements(text).ok()?.len(), text)));
+        let lists = [list("participants"), list("participants_v2")];
+        if let Some((count, participants)) = lists.into_iter().flatten().max_by_key(|(count, _)| *count) {
+            row.set("participantCount", Cell::Int(count as i64));
             row.set("participants", raw(participants));
         }
         let sessions = members.get_any_case("sessions").unwrap_or("[]");

@@ -311,6 +311,8 @@ impl Walker<'_, '_> {
                     let text = &kept[start..];
                     if matches!(lower.as_str(), "@odata.context" | "odata.metadata" | "odata.context") {
                         page.context = std::str::from_utf8(text).ok().map(|t| unescape(t).into_owned());
+                    } else if lower == "@kqlake.columns" {
+                        page.columns = std::str::from_utf8(text).ok().map(str::to_owned);
                     } else if lower == "error" && kind == JsonStart::Object {
                         partial_error = Some(String::from_utf8_lossy(text).into_owned());
                     }

@@ -30,6 +30,9 @@ impl fmt::Display for Place {
 pub(crate) struct Page {
     /// The text of `@odata.context` or `odata.metadata`.
     pub context: Option<String>,
+    /// The object in `@kqlake.columns`: values of columns that its records do not have by themselves, such as the name of the team
+    /// that was asked for its channels.
+    pub columns: Option<String>,
 }
 
 /// The heading of one table of a query answer.

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::audit::mapping::raw;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested_text};
-use crate::row::{Cell, Row};
+use crate::files::documents::Page;
+use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::find;
 use kqlake_value::US_PER_DAY;
 use kqlake_value::json::checked::{Members, elements};
@@ -110,7 +111,7 @@ impl Directory {
         kind: ObjectKind,
         members: &Members<'_>,
         text: &str,
-        context: Option<&str>,
+        page: &Page,
         taken: i64,
     ) -> Result<Row<'static>, String> {
         let place = ObjectKind::ALL.iter().position(|(k, _)| *k == kind).unwrap_or_default();
@@ -119,13 +120,18 @@ impl Directory {
         let mut row = row.into_owned();
         row.set("snapshotDate", Cell::Time(taken.div_euclid(US_PER_DAY) * US_PER_DAY));
         row.set("Raw", raw(text));
-        let context = context.unwrap_or_default();
-        let team = between(context, "teams('").or_else(|| between(context, "teams(%27")).unwrap_or_default();
+        let context = page.context.as_deref().unwrap_or_default();
+        let owner = |what: &str| {
+            between(context, &format!("{what}('")).or_else(|| between(context, &format!("{what}(%27"))).unwrap_or_default()
+        };
+        let team = owner("teams");
         match kind {
             ObjectKind::User => {
                 if let Some(manager) = members.get_any_case("manager") {
                     row.set("managerId", cell(nested_text(manager, &["id"])));
                     row.set("managerUserPrincipalName", cell(nested_text(manager, &["userPrincipalName"])));
+                } else if let Some(changes) = members.get_any_case("manager@delta") {
+                    row.set("managerId", cell(related(changes)));
                 }
                 if let Some(licences) = members.get_any_case("assignedLicenses").and_then(|l| elements(l).ok()) {
                     let skus: Vec<String> = licences.iter().filter_map(|l| nested_text(l.get(), &["skuId"])).collect();
@@ -156,7 +162,7 @@ impl Directory {
                 set_app(&mut row, members);
             }
             ObjectKind::UserApp => {
-                let user = between(context, "users('").unwrap_or_default();
+                let user = owner("users");
                 set_owner(&mut row, "userId", user);
                 if user.contains('@') {
                     row.set("userPrincipalName", Cell::text(user.to_owned()));
@@ -167,8 +173,26 @@ impl Directory {
         if row.get("id").is_null() {
             return Err("the object has no id".into());
         }
+        // What the page says of its records stands where they do not say it themselves.
+        if let Some(said) = page.columns.as_deref().and_then(|columns| Members::parse(columns).ok()) {
+            for (name, value) in &said.0 {
+                if let Some(column) = fields.column(name)
+                    && row.cells[column].is_null()
+                    && let Some(cell) = SourceValue::Json(value.get()).read(fields.ty(column), DateOrder::Unknown)
+                {
+                    row.cells[column] = cell.into_owned();
+                }
+            }
+        }
         Ok(row)
     }
+}
+
+/// The object that a relation leads to after its changes: the last one that was not taken out of it.
+fn related(changes: &str) -> Option<String> {
+    let changes = elements(changes).ok()?;
+    let is_there = |change: &&str| !Members::parse(change).is_ok_and(|members| members.has("@removed"));
+    changes.iter().rev().map(|change| change.get()).find(is_there).and_then(|change| nested_text(change, &["id"]))
 }
 
 /// The owner that the page names, where the object does not. A page that names none leaves an empty text: the key has no
@@ -205,7 +229,38 @@ mod tests {
     fn object(text: &str, context: &str) -> (ObjectKind, Row<'static>) {
         let members = Members::parse(text).unwrap();
         let kind = ObjectKind::of(&members, Some(context)).unwrap();
-        (kind, Directory::default().object(kind, &members, text, Some(context), 1_767_597_787_000_000).unwrap())
+        let page = Page { context: Some(context.to_owned()), columns: None };
+        (kind, Directory::default().object(kind, &members, text, &page, 1_767_597_787_000_000).unwrap())
+    }
+
+    #[test]
+    fn a_manager_is_found_among_the_changes_of_the_relation() {
+        let manager = |changes: &str| {
+            let text = format!(r#"{{"id":"u","userPrincipalName":"amy@x","manager@delta":{changes}}}"#);
+            object(&text, "#users").1.get("managerId").clone()
+        };
+        assert_eq!(manager(r##"[{"@odata.type":"#microsoft.graph.user","id":"m"}]"##), Cell::text("m"));
+        assert_eq!(manager(r#"[{"id":"old","@removed":{"reason":"deleted"}},{"id":"new"}]"#), Cell::text("new"));
+        assert_eq!(manager(r#"[{"id":"new"},{"id":"old","@removed":{"reason":"deleted"}}]"#), Cell::text("new"));
+        assert_eq!(manager(r#"[{"id":"old","@removed":{"reason":"deleted"}}]"#), Cell::Null);
+        assert_eq!(manager("[]"), Cell::Null);
+    }
+
+    #[test]
+    fn a_page_says_what_its_records_do_not() {
+        let page = Page {
+            context: Some("#teams(%27t1%27)/channels".to_owned()),
+            columns: Some(r#"{"teamDisplayName":"Sales","displayName":"not this","channelsCount":3}"#.to_owned()),
+        };
+        let text = r#"{"id":"19:a@thread.tacv2","displayName":"General"}"#;
+        let members = Members::parse(text).unwrap();
+        let row = Directory::default().object(ObjectKind::Channel, &members, text, &page, 0).unwrap();
+        let found = ["teamId", "teamDisplayName", "displayName"].map(|name| row.get(name).clone());
+        assert_eq!(found, ["t1", "Sales", "General"].map(|name| Cell::text(name.to_owned())));
+        let app = r#"{"id":"i","teamsApp":{"id":"a"}}"#;
+        let page = Page { context: Some("#users(%27u1%27)/teamwork/installedApps".to_owned()), columns: None };
+        let row = Directory::default().object(ObjectKind::UserApp, &Members::parse(app).unwrap(), app, &page, 0).unwrap();
+        assert_eq!(row.get("userId"), &Cell::text("u1"));
     }
 
     #[test]

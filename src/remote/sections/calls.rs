@@ -28,6 +28,8 @@ const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
 /// How long the service keeps a call (Graph's documentation of callRecord).
 const KEPT: i64 = 30 * DAY;
+/// The most that the older list of participants holds (Graph, `callRecord`).
+const OLDER_LIST: usize = 130;
 /// Days that are listed again in each run.
 const AGAIN: i64 = 3 * DAY;
 /// After so long everything that the service keeps is listed again.
@@ -144,18 +146,25 @@ impl Calls {
     /// A call with all its sessions, none of which is of another version than the rest.
     async fn call(&self, id: &str) -> Result<Record, SourceError> {
         let id = path_part(id);
-        let whole = self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)"));
+        let whole =
+            self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments),participants_v2"));
+        // What services take that have the older list of participants alone.
+        let older = self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)"));
         let head = self.api.url(&format!("v1.0/communications/callRecords/{id}"));
         for _ in 0..TRIES {
-            let answer = self.api.json_bytes(Request::get(whole.clone())).await.map_err(gone_if_missing)?;
+            let answer = match self.api.json_bytes(Request::get(whole.clone())).await {
+                Err(error) if matches!(error.status, Some(400 | 501)) => self.api.json_bytes(Request::get(older.clone())).await,
+                answer => answer,
+            };
+            let answer = answer.map_err(gone_if_missing)?;
             let mut record = Record::read(&answer.body).map_err(unreadable)?;
             let mut is_of_pages = false;
-            // Participants stand apart where the record itself names none.
+            // Participants stand apart where the record itself names none, or as many as the older list holds at most.
             for (member, path) in [("sessions", "sessions?$expand=segments"), ("participants_v2", "participants_v2")] {
                 let link = record.link(member).map(|link| whole.join(&link)).transpose();
                 let mut next = link.map_err(|_| SourceError::for_now(format!("the link to more {member} is none")))?;
                 let is_unnamed = match member {
-                    "participants_v2" => !record.has(member) && !record.has("participants"),
+                    "participants_v2" => !record.has(member) && !(1..OLDER_LIST).contains(&record.count("participants")),
                     // They were asked for, and it does not even say that there are none.
                     _ => !record.says(member),
                 };

@@ -1,18 +1,21 @@
 //! Pages that lead to one another, as OData services give them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError};
 use kqlake_import::{Body, Feed};
+use kqlake_value::json::checked::Members;
 
 /// Pages of one chain that wait for their reader.
 const WAITING: usize = 2;
@@ -26,8 +29,8 @@ const MOST: u64 = 1_000_000;
 pub(super) struct Page {
     /// Its text.
     pub body: Bytes,
-    /// True when it has no records.
-    pub is_empty: bool,
+    /// How many records it has.
+    pub records: usize,
     /// Where the chain goes on.
     pub next: Option<Url>,
     /// Where a later look at the same goes on from, on the last page of those that say it.
@@ -67,7 +70,7 @@ pub(super) async fn page(api: &Api, request: Request) -> Result<Page, ServiceErr
 
 fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> {
     if body.is_empty() {
-        return Ok(Page { body, is_empty: true, next: None, delta: None });
+        return Ok(Page { body, records: 0, next: None, delta: None });
     }
     let broken = |why: &str| ServiceError::new(service, Failure::Broken, format!("{}: {why}", crate::http::place(url)));
     let links: Links = serde_json::from_slice(&body).map_err(|error| broken(&format!("no page of records came: {error}")))?;
@@ -75,7 +78,7 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
         let what = if links.error.is_some() { "the answer says an error" } else { "the answer has no `value`" };
         return Err(broken(what));
     }
-    let is_empty = links.value.is_none_or(|value| value.is_empty()) && links.d.as_ref().is_none_or(|d| d.results.is_empty());
+    let records = links.value.map_or(0, |value| value.len()) + links.d.as_ref().map_or(0, |d| d.results.len());
     // Links may be relative to the address that was asked.
     let resolved = |link: Option<String>| {
         let link = link.filter(|link| !link.is_empty());
@@ -85,15 +88,15 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
     if next.as_ref() == Some(url) {
         return Err(broken("the link to the next page leads to the page itself"));
     }
-    Ok(Page { next, is_empty, delta: resolved(links.delta)?, body })
+    Ok(Page { next, records, delta: resolved(links.delta)?, body })
 }
 
-/// The ids of all records of a list, sorted, each once. One without any is asked for once more, as a [`Chain`] that
-/// [should have records](Chain::begin_full).
+/// The ids of all records of a list, sorted, each once, with the names of users (`userPrincipalName`) where they are asked for. A
+/// list without any is asked for once more, as a [`Chain`] that [should have records](Chain::begin_full).
 ///
 /// # Errors
 /// A page cannot be had, or has a record without an id.
-pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceError> {
+pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option<String>>, ServiceError> {
     #[derive(Deserialize)]
     struct Heads {
         value: Vec<Head>,
@@ -101,8 +104,10 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceErr
     #[derive(Deserialize)]
     struct Head {
         id: String,
+        #[serde(rename = "userPrincipalName", default)]
+        name: Option<String>,
     }
-    let mut ids = BTreeSet::new();
+    let mut ids = BTreeMap::new();
     let (mut next, mut is_first) = (Some(api.url(path)), true);
     while let Some(url) = next {
         let page = page(api, Request::get(url.clone())).await?;
@@ -110,14 +115,14 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<Vec<String>, ServiceErr
             let why = format!("{}: the list cannot be read: {error}", crate::http::place(&url));
             ServiceError::new(api.service(), Failure::Broken, why)
         })?;
-        ids.extend(heads.value.into_iter().map(|head| head.id));
+        ids.extend(heads.value.into_iter().map(|head| (head.id, head.name)));
         next = page.next;
         if next.is_none() && ids.is_empty() && std::mem::take(&mut is_first) {
             api.pace().sleep(AGAIN).await;
             next = Some(api.url(path));
         }
     }
-    Ok(ids.into_iter().collect())
+    Ok(ids)
 }
 
 /// Pages that follow one another, the first of which has come.
@@ -126,7 +131,28 @@ pub(super) struct Chain {
     api: Api,
     first: Page,
     request: fn(Url) -> Request,
-    context: Option<String>,
+    said: Option<Said>,
+}
+
+/// What pages say of their records, whatever the service says: what they are, whose, and values of columns that they do not have by
+/// themselves. The service's own context is one of several forms, and what was asked for is known.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    /// For `@odata.context`.
+    pub context: String,
+    /// For `@kqlake.columns`.
+    pub columns: Map<String, Value>,
+}
+
+impl Said {
+    /// The members at the beginning of a page's object.
+    pub(super) fn head(&self) -> String {
+        let mut head = format!("{{\"@odata.context\":{}", Value::from(self.context.as_str()));
+        if !self.columns.is_empty() {
+            let _ = write!(head, ",\"@kqlake.columns\":{}", Value::from(self.columns.clone()));
+        }
+        head
+    }
 }
 
 impl Chain {
@@ -135,7 +161,7 @@ impl Chain {
     /// # Errors
     /// The first page cannot be had.
     pub(super) async fn begin(api: &Api, first: Request) -> Result<Self, ServiceError> {
-        Ok(Chain { api: api.clone(), first: page(api, first).await?, request: Request::get, context: None })
+        Ok(Chain { api: api.clone(), first: page(api, first).await?, request: Request::get, said: None })
     }
 
     /// The chain that a request begins where records should be. Services that are not well answer with none: such an answer is asked
@@ -145,7 +171,7 @@ impl Chain {
     /// The first page cannot be had.
     pub(super) async fn begin_full(api: &Api, first: Request) -> Result<Self, ServiceError> {
         let chain = Chain::begin(api, first.clone()).await?;
-        if !chain.first.is_empty || chain.first.next.is_some() {
+        if chain.first.records > 0 || chain.first.next.is_some() {
             return Ok(chain);
         }
         api.pace().sleep(AGAIN).await;
@@ -157,7 +183,7 @@ impl Chain {
     /// # Errors
     /// It is no page.
     pub(super) fn of(api: &Api, url: &Url, first: Bytes) -> Result<Self, ServiceError> {
-        Ok(Chain { api: api.clone(), first: read(api.service(), url, first)?, request: Request::get, context: None })
+        Ok(Chain { api: api.clone(), first: read(api.service(), url, first)?, request: Request::get, said: None })
     }
 
     /// With what asks for the pages that follow.
@@ -166,10 +192,10 @@ impl Chain {
         Chain { request, ..self }
     }
 
-    /// With a context for pages that do not say theirs: what its records are, and whose.
+    /// With what each page says of its records.
     #[must_use]
-    pub(super) fn with_context(self, context: String) -> Self {
-        Chain { context: Some(context), ..self }
+    pub(super) fn saying(self, context: String, columns: Map<String, Value>) -> Self {
+        Chain { said: Some(Said { context, columns }), ..self }
     }
 
     /// The pages, one a line. They come while they are read; where one of them cannot be had the body breaks off. Each page is
@@ -184,19 +210,21 @@ impl Chain {
         body
     }
 
-    /// Hands the pages on, one a line.
+    /// Hands the pages on, one a line, and counts their records.
     ///
     /// # Errors
     /// One of them cannot be had.
-    pub(super) async fn give(self, feed: &Feed, mut each: impl FnMut(&[u8])) -> Result<(), ServiceError> {
+    pub(super) async fn give(self, feed: &Feed, mut each: impl FnMut(&[u8])) -> Result<usize, ServiceError> {
         let mut pages = self.pages();
+        let mut records = 0;
         while let Some(page) = pages.next().await? {
             each(&page);
+            records += pages.now.as_ref().map_or(0, |page| page.records);
             if !feed.give(Ok(page)).await || !feed.give(Ok(Bytes::from_static(b"\n"))).await {
                 break;
             }
         }
-        Ok(())
+        Ok(records)
     }
 
     /// Appends the pages to a text, one a line.
@@ -213,7 +241,7 @@ impl Chain {
     }
 
     fn pages(self) -> Pages {
-        Pages { api: self.api, request: self.request, context: self.context, now: Some(self.first), begun: false, passed: 0 }
+        Pages { api: self.api, request: self.request, said: self.said, now: Some(self.first), begun: false, passed: 0 }
     }
 }
 
@@ -221,7 +249,7 @@ impl Chain {
 struct Pages {
     api: Api,
     request: fn(Url) -> Request,
-    context: Option<String>,
+    said: Option<Said>,
     /// The page that was given last, or is the first.
     now: Option<Page>,
     begun: bool,
@@ -240,28 +268,23 @@ impl Pages {
             self.now = Some(page(&self.api, (self.request)(next)).await?);
         }
         let Some(page) = &self.now else { return Ok(None) };
-        Ok(Some(with_context(page.body.clone(), self.context.as_deref())))
+        Ok(Some(saying(page.body.clone(), self.said.as_ref())))
     }
 }
 
-/// A page that says its context.
-fn with_context(body: Bytes, context: Option<&str>) -> Bytes {
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(rename = "@odata.context")]
-        context: Option<IgnoredAny>,
-    }
-    let Some(context) = context else { return body };
-    let says = serde_json::from_slice::<Said>(&body).is_ok_and(|said| said.context.is_some());
-    let start = body.iter().position(|byte| *byte == b'{');
-    match start {
-        Some(start) if !says => {
-            let mut text = format!("{{\"@odata.context\":{},", serde_json::Value::from(context)).into_bytes();
-            text.extend_from_slice(&body[start + 1..]);
-            Bytes::from(text)
+/// A page that says something of its records, in place of the context that the service gave it.
+fn saying(body: Bytes, said: Option<&Said>) -> Bytes {
+    let Some(said) = said else { return body };
+    let members = std::str::from_utf8(&body).ok().and_then(|text| Members::parse(text).ok());
+    let Some(members) = members else { return body };
+    let mut text = said.head();
+    for (name, value) in members.0 {
+        if name != "@odata.context" {
+            let _ = write!(text, ",{}:{}", Value::from(name.into_owned()), value.get());
         }
-        _ => body,
     }
+    text.push('}');
+    Bytes::from(text)
 }
 
 #[cfg(test)]
@@ -281,25 +304,28 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_context_gets_one() {
+    fn a_page_says_what_was_asked_for() {
+        let columns = Map::from_iter([("userPrincipalName".to_owned(), Value::from("amy@x"))]);
+        let said = Said { context: "#users('a')".to_owned(), columns };
         let of =
-            |text: &str| String::from_utf8(with_context(Bytes::copy_from_slice(text.as_bytes()), Some("#users('a')")).to_vec());
-        assert_eq!(of(r#"{"value":[]}"#).unwrap(), r##"{"@odata.context":"#users('a')","value":[]}"##);
-        let own = r#"{"@odata.context":"own","value":[]}"#;
-        assert_eq!(of(own).unwrap(), own);
+            |text: &'static str| String::from_utf8(saying(Bytes::from_static(text.as_bytes()), Some(&said)).to_vec()).unwrap();
+        let head = r##"{"@odata.context":"#users('a')","@kqlake.columns":{"userPrincipalName":"amy@x"}"##;
+        assert_eq!(of(r#"{"value":[{"n":1.50}]}"#), format!(r#"{head},"value":[{{"n":1.50}}]}}"#));
+        assert_eq!(of(r#"{"a":1,"@odata.context":"own","value":[]}"#), format!(r#"{head},"a":1,"value":[]}}"#));
+        assert_eq!(of("[]"), "[]");
     }
 
     #[test]
-    fn a_page_says_whether_it_has_records() {
+    fn a_page_says_how_many_records_it_has() {
         let url = Url::parse("https://a.example/p").unwrap();
-        let is_empty = |text: &str| {
-            read(Service::Graph, &url, Bytes::copy_from_slice(text.as_bytes())).map(|page| page.is_empty).map_err(|_| ())
+        let records = |text: &str| {
+            read(Service::Graph, &url, Bytes::copy_from_slice(text.as_bytes())).map(|page| page.records).map_err(|_| ())
         };
-        assert_eq!(is_empty(r#"{"value":[]}"#), Ok(true));
-        assert_eq!(is_empty(r#"{"d":{"results":[]}}"#), Ok(true));
-        assert_eq!(is_empty(r#"{"value":[{}]}"#), Ok(false));
-        assert_eq!(is_empty(r#"{"d":{"results":[1]}}"#), Ok(false));
-        assert_eq!(is_empty(r#"{"value":null}"#), Err(()));
+        assert_eq!(records(r#"{"value":[]}"#), Ok(0));
+        assert_eq!(records(r#"{"d":{"results":[]}}"#), Ok(0));
+        assert_eq!(records(r#"{"value":[{},{}]}"#), Ok(2));
+        assert_eq!(records(r#"{"d":{"results":[1]}}"#), Ok(1));
+        assert_eq!(records(r#"{"value":null}"#), Err(()));
     }
 
     #[tokio::test]
@@ -315,7 +341,7 @@ mod tests {
             let server = Server::start(move |_, number| json(if number == 1 { first } else { second }));
             let api = graph(&world(), &server.base);
             let chain = Chain::begin_full(&api, Request::get(api.url("v1.0/reports"))).await.unwrap();
-            assert_eq!((!chain.first.is_empty, server.lines().len()), (found > 0, asked));
+            assert_eq!((chain.first.records > 0, server.lines().len()), (found > 0, asked));
         }
     }
 

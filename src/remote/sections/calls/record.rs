@@ -1,6 +1,6 @@
 //! A call record whose sessions come in pages, put together from the texts as they came.
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::RawValue;
 
@@ -30,6 +30,11 @@ impl Record {
     /// True when it has a member with elements.
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| !matches!(value.get(), "[]" | "null"))
+    }
+
+    /// How many elements a member has; none where it is no array.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.get(name).and_then(|value| serde_json::from_str::<Vec<IgnoredAny>>(value.get()).ok()).map_or(0, |all| all.len())
     }
 
     /// True when it has a member, whatever is in it.

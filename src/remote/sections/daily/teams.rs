@@ -4,18 +4,19 @@ use std::io;
 
 use bytes::Bytes;
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{DAY, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Request, path_part};
 use crate::instant;
-use crate::sections::pages::{self, Chain};
+use crate::sections::pages::{self, Chain, Said};
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
-/// What a team has, and the context of pages that do not say it.
+/// What a team has, and what it is called in the context of its pages.
 const PARTS: [(&str, &str); 3] =
     [("channels", "channels"), ("members", "members"), ("installedApps?$expand=teamsApp,teamsAppDefinition", "installedApps")];
 
@@ -40,7 +41,7 @@ impl Teams {
         let day = instant::day(now);
         let start = now.div_euclid(DAY) * DAY;
         let teams = pages::ids(&self.api, "v1.0/teams?$select=id,displayName,description").await?;
-        let units = teams.into_iter().map(|team| ListedUnit {
+        let units = teams.into_keys().map(|team| ListedUnit {
             name: format!("{}/{day}/{team}", self.stream),
             stamp: Some(day.clone()),
             window: Some((start, start + DAY)),
@@ -57,6 +58,13 @@ impl Teams {
             Err(error) if error.status == Some(404) => return Err(error.gone()),
             other => other?.body,
         };
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(rename = "displayName")]
+            name: Option<String>,
+        }
+        let name = serde_json::from_slice::<Head>(&team).ok().and_then(|head| head.name);
+        let columns: Map<String, Value> = name.into_iter().map(|name| ("teamDisplayName".to_owned(), name.into())).collect();
         let mut chains = Vec::new();
         for (what, name) in PARTS {
             let context = format!("#teams('{id}')/{name}");
@@ -64,17 +72,28 @@ impl Teams {
             match chain {
                 // An archived or broken team may lack one of them.
                 Err(error) if error.status == Some(404) => tracing::warn!(team = id, what = name, %error, "a team lacks a part"),
-                chain => chains.push(chain?.with_context(context)),
+                chain => chains.push((name, chain?.saying(context, columns.clone()))),
             }
         }
         let (feed, body) = Body::fed(2);
         tokio::spawn(async move {
-            if !feed.give(Ok(team)).await || !feed.give(Ok(Bytes::from_static(b"\n"))).await {
-                return;
+            let mut columns = Map::new();
+            for (name, chain) in chains {
+                match chain.give(&feed, |_| {}).await {
+                    Ok(channels) if name == "channels" => {
+                        columns.insert("channelsCount".to_owned(), channels.into());
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        feed.give(Err(io::Error::other(error.to_string()))).await;
+                        return;
+                    }
+                }
             }
-            for chain in chains {
-                if let Err(error) = chain.give(&feed, |_| {}).await {
-                    feed.give(Err(io::Error::other(error.to_string()))).await;
+            // Last, since its channels are counted by then.
+            let head = Said { context: "#teams".to_owned(), columns }.head() + ",\"value\":[";
+            for part in [Bytes::from(head), team, Bytes::from_static(b"]}\n")] {
+                if !feed.give(Ok(part)).await {
                     return;
                 }
             }

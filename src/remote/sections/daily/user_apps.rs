@@ -1,7 +1,8 @@
 //! The apps that users have installed: asked for twenty users at a time, a unit some hundreds of users and a day.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Cursor;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
@@ -33,6 +34,8 @@ pub(in crate::sections) struct UserApps {
     api: Api,
     stream: String,
     users: Contents,
+    /// The users' names by their ids, as far as they are known.
+    names: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -58,13 +61,15 @@ impl UserApps {
     /// The service has no address.
     pub(in crate::sections) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
         let api = teams_api(&world.api(tenant, Service::Graph)?);
-        Ok(UserApps { api, stream: format!("{}/userapps", tenant.name), users: Contents::default() })
+        Ok(UserApps { api, stream: format!("{}/userapps", tenant.name), users: Contents::default(), names: Mutex::default() })
     }
 
     async fn units(&self) -> Result<UnitPage, SourceError> {
         let now = self.api.now();
         let (day, start) = (instant::day(now), now.div_euclid(DAY) * DAY);
-        let ids = pages::ids(&self.api, "v1.0/users?$select=id&$top=999").await?;
+        let names = pages::ids(&self.api, "v1.0/users?$select=id,userPrincipalName&$top=999").await?;
+        let ids: Vec<String> = names.keys().cloned().collect();
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         let units = ids.chunks(UNIT).map(|ids| {
             let name = format!("{}/{day}/{}", self.stream, ids[0]);
             self.users.set(&name, ids.to_vec());
@@ -150,7 +155,9 @@ impl UserApps {
         };
         let url = self.api.url(&format!("v1.0/users/{}/teamwork/installedApps", path_part(user)));
         let first = bytes::Bytes::copy_from_slice(body.get().as_bytes());
-        let chain = Chain::of(&self.api, &url, first)?.with_context(format!("#users('{user}')/teamwork/installedApps"));
+        let name = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned().flatten();
+        let columns = name.into_iter().map(|name| ("userPrincipalName".to_owned(), name.into())).collect();
+        let chain = Chain::of(&self.api, &url, first)?.saying(format!("#users('{user}')/teamwork/installedApps"), columns);
         chain.collect(text).await.map_err(SourceError::from)
     }
 }

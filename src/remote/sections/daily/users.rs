@@ -3,6 +3,9 @@
 //! The first round of a day reads all users, so that each day has a whole snapshot; rounds after it read what changed since the
 //! round before. An object may come several times in a round, and the last one is true (Graph, "Use delta query"): a round is kept in
 //! a file until it is over, and gives each object once.
+//!
+//! Managers are relations. A round of all users names each one's, and the manager's name is another user's of the round. Of a user
+//! that changed it says only what changed, so that the managers of these are asked for.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,19 +13,21 @@ use std::io::{self, BufWriter, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use kqlake_durable::ScratchFolder;
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{DAY, is_forgotten, taken_at};
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::{Failure, Request, ServiceError};
+use crate::http::{Failure, Request, ServiceError, path_part};
 use crate::instant;
-use crate::sections::pages;
+use crate::sections::pages::{self, Said};
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
@@ -36,6 +41,9 @@ proxyAddresses,showInAddressList,state,streetAddress,surname,usageLocation,userP
 
 /// How long a round without users is left alone before it is begun again.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// Managers that are asked for at once.
+const ASKED_AT_ONCE: usize = 4;
 
 /// How far the section is, as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,6 +75,27 @@ struct Objects<'p> {
 #[derive(Deserialize)]
 struct Head {
     id: String,
+    #[serde(rename = "userPrincipalName", default)]
+    name: Option<String>,
+    #[serde(rename = "manager@delta", default)]
+    managers: Vec<Relation>,
+    #[serde(rename = "@removed", default)]
+    removed: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Relation {
+    id: String,
+    #[serde(rename = "@removed", default)]
+    removed: Option<IgnoredAny>,
+}
+
+/// Who a user's manager is.
+#[derive(Debug, Clone, Deserialize)]
+struct Manager {
+    id: String,
+    #[serde(rename = "userPrincipalName", default)]
+    name: Option<String>,
 }
 
 impl Users {
@@ -104,20 +133,68 @@ impl Users {
         let kept = self.position().as_ref().and_then(|kept| Url::parse(&kept.delta).ok());
         if let Some(delta) = kept {
             match self.read(delta).await {
-                Ok(round) => return Ok(round),
+                Ok((mut round, delta)) => {
+                    self.find_managers(&mut round).await?;
+                    return Ok((round, delta));
+                }
                 // The service forgot where changes go on: everything is read again.
                 Err(Stop::Service(error)) if is_forgotten(&error) => tracing::warn!(%error, "users are read anew"),
                 Err(error) => return Err(error.into()),
             }
         }
-        let whole = self.api.url(&format!("v1.0/users/delta?$select={SELECT}"));
-        let (round, delta) = self.read(whole.clone()).await?;
-        if !round.last.is_empty() {
-            return Ok((round, delta));
+        let (mut round, mut delta) = self.whole().await?;
+        if round.last.is_empty() {
+            // No tenant is without users: a service that is not well says so.
+            self.api.pace().sleep(AGAIN).await;
+            (round, delta) = self.whole().await?;
         }
-        // No tenant is without users: a service that is not well says so.
-        self.api.pace().sleep(AGAIN).await;
-        Ok(self.read(whole).await?)
+        round.name_managers();
+        Ok((round, delta))
+    }
+
+    /// A round of all users.
+    async fn whole(&self) -> Result<(Round, Url), Stop> {
+        let properties = format!("v1.0/users/delta?$select={SELECT}");
+        match self.read(self.api.url(&format!("{properties}&$expand=manager"))).await {
+            Err(Stop::Service(error)) if matches!(error.status, Some(400 | 501)) => {
+                tracing::warn!(%error, "users are read without their managers");
+                self.read(self.api.url(&properties)).await
+            }
+            round => round,
+        }
+    }
+
+    /// Asks for the managers of all users of a round.
+    async fn find_managers(&self, round: &mut Round) -> Result<(), Stop> {
+        let users: Vec<String> =
+            round.last.iter().filter(|(id, kept)| !kept.is_removed && !id.starts_with('\0')).map(|(id, _)| id.clone()).collect();
+        let asked = users.into_iter().map(|id| async move { (self.manager(&id).await, id) });
+        let mut answers = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+        while let Some((manager, id)) = answers.next().await {
+            if let (Some(manager), Some(kept)) = (manager?, round.last.get_mut(&id)) {
+                kept.manager = Some(manager);
+            }
+        }
+        Ok(())
+    }
+
+    async fn manager(&self, id: &str) -> Result<Option<Manager>, ServiceError> {
+        #[derive(Deserialize)]
+        struct Seen {
+            #[serde(default)]
+            manager: Option<Manager>,
+        }
+        let expand = "$select=id&$expand=manager($select=id,userPrincipalName)";
+        let url = self.api.url(&format!("v1.0/users/{}?{expand}", path_part(id)));
+        match self.api.json_bytes(Request::get(url)).await {
+            Ok(answer) => Ok(serde_json::from_slice::<Seen>(&answer.body).ok().and_then(|seen| seen.manager)),
+            // It was deleted since, or the service does not tell.
+            Err(error) if matches!(error.status, Some(400 | 403 | 404 | 501)) => {
+                tracing::warn!(user = id, %error, "the manager of a user is not told");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(&self, first: Url) -> Result<(Round, Url), Stop> {
@@ -170,7 +247,16 @@ struct Round {
     file: BufWriter<File>,
     length: u64,
     context: Option<String>,
-    last: BTreeMap<String, (u64, usize)>,
+    last: BTreeMap<String, Kept>,
+}
+
+/// An object of a round.
+struct Kept {
+    start: u64,
+    length: usize,
+    name: Option<String>,
+    manager: Option<Manager>,
+    is_removed: bool,
 }
 
 impl Round {
@@ -187,58 +273,92 @@ impl Round {
         }
         for (at, object) in page.value.into_iter().enumerate() {
             // Without an id the importer says what is wrong with it.
-            let id =
-                serde_json::from_str::<Head>(object.get()).map_or_else(|_| format!("\0{} {at}", self.length), |head| head.id);
+            let nameless = || Head { id: format!("\0{} {at}", self.length), name: None, managers: Vec::new(), removed: None };
+            let head = serde_json::from_str::<Head>(object.get()).unwrap_or_else(|_| nameless());
             let text = object.get().as_bytes();
             self.file.write_all(text)?;
-            self.last.insert(id, (self.length, text.len()));
+            let manager = head.managers.into_iter().rev().find(|change| change.removed.is_none());
+            let kept = Kept {
+                start: self.length,
+                length: text.len(),
+                name: head.name,
+                manager: manager.map(|manager| Manager { id: manager.id, name: None }),
+                is_removed: head.removed.is_some(),
+            };
+            self.last.insert(head.id, kept);
             self.length += text.len() as u64;
         }
         Ok(())
     }
 
-    /// One page with each object once.
+    /// Gives managers the names that they have as users of the round.
+    fn name_managers(&mut self) {
+        let of = |kept: &Kept| kept.manager.as_ref().and_then(|manager| self.last.get(&manager.id)?.name.clone());
+        let names: Vec<Option<String>> = self.last.values().map(of).collect();
+        for (kept, name) in self.last.values_mut().zip(names) {
+            if let Some(manager) = &mut kept.manager {
+                manager.name = name;
+            }
+        }
+    }
+
+    /// Each object once, in a page of its own that says who the manager is.
     fn into_body(self) -> io::Result<Body> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         let context = self.context.unwrap_or_else(|| "#users/delta".to_owned());
-        let head = format!("{{\"@odata.context\":{},\"value\":[", Value::from(context));
-        let mut places: Vec<(u64, usize)> = self.last.into_values().collect();
-        places.sort_unstable();
-        let objects = Listed { file, places: places.into_iter(), left: 0, is_first: true };
-        Ok(Body::Stream(Box::new(Cursor::new(head).chain(objects).chain(Cursor::new("]}\n")))))
+        let mut objects: Vec<Kept> = self.last.into_values().collect();
+        objects.sort_unstable_by_key(|kept| kept.start);
+        let pages = Listed { file, objects: objects.into_iter(), context, around: Cursor::default(), left: 0 };
+        Ok(Body::Stream(Box::new(pages)))
     }
 }
 
-/// Objects by their places in a file, with commas between them.
+/// Objects by their places in a file, each in a page of its own.
 struct Listed {
     file: File,
-    places: std::vec::IntoIter<(u64, usize)>,
+    objects: std::vec::IntoIter<Kept>,
+    context: String,
+    /// What stands before the object, or behind it.
+    around: Cursor<Vec<u8>>,
     /// Bytes of the object that is being read.
     left: usize,
-    is_first: bool,
+}
+
+impl Listed {
+    fn head(&self, manager: Option<Manager>) -> String {
+        let mut columns = Map::new();
+        if let Some(manager) = manager {
+            columns.insert("managerId".to_owned(), manager.id.into());
+            columns.extend(manager.name.map(|name| ("managerUserPrincipalName".to_owned(), name.into())));
+        }
+        Said { context: self.context.clone(), columns }.head() + ",\"value\":["
+    }
 }
 
 impl Read for Listed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        while self.left == 0 {
-            let Some((start, length)) = self.places.next() else { return Ok(0) };
-            self.file.seek(SeekFrom::Start(start))?;
-            self.left = length;
-            if !std::mem::replace(&mut self.is_first, false) {
-                buffer[0] = b',';
-                return Ok(1);
+        loop {
+            let count = self.around.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
             }
+            if self.left > 0 {
+                let most = buffer.len().min(self.left);
+                let count = self.file.read(&mut buffer[..most])?;
+                if count == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.left -= count;
+                if self.left == 0 {
+                    self.around = Cursor::new(b"]}\n".to_vec());
+                }
+                return Ok(count);
+            }
+            let Some(kept) = self.objects.next() else { return Ok(0) };
+            self.file.seek(SeekFrom::Start(kept.start))?;
+            self.left = kept.length;
+            self.around = Cursor::new(self.head(kept.manager).into_bytes());
         }
-        let most = buffer.len().min(self.left);
-        let count = self.file.read(&mut buffer[..most])?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= count;
-        Ok(count)
     }
 }
 
@@ -270,21 +390,63 @@ impl Source for Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Server, json, reply, tenant, world};
 
     #[test]
     fn the_last_of_several_objects_of_one_user_is_given() {
         let mut round = Round::new(&ScratchFolder::default()).unwrap();
         let pages = [
-            r##"{"@odata.context":"#users","value":[{"id":"a","jobTitle":"x"},{"id":"b"}]}"##,
-            r#"{"value":[{"id":"a","jobTitle":null},{"name":"no id"}]}"#,
+            r##"{"@odata.context":"#users","value":[{"id":"a","jobTitle":"x"},{"id":"b","userPrincipalName":"b@x"}]}"##,
+            r#"{"value":[{"id":"a","jobTitle":null,"manager@delta":[{"id":"b"}]},{"name":"no id"}]}"#,
         ];
         for page in pages {
             assert!(round.take(page.as_bytes()).is_ok());
         }
+        round.name_managers();
         let Body::Stream(mut body) = round.into_body().unwrap() else { panic!("no stream") };
         let mut text = String::new();
         body.read_to_string(&mut text).unwrap();
-        let expected = r##"{"@odata.context":"#users","value":[{"id":"b"},{"id":"a","jobTitle":null},{"name":"no id"}]}"##;
-        assert_eq!(text.trim_end(), expected);
+        let head = r##"{"@odata.context":"#users""##;
+        let expected = [
+            format!(r#"{head},"value":[{{"id":"b","userPrincipalName":"b@x"}}]}}"#),
+            format!(
+                r#"{head},"@kqlake.columns":{{"managerId":"b","managerUserPrincipalName":"b@x"}},"value":[{{"id":"a","jobTitle":null,"manager@delta":[{{"id":"b"}}]}}]}}"#
+            ),
+            format!(r#"{head},"value":[{{"name":"no id"}}]}}"#),
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn managers_of_changed_users_are_asked_for_and_of_all_users_are_told() {
+        let server = Server::start(|asked, _| {
+            json(if asked.line.contains("/users/a?") {
+                r#"{"id":"a","manager":{"id":"m","userPrincipalName":"m@x"}}"#
+            } else if asked.line.contains("/users/b?") {
+                r#"{"id":"b"}"#
+            } else {
+                r#"{"value":[{"id":"a"},{"id":"b"},{"id":"c","@removed":{"reason":"changed"}}],"@odata.deltaLink":"delta?2"}"#
+            })
+        });
+        let users = Users::of(&tenant(&server.base), &world()).unwrap();
+        let delta = users.api.url("v1.0/users/delta?1").to_string();
+        *users.position() = Some(SectionCursor { delta, day: 0 });
+        let (round, _) = users.round().await.unwrap();
+        let managers: Vec<(&str, Option<&str>)> = round
+            .last
+            .iter()
+            .map(|(id, kept)| (id.as_str(), kept.manager.as_ref().and_then(|manager| manager.name.as_deref())))
+            .collect();
+        assert_eq!(managers, [("a", Some("m@x")), ("b", None), ("c", None)]);
+        assert_eq!(server.lines().len(), 3, "{:?}", server.lines());
+        // A service that does not take the relation gives users without it.
+        let server = Server::start(|asked, _| {
+            if asked.line.contains("expand=manager") {
+                return reply(400, "", r#"{"error":{"code":"Request_UnsupportedQuery","message":"no"}}"#);
+            }
+            json(r#"{"value":[{"id":"a"}],"@odata.deltaLink":"delta?2"}"#)
+        });
+        let users = Users::of(&tenant(&server.base), &world()).unwrap();
+        assert_eq!(users.round().await.unwrap().0.last.len(), 1);
     }
 }

@@ -84,9 +84,9 @@ impl Messages {
         let mut position: SectionCursor = after.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
         let mut listing = UnitPage::default();
         let mut names = Vec::new();
-        for team in pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await? {
+        for team in pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await?.into_keys() {
             match pages::ids(&self.api, &format!("v1.0/teams/{}/channels?$select=id,displayName", path_part(&team))).await {
-                Ok(channels) => names.extend(channels.into_iter().map(|channel| format!("{team}/{channel}"))),
+                Ok(channels) => names.extend(channels.into_keys().map(|channel| format!("{team}/{channel}"))),
                 // It was deleted between the list and now.
                 Err(error) if error.status == Some(404) => {}
                 Err(error) => listing.failures.push((format!("{}/{team}", self.stream), error.to_string())),
