@@ -29,6 +29,8 @@ pub(crate) struct Ordinals {
     seen: HashSet<u64, BuildKeyHasher>,
     /// The next ordinal of contents that came more than once.
     repeated: HashMap<u64, u32, BuildKeyHasher>,
+    /// The numbers of whole records that are about the same as an earlier one.
+    numbers: HashMap<u64, u32, BuildKeyHasher>,
     runs: Vec<Run>,
     limit: usize,
     scratch: ScratchFolder,
@@ -37,7 +39,8 @@ pub(crate) struct Ordinals {
 impl Ordinals {
     /// Nothing was counted yet. Temporary files will be in `scratch`.
     pub(crate) fn new(scratch: ScratchFolder) -> Self {
-        Self { seen: HashSet::default(), repeated: HashMap::default(), runs: Vec::new(), limit: IN_MEMORY, scratch }
+        let (seen, repeated, numbers, runs) = Default::default();
+        Self { seen, repeated, numbers, runs, limit: IN_MEMORY, scratch }
     }
 
     /// Gives the next row of the unit its id, where it has none of its own.
@@ -46,7 +49,7 @@ impl Ordinals {
     /// As for [`Ordinals::next`].
     pub(crate) fn number(&mut self, row: &mut Row<'_>) -> io::Result<()> {
         if let Some(unnumbered) = row.unnumbered.take() {
-            let ordinal = self.next(unnumbered.content.0)?;
+            let ordinal = self.of(unnumbered)?;
             if ordinal > 0 {
                 row.cells[unnumbered.column] = Cell::Text(unnumbered.id(ordinal).into());
             }
@@ -62,7 +65,7 @@ impl Ordinals {
     pub(crate) fn number_batch(&mut self, rows: RecordBatch, unnumbered: &[(usize, Unnumbered)]) -> io::Result<RecordBatch> {
         let (mut column, mut others) = (0, Vec::new());
         for (row, unnumbered) in unnumbered {
-            let ordinal = self.next(unnumbered.content.0)?;
+            let ordinal = self.of(*unnumbered)?;
             if ordinal > 0 {
                 column = unnumbered.column;
                 others.push((*row, unnumbered.id(ordinal)));
@@ -81,6 +84,21 @@ impl Ordinals {
         let mut columns = rows.columns().to_vec();
         columns[column] = std::sync::Arc::new(numbered.finish());
         RecordBatch::try_new(rows.schema(), columns).map_err(io::Error::other)
+    }
+
+    /// The ordinal of the next record.
+    fn of(&mut self, unnumbered: Unnumbered) -> io::Result<u32> {
+        let Some(whole) = unnumbered.whole.map(|whole| unnumbered.content.then(whole).0) else {
+            return self.next(unnumbered.content.0);
+        };
+        if self.next(whole)? > 0 {
+            return Ok(self.numbers.get(&whole).copied().unwrap_or(0));
+        }
+        let ordinal = self.next(unnumbered.content.0)?;
+        if ordinal > 0 {
+            self.numbers.insert(whole, ordinal);
+        }
+        Ok(ordinal)
     }
 
     /// The ordinal of the next record of a content.

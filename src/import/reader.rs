@@ -1,6 +1,6 @@
 //! Reads one unit to its end: its rows go into batches, its refused records into quarantine, and a report says what came of it.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -197,7 +197,10 @@ impl UnitReader {
         let opened = open_text(unit.reader, move || consumed(), self.limits, self.scratch.clone());
         let (walked, mut counts, first_unknown) = match opened {
             Err(error) => {
-                let reason = format!("the file cannot be decompressed: {error}");
+                let is_inside =
+                    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof);
+                let what = if is_inside { "it cannot be decompressed" } else { "reading stopped" };
+                let reason = format!("{what}: {error}");
                 output.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
                 let counts = Counts { records: 1, refused: 1, ..Counts::default() };
                 report.reason = Some(reason);

@@ -197,6 +197,8 @@ pub(crate) struct Unnumbered {
     pub column: usize,
     /// The record's content.
     pub content: RecordHash,
+    /// Where `content` is only what records are about: all of the record. The same once more in a unit is no further record.
+    pub whole: Option<RecordHash>,
 }
 
 impl Unnumbered {
@@ -238,9 +240,15 @@ impl<'a> Row<'a> {
 
     /// Gives the row the id of the first record of its content.
     pub(crate) fn derive_id(&mut self, column: usize, content: RecordHash) {
-        let unnumbered = Unnumbered { column, content };
+        let unnumbered = Unnumbered { column, content, whole: None };
         self.cells[column] = Cell::Text(Cow::Owned(unnumbered.id(0)));
         self.unnumbered = Some(unnumbered);
+    }
+
+    /// Gives the row an id that it has where no other record of the unit is about the same and came before, and else a number.
+    pub(crate) fn number_among(&mut self, column: usize, id: String, about: RecordHash, whole: RecordHash) {
+        self.cells[column] = Cell::Text(Cow::Owned(id));
+        self.unnumbered = Some(Unnumbered { column, content: about, whole: Some(whole) });
     }
 
     /// Appends the row to a builder of its table.

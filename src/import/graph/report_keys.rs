@@ -62,8 +62,9 @@ fn duration(text: &str) -> Option<String> {
 }
 
 /// The key of a row that says what it is about, version 1: the report, [`PARTS`], the period, the id's column and the id. A row
-/// about something deleted is another one: its name may be in use again. `None` for a row about someone whose name is withheld.
-pub(super) fn named_key(row: &Row<'_>) -> Option<RecordHash> {
+/// about something deleted is another one: its name may be in use again. In a whole report, as a service gives it, such rows are told
+/// apart by their number, so that an entity stays the same when it is deleted. `None` for a row about someone whose name is withheld.
+pub(super) fn named_key(row: &Row<'_>, is_given: bool) -> Option<RecordHash> {
     let mut hash = RecordHash::of(row.table.name.as_bytes());
     let mut add = |text: &str| hash = hash.then(RecordHash::of(text.to_lowercase().as_bytes()));
     PARTS.iter().for_each(|name| add(&part(row.get(name))));
@@ -73,7 +74,7 @@ pub(super) fn named_key(row: &Row<'_>) -> Option<RecordHash> {
         Some((name, id)) => {
             add(name);
             add(id.trim());
-            if *row.get("isDeleted") == Cell::Bool(true) {
+            if !is_given && *row.get("isDeleted") == Cell::Bool(true) {
                 add("deleted");
                 add(&part(row.get("deletedDate")));
             }
@@ -136,7 +137,7 @@ mod tests {
                 row.set(name, Cell::text(text));
             }
             // Groups of Yammer have a name for people alone.
-            let named = named_key(&row).map_or_else(|| "-".to_owned(), RecordHash::hex);
+            let named = named_key(&row, false).map_or_else(|| "-".to_owned(), RecordHash::hex);
             let content = content_key(&row, other_content("more", SourceValue::Json("5"))).hex();
             keys.push_str(&format!("{}\t{named}\t{content}\n", table.name));
         }

@@ -266,15 +266,22 @@ impl Reports {
         if row.get("reportRefreshDate").is_null() {
             return Err("the report row has no refresh date that can be read".into());
         }
-        let key = named_key(&row);
-        let content = key.is_none().then(|| if is_given { given_key(&row) } else { content_key(&row, others) });
-        row.set("Raw", raw);
-        match (key, content, table.index_of("rowKey")) {
-            (Some(key), ..) => row.set("rowKey", Cell::text(key.hex())),
+        let Some(column) = table.index_of("rowKey") else { return Ok(row) };
+        match named_key(&row, is_given) {
+            // Of a whole report, rows about one name are numbered: there may be one that is deleted, and another that has its name
+            // now. The first has the key that a row about the name has anywhere.
+            Some(key) if is_given => {
+                let whole = content_key(&row, others);
+                row.number_among(column, key.hex(), key, whole);
+            }
+            Some(key) => row.cells[column] = Cell::text(key.hex()),
             // A row about someone whose name is withheld.
-            (None, Some(content), Some(column)) => row.derive_id(column, content),
-            _ => {}
+            None => {
+                let content = if is_given { given_key(&row) } else { content_key(&row, others) };
+                row.derive_id(column, content);
+            }
         }
+        row.set("Raw", raw);
         Ok(row)
     }
 }
@@ -384,17 +391,7 @@ mod tests {
             )
         };
         let keys = |rows: &[(&str, u32)], is_given: bool| -> BTreeSet<String> {
-            let (mut ordinals, mut reports) = (Ordinals::new(ScratchFolder::default()), Reports::default());
-            let rows: Vec<String> = rows.iter().map(|(name, posted)| row(name, *posted)).collect();
-            rows.iter()
-                .map(|text| {
-                    let members = Members::parse(text).unwrap();
-                    let id = reports.recognise_json(&members, &[]).unwrap();
-                    let mut row = reports.json(id, &members, text, DateOrder::Unknown, is_given).unwrap().remove(0);
-                    ordinals.number(&mut row).unwrap();
-                    row.get("rowKey").as_text().unwrap().to_owned()
-                })
-                .collect()
+            given_keys(&rows.iter().map(|(name, posted)| row(name, *posted)).collect::<Vec<_>>(), is_given).into_iter().collect()
         };
         // Two groups may have one name, and come in any order.
         let (first, later) =
@@ -426,5 +423,38 @@ mod tests {
         assert_eq!(named[0], named[1]);
         let deleted = amy.replace(r#""isDeleted":false"#, r#""isDeleted":true"#);
         assert_ne!(keys(&mut Reports::default(), &[&deleted]), named[..1]);
+    }
+
+    #[test]
+    fn an_entity_of_a_given_report_stays_the_same_when_it_is_deleted() {
+        let row = |deleted: &str, send: u32| {
+            format!(
+                r#"{{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@x","displayName":"Amy",{deleted},"lastActivityDate":"2026-01-04","sendCount":{send},"receiveCount":1,"readCount":0,"meetingCreatedCount":0,"meetingInteractedCount":0,"assignedProducts":[],"reportPeriod":"7"}}"#
+            )
+        };
+        let (live, dying) = (row(r#""isDeleted":false,"deletedDate":null"#, 1), row(r#""isDeleted":true,"deletedDate":null"#, 1));
+        let dead = row(r#""isDeleted":true,"deletedDate":"2026-01-12""#, 2);
+        let keys =
+            |rows: &[&str], is_given: bool| given_keys(&rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>(), is_given);
+        let first = keys(&[&live], true);
+        assert_eq!((&keys(&[&dying], true), &keys(&[&dead], true), &keys(&[&live], false)), (&first, &first, &first));
+        // Someone else has the name: two records, in any order, and each once however often it is there.
+        let both = keys(&[&dead, &live], true);
+        assert!(both.len() == 2 && both[0] == first[0] && both[1] != both[0]);
+        assert_eq!(keys(&[&live, &dead, &dead, &live, &dead], true), [0, 1, 1, 0, 1].map(|at| both[at].clone()));
+    }
+
+    /// The keys of a unit's rows of a report that their columns tell.
+    fn given_keys(rows: &[String], is_given: bool) -> Vec<String> {
+        let (mut ordinals, mut reports) = (Ordinals::new(ScratchFolder::default()), Reports::default());
+        rows.iter()
+            .map(|text| {
+                let members = Members::parse(text).unwrap();
+                let id = reports.recognise_json(&members, &[]).unwrap();
+                let mut row = reports.json(id, &members, text, DateOrder::Unknown, is_given).unwrap().remove(0);
+                ordinals.number(&mut row).unwrap();
+                row.get("rowKey").as_text().unwrap().to_owned()
+            })
+            .collect()
     }
 }

@@ -137,14 +137,14 @@ impl Traces {
         let row = fields.row(members, order, &mut |_, _| {});
         let mut row = row.into_owned();
         if row.get("messageTraceId").is_null()
-            && let Some(id) = page.and_then(|p| between(p, "messageTraces('", "'"))
+            && let Some(id) = page.and_then(|p| quoted(p, "messageTraces('"))
         {
-            row.set("messageTraceId", Cell::text(id.to_owned()));
+            row.set("messageTraceId", Cell::text(id));
         }
         if row.get("recipientAddress").is_null()
-            && let Some(recipient) = page.and_then(|p| between(p, "recipientAddress='", "'"))
+            && let Some(recipient) = page.and_then(|p| quoted(p, "recipientAddress='"))
         {
-            row.set("recipientAddress", Cell::text(recipient.replace("%40", "@")));
+            row.set("recipientAddress", Cell::text(recipient));
         }
         row.set("Raw", crate::audit::mapping::raw(text));
         finish_detail(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
@@ -261,9 +261,27 @@ fn final_state(states: &str) -> String {
     known.map_or_else(|| states.trim().to_owned(), str::to_owned)
 }
 
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(before)?;
-    rest.split_once(after).map(|(found, _)| found).filter(|found| !found.is_empty())
+/// A text in quotes behind a mark that has the first of them, as addresses of OData have it: a quote in it is written twice, or
+/// as `%27`, other characters as such codes where the writer wished. `None` for none, or an empty one.
+fn quoted(address: &str, mark: &str) -> Option<String> {
+    let (_, rest) = address.split_once(mark)?;
+    let mut bytes = rest.bytes().peekable();
+    let mut found = Vec::new();
+    loop {
+        match bytes.next()? {
+            b'\'' if bytes.next_if_eq(&b'\'').is_none() => break,
+            byte => found.push(byte),
+        }
+    }
+    let hex = |at: usize| found.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+    let (mut at, mut plain) = (0, Vec::with_capacity(found.len()));
+    while at < found.len() {
+        let code =
+            hex(at + 1).zip(hex(at + 2)).filter(|_| found[at] == b'%').and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        plain.push(code.unwrap_or(found[at]));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(plain).ok().filter(|text| !text.is_empty())
 }
 
 fn finish_ids(row: &mut Row<'static>, id_column: &str) {
@@ -420,6 +438,16 @@ mod tests {
         let row = Traces::default().detail(&members, text, Some(page), DateOrder::Unknown).unwrap().remove(0);
         assert_eq!((row.get("recipientAddress"), row.get("event")), (&Cell::text("bob@fabrikam.com"), &Cell::text("Deliver")));
         assert!(!row.get("rowKey").is_null());
+        for (written, recipient) in [
+            ("o%27neil%40x.example", "o'neil@x.example"),
+            ("o''neil@x.example", "o'neil@x.example"),
+            ("a%2540b@x.example", "a%40b@x.example"),
+            ("100%@x.example", "100%@x.example"),
+        ] {
+            let page = format!("#admin/exchange/tracing/messageTraces('1')/getDetailsByRecipient(recipientAddress='{written}')");
+            let row = Traces::default().detail(&members, text, Some(&page), DateOrder::Unknown).unwrap().remove(0);
+            assert_eq!(row.get("recipientAddress"), &Cell::text(recipient), "{written}");
+        }
         let odd =
             trace(r#"{"id":"x","recipientAddress":"b@c","receivedDateTime":"2026-01-05T00:10:13Z","status":"someNewStatus"}"#);
         assert_eq!((odd.get("status"), odd.get("statusRank")), (&Cell::text("someNewStatus"), &Cell::Int(0)));

@@ -168,7 +168,8 @@ impl Details {
         }
         let context = format!(
             "#admin/exchange/tracing/messageTraces('{id}')/getDetailsByRecipient(recipientAddress='{}')",
-            recipient.replace('\'', "%27")
+            // What would end it, or stand for another character, is encoded.
+            recipient.replace('%', "%25").replace('\'', "%27")
         );
         let mut named = Vec::new();
         for page in serde_json::Deserializer::from_slice(&text).into_iter::<Steps<'_>>() {
