@@ -33,7 +33,7 @@ pub fn traces(rows: &[(&str, i64)]) -> RecordBatch {
     traces_of(def("traces"), rows)
 }
 
-fn traces_of(def: &'static TableDef, rows: &[(&str, i64)]) -> RecordBatch {
+pub fn traces_of(def: &'static TableDef, rows: &[(&str, i64)]) -> RecordBatch {
     let mut out = RowBuilder::new(def);
     let at = |name: &str| def.index_of(name).unwrap_or(usize::MAX);
     for (n, (id, us)) in rows.iter().enumerate() {

@@ -38,6 +38,7 @@ mod nightly;
 mod output_safety;
 mod positions;
 mod power_cut;
+mod promoted;
 mod quarantine;
 mod query_speed;
 mod readers;

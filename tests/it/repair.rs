@@ -187,6 +187,36 @@ fn a_broken_newest_commit_is_set_aside_and_its_rows_land_again() {
 }
 
 #[test]
+fn an_empty_checkpoint_and_an_empty_newest_commit_of_any_table_are_repaired() {
+    let expected = all(damaged(|_| {}).path());
+    for table in ["traces", "ImportLedger", "customEvents"] {
+        for (checkpoint, commit) in [(true, false), (false, true), (true, true)] {
+            let dir = damaged(|lake| {
+                let log = lake.join(table).join("_delta_log");
+                let names = fs::read_dir(&log).expect("the log").map(|entry| entry.expect("an entry").path());
+                let newest = names.filter(|path| path.extension().is_some_and(|kind| kind == "json")).max().expect("a commit");
+                if checkpoint {
+                    fs::write(log.join("00000000000000000001.checkpoint.parquet"), "").expect("written");
+                    fs::write(log.join("_last_checkpoint"), "{\"version\":1,\"size\":9}").expect("written");
+                }
+                if commit {
+                    fs::write(newest, "").expect("written");
+                }
+            });
+            let query = kqlake(dir.path(), &["query", &format!("{table} | count")]);
+            query.exits(if commit { 6 } else { 0 }).says("kqlake compact --repair");
+            let run = kqlake(dir.path(), &["compact", "--repair"]).exits(0);
+            assert!(run.out.contains("was moved to"), "{table}: {}", run.out);
+            assert!(kqlake(dir.path(), &["compact", "--repair"]).exits(0).out.contains("nothing to repair"), "{table}");
+            let quiet = kqlake(dir.path(), &["query", &format!("{table} | count")]).exits(0);
+            assert!(!quiet.err.contains("passed over"), "{table}: {}", quiet.err);
+            import(dir.path(), &[]).exits(0);
+            assert_eq!((all(dir.path()), doubled(dir.path())), (expected, 0), "{table} {checkpoint} {commit}");
+        }
+    }
+}
+
+#[test]
 fn a_log_whose_newest_checkpoint_and_newest_commit_are_empty_is_repaired_once() {
     let before = damaged(|_| {});
     let expected = all(before.path());

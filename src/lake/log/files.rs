@@ -167,6 +167,12 @@ impl LogFiles {
         }
     }
 
+    /// True when of the newest version there is a checkpoint alone, and the log says everything up to the one before.
+    fn ends_before(&self, checkpoint: u64) -> bool {
+        let Some(before) = checkpoint.checked_sub(1).filter(|_| checkpoint == self.last) else { return false };
+        self.has_all(*self.needed(before).start()..=before)
+    }
+
     /// The library passes an empty checkpoint over when it reads, and takes it for good when it deletes what came before; with
     /// a broken one it reads nothing.
     fn pass_over_checkpoints(&mut self, unreadable: &Unreadable) -> Result<(), Damage> {
@@ -178,6 +184,9 @@ impl LogFiles {
             let Some((file, why)) = files.iter().find_map(|file| Some((file.clone(), why(file)?))) else { break };
             let names: Vec<String> = files.iter().map(|file| name_of(file)).collect();
             let spare = self.does_without(version);
+            if !spare && self.ends_before(version) {
+                return Err(Damage::LostCommits { file: self.log.join(commit_name(version)), witness: file });
+            }
             let damage = Damage::Checkpoint { file, why, spare };
             if !spare {
                 return Err(damage);
@@ -452,6 +461,12 @@ mod tests {
         assert_eq!(passed(&[(CHECKPOINT_ONE, "x"), (TWO, "{}"), (CHECKPOINT_TWO, "")]), [CHECKPOINT_TWO]);
         let dir = log(&[(CHECKPOINT_ONE, ""), (TWO, "{}"), (CHECKPOINT_TWO, "")]);
         assert!(matches!(damage(&dir), Damage::Checkpoint { file, spare: false, .. } if file.ends_with(CHECKPOINT_ONE)));
+        // The newest commit went, and its checkpoint says nothing.
+        let dir = log(&[first, (CHECKPOINT_ONE, "")]);
+        let lost = damage(&dir);
+        assert!(
+            matches!(&lost, Damage::LostCommits { file, witness } if file.ends_with(ONE) && witness.ends_with(CHECKPOINT_ONE))
+        );
         // Whether commits after the newest are lost is unknown here.
         let beyond = look(log(&[first, named]).path(), None).unwrap().unwrap().passed;
         assert_eq!(Vec::from_iter(&beyond.names), ["_last_checkpoint"]);
