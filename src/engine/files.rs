@@ -1,16 +1,16 @@
 //! Local files as tables of a query: Parquet, CSV and JSON, under names that the command line gives.
 
+mod json;
+
 use std::collections::{HashMap, HashSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
@@ -18,7 +18,6 @@ use datafusion::prelude::SessionContext;
 use url::Url;
 
 use crate::error::{Error, Result};
-use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, TableSchema};
 use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::as_kql_takes_it;
@@ -68,14 +67,17 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     if !real.is_file() {
         return Err(failed("it is no file".to_owned()).hint("name one file: --table NAME=FILE"));
     }
+    let Some(format) = format(path).map_err(failed)? else {
+        let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
+        return table.and_then(|table| with_columns(&table.schema()).map(|()| table)).map_err(failed);
+    };
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
-    let options = ListingOptions::new(format(path).map_err(failed)?).with_file_extension("");
+    let options = ListingOptions::new(format).with_file_extension("");
     let state = session.state();
     let schema = options.infer_schema(&state, &url).await.map_err(|err| failed(err.strip_backtrace()))?;
-    if schema.fields().is_empty() {
-        return Err(failed("it has no columns".to_owned()));
-    }
+    with_columns(&schema).map_err(failed)?;
+    let schema = Arc::new(Schema::new(schema.fields().iter().map(as_computed).collect::<Vec<_>>()));
     let of_time = |field: &Field| matches!(field.data_type(), DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_));
     if let Some(field) = schema.fields().iter().find(|field| of_time(field)) {
         return Err(failed(format!("the type {} of its column {} is not supported", field.data_type(), field.name())));
@@ -85,27 +87,36 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     Ok(Arc::new(table))
 }
 
-/// How a file is written, which its name's end says.
-fn format(path: &Path) -> std::result::Result<Arc<dyn FileFormat>, String> {
+fn with_columns(schema: &Schema) -> std::result::Result<(), String> {
+    if schema.fields().is_empty() { Err("it has no columns".to_owned()) } else { Ok(()) }
+}
+
+/// A column in the form that expressions give, which texts and times of it meet with. Nanoseconds, which the digits of a text ask
+/// for, end in the year 2262.
+fn as_computed(field: &Arc<Field>) -> Arc<Field> {
+    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8View | DataType::LargeUtf8);
+    let ty = match field.data_type() {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        ty if is_text(ty) => DataType::Utf8,
+        DataType::Dictionary(_, ty) if is_text(ty) || **ty == DataType::Utf8 => DataType::Utf8,
+        _ => return Arc::clone(field),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(ty))
+}
+
+/// How a file is written, which its name's end says; `None` for JSON.
+fn format(path: &Path) -> std::result::Result<Option<Arc<dyn FileFormat>>, String> {
+    // The types of columns are those of all rows: what comes late is no less there. A field in quotes may have several lines.
+    let csv = || CsvFormat::default().with_has_header(true).with_schema_infer_max_rec(usize::MAX).with_newlines_in_values(true);
     let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     Ok(match end.as_str() {
         // What the metadata of a column says is its KQL type.
-        "parquet" => Arc::new(ParquetFormat::default().with_skip_metadata(false)),
-        "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
-        "tsv" => Arc::new(CsvFormat::default().with_has_header(true).with_delimiter(b'\t')),
-        "json" | "ndjson" | "jsonl" => {
-            Arc::new(JsonFormat::default().with_newline_delimited(!is_array(path).map_err(|err| err.to_string())?))
-        }
+        "parquet" => Some(Arc::new(ParquetFormat::default().with_skip_metadata(false).with_force_view_types(false))),
+        "csv" => Some(Arc::new(csv())),
+        "tsv" => Some(Arc::new(csv().with_delimiter(b'\t'))),
+        "json" | "ndjson" | "jsonl" => None,
         _ => return Err("its name ends in none of .parquet, .csv, .tsv, .json, .ndjson and .jsonl".to_owned()),
     })
-}
-
-/// True for JSON that is one array.
-fn is_array(path: &Path) -> std::io::Result<bool> {
-    let mut head = [0; 4096];
-    let read = pipe::read(path)?.read(&mut head)?;
-    let text = head[..read].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head[..read]);
-    Ok(text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['))
 }
 
 /// A catalog with files beside the tables of another one, and in the place of those of the same names.

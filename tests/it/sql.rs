@@ -88,3 +88,243 @@ fn local_files_are_tables_in_both_languages() {
     let hidden = run_in(dir.path(), &["query", "--table", "traces=users.csv", "traces | count"]).exits(0);
     assert_eq!(hidden.out, "Count\n2\n");
 }
+
+#[test]
+fn what_comes_late_in_a_file_is_no_less_there() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).expect("a file");
+    let query = |file: &str, query: &str| {
+        let table = format!("X={file}");
+        run_in(dir.path(), &["query", "--table", &table, query]).exits(0).out
+    };
+    write("late.ndjson", format!("{}{{\"a\":7.5,\"b\":\"x\"}}\n", "{\"a\":1}\n".repeat(10_000)));
+    assert_eq!(query("late.ndjson", "X | where b == 'x' | project a, b"), "a,b\n7.5,x\n");
+    assert_eq!(query("late.ndjson", "X | summarize count(), sum(a)"), "count_,sum_a\n10001,10007.5\n");
+    write("late.csv", format!("id,v\n{}7.5,x\n", "1,\n".repeat(10_000)));
+    assert_eq!(query("late.csv", "X | where v == 'x' | project id, v"), "id,v\n7.5,x\n");
+    assert_eq!(query("late.csv", "X | summarize sum(id)"), "sum_id\n10007.5\n");
+    // Whatever year a time is in, and however many digits its seconds have.
+    write("times.csv", "t,s\n2020-01-01T10:11:12.123456Z,\"a\nb\"\n9999-12-31T00:00:00Z,\n0001-01-01T00:00:00.5Z,c\n".to_owned());
+    let times = csv_rows(&query("times.csv", "X | project gettype(t), year = getyear(t), s"));
+    assert_eq!(times[1..], [["datetime", "2020", "a\nb"], ["datetime", "9999", ""], ["datetime", "1", "c"]]);
+}
+
+#[test]
+fn values_of_json_are_those_that_the_file_has() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+    let run = |file: &str, query: &str| run_in(dir.path(), &["query", "--table", &format!("X={file}"), query]);
+    let query = |file: &str, query: &str| run(file, query).exits(0).out;
+    // Each bag has its own keys, its own numbers and its own order.
+    let bags = "{\"a\":1,\"d\":{\"x\":1}}\n{\"a\":2,\"d\":{\"y\":2.5,\"a b\":\"\u{e9}\"}}\n{\"a\":3,\"d\":{}}{\"a\":4}";
+    write("bags.ndjson", bags);
+    write("bags.json", &format!("\u{feff} [{}]", bags.replace('\n', ",\n").replace("}{", "},{")));
+    for file in ["bags.ndjson", "bags.json"] {
+        let rows = csv_rows(&query(file, "X | project bag_keys(d), tostring(d), d has 'y', isnull(d)"));
+        assert_eq!(rows[1], ["[\"x\"]", "{\"x\":1}", "false", "false"], "{file}");
+        assert_eq!(rows[2], ["[\"y\",\"a b\"]", "{\"y\":2.5,\"a b\":\"\u{e9}\"}", "true", "false"], "{file}");
+        assert_eq!(rows[3], ["[]", "{}", "false", "false"], "{file}");
+        assert_eq!(rows[4], ["", "", "false", "true"], "{file}");
+        assert_eq!(query(file, "X | where a > 2 | count"), "Count\n2\n");
+        assert_eq!(query(file, "X | take 1 | project a"), "a\n1\n");
+    }
+    // Kinds that differ are dynamic, and what a query writes can be read again.
+    let mixed = "{\"m\":{\"a\":[1,\"x\"]},\"n\":1,\"b\":true,\"s\":\"q\",\"w\":9007199254740993,\"u\":18446744073709551615}\n\
+        {\"m\":\"text\",\"n\":2.5,\"b\":null,\"s\":null,\"w\":0.5,\"z\":null}\n{\"m\":5,\"s\":\"1\",\"s\":\"\\u00e9\\n\"}\n";
+    write("mixed.ndjson", mixed);
+    let types = "X | getschema | summarize make_list(strcat(ColumnName, ':', ColumnType))";
+    let expected = "[\"m:dynamic\",\"n:real\",\"b:bool\",\"s:string\",\"w:dynamic\",\"u:dynamic\",\"z:string\"]";
+    assert_eq!(csv_rows(&query("mixed.ndjson", types))[1], [expected]);
+    let values = "X | project gettype(m), tostring(m), n, b, s, tostring(w), tostring(u), isempty(z)";
+    let found = query("mixed.ndjson", values);
+    let rows = csv_rows(&found);
+    assert_eq!(
+        rows[1],
+        ["dictionary", "{\"a\":[1,\"x\"]}", "1.0", "true", "q", "9007199254740993", "18446744073709551615", "true"]
+    );
+    assert_eq!(rows[2], ["string", "text", "2.5", "", "", "0.5", "", "true"]);
+    assert_eq!(rows[3], ["long", "5", "", "", "\u{e9}\n", "", "", "true"]);
+    run_in(dir.path(), &["query", "--table", "X=mixed.ndjson", "X", "-f", "ndjson", "-o", "again.ndjson"]).exits(0);
+    assert_eq!(query("again.ndjson", values), found);
+    for (text, said) in
+        [("[1]", "record 1"), ("{\"a\":1}\n{\"a\":", "EOF"), ("[{\"a\":1},{\"a\":]", "column"), ("[]", "no columns")]
+    {
+        write("bad.json", text);
+        run("bad.json", "X").exits(2).says("bad.json").says(said);
+    }
+}
+
+#[test]
+fn texts_of_parquet_files_meet_with_computed_ones() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    run_in(dir.path(), &["query", "print k = 1", "-f", "parquet", "-o", "a.parquet"]).exits(0);
+    let texts = "print s = 'abc', y = dynamic([1]), g = guid(74be27de-1e4e-49d9-b579-fe0b331d3642), k = 2, b = true";
+    run_in(dir.path(), &["query", texts, "-f", "parquet", "-o", "b.parquet"]).exits(0);
+    for query in [
+        "A | union B | mv-expand y",
+        "print k = 1 | union B | mv-expand y",
+        "A | union B | sort by k asc | extend r = row_number(), p = prev(s)",
+        "A | union B | mv-apply y on (take 1)",
+        "A | union B | evaluate bag_unpack(y)",
+        "B | extend c = coalesce(tostring(k), s) | mv-expand y",
+        "B | extend c = case(b, tolower(s), k > 1, s, 'q') | sort by k asc | extend row_number()",
+        "B | extend c = coalesce(toguid(s), g), d = coalesce(todynamic(s), y), e = iff(b, toguid(s), g) | mv-expand y",
+    ] {
+        let run = |a: &str, b: &str| run_in(dir.path(), &["query", "--table", a, "--table", b, query]).exits(0).out;
+        let found = run("A=a.parquet", "B=b.parquet");
+        // The same rows as datatables.
+        let columns = format!("let A = print k = 1; let B = {texts}; {query}");
+        let computed = run_in(dir.path(), &["query", &columns]).exits(0).out;
+        // Branches of a union come in any order.
+        let sorted = |rows: &str| {
+            let mut rows = csv_rows(rows);
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(&found), sorted(&computed), "{query}");
+    }
+}
+
+/// Ticks as their text.
+fn span(ticks: i64) -> String {
+    let mut text = String::new();
+    kqlake_value::format::write_timespan(&mut text, ticks);
+    text
+}
+
+#[test]
+fn timespans_are_timespans_in_every_expression_and_aggregate() {
+    const S: i64 = 10_000_000;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let rows = "datatable(n:long, a:datetime, d:timespan) [1, datetime(2026-01-01), 2s, 2, datetime(2026-01-01), 70s, 3, \
+        datetime(2026-01-01), 1d] | extend b = a + d";
+    run_in(dir.path(), &["query", rows, "-f", "parquet", "-o", "c.parquet"]).exits(0);
+    // Each is the timespan `d`.
+    let forms = [
+        "d",
+        "b - a",
+        "d + (b - b)",
+        "-(-d)",
+        "d * 2 / 2",
+        "CASE WHEN n > 0 THEN d ELSE INTERVAL '9 seconds' END",
+        "CASE n WHEN 9 THEN INTERVAL '9 seconds' ELSE b - a END",
+        "coalesce(b - a, INTERVAL '9 seconds')",
+        "greatest(nullif(d, INTERVAL '9 seconds'), INTERVAL '1 second')",
+        "d + INTERVAL '1 second' - INTERVAL '1 second'",
+        "(SELECT max(x.d) FROM c x WHERE x.n = t.n)",
+        "kql.bin(d, INTERVAL '1 second')",
+    ];
+    let (two, seventy, day) = (2 * S, 70 * S, 86_400 * S);
+    let aggregates = [
+        ("min(X)", two),
+        ("max(X)", day),
+        ("sum(X)", two + seventy + day),
+        ("sum(DISTINCT X)", two + seventy + day),
+        ("avg(X)", (two + seventy + day) / 3),
+        ("median(X)", seventy),
+        ("approx_percentile_cont(X, 0.5)", seventy),
+        ("percentile_cont(0.5) WITHIN GROUP (ORDER BY X)", seventy),
+        ("first_value(X ORDER BY n)", two),
+        ("last_value(X ORDER BY n)", day),
+        ("max(X) FILTER (WHERE n < 3)", seventy),
+        ("max(X) - min(X)", day - two),
+        ("sum(X - INTERVAL '1 second')", two + seventy + day - 3 * S),
+    ];
+    let bool = |value: bool| value.to_string();
+    // What is made of a timespan, with its text.
+    type Made = (&'static str, Box<dyn Fn(i64) -> String>);
+    let made: Vec<Made> = vec![
+        ("Y", Box::new(span)),
+        ("Y + INTERVAL '1 second'", Box::new(|y| span(y + S))),
+        ("INTERVAL '2 days' - Y", Box::new(|y| span(2 * 86_400 * S - y))),
+        ("Y * 2", Box::new(|y| span(y * 2))),
+        ("3 * Y", Box::new(|y| span(y * 3))),
+        ("Y / 2", Box::new(|y| span(y / 2))),
+        ("-Y", Box::new(|y| span(-y))),
+        ("abs(-Y)", Box::new(span)),
+        ("Y > INTERVAL '1 minute'", Box::new(move |y| bool(y > 60 * S))),
+        ("Y BETWEEN INTERVAL '1 minute' AND INTERVAL '1 hour'", Box::new(move |y| bool((60 * S..=3600 * S).contains(&y)))),
+        ("Y IN (INTERVAL '70 seconds', INTERVAL '1 hour')", Box::new(move |y| bool(y == 70 * S))),
+        ("Y IS DISTINCT FROM INTERVAL '70 seconds'", Box::new(move |y| bool(y != 70 * S))),
+        ("Y / INTERVAL '1 second' > 60", Box::new(move |y| bool(y > 60 * S))),
+        ("extract(epoch FROM Y) > 60", Box::new(move |y| bool(y > 60 * S))),
+        ("cast(Y AS bigint)", Box::new(|y| y.to_string())),
+        ("cast(Y AS varchar)", Box::new(span)),
+        ("CASE WHEN Y > INTERVAL '1 hour' THEN Y ELSE INTERVAL '1 hour' END", Box::new(|y| span(y.max(3600 * S)))),
+        ("TIMESTAMP '2026-01-01' + Y - TIMESTAMP '2026-01-01'", Box::new(span)),
+    ];
+    for (turn, form) in forms.into_iter().enumerate() {
+        let mut select = Vec::new();
+        let mut expected = Vec::new();
+        for (place, (aggregate, value)) in aggregates.into_iter().enumerate() {
+            let aggregate = aggregate.replace('X', if form.starts_with("(SELECT") { "f" } else { form });
+            // A third of them each time, another one for each form, so that all meet.
+            for (text, answer) in made.iter().skip((turn + place) % 3).step_by(3) {
+                select.push(format!("{} AS c{}", text.replace('Y', &format!("({aggregate})")), select.len()));
+                expected.push(answer(value));
+            }
+        }
+        // A subquery is no argument of an aggregate.
+        let from = if form.starts_with("(SELECT") { format!("(SELECT n, {form} AS f FROM c t)") } else { "c".to_owned() };
+        let sql = format!("SELECT {} FROM {from} t HAVING max(n) > 2 AND {} > INTERVAL '1 second'", select.join(", "), {
+            aggregates[4].0.replace('X', if form.starts_with("(SELECT") { "f" } else { form })
+        });
+        let found = csv_rows(&run_in(dir.path(), &["sql", "--table", "c=c.parquet", &sql]).exits(0).out);
+        for ((column, found), expected) in select.iter().zip(&found[1]).zip(&expected) {
+            assert_eq!(found, expected, "{form}: {column}");
+        }
+        // Of each row, in a subquery, and by a window function.
+        let rows = format!(
+            "WITH s AS (SELECT n, {form} AS x FROM c t) SELECT x, x > INTERVAL '1 minute', x - lag(x, 1) OVER (ORDER BY n), \
+             max(x) OVER () - x FROM s WHERE x < INTERVAL '2 days' ORDER BY x - INTERVAL '1 second'"
+        );
+        let found = csv_rows(&run_in(dir.path(), &["sql", "--table", "c=c.parquet", &rows]).exits(0).out);
+        let line = |x: i64, before: Option<i64>| {
+            vec![span(x), bool(x > 60 * S), before.map(|before| span(x - before)).unwrap_or_default(), span(day - x)]
+        };
+        assert_eq!(found[1..], [line(two, None), line(seventy, Some(two)), line(day, Some(seventy))], "{form}");
+    }
+}
+
+#[test]
+fn what_is_no_timespan_is_shown_as_what_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    run_in(dir.path(), &["query", "print n = 1, d = 2s", "-f", "parquet", "-o", "c.parquet"]).exits(0);
+    let run = |sql: &str| run_in(dir.path(), &["sql", "--table", "c=c.parquet", sql]);
+    for (e, expected) in [
+        ("x + 1", "20000001"),
+        ("avg(x)", "20000000.0"),
+        ("count(d)", "1"),
+        ("count(DISTINCT d)", "1"),
+        ("CASE WHEN true THEN x END", "20000000"),
+        ("coalesce(x, 1)", "20000000"),
+        ("avg(y)", "20000000.0"),
+    ] {
+        let sql = format!("SELECT {e} AS v FROM (SELECT d, cast(d AS bigint) AS x, d::double AS y FROM c) t GROUP BY x");
+        assert_eq!(run(&sql).exits(0).out, format!("v\n{expected}\n"), "{e}");
+    }
+    assert_eq!(run("SELECT DISTINCT ON (n) n, d FROM c ORDER BY n, d").exits(0).out, "n,d\n1,00:00:02\n");
+    for refused in ["d + INTERVAL '1 month'", "coalesce(d, INTERVAL '1 month')", "d IN (INTERVAL '1 month')"] {
+        run(&format!("SELECT {refused} FROM c")).exits(3).says("days or less");
+    }
+}
+
+#[test]
+fn paths_may_have_keys_in_quotes() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let bag = r#"print b = dynamic({"a]b": {"c.d": [1, {"e": "x"}]}, "\"": 2, "*": 3})"#;
+    run_in(dir.path(), &["query", bag, "-f", "parquet", "-o", "c.parquet"]).exits(0);
+    let run = |e: &str| run_in(dir.path(), &["sql", "--table", "c=c.parquet", &format!("SELECT {e} AS v FROM c")]);
+    for e in [
+        r#"b->>'$."a]b"."c.d"[1].e'"#,
+        r#"b->>'$["a]b"]."c.d"[1]."e"'"#,
+        r#"json_extract_string(b, '$."a]b"["c.d"][1].e')"#,
+        r#"b -> '$."a]b"' ->> '$."c.d"[1].e'"#,
+    ] {
+        assert_eq!(run(e).exits(0).out, "v\nx\n", "{e}");
+    }
+    assert_eq!(run(r#"b->>'*'"#).exits(0).out, "v\n3\n");
+    for e in [r#"b->>'$.*'"#, r#"b->>'$."a]b'"#, r#"b->>'$."a]b"c'"#, r#"b->>'$.a"]b"'"#] {
+        run(e).exits(3).says("cannot be read");
+    }
+}

@@ -131,7 +131,7 @@ fn steps(key: &Argument, out: &mut String) -> std::result::Result<(), String> {
             let _ = write!(out, "[{place}]");
         }
         Some(Value::String(path)) if path.starts_with('$') => {
-            let steps = path_text::parse(path, Root::Needed).ok_or_else(|| format!("the path '{path}' cannot be read"))?;
+            let steps = path_text::parse(path, Root::Sql).ok_or_else(|| format!("the path '{path}' cannot be read"))?;
             for step in steps {
                 match step {
                     StepText::Key(key) => out.push_str(&format!("[{}]", quoted(key))),

@@ -30,6 +30,8 @@ pub enum Root {
     Needed,
     /// With `$` or with the first key, and a dot may stand before a bracket, as `extract_json` has it.
     Optional,
+    /// With `$`, as SQL has it: a key may be in quotes behind a dot, and signs that mean more than one value are none of a key.
+    Sql,
 }
 
 /// The steps of a path; `None` where it cannot be read.
@@ -39,6 +41,7 @@ pub enum Root {
 /// let steps = [StepText::Key("a"), StepText::Key("b]c"), StepText::Index(-1)];
 /// assert_eq!(parse(r#"$.a["b]c"][-1]"#, Root::Needed).as_deref(), Some(&steps[..]));
 /// assert_eq!(parse("a.b", Root::Needed), None);
+/// assert_eq!(parse(r#"$."a]b".c"#, Root::Sql).as_deref(), Some(&[StepText::Key("a]b"), StepText::Key("c")][..]));
 /// ```
 pub fn parse(path: &str, root: Root) -> Option<Vec<StepText<'_>>> {
     let mut rest = match path.strip_prefix('$') {
@@ -54,10 +57,13 @@ pub fn parse(path: &str, root: Root) -> Option<Vec<StepText<'_>>> {
             bracket(inside)?
         } else if let Some(inside) = rest.strip_prefix(".[").filter(|_| root == Root::Optional) {
             bracket(inside)?
+        } else if let Some(inside) = rest.strip_prefix(".\"").filter(|_| root == Root::Sql) {
+            let (key, behind) = inside.split_once('"')?;
+            (StepText::Key(key), behind)
         } else {
             let key = rest.strip_prefix('.').or(Some(rest).filter(|_| may_be_bare))?;
             let end = key.find(['.', '[']).unwrap_or(key.len());
-            if end == 0 {
+            if end == 0 || root == Root::Sql && key[..end].contains(['"', '*']) {
                 return None;
             }
             (StepText::Key(&key[..end]), &key[end..])
@@ -106,6 +112,17 @@ mod tests {
             ("$['a']b", Root::Optional, None),
             ("$[x]", Root::Optional, None),
             ("$[1", Root::Optional, None),
+            (r#"$."a""#, Root::Needed, Some(&[Key("\"a\"")])),
+            (r#"$."a]b"."c.d"[0].e"#, Root::Sql, Some(&[Key("a]b"), Key("c.d"), Index(0), Key("e")])),
+            (r#"$.a-b."""#, Root::Sql, Some(&[Key("a-b"), Key("")])),
+            (r#"$['a"b']"#, Root::Sql, Some(&[Key("a\"b")])),
+            (r#"$."a"b"#, Root::Sql, None),
+            (r#"$."a\"b""#, Root::Sql, None),
+            (r#"$."a"#, Root::Sql, None),
+            (r#"$.a"b""#, Root::Sql, None),
+            ("$.*", Root::Sql, None),
+            ("$.a*.b", Root::Sql, None),
+            ("a", Root::Sql, None),
         ];
         for (path, root, steps) in cases {
             assert_eq!(parse(path, *root).as_deref(), *steps, "{path} {root:?}");

@@ -260,6 +260,14 @@ pub(super) fn is_dynamic_text(e: &BoundExpr) -> bool {
     matches!(&e.kind, BoundKind::Cast(inner) if inner.ty == Type::Dynamic) && e.ty == Type::String
 }
 
+/// False for numbers that are written out, and for those that were no reals before.
+fn may_be_nan(e: &BoundExpr) -> bool {
+    match &e.kind {
+        BoundKind::Cast(inner) => matches!(inner.ty, Type::Real | Type::Dynamic),
+        _ => e.as_literal().is_none_or(|v| matches!(v, Value::Real(v) if v.is_nan())),
+    }
+}
+
 /// `== != < <= > >= =~ !~` with KQL's null rules.
 fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -> Lowered<Expr> {
     use BinaryOp as B;
@@ -274,28 +282,24 @@ fn compare(op: BinaryOp, left: &BoundExpr, right: &BoundExpr, filtering: bool) -
                 _ => Operator::GtEq,
             };
             let mut out = binary_expr(l.clone(), operator, r.clone());
-            // Arrow orders NaN above every number; in KQL no comparison with NaN is true.
+            // Arrow orders NaN above every number, and one with a sign, which arithmetic makes, below; in KQL no comparison with
+            // NaN is true.
             if left.ty == Type::Real {
-                let greater = matches!(op, B::Greater | B::GreaterOrEqual);
-                let suspect = if greater { (left, l.clone()) } else { (right, r.clone()) };
-                match suspect.0.as_literal() {
-                    None => {
-                        let nan = datafusion::functions::math::expr_fn::isnan(suspect.1);
-                        if filtering {
-                            return Ok(out.and(Expr::Not(Box::new(nan))));
-                        }
-                        let other = if greater { r } else { l };
-                        out = when(nan.and(other.is_not_null()), lit(false))
-                            .otherwise(out)
-                            .map_err(|error| internal(left, &error.to_string()))?;
+                let mut nan: Option<Expr> = None;
+                for (side, e, other) in [(left, &l, &r), (right, &r, &l)] {
+                    if !may_be_nan(side) {
+                        continue;
                     }
-                    Some(Value::Real(v)) if v.is_nan() => {
-                        let other = if greater { r } else { l };
-                        return when(other.is_null(), null(Type::Bool))
-                            .otherwise(lit(false))
-                            .map_err(|error| internal(left, &error.to_string()));
+                    let is_nan = datafusion::functions::math::expr_fn::isnan(e.clone());
+                    if filtering {
+                        out = out.and(Expr::Not(Box::new(is_nan)));
+                        continue;
                     }
-                    Some(_) => {}
+                    let is_nan = is_nan.and(other.clone().is_not_null());
+                    nan = Some(nan.map_or(is_nan.clone(), |nan| nan.or(is_nan)));
+                }
+                if let Some(nan) = nan {
+                    out = when(nan, lit(false)).otherwise(out).map_err(|error| internal(left, &error.to_string()))?;
                 }
             }
             Ok(out)
