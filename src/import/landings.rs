@@ -34,9 +34,9 @@ const BUFFER_PART: usize = 32;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
-const SMALL_ROWS: usize = 1_024;
-/// Rows of a batch that is not copied to be put together with smaller ones.
-const LARGE_ROWS: usize = SMALL_ROWS / 4;
+const GATHERED_ROWS: usize = 1_024;
+/// A batch of at least so many rows is not copied to be put together with others.
+const COPIED_BELOW: usize = GATHERED_ROWS / 4;
 
 /// The open landings of a run.
 pub(crate) struct Landings<'l> {
@@ -156,12 +156,12 @@ impl<'l> Landings<'l> {
             self.open.insert(table.name, open);
         }
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
-        if batch.num_rows() >= LARGE_ROWS {
+        if batch.num_rows() >= COPIED_BELOW {
             flush(table.name, open).await?;
         }
         open.small_rows += batch.num_rows();
         open.small.push((batch, origin));
-        if open.small_rows >= SMALL_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
+        if open.small_rows >= GATHERED_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
     }
 
     /// Begins to commit all open tables. What is written from now on belongs to the next checkpoint.

@@ -19,7 +19,6 @@ use kqlake_value::text_column::text_budget;
 use kqlake_value::{Type, ValueRef, json};
 
 impl Lowering<'_> {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]
     pub(super) fn expand(
         &self,
         rel: &Rel,

@@ -13,6 +13,6 @@ pub use self::error::{Failure, ServiceError};
 pub(crate) use self::json::JsonCheck;
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins, path_part};
-pub(crate) use self::retry::{Backoff, date_of};
+pub(crate) use self::retry::{Backoff, date_of, wait_of};
 pub(crate) use self::transport::{AGENT, Transport, is_redirect, of_body, said_error};
 pub use reqwest::header::HeaderMap;

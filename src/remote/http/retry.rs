@@ -42,13 +42,17 @@ impl Backoff {
 /// How long a service wants to be left alone: so many seconds, or until an instant. The instant is by the service's clock, which
 /// its answer tells; `now` (seconds since 1970) stands in for it.
 pub(crate) fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    wait_of(headers.get(RETRY_AFTER)?.to_str().ok()?, date_of(headers).unwrap_or(now))
+}
+
+/// As [`retry_after`], of the header's text; an instant is seen from `now` (seconds since 1970).
+pub(crate) fn wait_of(text: &str, now: i64) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         let bounded = seconds.is_finite().then(|| seconds.clamp(0.0, LONGEST_ASKED as f64));
         return bounded.map(Duration::from_secs_f64);
     }
-    let until = http_date(text)?;
-    let wait = until.saturating_sub(date_of(headers).unwrap_or(now)).clamp(0, LONGEST_ASKED);
+    let wait = http_date(text)?.saturating_sub(now).clamp(0, LONGEST_ASKED);
     u64::try_from(wait).ok().map(Duration::from_secs)
 }
 

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
-use url::form_urlencoded::byte_serialize;
 
 use crate::api::Api;
 use crate::cloud::Service;
@@ -120,11 +119,10 @@ impl Queue {
 
 /// A shared access signature for a resource, valid until an instant in seconds since 1970 (Service Bus, "Generate SAS token").
 fn signature(resource: &str, policy: &str, key: &SecretString, expires: i64) -> SecretString {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-    let resource = encoded(&resource.to_lowercase());
+    let resource = path_part(&resource.to_lowercase());
     let hmac_key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let signature = STANDARD.encode(hmac::sign(&hmac_key, format!("{resource}\n{expires}").as_bytes()));
-    let (signature, policy) = (encoded(&signature), encoded(policy));
+    let (signature, policy) = (path_part(&signature), path_part(policy));
     SecretString::from(format!("SharedAccessSignature sr={resource}&sig={signature}&se={expires}&skn={policy}"))
 }
 

@@ -365,6 +365,45 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(found.is_empty(), "{found}");
 }
 
+/// What the files of each folder import of folders that neither enclose it nor are enclosed by it, by the folders' names.
+fn folders(files: &BTreeMap<Module, PathBuf>) -> Imports {
+    let folder = |module: &Module| -> Module {
+        let parts = files[module].parent().expect("a folder").components();
+        parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let mut imported = Imports::new();
+    for (from, targets) in imports(files) {
+        for (to, paths) in targets {
+            let (from, to) = (folder(&from), folder(&to));
+            imported.entry(to.clone()).or_default();
+            let edges = imported.entry(from.clone()).or_default();
+            if !from.starts_with(&to) && !to.starts_with(&from) {
+                edges.entry(to).or_default().extend(paths);
+            }
+        }
+    }
+    imported
+}
+
+#[test]
+fn no_folders_import_each_other_in_a_circle() {
+    let folders = folders(&modules(&project().join("src")));
+    assert!(folders.len() > 40, "only {} folders found", folders.len());
+    let found: Vec<String> = circles(&folders)
+        .into_iter()
+        .flat_map(|circle| {
+            let inside: Vec<String> = circle
+                .iter()
+                .flat_map(|from| folders[*from].iter().map(move |(to, paths)| (from, to, paths)))
+                .filter(|(_, to, _)| circle.contains(to))
+                .map(|(from, to, paths)| format!("{} -> {}  {paths:?}", from.join("/"), to.join("/")))
+                .collect();
+            inside
+        })
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// What is wrong with a tree of invented files.
 fn report_of(sources: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");

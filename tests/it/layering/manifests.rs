@@ -186,3 +186,46 @@ fn there_is_one_version_of_what_crates_hand_each_other() {
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }
+
+/// Libraries that are there for a feature or for what their linking does, and that no code names.
+const NAMELESS: [&str; 0] = [];
+
+#[test]
+fn every_dependency_is_named_by_code() {
+    for (folder, _) in LAYERS {
+        let own: Vec<PathBuf> =
+            LAYERS.iter().map(|(other, _)| project().join(other)).filter(|other| *other != project().join(folder)).collect();
+        let mut code = String::new();
+        for part in ["src", "tests", "benches", "build.rs"] {
+            let path = if folder == "." { project().join(part) } else { project().join(folder) };
+            let files = if path.exists() { super::sources(&path) } else { Vec::new() };
+            let of_others = |file: &PathBuf| folder == "." && own.iter().any(|other| file.starts_with(other));
+            for file in files.into_iter().filter(|file| !of_others(file)) {
+                let text = std::fs::read_to_string(file).expect("a source file");
+                code.extend(text.lines().map(|line| line.split("//").next().unwrap_or_default()).flat_map(|line| [line, "\n"]));
+            }
+        }
+        let named = |package: &str| {
+            // The only one whose library has another name.
+            let name = if package == "md-5" { "md5".to_owned() } else { package.replace('-', "_") };
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            // `mod csv` makes `csv::` a name of the crate's own.
+            let is_own = [format!("mod {name};"), format!("mod {name} {{")].iter().any(|module| code.contains(module.as_str()));
+            code.match_indices(&name).any(|(at, _)| {
+                let before = code[..at].trim_end_matches(' ');
+                let starts = !code[..at].ends_with(is_word) && !before.ends_with("::");
+                let rest = &code[at + name.len()..];
+                starts
+                    && (before.ends_with("use") || rest.starts_with("::"))
+                    && !rest.starts_with(is_word)
+                    && (!is_own || before.ends_with("use"))
+            })
+        };
+        let unused: Vec<String> = dependencies(folder)
+            .into_iter()
+            .map(|dependency| dependency.package)
+            .filter(|package| !NAMELESS.contains(&package.as_str()) && !named(package))
+            .collect();
+        assert!(unused.is_empty(), "{folder}: no code names {unused:?}");
+    }
+}

@@ -17,7 +17,6 @@ use kqlake_value::Type;
 use super::shape::property_text;
 
 impl Binder<'_> {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one operator")]
     pub(super) fn mv_apply(
         &mut self,
         input: Rel,

@@ -42,7 +42,6 @@ impl Binder<'_> {
     }
 
     /// Rows of expanded arrays and bags. Unnamed columns are replaced in place, others come last, then the index.
-    #[allow(clippy::too_many_arguments, reason = "the options of one operator, used by mv-apply too")]
     pub(in crate::binder) fn expanded(
         &mut self,
         input: Rel,

@@ -124,7 +124,6 @@ impl Binder<'_> {
 
     /// Conditions: a column of both sides by name, or equalities between the sides. Gives pairs of keys and the ids of right
     /// key columns.
-    #[allow(clippy::type_complexity, reason = "pairs and the keys they use, read together once")]
     fn join_conditions(
         &mut self,
         left: &Rel,

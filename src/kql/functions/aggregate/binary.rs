@@ -1,6 +1,6 @@
 //! binary_all_and, binary_all_or and binary_all_xor over integers.
 
-use super::codec::{Decoder, write_i64};
+use crate::functions::codec::{Decoder, write_i64};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgType, Naming, Param, Returns};
 use kqlake_value::{Value, ValueRef};
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::codec::{Decoder, write_bytes, write_u64};
+use crate::functions::codec::{Decoder, write_bytes, write_u64};
 use crate::functions::sketch::text_key;
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, OfNoRows, Param, Returns};
 use kqlake_value::columns::ColumnBuilder;

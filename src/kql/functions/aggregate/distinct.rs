@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::codec::{Decoder, write_u64};
+use crate::functions::codec::{Decoder, write_u64};
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::{hash64, key128};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, OfNoRows, Param, Returns};

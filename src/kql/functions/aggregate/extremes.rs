@@ -6,8 +6,8 @@
 
 use std::cmp::Ordering;
 
-use super::codec::{Decoder, OwnedValue, write_value};
 use super::order::order;
+use crate::functions::codec::{Decoder, OwnedValue, write_value};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Gives, Naming, Param, Returns};
 use kqlake_value::columns::{ColumnBuilder, to_value};
 use kqlake_value::{Type, Value, ValueRef};

@@ -2,7 +2,6 @@
 
 pub(crate) mod basic;
 pub(crate) mod binary;
-pub(crate) mod codec;
 pub(crate) mod collect;
 pub(crate) mod distinct;
 pub(crate) mod extremes;

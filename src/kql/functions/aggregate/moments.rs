@@ -3,7 +3,7 @@
 //! A single row, or none, gives 0. Timespans and datetimes count in ticks. The running form is Welford's, merged by Chan's
 //! formula, so that the answer does not suffer from a great mean.
 
-use super::codec::{Decoder, write_f64};
+use crate::functions::codec::{Decoder, write_f64};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
 use kqlake_value::{Type, Value, ValueRef};
 

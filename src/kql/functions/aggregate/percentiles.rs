@@ -3,8 +3,8 @@
 //! The percentile `p` of n values is the least value whose rank reaches p % of n. It is exact up to 131,072 values a group;
 //! beyond that numbers, timespans and datetimes go into a t-digest. Values of other types stay exact.
 
-use super::codec::{Decoder, OwnedValue, write_i64, write_u64, write_value};
 use super::order::order;
+use crate::functions::codec::{Decoder, OwnedValue, write_i64, write_u64, write_value};
 use crate::functions::sketch::tdigest::{TDigest, number, value_of};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Gives, Naming, Param, Returns};
 use kqlake_value::{Json, Type, Value, ValueRef, columns};

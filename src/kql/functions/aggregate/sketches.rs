@@ -1,7 +1,7 @@
 //! hll, tdigest and their merges: sketches as values, to be kept, merged and asked later.
 
-use super::codec::Decoder;
 use super::distinct::sketch_of_distinct;
+use crate::functions::codec::Decoder;
 use crate::functions::sketch::hll::Hll;
 use crate::functions::sketch::tdigest::{TDigest, number};
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, Param, Returns};
@@ -158,7 +158,7 @@ impl Accumulate for MergedQuantiles {
     fn state(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(of) = self.of {
-            super::codec::write_bytes(&mut out, of.name().as_bytes());
+            crate::functions::codec::write_bytes(&mut out, of.name().as_bytes());
             self.digest.write(&mut out);
         }
         out

@@ -6,7 +6,7 @@ use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
-use crate::functions::aggregate::codec::OwnedValue;
+use crate::functions::codec::OwnedValue;
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef};
 

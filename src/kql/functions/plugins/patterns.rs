@@ -6,7 +6,7 @@
 
 use super::table::{Interner, PluginInput, RowTableBuilder};
 use super::{PluginArg, column, constant};
-use crate::functions::aggregate::codec::OwnedValue;
+use crate::functions::codec::OwnedValue;
 use kqlake_value::{Column, Type, Value, ValueRef};
 
 /// Patterns that one search may find; what is found first is kept.

@@ -6,8 +6,8 @@ use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from, constant, number};
 use crate::functions::ArgType;
-use crate::functions::aggregate::codec::OwnedValue;
 use crate::functions::aggregate::order::order;
+use crate::functions::codec::OwnedValue;
 use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin.

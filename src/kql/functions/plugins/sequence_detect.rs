@@ -4,7 +4,7 @@ use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
 use crate::functions::ArgType;
-use crate::functions::aggregate::codec::OwnedValue;
+use crate::functions::codec::OwnedValue;
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.

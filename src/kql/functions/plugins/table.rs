@@ -7,7 +7,7 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use crate::functions::aggregate::codec::{OwnedValue, write_value};
+use crate::functions::codec::{OwnedValue, write_value};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use kqlake_value::parse::RealForm;
 use kqlake_value::{Column, Type, Value, ValueRef, format, parse};

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::functions::aggregate::codec::{Decoder, write_bytes, write_u64};
+use crate::functions::codec::{Decoder, write_bytes, write_u64};
 use kqlake_value::Json;
 use kqlake_value::hashed::BuildKeyHasher;
 

@@ -7,7 +7,7 @@
 //! As a dynamic value: `{"sketch":"tdigest","of":"real","exact":true,"centroids":[[mean,weight],…]}`; `of` is the KQL
 //! type of the values, so that a percentile of datetimes is a datetime; `exact` says that no two values were joined.
 
-use crate::functions::aggregate::codec::{Decoder, write_f64, write_u64};
+use crate::functions::codec::{Decoder, write_f64, write_u64};
 use kqlake_value::{self as value, Json, Type, UNIX_EPOCH_TICKS, Value, ValueRef};
 
 /// How many centroids a digest may hold.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Contents, DAY, taken_at, teams_api};
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::{Request, path_part};
+use crate::http::{Request, path_part, wait_of};
 use crate::instant;
 use crate::sections::pages::{self, Chain};
 use crate::settings::Tenant;
@@ -122,7 +122,7 @@ impl UserApps {
                         return Err(SourceError { status: Some(item.status), ..SourceError::for_now(reason) });
                     }
                     _ => {
-                        let own = retry_after(item.headers.as_ref());
+                        let own = retry_after(item.headers.as_ref(), self.api.now().div_euclid(1_000_000));
                         wait = Some(wait.map_or(own, |longest: Duration| longest.max(own)));
                         waiting.push_back((user, tries + 1));
                     }
@@ -162,12 +162,13 @@ impl UserApps {
     }
 }
 
-fn retry_after(headers: Option<&Value>) -> Duration {
+/// How long an item of a batch wants to be left alone, seen from `now` (seconds since 1970).
+fn retry_after(headers: Option<&Value>, now: i64) -> Duration {
     let headers = headers.and_then(Value::as_object);
     let value =
         headers.and_then(|all| all.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))).map(|(_, value)| value);
-    let seconds = value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()));
-    seconds.map_or(WAIT, Duration::from_secs)
+    let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    text.and_then(|text| wait_of(&text, now)).unwrap_or(WAIT)
 }
 
 impl Source for UserApps {
@@ -184,5 +185,24 @@ impl Source for UserApps {
             let text = self.apps(self.users.get(&unit.name)).await?;
             Ok(Opened { body: Body::Stream(Box::new(Cursor::new(text))), taken_at: taken_at(&self.api, unit) })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_batch_says_when_it_may_be_asked_for_again() {
+        let wait =
+            |text: &str| retry_after(Some(&json!({ "retry-After": serde_json::from_str::<Value>(text).unwrap() })), 784_111_747);
+        assert_eq!(wait("7"), Duration::from_secs(7));
+        assert_eq!(wait("\"9\""), Duration::from_secs(9));
+        assert_eq!(wait("\"Sun, 06 Nov 1994 08:49:37 GMT\""), Duration::from_secs(30));
+        for bounded in ["18446744073709551615", "\"99999999\"", "1e300"] {
+            assert_eq!(wait(bounded), Duration::from_secs(86_400), "{bounded}");
+        }
+        assert_eq!(wait("\"soon\""), WAIT);
+        assert_eq!(retry_after(None, 0), WAIT);
     }
 }

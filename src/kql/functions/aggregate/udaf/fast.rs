@@ -9,8 +9,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::super::codec::{Decoder, write_value};
 use super::{passes_filter, state_column};
+use crate::functions::codec::{Decoder, write_value};
 use crate::functions::{AggregateFn, ArgInfo, Gives};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 use kqlake_value::{Type, ValueRef};

@@ -22,7 +22,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::codec::{Decoder, write_bytes, write_i64, write_value};
+use crate::functions::codec::{Decoder, write_bytes, write_i64, write_value};
 use crate::functions::constants::scalar;
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
