@@ -452,6 +452,13 @@ pub struct UnitReport {
 }
 
 impl UnitReport {
+    /// Has a unit of no known kind be read again.
+    pub(crate) fn fail_unknown(&mut self) {
+        if self.state == UnitState::Unknown {
+            (self.state, self.held) = (UnitState::Failed, true);
+        }
+    }
+
     /// True when something of it is missing that no earlier import reported.
     pub fn is_new_failure(&self) -> bool {
         let was_read = matches!(self.state, UnitState::Incomplete | UnitState::Unknown) && !self.held;

@@ -410,6 +410,9 @@ impl Run<'_> {
                     Pending::Block(source) => self.reached[source].block(),
                     Pending::Unit(mut group) => {
                         group.count(&mut self.landings.origins);
+                        if !self.sources[group.source].sets_unknown_aside() {
+                            group.reports.iter_mut().for_each(UnitReport::fail_unknown);
+                        }
                         shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
                         let source = self.sources[group.source].as_ref();
                         self.reached[group.source].unit(source, &group.listed, &group.reports);

@@ -62,6 +62,12 @@ pub trait Source: fmt::Debug + Send + Sync {
         true
     }
 
+    /// True when a unit with nothing but records of no known kind is done with once they are set aside. A service that is not well
+    /// answers with what it never means, so units of sources that keep listings are asked for again.
+    fn sets_unknown_aside(&self) -> bool {
+        !self.keeps_listings()
+    }
+
     /// The cursor of a unit whose body was read to its end: the one that it was listed with, unless the body said another.
     fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
         unit.cursor.clone()

@@ -48,6 +48,8 @@ impl Limits {
 const USED: f64 = 0.98;
 /// Requests under way at the beginning, until answers show that more are concurrency_limit.
 const FIRST: f64 = 4.0;
+/// The part of what we may ask from which on our own requests fill a quota's time.
+const FULL: f64 = 0.5;
 /// A wait that people are told of.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -228,8 +230,11 @@ impl Quota {
         state.concurrency_limit = (state.concurrency_limit / 2.0).max(1.0);
         if let Some(time) = self.time() {
             let counted = state.made.iter().filter(|made| made.saturating_add(time) > now).count() as f64;
-            // With a window full of our own requests it is the service that counts differently; else others use the quota, too.
-            state.ceiling = (state.ceiling.min(counted.max(1.0)) * 0.9).max(1.0);
+            // With a window full of our own requests it is the service that counts differently. Else others use the quota, too, or it
+            // has another bound: how long to wait then, it says itself.
+            if counted >= state.ceiling * FULL {
+                state.ceiling = (state.ceiling.min(counted) * 0.9).max(1.0);
+            }
         }
     }
 
@@ -384,5 +389,16 @@ mod tests {
         assert!(pace.passed() - began >= 30_000_000);
         (0..100_000).for_each(|_| quota.succeed());
         assert_eq!(quota.state().ceiling as usize, 980);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_busy_with_others_is_left_alone_as_long_as_it_says() {
+        let pace = pace();
+        let quota = Quotas::new(pace.clone(), None).of("t", Limits::of(100, Duration::from_secs(300), 1));
+        for _ in 0..10 {
+            drop(quota.admit().await);
+            quota.throttle(Duration::from_secs(3));
+        }
+        assert_eq!((quota.state().ceiling as usize, seconds(&pace)), (100, 27));
     }
 }

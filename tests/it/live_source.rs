@@ -25,6 +25,8 @@ enum Mood {
     Gone,
     /// Its connection breaks in the middle of the second record.
     Breaks,
+    /// It answers with something that is no blob.
+    Strange,
 }
 
 /// Content blobs in the order in which they came, listed in pages of two; the cursor counts them.
@@ -88,7 +90,7 @@ impl Service {
         match mood {
             Mood::Busy => return failed(503, false),
             Mood::Gone => return failed(404, true),
-            Mood::Whole | Mood::Breaks => {}
+            Mood::Whole | Mood::Breaks | Mood::Strange => {}
         }
         let (feed, body) = Body::fed(1);
         tokio::spawn(async move {
@@ -99,6 +101,7 @@ impl Service {
                     )
                 })
                 .collect();
+            let text = if mood == Mood::Strange { "{\"Message\":\"The service is busy\"}\n".to_owned() } else { text };
             let end = if mood == Mood::Breaks { text.len() / 2 } else { text.len() };
             for piece in text.as_bytes()[..end].chunks(10) {
                 if !feed.give(Ok(piece.to_vec().into())).await {
@@ -162,7 +165,9 @@ async fn a_source_goes_on_behind_what_is_in_the_lake_and_asks_again_for_what_is_
     // What is known behind the cursor is not opened again.
     service.mood("c", Mood::Whole);
     let second = import(&lake, &[&service]).await;
-    assert_eq!(told(&second), ["audit/c done", "audit/d unchanged", "audit/e expired"]);
+    // What was gone before is no news.
+    assert_eq!(told(&second), ["audit/c done", "audit/d unchanged", "audit/e known"]);
+    assert!(second.has_no_new_failure(), "{:?}", second.units);
     assert_eq!(service.opened(), ["a 1", "b 1", "c 2", "d 1", "e 2"]);
     assert_eq!(cursor(&lake, &service).await, Some(json!(5)));
     assert_eq!(service.listed.lock().unwrap()[3], Some(json!(2)));
@@ -181,6 +186,21 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let second = import(&lake, &[&service]).await;
     let landed = &second.tables["AuditRecords"];
     assert_eq!((told(&second), landed.new, landed.duplicates), (vec!["audit/b done".to_owned()], 2, 1));
+    assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_no_known_kind_is_asked_for_again() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let service = Service::new("audit", &[("a", Mood::Strange), ("b", Mood::Whole)]);
+    for _ in 0..2 {
+        let run = import(&lake, &[&service]).await;
+        assert_eq!((told(&run)[0].as_str(), run.has_no_new_failure()), ("audit/a failed", false));
+        assert_eq!(cursor(&lake, &service).await, None);
+    }
+    service.mood("a", Mood::Whole);
+    assert_eq!(told(&import(&lake, &[&service]).await), ["audit/a done", "audit/b unchanged"]);
     assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
 }
 
@@ -313,4 +333,66 @@ async fn where_a_first_run_began_is_kept_before_anything_is_read() {
     }
     let begin = Some(json!({ "from": 7 }));
     assert_eq!(*source.0.lock().unwrap(), [None, begin.clone(), None, begin]);
+}
+
+/// Windows that leave no time out between them, as one run lists them, and a listing that fails.
+#[derive(Debug, Default)]
+struct Windows(Mutex<(Vec<(i64, i64, bool)>, Vec<String>)>);
+
+impl Source for Windows {
+    fn stream(&self) -> &str {
+        "windows"
+    }
+
+    fn tiles(&self) -> bool {
+        true
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
+        let (windows, failures) = self.0.lock().unwrap().clone();
+        let unit =
+            |(from, to, _)| ListedUnit { name: format!("windows/{from}"), window: Some((from, to)), ..ListedUnit::default() };
+        let failures = failures.into_iter().map(|name| (name, "503".to_owned())).collect();
+        Box::pin(async move { Ok(UnitPage { units: windows.into_iter().map(unit).collect(), failures, ..UnitPage::default() }) })
+    }
+
+    fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        let is_there = self.0.lock().unwrap().0.iter().any(|(from, to, there)| unit.window == Some((*from, *to)) && *there);
+        Box::pin(async move {
+            match is_there {
+                true => Ok(Opened { body: Body::Stream(Box::new(io::empty())), taken_at: None }),
+                false => Err(SourceError::for_now("503")),
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::new(&dir.path().join("lake"));
+    let source = Arc::new(Windows::default());
+    let sources: [Arc<dyn Source>; 1] = [Arc::clone(&source) as _];
+    let run = async |seconds: i64, windows: &[(i64, i64, bool)], failures: &[&str]| {
+        *source.0.lock().unwrap() = (windows.to_vec(), failures.iter().map(|name| (*name).to_owned()).collect());
+        let clock = Arc::new(FixedClock::at_micros(1_768_186_800_000_000 + seconds * 1_000_000));
+        told(&import_from(&lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await.expect("an import"))
+    };
+    let first = run(0, &[(0, 10, false), (10, 20, true), (20, 30, false), (30, 40, true)], &["windows/of a day"]).await;
+    assert_eq!(
+        first,
+        ["windows/0 failed", "windows/10 empty", "windows/20 failed", "windows/30 empty", "windows/of a day failed"]
+    );
+    // While something is wrong nothing is decided.
+    assert_eq!(run(10, &[(40, 50, false)], &[]).await, ["windows/40 failed"]);
+    assert_eq!(
+        run(20, &[(15, 30, true), (40, 50, true)], &[]).await,
+        ["windows/15 empty", "windows/40 empty", "windows/0 expired"]
+    );
+    assert_eq!(run(30, &[], &[]).await, Vec::<String>::new(), "it is told once");
+    let states = "ImportLedger | summarize arg_max(startedAt, *) by unit | project unit, state | sort by unit asc";
+    let states = csv_rows(&run_in(dir.path(), &["--lake", "lake", "query", states, "-f", "csv"]).exits(0).out);
+    let states: Vec<String> = states.into_iter().skip(1).map(|row| row.join(" ")).collect();
+    let expected = ["0 expired", "10 empty", "15 empty", "20 done", "30 empty", "40 empty", "of a day done"];
+    assert_eq!(states, expected.map(|state| format!("windows/{state}")));
 }

@@ -452,7 +452,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
             scope: details.scope,
             date_order: details.date_order,
             window: columns.micros("windowStart", row).zip(columns.micros("windowEnd", row)).filter(|_| details.tiles),
-            is_missing: unlisted::is_missing(state, hash),
+            is_missing: standpoint == Standpoint::Open && unlisted::is_missing(state, hash),
             is_listing: details.listing,
         };
         known.units.insert(unit.to_owned(), this);

@@ -207,7 +207,7 @@ fn what_a_listing_has_no_longer_is_covered_or_lost_and_a_listing_that_failed_is_
         is_missing: unlisted::is_missing(state.parse().unwrap(), ""),
         window,
         is_listing,
-        ..known(state, "", &Details::of_run("r"))
+        ..known(state, "", &Details { held: true, ..Details::of_run("r") })
     };
     let all = units(&[
         ("a", Known { hash: "h".into(), ..missing("done", Some((0, 10)), false) }),

@@ -46,7 +46,7 @@ impl Unlisted {
     }
 }
 
-/// True for a unit that was never read to its end, as its newest row says.
+/// True for a unit that must still be read and was never read to its end, as its newest row says.
 pub(super) fn is_missing(state: LedgerState, hash: &str) -> bool {
     match state {
         LedgerState::Listed | LedgerState::Tried(UnitState::Failed) => true,

@@ -168,22 +168,49 @@ impl Audit {
                 failures.push((name.clone(), SourceError::for_now("its subscription is not started; an import starts it")));
                 continue;
             }
-            let url = self.operation("subscriptions/start", &[("contentType", name)]);
-            match self.api.json(Request::post(url)).await {
-                Ok(_) => tracing::info!(content_type = %name, "subscription started; its first content may take 12 hours"),
+            match self.start(name).await {
                 // It is enabled, whatever the list said.
+                Ok(()) => {}
                 Err(error) if error.is_code("AF20024") => {}
                 Err(error) => {
                     failures.push((name.clone(), self.advised(error)));
                     continue;
                 }
             }
-            starts.entry(plain(name)).or_insert((now, now)).1 = now;
-            if let Some(file) = &self.started {
-                state::write(file.clone(), json!(starts)).await;
-            }
+            self.note_start(name, &mut starts).await;
         }
         Ok((starts, failures))
+    }
+
+    async fn start(&self, content_type: &str) -> Result<(), ServiceError> {
+        let url = self.operation("subscriptions/start", &[("contentType", content_type)]);
+        self.api.json(Request::post(url)).await?;
+        tracing::info!(content_type, "subscription started; its first content may take 12 hours");
+        Ok(())
+    }
+
+    async fn note_start(&self, content_type: &str, starts: &mut BTreeMap<String, (i64, i64)>) {
+        let now = self.api.now();
+        starts.entry(plain(content_type)).or_insert((now, now)).1 = now;
+        if let Some(file) = &self.started {
+            state::write(file.clone(), json!(starts)).await;
+        }
+    }
+
+    /// Starts subscriptions that the service calls enabled in its list, and not there when it is asked for what they have.
+    async fn start_again(&self, content_types: HashSet<&str>, starts: &mut BTreeMap<String, (i64, i64)>) {
+        let now = self.api.now();
+        let is_recent = |last: i64| (0..START_AGAIN).contains(&now.saturating_sub(last));
+        for name in content_types {
+            if self.only_looks || starts.get(&plain(name)).is_some_and(|(_, last)| is_recent(*last)) {
+                continue;
+            }
+            match self.start(name).await {
+                Ok(()) => self.note_start(name, starts).await,
+                // What was told stays true.
+                Err(error) => tracing::warn!(content_type = name, %error, "the subscription cannot be started again"),
+            }
+        }
     }
 
     /// All blobs that became available in a window.
@@ -259,7 +286,7 @@ impl Audit {
     }
 
     async fn listing(&self) -> Result<UnitPage, SourceError> {
-        let (starts, not_started) = self.subscribe().await.map_err(|error| self.advised(error))?;
+        let (mut starts, not_started) = self.subscribe().await.map_err(|error| self.advised(error))?;
         let now = self.api.now();
         let mut listing = UnitPage::default();
         let is_out = |name: &str| not_started.iter().any(|(other, _)| other == name);
@@ -299,6 +326,7 @@ impl Audit {
             }
         }
         drop(listed);
+        self.start_again(told, &mut starts).await;
         let not_started = not_started.into_iter().map(|(name, error)| (self.type_name(&name), error.reason));
         listing.failures.extend(not_started);
         *self.uris.lock().unwrap_or_else(PoisonError::into_inner) = uris;
@@ -340,8 +368,8 @@ impl Audit {
             Some("AF20010") => "the tenant's id is not the one that the application belongs to: check id and client_id",
             Some("AF20011" | "AF20013") => "check the tenant's id",
             Some("AF20020") => "check audit.content_types",
-            Some("AF20022") => "there is no subscription for this content type; it is started again in the next run",
-            Some("AF20023") => "the subscription was disabled; it is started again in the next run",
+            Some("AF20022") => "there is no subscription for this content type; kqlake starts it again",
+            Some("AF20023") => "the subscription was disabled; kqlake starts it again",
             Some("AF20050") => "the service does not have it any more",
             Some("AF20051") => "the service kept it for seven days, and does not have it any more",
             _ if is_without_auditing(&error) => {

@@ -141,6 +141,30 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
 }
 
 #[tokio::test]
+async fn a_subscription_that_is_enabled_and_not_there_is_started_again() {
+    let server = Server::start(|asked, _| {
+        if asked.line.contains("/subscriptions/list") {
+            return json(ALL_ENABLED);
+        }
+        if asked.line.contains("/subscriptions/start") {
+            return json("{}");
+        }
+        reply(400, "", r#"{"error":{"code":"AF20022","message":"no subscription"}}"#)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut tenant = tenant(&server.base);
+    tenant.audit.content_types = vec!["Audit.General".to_owned()];
+    let starts = || server.lines().iter().filter(|line| line.contains("/start?contentType=Audit.General")).count();
+    // It is told once, and then given the time that a first start has.
+    for (after, failures, expected) in [(0, 1, 1), (SECOND, 0, 1), (FIRST_CONTENT + SECOND, 1, 2)] {
+        let clock = std::sync::Arc::new(kqlake_value::clock::FixedClock::at_micros(NOW + after));
+        let world = World::new(crate::pace::Pace::counted(clock), Some(folder.path())).unwrap();
+        let listing = Audit::new(&tenant, &world).unwrap().list(None).await.unwrap();
+        assert_eq!((listing.failures.len(), starts()), (failures, expected), "{:?}", listing.failures);
+    }
+}
+
+#[tokio::test]
 async fn who_only_looks_starts_no_subscription() {
     let server = Server::start(|_, _| json("[]"));
     let mut tenant = tenant(&server.base);

@@ -163,6 +163,11 @@ impl Source for Notified {
         Box::pin(self.waiting())
     }
 
+    /// A message that cannot be read stays so, and is taken out of its queue when it is set aside.
+    fn sets_unknown_aside(&self) -> bool {
+        true
+    }
+
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         if let Some(message) = self.unread().get(&unit.name) {
             let body = Body::Stream(Box::new(std::io::Cursor::new(message.body.clone())));

@@ -32,25 +32,34 @@ struct Answer {
 #[derive(Deserialize)]
 struct Table {
     #[serde(default, deserialize_with = "count")]
-    rows: u64,
+    columns: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    rows: Option<u64>,
+}
+
+impl Table {
+    /// The number of its rows, where it is a whole table, be it one without rows: it says its columns.
+    fn whole(&self) -> Option<u64> {
+        self.rows.filter(|_| self.columns.is_some_and(|columns| columns > 0))
+    }
 }
 
 /// The number of elements of an array, whose values are passed over.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     struct Count;
     impl<'de> Visitor<'de> for Count {
-        type Value = u64;
+        type Value = Option<u64>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("rows")
+            f.write_str("an array")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<u64, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Option<u64>, A::Error> {
             let mut count = 0;
             while rows.next_element::<IgnoredAny>()?.is_some() {
                 count += 1;
             }
-            Ok(count)
+            Ok(Some(count))
         }
     }
     deserializer.deserialize_seq(Count)
@@ -80,11 +89,14 @@ pub(super) fn spool(mut answer: impl Read, scratch: &ScratchFolder) -> io::Resul
         let is_too_large = is_size.iter().any(|part| text.contains(part));
         return Ok(if is_too_large { Spooled::TooLarge(why) } else { Spooled::Partial(why) });
     }
-    if read.tables.iter().any(|table| table.rows >= MOST_ROWS) {
+    let rows: Option<Vec<u64>> = read.tables.iter().map(Table::whole).collect();
+    let Some(rows) = rows.filter(|rows| !rows.is_empty()) else {
+        return Ok(Spooled::Partial("it has no table with columns, as every answer to a query does".to_owned()));
+    };
+    if rows.iter().any(|rows| *rows >= MOST_ROWS) {
         return Ok(Spooled::TooLarge(format!("it has {MOST_ROWS} rows, the most that one answer may have")));
     }
-    let rows = read.tables.iter().map(|table| table.rows).sum();
-    Ok(Spooled::Whole(Some(file), rows))
+    Ok(Spooled::Whole(Some(file), rows.iter().sum()))
 }
 
 /// The innermost message of an error.
@@ -119,15 +131,27 @@ mod tests {
     #[test]
     fn only_a_whole_answer_is_handed_on() {
         assert_eq!(spooled(""), "nothing");
-        assert_eq!(spooled(r#"{"tables":[{"name":"PrimaryResult","columns":[],"rows":[[1],[2]]}]}"#), "whole");
-        assert_eq!(spooled(r#"{"tables":[],"error":null}"#), "whole");
+        assert_eq!(spooled(r#"{"tables":[{"name":"PrimaryResult","columns":[{"name":"a"}],"rows":[[1],[2]]}]}"#), "whole");
+        assert_eq!(spooled(r#"{"tables":[{"columns":[{"name":"a"}],"rows":[]}],"error":null}"#), "whole");
+        for strange in [
+            "{}",
+            "[]",
+            r#"{"Message":"The service is busy"}"#,
+            r#"{"tables":[]}"#,
+            r#"{"tables":[{"name":"PrimaryResult","columns":[]}]}"#,
+            r#"{"tables":[{"name":"PrimaryResult","columns":[],"rows":[]}]}"#,
+            r#"{"tables":[{"columns":[{"name":"a"}]}]}"#,
+            r#"{"tables":[{"columns":[{"name":"a"}],"rows":[]},{}]}"#,
+        ] {
+            assert!(spooled(strange).starts_with("partial: it has no table"), "{strange}: {}", spooled(strange));
+        }
         let partial = r#"{"tables":[{"rows":[[1]]}],"error":{"code":"PartialError","message":"There were errors.","details":[{"code":"EngineError","message":"x","innererror":{"code":"-2133196797","message":"Query result set has exceeded the internal data size limit 64000000 (E_QUERY_RESULT_SET_TOO_LARGE)."}}]}}"#;
         let why = "too large: -2133196797: Query result set has exceeded the internal data size limit 64000000 (E_QUERY_RESULT_SET_TOO_LARGE).";
         assert_eq!(spooled(partial), why);
         let engine = r#"{"tables":[],"error":{"code":"PartialError","message":"Shards are missing."}}"#;
         assert_eq!(spooled(engine), "partial: PartialError: Shards are missing.");
         assert!(spooled(r#"{"tables":[{"rows":[[1]"#).starts_with("error: the answer is none of a query"));
-        let most = format!(r#"{{"tables":[{{"rows":[{}[1]]}}]}}"#, "[1],".repeat(499_999));
+        let most = format!(r#"{{"tables":[{{"columns":[{{}}],"rows":[{}[1]]}}]}}"#, "[1],".repeat(499_999));
         assert_eq!(spooled(&most), "too large: it has 500000 rows, the most that one answer may have");
     }
 }
