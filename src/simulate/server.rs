@@ -53,10 +53,16 @@ async fn pass(State(world): State<Arc<World>>, mut request: Request, next: Next)
             }
             if encoded && is_worth_it(&response) { faults::compressed(response) } else { response }
         }
-        (None, Some(what)) => match faults::after(&what, next.run(request).await, encoded, cutter.as_ref()).await {
-            Ok(response) => response,
-            Err(err) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", err.to_string()),
-        },
+        (None, Some(what)) => {
+            let response = next.run(request).await;
+            if let Some(OnDelivery(tell)) = response.extensions().get().filter(|_| what.leaves_it_whole()) {
+                tell(&world);
+            }
+            match faults::after(&what, response, encoded, cutter.as_ref()).await {
+                Ok(response) => response,
+                Err(err) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", err.to_string()),
+            }
+        }
     };
     world.served.count(service, response.status().as_u16());
     if let Ok(date) = HeaderValue::from_str(&http_date(now)) {

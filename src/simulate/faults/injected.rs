@@ -90,6 +90,8 @@ async fn each_fault_of_a_body_is_what_it_is_called() {
         let text = inflated(body(&whole)).unwrap();
         assert!(end.is_none() && serde_json::from_slice::<Value>(&text).is_ok(), "{action}");
     }
+    // What came whole was sent, and nothing else.
+    assert_eq!(of.manifest().notes["management: blobs sent"], 2);
     let (page, _) = with("action = 'page'").await;
     assert!(String::from_utf8_lossy(&page).contains("text/html"));
     let (empty, _) = with("action = 'empty-list'").await;

@@ -42,6 +42,11 @@ pub(crate) enum What {
 }
 
 impl What {
+    /// True when a client has the whole answer all the same, if it waits and looks at what came.
+    pub(crate) fn leaves_it_whole(&self) -> bool {
+        matches!(self, What::Slow { .. } | What::Mislabel | What::Pad { .. })
+    }
+
     /// What an entry of a plan says; `None` when it says nothing.
     pub(super) fn custom(
         action: Option<&str>,
