@@ -112,7 +112,8 @@ impl Error {
 
     /// A lake that a command would read and that is not there.
     pub fn no_lake(folder: &Path) -> Self {
-        Error::usage(format!("there is no lake at {}", folder.display())).hint("check --lake; the first import makes a lake")
+        Error::usage(format!("there is no lake at {}", folder.display()))
+            .hint("check --lake, KQLAKE_LAKE, or `lake` in the configuration; the first import makes a lake")
     }
 
     /// A query that failed at run time.

@@ -17,7 +17,7 @@ use kqlake_syntax::suggest::nearest;
   kqlake export
   kqlake export authorization-outcomes traces --to /srv/reports
 Each saved query or table gets a folder of CSV files (UTF-8 with BOM, CRLF); datapackage.json describes them.
-now() is the last midnight (UTC) here, so that exports hold complete days.")]
+In saved queries now() is the last midnight (UTC), so that their exports hold complete days; a table's has today's rows, too.")]
 pub(super) struct Args {
     /// Saved queries or tables [default: the saved queries with `export: true`]
     names: Vec<String>,
@@ -46,8 +46,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let (items, broken) = items(&args.names)?;
     let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
     export::check_place(&root, &context.config.lake)?;
-    let engine = context.engine().with_clock(export_clock(context));
-    context.existing_lake().await?;
+    let mut engine = context.engine().with_clock(export_clock(context));
+    // A table's export of before is not emptied because nothing is where its lake was.
+    if context.config.lake_is_named || items.iter().any(|item| matches!(item, Item::Table(_))) {
+        engine = engine.with_lake_that_must_exist();
+    }
+    engine.lake().check().await?;
     let mut export = Export::begin(&root, &context.config.lake)?;
     warn_of_names(items.iter().map(Item::name), context);
     let progress = Progress::new(context, "exporting");

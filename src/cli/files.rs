@@ -80,7 +80,9 @@ pub(super) async fn land_configured(paths: &[PathBuf], options: &ImportOptions, 
 /// The path that cannot be a source.
 fn place(err: &ImportError) -> Option<&Path> {
     match err {
-        ImportError::NotFound { path } | ImportError::Unsuitable { path, .. } | ImportError::Unreadable { path, .. } => Some(path),
+        ImportError::NotFound { path } | ImportError::Unsuitable { path, .. } | ImportError::Unreadable { path, .. } => {
+            Some(path)
+        }
         _ => None,
     }
 }

@@ -46,6 +46,7 @@ use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
 use kqlake_import::Stop;
+use kqlake_kql::catalog::Catalog as _;
 use kqlake_lake::Lake;
 use kqlake_value::clock::{Clock, ClockSetting, SystemClock};
 use kqlake_value::escape::escaped;
@@ -152,14 +153,25 @@ impl Context {
         Lake::new(&self.config.lake).with_clock(Arc::clone(&self.clock))
     }
 
-    /// The lake, which is there.
+    /// The lake, for a command that makes none. One that is not there is said; where somebody named it, that is an error.
     ///
     /// # Errors
-    /// When its path can be no lake's, or it is not there.
+    /// When its path can be no lake's, or it is not where it was said to be.
     pub async fn existing_lake(&self) -> Result<Lake> {
         let lake = self.lake();
         lake.check().await?;
-        if lake.is_there() { Ok(lake) } else { Err(Error::no_lake(lake.root())) }
+        if !lake.root().is_dir() {
+            if self.config.lake_is_named {
+                return Err(Error::no_lake(lake.root()));
+            }
+            self.warn_of_no_lake();
+        }
+        Ok(lake)
+    }
+
+    fn warn_of_no_lake(&self) {
+        let lake = self.config.lake.display();
+        self.say(format_args!("warning: there is no lake at {lake} here yet: its tables are empty (--lake names another one)"));
     }
 
     /// Its tables, as the binder sees them.
@@ -170,6 +182,19 @@ impl Context {
     /// An engine over it.
     pub fn engine(&self) -> Engine {
         Engine::new(self.lake(), engine::EngineOptions::of(&self.config), Arc::clone(&self.clock))
+    }
+
+    /// An engine for a query of the user. That there is no lake is an error of a query that reads a table, where somebody named
+    /// the lake; else it is said of a text that has the name of a table.
+    pub fn engine_for(&self, text: &str) -> Engine {
+        if self.config.lake_is_named {
+            return self.engine().with_lake_that_must_exist();
+        }
+        let is_missing = !self.config.lake.is_dir();
+        if is_missing && text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| self.catalog().table(word).is_some()) {
+            self.warn_of_no_lake();
+        }
+        self.engine()
     }
 
     /// Configured values of saved queries' parameters. The importers' settings are known under the name that the saved

@@ -36,7 +36,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = saved::find(&args.name, Path::new(saved::FOLDER))?;
     let given = input::params(&args.params)?;
-    let answer = answer(&query, &given, &context.engine().with_lake_that_must_exist(), context).await?;
+    let answer = answer(&query, &given, &context.engine_for(&query.text), context).await?;
     let text = Text { name: query.file.clone(), text: query.text.clone() };
     write(&answer, args.explain, &args.output, &text, context).await
 }

@@ -35,6 +35,6 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = input::text(&args.query)?;
-    let answer = context.engine().with_lake_that_must_exist().with_files(input::files(&args.tables)?).sql(&query.text).await?;
+    let answer = context.engine_for(&query.text).with_files(input::files(&args.tables)?).sql(&query.text).await?;
     write(&answer, args.explain, &args.output, &query, context).await
 }

@@ -17,7 +17,7 @@ use kqlake_import::EventLevel;
   kqlake webhook --listen 127.0.0.1:8780
 It answers plain HTTP: a proxy in front of it has the public address, `notification_url` in the tenant's table calls, with
 its certificate. Notifications are on the disk before they are acknowledged; `kqlake import Calls` fetches the calls that
-they tell of, and `kqlake watch` does both. The lake must be there: the first import makes it. Without any of it calls are found by listing, some minutes later. It ends on
+they tell of, and `kqlake watch` does both. The lake that is named must be there: the first import makes it. Without any of it calls are found by listing, some minutes later. It ends on
 SIGTERM and Ctrl-C with status 0; the subscription stays, for the next one to renew.")]
 pub(super) struct Args {
     /// Address to listen on [default: `listen` of the tenant's table calls, else 127.0.0.1:8780]
@@ -28,7 +28,7 @@ pub(super) struct Args {
 /// # Errors
 /// The lake is not there, no tenant takes notifications, the address cannot be had, or another receiver is at work on the lake.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    // Whoever mistypes its folder must not fill the spool of a lake that nobody drains.
+    // Whoever mistypes its folder must not fill the spool of a lake that nobody empties.
     let lake = context.existing_lake().await?;
     let _lock = match Lock::try_take(lake.root(), "webhook", "webhook", context.clock.now_micros())? {
         Tried::Taken(lock) => lock,

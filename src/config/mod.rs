@@ -81,6 +81,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// The lake's folder.
     pub lake: PathBuf,
+    /// True when somebody said where it is: a folder that is missing there is a mistake, and not a lake that is yet to come.
+    pub lake_is_named: bool,
     /// Where exports go.
     pub export: PathBuf,
     /// Files and folders that `nightly` imports; `None` when nothing is configured.
@@ -156,6 +158,7 @@ impl Config {
         Config {
             file: None,
             lake,
+            lake_is_named: false,
             export: DEFAULT_EXPORT.into(),
             from: None,
             import_job_settings: None,
@@ -235,7 +238,9 @@ impl Config {
             let error = Error::usage(format!("[same_lake] in {shown} has `{kind}`, which names no lake"));
             return Err(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
         }
-        let lake = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake).unwrap_or_else(|| DEFAULT_LAKE.into());
+        let named = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake);
+        let lake_is_named = named.is_some();
+        let lake = named.unwrap_or_else(|| DEFAULT_LAKE.into());
         let import_job_settings = text("KQLAKE_IMPORT_JOB_SETTINGS")?;
         if let Some(Err((message, advice))) = import_job_settings.as_deref().map(jobs::parse) {
             return Err(Error::usage(format!("KQLAKE_IMPORT_JOB_SETTINGS {message}")).hint(advice));
@@ -251,6 +256,7 @@ impl Config {
             external,
             same_lake,
             lake,
+            lake_is_named,
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
             from: document.from.map(|paths| paths.into_iter().map(&based).collect()),
             import_job_settings,
@@ -293,8 +299,10 @@ impl Config {
         if fixtures.is_dir() {
             return Ok(vec![fixtures]);
         }
-        Err(Error::usage("nothing to import: no `from` is configured and there is no folder `fixtures` here")
-            .hint(format!("name files with `kqlake import --from PATH`, or write `from = [\"PATH\"]` into {}", self.file_shown())))
+        Err(Error::usage("nothing to import: no `from` is configured and there is no folder `fixtures` here").hint(format!(
+            "name files with `kqlake import --from PATH`, or write `from = [\"PATH\"]` into {}",
+            self.file_shown()
+        )))
     }
 }
 

@@ -182,7 +182,8 @@ impl ScanCatalog for LakeCatalog {
         let def = tables::find(name).ok_or_else(|| DataFusionError::Internal(format!("{name} is no table of the lake")))?;
         let mut opened = self.opened.lock().await;
         if !opened.contains_key(def.name) {
-            if self.must_exist && !self.lake.is_there() {
+            if self.must_exist && !self.lake.root().is_dir() {
+                self.lake.check().await.map_err(external)?;
                 return Err(DataFusionError::External(Box::new(Error::no_lake(self.lake.root()))));
             }
             let snapshot = self.lake.snapshot(def).await.map_err(external)?;

@@ -110,7 +110,7 @@ impl From<LakeError> for Error {
         let kind = io_kind(&err);
         match err {
             LakeError::NotAFolder { .. } => {
-                Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake; it may be missing")
+                Error::usage(err.to_string()).hint("name the folder that holds the tables with --lake")
             }
             LakeError::NoLake { ref advice, .. } => Error::usage(err.to_string()).hint(advice),
             LakeError::Damaged { ref damage, .. } => {

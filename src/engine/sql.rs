@@ -6,6 +6,7 @@ mod information;
 mod lowered;
 mod names;
 mod spans;
+mod times;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -28,6 +29,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 pub(super) use calls::{Operators, functions};
 pub(super) use information::{Information, SCHEMA as INFORMATION};
+pub(super) use times::Types;
 use lowered::Promoted;
 
 use super::files::Files;
@@ -66,9 +68,6 @@ impl LakeSchema {
     async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, DataFusionError> {
         if let Some(known) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(def.name) {
             return Ok(known.clone());
-        }
-        if self.engine.options.lake_must_exist && !self.engine.lake.is_there() {
-            return Err(DataFusionError::External(Box::new(Error::no_lake(self.engine.lake.root()))));
         }
         let snapshot = self.engine.lake.snapshot(def).await.map_err(|err| DataFusionError::External(Box::new(err)))?;
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, snapshot.clone());
@@ -130,6 +129,11 @@ impl SchemaProvider for LakeSchema {
             return Ok(Some(Arc::clone(file)));
         }
         if let Some(def) = tables::find(name) {
+            let lake = &self.engine.lake;
+            if self.engine.options.lake_must_exist && !lake.root().is_dir() {
+                lake.check().await.map_err(|err| DataFusionError::External(Box::new(err)))?;
+                return Err(DataFusionError::External(Box::new(Error::no_lake(lake.root()))));
+            }
             return match self.snapshot(def).await? {
                 Some(snapshot) => Ok(Some(snapshot.provider())),
                 None => self.engine.lake.provider(def).await.map(Some).map_err(|err| DataFusionError::External(Box::new(err))),

@@ -23,6 +23,51 @@ fn a_query_without_tables_needs_no_lake_and_makes_none() {
 }
 
 #[test]
+fn commands_that_only_read_say_that_no_lake_is_there_and_make_none() {
+    let dir = empty();
+    for args in [
+        ["query", "traces | count"].as_slice(),
+        &["query", "union App* | count"],
+        &["sql", "SELECT count(*) FROM traces"],
+        &["sql", "SELECT count(*) FROM AppTraces"],
+        &["run", "section-completion-gaps"],
+        &["ledger"],
+        &["ledger", "--failed"],
+        &["tables"],
+        &["quarantine"],
+        &["compact"],
+        &["export", "audit-activity"],
+        &["webhook"],
+    ] {
+        run_in(dir.path(), &[&["--lake", "lak"], args].concat()).exits(2).says("there is no lake at").says("check --lake");
+    }
+    // Nobody said where it is: it may be yet to come.
+    for (args, says) in
+        [(["query", "traces | count"], true), (["sql", "SELECT count(*) FROM traces"], true), (["query", "print 1"], false)]
+    {
+        let run = run_in(dir.path(), &args).exits(0);
+        assert_eq!(run.err.contains("there is no lake at data/lake here yet"), says, "{}", run.err);
+    }
+    run_in(dir.path(), &["ledger"]).exits(0).says("there is no lake at data/lake here yet");
+    run_in(dir.path(), &["export", "traces"]).exits(2).says("there is no lake at");
+    std::fs::remove_dir_all(dir.path().join("data")).expect("the export's folder");
+    // These need none.
+    std::fs::write(dir.path().join("t.csv"), "a\n1\n").expect("a file");
+    for args in [
+        ["query", "print 1"].as_slice(),
+        &["query", "--table", "t=t.csv", "t | count"],
+        &["sql", "--table", "t=t.csv", "SELECT a FROM t"],
+        &["check", "t.csv"],
+        &["tables", "--all"],
+        &["tables", "traces"],
+    ] {
+        let run = run_in(dir.path(), &[&["--lake", "lak"], args].concat());
+        assert!(!run.err.contains("there is no lake"), "{}: {}", run.args, run.err);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 1);
+}
+
+#[test]
 fn every_format_holds_the_same_rows() {
     let dir = empty();
     let query = "print s = 'a,b', n = 2, t = datetime(2026-01-02 03:04:05.6), d = 1h";
@@ -217,7 +262,7 @@ fn help_version_lists_and_completions_go_to_standard_output() {
 fn a_configuration_file_sets_what_flags_do_not() {
     let dir = empty();
     std::fs::write(dir.path().join("kqlake.toml"), "timeout = \"5s\"\nlake = \"my-lake\"\n").expect("a file");
-    run_in(dir.path(), &["tables"]).exits(0).says("my-lake");
+    run_in(dir.path(), &["tables"]).exits(2).says("my-lake");
     std::fs::write(dir.path().join("kqlake.toml"), "laek = \"x\"\n").expect("a file");
     run_in(dir.path(), &["tables"]).exits(2).says("did you mean `lake`?");
 }

@@ -194,6 +194,13 @@ fn watchlists_are_csv_files_of_a_folder() {
     run_in(dir.path(), &["query", "_GetWatchlist('../secret')"]).exits(3).says("no watchlist");
     configure(dir.path(), "watchlists = \"lists\"\n");
     run_in(dir.path(), &["query", query]).exits(0).says("\"assets\" = \"Host\"");
+    std::fs::write(dir.path().join("own.toml"), "watchlists = \"lits\"\nip_locations = \"gone.mmdb\"\n").expect("a file");
+    for query in [query, "_GetWatchlistAlias"] {
+        let run = run_in(dir.path(), &["--config", "own.toml", "query", query]).exits(2);
+        run.says("`watchlists` in own.toml: cannot read the folder").says("lits");
+    }
+    let places = "print geo_info_from_ip_address('192.0.2.1')";
+    run_in(dir.path(), &["--config", "own.toml", "query", places]).exits(2).says("`ip_locations` in own.toml: cannot read");
     configure(dir.path(), "watchlists = \"lists\"\n[watchlist_keys]\nassets = \"Nope\"\n");
     run_in(dir.path(), &["query", query]).exits(3).says("its columns are Host, Owner");
 }
@@ -279,5 +286,5 @@ fn places_of_ip_addresses_come_from_the_configured_file() {
     let constant = "print tostring(geo_info_from_ip_address('203.0.113.9').city)";
     assert!(run_in(dir.path(), &["query", constant]).exits(0).out.ends_with("\nOrt\n"));
     std::fs::write(dir.path().join("places.mmdb"), "x").expect("a file");
-    run_in(dir.path(), &["query", query]).exits(3).says("places.mmdb");
+    run_in(dir.path(), &["query", query]).exits(2).says("`ip_locations` in kqlake.toml").says("places.mmdb");
 }

@@ -408,7 +408,7 @@ fn arguments_without_sense_are_refused_with_the_reason() {
     }
     run_in(dir.path(), &["--timeout", "99999999h", "query", "print 1"]).exits(0);
     assert!(!dir.path().join("data").exists(), "nothing was imported");
-    run_in(dir.path(), &["ledger", "--section", "FILES"]).exits(0);
+    run_in(dir.path(), &["ledger", "--section", "FILES"]).exits(0).says("there is no lake");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn without_answers_it_shows_how_to_write_a_tenant() {
     assert!(run.out.contains("wrote kqlake.toml") && run.out.contains("no tenant yet"), "{}", run.out);
     let text = std::fs::read_to_string(dir.path().join("kqlake.toml")).unwrap();
     assert!(text.contains("#[tenants.contoso]") && text.contains("max_historic_date_margin_seconds"), "{text}");
-    run_in(dir.path(), &["tables"]).exits(0);
+    run_in(dir.path(), &["query", "print 1"]).exits(0);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn with_flags_the_tenant_is_there() {
         assert!(text.lines().any(|own| own == line), "{line}: {text}");
     }
     assert!(text.contains("org_urls = [\"https://fabrikam.sharepoint.com\", \"*\"]"), "{text}");
-    run_in(dir.path(), &["tables"]).exits(0);
+    run_in(dir.path(), &["query", "print 1"]).exits(0);
     assert!(std::fs::read_dir(dir.path()).unwrap().count() == 1, "nothing else is left");
 }
 
@@ -64,4 +64,23 @@ fn a_part_of_a_tenant_is_refused_with_what_is_missing() {
     let run = run_in(dir.path(), &["init", "--client-secret", "canary-1"]).exits(2);
     assert!(run.err.contains("env:NAME"), "{}", run.err);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn every_key_in_a_comment_is_one_that_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    run_in(dir.path(), &TENANT).exits(0);
+    let file = dir.path().join("kqlake.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let is_key = |rest: &str| {
+        let name = rest.split(" = ").next().unwrap_or_default();
+        rest.starts_with('[') || (name.len() < rest.len() && !name.contains(' '))
+    };
+    let open = |line: &str| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line).to_owned() + "\n";
+    let text: String = text.lines().map(open).collect();
+    for key in ["quarantine_size", "[same_lake]", "publisher_identifier", "details_per_run", "lookback_days"] {
+        assert!(text.lines().any(|line| line.starts_with(key)), "{key}: {text}");
+    }
+    std::fs::write(&file, &text).unwrap();
+    run_in(dir.path(), &["query", "print 1"]).exits(0);
 }

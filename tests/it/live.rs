@@ -10,7 +10,7 @@ use kqlake::live::board::Board;
 use kqlake::live::cycle::Runner;
 use kqlake::live::{Outcome, Task, Work};
 use kqlake_import::{
-    Body, ImportOptions, ListedUnit, Listing, Opened, OrgUrls, Reply, Section, Source, SourceError, Stop, UnitState,
+    Body, ImportOptions, ListedUnit, Opened, OrgUrls, Reply, Section, Source, SourceError, Stop, UnitPage, UnitState,
 };
 use kqlake_lake::Lake;
 use kqlake_value::clock::Clock;
@@ -78,7 +78,7 @@ impl Source for Blobs {
         1
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         Box::pin(async {
             if self.is_down {
                 return Err(SourceError { reason: "the service is down".into(), status: Some(503), gone: false, later: false });
@@ -89,7 +89,7 @@ impl Source for Blobs {
                 expires: Some(NOW + expires * MINUTE),
                 ..ListedUnit::default()
             };
-            Ok(Listing { units: self.blobs.lock().unwrap().iter().map(unit).collect(), ..Listing::default() })
+            Ok(UnitPage { units: self.blobs.lock().unwrap().iter().map(unit).collect(), ..UnitPage::default() })
         })
     }
 
@@ -314,7 +314,7 @@ impl Source for Flaky {
         "contoso/audit"
     }
 
-    fn list(&self, _after: Option<Value>) -> Reply<'_, Listing> {
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         let is_there = self.listed.fetch_add(1, Ordering::Relaxed) < 2;
         let unit = ListedUnit {
             name: "contoso/audit/x".into(),
@@ -322,7 +322,7 @@ impl Source for Flaky {
             expires: Some(NOW + 30 * MINUTE),
             ..ListedUnit::default()
         };
-        Box::pin(async move { Ok(Listing { units: is_there.then_some(unit).into_iter().collect(), ..Listing::default() }) })
+        Box::pin(async move { Ok(UnitPage { units: is_there.then_some(unit).into_iter().collect(), ..UnitPage::default() }) })
     }
 
     fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {

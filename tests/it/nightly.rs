@@ -60,3 +60,20 @@ fn a_second_night_adds_only_what_it_says_of_itself_and_rewrites_nothing() {
         assert!(own(file) || after.contains_key(file), "{file} is gone after the second night");
     }
 }
+
+#[test]
+fn a_folder_that_is_missing_does_not_keep_the_night() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let trace = "{\"timestamp\":\"2026-01-05T07:23:07Z\",\"message\":\"m\",\"itemType\":\"trace\",\"itemId\":\"1\"}\n";
+    std::fs::create_dir(dir.path().join("there")).expect("a folder");
+    std::fs::write(dir.path().join("there/a.ndjson"), trace).expect("a file");
+    std::fs::write(dir.path().join("own.toml"), "from = [\"gone\", \"there\", \"lost\"]\n").expect("a file");
+    for command in ["import", "nightly"] {
+        let run = run_in(dir.path(), &["--config", "own.toml", command]).exits(5);
+        let run = run.says("`from` in own.toml").says("gone does not exist").says("lost does not exist");
+        assert!(!run.err.contains("there does not exist"), "{}", run.err);
+    }
+    assert!(dir.path().join("data/export").is_dir(), "the rest of the night is done");
+    let rows = run_in(dir.path(), &["query", "traces | where itemId == '1' | count", "-f", "csv"]).exits(0).out;
+    assert_eq!(csv_rows(&rows)[1], ["1"]);
+}

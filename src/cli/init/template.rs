@@ -8,9 +8,26 @@ const HEAD: &str = r##"# kqlake: configuration. `kqlake doctor` checks it. Paths
 # lake = "data/lake"                  # where the tables are
 # export = "data/export"              # where CSV for Power BI and Excel goes
 # from = ["exports"]                  # files and folders that nightly imports besides the live sections
+# date_order = "day-first"            # what 02/03/2026 means in files whose dates do not tell, or "month-first"; refused when not set
 # memory_limit = "2GB"
+# spill_dir = "/var/tmp"              # where what does not fit into memory goes; the system's temporary folder when not set
+# threads = 4                         # one for each processor when not set
 # timeout = "10m"                     # longest time a query may run
-# quarantine_keep = "90d"             # how long records that could not be read are kept
+# quarantine_keep = "90d"             # how long records that could not be read are kept, 0 for ever
+# quarantine_size = "1GB"             # and how many of them, compressed
+# external_data = ["lookups", "https://example.org/lists/"]   # what externaldata may read: folders, addresses by their beginnings
+# watchlists = "watchlists"           # _GetWatchlist('x') is x.csv in this folder
+# ip_locations = "GeoLite2-City.mmdb" # what geo_info_from_ip_address knows, in MaxMind's format
+# import_job_settings = "Calls=True;ActivityLog=True"   # which sections run, for tenants that do not say it themselves
+#
+# [params]                            # values of saved queries' parameters
+# lookback = "7d"
+# [watchlist_keys]                    # the column of a watchlist that SearchKey repeats; its first column when not set
+# HighValueAssets = "Hostname"
+# [external_locations]                # addresses in published queries, and the folder with their files
+# "https://example.com/lists/" = "lookups/lists"
+# [same_lake]                         # cluster('…'), database('…'), workspace('…') that mean this lake; "*" is any
+# database = ["telemetry"]
 
 "##;
 
@@ -73,6 +90,7 @@ cloud = {cloud}                         # global, gcc, gcc-high, dod or china
 org_urls = [{urls}]
 # content_types = ["Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General"]   # and DLP.All
 # requests_per_minute = 2000
+# publisher_identifier = {id}   # whose quota is used; the tenant's own id when not set
 
 # [tenants.{name}.message_trace]
 # api = "graph"                           # or "reporting", the web service that is retired

@@ -15,10 +15,7 @@ use kqlake_syntax::suggest::nearest;
 pub(super) fn folder(settings: &Settings) -> Result<&Path, ExternalRefusal> {
     settings.watchlists.as_deref().ok_or_else(|| ExternalRefusal {
         message: "watchlists are read from CSV files, and no folder with them is named".to_owned(),
-        advice: format!(
-            "write in {}: watchlists = \"FOLDER\"; the watchlist 'x' is then FOLDER/x.csv",
-            settings.file_shown()
-        ),
+        advice: format!("write in {}: watchlists = \"FOLDER\"; the watchlist 'x' is then FOLDER/x.csv", settings.file_shown()),
     })
 }
 
