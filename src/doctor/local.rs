@@ -11,6 +11,7 @@ use kqlake_lake::{Lake, tables};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::kept_requests;
 use kqlake_remote::settings::TraceApi;
+use kqlake_value::US_PER_MINUTE;
 use kqlake_value::clock::{Clock as _, SystemClock};
 
 /// With less free space nothing should be begun.
@@ -19,7 +20,7 @@ const LEAST_SPACE: u64 = 512 << 20;
 const LITTLE_SPACE: u64 = 5 << 30;
 
 /// The time in which message traces are counted (microseconds).
-const TRACE_TIME: i64 = 300_000_000;
+const TRACE_TIME: i64 = 5 * US_PER_MINUTE;
 
 /// The configuration: where it comes from, and all that is wrong in it.
 pub(super) fn configuration(config: &Config, problems: &[Problem]) -> Vec<Finding> {

@@ -12,10 +12,11 @@ use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
 use kqlake_remote::webhook::check_queue;
 use kqlake_remote::{Request, World};
-use kqlake_value::{ValueRef, datetime_of_us, format};
+use kqlake_value::US_PER_MINUTE;
+use kqlake_value::format::datetime_text;
 
 /// The time that a table is asked for, in microseconds: little, so that the answer costs the service nothing, however much it has.
-const RECENT: i64 = 5 * 60 * 1_000_000;
+const RECENT: i64 = 5 * US_PER_MINUTE;
 
 /// Asks each table of each resource for one row of the last minutes.
 pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World) -> Vec<Finding> {
@@ -67,8 +68,7 @@ pub(super) async fn check(config: &TenantConfig, tenant: &Tenant, world: &World)
 
 /// Asks a table with a column of times for one row of the last minutes before an instant (microseconds since 1970).
 fn question(table: &str, time: &str, now: i64) -> Value {
-    let text = |micros: i64| format::to_string(ValueRef::DateTime(datetime_of_us(micros)));
-    let (from, to) = (text(now - RECENT), text(now));
+    let (from, to) = (datetime_text(now - RECENT), datetime_text(now));
     let query = format!("{table} | where {time} >= datetime({from}) and {time} < datetime({to}) | take 1");
     json!({ "query": query, "timespan": format!("{from}/{to}") })
 }

@@ -7,12 +7,11 @@ use super::freshness::last_finished;
 use crate::config::Config;
 use crate::engine::{Engine, EngineOptions};
 use kqlake_lake::Lake;
+use kqlake_value::US_PER_HOUR as HOUR;
 use kqlake_value::clock::Clock;
 
 /// A section that is run each night has finished in so many hours, a slow night included.
 const HOURS: i64 = 26;
-/// Microseconds of an hour.
-const HOUR: i64 = 3_600_000_000;
 
 /// For each switched-on section of each tenant, how long ago it finished.
 pub(super) async fn freshness(config: &Config, lake: &Lake, clock: &Arc<dyn Clock>) -> Vec<Finding> {

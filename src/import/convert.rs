@@ -5,9 +5,8 @@
 use std::ops::RangeInclusive;
 
 use kqlake_value::escape::escaped;
-use kqlake_value::format::write_datetime;
 use kqlake_value::parse::{BoolForm, RealForm, boolean_of, guids, real_of, timespans};
-use kqlake_value::{MAX_DATETIME, UNIX_EPOCH_TICKS, us_of_datetime};
+use kqlake_value::{MAX_DATETIME, us_of_datetime};
 
 pub(crate) use kqlake_value::parse::datetimes::{DateOrder, Evidence, record as datetime, record_in as datetime_in};
 
@@ -16,13 +15,6 @@ const SHOWN: usize = 60;
 
 /// The instants that a datetime column takes: the years 1 to 9999, in microseconds since 1970.
 pub(crate) const TIMES: RangeInclusive<i64> = us_of_datetime(0)..=us_of_datetime(MAX_DATETIME);
-
-/// An instant (microseconds since 1970) in the form of ISO 8601.
-pub(crate) fn iso_datetime(us: i64) -> String {
-    let mut text = String::new();
-    write_datetime(&mut text, us * 10 + UNIX_EPOCH_TICKS);
-    text
-}
 
 /// Why a text is no datetime, as the rest of a sentence: empty unless it could have the month or the day first.
 pub(crate) fn open_order(text: &str) -> String {

@@ -34,6 +34,11 @@ pub(crate) enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// JSON as it came, in a form that every JSON reader takes.
+    pub(crate) fn raw_json(text: &str) -> Cell<'static> {
+        Cell::Json(Cow::Owned(compact(&replace_lone_surrogates(text)).into_owned()))
+    }
+
     /// A text cell; empty text is no value.
     pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();

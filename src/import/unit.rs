@@ -22,6 +22,7 @@ use super::row::{Cell, Row, SourceValue};
 use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
 use kqlake_lake::tables::TAKEN_AT;
+use kqlake_value::format::datetime_text;
 use kqlake_value::json::checked::{Members, elements};
 use kqlake_value::json::too_deep;
 
@@ -259,7 +260,7 @@ impl<'m> UnitMapper<'m> {
                     .collect();
                 let in_utc = |(place, east): &(usize, i64)| {
                     let time = convert::datetime_in(values.get(*place)?, self.said.order, *east)?;
-                    Some((*place, convert::iso_datetime(time)))
+                    Some((*place, datetime_text(time)))
                 };
                 let in_utc: Vec<(usize, String)> = self.said.zones.iter().filter_map(in_utc).collect();
                 in_utc.iter().for_each(|(place, time)| values[*place] = time);
@@ -496,7 +497,7 @@ impl<'m> UnitMapper<'m> {
             let name = bare_name(name);
             let time = self.said.date_places.contains(&place).then(|| convert::datetime(value, self.said.order)).flatten();
             if let Some(time) = time {
-                push_member(&mut object, name, &string_literal(&convert::iso_datetime(time)));
+                push_member(&mut object, name, &string_literal(&datetime_text(time)));
             } else if value.starts_with(['{', '[']) && serde_json::from_str::<&serde_json::value::RawValue>(value).is_ok() {
                 push_member(&mut object, name, value);
             } else {

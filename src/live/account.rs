@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use kqlake_import::{LedgerState, UnitState};
+use kqlake_value::{US_PER_DAY, US_PER_MINUTE};
 
 /// The newest row of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,9 +104,9 @@ impl Account {
 }
 
 /// The time of late that a rate is taken of: one day.
-const OF_LATE: i64 = 86_400_000_000;
+const OF_LATE: i64 = US_PER_DAY;
 /// The least time that a rate is taken of: units of one run may end in the same instant.
-const LEAST: i64 = 60_000_000;
+const LEAST: i64 = US_PER_MINUTE;
 
 /// Where a unit is at an instant.
 pub(crate) fn place(unit: &UnitRow, now: i64) -> Place {

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::error::{Error, Result};
 use kqlake_import::Stop;
 use kqlake_lake::folders::STATE;
-use kqlake_value::{ValueRef, datetime_of_us, format};
+use kqlake_value::format::datetime_text;
 
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -90,13 +90,13 @@ impl Lock {
     }
 }
 
-/// A name that any file system takes.
+/// A name that any file system takes; names of tenants and sections stay as they are, so that no two share a file.
 fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect()
+    name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect()
 }
 
 fn note(file: &mut File, command: &str, now: i64) -> io::Result<()> {
-    let since = format::to_string(ValueRef::DateTime(datetime_of_us(now)));
+    let since = datetime_text(now);
     let text = json!({ "process": std::process::id(), "command": command, "since": since }).to_string();
     file.set_len(0)?;
     file.rewind()?;

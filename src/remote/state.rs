@@ -11,9 +11,9 @@ const MAX_FILE: u64 = 4 << 20;
 /// The version of the files' form, of all kinds. Files that name none have the first one.
 const FORMAT: u64 = 1;
 
-/// The file of a name in a folder.
+/// The file of a name in a folder. Names of tenants stay as they are, so that no two share a file.
 pub(crate) fn file(folder: &Path, kind: &str, name: &str) -> PathBuf {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect();
     folder.join(format!("{kind}-{plain}.json"))
 }
 

@@ -20,11 +20,12 @@ use crate::credentials::{advice, answered, token_of, token_request};
 use crate::http::{Auth, Backoff, Failure, HeaderMap, Origins, Request, ServiceError, Transport, date_of, of_body};
 use crate::pace::Pace;
 use crate::settings::{Credential, Tenant};
+use kqlake_value::US_PER_MINUTE;
 
 /// A token that lives shorter than this is replaced (microseconds), or one that has less than half of its life left.
-const MARGIN: i64 = 300_000_000;
+const MARGIN: i64 = 5 * US_PER_MINUTE;
 /// A refusal is told again for so long without asking (microseconds): who asks and asks is throttled.
-const REMEMBERED: i64 = 60_000_000;
+const REMEMBERED: i64 = US_PER_MINUTE;
 /// Tries at a token.
 const TRIES: u32 = 6;
 /// Bytes that the answer may have.

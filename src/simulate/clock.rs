@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use kqlake_value::US_PER_DAY;
 use kqlake_value::calendar;
 use kqlake_value::clock::{Clock, ClockSetting};
 use kqlake_value::format::InstantText;
@@ -51,7 +52,7 @@ pub(crate) fn iso(micros: i64, digits: usize) -> String {
 pub(crate) fn http_date(micros: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let days = micros.div_euclid(86_400_000_000);
+    let days = micros.div_euclid(US_PER_DAY);
     let (year, month, day) = calendar::civil_from_days(days);
     let text = InstantText::of_us(micros);
     let weekday = DAYS[days.rem_euclid(7) as usize];

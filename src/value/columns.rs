@@ -235,32 +235,6 @@ fn text_value(text: &str, ty: Type) -> ValueRef<'_> {
     }
 }
 
-/// The value at a row of an array that holds values of a KQL type, for single look-ups; loops use [`ColumnReader`].
-/// An array in another than the type's own Arrow form (or its usual stand-ins) reads as null.
-pub fn value_at(array: &ArrayRef, ty: Type, row: usize) -> ValueRef<'_> {
-    if array.is_null(row) {
-        return missing(ty);
-    }
-    match (array.data_type(), ty) {
-        (DataType::Boolean, Type::Bool) => ValueRef::Bool(array.as_boolean().value(row)),
-        (DataType::Int32, Type::Int) => ValueRef::Int(array.as_primitive::<Int32Type>().value(row)),
-        (DataType::Int32, Type::Long) => ValueRef::Long(array.as_primitive::<Int32Type>().value(row).into()),
-        (DataType::Int64, Type::Long) => ValueRef::Long(array.as_primitive::<Int64Type>().value(row)),
-        (DataType::Int64, Type::TimeSpan) => ValueRef::TimeSpan(array.as_primitive::<Int64Type>().value(row)),
-        (DataType::Float64, Type::Real) => ValueRef::Real(array.as_primitive::<Float64Type>().value(row)),
-        (DataType::Decimal128(_, 18), Type::Decimal) => ValueRef::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        (DataType::Timestamp(TimeUnit::Microsecond, _), Type::DateTime) => {
-            ValueRef::DateTime(datetime_of_us(array.as_primitive::<TimestampMicrosecondType>().value(row)))
-        }
-        (DataType::Int64, Type::DateTime) => ValueRef::DateTime(array.as_primitive::<Int64Type>().value(row)),
-        (DataType::Date32, Type::DateTime) => datetime_of_day(array.as_primitive::<Date32Type>().value(row)),
-        (DataType::Utf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i32>().value(row), ty),
-        (DataType::Utf8View, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string_view().value(row), ty),
-        (DataType::LargeUtf8, Type::String | Type::Guid | Type::Dynamic) => text_value(array.as_string::<i64>().value(row), ty),
-        _ => missing(ty),
-    }
-}
-
 /// An owned copy of a borrowed value. A dynamic's text is parsed; text that is no JSON becomes null.
 pub fn to_value(value: ValueRef<'_>) -> Value {
     match value {
@@ -496,7 +470,6 @@ mod tests {
             assert_eq!(array.data_type(), &arrow_type(ty));
             let reader = ColumnReader::new(&array, ty).unwrap();
             assert_eq!(to_value(reader.get(0)), value);
-            assert_eq!(reader.get(0), value_at(&array, ty, 0));
             let null = if ty == Type::String { ValueRef::String("") } else { ValueRef::Null };
             assert_eq!(reader.get(1), null);
         }
@@ -510,10 +483,7 @@ mod tests {
         let reader = ColumnReader::new(&stored, Type::DateTime).unwrap();
         for row in 0..2 {
             let want = ValueRef::DateTime(us[row] * 10 + UNIX_EPOCH_TICKS);
-            assert_eq!(
-                [reader.get(row), value_at(&stored, Type::DateTime, row), value_at(&ticks, Type::DateTime, row)],
-                [want; 3]
-            );
+            assert_eq!([reader.get(row), ColumnReader::new(&ticks, Type::DateTime).unwrap().get(row)], [want; 2]);
         }
         assert_eq!(&in_stored_form(&ticks, Type::DateTime).unwrap(), &stored);
         let finer: ArrayRef = Arc::new(Int64Array::from(vec![UNIX_EPOCH_TICKS - 1]));

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 pub use self::hex::{hex, hex_digits, random_guid, write_hex};
 pub use self::instants::InstantText;
-use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef};
+use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef, datetime_of_us};
 
 /// The `tostring` text of a value; null is the empty text.
 pub fn to_string(value: ValueRef<'_>) -> String {
@@ -164,6 +164,13 @@ fn write_decimal(out: &mut String, v: i128) {
         out.push('.');
         out.push_str(digits.trim_end_matches('0'));
     }
+}
+
+/// The text of a datetime at rest (microseconds since 1970).
+pub fn datetime_text(us: i64) -> String {
+    let mut text = String::new();
+    write_datetime(&mut text, datetime_of_us(us));
+    text
 }
 
 /// `2020-01-02T03:04:05.6000000Z`: seven digits always, from ticks since 0001-01-01.

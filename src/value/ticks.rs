@@ -8,6 +8,12 @@ pub const TICKS_PER_SECOND: i64 = 10_000_000;
 pub const TICKS_PER_DAY: i64 = 864_000_000_000;
 /// Ticks of a microsecond.
 pub const TICKS_PER_US: i64 = 10;
+/// Microseconds of a second.
+pub const US_PER_SECOND: i64 = TICKS_PER_SECOND / TICKS_PER_US;
+/// Microseconds of a minute.
+pub const US_PER_MINUTE: i64 = 60 * US_PER_SECOND;
+/// Microseconds of an hour.
+pub const US_PER_HOUR: i64 = 60 * US_PER_MINUTE;
 /// Microseconds of a day.
 pub const US_PER_DAY: i64 = TICKS_PER_DAY / TICKS_PER_US;
 /// Days between 0001-01-01 and 1970-01-01.

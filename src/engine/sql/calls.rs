@@ -15,9 +15,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::times;
 use kqlake_kql::functions::Registry;
 use kqlake_kql::{Argument, ScalarCall, bind_scalar, parameter};
-use kqlake_value::columns::{field_type, in_form, noted_type, stored_field, stored_type, to_value, value_at};
+use kqlake_value::columns::{ColumnReader, field_type, noted_type, stored_field, to_value};
 use kqlake_value::json::path_text::{self, Root, StepText};
 use kqlake_value::{Type, Value};
 
@@ -226,8 +227,9 @@ pub(super) fn argument(field: &Field, constant: Option<&ScalarValue>) -> Result<
         (_, constant) => {
             let ty = field_type(field);
             let value = |scalar: &ScalarValue| {
-                let array = in_form(&scalar.to_array()?, ty).map_err(DataFusionError::Plan)?;
-                Ok::<_, DataFusionError>(to_value(value_at(&array, ty, 0)))
+                let array = scalar.to_array()?;
+                let reader = ColumnReader::new(&array, ty).map_err(DataFusionError::Plan)?;
+                Ok::<_, DataFusionError>(to_value(reader.get(0)))
             };
             Ok(of(ty, constant.map(value).transpose()?))
         }
@@ -292,12 +294,6 @@ fn operand(e: &Expr, schema: &DFSchema) -> Result<Operand> {
     })
 }
 
-/// An instant in the form that the lake has.
-fn instant(e: Expr, schema: &DFSchema) -> Result<Expr> {
-    let form = stored_type(Type::DateTime);
-    Ok(if *e.to_field(schema)?.1.data_type() == form { e } else { cast(e, form) })
-}
-
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let called = |name: &str, meaning, left: Expr, right: Expr| {
@@ -325,6 +321,12 @@ impl ExprPlanner for Operators {
             BinaryOperator::GtEq => ">=",
             _ => return Ok(PlannerResult::Original(expr)),
         };
+        let compares = !matches!(operator, "+" | "-" | "*" | "/" | "%");
+        let ty = |e: &Expr| Ok::<_, DataFusionError>(e.to_field(schema)?.1.data_type().clone());
+        if compares && times::differ(&ty(&expr.left)?, &ty(&expr.right)?) {
+            let (left, right) = (times::in_form(expr.left, schema)?, times::in_form(expr.right, schema)?);
+            return Ok(PlannerResult::Original(RawBinaryExpr { left, right, ..expr }));
+        }
         use Operand as O;
         let meets = match (operand(&expr.left, schema)?, operand(&expr.right, schema)?) {
             (O::Timespan, O::Timespan | O::Interval) | (O::Interval, O::Timespan) => operator != "*",
@@ -333,7 +335,7 @@ impl ExprPlanner for Operators {
             (O::Number, O::Timespan) => operator == "*",
             // What DataFusion makes of it is no timespan, and knows few functions.
             (O::Instant, O::Instant) if operator == "-" => {
-                let (left, right) = (instant(expr.left, schema)?, instant(expr.right, schema)?);
+                let (left, right) = (times::in_form(expr.left, schema)?, times::in_form(expr.right, schema)?);
                 return Ok(called(operator, Meaning::Operator(operator), left, right));
             }
             _ => false,

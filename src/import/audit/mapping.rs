@@ -8,12 +8,11 @@ use std::sync::LazyLock;
 
 use crate::convert::{self, DateOrder};
 use crate::fields::FieldMap;
-use crate::json_text::{compact, unescape};
+use crate::json_text::unescape;
 use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::find;
-use kqlake_value::json::MAX_DEPTH;
 use kqlake_value::json::checked::Members;
-use kqlake_value::json::{replace_lone_surrogates, too_deep};
+use kqlake_value::json::{MAX_DEPTH, too_deep};
 
 /// Numbers and names of record types (Office 365 Management Activity API schema, `AuditLogRecordType`).
 static RECORD_TYPES: LazyLock<Vec<(i64, &'static str)>> = LazyLock::new(|| {
@@ -161,7 +160,7 @@ impl Audit {
         let (number, name) = number_and_name(&members.text("UserType").unwrap_or_default(), user_types);
         row.set("UserType", number);
         row.set("UserTypeName", name);
-        row.set("Raw", raw(text));
+        row.set("Raw", Cell::raw_json(text));
         Ok(row)
     }
 }
@@ -175,12 +174,6 @@ fn number_and_name(said: &str, mut names: impl Iterator<Item = (i64, &'static st
             None => (Cell::Null, Cell::text(said.to_owned())),
         },
     }
-}
-
-/// The record as it came, in a form that every JSON reader takes.
-pub(crate) fn raw(text: &str) -> Cell<'static> {
-    let mended = replace_lone_surrogates(text);
-    Cell::Json(Cow::Owned(compact(&mended).into_owned()))
 }
 
 #[cfg(test)]

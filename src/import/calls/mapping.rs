@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use crate::audit::mapping::raw;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested, nested_text, without};
 use crate::row::{Cell, Row};
@@ -76,21 +75,21 @@ impl Calls {
         if let Some(organizer) = organizer {
             set_identity(&mut row, "organizer", organizer);
             row.set("organizerTenantId", identity_text(organizer, "tenantId"));
-            row.set("organizer", raw(organizer));
+            row.set("organizer", Cell::raw_json(organizer));
         }
         // The older list ends at 130 and may have none or only some of them.
         let list = |name: &str| members.get_any_case(name).and_then(|text| Some((elements(text).ok()?.len(), text)));
         let lists = [list("participants"), list("participants_v2")];
         if let Some((count, participants)) = lists.into_iter().flatten().max_by_key(|(count, _)| *count) {
             row.set("participantCount", Cell::Int(count as i64));
-            row.set("participants", raw(participants));
+            row.set("participants", Cell::raw_json(participants));
         }
         let sessions = members.get_any_case("sessions").unwrap_or("[]");
         let sessions = elements(sessions).map_err(|error| format!("the call record's sessions are no array: {error}"))?;
         if members.has("sessions") {
             row.set("sessionCount", Cell::Int(sessions.len() as i64));
         }
-        row.set("Raw", raw(&without(members, &["sessions"])));
+        row.set("Raw", Cell::raw_json(&without(members, &["sessions"])));
         let mut rows = vec![row];
         for session in sessions {
             let session =
@@ -136,7 +135,7 @@ impl Tables {
                 set_endpoint(&mut row, side, endpoint);
             }
         }
-        row.set("Raw", raw(&without(members, &["segments"])));
+        row.set("Raw", Cell::raw_json(&without(members, &["segments"])));
         let start = row.get("startDateTime").clone();
         rows.push(row);
         let segments = members.get_any_case("segments").unwrap_or("[]");
@@ -153,7 +152,7 @@ impl Tables {
                 row.set("startDateTime", start.clone());
             }
             set_failure(&mut row, &members);
-            row.set("Raw", raw(segment.get()));
+            row.set("Raw", Cell::raw_json(segment.get()));
             rows.push(row);
         }
         Ok(())

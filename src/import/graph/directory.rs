@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::audit::mapping::raw;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested_text};
 use crate::files::documents::Page;
@@ -119,7 +118,7 @@ impl Directory {
         let row = fields.row(members, DateOrder::Unknown, &mut |_, _| {});
         let mut row = row.into_owned();
         row.set("snapshotDate", Cell::Time(taken.div_euclid(US_PER_DAY) * US_PER_DAY));
-        row.set("Raw", raw(text));
+        row.set("Raw", Cell::raw_json(text));
         let context = page.context.as_deref().unwrap_or_default();
         let owner = |what: &str| {
             between(context, &format!("{what}('")).or_else(|| between(context, &format!("{what}(%27"))).unwrap_or_default()

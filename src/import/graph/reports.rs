@@ -193,7 +193,7 @@ impl Reports {
             .map(elements)
             .transpose()
             .map_err(|error| format!("the report row's list cannot be read: {error}"))?;
-        let raw = crate::audit::mapping::raw(text);
+        let raw = Cell::raw_json(text);
         match inner {
             Some(items) if !items.is_empty() => items
                 .into_iter()

@@ -13,7 +13,7 @@ use crate::{ImportError, Section};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Position};
 use kqlake_value::clock::Clock;
-use kqlake_value::{ValueRef, datetime_of_us, format};
+use kqlake_value::format::datetime_text;
 
 /// Notes in the ledger what sources list.
 #[derive(Debug, Clone)]
@@ -46,14 +46,13 @@ pub(crate) struct Overdue {
 impl Overdue {
     /// What became of it, as a sentence.
     pub(crate) fn reason(&self) -> String {
-        let time = |micros| format::to_string(ValueRef::DateTime(datetime_of_us(micros)));
-        let listed = self.listed.map_or_else(String::new, |listed| format!("listed {}, ", time(listed)));
+        let listed = self.listed.map_or_else(String::new, |listed| format!("listed {}, ", datetime_text(listed)));
         let tried = match self.attempts {
             0 => "never fetched".to_owned(),
             1 => "tried once".to_owned(),
             count => format!("tried {count} times"),
         };
-        format!("{listed}{tried}, and expired {}", time(self.expires))
+        format!("{listed}{tried}, and expired {}", datetime_text(self.expires))
     }
 }
 

@@ -121,7 +121,7 @@ impl Traces {
         let fields = self.traces.as_mut().ok_or("there is no table MessageTrace")?;
         let row = fields.row(members, order, &mut |_, _| {});
         let mut row = row.into_owned();
-        row.set("Raw", crate::audit::mapping::raw(text));
+        row.set("Raw", Cell::raw_json(text));
         finish_trace(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
     }
 
@@ -146,7 +146,7 @@ impl Traces {
         {
             row.set("recipientAddress", Cell::text(recipient));
         }
-        row.set("Raw", crate::audit::mapping::raw(text));
+        row.set("Raw", Cell::raw_json(text));
         finish_detail(row).map(|row| vec![row]).map_err(|reason| reason + &open_date(members))
     }
 

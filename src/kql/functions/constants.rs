@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, make_array};
 use datafusion::common::{DataFusionError, resources_datafusion_err};
 use datafusion::scalar::ScalarValue;
-use kqlake_value::columns::{self, single};
+use kqlake_value::columns::{self, ColumnReader, single};
 use kqlake_value::text_column::{self, TOO_LONG, TextError, within_budget};
 use kqlake_value::{Type, Value, ValueRef, json_of};
 
@@ -18,10 +18,11 @@ pub(crate) fn scalar(value: &Value, ty: Type) -> ScalarValue {
 /// The value at a row of an array in the type's Arrow form.
 pub(crate) fn value_at(array: &dyn Array, ty: Type, row: usize) -> Value {
     let array = make_array(array.to_data());
-    match columns::value_at(&array, ty, row) {
+    // An array in another form is converted as a whole; one that cannot be is no array of the type.
+    ColumnReader::new(&array, ty).map_or(Value::Null, |reader| match reader.get(row) {
         ValueRef::Dynamic(text) => Value::Dynamic(json_of(text)),
         other => columns::to_value(other),
-    }
+    })
 }
 
 /// A constant as a column of so many rows.

@@ -21,23 +21,24 @@ use crate::http::{
 };
 use crate::pace::Pace;
 use crate::token::{Token, Tokens};
+use kqlake_value::{US_PER_DAY, US_PER_MINUTE, US_PER_SECOND};
 
 /// Tries of one request.
 const TRIES: u32 = 6;
 /// How often a token that a service did not take is followed by another try.
 const RENEWALS: u32 = 2;
 /// How long one request may be tried again and again, waits included (microseconds).
-const LONGEST: i64 = 1_200_000_000;
+const LONGEST: i64 = 20 * US_PER_MINUTE;
 /// How long a new token that was not taken is left alone at least.
 const FRESH: Duration = Duration::from_secs(2);
 /// Bytes of a body that are held back until it is known whether that was all of it.
 const HELD: u64 = 2 << 20;
 
 /// Clocks that move by more than this against each other were set (microseconds).
-const SET: i64 = 30_000_000;
+const SET: i64 = 30 * US_PER_SECOND;
 
 /// Clocks that differ by more than this (microseconds) are not wrong, but of different times, as in trials.
-const FOREIGN: i64 = 30 * 86_400_000_000;
+const FOREIGN: i64 = 30 * US_PER_DAY;
 
 /// An answer with its body.
 #[derive(Debug, Clone)]

@@ -22,9 +22,8 @@ use crate::settings::Tenant;
 use crate::state;
 use crate::world::{SetupError, World};
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
+use kqlake_value::{US_PER_DAY as DAY, US_PER_SECOND as SECOND};
 
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
 /// How long the service keeps blobs, and how far back it lists them.
 const KEPT: i64 = 7 * DAY;
 /// What a window that begins seven days ago stays clear of its bound: requests take a while to arrive.

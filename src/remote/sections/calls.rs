@@ -23,9 +23,8 @@ use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
+use kqlake_value::{US_PER_DAY as DAY, US_PER_HOUR as HOUR};
 
-const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
 /// How long the service keeps a call (Graph's documentation of callRecord).
 const KEPT: i64 = 30 * DAY;
 /// The most that the older list of participants holds (Graph, `callRecord`).

@@ -12,13 +12,12 @@ use kqlake_import::ListedUnit;
 use crate::api::Api;
 use crate::budget::Limits;
 use crate::http::ServiceError;
+use kqlake_value::US_PER_DAY as DAY;
 
 pub(super) mod reports;
 pub(super) mod teams;
 pub(super) mod user_apps;
 pub(super) mod users;
-
-const DAY: i64 = 86_400_000_000;
 
 /// Requests that Graph takes of one application for one tenant's Teams ("Throttling", Microsoft Teams service limits).
 pub(super) fn teams_api(api: &Api) -> Api {

@@ -24,13 +24,10 @@ use crate::http::{Request, ServiceError};
 use crate::instant;
 use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
+use kqlake_value::{US_PER_DAY as DAY, US_PER_HOUR as HOUR, US_PER_MINUTE as MINUTE, US_PER_SECOND as SECOND};
 
-const SECOND: i64 = 1_000_000;
 /// The end of a window stays so far from the service's present: an end in the future is refused, and clocks are known to the second.
 const CLEAR: i64 = 2 * SECOND;
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
 
 /// The part of time that is read again as a whole.
 const SLOT: i64 = HOUR;

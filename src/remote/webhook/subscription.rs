@@ -13,11 +13,12 @@ use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
 use kqlake_import::{EventLevel, Stop};
+use kqlake_value::US_PER_MINUTE;
 
 /// What is subscribed to.
 const RESOURCE: &str = "communications/callRecords";
 /// The life that is asked for, in microseconds: less than the longest of call records (4,230 minutes), for clocks that differ.
-const LIFE: i64 = 4_200 * 60 * 1_000_000;
+const LIFE: i64 = 4_200 * US_PER_MINUTE;
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(3_600);
 /// The first and the longest wait after a failure.

@@ -17,6 +17,7 @@ use crate::answer::{self, Call};
 use crate::clock::http_date;
 use crate::tokens::bearer;
 use crate::world::World;
+use kqlake_value::US_PER_MINUTE;
 
 /// The audience of tokens.
 const AUDIENCE: &str = "https://servicebus.azure.net";
@@ -25,7 +26,7 @@ const QUEUE: &str = "graphcalls";
 /// The policy that may listen and send, whose key is the registration's.
 const POLICY: &str = "RootManageSharedAccessKey";
 /// How long a lock lasts, in microseconds.
-const LOCK: i64 = 60_000_000;
+const LOCK: i64 = US_PER_MINUTE;
 
 /// A message of the queue.
 #[derive(Debug, Clone)]

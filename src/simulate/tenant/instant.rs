@@ -2,11 +2,7 @@
 
 use kqlake_value::format::InstantText;
 use kqlake_value::parse::datetimes::{DateOrder, record};
-
-pub(crate) const SECOND: i64 = 1_000_000;
-pub(crate) const MINUTE: i64 = 60 * SECOND;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) use kqlake_value::{US_PER_DAY as DAY, US_PER_HOUR as HOUR, US_PER_MINUTE as MINUTE, US_PER_SECOND as SECOND};
 
 /// `2026-01-06`.
 pub(crate) fn date(micros: i64) -> String {

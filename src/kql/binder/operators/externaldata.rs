@@ -15,7 +15,7 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value};
 
-use super::shape::property_text;
+use super::shape::{property_says_yes, property_text};
 
 impl Binder<'_> {
     pub(super) fn externaldata(
@@ -59,7 +59,7 @@ impl Binder<'_> {
             },
             None => None,
         };
-        let skip_first = option("ignoreFirstRecord").is_some_and(|p| property_text(&p.value).eq_ignore_ascii_case("true"));
+        let skip_first = option("ignoreFirstRecord").is_some_and(|p| property_says_yes(&p.value));
         let mut files = Vec::new();
         for uri in uris {
             for (address, span) in self.addresses(uri, scope)? {

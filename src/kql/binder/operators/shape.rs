@@ -106,6 +106,11 @@ impl Binder<'_> {
     }
 }
 
+/// True for an option that says yes: `true`, in any letter case.
+pub(in crate::binder) fn property_says_yes(value: &Expr) -> bool {
+    property_text(value).eq_ignore_ascii_case("true")
+}
+
 /// The text of an option's value.
 pub(in crate::binder) fn property_text(value: &Expr) -> String {
     match &value.kind {

@@ -9,7 +9,7 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
 
-use super::shape::property_text;
+use super::shape::{property_says_yes, property_text};
 
 impl Binder<'_> {
     pub(super) fn union(&mut self, input: Option<Rel>, operator: &Operator, tables: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -20,7 +20,7 @@ impl Binder<'_> {
             Some((kind, _)) if kind == "inner" => !self.checking,
             Some((kind, span)) => return self.error(code::SYNTAX, span, format!("union is outer or inner, not '{kind}'")),
         };
-        let fuzzy = operator.property("isfuzzy").is_some_and(|p| property_text(&p.value).eq_ignore_ascii_case("true"));
+        let fuzzy = operator.property("isfuzzy").is_some_and(|p| property_says_yes(&p.value));
         let source = operator.property("withsource").or(operator.property("with_source")).map(|p| property_text(&p.value));
         let mut rels: Vec<(String, Rel)> = Vec::new();
         let mut number = 0;

@@ -23,9 +23,8 @@ use crate::http::{Failure, Request, ServiceError};
 use crate::instant;
 use crate::settings::{AppInsightsSettings, LogAnalyticsSettings, Tenant};
 use crate::world::{SetupError, World};
+use kqlake_value::{US_PER_DAY as DAY, US_PER_SECOND as SECOND};
 
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
 /// How late records may come: a slice is read again until it is older.
 const LATE: i64 = 2 * DAY;
 /// The width of a slice before it is cut.

@@ -10,8 +10,7 @@ use super::{Refusal, State, descriptor, log};
 use crate::answer::{self, Call};
 use crate::tenant::audit::{Blob, Kind, LIFE};
 use crate::tenant::instant::parse as instant;
-
-const DAY: i64 = 86_400_000_000;
+use kqlake_value::US_PER_DAY as DAY;
 
 /// The window of a list, and its texts as they were sent.
 pub(super) struct Window {

@@ -6,9 +6,10 @@ use super::{State, blob_path, log};
 use crate::manifest::Table;
 use crate::tenant::audit::{Blob, Kind, LIFE};
 use crate::world::World;
+use kqlake_value::US_PER_MINUTE;
 
 /// A client need not have asked for what ends, or began, so shortly before now, in microseconds.
-const MARGIN: i64 = 15 * 60_000_000;
+const MARGIN: i64 = 15 * US_PER_MINUTE;
 
 /// Records of all blobs that were sent, and of those that could be had now: but of what was said to have expired.
 pub(crate) fn truth(world: &World) -> Vec<Table> {

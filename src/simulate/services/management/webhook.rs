@@ -15,6 +15,7 @@ use crate::deliver;
 use crate::random;
 use crate::tenant::audit::{Blob, Kind};
 use crate::world::World;
+use kqlake_value::US_PER_DAY;
 
 /// How often it is looked for new content, in real time.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -89,7 +90,7 @@ pub(super) fn keep_sending(world: &Arc<World>, state: &Arc<State>, kind: Kind, b
 fn come_up(world: &World, kind: Kind, from: i64, to: i64) -> Vec<Blob> {
     let log = log(world);
     // The latest come up within a day.
-    log.blobs(kind, from - 86_400_000_000..to + 1).filter(|blob| (from + 1..=to).contains(&log.available(*blob))).collect()
+    log.blobs(kind, from - US_PER_DAY..to + 1).filter(|blob| (from + 1..=to).contains(&log.available(*blob))).collect()
 }
 
 fn notification(base: &str, world: &World, blob: Blob) -> Value {

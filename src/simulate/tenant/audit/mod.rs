@@ -10,10 +10,7 @@ use crate::clock::iso;
 use crate::random::{chance, number};
 use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
-
-const SECOND: i64 = 1_000_000;
-const HOUR: i64 = 3600 * SECOND;
-const DAY: i64 = 24 * HOUR;
+use kqlake_value::{US_PER_DAY as DAY, US_PER_HOUR as HOUR, US_PER_SECOND as SECOND};
 
 /// How long content can be had.
 pub(crate) const LIFE: i64 = 7 * DAY;
