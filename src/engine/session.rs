@@ -13,7 +13,7 @@ use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::sql::{INFORMATION, Information, LakeSchema, Operators, functions};
+use super::sql::{INFORMATION, Information, LakeSchema, Operators, Types, functions};
 use super::{EngineOptions, long_texts, rules};
 use crate::error::{Error, Result};
 use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
@@ -41,7 +41,7 @@ pub(super) fn for_sql(
     let builder = long_texts::guard_concatenation(rules::install(builder), options.memory_limit);
     let mut planners = vec![Arc::new(Operators { now_us }) as Arc<dyn ExprPlanner>];
     planners.extend(SessionStateDefaults::default_expr_planners());
-    let session = SessionContext::new_with_state(builder.with_expr_planners(planners).build());
+    let session = SessionContext::new_with_state(builder.with_expr_planners(planners).with_type_planner(Arc::new(Types)).build());
     functions(now_us).into_iter().for_each(|function| session.register_udf(function));
     long_texts::guard_functions(&session, options.memory_limit);
     let catalog = MemoryCatalogProvider::new();

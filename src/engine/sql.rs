@@ -29,8 +29,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 pub(super) use calls::{Operators, functions};
 pub(super) use information::{Information, SCHEMA as INFORMATION};
-pub(super) use times::Types;
 use lowered::Promoted;
+pub(super) use times::Types;
 
 use super::files::Files;
 use super::library_texts::missing_table;

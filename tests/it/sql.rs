@@ -185,6 +185,40 @@ fn texts_of_parquet_files_meet_with_computed_ones() {
     }
 }
 
+#[test]
+fn times_of_any_year_meet_with_constants() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let rows = "datatable(n:long, t:datetime) [1, datetime(2026-01-01), 2, datetime(9999-12-31), 3, datetime(0001-01-01)]";
+    run_in(dir.path(), &["query", rows, "-f", "parquet", "-o", "t.parquet"]).exits(0);
+    let found = |filter: &str| {
+        let sql = format!("SELECT n FROM t WHERE {filter} ORDER BY n");
+        let rows = csv_rows(&run_in(dir.path(), &["sql", "--table", "t=t.parquet", &sql]).exits(0).out);
+        rows[1..].iter().map(|row| row[0].as_str()).collect::<String>()
+    };
+    for (filter, expected) in [
+        ("t BETWEEN '2026-01-01' AND '9999-12-31'", "12"),
+        ("t NOT BETWEEN TIMESTAMP '2026-01-01' AND '9999-12-30'", "23"),
+        ("t < '9999-12-31'", "13"),
+        ("'0001-01-01' < t", "12"),
+        ("t < TIMESTAMP '2500-01-01'", "13"),
+        ("t < DATE '9999-12-31' AND t >= DATE '2026-01-01'", "1"),
+        ("t IN ('9999-12-31', '2026-01-01T00:00:00Z')", "12"),
+        ("t NOT IN (TIMESTAMP '9999-12-31', DATE '2026-01-01')", "3"),
+        ("t = '2026-01-01 00:00:00' OR t <> '9999-12-31'", "13"),
+        ("t < now() + INTERVAL '1 day'", "13"),
+        ("t - TIMESTAMP '0001-01-01' > INTERVAL '365 days'", "12"),
+        ("cast(t AS date) = '9999-12-31'", "2"),
+        ("t > cast('9999-12-30' AS timestamp)", "2"),
+    ] {
+        assert_eq!(found(filter), expected, "{filter}");
+    }
+    // What is compared so is looked for in the files.
+    let lake = sample_lake();
+    let sql = "SELECT count(*) FROM traces WHERE timestamp BETWEEN '2026-01-01' AND '9999-12-31'";
+    let plan = run_in(lake.path(), &["--lake", "lake", "sql", "--explain", sql]).exits(0).out;
+    assert!(plan.contains("predicate=timestamp@0 >= "), "{plan}");
+}
+
 /// Ticks as their text.
 fn span(ticks: i64) -> String {
     let mut text = String::new();

@@ -40,7 +40,7 @@ pub(super) fn lowered(plan: LogicalPlan, promoted: &dyn Fn(&str) -> Vec<Promoted
         let planned = Arc::clone(node.schema());
         let mut found = false;
         node.apply_expressions(|e| {
-            found = found || e.exists(|e| Ok(call_of(e).is_some() || spans::is_shell(e) || spans::is_list_of_intervals(e)))?;
+            found = found || e.exists(|e| Ok(call_of(e).is_some() || spans::is_shell(e) || matches!(e, Expr::InList(_))))?;
             Ok(TreeNodeRecursion::Continue)
         })?;
         if !found {
@@ -96,7 +96,7 @@ fn expression(
     around: &LogicalPlan,
     promoted: &dyn Fn(&str) -> Vec<Promoted>,
 ) -> Result<Transformed<Expr>> {
-    if spans::is_list_of_intervals(&e) {
+    if matches!(e, Expr::InList(_)) {
         return spans::listed(e, schema);
     }
     let Some((call, args)) = call_of(&e) else { return spans::opened(e, schema) };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Statement, TableFactor, VisitMut as _,
-    VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Statement, TableFactor, Value,
+    VisitMut as _, VisitorMut,
 };
 
 use super::arrows;
@@ -91,8 +91,11 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
                         false => (BinaryOperator::GtEq, BinaryOperator::And, BinaryOperator::LtEq),
                         true => (BinaryOperator::Lt, BinaryOperator::Or, BinaryOperator::Gt),
                     };
-                    let is_interval = |e: &Expr| matches!(e, Expr::Interval(_));
-                    if is_interval(low.as_ref()) || is_interval(high.as_ref()) {
+                    let is_time = |e: &Expr| {
+                        let text = || matches!(e, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)));
+                        matches!(e, Expr::Interval(_) | Expr::TypedString(_) | Expr::Cast { .. }) || text()
+                    };
+                    if is_time(low.as_ref()) || is_time(high.as_ref()) {
                         let (left, right) = (side(first, low.as_ref()), side(second, high.as_ref()));
                         let both = Expr::BinaryOp { left: Box::new(left), op: join, right: Box::new(right) };
                         *e = Expr::Nested(Box::new(both));

@@ -15,6 +15,7 @@ use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue,
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Projection, cast, lit};
 
 use super::calls::ticks_of;
+use super::times;
 use kqlake_value::Type;
 use kqlake_value::columns::{TYPE_KEY, noted_type};
 
@@ -52,13 +53,7 @@ fn beside(e: Expr) -> Result<Expr> {
     Ok(Expr::Literal(ScalarValue::Int64(Some(ticks)), Some(said(Type::TimeSpan))))
 }
 
-/// True for a list with an interval among its values, which is compared with timespans.
-pub(super) fn is_list_of_intervals(e: &Expr) -> bool {
-    let is_interval = |e: &Expr| matches!(e, Expr::Literal(value, _) if matches!(value.data_type(), DataType::Interval(_)));
-    matches!(e, Expr::InList(list) if list.list.iter().any(is_interval))
-}
-
-/// What stands for a list of intervals, where a timespan is looked for in it.
+/// What stands for a list in which a timespan or a time is looked for.
 ///
 /// # Errors
 /// Those of [`beside`].
@@ -66,6 +61,16 @@ pub(super) fn listed(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match e {
         Expr::InList(mut list) if is_span(&list.expr.to_field(schema)?.1) => {
             list.list = list.list.into_iter().map(beside).collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::InList(list)))
+        }
+        Expr::InList(mut list) => {
+            let ty = list.expr.to_field(schema)?.1.data_type().clone();
+            let other = |e: &Expr| Ok::<_, DataFusionError>(times::differ(&ty, e.to_field(schema)?.1.data_type()));
+            if !list.list.iter().map(other).collect::<Result<Vec<bool>>>()?.contains(&true) {
+                return Ok(Transformed::no(Expr::InList(list)));
+            }
+            *list.expr = times::in_form(*list.expr, schema)?;
+            list.list = list.list.into_iter().map(|e| times::in_form(e, schema)).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::InList(list)))
         }
         e => Ok(Transformed::no(e)),
