@@ -47,12 +47,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
     export::check_place(&root, &context.config.lake)?;
     let mut engine = context.engine().with_clock(export_clock(context));
-    // A table's export of before is not emptied because nothing is where its lake was.
-    if context.config.lake_is_named || items.iter().any(|item| matches!(item, Item::Table(_))) {
-        engine = engine.with_lake_that_must_exist();
-    }
     engine.lake().check().await?;
     let mut export = Export::begin(&root, &context.config.lake)?;
+    // A table's export of before is not emptied because nothing is where its lake was.
+    let would_empty = |item: &Item| matches!(item, Item::Table(def) if export.has_rows(def.name));
+    if context.config.lake_is_named || (!engine.lake().is_there() && items.iter().any(would_empty)) {
+        engine = engine.with_lake_that_must_exist();
+    }
     warn_of_names(items.iter().map(Item::name), context);
     let progress = Progress::new(context, "exporting");
     let mut failures: Vec<_> = broken.into_iter().map(|broken| (broken.name, broken.error)).collect();

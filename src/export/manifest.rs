@@ -151,6 +151,12 @@ impl Manifest {
         found
     }
 
+    /// True where the manifest says that a table has rows.
+    pub(super) fn has_rows(&self, table: &str) -> bool {
+        let mut ours = self.resources.iter().filter(|r| r.get("kqlake").is_some() && text_of(r, "title") == table);
+        ours.any(|r| r["rows"].as_u64().is_some_and(|rows| rows > 0))
+    }
+
     /// Puts a table in place of its earlier entry. Tables are in the order of their names.
     pub(super) fn put(&mut self, resource: Resource) {
         // Resources of others keep their names.

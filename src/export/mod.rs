@@ -112,6 +112,11 @@ impl Export {
         Ok(Export { root: root.to_path_buf(), lake: Apart::new(lake), staging, earlier })
     }
 
+    /// True where an earlier export has rows of a table.
+    pub(crate) fn has_rows(&self, table: &str) -> bool {
+        self.earlier.has_rows(table)
+    }
+
     /// Begins a table.
     ///
     /// # Errors

@@ -49,8 +49,6 @@ fn commands_that_only_read_say_that_no_lake_is_there_and_make_none() {
         assert_eq!(run.err.contains("there is no lake at data/lake here yet"), says, "{}", run.err);
     }
     run_in(dir.path(), &["ledger"]).exits(0).says("there is no lake at data/lake here yet");
-    run_in(dir.path(), &["export", "traces"]).exits(2).says("there is no lake at");
-    std::fs::remove_dir_all(dir.path().join("data")).expect("the export's folder");
     // These need none.
     std::fs::write(dir.path().join("t.csv"), "a\n1\n").expect("a file");
     for args in [

@@ -397,8 +397,7 @@ fn a_tenant_that_nobody_knows_is_told() {
     for args in [["ledger", "--tenant", "nope"].as_slice(), &["ledger", "--units", "--tenant", "nope"]] {
         run_in(dir.path(), &[&["--lake", "lake"], args].concat()).exits(2).says("there is no tenant `nope`");
     }
-    let tenant =
-        "[tenants.contoso]\nid = \"11111111-2222-3333-4444-555555555555\"\nclient_id = \"a\"\nclient_secret = { env = \"A\" }\n";
+    let tenant = "[tenants.contoso]\nid = \"11111111-2222-3333-4444-555555555555\"\nclient_id = \"aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\"\nclient_secret = { env = \"A\" }\n";
     fs::write(dir.path().join("kqlake.toml"), format!("lake = \"lake\"\n{tenant}")).expect("a file");
     run_in(dir.path(), &["ledger", "--tenant", "contosso"]).exits(2).says("did you mean `contoso`?");
     run_in(dir.path(), &["ledger", "--tenant", "contoso"]).exits(0);

@@ -115,6 +115,7 @@ fn an_export_does_not_touch_the_lake_nor_files_of_others() {
     }
     // Beside the lake only what mixes with it is refused.
     run_in(root, &["export", "lake", "--to", "data"]).exits(2).says("the lake is there");
+    fs::create_dir_all(root.join("out/traces")).expect("a folder");
     run_in(root, &["--lake", "out/traces", "export", "traces", "--to", "out"]).exits(2).says("the lake is there");
     fs::write(root.join("kqlake.toml"), "export = \"data/lake\"\nfrom = [\"sql\"]").expect("a file");
     run_in(root, &["nightly"]).exits(2).says("is the lake");

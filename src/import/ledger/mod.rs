@@ -17,10 +17,9 @@ pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
 pub(crate) use self::listed::{Overdue, Registrar};
 pub use self::state::{LedgerState, UnknownState};
-pub(crate) use self::unlisted::Unlisted;
 use super::names::listed_names;
 use super::source::ListedUnit;
-use super::{DateOrder, Extent, ImportError, Section, UnitState};
+use super::{DateOrder, ImportError, ReadExtent, Section, UnitState};
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, TableVersion};
 use kqlake_value::named::NamedColumns;
@@ -78,7 +77,7 @@ pub(crate) struct Known {
     /// Its records that were set aside.
     pub refused: u64,
     /// How far it was read.
-    pub extent: Extent,
+    pub extent: ReadExtent,
     /// How often it was tried.
     attempts: i64,
     /// When it was tried last.
@@ -145,7 +144,7 @@ impl Known {
             details: Details {
                 landed,
                 stamp: Some(stamp.to_owned()),
-                cut: self.extent == Extent::Cut,
+                cut: self.extent == ReadExtent::Cut,
                 scope: self.scope.clone(),
                 date_order: self.date_order.clone(),
                 ..Details::of_run(import_id)
@@ -230,13 +229,12 @@ impl KnownUnits {
         self.units.get(&unit.name).is_none_or(changed)
     }
 
-    /// Units of a source that must still be read, and that it has no longer at an instant; those that were reported as such are
-    /// not among them.
+    /// Units of a source that were never read, or whose rows are gone, and that it has no longer at an instant; those that were
+    /// reported as such are not among them, nor those that are only to be read once more.
     fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
-        let open = self.units.iter().filter(|(_, known)| known.is_open() && known.source.as_deref() == Some(source));
-        // What a filter left out nobody wanted.
-        let is_over = |known: &Known| known.has_expired() || known.state == UnitState::Filtered.into();
-        open.filter(|(_, known)| !is_over(known))
+        let is_lost = |known: &Known| (known.is_missing || known.standpoint == Standpoint::Gone) && !known.has_expired();
+        let mine = self.units.iter().filter(|(_, known)| known.source.as_deref() == Some(source));
+        mine.filter(|(_, known)| is_lost(known))
             .filter_map(|(name, known)| {
                 let expires = known.expires.filter(|expires| *expires < now)?;
                 Some((name.clone(), Overdue { listed: known.listed, expires, attempts: known.attempts }))
@@ -434,7 +432,7 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
             section: text("section").and_then(|s| Section::ALL.into_iter().find(|section| section.name() == s)),
             bytes: count("bytes"),
             refused,
-            extent: if details.cut { Extent::Cut } else { Extent::Whole },
+            extent: if details.cut { ReadExtent::Cut } else { ReadExtent::Whole },
             attempts: columns.long("attempt", row).unwrap_or(1),
             started,
             is_old: !details.is_current(),

@@ -16,7 +16,7 @@ fn known(state: &str, hash: &str, details: &Details) -> Known {
         section: None,
         bytes: 7,
         refused,
-        extent: Extent::Whole,
+        extent: ReadExtent::Whole,
         attempts: 1,
         started: 0,
         is_old: false,
@@ -165,7 +165,7 @@ fn entries_are_read_back_as_they_were_written() {
         section: Some(Section::Hits),
         bytes: 9,
         refused: 2,
-        extent: Extent::Cut,
+        extent: ReadExtent::Cut,
         attempts: 4,
         started: 5,
         is_old: false,
@@ -233,6 +233,33 @@ fn what_a_listing_has_no_longer_is_covered_or_lost_and_a_listing_that_failed_is_
     use UnitState::{Done, Expired};
     assert_eq!(told(Some(&[(10, 20), (20, 30)])), of([Done, Expired, Done, Done, Expired]));
     assert_eq!(told(None), of([Expired, Expired, Expired, Done, Expired]));
+}
+
+#[test]
+fn what_is_in_the_lake_does_not_expire_whatever_is_read_again() {
+    let details = Details { held: true, ..Details::of_run("r") };
+    let unit = |state: &str, details: &Details| {
+        let known = known(state, "", details);
+        let is_missing = known.standpoint == Standpoint::Open && unlisted::is_missing(known.state, "");
+        Known { source: Some("audit".into()), expires: Some(5), is_missing, ..known }
+    };
+    let mut all = units(&[
+        ("done", unit("done", &Details::of_run("r"))),
+        ("failed", unit("failed", &details)),
+        ("listed", unit("listed", &details)),
+        ("filtered", unit("filtered", &Details { passed_over: 1, ..Details::of_run("r") })),
+        ("expired", unit("expired", &details)),
+    ]);
+    all.forget(None);
+    let told = |units: &KnownUnits, now| units.overdue("audit", now).into_keys().collect::<BTreeSet<_>>();
+    assert_eq!(told(&all, 6), BTreeSet::from(["failed", "listed"].map(str::to_owned)));
+    assert!(told(&all, 5).is_empty());
+    all.forget(None);
+    if let Some(done) = all.units.get_mut("done") {
+        done.standpoint = Standpoint::Complete;
+    }
+    all.forget_gone(&HashMap::new());
+    assert!(told(&all, 6).contains("done"), "its rows are gone, and nobody has them");
 }
 
 #[test]
