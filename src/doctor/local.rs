@@ -11,8 +11,8 @@ use kqlake_lake::{Lake, tables};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::kept_requests;
 use kqlake_remote::settings::TraceApi;
-use kqlake_value::US_PER_MINUTE;
 use kqlake_value::clock::{Clock as _, SystemClock};
+use kqlake_value::{US_PER_MINUTE, format};
 
 /// With less free space nothing should be begun.
 const LEAST_SPACE: u64 = 512 << 20;
@@ -85,7 +85,7 @@ pub(super) async fn lake(lake: &Lake) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        let detail = format!("{shown}: {found} tables, {rows} rows, {} in files that are all there", size(bytes));
+        let detail = format!("{shown}: {found} tables, {rows} rows, {} in files that are all there", format::size(bytes));
         findings.push(Finding::ok(Area::Lake, "lake", detail));
     }
     findings
@@ -133,7 +133,7 @@ fn disk(name: &str, place: &Path) -> Finding {
         let detail = format!("how much space {} has cannot be told on this system", existing.display());
         return Finding::skipped(Area::Lake, component, detail);
     };
-    let detail = format!("{} of {} are free where {} is", size(free), size(all), place.display());
+    let detail = format!("{} of {} are free where {} is", format::size(free), format::size(all), place.display());
     let advice = "free some space, or move the folder to another disk; `kqlake compact` removes files that nothing needs any \
         more";
     match free {
@@ -161,25 +161,12 @@ fn space(_path: &Path) -> Option<(u64, u64)> {
     None
 }
 
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    let units = ["bytes", "KB", "MB", "GB", "TB"];
-    let mut at = 0;
-    let mut number = bytes as f64;
-    while number >= 1024.0 && at + 1 < units.len() {
-        number /= 1024.0;
-        at += 1;
-    }
-    if at == 0 { format!("{bytes} bytes") } else { format!("{number:.1} {}", units[at]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_places() {
-        assert_eq!((size(0).as_str(), size(1536).as_str(), size(5 << 30).as_str()), ("0 bytes", "1.5 KB", "5.0 GB"));
+    fn the_nearest_folder_that_is_there_has_room() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(existing(&dir.path().join("a/b")), dir.path());
         #[cfg(unix)]

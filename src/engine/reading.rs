@@ -17,6 +17,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 
 use kqlake_lake::{SCAN_BYTES, SCAN_FILES};
+use kqlake_value::format;
 
 /// Operators that are named for their time.
 const NAMED_OPERATORS: usize = 3;
@@ -85,7 +86,7 @@ fn describe(out: &mut String, config: &FileScanConfig, source: &ParquetSource, f
         let _ = write!(out, ", {pages} of {} pages looked at", pages + no_page);
     }
     let bytes = figures.total("bytes_scanned");
-    let _ = writeln!(out, ", {} of {}; {rows} rows came out.", size(bytes), size(figures.total(SCAN_BYTES)));
+    let _ = writeln!(out, ", {} of {}; {rows} rows came out.", format::size(bytes), format::size(figures.total(SCAN_BYTES)));
     let left_out = [
         (all - chosen, "files by their months and bounds in the log, or since a limit needs no more"),
         (no_group, "row groups by their bounds"),
@@ -146,12 +147,4 @@ impl Figures {
 
 fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{:.1} KB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
 }

@@ -58,7 +58,7 @@ use std::time::Duration;
 
 pub use self::audit::scope::OrgUrls;
 pub use self::events::{EventLevel, EventLog, Health, HealthStatus, WEBHOOK};
-pub use self::files::input::Limits;
+pub use self::files::input::FileLimits;
 pub use self::ledger::{LedgerState, NO_SECTION, UnknownState};
 pub use self::names::listed_names;
 pub use self::preview::{Preview, preview};
@@ -269,7 +269,7 @@ pub struct ImportOptions {
     /// Asks the import to end at its next commit.
     pub stop: Stop,
     /// Bounds on what is read.
-    pub limits: Limits,
+    pub limits: FileLimits,
     /// How long refused records are kept.
     pub retention: Retention,
     /// Bytes that rows may take on their way.
@@ -297,7 +297,7 @@ impl Default for ImportOptions {
             tenant: None,
             only_news: false,
             stop: Stop::default(),
-            limits: Limits::default(),
+            limits: FileLimits::default(),
             retention: Retention::default(),
             memory: 2 << 30,
             spill_dir: None,
@@ -392,7 +392,7 @@ impl UnitState {
 
 /// How far a unit was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum ReadExtent {
     /// To its end.
     Whole,
     /// To where it breaks off: records may be missing without a trace.
@@ -420,7 +420,7 @@ pub struct UnitReport {
     /// Why it did not end well.
     pub reason: Option<String>,
     /// How far it was read.
-    pub extent: Extent,
+    pub extent: ReadExtent,
     /// Records and rows.
     pub counts: Counts,
     /// The first refused records.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::batches::{Batches, Message};
 use super::blocks::{Blocks, Helpers, Refused, Rows, Taker};
 use super::files::documents::{Place, Reason, Stop, Walked, walk};
-use super::files::input::{Limits, open_text};
+use super::files::input::{FileLimits, open_text};
 use super::ordinals::Ordinals;
 use super::quarantine::{Quarantine, UnitQuarantine};
 use super::row::Row;
 use super::unit::{Counts, Facts, Filter, ImportOverrides, Mappings, Output, SAMPLE};
-use super::{Extent, ImportError, RecordRefusal, Section, UnitReport, UnitState};
+use super::{ImportError, ReadExtent, RecordRefusal, Section, UnitReport, UnitState};
 use kqlake_durable::ScratchFolder;
 use kqlake_value::US_PER_DAY;
 use kqlake_value::clock::Clock;
@@ -141,7 +141,7 @@ pub(crate) struct UnitReader {
     filter: Arc<Filter>,
     /// What units may not say.
     given: ImportOverrides,
-    limits: Limits,
+    limits: FileLimits,
     /// Where temporary files go.
     scratch: ScratchFolder,
     clock: Arc<dyn Clock>,
@@ -169,7 +169,7 @@ impl UnitReader {
     pub(crate) fn new(
         filter: Filter,
         given: ImportOverrides,
-        limits: Limits,
+        limits: FileLimits,
         scratch: ScratchFolder,
         clock: Arc<dyn Clock>,
         helpers: Option<Helpers>,
@@ -225,7 +225,7 @@ impl UnitReader {
                         output.refused(place, &Reason::Other(reason.clone()), b"")?;
                     }
                     report.reason = Some(reason);
-                    report.extent = Extent::Cut;
+                    report.extent = ReadExtent::Cut;
                 }
                 // What follows the last record still belongs to the file, and to its hash.
                 while walked.is_ok() {
@@ -262,7 +262,7 @@ impl UnitReader {
             (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
             _ if counts.refused > 0 => {
                 if report.reason.is_none() && output.first_cut {
-                    report.extent = Extent::Cut;
+                    report.extent = ReadExtent::Cut;
                 }
                 let shown = output.refusals.first().or(output.first.as_ref());
                 let shown = shown.map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
@@ -305,7 +305,7 @@ pub(crate) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
         section: None,
         state,
         reason: None,
-        extent: Extent::Whole,
+        extent: ReadExtent::Whole,
         counts: Counts::default(),
         refusals: Vec::new(),
         bytes: 0,

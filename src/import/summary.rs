@@ -2,7 +2,7 @@
 
 use super::events::{EventLevel, EventLog};
 use super::landings::add;
-use super::{Extent, ImportOptions, ImportSummary, Importer, Section, SectionReport, UnitReport, UnitState};
+use super::{ImportOptions, ImportSummary, Importer, ReadExtent, Section, SectionReport, UnitReport, UnitState};
 use kqlake_lake::Landed;
 
 /// Units that did not end well whose log lines are written.
@@ -46,7 +46,7 @@ pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<S
 
 /// True for a unit that was read to its end, or will never be.
 fn is_over(unit: &UnitReport) -> bool {
-    let is_read = matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == Extent::Whole;
+    let is_read = matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == ReadExtent::Whole;
     unit.state.is_complete() || is_read || unit.state == UnitState::Expired
 }
 

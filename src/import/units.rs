@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::batches::{Batches, Message, Outbox};
 use super::files::archive::{self, ArchiveEntry};
 use super::files::documents::{Place, Stop};
-use super::files::input::{Limits, Tap, TapState, Wrapping, wrapping};
+use super::files::input::{FileLimits, Tap, TapState, Wrapping, wrapping};
 use super::ledger::{Known, KnownUnits};
 use super::quarantine::Quarantine;
 use super::reader::{Ended, Unit, UnitReader, named_day, report};
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     /// Units of earlier imports.
     pub known: Arc<KnownUnits>,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: FileLimits,
     /// The run's name.
     pub import_id: String,
     /// True when rows are only counted.

@@ -16,7 +16,7 @@ use crate::state;
 
 /// What an API takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Requests that may be made in a time; `None` where no number is known.
     pub requests: Option<(u32, Duration)>,
     /// Requests that may be under way at once.
@@ -25,21 +25,21 @@ pub struct Limits {
     pub kept: bool,
 }
 
-impl Limits {
+impl RequestLimits {
     /// So many requests at once, and no other bound.
     pub fn at_once(concurrency: usize) -> Self {
-        Limits { requests: None, concurrency: concurrency.max(1), kept: false }
+        RequestLimits { requests: None, concurrency: concurrency.max(1), kept: false }
     }
 
     /// So many requests in a time, and so many at once.
     pub fn of(requests: u32, time: Duration, concurrency: usize) -> Self {
-        Limits { requests: Some((requests.max(1), time)), ..Limits::at_once(concurrency) }
+        RequestLimits { requests: Some((requests.max(1), time)), ..RequestLimits::at_once(concurrency) }
     }
 
     /// The same, counting also those of earlier runs.
     #[must_use]
     pub fn kept(self) -> Self {
-        Limits { kept: true, ..self }
+        RequestLimits { kept: true, ..self }
     }
 }
 
@@ -71,7 +71,7 @@ impl Quotas {
     }
 
     /// The quota of a name, which has limits when it is asked for the first time.
-    pub(crate) fn of(&self, name: &str, limits: Limits) -> Arc<Quota> {
+    pub(crate) fn of(&self, name: &str, limits: RequestLimits) -> Arc<Quota> {
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.folder.as_ref().filter(|_| limits.kept).map(|folder| state::file(folder, "quota", name));
         Arc::clone(quotas.entry(name.to_owned()).or_insert_with(|| Arc::new(Quota::new(name, self.pace.clone(), limits, file))))
@@ -91,7 +91,7 @@ pub(crate) struct Quota {
     /// What it is of, for the log.
     name: String,
     pace: Pace,
-    limits: Limits,
+    limits: RequestLimits,
     file: Option<PathBuf>,
     /// Who waits comes in turn.
     turn: tokio::sync::Mutex<()>,
@@ -122,7 +122,7 @@ struct State {
 }
 
 impl Quota {
-    fn new(name: &str, pace: Pace, limits: Limits, file: Option<PathBuf>) -> Self {
+    fn new(name: &str, pace: Pace, limits: RequestLimits, file: Option<PathBuf>) -> Self {
         let ceiling = limits.requests.map_or(f64::INFINITY, |(requests, _)| usable(requests));
         let state = State {
             made: VecDeque::new(),
@@ -319,13 +319,13 @@ mod tests {
     #[tokio::test]
     async fn a_quota_is_used_up_and_not_passed() {
         let pace = pace();
-        let quota = Quotas::new(pace.clone(), None).of("t/x", Limits::of(100, Duration::from_secs(300), 4));
+        let quota = Quotas::new(pace.clone(), None).of("t/x", RequestLimits::of(100, Duration::from_secs(300), 4));
         for n in 0..250_i64 {
             drop(quota.admit().await);
             // A hundred at once, and the next when the first of them no longer count.
             assert_eq!(seconds(&pace), n / 100 * 300);
         }
-        let quota = Quotas::new(pace.clone(), None).of("t/y", Limits::of(2_000, Duration::from_secs(60), 16));
+        let quota = Quotas::new(pace.clone(), None).of("t/y", RequestLimits::of(2_000, Duration::from_secs(60), 16));
         let began = seconds(&pace);
         for _ in 0..20_000 {
             drop(quota.admit().await);
@@ -337,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_kept_quota_counts_what_earlier_runs_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Limits::of(3, Duration::from_secs(300), 1).kept();
+        let limits = RequestLimits::of(3, Duration::from_secs(300), 1).kept();
         for run in 0..3 {
             let pace = pace();
             let quota = Quotas::new(pace.clone(), Some(folder.path())).of("t/graph/message trace", limits);
@@ -358,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn requests_under_way_are_as_many_as_are_welcome() {
         let pace = pace();
-        let quota = Quotas::new(pace.clone(), None).of("t", Limits::at_once(6));
+        let quota = Quotas::new(pace.clone(), None).of("t", RequestLimits::at_once(6));
         let ready = |quota: &Arc<Quota>| quota.try_admit().is_ok();
         let held: Vec<_> = (0..10).take_while(|_| ready(&quota)).collect();
         assert_eq!(held.len(), 4);
@@ -378,7 +378,7 @@ mod tests {
     #[tokio::test]
     async fn throttling_lowers_what_is_asked_until_answers_come_again() {
         let pace = pace();
-        let quota = Quotas::new(pace.clone(), None).of("t", Limits::of(1_000, Duration::from_secs(60), 8));
+        let quota = Quotas::new(pace.clone(), None).of("t", RequestLimits::of(1_000, Duration::from_secs(60), 8));
         for _ in 0..500 {
             drop(quota.admit().await);
         }
@@ -394,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_that_is_busy_with_others_is_left_alone_as_long_as_it_says() {
         let pace = pace();
-        let quota = Quotas::new(pace.clone(), None).of("t", Limits::of(100, Duration::from_secs(300), 1));
+        let quota = Quotas::new(pace.clone(), None).of("t", RequestLimits::of(100, Duration::from_secs(300), 1));
         for _ in 0..10 {
             drop(quota.admit().await);
             quota.throttle(Duration::from_secs(3));

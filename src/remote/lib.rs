@@ -21,7 +21,7 @@ pub mod webhook;
 mod world;
 
 pub use self::api::{Api, ServiceAnswer, Streamed};
-pub use self::budget::{Limits, kept_requests};
+pub use self::budget::{RequestLimits, kept_requests};
 pub use self::credentials::{Certificate, CertificateError};
 pub use self::http::{Failure, HeaderMap, Request, ServiceError};
 pub use self::pace::Pace;

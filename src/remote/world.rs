@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Api;
-use crate::budget::{Limits, Quotas};
+use crate::budget::{Quotas, RequestLimits};
 use crate::cloud::{Service, check_host};
 use crate::http::Transport;
 use crate::pace::Pace;
@@ -132,11 +132,11 @@ impl World {
 }
 
 /// What a service takes of one tenant.
-fn limits(tenant: &Tenant, service: Service) -> Limits {
+fn limits(tenant: &Tenant, service: Service) -> RequestLimits {
     match service {
-        Service::Management => Limits::of(tenant.audit.requests_per_minute, Duration::from_secs(60), 16),
-        Service::Graph => Limits::at_once(8),
-        Service::Login | Service::Reporting | Service::ServiceBus => Limits::at_once(1),
-        Service::AppInsights | Service::LogAnalytics => Limits::of(200, Duration::from_secs(30), 4),
+        Service::Management => RequestLimits::of(tenant.audit.requests_per_minute, Duration::from_secs(60), 16),
+        Service::Graph => RequestLimits::at_once(8),
+        Service::Login | Service::Reporting | Service::ServiceBus => RequestLimits::at_once(1),
+        Service::AppInsights | Service::LogAnalytics => RequestLimits::of(200, Duration::from_secs(30), 4),
     }
 }

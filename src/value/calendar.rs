@@ -1,6 +1,9 @@
 //! Days of the proleptic Gregorian calendar.
 //!
 //! A day's number counts from 1970-01-01. The arithmetic is H. Hinnant's, "chrono-Compatible Low-Level Date Algorithms".
+//!
+//! It is here and not a library's since the syntax crate builds without one, and since every cell of a datetime column goes through
+//! it: plain numbers in, plain numbers out, over all ticks of a long.
 
 use crate::{TICKS_PER_DAY, UNIX_EPOCH_DAYS};
 

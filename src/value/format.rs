@@ -166,6 +166,18 @@ fn write_decimal(out: &mut String, v: i128) {
     }
 }
 
+/// A number of bytes for people, in units of 1,024 as settings have them.
+pub fn size(bytes: u64) -> String {
+    let units = ["bytes", "KB", "MB", "GB", "TB"];
+    let mut at = 0;
+    let mut number = bytes as f64;
+    while number >= 1024.0 && at + 1 < units.len() {
+        number /= 1024.0;
+        at += 1;
+    }
+    if at == 0 { format!("{bytes} bytes") } else { format!("{number:.1} {}", units[at]) }
+}
+
 /// The text of a datetime at rest (microseconds since 1970).
 pub fn datetime_text(us: i64) -> String {
     let mut text = String::new();
@@ -225,6 +237,12 @@ fn push_digits<const COUNT: usize>(out: &mut String, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_for_people() {
+        let sizes = [0, 1023, 1536, 5 << 30, u64::MAX].map(size);
+        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.5 KB", "5.0 GB", "16777216.0 TB"]);
+    }
 
     #[test]
     fn timespans_show_days_and_ticks_only_when_there_are_any() {

@@ -408,7 +408,7 @@ async fn a_record_may_be_large_but_not_beyond_the_limit() {
     let path = place.file("large.ndjson", record(50 << 20));
     let summary = place.import(&[path]).await;
     assert_eq!((only(&summary).state, place.count("traces").await), (UnitState::Done, 1));
-    let limits = kqlake_import::Limits { record: 1000, ..Default::default() };
+    let limits = kqlake_import::FileLimits { record: 1000, ..Default::default() };
     let path = place.file("small.ndjson", lines([record(10), record(2000), record(20)]));
     let summary = place.try_import(&[path], &ImportOptions { limits, ..options() }).await.expect("an import");
     assert_eq!((only(&summary).state, summary.tables["traces"].new), (UnitState::Incomplete, 2));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use zip::ZipArchive;
 
-use super::input::{Expansion, Limits};
+use super::input::{Expansion, FileLimits};
 use super::record::Stop;
 use super::zip_directory::Directory;
 
@@ -30,7 +30,7 @@ pub(crate) struct EntryContent<'a> {
 /// Gives each entry but folders to `visit`, in the archive's order. An archive that cannot be opened is an error.
 pub(crate) fn each_entry(
     file: File,
-    limits: Limits,
+    limits: FileLimits,
     visit: &mut dyn FnMut(ArchiveEntry<'_>) -> Result<(), Stop>,
 ) -> io::Result<Result<(), Stop>> {
     let size = file.metadata()?.len();
@@ -141,7 +141,7 @@ mod tests {
         writer.start_file("bomb.json", options).unwrap();
         writer.write_all(&vec![b' '; 1 << 20]).unwrap();
         writer.finish().unwrap();
-        let limits = Limits { expand_floor: 1000, expand_ratio: 50, ..Limits::default() };
+        let limits = FileLimits { expand_floor: 1000, expand_ratio: 50, ..FileLimits::default() };
         let mut seen = Vec::new();
         each_entry(File::open(&path).unwrap(), limits, &mut |entry| {
             let outcome = match entry.content {

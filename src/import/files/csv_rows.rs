@@ -3,12 +3,12 @@
 use super::bytes::ByteStream;
 use super::csv::{CsvRead, CsvReader, CsvRecord, delimiter_of, first_line_end, pass_line};
 use super::dates::Dates;
-use super::input::Limits;
+use super::input::FileLimits;
 use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
 
 /// Walks a CSV file: its heading first, then its rows.
-pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits) -> Result<Walked, Stop> {
     let (mut heading, delimiter, skipped_lines) = match heading_of(source) {
         Some(found) => found,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
@@ -95,7 +95,7 @@ struct Rest {
 
 impl Rest {
     /// Takes the dates of all rows that follow into account.
-    fn see_dates(mut self, source: &mut ByteStream<'_>, limits: Limits, dates: &mut Dates) {
+    fn see_dates(mut self, source: &mut ByteStream<'_>, limits: FileLimits, dates: &mut Dates) {
         let names: Vec<String> =
             self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
         let mut reader = CsvReader::new(self.delimiter, limits.record);

@@ -3,7 +3,7 @@
 
 use super::bytes::ByteStream;
 pub(crate) use super::dates::Dates;
-use super::input::Limits;
+use super::input::FileLimits;
 use super::json::{self, JsonStart};
 pub(crate) use super::json_records::column_names;
 pub(crate) use super::record::{AnswerHeading, Heading, Item, Page, Place, Reason, Sink, Stop, Walked};
@@ -11,7 +11,7 @@ use super::sniff::{self, TextForm, WINDOW};
 use super::{csv_rows, json_records};
 
 /// Walks a text of whatever form it has.
-pub(crate) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits) -> Result<Walked, Stop> {
+pub(crate) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits) -> Result<Walked, Stop> {
     let window = source.peek(WINDOW);
     let (form, line_end) = (sniff::form(window), sniff::line_end(window));
     // A remark, or half a record where a log was cut, before lines of records.
@@ -84,7 +84,7 @@ mod tests {
 
     fn walked(text: &[u8], record: usize) -> Vec<String> {
         let mut log = Log::default();
-        walk(&mut ByteStream::new(text), &mut log, Limits { record, ..Limits::default() }).unwrap();
+        walk(&mut ByteStream::new(text), &mut log, FileLimits { record, ..FileLimits::default() }).unwrap();
         log.0
     }
 
@@ -135,7 +135,7 @@ mod tests {
         );
         let mut log = Log::default();
         let text = "id,date\ny,02/03/2026 10:00\nz,13/03/2026\ndate,id\n02/13/2026,z\n";
-        let refused = walk(&mut ByteStream::new(text.as_bytes()), &mut log, Limits::default()).unwrap();
+        let refused = walk(&mut ByteStream::new(text.as_bytes()), &mut log, FileLimits::default()).unwrap();
         assert!(
             matches!(&refused, Walked::Refused(reason) if reason.contains("line 5") && reason.contains("line 3")),
             "{refused:?}"
@@ -200,21 +200,21 @@ mod tests {
             let bytes = utf16(text);
             let mut log = Log::default();
             let mut text =
-                super::super::input::open_text(Box::new(bytes.as_slice()), || 0, Limits::default(), ScratchFolder::default())
+                super::super::input::open_text(Box::new(bytes.as_slice()), || 0, FileLimits::default(), ScratchFolder::default())
                     .unwrap();
-            walk(&mut text, &mut log, Limits::default()).unwrap();
+            walk(&mut text, &mut log, FileLimits::default()).unwrap();
             assert_eq!(log.0, expected);
         }
         // The first line is longer than what is examined: refused, not cut somewhere else.
         let long = format!("{},b\nNor\rmal,2\n", "a".repeat(WINDOW));
-        let found = walk(&mut ByteStream::new(long.as_bytes()), &mut Log::default(), Limits::default());
+        let found = walk(&mut ByteStream::new(long.as_bytes()), &mut Log::default(), FileLimits::default());
         assert!(matches!(found, Ok(Walked::Unknown(_))), "{found:?}");
     }
 
     #[test]
     fn forms_without_records() {
         let mut log = Log::default();
-        assert_eq!(walk(&mut ByteStream::new(&b"  \n"[..]), &mut log, Limits::default()), Ok(Walked::Empty));
-        assert!(matches!(walk(&mut ByteStream::new(&b"\x01\x02"[..]), &mut log, Limits::default()), Ok(Walked::Unknown(_))));
+        assert_eq!(walk(&mut ByteStream::new(&b"  \n"[..]), &mut log, FileLimits::default()), Ok(Walked::Empty));
+        assert!(matches!(walk(&mut ByteStream::new(&b"\x01\x02"[..]), &mut log, FileLimits::default()), Ok(Walked::Unknown(_))));
     }
 }

@@ -13,7 +13,7 @@ use kqlake_value::format::hex;
 
 /// Bounds that keep hostile or broken input from taking the machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct FileLimits {
     /// Bytes of one record; a longer one is refused.
     pub record: usize,
     /// How many times its compressed size a file may grow once it is larger than `expand_floor`.
@@ -28,7 +28,7 @@ pub struct Limits {
     pub quarantine_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for FileLimits {
     fn default() -> Self {
         Self {
             record: 64 << 20,
@@ -108,12 +108,12 @@ pub(crate) struct Expansion<R, F> {
     inner: R,
     produced: Rc<Cell<u64>>,
     consumed: F,
-    limits: Limits,
+    limits: FileLimits,
 }
 
 impl<R, F: Fn() -> u64> Expansion<R, F> {
     /// Bounds a stream that was made from `consumed()` compressed bytes; streams may share what they `produced` so far.
-    pub(crate) fn new(inner: R, produced: Rc<Cell<u64>>, consumed: F, limits: Limits) -> Self {
+    pub(crate) fn new(inner: R, produced: Rc<Cell<u64>>, consumed: F, limits: FileLimits) -> Self {
         Self { inner, produced, consumed, limits }
     }
 }
@@ -170,7 +170,7 @@ pub(crate) fn wrapping(head: &[u8]) -> Wrapping {
 pub(crate) fn open_text<'r>(
     reader: Box<dyn Read + 'r>,
     consumed: impl Fn() -> u64 + Clone + 'r,
-    limits: Limits,
+    limits: FileLimits,
     scratch: ScratchFolder,
 ) -> io::Result<ByteStream<'r>> {
     let mut layers = 0;
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn text_of(bytes: &[u8], limits: Limits) -> (String, Option<String>) {
+    fn text_of(bytes: &[u8], limits: FileLimits) -> (String, Option<String>) {
         let count = Rc::new(Cell::new(bytes.len() as u64));
         let mut text = open_text(Box::new(bytes), move || count.get(), limits, ScratchFolder::default()).unwrap();
         let mut out = Vec::new();
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn layers_come_off() {
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         let utf16: Vec<u8> = "\u{feff}é,😀\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(text_of(&utf16, limits), ("é,😀\r\n".into(), None));
         assert_eq!(text_of(b"\xEF\xBB\xBFa,b", limits), ("a,b".into(), None));
@@ -302,11 +302,11 @@ mod tests {
 
     #[test]
     fn bombs_and_cut_streams_end_with_a_reason() {
-        let limits = Limits { expand_floor: 1000, expand_ratio: 50, ..Limits::default() };
+        let limits = FileLimits { expand_floor: 1000, expand_ratio: 50, ..FileLimits::default() };
         let (_, error) = text_of(&gz(&vec![b' '; 1 << 20]), limits);
         assert!(error.unwrap().contains("bomb"));
         let whole = gz("{\"a\":1}\n".repeat(10_000).as_bytes());
-        let (text, error) = text_of(&whole[..whole.len() / 2], Limits::default());
+        let (text, error) = text_of(&whole[..whole.len() / 2], FileLimits::default());
         assert!(error.is_some() && text.starts_with("{\"a\":1}\n"));
     }
 }

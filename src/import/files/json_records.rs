@@ -3,7 +3,7 @@
 use std::str::Utf8Error;
 
 use super::bytes::ByteStream;
-use super::input::Limits;
+use super::input::FileLimits;
 use super::json::{self, JsonError, JsonStart};
 use super::record::{AnswerHeading, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
@@ -11,7 +11,7 @@ use crate::json_text::{string_literal, unescape};
 
 /// Walks documents to their end, or to where they break, which is reported to the sink.
 /// What was reported to the sink already is in `passed` lines.
-pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Limits, passed: u64) -> Result<(), Stop> {
+pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits, passed: u64) -> Result<(), Stop> {
     let lines = (source.offset(), passed);
     Walker { source, sink, limits, buffer: Vec::new(), records: passed, lines, line: None }.json()
 }
@@ -19,7 +19,7 @@ pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Lim
 struct Walker<'w, 'r> {
     source: &'w mut ByteStream<'r>,
     sink: &'w mut dyn Sink,
-    limits: Limits,
+    limits: FileLimits,
     buffer: Vec<u8>,
     records: u64,
     /// A place in the text, and how many lines lie before it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::state::LedgerState;
 use crate::row::{Cell, Row};
 use crate::source::ListedUnit;
-use crate::{DateOrder, Extent, Section, UnitReport, UnitState};
+use crate::{DateOrder, ReadExtent, Section, UnitReport, UnitState};
 use kqlake_lake::TableVersion;
 use kqlake_lake::tables::TableDef;
 
@@ -176,7 +176,7 @@ impl Entry {
                 out_of_scope: report.counts.out_of_scope,
                 stamp: report.stamp.clone(),
                 held: report.held,
-                cut: report.extent == Extent::Cut,
+                cut: report.extent == ReadExtent::Cut,
                 // Whatever is listed as a unit was listed at some time.
                 listing: report.state == UnitState::Failed && listed.listed.is_none(),
                 ..Details::of_run(import_id)

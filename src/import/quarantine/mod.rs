@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use self::earlier::{Earlier, SetAside};
 use super::ImportError;
 use super::files::documents::Place;
-use super::files::input::Limits;
+use super::files::input::FileLimits;
 use kqlake_durable::{self as durable, Draft};
 use kqlake_value::format::hex;
 
@@ -44,7 +44,7 @@ pub(crate) struct Quarantine {
     import_id: String,
     /// When the run began, as text.
     at: String,
-    limits: Limits,
+    limits: FileLimits,
     /// What earlier runs set aside.
     earlier: Earlier,
     /// Names of files that are given, in lower case, and how often.
@@ -56,7 +56,7 @@ impl Quarantine {
     /// lake nothing is written.
     ///
     /// Removes what runs that were killed left beside it.
-    pub(crate) fn new(lake: Option<&Path>, import_id: &str, now: i64, limits: Limits, earlier: Earlier) -> Self {
+    pub(crate) fn new(lake: Option<&Path>, import_id: &str, now: i64, limits: FileLimits, earlier: Earlier) -> Self {
         let folder = lake.map(store::folder);
         let runs = folder.as_deref().and_then(|runs| fs::read_dir(runs).ok());
         for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
@@ -261,11 +261,11 @@ mod tests {
     use super::earlier::ReportAgain;
     use super::*;
 
-    fn quarantine(lake: &Path, limits: Limits) -> Quarantine {
+    fn quarantine(lake: &Path, limits: FileLimits) -> Quarantine {
         quarantine_after(lake, limits, Vec::new(), ReportAgain::default())
     }
 
-    fn quarantine_after(lake: &Path, limits: Limits, files: Vec<store::QuarantineFile>, told: ReportAgain) -> Quarantine {
+    fn quarantine_after(lake: &Path, limits: FileLimits, files: Vec<store::QuarantineFile>, told: ReportAgain) -> Quarantine {
         let run = if files.is_empty() { "run".to_owned() } else { format!("run after {}", files.len()) };
         Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), told))
     }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn records_are_set_aside_with_their_place() {
         let lake = tempfile::tempdir().unwrap();
-        let limits = Limits { quarantine_text: 4, quarantine_records: 2, ..Limits::default() };
+        let limits = FileLimits { quarantine_text: 4, quarantine_records: 2, ..FileLimits::default() };
         let quarantine = quarantine(lake.path(), limits);
         let mut unit = quarantine.unit("a/b/x.json");
         for n in 1..=3 {
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_long_record_is_kept_whole_and_the_unit_has_a_bound() {
         let lake = tempfile::tempdir().unwrap();
-        let limits = Limits { quarantine_bytes: 250_000, ..Limits::default() };
+        let limits = FileLimits { quarantine_bytes: 250_000, ..FileLimits::default() };
         let mut unit = quarantine(lake.path(), limits).unit("x");
         let long = "x".repeat(100_000);
         for _ in 0..4 {
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn what_was_set_aside_before_is_known_as_often_as_it_was() {
         let lake = tempfile::tempdir().unwrap();
-        let limits = Limits { quarantine_text: 4, quarantine_records: 4, ..Limits::default() };
+        let limits = FileLimits { quarantine_text: 4, quarantine_records: 4, ..FileLimits::default() };
         let lines: [&[u8]; 6] = [b"a", b"a", b"\xff", b"too long", b"not kept", b"nor this"];
         let refuse = |quarantine: &Quarantine, lines: &[&[u8]]| {
             let mut unit = quarantine.unit("x");
@@ -329,7 +329,7 @@ mod tests {
         let grown = refuse(&after(limits, ReportAgain::default()), &[&lines[..], &[b"a"]].concat()).1;
         assert_eq!((grown.known, grown.not_kept), (6, 1));
         // What is more than before is new.
-        let wide = Limits { quarantine_records: 9, ..limits };
+        let wide = FileLimits { quarantine_records: 9, ..limits };
         assert_eq!(refuse(&after(wide, ReportAgain::default()), &[b"a", b"a", b"a", b""]).0, 2);
         // Where not all come by again, it is unknown which of them were counted.
         assert_eq!(refuse(&after(limits, ReportAgain::default()), &lines[1..]).1.known, 3);
@@ -342,7 +342,7 @@ mod tests {
         fs::create_dir_all(&killed).unwrap();
         fs::write(killed.join(format!(".kqlake-{}.partial", "0".repeat(32))), "{").unwrap();
         fs::write(killed.join("x.ndjson"), "{}\n").unwrap();
-        drop(quarantine(lake.path(), Limits::default()));
+        drop(quarantine(lake.path(), FileLimits::default()));
         let left: Vec<_> = fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["x.ndjson"]);
     }
@@ -352,7 +352,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
-        let mut unit = quarantine(&file, Limits::default()).unit("x");
+        let mut unit = quarantine(&file, FileLimits::default()).unit("x");
         unit.refuse(Place::default(), "r", b"");
         assert!(matches!(unit.finish(), Err(ImportError::Quarantine { .. })));
     }

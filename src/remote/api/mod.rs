@@ -13,11 +13,11 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::streamed::Streamed;
-use crate::budget::{Limits, Permit, Quota, Quotas};
+use crate::budget::{Permit, Quota, Quotas, RequestLimits};
 use crate::cloud::Service;
 use crate::http::{
-    Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, json_ends, of_body, place,
-    said_error,
+    Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, first_byte, json_ends,
+    of_body, place, said_error, without_mark,
 };
 use crate::pace::Pace;
 use crate::token::{Token, Tokens};
@@ -118,7 +118,7 @@ impl Api {
         tokens: Option<Tokens>,
         transport: Transport,
         known: Quotas,
-        limits: Limits,
+        limits: RequestLimits,
         pace: Pace,
     ) -> Self {
         let name = format!("{tenant}/{}", service.key());
@@ -131,7 +131,7 @@ impl Api {
 
     /// The same with a quota of its own besides; all who name it for this service share it.
     #[must_use]
-    pub fn limited(&self, name: &str, limits: Limits) -> Api {
+    pub fn limited(&self, name: &str, limits: RequestLimits) -> Api {
         let quota = self.inner.known.of(&format!("{}/{name}", self.inner.name), limits);
         let mut quotas = self.quotas.to_vec();
         if !quotas.iter().any(|own| Arc::ptr_eq(own, &quota)) {
@@ -203,7 +203,7 @@ impl Api {
         let (status, headers) = (begun.status, begun.headers.clone());
         let bytes = begun.into_bytes();
         // Answers without content say so by their status.
-        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(plain(&bytes)) };
+        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(without_mark(&bytes)) };
         let broken = |_| ServiceError::new(self.inner.service, Failure::Broken, "the answer is no JSON");
         Ok(ServiceAnswer { body: body.map_err(broken)?, status, headers })
     }
@@ -376,9 +376,7 @@ impl Api {
             let message = format!("{}: {why}", place(request.url()));
             ServiceError::new(self.inner.service, Failure::Broken, message)
         };
-        let first = begun.held.iter().flat_map(|piece| piece.iter()).copied();
-        let mut first = first.skip_while(|byte| byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(byte));
-        let first = first.next();
+        let first = first_byte(&begun.held);
         if !matches!(first, Some(b'[' | b'{')) {
             // Posts may be answered by nothing.
             if first.is_none() && expected == Expected::Json && request.method != reqwest::Method::GET {
@@ -392,7 +390,7 @@ impl Api {
         }
         let ResponseStart { headers, status, held, .. } = begun;
         let bytes = ResponseStart { headers: HeaderMap::new(), status, held, rest: None }.into_bytes();
-        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(plain(&bytes)) {
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(without_mark(&bytes)) {
             let last = bytes.iter().rev().find(|byte| !byte.is_ascii_whitespace()).copied();
             let is_same = odd.as_ref() == Some(&bytes);
             *odd = Some(bytes.clone());
@@ -403,15 +401,10 @@ impl Api {
         }
         // Some say an error with a status of success. Answers to queries say theirs beside what they have.
         if request.method == reqwest::Method::GET
-            && let Some(error) = said_error(self.inner.service, request.url(), status, &headers, plain(&bytes))
+            && let Some(error) = said_error(self.inner.service, request.url(), status, &headers, without_mark(&bytes))
         {
             return Err(error);
         }
         Ok(ResponseStart { headers, status, held: vec![bytes], rest: None })
     }
-}
-
-/// Without the mark that some services put before a text.
-fn plain(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(bytes)
 }

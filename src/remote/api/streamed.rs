@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Api, ResponseStart};
 use crate::budget::Permit;
-use crate::http::{Backoff, BodyError, HeaderMap, JsonCheck, Reading, Request};
+use crate::http::{Backoff, BodyError, HeaderMap, JsonCheck, Reading, Request, first_byte};
 use kqlake_import::{Body, Feed};
 
 /// Pieces of a body that wait between the network and its reader.
@@ -42,8 +42,7 @@ impl Streamed {
 
     /// The first byte that is no blank, of what has come.
     pub fn first(&self) -> Option<u8> {
-        let bytes = self.begun.held.iter().flat_map(|piece| piece.iter()).copied();
-        bytes.into_iter().find(|byte| !byte.is_ascii_whitespace() && ![0xEF, 0xBB, 0xBF].contains(byte))
+        first_byte(&self.begun.held)
     }
 
     /// The whole body, when it has come already.

@@ -286,7 +286,7 @@ async fn who_is_throttled_stops_those_of_the_same_quota_only() {
     });
     let world = world();
     let api = graph(&world, &server.base);
-    let reports = api.limited("reports", Limits::of(14, Duration::from_secs(600), 1));
+    let reports = api.limited("reports", RequestLimits::of(14, Duration::from_secs(600), 1));
     let passed = || world.pace().passed() / 1_000_000;
     api.json(Request::get(api.url("users"))).await.unwrap();
     assert_eq!(reports.json(Request::get(api.url("report")).once()).await.unwrap_err().failure, Failure::Throttled);
@@ -300,7 +300,7 @@ async fn who_is_throttled_stops_those_of_the_same_quota_only() {
 async fn who_waits_for_a_quota_of_its_own_holds_nobody_up() {
     let server = Server::start(|_, _| json("{}"));
     let api = graph(&world(), &server.base);
-    let own = api.limited("own", Limits::at_once(1));
+    let own = api.limited("own", RequestLimits::at_once(1));
     let taken = own.quotas[1].admit().await;
     let waiting: Vec<_> = (0..64)
         .map(|_| {

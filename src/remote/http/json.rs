@@ -6,8 +6,19 @@ use memchr::memchr2;
 /// Depth beyond which nothing is said any more.
 const MAX_DEPTH: usize = 1_000;
 
-/// What some services put before a text.
+/// What some services put before a text: the byte-order mark.
 const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+/// A text without the byte-order mark.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(&MARK).unwrap_or(text)
+}
+
+/// The first byte of a text that comes in pieces which is no blank and not of the byte-order mark.
+pub(crate) fn first_byte<'p>(pieces: impl IntoIterator<Item = &'p bytes::Bytes>) -> Option<u8> {
+    let mut bytes = pieces.into_iter().flat_map(|piece| piece.iter()).copied();
+    bytes.find(|byte| !byte.is_ascii_whitespace() && !MARK.contains(byte))
+}
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

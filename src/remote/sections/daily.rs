@@ -10,7 +10,7 @@ use std::time::Duration;
 use kqlake_import::ListedUnit;
 
 use crate::api::Api;
-use crate::budget::Limits;
+use crate::budget::RequestLimits;
 use crate::http::ServiceError;
 use kqlake_value::US_PER_DAY as DAY;
 
@@ -21,7 +21,7 @@ pub(super) mod users;
 
 /// Requests that Graph takes of one application for one tenant's Teams ("Throttling", Microsoft Teams service limits).
 pub(super) fn teams_api(api: &Api) -> Api {
-    api.limited("teams", Limits::of(30, Duration::from_secs(1), 4))
+    api.limited("teams", RequestLimits::of(30, Duration::from_secs(1), 4))
 }
 
 /// Whether the service no longer knows where changes go on.

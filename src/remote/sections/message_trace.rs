@@ -18,7 +18,7 @@ use url::Url;
 
 use super::pages::Chain;
 use crate::api::Api;
-use crate::budget::Limits;
+use crate::budget::RequestLimits;
 use crate::cloud::Service;
 use crate::http::{Request, ServiceError};
 use crate::instant;
@@ -196,12 +196,12 @@ fn api_of(tenant: &Tenant, world: &World) -> Result<Api, SetupError> {
     let set = &tenant.message_trace;
     let api = match set.api {
         TraceApi::Graph => {
-            let quota = Limits::of(QUOTA.0, QUOTA.1, 1).kept();
+            let quota = RequestLimits::of(QUOTA.0, QUOTA.1, 1).kept();
             world.api(tenant, Service::Graph)?.limited("message-trace", quota)
         }
         TraceApi::Reporting => world.api(tenant, Service::Reporting)?,
     };
-    Ok(api.limited("message-trace-rate", Limits::of(set.requests_per_second, Duration::from_secs(1), 1)))
+    Ok(api.limited("message-trace-rate", RequestLimits::of(set.requests_per_second, Duration::from_secs(1), 1)))
 }
 
 /// How long the service keeps a message.

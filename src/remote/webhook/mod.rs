@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use self::notice::calls_of;
-pub use self::receiver::{Limits, Party, Receiver};
+pub use self::receiver::{Party, Receiver, ReceiverLimits};
 pub use self::spool::{Hint, Spool};
 pub use self::subscription::Keeper;
 use crate::cloud::Service;

@@ -29,7 +29,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// What the receiver takes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ReceiverLimits {
     /// Bytes of a body.
     pub body: usize,
     /// Requests a second, on average.
@@ -40,9 +40,9 @@ pub struct Limits {
     pub at_once: usize,
 }
 
-impl Default for Limits {
+impl Default for ReceiverLimits {
     fn default() -> Self {
-        Limits { body: 1 << 20, rate: 50.0, burst: 200.0, at_once: 64 }
+        ReceiverLimits { body: 1 << 20, rate: 50.0, burst: 200.0, at_once: 64 }
     }
 }
 
@@ -71,7 +71,7 @@ struct Shared {
     parties: Vec<Party>,
     spool: Spool,
     journal: SharedJournal,
-    limits: Limits,
+    limits: ReceiverLimits,
     pace: Pace,
     bucket: Mutex<Bucket>,
     at_once: Semaphore,
@@ -94,7 +94,7 @@ impl Receiver {
         parties: Vec<Party>,
         spool: Spool,
         journal: SharedJournal,
-        limits: Limits,
+        limits: ReceiverLimits,
         pace: Pace,
     ) -> std::io::Result<Receiver> {
         let listener = TcpListener::bind(address).await?;

@@ -12,14 +12,17 @@ use xxhash_rust::xxh64::xxh64;
 use kqlake_value::splitmix64::spread;
 use kqlake_value::{ValueRef, real_key};
 
+/// Keeps the hash of the number 0 from being 0. Sketches at rest depend on it.
+const SALT: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A 64-bit hash of a value, the same in every run. Equal int and long values have the same hash.
 pub(crate) fn hash64(value: ValueRef<'_>) -> u64 {
     match value {
         ValueRef::Null => 0,
         ValueRef::Bool(v) => spread(1 + u64::from(v)),
-        ValueRef::Int(v) => spread(i64::from(v) as u64 ^ 0x9e37_79b9_7f4a_7c15),
-        ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => spread(v as u64 ^ 0x9e37_79b9_7f4a_7c15),
-        ValueRef::Real(v) => spread(real_key(v).to_bits() ^ 0x9e37_79b9_7f4a_7c15),
+        ValueRef::Int(v) => spread(i64::from(v) as u64 ^ SALT),
+        ValueRef::Long(v) | ValueRef::TimeSpan(v) | ValueRef::DateTime(v) => spread(v as u64 ^ SALT),
+        ValueRef::Real(v) => spread(real_key(v).to_bits() ^ SALT),
         ValueRef::Decimal(v) => xxh64(&v.to_le_bytes(), 0),
         ValueRef::String(v) | ValueRef::Guid(v) | ValueRef::Dynamic(v) => xxh64(v.as_bytes(), 0),
     }

@@ -15,7 +15,7 @@ use url::Url;
 use super::DAY;
 use crate::api::Api;
 use crate::cloud::{Cloud, Service};
-use crate::http::{Failure, Request, ServiceError};
+use crate::http::{Failure, Request, ServiceError, without_mark};
 use crate::instant;
 use crate::sections::pages::Chain;
 use crate::settings::Tenant;
@@ -244,7 +244,7 @@ impl Reports {
             }
             other => other?,
         };
-        let text = report.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&report);
+        let text = without_mark(&report);
         let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
         if has_heading {
             return Ok(report.to_vec());

@@ -22,7 +22,7 @@ use url::Url;
 use super::daily::{is_forgotten, teams_api};
 use super::pages::{self, Page};
 use crate::api::Api;
-use crate::budget::Limits;
+use crate::budget::RequestLimits;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError, path_part};
 use crate::settings::Tenant;
@@ -116,7 +116,7 @@ impl Messages {
     /// A channel's round: from where its changes go on, or from its beginning.
     async fn round(&self, name: &str) -> Result<Round, SourceError> {
         let (team, channel) = name.split_once('/').unwrap_or_default();
-        let api = self.api.limited(&format!("team-{team}"), Limits::of(A_TEAM, Duration::from_secs(1), 2));
+        let api = self.api.limited(&format!("team-{team}"), RequestLimits::of(A_TEAM, Duration::from_secs(1), 2));
         let channel_path = format!("v1.0/teams/{}/channels/{}", path_part(team), path_part(channel));
         let whole = api.url(&format!("{channel_path}/messages/delta?$top={TOP}"));
         let kept = self.position().links.get(name).and_then(|link| Url::parse(link).ok());

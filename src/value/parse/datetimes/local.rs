@@ -90,6 +90,9 @@ fn pieces(text: &str) -> Option<Vec<DateToken<'_>>> {
                     return None;
                 }
                 before = c;
+            } else if c == ',' && at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit) {
+                // Behind seconds it begins a fraction, as in most languages of the continent; elsewhere it only separates.
+                before = c;
             }
             at += c.len_utf8();
         }
@@ -97,12 +100,31 @@ fn pieces(text: &str) -> Option<Vec<DateToken<'_>>> {
     Some(out)
 }
 
-/// `a.m.` and `p.m.` as single words.
+/// The names of the half days that are no single word of ASCII letters, as browsers write them: `a.m.`, the Spanish `a. m.`, the
+/// Korean, Chinese and Japanese ones.
+const HALF_DAYS: [(&str, &str); 14] = [
+    (".m.", "m"),
+    (".M.", "M"),
+    (". m.", "m"),
+    (". M.", "M"),
+    (".\u{a0}m.", "m"),
+    (".\u{a0}M.", "M"),
+    (".\u{202f}m.", "m"),
+    (".\u{202f}M.", "M"),
+    ("오전", " am "),
+    ("오후", " pm "),
+    ("上午", " am "),
+    ("下午", " pm "),
+    ("午前", " am "),
+    ("午後", " pm "),
+];
+
+/// The text with each name of a half day as one word.
 fn joined(text: &str) -> Cow<'_, str> {
-    if text.contains(".m.") || text.contains(".M.") {
-        Cow::Owned(text.replace(".m.", "m").replace(".M.", "M"))
-    } else {
-        Cow::Borrowed(text)
+    let is_name = |name: &str| if name.is_ascii() { text.contains(name) } else { !text.is_ascii() && text.contains(name) };
+    match HALF_DAYS.iter().find(|(name, _)| is_name(name)) {
+        Some((name, word)) => Cow::Owned(text.replace(name, word)),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -147,12 +169,12 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
                     continue;
                 }
                 if taken < 3 {
-                    // A sign in front of the hour is none of a time of day.
-                    if count > 2 || matches!(before, '+' | '-') {
+                    // A sign in front of the hour is none of a time of day, and only a second has a fraction.
+                    if count > 2 || matches!(before, '+' | '-') || (before == ',' && taken > 0) {
                         return None;
                     }
                     time[taken] = value;
-                } else if taken == 3 && matches!(before, '.' | ':') {
+                } else if taken == 3 && matches!(before, '.' | ':' | ',') {
                     fraction = fraction_ticks(format!("{value:0count$}").as_bytes());
                 } else {
                     return None;
@@ -160,7 +182,8 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
                 taken += 1;
             }
             DateToken::Word(_) if half_day_of(&rest[index]).is_some() => {
-                if half_day.is_some() || taken == 0 {
+                // Korean and Chinese have it before the hour.
+                if half_day.is_some() {
                     return None;
                 }
                 half_day = half_day_of(&rest[index]);
@@ -291,13 +314,34 @@ mod tests {
         assert_eq!(local("05/01/2026 7:23:07.123 AM", DateOrder::DayFirst), expected);
         assert_eq!(local("05/01/2026, 07:23:07.123", DateOrder::DayFirst), expected);
         assert_eq!(local("01/05/2026 07:23:07.123", DateOrder::MonthFirst), expected);
+        // Milliseconds behind a comma; blanks behind dots; half days in other languages.
+        for text in [
+            "5.1.2026, 07:23:07,123",
+            "05.01.2026, 07:23:07,123",
+            "5.1.2026,07:23:07,123",
+            "5. 1. 2026 7:23:07,123",
+            "2026. 01. 05. 7:23:07.123",
+            "5.1.2026 07.23.07,123",
+            "2026. 1. 5. 오전 7:23:07.123",
+            "2026/1/5 上午7:23:07.123",
+            "5/01/2026, 7:23:07,123 a. m.",
+            "5/1/2026, 7:23:07,123 a.\u{a0}m.",
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        for text in ["05/01/2026 07:23:07,123", "5/1/2026, 7:23:07,123", "05/01/2026, 07:23:07,123", "5-1-2026 07:23:07,123"] {
+            assert_eq!(local(text, DateOrder::DayFirst), expected, "{text}");
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(read("2026. 1. 5. 오후 7:23:07.123"), expected.map(|at| at + 43_200_000_000));
+        assert_eq!(read("Jan 5,2026 7:23:07.123 AM"), expected);
         assert_eq!(read("01/01/2026 00:00"), Some(1_767_225_600_000_000));
         for open in ["05/01/2026, 07:23:07", "1/5/2026", "05-01-2026 07:23"] {
             assert_eq!(read(open), None, "{open}");
         }
         assert_eq!(read("13/1/2026 12:00:00 AM"), Some(1_768_262_400_000_000));
         assert_eq!(read("1/13/2026 12:30 PM"), Some(1_768_307_400_000_000));
-        for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026"] {
+        for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026", "2026/01/05 07:23,5"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
