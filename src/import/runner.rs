@@ -1,7 +1,7 @@
 //! The landing side of an import: takes what comes of the sources, lands it, and writes the ledger behind each checkpoint and the
 //! import's own events at the end.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
