@@ -71,6 +71,10 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
         let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
         return table.and_then(|table| with_columns(&table.schema()).map(|()| table)).map_err(failed);
     };
+    if format.get_ext() == "csv" {
+        named_once(&real, if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' })
+            .map_err(failed)?;
+    }
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
     let options = ListingOptions::new(format).with_file_extension("");
@@ -85,6 +89,18 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
     let table = ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?;
     Ok(Arc::new(table))
+}
+
+/// Refuses delimited files that name a column twice.
+fn named_once(path: &Path, delimiter: u8) -> std::result::Result<(), String> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).map_err(|err| err.to_string())?;
+    let header = reader.byte_headers().map_err(|err| err.to_string())?;
+    let mut seen = HashSet::new();
+    match header.iter().find(|name| !seen.insert(*name)) {
+        Some(b"") => Err("it has two columns without a name".to_owned()),
+        Some(name) => Err(format!("it has two columns of the name '{}'", String::from_utf8_lossy(name))),
+        None => Ok(()),
+    }
 }
 
 fn with_columns(schema: &Schema) -> std::result::Result<(), String> {

@@ -103,6 +103,10 @@ fn what_comes_late_in_a_file_is_no_less_there() {
     write("late.csv", format!("id,v\n{}7.5,x\n", "1,\n".repeat(10_000)));
     assert_eq!(query("late.csv", "X | where v == 'x' | project id, v"), "id,v\n7.5,x\n");
     assert_eq!(query("late.csv", "X | summarize sum(id)"), "sum_id\n10007.5\n");
+    for (header, said) in [("a,dup,dup", "two columns of the name 'dup'"), ("a,,", "two columns without a name")] {
+        write("twice.csv", format!("{header}\n1,7,8\n"));
+        run_in(dir.path(), &["query", "--table", "X=twice.csv", "X"]).exits(2).says("twice.csv").says(said);
+    }
     // Whatever year a time is in, and however many digits its seconds have.
     write("times.csv", "t,s\n2020-01-01T10:11:12.123456Z,\"a\nb\"\n9999-12-31T00:00:00Z,\n0001-01-01T00:00:00.5Z,c\n".to_owned());
     let times = csv_rows(&query("times.csv", "X | project gettype(t), year = getyear(t), s"));
