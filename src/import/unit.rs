@@ -329,7 +329,7 @@ impl<'m> UnitMapper<'m> {
                 let around = Around { order: self.said.order, ..Around::default() };
                 mappings.audit.record(&members, text, &around).map(|row| vec![row])
             }
-            Shape::AuditWrapped => mappings.audit.wrapped(&members, self.said.order).map(|row| vec![row]),
+            Shape::AuditWrapped => mappings.audit.wrapped(&members, text, self.said.order).map(|row| vec![row]),
             Shape::Call => mappings.calls.record(&members),
             Shape::CallSession => match context.and_then(call_of) {
                 Some(call) => mappings.calls.session(&members, call),
@@ -469,7 +469,9 @@ impl<'m> UnitMapper<'m> {
             }
             Some(TableShape::Audit { data, id, created }) => {
                 let field = |at: &Option<usize>| at.and_then(|i| values.get(i)).filter(|v| !v.is_empty()).map(|v| (*v).into());
-                let around = Around { id: field(id), created: field(created), order: self.said.order };
+                let said = self.said;
+                let outer = || csv_object(said, heading, values);
+                let around = Around { id: field(id), created: field(created), order: said.order, outer: Some(&outer) };
                 mappings.audit.data(values.get(*data).copied().unwrap_or_default(), &around).map(|row| vec![row])
             }
             Some(TableShape::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
@@ -477,7 +479,7 @@ impl<'m> UnitMapper<'m> {
                 mappings.reports.csv(*id, &heading.columns, values, self.said.order, self.facts.taken.is_some())
             }
             Some(TableShape::Objects) => {
-                let object = self.csv_object(heading, values);
+                let object = csv_object(self.said, heading, values);
                 self.counts.records -= 1;
                 return self.object(&object, &Page::default(), place, MAX_PAGES);
             }
@@ -485,28 +487,28 @@ impl<'m> UnitMapper<'m> {
         };
         self.mapped(mapped, place, raw)
     }
+}
 
-    /// A row as an object. Its dates are written as JSON has them; JSON inside of fields is taken out of its text, as records of
-    /// the same kind carry it.
-    fn csv_object(&self, heading: &Heading, values: &[&str]) -> String {
-        let mut object = String::from("{");
-        for (place, (name, value)) in heading.columns.iter().zip(values).enumerate() {
-            if value.is_empty() {
-                continue;
-            }
-            let name = bare_name(name);
-            let time = self.said.date_places.contains(&place).then(|| convert::datetime(value, self.said.order)).flatten();
-            if let Some(time) = time {
-                push_member(&mut object, name, &string_literal(&datetime_text(time)));
-            } else if value.starts_with(['{', '[']) && serde_json::from_str::<&serde_json::value::RawValue>(value).is_ok() {
-                push_member(&mut object, name, value);
-            } else {
-                push_member(&mut object, name, &string_literal(value));
-            }
+/// A row as an object. Its dates are written as JSON has them; JSON inside of fields is taken out of its text, as records of
+/// the same kind carry it.
+fn csv_object(said: &RowContext, heading: &Heading, values: &[&str]) -> String {
+    let mut object = String::from("{");
+    for (place, (name, value)) in heading.columns.iter().zip(values).enumerate() {
+        if value.is_empty() {
+            continue;
         }
-        object.push('}');
-        object
+        let name = bare_name(name);
+        let time = said.date_places.contains(&place).then(|| convert::datetime(value, said.order)).flatten();
+        if let Some(time) = time {
+            push_member(&mut object, name, &string_literal(&datetime_text(time)));
+        } else if value.starts_with(['{', '[']) && serde_json::from_str::<&serde_json::value::RawValue>(value).is_ok() {
+            push_member(&mut object, name, value);
+        } else {
+            push_member(&mut object, name, &string_literal(value));
+        }
     }
+    object.push('}');
+    object
 }
 
 /// Pages and records of other tools that may appear one inside the other.

@@ -27,8 +27,16 @@ pub(super) fn kind(members: &Members<'_>) -> Option<(&'static str, usize)> {
     })
 }
 
-/// A flattened record: values by the names of the classic columns.
-pub(super) type Flat = Vec<(&'static str, Value)>;
+/// Values by the names of the classic columns.
+type Flat = Vec<(&'static str, Value)>;
+
+/// A flattened record.
+pub(super) struct Flattened {
+    /// What classic columns take.
+    pub columns: Flat,
+    /// What is left of each of its members.
+    pub left: Vec<(String, Value)>,
+}
 
 /// Where the context keeps what the classic schema has as columns.
 const CONTEXT: [(&str, &str); 28] = [
@@ -63,7 +71,7 @@ const CONTEXT: [(&str, &str); 28] = [
 ];
 
 /// Own fields of a record by the classic column they become. Durations follow apart.
-const FIELDS: [(&str, &str); 46] = [
+const FIELDS: [(&str, &str); 48] = [
     ("/name", "name"),
     ("/id", "id"),
     ("/url", "url"),
@@ -85,6 +93,8 @@ const FIELDS: [(&str, &str); 46] = [
     ("/testRunId", "id"),
     ("/result", "success"),
     ("/size", "size"),
+    ("/dataSizeMetric/value", "size"),
+    ("/dataSize/value", "size"),
     ("/problemId", "problemId"),
     ("/handledAt", "handledAt"),
     ("/exceptionType", "type"),
@@ -113,35 +123,75 @@ const FIELDS: [(&str, &str); 46] = [
 ];
 
 /// Durations in ticks, by the classic column in milliseconds they become.
-const DURATIONS: [(&str, &str); 6] = [
+const DURATIONS: [(&str, &str); 7] = [
     ("durationMetric", "duration"),
     ("networkConnection", "networkDuration"),
     ("sendRequest", "sendDuration"),
     ("receiveRequest", "receiveDuration"),
     ("clientProcess", "processingDuration"),
     ("perfTotal", "totalDuration"),
+    ("total", "totalDuration"),
 ];
 
-fn put(flat: &mut Flat, column: &'static str, value: Value) {
-    let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
-    if !empty && !flat.iter().any(|(name, _)| *name == column) {
-        flat.push((column, value));
+/// Gives a column a value; false where it has another one.
+fn put(flat: &mut Flat, column: &'static str, value: Value) -> bool {
+    if value.is_null() || value.as_str().is_some_and(str::is_empty) {
+        return true;
+    }
+    match flat.iter().find(|(name, _)| *name == column) {
+        Some((_, there)) => *there == value,
+        None => {
+            flat.push((column, value));
+            true
+        }
+    }
+}
+
+/// Takes what a path leads to out of a value, and gives it to a column as `form` has it. What the column does not take stays.
+fn take(flat: &mut Flat, column: &'static str, from: &mut Value, path: &str, form: impl Fn(&Value) -> Option<Value>) {
+    let Some((parent, key)) = path.rsplit_once('/') else { return };
+    let Some(Value::Object(members)) = from.pointer_mut(parent) else { return };
+    if let Some(value) = members.get(key).and_then(form)
+        && put(flat, column, value)
+    {
+        members.remove(key);
+    }
+}
+
+/// Takes empty objects, arrays and texts out of a value; `None` where nothing is left.
+fn without_empty(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => (!text.is_empty()).then_some(Value::String(text)),
+        Value::Array(items) => {
+            let items: Vec<Value> = items.into_iter().filter_map(without_empty).collect();
+            (!items.is_empty()).then_some(Value::Array(items))
+        }
+        Value::Object(members) => {
+            let members: Map<String, Value> =
+                members.into_iter().filter_map(|(name, value)| Some((name, without_empty(value)?))).collect();
+            (!members.is_empty()).then_some(Value::Object(members))
+        }
+        other => Some(other),
     }
 }
 
 /// The flattened records of one exported record, and their table's place.
-pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), String> {
+pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flattened>), String> {
     let (member, table) = kind(members).ok_or("the record has a context, but none of the known kinds of telemetry")?;
     let read = |name: &str| members.get(name).and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or(Value::Null);
-    let (context, internal, own) = (read("context"), read("internal"), read(member));
+    let (mut context, mut internal, own) = (read("context"), read("internal"), read(member));
+    let as_it_is = |value: &Value| Some(value.clone());
 
     let mut base = Flat::new();
     for (path, column) in CONTEXT {
-        let value = match path.strip_prefix("/internal") {
-            Some(path) => internal.pointer(&format!("/data{path}")).or_else(|| internal.pointer(path)),
-            None => context.pointer(path),
-        };
-        put(&mut base, column, value.cloned().unwrap_or(Value::Null));
+        match path.strip_prefix("/internal") {
+            Some(path) => {
+                take(&mut base, column, &mut internal, &format!("/data{path}"), as_it_is);
+                take(&mut base, column, &mut internal, path, as_it_is);
+            }
+            None => take(&mut base, column, &mut context, path, as_it_is),
+        }
     }
     let rate = context.pointer("/data/samplingRate").and_then(Value::as_f64).filter(|r| *r > 0.0);
     let count = rate.map(|rate| (100.0 / rate).round() as i64);
@@ -149,50 +199,61 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), Strin
     if !dimensions.is_empty() {
         put(&mut base, "customDimensions", Value::Object(dimensions));
     }
-    let metrics = merged(context.pointer("/custom/metrics"));
-    let id = internal.pointer("/data/id").and_then(Value::as_str).unwrap_or_default();
+    let mut metrics = merged(context.pointer("/custom/metrics"));
+    if let Some(Value::Object(custom)) = context.pointer_mut("/custom") {
+        custom.remove("dimensions");
+        custom.remove("metrics");
+    }
+    let id = internal.pointer_mut("/data/id").map(Value::take);
+    let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
 
-    let mut records = Vec::new();
+    let mut records: Vec<(Flat, Option<Value>)> = Vec::new();
     if member == "metric" {
-        for (name, metric) in &metrics {
+        for (name, metric) in &mut metrics {
             let mut flat = base.clone();
             put(&mut flat, "name", Value::from(name.as_str()));
+            let value = metric.get("value").cloned().unwrap_or(Value::Null);
             for (from, to) in [
-                ("value", "value"),
-                ("count", "valueCount"),
-                ("sum", "valueSum"),
-                ("min", "valueMin"),
-                ("max", "valueMax"),
-                ("stdDev", "valueStdDev"),
+                ("/value", "value"),
+                ("/count", "valueCount"),
+                ("/sum", "valueSum"),
+                ("/min", "valueMin"),
+                ("/max", "valueMax"),
+                ("/stdDev", "valueStdDev"),
             ] {
-                put(&mut flat, to, metric.get(from).cloned().unwrap_or(Value::Null));
+                take(&mut flat, to, metric, from, as_it_is);
             }
-            if metric.get("sum").is_none() {
-                put(&mut flat, "valueSum", metric.get("value").cloned().unwrap_or(Value::Null));
+            if !flat.iter().any(|(column, _)| *column == "valueSum") {
+                put(&mut flat, "valueSum", value);
             }
-            records.push(flat);
+            records.push((flat, without_empty(metric.take())));
         }
     } else {
-        let measurements: Map<String, Value> = metrics
-            .into_iter()
-            .filter_map(|(name, m)| Some((name, m.get("value").cloned().or_else(|| m.is_number().then_some(m))?)))
-            .collect();
-        for item in own.as_array().map(Vec::as_slice).unwrap_or_default() {
+        let mut measurements = Map::new();
+        for (name, metric) in &mut metrics {
+            let value = match metric {
+                Value::Object(members) => members.remove("value"),
+                Value::Number(_) => Some(metric.take()),
+                _ => None,
+            };
+            measurements.extend(value.map(|value| (name.clone(), value)));
+        }
+        if let (Some(left), Value::Object(context)) = (without_empty(Value::Object(metrics)), &mut context) {
+            context.insert("metrics".to_owned(), left);
+        }
+        for mut item in own.as_array().cloned().unwrap_or_default() {
             let mut flat = base.clone();
             for (path, column) in FIELDS {
-                let value = item.pointer(path).cloned().unwrap_or(Value::Null);
-                let value = match (path, &value) {
+                take(&mut flat, column, &mut item, path, |value| match (path, value) {
                     ("/result", Value::String(result)) => {
-                        Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" })
+                        Some(Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" }))
                     }
-                    _ => value,
-                };
-                put(&mut flat, column, value);
+                    _ => Some(value.clone()),
+                });
             }
             for (from, column) in DURATIONS {
-                if let Some(ticks) = item.pointer(&format!("/{from}/value")).and_then(Value::as_f64) {
-                    put(&mut flat, column, Value::from(ticks / 10_000.0));
-                }
+                let millis = |value: &Value| value.as_f64().map(|ticks| Value::from(ticks / 10_000.0));
+                take(&mut flat, column, &mut item, &format!("/{from}/value"), millis);
             }
             if !measurements.is_empty() {
                 put(&mut flat, "customMeasurements", Value::Object(measurements.clone()));
@@ -200,17 +261,31 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flat>), Strin
             let own_count = item.get("count").and_then(Value::as_i64);
             // `count` already stands for the sampling; the rate says so where there is no count above one.
             put(&mut flat, "itemCount", count.max(own_count).map_or(Value::Null, Value::from));
-            records.push(flat);
+            if let Value::Object(members) = &mut item
+                && own_count.is_some()
+                && own_count >= count
+            {
+                members.remove("count");
+            }
+            records.push((flat, without_empty(item)));
         }
     }
     if records.is_empty() {
         return Err(format!("the record's '{member}' is empty"));
     }
-    for (number, flat) in records.iter_mut().enumerate() {
+    let named = [("context", context), ("internal", internal)].map(|(name, left)| (name.to_owned(), left));
+    let others = members.0.iter().filter(|(name, _)| !["context", "internal", member].contains(&name.as_ref()));
+    let others = others.filter_map(|(name, text)| Some((name.to_string(), serde_json::from_str(text.get()).ok()?)));
+    let all: Vec<(String, Value)> =
+        named.into_iter().chain(others).filter_map(|(name, left)| Some((name, without_empty(left)?))).collect();
+    let flattened = records.into_iter().enumerate().map(|(number, (mut columns, own))| {
         let id = if id.is_empty() || number == 0 { id.to_owned() } else { format!("{id}-{number}") };
-        put(flat, "itemId", Value::from(id));
-    }
-    Ok((table, records))
+        put(&mut columns, "itemId", Value::from(id));
+        let mut left = all.clone();
+        left.extend(own.map(|own| (member.to_owned(), own)));
+        Flattened { columns, left }
+    });
+    Ok((table, flattened.collect()))
 }
 
 /// An array of objects with one member each, as one object.

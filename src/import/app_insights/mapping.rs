@@ -275,7 +275,7 @@ impl AppInsights {
             .map(|record| {
                 let mut row: Row<'a> = Row::with_columns(table.fields.table, table.fields.columns);
                 let mut extra = String::from("{");
-                for (column, value) in record {
+                for (column, value) in record.columns {
                     let text = value.to_string();
                     let cell = table.fields.column(column).and_then(|i| {
                         let cell = match (table.fields.ty(i), &value) {
@@ -290,6 +290,9 @@ impl AppInsights {
                         Some((i, cell)) => row.cells[i] = cell,
                         None => push_left(&mut extra, column, &text),
                     }
+                }
+                for (name, value) in record.left {
+                    push_left(&mut extra, &name, &value.to_string());
                 }
                 table.finish(row, extra)
             })
@@ -476,5 +479,47 @@ mod tests {
         assert_eq!(row.get("customMeasurements"), &Cell::Json(r#"{"m1":5.0}"#.into()));
         assert_eq!(row.get("client_CountryOrRegion"), &Cell::text("Spain"));
         assert_eq!(row.get("user_AuthenticatedId"), &Cell::text("amy@contoso.com"));
+    }
+
+    #[test]
+    fn nothing_of_a_continuous_export_is_dropped() {
+        let one = |text: &str| {
+            let members = Members::parse(text).unwrap();
+            assert!(AppInsights::is_continuous(&members));
+            AppInsights::default().continuous(&members).unwrap().remove(0)
+        };
+        let extra = |row: &Row<'_>| {
+            let text = row.get("_extra").as_text().unwrap_or("{}").to_owned();
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()
+        };
+        let timing = one(
+            r#"{"clientPerformance":[{"name":"n","url":"u","total":{"value":100000.0},"networkConnection":{"value":20000.0}}],
+                "internal":{"data":{"id":"x","documentVersion":"1.61"}},
+                "context":{"data":{"eventTime":"2026-01-05T16:42:45Z","isSynthetic":false},"device":{"id":"d","type":"PC"},"session":{}}}"#,
+        );
+        assert_eq!((timing.get("totalDuration"), timing.get("networkDuration")), (&Cell::Real(10.0), &Cell::Real(2.0)));
+        assert_eq!((timing.get("itemId"), timing.get("client_Type")), (&Cell::text("x"), &Cell::text("PC")));
+        assert_eq!(
+            extra(&timing),
+            serde_json::json!({
+                "context": {"data": {"isSynthetic": false}, "device": {"id": "d"}},
+                "internal": {"data": {"documentVersion": "1.61"}}
+            })
+        );
+        for size in ["dataSizeMetric", "dataSize"] {
+            let text = format!(
+                r#"{{"availability":[{{"testName":"t","result":"Pass","{size}":{{"value":5.0}},"availabilityMetric":{{"value":1.0}}}}],
+                "internal":{{"data":{{"id":"y"}}}},"context":{{"data":{{"eventTime":"2026-01-05T16:42:45Z"}}}},"more":[1]}}"#
+            );
+            let test = one(&text);
+            assert_eq!((test.get("size"), test.get("success")), (&Cell::Real(5.0), &Cell::text("1")), "{size}");
+            let left = serde_json::json!({"availability": {"availabilityMetric": {"value": 1.0}}, "more": [1]});
+            assert_eq!(extra(&test), left, "{size}");
+        }
+        let metric = one(r#"{"metric":[],"internal":{"data":{"id":"z"}},"context":{"data":{"eventTime":"2026-01-05T16:42:45Z"},
+                "custom":{"metrics":[{"m":{"value":3.0,"count":2.0,"sampledValue":3.0}}]}}}"#);
+        let of_metric = ["name", "value", "valueSum"].map(|column| metric.get(column));
+        assert_eq!(of_metric, [&Cell::text("m"), &Cell::Real(3.0), &Cell::Real(3.0)]);
+        assert_eq!(extra(&metric), serde_json::json!({"metric": {"sampledValue": 3.0}}));
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::convert::{self, DateOrder};
-use crate::fields::FieldMap;
+use crate::fields::{FieldMap, push_member};
 use crate::json_text::unescape;
 use crate::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::find;
@@ -53,6 +53,22 @@ const ALIASES: [(&str, &str); 9] = [
     ("AADTarget", "Target"),
 ];
 
+/// The fields of a record that may stand around it, and their names there: in a Graph audit query, and in what an audit search
+/// gives.
+const AROUND: [(&str, &str); 11] = [
+    ("RecordType", "auditLogRecordType"),
+    ("Operation", "Operations"),
+    ("Workload", "service"),
+    ("ClientIP", "clientIp"),
+    ("UserId", "userPrincipalName"),
+    ("UserId", "UserIds"),
+    ("UserId", "userId"),
+    ("UserType", "userType"),
+    ("ObjectId", "objectId"),
+    ("OrganizationId", "organizationId"),
+    ("Operation", "operation"),
+];
+
 /// Maps audit records.
 pub(crate) struct Audit {
     fields: Option<FieldMap>,
@@ -65,7 +81,7 @@ impl Default for Audit {
 }
 
 /// Values that stand around a record: in the columns of an audit search, or the members of a Graph audit query.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Around<'a> {
     /// The record's id, where the record itself has none.
     pub id: Option<Cow<'a, str>>,
@@ -73,14 +89,18 @@ pub(crate) struct Around<'a> {
     pub created: Option<Cow<'a, str>>,
     /// Month first or day first in `created`.
     pub order: DateOrder,
+    /// All that is around the record, as the text of an object: asked for where the record does not say what it is of.
+    pub outer: Option<&'a dyn Fn() -> String>,
 }
 
 impl Audit {
     /// True for a record of the Management Activity API.
     pub(crate) fn is_record(members: &Members<'_>) -> bool {
-        members.has("RecordType")
-            && members.has("Operation")
-            && ["CreationTime", "Workload", "Id", "OfficeId"].iter().any(|name| members.has(name))
+        let says = |names: &[&str]| names.iter().filter(|name| members.has(name)).count();
+        // The service may leave out any field of its common schema.
+        says(&["RecordType", "Operation"]) == 2 && says(&["CreationTime", "Workload", "Id", "OfficeId"]) > 0
+            || says(&["CreationTime", "Id"]) == 2
+                && says(&["RecordType", "Operation", "Workload", "UserType", "UserKey", "UserId", "OrganizationId"]) >= 3
     }
 
     /// True for a row of Microsoft Sentinel's table OfficeActivity. `has` is asked for names as they are compared.
@@ -95,28 +115,38 @@ impl Audit {
 
     /// True for an object that carries an audit record in a member: an audit search as JSON, a Graph audit query.
     pub(crate) fn is_wrapped(members: &Members<'_>) -> bool {
-        members.has("AuditData")
+        members.has("AuditData") || (members.get("auditLogRecordType").is_some() && members.has("operation"))
     }
 
     /// The row of a wrapped record.
-    pub(crate) fn wrapped(&mut self, members: &Members<'_>, order: DateOrder) -> Result<Row<'static>, String> {
-        let data = members.get_any_case("AuditData").unwrap_or_default();
+    pub(crate) fn wrapped(&mut self, members: &Members<'_>, text: &str, order: DateOrder) -> Result<Row<'static>, String> {
+        let data = members.get_any_case("AuditData").unwrap_or("{}");
+        let outer = || text.to_owned();
         let inner = if data.starts_with('"') { unescape(data) } else { Cow::Borrowed(data) };
         let around = Around {
             id: members.text("Identity").or_else(|| members.text("RecordId")).or_else(|| members.text("id")),
             created: members.text("CreationDate").or_else(|| members.text("createdDateTime")),
             order,
+            outer: Some(&outer),
         };
         self.data(&inner, &around)
     }
 
-    /// The row of a record given as JSON text, with what is around it.
+    /// The row of a record given as JSON text, with what is around it. Where the text does not say the record's type and operation,
+    /// as Graph's does of records of which it has no schema, the record is all of the two together.
     pub(crate) fn data(&mut self, text: &str, around: &Around<'_>) -> Result<Row<'static>, String> {
         let text = text.trim();
         if too_deep(text) {
             return Err(format!("AuditData is nested deeper than {MAX_DEPTH} levels"));
         }
         let members = Members::parse(text).map_err(|error| format!("AuditData is no valid JSON object: {error}"))?;
+        if let Some(outer) = around.outer.filter(|_| !(members.has("RecordType") && members.has("Operation"))) {
+            let outer = outer();
+            let whole = Members::parse(&outer).map(|outer| with_outer(&members, &outer)).unwrap_or_else(|_| text.to_owned());
+            if let Ok(members) = Members::parse(&whole) {
+                return self.record(&members, &whole, around);
+            }
+        }
         self.record(&members, text, around)
     }
 
@@ -165,6 +195,23 @@ impl Audit {
     }
 }
 
+/// A record with what is around it: under the names of the record's fields where it lacks them, else under their own.
+fn with_outer(record: &Members<'_>, outer: &Members<'_>) -> String {
+    let mut whole = String::from("{");
+    record.0.iter().for_each(|(name, value)| push_member(&mut whole, name, value.get()));
+    let mut filled: Vec<&str> = Vec::new();
+    for (name, value) in outer.0.iter().filter(|(name, value)| value.get() != "null" && !name.eq_ignore_ascii_case("AuditData")) {
+        let is_free = |field: &str| !record.has(field) && !filled.iter().any(|known| known.eq_ignore_ascii_case(field));
+        let field = AROUND.iter().find(|(field, of)| *of == name && is_free(field)).map_or(name.as_ref(), |(field, _)| *field);
+        if is_free(field) {
+            push_member(&mut whole, field, value.get());
+            filled.push(field);
+        }
+    }
+    whole.push('}');
+    whole
+}
+
 /// The number and name of an enumeration's member that is given as either; an unknown one keeps what it came as.
 fn number_and_name(said: &str, mut names: impl Iterator<Item = (i64, &'static str)>) -> (Cell<'static>, Cell<'static>) {
     match convert::integer(said) {
@@ -192,11 +239,39 @@ mod tests {
         assert_eq!((row.get("UserType"), row.get("UserTypeName")), (&Cell::Int(0), &Cell::text("Regular")));
         assert_eq!(row.get("Raw"), &Cell::Json(record.into()));
         let wrapped = format!(r#"{{"id":"x","createdDateTime":"2026-01-08T16:44:07Z","auditData":{record}}}"#);
-        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), DateOrder::Unknown).unwrap();
+        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), &wrapped, DateOrder::Unknown).unwrap();
         assert_eq!(again.cells, row.cells);
         let text = serde_json::Value::from(record).to_string();
         let wrapped = format!(r#"{{"Identity":"x","AuditData":{text}}}"#);
-        assert_eq!(Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), DateOrder::Unknown).unwrap().cells, row.cells);
+        let again = Audit::default().wrapped(&Members::parse(&wrapped).unwrap(), &wrapped, DateOrder::Unknown).unwrap();
+        assert_eq!(again.cells, row.cells);
+    }
+
+    #[test]
+    fn a_record_that_says_nothing_is_filled_from_what_is_around_it() {
+        let around = r#""id":"c2","createdDateTime":"2026-01-08T16:44:07Z","auditLogRecordType":"sharePointFileOperation","operation":"FileModified","service":"OneDrive","clientIp":"1.2.3.4","userPrincipalName":"amy@c","userId":"u","administrativeUnits":["u1"]"#;
+        for data in [r##"{"@odata.type":"#microsoft.graph.security.defaultAuditData"}"##, "{}", "null"] {
+            let text = format!("{{{around},\"auditData\":{data}}}");
+            let members = Members::parse(&text).unwrap();
+            assert!(Audit::is_wrapped(&members), "{data}");
+            let row = Audit::default().wrapped(&members, &text, DateOrder::Unknown).unwrap();
+            for (column, expected) in [
+                ("Id", "c2"),
+                ("Operation", "FileModified"),
+                ("RecordTypeName", "SharePointFileOperation"),
+                ("Workload", "OneDrive"),
+                ("ClientIP", "1.2.3.4"),
+                ("UserId", "amy@c"),
+            ] {
+                assert_eq!(row.get(column).as_text(), Some(expected), "{column} {data}");
+            }
+            assert_eq!(row.get("RecordType"), &Cell::Int(6));
+            let raw = row.get("Raw").as_text().unwrap();
+            assert!(raw.contains(r#""administrativeUnits":["u1"]"#) && raw.contains(r#""userId":"u""#), "{raw}");
+        }
+        let search = r#"{"RecordId":"r","CreationDate":"2026-01-08T16:44:07Z","RecordType":6,"Operation":"FileModified","UserId":"amy@c","AuditData":"{}"}"#;
+        let row = Audit::default().wrapped(&Members::parse(search).unwrap(), search, DateOrder::Unknown).unwrap();
+        assert_eq!((row.get("Operation").as_text(), row.get("UserId").as_text()), (Some("FileModified"), Some("amy@c")));
     }
 
     #[test]
@@ -212,6 +287,16 @@ mod tests {
         let named = row(r#"{"CreationTime":"2026-01-08T16:44:07","Id":"b","Operation":"New","RecordType":"CopilotInteraction"}"#)
             .unwrap();
         assert_eq!(named.get("RecordType"), &Cell::Int(261));
+        let is_record = |text: &str| Audit::is_record(&Members::parse(text).unwrap());
+        for (without, expected) in [
+            (r#""Operation":"New","Workload":"Exchange","UserKey":"k""#, true),
+            (r#""RecordType":1,"UserType":0,"OrganizationId":"o""#, true),
+            (r#""UserId":"u","Operation":"New""#, false),
+        ] {
+            let text = format!(r#"{{"CreationTime":"2026-01-08T16:44:07","Id":"c",{without}}}"#);
+            assert_eq!(is_record(&text), expected, "{text}");
+            assert!(!expected || row(&text).is_ok(), "{text}");
+        }
         assert!(row(r#"{"CreationTime":"2026-01-08T16:44:07","Operation":"New","RecordType":1}"#).is_err());
         assert!(row(r#"{"Id":"b","CreationTime":"soon","Operation":"New","RecordType":1}"#).is_err());
         assert!(row(r#"{"Id":"b","#).is_err());
