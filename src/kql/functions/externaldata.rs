@@ -324,6 +324,7 @@ fn typed(text: String, ty: Type) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::constants::value_at;
 
     fn rows_of(text: &str, format: Format, skip_first: bool, columns: &[(&str, Type)]) -> Vec<Vec<Value>> {
         let columns: Vec<(String, Type)> = columns.iter().map(|(n, t)| ((*n).to_owned(), *t)).collect();
@@ -335,7 +336,7 @@ mod tests {
         let mut rows = Rows::new(&columns, None);
         data.unpack(Box::new(Cursor::new(bytes.to_vec())), format, &mut rows).unwrap();
         let batch = rows.finish().unwrap().remove(0);
-        let value = |row: usize, i: usize| columns::to_value(columns::value_at(batch.column(i), columns[i].1, row));
+        let value = |row: usize, i: usize| value_at(batch.column(i).as_ref(), columns[i].1, row);
         (0..batch.num_rows()).map(|row| (0..columns.len()).map(|i| value(row, i)).collect()).collect()
     }
 

@@ -290,7 +290,9 @@ impl Audit {
         let mut listing = UnitPage::default();
         let is_out = |name: &str| not_started.iter().any(|(other, _)| other == name);
         let types = self.content_types.iter().filter(|name| !is_out(name));
-        let windows: Vec<Window<'_>> = types.flat_map(|name| self.windows(name, now)).collect();
+        let mut windows: Vec<Window<'_>> = types.flat_map(|name| self.windows(name, now)).collect();
+        // The oldest first: where the service throttles, what is nearest to its end is known, and counted, before it is gone.
+        windows.sort_by_key(|window| window.from);
         let listings: Vec<BoxFuture<'_, _>> =
             windows.into_iter().map(|window| async move { (window, self.window(window).await) }.boxed()).collect();
         let mut listed = stream::iter(listings).buffered(LISTED_AT_ONCE);

@@ -54,7 +54,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kqlake_value::columns::{ColumnBuilder, value_at};
+    use kqlake_value::columns::{ColumnBuilder, ColumnReader};
 
     #[test]
     fn values_that_always_come_together_are_one_pattern() {
@@ -73,8 +73,9 @@ mod tests {
         let batch = &found.batches[0];
         // b=1 three times; a=x only ever with b=1, twice.
         assert_eq!(batch.num_rows(), 2);
-        let row = |r: usize| [value_at(batch.column(1), Type::Long, r), value_at(batch.column(3), Type::String, r)];
-        assert_eq!(row(0), [ValueRef::Long(3), ValueRef::String("")]);
-        assert_eq!(row(1), [ValueRef::Long(2), ValueRef::String("x")]);
+        let counts = ColumnReader::new(batch.column(1), Type::Long).unwrap();
+        let texts = ColumnReader::new(batch.column(3), Type::String).unwrap();
+        assert_eq!([counts.get(0), texts.get(0)], [ValueRef::Long(3), ValueRef::String("")]);
+        assert_eq!([counts.get(1), texts.get(1)], [ValueRef::Long(2), ValueRef::String("x")]);
     }
 }

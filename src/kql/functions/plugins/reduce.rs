@@ -153,7 +153,7 @@ impl Reduce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kqlake_value::columns::value_at;
+    use kqlake_value::columns::ColumnReader;
 
     fn reduce(options: Reduce, texts: &[String]) -> Vec<(String, i64)> {
         let mut builder = ColumnBuilder::new(Type::String, texts.len());
@@ -162,14 +162,9 @@ mod tests {
         let table = RowTable::from_arrays(vec![Column::new("t", Type::String)], vec![column], texts.len()).unwrap();
         let found = options.run(&PluginInput::new(&table, 1).unwrap(), 0).unwrap();
         let batch = &found.batches[0];
-        (0..batch.num_rows())
-            .map(|r| {
-                (
-                    format::to_string(value_at(batch.column(0), Type::String, r)),
-                    value_at(batch.column(1), Type::Long, r).as_i64().unwrap(),
-                )
-            })
-            .collect()
+        let patterns = ColumnReader::new(batch.column(0), Type::String).unwrap();
+        let counts = ColumnReader::new(batch.column(1), Type::Long).unwrap();
+        (0..batch.num_rows()).map(|r| (format::to_string(patterns.get(r)), counts.get(r).as_i64().unwrap())).collect()
     }
 
     #[test]
