@@ -118,6 +118,8 @@ impl Begun {
 fn import(dir: &Path, time: Duration, random: &mut Random) -> bool {
     let began = Instant::now();
     let (sender, ends) = channel();
+    // Where there is no lake yet there is none to compact, which is said.
+    std::fs::create_dir_all(dir.join("lake")).expect("a folder");
     let compact = || begin(dir, "compact", &["--lake", "lake", "compact"], &sender);
     let import = begin(dir, "import", &IMPORT, &sender);
     let mut beside = compact();

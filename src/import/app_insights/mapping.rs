@@ -489,8 +489,8 @@ mod tests {
             AppInsights::default().continuous(&members).unwrap().remove(0)
         };
         let extra = |row: &Row<'_>| {
-            let text = row.get("_extra").as_text().unwrap_or("{}").to_owned();
-            serde_json::from_str::<serde_json::Value>(&text).unwrap()
+            let Cell::Json(text) = row.get("_extra") else { panic!("nothing is left") };
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
         };
         let timing = one(
             r#"{"clientPerformance":[{"name":"n","url":"u","total":{"value":100000.0},"networkConnection":{"value":20000.0}}],

@@ -195,7 +195,8 @@ impl Audit {
     }
 }
 
-/// A record with what is around it: under the names of the record's fields where it lacks them, else under their own.
+/// A record with what is around it: under the names of the record's fields where it lacks them, else under their own, or as
+/// `around.NAME` where the record has that name already.
 fn with_outer(record: &Members<'_>, outer: &Members<'_>) -> String {
     let mut whole = String::from("{");
     record.0.iter().for_each(|(name, value)| push_member(&mut whole, name, value.get()));
@@ -206,6 +207,8 @@ fn with_outer(record: &Members<'_>, outer: &Members<'_>) -> String {
         if is_free(field) {
             push_member(&mut whole, field, value.get());
             filled.push(field);
+        } else {
+            push_member(&mut whole, &format!("around.{name}"), value.get());
         }
     }
     whole.push('}');
@@ -266,8 +269,8 @@ mod tests {
                 assert_eq!(row.get(column).as_text(), Some(expected), "{column} {data}");
             }
             assert_eq!(row.get("RecordType"), &Cell::Int(6));
-            let raw = row.get("Raw").as_text().unwrap();
-            assert!(raw.contains(r#""administrativeUnits":["u1"]"#) && raw.contains(r#""userId":"u""#), "{raw}");
+            let Cell::Json(raw) = row.get("Raw") else { panic!("{data}: no JSON") };
+            assert!(raw.contains(r#""administrativeUnits":["u1"]"#) && raw.contains(r#""around.userId":"u""#), "{raw}");
         }
         let search = r#"{"RecordId":"r","CreationDate":"2026-01-08T16:44:07Z","RecordType":6,"Operation":"FileModified","UserId":"amy@c","AuditData":"{}"}"#;
         let row = Audit::default().wrapped(&Members::parse(search).unwrap(), search, DateOrder::Unknown).unwrap();
