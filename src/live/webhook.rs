@@ -16,7 +16,7 @@ use kqlake_import::{EventLevel, EventLog, Importer, Stop, WEBHOOK};
 use kqlake_lake::Lake;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
-use kqlake_remote::webhook::{Journal, Keeper, Limits, Party, Receiver, SharedJournal, Spool, fresh_state};
+use kqlake_remote::webhook::{Journal, Keeper, Party, Receiver, ReceiverLimits, SharedJournal, Spool, fresh_state};
 use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
 
@@ -142,7 +142,8 @@ impl Webhook {
         let mut receivers = Vec::new();
         for (address, parties) in addresses {
             let shared: SharedJournal = journal.clone();
-            let bound = Receiver::bind(address, parties, spool.clone(), shared, Limits::default(), world.pace().clone()).await;
+            let bound =
+                Receiver::bind(address, parties, spool.clone(), shared, ReceiverLimits::default(), world.pace().clone()).await;
             receivers.push(bound.map_err(|error| Error::Source(format!("the receiver cannot listen on {address}: {error}")))?);
         }
         Ok(Webhook { receivers, keepers, journal, pace: world.pace().clone() })

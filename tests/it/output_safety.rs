@@ -267,6 +267,29 @@ mod unix {
         run.is_ok_and(|status| status.success())
     }
 
+    /// A process that reads a pipe, and does not outlive a test that fails.
+    struct PipeReader(Option<std::process::Child>);
+
+    impl PipeReader {
+        fn of(pipe: &str, dir: &Path) -> PipeReader {
+            let reader = Command::new("cat").arg(pipe).current_dir(dir).stdout(Stdio::piped()).spawn();
+            PipeReader(Some(reader.expect("cat")))
+        }
+
+        fn read(mut self) -> Vec<u8> {
+            self.0.take().expect("a reader").wait_with_output().expect("cat ends").stdout
+        }
+    }
+
+    impl Drop for PipeReader {
+        fn drop(&mut self) {
+            if let Some(reader) = &mut self.0 {
+                let _ = reader.kill();
+                let _ = reader.wait();
+            }
+        }
+    }
+
     #[test]
     fn a_pipe_and_a_device_are_written_to_and_stay() {
         let dir = empty();
@@ -275,9 +298,9 @@ mod unix {
         symlink("pipe", dir.path().join("link")).expect("a link");
         for command in WRITERS {
             for path in ["pipe", "link"] {
-                let reader = Command::new("cat").arg("pipe").current_dir(dir.path()).stdout(Stdio::piped()).spawn().expect("cat");
+                let reader = PipeReader::of("pipe", dir.path());
                 run_in(dir.path(), &with(command, &["-o", path])).exits(0);
-                let read = reader.wait_with_output().expect("cat ends").stdout;
+                let read = reader.read();
                 assert!(!read.is_empty(), "{command:?}");
                 assert!(fs::symlink_metadata(dir.path().join("pipe")).expect("the pipe").file_type().is_fifo());
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kqlake_import::{EventLevel, Stop};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, HostOverrides, Tenant};
-use kqlake_remote::webhook::{Hint, Journal, Keeper, Limits, Party, Receiver, Spool};
+use kqlake_remote::webhook::{Hint, Journal, Keeper, Party, Receiver, ReceiverLimits, Spool};
 use kqlake_remote::{Pace, World};
 use kqlake_simulate::{ClockSetting, Settings, Simulator, SimulatorOptions};
 use kqlake_value::clock::{Clock, FixedClock};
@@ -53,7 +53,7 @@ struct Place {
     stop: Stop,
 }
 
-async fn receiver(dir: &Path, limits: Limits) -> Place {
+async fn receiver(dir: &Path, limits: ReceiverLimits) -> Place {
     let (lines, look, stop) = (Arc::new(Lines::default()), Arc::new(Notify::new()), Stop::default());
     let clock: Arc<dyn Clock> = Arc::new(FixedClock::at_micros(NOW));
     let party =
@@ -96,7 +96,7 @@ fn notice(state: &str, tenant: &str, call: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_validation_request_is_answered_as_plain_text() {
     let dir = tempfile::tempdir().unwrap();
-    let place = receiver(dir.path(), Limits::default()).await;
+    let place = receiver(dir.path(), ReceiverLimits::default()).await;
     let token = "Validation%3A+Testing+client+application+reachability%3C%2Fb%3E";
     let answer = place.ask("POST", &format!("/any/path?validationToken={token}"), "").await;
     let decoded = "Validation: Testing client application reachability</b>";
@@ -110,7 +110,7 @@ async fn the_validation_request_is_answered_as_plain_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_believed_is_on_the_disk_before_it_is_acknowledged_and_the_rest_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
-    let place = receiver(dir.path(), Limits::default()).await;
+    let place = receiver(dir.path(), ReceiverLimits::default()).await;
     let body = |notices: &[String]| format!("{{\"value\":[{}]}}", notices.join(","));
     let mixed = body(&[
         notice(STATE, TENANT, "call-2"),
@@ -151,7 +151,7 @@ async fn what_cannot_be_spooled_is_not_acknowledged_and_too_many_requests_are_re
     let dir = tempfile::tempdir().unwrap();
     // A file stands where the folder belongs.
     std::fs::write(dir.path().join("calls"), "").unwrap();
-    let place = receiver(&dir.path().join("calls"), Limits { burst: 3.0, ..Limits::default() }).await;
+    let place = receiver(&dir.path().join("calls"), ReceiverLimits { burst: 3.0, ..ReceiverLimits::default() }).await;
     let body = format!("{{\"value\":[{}]}}", notice(STATE, TENANT, "call-1"));
     assert_eq!(place.ask("POST", "/", &body).await.0, 503);
     assert_eq!(place.ask("GET", "/", "").await.0, 200);
@@ -171,7 +171,7 @@ async fn the_subscription_is_created_renewed_and_created_again() {
     let options =
         SimulatorOptions { scale: 0.01, clock: instant("2026-01-12T00:00:00Z"), settings, ..SimulatorOptions::default() };
     let simulator = Simulator::start(options).await.expect("the tenant serves");
-    let place = receiver(dir.path(), Limits::default()).await;
+    let place = receiver(dir.path(), ReceiverLimits::default()).await;
     let host = |name: &str| Url::parse(&format!("http://{}/{name}", simulator.address())).ok();
     let hosts = HostOverrides { login: host("login"), graph: host("graph"), ..HostOverrides::default() };
     let credential = Credential::Secret(SecretString::from(simulator.secret().to_owned()));

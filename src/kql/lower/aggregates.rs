@@ -35,16 +35,14 @@ impl Lowering<'_> {
         let mut groups: Vec<Expr> = Vec::with_capacity(keys.len());
         let mut constants: Vec<Expr> = Vec::new();
         for (id, e) in keys {
-            // A constant key groups nothing; it is added behind, unless it is all there is.
-            if e.as_literal().is_some() && keys.len() > 1 {
+            // A constant key groups nothing; it is added behind.
+            if e.as_literal().is_some() {
                 constants.push(value(e)?.alias(column_name(*id)));
                 continue;
             }
             groups.push(ticks::resolve(key(e)?, &node.plan)?.alias(column_name(*id)));
         }
-        if groups.is_empty() && !constants.is_empty() {
-            groups.push(constants.remove(0));
-        }
+        let only_constants = groups.is_empty() && !constants.is_empty();
         let mut calls: Vec<Expr> = Vec::with_capacity(aggregates.len());
         let mut finished: Vec<Expr> = groups.iter().map(|g| named(&g.schema_name().to_string())).collect();
         finished.extend(constants);
@@ -70,16 +68,23 @@ impl Lowering<'_> {
             order.push(super::OrderKey::row_numbers(name));
         }
         let no_keys = groups.is_empty();
-        if calls.is_empty() && no_keys {
-            // Only constants are asked for: there is one row of them, as there is of aggregates without keys.
+        let mut rows = None;
+        if only_constants || (calls.is_empty() && no_keys) {
+            // Where keys are constants there is one group of all rows, and none of no rows; without keys there is one row of
+            // whatever is asked for.
             let name = self.unique_name("__rows");
             calls.push(count(lit(1i64)).alias(name.clone()));
             finished.push(named(&name));
+            rows = only_constants.then_some(name);
         }
         let plan = if calls.is_empty() && !no_keys {
             LogicalPlanBuilder::from(steps::project(node.plan, groups)?).distinct()?.build()?
         } else {
             steps::aggregate(node.plan, groups, calls)?
+        };
+        let plan = match rows {
+            Some(rows) => LogicalPlanBuilder::from(plan).filter(named(&rows).gt(lit(0i64)))?.build()?,
+            None => plan,
         };
         let plan = steps::project(plan, finished)?;
         Ok(Node { plan, order })
