@@ -53,6 +53,8 @@ struct TableMapping {
     item_type_column: usize,
     item_id: usize,
     severity: Option<usize>,
+    /// The column that says whether a request, a dependency or a test succeeded, and its texts for no and yes.
+    success: Option<(usize, [&'static str; 2])>,
     value_count: Option<usize>,
     own_type: Option<usize>,
     content_id: usize,
@@ -71,6 +73,7 @@ impl TableMapping {
             item_type_column: index("itemType")?,
             item_id: index("itemId")?,
             severity: index("severityLevel"),
+            success: index("success").map(|column| (column, success_texts(item_type))),
             value_count: index("valueCount"),
             own_type: index("type"),
             content_id: index(def.content?)?,
@@ -180,6 +183,11 @@ impl TableMapping {
             return Err(no_time(&extra));
         }
         row.cells[self.item_type_column] = Cell::Text(Cow::Borrowed(self.item_type));
+        if let Some((column, texts)) = self.success
+            && let Some(said) = row.cells[column].as_text().and_then(truth_of)
+        {
+            row.cells[column] = Cell::Text(Cow::Borrowed(texts[usize::from(said)]));
+        }
         if let (Some(column), true) = (self.extra, extra.len() > 1) {
             row.cells[column] = Cell::Json(Cow::Owned(extra + "}"));
         }
@@ -198,6 +206,17 @@ impl TableMapping {
         row.cells[self.content_id] = Cell::Int(known);
         Ok(row)
     }
+}
+
+/// The texts of `success` in the classic schema: availability tests have numbers, all else .NET's words. Workspaces have truth values,
+/// and their CSV writes them as JSON does: a record has one text, whichever service or portal gave it.
+fn success_texts(item_type: &str) -> [&'static str; 2] {
+    if item_type == "availabilityResult" { ["0", "1"] } else { ["False", "True"] }
+}
+
+fn truth_of(text: &str) -> Option<bool> {
+    let is = |words: [&str; 2]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
+    is(["true", "1"]).then_some(true).or_else(|| is(["false", "0"]).then_some(false))
 }
 
 /// Maps Application Insights records.
@@ -450,6 +469,33 @@ mod tests {
             (exception.get("type"), exception.get("severityLevel"), exception.get("itemId")),
             (&Cell::text("E"), &Cell::Int(3), &Cell::text("i1"))
         );
+    }
+
+    #[test]
+    fn success_has_one_text_in_each_table_whichever_shape_it_came_in() {
+        for (kind, table, no, yes) in [
+            ("request", "AppRequests", "False", "True"),
+            ("dependency", "AppDependencies", "False", "True"),
+            ("availabilityResult", "AppAvailabilityResults", "0", "1"),
+        ] {
+            for (values, expected) in [(["false", "\"False\"", "\"0\"", "0"], no), (["true", "\"true\"", "\"1\"", "1"], yes)] {
+                let mut contents = std::collections::BTreeSet::new();
+                for value in values {
+                    let classic =
+                        format!(r#"{{"timestamp":"2026-01-05T07:23:07Z","itemType":"{kind}","name":"n","success":{value}}}"#);
+                    let workspace =
+                        format!(r#"{{"TimeGenerated":"2026-01-05T07:23:07Z","Type":"{table}","Name":"n","Success":{value}}}"#);
+                    for text in [classic, workspace] {
+                        let row = flat(&text);
+                        assert_eq!(row.get("success"), &Cell::text(expected), "{text}");
+                        contents.insert(format!("{:?}", row.get("itemId")));
+                    }
+                }
+                assert_eq!(contents.len(), 1, "{contents:?}");
+            }
+        }
+        let odd = flat(r#"{"timestamp":"2026-01-05T07:23:07Z","itemType":"request","name":"n","success":"maybe"}"#);
+        assert_eq!(odd.get("success"), &Cell::text("maybe"));
     }
 
     #[test]
