@@ -190,9 +190,12 @@ impl Context {
         if self.config.lake_is_named {
             return self.engine().with_lake_that_must_exist();
         }
-        let is_missing = !self.config.lake.is_dir();
-        if is_missing && text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| self.catalog().table(word).is_some()) {
-            self.warn_of_no_lake();
+        if !self.config.lake.is_dir() {
+            let catalog = self.catalog();
+            let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            if words.any(|word| catalog.table(word).is_some()) {
+                self.warn_of_no_lake();
+            }
         }
         self.engine()
     }

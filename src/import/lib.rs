@@ -585,6 +585,11 @@ pub async fn import_paths(
     let passed_over = std::mem::take(&mut found.passed_over);
     let files: Arc<dyn Source> = Arc::new(sources::Files::new(found));
     let summary = runner::run(lake, &[files], options, progress).await?;
+    if !options.dry_run
+        && let Err(error) = quarantine::seen::drop_read(lake, &summary).await
+    {
+        tracing::warn!(%error, "what was set aside of files that are read now could not be removed");
+    }
     Ok(ImportSummary { passed_over, ..summary })
 }
 

@@ -56,6 +56,31 @@ fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
 }
 
 #[test]
+fn what_is_read_whole_later_is_set_aside_no_more() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let heading = "Received,SenderAddress,RecipientAddress,Subject,Status,MessageId,MessageTraceId\n";
+    let trace =
+        |id: u32| format!("05/01/2026 00:10:13,a@c.com,b@d.com,s,Delivered,<m{id}@c>,1d2e3f40-5a6b-4c7d-8e9f-00000000000{id}\n");
+    for (name, id) in [("same.csv", 1), ("other.csv", 2)] {
+        fs::write(dir.path().join(name), heading.to_owned() + &trace(id)).expect("a file");
+    }
+    run(dir.path(), 0, &["import", "--from", "same.csv", "--from", "other.csv"]).exits(5).says("--date-order");
+    assert_eq!(listed(dir.path(), &["show"]).len(), 2);
+    // One of them has something else now, and what it had before is nowhere else.
+    fs::write(dir.path().join("other.csv"), heading.to_owned() + &trace(3)).expect("a file");
+    run(dir.path(), 1, &["import", "--from", "same.csv", "--from", "other.csv", "--date-order", "day-first"]).exits(0);
+    let shown = listed(dir.path(), &["show"]);
+    assert!(shown.len() == 1 && shown[0][0].ends_with("other.csv"), "{shown:?}");
+    // The rows stay those of a file that was read whole.
+    let ledger = run(
+        dir.path(),
+        2,
+        &["query", "ImportLedger | where unit has 'same' | summarize arg_max(startedAt, state, rows)", "-f", "csv"],
+    );
+    assert_eq!(csv_rows(&ledger.exits(0).out)[1][1..], ["done", "1"]);
+}
+
+#[test]
 fn a_record_of_a_file_that_grows_is_refused_once() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("log.ndjson");

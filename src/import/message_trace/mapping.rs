@@ -216,7 +216,22 @@ impl Traces {
         row.set("Raw", Cell::Json(Cow::Owned(raw)));
         match kind {
             CsvKind::Traces => finish_trace(row).map(|row| vec![row]),
-            CsvKind::Details => finish_detail(row).map(|row| vec![row]),
+            // A step that concerns several recipients names all of them: each gets a row, as each has a message trace.
+            CsvKind::Details => {
+                match row.get("recipientAddress").as_text().filter(|text| text.contains(';')).map(str::to_owned) {
+                    None => finish_detail(row).map(|row| vec![row]),
+                    Some(all) => all
+                        .split(';')
+                        .map(str::trim)
+                        .filter(|address| !address.is_empty())
+                        .map(|address| {
+                            let mut row = row.clone();
+                            row.set("recipientAddress", Cell::text(address.to_owned()));
+                            finish_detail(row)
+                        })
+                        .collect(),
+                }
+            }
             CsvKind::Summary => {
                 let at = names.iter().position(|n| plain_name(n) == "recipientstatus");
                 let recipients = at.and_then(|i| values.get(i)).copied().unwrap_or_default();
@@ -243,9 +258,10 @@ fn open_date(members: &Members<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The status that a list of steps such as `Receive, Deliver` ends in, in Graph's spelling.
+/// The status that a list of steps such as `Receive, Deliver` ends in, in Graph's spelling: that of the last step that ends
+/// something. A list whose last step is of no known kind stays as it is.
 fn final_state(states: &str) -> String {
-    let rank = |word: &str| match plain_name(word).as_str() {
+    let status = |word: &str| match plain_name(word).as_str() {
         "deliver" | "delivered" | "send" => Some("delivered"),
         "fail" | "failed" => Some("failed"),
         "expand" | "expanded" => Some("expanded"),
@@ -254,11 +270,9 @@ fn final_state(states: &str) -> String {
         "defer" | "pending" | "receive" => Some("pending"),
         _ => None,
     };
-    let known = states
-        .split(',')
-        .filter_map(rank)
-        .max_by_key(|status| STATUSES.iter().find(|(name, _)| name == status).map_or(0, |(_, rank)| *rank));
-    known.map_or_else(|| states.trim().to_owned(), str::to_owned)
+    let steps: Vec<Option<&str>> = states.split(',').filter(|word| !word.trim().is_empty()).map(status).collect();
+    let Some(Some(last)) = steps.last().copied() else { return states.trim().to_owned() };
+    steps.into_iter().flatten().rev().find(|status| *status != "pending").unwrap_or(last).to_owned()
 }
 
 /// A text in quotes behind a mark that has the first of them, as addresses of OData have it: a quote in it is written twice, or
@@ -427,6 +441,36 @@ mod tests {
             assert_eq!(kind(&names), None, "{names:?}");
         }
         assert_eq!(kind(&["origin_timestamp_utc", "sender_address", "recipient_status"]), Some(CsvKind::Summary));
+    }
+
+    #[test]
+    fn a_list_of_steps_ends_in_the_last_one_that_ends_something() {
+        for (states, status) in [
+            ("Receive, Deliver", "delivered"),
+            ("Receive, Defer, Deliver", "delivered"),
+            ("Receive, Send, Receive", "delivered"),
+            ("Receive, Deliver, Fail", "failed"),
+            ("Receive, Defer", "pending"),
+            ("Receive, Expand", "expanded"),
+            // Of no known kind: nothing is guessed.
+            ("Receive, Resolve, Drop", "Receive, Resolve, Drop"),
+            (" Deliver, Lost ", "Deliver, Lost"),
+            ("", ""),
+        ] {
+            assert_eq!(final_state(states), status, "{states}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_several_recipients_is_one_of_each() {
+        let names = ["date_time_utc", "event_id", "message_id", "network_message_id", "recipient_address"].map(str::to_owned);
+        let mut rows = |recipients: &str| {
+            let values = ["2026-01-05T00:10:14Z", "RECEIVE", "<a@c>", "1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d", recipients];
+            let rows = Traces::default().csv(CsvKind::Details, &names, &values, DateOrder::Unknown).unwrap();
+            rows.iter().map(|row| row.get("recipientAddress").as_text().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(rows("Bob@fabrikam.com;eve@fabrikam.com; "), ["bob@fabrikam.com", "eve@fabrikam.com"]);
+        assert_eq!(rows("bob@fabrikam.com"), ["bob@fabrikam.com"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use super::store::{self, QuarantineFile};
 use crate::ledger;
 use crate::names::listed_names;
-use crate::{ImportError, ImportSummary};
+use crate::{ImportError, ImportSummary, UnitReport, UnitState};
 use kqlake_lake::Lake;
 
 /// Those files of the quarantine whose records a run has seen again, every one: its unit had the content that it had when they
@@ -40,6 +40,25 @@ pub async fn seen_again<'f>(
     let path = store::folder(lake.root());
     let again = refused_again(lake, &changed, &summary.import_id).map_err(|source| ImportError::Quarantine { path, source })?;
     Ok(same.into_iter().chain(again).collect())
+}
+
+/// Removes what earlier runs set aside of units that this one read whole, with nothing refused, where they had the same content
+/// then: told its order of dates, or by a newer version, a file may be read that was refused before.
+///
+/// # Errors
+/// The ledger or the quarantine cannot be read, or a file cannot be removed.
+pub(crate) async fn drop_read(lake: &Lake, summary: &ImportSummary) -> Result<(), ImportError> {
+    let is_whole = |unit: &&UnitReport| unit.state == UnitState::Done && !unit.held && unit.counts.refused == 0;
+    let whole: HashSet<&str> = summary.units.iter().filter(is_whole).flat_map(|unit| listed_names(&unit.name)).collect();
+    let path = store::folder(lake.root());
+    let failed = |source| ImportError::Quarantine { path: path.clone(), source };
+    let mut files = if whole.is_empty() { Vec::new() } else { store::list(lake.root()).map_err(failed)? };
+    files.retain(|file| file.import_id != summary.import_id && listed_names(&file.unit).any(|name| whole.contains(name)));
+    if files.is_empty() {
+        return Ok(());
+    }
+    let seen = seen_again(lake, &files, summary).await?;
+    store::drop_files(seen).map_err(failed)
 }
 
 /// Files each of whose records a run has set aside again.
