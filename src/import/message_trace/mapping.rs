@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn a_step_of_several_recipients_is_one_of_each() {
         let names = ["date_time_utc", "event_id", "message_id", "network_message_id", "recipient_address"].map(str::to_owned);
-        let mut rows = |recipients: &str| {
+        let rows = |recipients: &str| {
             let values = ["2026-01-05T00:10:14Z", "RECEIVE", "<a@c>", "1d2e3f40-5a6b-4c7d-8e9f-08de4c1b2a3d", recipients];
             let rows = Traces::default().csv(CsvKind::Details, &names, &values, DateOrder::Unknown).unwrap();
             rows.iter().map(|row| row.get("recipientAddress").as_text().unwrap_or_default().to_owned()).collect::<Vec<_>>()
