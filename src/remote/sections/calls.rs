@@ -10,6 +10,7 @@ mod record;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub(super) struct Calls {
     api: Api,
     stream: String,
     backfill: i64,
+    /// True once the service has refused to give participants with a call: it is not asked so again.
+    is_older: AtomicBool,
 }
 
 impl Calls {
@@ -85,7 +88,12 @@ impl Calls {
     /// The service has no address.
     pub(super) fn of(tenant: &Tenant, world: &World) -> Result<Self, SetupError> {
         let backfill = i64::from(tenant.calls.backfill_days).saturating_mul(DAY).min(KEPT);
-        Ok(Calls { api: world.api(tenant, Service::Graph)?, stream: format!("{}/calls", tenant.name), backfill })
+        Ok(Calls {
+            api: world.api(tenant, Service::Graph)?,
+            stream: format!("{}/calls", tenant.name),
+            backfill,
+            is_older: AtomicBool::new(false),
+        })
     }
 
     fn days(&self, after: Option<Value>) -> Days {
@@ -151,8 +159,13 @@ impl Calls {
         let older = self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments)"));
         let head = self.api.url(&format!("v1.0/communications/callRecords/{id}"));
         for _ in 0..TRIES {
-            let answer = match self.api.json_bytes(Request::get(whole.clone())).await {
-                Err(error) if matches!(error.status, Some(400 | 501)) => self.api.json_bytes(Request::get(older.clone())).await,
+            let asked = if self.is_older.load(Ordering::Relaxed) { &older } else { &whole };
+            let answer = match self.api.json_bytes(Request::get(asked.clone())).await {
+                Err(error) if asked == &whole && matches!(error.status, Some(400 | 501)) => {
+                    let answer = self.api.json_bytes(Request::get(older.clone())).await;
+                    self.is_older.fetch_or(answer.is_ok(), Ordering::Relaxed);
+                    answer
+                }
                 answer => answer,
             };
             let answer = answer.map_err(gone_if_missing)?;

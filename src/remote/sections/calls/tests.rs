@@ -26,3 +26,18 @@ async fn sessions_that_do_not_come_with_the_record_are_asked_for() {
     let (found, _) = record(move |line| if line.contains("sessions?2") { reply(404, "", "{}") } else { json(more) }).await;
     assert_eq!(found, None);
 }
+
+#[tokio::test]
+async fn a_service_that_knows_the_older_list_alone_refuses_once() {
+    let record = r#"{"id":"a","version":1,"participants":[{}],"sessions":[]}"#;
+    let server = Server::start(move |asked, _| {
+        let is_new = asked.line.contains("participants_v2");
+        if is_new { reply(400, "", r#"{"error":{"code":"BadRequest","message":"no"}}"#) } else { json(record) }
+    });
+    let calls = Calls::of(&tenant(&server.base), &world()).unwrap();
+    for requests in [2, 3, 4] {
+        let found = calls.call("a").await.unwrap();
+        assert_eq!(String::from_utf8(found.into_text()).unwrap(), record);
+        assert_eq!(server.lines().len(), requests, "{:?}", server.lines());
+    }
+}
