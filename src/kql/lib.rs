@@ -12,6 +12,7 @@ pub mod catalog;
 mod check;
 mod computation;
 pub mod external;
+mod free_name;
 pub mod functions;
 mod lower;
 mod plan;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::free_name::numbered_name;
 use crate::functions::{Naming, Registry};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::visit::{Visitor, walk_expr};
@@ -51,11 +52,7 @@ pub(super) fn resolve_names(wanted: &[TargetName], rules: &mut NamingRules<'_>) 
             TargetName::Explicit(name) | TargetName::Derived(name) if *replace => name.clone(),
             TargetName::Explicit(name) | TargetName::Derived(name) | TargetName::Part(name) => {
                 let taken = |n: &str| used.contains(n) || (*replace && avoid.contains(n));
-                if taken(name) {
-                    (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n) && !spelled.contains(n.as_str())).unwrap_or_default()
-                } else {
-                    name.clone()
-                }
+                if taken(name) { numbered_name(name, |n| taken(n) || spelled.contains(n)) } else { name.clone() }
             }
             TargetName::Generated => loop {
                 *generated += 1;

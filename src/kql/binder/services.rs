@@ -5,6 +5,7 @@
 
 use super::{Bind, Binder, Scope};
 use crate::bound::*;
+use crate::free_name::free_name;
 use kqlake_syntax::ast::{Arg, Name};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -131,9 +132,8 @@ impl Binder<'_> {
         let mut columns: Vec<BoundColumn> = input.map(|rel| rel.columns.clone()).unwrap_or_default();
         let mut hidden = input.map(|rel| rel.hidden.clone()).unwrap_or_default();
         for (column, ty) in service.columns {
-            let taken = |n: &str| columns.iter().any(|c| c.name == n);
-            let free = std::iter::once((*column).to_owned()).chain((1..).map(|n| format!("{column}{n}"))).find(|n| !taken(n));
-            columns.push(BoundColumn { id: self.id(), name: free.unwrap_or_default(), ty: *ty });
+            let name = free_name(column, |n| columns.iter().any(|c| c.name == n));
+            columns.push(BoundColumn { id: self.id(), name, ty: *ty });
         }
         if service.open {
             hidden.push(self.open_marker());

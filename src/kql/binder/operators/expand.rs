@@ -6,6 +6,7 @@ use crate::binder::expr::ExprContext;
 use crate::binder::names::TargetName;
 use crate::binder::{Bind, Binder, RowInfo, Scope};
 use crate::bound::*;
+use crate::free_name::free_name;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
@@ -84,9 +85,7 @@ impl Binder<'_> {
         }
         let index = index.map(|name| {
             let id = self.id();
-            let taken = |n: &str| columns.iter().any(|c| c.name == n);
-            let name =
-                if taken(&name) { (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default() } else { name };
+            let name = free_name(&name, |n| columns.iter().any(|c| c.name == n));
             columns.push(BoundColumn { id, name, ty: Type::Long });
             id
         });

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope};
 use crate::bound::*;
+use crate::free_name::numbered_name;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
@@ -291,11 +292,7 @@ fn merged_columns(left: &[BoundColumn], right: &[BoundColumn], dropped: &HashSet
         }
         let mut column = column.clone();
         if taken.contains(&column.name) {
-            let base = column.name.clone();
-            column.name = (1..)
-                .map(|n| format!("{base}{n}"))
-                .find(|n| !taken.contains(n) && !spelled.contains(n.as_str()))
-                .unwrap_or_default();
+            column.name = numbered_name(&column.name, |n| taken.contains(n) || spelled.contains(n));
         }
         taken.insert(column.name.clone());
         columns.push(column);

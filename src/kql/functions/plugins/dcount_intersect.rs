@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 
-use super::table::{PluginInput, RowTable, free_name};
+use super::table::{PluginInput, RowTable, free_column_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, columns_from};
 use crate::functions::ArgType;
 use crate::functions::sketch::hll::Hll;
@@ -29,7 +29,7 @@ const MOST: usize = 10;
 fn columns_of(columns: &[Column], args: &[PluginArg]) -> Vec<Column> {
     let mut out = columns.to_vec();
     for i in 0..columns_from(args, 0).len() {
-        let name = free_name(&format!("s{i}"), &out);
+        let name = free_column_name(&format!("s{i}"), &out);
         out.push(Column::new(name, Type::Long));
     }
     out

@@ -1,6 +1,6 @@
 //! geo_line_lookup and geo_polygon_lookup: rows joined to a table of lines or polygons by where they are.
 
-use super::table::{PluginInput, RowTable, free_name};
+use super::table::{PluginInput, RowTable, free_column_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant, number};
 use crate::functions::ArgType;
 use crate::functions::scalar::geo::matching::Target;
@@ -78,7 +78,7 @@ fn schema(columns: &[Column], args: &[PluginArg], places: Places) -> Result<Vec<
     let mut out: Vec<Column> = columns.to_vec();
     for at in shown(lookup, args, places)? {
         let column = &lookup.columns[at];
-        out.push(Column::new(free_name(&column.name, &out), column.ty));
+        out.push(Column::new(free_column_name(&column.name, &out), column.ty));
     }
     Ok(out)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::table::{Interner, PluginInput, RowTable, free_name};
+use super::table::{Interner, PluginInput, RowTable, free_column_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column};
 use crate::functions::ArgType;
 use kqlake_value::{Column, Value};
@@ -96,7 +96,7 @@ fn schema(columns: &[Column], args: &[PluginArg], lookup_first: bool) -> Result<
     let all: Vec<&Column> = if lookup_first { there.chain(own).collect() } else { own.chain(there).collect() };
     let mut out: Vec<Column> = Vec::with_capacity(all.len());
     for column in all {
-        out.push(Column::new(free_name(&column.name, &out), column.ty));
+        out.push(Column::new(free_column_name(&column.name, &out), column.ty));
     }
     Ok(out)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Interner, PluginInput, RowTable, free_name};
+use super::table::{Interner, PluginInput, RowTable, free_column_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
 use kqlake_value::columns::ColumnBuilder;
@@ -48,7 +48,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let mut text = String::new();
     let empty: ValueRef<'_> = empty.as_ref(&mut text);
     for (name, rows) in cells {
-        columns.push(Column::new(free_name(&name, &columns), ty));
+        columns.push(Column::new(free_column_name(&name, &columns), ty));
         let mut builder = ColumnBuilder::new(ty, first.len());
         for key in 0..first.len() as u32 {
             builder.push_ref(rows.get(&key).map_or(empty, |row| input.get(aggregate, *row)));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
 
-use super::table::{PluginInput, RowTable, RowTableBuilder, free_name};
+use super::table::{PluginInput, RowTable, RowTableBuilder, free_column_name};
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Type, ValueRef, format};
 
@@ -42,7 +42,7 @@ impl Reduce {
                 .collect();
         }
         let mut out = input.to_vec();
-        out.push(Column::new(free_name("Pattern", &out), Type::String));
+        out.push(Column::new(free_column_name("Pattern", &out), Type::String));
         out
     }
 

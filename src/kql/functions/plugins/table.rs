@@ -7,6 +7,7 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+use crate::free_name::free_name;
 use crate::functions::codec::{OwnedValue, write_value};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use kqlake_value::parse::RealForm;
@@ -181,13 +182,9 @@ impl Interner {
     }
 }
 
-/// A name that is not among the taken ones: the name itself, or with the first free number behind it.
-pub(crate) fn free_name(name: &str, taken: &[Column]) -> String {
-    let used = |n: &str| taken.iter().any(|c| c.name == n);
-    if !used(name) {
-        return name.to_owned();
-    }
-    (1..).map(|n| format!("{name}{n}")).find(|n| !used(n)).unwrap_or_default()
+/// A name that none of these columns has: the name itself, or with the first free number behind it.
+pub(crate) fn free_column_name(name: &str, taken: &[Column]) -> String {
+    free_name(name, |n| taken.iter().any(|c| c.name == n))
 }
 
 impl RowTable {
