@@ -28,6 +28,16 @@ struct PluginCall {
     unknown: bool,
 }
 
+/// What `pivot` turns.
+struct Pivot {
+    /// The column whose values become columns.
+    pivoted: BoundColumn,
+    /// What their rows hold.
+    aggregate: (ColId, BoundAggregate),
+    /// The columns that stay.
+    stay: Vec<BoundColumn>,
+}
+
 impl Binder<'_> {
     pub(super) fn evaluate(
         &mut self,
@@ -304,54 +314,7 @@ impl Binder<'_> {
 
     /// `pivot(column[, aggregate[, columns that stay…]])`: summarize first, then turn.
     fn pivot(&mut self, input: Rel, name: &Name, args: &[Arg], declared: Option<Vec<Column>>, scope: &Scope) -> Bind<Rel> {
-        let row = RowInfo::of(&input);
-        let Some(first) = args.first() else {
-            return self.error(code::ARITY, name.span, "pivot takes a column, and an aggregate");
-        };
-        let pivoted = self.scalar(&first.expr, &mut ExprContext::new(&row, scope))?;
-        let BoundKind::Column(pivot_id) = pivoted.kind else {
-            return self.error(code::TYPE, first.expr.span, "pivot takes a column");
-        };
-        if pivoted.ty == Type::Dynamic && !self.is_untyped(&pivoted) {
-            let wrong = Diagnostic::error(code::TYPE, pivoted.span, "a dynamic value cannot name columns");
-            return self.report(wrong.suggest("extend a tostring(…) of it first"));
-        }
-        let mut ctx = ExprContext::new(&row, scope);
-        ctx.aggregates = Some(Vec::new());
-        let registry = Registry::get();
-        match args.get(1) {
-            Some(aggregate) => {
-                self.scalar(&aggregate.expr, &mut ctx)?;
-            }
-            None => {
-                let Some(function) = registry.aggregate("count") else { return self.unsupported(name.span, "pivot") };
-                let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
-                self.add_aggregate(aggregate, &mut ctx, name.span);
-            }
-        }
-        let aggregates = ctx.aggregates.take().unwrap_or_default();
-        let [(id, aggregate)] = aggregates.as_slice() else {
-            return self.error(code::TYPE, name.span, "the second argument of pivot is one aggregate, such as sum(x)");
-        };
-        let mut stay: Vec<BoundColumn> = Vec::new();
-        if args.len() > 2 {
-            for arg in &args[2..] {
-                let e = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
-                match row.columns.iter().find(|c| matches!(e.kind, BoundKind::Column(id) if id == c.id)) {
-                    Some(column) => stay.push(column.clone()),
-                    None => return self.error(code::TYPE, arg.expr.span, "a column is expected here"),
-                }
-            }
-        } else {
-            let used = |id: ColId| {
-                aggregate
-                    .args
-                    .iter()
-                    .chain(&aggregate.filter)
-                    .any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)))
-            };
-            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
-        }
+        let Pivot { pivoted, aggregate: (id, aggregate), stay } = self.pivot_args(&input, name, args, scope)?;
         let empty = match (aggregate.function.of_no_rows, aggregate.ty) {
             (OfNoRows::Null, _) => Value::Null,
             (OfNoRows::Zero, Type::Real) => Value::Real(0.0),
@@ -359,24 +322,18 @@ impl Binder<'_> {
             (OfNoRows::EmptyArray, _) => Value::Dynamic(Json::Array(Vec::new())),
         };
         let ty = aggregate.ty;
-        let aggregate = (*id, aggregate.clone());
-        let mut keys: Vec<(String, BoundExpr)> = stay.iter().map(|c| (c.name.clone(), BoundExpr::column(c, name.span))).collect();
-        // Values of a dynamic column that stays are compared by their text.
-        for (_, e) in &mut keys {
-            if e.ty == Type::Dynamic {
-                let inner = e.clone();
-                *e = self.coerce(inner, Type::String)?;
+        let mut keys = Vec::with_capacity(stay.len() + 1);
+        for column in stay.iter().chain([&pivoted]) {
+            let mut key = BoundExpr::column(column, name.span);
+            // Dynamic values are compared by their text.
+            if key.ty == Type::Dynamic {
+                key = self.coerce(key, Type::String)?;
             }
+            keys.push((column.name.clone(), key));
         }
-        let pivot_column = BoundColumn { id: pivot_id, name: "__pivot".to_owned(), ty: pivoted.ty };
-        let mut pivot_key = BoundExpr::column(&pivot_column, name.span);
-        if pivot_key.ty == Type::Dynamic {
-            pivot_key = self.coerce(pivot_key, Type::String)?;
-        }
-        keys.push(("__pivot".to_owned(), pivot_key));
-        let (aggregate_id, places) = (aggregate.0, keys.len());
-        let mut rel = self.grouped(input, keys, vec![aggregate]);
-        rel.columns.push(BoundColumn { id: aggregate_id, name: "__aggregate".to_owned(), ty });
+        let places = keys.len();
+        let mut rel = self.grouped(input, keys, vec![(id, aggregate)]);
+        rel.columns.push(BoundColumn { id, name: "__aggregate".to_owned(), ty });
         let columns = Self::columns_of(&rel);
         let gives_columns = declared.is_none();
         let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
@@ -403,13 +360,66 @@ impl Binder<'_> {
         let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
         let conformed = declared.is_some();
         let rel = self.plugin_result(result, declared, "pivot", name.span)?;
-        if conformed || stay.iter().all(|c| c.ty != Type::Dynamic) {
+        if conformed { Ok(rel) } else { self.dynamic_again(rel, &stay, name.span) }
+    }
+
+    /// Binds the arguments of `pivot`. Without an aggregate it counts; without columns that stay, all do that are not used.
+    fn pivot_args(&mut self, input: &Rel, name: &Name, args: &[Arg], scope: &Scope) -> Bind<Pivot> {
+        let row = RowInfo::of(input);
+        let Some(first) = args.first() else {
+            return self.error(code::ARITY, name.span, "pivot takes a column, and an aggregate");
+        };
+        let pivoted = self.scalar(&first.expr, &mut ExprContext::new(&row, scope))?;
+        let BoundKind::Column(pivot_id) = pivoted.kind else {
+            return self.error(code::TYPE, first.expr.span, "pivot takes a column");
+        };
+        if pivoted.ty == Type::Dynamic && !self.is_untyped(&pivoted) {
+            let wrong = Diagnostic::error(code::TYPE, pivoted.span, "a dynamic value cannot name columns");
+            return self.report(wrong.suggest("extend a tostring(…) of it first"));
+        }
+        let pivoted = BoundColumn { id: pivot_id, name: "__pivot".to_owned(), ty: pivoted.ty };
+        let mut ctx = ExprContext::new(&row, scope);
+        ctx.aggregates = Some(Vec::new());
+        match args.get(1) {
+            Some(aggregate) => {
+                self.scalar(&aggregate.expr, &mut ctx)?;
+            }
+            None => {
+                let Some(function) = Registry::get().aggregate("count") else { return self.unsupported(name.span, "pivot") };
+                let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
+                self.add_aggregate(aggregate, &mut ctx, name.span);
+            }
+        }
+        let aggregates = ctx.aggregates.take().unwrap_or_default();
+        let [aggregate] = aggregates.as_slice() else {
+            return self.error(code::TYPE, name.span, "the second argument of pivot is one aggregate, such as sum(x)");
+        };
+        let mut stay: Vec<BoundColumn> = Vec::new();
+        if args.len() > 2 {
+            for arg in &args[2..] {
+                let e = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
+                match row.columns.iter().find(|c| matches!(e.kind, BoundKind::Column(id) if id == c.id)) {
+                    Some(column) => stay.push(column.clone()),
+                    None => return self.error(code::TYPE, arg.expr.span, "a column is expected here"),
+                }
+            }
+        } else {
+            let (_, BoundAggregate { args, filter, .. }) = aggregate;
+            let used =
+                |id: ColId| args.iter().chain(filter).any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)));
+            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
+        }
+        Ok(Pivot { pivoted, aggregate: aggregate.clone(), stay })
+    }
+
+    /// Columns that stayed and were compared by their text are dynamic again.
+    fn dynamic_again(&mut self, rel: Rel, stay: &[BoundColumn], span: Span) -> Bind<Rel> {
+        if stay.iter().all(|c| c.ty != Type::Dynamic) {
             return Ok(rel);
         }
-        // What was compared by its text is a dynamic again.
         let mut columns = Vec::with_capacity(rel.columns.len());
         for (i, column) in rel.columns.clone().into_iter().enumerate() {
-            let e = BoundExpr::column(&column, name.span);
+            let e = BoundExpr::column(&column, span);
             if stay.get(i).is_some_and(|c| c.ty == Type::Dynamic) {
                 let e = self.convert(e, "todynamic", Type::Dynamic)?;
                 columns.push((BoundColumn { id: self.id(), name: column.name, ty: Type::Dynamic }, e));

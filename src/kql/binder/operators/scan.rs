@@ -12,12 +12,68 @@ use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
 
+/// The columns of a `scan`, in the order in which its conditions see them.
+struct ScanRow {
+    /// The input's, and what is hidden of it.
+    row: RowInfo,
+    /// How many columns are the input's.
+    own: usize,
+    /// The declared ones, each with its value before a step gives it another.
+    declared: Vec<(BoundColumn, Value)>,
+    /// `step.column`: those of every step's last match.
+    state: Vec<BoundColumn>,
+}
+
+impl ScanRow {
+    /// The row that conditions and assignments see.
+    fn seen(&self) -> RowInfo {
+        let mut row = self.row.clone();
+        row.columns.extend(self.state.iter().cloned());
+        row
+    }
+}
+
 impl Binder<'_> {
     pub(super) fn scan(&mut self, input: Rel, operator: &Operator, parts: &OperatorKind, scope: &Scope) -> Bind<Rel> {
         let OperatorKind::Scan { partition_by, order_by, declare, steps } = parts else {
             return self.unsupported(operator.keyword, "scan");
         };
-        let mut input = input;
+        let (input, partition) = self.scan_input(input, operator, partition_by, order_by, scope)?;
+        let columns = self.scan_row(&input, declare, steps, scope)?;
+        let seen = columns.seen();
+        let mut bound_steps = Vec::with_capacity(steps.len());
+        for step in steps {
+            bound_steps.push(self.scan_step(step, &columns, &seen, steps, scope)?);
+        }
+        let ScanRow { row, own, declared, state } = columns;
+        let match_id = self.scan_match_id(operator, &row)?;
+        let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
+        let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
+        let mut out: Vec<BoundColumn> =
+            row.columns.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
+        let op = BoundScan {
+            own: row.columns[..own].to_vec(),
+            declared,
+            state,
+            steps: bound_steps,
+            partition,
+            match_id: match_id.is_some(),
+        };
+        if let Some(name) = match_id {
+            out.push(BoundColumn { id: self.id(), name, ty: Type::Long });
+        }
+        Ok(self.computed(input, inputs, Arc::new(op), out, true))
+    }
+
+    /// The rows in their order, those of a partition behind one another; and the columns that partition them.
+    fn scan_input(
+        &mut self,
+        mut input: Rel,
+        operator: &Operator,
+        partition_by: &[Expr],
+        order_by: &[SortKey],
+        scope: &Scope,
+    ) -> Bind<(Rel, Vec<ColId>)> {
         let mut partition = Vec::new();
         for e in partition_by {
             let row = RowInfo::of(&input);
@@ -31,16 +87,11 @@ impl Binder<'_> {
             let mut keys: Vec<BoundSortKey> = Vec::new();
             for id in &partition {
                 if let Some(column) = input.columns.iter().find(|c| c.id == *id) {
-                    keys.push(BoundSortKey {
-                        expr: BoundExpr::column(column, operator.keyword),
-                        ascending: true,
-                        nulls_first: true,
-                    });
+                    let expr = BoundExpr::column(column, operator.keyword);
+                    keys.push(BoundSortKey { expr, ascending: true, nulls_first: true });
                 }
             }
-            for key in self.sort_keys(&input, order_by, scope, false)? {
-                keys.push(key);
-            }
+            keys.extend(self.sort_keys(&input, order_by, scope, false)?);
             input = Self::sorted(input, keys);
         }
         if !input.serialized {
@@ -50,33 +101,33 @@ impl Binder<'_> {
                     .suggest("put '| sort by …' or '| serialize' before it"),
             )?;
         }
-        // The row that conditions see: the input's columns, the declared ones, and `step.column` of every step's last match.
-        let mut row = RowInfo::of(&input);
+        Ok((input, partition))
+    }
+
+    /// The columns that conditions see: the input's, the declared ones, and `step.column` of every step's last match.
+    fn scan_row(&mut self, input: &Rel, declare: &[ScanColumn], steps: &[ScanStep], scope: &Scope) -> Bind<ScanRow> {
+        let mut row = RowInfo::of(input);
         row.hidden.retain(|h| matches!(h.role, HiddenRole::Open));
         let own = row.columns.len();
         let mut declared = Vec::with_capacity(declare.len());
         for column in declare {
             let ty = column.column.ty;
             let name = &column.column.name;
-            if row.columns.iter().any(|c| c.name == name.text) {
-                // Microsoft's binder lets it pass, and gives two columns of a name.
-                let taken = format!("there is a column '{}' already", name.text);
-                self.not_run(Diagnostic::error(code::DUPLICATE, name.span, taken))?;
-            }
+            // Microsoft's binder lets it pass, and gives two columns of a name.
+            self.not_taken(&row, &name.text, name.span)?;
             let default = match &column.default {
                 Some(e) => {
-                    let empty = RowInfo::default();
-                    let e = self.scalar(e, &mut ExprContext::new(&empty, scope))?;
+                    let e = self.scalar(e, &mut ExprContext::new(&RowInfo::default(), scope))?;
                     let e = self.coerce(e, ty)?;
                     self.constant(&e, "a default of scan")?.unwrap_or(Value::Null)
                 }
                 None if ty == Type::String => Value::String(String::new()),
                 None => Value::Null,
             };
-            row.columns.push(BoundColumn { id: self.id(), name: column.column.name.text.clone(), ty });
-            declared.push(default);
+            let column = BoundColumn { id: self.id(), name: name.text.clone(), ty };
+            row.columns.push(column.clone());
+            declared.push((column, default));
         }
-        let visible: Vec<BoundColumn> = row.columns.clone();
         // Columns of steps are reached by `step.column`: the row has them under that name.
         let mut state = Vec::new();
         for (number, step) in steps.iter().enumerate() {
@@ -84,68 +135,61 @@ impl Binder<'_> {
                 let twice = format!("there is a step '{}' already", step.name.text);
                 self.not_run(Diagnostic::error(code::DUPLICATE, step.name.span, twice))?;
             }
-            for column in &visible {
-                let held = BoundColumn { id: self.id(), name: format!("{}.{}", step.name.text, column.name), ty: column.ty };
-                state.push(held);
+            for column in &row.columns {
+                let name = format!("{}.{}", step.name.text, column.name);
+                state.push(BoundColumn { id: self.id(), name, ty: column.ty });
             }
         }
-        let mut full = row.clone();
-        full.columns.extend(state.iter().cloned());
-        let mut bound_steps = Vec::with_capacity(steps.len());
-        for step in steps {
-            let condition = self.scan_expr(&step.condition, &full, steps, scope)?;
-            let condition = self.condition(condition, "a step's condition", false)?;
-            let mut assignments = Vec::with_capacity(step.assignments.len());
-            for (name, e) in &step.assignments {
-                let Some(at) = visible.iter().position(|c| c.name == name.text) else {
-                    return self.error(code::UNKNOWN, name.span, format!("'{}' is not declared by scan", name.text));
-                };
-                let e = self.scan_expr(e, &full, steps, scope)?;
-                let e = self.coerce(e, visible[at].ty)?;
-                assignments.push((at, e));
-            }
-            let output = match step.output.as_ref().map(|o| o.text.as_str()) {
-                None | Some("all") => StepOutput::All,
-                Some("last") => StepOutput::Last,
-                Some("none") => StepOutput::None,
-                Some(other) => {
-                    return self.error(
-                        code::SYNTAX,
-                        step.name.span,
-                        format!("a step's output is all, last or none, not '{other}'"),
-                    );
-                }
+        Ok(ScanRow { row, own, declared, state })
+    }
+
+    fn scan_step(
+        &mut self,
+        step: &ScanStep,
+        columns: &ScanRow,
+        seen: &RowInfo,
+        steps: &[ScanStep],
+        scope: &Scope,
+    ) -> Bind<BoundScanStep> {
+        let condition = self.scan_expr(&step.condition, seen, steps, scope)?;
+        let condition = self.condition(condition, "a step's condition", false)?;
+        let mut assignments = Vec::with_capacity(step.assignments.len());
+        for (name, e) in &step.assignments {
+            let Some(at) = columns.row.columns.iter().position(|c| c.name == name.text) else {
+                return self.error(code::UNKNOWN, name.span, format!("'{}' is not declared by scan", name.text));
             };
-            bound_steps.push(BoundScanStep { condition, assignments, output });
+            let e = self.scan_expr(e, seen, steps, scope)?;
+            assignments.push((at, self.coerce(e, columns.row.columns[at].ty)?));
         }
-        // Microsoft's language service shows the column even where it is not asked for.
-        if let Some(property) = operator.property("with_match_id") {
-            let name = property_text(&property.value);
-            if visible.iter().any(|c| c.name == name) {
-                let taken = format!("there is a column '{name}' already");
-                self.not_run(Diagnostic::error(code::DUPLICATE, property.value.span, taken))?;
+        let output = match step.output.as_ref().map(|o| o.text.as_str()) {
+            None | Some("all") => StepOutput::All,
+            Some("last") => StepOutput::Last,
+            Some("none") => StepOutput::None,
+            Some(other) => {
+                let message = format!("a step's output is all, last or none, not '{other}'");
+                return self.error(code::SYNTAX, step.name.span, message);
             }
-        }
-        let match_id = operator
-            .property("with_match_id")
-            .map(|p| property_text(&p.value))
-            .or_else(|| self.checking.then(|| "match_id".to_owned()));
-        let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
-        let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
-        let op = BoundScan {
-            own: row.columns[..own].to_vec(),
-            declared: visible[own..].iter().cloned().zip(declared).collect(),
-            state,
-            steps: bound_steps,
-            partition,
-            match_id: match_id.is_some(),
         };
-        let mut columns: Vec<BoundColumn> =
-            visible.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
-        if let Some(name) = match_id {
-            columns.push(BoundColumn { id: self.id(), name, ty: Type::Long });
+        Ok(BoundScanStep { condition, assignments, output })
+    }
+
+    /// The name of the column that numbers the matches, where there is one. Microsoft's language service shows it even where
+    /// it is not asked for.
+    fn scan_match_id(&mut self, operator: &Operator, row: &RowInfo) -> Bind<Option<String>> {
+        let Some(property) = operator.property("with_match_id") else {
+            return Ok(self.checking.then(|| "match_id".to_owned()));
+        };
+        let name = property_text(&property.value);
+        self.not_taken(row, &name, property.value.span)?;
+        Ok(Some(name))
+    }
+
+    /// Refuses a column whose name another one has.
+    fn not_taken(&mut self, row: &RowInfo, name: &str, span: Span) -> Bind<()> {
+        if row.columns.iter().any(|c| c.name == name) {
+            self.not_run(Diagnostic::error(code::DUPLICATE, span, format!("there is a column '{name}' already")))?;
         }
-        Ok(self.computed(input, inputs, Arc::new(op), columns, true))
+        Ok(())
     }
 
     /// An expression of a step: `step.column` is a column of the state.

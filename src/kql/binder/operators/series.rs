@@ -15,6 +15,26 @@ use kqlake_value::{Type, Value};
 
 use super::shape::property_text;
 
+/// What a make-series runs along.
+struct SeriesAxis {
+    expr: BoundExpr,
+    /// Where the first bucket begins; the least value of the rows where it is not given.
+    from: Option<BoundExpr>,
+    /// Where the last bucket ends; the greatest value of the rows where it is not given.
+    to: Option<BoundExpr>,
+    step: BoundExpr,
+    /// `in range(…)`, the older form: the end is part of the range.
+    inclusive: bool,
+}
+
+/// One wanted series.
+struct Series {
+    name: TargetName,
+    value: BoundExpr,
+    /// The value of a bucket without rows.
+    default: Value,
+}
+
 impl Binder<'_> {
     pub(super) fn make_series(
         &mut self,
@@ -32,94 +52,146 @@ impl Binder<'_> {
             Some((kind, _)) if kind == "nonempty" => true,
             Some((kind, span)) => return self.error(code::SYNTAX, span, format!("make-series is nonempty, not '{kind}'")),
         };
-        let mut axis_expr = self.scalar(&axis.expr, &mut ExprContext::new(&row, scope))?;
-        if self.is_untyped(&axis_expr) {
-            // The step says what an axis of unknown type is taken for.
-            let (SeriesRange::Step { step, .. } | SeriesRange::InRange { step, .. }) = range;
-            let step = self.scalar(step, &mut ExprContext::new(&RowInfo::default(), scope))?;
-            let ty = if step.ty == Type::TimeSpan { Type::DateTime } else { Type::Long };
-            axis_expr = BoundExpr::new(BoundKind::Unknown, ty, axis_expr.span);
-        }
-        if !axis_expr.ty.is_summable() {
-            return self.error(
-                code::TYPE,
-                axis_expr.span,
-                format!("the axis of make-series is a number, datetime or timespan, not {}", axis_expr.ty),
-            );
-        }
-        let axis_ty = if axis_expr.ty == Type::Int { Type::Long } else { axis_expr.ty };
-        let axis_expr = self.coerce(axis_expr, axis_ty)?;
-        let empty = RowInfo::default();
-        let bound_of = |b: &mut Self, e: Option<&Expr>, ty: Type| -> Bind<Option<BoundExpr>> {
-            match e {
-                Some(e) => {
-                    let e = b.scalar(e, &mut ExprContext::new(&empty, scope))?;
-                    let fits = e.ty == ty || (e.ty.is_numeric() && ty.is_numeric() && e.ty.widest(ty) == Some(ty));
-                    if !fits && !b.is_untyped(&e) {
-                        let message = format!("an axis of type {axis_ty} needs a {ty} here, not {}", e.ty);
-                        return b.error(code::TYPE, e.span, message);
-                    }
-                    Ok(Some(b.coerce(e, ty)?))
-                }
-                None => Ok(None),
-            }
-        };
-        let step_ty = if axis_ty == Type::DateTime { Type::TimeSpan } else { axis_ty };
-        let (from, to, step, inclusive) = match range {
-            SeriesRange::Step { from, to, step } => (
-                bound_of(self, from.as_ref(), axis_ty)?,
-                bound_of(self, to.as_ref(), axis_ty)?,
-                bound_of(self, Some(step), step_ty)?,
-                false,
-            ),
-            SeriesRange::InRange { start, stop, step } => (
-                bound_of(self, Some(start), axis_ty)?,
-                bound_of(self, Some(stop), axis_ty)?,
-                bound_of(self, Some(step), step_ty)?,
-                true,
-            ),
-        };
-        let Some(step) = step else { return self.error(code::SYNTAX, operator.span, "make-series needs a step") };
-        let step_value = self.constant(&step, "the step of make-series")?;
-        let registry = Registry::get();
-        let from_value = match &from {
-            // The older form counts its buckets as bin() does: the first one may begin before the start.
-            Some(e) if inclusive => {
-                let first = self.call_of(registry.scalar("bin"), "bin", vec![e.clone(), step.clone()], operator.span)?;
-                self.constant(&first, "the start of make-series")?
-            }
-            Some(e) => self.constant(e, "the start of make-series")?,
-            None => None,
-        };
-        let to_value = match &to {
-            Some(e) => self.constant(e, "the end of make-series")?,
-            None => None,
-        };
-        // Rows inside of the range only.
-        let mut input = input;
-        if let Some(from) = &from {
-            let inside = self.binary(BinaryOp::GreaterOrEqual, axis_expr.clone(), from.clone(), axis_expr.span)?;
-            input = Self::filtered(input, inside);
-        }
-        if let Some(to) = &to {
-            let op = if inclusive { BinaryOp::LessOrEqual } else { BinaryOp::Less };
-            let inside = self.binary(op, axis_expr.clone(), to.clone(), axis_expr.span)?;
-            input = Self::filtered(input, inside);
-        }
-        let bucket = match &from {
-            Some(from) if !inclusive => {
-                self.call_of(registry.scalar("bin_at"), "bin_at", vec![axis_expr.clone(), step, from.clone()], operator.span)?
-            }
-            _ => self.call_of(registry.scalar("bin"), "bin", vec![axis_expr.clone(), step], operator.span)?,
-        };
+        let axis_name = Self::target_name(axis);
+        let along = self.series_axis(axis, range, &row, scope)?;
+        let op = self.series_range(&along, nonempty, operator.span)?;
+        let input = self.inside_of_axis(input, &along)?;
+        let bucket = self.series_bucket(&along, operator.span)?;
         // Aggregates as in summarize, grouped by the keys and the bucket.
         let mut keys: Vec<(TargetName, BoundExpr)> = Vec::new();
         for item in by {
             keys.push(self.group_key(item, &row, scope)?);
         }
-        let mut ctx = ExprContext::new(&row, scope);
+        let (series, aggregates) = self.series_items(items, &row, scope)?;
+        let all: Vec<(TargetName, BoundExpr)> = keys
+            .iter()
+            .cloned()
+            .chain(series.iter().map(|s| (s.name.clone(), s.value.clone())))
+            .chain([(axis_name, bucket.clone())])
+            .collect();
+        let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).chain([axis]).cloned().collect();
+        let names = self.resolve_targets(&all, HashSet::new(), &written, false)?;
+        let mut group_keys: Vec<(String, BoundExpr)> = names.iter().cloned().zip(keys.iter().map(|(_, e)| e.clone())).collect();
+        group_keys.push(("__bucket".to_owned(), bucket));
+        let grouped = self.grouped(input, group_keys, aggregates);
+        // One column a series, as it is wanted.
+        let mut columns: Vec<(BoundColumn, BoundExpr)> =
+            grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+        for Series { value, .. } in &series {
+            let id = self.id();
+            columns.push((BoundColumn { id, name: format!("r{id}"), ty: value.ty }, value.clone()));
+        }
+        let inputs: Vec<ColId> = columns.iter().map(|(c, _)| c.id).collect();
+        let projected = Self::projected(grouped, columns);
+        let op = MakeSeries {
+            keys: keys.iter().map(|(_, e)| e.ty).collect(),
+            series: series.iter().map(|s| SeriesColumn { ty: s.value.ty, default: s.default.clone() }).collect(),
+            ..op
+        };
+        let mut types: Vec<Type> = op.keys.clone();
+        // Microsoft's language service leaves the columns of a function that gives several as they are.
+        types.extend(series.iter().map(|s| match s.name {
+            TargetName::Part(_) if self.checking => s.value.ty,
+            _ => Type::Dynamic,
+        }));
+        types.push(Type::Dynamic);
+        let out = names.into_iter().zip(types).map(|(name, ty)| BoundColumn { id: self.id(), name, ty }).collect();
+        Ok(self.computed(projected, inputs, Arc::new(op), out, false))
+    }
+
+    /// Binds the axis, and the bounds and the step that have to fit it.
+    fn series_axis(&mut self, axis: &NamedExpr, range: &SeriesRange, row: &RowInfo, scope: &Scope) -> Bind<SeriesAxis> {
+        let mut expr = self.scalar(&axis.expr, &mut ExprContext::new(row, scope))?;
+        if self.is_untyped(&expr) {
+            // The step says what an axis of unknown type is taken for.
+            let (SeriesRange::Step { step, .. } | SeriesRange::InRange { step, .. }) = range;
+            let step = self.scalar(step, &mut ExprContext::new(&RowInfo::default(), scope))?;
+            let ty = if step.ty == Type::TimeSpan { Type::DateTime } else { Type::Long };
+            expr = BoundExpr::new(BoundKind::Unknown, ty, expr.span);
+        }
+        if !expr.ty.is_summable() {
+            let message = format!("the axis of make-series is a number, datetime or timespan, not {}", expr.ty);
+            return self.error(code::TYPE, expr.span, message);
+        }
+        let ty = if expr.ty == Type::Int { Type::Long } else { expr.ty };
+        let expr = self.coerce(expr, ty)?;
+        let (from, to, step, inclusive) = match range {
+            SeriesRange::Step { from, to, step } => (from.as_ref(), to.as_ref(), step, false),
+            SeriesRange::InRange { start, stop, step } => (Some(start), Some(stop), step, true),
+        };
+        let from = from.map(|e| self.of_axis(e, ty, ty, scope)).transpose()?;
+        let to = to.map(|e| self.of_axis(e, ty, ty, scope)).transpose()?;
+        let step = self.of_axis(step, ty, if ty == Type::DateTime { Type::TimeSpan } else { ty }, scope)?;
+        Ok(SeriesAxis { expr, from, to, step, inclusive })
+    }
+
+    /// A bound or the step of an axis of type `axis`, as a `ty`.
+    fn of_axis(&mut self, e: &Expr, axis: Type, ty: Type, scope: &Scope) -> Bind<BoundExpr> {
+        let e = self.scalar(e, &mut ExprContext::new(&RowInfo::default(), scope))?;
+        let fits = e.ty == ty || (e.ty.is_numeric() && ty.is_numeric() && e.ty.widest(ty) == Some(ty));
+        if !fits && !self.is_untyped(&e) {
+            let message = format!("an axis of type {axis} needs a {ty} here, not {}", e.ty);
+            return self.error(code::TYPE, e.span, message);
+        }
+        self.coerce(e, ty)
+    }
+
+    /// The axis with its constants, still without keys and series.
+    fn series_range(&mut self, axis: &SeriesAxis, nonempty: bool, span: Span) -> Bind<MakeSeries> {
+        let step = self.constant(&axis.step, "the step of make-series")?.unwrap_or(Value::Null);
+        let from = match &axis.from {
+            // The older form counts its buckets as bin() does: the first one may begin before the start.
+            Some(e) if axis.inclusive => {
+                let args = vec![e.clone(), axis.step.clone()];
+                let first = self.call_of(Registry::get().scalar("bin"), "bin", args, span)?;
+                self.constant(&first, "the start of make-series")?
+            }
+            Some(e) => self.constant(e, "the start of make-series")?,
+            None => None,
+        };
+        let to = match &axis.to {
+            Some(e) => self.constant(e, "the end of make-series")?,
+            None => None,
+        };
+        let (keys, series) = (Vec::new(), Vec::new());
+        Ok(MakeSeries { keys, axis: axis.expr.ty, from, to, step, inclusive: axis.inclusive, series, nonempty })
+    }
+
+    /// The rows inside of the range.
+    fn inside_of_axis(&mut self, mut input: Rel, axis: &SeriesAxis) -> Bind<Rel> {
+        let to = if axis.inclusive { BinaryOp::LessOrEqual } else { BinaryOp::Less };
+        for (op, bound) in [(BinaryOp::GreaterOrEqual, &axis.from), (to, &axis.to)] {
+            if let Some(bound) = bound {
+                let inside = self.binary(op, axis.expr.clone(), bound.clone(), axis.expr.span)?;
+                input = Self::filtered(input, inside);
+            }
+        }
+        Ok(input)
+    }
+
+    /// The bucket of a row.
+    fn series_bucket(&mut self, axis: &SeriesAxis, span: Span) -> Bind<BoundExpr> {
+        let registry = Registry::get();
+        let mut args = vec![axis.expr.clone(), axis.step.clone()];
+        match &axis.from {
+            Some(from) if !axis.inclusive => {
+                args.push(from.clone());
+                self.call_of(registry.scalar("bin_at"), "bin_at", args, span)
+            }
+            _ => self.call_of(registry.scalar("bin"), "bin", args, span),
+        }
+    }
+
+    /// The wanted series, and the aggregates that they are made of.
+    fn series_items(
+        &mut self,
+        items: &[SeriesItem],
+        row: &RowInfo,
+        scope: &Scope,
+    ) -> Bind<(Vec<Series>, Vec<(ColId, BoundAggregate)>)> {
+        let mut ctx = ExprContext::new(row, scope);
         ctx.aggregates = Some(Vec::new());
-        let mut results: Vec<(TargetName, BoundExpr, Value)> = Vec::new();
+        let mut series = Vec::new();
         let mut failed = false;
         for item in items {
             let found = match self.aggregate_item(&item.expr, &mut ctx, &HashSet::new()) {
@@ -130,66 +202,22 @@ impl Binder<'_> {
                 }
                 Err(stop) => return Err(stop),
             };
-            for (wanted, e) in found {
+            for (name, value) in found {
                 let default = match &item.default {
                     Some(default) => {
-                        let d = self.scalar(default, &mut ExprContext::new(&empty, scope))?;
+                        let d = self.scalar(default, &mut ExprContext::new(&RowInfo::default(), scope))?;
                         self.constant(&d, "the default of make-series")?.unwrap_or(Value::Null)
                     }
-                    None if e.ty == Type::Real => Value::Real(0.0),
+                    None if value.ty == Type::Real => Value::Real(0.0),
                     None => Value::Long(0),
                 };
-                results.push((wanted, e, default));
+                series.push(Series { name, value, default });
             }
         }
         if failed {
             return Err(BindError::Reported);
         }
-        let axis_wanted = Self::target_name(axis);
-        let all: Vec<(TargetName, BoundExpr)> = keys
-            .iter()
-            .cloned()
-            .chain(results.iter().map(|(w, e, _)| (w.clone(), e.clone())))
-            .chain([(axis_wanted, bucket.clone())])
-            .collect();
-        let written: Vec<NamedExpr> = by.iter().chain(items.iter().map(|i| &i.expr)).chain([axis]).cloned().collect();
-        let names = self.resolve_targets(&all, HashSet::new(), &written, false)?;
-        // Microsoft's language service leaves the columns of a function that gives several as they are.
-        let parts: Vec<bool> = results.iter().map(|(w, _, _)| self.checking && matches!(w, TargetName::Part(_))).collect();
-        let mut group_keys: Vec<(String, BoundExpr)> = names.iter().cloned().zip(keys.iter().map(|(_, e)| e.clone())).collect();
-        let key_count = group_keys.len();
-        group_keys.push(("__bucket".to_owned(), bucket));
-        let aggregates = ctx.aggregates.take().unwrap_or_default();
-        let grouped = self.grouped(input, group_keys, aggregates);
-        // One column a result, as it is wanted.
-        let mut columns: Vec<(BoundColumn, BoundExpr)> =
-            grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
-        for (_, e, _) in &results {
-            let id = self.id();
-            columns.push((BoundColumn { id, name: format!("r{id}"), ty: e.ty }, e.clone()));
-        }
-        let inputs: Vec<ColId> = columns.iter().map(|(c, _)| c.id).collect();
-        let projected = Self::projected(grouped, columns);
-        let op = MakeSeries {
-            keys: keys.iter().map(|(_, e)| e.ty).collect(),
-            axis: axis_ty,
-            from: from_value,
-            to: to_value,
-            step: step_value.unwrap_or(Value::Null),
-            inclusive,
-            series: results.iter().map(|(_, e, d)| SeriesColumn { ty: e.ty, default: d.clone() }).collect(),
-            nonempty,
-        };
-        let mut out = Vec::with_capacity(names.len());
-        for (i, name) in names.into_iter().enumerate() {
-            let ty = match i.checked_sub(key_count) {
-                None => keys[i].1.ty,
-                Some(at) if parts.get(at) == Some(&true) => results[at].1.ty,
-                Some(_) => Type::Dynamic,
-            };
-            out.push(BoundColumn { id: self.id(), name, ty });
-        }
-        Ok(self.computed(projected, inputs, Arc::new(op), out, false))
+        Ok((series, ctx.aggregates.take().unwrap_or_default()))
     }
 
     /// A registry function that an operator builds on.

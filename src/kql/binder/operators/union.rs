@@ -5,11 +5,35 @@ use std::collections::{HashMap, HashSet};
 use crate::binder::names::wildcard_match;
 use crate::binder::{Bind, BindError, Binder, Binding, Scope};
 use crate::bound::*;
+use crate::free_name::free_name;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
 
 use super::shape::{property_says_yes, property_text};
+
+/// A column of a union's result.
+struct UnionTarget {
+    name: String,
+    /// The name of the branches' columns that it takes; those of other types are taken by other columns.
+    from: String,
+    ty: Type,
+}
+
+impl UnionTarget {
+    fn takes(&self, column: &BoundColumn) -> bool {
+        column.name == self.from && column.ty == self.ty
+    }
+
+    /// Its value in the rows of a branch: null where the branch has no such column, and for strings the empty one.
+    fn of(&self, rel: &Rel, span: Span) -> BoundExpr {
+        match rel.columns.iter().find(|c| self.takes(c)) {
+            Some(column) => BoundExpr::column(column, span),
+            None if self.ty == Type::String => BoundExpr::literal(Value::String(String::new()), self.ty, span),
+            None => BoundExpr::literal(Value::Null, self.ty, span),
+        }
+    }
+}
 
 impl Binder<'_> {
     pub(super) fn union(&mut self, input: Option<Rel>, operator: &Operator, tables: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -116,61 +140,10 @@ impl Binder<'_> {
         source: Option<String>,
         span: Span,
     ) -> Bind<Rel> {
-        // Names in the order of their first appearance, each with its types in that order.
-        let mut order: Vec<(String, Vec<Type>)> = Vec::new();
-        let mut place: HashMap<String, usize> = HashMap::new();
-        // Microsoft's binder keeps one column for a name whose first two columns are of one type; its engine does not. Where
-        // nothing is run, the query is taken as its author's editor took it.
-        let mut seen: Vec<usize> = Vec::new();
-        for (_, rel) in &rels {
-            for column in &rel.columns {
-                let at = *place.entry(column.name.clone()).or_insert_with(|| {
-                    order.push((column.name.clone(), Vec::new()));
-                    seen.push(0);
-                    order.len() - 1
-                });
-                seen[at] += 1;
-                let settled = self.checking && order[at].1.len() == 1 && seen[at] > 2;
-                if !settled && !order[at].1.contains(&column.ty) {
-                    order[at].1.push(column.ty);
-                }
-            }
-        }
-        if inner {
-            order.retain(|(name, types)| {
-                types.len() == 1 && rels.iter().all(|(_, rel)| rel.columns.iter().any(|c| c.name == *name && c.ty == types[0]))
-            });
-        }
-        // A name of one type keeps it, whatever the columns of several types are called; to Microsoft's language service the
-        // first come has it.
-        let mut names: Vec<String> =
-            order.iter().filter(|(_, t)| t.len() == 1 && !self.checking).map(|(n, _)| n.clone()).collect();
-        let mut targets: Vec<(String, String, Type)> = Vec::new();
-        for (name, types) in &order {
-            if types.len() == 1 {
-                let taken = |n: &String| self.checking && names.contains(n);
-                let shown = if taken(name) {
-                    (1..).map(|n| format!("{name}{n}")).find(|n| !taken(n)).unwrap_or_default()
-                } else {
-                    name.clone()
-                };
-                names.push(shown.clone());
-                targets.push((shown, name.clone(), types[0]));
-                continue;
-            }
-            for ty in types {
-                let base = format!("{name}_{ty}");
-                let unique = std::iter::once(base.clone())
-                    .chain((1..).map(|n| format!("{base}{n}")))
-                    .find(|n| !names.contains(n))
-                    .unwrap_or_default();
-                names.push(unique.clone());
-                targets.push((unique, name.clone(), *ty));
-            }
-        }
+        let targets = self.union_targets(&rels, inner);
         let mut columns = Vec::new();
         if let Some(source) = &source {
-            if targets.iter().any(|(n, _, _)| n == source) {
+            if targets.iter().any(|t| t.name == *source) {
                 // Microsoft's language service shows two columns of the name.
                 let message = format!("there is a column '{source}' already; give withsource another name");
                 self.not_run(Diagnostic::error(code::DUPLICATE, span, message))?;
@@ -178,8 +151,8 @@ impl Binder<'_> {
             }
             columns.push(BoundColumn { id: self.id(), name: source.clone(), ty: Type::String });
         }
-        for (name, _, ty) in &targets {
-            columns.push(BoundColumn { id: self.id(), name: name.clone(), ty: *ty });
+        for target in &targets {
+            columns.push(BoundColumn { id: self.id(), name: target.name.clone(), ty: target.ty });
         }
         let partition = rels.first().map(|(_, rel)| self.sub_query_keys(&rel.hidden)).unwrap_or_default();
         if rels.iter().any(|(_, rel)| self.sub_query_keys(&rel.hidden).len() != partition.len()) {
@@ -188,8 +161,8 @@ impl Binder<'_> {
         }
         let offset = usize::from(source.is_some());
         let mirrored = self.union_promoted(&rels, &targets, &columns[offset..]);
-        for (column, (_, from, ty)) in columns[offset..].iter().zip(&targets) {
-            let untyped = |c: &BoundColumn| c.name == *from && c.ty == *ty && self.untyped.contains(&c.id);
+        for (column, target) in columns[offset..].iter().zip(&targets) {
+            let untyped = |c: &BoundColumn| target.takes(c) && self.untyped.contains(&c.id);
             if rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
                 self.untyped.insert(column.id);
             }
@@ -201,15 +174,7 @@ impl Binder<'_> {
             if source.is_some() {
                 exprs.push(BoundExpr::literal(Value::String(label), Type::String, span));
             }
-            for (_, from, ty) in &targets {
-                exprs.push(match rel.columns.iter().find(|c| c.name == *from && c.ty == *ty) {
-                    Some(column) => BoundExpr::column(column, span),
-                    None => {
-                        let missing = if *ty == Type::String { Value::String(String::new()) } else { Value::Null };
-                        BoundExpr::literal(missing, *ty, span)
-                    }
-                });
-            }
+            exprs.extend(targets.iter().map(|t| t.of(&rel, span)));
             for h in &partition {
                 exprs.push(BoundExpr::new(BoundKind::Column(h.id), h.ty, span));
             }
@@ -232,21 +197,71 @@ impl Binder<'_> {
         Ok(Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
     }
 
+    /// The columns of a union's result: each name with its type, and a name with several types once a type, as `name_type`.
+    fn union_targets(&self, rels: &[(String, Rel)], inner: bool) -> Vec<UnionTarget> {
+        let mut found = self.union_names(rels);
+        if inner {
+            found.retain(|(name, types)| {
+                types.len() == 1 && rels.iter().all(|(_, rel)| rel.columns.iter().any(|c| c.name == *name && c.ty == types[0]))
+            });
+        }
+        // A name of one type keeps it, whatever the columns of several types are called; to Microsoft's language service the
+        // first come has it.
+        let mut names: Vec<String> =
+            found.iter().filter(|(_, t)| t.len() == 1 && !self.checking).map(|(n, _)| n.clone()).collect();
+        let mut targets: Vec<UnionTarget> = Vec::new();
+        for (from, types) in &found {
+            for &ty in types {
+                let name = match types.len() {
+                    1 if self.checking => free_name(from, |n| names.iter().any(|other| other == n)),
+                    1 => from.clone(),
+                    _ => free_name(&format!("{from}_{ty}"), |n| names.iter().any(|other| other == n)),
+                };
+                names.push(name.clone());
+                targets.push(UnionTarget { name, from: from.clone(), ty });
+            }
+        }
+        targets
+    }
+
+    /// The names of the branches' columns in the order of their first appearance, each with its types in that order.
+    fn union_names(&self, rels: &[(String, Rel)]) -> Vec<(String, Vec<Type>)> {
+        let mut found: Vec<(String, Vec<Type>)> = Vec::new();
+        let mut place: HashMap<&str, usize> = HashMap::new();
+        // Microsoft's binder keeps one column for a name whose first two columns are of one type; its engine does not. Where
+        // nothing is run, the query is taken as its author's editor took it.
+        let mut seen: Vec<usize> = Vec::new();
+        for column in rels.iter().flat_map(|(_, rel)| &rel.columns) {
+            let at = *place.entry(&column.name).or_insert_with(|| {
+                found.push((column.name.clone(), Vec::new()));
+                seen.push(0);
+                found.len() - 1
+            });
+            seen[at] += 1;
+            let types = &mut found[at].1;
+            let settled = self.checking && types.len() == 1 && seen[at] > 2;
+            if !settled && !types.contains(&column.ty) {
+                types.push(column.ty);
+            }
+        }
+        found
+    }
+
     /// Promoted keys that go through a union: where every branch that has the bag answers for the key, so does the result.
     /// Gives each with the name of its bag in the branches.
     fn union_promoted(
         &mut self,
         rels: &[(String, Rel)],
-        targets: &[(String, String, Type)],
+        targets: &[UnionTarget],
         columns: &[BoundColumn],
     ) -> Vec<(HiddenColumn, String)> {
         let mut found = Vec::new();
-        for ((_, from, ty), column) in targets.iter().zip(columns) {
-            if *ty != Type::Dynamic {
+        for (target, column) in targets.iter().zip(columns) {
+            if target.ty != Type::Dynamic {
                 continue;
             }
-            let with_bag: Vec<&Rel> =
-                rels.iter().map(|(_, r)| r).filter(|r| r.columns.iter().any(|c| c.name == *from && c.ty == *ty)).collect();
+            let from = &target.from;
+            let with_bag: Vec<&Rel> = rels.iter().map(|(_, r)| r).filter(|r| r.columns.iter().any(|c| target.takes(c))).collect();
             let Some(first) = with_bag.first() else { continue };
             for h in &first.hidden {
                 let HiddenRole::Promoted { key, .. } = &h.role else { continue };
