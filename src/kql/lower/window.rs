@@ -263,103 +263,128 @@ impl WindowOp {
     }
 
     fn fill(&self, state: &mut State, args: &[ColumnReader], begins: &[bool], rows: Range<usize>, out: &mut ColumnBuilder) {
-        let is_true = |reader: Option<&ColumnReader>, row: usize| reader.is_some_and(|r| r.get(row) == ValueRef::Bool(true));
         match self.function {
-            WindowFn::RowNumber => {
-                for row in rows {
-                    let given = || args.first().and_then(|a| a.get(row).as_i64()).unwrap_or(1);
-                    let start = *state.first_number.get_or_insert_with(given);
-                    if begins[row] || is_true(args.get(1), row) {
-                        state.number = start;
-                    }
-                    out.push(&Value::Long(state.number));
-                    state.number = state.number.wrapping_add(1);
-                }
+            WindowFn::RowNumber => row_numbers(state, args, begins, rows, out),
+            WindowFn::Prev | WindowFn::Next => self.neighbours(args, begins, rows, out),
+            WindowFn::RowCumsum => self.running_sums(state, args, begins, rows, out),
+            WindowFn::RowRankDense | WindowFn::RowRankMin => self.ranks(state, args, begins, rows, out),
+            WindowFn::RowWindowSession => session_starts(state, args, begins, rows, out),
+        }
+    }
+
+    /// `prev` and `next`: values of rows before or after, in the same part.
+    fn neighbours(&self, args: &[ColumnReader], begins: &[bool], rows: Range<usize>, out: &mut ColumnBuilder) {
+        let ends = part_ends(begins);
+        let mut begin = (0..rows.start).rev().find(|row| begins[*row]).unwrap_or(0);
+        for row in rows {
+            if begins[row] {
+                begin = row;
             }
-            WindowFn::Prev | WindowFn::Next => {
-                let ends = part_ends(begins);
-                let mut begin = (0..rows.start).rev().find(|row| begins[*row]).unwrap_or(0);
-                for row in rows {
-                    if begins[row] {
-                        begin = row;
-                    }
-                    let offset = args.get(1).and_then(|a| a.get(row).as_i64()).unwrap_or(1);
-                    let offset = if self.function == WindowFn::Prev { offset.saturating_neg() } else { offset };
-                    let at = (row as i64).saturating_add(offset);
-                    if at >= begin as i64 && at < ends[row] as i64 {
-                        out.push_ref(args[0].get(at as usize));
-                    } else if let Some(default) = args.get(2) {
-                        out.push_ref(default.get(row));
-                    } else {
-                        out.push_ref(ValueRef::Null);
-                    }
-                }
+            let offset = args.get(1).and_then(|a| a.get(row).as_i64()).unwrap_or(1);
+            let offset = if self.function == WindowFn::Prev { offset.saturating_neg() } else { offset };
+            let at = (row as i64).saturating_add(offset);
+            if at >= begin as i64 && at < ends[row] as i64 {
+                out.push_ref(args[0].get(at as usize));
+            } else if let Some(default) = args.get(2) {
+                out.push_ref(default.get(row));
+            } else {
+                out.push_ref(ValueRef::Null);
             }
-            WindowFn::RowCumsum => {
-                for row in rows {
-                    if begins[row] || is_true(args.get(1), row) {
-                        (state.whole, state.real) = (i256::ZERO, 0.0);
-                    }
-                    let add = match args[0].get(row) {
-                        ValueRef::Real(v) => {
-                            state.real += v;
-                            0
-                        }
-                        ValueRef::Decimal(v) => v,
-                        v => v.as_i64().unwrap_or(0).into(),
-                    };
-                    let whole = state.whole.wrapping_add(i256::from_i128(add));
-                    state.whole = whole;
-                    out.push(&match self.ty {
-                        Type::Real => Value::Real(state.real),
-                        Type::Decimal => whole.to_i128().and_then(decimal).map_or(Value::Null, Value::Decimal),
-                        // Integers wrap.
-                        Type::Int => Value::Int(whole.as_i128() as i32),
-                        _ => Value::Long(whole.as_i128() as i64),
-                    });
-                }
+        }
+    }
+
+    /// `row_cumsum`.
+    fn running_sums(
+        &self,
+        state: &mut State,
+        args: &[ColumnReader],
+        begins: &[bool],
+        rows: Range<usize>,
+        out: &mut ColumnBuilder,
+    ) {
+        for row in rows {
+            if begins[row] || is_true(args.get(1), row) {
+                (state.whole, state.real) = (i256::ZERO, 0.0);
             }
-            WindowFn::RowRankDense | WindowFn::RowRankMin => {
-                for row in rows {
-                    let anew = begins[row] || is_true(args.get(1), row);
-                    state.place = if anew { 1 } else { state.place + 1 };
-                    if anew {
-                        state.rank = 1;
-                    } else if !same(args[0].get(row), args[0].get(row - 1)) {
-                        state.rank = if self.function == WindowFn::RowRankMin { state.place } else { state.rank + 1 };
-                    }
-                    out.push(&Value::Long(state.rank));
+            let add = match args[0].get(row) {
+                ValueRef::Real(v) => {
+                    state.real += v;
+                    0
                 }
+                ValueRef::Decimal(v) => v,
+                v => v.as_i64().unwrap_or(0).into(),
+            };
+            let whole = state.whole.wrapping_add(i256::from_i128(add));
+            state.whole = whole;
+            out.push(&match self.ty {
+                Type::Real => Value::Real(state.real),
+                Type::Decimal => whole.to_i128().and_then(decimal).map_or(Value::Null, Value::Decimal),
+                // Integers wrap.
+                Type::Int => Value::Int(whole.as_i128() as i32),
+                _ => Value::Long(whole.as_i128() as i64),
+            });
+        }
+    }
+
+    /// `row_rank_dense` and `row_rank_min`.
+    fn ranks(&self, state: &mut State, args: &[ColumnReader], begins: &[bool], rows: Range<usize>, out: &mut ColumnBuilder) {
+        for row in rows {
+            let anew = begins[row] || is_true(args.get(1), row);
+            state.place = if anew { 1 } else { state.place + 1 };
+            if anew {
+                state.rank = 1;
+            } else if !same(args[0].get(row), args[0].get(row - 1)) {
+                state.rank = if self.function == WindowFn::RowRankMin { state.place } else { state.rank + 1 };
             }
-            // row_window_session(expr, maxFromFirst, maxBetween, restart): the time of the session's first row.
-            WindowFn::RowWindowSession => {
-                let ticks = |v: ValueRef<'_>| match v {
-                    ValueRef::DateTime(v) | ValueRef::TimeSpan(v) => Some(v),
-                    _ => None,
-                };
-                for row in rows {
-                    let v = args[0].get(row);
-                    let Some(now) = ticks(v) else {
-                        state.session = None;
-                        out.push_ref(ValueRef::Null);
-                        continue;
-                    };
-                    let from_first = args.get(1).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
-                    let between = args.get(2).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
-                    let goes_on = !begins[row]
-                        && !is_true(args.get(3), row)
-                        && state.session.as_ref().is_some_and(|(start, _)| {
-                            now.saturating_sub(*start) < from_first && now.saturating_sub(state.before) < between
-                        });
-                    if !goes_on {
-                        state.session = Some((now, to_value(v)));
-                    }
-                    state.before = now;
-                    if let Some((_, start)) = &state.session {
-                        out.push(start);
-                    }
-                }
-            }
+            out.push(&Value::Long(state.rank));
+        }
+    }
+}
+
+fn is_true(reader: Option<&ColumnReader>, row: usize) -> bool {
+    reader.is_some_and(|r| r.get(row) == ValueRef::Bool(true))
+}
+
+/// `row_number`.
+fn row_numbers(state: &mut State, args: &[ColumnReader], begins: &[bool], rows: Range<usize>, out: &mut ColumnBuilder) {
+    for row in rows {
+        let given = || args.first().and_then(|a| a.get(row).as_i64()).unwrap_or(1);
+        let start = *state.first_number.get_or_insert_with(given);
+        if begins[row] || is_true(args.get(1), row) {
+            state.number = start;
+        }
+        out.push(&Value::Long(state.number));
+        state.number = state.number.wrapping_add(1);
+    }
+}
+
+/// `row_window_session(expr, maxFromFirst, maxBetween, restart)`: the time of the session's first row.
+fn session_starts(state: &mut State, args: &[ColumnReader], begins: &[bool], rows: Range<usize>, out: &mut ColumnBuilder) {
+    let ticks = |v: ValueRef<'_>| match v {
+        ValueRef::DateTime(v) | ValueRef::TimeSpan(v) => Some(v),
+        _ => None,
+    };
+    for row in rows {
+        let v = args[0].get(row);
+        let Some(now) = ticks(v) else {
+            state.session = None;
+            out.push_ref(ValueRef::Null);
+            continue;
+        };
+        let from_first = args.get(1).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
+        let between = args.get(2).and_then(|a| ticks(a.get(row))).unwrap_or(i64::MAX);
+        let goes_on = !begins[row]
+            && !is_true(args.get(3), row)
+            && state
+                .session
+                .as_ref()
+                .is_some_and(|(start, _)| now.saturating_sub(*start) < from_first && now.saturating_sub(state.before) < between);
+        if !goes_on {
+            state.session = Some((now, to_value(v)));
+        }
+        state.before = now;
+        if let Some((_, start)) = &state.session {
+            out.push(start);
         }
     }
 }
