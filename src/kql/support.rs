@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::functions::plugins::{self, ParamKind, Plugin};
-use super::functions::{AggregateImpl, ArgType, Param, Returns, ScalarImpl, aggregate, scalar};
+use super::functions::{AggregateImpl, ArgType, Param, Returns, aggregate, scalar};
 
 /// What a name of the language stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,10 +281,7 @@ pub fn features() -> Vec<Feature> {
         category: if scalar::window::FUNCTIONS.iter().any(|w| w.name == f.name) { Category::Window } else { Category::Scalar },
         aliases: f.aliases,
         syntax: call(f.name, f.params, f.variadic, f.returns),
-        refused: match f.imp {
-            ScalarImpl::Unsupported(why) => Some(why),
-            _ => None,
-        },
+        refused: f.refusal(),
         about: f.doc,
     }));
     features.extend(aggregate::families().iter().copied().flatten().map(|f| Feature {

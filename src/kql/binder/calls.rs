@@ -426,7 +426,7 @@ impl Binder<'_> {
         ctx: &mut ExprContext<'_>,
         span: Span,
     ) -> Bind<BoundExpr> {
-        if let ScalarImpl::Unsupported(why) = function.imp {
+        if let Some(why) = function.refusal() {
             let message = format!("the function {} is not supported: {why}", name.text);
             self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
         }

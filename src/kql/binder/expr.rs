@@ -123,14 +123,8 @@ impl Binder<'_> {
         }
         let mut ready = true;
         e.for_each_part(&mut |part| ready = ready && matches!(part.kind, BoundKind::Literal(_)));
-        // A function of several columns stays a call, so that its columns can be named.
-        if matches!(&e.kind, BoundKind::Call { function, .. } if matches!(function.imp, crate::functions::ScalarImpl::Unsupported(_)))
-        {
-            return Ok(e);
-        }
-        if let BoundKind::Call { function, .. } = &e.kind
-            && matches!(function.returns, crate::functions::Returns::Columns(_) | crate::functions::Returns::ColumnEach(_))
-        {
+        // A function of several columns stays a call, so that its columns can be named; one that is refused has no value.
+        if matches!(&e.kind, BoundKind::Call { function, .. } if function.gives_several() || function.refusal().is_some()) {
             return Ok(e);
         }
         if !ready || !e.is_constant() {

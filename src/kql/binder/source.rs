@@ -362,7 +362,7 @@ impl Binder<'_> {
                 let mut candidates = scope.names();
                 candidates.extend(["table", "materialize", "range", "print", "datatable"].map(str::to_owned));
                 let known = crate::functions::Registry::get().scalar(&function.text);
-                if let Some(crate::functions::ScalarImpl::Unsupported(why)) = known.map(|f| f.imp) {
+                if let Some(why) = known.and_then(|f| f.refusal()) {
                     let message = format!("{}(…) is not supported: {why}", function.text);
                     return self.error(code::UNSUPPORTED, function.span, message);
                 }

@@ -83,22 +83,22 @@ pub struct Param {
 
 impl Param {
     /// A required parameter.
-    pub const fn req(name: &'static str, kind: ArgType) -> Param {
+    pub(crate) const fn req(name: &'static str, kind: ArgType) -> Param {
         Param { name, kind, optional: false, constant: false }
     }
     /// An optional parameter.
-    pub const fn opt(name: &'static str, kind: ArgType) -> Param {
+    pub(crate) const fn opt(name: &'static str, kind: ArgType) -> Param {
         Param { name, kind, optional: true, constant: false }
     }
     /// The same, but it must be a constant.
-    pub const fn constant(self) -> Param {
+    pub(crate) const fn constant(self) -> Param {
         Param { constant: true, ..self }
     }
 }
 
 /// What the binder knows of an argument.
 #[derive(Debug, Clone)]
-pub struct ArgInfo {
+pub(crate) struct ArgInfo {
     /// Type.
     pub ty: Type,
     /// Value, when it is a constant.
@@ -107,7 +107,7 @@ pub struct ArgInfo {
 
 /// The type of a result.
 #[derive(Clone, Copy)]
-pub enum Returns {
+pub(crate) enum Returns {
     /// Always this type.
     Type(Type),
     /// The type of the argument at this place.
@@ -127,7 +127,7 @@ pub enum Returns {
 
 /// How an unnamed result column is named (`reference: column naming`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Naming {
+pub(crate) enum Naming {
     /// `Column1`, `Column2`, …
     Generated,
     /// The name of the first argument, if that has one (`tostring(x)` → `x`).
@@ -143,15 +143,15 @@ pub enum Naming {
 }
 
 /// A row-wise function with its constants prepared: called once for each row, in the order of the rows.
-pub type RowFn = Box<dyn Fn(&[ValueRef<'_>]) -> Value + Send + Sync>;
+pub(crate) type RowFn = Box<dyn Fn(&[ValueRef<'_>]) -> Value + Send + Sync>;
 
 /// A function over whole columns with its constants prepared: the argument columns and the number of rows in, the result
 /// column (in the Arrow form of the result type) out.
-pub type ColumnFn = Box<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync>;
+pub(crate) type ColumnFn = Box<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync>;
 
 /// How a scalar function is computed. Null handling is each function's own; strings are never null.
 #[derive(Clone, Copy)]
-pub enum ScalarImpl {
+pub(crate) enum ScalarImpl {
     /// One call for each row.
     Row(fn(&[ValueRef<'_>]) -> Value),
     /// One call for each row, for string and dynamic results: the result's text (JSON text for dynamic) is appended to the
@@ -160,13 +160,10 @@ pub enum ScalarImpl {
     /// Patterns, needles and the like are compiled once a query from the constant arguments (`None` where an argument is
     /// no constant; the closure must then work from its row values). The error refuses the query.
     Prepared(fn(&[ArgInfo], Type) -> Result<RowFn, String>),
-    /// Over whole columns: arrays of one length in the argument types' Arrow form (a constant comes as a repeated array
-    /// only if the function does not ask for it in `Prepared`), for what must be fast. The result has the Arrow form of
-    /// the return type.
-    Columns(fn(&[ArrayRef], usize) -> Result<ArrayRef, String>),
-    /// As `Columns`, but chosen and prepared once a query from the arguments' types and constants (Arrow types alone do not
-    /// tell a timespan from a long or a dynamic from a string). A constant argument is read from its `ArgInfo`; its array is
-    /// never read and may be of any length.
+    /// Over whole columns, for what must be fast: arrays of one length in the argument types' Arrow form in, one in the Arrow
+    /// form of the result type out. Chosen and prepared once a query from the arguments' types and constants, since Arrow
+    /// types alone do not tell a timespan from a long or a dynamic from a string. A constant argument is read from its
+    /// `ArgInfo`; its array is never read and may be of any length.
     Kernel(fn(&[ArgInfo], Type) -> Result<ColumnFn, String>),
     /// The binder or lowering builds it from other expressions (operators, `iff`, `case`, `now`, …).
     Special,
@@ -178,7 +175,7 @@ pub enum ScalarImpl {
 
 /// A function over rows in an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WindowFn {
+pub(crate) enum WindowFn {
     /// The row's number.
     RowNumber,
     /// The value some rows before.
@@ -197,7 +194,7 @@ pub enum WindowFn {
 
 /// What the binder and lowering know of a function beside its computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// Converts its argument to the result's type; a value of that type stays as it is.
     Conversion,
     /// True for null, or for all but null.
@@ -212,36 +209,36 @@ pub struct ScalarFn {
     /// Name.
     pub name: &'static str,
     /// Other names for the same.
-    pub aliases: &'static [&'static str],
+    pub(crate) aliases: &'static [&'static str],
     /// Parameters.
     pub params: &'static [Param],
     /// The last parameter may repeat (any number of times, zero included if it is optional).
     pub variadic: bool,
     /// Result type.
-    pub returns: Returns,
+    pub(crate) returns: Returns,
     /// Result column's name.
-    pub naming: Naming,
+    pub(crate) naming: Naming,
     /// True when two calls with the same arguments may differ (`rand`, `new_guid`).
     pub volatile: bool,
     /// What it means, where that helps to plan it.
-    pub meaning: Option<Meaning>,
+    pub(crate) meaning: Option<Meaning>,
     /// The naming of a call with several arguments, where it is another.
-    pub naming_of_several: Option<Naming>,
+    pub(crate) naming_of_several: Option<Naming>,
     /// A lone `*` stands for all columns.
-    pub takes_all_columns: bool,
+    pub(crate) takes_all_columns: bool,
     /// The type that Microsoft's language service shows, where its engine gives another.
-    pub shown: Option<fn(&[ArgInfo]) -> Option<Type>>,
+    pub(crate) shown: Option<fn(&[ArgInfo]) -> Option<Type>>,
     /// Where its answers are others than Kusto's: what each use of it is warned of.
-    pub caution: Option<&'static str>,
+    pub(crate) caution: Option<&'static str>,
     /// How it is computed.
-    pub imp: ScalarImpl,
+    pub(crate) imp: ScalarImpl,
     /// One sentence for `kqlake functions` and the support page.
-    pub doc: &'static str,
+    pub(crate) doc: &'static str,
 }
 
 impl ScalarFn {
     /// An entry with the usual answers: no aliases, not variadic, generated name, not volatile.
-    pub const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         params: &'static [Param],
         returns: Returns,
@@ -265,45 +262,56 @@ impl ScalarFn {
             doc,
         }
     }
+    /// Why it is refused; `None` where it runs.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.imp {
+            ScalarImpl::Unsupported(why) => Some(why),
+            _ => None,
+        }
+    }
+    /// True for a function of several columns.
+    pub fn gives_several(&self) -> bool {
+        matches!(self.returns, Returns::Columns(_) | Returns::ColumnEach(_))
+    }
     /// What arguments are fitted to.
     pub(crate) fn signature(&self) -> Signature {
         let ScalarFn { name, params, variadic, returns, shown, .. } = *self;
         Signature { name, params, variadic, returns, shown }
     }
     /// With another naming rule for calls with several arguments.
-    pub const fn naming_of_several(self, naming: Naming) -> ScalarFn {
+    pub(crate) const fn naming_of_several(self, naming: Naming) -> ScalarFn {
         ScalarFn { naming_of_several: Some(naming), ..self }
     }
     /// A lone `*` stands for all columns.
-    pub const fn takes_all_columns(self) -> ScalarFn {
+    pub(crate) const fn takes_all_columns(self) -> ScalarFn {
         ScalarFn { takes_all_columns: true, ..self }
     }
     /// With another type that Microsoft's language service shows.
-    pub const fn shown(self, shown: fn(&[ArgInfo]) -> Option<Type>) -> ScalarFn {
+    pub(crate) const fn shown(self, shown: fn(&[ArgInfo]) -> Option<Type>) -> ScalarFn {
         ScalarFn { shown: Some(shown), ..self }
     }
     /// With other names.
-    pub const fn aliases(self, aliases: &'static [&'static str]) -> ScalarFn {
+    pub(crate) const fn aliases(self, aliases: &'static [&'static str]) -> ScalarFn {
         ScalarFn { aliases, ..self }
     }
     /// With a repeating last parameter.
-    pub const fn variadic(self) -> ScalarFn {
+    pub(crate) const fn variadic(self) -> ScalarFn {
         ScalarFn { variadic: true, ..self }
     }
     /// With another naming rule.
-    pub const fn naming(self, naming: Naming) -> ScalarFn {
+    pub(crate) const fn naming(self, naming: Naming) -> ScalarFn {
         ScalarFn { naming, ..self }
     }
     /// Volatile.
-    pub const fn volatile(self) -> ScalarFn {
+    pub(crate) const fn volatile(self) -> ScalarFn {
         ScalarFn { volatile: true, ..self }
     }
     /// With a warning for each use.
-    pub const fn caution(self, caution: &'static str) -> ScalarFn {
+    pub(crate) const fn caution(self, caution: &'static str) -> ScalarFn {
         ScalarFn { caution: Some(caution), ..self }
     }
     /// With a meaning that helps to plan it.
-    pub const fn meaning(self, meaning: Meaning) -> ScalarFn {
+    pub(crate) const fn meaning(self, meaning: Meaning) -> ScalarFn {
         ScalarFn { meaning: Some(meaning), ..self }
     }
 }
@@ -315,7 +323,7 @@ impl std::fmt::Debug for ScalarFn {
 }
 
 /// The running state of a row-wise aggregate.
-pub trait Accumulate: Send + Sync + std::fmt::Debug {
+pub(crate) trait Accumulate: Send + Sync + std::fmt::Debug {
     /// Takes one row's arguments.
     fn update(&mut self, args: &[ValueRef<'_>]);
     /// The state as bytes that `merge` of another instance reads.
@@ -334,7 +342,7 @@ pub trait Accumulate: Send + Sync + std::fmt::Debug {
 
 /// How an aggregate is computed.
 #[derive(Clone, Copy)]
-pub enum AggregateImpl {
+pub(crate) enum AggregateImpl {
     /// Row by row; created for each group from the constant arguments and the result type.
     Rows(fn(&[ArgInfo], Type) -> Result<Box<dyn Accumulate>, String>),
     /// Lowering maps it to a DataFusion aggregate.
@@ -345,7 +353,7 @@ pub enum AggregateImpl {
 
 /// An aggregate that DataFusion computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NativeAggregate {
+pub(crate) enum NativeAggregate {
     /// Number of rows.
     Count,
     /// Sum.
@@ -375,7 +383,7 @@ pub(crate) struct Signature {
 
 /// The columns that one call of an aggregate gives to `summarize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gives {
+pub(crate) enum Gives {
     /// One value.
     Value,
     /// The extreme of the first argument, then the other arguments in its row; `*` is all columns. In the older form their names
@@ -402,7 +410,7 @@ pub enum Gives {
 
 /// What `pivot` shows where an aggregate has no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfNoRows {
+pub(crate) enum OfNoRows {
     /// Null.
     Null,
     /// Zero.
@@ -413,7 +421,7 @@ pub enum OfNoRows {
 
 /// An aggregate function of the language.
 #[derive(Clone, Copy)]
-pub struct AggregateFn {
+pub(crate) struct AggregateFn {
     /// Name.
     pub name: &'static str,
     /// Other names for the same.
@@ -442,7 +450,7 @@ pub struct AggregateFn {
 
 impl AggregateFn {
     /// An entry with the usual answers.
-    pub const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         params: &'static [Param],
         returns: Returns,
@@ -467,19 +475,19 @@ impl AggregateFn {
         }
     }
     /// With other names.
-    pub const fn aliases(self, aliases: &'static [&'static str]) -> AggregateFn {
+    pub(crate) const fn aliases(self, aliases: &'static [&'static str]) -> AggregateFn {
         AggregateFn { aliases, ..self }
     }
     /// With a repeating last parameter.
-    pub const fn variadic(self) -> AggregateFn {
+    pub(crate) const fn variadic(self) -> AggregateFn {
         AggregateFn { variadic: true, ..self }
     }
     /// An `…if` form whose predicate is at this place.
-    pub const fn predicate(self, place: usize) -> AggregateFn {
+    pub(crate) const fn predicate(self, place: usize) -> AggregateFn {
         AggregateFn { predicate: Some(place), ..self }
     }
     /// Sensitive to the order of rows.
-    pub const fn ordered(self) -> AggregateFn {
+    pub(crate) const fn ordered(self) -> AggregateFn {
         AggregateFn { ordered: true, ..self }
     }
     /// What arguments are fitted to.
@@ -488,11 +496,11 @@ impl AggregateFn {
         Signature { name, params, variadic, returns, shown: None }
     }
     /// With other columns than one value.
-    pub const fn gives(self, gives: Gives) -> AggregateFn {
+    pub(crate) const fn gives(self, gives: Gives) -> AggregateFn {
         AggregateFn { gives, ..self }
     }
     /// With another value than null of no rows.
-    pub const fn of_no_rows(self, of_no_rows: OfNoRows) -> AggregateFn {
+    pub(crate) const fn of_no_rows(self, of_no_rows: OfNoRows) -> AggregateFn {
         AggregateFn { of_no_rows, ..self }
     }
 }
@@ -534,7 +542,7 @@ impl Registry {
         self.scalars.get(name).copied()
     }
     /// An aggregate by name or alias.
-    pub fn aggregate(&self, name: &str) -> Option<&'static AggregateFn> {
+    pub(crate) fn aggregate(&self, name: &str) -> Option<&'static AggregateFn> {
         self.aggregates.get(name).copied()
     }
     /// Names and aliases of all scalar functions.
@@ -542,7 +550,7 @@ impl Registry {
         self.scalars.keys().copied()
     }
     /// Names and aliases of all aggregates.
-    pub fn aggregate_names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn aggregate_names(&self) -> impl Iterator<Item = &'static str> {
         self.aggregates.keys().copied()
     }
 }

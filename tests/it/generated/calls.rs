@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kqlake_kql::functions::{ArgType as Takes, Param, Registry, Returns, ScalarFn, ScalarImpl};
+use kqlake_kql::functions::{ArgType as Takes, Param, Registry, ScalarFn};
 use kqlake_value::{Column, Type};
 use serde_json::Value as Json;
 
@@ -149,7 +149,7 @@ pub fn functions() -> Vec<&'static ScalarFn> {
     let mut found: Vec<&'static ScalarFn> = registry
         .scalar_names()
         .filter_map(|name| registry.scalar(name).filter(|function| function.name == name))
-        .filter(|f| !f.volatile && !matches!(f.imp, ScalarImpl::Unsupported(_)) && !LEFT_OUT.contains(&f.name))
+        .filter(|f| !f.volatile && f.refusal().is_none() && !LEFT_OUT.contains(&f.name))
         .collect();
     found.sort_by_key(|function| function.name);
     found
@@ -207,8 +207,7 @@ fn of_function(random: &mut Random, function: &ScalarFn) -> Call {
         let last = args.len() - 1;
         args[last] = arg(random, same, "");
     }
-    let several = matches!(function.returns, Returns::Columns(_) | Returns::ColumnEach(_));
-    Call { form: format!("{}(*)", function.name), args, least, several }
+    Call { form: format!("{}(*)", function.name), args, least, several: function.gives_several() }
 }
 
 fn of_param(random: &mut Random, param: &Param, same: Type) -> Arg {

@@ -25,7 +25,6 @@ pub(crate) fn udf(function: &'static ScalarFn, args: Vec<ArgInfo>, returns: Type
         ScalarImpl::Row(row) => Computation::Row(Box::new(row)),
         ScalarImpl::Prepared(prepare) => Computation::Row(prepare(&args, returns)?),
         ScalarImpl::Text(text) => Computation::Text(text),
-        ScalarImpl::Columns(columns) => Computation::Columns(Box::new(columns), vec![false; args.len()]),
         ScalarImpl::Kernel(prepare) => {
             Computation::Columns(prepare(&args, returns)?, args.iter().map(|a| a.constant.is_some()).collect())
         }
