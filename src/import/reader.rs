@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::batches::{Batches, Message};
 use super::blocks::{Blocks, Helpers, Refused, Rows, Taker};
+use super::files::bytes::ByteStream;
 use super::files::documents::{Place, Reason, Stop, Walked, walk};
 use super::files::input::{FileLimits, open_text};
 use super::ordinals::Ordinals;
@@ -32,6 +33,17 @@ impl From<Stop> for Ended {
     fn from(_: Stop) -> Self {
         Ended::Stopped
     }
+}
+
+/// What was found in a unit's text.
+struct Content {
+    walked: Result<Walked, Stop>,
+    counts: Counts,
+    /// Why its first record is of no known kind, where none of them is.
+    unknown: Option<String>,
+    /// Why reading stopped before the end.
+    broke_off: Option<String>,
+    extent: ReadExtent,
 }
 
 /// Takes one unit's rows and refused records.
@@ -66,6 +78,53 @@ impl UnitOutput<'_> {
     fn passed(&mut self) {
         self.last_cut = false;
         self.quarantine.pass();
+    }
+
+    /// Refuses the unit as a whole, since its text cannot be opened.
+    fn not_opened(&mut self, error: &std::io::Error) -> Result<Content, Stop> {
+        let is_inside = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof);
+        let what = if is_inside { "it cannot be decompressed" } else { "reading stopped" };
+        let reason = format!("{what}: {error}");
+        self.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
+        let counts = Counts { records: 1, refused: 1, ..Counts::default() };
+        Ok(Content { walked: Ok(Walked::Done), counts, unknown: None, broke_off: Some(reason), extent: ReadExtent::Whole })
+    }
+
+    /// The state of the unit, and why it is no better one. What was refused as a whole is counted and goes into quarantine.
+    fn judge(&mut self, content: &mut Content) -> Result<(UnitState, Option<String>), Stop> {
+        let counts = &mut content.counts;
+        Ok(match (&content.walked, content.unknown.take()) {
+            (_, Some(reason)) => (UnitState::Unknown, Some(format!("no known shape: {reason}"))),
+            (Ok(Walked::Unknown(tried)), _) => {
+                let reason = format!("no known shape; tried {}", tried.join("; "));
+                self.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
+                (UnitState::Unknown, Some(reason))
+            }
+            (Ok(Walked::Refused(reason)), _) => {
+                counts.refused += 1;
+                self.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
+                (UnitState::Failed, Some(reason.clone()))
+            }
+            (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
+            _ if counts.refused > 0 => {
+                let reason = content.broke_off.take().unwrap_or_else(|| {
+                    if self.first_cut {
+                        content.extent = ReadExtent::Cut;
+                    }
+                    let shown = self.refusals.first().or(self.first.as_ref());
+                    let shown = shown.map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
+                    format!("{} of {} records refused{shown}", counts.refused, counts.records)
+                });
+                (UnitState::Incomplete, Some(reason))
+            }
+            _ if counts.filtered > 0 => (UnitState::Filtered, None),
+            _ if counts.out_of_scope > 0 && counts.rows.is_empty() => {
+                let reason = format!("all of its {} records are of sites outside of the org URLs", counts.out_of_scope);
+                (UnitState::Filtered, Some(reason))
+            }
+            _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
+            _ => (UnitState::Done, None),
+        })
     }
 }
 
@@ -195,106 +254,65 @@ impl UnitReader {
         };
         let consumed = unit.consumed;
         let opened = open_text(unit.reader, move || consumed(), self.limits, self.scratch.clone());
-        let (walked, mut counts, first_unknown) = match opened {
-            Err(error) => {
-                let is_inside =
-                    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof);
-                let what = if is_inside { "it cannot be decompressed" } else { "reading stopped" };
-                let reason = format!("{what}: {error}");
-                output.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
-                let counts = Counts { records: 1, refused: 1, ..Counts::default() };
-                report.reason = Some(reason);
-                (Ok(Walked::Done), counts, None)
-            }
+        let mut content = match opened {
+            Err(error) => output.not_opened(&error)?,
             Ok(mut text) => {
-                let given = self.given;
-                let day = given.snapshot_date.or(unit.day);
-                let (filter, name, taken) = (Arc::clone(&self.filter), unit.name.clone(), unit.taken);
-                let facts = Facts { filter, name, day, taken, order: given.date_order };
-                let mut blocks = Blocks::new(facts, &mut self.mappings, &mut output, self.helpers.as_ref());
-                let walked = walk(&mut text, &mut blocks, self.limits).and_then(|walked| blocks.finish().map(|()| walked));
-                let (mut counts, first_unknown) = (blocks.counts.clone(), blocks.first_unknown.take());
-                let unknown = counts.is_unknown();
-                drop(blocks);
-                if let Some(error) = text.error() {
-                    let reason = format!("reading stopped: {error}");
-                    // Where it broke inside a record, that record says so already.
-                    if !output.last_cut {
-                        let place = Place { byte: text.offset(), record: counts.records, ..Place::default() };
-                        counts.refused += 1;
-                        output.refused(place, &Reason::Other(reason.clone()), b"")?;
-                    }
-                    report.reason = Some(reason);
-                    report.extent = ReadExtent::Cut;
-                }
-                // What follows the last record still belongs to the file, and to its hash.
-                while walked.is_ok() {
-                    let length = text.chunk().len();
-                    if length == 0 {
-                        break;
-                    }
-                    text.consume(length);
-                }
-                (walked, counts, first_unknown.filter(|_| unknown))
+                let day = self.given.snapshot_date.or(unit.day);
+                let (filter, order) = (Arc::clone(&self.filter), self.given.date_order);
+                let facts = Facts { filter, name: unit.name, day, taken: unit.taken, order };
+                self.read_text(&mut text, facts, &mut output)?
             }
         };
         if let Some(error) = output.broken.take() {
             return Err(Ended::Broken(error));
         }
-        if let Ok(Walked::NoScratch(reason)) = walked {
-            return Err(Ended::Broken(ImportError::Scratch { reason }));
+        if let Ok(Walked::NoScratch(reason)) = &content.walked {
+            return Err(Ended::Broken(ImportError::Scratch { reason: reason.clone() }));
         }
         if output.stopped {
             return Err(Ended::Stopped);
         }
-        let (state, reason) = match (walked, first_unknown) {
-            (_, Some(reason)) => (UnitState::Unknown, Some(format!("no known shape: {reason}"))),
-            (Ok(Walked::Unknown(tried)), _) => {
-                let reason = format!("no known shape; tried {}", tried.join("; "));
-                output.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
-                (UnitState::Unknown, Some(reason))
-            }
-            (Ok(Walked::Refused(reason)), _) => {
-                counts.refused += 1;
-                output.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
-                (UnitState::Failed, Some(reason))
-            }
-            (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
-            _ if counts.refused > 0 => {
-                if report.reason.is_none() && output.first_cut {
-                    report.extent = ReadExtent::Cut;
-                }
-                let shown = output.refusals.first().or(output.first.as_ref());
-                let shown = shown.map(|r| format!(": {} ({})", r.reason, r.place)).unwrap_or_default();
-                (
-                    UnitState::Incomplete,
-                    Some(
-                        report
-                            .reason
-                            .take()
-                            .unwrap_or_else(|| format!("{} of {} records refused{shown}", counts.refused, counts.records)),
-                    ),
-                )
-            }
-            _ if counts.filtered > 0 => (UnitState::Filtered, None),
-            _ if counts.out_of_scope > 0 && counts.rows.is_empty() => (
-                UnitState::Filtered,
-                Some(format!("all of its {} records are of sites outside of the org URLs", counts.out_of_scope)),
-            ),
-            _ if counts.records == 0 => (UnitState::Empty, Some("it holds no records".to_owned())),
-            _ => (UnitState::Done, None),
-        };
+        (report.state, report.reason) = output.judge(&mut content)?;
         output.batches.flush_all()?;
         let UnitOutput { quarantine, refusals, .. } = output;
         let kept = quarantine.finish().map_err(Ended::Broken)?;
         (report.quarantine, report.known, report.not_kept) = (kept.path, kept.known, kept.not_kept);
         report.refusals = refusals;
-        report.section = main_section(&counts);
-        report.state = state;
-        report.reason = reason;
-        report.counts = counts;
+        report.section = main_section(&content.counts);
+        report.extent = content.extent;
+        report.counts = content.counts;
         report.finished = self.clock.now_micros();
         Ok(report)
+    }
+
+    /// Reads a unit's text, to its end or to where it breaks off.
+    fn read_text(&mut self, text: &mut ByteStream<'_>, facts: Facts, output: &mut UnitOutput<'_>) -> Result<Content, Stop> {
+        let mut blocks = Blocks::new(facts, &mut self.mappings, output, self.helpers.as_ref());
+        let walked = walk(text, &mut blocks, self.limits).and_then(|walked| blocks.finish().map(|()| walked));
+        let (counts, unknown) = (blocks.counts.clone(), blocks.first_unknown.take());
+        drop(blocks);
+        let unknown = unknown.filter(|_| counts.is_unknown());
+        let mut content = Content { walked, counts, unknown, broke_off: None, extent: ReadExtent::Whole };
+        if let Some(error) = text.error() {
+            let reason = format!("reading stopped: {error}");
+            // Where it broke inside a record, that record says so already.
+            if !output.last_cut {
+                let place = Place { byte: text.offset(), record: content.counts.records, ..Place::default() };
+                content.counts.refused += 1;
+                output.refused(place, &Reason::Other(reason.clone()), b"")?;
+            }
+            content.broke_off = Some(reason);
+            content.extent = ReadExtent::Cut;
+        }
+        // What follows the last record still belongs to the file, and to its hash.
+        while content.walked.is_ok() {
+            let length = text.chunk().len();
+            if length == 0 {
+                break;
+            }
+            text.consume(length);
+        }
+        Ok(content)
     }
 }
 

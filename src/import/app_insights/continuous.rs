@@ -181,24 +181,7 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flattened>), 
     let (member, table) = kind(members).ok_or("the record has a context, but none of the known kinds of telemetry")?;
     let read = |name: &str| members.get(name).and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or(Value::Null);
     let (mut context, mut internal, own) = (read("context"), read("internal"), read(member));
-    let as_it_is = |value: &Value| Some(value.clone());
-
-    let mut base = Flat::new();
-    for (path, column) in CONTEXT {
-        match path.strip_prefix("/internal") {
-            Some(path) => {
-                take(&mut base, column, &mut internal, &format!("/data{path}"), as_it_is);
-                take(&mut base, column, &mut internal, path, as_it_is);
-            }
-            None => take(&mut base, column, &mut context, path, as_it_is),
-        }
-    }
-    let rate = context.pointer("/data/samplingRate").and_then(Value::as_f64).filter(|r| *r > 0.0);
-    let count = rate.map(|rate| (100.0 / rate).round() as i64);
-    let dimensions = merged(context.pointer("/custom/dimensions"));
-    if !dimensions.is_empty() {
-        put(&mut base, "customDimensions", Value::Object(dimensions));
-    }
+    let base = context_columns(&mut context, &mut internal);
     let mut metrics = merged(context.pointer("/custom/metrics"));
     if let Some(Value::Object(custom)) = context.pointer_mut("/custom") {
         custom.remove("dimensions");
@@ -207,69 +190,18 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flattened>), 
     let id = internal.pointer_mut("/data/id").map(Value::take);
     let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
 
-    let mut records: Vec<(Flat, Option<Value>)> = Vec::new();
-    if member == "metric" {
-        for (name, metric) in &mut metrics {
-            let mut flat = base.clone();
-            put(&mut flat, "name", Value::from(name.as_str()));
-            let value = metric.get("value").cloned().unwrap_or(Value::Null);
-            for (from, to) in [
-                ("/value", "value"),
-                ("/count", "valueCount"),
-                ("/sum", "valueSum"),
-                ("/min", "valueMin"),
-                ("/max", "valueMax"),
-                ("/stdDev", "valueStdDev"),
-            ] {
-                take(&mut flat, to, metric, from, as_it_is);
-            }
-            if !flat.iter().any(|(column, _)| *column == "valueSum") {
-                put(&mut flat, "valueSum", value);
-            }
-            records.push((flat, without_empty(metric.take())));
-        }
+    let records: Vec<(Flat, Option<Value>)> = if member == "metric" {
+        metrics.iter_mut().map(|(name, metric)| metric_record(&base, name, metric)).collect()
     } else {
-        let mut measurements = Map::new();
-        for (name, metric) in &mut metrics {
-            let value = match metric {
-                Value::Object(members) => members.remove("value"),
-                Value::Number(_) => Some(metric.take()),
-                _ => None,
-            };
-            measurements.extend(value.map(|value| (name.clone(), value)));
-        }
+        let measurements = measurements(&mut metrics);
+        let rate = context.pointer("/data/samplingRate").and_then(Value::as_f64).filter(|r| *r > 0.0);
+        let count = rate.map(|rate| (100.0 / rate).round() as i64);
         if let (Some(left), Value::Object(context)) = (without_empty(Value::Object(metrics)), &mut context) {
             context.insert("metrics".to_owned(), left);
         }
-        for mut item in own.as_array().cloned().unwrap_or_default() {
-            let mut flat = base.clone();
-            for (path, column) in FIELDS {
-                take(&mut flat, column, &mut item, path, |value| match (path, value) {
-                    ("/result", Value::String(result)) => {
-                        Some(Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" }))
-                    }
-                    _ => Some(value.clone()),
-                });
-            }
-            for (from, column) in DURATIONS {
-                let millis = |value: &Value| value.as_f64().map(|ticks| Value::from(ticks / 10_000.0));
-                take(&mut flat, column, &mut item, &format!("/{from}/value"), millis);
-            }
-            if !measurements.is_empty() {
-                put(&mut flat, "customMeasurements", Value::Object(measurements.clone()));
-            }
-            let own_count = item.get("count").and_then(Value::as_i64);
-            // `count` already stands for the sampling; the rate says so where there is no count above one.
-            put(&mut flat, "itemCount", count.max(own_count).map_or(Value::Null, Value::from));
-            if let Value::Object(members) = &mut item
-                && own_count.is_some()
-                && own_count >= count
-            {
-                members.remove("count");
-            }
-            records.push((flat, without_empty(item)));
-        }
-    }
+        let items = own.as_array().cloned().unwrap_or_default();
+        items.into_iter().map(|item| own_record(&base, item, &measurements, count)).collect()
+    };
     if records.is_empty() {
         return Err(format!("the record's '{member}' is empty"));
     }
@@ -286,6 +218,92 @@ pub(super) fn flatten(members: &Members<'_>) -> Result<(usize, Vec<Flattened>), 
         Flattened { columns, left }
     });
     Ok((table, flattened.collect()))
+}
+
+/// The columns that all records of an exported record share. What they take is gone from the context.
+fn context_columns(context: &mut Value, internal: &mut Value) -> Flat {
+    let mut flat = Flat::new();
+    for (path, column) in CONTEXT {
+        match path.strip_prefix("/internal") {
+            Some(path) => {
+                take(&mut flat, column, internal, &format!("/data{path}"), as_it_is);
+                take(&mut flat, column, internal, path, as_it_is);
+            }
+            None => take(&mut flat, column, context, path, as_it_is),
+        }
+    }
+    let dimensions = merged(context.pointer("/custom/dimensions"));
+    if !dimensions.is_empty() {
+        put(&mut flat, "customDimensions", Value::Object(dimensions));
+    }
+    flat
+}
+
+fn as_it_is(value: &Value) -> Option<Value> {
+    Some(value.clone())
+}
+
+/// A metric as a record of its own, and what its columns do not take of it.
+fn metric_record(base: &Flat, name: &str, metric: &mut Value) -> (Flat, Option<Value>) {
+    let mut flat = base.clone();
+    put(&mut flat, "name", Value::from(name));
+    let value = metric.get("value").cloned().unwrap_or(Value::Null);
+    for (from, to) in [
+        ("/value", "value"),
+        ("/count", "valueCount"),
+        ("/sum", "valueSum"),
+        ("/min", "valueMin"),
+        ("/max", "valueMax"),
+        ("/stdDev", "valueStdDev"),
+    ] {
+        take(&mut flat, to, metric, from, as_it_is);
+    }
+    if !flat.iter().any(|(column, _)| *column == "valueSum") {
+        put(&mut flat, "valueSum", value);
+    }
+    (flat, without_empty(metric.take()))
+}
+
+/// The values of metrics that belong to other records, taken out of them.
+fn measurements(metrics: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, metric) in metrics {
+        let value = match metric {
+            Value::Object(members) => members.remove("value"),
+            Value::Number(_) => Some(metric.take()),
+            _ => None,
+        };
+        out.extend(value.map(|value| (name.clone(), value)));
+    }
+    out
+}
+
+/// One of a record's own items, and what its columns do not take of it. `count` is how many items the sampling lets it stand for.
+fn own_record(base: &Flat, mut item: Value, measurements: &Map<String, Value>, count: Option<i64>) -> (Flat, Option<Value>) {
+    let mut flat = base.clone();
+    for (path, column) in FIELDS {
+        take(&mut flat, column, &mut item, path, |value| match (path, value) {
+            ("/result", Value::String(result)) => Some(Value::from(if result.eq_ignore_ascii_case("pass") { "1" } else { "0" })),
+            _ => Some(value.clone()),
+        });
+    }
+    for (from, column) in DURATIONS {
+        let millis = |value: &Value| value.as_f64().map(|ticks| Value::from(ticks / 10_000.0));
+        take(&mut flat, column, &mut item, &format!("/{from}/value"), millis);
+    }
+    if !measurements.is_empty() {
+        put(&mut flat, "customMeasurements", Value::Object(measurements.clone()));
+    }
+    let own_count = item.get("count").and_then(Value::as_i64);
+    // `count` already stands for the sampling; the rate says so where there is no count above one.
+    put(&mut flat, "itemCount", count.max(own_count).map_or(Value::Null, Value::from));
+    if let Value::Object(members) = &mut item
+        && own_count.is_some()
+        && own_count >= count
+    {
+        members.remove("count");
+    }
+    (flat, without_empty(item))
 }
 
 /// An array of objects with one member each, as one object.

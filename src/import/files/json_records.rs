@@ -35,6 +35,26 @@ enum Ended {
     Broken,
 }
 
+/// An object that is being walked through.
+struct ObjectDocument {
+    /// The byte at which it begins.
+    begin: u64,
+    /// What it says of the records in it.
+    page: Page,
+    /// Records came out of it, so it is none itself.
+    streamed: bool,
+    /// Its members that are no containers of records: the record itself, if no container comes.
+    kept: Vec<u8>,
+    /// The error that an answer carries beside its rows.
+    error: Option<String>,
+}
+
+impl ObjectDocument {
+    fn begins_at(begin: u64) -> Self {
+        Self { begin, page: Page::default(), streamed: false, kept: vec![b'{'], error: None }
+    }
+}
+
 impl Walker<'_, '_> {
     fn place(&self, byte: u64) -> Place {
         Place { line: self.line, byte, record: self.records }
@@ -230,95 +250,91 @@ impl Walker<'_, '_> {
 
     /// An object: a page of records, a query answer, or a record itself.
     fn object_document(&mut self) -> Result<Ended, Stop> {
-        let begin = self.source.offset();
+        let mut document = ObjectDocument::begins_at(self.source.offset());
         self.source.consume(1);
-        let mut page = Page::default();
-        let mut streamed = false;
-        let mut partial_error: Option<String> = None;
-        // Members that are not containers: the record itself, if no container comes.
-        let mut kept = vec![b'{'];
         let mut first = true;
         let mut scratch = Vec::new();
         loop {
             self.buffer.clear();
             let at = self.source.offset();
-            match json::next_element(self.source, b'}', first) {
-                Ok(true) => {}
+            let key = match json::next_element(self.source, b'}', first) {
+                Ok(true) => json::key(self.source, &mut scratch),
                 Ok(false) => break,
-                Err(error) => return self.broken_object(error, kept, streamed, begin, at),
-            }
+                Err(error) => Err(error),
+            };
             first = false;
-            let key = match json::key(self.source, &mut scratch) {
+            let key = match key {
                 Ok(key) => key,
-                Err(error) => return self.broken_object(error, kept, streamed, begin, at),
+                Err(error) => return self.broken_object(error, document, at),
             };
             let kind = json::next_kind(self.source);
-            let lower = key.to_ascii_lowercase();
-            match (lower.as_str(), kind) {
+            let name = key.to_ascii_lowercase();
+            let walked = match (name.as_str(), kind) {
                 // An empty list may belong to a record; a page with one has no records either way.
-                ("value" | "records" | "results", JsonStart::Array) if self.holds_objects() => {
-                    streamed = true;
-                    if let Ended::Broken = self.array_document(&page)? {
-                        return Ok(Ended::Broken);
-                    }
+                ("value" | "records" | "results" | "d", JsonStart::Array) if self.holds_objects() => {
+                    self.array_document(&document.page)?
                 }
-                ("tables", JsonStart::Array) if self.holds_objects() => {
-                    streamed = true;
-                    if let Ended::Broken = self.tables()? {
-                        return Ok(Ended::Broken);
-                    }
-                }
-                ("d", JsonStart::Object) => {
-                    streamed = true;
-                    if let Ended::Broken = self.object_document()? {
-                        return Ok(Ended::Broken);
-                    }
-                }
-                ("d", JsonStart::Array) if self.holds_objects() => {
-                    streamed = true;
-                    if let Ended::Broken = self.array_document(&page)? {
-                        return Ok(Ended::Broken);
-                    }
-                }
+                ("tables", JsonStart::Array) if self.holds_objects() => self.tables()?,
+                ("d", JsonStart::Object) => self.object_document()?,
                 _ => {
-                    let name = string_literal(&key);
-                    if kept.len() > 1 {
-                        kept.push(b',');
-                    }
-                    kept.extend_from_slice(name.as_bytes());
-                    kept.push(b':');
-                    let start = kept.len();
-                    let room = self.limits.record.saturating_sub(start);
-                    match json::value(self.source, &mut kept, room) {
+                    match self.member(&mut document, &key, kind)? {
                         Ok(()) => {}
-                        Err(JsonError::TooLong(length)) => {
-                            // The text of the member is given up, and with it the record; the walk continues behind it.
-                            self.records += 1;
-                            self.buffer.clear();
-                            self.buffer.extend_from_slice(&kept[..kept.len().min(self.limits.quarantine_text)]);
-                            kept.truncate(start);
-                            kept.extend_from_slice(b"null");
-                            if !streamed {
-                                streamed = true;
-                                self.bad(
-                                    format!("the record has {length} bytes or more, over the limit of {}", self.limits.record),
-                                    begin,
-                                )?;
-                            }
-                        }
-                        Err(error) => return self.broken_object(error, kept, streamed, begin, at),
+                        Err(error) => return self.broken_object(error, document, at),
                     }
-                    let text = &kept[start..];
-                    if matches!(lower.as_str(), "@odata.context" | "odata.metadata" | "odata.context") {
-                        page.context = std::str::from_utf8(text).ok().map(|t| unescape(t).into_owned());
-                    } else if lower == "@kqlake.columns" {
-                        page.columns = std::str::from_utf8(text).ok().map(str::to_owned);
-                    } else if lower == "error" && kind == JsonStart::Object {
-                        partial_error = Some(String::from_utf8_lossy(text).into_owned());
-                    }
+                    continue;
                 }
+            };
+            document.streamed = true;
+            if let Ended::Broken = walked {
+                return Ok(Ended::Broken);
             }
         }
+        self.object_end(document)?;
+        Ok(Ended::Whole)
+    }
+
+    /// A member that is no container of records: it is kept, since the object may be a record itself.
+    fn member(&mut self, document: &mut ObjectDocument, key: &str, kind: JsonStart) -> Result<Result<(), JsonError>, Stop> {
+        let kept = &mut document.kept;
+        if kept.len() > 1 {
+            kept.push(b',');
+        }
+        kept.extend_from_slice(string_literal(key).as_bytes());
+        kept.push(b':');
+        let start = kept.len();
+        let limit = self.limits.record.saturating_sub(start);
+        match json::value(self.source, kept, limit) {
+            Ok(()) => {}
+            Err(JsonError::TooLong(length)) => {
+                // The text of the member is given up, and with it the record; the walk continues behind it.
+                self.records += 1;
+                self.buffer.clear();
+                self.buffer.extend_from_slice(&kept[..kept.len().min(self.limits.quarantine_text)]);
+                kept.truncate(start);
+                kept.extend_from_slice(b"null");
+                if !document.streamed {
+                    document.streamed = true;
+                    let reason = format!("the record has {length} bytes or more, over the limit of {}", self.limits.record);
+                    self.bad(reason, document.begin)?;
+                }
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        let text = &document.kept[start..];
+        match key.to_ascii_lowercase().as_str() {
+            "@odata.context" | "odata.metadata" | "odata.context" => {
+                document.page.context = std::str::from_utf8(text).ok().map(|t| unescape(t).into_owned());
+            }
+            "@kqlake.columns" => document.page.columns = std::str::from_utf8(text).ok().map(str::to_owned),
+            "error" if kind == JsonStart::Object => document.error = Some(String::from_utf8_lossy(text).into_owned()),
+            _ => {}
+        }
+        Ok(Ok(()))
+    }
+
+    /// The end of an object: it is a record itself, unless records came out of it.
+    fn object_end(&mut self, document: ObjectDocument) -> Result<(), Stop> {
+        let ObjectDocument { begin, page, streamed, mut kept, error } = document;
         if !streamed {
             kept.push(b'}');
             self.records += 1;
@@ -330,23 +346,24 @@ impl Walker<'_, '_> {
                     self.not_utf8(error, "record", begin)?;
                 }
             }
-        } else if let Some(error) = partial_error {
+        } else if let Some(error) = error {
             // The query services answer 200 with the rows so far and an error beside them.
             self.buffer.clear();
             self.buffer.extend_from_slice(error.as_bytes());
             self.bad("the answer carries an error: its rows were taken, but rows are missing from it", begin)?;
         }
-        Ok(Ended::Whole)
+        Ok(())
     }
 
-    fn broken_object(&mut self, error: JsonError, kept: Vec<u8>, streamed: bool, begin: u64, at: u64) -> Result<Ended, Stop> {
-        if streamed {
+    /// An object that is broken at a byte. Where records came out of it, the fault is there; else it is the record's.
+    fn broken_object(&mut self, error: JsonError, document: ObjectDocument, at: u64) -> Result<Ended, Stop> {
+        if document.streamed {
             self.buffer.clear();
             return self.broken(error, at);
         }
         self.records += 1;
-        self.buffer = kept;
-        self.broken(error, begin)
+        self.buffer = document.kept;
+        self.broken(error, document.begin)
     }
 
     /// True when the array that comes next holds objects, as far as its first element shows; null is none.
