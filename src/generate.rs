@@ -15,7 +15,6 @@ mod traces;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-use chrono::{Days, NaiveDate};
 use flate2::{Compression, write::GzEncoder};
 
 use line::{Calendar, Line, Random};
@@ -68,8 +67,8 @@ pub(crate) struct GenerateOptions {
     pub rows: u64,
     /// Another seed gives other values; the same seed gives the same bytes.
     pub seed: u64,
-    /// The first day, UTC.
-    pub start: NaiveDate,
+    /// The first day, UTC, by its number since 1970-01-01.
+    pub start: i64,
     /// Over how many days the records are spread; 0 counts as 1.
     pub days: u32,
     /// Whether the output is a gzip stream.
@@ -82,8 +81,8 @@ impl Default for GenerateOptions {
     }
 }
 
-/// The first day when none is asked for: fixed, so that figures can be compared.
-const DEFAULT_START: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a date of the calendar");
+/// The first day when none is asked for, 2026-01-01: fixed, so that figures can be compared.
+const DEFAULT_START: i64 = 20_454;
 
 /// Bytes gathered before they are handed to the writer.
 const CHUNK: usize = 256 * 1024;
@@ -155,11 +154,6 @@ fn write_records(options: &GenerateOptions, mut source: impl Source, mut random:
         line.text(source.tail());
     }
     out.write_all(line.bytes())
-}
-
-/// The day `days` after `start`; the calendar's last day where there is none.
-fn day_after(start: NaiveDate, days: u32) -> NaiveDate {
-    start.checked_add_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MAX)
 }
 
 #[cfg(test)]

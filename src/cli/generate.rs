@@ -24,7 +24,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = GenerateOptions::default().seed)]
     seed: u64,
     /// First day, UTC
-    #[arg(long, value_name = "DATE", default_value_t = GenerateOptions::default().start)]
+    #[arg(long, value_name = "DATE", default_value_t = first_day())]
     start: NaiveDate,
     /// Days that the records are spread over
     #[arg(long, default_value_t = GenerateOptions::default().days)]
@@ -35,6 +35,11 @@ pub(super) struct Args {
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// The day that is the first when none is asked for.
+fn first_day() -> NaiveDate {
+    i32::try_from(GenerateOptions::default().start).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default()
 }
 
 /// # Errors
@@ -48,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         kind: args.kind,
         rows: args.rows,
         seed: args.seed,
-        start: args.start,
+        start: args.start.to_epoch_days().into(),
         days: args.days,
         gzip: args.gzip,
     };

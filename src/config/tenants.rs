@@ -17,6 +17,7 @@ use kqlake_remote::settings::{
     AppInsightsSettings, AuditSettings, CONTENT_TYPES, CallsSettings, Credential, HostOverrides, LogAnalyticsSettings,
     MessageTraceSettings, ServiceBus, TeamsMessagesSettings, Tenant, TraceApi, TraceDetails,
 };
+use kqlake_value::calendar::day_of_text;
 use kqlake_value::parse::guids::{self, GuidForm};
 
 /// Seconds of two days: the longest delay of message traces.
@@ -463,9 +464,7 @@ fn message_trace(mut table: Table<'_, '_>) -> MessageTraceSettings {
         }
     };
     let reset = table.text("reset_persistence_auth").map(str::to_owned);
-    if let Some(text) =
-        reset.as_deref().filter(|text| text.len() != 10 || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err())
-    {
+    if let Some(text) = reset.as_deref().filter(|text| text.len() != 10 || day_of_text(text).is_none()) {
         table.wrong(
             "reset_persistence_auth",
             format_args!("is `{text}`, a day as YYYY-MM-DD was expected"),

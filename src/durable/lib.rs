@@ -37,6 +37,30 @@ pub use target::{TargetKind, is_standard_output, kind, resolved};
 use temporary::TemporaryPath;
 pub use temporary::{abandon_all, sweep};
 
+/// The entries of a folder; of one that is not there, none.
+///
+/// # Errors
+/// It is there and cannot be listed, or is no folder.
+pub fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(entries.into_iter().flatten())
+}
+
+/// Removes a file; one that is gone already is no error.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// An output that a user named: a file that is replaced when it is complete, or a pipe or device that is written to.
 #[derive(Debug)]
 pub enum Output {

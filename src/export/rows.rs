@@ -5,9 +5,9 @@ use arrow::record_batch::RecordBatch;
 
 use super::Period;
 use crate::output::cell::{readers, write_text};
-use kqlake_value::calendar::civil_from_days;
 use kqlake_value::columns::ColumnReader;
-use kqlake_value::{Column, TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
+use kqlake_value::format::write_datetime;
+use kqlake_value::{Column, TICKS_PER_SECOND, Type, ValueRef};
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
 /// input is usual, it takes the full-width forms too.
@@ -129,11 +129,11 @@ fn write_seconds(out: &mut String, ticks: i64) {
 pub(super) fn period(period: Period, cells: &[ColumnReader], row: usize) -> String {
     let (Period::Day(at) | Period::Month(at)) = period else { return String::new() };
     let Some(ValueRef::DateTime(ticks)) = cells.get(at).map(|c| c.get(row)) else { return String::new() };
-    let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
-    match period {
-        Period::Day(_) => format!("{year:04}-{month:02}-{day:02}"),
-        _ => format!("{year:04}-{month:02}"),
-    }
+    let mut text = String::new();
+    write_datetime(&mut text, ticks);
+    let day = text.split_once('T').map_or(text.as_str(), |(day, _)| day);
+    let month = day.rsplit_once('-').map_or(day, |(month, _)| month);
+    if matches!(period, Period::Month(_)) { month } else { day }.to_owned()
 }
 
 /// True for the name of a file that an export of a table makes: `TABLE.csv`, `TABLE_2026-01.csv`, `TABLE_2026-01-05.csv`.

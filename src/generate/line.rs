@@ -1,13 +1,13 @@
 //! The generator's tools: a growing line, random numbers, and the text of times and ids.
 
-use chrono::NaiveDate;
-use kqlake_value::format::{hex_digits, random_guid};
+use kqlake_value::format::{InstantText, hex_digits, random_guid};
 use kqlake_value::splitmix64::SplitMix64;
+use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, US_PER_DAY};
 
 /// Ticks of 100 ns in a second.
-pub(super) const TICKS_OF_SECOND: u64 = 10_000_000;
+pub(super) const TICKS_OF_SECOND: u64 = TICKS_PER_SECOND as u64;
 /// Ticks of 100 ns in a day.
-pub(super) const TICKS_OF_DAY: u64 = 86_400 * TICKS_OF_SECOND;
+pub(super) const TICKS_OF_DAY: u64 = TICKS_PER_DAY as u64;
 
 /// Random numbers, and what is made of them.
 pub(super) struct Random(SplitMix64);
@@ -64,9 +64,11 @@ pub(super) struct Calendar {
 }
 
 impl Calendar {
-    pub(super) fn new(start: NaiveDate, days: u32) -> Self {
+    /// The days from one on, by its number since 1970-01-01.
+    pub(super) fn new(start: i64, days: u32) -> Self {
+        let text = |day| format!("{}T", InstantText::of_us(day * US_PER_DAY).day());
         // Two more days than records begin on: some records end after they begin.
-        Calendar { days: (0..days + 2).map(|day| super::day_after(start, day).format("%Y-%m-%dT").to_string()).collect() }
+        Calendar { days: (start..start + i64::from(days) + 2).map(text).collect() }
     }
 
     fn day(&self, ticks: u64) -> &str {
@@ -139,7 +141,7 @@ impl Line {
     /// A new GUID (version 4 by its form) in lower case.
     pub(super) fn guid(&mut self, random: &mut Random) -> &mut Self {
         let (high, low) = (random.bits(), random.bits());
-        self.0.extend_from_slice(&random_guid(u128::from(high) << 64 | u128::from(low)));
+        self.0.extend_from_slice(&random_guid(high, low));
         self
     }
 

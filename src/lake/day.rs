@@ -1,7 +1,7 @@
 //! Days of rows, as numbers and as the partition column has them.
 
 use kqlake_value::US_PER_DAY;
-use kqlake_value::calendar::day_number;
+use kqlake_value::calendar::day_of_text;
 use kqlake_value::format::InstantText;
 
 /// Days from 1970-01-01 to the day of an instant.
@@ -21,8 +21,7 @@ pub(crate) fn day_text(day: i32) -> Option<String> {
 
 /// The day that a partition's text names.
 pub(crate) fn day_from_text(text: &str) -> Option<i32> {
-    let mut parts = text.splitn(3, '-').map(|part| part.parse().ok());
-    i32::try_from(day_number(parts.next()??, parts.next()??, parts.next()??)?).ok()
+    i32::try_from(day_of_text(text)?).ok()
 }
 
 #[cfg(test)]

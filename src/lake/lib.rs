@@ -47,10 +47,9 @@ pub use self::data::rows::bytes_of_rows;
 pub use self::error::{LakeError, is_of_decoder, lake_cause};
 use self::fault::Fault;
 use self::log::delta::Log;
-use self::log::{commit, files};
+use self::log::{actions, files};
 pub use self::read::as_kql::as_kql_takes_it;
 pub use self::read::broken::broken_file;
-pub use self::read::foreign;
 pub use self::read::provider::{SCAN_BYTES, SCAN_FILES};
 pub use self::read::snapshot::{TableSnapshot, TableStats};
 pub use self::repair::{MovedFile, RepairReport};
@@ -60,7 +59,7 @@ pub use self::write::landing::{Landed, Landing};
 pub use self::write::origin::{Origin, OriginCounts};
 use self::write::position;
 pub use self::write::rows::{RowBuilder, concat_rows};
-use kqlake_durable::Lease;
+use kqlake_durable::{Lease, resolved};
 use kqlake_value::clock::{Clock, SystemClock};
 
 /// Where a unit of import comes from and how far it advances its stream.
@@ -126,7 +125,11 @@ impl Lake {
         Self::with_fault(root, Fault::default())
     }
 
-    /// The same with a hook that tests stop the work with.
+    /// The same with a hook that stops the work at a step, as a crash would.
+    ///
+    /// It is there for tests alone, and public since those of the program are outside of this crate. Behind a feature, which
+    /// only tests turn on, this crate and all that use it would be built twice: for the program and for its tests.
+    #[doc(hidden)]
     pub fn with_fault(root: &Path, fault: Fault) -> Self {
         Self::of(plain(root), fault, Arc::new(SystemClock))
     }
@@ -161,9 +164,14 @@ impl Lake {
         &self.inner.fault
     }
 
+    /// The present instant in microseconds since 1970.
+    fn now_us(&self) -> i64 {
+        self.inner.clock.now_micros()
+    }
+
     /// The present instant in milliseconds since 1970.
     fn now_millis(&self) -> i64 {
-        self.inner.clock.now_micros().div_euclid(1_000)
+        self.now_us().div_euclid(1_000)
     }
 
     /// A sign that files of a table are being written that no commit names yet: compaction leaves them alone.
@@ -231,7 +239,7 @@ impl Lake {
         }
         if let Some(log) = &log {
             log.check_identity(def, &dir)?;
-            if let Some(outside) = log.files().iter().find(|file| !commit::is_inside(&file.path)) {
+            if let Some(outside) = log.files().iter().find(|file| !actions::is_inside(&file.path)) {
                 let damage = Damage::Outside { log: dir.join(files::LOG), path: outside.path.clone() };
                 return Err(LakeError::Damaged { table: def.name, damage });
             }
@@ -399,19 +407,9 @@ impl Lake {
 
 /// A path that means the same folder whatever the working directory is, and has a URL: absolute and without `..`.
 fn plain(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if !path.components().any(|part| part == Component::ParentDir) {
-        return path;
+    // Behind a link, `..` is the parent of what the link leads to. Without `..` the links of a path stay as they were named.
+    match path.components().any(|part| part == Component::ParentDir) {
+        true => resolved(path),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
     }
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        if part == Component::ParentDir {
-            // Behind a link, `..` is the parent of what the link leads to.
-            out = out.canonicalize().unwrap_or(out);
-            out.pop();
-        } else {
-            out.push(part);
-        }
-    }
-    out
 }

@@ -1,6 +1,6 @@
 //! How a table's files are divided: by the month of their rows' time, or, in tables that version 0.1.0 made, by the day.
 
-use chrono::{Datelike as _, NaiveDate};
+use kqlake_value::calendar::civil_from_days;
 
 use crate::day::{day_from_text, day_text, has_text};
 use crate::tables::{EVENT_DATE, EVENT_MONTH};
@@ -77,10 +77,10 @@ impl Partition {
     }
 }
 
-/// The first day of a day's month; the day itself where the calendar does not reach.
+/// The first day of a day's month.
 fn month_of(day: i32) -> i32 {
-    let in_month = NaiveDate::from_epoch_days(day).map_or(0, |date| date.day0());
-    i32::try_from(in_month).map_or(day, |before| day - before)
+    let (.., in_month) = civil_from_days(i64::from(day));
+    day.saturating_sub_unsigned(in_month - 1)
 }
 
 #[cfg(test)]

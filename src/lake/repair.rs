@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use chrono::DateTime;
 use kqlake_durable::{self as durable, Draft, Lease};
+use kqlake_value::format::InstantText;
 
 use crate::blocking::run_blocking;
 use crate::compact::data_files;
@@ -58,10 +58,11 @@ struct RepairFolder {
 
 impl RepairFolder {
     fn new(lake: &Lake, def: &TableDef) -> Self {
-        let now = DateTime::from_timestamp_millis(lake.now_millis()).unwrap_or_default().format("%Y-%m-%dT%H%M%SZ");
+        let now = InstantText::of_us(lake.now_us());
+        let now = format!("{}T{}Z", now.day(), now.time().replace(':', ""));
         let folder = lake.root().join(SET_ASIDE).join(def.name);
         // Two repairs of one second have a folder each.
-        let names = (1..).map(|n| if n == 1 { now.to_string() } else { format!("{now}-{n}") });
+        let names = (1..).map(|n| if n == 1 { now.clone() } else { format!("{now}-{n}") });
         let free = names.map(|name| folder.join(name)).find(|folder| fs::symlink_metadata(folder).is_err());
         RepairFolder { folder: free.unwrap_or(folder), made: false, done: Vec::new() }
     }

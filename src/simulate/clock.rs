@@ -50,12 +50,12 @@ pub(crate) fn iso(micros: i64, digits: usize) -> String {
 
 /// The form of HTTP's dates: `Fri, 09 Jan 2026 08:15:30 GMT`.
 pub(crate) fn http_date(micros: i64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let days = micros.div_euclid(US_PER_DAY);
     let (year, month, day) = calendar::civil_from_days(days);
     let text = InstantText::of_us(micros);
-    let weekday = DAYS[days.rem_euclid(7) as usize];
+    let weekday = DAYS[calendar::weekday(days) as usize];
     format!("{weekday}, {day:02} {} {year:04} {} GMT", MONTHS[month as usize - 1], text.time())
 }
 

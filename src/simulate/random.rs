@@ -1,5 +1,6 @@
 //! Numbers that only look random: pure functions of a seed and of what they are for, so that nothing invented is ever stored.
 
+use kqlake_value::format::random_guid;
 use kqlake_value::splitmix64::first;
 
 /// A well-mixed number of a seed and the words that say what it is for.
@@ -16,10 +17,11 @@ pub(crate) fn chance(seed: u64, words: &[u64], share: f64) -> bool {
 pub(crate) fn guid(seed: u64, words: &[u64]) -> String {
     let high = number(seed, words);
     let low = first(high ^ seed.rotate_left(17));
-    uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid().to_string()
+    random_guid(high, low).map(char::from).iter().collect()
 }
 
-/// A number for a text, as a word for the functions above (FNV-1a).
+/// A number for a text, as a word for the functions above. It is FNV-1a and no sum of [`first`], since the ids of the tenant that a
+/// seed stands for, which configurations and manifests hold, follow from it.
 pub(crate) fn word(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -49,9 +49,33 @@ pub fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(days_from_civil(year, month as u32, day as u32))
 }
 
+/// The number of the day that a text such as `2026-01-05` names, with zeros before its numbers or without; `None` for one that the
+/// calendar of the years 1 to 9999 does not have.
+pub fn day_of_text(text: &str) -> Option<i64> {
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?;
+    let mut parts = text.splitn(3, '-').map(number);
+    day_number(parts.next()??, parts.next()??, parts.next()??)
+}
+
+/// The day's number of a datetime in ticks.
+pub fn day_of(ticks: i64) -> i64 {
+    ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS
+}
+
+/// The start of a day, by its number, in ticks; `None` where that is far outside of the calendar.
+pub fn start_of_day(day: i64) -> Option<i64> {
+    day.checked_add(UNIX_EPOCH_DAYS)?.checked_mul(TICKS_PER_DAY)
+}
+
+/// Days since the last Sunday, by a day's number: 0 is a Sunday, 6 a Saturday.
+pub fn weekday(day: i64) -> i64 {
+    // 1970-01-01 was a Thursday.
+    (day + 4).rem_euclid(7)
+}
+
 /// The start of a day in ticks since 0001-01-01; `None` for one that the calendar does not have.
 pub fn date(year: i64, month: i64, day: i64) -> Option<i64> {
-    Some((day_number(year, month, day)? + UNIX_EPOCH_DAYS) * TICKS_PER_DAY)
+    start_of_day(day_number(year, month, day)?)
 }
 
 #[cfg(test)]
@@ -71,6 +95,20 @@ mod tests {
             assert_eq!(day_number(year, month, day), None);
         }
         assert_eq!(date(1, 1, 1), Some(0));
+        assert_eq!((day_of(0), day_of(-1), start_of_day(-719_162), start_of_day(i64::MAX)), (-719_162, -719_163, Some(0), None));
+        // 2026-01-11 was a Sunday.
+        assert_eq!([20_463, 20_464, 20_469, -4].map(weekday), [0, 1, 6, 0]);
+    }
+
+    #[test]
+    fn days_are_read_from_their_texts() {
+        assert_eq!(["1970-01-01", "2024-02-29", "0001-01-01"].map(day_of_text), [Some(0), Some(19_782), Some(-719_162)]);
+        assert_eq!(day_of_text("2026-1-5"), day_of_text("2026-01-05"));
+        for wrong in
+            ["", "2023-02-29", "2026-01", "2026-01-05 ", "+026-01-05", "2026/01/05", "0000-01-01", "2026-01-05-1", "2026-01-"]
+        {
+            assert_eq!(day_of_text(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::parse::datetimes::literal;
 use crate::us_of_datetime;
@@ -26,12 +26,24 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
     fn now_micros(&self) -> i64 {
-        let micros = |span: std::time::Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => micros(since),
-            Err(before) => -micros(before.duration()),
-        }
+        us_of_instant(SystemTime::now())
     }
+}
+
+/// Microseconds since 1970 of an instant of the system, such as a file's time.
+pub fn us_of_instant(instant: SystemTime) -> i64 {
+    let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    match instant.duration_since(UNIX_EPOCH) {
+        Ok(since) => micros(since),
+        Err(before) => -micros(before.duration()),
+    }
+}
+
+/// The system's instant of so many microseconds since 1970; the start of 1970 where the system has no such instant.
+pub fn instant_of_us(us: i64) -> SystemTime {
+    let span = Duration::from_micros(us.unsigned_abs());
+    let instant = if us < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
+    instant.unwrap_or(UNIX_EPOCH)
 }
 
 /// A clock that stands still.
@@ -133,6 +145,13 @@ mod tests {
         assert_eq!("real".parse(), Ok(ClockSetting::Real));
         for wrong in ["", "x5", "2026-01-12x", "2026-01-12x-1", "2026-13-12", "2026-01-12xinf"] {
             assert!(wrong.parse::<ClockSetting>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn instants_of_the_system_go_there_and_back() {
+        for us in [0, 1, -1, 1_768_176_000_000_000, -1_768_176_000_000_000] {
+            assert_eq!(us_of_instant(instant_of_us(us)), us);
         }
     }
 

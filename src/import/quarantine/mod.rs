@@ -1,4 +1,4 @@
-//! Refused records: set aside whole as compressed NDJSON, one file a unit, complete or not at all.
+//! Refused records: quarantined whole as compressed NDJSON, one file a unit, complete or not at all.
 //!
 //! `<lake>/_quarantine/<run>/<unit>.ndjson.gz` begins with a line that says the version of its form, the unit, the run and the
 //! program; each further line is a record with its place and the reason. Earlier programs wrote `.ndjson` without compression and
@@ -24,7 +24,7 @@ use super::ImportError;
 use super::files::documents::Place;
 use super::files::input::FileLimits;
 use kqlake_durable::{self as durable, Draft};
-use kqlake_value::format::hex;
+use kqlake_value::format::{InstantText, hex};
 
 /// The version of the files' form.
 const FORMAT: u32 = 2;
@@ -45,14 +45,14 @@ pub(crate) struct Quarantine {
     /// When the run began, as text.
     at: String,
     limits: FileLimits,
-    /// What earlier runs set aside.
+    /// What earlier runs quarantined.
     earlier: Earlier,
     /// Names of files that are given, in lower case, and how often.
     used: Arc<Mutex<HashMap<String, u32>>>,
 }
 
 impl Quarantine {
-    /// The quarantine of a run that began at an instant (microseconds since 1970), with what earlier ones set aside; without a
+    /// The quarantine of a run that began at an instant (microseconds since 1970), with what earlier ones quarantined; without a
     /// lake nothing is written.
     ///
     /// Removes what runs that were killed left beside it.
@@ -62,7 +62,7 @@ impl Quarantine {
         for run in runs.into_iter().flatten().flatten().filter(|run| run.file_type().is_ok_and(|kind| kind.is_dir())) {
             durable::sweep(&run.path());
         }
-        let at = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default().to_rfc3339();
+        let at = format!("{}+00:00", InstantText::of_us(now).with_thousandths());
         let folder = folder.map(|runs| runs.join(import_id));
         Self { folder, import_id: import_id.to_owned(), at, limits, earlier, used: Arc::default() }
     }
@@ -115,13 +115,13 @@ pub(crate) struct UnitQuarantine {
     quarantine: Quarantine,
     name: String,
     open: Option<OpenFile>,
-    /// What earlier runs set aside of the unit; read when a record of it is refused.
+    /// What earlier runs quarantined of the unit; read when a record of it is refused.
     earlier: Option<SetAside>,
-    /// Records that are set aside, by this run or before.
+    /// Records that are quarantined, by this run or before.
     kept: u64,
     /// Their bytes.
     bytes: u64,
-    /// Those that were set aside before.
+    /// Those that were quarantined before.
     known: u64,
     omitted: u64,
     failed: Option<ImportError>,
@@ -132,14 +132,14 @@ pub(crate) struct UnitQuarantine {
 pub(crate) struct Kept {
     /// The file that the new ones are in; `None` without any.
     pub path: Option<PathBuf>,
-    /// Those that an earlier run refused, and told of.
+    /// Those that an earlier run refused, and reported.
     pub known: u64,
     /// Those that are new and only counted, being too many.
     pub not_kept: u64,
 }
 
 impl UnitQuarantine {
-    /// Sets a record aside; false for one that an earlier run set aside and told of. A failure is kept and given back by
+    /// Quarantines a record; false for one that an earlier run quarantined and reported. A failure is kept and given back by
     /// [`UnitQuarantine::finish`].
     pub(crate) fn refuse(&mut self, place: Place, reason: &str, text: &[u8]) -> bool {
         if self.failed.is_some() {
@@ -185,7 +185,7 @@ impl UnitQuarantine {
         earlier.get_or_insert_with(|| quarantine.earlier.of(name))
     }
 
-    /// Counts a record that is not set aside, since enough of its kind are.
+    /// Counts a record that is not quarantined, since enough of its kind are.
     pub(crate) fn pass(&mut self) {
         self.omitted += 1;
     }
@@ -265,13 +265,13 @@ mod tests {
         quarantine_after(lake, limits, Vec::new(), ReportAgain::default())
     }
 
-    fn quarantine_after(lake: &Path, limits: FileLimits, files: Vec<store::QuarantineFile>, told: ReportAgain) -> Quarantine {
+    fn quarantine_after(lake: &Path, limits: FileLimits, files: Vec<store::QuarantineFile>, again: ReportAgain) -> Quarantine {
         let run = if files.is_empty() { "run".to_owned() } else { format!("run after {}", files.len()) };
-        Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), told))
+        Quarantine::new(Some(lake), &run, 0, limits, Earlier::new(files, &BTreeSet::new(), again))
     }
 
     #[test]
-    fn records_are_set_aside_with_their_place() {
+    fn records_are_quarantined_with_their_place() {
         let lake = tempfile::tempdir().unwrap();
         let limits = FileLimits { quarantine_text: 4, quarantine_records: 2, ..FileLimits::default() };
         let quarantine = quarantine(lake.path(), limits);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_aside_before_is_known_as_often_as_it_was() {
+    fn what_was_quarantined_before_is_known_as_often_as_it_was() {
         let lake = tempfile::tempdir().unwrap();
         let limits = FileLimits { quarantine_text: 4, quarantine_records: 4, ..FileLimits::default() };
         let lines: [&[u8]; 6] = [b"a", b"a", b"\xff", b"too long", b"not kept", b"nor this"];
@@ -322,7 +322,7 @@ mod tests {
         };
         let (news, first) = refuse(&quarantine(lake.path(), limits), &lines);
         assert_eq!((news, first.known, first.not_kept), (6, 0, 2));
-        let after = |limits, told| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), told);
+        let after = |limits, again| quarantine_after(lake.path(), limits, store::list(lake.path()).unwrap(), again);
         assert_eq!(refuse(&after(limits, ReportAgain::default()), &lines).1, Kept { path: None, known: 6, not_kept: 0 });
         assert_eq!(refuse(&after(limits, ReportAgain::All), &lines), (6, Kept::default()));
         // The bound is one of the unit, whichever run met its records.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{ENDING, FORMAT, FORMAT_KEY, OLD_ENDING};
+use kqlake_durable as durable;
 use kqlake_lake::folders::QUARANTINE;
 use kqlake_value::US_PER_DAY;
 use kqlake_value::parse::datetimes::{DateOrder, record};
@@ -105,17 +106,19 @@ pub(crate) fn folder(lake: &Path) -> PathBuf {
 /// The folder cannot be listed.
 pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     let mut found = Vec::new();
-    for run in entries(&folder(lake))? {
+    for run in durable::entries(&folder(lake))? {
+        let run = run?;
         if !run.file_type()?.is_dir() {
             continue;
         }
-        for file in entries(&run.path())? {
+        for file in durable::entries(&run.path())? {
+            let file = file?;
             let name = file.file_name().to_string_lossy().into_owned();
             let base = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(OLD_ENDING));
             let meta = file.metadata()?;
             if let Some(base) = base.filter(|_| !name.starts_with('.') && meta.is_file()) {
                 let import_id = run.file_name().to_string_lossy().into_owned();
-                found.push(set_aside(file.path(), base, import_id, &meta));
+                found.push(quarantine_file(file.path(), base, import_id, &meta));
             }
         }
     }
@@ -123,16 +126,8 @@ pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     Ok(found)
 }
 
-fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
 /// What a file says of itself; a broken one is known by its name.
-fn set_aside(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> QuarantineFile {
+fn quarantine_file(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> QuarantineFile {
     let first = lines(&path).ok().and_then(|mut lines| lines.next()?.ok()).unwrap_or_default();
     let written = crate::stamp::written(meta);
     let at = first.refused_at.and_then(|at| record(&at, DateOrder::default()));
@@ -228,10 +223,7 @@ fn later(format: u32) -> io::Error {
 /// A file cannot be removed; those before it are.
 pub fn drop_files<'f>(files: impl IntoIterator<Item = &'f QuarantineFile>) -> io::Result<()> {
     for file in files {
-        match fs::remove_file(&file.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        durable::remove_if_there(&file.path)?;
         if let Some(run) = file.path.parent() {
             // It stays while it holds anything.
             let _ = fs::remove_dir(run);

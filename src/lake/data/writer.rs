@@ -11,7 +11,6 @@ use std::time::SystemTime;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
-use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::metadata::ParquetMetaData;
@@ -22,11 +21,13 @@ use super::file::CHUNK_ROWS;
 use super::layout::{Layout, Source, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
 use super::order::OrderCheck;
 use super::promote::Promoter;
+use crate::day::{day_of, has_text};
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 use crate::tables::TableDef;
 use kqlake_durable as durable;
+use kqlake_value::format::InstantText;
 
 /// Longest text that the log keeps as a column's least or greatest value.
 const STATISTIC_BYTES: usize = 128;
@@ -392,10 +393,10 @@ fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Value, Value)> {
     }
 }
 
-/// An instant as Delta statistics have it: cut to milliseconds, which readers make up for by widening the greatest.
+/// An instant as Delta statistics have it: cut to milliseconds, which readers make up for by widening the greatest. `None` outside
+/// of the years that they can write.
 fn milliseconds(us: i64) -> Option<String> {
-    let instant = DateTime::from_timestamp_millis(us.div_euclid(1000))?;
-    Some(instant.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+    has_text(day_of(us)).then(|| format!("{}Z", InstantText::of_us(us).with_digits(3)))
 }
 
 #[cfg(test)]
@@ -408,6 +409,7 @@ mod tests {
     fn instants_are_cut_to_milliseconds_downwards() {
         assert_eq!(milliseconds(1_999).as_deref(), Some("1970-01-01T00:00:00.001Z"));
         assert_eq!(milliseconds(-1).as_deref(), Some("1969-12-31T23:59:59.999Z"));
+        assert_eq!([milliseconds(i64::MAX), milliseconds(i64::MIN)], [None, None]);
     }
 
     #[test]

@@ -14,9 +14,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::actions::{self, Actions};
 use super::commit;
+use super::replay::{Base, Replayed, replay};
 use crate::damage::Damage;
 use crate::error::LakeError;
+use kqlake_durable as durable;
 
 /// The folder of a table's log.
 pub(crate) const LOG: &str = "_delta_log";
@@ -43,6 +46,8 @@ pub(crate) struct LogFiles {
     commits: BTreeSet<u64>,
     /// Complete checkpoints with their files.
     checkpoints: BTreeMap<u64, Vec<PathBuf>>,
+    /// What the commits say that were read, the oldest first.
+    read: Vec<Vec<Actions>>,
 }
 
 /// Files of a log that are passed over.
@@ -78,12 +83,15 @@ pub(crate) fn commit_name(version: u64) -> String {
     format!("{version:020}.json")
 }
 
+/// The name of a version's checkpoint that is one file.
+fn checkpoint_name(version: u64) -> String {
+    format!("{version:020}.checkpoint.parquet")
+}
+
 /// What distinguishes the newest version's file from another table's of the same version; `None` when there is none.
 pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
     let log = dir.join(LOG);
-    let meta = fs::metadata(log.join(commit_name(version)))
-        .or_else(|_| fs::metadata(log.join(format!("{version:020}.checkpoint.parquet"))))
-        .ok()?;
+    let meta = fs::metadata(log.join(commit_name(version))).or_else(|_| fs::metadata(log.join(checkpoint_name(version)))).ok()?;
     Some(Stamp { bytes: meta.len(), modified: meta.modified().ok() })
 }
 
@@ -141,11 +149,11 @@ impl LogFiles {
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
         };
-        let mut files = LogFiles { last, passed: PassedFiles::default(), log, commits, checkpoints };
+        let mut files = LogFiles { last, passed: PassedFiles::default(), log, commits, checkpoints, read: Vec::new() };
         files.pass_over_checkpoints(unreadable).map_err(damaged)?;
         files.pass_over_last_checkpoint().map_err(damaged)?;
         files.check_row().map_err(damaged)?;
-        files.check_commits(table, seen)?;
+        files.read_commits(table, seen)?;
         Ok(Some(files))
     }
 
@@ -227,7 +235,7 @@ impl LogFiles {
         }
     }
 
-    fn check_commits(&self, table: &'static str, seen: Option<u64>) -> Result<(), LakeError> {
+    fn read_commits(&mut self, table: &'static str, seen: Option<u64>) -> Result<(), LakeError> {
         for version in self.needed(self.last).filter(|version| seen.is_none_or(|seen| *version > seen)) {
             let file = self.log.join(commit_name(version));
             let failed = |source| LakeError::Io { table, path: file.clone(), source };
@@ -250,12 +258,31 @@ impl LogFiles {
                     }
                 },
             );
-            checked.map_err(|why| LakeError::Damaged {
+            let actions = checked.map_err(|why| LakeError::Damaged {
                 table,
                 damage: Damage::Commit { file, why, newest: version == self.last },
             })?;
+            self.read.push(actions);
         }
         Ok(())
+    }
+
+    /// Replays the log, of which all commits were read; `None` when the library must.
+    pub(crate) fn replayed(&self) -> Option<Replayed> {
+        let base = match self.checkpoints.last_key_value() {
+            None => Base::Nothing,
+            Some((version, files)) => match &files[..] {
+                [file] if name_of(file) == checkpoint_name(*version) => Base::Checkpoint(file),
+                _ => return None,
+            },
+        };
+        replay(&base, &self.read).ok()
+    }
+
+    /// Replays the commits after a version, where they were all read.
+    pub(crate) fn replayed_after(&self, version: u64, base: &Replayed) -> Option<Replayed> {
+        let all = self.last.checked_sub(version)? == self.read.len() as u64;
+        if all { replay(&Base::Version(base), &self.read).ok() } else { None }
     }
 
     /// What is wrong with the newest checkpoint, if anything is: examined when the log could not be read.
@@ -264,7 +291,7 @@ impl LogFiles {
         let broken = |file: &PathBuf| {
             if file.extension().is_some_and(|e| e == "json") {
                 let text = fs::read(file).map_err(|e| format!("cannot be read: {e}"));
-                return text.and_then(|text| commit::check_lines(&text)).err();
+                return text.and_then(|text| actions::lines(&text)).err();
             }
             read_through(file).and_then(|()| holds_actions(file)).err()
         };
@@ -337,12 +364,7 @@ fn is_irregular(path: &Path) -> bool {
 
 /// True when a Parquet file is in a folder or a few levels below it. Names with `_` or `.` in front hold no rows.
 fn holds_parquet(dir: &Path, depth: usize) -> std::io::Result<bool> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(e),
-    };
-    for entry in entries {
+    for entry in durable::entries(dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();

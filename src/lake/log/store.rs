@@ -57,13 +57,8 @@ impl LakeStore {
 /// The files directly in a folder whose names come after one, of a listing of the folder's path. `None` where the folder holds
 /// more than files with plain names: the library knows what to do then.
 fn files_after(folder: &FilePath, prefix: &Path, after: &str) -> io::Result<Option<Vec<ObjectMeta>>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
-        Err(error) => return Err(error),
-    };
     let mut found = Vec::new();
-    for entry in entries {
+    for entry in durable::entries(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));

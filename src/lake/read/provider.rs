@@ -10,7 +10,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray as _, BooleanArray, Date32Array, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
-use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::pruning::PruningStatistics;
@@ -38,6 +37,7 @@ use super::named_readers::NamedReaders;
 use super::snapshot::{LiveFile, TableSnapshot};
 use crate::data::file::check_file;
 use crate::tables::EVENT_MONTH;
+use kqlake_value::clock::instant_of_us;
 
 /// Chains of files that follow one another in time; beyond this many a declared order costs more than it saves.
 const MOST_CHAINS: usize = 32;
@@ -304,7 +304,7 @@ impl<'a> ScanColumns<'a> {
         .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let mut out = PartitionedFile::new_from_meta(ObjectMeta {
             location,
-            last_modified: DateTime::from_timestamp_millis(file.entry.modified).unwrap_or_default(),
+            last_modified: instant_of_us(file.entry.modified.saturating_mul(1_000)).into(),
             size: file.size(),
             e_tag: None,
             version: None,

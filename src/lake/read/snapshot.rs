@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use chrono::{DateTime, NaiveDate};
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use serde::Deserialize;
@@ -15,11 +14,13 @@ use serde_json::{Map, Value};
 use super::foreign::kql_field;
 use crate::data::file::{check_file, read_through};
 use crate::data::layout::{Layout, PromotedTag, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, days_of, times_of};
+use crate::day::day_text;
 use crate::error::{LakeError, is_of_decoder, lake_cause};
 use crate::log::delta::Log;
 use crate::log::entry::FileEntry;
 use crate::partition::Partition;
 use crate::tables::{EVENT_MONTH, TableDef};
+use kqlake_value::parse::datetimes::{DateOrder, record};
 
 /// What is known of a column's values in a file. Bounds may be wider than the values.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,10 +83,10 @@ pub struct TableStats {
     pub files: usize,
     /// Their size.
     pub bytes: u64,
-    /// The first day that has rows.
-    pub first_date: Option<NaiveDate>,
+    /// The first day that has rows, such as `2026-01-05`.
+    pub first_date: Option<String>,
     /// The last day that has rows.
-    pub last_date: Option<NaiveDate>,
+    pub last_date: Option<String>,
     /// The first instant in microseconds since 1970, where every file says it.
     pub first_time: Option<i64>,
     /// The last instant in microseconds since 1970, where every file says it.
@@ -218,16 +219,14 @@ impl TableSnapshot {
     /// Numbers of this version.
     pub fn stats(&self) -> TableStats {
         let files = &self.0.files;
-        let epoch = NaiveDate::default();
-        let date = |day: i32| epoch.checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
         let times: Option<Vec<(i64, i64)>> = files.iter().map(|f| f.time).collect();
         TableStats {
             version: self.0.version,
             rows: files.iter().filter_map(|f| f.rows).sum(),
             files: files.len(),
             bytes: files.iter().map(LiveFile::size).sum(),
-            first_date: files.iter().map(|f| *f.days.start()).min().and_then(date),
-            last_date: files.iter().map(|f| *f.days.end()).max().and_then(date),
+            first_date: files.iter().map(|f| *f.days.start()).min().and_then(day_text),
+            last_date: files.iter().map(|f| *f.days.end()).max().and_then(day_text),
             first_time: times.as_ref().and_then(|t| t.iter().map(|t| t.0).min()),
             last_time: times.as_ref().and_then(|t| t.iter().map(|t| t.1).max()),
         }
@@ -294,7 +293,7 @@ fn bound(value: &Value, ty: &DataType, greatest: bool) -> Option<ScalarValue> {
         DataType::Int32 => value.as_i64().and_then(|v| i32::try_from(v).ok()).map(|v| ScalarValue::Int32(Some(v))),
         DataType::Utf8 => value.as_str().map(|v| ScalarValue::Utf8(Some(v.to_owned()))),
         DataType::Timestamp(..) => {
-            let instant = DateTime::parse_from_rfc3339(value.as_str()?).ok()?.timestamp_micros();
+            let instant = record(value.as_str()?, DateOrder::default())?;
             let us = if greatest { instant.checked_add(999)? } else { instant };
             Some(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())))
         }

@@ -1,6 +1,6 @@
 //! What is needed of a certificate's encoding (X.509 in DER): when it is valid, and its key.
 
-use chrono::NaiveDate;
+use kqlake_value::calendar::day_number;
 
 /// What a certificate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(super) fn first_integer(sequence: &[u8]) -> Option<&[u8]> {
 /// An instant in seconds since 1970: `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`.
 fn time(tag: u8, text: &[u8]) -> Option<i64> {
     let text = text.strip_suffix(b"Z")?;
-    let number = |at: usize, count: usize| -> Option<u32> {
+    let number = |at: usize, count: usize| -> Option<i64> {
         let digits = text.get(at..at + count)?;
         digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
     };
@@ -91,6 +91,8 @@ fn time(tag: u8, text: &[u8]) -> Option<i64> {
         (GENERALIZED_TIME, 14) => (number(0, 4)?, 4),
         _ => return None,
     };
-    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(at, 2)?, number(at + 2, 2)?)?;
-    Some(date.and_hms_opt(number(at + 4, 2)?, number(at + 6, 2)?, number(at + 8, 2)?)?.and_utc().timestamp())
+    let day = day_number(year, number(at, 2)?, number(at + 2, 2)?)?;
+    let (hour, minute, second) = (number(at + 4, 2)?, number(at + 6, 2)?, number(at + 8, 2)?);
+    let exists = hour < 24 && minute < 60 && second < 60;
+    exists.then(|| day * 86_400 + hour * 3_600 + minute * 60 + second)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use kqlake_durable::{Staging, create_folders, sync_folder};
+use kqlake_durable::{self as durable, Staging, create_folders, sync_folder};
 
 /// Files that may wait; more are refused, and sent again by the service for hours.
 const MOST: u64 = 100_000;
@@ -90,7 +90,7 @@ impl Spool {
     }
 
     /// The hints that wait for a tenant, oldest first, each with its file. A file that cannot be read, as one of a
-    /// newer version, is passed over and stays.
+    /// newer version, is skipped and stays.
     ///
     /// # Errors
     /// The folder cannot be listed; one that is not there is empty.
@@ -113,21 +113,14 @@ impl Spool {
     /// # Errors
     /// It cannot be removed; one that is gone already is no error.
     pub fn done(&self, file: &Path) -> io::Result<()> {
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        durable::remove_if_there(file)
     }
 }
 
 /// The files of a folder by their names, which begin with the time.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
     let mut files = Vec::new();
-    for entry in entries {
+    for entry in durable::entries(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "json") {
             files.push(path);

@@ -84,7 +84,7 @@ impl SeededRng {
         let (high, low) = (self.bits(), self.bits());
         // The two highest bits are those behind the variant.
         let low = low & !(0b11 << 60) | low >> 62 << 60;
-        random_guid(u128::from(high) << 64 | u128::from(low)).iter().copied().map(char::from).collect()
+        random_guid(high, low).map(char::from).iter().collect()
     }
 
     /// Hexadecimal digits in lower case.

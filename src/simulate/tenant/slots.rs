@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::instant::{DAY, HOUR};
 use super::rng::Seeded;
+use kqlake_value::calendar::weekday;
 
 /// The share of a day's work in each hour of the day, in thousandths.
 const SHARES: [u64; 24] = [6, 5, 5, 5, 8, 12, 25, 50, 85, 95, 95, 85, 60, 75, 90, 85, 75, 55, 30, 20, 14, 10, 7, 3];
@@ -42,8 +43,7 @@ pub(crate) fn between(seeded: Seeded, kind: &str, a_day: f64, time: Range<i64>) 
 
 /// The things of one hour, in the order of their times.
 pub(crate) fn of_hour(seeded: Seeded, kind: &str, a_day: f64, hour: i64) -> Vec<Slot> {
-    // 1970-01-01 was a Thursday.
-    let weekend = (hour * HOUR).div_euclid(DAY).rem_euclid(7) == 2 || (hour * HOUR).div_euclid(DAY).rem_euclid(7) == 3;
+    let weekend = matches!(weekday((hour * HOUR).div_euclid(DAY)), 0 | 6);
     let share = SHARES[hour.rem_euclid(24) as usize] as f64 / 1000.0 * if weekend { 0.2 } else { 1.0 };
     let mut rng = seeded.rng(kind, &[hour]);
     let count = (a_day * seeded.scale * share + rng.unit()).floor() as i64;

@@ -1,7 +1,7 @@
 //! Texts of datetimes with fewer digits than `tostring` gives, as services and files have them.
 
-use crate::calendar::civil_from_days;
-use crate::{TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_DAYS, datetime_of_us};
+use crate::calendar::{civil_from_days, day_of};
+use crate::{TICKS_PER_DAY, TICKS_PER_SECOND, datetime_of_us};
 
 /// The text of a datetime of the years 0 to 9999, `2026-01-08T16:44:07.1234567` without a zone, of which parts are taken.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub struct InstantText {
 impl InstantText {
     /// The text of a datetime in ticks of 100 ns since 0001-01-01.
     pub fn of_ticks(ticks: i64) -> Self {
-        let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+        let (year, month, day) = civil_from_days(day_of(ticks));
         let rest = ticks.rem_euclid(TICKS_PER_DAY);
         let (seconds, fraction) = (rest / TICKS_PER_SECOND, rest % TICKS_PER_SECOND);
         // Written digit by digit: results and exports hold millions of them.
@@ -53,6 +53,12 @@ impl InstantText {
         self.with_digits(7).trim_end_matches('0').trim_end_matches('.')
     }
 
+    /// The same with no digit of the second, three or six: as many of these as it needs.
+    pub fn with_thousandths(&self) -> &str {
+        let needed = self.shortest().len().saturating_sub(20);
+        self.with_digits(needed.next_multiple_of(3).min(6))
+    }
+
     /// `2026-01-08`
     pub fn day(&self) -> &str {
         &self.with_digits(0)[..10]
@@ -73,6 +79,9 @@ mod tests {
         let text = InstantText::of_us(1_767_597_787_120_000);
         assert_eq!([0, 1, 3, 7, 9].map(|digits| text.with_digits(digits).len()), [19, 21, 23, 27, 27]);
         assert_eq!((text.with_digits(3), text.shortest()), ("2026-01-05T07:23:07.120", "2026-01-05T07:23:07.12"));
+        assert_eq!(text.with_thousandths(), "2026-01-05T07:23:07.120");
+        assert_eq!(InstantText::of_us(1_000_000).with_thousandths(), "1970-01-01T00:00:01");
+        assert_eq!(InstantText::of_us(1).with_thousandths(), "1970-01-01T00:00:00.000001");
         assert_eq!((text.day(), text.time()), ("2026-01-05", "07:23:07"));
         assert_eq!(InstantText::of_us(1_767_571_200_000_000).shortest(), "2026-01-05T00:00:00");
         assert_eq!(InstantText::of_us(-1).shortest(), "1969-12-31T23:59:59.999999");

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::table::{Interner, PluginInput};
 use super::{PluginArg, column, columns_from};
-use kqlake_value::calendar::{civil_from_days, days_from_civil};
-use kqlake_value::{Column, TICKS_PER_DAY, Type, UNIX_EPOCH_DAYS, Value, ValueRef};
+use kqlake_value::calendar::{civil_from_days, day_of, days_from_civil, start_of_day, weekday};
+use kqlake_value::{Column, TICKS_PER_DAY, Type, Value, ValueRef};
 
 /// A time axis: ticks for datetimes and timespans, the numbers themselves for integers.
 #[derive(Debug, Clone, Copy)]
@@ -88,16 +88,6 @@ impl Axis {
     }
 }
 
-/// The day number since 1970-01-01 of a datetime.
-fn day_of(point: i64) -> i64 {
-    point.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS
-}
-
-/// The start of a day.
-fn start_of_day(day: i64) -> i64 {
-    (day + UNIX_EPOCH_DAYS) * TICKS_PER_DAY
-}
-
 /// How the axis is divided.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bins {
@@ -114,25 +104,23 @@ pub(super) enum Bins {
 impl Bins {
     /// The start of the bin that a place is in.
     pub(super) fn start(self, point: i64) -> i64 {
-        match self {
+        let day = match self {
             Bins::Size { size, origin } => {
                 let offset = (i128::from(point) - i128::from(origin)).rem_euclid(i128::from(size)) as i64;
-                point.saturating_sub(offset)
+                return point.saturating_sub(offset);
             }
-            Bins::Week => {
-                // 1970-01-01 was a Thursday; four days on, weeks start on Sunday.
-                let day = day_of(point);
-                start_of_day(day - (day + 4).rem_euclid(7))
-            }
+            Bins::Week => day_of(point) - weekday(day_of(point)),
             Bins::Month => {
                 let (year, month, _) = civil_from_days(day_of(point));
-                start_of_day(days_from_civil(year, month, 1))
+                days_from_civil(year, month, 1)
             }
             Bins::Year => {
                 let (year, ..) = civil_from_days(day_of(point));
-                start_of_day(days_from_civil(year, 1, 1))
+                days_from_civil(year, 1, 1)
             }
-        }
+        };
+        // A day that a datetime lies in has a start.
+        start_of_day(day).unwrap_or(point)
     }
 
     /// The start of the bin behind the one that starts here.
@@ -252,7 +240,7 @@ mod tests {
 
     #[test]
     fn calendar_bins_follow_the_calendar() {
-        let day = |y, m, d| start_of_day(days_from_civil(y, m, d));
+        let day = |y, m, d| kqlake_value::calendar::date(y, m, d).unwrap();
         assert_eq!(Bins::Week.start(day(2018, 7, 3) + 5), day(2018, 7, 1));
         assert_eq!(Bins::Month.next(day(2018, 1, 1)), day(2018, 2, 1));
         assert_eq!(Bins::Month.previous(day(2018, 3, 1)), day(2018, 2, 1));

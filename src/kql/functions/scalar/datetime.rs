@@ -10,10 +10,9 @@ use arrow::array::{Float64Array, Int32Array, Int64Array};
 use super::conversion::{datetime_of, real_of, timespan_of};
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::calendar::{civil_from_days, date, days_from_civil, days_in_month};
+use kqlake_value::calendar::{civil_from_days, date, day_of, days_from_civil, days_in_month, start_of_day, weekday};
 use kqlake_value::{
-    self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_DAYS, UNIX_EPOCH_TICKS,
-    Value, ValueRef,
+    self as value, TICKS_PER_DAY as DAY, TICKS_PER_SECOND as SECOND, TICKS_PER_US, Type, UNIX_EPOCH_TICKS, Value, ValueRef,
 };
 
 const INT: Returns = Returns::Type(Type::Int);
@@ -227,31 +226,15 @@ fn constant_unit(arg: &ArgInfo, use_of: UnitUse) -> Result<Unit, String> {
     })
 }
 
-/// The day number since 1970-01-01 of a datetime.
-fn day_of(ticks: i64) -> i64 {
-    ticks.div_euclid(DAY) - UNIX_EPOCH_DAYS
-}
-
-/// The start of a day, by its number since 1970-01-01; `None` where that is far outside of the calendar.
-fn start_of_day(day: i64) -> Option<i64> {
-    day.checked_add(UNIX_EPOCH_DAYS)?.checked_mul(DAY)
-}
-
 /// Year, month and day, and the ticks of the day.
 fn civil(ticks: i64) -> (i64, u32, u32, i64) {
     let (year, month, day) = civil_from_days(day_of(ticks));
     (year, month, day, ticks.rem_euclid(DAY))
 }
 
-/// Days since the last Sunday of a day number since 1970-01-01, which was a Thursday.
-fn weekday(day: i64) -> i64 {
-    (day + 4).rem_euclid(7)
-}
-
 /// ISO 8601: a week belongs to the year of its Thursday, weeks start on Mondays.
 fn iso_week(day: i64) -> i64 {
-    let monday_based = (day + 3).rem_euclid(7);
-    let thursday = day - monday_based + 3;
+    let thursday = day - weekday(day - 1) + 3;
     let (year, _, _) = civil_from_days(thursday);
     (thursday - days_from_civil(year, 1, 1)) / 7 + 1
 }

@@ -5,9 +5,9 @@
 
 use crate::functions::kernels::{ValueArg, text_of};
 use crate::functions::{ArgInfo, ArgType, ColumnFn, Naming, Param, Returns, ScalarFn, ScalarImpl};
-use kqlake_value::calendar::civil_from_days;
+use kqlake_value::calendar::{civil_from_days, day_of};
 use kqlake_value::text_column::TextBuilder;
-use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, UNIX_EPOCH_DAYS, ValueRef};
+use kqlake_value::{TICKS_PER_DAY, TICKS_PER_SECOND, Type, ValueRef};
 
 /// The functions of this family.
 pub(crate) const FUNCTIONS: &[ScalarFn] = &[
@@ -105,7 +105,7 @@ struct CalendarFields {
 
 impl CalendarFields {
     fn of_datetime(ticks: i64) -> CalendarFields {
-        let (year, month, day) = civil_from_days(ticks.div_euclid(TICKS_PER_DAY) - UNIX_EPOCH_DAYS);
+        let (year, month, day) = civil_from_days(day_of(ticks));
         let rest = ticks.rem_euclid(TICKS_PER_DAY);
         let seconds = rest / TICKS_PER_SECOND;
         CalendarFields {

@@ -147,7 +147,7 @@ fn hex(out: &mut Vec<u8>, word: u64) {
 
 /// A guid of version 4 from two words.
 fn guid(out: &mut Vec<u8>, (high, low): (u64, u64)) {
-    out.extend_from_slice(&random_guid(u128::from(high) << 64 | u128::from(low)));
+    out.extend_from_slice(&random_guid(high, low));
 }
 
 /// `2026-01-08T16:44:07`, of an instant in microseconds since 1970.
