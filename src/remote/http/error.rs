@@ -25,7 +25,7 @@ pub enum Failure {
     Refused,
     /// The token was not taken, and a new one neither.
     Unauthorized,
-    /// No token can be had: the application, its secret or certificate, or the tenant is wrong.
+    /// No token can be obtained: the application, its secret or certificate, or the tenant is wrong.
     Credential,
     /// The body is larger than was allowed.
     TooLarge,

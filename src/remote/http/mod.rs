@@ -2,7 +2,7 @@
 
 mod body;
 mod error;
-mod json;
+mod refusals;
 mod request;
 mod retry;
 mod transport;
@@ -10,7 +10,7 @@ mod transport;
 pub(crate) use self::body::{BodyError, Reading, json_ends, root_cause};
 pub(crate) use self::error::place;
 pub use self::error::{Failure, ServiceError};
-pub(crate) use self::json::{JsonCheck, first_byte, without_mark};
+pub(crate) use self::refusals::KnownRefusal;
 pub use self::request::Request;
 pub(crate) use self::request::{Auth, Origins, path_part};
 pub(crate) use self::retry::{Backoff, date_of, wait_of};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -71,7 +72,7 @@ impl Request {
 
     /// Posts nothing.
     pub fn post(url: Url) -> Self {
-        // Services want to be told that there is nothing.
+        // Services want to see that there is nothing.
         Request { body: Some(Bytes::new()), ..Request::new(Method::POST, url) }.header("content-length", "0")
     }
 
@@ -154,9 +155,12 @@ impl Request {
     }
 }
 
+/// What stands for itself in a part of a path.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
+
 /// A text as one part of a path.
 pub(crate) fn path_part(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    utf8_percent_encode(text, PLAIN).to_string()
 }
 
 /// Hosts that tokens and keys may be sent to.

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::api::Api;
 use crate::cloud::Service;
-use crate::http::{Failure, Request, ServiceError};
+use crate::http::{Failure, KnownRefusal, Request, ServiceError};
 use crate::instant;
 use crate::settings::Tenant;
 use crate::state;
@@ -206,7 +206,7 @@ impl Audit {
             }
             match self.start(name).await {
                 Ok(()) => self.note_start(name, starts).await,
-                // What was told stays true.
+                // What was reported stays true.
                 Err(error) => tracing::warn!(content_type = name, %error, "the subscription cannot be started again"),
             }
         }
@@ -297,7 +297,7 @@ impl Audit {
             windows.into_iter().map(|window| async move { (window, self.window(window).await) }.boxed()).collect();
         let mut listed = stream::iter(listings).buffered(LISTED_AT_ONCE);
         let mut uris = HashMap::new();
-        let mut told = HashSet::new();
+        let mut reported = HashSet::new();
         while let Some((window, blobs)) = listed.next().await {
             let blobs = match blobs {
                 Ok(blobs) => blobs,
@@ -306,7 +306,7 @@ impl Audit {
                     let is_new = since.is_some_and(|since| (0..FIRST_CONTENT).contains(&since));
                     if is_new {
                         tracing::info!(content_type = window.content_type, "the subscription was started and is not ready yet");
-                    } else if told.insert(window.content_type) {
+                    } else if reported.insert(window.content_type) {
                         listing.failures.push((self.type_name(window.content_type), self.advised(error).reason));
                     }
                     continue;
@@ -327,7 +327,7 @@ impl Audit {
             }
         }
         drop(listed);
-        self.start_again(told, &mut starts).await;
+        self.start_again(reported, &mut starts).await;
         let not_started = not_started.into_iter().map(|(name, error)| (self.type_name(&name), error.reason));
         listing.failures.extend(not_started);
         *self.uris.lock().unwrap_or_else(PoisonError::into_inner) = uris;
@@ -373,7 +373,7 @@ impl Audit {
             Some("AF20023") => "the subscription was disabled; kqlake starts it again",
             Some("AF20050") => "the service does not have it any more",
             Some("AF20051") => "the service kept it for seven days, and does not have it any more",
-            _ if is_without_auditing(&error) => {
+            _ if KnownRefusal::of(&error) == Some(KnownRefusal::NoAuditing) => {
                 "unified audit logging is off in the tenant: switch it on, which takes up to an hour"
             }
             _ => return error.into(),
@@ -386,11 +386,6 @@ impl Audit {
 /// The first second from which the service lists blobs.
 fn earliest(now: i64) -> i64 {
     (now - KEPT + MARGIN).div_euclid(SECOND) * SECOND
-}
-
-/// True when the service says that it has no such tenant, for which it has no code: auditing is off.
-fn is_without_auditing(error: &ServiceError) -> bool {
-    error.message.contains("Tenant") && error.message.contains("does not exist")
 }
 
 /// True when the service says that a window is none that it lists.

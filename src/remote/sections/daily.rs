@@ -24,10 +24,13 @@ pub(super) fn teams_api(api: &Api) -> Api {
     api.limited("teams", RequestLimits::of(30, Duration::from_secs(1), 4))
 }
 
-/// Whether the service no longer knows where changes go on.
+/// Whether the service no longer knows where changes go on (Microsoft Graph, "Use delta query to track changes in Microsoft Graph
+/// data": 410, `resyncRequired` and `syncStateNotFound`). A directory says 400 instead, with one of several codes about the token of
+/// the page, such as `Directory_ExpiredPageToken`.
 pub(super) fn is_forgotten(error: &ServiceError) -> bool {
+    let is_of_page_token = || error.code.as_deref().is_some_and(|code| code.contains("Token"));
     error.status == Some(410)
-        || (error.status == Some(400) && error.code.as_deref().is_some_and(|code| code.contains("Token")))
+        || (error.status == Some(400) && is_of_page_token())
         || error.is_code("resyncRequired")
         || error.is_code("syncStateNotFound")
 }

@@ -20,7 +20,7 @@ use super::pages::Chain;
 use crate::api::Api;
 use crate::budget::RequestLimits;
 use crate::cloud::Service;
-use crate::http::{Request, ServiceError};
+use crate::http::{KnownRefusal, Request, ServiceError};
 use crate::instant;
 use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
@@ -168,7 +168,7 @@ impl Traces {
             if slot_end <= start {
                 continue;
             }
-            // A unit that could not be had has the same begin, which is its name, in the next run: units of time that is new do
+            // A unit that could not be fetched has the same begin, which is its name, in the next run: units of time that is new do
             // not begin before it, and end at certain hours.
             let begins = start == new || start.rem_euclid(WINDOW) == 0;
             match units.last_mut().and_then(|unit| unit.window.as_mut()) {
@@ -321,8 +321,8 @@ impl Source for Traces {
             let is_old = end < self.api.now() - DAY;
             let mut chain = if is_old { Chain::begin_full(&self.api, first).await } else { Chain::begin(&self.api, first).await };
             // The answer says what time it is for the service: our own clock may be ahead of it.
-            let told = chain.as_ref().err().and_then(|error| error.date).map(|date| date.saturating_mul(SECOND));
-            let present = told.unwrap_or(i64::MAX).min(self.api.now()) - CLEAR;
+            let said = chain.as_ref().err().and_then(|error| error.date).map(|date| date.saturating_mul(SECOND));
+            let present = said.unwrap_or(i64::MAX).min(self.api.now()) - CLEAR;
             if present < end && chain.as_ref().is_err_and(|error| error.status == Some(400)) {
                 self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), present.max(start));
                 if present <= start {
@@ -358,44 +358,24 @@ impl Source for Traces {
     }
 }
 
-/// Refusals for which the services have no code of their own, and what they say instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KnownRefusal {
-    /// The tenant lacks the service principal of message traces.
-    NoServicePrincipal,
-    /// The application lacks a role.
-    NoRole,
-}
-
-impl KnownRefusal {
-    const WORDS: [(&str, KnownRefusal); 2] = [
-        ("service principal-less", KnownRefusal::NoServicePrincipal),
-        ("no permission to access the report", KnownRefusal::NoRole),
-    ];
-
-    fn of(error: &ServiceError) -> Option<Self> {
-        let said = error.message.to_lowercase();
-        Self::WORDS.iter().find(|(words, _)| said.contains(words)).map(|(_, refusal)| *refusal)
-    }
-
-    /// What to do about it.
-    fn advice(self) -> &'static str {
-        match self {
-            KnownRefusal::NoServicePrincipal => {
-                "the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals \
-                 {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours"
-            }
-            KnownRefusal::NoRole => "the application needs the role Global Reader or Security Reader",
-        }
+/// What to do about a refusal that is known by its words.
+fn advice(refusal: KnownRefusal) -> Option<&'static str> {
+    match refusal {
+        KnownRefusal::NoServicePrincipal => Some(
+            "the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals \
+             {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours",
+        ),
+        KnownRefusal::NoRole => Some("the application needs the role Global Reader or Security Reader"),
+        KnownRefusal::NoAuditing => None,
     }
 }
 
 /// The error of a call, with what to do about it where the service does not say it.
 fn advised(error: ServiceError) -> SourceError {
-    let known = KnownRefusal::of(&error);
+    let advice = KnownRefusal::of(&error).and_then(advice);
     let source = SourceError::from(error);
-    match known {
-        Some(refusal) => SourceError { reason: format!("{}; {}", source.reason, refusal.advice()), ..source },
+    match advice {
+        Some(advice) => SourceError { reason: format!("{}; {advice}", source.reason), ..source },
         None => source,
     }
 }
@@ -407,13 +387,12 @@ mod tests {
     use crate::testing::{NOW, Server, reply, tenant, world};
 
     #[test]
-    fn refusals_without_a_code_are_known_by_their_words() {
+    fn refusals_come_with_what_to_do_about_them() {
         let error = |message: &str| ServiceError::new(Service::Graph, Failure::Refused, message.to_owned());
         let said = advised(error("Service Principal-less authentication failed")).reason;
         assert!(said.contains("POST /v1.0/servicePrincipals"), "{said}");
         let said = advised(error("No permission to access the report for the organization.")).reason;
         assert!(said.contains("Global Reader"), "{said}");
-        assert_eq!(KnownRefusal::of(&error("Access is denied")), None);
     }
 
     #[test]
