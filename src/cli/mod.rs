@@ -45,7 +45,7 @@ use crate::config::{self, Config, Flags, Problem, variable, variable_as_it_is};
 use crate::engine::catalog::LakeCatalog;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result, status};
-use kqlake_import::Stop;
+use kqlake_import::StopSignal;
 use kqlake_kql::catalog::Catalog as _;
 use kqlake_lake::Lake;
 use kqlake_value::clock::{Clock, ClockSetting, SystemClock};
@@ -144,7 +144,7 @@ pub struct Context {
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Is asked by signals; commands that look at it end at their next commit.
-    pub stop: Stop,
+    pub stop: StopSignal,
 }
 
 impl Context {
@@ -357,7 +357,7 @@ fn context(global: &Global, tolerates_bad_config: bool) -> Result<Context> {
             setting.clock()
         }
     };
-    Ok(Context { config, problems, quiet: global.quiet, verbose: global.verbose, clock, stop: Stop::default() })
+    Ok(Context { config, problems, quiet: global.quiet, verbose: global.verbose, clock, stop: StopSignal::default() })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::live::board::Board;
 use crate::live::cycle::{Runner, Watcher, failed};
 use crate::live::heartbeat::{EVERY, Heartbeat};
 use crate::live::plan::{self, SectionFilter};
-use crate::live::{Outcome, Task};
+use crate::live::{SectionOutcome, Task};
 use kqlake_import::{self as import, Filter, ImportOptions, Section, SectionReport};
 use kqlake_remote::{Pace, World};
 
@@ -24,7 +24,7 @@ pub(super) struct Teller {
     progress: Arc<Progress>,
     /// True where lines name the tenant.
     with_tenant: bool,
-    /// True where sections are told only when something came.
+    /// True where sections are reported only when something came.
     only_news: bool,
 }
 
@@ -46,7 +46,7 @@ impl Watcher for Teller {
         self.progress.suspend(|| self.context.say(format_args!("{name} waits: {who} is at work on it")));
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn ended(&self, outcome: &SectionOutcome) {
         let name = self.name(&outcome.tenant, outcome.section);
         self.progress.suspend(|| match &outcome.result {
             Ok(summary) if self.only_news && summary.is_quiet() && outcome.is_finished() => {}
@@ -79,7 +79,7 @@ pub(super) fn runner(context: &Context, command: &'static str, watcher: Arc<dyn 
 }
 
 /// Runs tasks with progress, and tells what came of each.
-pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &Context) -> Vec<Outcome> {
+pub(super) async fn run(tasks: Vec<Task>, runner: Runner, pace: Pace, context: &Context) -> Vec<SectionOutcome> {
     let progress = Arc::new(Progress::new(context, "importing"));
     let runner = Runner { watcher: Arc::new(Teller::new(context, &progress, false)), ..runner };
     let heartbeat = (!runner.options.dry_run)
@@ -164,8 +164,8 @@ pub(super) async fn preview(tasks: Vec<Task>, runner: &Runner, context: &Context
 /// # Errors
 /// [`Error::Source`] when nothing of any section could be read, [`Error::Incomplete`] when some finished and some did not; what
 /// is graver goes before.
-pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
-    let bad: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_well()).collect();
+pub(super) fn outcome(outcomes: &[SectionOutcome]) -> Result<()> {
+    let bad: Vec<&SectionOutcome> = outcomes.iter().filter(|outcome| !outcome.is_well()).collect();
     if bad.is_empty() {
         return Ok(());
     }
@@ -173,7 +173,7 @@ pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
     let (count, all, names) = (bad.len(), outcomes.len(), names.join(", "));
     let message = if bad.iter().all(|outcome| outcome.has_all()) {
         format!(
-            "{count} of {all} sections got records that cannot be read ({names}); they are set aside, `kqlake quarantine` lists them"
+            "{count} of {all} sections got records that cannot be read ({names}); they are quarantined, `kqlake quarantine` lists them"
         )
     } else {
         format!(
@@ -187,7 +187,7 @@ pub(super) fn outcome(outcomes: &[Outcome]) -> Result<()> {
         some if some.contains(&status::DEFECT) => Error::Defect(message),
         some if some.contains(&status::STORAGE) || has_shortfall => Error::Storage { message, hint: None, source: None },
         all if all.len() == outcomes.len() && all.iter().all(|status| *status == status::USAGE) => Error::usage(message),
-        _ if outcomes.iter().all(Outcome::is_unread) => Error::Source(message),
+        _ if outcomes.iter().all(SectionOutcome::is_unread) => Error::Source(message),
         _ => Error::Incomplete(message),
     })
 }
@@ -204,11 +204,11 @@ fn line(name: &str, section: &SectionReport) -> String {
         (section.unchanged, "units known"),
         (section.known, "units known to have refused records"),
     ];
-    let told = |(count, what): (u64, &str)| match (count, what.strip_prefix("units")) {
+    let worded = |(count, what): (u64, &str)| match (count, what.strip_prefix("units")) {
         (1, Some(rest)) => format!("1 unit{rest}"),
         _ => format!("{count} {what}"),
     };
-    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(told));
+    parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(worded));
     let state = if section.finished { "" } else { "  NOT FINISHED" };
     let fetched = section.units - (section.unchanged + section.known).min(section.units);
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
@@ -218,6 +218,6 @@ fn line(name: &str, section: &SectionReport) -> String {
 }
 
 /// The failures of sections, as those of a night's parts.
-pub(super) fn failures(outcomes: &[Outcome]) -> Vec<Error> {
+pub(super) fn failures(outcomes: &[SectionOutcome]) -> Vec<Error> {
     outcome(outcomes).err().into_iter().collect()
 }

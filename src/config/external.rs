@@ -19,7 +19,7 @@ pub struct FileRoot {
 
 /// What queries may read beside tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct External {
+pub struct ExternalSettings {
     /// Folders whose files `externaldata` may read, and addresses that stand for one.
     pub roots: Vec<FileRoot>,
     /// Addresses that it may fetch.
@@ -36,7 +36,7 @@ pub struct External {
     pub file: Option<PathBuf>,
 }
 
-impl External {
+impl ExternalSettings {
     /// What messages call the file that says all this, or would.
     pub fn file_shown(&self) -> Display<'_> {
         self.file.as_deref().unwrap_or(Path::new(FILE)).display()
@@ -46,13 +46,17 @@ impl External {
     ///
     /// # Errors
     /// For an address that may not be one.
-    pub(super) fn of(document: &mut Document, file: Option<&Path>, based: &dyn Fn(PathBuf) -> PathBuf) -> Result<External> {
-        let mut external = External {
+    pub(super) fn of(
+        document: &mut Document,
+        file: Option<&Path>,
+        based: &dyn Fn(PathBuf) -> PathBuf,
+    ) -> Result<ExternalSettings> {
+        let mut external = ExternalSettings {
             file: file.map(Path::to_owned),
             watchlists: document.watchlists.take().map(based),
             watchlist_keys: document.watchlist_keys.take().unwrap_or_default(),
             ip_locations: document.ip_locations.take().map(based),
-            ..External::default()
+            ..ExternalSettings::default()
         };
         for entry in document.external_data.take().into_iter().flatten() {
             if entry.contains("://") {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub(crate) use amounts::parse_date_order;
 pub(crate) use environment::{check_names, environment, variable, variable_as_it_is};
-pub(crate) use external::{External, FileRoot};
+pub(crate) use external::{ExternalSettings, FileRoot};
 pub(crate) use problem::Problem;
 pub(crate) use tenants::TenantConfig;
 
@@ -107,7 +107,7 @@ pub struct Config {
     /// Values of saved queries' parameters by name, in place of the defaults in their headers.
     pub params: BTreeMap<String, String>,
     /// What queries may read beside tables.
-    pub external: External,
+    pub external: ExternalSettings,
     /// Tenants whose telemetry is fetched. Their secrets are not read yet: [`Config::live`] does.
     pub tenants: Vec<TenantConfig>,
     /// Names that stand for this lake in `cluster('…')`, `database('…')`, `workspace('…')` and the like, by kind.
@@ -170,7 +170,7 @@ impl Config {
             quarantine_size: DEFAULT_QUARANTINE_SIZE,
             date_order: DateOrder::Unknown,
             params: BTreeMap::new(),
-            external: External::default(),
+            external: ExternalSettings::default(),
             tenants: Vec::new(),
             same_lake: BTreeMap::new(),
         }
@@ -191,7 +191,7 @@ impl Config {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
 
-        let external = External::of(&mut document, file.as_deref(), &based)?;
+        let external = ExternalSettings::of(&mut document, file.as_deref(), &based)?;
         // With the place where it was written; a flag is before everybody's eyes.
         let written = |name: &str, key: &str, value: Option<String>| -> Result<Option<(String, String)>> {
             let variable = text(name)?.map(|value| (format!("{name}: "), value));

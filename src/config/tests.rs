@@ -231,9 +231,9 @@ fn a_misspelt_key_is_told_before_the_one_that_is_missing() {
     let text = "[tenants.contoso]\nid = \"11111111-2222-3333-4444-555555555555\"\n\
         client_id = \"aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\"\nclient_secert = { env = \"SECRET\" }\n";
     let problems = mistakes(Path::new("kqlake.toml"), text);
-    let told: Vec<(&str, &str)> = problems.iter().map(|problem| (problem.message.as_str(), problem.solution.as_str())).collect();
-    assert_eq!(told[0], ("unknown key `client_secert` in tenants.contoso", "did you mean `client_secret`?"), "{told:?}");
-    assert!(told[1].0.starts_with("tenants.contoso.client_secret is missing"), "{told:?}");
+    let found: Vec<(&str, &str)> = problems.iter().map(|problem| (problem.message.as_str(), problem.solution.as_str())).collect();
+    assert_eq!(found[0], ("unknown key `client_secert` in tenants.contoso", "did you mean `client_secret`?"), "{found:?}");
+    assert!(found[1].0.starts_with("tenants.contoso.client_secret is missing"), "{found:?}");
 }
 
 #[test]

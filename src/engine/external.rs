@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::config::{External as Settings, FileRoot};
+use crate::config::{ExternalSettings as Settings, FileRoot};
 use cache::Cache;
 use kqlake_kql::external::{Content, External, ExternalAnswer, ExternalFile, ExternalRefusal, ExternalRequest, Unavailable};
 use kqlake_lake::Lake;
@@ -69,7 +69,7 @@ impl AllowedSources {
     fn not_allowed(&self, error: DownloadError) -> ExternalRefusal {
         let (message, entry) = match error {
             DownloadError::NotAllowed { message, entry } => (message, entry),
-            other => return ExternalRefusal { message: told(other), advice: String::new() },
+            other => return ExternalRefusal { message: described(other), advice: String::new() },
         };
         let entries: Vec<String> = self.settings.entries.iter().chain([&entry]).map(|entry| format!("{entry:?}")).collect();
         let advice = format!(
@@ -94,7 +94,7 @@ impl AllowedSources {
             Place::Network(url) => match self.cache.get(&url, &self.downloads).await {
                 Ok(file) => Ok(file),
                 Err(error @ DownloadError::NotAllowed { .. }) => Err(self.not_allowed(error).into()),
-                Err(other) => Err(Unavailable::Failed(format!("externaldata: {}", told(other)))),
+                Err(other) => Err(Unavailable::Failed(format!("externaldata: {}", described(other)))),
             },
         }
     }
@@ -158,7 +158,7 @@ impl Content for LocalFile {
     }
 }
 
-fn told(error: DownloadError) -> String {
+fn described(error: DownloadError) -> String {
     match error {
         DownloadError::NotAllowed { message, .. } | DownloadError::Unreachable(message) | DownloadError::Refused(message) => {
             message

@@ -23,6 +23,7 @@ use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::as_kql_takes_it;
 use kqlake_value::Column;
 use kqlake_value::columns::field_type;
+use kqlake_value::texts::is_text;
 
 /// A file under a table's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +111,10 @@ fn with_columns(schema: &Schema) -> std::result::Result<(), String> {
 /// A column in the form that expressions give, which texts and times of it meet with. Nanoseconds, which the digits of a text ask
 /// for, end in the year 2262.
 fn as_computed(field: &Arc<Field>) -> Arc<Field> {
-    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8View | DataType::LargeUtf8);
     let ty = match field.data_type() {
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         ty if is_text(ty) => DataType::Utf8,
-        DataType::Dictionary(_, ty) if is_text(ty) || **ty == DataType::Utf8 => DataType::Utf8,
+        DataType::Dictionary(_, ty) if is_text(ty) => DataType::Utf8,
         _ => return Arc::clone(field),
     };
     Arc::new(field.as_ref().clone().with_data_type(ty))

@@ -30,7 +30,7 @@ pub use explain::Explain;
 pub use files::NamedFile;
 pub use results::Rows;
 
-use crate::config::{Config, DEFAULT_MEMORY, External};
+use crate::config::{Config, DEFAULT_MEMORY, ExternalSettings};
 use crate::error::{Error, RefusedQuery, Result};
 use catalog::LakeCatalog;
 use deadline::Deadline;
@@ -61,7 +61,7 @@ pub struct EngineOptions {
     /// Skip files, row groups and pages by their statistics.
     pub pruning: bool,
     /// What queries may read beside tables.
-    pub external: External,
+    pub external: ExternalSettings,
     /// Files that are tables.
     pub files: Vec<NamedFile>,
     /// Names of clusters, databases, workspaces and apps, by kind, that stand for this lake.
@@ -79,7 +79,7 @@ impl Default for EngineOptions {
             partitions: None,
             batch_size: 8192,
             pruning: true,
-            external: External::default(),
+            external: ExternalSettings::default(),
             files: Vec::new(),
             same_lake: BTreeMap::new(),
             lake_must_exist: false,

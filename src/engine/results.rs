@@ -19,8 +19,9 @@ use super::failure::{is_out_of_memory, of_kql, of_sql};
 use super::{ResultTable, spilling};
 use crate::error::{Error, Result};
 use kqlake_lake::spill::SpillFolder;
-use kqlake_lake::{broken_file, foreign, is_of_decoder};
+use kqlake_lake::{broken_file, is_of_decoder};
 use kqlake_value::columns::{arrow_type, in_form};
+use kqlake_value::texts::{displayed, json_texts};
 use kqlake_value::{Column, Type};
 
 /// The running rows of a result table.
@@ -187,13 +188,13 @@ fn in_form_of(ty: Type, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         | DataType::LargeBinary
         | DataType::BinaryView
         | DataType::FixedSizeBinary(_)
-        | DataType::Union(..) => foreign::displayed(array),
+        | DataType::Union(..) => displayed(array),
         DataType::List(_)
         | DataType::LargeList(_)
         | DataType::FixedSizeList(..)
         | DataType::ListView(_)
         | DataType::Struct(_)
-        | DataType::Map(..) => foreign::json_texts(array),
+        | DataType::Map(..) => json_texts(array),
         _ => in_form(array, ty).map_err(ArrowError::CastError),
     }
 }

@@ -2,7 +2,7 @@
 //! block each, and what came of the blocks is taken in their order.
 //!
 //! What depends on the records before is left to the taking: which ordinal a record without an id gets, and how many refused
-//! records of a kind are set aside.
+//! records of a kind are quarantined.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -143,15 +143,15 @@ pub(crate) struct Refused {
     pub place: Place,
     /// Why.
     pub reason: Reason,
-    /// Its text; `None` when enough of its kind are set aside.
+    /// Its text; `None` when enough of its kind are quarantined.
     pub text: Option<Vec<u8>>,
-    /// True for those of the kinds of which only a sample is set aside.
+    /// True for those of the kinds of which only a sample is quarantined.
     pub is_sampled: bool,
 }
 
 /// What came of a block.
 #[derive(Default)]
-pub(crate) struct Outcome {
+pub(crate) struct MappedBlock {
     /// Its rows, or why they do not fit their table.
     pub rows: Vec<Result<Rows, ImportError>>,
     /// Its refused records.
@@ -176,7 +176,7 @@ struct Job {
     block: Block,
     facts: Arc<Facts>,
     said: Arc<RowContext>,
-    done: Sender<Outcome>,
+    done: Sender<MappedBlock>,
 }
 
 /// The way to the helpers of a run. They end when all of its clones are gone.
@@ -224,14 +224,14 @@ impl Helper {
         }
     }
 
-    fn map(&mut self, block: &Block, facts: &Facts, said: &RowContext) -> Outcome {
+    fn map(&mut self, block: &Block, facts: &Facts, said: &RowContext) -> MappedBlock {
         let mut output = BlockOutput {
             builders: &mut self.builders,
             unnumbered: BTreeMap::new(),
             import_id: &self.import_id,
             dry_run: self.dry_run,
             sampled: 0,
-            outcome: Outcome::default(),
+            outcome: MappedBlock::default(),
         };
         let mut mapper = UnitMapper::new(&mut self.mappings, &mut output, facts, said);
         // This output never asks to stop.
@@ -249,7 +249,7 @@ struct BlockOutput<'h> {
     import_id: &'h str,
     dry_run: bool,
     sampled: u64,
-    outcome: Outcome,
+    outcome: MappedBlock,
 }
 
 impl Output for BlockOutput<'_> {
@@ -291,10 +291,10 @@ impl BlockOutput<'_> {
         self.outcome.rows.push(batch.map(|batch| Rows { table: def, batch, unnumbered }));
     }
 
-    fn finish(mut self, counts: Counts, first_unknown: Option<String>) -> Outcome {
+    fn finish(mut self, counts: Counts, first_unknown: Option<String>) -> MappedBlock {
         let tables: Vec<&'static str> = self.builders.keys().copied().collect();
         tables.into_iter().for_each(|table| self.end_batch(table));
-        Outcome { counts, first_unknown, ..self.outcome }
+        MappedBlock { counts, first_unknown, ..self.outcome }
     }
 }
 
@@ -311,7 +311,7 @@ pub(crate) struct Blocks<'u> {
     /// Blocks without records, for the next ones.
     spare: Vec<Block>,
     /// Blocks that are with helpers, in order, with their bytes.
-    waiting: VecDeque<(usize, Receiver<Outcome>)>,
+    waiting: VecDeque<(usize, Receiver<MappedBlock>)>,
     /// What came of the records so far.
     pub counts: Counts,
     /// The first reason for which a record was of no known shape.
@@ -382,7 +382,7 @@ impl<'u> Blocks<'u> {
 
     fn take_first(&mut self) -> Result<(), Stop> {
         let Some((_, outcome)) = self.waiting.pop_front() else { return Ok(()) };
-        let Ok(Outcome { rows, refused, counts, first_unknown, block }) = outcome.recv() else {
+        let Ok(MappedBlock { rows, refused, counts, first_unknown, block }) = outcome.recv() else {
             self.taker.broken(ImportError::Reader("a thread that maps records ended before its time".to_owned()));
             return Err(Stop);
         };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::convert::{self, DateOrder};
 use super::json_text::{compact, string_literal, unescape};
 use kqlake_lake::RowBuilder;
-use kqlake_lake::identity::{RecordHash, RowContent, Value, derived_id};
+use kqlake_lake::identity::{ContentValue, RecordHash, RowContent, derived_id};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
 use kqlake_value::json::checked::Members;
@@ -73,15 +73,15 @@ impl<'a> Cell<'a> {
     }
 
     /// The value as a row's content is made of it.
-    fn value(&self) -> Value<'_> {
+    fn value(&self) -> ContentValue<'_> {
         match self {
-            Cell::Null => Value::Null,
-            Cell::Bool(v) => Value::Bool(*v),
-            Cell::Int(v) | Cell::Span(v) => Value::Int(*v),
-            Cell::Real(v) => Value::Real(*v),
-            Cell::Text(v) => Value::Text(v),
-            Cell::Time(v) => Value::Time(*v),
-            Cell::Json(v) => Value::Json(v),
+            Cell::Null => ContentValue::Null,
+            Cell::Bool(v) => ContentValue::Bool(*v),
+            Cell::Int(v) | Cell::Span(v) => ContentValue::Int(*v),
+            Cell::Real(v) => ContentValue::Real(*v),
+            Cell::Text(v) => ContentValue::Text(v),
+            Cell::Time(v) => ContentValue::Time(*v),
+            Cell::Json(v) => ContentValue::Json(v),
         }
     }
 }
@@ -300,7 +300,7 @@ impl<'a> Row<'a> {
     }
 
     /// Sets a value by column name. Names come from the code and not from input: one that the table has not is misspelt, and stops
-    /// tests and debug builds; other builds pass over it.
+    /// tests and debug builds; other builds skip it.
     pub(crate) fn set(&mut self, column: &str, cell: Cell<'a>) {
         debug_assert!(self.table.index_of(column).is_some(), "{} has no column {column}", self.table.name);
         if let Some(slot) = self.table.index_of(column).and_then(|i| self.cells.get_mut(i)) {
@@ -315,7 +315,11 @@ impl<'a> Row<'a> {
 
     /// The hash of the row's content. `repeats` becomes true when one of its dynamic values has an object with a name twice.
     pub(crate) fn content(&self, content: &RowContent, repeats: &mut bool) -> RecordHash {
-        content.hash_known(|column| self.cells.get(column).map_or(Value::Null, Cell::value), |column| self.bag(column), repeats)
+        content.hash_known(
+            |column| self.cells.get(column).map_or(ContentValue::Null, Cell::value),
+            |column| self.bag(column),
+            repeats,
+        )
     }
 }
 

@@ -6,15 +6,15 @@ use tokio::sync::watch;
 
 /// Asks work to end at its next commit. Clones ask the same work; once asked it stays asked.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<watch::Sender<bool>>);
+pub struct StopSignal(Arc<watch::Sender<bool>>);
 
-impl Default for Stop {
+impl Default for StopSignal {
     fn default() -> Self {
-        Stop(Arc::new(watch::Sender::new(false)))
+        StopSignal(Arc::new(watch::Sender::new(false)))
     }
 }
 
-impl Stop {
+impl StopSignal {
     /// Asks for the end.
     pub fn ask(&self) {
         self.0.send_replace(true);
@@ -38,7 +38,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_told_also_when_it_was_asked_before() {
-        let stop = Stop::default();
+        let stop = StopSignal::default();
         let other = stop.clone();
         let waiting = tokio::spawn(async move { other.asked().await });
         assert!(!stop.is_asked());

@@ -34,7 +34,7 @@ pub(crate) struct UnitRow {
     pub window: Option<(i64, i64)>,
     /// Rows.
     pub rows: u64,
-    /// Records that were set aside.
+    /// Records that were quarantined.
     pub quarantined: u64,
     /// Bytes.
     pub bytes: u64,
@@ -75,7 +75,7 @@ pub(crate) struct Account {
     pub places: BTreeMap<Place, u64>,
     /// Rows of its units.
     pub rows: u64,
-    /// Records that were set aside.
+    /// Records that were quarantined.
     pub quarantined: u64,
     /// Bytes that were read.
     pub bytes: u64,
@@ -282,7 +282,7 @@ mod tests {
         let mut units: Vec<UnitRow> = (0..60)
             .map(|n| UnitRow { finished: Some(now - HOUR + n * HOUR / 59), ..unit("done", &format!("done{n}")) })
             .collect();
-        // 60 an hour: one of those that expire within a minute can still be had.
+        // 60 an hour: one of those that expire within a minute can still be fetched.
         for n in 0..3 {
             units.push(UnitRow { expires: Some(now + HOUR / 60 + 1), ..unit("listed", &format!("soon{n}")) });
         }

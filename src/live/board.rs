@@ -59,7 +59,7 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A section begins; what it does is told to the line.
+    /// A section begins; what it does is reported to the line.
     pub fn begin(&self, tenant: &str, section: Section, now: i64) -> Arc<Line> {
         let line = Arc::new(Line { since: now, ..Line::default() });
         self.lines().insert((tenant.to_owned(), section), Arc::clone(&line));

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::lock::Lock;
-use super::{Outcome, Task, Work};
+use super::{SectionOutcome, Task, Work};
 use crate::error::{Error, Result};
-use kqlake_import::{EventLog, Filter, ImportError, ImportOptions, Importer, Section, Stop, import_from};
+use kqlake_import::{EventLog, Filter, ImportError, ImportOptions, Importer, Section, StopSignal, import_from};
 use kqlake_lake::Lake;
 
 /// Sections that run side by side.
@@ -19,12 +19,12 @@ const LEAST_MEMORY: usize = 64 << 20;
 /// Bytes of memory that a section has at most: a service gives its content no faster for more.
 const MOST_MEMORY: usize = 256 << 20;
 
-/// Is told how a run goes on.
+/// Receives how a run goes on.
 pub trait Watcher: Send + Sync {
     /// A section waits for another program that runs it.
     fn waiting(&self, _tenant: &str, _section: Section, _who: &str) {}
     /// A section has ended.
-    fn ended(&self, _outcome: &Outcome) {}
+    fn ended(&self, _outcome: &SectionOutcome) {}
 }
 
 /// A watcher that looks away.
@@ -37,18 +37,18 @@ pub struct Runner {
     pub lake: Lake,
     /// What holds for all imports: memory, threads, clock, a filter by time.
     pub options: ImportOptions,
-    /// The command, as others are told who holds a section.
+    /// The command, as others see who holds a section.
     pub command: &'static str,
     /// Where it is written what goes on.
     pub board: Board,
-    /// Is told.
+    /// Receives reports.
     pub watcher: Arc<dyn Watcher>,
 }
 
 impl Runner {
     /// Runs sections, and gives what came of each in their order. Tells the end of each importer's cycle when all its sections
     /// were read to their ends.
-    pub async fn cycle(&self, tasks: Vec<Task>) -> Vec<Outcome> {
+    pub async fn cycle(&self, tasks: Vec<Task>) -> Vec<SectionOutcome> {
         let started = self.options.clock.now_micros();
         let side_by_side = tasks.len().clamp(1, SIDE_BY_SIDE);
         let places = Arc::new(Semaphore::new(side_by_side));
@@ -63,7 +63,7 @@ impl Runner {
                 (at, runner.one(task, side_by_side).await)
             });
         }
-        let mut outcomes: Vec<Option<Outcome>> = names.iter().map(|_| None).collect();
+        let mut outcomes: Vec<Option<SectionOutcome>> = names.iter().map(|_| None).collect();
         let mut defect = None;
         while let Some(done) = running.join_next().await {
             match done {
@@ -71,19 +71,19 @@ impl Runner {
                 Err(error) => defect = Some(error.to_string()),
             }
         }
-        let missing = |(tenant, section): (String, Section)| Outcome {
+        let missing = |(tenant, section): (String, Section)| SectionOutcome {
             tenant,
             section,
             result: Err(Error::Defect(defect.clone().unwrap_or_else(|| "the section ended without a result".to_owned()))),
         };
-        let outcomes: Vec<Outcome> =
+        let outcomes: Vec<SectionOutcome> =
             outcomes.into_iter().zip(names).map(|(outcome, name)| outcome.unwrap_or_else(|| missing(name))).collect();
         self.tell_cycles(&outcomes, started).await;
         outcomes
     }
 
     /// Runs one section, of so many that run side by side.
-    pub async fn one(&self, task: Task, side_by_side: usize) -> Outcome {
+    pub async fn one(&self, task: Task, side_by_side: usize) -> SectionOutcome {
         let Task { tenant, section, work } = task;
         let result = match work {
             Ok(work) => self.import(&tenant, section, work, side_by_side).await,
@@ -92,7 +92,7 @@ impl Runner {
         if let Err(error) = &result {
             self.tell_failure(&tenant, section, error).await;
         }
-        let outcome = Outcome { tenant, section, result };
+        let outcome = SectionOutcome { tenant, section, result };
         self.watcher.ended(&outcome);
         outcome
     }
@@ -104,7 +104,7 @@ impl Runner {
         work: Work,
         side_by_side: usize,
     ) -> Result<kqlake_import::ImportSummary> {
-        let stop: &Stop = &self.options.stop;
+        let stop: &StopSignal = &self.options.stop;
         let now = self.options.clock.now_micros();
         let _lock = if self.options.dry_run {
             None
@@ -141,14 +141,14 @@ impl Runner {
         self.land(&log).await;
     }
 
-    async fn tell_cycles(&self, outcomes: &[Outcome], started: i64) {
+    async fn tell_cycles(&self, outcomes: &[SectionOutcome], started: i64) {
         if self.options.dry_run {
             return;
         }
         let now = self.options.clock.now_micros();
         let mut log = EventLog::of_its_own();
         for importer in [Importer::AppInsights, Importer::Office365Activity] {
-            let mine: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.section.importer() == importer).collect();
+            let mine: Vec<&SectionOutcome> = outcomes.iter().filter(|outcome| outcome.section.importer() == importer).collect();
             if !mine.is_empty() && mine.iter().all(|outcome| outcome.is_finished()) {
                 log.cycle_finished(importer, now - started, mine.len(), now);
             }
@@ -168,7 +168,7 @@ impl Runner {
 pub fn failed(error: ImportError) -> Error {
     match error {
         ImportError::Lake(error) => error.into(),
-        ImportError::Quarantine { path, source } => Error::io("set refused records aside in", &path, source),
+        ImportError::Quarantine { path, source } => Error::io("quarantine refused records in", &path, source),
         ImportError::Scratch { .. } => Error::Storage {
             message: error.to_string(),
             hint: Some("make room there, or name another folder with KQLAKE_SPILL_DIR or `spill_dir`".to_owned()),

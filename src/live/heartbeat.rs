@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
-use kqlake_import::{EventLog, Stop};
+use kqlake_import::{EventLog, StopSignal};
 use kqlake_lake::Lake;
 use kqlake_remote::Pace;
 
@@ -16,13 +16,13 @@ pub(crate) const EVERY: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     task: JoinHandle<()>,
-    stop: Stop,
+    stop: StopSignal,
 }
 
 impl Heartbeat {
     /// Begins; the first one comes at once. `command` is who lives.
     pub(crate) fn start(lake: Lake, pace: Pace, board: Board, command: &'static str, every: Duration) -> Heartbeat {
-        let stop = Stop::default();
+        let stop = StopSignal::default();
         let ended = stop.clone();
         let task = tokio::spawn(async move {
             let began = pace.now();

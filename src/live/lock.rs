@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
-use kqlake_import::Stop;
+use kqlake_import::StopSignal;
 use kqlake_lake::folders::STATE;
 use kqlake_value::format::datetime_text;
 
@@ -34,7 +34,7 @@ pub enum Tried {
 }
 
 impl Lock {
-    /// Tries to take a lock, which is told as a command's from an instant on (microseconds since 1970).
+    /// Tries to take a lock, which is shown as a command's from an instant on (microseconds since 1970).
     ///
     /// # Errors
     /// The lock's file cannot be made. A file system without locks is no error: then nothing is locked.
@@ -46,7 +46,7 @@ impl Lock {
         let mut file = opened.map_err(|err| Error::io("open the lock", &path, err))?;
         match file.try_lock() {
             Ok(()) => {
-                // Who holds it is told to those who wait; that it cannot be written hinders nobody.
+                // Who holds it is shown to those who wait; that it cannot be written hinders nobody.
                 if let Err(error) = note(&mut file, command, now) {
                     tracing::debug!(%error, "the holder of {} is not noted", path.display());
                 }
@@ -60,7 +60,7 @@ impl Lock {
         }
     }
 
-    /// Takes a lock, and waits for it as long as nobody asks to stop; `None` when somebody did. `waiting` is told once who has it.
+    /// Takes a lock, and waits for it as long as nobody asks to stop; `None` when somebody did. `waiting` is called once with who has it.
     ///
     /// # Errors
     /// As [`Lock::try_take`].
@@ -69,7 +69,7 @@ impl Lock {
         name: &str,
         command: &str,
         now: i64,
-        stop: &Stop,
+        stop: &StopSignal,
         waiting: impl FnOnce(&str),
     ) -> Result<Option<Lock>> {
         let mut waiting = Some(waiting);
@@ -134,7 +134,7 @@ mod tests {
     async fn whoever_waits_leaves_when_asked_to() {
         let dir = tempfile::tempdir().unwrap();
         let Tried::Taken(_held) = Lock::try_take(dir.path(), "a", "watch", 0).unwrap() else { panic!("nobody has it") };
-        let stop = Stop::default();
+        let stop = StopSignal::default();
         let mut told = String::new();
         let asked = stop.clone();
         let taken = Lock::take(dir.path(), "a", "import", 0, &stop, |who| {

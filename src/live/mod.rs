@@ -40,7 +40,7 @@ pub struct Work {
 
 /// What came of a section of a tenant.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct SectionOutcome {
     /// The tenant's name.
     pub tenant: String,
     /// The section.
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub result: Result<ImportSummary, Error>,
 }
 
-impl Outcome {
+impl SectionOutcome {
     /// True when the section was read to its end.
     pub fn is_finished(&self) -> bool {
         self.result.as_ref().is_ok_and(|summary| summary.sections.iter().all(|section| section.finished))

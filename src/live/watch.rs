@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::cycle::Runner;
-use super::{Outcome, Task};
+use super::{SectionOutcome, Task};
 use kqlake_import::{ImportOptions, Section};
 use kqlake_remote::Pace;
 
@@ -58,7 +58,7 @@ pub(crate) async fn rounds(
             let stop = runner.options.stop.clone();
             let mut wait = until_due(&round, pace.now());
             let mut failures = 0;
-            let mut told: Option<i64> = None;
+            let mut reported: Option<i64> = None;
             loop {
                 tokio::select! {
                     biased;
@@ -67,8 +67,8 @@ pub(crate) async fn rounds(
                     () = pace.sleep(wait) => {}
                 }
                 let began = pace.now();
-                let only_news = is_told(told, began);
-                told = told.filter(|_| only_news).or(Some(began));
+                let only_news = is_reported(reported, began);
+                reported = reported.filter(|_| only_news).or(Some(began));
                 let runner = quieter(&runner, only_news);
                 let well = match task(&round) {
                     Some(task) => is_well(&runner.one(task, side_by_side).await),
@@ -89,17 +89,17 @@ pub(crate) async fn rounds(
     }
 }
 
-/// True when the end of a section was told not long ago: it is told again then only where something came.
-fn is_told(told: Option<i64>, now: i64) -> bool {
+/// True when the end of a section was reported not long ago: it is reported again then only where something came.
+fn is_reported(reported: Option<i64>, now: i64) -> bool {
     let often = i64::try_from(OFTEN.as_micros()).unwrap_or(i64::MAX);
-    told.is_some_and(|told| (0..often).contains(&(now - told)))
+    reported.is_some_and(|reported| (0..often).contains(&(now - reported)))
 }
 
 fn quieter(runner: &Runner, only_news: bool) -> Runner {
     Runner { options: ImportOptions { only_news, ..runner.options.clone() }, ..runner.clone() }
 }
 
-fn is_well(outcome: &Outcome) -> bool {
+fn is_well(outcome: &SectionOutcome) -> bool {
     outcome.is_finished()
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::plan::spool;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use kqlake_import::{EventLevel, EventLog, Importer, Stop, WEBHOOK};
+use kqlake_import::{EventLevel, EventLog, Importer, StopSignal, WEBHOOK};
 use kqlake_lake::Lake;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
@@ -32,7 +32,7 @@ pub(crate) struct LakeJournal {
     lake: Lake,
     clock: Arc<dyn Clock>,
     waiting: Mutex<Waiting>,
-    /// Is told each line.
+    /// Receives each line.
     tell: Box<dyn Fn(EventLevel, &str) + Send + Sync>,
     /// Are woken by notifications, by the names of their tenants.
     wakes: BTreeMap<String, Arc<Notify>>,
@@ -114,7 +114,7 @@ impl Webhook {
     /// Listens for the notifications of all tenants that are configured; on one address for all where one is given.
     ///
     /// # Errors
-    /// An address cannot be had; no tenant takes notifications; a secret cannot be read.
+    /// An address cannot be bound; no tenant takes notifications; a secret cannot be read.
     pub(crate) async fn bind(
         config: &Config,
         listen: Option<SocketAddr>,
@@ -163,7 +163,7 @@ impl Webhook {
     ///
     /// # Errors
     /// A listener fails.
-    pub(crate) async fn run(self, stop: Stop) -> Result<()> {
+    pub(crate) async fn run(self, stop: StopSignal) -> Result<()> {
         let mut receiving = JoinSet::new();
         let mut keeping = JoinSet::new();
         for receiver in self.receivers {

@@ -76,7 +76,7 @@ impl Default for SimulatorOptions {
 
 /// Why a tenant cannot be simulated.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SimulatorError {
     /// The port is taken or forbidden.
     #[error("cannot listen on port {0}: {1}; another --port, or none for a free one")]
     Listen(u16, io::Error),
@@ -104,13 +104,13 @@ impl Simulator {
     ///
     /// # Errors
     /// When the port cannot be listened on.
-    pub async fn start(options: SimulatorOptions) -> Result<Self, Error> {
+    pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
         let certificate = options.certificate.as_ref().map(|file| {
-            let der = CertificateDer::from_pem_file(file).map_err(|err| Error::Certificate { file: file.clone(), err });
+            let der = CertificateDer::from_pem_file(file).map_err(|err| SimulatorError::Certificate { file: file.clone(), err });
             der.map(|der| der.to_vec())
         });
         let certificate = certificate.transpose()?;
-        let failed = |err| Error::Listen(options.port, err);
+        let failed = |err| SimulatorError::Listen(options.port, err);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let world = Arc::new(World::new(

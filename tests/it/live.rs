@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use kqlake::error::Error;
 use kqlake::live::board::Board;
 use kqlake::live::cycle::Runner;
-use kqlake::live::{Outcome, Task, Work};
+use kqlake::live::{SectionOutcome, Task, Work};
 use kqlake_import::{
-    Body, ImportOptions, ListedUnit, Opened, OrgUrls, Reply, Section, Source, SourceError, Stop, UnitPage, UnitState,
+    Body, ImportOptions, ListedUnit, Opened, OrgUrls, Reply, Section, Source, SourceError, StopSignal, UnitPage, UnitState,
 };
 use kqlake_lake::Lake;
 use kqlake_value::clock::Clock;
@@ -50,7 +50,7 @@ struct Blobs {
     blobs: Mutex<Vec<(String, i64, &'static str)>>,
     opened: Mutex<Vec<String>>,
     /// Asked when so many were opened.
-    stop: Mutex<Option<(usize, Stop)>>,
+    stop: Mutex<Option<(usize, StopSignal)>>,
     is_down: bool,
 }
 
@@ -129,12 +129,12 @@ fn task(section: Section, sources: &[&Arc<Blobs>], org_urls: &[&str]) -> Task {
     Task { tenant: "contoso".into(), section, work: Ok(Work { sources, org_urls: OrgUrls::new(org_urls) }) }
 }
 
-async fn audit(runner: &Runner, blobs: &Arc<Blobs>, org_urls: &[&str]) -> Outcome {
+async fn audit(runner: &Runner, blobs: &Arc<Blobs>, org_urls: &[&str]) -> SectionOutcome {
     let outcomes = runner.cycle(vec![task(Section::Audit, &[blobs], org_urls)]).await;
     outcomes.into_iter().next().expect("an outcome")
 }
 
-fn states(outcome: &Outcome) -> Vec<String> {
+fn states(outcome: &SectionOutcome) -> Vec<String> {
     let summary = outcome.result.as_ref().expect("an import");
     let short = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
     summary.units.iter().map(|unit| format!("{} {}", short(&unit.name), unit.state.name())).collect()
@@ -167,8 +167,8 @@ async fn a_section_that_fails_does_not_keep_the_others_and_each_finished_one_say
         ]
     };
     let outcomes = runner.cycle(tasks()).await;
-    let well: Vec<bool> = outcomes.iter().map(Outcome::is_well).collect();
-    let unread: Vec<bool> = outcomes.iter().map(Outcome::is_unread).collect();
+    let well: Vec<bool> = outcomes.iter().map(SectionOutcome::is_well).collect();
+    let unread: Vec<bool> = outcomes.iter().map(SectionOutcome::is_unread).collect();
     assert_eq!((well, unread), (vec![false, true, false, true], vec![true, false, true, false]));
     let events = "customEvents | sort by name asc, tostring(customDimensions.section) asc \
                   | project name, customDimensions.tenant, customDimensions.section";
@@ -178,11 +178,11 @@ async fn a_section_that_fails_does_not_keep_the_others_and_each_finished_one_say
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0][0].contains("Calls import did not begin: no secret"), "{errors:?}");
 
-    // The end of a cycle is told when all its sections have finished.
+    // The end of a cycle is reported when all its sections have finished.
     clock.forward(MINUTE);
     let up = Blobs::new("contoso/teams", &[]);
     let outcomes = runner.cycle(vec![task(Section::Teams, &[&up], &[]), task(Section::Audit, &[&good], &[])]).await;
-    assert!(outcomes.iter().all(Outcome::is_well));
+    assert!(outcomes.iter().all(SectionOutcome::is_well));
     let cycles = query(dir.path(), "customEvents | where name == 'FinishedImportCycle' | project operation_Name");
     assert_eq!(cycles, [["Office365ActivityImporter"]]);
 }
@@ -212,7 +212,7 @@ async fn an_import_that_is_asked_to_end_commits_and_what_it_leaves_is_pending_un
     let dir = tempfile::tempdir().unwrap();
     let clock = Hand::new();
     let blobs = Blobs::new("contoso/audit", &[("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 50)]);
-    let stop = Stop::default();
+    let stop = StopSignal::default();
     *blobs.stop.lock().unwrap() = Some((2, stop.clone()));
     let mut first = runner(dir.path(), &clock);
     first.options.stop = stop;
@@ -227,7 +227,7 @@ async fn an_import_that_is_asked_to_end_commits_and_what_it_leaves_is_pending_un
     let done = counts.get("done").copied().unwrap_or(0);
     assert_eq!(query(dir.path(), "AuditRecords | count"), [[done.to_string()]], "what is done is there, and nothing else");
 
-    // The service has the first four no longer; of those that were not fetched it is told once.
+    // The service has the first four no longer; of those that were not fetched it is reported once.
     *blobs.stop.lock().unwrap() = None;
     blobs.opened();
     clock.forward(45 * MINUTE);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kqlake_import::{EventLevel, Stop};
+use kqlake_import::{EventLevel, StopSignal};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, HostOverrides, Tenant};
 use kqlake_remote::webhook::{Hint, Journal, Keeper, Party, Receiver, ReceiverLimits, Spool};
@@ -50,11 +50,11 @@ struct Place {
     lines: Arc<Lines>,
     look: Arc<Notify>,
     spool: Spool,
-    stop: Stop,
+    stop: StopSignal,
 }
 
 async fn receiver(dir: &Path, limits: ReceiverLimits) -> Place {
-    let (lines, look, stop) = (Arc::new(Lines::default()), Arc::new(Notify::new()), Stop::default());
+    let (lines, look, stop) = (Arc::new(Lines::default()), Arc::new(Notify::new()), StopSignal::default());
     let clock: Arc<dyn Clock> = Arc::new(FixedClock::at_micros(NOW));
     let party =
         Party { name: "contoso".into(), id: TENANT.into(), client_state: SecretString::from(STATE), look: Arc::clone(&look) };
@@ -216,7 +216,7 @@ async fn the_subscription_is_created_renewed_and_created_again() {
 
     // Nobody answers the validation.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    let stop = Stop::default();
+    let stop = StopSignal::default();
     let kept = keeper(format!("http://{closed}/calls"), 8 * 24);
     let ended = stop.clone();
     let lines = Arc::clone(&place.lines);
@@ -226,7 +226,7 @@ async fn the_subscription_is_created_renewed_and_created_again() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), told).await.expect("the failure is told");
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("the failure is reported");
     ended.ask();
     keeping.await.expect("the keeper ends");
     place.stop.ask();

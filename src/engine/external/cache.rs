@@ -96,7 +96,7 @@ impl Cache {
     /// The file at an address: as it is now, or the copy where nobody answers.
     ///
     /// # Errors
-    /// It may not be read, or cannot be had, and there is no copy.
+    /// It may not be read, or cannot be fetched, and there is no copy.
     pub(super) async fn get(&self, url: &Url, downloads: &Downloads) -> Result<ExternalFile, DownloadError> {
         let kept = self.folder.as_ref().map(|folder| folder.join(name_of(url)));
         let copy = kept.as_deref().and_then(|path| Some((path, header_of(path)?)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use maxminddb::{Reader, path as elements};
 
-use crate::config::External as Settings;
+use crate::config::ExternalSettings as Settings;
 use kqlake_kql::external::{ExternalRefusal, IpLocation, IpLocations, Unavailable};
 
 /// The file that the configuration names.

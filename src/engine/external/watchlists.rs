@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::config::External as Settings;
+use crate::config::ExternalSettings as Settings;
 use kqlake_kql::external::{ExternalRefusal, Unavailable, Watchlist};
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::clock::us_of_instant;
 
 /// The folder of the watchlists.
 ///
@@ -77,7 +78,7 @@ pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavail
         rows.push((0..columns.len()).map(|place| record.get(place).unwrap_or_default().to_owned()).collect());
     }
     let (search_key, warning) = search_key(settings, name, &columns)?;
-    let updated_us = chrono::DateTime::<chrono::Utc>::from(updated).timestamp_micros();
+    let updated_us = us_of_instant(updated);
     Ok(Watchlist { columns, rows, search_key, updated_us, warning })
 }
 

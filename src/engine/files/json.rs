@@ -22,6 +22,7 @@ use kqlake_durable::pipe;
 use kqlake_value::Type;
 use kqlake_value::columns::field;
 use kqlake_value::json::{compact, elements, members, too_deep, unescape, unquote};
+use kqlake_value::parse::BYTE_ORDER_MARK;
 use kqlake_value::text_column::TextBuilder;
 
 /// Rows and bytes of text that a batch has at most, or one row more.
@@ -71,10 +72,10 @@ fn each_object(path: &Path, mut record: impl FnMut(&[(&str, &str)]) -> Result<()
     Ok(())
 }
 
-/// True where the first thing is an array. A mark of the order of bytes is passed over.
+/// True where the first thing is an array. A mark of the order of bytes is skipped.
 fn begins_an_array(reader: &mut BufReader<impl Read>) -> io::Result<bool> {
-    if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        reader.consume(3);
+    if reader.fill_buf()?.starts_with(&BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
     }
     loop {
         let buffer = reader.fill_buf()?;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
 use kqlake_value::Type;
 use kqlake_value::columns::stored_type;
+use kqlake_value::texts::is_text;
 
 /// The types of `CAST` and of typed constants.
 #[derive(Debug)]
@@ -26,10 +27,6 @@ impl TypePlanner for Types {
         };
         Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
     }
-}
-
-fn is_text(ty: &DataType) -> bool {
-    matches!(ty, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 fn is_time(ty: &DataType) -> bool {

@@ -7,8 +7,8 @@ use crate::UnitState;
 
 /// What became of a unit that is not listed any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It was no unit but a listing that failed, and that could be had now.
+pub(crate) enum Fate {
+    /// It was no unit but a listing that failed, and that succeeded now.
     ListedAgain,
     /// Other units, which are in the lake, have all of its time.
     Covered,
@@ -24,24 +24,24 @@ pub(crate) struct Unlisted {
     /// When it was listed first (microseconds since 1970).
     pub listed: Option<i64>,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: Fate,
 }
 
 impl Unlisted {
     /// The state that it has from now on.
     pub(crate) fn state(&self) -> UnitState {
         match self.outcome {
-            Outcome::ListedAgain | Outcome::Covered => UnitState::Done,
-            Outcome::Lost => UnitState::Expired,
+            Fate::ListedAgain | Fate::Covered => UnitState::Done,
+            Fate::Lost => UnitState::Expired,
         }
     }
 
     /// What became of it, as a sentence.
     pub(crate) fn reason(&self) -> &'static str {
         match self.outcome {
-            Outcome::ListedAgain => "its units are listed again",
-            Outcome::Covered => "other units have its time, and are in the lake",
-            Outcome::Lost => "it could not be read before, and its source does not list it any more",
+            Fate::ListedAgain => "its units are listed again",
+            Fate::Covered => "other units have its time, and are in the lake",
+            Fate::Lost => "it could not be read before, and its source does not list it any more",
         }
     }
 }
@@ -78,9 +78,9 @@ impl KnownUnits {
             .into_iter()
             .map(|(name, known)| {
                 let outcome = match known.window {
-                    _ if known.is_listing => Outcome::ListedAgain,
-                    Some(window) if is_covered(window) => Outcome::Covered,
-                    _ => Outcome::Lost,
+                    _ if known.is_listing => Fate::ListedAgain,
+                    Some(window) if is_covered(window) => Fate::Covered,
+                    _ => Fate::Lost,
                 };
                 Unlisted { name: name.clone(), listed: known.listed, outcome }
             })

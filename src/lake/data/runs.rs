@@ -28,7 +28,7 @@ use crate::partition::Partition;
 const BATCH_BYTES: u64 = 32 << 20;
 
 /// Which rows of a batch of a run, given by its number, are wanted.
-pub(crate) type Wanted<'w> = dyn FnMut(usize, &RecordBatch) -> Result<BooleanArray, LakeError> + 'w;
+pub(crate) type RowChoice<'w> = dyn FnMut(usize, &RecordBatch) -> Result<BooleanArray, LakeError> + 'w;
 /// What is reported of each batch of rows of a file, given by its number.
 pub(crate) type Placed<'p> = dyn FnMut(usize, &RecordBatch) -> Result<(), LakeError> + 'p;
 
@@ -42,7 +42,7 @@ pub(crate) fn merge(
     dir: &Path,
     runs: &[&NewFile],
     bytes: u64,
-    wanted: &mut Wanted<'_>,
+    wanted: &mut RowChoice<'_>,
     placed: &mut Placed<'_>,
 ) -> Result<Vec<(NewFile, u64)>, LakeError> {
     let mut merge = Merge::new(layout, dir, runs, bytes, wanted)?;
@@ -81,7 +81,7 @@ impl<'m> Merge<'m> {
         dir: &'m Path,
         runs: &[&NewFile],
         bytes: u64,
-        wanted: &mut Wanted<'_>,
+        wanted: &mut RowChoice<'_>,
     ) -> Result<Self, LakeError> {
         let rows = BATCH_BYTES / (runs.len().max(1) as u64 * bytes.max(64));
         let rows = usize::try_from(rows).unwrap_or(CHUNK_ROWS).clamp(1, CHUNK_ROWS);
@@ -111,7 +111,7 @@ impl<'m> Merge<'m> {
     }
 
     /// Reads a run's next batch that has wanted rows.
-    fn advance(&mut self, at: usize, wanted: &mut Wanted<'_>) -> Result<(), LakeError> {
+    fn advance(&mut self, at: usize, wanted: &mut RowChoice<'_>) -> Result<(), LakeError> {
         let cursor = &mut self.cursors[at];
         if let Some(batch) = cursor.next(self.layout, &mut self.nulls, &mut |batch| wanted(at, batch))? {
             let table = self.layout.def.name;
@@ -121,7 +121,7 @@ impl<'m> Merge<'m> {
         Ok(())
     }
 
-    fn run(&mut self, wanted: &mut Wanted<'_>, placed: &mut Placed<'_>) -> Result<(), LakeError> {
+    fn run(&mut self, wanted: &mut RowChoice<'_>, placed: &mut Placed<'_>) -> Result<(), LakeError> {
         let mut heap: BinaryHeap<Next> = BinaryHeap::new();
         heap.extend(self.cursors.iter().enumerate().filter_map(|(at, cursor)| cursor.place(at)));
         while let Some(Reverse((partition, _, at))) = heap.pop() {

@@ -37,7 +37,7 @@ const SUCCESS: &str = "success";
 
 /// A value of a row, as contents are made of it.
 #[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
+pub enum ContentValue<'a> {
     /// None.
     Null,
     /// bool
@@ -89,14 +89,14 @@ impl RowContent {
 
     /// The hash of a row's content, of its values by position in the definition. `repeats` becomes true when a JSON value has an
     /// object with a name twice.
-    pub fn hash<'v>(&self, value: impl FnMut(usize) -> Value<'v>, repeats: &mut bool) -> RecordHash {
+    pub fn hash<'v>(&self, value: impl FnMut(usize) -> ContentValue<'v>, repeats: &mut bool) -> RecordHash {
         self.hash_known(value, |_| None, repeats)
     }
 
     /// The same where the members of some JSON values are known: of objects that are not nested too deep.
     pub fn hash_known<'v, 'm: 'v>(
         &self,
-        mut value: impl FnMut(usize) -> Value<'v>,
+        mut value: impl FnMut(usize) -> ContentValue<'v>,
         members: impl Fn(usize) -> Option<&'v Members<'m>>,
         repeats: &mut bool,
     ) -> RecordHash {
@@ -109,9 +109,9 @@ impl RowContent {
                 continue;
             }
             let hash = match value(part.column) {
-                Value::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
-                Value::Text(text) if part.is_truth && text.eq_ignore_ascii_case("true") => Some(truth(true)),
-                Value::Text(text) if part.is_truth && text.eq_ignore_ascii_case("false") => Some(truth(false)),
+                ContentValue::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
+                ContentValue::Text(text) if part.is_truth && text.eq_ignore_ascii_case("true") => Some(truth(true)),
+                ContentValue::Text(text) if part.is_truth && text.eq_ignore_ascii_case("false") => Some(truth(false)),
                 value => hash_of(value, repeats),
             };
             if let Some(hash) = hash {
@@ -122,18 +122,18 @@ impl RowContent {
     }
 }
 
-fn hash_of(value: Value<'_>, repeats: &mut bool) -> Option<RecordHash> {
+fn hash_of(value: ContentValue<'_>, repeats: &mut bool) -> Option<RecordHash> {
     let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() };
     Some(match value {
-        Value::Null => return None,
-        Value::Bool(v) => truth(v),
-        Value::Int(v) => RecordHash::of(&v.to_le_bytes()),
-        Value::Time(v) => RecordHash::of(&v.div_euclid(1000).to_le_bytes()),
-        Value::Real(v) => RecordHash::of(&bits(v).to_le_bytes()),
-        Value::Decimal(v) => RecordHash::of(&v.to_le_bytes()),
-        Value::Text("") => return None,
-        Value::Text(v) => RecordHash::of(v.as_bytes()),
-        Value::Json(v) => return canonical_hash(v, repeats),
+        ContentValue::Null => return None,
+        ContentValue::Bool(v) => truth(v),
+        ContentValue::Int(v) => RecordHash::of(&v.to_le_bytes()),
+        ContentValue::Time(v) => RecordHash::of(&v.div_euclid(1000).to_le_bytes()),
+        ContentValue::Real(v) => RecordHash::of(&bits(v).to_le_bytes()),
+        ContentValue::Decimal(v) => RecordHash::of(&v.to_le_bytes()),
+        ContentValue::Text("") => return None,
+        ContentValue::Text(v) => RecordHash::of(v.as_bytes()),
+        ContentValue::Json(v) => return canonical_hash(v, repeats),
     })
 }
 
@@ -212,14 +212,14 @@ mod tests {
         let value = |at: usize| {
             let column = &table.columns[at];
             if but == Some(at) {
-                return Value::Null;
+                return ContentValue::Null;
             }
             match column.ty {
-                Type::DateTime => Value::Time(1_767_597_787_123_456),
-                Type::Long | Type::Int | Type::TimeSpan => Value::Int(at as i64),
-                Type::Real => Value::Real(at as f64 + 0.5),
-                Type::Dynamic => Value::Json(r#"{"a":1,"b":["x",null],"_BilledSize":5}"#),
-                _ => Value::Text(column.name),
+                Type::DateTime => ContentValue::Time(1_767_597_787_123_456),
+                Type::Long | Type::Int | Type::TimeSpan => ContentValue::Int(at as i64),
+                Type::Real => ContentValue::Real(at as f64 + 0.5),
+                Type::Dynamic => ContentValue::Json(r#"{"a":1,"b":["x",null],"_BilledSize":5}"#),
+                _ => ContentValue::Text(column.name),
             }
         };
         content.hash(value, &mut false)
@@ -255,10 +255,10 @@ mod tests {
         let at = |name: &str| traces.index_of(name).expect("a column");
         let hash = |time: i64, message: &str, extra: &str| {
             let value = |column: usize| match column {
-                c if c == at("timestamp") => Value::Time(time),
-                c if c == at("message") => Value::Text(message),
-                c if c == at(EXTRA) => Value::Json(extra),
-                _ => Value::Null,
+                c if c == at("timestamp") => ContentValue::Time(time),
+                c if c == at("message") => ContentValue::Text(message),
+                c if c == at(EXTRA) => ContentValue::Json(extra),
+                _ => ContentValue::Null,
             };
             content.hash(value, &mut false)
         };

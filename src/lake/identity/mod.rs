@@ -7,5 +7,5 @@ mod hash;
 mod pair;
 
 pub(crate) use self::content::ordinal_of;
-pub use self::content::{EXTRA, RowContent, Value, content_id, derived_content, derived_id};
+pub use self::content::{ContentValue, EXTRA, RowContent, content_id, derived_content, derived_id};
 pub use self::hash::RecordHash;

@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, RecordBatch};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::day::day_of;
 use crate::error::LakeError;
-use crate::identity::{RowContent, Value, content_id, ordinal_of};
-use crate::tables::{CONTENT_OF_V1, IMPORT_ID, KeySpan, TAKEN_AT, TableDef};
+use crate::identity::{ContentValue, RowContent, content_id, ordinal_of};
+use crate::tables::{CONTENT_OF_V1, IMPORT_ID, IS_WHOLE, KeySpan, TAKEN_AT, TableDef};
 use kqlake_value::Type;
 use kqlake_value::hashed::BuildKeyHasher;
+use kqlake_value::texts::as_utf8;
 
 /// A set of key hashes.
 pub(crate) type KeySet = HashSet<u128, BuildKeyHasher>;
@@ -69,6 +69,10 @@ impl Keyer {
         names.push(self.def.time);
         names.extend(self.def.content);
         names.extend(self.content.is_some().then_some(CONTENT_OF_V1));
+        if self.def.group.is_some() {
+            names.extend(self.def.version);
+            names.push(IS_WHOLE);
+        }
         names
     }
 
@@ -159,12 +163,22 @@ impl Keyer {
 
 /// A column of plain text, where it is one of another form of texts.
 fn plain(def: &TableDef, column: &ArrayRef) -> Result<ArrayRef, LakeError> {
-    match column.data_type() {
-        DataType::LargeUtf8 | DataType::Utf8View => {
-            cast(column, &DataType::Utf8).map_err(|source| LakeError::Arrow { table: def.name, source })
-        }
-        _ => Ok(column.clone()),
-    }
+    as_utf8(column).map_err(|source| LakeError::Arrow { table: def.name, source })
+}
+
+/// The hash of each row's value in one column of keys.
+///
+/// # Errors
+/// The column cannot be read as its type.
+pub(crate) fn key_of(def: &TableDef, batch: &RecordBatch, column: &str) -> Result<Vec<u128>, LakeError> {
+    let column = batch.column_by_name(column).map(|column| plain(def, column)).transpose()?;
+    let mut scratch: Vec<u8> = Vec::new();
+    let hash = |row| {
+        scratch.clear();
+        push_key(&mut scratch, column.as_ref(), row);
+        xxh3_128(&scratch)
+    };
+    Ok((0..batch.num_rows()).map(hash).collect())
 }
 
 /// The bytes of one key column's value, distinguished from every other value and from its neighbours.
@@ -206,32 +220,32 @@ impl RowReader {
         Ok(RowReader { columns: def.columns.iter().map(column).collect::<Result<_, _>>()? })
     }
 
-    fn value(&self, column: usize, row: usize) -> Value<'_> {
+    fn value(&self, column: usize, row: usize) -> ContentValue<'_> {
         match &self.columns[column] {
             Some((ty, array)) => value_of(*ty, array, row),
-            None => Value::Null,
+            None => ContentValue::Null,
         }
     }
 }
 
-fn value_of(ty: Type, array: &ArrayRef, row: usize) -> Value<'_> {
+fn value_of(ty: Type, array: &ArrayRef, row: usize) -> ContentValue<'_> {
     if array.is_null(row) {
-        return Value::Null;
+        return ContentValue::Null;
     }
     match array.data_type() {
         DataType::Utf8 => {
             let text = array.as_string::<i32>().value(row);
-            if ty == Type::Dynamic { Value::Json(text) } else { Value::Text(text) }
+            if ty == Type::Dynamic { ContentValue::Json(text) } else { ContentValue::Text(text) }
         }
-        DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
-        DataType::Int32 => Value::Int(i64::from(array.as_primitive::<Int32Type>().value(row))),
-        DataType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float64 => Value::Real(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Decimal128(..) => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Timestamp(..) => {
-            array.as_primitive_opt::<TimestampMicrosecondType>().map_or(Value::Null, |times| Value::Time(times.value(row)))
-        }
-        _ => Value::Null,
+        DataType::Boolean => ContentValue::Bool(array.as_boolean().value(row)),
+        DataType::Int32 => ContentValue::Int(i64::from(array.as_primitive::<Int32Type>().value(row))),
+        DataType::Int64 => ContentValue::Int(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => ContentValue::Real(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(..) => ContentValue::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Timestamp(..) => array
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map_or(ContentValue::Null, |times| ContentValue::Time(times.value(row))),
+        _ => ContentValue::Null,
     }
 }
 
@@ -274,29 +288,29 @@ impl Ranker {
         let mut filled = 0;
         for (name, column) in &self.columns {
             let number = match value_of(Type::String, column, row) {
-                Value::Null => continue,
-                Value::Text(text) | Value::Json(text) => {
+                ContentValue::Null => continue,
+                ContentValue::Text(text) | ContentValue::Json(text) => {
                     scratch.extend_from_slice(&name.to_le_bytes());
                     scratch.extend_from_slice(&(text.len() as u64).to_le_bytes());
                     scratch.extend_from_slice(text.as_bytes());
                     filled += 1;
                     continue;
                 }
-                Value::Time(time) => {
+                ContentValue::Time(time) => {
                     filled += u32::from(time.rem_euclid(1000) != 0);
                     i128::from(time)
                 }
-                Value::Bool(v) => i128::from(v),
-                Value::Int(v) => i128::from(v),
-                Value::Real(v) => i128::from(v.to_bits()),
-                Value::Decimal(v) => v,
+                ContentValue::Bool(v) => i128::from(v),
+                ContentValue::Int(v) => i128::from(v),
+                ContentValue::Real(v) => i128::from(v.to_bits()),
+                ContentValue::Decimal(v) => v,
             };
             filled += 1;
             scratch.extend_from_slice(&name.to_le_bytes());
             scratch.extend_from_slice(&number.to_le_bytes());
         }
         let version = match self.version.as_ref().map(|column| value_of(Type::Long, column, row)) {
-            Some(Value::Int(v) | Value::Time(v)) => v,
+            Some(ContentValue::Int(v) | ContentValue::Time(v)) => v,
             _ => i64::MIN,
         };
         Rank { version, filled, hash: xxh3_128(scratch) }

@@ -101,7 +101,7 @@ impl Queue {
     pub(crate) async fn check(&self) -> Result<(), ServiceError> {
         let nobody = format!("{}/messages/0/00000000-0000-0000-0000-000000000000", path_part(&self.set.queue));
         match self.api.bytes(self.signed(Request::post(self.api.url(&nobody)).once())).await {
-            // The message is not known: who may not read the queue is not told that.
+            // The message is not known: who may not read the queue does not learn that.
             Err(error) if error.status == Some(404) => Ok(()),
             done => done.map(drop),
         }

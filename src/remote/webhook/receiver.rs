@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::notice::{Envelope, Notice};
 use super::{Hint, SharedJournal, Spool};
 use crate::pace::Pace;
-use kqlake_import::{EventLevel, Stop};
+use kqlake_import::{EventLevel, StopSignal};
 
 /// Bytes of a validation token.
 const MAX_TOKEN: usize = 4_096;
@@ -55,7 +55,7 @@ pub struct Party {
     pub id: String,
     /// What its subscription was made with.
     pub client_state: SecretString,
-    /// Is told when its subscription must be looked at.
+    /// Is called when its subscription must be looked at.
     pub look: Arc<Notify>,
 }
 
@@ -88,7 +88,7 @@ impl Receiver {
     /// Listens on an address; nothing is answered before [`Receiver::serve`].
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The address cannot be bound.
     pub async fn bind(
         address: SocketAddr,
         parties: Vec<Party>,
@@ -115,7 +115,7 @@ impl Receiver {
     ///
     /// # Errors
     /// The listener fails.
-    pub async fn serve(self, stop: Stop) -> std::io::Result<()> {
+    pub async fn serve(self, stop: StopSignal) -> std::io::Result<()> {
         let router = Router::new().fallback(answer).with_state(self.shared);
         axum::serve(self.listener, router).with_graceful_shutdown(async move { stop.asked().await }).await
     }
@@ -160,7 +160,7 @@ fn validation_token(query: &str) -> Option<String> {
     pairs.find(|(name, _)| name.eq_ignore_ascii_case("validationToken")).map(|(_, token)| token.into_owned())
 }
 
-/// Texts are told as such, so that no browser takes one for a page.
+/// Texts are declared as such, so that no browser takes one for a page.
 fn plain(status: StatusCode, text: impl Into<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),

@@ -12,7 +12,7 @@ use super::SharedJournal;
 use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
-use kqlake_import::{EventLevel, Stop};
+use kqlake_import::{EventLevel, StopSignal};
 use kqlake_value::US_PER_MINUTE;
 
 /// What is subscribed to.
@@ -56,7 +56,7 @@ struct Found {
 
 impl Keeper {
     /// Keeps it until somebody asks to stop. The subscription stays: the next process renews it.
-    pub async fn keep(mut self, stop: Stop) {
+    pub async fn keep(mut self, stop: StopSignal) {
         let mut failures = 0_u32;
         loop {
             let wait = match self.verify().await {
@@ -139,7 +139,7 @@ impl Keeper {
         });
         wanted["lifecycleNotificationUrl"] = self.lifecycle.as_ref().unwrap_or(&self.url).as_str().into();
         let made = self.api.json(Request::post_json(self.api.url("v1.0/subscriptions"), &wanted)).await?.body;
-        self.say(EventLevel::Information, &format!("Created subscription {}", told(&made)));
+        self.say(EventLevel::Information, &format!("Created subscription {}", described(&made)));
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl Keeper {
         let until = json!({ "expirationDateTime": instant::text(now + LIFE) });
         match self.api.json(Request::patch_json(self.one(id), &until)).await {
             Ok(renewed) => {
-                self.say(EventLevel::Information, &format!("Updated subscription {}", told(&renewed.body)));
+                self.say(EventLevel::Information, &format!("Updated subscription {}", described(&renewed.body)));
                 Ok(true)
             }
             Err(error) if matches!(error.status, Some(404 | 410)) => Ok(false),
@@ -169,7 +169,7 @@ impl Keeper {
     }
 }
 
-fn told(subscription: &Value) -> String {
+fn described(subscription: &Value) -> String {
     let text = |name: &str| subscription[name].as_str().unwrap_or("?");
     format!("{} until {}", text("id"), text("expirationDateTime"))
 }

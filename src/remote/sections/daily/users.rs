@@ -138,7 +138,7 @@ impl Users {
                     return Ok((round, delta));
                 }
                 // The service forgot where changes go on: everything is read again.
-                Err(Stop::Service(error)) if is_forgotten(&error) => tracing::warn!(%error, "users are read anew"),
+                Err(UsersError::Service(error)) if is_forgotten(&error) => tracing::warn!(%error, "users are read anew"),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -153,10 +153,10 @@ impl Users {
     }
 
     /// A round of all users.
-    async fn whole(&self) -> Result<(Round, Url), Stop> {
+    async fn whole(&self) -> Result<(Round, Url), UsersError> {
         let properties = format!("v1.0/users/delta?$select={SELECT}");
         match self.read(self.api.url(&format!("{properties}&$expand=manager"))).await {
-            Err(Stop::Service(error)) if matches!(error.status, Some(400 | 501)) => {
+            Err(UsersError::Service(error)) if matches!(error.status, Some(400 | 501)) => {
                 tracing::warn!(%error, "users are read without their managers");
                 self.read(self.api.url(&properties)).await
             }
@@ -165,7 +165,7 @@ impl Users {
     }
 
     /// Asks for the managers of all users of a round.
-    async fn find_managers(&self, round: &mut Round) -> Result<(), Stop> {
+    async fn find_managers(&self, round: &mut Round) -> Result<(), UsersError> {
         let users: Vec<String> =
             round.last.iter().filter(|(id, kept)| !kept.is_removed && !id.starts_with('\0')).map(|(id, _)| id.clone()).collect();
         let asked = users.into_iter().map(|id| async move { (self.manager(&id).await, id) });
@@ -190,14 +190,14 @@ impl Users {
             Ok(answer) => Ok(serde_json::from_slice::<Seen>(&answer.body).ok().and_then(|seen| seen.manager)),
             // It was deleted since, or the service does not tell.
             Err(error) if matches!(error.status, Some(400 | 403 | 404 | 501)) => {
-                tracing::warn!(user = id, %error, "the manager of a user is not told");
+                tracing::warn!(user = id, %error, "the manager of a user is not known");
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn read(&self, first: Url) -> Result<(Round, Url), Stop> {
+    async fn read(&self, first: Url) -> Result<(Round, Url), UsersError> {
         let mut round = Round::new(&self.scratch)?;
         let mut url = first;
         loop {
@@ -208,7 +208,7 @@ impl Users {
                 (None, Some(delta)) => return Ok((round, delta)),
                 (None, None) => {
                     let why = "the round of changes ends without saying where the next one goes on";
-                    return Err(Stop::Service(ServiceError::new(self.api.service(), Failure::Broken, why)));
+                    return Err(UsersError::Service(ServiceError::new(self.api.service(), Failure::Broken, why)));
                 }
             }
         }
@@ -216,28 +216,28 @@ impl Users {
 }
 
 /// Why a round stops.
-enum Stop {
+enum UsersError {
     Service(ServiceError),
     Other(String),
 }
 
-impl From<ServiceError> for Stop {
+impl From<ServiceError> for UsersError {
     fn from(error: ServiceError) -> Self {
-        Stop::Service(error)
+        UsersError::Service(error)
     }
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for UsersError {
     fn from(error: io::Error) -> Self {
-        Stop::Other(format!("users cannot be kept in a temporary file: {error}"))
+        UsersError::Other(format!("users cannot be kept in a temporary file: {error}"))
     }
 }
 
-impl From<Stop> for SourceError {
-    fn from(stop: Stop) -> Self {
+impl From<UsersError> for SourceError {
+    fn from(stop: UsersError) -> Self {
         match stop {
-            Stop::Service(error) => error.into(),
-            Stop::Other(why) => SourceError::for_now(why),
+            UsersError::Service(error) => error.into(),
+            UsersError::Other(why) => SourceError::for_now(why),
         }
     }
 }
@@ -265,8 +265,8 @@ impl Round {
         Ok(Round { file, length: 0, context: None, last: BTreeMap::new() })
     }
 
-    fn take(&mut self, page: &[u8]) -> Result<(), Stop> {
-        let unreadable = |error: serde_json::Error| Stop::Other(format!("a page of users cannot be read: {error}"));
+    fn take(&mut self, page: &[u8]) -> Result<(), UsersError> {
+        let unreadable = |error: serde_json::Error| UsersError::Other(format!("a page of users cannot be read: {error}"));
         let page: Objects<'_> = serde_json::from_slice(page).map_err(unreadable)?;
         if self.context.is_none() {
             self.context = page.context;
@@ -377,7 +377,7 @@ impl Source for Users {
             let (round, delta) = self.round().await?;
             let day = unit.window.map(|window| window.0);
             *self.position() = Some(SectionCursor { delta: delta.to_string(), day: day.unwrap_or_default() });
-            let body = round.into_body().map_err(|error| SourceError::from(Stop::from(error)))?;
+            let body = round.into_body().map_err(|error| SourceError::from(UsersError::from(error)))?;
             Ok(Opened { body, taken_at })
         })
     }
