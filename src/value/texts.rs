@@ -1,8 +1,12 @@
-//! Columns of text in any of Arrow's forms.
+//! Columns of text in any of Arrow's forms, and texts of columns that have no form of KQL.
 
-use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray, StringViewArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, RecordBatch, StringArray, StringViewArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// A column of text opened for reading: what scans and operators return, whichever form they keep it in.
 #[derive(Debug, Clone)]
@@ -50,14 +54,66 @@ impl Texts {
     }
 }
 
+/// True for a type whose arrays hold texts themselves; a dictionary of texts does not.
+pub fn is_text(ty: &DataType) -> bool {
+    matches!(ty, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// A column of texts in the form `Utf8`; any other column as it is.
+///
+/// # Errors
+/// Its texts are too long for that form.
+pub fn as_utf8(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let ty = array.data_type();
+    if is_text(ty) && *ty != DataType::Utf8 { cast(array, &DataType::Utf8) } else { Ok(Arc::clone(array)) }
+}
+
+/// Values as they are shown; binary ones as hexadecimal digits.
+///
+/// # Errors
+/// When the type has no text.
+pub fn displayed(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
+    let texts: StringArray = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string())).collect();
+    Ok(Arc::new(texts))
+}
+
+/// Nested values as JSON text.
+///
+/// # Errors
+/// When the type has no form in JSON.
+pub fn json_texts(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    const HEAD: &str = "{\"v\":";
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("v", array.data_type().clone(), true)]));
+    let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)])?;
+    let mut writer =
+        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
+    writer.write(&batch)?;
+    writer.finish()?;
+    let lines = String::from_utf8(writer.into_inner()).map_err(|err| ArrowError::ExternalError(err.into()))?;
+    let texts: StringArray = lines
+        .lines()
+        .zip(0..)
+        .map(|(line, row)| array.is_valid(row).then(|| line.strip_prefix(HEAD).and_then(|l| l.strip_suffix('}')).unwrap_or(line)))
+        .collect();
+    Ok(Arc::new(texts))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::DictionaryArray;
     use arrow::datatypes::Int32Type;
 
     use super::*;
+
+    #[test]
+    fn only_forms_of_texts_become_plain_texts() {
+        let view: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None]));
+        let numbers: ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![1, 2]));
+        assert_eq!(as_utf8(&view).unwrap().as_string::<i32>(), &StringArray::from(vec![Some("a"), None]));
+        assert_eq!(as_utf8(&numbers).unwrap().data_type(), &DataType::Int64);
+    }
 
     #[test]
     fn every_form_reads_the_same() {

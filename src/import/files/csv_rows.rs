@@ -6,6 +6,7 @@ use super::dates::Dates;
 use super::input::FileLimits;
 use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
+use kqlake_value::parse::without_mark;
 
 /// Walks a CSV file: its heading first, then its rows.
 pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits) -> Result<Walked, Stop> {
@@ -123,7 +124,7 @@ impl Rest {
     }
 }
 
-/// The heading, its delimiter and the number of lines it took; lines that tools put before it are passed over.
+/// The heading, its delimiter and the number of lines it took; lines that tools put before it are skipped.
 fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
     let (mut lines, line_end) = (0, source.line_end());
     loop {
@@ -163,7 +164,7 @@ fn names_of(record: &CsvRecord) -> Vec<String> {
 fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
     // Rows of data are recognised by their first field.
     let first = record.field(0)?;
-    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii();
+    let first = without_mark(first).trim_ascii();
     if !heading.columns.iter().any(|name| name.as_bytes() == first) {
         return None;
     }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
+
 use crate::convert::{self, DateOrder};
 use crate::fields::{FieldMap, plain_name, push_member};
 use crate::json_text::string_literal;
@@ -287,15 +289,7 @@ fn quoted(address: &str, mark: &str) -> Option<String> {
             byte => found.push(byte),
         }
     }
-    let hex = |at: usize| found.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-    let (mut at, mut plain) = (0, Vec::with_capacity(found.len()));
-    while at < found.len() {
-        let code =
-            hex(at + 1).zip(hex(at + 2)).filter(|_| found[at] == b'%').and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        plain.push(code.unwrap_or(found[at]));
-        at += if code.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(plain).ok().filter(|text| !text.is_empty())
+    percent_decode(&found).decode_utf8().ok().map(Cow::into_owned).filter(|text| !text.is_empty())
 }
 
 fn finish_ids(row: &mut Row<'static>, id_column: &str) {

@@ -14,7 +14,7 @@ use crate::computation::Compute;
 use crate::external::ExternalFile;
 use crate::functions::ingestion_mapping::{Origin, Source, instant, walk};
 use kqlake_value::columns::{self, ColumnBuilder};
-use kqlake_value::parse::RealForm;
+use kqlake_value::parse::{BYTE_ORDER_MARK, RealForm};
 use kqlake_value::{Type, Value, parse};
 
 /// Rows of one batch.
@@ -125,8 +125,8 @@ impl ExternalData {
     }
 
     fn read(&self, mut reader: Box<dyn Read + '_>, format: Format, rows: &mut Rows) -> Result<(), String> {
-        let mark = beginning(&mut reader, 3).map_err(|err| err.to_string())?;
-        let mark = if mark == [0xef, 0xbb, 0xbf] { Vec::new() } else { mark };
+        let mark = beginning(&mut reader, BYTE_ORDER_MARK.len() as u64).map_err(|err| err.to_string())?;
+        let mark = if mark == BYTE_ORDER_MARK { Vec::new() } else { mark };
         let mut reader = Cursor::new(mark).chain(reader);
         match format {
             Format::Delimited(delimiter) => {

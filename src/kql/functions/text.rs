@@ -22,6 +22,7 @@ use memchr::memmem;
 
 use super::folding::{fold_char, fold_into, is_term_char, term_after, term_before};
 use kqlake_syntax::ast::TextOp;
+use kqlake_value::texts::is_text;
 
 pub(crate) use super::folding::equal_ignoring_case;
 
@@ -199,7 +200,7 @@ impl Matcher {
                 let text = array.as_string_view();
                 self.combine(rows, |group, hits| group.views(rows, |row| text.value(row).as_bytes(), hits))
             }
-            DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => {
+            DataType::Dictionary(_, values) if is_text(values) => {
                 let dictionary = array.as_any_dictionary();
                 let answers: ArrayRef = Arc::new(self.eval(dictionary.values())?);
                 let taken = take(&answers, dictionary.keys(), None).map_err(|e| e.to_string())?;

@@ -11,6 +11,7 @@ use super::{Lower, LowerError, column_name, expr, kernel, ticks};
 use crate::bound::{BoundExpr, ColId};
 use kqlake_value::Type;
 use kqlake_value::columns::{in_stored_form, stored_type};
+use kqlake_value::texts::is_text;
 
 /// An expression whose columns are expressions over a schema; its value is in the form that its type has at rest. Where missing texts
 /// are null, they are not made the empty text.
@@ -45,7 +46,7 @@ pub(crate) fn over(
 fn in_form(e: Expr, ty: Type, schema: &DFSchema) -> Lower<Expr> {
     let found = e.get_type(schema)?;
     Ok(match found {
-        DataType::Utf8View | DataType::LargeUtf8 if stored_type(ty) == DataType::Utf8 => e,
+        ref text if is_text(text) && stored_type(ty) == DataType::Utf8 => e,
         // Nanoseconds are a hundredth of a tick.
         DataType::Duration(_) => cast(cast(e, DataType::Duration(TimeUnit::Nanosecond)), DataType::Int64) / lit(100i64),
         _ if found == stored_type(ty) => e,

@@ -19,6 +19,7 @@ use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId, range_rows};
 use crate::catalog::{Answers, PromotedColumn};
 use kqlake_value::columns::{ColumnBuilder, arrow_type, field_type, stored_type};
+use kqlake_value::texts::is_text;
 use kqlake_value::{Type, Value};
 
 impl Lowering<'_> {
@@ -149,11 +150,6 @@ impl Lowering<'_> {
         let plan = scan_of(Arc::new(table))?.build()?;
         Ok(Node { plan, order: vec![OrderKey { column: name, ascending, nulls_first: ascending, numbers_rows: false }] })
     }
-}
-
-fn is_text(data_type: &arrow::datatypes::DataType) -> bool {
-    use arrow::datatypes::DataType as D;
-    matches!(data_type, D::Utf8 | D::Utf8View | D::LargeUtf8)
 }
 
 /// A scan whose columns need no qualifier. The table's own columns carry a prefix (see [`inner_name`]): a qualified and a

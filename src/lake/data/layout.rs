@@ -15,6 +15,7 @@ use crate::log::delta::Log;
 use crate::log::entry::FileEntry;
 use crate::partition::Partitioning;
 use crate::tables::{EVENT_MONTH, TableDef};
+use kqlake_value::texts::is_text;
 
 /// Tag: the column that a file's rows are sorted by.
 pub(crate) const TAG_SORTED_BY: &str = "kqlake.sortedBy";
@@ -291,11 +292,8 @@ impl Layout {
         }
         let fits = matches!(
             (array.data_type(), wanted.data_type()),
-            (DataType::Utf8View | DataType::LargeUtf8 | DataType::Null, DataType::Utf8)
-                | (DataType::Null, _)
-                | (DataType::Timestamp(..), DataType::Timestamp(..))
-                | (DataType::Int32, DataType::Int64)
-        );
+            (DataType::Null, _) | (DataType::Timestamp(..), DataType::Timestamp(..)) | (DataType::Int32, DataType::Int64)
+        ) || (is_text(array.data_type()) && *wanted.data_type() == DataType::Utf8);
         if !fits {
             let reason = format!("column {} came as {}, expected {}", wanted.name(), array.data_type(), wanted.data_type());
             return Err(LakeError::Shape { table: self.def.name, reason });

@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::array::{Array as _, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -19,11 +17,11 @@ use datafusion::physical_plan::projection::ProjectionExec;
 
 use kqlake_value::Type;
 use kqlake_value::columns::{field_type, stored_type};
+use kqlake_value::texts::{displayed, is_text, json_texts};
 
 /// True for a column whose values become text only after they were read: the scan cannot compare them.
 pub(crate) fn becomes_text(field: &Field) -> bool {
-    matches!(field_type(field), Type::Dynamic | Type::String | Type::Guid)
-        && !matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(field_type(field), Type::Dynamic | Type::String | Type::Guid) && !is_text(field.data_type())
 }
 
 /// A column as KQL takes it.
@@ -96,36 +94,4 @@ impl ScalarUDFImpl for ForeignText {
         let texts = if array.data_type().is_nested() { json_texts(&array) } else { displayed(&array) };
         Ok(ColumnarValue::Array(texts?))
     }
-}
-
-/// Values as they are shown; binary ones as hexadecimal digits.
-///
-/// # Errors
-/// When the type has no text.
-pub fn displayed(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let options = FormatOptions::default();
-    let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
-    let texts: StringArray = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string())).collect();
-    Ok(Arc::new(texts))
-}
-
-/// Nested values as JSON text.
-///
-/// # Errors
-/// When the type has no form in JSON.
-pub fn json_texts(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    const HEAD: &str = "{\"v\":";
-    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("v", array.data_type().clone(), true)]));
-    let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)])?;
-    let mut writer =
-        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-    writer.write(&batch)?;
-    writer.finish()?;
-    let lines = String::from_utf8(writer.into_inner()).map_err(|err| ArrowError::ExternalError(err.into()))?;
-    let texts: StringArray = lines
-        .lines()
-        .zip(0..)
-        .map(|(line, row)| array.is_valid(row).then(|| line.strip_prefix(HEAD).and_then(|l| l.strip_suffix('}')).unwrap_or(line)))
-        .collect();
-    Ok(Arc::new(texts))
 }

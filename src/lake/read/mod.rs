@@ -2,7 +2,7 @@
 
 pub(crate) mod as_kql;
 pub(crate) mod broken;
-pub mod foreign;
+mod foreign;
 mod named_readers;
 pub(crate) mod provider;
 pub(crate) mod snapshot;

@@ -16,11 +16,13 @@ pub use self::streamed::Streamed;
 use crate::budget::{Permit, Quota, Quotas, RequestLimits};
 use crate::cloud::Service;
 use crate::http::{
-    Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, first_byte, json_ends,
-    of_body, place, said_error, without_mark,
+    Auth, Backoff, Failure, HeaderMap, Origins, Reading, Request, ServiceError, Transport, date_of, json_ends, of_body, place,
+    said_error,
 };
 use crate::pace::Pace;
 use crate::token::{Token, Tokens};
+use kqlake_value::json::structure::first_byte;
+use kqlake_value::parse::without_mark;
 use kqlake_value::{US_PER_DAY, US_PER_MINUTE, US_PER_SECOND};
 
 /// Tries of one request.
@@ -160,14 +162,14 @@ impl Api {
         url
     }
 
-    /// The instant by the service's clock, as far as its answers told it, in microseconds since 1970: windows must fit that one.
+    /// The instant by the service's clock, as far as its answers said it, in microseconds since 1970: windows must fit that one.
     /// It is never later than the service's own. A service whose time is another altogether is asked by ours.
     pub fn now(&self) -> i64 {
         let skew = Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| (-FOREIGN..=FOREIGN).contains(skew));
         self.inner.pace.now().saturating_add(skew.unwrap_or(0))
     }
 
-    /// Seconds that the service's clock is ahead of ours; `None` until an answer told.
+    /// Seconds that the service's clock is ahead of ours; `None` until an answer said so.
     pub fn skew(&self) -> Option<i64> {
         let skew = Some(self.inner.skew.load(Ordering::Relaxed)).filter(|skew| *skew != i64::MIN);
         // What its answers tell is cut to seconds.
@@ -177,16 +179,16 @@ impl Api {
     /// Notes what an answer says of its time, in seconds since 1970. It was that second or a little later, by as much as is cut
     /// off and as the answer was under way: of several answers the one that says most is nearest, unless a clock was set.
     fn learn(&self, date: i64) {
-        let told = date.saturating_mul(1_000_000).saturating_sub(self.inner.pace.now());
-        let nearer = |known: i64| (told > known || told < known.saturating_sub(SET)).then_some(told);
-        // Who came first has told the same.
+        let said = date.saturating_mul(1_000_000).saturating_sub(self.inner.pace.now());
+        let nearer = |known: i64| (said > known || said < known.saturating_sub(SET)).then_some(said);
+        // Who came first has noted the same.
         let _ = self.inner.skew.fetch_update(Ordering::Relaxed, Ordering::Relaxed, nearer);
     }
 
     /// The permissions that the application's token for this service has.
     ///
     /// # Errors
-    /// No token can be had.
+    /// No token can be obtained.
     pub async fn roles(&self) -> Result<Vec<String>, ServiceError> {
         let Some(tokens) = &self.inner.tokens else { return Ok(Vec::new()) };
         let claims = tokens.get().await?.claims().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! A body on its way to the import. Where a large one breaks off or is damaged it is asked for again; what was handed on already
-//! is passed over if it is still the same.
+//! is skipped if it is still the same.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Api, ResponseStart};
 use crate::budget::Permit;
-use crate::http::{Backoff, BodyError, HeaderMap, JsonCheck, Reading, Request, first_byte};
+use crate::http::{Backoff, BodyError, HeaderMap, Reading, Request};
 use kqlake_import::{Body, Feed};
+use kqlake_value::json::structure::{StructureCheck, first_byte};
 
 /// Pieces of a body that wait between the network and its reader.
 const PIECES: usize = 8;
@@ -50,14 +51,14 @@ impl Streamed {
         self.begun.rest.is_none().then(|| Bytes::from(self.begun.held.concat()))
     }
 
-    /// The body for the import. What cannot be had of it in the end is an error of its reader.
+    /// The body for the import. What cannot be fetched of it in the end is an error of its reader.
     pub fn into_body(self) -> Body {
         let Streamed { api, request, begun } = self;
         let Some((reading, permits)) = begun.rest else {
             return Body::Stream(Box::new(Pieces(begun.held.into_iter().collect())));
         };
         let (feed, body) = Body::fed(PIECES);
-        let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), check: Some(JsonCheck::new()) };
+        let flow = Flow { api, request, feed, given: 0, digest: Sha256::new(), check: Some(StructureCheck::new()) };
         tokio::spawn(flow.run(begun.held, reading, permits));
         body
     }
@@ -102,7 +103,7 @@ struct Flow {
     given: u64,
     digest: Sha256,
     /// Follows what was handed on; `None` when the service has it damaged.
-    check: Option<JsonCheck>,
+    check: Option<StructureCheck>,
 }
 
 impl Flow {
@@ -153,14 +154,14 @@ impl Flow {
                         return end;
                     }
                 }
-                Ok(None) if self.check.as_ref().is_none_or(JsonCheck::is_whole) => return End::Done,
+                Ok(None) if self.check.as_ref().is_none_or(StructureCheck::is_whole) => return End::Done,
                 Ok(None) => return End::Odd(self.given),
                 Err(error) => return failed(error),
             }
         }
     }
 
-    /// Asks again, passes over what was handed on, and hands on the rest.
+    /// Asks again, skips what was handed on, and hands on the rest.
     async fn again(&mut self) -> End {
         let begun = match self.api.begin_again(&self.request).await {
             Ok(begun) => begun,

@@ -16,6 +16,7 @@ pub mod extent;
 pub mod path_text;
 mod scan;
 mod strings;
+pub mod structure;
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -12,6 +12,14 @@ pub mod timespans;
 pub use self::datetimes::text as datetime;
 pub use self::numbers::{RealForm, decimal, hex_digits, int, is_number, long, real, real_of};
 
+/// What some writers put before a text in UTF-8: U+FEFF.
+pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+/// A text in UTF-8 without the byte-order mark.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(text)
+}
+
 /// How a bool may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoolForm {

@@ -194,6 +194,7 @@ fn base64_decode_guid(args: &[ValueRef<'_>]) -> Value {
     bytes.map_or(Value::Null, |bytes| Value::Guid(Uuid::from_bytes_le(bytes).to_string()))
 }
 
+/// Text as a part of an address. Microsoft's engine writes the digits in lower case, which the crate `percent-encoding` cannot.
 fn url_encode(text: &str, space: &str, out: &mut String) {
     use std::fmt::Write as _;
     for byte in text.bytes() {

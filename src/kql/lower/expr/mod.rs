@@ -27,6 +27,7 @@ use crate::functions::{ArgInfo, Meaning, ScalarFn};
 use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::columns::arrow_type;
+use kqlake_value::texts::is_text;
 use kqlake_value::{Type, Value, real_key};
 
 /// Bytes of a text of which every batch of rows has room for one a row.
@@ -99,7 +100,7 @@ pub(crate) fn key_column(plan: &LogicalPlan, id: ColId) -> Expr {
     let bare = column(id);
     match bare.get_type(plan.schema()) {
         Ok(DataType::Float64) => one_real(bare),
-        Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => coalesce(vec![bare, lit("")]),
+        Ok(ty) if is_text(&ty) => coalesce(vec![bare, lit("")]),
         _ => bare,
     }
 }

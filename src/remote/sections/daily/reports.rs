@@ -15,11 +15,12 @@ use url::Url;
 use super::DAY;
 use crate::api::Api;
 use crate::cloud::{Cloud, Service};
-use crate::http::{Failure, Request, ServiceError, without_mark};
+use crate::http::{Failure, Request, ServiceError};
 use crate::instant;
 use crate::sections::pages::Chain;
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
+use kqlake_value::parse::without_mark;
 
 /// Days back that the service has reports of ("Only support data for the past 28 days").
 const KEPT: i64 = 28;

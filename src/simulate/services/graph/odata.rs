@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::answer::Call;
@@ -120,35 +121,25 @@ pub(crate) fn link(call: &Call, left_out: &[&str], added: &[(&str, &str)]) -> St
     format!("{}{}?{query}", call.base, path(&call.path))
 }
 
+/// What a path of OData may have as it is; everything else is encoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'=')
+    .remove(b',')
+    .remove(b'@')
+    .remove(b'\'')
+    .remove(b':');
+
 /// A path as it stands in an address.
 pub(crate) fn path(decoded: &str) -> String {
-    let mut text = String::with_capacity(decoded.len());
-    for byte in decoded.bytes() {
-        match byte {
-            b'a'..=b'z'
-            | b'A'..=b'Z'
-            | b'0'..=b'9'
-            | b'/'
-            | b'-'
-            | b'_'
-            | b'.'
-            | b'~'
-            | b'$'
-            | b'('
-            | b')'
-            | b'='
-            | b','
-            | b'@'
-            | b'\''
-            | b':' => {
-                text.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
-    }
-    text
+    utf8_percent_encode(decoded, PLAIN).to_string()
 }
 
 #[cfg(test)]

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_text_is_passed_over() {
+    fn nothing_of_a_text_is_skipped() {
         let read = |text| loose_datetime(text, DateOrder::Unknown, &RECORD_CLOCK).map(crate::us_of_datetime);
         let eight = Some(1_767_600_000_000_000);
         for (text, expected) in [
