@@ -21,12 +21,12 @@ use super::message_trace::mapping::Traces;
 use super::row::{Cell, Row, SourceValue};
 use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
-use kqlake_lake::tables::TAKEN_AT;
+use kqlake_lake::tables::{IS_WHOLE, TAKEN_AT};
 use kqlake_value::format::datetime_text;
 use kqlake_value::json::checked::{Members, elements};
 use kqlake_value::json::too_deep;
 
-/// Records of a unit, refused for what all of their kind lack, that are set aside; more are only counted.
+/// Records of a unit, refused for what all of their kind lack, that are quarantined; more are only counted.
 pub(crate) const SAMPLE: u64 = 200;
 
 /// The mappings of all sources; they remember names they have seen and are used for one unit after the other.
@@ -68,9 +68,9 @@ pub struct ImportOverrides {
 pub struct Filter {
     /// Sections whose rows are taken; all when empty.
     pub sections: Vec<Section>,
-    /// Rows before this instant are passed over (microseconds since 1970).
+    /// Rows before this instant are left out (microseconds since 1970).
     pub since: Option<i64>,
-    /// Rows at or after this instant are passed over.
+    /// Rows at or after this instant are left out.
     pub until: Option<i64>,
     /// The sites that audit records are taken of.
     pub org_urls: OrgUrls,
@@ -87,7 +87,7 @@ pub struct Counts {
     pub refused: u64,
     /// Among them those of no known shape.
     pub unknown: u64,
-    /// Rows that the filter passed over.
+    /// Rows that the filter left out.
     pub filtered: u64,
     /// Rows of audit records that are of sites which are not wanted.
     pub out_of_scope: u64,
@@ -218,25 +218,40 @@ impl<'m> UnitMapper<'m> {
     /// Takes what a record was mapped to, or refuses the record.
     fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
         match mapped.and_then(|rows| self.mappings.landable.check(rows, text.len())) {
-            Ok(rows) => rows.into_iter().try_for_each(|mut row| {
-                if let Some(taken) = self.facts.taken.filter(|_| row.table.version == Some(TAKEN_AT)) {
-                    row.set(TAKEN_AT, Cell::Time(taken));
-                }
-                self.row(&mut row)
-            }),
+            Ok(rows) => {
+                // Of a record that is left out in part no row says that all came.
+                let is_cut = rows.len() > 1 && rows.iter().any(|row| self.is_outside(row));
+                rows.into_iter().try_for_each(|mut row| {
+                    if let Some(taken) = self.facts.taken.filter(|_| row.table.version == Some(TAKEN_AT)) {
+                        row.set(TAKEN_AT, Cell::Time(taken));
+                    }
+                    if is_cut && row.table.group.is_some() {
+                        row.set(IS_WHOLE, Cell::Null);
+                    }
+                    self.row(&mut row)
+                })
+            }
             Err(reason) => self.refuse(place, reason, text),
         }
+    }
+
+    /// True for a row before or behind the times that are imported.
+    fn is_outside(&self, row: &Row<'_>) -> bool {
+        let filter = &self.facts.filter;
+        if filter.since.is_none() && filter.until.is_none() {
+            return false;
+        }
+        let time = match row.get(row.table.time) {
+            Cell::Time(time) => *time,
+            _ => i64::MIN,
+        };
+        filter.since.is_some_and(|since| time < since) || filter.until.is_some_and(|until| time >= until)
     }
 
     fn row(&mut self, row: &mut Row<'_>) -> Result<(), Stop> {
         let filter = &self.facts.filter;
         let section = Section::of_table(row.table.name);
-        let time = match row.get(row.table.time) {
-            Cell::Time(time) => *time,
-            _ => i64::MIN,
-        };
-        let outside = filter.since.is_some_and(|since| time < since) || filter.until.is_some_and(|until| time >= until);
-        if outside || !(filter.sections.is_empty() || filter.sections.contains(&section)) {
+        if self.is_outside(row) || !(filter.sections.is_empty() || filter.sections.contains(&section)) {
             self.counts.filtered += 1;
             return Ok(());
         }

@@ -523,7 +523,9 @@ fn documented() -> String {
         let version = def.version.map_or_else(String::new, |column| format!("greater `{column}`, then "));
         let content = def.content.map_or("—", |_| "content and number");
         let key: Vec<String> = def.key.iter().map(|name| format!("`{name}`")).collect();
-        let line = format!("| {} | {span} | {version}the fuller | {content} |", key.join(", "));
+        let group =
+            def.group.map_or_else(String::new, |column| format!("; of each `{column}` what its newest whole version has"));
+        let line = format!("| {} | {span} | {version}the fuller{group} | {content} |", key.join(", "));
         match groups.iter_mut().find(|(known, _)| *known == line) {
             Some((_, names)) => names.push(def.name),
             None => groups.push((line, vec![def.name])),

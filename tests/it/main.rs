@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "settings of test runs come from the environment")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may stop where they stand")]
 
+mod call_versions;
 mod checked;
 mod cli;
 mod config;

@@ -1,6 +1,8 @@
 //! Call records to rows of `CallRecords`, `CallSessions` and `CallSegments`.
 //!
-//! A record is rewritten by the service as more is known of a call; rows carry its `version`, and the newest one wins.
+//! A record is rewritten by the service as more is known of a call; rows carry its `version`, and the newest one wins. Rows of a record
+//! that lists all its sessions say so ([`IS_WHOLE`]), those of segments where it lists theirs as well: sessions and segments that it
+//! has no more then leave the table.
 //! `Raw` of a record leaves its sessions out, that of a session its segments: these have rows, and a `Raw`, of their own.
 
 use std::borrow::Cow;
@@ -8,7 +10,7 @@ use std::borrow::Cow;
 use crate::convert::DateOrder;
 use crate::fields::{FieldMap, nested, nested_text, without};
 use crate::row::{Cell, Row};
-use kqlake_lake::tables::find;
+use kqlake_lake::tables::{IS_WHOLE, find};
 use kqlake_value::json::checked::{Members, elements};
 
 /// Maps call records.
@@ -84,6 +86,7 @@ impl Calls {
             row.set("participantCount", Cell::Int(count as i64));
             row.set("participants", Cell::raw_json(participants));
         }
+        let lists_all = matches!(version, Cell::Int(1..)) && lists_all(members, "sessions");
         let sessions = members.get_any_case("sessions").unwrap_or("[]");
         let sessions = elements(sessions).map_err(|error| format!("the call record's sessions are no array: {error}"))?;
         if members.has("sessions") {
@@ -91,10 +94,18 @@ impl Calls {
         }
         row.set("Raw", Cell::raw_json(&without(members, &["sessions"])));
         let mut rows = vec![row];
+        let mut lists_segments = lists_all;
         for session in sessions {
             let session =
                 Members::parse(session.get()).map_err(|error| format!("a session of the call record is no object: {error}"))?;
+            lists_segments &= self::lists_all(&session, "segments");
             tables.session(&session, &id, &version, &start, &mut rows)?;
+        }
+        for row in &mut rows[1..] {
+            let is_session = row.table.name == tables.sessions.table.name;
+            if if is_session { lists_all } else { lists_segments } {
+                row.set(IS_WHOLE, Cell::Bool(true));
+            }
         }
         Ok(rows)
     }
@@ -157,6 +168,12 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+/// True when an object has all elements of a list: the list is there, and no link to more of them.
+fn lists_all(members: &Members<'_>, list: &str) -> bool {
+    let link = members.text(&format!("{list}@odata.nextLink"));
+    members.get_any_case(list).is_some() && link.is_none_or(|link| link.is_empty())
 }
 
 fn own(row: Row<'_>) -> Row<'static> {
@@ -262,6 +279,37 @@ mod tests {
         assert_eq!((session.get("calleeUserId"), session.get("calleeRole")), (&Cell::text("u2"), &Cell::text("mediaController")));
         assert_eq!((segment.get("sessionId"), segment.get("version")), (&Cell::text("s1"), &Cell::Int(2)));
         assert_eq!(segment.get("startDateTime"), session.get("startDateTime"));
+    }
+
+    #[test]
+    fn rows_say_whether_their_record_lists_all_of_them() {
+        let session = |members: &str| {
+            format!(r#"{{"id":"s1","startDateTime":"2026-01-06T12:30:39Z","caller":{{}},"callee":{{}}{members}}}"#)
+        };
+        let whole = session(r#","segments":[{"id":"g1"}]"#);
+        let more_segments = session(r#","segments":[{"id":"g1"}],"segments@odata.nextLink":"https://x?2""#);
+        let unasked = session("");
+        for (version, sessions, expected) in [
+            ("2", format!(r#""sessions":[{whole}]"#), [true, true]),
+            ("2", format!(r#""sessions":[{whole}],"sessions@odata.nextLink":null"#), [true, true]),
+            ("2", format!(r#""sessions":[{whole}],"sessions@odata.nextLink":"https://x?2""#), [false, false]),
+            ("2", format!(r#""sessions":[{more_segments}]"#), [true, false]),
+            // Of the second session the segments were not asked for.
+            ("2", format!(r#""sessions":[{whole},{unasked}]"#), [true, false]),
+            ("null", format!(r#""sessions":[{whole}]"#), [false, false]),
+            ("0", format!(r#""sessions":[{whole}]"#), [false, false]),
+        ] {
+            let text = format!(r#"{{"id":"c1","version":{version},"startDateTime":"2026-01-06T12:30:39Z",{sessions}}}"#);
+            let rows = Calls::default().record(&Members::parse(&text).unwrap()).unwrap();
+            let say = |table: &str| {
+                let mut of = rows.iter().filter(|row| row.table.name == table).peekable();
+                assert!(of.peek().is_some());
+                of.all(|row| *row.get(IS_WHOLE) == Cell::Bool(true))
+            };
+            assert_eq!(["CallSessions", "CallSegments"].map(say), expected, "{text}");
+        }
+        let members = Members::parse(&whole).unwrap();
+        assert!(Calls::default().session(&members, "c1").unwrap().iter().all(|row| row.get(IS_WHOLE).is_null()));
     }
 
     #[test]

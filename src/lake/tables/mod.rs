@@ -27,6 +27,10 @@ pub(crate) const CONTENT_OF_V1: &str = "_contentId";
 /// Null in rows of files, which do not say it.
 pub const TAKEN_AT: &str = "_takenAt";
 
+/// The column that is true in rows of a record that said all rows of its [`TableDef::group`]: with its version known, rows of
+/// lower versions are no part of the group any more. Null where a record said some of them, and in rows of earlier landings.
+pub const IS_WHOLE: &str = "_isWhole";
+
 /// Columns that say how a row came into the lake, and nothing of its record.
 pub const BOOKKEEPING: [&str; 6] = [IMPORT_ID, EVENT_MONTH, EVENT_DATE, "_contentHash", CONTENT_OF_V1, TAKEN_AT];
 
@@ -127,6 +131,9 @@ pub struct TableDef {
     pub version: Option<&'static str>,
     /// The column that keeps the hash of a row's content, in tables whose records may come without an id.
     pub content: Option<&'static str>,
+    /// The key column whose value rows share that a source rewrites together, such as the sessions of a call: of a group whose
+    /// newest version came whole, only rows of that version are there.
+    pub group: Option<&'static str>,
 }
 
 impl TableDef {
@@ -217,24 +224,32 @@ fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static
     text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(|l| (l, l.split('\t').collect()))
 }
 
-/// The words of a table's identity: its span, its version column, and the column of its contents.
-fn read_identity(text: &'static str) -> Option<(KeySpan, Option<&'static str>, Option<&'static str>)> {
+/// The words of a table's identity.
+struct Identity {
+    span: KeySpan,
+    version: Option<&'static str>,
+    content: Option<&'static str>,
+    group: Option<&'static str>,
+}
+
+fn read_identity(text: &'static str) -> Option<Identity> {
     let mut words = text.split(' ');
     let span = match words.next()? {
         "day" => KeySpan::Day,
         "table" => KeySpan::Table,
         _ => return None,
     };
-    let (mut version, mut content) = (None, None);
+    let mut read = Identity { span, version: None, content: None, group: None };
     while let Some(word) = words.next() {
         let column = match word {
-            "newest" => &mut version,
-            "content" => &mut content,
+            "newest" => &mut read.version,
+            "content" => &mut read.content,
+            "group" => &mut read.group,
             _ => return None,
         };
         *column = Some(words.next()?);
     }
-    Some((span, version, content))
+    Some(read)
 }
 
 fn read_built_in() -> Result<BuiltIn, String> {
@@ -243,10 +258,10 @@ fn read_built_in() -> Result<BuiltIn, String> {
         for (line, parts) in lines(source) {
             match parts.as_slice() {
                 [name, time, key, identity, about] if name.starts_with('@') => {
-                    let (span, version, content) = read_identity(identity).ok_or(line)?;
+                    let Identity { span, version, content, group } = read_identity(identity).ok_or(line)?;
                     let (name, key) = (&name[1..], key.split(',').collect());
                     let (columns, clustering) = (Vec::new(), Vec::new());
-                    tables.push(TableDef { name, about, columns, time, clustering, key, span, version, content });
+                    tables.push(TableDef { name, about, columns, time, clustering, key, span, version, content, group });
                 }
                 [name, ty] | [name, ty, _] => {
                     let flags: Vec<&str> = parts.get(2).map_or(Vec::new(), |flags| flags.split(',').collect());
@@ -299,6 +314,9 @@ fn read_built_in() -> Result<BuiltIn, String> {
         if table.version == Some(TAKEN_AT) {
             table.columns.push(own(TAKEN_AT, Type::DateTime, true));
         }
+        if table.group.is_some() {
+            table.columns.push(own(IS_WHOLE, Type::Bool, true));
+        }
         table.columns.push(own(IMPORT_ID, Type::String, false));
         table.columns.push(own(EVENT_MONTH, Type::DateTime, true));
     }
@@ -344,6 +362,13 @@ mod tests {
             if let Some(column) = table.version {
                 let ty = table.columns[table.index_of(column).expect("version column")].ty;
                 assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
+            }
+            if let Some(column) = table.group {
+                // It is looked for by the filter of a key column; its versions are numbers, and rows of one content are another matter.
+                assert!(table.key.contains(&column) && table.span == KeySpan::Table && table.content.is_none(), "{}", table.name);
+                let version = table.version.expect("versions of a group");
+                assert_eq!(table.columns[table.index_of(version).expect("version column")].ty, Type::Long, "{}", table.name);
+                assert!(table.index_of(IS_WHOLE).is_some(), "{}", table.name);
             }
             if let Some(column) = table.content {
                 // A derived id is recognised by its text, and contents are matched within a day.

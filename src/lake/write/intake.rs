@@ -1,6 +1,7 @@
 //! What a landing knows of keys and files while it is in progress: which rows are new, and which files hold them.
 
 mod files;
+mod groups;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -15,6 +16,7 @@ use super::origin::{ByOrigin, Origin};
 use super::pairs::Pairs;
 use super::probe::{Hit, Looked, ProbeRequest, Wanted, most_asked, probe};
 use super::rewrite::rewrite_all;
+use super::standing::{OwnGroups, Standing, Whole, standings};
 use crate::Lake;
 use crate::data::file::check_file;
 use crate::data::layout::{Layout, days_of};
@@ -24,6 +26,7 @@ use crate::log::delta::Log;
 use crate::log::entry::{FileEntry, NewFile};
 use crate::partition::Partition;
 use crate::tables::KeySpan;
+use groups::Displaced;
 use kqlake_durable::Staging;
 
 /// A file of this landing.
@@ -48,6 +51,8 @@ pub(crate) struct Reconciled {
     pub removed: Vec<FileEntry>,
     /// Rows that were replaced.
     pub replaced: u64,
+    /// How many of these no row of the landing is the same record as.
+    pub displaced: u64,
     /// Whose rows took the place of them.
     pub replaced_by: ByOrigin,
 }
@@ -91,6 +96,10 @@ pub(crate) struct Intake {
     outranked: HashMap<String, KeySet>,
     /// By landed file: rows without an id whose record this landing has with one, by key, and their contents.
     paired: HashMap<String, KeyMap<i64>>,
+    /// The groups of the rows that were written, in tables with groups.
+    own_groups: OwnGroups,
+    /// Landed rows that are below a version of their group which came whole with this landing.
+    displaced: Displaced,
     closed: Closed,
     /// The folder of runs, while some of [`Intake::files`] are runs.
     runs: Option<Staging>,
@@ -109,6 +118,10 @@ struct Found {
     lesser: KeySet,
     /// Landed rows that say something of a content: those of other keys, and those without an id; each with its file.
     alike: Vec<(String, RowKey)>,
+    /// Landed rows that a version outdates which came whole with the landing's rows.
+    displaced: KeyMap<Standing>,
+    /// The versions of groups that landed whole.
+    whole: Whole,
 }
 
 /// Rows that are about to be written.
@@ -121,6 +134,10 @@ struct Fresh<'b> {
     /// Batch and row.
     rows: Vec<(usize, usize)>,
     keys: Vec<RowKey>,
+    /// In tables with groups, where each row stands in its own.
+    standings: Vec<Standing>,
+    /// The versions of groups that came whole with these rows.
+    whole: Whole,
     rankers: Vec<Ranker>,
     /// Whether a row is to be written.
     keep: Vec<bool>,
@@ -133,13 +150,17 @@ impl<'b> Fresh<'b> {
         let Buffered { batches, origins } = buffered;
         let keyer = Keyer::new(layout.def);
         let (mut first, mut rows, mut keys, mut rankers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut standing, mut whole) = (Vec::new(), Whole::default());
         for (at, Prepared { core: batch, .. }) in batches.iter().enumerate() {
             first.push(rows.len());
             keys.extend(keyer.keys(batch, true)?);
             rows.extend((0..batch.num_rows()).map(|row| (at, row)));
             rankers.push(Ranker::new(layout.def, batch));
+            standing.extend(standings(layout.def, batch)?.into_iter().flatten());
         }
-        Ok(Fresh { batches, origins, first, keep: vec![true; rows.len()], rows, keys, rankers, by_key: KeyMap::default() })
+        standing.iter().for_each(|row| whole.note(row));
+        let (keep, by_key) = (vec![true; rows.len()], KeyMap::default());
+        Ok(Fresh { batches, origins, first, keep, rows, keys, standings: standing, whole, rankers, by_key })
     }
 
     /// The rows that are to be written.
@@ -180,21 +201,27 @@ impl<'b> Fresh<'b> {
         }
     }
 
-    /// The rows as bloom filters are asked for them, where they are few.
+    /// The rows as bloom filters are asked for them, where they are few. In tables with groups one row of each.
     fn asked(&self, layout: &Layout) -> Option<Vec<ProbeRequest>> {
-        if self.by_key.len() > most_asked(layout.def) {
+        let mut groups = KeySet::default();
+        let mut is_first = |row: &&u32| self.standings.get(**row as usize).is_none_or(|row| groups.insert(row.group));
+        let rows: Vec<u32> = self.by_key.values().filter(&mut is_first).copied().collect();
+        if rows.len() > most_asked(layout.def) {
             return None;
         }
-        let asked = |row: &u32| {
-            let (batch, at) = self.rows[*row as usize];
+        let asked = |row: u32| {
+            let (batch, at) = self.rows[row as usize];
             let text = |name: &&'static str| {
+                if layout.def.group.is_some_and(|group| group != *name) {
+                    return None;
+                }
                 let column = self.batches[batch].core.column_by_name(name)?.as_string_opt::<i32>()?;
                 Some(column.value(at).to_owned())
             };
-            let RowKey { day, content, .. } = self.keys[*row as usize];
+            let RowKey { day, content, .. } = self.keys[row as usize];
             ProbeRequest { day, content, key: layout.def.key.iter().map(text).collect() }
         };
-        Some(self.by_key.values().map(asked).collect())
+        Some(rows.into_iter().map(asked).collect())
     }
 }
 
@@ -220,13 +247,18 @@ impl Intake {
     ) -> Result<(), LakeError> {
         let mut fresh = Fresh::new(layout, buffered)?;
         fresh.deduplicate(&mut self.duplicates);
+        self.leave_out_outdated(&mut fresh);
         self.meet_own(layout, dir, &mut fresh)?;
         let alike = self.meet_landed(layout, dir, log.files(), &mut fresh)?;
         if layout.def.content.is_some() {
             self.pair(&mut fresh, &alike);
         }
         self.write_rows(layout, dir, lake, &fresh, last)?;
-        if last { self.merge_runs(layout, dir, lake) } else { Ok(()) }
+        if !last {
+            return Ok(());
+        }
+        self.bury_outdated(layout, dir, &Whole::default())?;
+        self.merge_runs(layout, dir, lake)
     }
 
     /// True while rows are in runs.
@@ -272,6 +304,7 @@ impl Intake {
             let wanted = Wanted {
                 key: &|key| keys.contains(&key) && !written.dead.contains(&key),
                 content: &|_| false,
+                group: &|_| false,
                 days: &self.days,
                 rows: None,
             };
@@ -301,10 +334,12 @@ impl Intake {
         if def.content.is_some() {
             contents.extend(fresh.by_key.values().map(|row| (row_of(row).content, ())));
         }
+        let groups = fresh.groups();
         let asked = fresh.asked(layout);
         let wanted = Wanted {
             key: &|key| fresh.by_key.contains_key(&key),
             content: &|content| contents.contains_key(&content),
+            group: &|group| groups.contains(&group),
             days: &days,
             rows: asked.as_deref(),
         };
@@ -316,6 +351,12 @@ impl Intake {
             }
             let mut here = Found::default();
             let mut hit = |hit: Hit| {
+                if let Some(standing) = &hit.standing {
+                    found.whole.note(standing);
+                    if fresh.whole.outdates(standing) {
+                        here.displaced.insert(hit.row.key, *standing);
+                    }
+                }
                 let own = fresh.by_key.get(&hit.row.key).copied();
                 let stays = match (own, hit.rank) {
                     (Some(own), Some(rank)) if fresh.rank(own, &mut scratch) > rank => {
@@ -344,13 +385,19 @@ impl Intake {
             if !here.lesser.is_empty() {
                 self.outranked.entry(file.path.clone()).or_default().extend(&here.lesser);
             }
+            if !here.displaced.is_empty() {
+                self.displaced.entry(file.path.clone()).or_default().extend(here.displaced);
+            }
             found.lesser.extend(here.lesser);
             found.there.extend(here.there);
             found.alike.extend(here.alike);
         }
+        fresh.drop_outdated(|row| found.whole.outdates(row), &mut self.duplicates);
         if !self.closed.is_empty() {
-            // A key that was found is in no other file.
-            let is_known = |key: &u128| def.span == KeySpan::Table && (found.there.contains(key) || found.lesser.contains(key));
+            // A key that was found is in no other file; other rows of its group may be.
+            let is_lesser = |key: &u128| def.group.is_none() && found.lesser.contains(key);
+            let is_known = |key: &u128| def.span == KeySpan::Table && (found.there.contains(key) || is_lesser(key));
+            let row_of = |row: &u32| &fresh.keys[*row as usize];
             let unknown: Vec<(u128, i32)> =
                 fresh.by_key.iter().filter(|(key, _)| !is_known(key)).map(|(key, row)| (*key, row_of(row).day)).collect();
             for (key, day) in unknown {
@@ -417,21 +464,28 @@ impl Intake {
         for keys in self.outranked.values_mut() {
             keys.retain(|key| self.own.contains_key(key));
         }
+        self.keep_undisplaced();
         if self.files.is_empty() {
             let replaced_by = ByOrigin::default();
-            return Ok(Reconciled { rewritten: Vec::new(), removed: Vec::new(), replaced: 0, replaced_by });
+            return Ok(Reconciled { rewritten: Vec::new(), removed: Vec::new(), replaced: 0, displaced: 0, replaced_by });
         }
         let without = |file: &FileEntry| -> KeySet {
             let outranked = self.outranked.get(&file.path).into_iter().flatten();
             let paired = self.paired.get(&file.path).into_iter().flat_map(|rows| rows.keys());
-            outranked.chain(paired).copied().collect()
+            outranked.chain(paired).chain(self.displaced_of(file).map(|(key, _)| key)).copied().collect()
         };
         let lesser: Vec<(&FileEntry, KeySet)> =
             live.iter().map(|file| (file, without(file))).filter(|(_, without)| !without.is_empty()).collect();
+        let is_alone = |file: &FileEntry, key: &u128| {
+            let is_outranked = self.outranked.get(&file.path).is_some_and(|keys| keys.contains(key));
+            !is_outranked && self.displaced.get(&file.path).is_some_and(|rows| rows.contains_key(key))
+        };
+        let alone = |(file, without): &(&FileEntry, KeySet)| without.iter().filter(|key| is_alone(file, key)).count() as u64;
         Ok(Reconciled {
             rewritten: rewrite_all(layout, dir, &lesser)?,
             removed: lesser.iter().map(|(file, _)| (*file).clone()).collect(),
             replaced: lesser.iter().map(|(_, without)| without.len() as u64).sum(),
+            displaced: lesser.iter().map(alone).sum(),
             replaced_by: self.replaced_by(layout, dir, &lesser)?,
         })
     }
@@ -442,22 +496,25 @@ impl Intake {
         let mut replaced = ByOrigin::default();
         let mut contents: ContentMap<u64> = ContentMap::default();
         for (file, keys) in lesser {
-            let paired = self.paired.get(&file.path);
+            let (paired, displaced) = (self.paired.get(&file.path), self.displaced.get(&file.path));
             for key in keys {
                 match (self.own.get(key), paired.and_then(|rows| rows.get(key))) {
                     (Some(own), _) => replaced.count(Some(own.origin)),
                     (None, Some(content)) => *contents.entry(*content).or_default() += 1,
-                    (None, None) => {}
+                    (None, None) => {
+                        let row = displaced.and_then(|rows| rows.get(key));
+                        replaced.count(row.map(|row| self.own_groups.whole(row.group).1));
+                    }
                 }
             }
         }
         if contents.is_empty() {
             return Ok(replaced);
         }
-        let (mut with_ids, no_key) = (Vec::new(), |_| false);
+        let (mut with_ids, none) = (Vec::new(), |_| false);
         for written in &self.files {
             let content = |content| contents.contains_key(&content);
-            let wanted = Wanted { key: &no_key, content: &content, days: &self.days, rows: None };
+            let wanted = Wanted { key: &none, content: &content, group: &none, days: &self.days, rows: None };
             probe(layout, &dir.join(&written.file.path), &wanted, &mut |hit: Hit| {
                 with_ids.extend(hit.row.ordinal.is_none().then_some((hit.row.content, hit.row.key)));
             })?;
@@ -474,12 +531,13 @@ impl Intake {
     /// Searches for own rows in live files that were committed since they were searched for.
     fn meet_new(&mut self, layout: &Layout, dir: &Path, live: &[FileEntry]) -> Result<(), LakeError> {
         let def = layout.def;
-        let (mut same, mut alike) = (Vec::new(), Vec::new());
+        let (mut same, mut alike, mut outdated, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Whole::default());
         for file in live.iter().filter(|file| !self.known.contains(&file.path) && concerns(layout, file, &self.days)) {
             check_file(def.name, dir, file)?;
             let wanted = Wanted {
                 key: &|key| self.own.contains_key(&key),
                 content: &|content| self.pairs.knows(content),
+                group: &|group| self.own_groups.has(group),
                 days: &self.days,
                 rows: None,
             };
@@ -488,8 +546,14 @@ impl Intake {
                     alike.push((file.path.clone(), hit.row));
                 }
                 same.extend(hit.rank.map(|rank| (hit.row.key, rank, &file.path)));
+                hit.standing.iter().for_each(|standing| whole.note(standing));
+                let gone = hit.standing.filter(|standing| self.own_groups.outdates(standing));
+                outdated.extend(gone.map(|standing| (&file.path, hit.row.key, standing)));
             })?;
             self.looked.add(looked);
+        }
+        for (file, key, standing) in outdated {
+            self.displaced.entry(file.clone()).or_default().insert(key, standing);
         }
         let keys: KeySet = same.iter().map(|(key, ..)| *key).collect();
         let ranks = self.own_ranks(layout, dir, &keys)?;
@@ -507,7 +571,7 @@ impl Intake {
             let owners: BTreeSet<(i64, i32)> = alike.iter().map(|(_, row)| (row.content, row.day)).collect();
             owners.into_iter().for_each(|(content, day)| self.bury_paired(content, day));
         }
-        Ok(())
+        self.bury_outdated(layout, dir, &whole)
     }
 }
 

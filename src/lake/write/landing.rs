@@ -261,7 +261,7 @@ impl Landing {
                 .await?
                 .ok_or_else(|| LakeError::Log { table: self.def.name, source: "the table is gone".into() })?;
             let Some(log) = self.prepare(log).await? else { continue };
-            let Reconciled { rewritten, removed, replaced, replaced_by } = self.reconcile(&log).await?;
+            let Reconciled { rewritten, removed, replaced, displaced, replaced_by } = self.reconcile(&log).await?;
             let mut add: Vec<NewFile> = self.intake.files.iter().map(|w| w.file.clone()).collect();
             if add.is_empty() {
                 return Ok(self.landed_nothing());
@@ -304,7 +304,7 @@ impl Landing {
             self.lake.fault().pass(Step::PositionWritten)?;
             return Ok(Landed {
                 version: Some(version),
-                new: rows.saturating_sub(replaced),
+                new: (rows + displaced).saturating_sub(replaced),
                 duplicates: self.intake.duplicates.sum(),
                 replaced,
                 held: self.intake.held(),

@@ -10,3 +10,4 @@ pub(crate) mod position;
 mod probe;
 pub(crate) mod rewrite;
 pub(crate) mod rows;
+mod standing;

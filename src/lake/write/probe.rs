@@ -16,6 +16,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::keys::{Keyer, Rank, Ranker, RowKey};
+use super::standing::{Standing, standings};
 use crate::data::file::CHUNK_ROWS;
 use crate::data::layout::Layout;
 use crate::data::measured::Measured;
@@ -38,6 +39,8 @@ pub(crate) struct Wanted<'w> {
     pub key: &'w dyn Fn(u128) -> bool,
     /// Whether rows of this content are.
     pub content: &'w dyn Fn(i64) -> bool,
+    /// Whether rows of this group are.
+    pub group: &'w dyn Fn(u128) -> bool,
     /// The days of the rows, where keys count within a day.
     pub days: &'w BTreeSet<i32>,
     /// The rows one by one, where they are few.
@@ -51,7 +54,8 @@ pub(crate) struct ProbeRequest {
     pub day: i32,
     /// Its content.
     pub content: i64,
-    /// The texts of its key, in the order of the definition's columns; `None` for values of other types.
+    /// The texts of its key, in the order of the definition's columns; `None` for values of other types, and of all columns but
+    /// that of the group in tables with groups.
     pub key: Vec<Option<String>>,
 }
 
@@ -60,8 +64,11 @@ pub(crate) struct ProbeRequest {
 pub(crate) struct Hit {
     /// What identifies it.
     pub row: RowKey,
-    /// Its rank, when its key was searched for: then it is a row of the same identity. Without one it has the same content alone.
+    /// Its rank, when its key was searched for: then it is a row of the same identity. Without one it has the same content alone, or
+    /// is of the same group.
     pub rank: Option<Rank>,
+    /// Where it stands in its group, in tables with groups.
+    pub standing: Option<Standing>,
 }
 
 /// How much was read.
@@ -103,21 +110,24 @@ pub(crate) fn probe(layout: &Layout, path: &Path, wanted: &Wanted<'_>, hit: &mut
             continue;
         }
         looked.groups += 1;
-        let mut found: Vec<(usize, RowKey)> = Vec::new();
-        let rows = probe.keys(group, &ranges, &mut |at, row| {
+        let mut found: Vec<Found> = Vec::new();
+        let rows = probe.keys(group, &ranges, &mut |at, row, standing| {
             if (wanted.key)(row.key) {
-                found.push((at, row));
-            } else if probe_content(layout, wanted, &row) {
-                hit(Hit { row, rank: None });
+                found.push((at, row, standing));
+            } else if probe_content(layout, wanted, &row) || standing.is_some_and(|standing| (wanted.group)(standing.group)) {
+                hit(Hit { row, rank: None, standing });
             }
         })?;
         looked.rows += rows;
         looked.whole += found.len() as u64;
-        probe.ranks(group, &found, &mut |row, rank| hit(Hit { row, rank: Some(rank) }))?;
+        probe.ranks(group, &found, &mut |row, rank, standing| hit(Hit { row, rank: Some(rank), standing }))?;
     }
     looked.bytes = probe.file.bytes();
     Ok(looked)
 }
+
+/// A row whose key is searched for, with its place in the row group.
+type Found = (usize, RowKey, Option<Standing>);
 
 fn probe_content(layout: &Layout, wanted: &Wanted<'_>, row: &RowKey) -> bool {
     layout.def.content.is_some() && (wanted.content)(row.content)
@@ -199,6 +209,9 @@ impl<'p> Probe<'p> {
             if asked.is_empty() {
                 break;
             }
+            if asked.iter().all(|row| row.key.get(at).is_none_or(Option::is_none)) {
+                continue;
+            }
             if let Some(filter) = self.filter(group, name)? {
                 asked.retain(|row| row.key.get(at).and_then(Option::as_ref).is_none_or(|text| filter.check(text.as_str())));
             }
@@ -258,8 +271,14 @@ impl<'p> Probe<'p> {
         batch.map_err(|e| LakeError::of_file(self.layout.def.name, self.path, &e))
     }
 
-    /// Gives the keys of some rows of a row group with their places in it. Gives how many rows were read.
-    fn keys(&self, group: usize, ranges: &[Range<usize>], visit: &mut dyn FnMut(usize, RowKey)) -> Result<u64, LakeError> {
+    /// Gives the keys of some rows of a row group with their places in it, and where they stand in their groups. Gives how many rows
+    /// were read.
+    fn keys(
+        &self,
+        group: usize,
+        ranges: &[Range<usize>],
+        visit: &mut dyn FnMut(usize, RowKey, Option<Standing>),
+    ) -> Result<u64, LakeError> {
         let whole = self.keyer.has_contents() && !self.keeps_contents(group);
         let mask = if whole {
             ProjectionMask::all()
@@ -272,8 +291,9 @@ impl<'p> Probe<'p> {
             let batch = self.batch(batch)?;
             let batch = if whole { self.layout.core_of_file(&batch)? } else { batch };
             rows += batch.num_rows() as u64;
+            let mut standings = standings(self.layout.def, &batch)?.map(Vec::into_iter);
             for (row, at) in self.keyer.keys(&batch, false)?.into_iter().zip(&mut places) {
-                visit(at, row);
+                visit(at, row, standings.as_mut().and_then(Iterator::next));
             }
         }
         Ok(rows)
@@ -287,12 +307,17 @@ impl<'p> Probe<'p> {
     }
 
     /// Gives the ranks of rows of a row group, which are in order.
-    fn ranks(&self, group: usize, found: &[(usize, RowKey)], visit: &mut dyn FnMut(RowKey, Rank)) -> Result<(), LakeError> {
+    fn ranks(
+        &self,
+        group: usize,
+        found: &[Found],
+        visit: &mut dyn FnMut(RowKey, Rank, Option<Standing>),
+    ) -> Result<(), LakeError> {
         if found.is_empty() {
             return Ok(());
         }
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for (at, _) in found {
+        for (at, ..) in found {
             match ranges.last_mut() {
                 Some(last) if last.end == *at => last.end += 1,
                 _ => ranges.push(*at..at + 1),
@@ -303,8 +328,8 @@ impl<'p> Probe<'p> {
         for batch in self.read(group, ProjectionMask::all(), &ranges)? {
             let core = self.layout.core_of_file(&self.batch(batch)?)?;
             let ranker = Ranker::new(self.layout.def, &core);
-            for (row, (_, key)) in (0..core.num_rows()).zip(&mut found) {
-                visit(*key, ranker.rank(row, &mut scratch));
+            for (row, (_, key, standing)) in (0..core.num_rows()).zip(&mut found) {
+                visit(*key, ranker.rank(row, &mut scratch), *standing);
             }
         }
         Ok(())
@@ -348,7 +373,7 @@ mod tests {
         let look = |n: i64, day: i32, rows: Option<&[ProbeRequest]>| {
             let key = usize::try_from(n).ok().and_then(|n| keys.get(n)).map(|row| row.key);
             let days = BTreeSet::from([day]);
-            let wanted = Wanted { key: &|asked| Some(asked) == key, content: &|_| false, days: &days, rows };
+            let wanted = Wanted { key: &|asked| Some(asked) == key, content: &|_| false, group: &|_| false, days: &days, rows };
             let mut hits = Vec::new();
             let looked = probe(&layout, &file, &wanted, &mut |hit| hits.push(hit)).expect("looked");
             assert!(hits.iter().all(|hit| Some(hit.row.key) == key && hit.rank.is_some()));

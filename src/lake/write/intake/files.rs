@@ -114,6 +114,7 @@ impl Intake {
             self.days.insert(row.day);
             self.has_derived |= row.ordinal.is_some();
             self.own.insert(row.key, OwnRow { file: place, origin });
+            fresh.standings.get(at).into_iter().for_each(|standing| self.own_groups.take(standing, origin));
             rows += 1;
         }
         self.files.push(Written { file, rows, dead: KeySet::default(), run });
