@@ -1,6 +1,6 @@
 //! Call records: list, one record, its sessions and participants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,7 +42,7 @@ pub(super) fn answer(request: &Request, path: &[&str]) -> Answer {
         ["callRecords", id, "participants_v2"] => participants(request, &find(request, id)?),
         ["callRecords", id, "organizer_v2"] => {
             let (call, _) = find(request, id)?;
-            let organizer = calls::participants(seeded(&request.world), tenant(request), &call, 0..1);
+            let organizer = calls::participants(seeded(&request.world), tenant(request), &call, &[0]);
             Ok(answer::json(StatusCode::OK, organizer.first().unwrap_or(&Value::Null)))
         }
         _ => Err(error(request, 400, "BadRequest", "Resource not found for the segment.")),
@@ -126,11 +126,13 @@ fn record(request: &Request, (call, version): &(Call, usize)) -> Answer {
     }
     let expand = request.parameter("$expand").unwrap_or_default();
     let address = format!("{}/v1.0/communications/callRecords/{}", request.base, call.id);
-    let count = call.sessions(*version);
+    let numbers = call.sessions(*version);
+    let count = numbers.len();
     if expand.contains("sessions") {
         let segments = expand.contains("segments");
         body["sessions@odata.context"] = json!(context_of(request, "communications/callRecords/sessions"));
-        body["sessions"] = json!(calls::sessions(seeded(world), tenant(request), call, 0..count.min(SESSIONS), segments));
+        body["sessions"] =
+            json!(calls::sessions(seeded(world), tenant(request), call, &numbers[..count.min(SESSIONS)], segments));
         if count > SESSIONS {
             let token = odata::token(&[SESSIONS as i64, world.now()]);
             let expand = if segments { "$expand=segments&" } else { "" };
@@ -138,7 +140,8 @@ fn record(request: &Request, (call, version): &(Call, usize)) -> Answer {
         }
     }
     if expand.contains("participants_v2") {
-        body["participants_v2"] = json!(calls::participants(seeded(world), tenant(request), call, 0..count.min(PARTICIPANTS)));
+        body["participants_v2"] =
+            json!(calls::participants(seeded(world), tenant(request), call, &numbers[..count.min(PARTICIPANTS)]));
         if count > PARTICIPANTS {
             let token = odata::token(&[PARTICIPANTS as i64, world.now()]);
             body["participants_v2@odata.nextLink"] = json!(format!("{address}/participants_v2?$skiptoken={token}"));
@@ -149,20 +152,22 @@ fn record(request: &Request, (call, version): &(Call, usize)) -> Answer {
 
 fn sessions(request: &Request, (call, version): &(Call, usize)) -> Answer {
     let (offset, now) = position(request)?;
-    let count = call.sessions(*version);
+    let numbers = call.sessions(*version);
+    let count = numbers.len();
     let range = offset.min(count)..(offset + size(request, SESSIONS, SESSIONS)?).min(count);
     let next = (range.end < count).then(|| odata::link(request, &[], &[("$skiptoken", &odata::token(&[range.end as i64, now]))]));
     let segments = request.parameter("$expand").is_some_and(|expand| expand.contains("segments"));
-    let sessions = calls::sessions(seeded(&request.world), tenant(request), call, range, segments);
+    let sessions = calls::sessions(seeded(&request.world), tenant(request), call, &numbers[range], segments);
     Ok(page(request, &format!("communications/callRecords('{}')/sessions", call.id), sessions, next))
 }
 
 fn participants(request: &Request, (call, version): &(Call, usize)) -> Answer {
     let (offset, now) = position(request)?;
-    let count = call.sessions(*version);
+    let numbers = call.sessions(*version);
+    let count = numbers.len();
     let range = offset.min(count)..(offset + size(request, PARTICIPANTS, PARTICIPANTS)?).min(count);
     let next = (range.end < count).then(|| odata::link(request, &[], &[("$skiptoken", &odata::token(&[range.end as i64, now]))]));
-    let participants = calls::participants(seeded(&request.world), tenant(request), call, range);
+    let participants = calls::participants(seeded(&request.world), tenant(request), call, &numbers[range]);
     Ok(page(request, &format!("communications/callRecords('{}')/participants_v2", call.id), participants, next))
 }
 
@@ -187,7 +192,10 @@ pub(super) fn truth(world: &World) -> Vec<Table> {
             false => table.row(key, Some(version.to_string())),
         };
         add(&mut records, call.id.clone());
-        for number in 0..call.sessions(version) {
+        // In which of its versions a call was read is not known where it may have been read or not.
+        let versions = if optional { 1..=call.versions.len() } else { version..=version };
+        let numbers: BTreeSet<usize> = versions.flat_map(|version| call.sessions(version)).collect();
+        for number in numbers {
             let session = calls::session_id(seeded, &call, number);
             add(&mut sessions, format!("{}|{session}", call.id));
             for part in 0..calls::segments(seeded, &call, number) {
