@@ -1,43 +1,30 @@
 //! The landing side of an import: takes what comes of the sources, lands it, and writes the ledger behind each checkpoint and the
 //! import's own events at the end.
 
+mod begin;
+mod ledger_rows;
+
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
-
+use self::begin::begin;
 use super::batches::Message;
-use super::blocks;
 use super::budget::Budget;
 use super::dispatch::{Coming, ComingUnit, Dispatch};
 use super::events::EventLog;
 use super::groups::{Group, Pending, units_of};
 use super::landings::{Commit, Landings};
-use super::ledger::{self, Entry, Known, KnownUnits, Registrar};
+use super::ledger::{self, Entry, KnownUnits};
 use super::merge_small::merge_small;
-use super::own_rows;
-use super::positions::{self, Reached};
-use super::quarantine::earlier::{Earlier, ReportAgain};
-use super::quarantine::store::QuarantineFile;
-use super::quarantine::{Quarantine, store};
-use super::reader::{UnitReader, report};
-use super::row::Row;
+use super::positions::Reached;
+use super::reader::report;
 use super::shortfall::{self, Shortfall};
-use super::source::{ListedUnit, Source, stream_of};
-use super::units::{Shared, Units};
+use super::source::{ListedUnit, Source};
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
-use kqlake_durable::ScratchFolder;
-use kqlake_lake::tables::find;
-use kqlake_lake::{Lake, Origin, Position};
+use kqlake_lake::{Lake, Origin};
 
-/// Bytes of rows that wait between reading and landing, for the unit that is landed and for all others together, where the memory
-/// limit allows as many: enough for both to continue, since a landing takes rows while it sorts and writes.
-const QUEUED: usize = 8 << 20;
-/// The part of the memory limit that either of them may have.
-const QUEUED_PART: usize = 64;
 /// How long a pipe may give nothing until a message says that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -110,85 +97,6 @@ pub(crate) async fn run(
         return Err(error);
     }
     run.finish(started).await
-}
-
-struct RunStart {
-    dispatch: Dispatch,
-    outdated: u64,
-}
-
-/// Reads how far the sources were read, cleans the quarantine, and begins to read.
-async fn begin(
-    lake: &Lake,
-    sources: &[Arc<dyn Source>],
-    options: &ImportOptions,
-    import_id: &str,
-    known: &Arc<KnownUnits>,
-    now: i64,
-) -> Result<RunStart, ImportError> {
-    let mut listed = Vec::new();
-    for source in sources {
-        let cursor = if options.again { None } else { positions::kept(lake, source.as_ref()).await? };
-        listed.push((Arc::clone(source), cursor));
-    }
-    let (root, is_dry) = (lake.root().to_owned(), options.dry_run);
-    let (id, limits, retention) = (import_id.to_owned(), options.limits, options.retention);
-    let (retry, again, tried) = (options.retry.clone(), options.again, Arc::clone(known));
-    let cleaned = tokio::task::spawn_blocking(move || {
-        let (kept, outdated) = clean(&root, retention, now, is_dry).unwrap_or_else(|error| {
-            // What can no longer be removed hinders no import.
-            tracing::warn!(%error, "the quarantine could not be cleaned");
-            (Vec::new(), 0)
-        });
-        let unfinished = |file: &QuarantineFile| tried.get(&file.unit).is_none_or(Known::is_open).then(|| file.unit.clone());
-        let told = if again { ReportAgain::All } else { ReportAgain::Of(kept.iter().filter_map(unfinished).collect()) };
-        let earlier = Earlier::new(kept, &retry, told);
-        (Quarantine::new((!is_dry).then_some(root.as_path()), &id, now, limits, earlier), outdated)
-    });
-    let (quarantine, outdated) = cleaned.await.map_err(|error| ImportError::Reader(error.to_string()))?;
-    let shared = Shared {
-        known: Arc::clone(known),
-        limits: options.limits,
-        import_id: import_id.to_owned(),
-        dry_run: options.dry_run,
-        clock: Arc::clone(&options.clock),
-    };
-    let mut helpers = None;
-    if options.threads > 1 {
-        let (way, threads) = blocks::helpers(options.threads, import_id, options.dry_run);
-        helpers = Some(way);
-        // They end when the last reader does, and wait for nobody but readers: no thread of the runtime's is theirs. Where the
-        // system gives no more threads, readers do without.
-        threads.into_iter().for_each(|helper| drop(std::thread::Builder::new().spawn(move || helper.work())));
-    }
-    let scratch = ScratchFolder::new(options.spill_dir.as_deref());
-    let reader = || {
-        let clock = Arc::clone(&options.clock);
-        let (filter, scratch) = (options.filter.clone(), scratch.clone());
-        let reader = UnitReader::new(filter, options.given, options.limits, scratch, clock, helpers.clone());
-        Units::new(shared.clone(), reader, quarantine.clone())
-    };
-    let readers = (0..options.threads.max(1)).map(|_| reader()).collect();
-    let queue = QUEUED.min(options.memory / QUEUED_PART);
-    let registrar = Registrar {
-        lake: (!options.dry_run).then(|| lake.clone()),
-        known: Arc::clone(known),
-        section: options.section,
-        import_id: import_id.to_owned(),
-        again: options.again,
-        clock: Arc::clone(&options.clock),
-    };
-    Ok(RunStart { dispatch: Dispatch::new(&listed, &registrar, readers, queue), outdated })
-}
-
-/// Removes what is not kept in quarantine any more. Gives what is, and the number of files that went.
-fn clean(lake: &Path, retention: store::Retention, now: i64, is_dry: bool) -> std::io::Result<(Vec<QuarantineFile>, u64)> {
-    let (outdated, kept) = store::outdated(store::list(lake)?, retention, now);
-    if is_dry {
-        return Ok((kept, 0));
-    }
-    store::drop_files(&outdated)?;
-    Ok((kept, outdated.len() as u64))
 }
 
 /// A checkpoint that is being committed.
@@ -410,7 +318,7 @@ impl Run<'_> {
                     Pending::Block(source) => self.reached[source].block(),
                     Pending::Unit(mut group) => {
                         group.count(&mut self.landings.origins);
-                        if !self.sources[group.source].sets_unknown_aside() {
+                        if !self.sources[group.source].quarantines_unknown() {
                             group.reports.iter_mut().for_each(UnitReport::fail_unknown);
                         }
                         shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
@@ -419,8 +327,8 @@ impl Run<'_> {
                         if let Some(times) = &mut self.times[group.source] {
                             times.extend(group.listed.window);
                         }
-                        let told = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
-                        entries.extend(told.map(|entry| (group.source, entry)));
+                        let found = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
+                        entries.extend(found.map(|entry| (group.source, entry)));
                         if let Some(first) = group.reports.first().filter(|first| first.name != group.listed.name) {
                             let (started, hash) = (first.started, first.content_hash.as_ref());
                             let whole =
@@ -484,107 +392,6 @@ impl Run<'_> {
         }
     }
 
-    /// The ledger's entry of a unit; `None` for one that had not changed and that the ledger says all of.
-    fn entry(&self, report: &UnitReport, source: usize, listed: &ListedUnit) -> Option<Entry> {
-        if matches!(report.state, UnitState::Unchanged | UnitState::Known) {
-            let (stamp, known) = (report.stamp.as_deref()?, self.known.get(&report.name)?);
-            let news = known.lacks(stamp);
-            return news.then(|| known.restamped(&report.name, stamp, self.now(), &self.summary.import_id));
-        }
-        let source = self.sources[source].as_ref();
-        let mut entry = Entry::of(report, listed, &self.summary.import_id);
-        // A unit that is not asked for any more is no further try.
-        let is_try = report.state != UnitState::Expired || report.status.is_some();
-        entry.attempt = self.known.attempts(&report.name) + i64::from(is_try);
-        entry.section = self.options.section.or(report.section);
-        entry.details.tiles = source.tiles();
-        entry.details.source = source.keeps_listings().then(|| source.stream().to_owned());
-        entry.details = entry.details.under(self.options.given.date_order, report.counts.refused);
-        entry.details.scope = (report.counts.out_of_scope > 0).then(|| self.options.filter.org_urls.digest());
-        Some(entry)
-    }
-
-    /// The entry of something that failed as a whole before, and whose parts are units now.
-    fn outlived(&self, source: usize, listed: &ListedUnit, started: i64, hash: Option<&String>, reason: &str) -> Option<Entry> {
-        self.known.get(&listed.name).filter(|known| known.is_open())?;
-        let mut whole = report(&listed.name, UnitState::Done, started);
-        whole.finished = self.now();
-        whole.content_hash = hash.cloned();
-        whole.reason = Some(reason.to_owned());
-        self.entry(&whole, source, listed)
-    }
-
-    /// The entries of units that must still be read and that their source, of which everything is in the lake, does not list any
-    /// more. What is lost is told.
-    fn unlisted_units(&mut self, at: usize, read: &HashSet<String>) -> Vec<Entry> {
-        let source = &self.sources[at];
-        let known = Arc::clone(&self.known);
-        let unlisted = match source.keeps_listings() {
-            true => known.unlisted(source.stream(), read, self.times[at].as_deref()),
-            false => Vec::new(),
-        };
-        let mut entries = Vec::new();
-        for unit in unlisted {
-            let mut report = report(&unit.name, unit.state(), self.now());
-            (report.reason, report.section) = (Some(unit.reason().to_owned()), self.options.section);
-            entries.extend(self.entry(
-                &report,
-                at,
-                &ListedUnit { name: unit.name, listed: unit.listed, ..ListedUnit::default() },
-            ));
-            if report.is_new_failure() {
-                self.summary.units.push(report);
-            }
-        }
-        entries
-    }
-
-    /// Writes entries into the ledger, those of each source in one commit that carries the source's cursor.
-    async fn write_ledger(&mut self, entries: Vec<(usize, Entry)>) -> Result<(), ImportError> {
-        if self.options.dry_run || self.landings.failed.contains_key(ledger::TABLE) {
-            return Ok(());
-        }
-        let Some(def) = find(ledger::TABLE) else { return Ok(()) };
-        let mut versions = BTreeMap::new();
-        for table in self.landings.landed.keys() {
-            // A table that cannot be read took no rows.
-            if let Some(def) = find(table)
-                && let Ok(Some(table_version)) = self.lake.table_version(def).await
-            {
-                versions.insert(*table, table_version);
-            }
-        }
-        for at in 0..self.sources.len() {
-            let mine = entries.iter().filter(|(source, _)| *source == at).map(|(_, entry)| {
-                let mut entry = entry.clone();
-                let landed = versions.iter().filter(|(table, _)| entry.rows.contains_key(**table));
-                let landed: Vec<_> = landed.map(|(table, table_version)| ((*table).to_owned(), table_version.clone())).collect();
-                entry.details.landed.extend(landed);
-                entry.to_row(def)
-            });
-            let rows: Vec<Row<'static>> = mine.collect();
-            let cursor = self.reached[at].cursor.take();
-            let stream =
-                cursor.as_ref().map_or_else(|| "import/ImportLedger".to_owned(), |_| stream_of(self.sources[at].as_ref()));
-            let is_moved = cursor.is_some();
-            let position =
-                Position { stream, cursor: cursor.unwrap_or_else(|| json!({})), import_id: self.summary.import_id.clone() };
-            let written = if rows.is_empty() && is_moved {
-                self.lake.advance(def, &position).await.map(drop).map_err(ImportError::Lake)
-            } else {
-                own_rows::land(self.lake, ledger::TABLE, rows.iter(), position).await
-            };
-            match written {
-                Err(ImportError::Lake(error)) if error.is_of_one_table() => {
-                    self.landings.failed.insert(ledger::TABLE, error);
-                    return Ok(());
-                }
-                written => written?,
-            }
-        }
-        Ok(())
-    }
-
     /// Notes in the ledger that the rows of units that were read, or were being read, are not in the lake. What hindered them may
     /// hinder this as well; it is then only said.
     async fn fail(&mut self, error: &ImportError) {
@@ -611,8 +418,8 @@ impl Run<'_> {
                     report.reason = Some(format!("its rows are not all in the lake: {}", shortfall::with_causes(error)));
                 }
             }
-            let told = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
-            entries.extend(told.map(|entry| (group.source, entry)));
+            let found = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));
+            entries.extend(found.map(|entry| (group.source, entry)));
         }
         self.reached.iter_mut().for_each(|reached| reached.cursor = None);
         if let Err(error) = self.write_ledger(entries).await {

@@ -1,9 +1,77 @@
 //! What came of a run, summed up: its sections, and what it reports of itself as events and log lines.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::events::{EventLevel, EventLog};
 use super::landings::add;
-use super::{ImportOptions, ImportSummary, Importer, ReadExtent, Section, SectionReport, UnitReport, UnitState};
+use super::shortfall::Shortfall;
+use super::{ImportOptions, Importer, ReadExtent, Section, SectionReport, UnitReport, UnitState};
 use kqlake_lake::Landed;
+
+/// Something in a named folder that was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedPath {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it was not read, as a sentence's rest.
+    pub reason: &'static str,
+    /// False for what is not expected to be read, such as hidden files and notes.
+    pub reported: bool,
+}
+
+/// What came of an import.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportSummary {
+    /// The run's name.
+    pub import_id: String,
+    /// Every unit, in the order in which they were read.
+    pub units: Vec<UnitReport>,
+    /// Every section that had a unit.
+    pub sections: Vec<SectionReport>,
+    /// What was committed, by table. Our own events and the ledger are not counted.
+    pub tables: BTreeMap<&'static str, Landed>,
+    /// Tables that did not take all rows because something is wrong with their files.
+    pub shortfalls: Vec<Shortfall>,
+    /// What is in the named folders and was not read.
+    pub skipped: Vec<SkippedPath>,
+    /// Files of the quarantine that were removed, since they were older or more than it keeps.
+    pub outdated: u64,
+    /// Bytes on disk that were read.
+    pub bytes: u64,
+    /// True when it ended early because it was asked to.
+    pub stopped: bool,
+    /// Time taken, in microseconds.
+    pub micros: i64,
+}
+
+impl ImportSummary {
+    /// True when nothing came that was not there, and nothing went wrong that no earlier import reported.
+    pub fn is_quiet(&self) -> bool {
+        let came: u64 = self.tables.values().map(|table| table.new + table.replaced).sum();
+        came == 0 && !self.stopped && self.has_no_new_failure()
+    }
+
+    /// True when every record of every unit is in the lake.
+    pub fn is_complete(&self) -> bool {
+        self.shortfalls.is_empty() && self.units.iter().all(|u| u.state.is_complete())
+    }
+
+    /// True when nothing went wrong that no earlier import reported.
+    pub fn has_no_new_failure(&self) -> bool {
+        self.shortfalls.is_empty() && !self.units.iter().any(UnitReport::is_new_failure)
+    }
+
+    /// Rows that were there already.
+    pub fn duplicates(&self) -> u64 {
+        self.tables.values().map(|t| t.duplicates).sum()
+    }
+
+    /// Records that could not be read.
+    pub fn refused(&self) -> u64 {
+        self.units.iter().map(|u| u.counts.refused).sum()
+    }
+}
 
 /// Units that did not end well whose log lines are written.
 const LOGGED_UNITS: usize = 1_000;
