@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Live imports against a simulated tenant that does everything wrong, or of a program that is killed: what the tenant's manifest
-calls true must be in the lake or set aside, each once.
+calls true must be in the lake or quarantined, each once.
 
     live_faults.py KQLAKE faults FIRST LAST     all sections with every fault, a run a seed
     live_faults.py KQLAKE kills RUNS            each section killed so often: at random instants, and at every step on the disk
@@ -128,7 +128,7 @@ def differences(tenant, manifest, others=()):
         aside = sorted(record['record'] for record in tenant.asked('quarantine', 'show'))
         refused = sorted(text for table in manifest['tables'] for text in table['refused'])
         if aside != refused:
-            lines.append(f'{len(aside)} records are set aside, and {len(refused)} are wrong')
+            lines.append(f'{len(aside)} records are quarantined, and {len(refused)} are wrong')
     logs = [log.name for log in tenant.dir.glob('*.log') if re.search('defect|panicked', log.read_text())]
     return lines + ([f'defects: {logs}'] if logs else []), total
 

@@ -1,4 +1,4 @@
-//! Files into the lake, and what is told of units that were imported.
+//! Files into the lake, and what is reported of units that were imported.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,9 +93,9 @@ fn tell(summary: &ImportSummary, options: &ImportOptions, context: &Context) {
         tell_unit(unit, summary, context);
     }
     tell_shortfalls(summary);
-    for passed in &summary.passed_over {
-        let line = format!("{} was passed over: {}", passed.path.display(), passed.reason);
-        if passed.told { context.say(line) } else { tracing::info!("{line}") }
+    for passed in &summary.skipped {
+        let line = format!("{} was skipped: {}", passed.path.display(), passed.reason);
+        if passed.reported { context.say(line) } else { tracing::info!("{line}") }
     }
     for section in &summary.sections {
         context.tell(section_line(section, options.dry_run));
@@ -128,7 +128,7 @@ pub(super) fn tell_units(summary: &ImportSummary, context: &Context) {
     tell_shortfalls(summary);
 }
 
-/// Units of a section that are told one by one.
+/// Units of a section that are reported one by one.
 const SHOWN_UNITS: usize = 10;
 
 fn tell_shortfalls(summary: &ImportSummary) {
@@ -174,11 +174,11 @@ pub(super) fn failed(err: ImportError) -> Error {
         ImportError::Lake(err) => err.into(),
         ImportError::Quarantine { path, source } => match path.parent().and_then(blocker) {
             Some(found) => Error::storage(
-                format!("cannot set refused records aside in {}", path.display()),
+                format!("cannot quarantine refused records in {}", path.display()),
                 format!("{} is not a folder", found.display()),
             )
             .hint(format!("a folder belongs there: move {} away", found.display())),
-            None => Error::io("set refused records aside in", &path, source),
+            None => Error::io("quarantine refused records in", &path, source),
         },
         ImportError::Scratch { .. } | ImportError::Reader(_) => crate::live::cycle::failed(err),
     }
@@ -215,11 +215,11 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     let new = unit.counts.refused.saturating_sub(unit.known);
     let more = new.saturating_sub(said);
     let aside = unit.quarantine.as_deref().map(|path| match (relative(path).display(), unit.not_kept) {
-        (path, 0) => format!("set aside in {path}"),
+        (path, 0) => format!("quarantined in {path}"),
         (path, more) => {
             let kept = new.saturating_sub(more);
             let of = if unit.known > 0 { "of the new ones" } else { "of all" };
-            format!("{of}, {kept} are set aside in {path}, and {more} are only counted: their texts are not kept")
+            format!("{of}, {kept} are quarantined in {path}, and {more} are only counted: their texts are not kept")
         }
     });
     match (more, aside) {

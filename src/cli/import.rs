@@ -22,9 +22,9 @@ use kqlake_value::us_of_datetime;
   curl -s https://example.com/export.ndjson | kqlake import --from -
   kqlake import GraphUsageReports --from reports/ --dry-run
 Files are recognised by their content, not their names. Importing a file again, or two that overlap, lands each
-record once. Records that cannot be read are set aside below the lake, with file, place and reason, and the exit
+record once. Records that cannot be read are quarantined below the lake, with file, place and reason, and the exit
 status is 5. Of a file with very many such records not all are kept: how many are only counted is said. While
-such a file does not change it is known and passed over (`kqlake quarantine`). A file counts as unchanged when its
+such a file does not change it is known and skipped (`kqlake quarantine`). A file counts as unchanged when its
 size, its times and its inode are the same, or its content is.
 Sections without --from are read from the services of the tenants in the configuration, each by itself: one that fails
 does not keep the others, and the same command goes on where it ended. Exit status: 0 when everything that is there is in

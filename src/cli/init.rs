@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
                 tenant.name,
                 tenant.id,
                 tenant.cloud,
-                tenant.keeping.told()
+                tenant.keeping.description()
             ));
             if tenant.org_urls.is_empty() {
                 context.tell("  audit records need org_urls in [tenants.….audit]: SharePoint addresses, or \"*\" for all");

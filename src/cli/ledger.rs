@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// The newest try at each unit
     #[arg(long)]
     units: bool,
-    /// Only units that are not in the lake, or of which records were set aside
+    /// Only units that are not in the lake, or of which records were quarantined
     #[arg(long)]
     failed: bool,
     /// Stretches of time between windows that no unit in the lake covers

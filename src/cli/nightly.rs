@@ -22,7 +22,7 @@ With tenants in the configuration their sections are imported first, and files w
 the files of `from`, or everything under fixtures/. Running it again adds nothing that is there already. One night at a
 time: a second one leaves. SIGTERM and Ctrl-C end it at the next commit, and the next night goes on from there.
 Exit status: 0 when everything finished, 5 when some of it did not; each failure is said on standard error. Records that an
-earlier night set aside are no failure of this one: `kqlake quarantine` lists them.")]
+earlier night quarantined are no failure of this one: `kqlake quarantine` lists them.")]
 pub(super) struct Args {}
 
 /// # Errors
@@ -158,6 +158,7 @@ fn finish(failures: &[Error]) -> Result<()> {
         return Ok(());
     }
     let count = if failures.len() == 1 { "1 part".to_owned() } else { format!("{} parts", failures.len()) };
-    let message = format!("{count} of the night went wrong, as told above; the same command goes on where something is missing");
+    let message =
+        format!("{count} of the night went wrong, as reported above; the same command goes on where something is missing");
     Err(summarized(failures, message))
 }

@@ -48,14 +48,14 @@ enum Action {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Read the files of the records again, and drop what was set aside of them before; of files that have changed only what is
-    /// set aside anew
+    /// Read the files of the records again, and drop what was quarantined of them before; of files that have changed only what is
+    /// quarantined anew
     Retry {
         /// Files to read again [default: all]
         #[arg(value_name = "FILE")]
         names: Vec<String>,
     },
-    /// Delete records that were set aside
+    /// Delete records that were quarantined
     Drop {
         /// Files whose records to delete
         #[arg(value_name = "FILE", required_unless_present = "all")]
@@ -86,7 +86,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
             let files = chosen(files, names)?;
             drop_files(&files).map_err(|err| unreadable(context.lake().root(), err))?;
             let units: BTreeSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
-            context.tell(format_args!("dropped what was set aside of {}", report::files(units.len() as u64)));
+            context.tell(format_args!("dropped what was quarantined of {}", report::files(units.len() as u64)));
             Ok(())
         }
     }
@@ -135,7 +135,7 @@ fn each(files: &[QuarantineFile], mut visit: impl FnMut(&QuarantineFile, Refused
     Ok(())
 }
 
-/// A reason without what differs from record to record, numbers and what stands in quotes: what records told together share.
+/// A reason without what differs from record to record, numbers and what stands in quotes: what records that are reported together share.
 fn kind_of(reason: &str) -> String {
     let mut kind = String::new();
     let mut quoted = None;
@@ -265,7 +265,7 @@ fn shown(files: &[QuarantineFile], wanted: Option<&str>, limit: usize) -> Result
     Ok((listing, more))
 }
 
-/// Reads the files again that still are there. What was set aside of them before goes when the try is in the lake and has seen
+/// Reads the files again that still are there. What was quarantined of them before goes when the try is in the lake and has seen
 /// the same records: what a file holds no longer stands nowhere else.
 async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
     let there = |file: &QuarantineFile| listed_names(&file.unit).find(|name| Path::new(name).is_file()).map(str::to_owned);

@@ -82,10 +82,10 @@ pub(super) async fn write(
 
 /// Opens a pipe on a thread of its own, which ends with the pipe's reader or with the process.
 async fn opened(pipe: PathBuf) -> Option<File> {
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     // Where there is no thread the pipe is only opened later.
-    let opening = thread::Builder::new().spawn(move || drop(tell.send(pipe::write(&pipe).ok())));
-    if opening.is_ok() { told.await.ok().flatten() } else { None }
+    let opening = thread::Builder::new().spawn(move || drop(sender.send(pipe::write(&pipe).ok())));
+    if opening.is_ok() { receiver.await.ok().flatten() } else { None }
 }
 
 /// Awaits something, and shows after a while that it is still being worked on.

@@ -9,7 +9,7 @@ use crate::error::status;
 use kqlake_durable as durable;
 use kqlake_durable::pipe;
 
-/// How long work that was told to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
+/// How long work that was asked to stop may take to clean up. A call that blocks (a pipe that nobody reads, a long
 /// computation) must not hold the process for longer.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long work may take that ends at its next commit: rows may have to be sorted and written before.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use kqlake_durable::Output;
 use kqlake_simulate::{ClockSetting, FaultPlan, Manifest, Simulator, SimulatorOptions};
 
-/// Run a simulated tenant with all services, on this machine alone, until it is told to stop; prints a configuration for it
+/// Run a simulated tenant with all services, on this machine alone, until it is stopped; prints a configuration for it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   kqlake simulate > kqlake.toml &                 then: export the variable that it names, and kqlake nightly

@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 /// # Errors
-/// The lake is not there, no tenant takes notifications, the address cannot be had, or another receiver is at work on the lake.
+/// The lake is not there, no tenant takes notifications, the address cannot be bound, or another receiver is at work on the lake.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     // Whoever mistypes its folder must not fill the spool of a lake that nobody empties.
     let lake = context.existing_lake().await?;

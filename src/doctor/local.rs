@@ -130,7 +130,7 @@ fn disk(name: &str, place: &Path) -> Finding {
     let component = format!("disk/{name}");
     let existing = existing(place);
     let Some((free, all)) = space(&existing) else {
-        let detail = format!("how much space {} has cannot be told on this system", existing.display());
+        let detail = format!("how much space {} has cannot be found out on this system", existing.display());
         return Finding::skipped(Area::Lake, component, detail);
     };
     let detail = format!("{} of {} are free where {} is", format::size(free), format::size(all), place.display());

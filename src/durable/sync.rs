@@ -24,7 +24,11 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct Observing(usize);
 
-/// Reports everything that is flushed from now on to an observer: for tests of what a power cut would leave.
+/// Reports everything that is flushed from now on to an observer.
+///
+/// It is there for tests of what a power cut would leave, and public since these are in other crates. Behind a feature, which only
+/// tests turn on, this crate and all that use it would be built twice: for the program and for its tests.
+#[doc(hidden)]
 pub fn observe(observer: impl Fn(Synced<'_>) + Send + Sync + 'static) -> Observing {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OBSERVERS.write().unwrap_or_else(PoisonError::into_inner).push((number, Arc::new(observer)));

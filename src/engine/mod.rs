@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
@@ -142,6 +143,8 @@ pub struct ResultTable {
     memory_limit: usize,
     /// SQL may give Arrow types that KQL does not know.
     foreign_types: bool,
+    /// That of rows which are in the plan.
+    memory: Arc<Vec<MemoryReservation>>,
 }
 
 impl std::fmt::Debug for ResultTable {
@@ -228,6 +231,7 @@ impl Engine {
             Err(PlanError::Unavailable(why)) => return Err(Error::Source(why)),
             Err(PlanError::Misconfigured(refusal)) => return Err(Error::usage(refusal.message).hint(refusal.advice)),
         };
+        let memory = Arc::new(planned.memory);
         let tables = planned
             .tables
             .into_iter()
@@ -240,6 +244,7 @@ impl Engine {
                 spill: Arc::clone(&spill),
                 memory_limit: self.options.memory_limit,
                 foreign_types: false,
+                memory: Arc::clone(&memory),
             })
             .collect();
         Ok(QueryAnswer { tables, render: planned.render, warnings: planned.warnings })
@@ -296,6 +301,7 @@ impl Engine {
             spill,
             memory_limit: self.options.memory_limit,
             foreign_types: true,
+            memory: Arc::default(),
         };
         Ok(QueryAnswer { tables: vec![table], render: None, warnings: Vec::new() })
     }

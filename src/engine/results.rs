@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, Inte
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
@@ -76,6 +77,7 @@ pub(super) struct Query {
     schema: SchemaRef,
     memory_limit: usize,
     sql: bool,
+    _memory: Arc<Vec<MemoryReservation>>,
 }
 
 impl Query {
@@ -88,6 +90,7 @@ impl Query {
             schema: Arc::new(Schema::new(fields)),
             memory_limit: table.memory_limit,
             sql: table.foreign_types,
+            _memory: Arc::clone(&table.memory),
         }
     }
 

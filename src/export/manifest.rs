@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::rows::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS, header_name, is_export_file, seconds_name};
+use super::rows::{header_name, is_export_file, seconds_name};
 use crate::error::{Error, Result};
 use crate::saved::names::MANIFEST;
 use kqlake_durable::{self as durable, Draft, TargetKind};
@@ -74,6 +74,7 @@ impl Resource {
                 "prefix": FORMULA_GUARD,
                 "before": ([CELL_BREAKS, FORMULA_STARTS].concat()),
                 "behindBlanks": FORMULA_STARTS,
+                "behindItself": true,
                 "types": ["string", "guid", "dynamic"]
             },
             "kqlake": { "version": VERSION },

@@ -7,23 +7,8 @@ use super::Period;
 use crate::output::cell::{readers, write_text};
 use kqlake_value::columns::ColumnReader;
 use kqlake_value::format::write_datetime;
+use kqlake_value::formula::guard;
 use kqlake_value::{Column, TICKS_PER_SECOND, Type, ValueRef};
-
-/// What a spreadsheet takes for the beginning of a formula (OWASP ASVS 5.0, 1.2.10), also behind blanks. Where East Asian
-/// input is usual, it takes the full-width forms too.
-pub(super) const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
-/// What no text may begin with: a spreadsheet drops it and takes what follows as a new cell or a formula.
-pub(super) const CELL_BREAKS: &[char] = &['\t', '\r', '\n', '\0'];
-/// What is put before it.
-pub(super) const FORMULA_GUARD: char = '\'';
-
-/// Puts the guard before a text that a spreadsheet would take for a formula.
-pub(super) fn guard(text: &mut String) {
-    let blank = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-    if text.starts_with(CELL_BREAKS) || text.trim_start_matches(blank).starts_with(FORMULA_STARTS) {
-        text.insert(0, FORMULA_GUARD);
-    }
-}
 
 /// A column's name as the header and the manifest have it.
 pub(super) fn header_name(name: &str) -> String {

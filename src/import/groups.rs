@@ -14,7 +14,7 @@ pub(crate) enum Pending {
     Unit(Group),
     /// The end of a page of a source, with its cursor.
     Page(usize, Option<Value>),
-    /// Something of a source could not be had.
+    /// Something of a source could not be listed.
     Block(usize),
 }
 

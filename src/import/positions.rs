@@ -43,25 +43,25 @@ impl Reached {
         }
     }
 
-    /// True while everything could be had.
+    /// True while everything could be listed and read.
     pub(crate) fn is_clear(&self) -> bool {
         !self.blocked
     }
 
-    /// Something could not be had.
+    /// Something could not be listed or read.
     pub(crate) fn block(&mut self) {
         self.blocked = true;
     }
 }
 
-/// True when a unit need not be asked for again: its records are in the lake or set aside, or it will never be there.
+/// True when a unit need not be asked for again: its records are in the lake or quarantined, or it will never be there.
 fn is_settled(report: &UnitReport) -> bool {
     let is_refused = report.state == UnitState::Unknown || report.counts.refused > 0;
-    let set_aside = is_refused && report.content_hash.is_some() && !report.held;
+    let is_quarantined = is_refused && report.content_hash.is_some() && !report.held;
     match report.state {
         UnitState::Done | UnitState::Unchanged | UnitState::Empty | UnitState::Known | UnitState::Expired => true,
         // A filter is not part of a cursor, but the sites that are wanted are as good as part of the source.
         UnitState::Filtered => report.counts.filtered == 0,
-        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => set_aside && report.counts.filtered == 0,
+        UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => is_quarantined && report.counts.filtered == 0,
     }
 }

@@ -54,7 +54,7 @@ struct UnitOutput<'u> {
     refusals: Vec<RecordRefusal>,
     /// The first refused record, be it known from earlier imports.
     first: Option<RecordRefusal>,
-    /// Refused records of the kinds of which only a sample is set aside.
+    /// Refused records of the kinds of which only a sample is quarantined.
     sampled: u64,
     /// True when the first record that was refused was cut off by the end of the text.
     first_cut: bool,

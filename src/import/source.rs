@@ -32,13 +32,13 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Lists units that follow a cursor; without one, those from the beginning. The answer may be one page of several.
     ///
     /// # Errors
-    /// The listing cannot be had; the cursor stays where it is.
+    /// The listing cannot be fetched; the cursor stays where it is.
     fn list(&self, after: Option<Value>) -> Reply<'_, UnitPage>;
 
     /// Opens a unit.
     ///
     /// # Errors
-    /// It cannot be had for now, or is [gone](SourceError::gone) for good.
+    /// It cannot be opened for now, or is [gone](SourceError::gone) for good.
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened>;
 
     /// True when units are fetched in the order in which they expire, after all were listed; for sources without cursors.
@@ -62,9 +62,9 @@ pub trait Source: fmt::Debug + Send + Sync {
         true
     }
 
-    /// True when a unit with nothing but records of no known kind is done with once they are set aside. A service that is not well
+    /// True when a unit with nothing but records of no known kind is done with once they are quarantined. A service that is not well
     /// answers with what it never means, so units of sources that keep listings are asked for again.
-    fn sets_unknown_aside(&self) -> bool {
+    fn quarantines_unknown(&self) -> bool {
         !self.keeps_listings()
     }
 

@@ -1,6 +1,6 @@
 //! Files as a source of units: those that are named, and those in folders that are named.
 //!
-//! The lake's own files are never taken for sources, and nothing without an end is read. What is passed over in a folder is
+//! The lake's own files are never taken for sources, and nothing without an end is read. What is skipped in a folder is
 //! reported, with the reason; what is named itself and cannot be a source is an error.
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::source::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use super::stamp::stamp;
-use super::{ImportError, PassedOver};
+use super::{ImportError, SkippedPath};
 use kqlake_durable::Apart;
 
 /// The path that means standard input.
@@ -27,7 +27,7 @@ pub(crate) struct Found {
     /// Files and pipes in the order in which they are read, each with its unit.
     pub files: Vec<(PathBuf, ListedUnit)>,
     /// What is in folders and is not read.
-    pub passed_over: Vec<PassedOver>,
+    pub skipped: Vec<SkippedPath>,
     /// Folders inside named ones that cannot be listed, and why.
     pub closed: Vec<(PathBuf, io::Error)>,
     /// Bytes of the files together.
@@ -180,18 +180,18 @@ impl Search {
                 return Ok(());
             }
             if self.is_in_lake(&path) {
-                self.pass_over(path, "it is the lake itself", true);
+                self.skip(path, "it is the lake itself", true);
                 return Ok(());
             }
             if path.join(DELTA_LOG).is_dir() {
-                self.pass_over(path, "it is a Delta table", true);
+                self.skip(path, "it is a Delta table", true);
                 return Ok(());
             }
             return self.folder(&path);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if is_no_data(&name) {
-            self.pass_over(path, "it holds no data", false);
+            self.skip(path, "it holds no data", false);
             return Ok(());
         }
         // Links to files are as good as files. Links to folders could lead anywhere, and round in a circle.
@@ -207,12 +207,12 @@ impl Search {
             }
             Ok(_) => "it is a pipe, a socket or a device; only pipes are read, and only when they are named",
         };
-        self.pass_over(path, reason, true);
+        self.skip(path, reason, true);
         Ok(())
     }
 
-    fn pass_over(&mut self, path: PathBuf, reason: &'static str, told: bool) {
-        self.found.passed_over.push(PassedOver { path, reason, told });
+    fn skip(&mut self, path: PathBuf, reason: &'static str, reported: bool) {
+        self.found.skipped.push(SkippedPath { path, reason, reported });
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
         }
         let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")], 0).unwrap();
         assert_eq!(paths(&found), [at("b/10.json"), at("b/2.json"), at("a.csv")]);
-        let passed: Vec<_> = found.passed_over.iter().map(|p| (p.path.clone(), p.told)).collect();
+        let passed: Vec<_> = found.skipped.iter().map(|p| (p.path.clone(), p.reported)).collect();
         assert_eq!(passed, [(at("b/.hidden"), false), (at("b/README.md"), false), (at("b/lake"), true)]);
         assert!(matches!(find(&at("b/lake"), &[at("none")], 0), Err(ImportError::NotFound { .. })));
         assert!(matches!(find(&at("b/lake"), &[at("a.csv/")], 0), Err(ImportError::Unsuitable { .. })));
@@ -303,8 +303,8 @@ mod tests {
         let found = find(&at("lake"), &[root.path().to_owned()], 0).unwrap();
         assert_eq!(paths(&found), [at("in/z.json")]);
         assert!(found.closed.is_empty());
-        let told: Vec<PathBuf> = found.passed_over.iter().filter(|p| p.told).map(|p| p.path.clone()).collect();
+        let reported: Vec<PathBuf> = found.skipped.iter().filter(|p| p.reported).map(|p| p.path.clone()).collect();
         let expected = ["circle", "in/deep/round", "in/deep/x.json", "in/gone.json", "lake", "link", "other/traces"];
-        assert_eq!(told, expected.map(at));
+        assert_eq!(reported, expected.map(at));
     }
 }

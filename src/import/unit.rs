@@ -222,7 +222,7 @@ impl<'m> UnitMapper<'m> {
                 // Of a record that is left out in part no row says that all came.
                 let is_cut = rows.len() > 1 && rows.iter().any(|row| self.is_outside(row));
                 rows.into_iter().try_for_each(|mut row| {
-                    if let Some(taken) = self.facts.taken.filter(|_| row.table.version == Some(TAKEN_AT)) {
+                    if let Some(taken) = self.facts.taken.filter(|_| row.table.versions.contains(&TAKEN_AT)) {
                         row.set(TAKEN_AT, Cell::Time(taken));
                     }
                     if is_cut && row.table.group.is_some() {

@@ -71,7 +71,7 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
 }
 
 /// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown, and what keeps a query
-/// from running is a warning.
+/// from running is a warning. For who has columns and no rows; it is also what random texts are tried on (`fuzz/`).
 pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
     bind(text, catalog, &Nothing, params, now_us).bound
 }

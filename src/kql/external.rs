@@ -108,7 +108,7 @@ pub struct ExternalRefusal {
 pub enum Unavailable {
     /// A query may not read it.
     Refused(ExternalRefusal),
-    /// It may, but it could not be had.
+    /// It may, but it could not be fetched.
     Failed(String),
     /// It may, but what the configuration says of it is wrong.
     Misconfigured(ExternalRefusal),
@@ -132,7 +132,7 @@ pub trait External: Debug + Send + Sync {
     /// Gives it. The variant is that of the request.
     ///
     /// # Errors
-    /// When the query may not read it, or it cannot be had.
+    /// When the query may not read it, or it cannot be fetched.
     async fn give(&self, request: &ExternalRequest) -> Result<ExternalAnswer, Unavailable>;
 }
 

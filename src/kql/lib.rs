@@ -16,6 +16,7 @@ mod free_name;
 pub mod functions;
 mod lower;
 mod plan;
+mod room;
 mod scalar_call;
 pub mod scans;
 pub mod support;

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DataFusionError;
+use datafusion::common::utils::memory::get_record_batch_memory_size;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use futures::TryStreamExt as _;
 
 use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
 use super::bound::Rel;
@@ -16,6 +19,7 @@ use super::catalog::Answers;
 use super::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocation, IpLocations, Unavailable};
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
+use super::room::with_room;
 use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
 use kqlake_value::text_column::with_text_budget;
@@ -46,6 +50,8 @@ pub struct Planned {
     pub render: Option<Render>,
     /// What is doubtful or was ignored.
     pub warnings: Vec<Diagnostic>,
+    /// The memory of the rows in the plans: to be held until the last of them has run.
+    pub memory: Vec<MemoryReservation>,
 }
 
 /// One result table.
@@ -75,7 +81,7 @@ pub enum PlanError {
     Refused(Vec<Diagnostic>),
     /// A table could not be read, or a part that had to run first failed.
     Execution(DataFusionError),
-    /// What is read beside tables could not be had.
+    /// What is read beside tables could not be fetched.
     Unavailable(String),
     /// What the configuration says of it is wrong.
     Misconfigured(ExternalRefusal),
@@ -120,13 +126,16 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
     }
     let mut scans: HashMap<String, ScanTable> = HashMap::new();
     let mut answers = Vec::new();
+    let memory =
+        MemoryConsumer::new("the rows that the query's columns follow from").register(&env.session.runtime_env().memory_pool);
     let mut given = Gathered::new();
     for _ in 0..MAX_ROUNDS {
-        let round = {
+        let (round, made) = {
             let complete = |table: &str, column: &str| scans.get(table).map_or(Answers::Nowhere, |scan| scan.answers(column));
             let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&answers))
                 .with_external(env.external, Some(&given));
-            let bound = with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
+            let bind = || with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
+            let (bound, made) = with_room(&memory, bind)?;
             let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
             let mut diagnostics = parsed.diagnostics.clone();
             diagnostics.append(&mut binder.diagnostics);
@@ -135,13 +144,14 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
                 wanted.retain(|request| env.external.permits(request).is_err() || *request == ExternalRequest::IpLocations);
             }
             let is_wrong = diagnostics.iter().any(|d| d.severity == Severity::Error);
-            match (bound, binder.request.take()) {
+            let round = match (bound, binder.request.take()) {
                 // Nothing is asked for a text that is wrong.
                 _ if !wanted.is_empty() && !is_wrong => Round::Ask(wanted),
                 (_, Some(request)) => Round::Fetch(request, missing),
                 (Some(query), None) => Round::Lower(query, missing, diagnostics),
                 (None, None) => Round::Refuse(missing, diagnostics),
-            }
+            };
+            (round, made)
         };
         let (request, query, missing) = match round {
             Round::Refuse(missing, mut diagnostics) => {
@@ -195,7 +205,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
             if request.gives_columns && run == Run::WithoutRows {
                 return Ok(None);
             }
-            answers.push(fetch(&lowering, &request, env).await?);
+            answers.push(fetch(&lowering, &request, env, &memory).await?);
             continue;
         }
         let Some((query, diagnostics)) = query else { continue };
@@ -205,7 +215,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
             tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
         }
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
-        return Ok(Some(Planned { tables, render, warnings: diagnostics }));
+        return Ok(Some(Planned { tables, render, warnings: diagnostics, memory: vec![memory, made] }));
     }
     Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
 }
@@ -243,8 +253,13 @@ fn refuse(error: LowerError) -> PlanError {
     }
 }
 
-/// Runs a request's tree.
-async fn fetch(lowering: &Lowering<'_>, request: &FetchRequest, env: &PlanEnv<'_>) -> Result<Vec<RecordBatch>, PlanError> {
+/// Runs a request's tree. Its rows count as `memory`.
+async fn fetch(
+    lowering: &Lowering<'_>,
+    request: &FetchRequest,
+    env: &PlanEnv<'_>,
+    memory: &MemoryReservation,
+) -> Result<Vec<RecordBatch>, PlanError> {
     let plan = with_text_budget(env.text_budget, || lowering.query(&request.rel)).map_err(refuse)?;
     let plan = match request.limit {
         Some(limit) => datafusion::logical_expr::LogicalPlanBuilder::from(plan)
@@ -252,8 +267,13 @@ async fn fetch(lowering: &Lowering<'_>, request: &FetchRequest, env: &PlanEnv<'_
             .build()?,
         None => plan,
     };
-    let frame = env.session.execute_logical_plan(plan).await?;
-    frame.collect().await?.iter().map(|batch| in_ticks(batch, &request.rel)).collect()
+    let mut rows = env.session.execute_logical_plan(plan).await?.execute_stream().await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.try_next().await? {
+        memory.try_grow(get_record_batch_memory_size(&batch))?;
+        batches.push(in_ticks(&batch, &request.rel)?);
+    }
+    Ok(batches)
 }
 
 /// Rows with their datetimes as ticks, whatever form the plan gave them.

@@ -121,7 +121,7 @@ const STATEMENTS: &[Construct] = &[
     runs(
         "set",
         "set option = value",
-        "query_now is honoured; options of Microsoft's service are passed over, and unknown ones with a warning.",
+        "query_now is honoured; options of Microsoft's service are ignored, and unknown ones with a warning.",
     ),
 ];
 
@@ -181,7 +181,7 @@ const OPERATORS: &[Construct] = &[
         "Rows of files, described in the query.",
     ),
     runs("invoke", "invoke function(…)", "The input as a function's first argument."),
-    runs("join", "join kind=… (table) on condition, …", "All kinds; the default is innerunique. Hints are passed over."),
+    runs("join", "join kind=… (table) on condition, …", "All kinds; the default is innerunique. Hints are ignored."),
     runs("lookup", "lookup kind=… (table) on column, …", "Columns of a second table, by key."),
     refused(
         "macro-expand",
@@ -227,7 +227,7 @@ const OPERATORS: &[Construct] = &[
     runs("serialize", "serialize name = expression, …", "Fixes the order of rows, for window functions."),
     runs("sort", "sort by key [asc|desc] [nulls first|last], …", "The default is descending, with nulls last.")
         .aliases(&["order"]),
-    runs("summarize", "summarize aggregate, … by key, …", "Groups. shuffle hints are passed over."),
+    runs("summarize", "summarize aggregate, … by key, …", "Groups. shuffle hints are ignored."),
     runs("take", "take n", "The first rows; of unsorted input any.").aliases(&["limit"]),
     runs("top", "top n by key", "The first rows by an order."),
     runs(

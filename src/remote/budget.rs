@@ -50,7 +50,7 @@ const USED: f64 = 0.98;
 const FIRST: f64 = 4.0;
 /// The part of what we may ask from which on our own requests fill a quota's time.
 const FULL: f64 = 0.5;
-/// A wait that people are told of.
+/// A wait that is reported.
 const LONG: Duration = Duration::from_secs(20);
 
 /// Times of requests that the file of a kept quota may hold.

@@ -48,7 +48,7 @@ pub enum Download {
     New(Validators),
 }
 
-/// Why a file is not had.
+/// Why a file was not downloaded.
 #[derive(Debug)]
 pub enum DownloadError {
     /// The address, or one that it leads to, is not allowed. `entry` is what would allow it.

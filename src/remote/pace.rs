@@ -11,7 +11,7 @@ use kqlake_value::clock::{Clock, SystemClock};
 /// The shortest time that anything on the network is given, however fast time is made to run.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How time passes for requests: the clock that windows and stamps are told by, and waits, which may be made shorter for a
+/// How time passes for requests: the clock that windows and stamps go by, and waits, which may be made shorter for a
 /// service whose time runs faster.
 #[derive(Clone)]
 pub struct Pace {

@@ -24,7 +24,7 @@ use kqlake_value::US_PER_MINUTE;
 
 /// A token that lives shorter than this is replaced (microseconds), or one that has less than half of its life left.
 const MARGIN: i64 = 5 * US_PER_MINUTE;
-/// A refusal is told again for so long without asking (microseconds): who asks and asks is throttled.
+/// A refusal is repeated for so long without asking (microseconds): who asks and asks is throttled.
 const REMEMBERED: i64 = US_PER_MINUTE;
 /// Tries at a token.
 const TRIES: u32 = 6;

@@ -5,6 +5,8 @@ mod instants;
 
 use std::fmt::Write as _;
 
+use serde_json::Map;
+
 pub use self::hex::{hex, hex_digits, random_guid, write_hex};
 pub use self::instants::InstantText;
 use crate::{Json, TICKS_PER_DAY, TICKS_PER_SECOND, ValueRef, datetime_of_us};
@@ -128,19 +130,22 @@ pub fn write_json(out: &mut String, json: &Json) {
             }
             out.push(']');
         }
-        Json::Object(members) => {
-            out.push('{');
-            for (i, (key, value)) in members.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_json_string(out, key);
-                out.push(':');
-                write_json(out, value);
-            }
-            out.push('}');
-        }
+        Json::Object(members) => write_members(out, members),
     }
+}
+
+/// Appends an object of JSON, as [`write_json`] does.
+pub fn write_members(out: &mut String, members: &Map<String, Json>) {
+    out.push('{');
+    for (i, (key, value)) in members.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write_json_string(out, key);
+        out.push(':');
+        write_json(out, value);
+    }
+    out.push('}');
 }
 
 /// The text of a JSON value, as [`write_json`] gives it.

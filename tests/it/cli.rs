@@ -266,7 +266,7 @@ fn a_configuration_file_sets_what_flags_do_not() {
 }
 
 #[test]
-fn damaged_files_are_set_aside_and_the_lake_stays_readable() {
+fn damaged_files_are_quarantined_and_the_lake_stays_readable() {
     let dir = empty();
     let dirty = project().join("tests/data/dirty");
     let readme = std::fs::read_to_string(dirty.join("README.md")).expect("the list of damaged files");

@@ -1,4 +1,4 @@
-//! Files, paths and settings as a careless or hostile world has them: read, set aside with a reason, or refused, and never
+//! Files, paths and settings as a careless or hostile world has them: read, quarantined with a reason, or refused, and never
 //! lost without a word.
 
 use std::fs;
@@ -113,7 +113,7 @@ fn malformed_quotes_cost_their_row_and_no_other() {
             let expected = [["a2", "ok"], ["a5", "two\nlines, \"quoted\""], ["a6", "pl\"ain"]];
             assert_eq!(csv_rows(&found.exits(0).out)[1..], expected, "{lake}");
             let aside = fs::read_dir(dir.path().join(&lake).join("_quarantine")).expect("a folder").next().expect("a run");
-            let packed = fs::read(aside.expect("a run").path().join("q.csv.ndjson.gz")).expect("records set aside");
+            let packed = fs::read(aside.expect("a run").path().join("q.csv.ndjson.gz")).expect("records quarantined");
             let aside = io::read_to_string(flate2::read::GzDecoder::new(packed.as_slice())).expect("UTF-8");
             // The first line is about the file.
             let lines_aside = aside.lines().skip(1);
@@ -151,7 +151,7 @@ fn a_file_that_gives_nothing_is_never_done_without_a_word() {
     for row in ledger(dir.path(), "unit, state, reason") {
         assert_eq!(row[1..], ["empty", "it holds no records"], "{row:?}");
     }
-    // Answers whose rows cannot be found are set aside.
+    // Answers whose rows cannot be found are quarantined.
     for (name, text) in [
         ("a.json", "{\"tables\":[{\"name\":\"P\",\"columns\":[{\"name\":\"timestamp\"}],\"rows\":{\"a\":1}}]}"),
         ("b.json", "{\"tables\":[5]}\n{\"tables\":[{\"rows\":[[1]]}]}\n"),
@@ -202,7 +202,7 @@ fn what_a_zip_holds_outside_of_its_directory_is_told() {
 }
 
 #[test]
-fn records_nested_too_deep_are_set_aside_with_their_place() {
+fn records_nested_too_deep_are_quarantined_with_their_place() {
     let deep = nested(100_000);
     let with = |value: &str| record("deep").replace('}', &format!(",\"customDimensions\":{value}}}"));
     let text = serde_json::Value::from(deep.as_str()).to_string();
@@ -314,14 +314,14 @@ fn paths_that_are_no_sources_are_refused() {
     import(dir.path(), &["none"]).exits(2).says("does not exist");
     import(dir.path(), &[""]).exits(2);
     import(dir.path(), &["."]).exits(0);
-    // The lake, which has files now: named outright it is refused, in a folder it is passed over.
+    // The lake, which has files now: named outright it is refused, in a folder it is skipped.
     for named in ["lake", "lake/traces", "./x/../lake/traces/_delta_log"] {
         fs::create_dir_all(dir.path().join("x")).expect("a folder");
         import(dir.path(), &[named]).exits(2).says("the lake itself");
     }
     let files = |dir: &Path| fs::read_dir(dir.join("lake/ImportLedger/_delta_log")).expect("a log").count();
     let before = files(dir.path());
-    import(dir.path(), &["."]).exits(0).says("lake was passed over: it is the lake itself");
+    import(dir.path(), &["."]).exits(0).says("lake was skipped: it is the lake itself");
     assert_eq!(files(dir.path()), before, "nothing but the one file, which has not changed");
     assert_eq!(ledger(dir.path(), "unit").len(), 1);
 }
@@ -344,7 +344,7 @@ fn devices_and_sockets_are_refused_and_links_end() {
     }
     let run = import(dir.path(), &["in"]).exits(0);
     for name in ["zero", "up", "here", "s", "nowhere", "me"] {
-        assert!(run.err.contains(&format!("in/{name} was passed over")), "{name}: {}", run.err);
+        assert!(run.err.contains(&format!("in/{name} was skipped")), "{name}: {}", run.err);
     }
     import(dir.path(), &["in/me"]).exits(2).says("link");
     assert_eq!(messages(dir.path()), ["m"]);

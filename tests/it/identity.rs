@@ -14,7 +14,7 @@ use kqlake::engine::{Engine, EngineOptions};
 use kqlake::output::{Format, TableStyle, sink};
 use kqlake_import::{ImportOptions, import_paths};
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::tables::{self, IMPORT_ID, KeySpan, TableDef};
+use kqlake_lake::tables::{self, IMPORT_ID, KeySpan, TAKEN_AT, TableDef};
 use kqlake_lake::{CompactOptions, Lake, RowBuilder};
 use kqlake_value::Type;
 use kqlake_value::clock::FixedClock;
@@ -87,9 +87,12 @@ fn append(out: &mut RowBuilder, row: &Drawn, import_id: &str) {
             out.set_datetime_us(at, time);
         } else if column.name == IMPORT_ID {
             out.set_str(at, import_id);
-        } else if Some(column.name) == def.version {
-            out.set_datetime_us(at, DAY + row.version);
-            out.set_i64(at, row.version);
+        } else if def.versions.first() == Some(&column.name) {
+            // Rows of files do not say when they were taken.
+            if column.name != TAKEN_AT || row.version > 0 {
+                out.set_datetime_us(at, DAY + row.version);
+                out.set_i64(at, row.version);
+            }
         } else if in_key {
             out.set_str(at, &format!("record {}", row.record));
             out.set_i64(at, i64::from(row.record));
@@ -520,7 +523,7 @@ fn documented() -> String {
             KeySpan::Day => format!("the day of `{}`", def.time),
             KeySpan::Table => "the table".to_owned(),
         };
-        let version = def.version.map_or_else(String::new, |column| format!("greater `{column}`, then "));
+        let version: String = def.versions.iter().map(|column| format!("greater `{column}`, then ")).collect();
         let content = def.content.map_or("—", |_| "content and number");
         let key: Vec<String> = def.key.iter().map(|name| format!("`{name}`")).collect();
         let group =

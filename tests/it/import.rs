@@ -1,4 +1,4 @@
-//! Importing files: every record once, whatever the shape, the order and the damage; what cannot be read is set aside.
+//! Importing files: every record once, whatever the shape, the order and the damage; what cannot be read is quarantined.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -506,7 +506,7 @@ async fn the_newest_try_at_a_unit_decides_whether_it_is_read_again() {
         (unit.state, unit.counts.refused, landed)
     };
     assert_eq!(run(&damaged).await, (UnitState::Incomplete, 1, (5, 0)));
-    // What was refused is known while nothing changes, and is not set aside again.
+    // What was refused is known while nothing changes, and is not quarantined again.
     assert_eq!(run(&damaged).await, (UnitState::Known, 0, (0, 0)));
     assert_eq!(run(&whole).await, (UnitState::Done, 0, (1, 5)));
     assert_eq!(run(&whole).await, (UnitState::Unchanged, 0, (0, 0)));

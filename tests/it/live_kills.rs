@@ -59,7 +59,7 @@ fn sections_that_are_killed_lose_and_double_nothing() {
                 longest = usize::try_from(began.elapsed().as_millis()).expect("a short time").min(longest);
             }
         }
-        // Records that no table takes are told of.
+        // Records that no table takes are reported.
         let last = of.run_with(&["import", section], &[("KQLAKE_NOW", &format!("{NOW}x2"))]);
         assert!([0, 5].contains(&last.status) && !last.err.contains("panicked"), "{section}: {}", last.err);
         of.has_the_truth();

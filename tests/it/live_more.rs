@@ -127,7 +127,7 @@ fn texts_of_messages_are_there_where_they_are_kept() {
 }
 
 #[test]
-fn a_queue_of_notifications_is_emptied_and_what_cannot_be_read_is_set_aside() {
+fn a_queue_of_notifications_is_emptied_and_what_cannot_be_read_is_quarantined() {
     let queue = "service_bus = { namespace = \"contoso\", queue = \"graphcalls\", policy = \"RootManageSharedAccessKey\", \
                  key = { env = \"QUEUE_KEY\" } }";
     let of = tenant(0.1, &format!("[tenants.contoso.calls]\nbackfill_days = 3\n{queue}"));

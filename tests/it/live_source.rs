@@ -145,7 +145,7 @@ async fn cursor(lake: &Lake, service: &Service) -> Option<Value> {
     position.map(|position| position.cursor)
 }
 
-fn told(summary: &ImportSummary) -> Vec<String> {
+fn states(summary: &ImportSummary) -> Vec<String> {
     summary.units.iter().map(|unit| format!("{} {}", unit.name, unit.state.name())).collect()
 }
 
@@ -158,7 +158,7 @@ async fn a_source_goes_on_behind_what_is_in_the_lake_and_asks_again_for_what_is_
         &[("a", Mood::Whole), ("b", Mood::Whole), ("c", Mood::Busy), ("d", Mood::Whole), ("e", Mood::Gone)],
     );
     let first = import(&lake, &[&service]).await;
-    assert_eq!(told(&first), ["audit/a done", "audit/b done", "audit/c failed", "audit/d done", "audit/e expired"]);
+    assert_eq!(states(&first), ["audit/a done", "audit/b done", "audit/c failed", "audit/d done", "audit/e expired"]);
     assert_eq!((first.tables["AuditRecords"].new, first.units[2].status), (9, Some(503)));
     assert_eq!(cursor(&lake, &service).await, Some(json!(2)), "nothing is missing before it");
 
@@ -166,7 +166,7 @@ async fn a_source_goes_on_behind_what_is_in_the_lake_and_asks_again_for_what_is_
     service.mood("c", Mood::Whole);
     let second = import(&lake, &[&service]).await;
     // What was gone before is no news.
-    assert_eq!(told(&second), ["audit/c done", "audit/d unchanged", "audit/e known"]);
+    assert_eq!(states(&second), ["audit/c done", "audit/d unchanged", "audit/e known"]);
     assert!(second.has_no_new_failure(), "{:?}", second.units);
     assert_eq!(service.opened(), ["a 1", "b 1", "c 2", "d 1", "e 2"]);
     assert_eq!(cursor(&lake, &service).await, Some(json!(5)));
@@ -180,12 +180,12 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let lake = Lake::new(dir.path());
     let service = Service::new("audit", &[("a", Mood::Whole), ("b", Mood::Breaks)]);
     let first = import(&lake, &[&service]).await;
-    assert_eq!(told(&first), ["audit/a done", "audit/b incomplete"]);
+    assert_eq!(states(&first), ["audit/a done", "audit/b incomplete"]);
     assert_eq!((first.tables["AuditRecords"].new, cursor(&lake, &service).await), (4, Some(json!(1))));
     service.mood("b", Mood::Whole);
     let second = import(&lake, &[&service]).await;
     let landed = &second.tables["AuditRecords"];
-    assert_eq!((told(&second), landed.new, landed.duplicates), (vec!["audit/b done".to_owned()], 2, 1));
+    assert_eq!((states(&second), landed.new, landed.duplicates), (vec!["audit/b done".to_owned()], 2, 1));
     assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
 }
 
@@ -196,11 +196,11 @@ async fn an_answer_of_no_known_kind_is_asked_for_again() {
     let service = Service::new("audit", &[("a", Mood::Strange), ("b", Mood::Whole)]);
     for _ in 0..2 {
         let run = import(&lake, &[&service]).await;
-        assert_eq!((told(&run)[0].as_str(), run.has_no_new_failure()), ("audit/a failed", false));
+        assert_eq!((states(&run)[0].as_str(), run.has_no_new_failure()), ("audit/a failed", false));
         assert_eq!(cursor(&lake, &service).await, None);
     }
     service.mood("a", Mood::Whole);
-    assert_eq!(told(&import(&lake, &[&service]).await), ["audit/a done", "audit/b unchanged"]);
+    assert_eq!(states(&import(&lake, &[&service]).await), ["audit/a done", "audit/b unchanged"]);
     assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
 }
 
@@ -213,7 +213,7 @@ async fn a_position_moves_without_rows_and_stays_when_listing_fails() {
     assert_eq!(cursor(&lake, &service).await, Some(json!(0)), "an empty window");
     *service.is_down.lock().unwrap() = true;
     let down = import(&lake, &[&service]).await;
-    assert_eq!((told(&down), down.has_no_new_failure()), (vec!["audit failed".to_owned()], false));
+    assert_eq!((states(&down), down.has_no_new_failure()), (vec!["audit failed".to_owned()], false));
     assert_eq!((down.units[0].reason.as_deref(), cursor(&lake, &service).await), (Some("the service is down"), Some(json!(0))));
     // The ledger's newest word of it is that it is up again.
     *service.is_down.lock().unwrap() = false;
@@ -300,7 +300,7 @@ async fn what_came_is_committed_while_nothing_more_comes() {
     assert_eq!(rows[1], ["2"]);
 }
 
-/// A source of one unit that cannot be had, which keeps where its first listing began.
+/// A source of one unit that cannot be opened, which keeps where its first listing began.
 #[derive(Debug, Default)]
 struct CutOff(Mutex<Vec<Option<Value>>>);
 
@@ -376,7 +376,7 @@ async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() 
     let run = async |seconds: i64, windows: &[(i64, i64, bool)], failures: &[&str]| {
         *source.0.lock().unwrap() = (windows.to_vec(), failures.iter().map(|name| (*name).to_owned()).collect());
         let clock = Arc::new(FixedClock::at_micros(1_768_186_800_000_000 + seconds * 1_000_000));
-        told(&import_from(&lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await.expect("an import"))
+        states(&import_from(&lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await.expect("an import"))
     };
     let first = run(0, &[(0, 10, false), (10, 20, true), (20, 30, false), (30, 40, true)], &["windows/of a day"]).await;
     assert_eq!(
@@ -389,7 +389,7 @@ async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() 
         run(20, &[(15, 30, true), (40, 50, true)], &[]).await,
         ["windows/15 empty", "windows/40 empty", "windows/0 expired"]
     );
-    assert_eq!(run(30, &[], &[]).await, Vec::<String>::new(), "it is told once");
+    assert_eq!(run(30, &[], &[]).await, Vec::<String>::new(), "it is reported once");
     let states = "ImportLedger | summarize arg_max(startedAt, *) by unit | project unit, state | sort by unit asc";
     let states = csv_rows(&run_in(dir.path(), &["--lake", "lake", "query", states, "-f", "csv"]).exits(0).out);
     let states: Vec<String> = states.into_iter().skip(1).map(|row| row.join(" ")).collect();

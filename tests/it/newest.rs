@@ -158,3 +158,53 @@ async fn rows_of_a_landing_meet_those_it_wrote_to_a_file_before() {
     assert_eq!(kinds(dir.path()).await, ["a landed", "d late", "e early", "f late", "filling filling"]);
     assert_eq!(number(&lake, TABLE, r#"select count(*) from "CallRecords""#).await, 5);
 }
+
+/// Rows about a message, each taken at a minute; without one it is of a file.
+fn messages(rows: &[(&str, Option<i64>)]) -> RecordBatch {
+    let def = def("MessageTrace");
+    let mut out = RowBuilder::new(def);
+    let at = |name: &str| def.index_of(name).expect("column");
+    for (status, taken) in rows {
+        out.set_datetime_us(at("receivedDateTime"), DAY);
+        out.set_str(at("id"), "m");
+        out.set_str(at("recipientAddress"), "bob@contoso.com");
+        out.set_str(at("status"), status);
+        let ranks = ["", "gettingStatus", "pending", "quarantined", "expanded", "failed", "delivered"];
+        out.set_i64(at("statusRank"), ranks.iter().position(|known| known == status).unwrap_or(0) as i64);
+        taken.iter().for_each(|minute| out.set_datetime_us(at("_takenAt"), DAY + minute * 60_000_000));
+        out.end_row();
+    }
+    out.finish().expect("batch")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_the_status_that_its_service_gave_last_and_of_files_the_most_final_one() {
+    // What comes one after the other, the status that stays, and how many of them write a row.
+    let cases: [(&[(&str, Option<i64>)], &str, usize); 8] = [
+        (&[("delivered", Some(1)), ("quarantined", Some(2))], "quarantined", 2),
+        (&[("pending", Some(1)), ("a new status", Some(2))], "a new status", 2),
+        (&[("pending", Some(1)), ("pending", Some(2)), ("pending", Some(3))], "pending", 1),
+        (&[("failed", Some(1)), ("pending", Some(2)), ("failed", Some(3))], "failed", 3),
+        (&[("quarantined", Some(2)), ("delivered", Some(1))], "quarantined", 1),
+        // Files say less than the service, and the more final one of them counts.
+        (&[("pending", None), ("delivered", None), ("failed", None)], "delivered", 2),
+        (&[("quarantined", Some(1)), ("delivered", None)], "quarantined", 1),
+        (&[("quarantined", None), ("quarantined", Some(1)), ("quarantined", Some(2)), ("delivered", None)], "quarantined", 2),
+    ];
+    let statuses = |dir: &Path| {
+        let lake = Lake::new(dir);
+        async move { texts(&lake, "MessageTrace", r#"select status from "MessageTrace""#).await }
+    };
+    for (rows, stays, writes) in cases {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut written = 0;
+        for (cursor, row) in rows.iter().enumerate() {
+            let landed = land(&Lake::new(dir.path()), def("MessageTrace"), messages(&[*row]), cursor as i64).await.expect("land");
+            written += usize::from(landed.version.is_some());
+        }
+        assert_eq!((statuses(dir.path()).await, written), (vec![stays.to_owned()], writes), "{rows:?}");
+        let together = tempfile::tempdir().expect("dir");
+        land(&Lake::new(together.path()), def("MessageTrace"), messages(rows), 1).await.expect("land");
+        assert_eq!(statuses(together.path()).await, [stays], "{rows:?}");
+    }
+}

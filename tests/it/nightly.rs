@@ -31,7 +31,7 @@ fn a_second_night_adds_only_what_it_says_of_itself_and_rewrites_nothing() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     copy(&project().join("fixtures"), &dir.path().join("fixtures"));
     let first = run_in(dir.path(), &["nightly"]);
-    // The sample data holds dirty records on purpose, which the status tells.
+    // The sample data holds dirty records on purpose, which the status shows.
     assert!(first.status == 0 || first.status == 5, "{}\n{}", first.out, first.err);
     let night = tables(dir.path());
     assert!(night.len() > 10, "{night:?}");
@@ -39,7 +39,7 @@ fn a_second_night_adds_only_what_it_says_of_itself_and_rewrites_nothing() {
     files(&dir.path().join("data"), &mut before);
     assert!(before.keys().any(|f| f.contains("export") && f.ends_with(".csv")));
 
-    // What the first night set aside is known to the second one.
+    // What the first night quarantined is known to the second one.
     let second = run_in(dir.path(), &["nightly"]).exits(0);
     let again = tables(dir.path());
     let mut after = BTreeMap::new();

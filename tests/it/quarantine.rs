@@ -1,4 +1,4 @@
-//! Refused records: set aside once, listed by reason, shown whole, tried again, dropped; known failures are no new ones.
+//! Refused records: quarantined once, listed by reason, shown whole, tried again, dropped; known failures are no new ones.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn bad(message: &str) -> String {
 }
 
 #[test]
-fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
+fn a_known_failure_is_quarantined_once_and_is_no_new_one() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(dir.path().join("in")).expect("a folder");
     fs::write(dir.path().join("in/a.ndjson"), good("a") + &bad("b")).expect("a file");
@@ -39,8 +39,8 @@ fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
     let second = run(dir.path(), 2, &["import", "--from", "in"]).exits(0);
     assert!(second.err.contains("2 files with refused records as an earlier import left them"), "{}", second.err);
     assert!(!second.err.contains("warning"), "{}", second.err);
-    assert_eq!(listed(dir.path(), &["show"]).len(), 2, "nothing is set aside twice");
-    assert_eq!(ledger(3), 2, "the ledger still tells of them");
+    assert_eq!(listed(dir.path(), &["show"]).len(), 2, "nothing is quarantined twice");
+    assert_eq!(ledger(3), 2, "the ledger still shows them");
 
     // A new failure beside them is one.
     fs::write(dir.path().join("in/d.ndjson"), bad("d")).expect("a file");
@@ -56,7 +56,7 @@ fn a_known_failure_is_set_aside_once_and_is_no_new_one() {
 }
 
 #[test]
-fn what_is_read_whole_later_is_set_aside_no_more() {
+fn what_is_read_whole_later_is_quarantined_no_more() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let heading = "Received,SenderAddress,RecipientAddress,Subject,Status,MessageId,MessageTraceId\n";
     let trace =
@@ -103,15 +103,15 @@ fn a_record_of_a_file_that_grows_is_refused_once() {
     assert!(!grown.err.contains("warning"), "{}", grown.err);
     assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (207, 203));
     let failed = csv_rows(&run(dir.path(), 2, &["ledger", "--failed", "-f", "csv"]).exits(0).out);
-    assert_eq!(failed.len(), 2, "the ledger still tells of it");
+    assert_eq!(failed.len(), 2, "the ledger still shows it");
     import(3, "", &[]).exits(0);
-    // The third of the same text, and what is beyond the sample, are new, and only they are told.
+    // The third of the same text, and what is beyond the sample, are new, and only they are reported.
     let grown =
         import(4, &(bad("b") + &good("d") + &foreign(205, 207)), &[]).exits(5).says("line 210").says("207 more were refused");
     assert!(!grown.err.contains("(line 2,"), "{}", grown.err);
     assert_eq!((kept(), listed(dir.path(), &["show"]).len()), (210, 205));
     import(5, &good("e"), &[]).exits(0);
-    // Whoever asks for all of it is told all of it, and it is kept once.
+    // Who asks for all of it sees all of it, and it is kept once.
     import(6, "", &["--again"]).exits(5).says("line 2");
     assert_eq!(kept(), 210);
     run(dir.path(), 7, &["quarantine", "retry"]).exits(5);
@@ -194,7 +194,7 @@ fn a_file_that_was_overwritten_takes_no_record_out_of_quarantine() {
 }
 
 #[test]
-fn an_archive_that_cannot_be_opened_is_set_aside_once() {
+fn an_archive_that_cannot_be_opened_is_quarantined_once() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("a.zip"), b"PK\x03\x04 and then nothing of an archive").expect("a file");
     // So soon after it was written its times say nothing.
@@ -212,7 +212,7 @@ fn what_is_kept_of_many_refused_records_is_told() {
     fs::write(dir.path().join("a.ndjson"), good("a") + &foreign).expect("a file");
     let import = run(dir.path(), 0, &["import", "--from", "a.ndjson"]).exits(5);
     assert!(import.out.contains("205 refused"), "{}", import.out);
-    assert!(import.err.contains("200 are set aside in") && import.err.contains("5 are only counted"), "{}", import.err);
+    assert!(import.err.contains("200 are quarantined in") && import.err.contains("5 are only counted"), "{}", import.err);
     let reasons = listed(dir.path(), &[]);
     let counts: Vec<&str> = reasons.iter().map(|row| row[1].as_str()).collect();
     assert_eq!(counts, ["200", "5"], "{reasons:?}");
@@ -250,7 +250,7 @@ fn a_name_with_an_exclamation_mark_is_no_archives() {
     let file = dir.path().join("Yes!/no!.ndjson");
     fs::write(&file, good("a") + &bad("b")).expect("a file");
     run(dir.path(), 0, &["import", "--from", "Yes!"]).exits(5);
-    // The file is found, read again, and what was set aside of it before goes.
+    // The file is found, read again, and what was quarantined of it before goes.
     let tried = run(dir.path(), 1, &["quarantine", "retry"]).exits(5);
     assert!(!tried.err.contains("is not there any more"), "{}", tried.err);
     let shown = listed(dir.path(), &["show"]);

@@ -1,4 +1,4 @@
-//! `simulate`, and imports from a simulated tenant with faults: what the manifest calls true is in the lake or set aside, each once.
+//! `simulate`, and imports from a simulated tenant with faults: what the manifest calls true is in the lake or quarantined, each once.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn import(of: &Simulated) -> i32 {
     run.status
 }
 
-/// Ids of the lake's audit records with their numbers, and what was set aside.
+/// Ids of the lake's audit records with their numbers, and what was quarantined.
 fn landed(of: &Simulated) -> (BTreeMap<String, u64>, Vec<String>) {
     let rows =
         csv_rows(&of.run(&["sql", r#"SELECT "Id", count(*) FROM "AuditRecords" GROUP BY "Id""#, "-f", "csv"]).exits(0).out);

@@ -90,7 +90,7 @@ pub fn sample_lake() -> tempfile::TempDir {
     let fixtures = project().join("fixtures");
     let from = fixtures.to_str().expect("a path of characters");
     let run = run_in(dir.path(), &["--now", "2026-01-12T03:00:00Z", "--lake", "lake", "import", "--from", from]);
-    // The sample data holds dirty records on purpose: those are set aside, and the status says so.
+    // The sample data holds dirty records on purpose: those are quarantined, and the status says so.
     assert!(run.status == 0 || run.status == 5, "{}", run.err);
     dir
 }

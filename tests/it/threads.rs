@@ -56,7 +56,7 @@ fn csv() -> String {
     out
 }
 
-/// What an import of a text on so many threads leaves: its rows, what it counted, and what was set aside.
+/// What an import of a text on so many threads leaves: its rows, what it counted, and what was quarantined.
 async fn imported(name: &str, text: &str, threads: usize) -> (Vec<String>, String, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::new(&folder.path().join("lake"));

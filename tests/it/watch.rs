@@ -1,4 +1,4 @@
-//! Nights and watching against the simulated tenant: what is told, what is not done twice, and how it ends.
+//! Nights and watching against the simulated tenant: what is reported, what is not done twice, and how it ends.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -97,7 +97,7 @@ fn sections_are_switched_named_and_of_tenants_that_exist() {
     import(&["--tenant", "contosso"], &[]).exits(2).says("did you mean `contoso`?");
     let broken = simulated.run_with(&["--lake", "lake", "import", "ActivityLog"], &[(SECRET_VARIABLE, "canary-7f3a9")]).exits(4);
     assert!(broken.out.contains("NOT FINISHED"), "{}", broken.out);
-    assert!(!broken.err.contains("canary-7f3a9"), "no secret is told: {}", broken.err);
+    assert!(!broken.err.contains("canary-7f3a9"), "no secret is shown: {}", broken.err);
 }
 
 #[cfg(unix)]

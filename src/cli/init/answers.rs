@@ -40,7 +40,7 @@ impl FromStr for Keeping {
 
 impl Keeping {
     /// What there is to do about it, as part of a sentence.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Keeping::Environment(name) => format!("its secret is read from the variable {name}, which must be set"),
             Keeping::File(path) => format!("its secret is read from {path}, which must have the mode 0600"),

@@ -8,7 +8,7 @@ use kqlake_value::format::hex;
 /// Columns that name the site of a record, or something in it.
 const PLACES: [&str; 2] = ["SiteUrl", "ObjectId"];
 
-/// Addresses of sites. Records that name an address, and none below these, are passed over; those that name none are not of a
+/// Addresses of sites. Records that name an address, and none below these, are left out; those that name none are not of a
 /// site, and are taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrgUrls {
@@ -79,7 +79,7 @@ mod tests {
     use kqlake_lake::tables::find;
 
     #[test]
-    fn records_of_other_sites_are_passed_over_and_those_of_none_are_taken() {
+    fn records_of_other_sites_are_left_out_and_those_of_none_are_taken() {
         let urls = OrgUrls::new(["https://Contoso.sharepoint.com/", "https://contoso-my.sharepoint.com/personal/a b"]);
         let takes = |site: &str, object: &str| {
             let mut row = Row::new(find("AuditRecords").unwrap());

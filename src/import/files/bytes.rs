@@ -72,7 +72,7 @@ impl<'r> ByteStream<'r> {
         &self.buffer[self.start..self.end]
     }
 
-    /// Passes over bytes that were seen.
+    /// Skips bytes that were seen.
     pub(crate) fn consume(&mut self, count: usize) {
         let count = count.min(self.end - self.start);
         self.start += count;

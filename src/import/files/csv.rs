@@ -9,7 +9,7 @@
 //! refused up to the end of the line that the malformed field begins on, and the lines behind it are read again as records of
 //! their own. Lines inside of the fields before it, whose quotes are sound, are never read as records.
 //!
-//! A record over the size limit is passed over to its end, however many lines its fields have. Only a single field in quotes
+//! A record over the size limit is skipped to its end, however many lines its fields have. Only a single field in quotes
 //! that is longer than the limit counts as malformed: whether its quote is closed at all would take reading all that follows.
 //!
 //! `csv-core` cannot do this, since it always finds a parse: `"in"ner"` is the value `inner"`, a quote that is open makes one
@@ -232,7 +232,7 @@ impl CsvReader {
         true
     }
 
-    /// Passes over the rest of the line, of which the record keeps what its size allows.
+    /// Skips the rest of the line, of which the record keeps what its size allows.
     fn pass_line(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) {
         self.line = record.line + 1 + lines_within(&record.raw, source.line_end());
         let (line_end, room) = (source.line_end(), self.limit.saturating_sub(record.raw.len()));
@@ -279,7 +279,7 @@ impl Passed {
     }
 }
 
-/// Passes over one line end; false when what comes next is none.
+/// Skips one line end; false when what comes next is none.
 fn pass_line_end(source: &mut ByteStream<'_>) -> bool {
     let length = match source.chunk().first() {
         Some(b'\n') => 1,
@@ -307,7 +307,7 @@ pub(crate) fn line_end_length(text: &[u8], line_end: u8) -> usize {
     }
 }
 
-/// Passes over the rest of a line and its end; gives the number of bytes without the end.
+/// Skips the rest of a line and its end; gives the number of bytes without the end.
 pub(crate) fn pass_line(source: &mut ByteStream<'_>) -> u64 {
     let mut length = 0;
     loop {
@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(all("a,b\r\n1\r2,3\n4,5\r\n", 100), [row(&["a", "b"]), row(&["1\r2", "3"]), row(&["4", "5"])]);
         // Cut behind the return of its last line end.
         assert_eq!(all("a,b\r\n1,2\r", 100), [row(&["a", "b"]), row(&["1", "2"])]);
-        // Lines are counted by the same rule, and a record that is passed over ends by it.
+        // Lines are counted by the same rule, and a record that is skipped ends by it.
         let found = all(&format!("a,b\n{}\r{},1\n2,x\n", "z".repeat(60), "z".repeat(60)), 50);
         assert!(found[1].is_err());
         assert_eq!(found[2..], [row(&["2", "x"])]);

@@ -42,7 +42,7 @@ pub(crate) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Fil
     }
 }
 
-/// Passes over white space; true when nothing else is left.
+/// Skips white space; true when nothing else is left.
 fn drain_blank(source: &mut ByteStream<'_>) -> bool {
     json::next_kind(source) == JsonStart::End
 }

@@ -16,7 +16,7 @@ pub(crate) enum JsonError {
     Ended,
     /// Something else was found where a value or a punctuation mark is expected.
     Syntax(String),
-    /// The value is longer than the limit; it was passed over.
+    /// The value is longer than the limit; it was skipped.
     TooLong(u64),
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum JsonStart {
     Other(u8),
 }
 
-/// Passes over white space and says what comes next.
+/// Skips white space and says what comes next.
 pub(crate) fn next_kind(source: &mut ByteStream<'_>) -> JsonStart {
     loop {
         let chunk = source.chunk();
@@ -64,7 +64,7 @@ pub(crate) fn next_kind(source: &mut ByteStream<'_>) -> JsonStart {
     }
 }
 
-/// Passes over one mark of punctuation.
+/// Skips one mark of punctuation.
 pub(crate) fn expect_mark(source: &mut ByteStream<'_>, mark: u8) -> Result<(), JsonError> {
     match next_kind(source) {
         JsonStart::Mark(found) if found == mark => {
@@ -138,7 +138,7 @@ pub(crate) fn key(source: &mut ByteStream<'_>, scratch: &mut Vec<u8>) -> Result<
 
 /// Appends the text of the next value to `out`.
 ///
-/// A value longer than `limit` is passed over to its end; its first `limit` bytes are in `out`.
+/// A value longer than `limit` is skipped to its end; its first `limit` bytes are in `out`.
 pub(crate) fn value(source: &mut ByteStream<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), JsonError> {
     match next_kind(source) {
         JsonStart::Object | JsonStart::Array | JsonStart::String => delimited(source, out, limit),

@@ -13,7 +13,7 @@ use crate::json_text::{string_literal, unescape};
 /// What was reported to the sink already is in `passed` lines.
 pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits, passed: u64) -> Result<(), Stop> {
     let lines = (source.offset(), passed);
-    Walker { source, sink, limits, buffer: Vec::new(), records: passed, lines, line: None }.json()
+    Walker { source, sink, limits, buffer: Vec::new(), records: passed, lines, line: None, is_document: false }.json()
 }
 
 struct Walker<'w, 'r> {
@@ -25,6 +25,8 @@ struct Walker<'w, 'r> {
     /// A place in the text, and how many lines lie before it.
     lines: (u64, u64),
     line: Option<u64>,
+    /// What comes next was found to be a document.
+    is_document: bool,
 }
 
 /// How a walk through a container ended.
@@ -71,7 +73,7 @@ impl Walker<'_, '_> {
         loop {
             let window = self.source.peek(WINDOW);
             let whole = window.len() < WINDOW;
-            if sniff::is_lines(window, whole) {
+            if !std::mem::take(&mut self.is_document) && sniff::is_lines(window, whole) {
                 if self.lines()? {
                     return Ok(());
                 }
@@ -135,12 +137,13 @@ impl Walker<'_, '_> {
                 continue;
             }
             let trimmed = self.buffer.trim_ascii();
-            if sniff::begins_document(trimmed, self.source.peek(WINDOW)) {
+            let next = self.source.peek(WINDOW);
+            if sniff::begins_document(trimmed, next, next.len() < WINDOW) {
                 // Documents that span lines may follow on lines, and lines on documents again.
                 let line_end = self.source.line_end();
                 self.buffer.push(line_end);
                 self.source.put_back(&self.buffer);
-                self.line = None;
+                (self.line, self.is_document) = (None, true);
                 return Ok(false);
             }
             // Arrays written one element a line leave their brackets and commas behind.
@@ -190,11 +193,15 @@ impl Walker<'_, '_> {
         self.source.consume(1);
         let mut first = true;
         loop {
-            if let Some(ended) = self.next(b']', &mut first)? {
-                return Ok(ended);
-            }
-            if let Some(ended) = self.element(page)? {
-                return Ok(ended);
+            let ended = match self.next(b']', &mut first)? {
+                Some(ended) => Some(ended),
+                None => self.element(page)?,
+            };
+            match ended {
+                None => {}
+                // The page says something of the records behind the broken one as well.
+                Some(Ended::Broken) if self.resume() && sniff::is_element(self.source.peek(WINDOW)) => first = true,
+                Some(ended) => return Ok(ended),
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::bytes::ByteStream;
 use super::csv::{first_line_end, line_end_length};
 use super::json::{self, JsonStart};
+use kqlake_value::json::structure::StructureCheck;
 
 /// Bytes of a text that are examined to recognise it.
 pub(crate) const WINDOW: usize = 256 * 1024;
@@ -101,12 +102,15 @@ pub(crate) fn line_end(window: &[u8]) -> u8 {
 /// none of which looks like the inside of a document. Broken lines among them do not matter.
 pub(crate) fn is_lines(window: &[u8], whole: bool) -> bool {
     let end = line_end(window);
-    let mut lines = window.split(|b| *b == end).collect::<Vec<_>>();
-    if !whole {
-        // The last one may be cut.
-        lines.pop();
+    let text = window.trim_ascii_start();
+    let Some(first) = memchr::memchr(end, text) else { return false };
+    if spans_lines(&text[..first], &text[first..], whole) {
+        return false;
     }
-    let mut filled = lines.into_iter().map(|l| l.trim_ascii_end()).filter(|l| !l.is_empty()).take(16).peekable();
+    // The last one may be cut.
+    let kept = if whole { Some(window.len()) } else { memchr::memrchr(end, window) };
+    let lines = window[..kept.unwrap_or_default()].split(|b| *b == end);
+    let mut filled = lines.map(|l| l.trim_ascii_end()).filter(|l| !l.is_empty()).take(16).peekable();
     let mut count = 0;
     let mut complete = 0;
     while let Some(line) = filled.next() {
@@ -128,14 +132,64 @@ pub(crate) fn is_lines(window: &[u8], whole: bool) -> bool {
 }
 
 /// True when a line among lines of records is none of them but the beginning of a document that spans lines; `next` is what
-/// follows it.
-pub(crate) fn begins_document(line: &[u8], next: &[u8]) -> bool {
-    if !matches!(line.first(), Some(b'{' | b'[')) || !matches!(line.last(), Some(b'{' | b'[' | b',' | b':')) {
+/// follows it, all of it where it is `whole`.
+pub(crate) fn begins_document(line: &[u8], next: &[u8], whole: bool) -> bool {
+    if !matches!(line.first(), Some(b'{' | b'[')) {
         return false;
     }
-    // A record that is broken off ends so, too; then the next one begins in the first column.
-    let next = next.iter().find(|b| !matches!(b, b'\r' | b'\n'));
-    next.is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b']' | b'}' | b'"'))
+    // Nearly all lines end with their bracket before another one that begins with its own: none of these is looked into.
+    let behind = next.iter().find(|b| !matches!(b, b'\r' | b'\n'));
+    let is_record = matches!(line.last(), Some(b'}' | b']')) && matches!(behind, None | Some(b'{' | b'['));
+    !is_record && spans_lines(line, next, whole)
+}
+
+/// True when the value that a line begins goes on behind it, so that both are of one document.
+///
+/// A record that is broken off leaves brackets open, too. But then the next line is a record of its own, with another one behind
+/// it: in what the line left open there is never a comma or a closing bracket where JSON has one. A document has one behind the
+/// first of its elements or members, however many of them stand on a line.
+fn spans_lines(line: &[u8], next: &[u8], whole: bool) -> bool {
+    let mut check = StructureCheck::new();
+    if check.feed(line).is_err() || check.is_whole() || check.is_in_text() {
+        return false;
+    }
+    let depth = check.depth();
+    let mut fed = 0;
+    for at in memchr::memchr3_iter(b',', b']', b'}', next) {
+        if check.feed(&next[fed..=at]).is_err() {
+            // The first element of an array may be broken itself.
+            return line.trim_ascii_end().ends_with(b"[") && is_element_by_comma(next);
+        }
+        fed = at + 1;
+        if check.depth() < depth || (next[at] == b',' && check.depth() == depth && !check.is_in_text()) {
+            return true;
+        }
+    }
+    // What follows is longer than what is seen of it, or was cut off: then the name of what the line opened decides.
+    !whole || ends_as_container(line)
+}
+
+/// True when the first of these lines is an element of an array by the comma or bracket behind it.
+fn is_element_by_comma(lines: &[u8]) -> bool {
+    let mut filled = lines.split(|b| matches!(b, b'\r' | b'\n')).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let first = filled.next().unwrap_or_default();
+    first.starts_with(b"{") && (first.ends_with(b"},") || filled.next().is_some_and(|l| matches!(l[0], b',' | b']')))
+}
+
+/// True when a line ends where the records of a page begin, such as `"value":[`.
+fn ends_as_container(line: &[u8]) -> bool {
+    let written: Vec<u8> = line.iter().filter(|b| !b.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
+    ["value", "records", "results", "d", "tables", "rows"]
+        .iter()
+        .any(|name| written.ends_with(format!("\"{name}\":[").as_bytes()))
+}
+
+/// True when a text begins with a value that is an element of an array: a comma or the array's bracket follows it.
+pub(crate) fn is_element(window: &[u8]) -> bool {
+    let mut source = ByteStream::new(window);
+    let cut = json::value(&mut source, &mut Vec::new(), 0);
+    matches!(cut, Ok(()) | Err(json::JsonError::TooLong(_)))
+        && matches!(json::next_kind(&mut source), JsonStart::Mark(b',' | b']'))
 }
 
 /// True when the second line of a text is a whole record, whatever the first one is.
@@ -200,13 +254,69 @@ mod tests {
     }
 
     #[test]
-    fn documents_among_lines() {
-        for (line, next) in [("{", "  \"a\":1}"), ("{\"a\":[", "{\"b\":1}\n]}")] {
-            assert_eq!(begins_document(line.as_bytes(), next.as_bytes()), next.starts_with(' '), "{line}");
+    fn a_document_of_one_record_a_line_is_none_of_lines() {
+        // The lines that follow, more than are looked at one by one.
+        let lines = |count: usize, begin: &str, end: &str| -> String {
+            (0..count).map(|n| format!("{begin}{{\"n\":{n},\"x\":[{{}},{{\"s\":\"],}}\"}}]}}{end}")).collect()
+        };
+        for count in [2, 40, 20_000] {
+            let mut last = lines(count, "", ",\n");
+            last.truncate(last.len() - 2);
+            for head in [
+                "{\"@odata.context\":\"c\",\"value\":[\n",
+                "{\"d\":{\"results\":[\n",
+                "{\"records\" : [\r\n\r\n",
+                "[\n",
+                "{\"a\":[{\"n\":0},\n",
+                "{\n\"a\":[\n",
+                "{\"o\":\n{\"p\":1},\"value\":[\n",
+            ] {
+                let window = &format!("{head}{last}\n]}}")[..];
+                let window = &window.as_bytes()[..window.len().min(WINDOW)];
+                assert!(!is_lines(window, window.len() < WINDOW), "{count} lines behind {head:?}");
+            }
+            // The comma before the record, and none between a page's end and the next one's beginning.
+            let before = lines(count, ",", "\n");
+            assert!(!is_lines(format!("{{\"value\":[{{\"n\":0}}\n{before}]}}").as_bytes(), true));
+            assert!(!is_lines(format!("{{\"value\":[{{\"n\":0,\"o\":\n{{\"n\":1}},\"p\":2}},\n{last}]}}").as_bytes(), true));
+            // A record that is broken off in the first line, wherever.
+            let others = lines(count, "", "\n");
+            for broken in [
+                "{\"a\":[",
+                "{\"a\":",
+                "{\"a\":{",
+                "{\"a\":[1,",
+                "{\"a\":1,",
+                "{\"a\":\"te",
+                "{\"a\":tr",
+                "{\"a\":1",
+                "{\"value\":[{\"a\":1}",
+            ] {
+                assert!(is_lines(format!("{broken}\n{others}").as_bytes(), true), "{count} lines behind {broken}");
+            }
         }
-        assert!(begins_document(b"[", b"\r\n  {"));
-        assert!(!begins_document(b"{\"a\":1,", b"{\"b\":2}"));
-        assert!(!begins_document(b"{\"a\":1}", b"  {"));
+        // The only record behind the line.
+        assert!(!is_lines(b"{\"value\":[\n{\"a\":1}", true));
+        assert!(is_lines(b"{\"a\":[\n{\"a\":1}", true));
+        // The first record is broken itself.
+        assert!(!is_lines(b"{\"value\":[\n{\"a\":tru},\n{\"b\":1},\n{\"b\":2}]}", true));
+    }
+
+    #[test]
+    fn documents_among_lines() {
+        for (line, next) in
+            [("{", "  \"a\":1}"), ("{\"a\":[", "{\"b\":1}\n]}"), ("[", "\r\n  {\"a\":1}]"), ("{\"a\":[{\"b\":1}", "\n,{\"b\":2}")]
+        {
+            assert!(begins_document(line.as_bytes(), next.as_bytes(), true), "{line}");
+        }
+        for (line, next) in
+            [("{\"a\":1,", "{\"b\":2}\n"), ("{\"a\":1}", "  {"), ("{\"a\":1},", "{\"b\":2},"), ("{\"a\":[", "{\"b\":1}\n{")]
+        {
+            assert!(!begins_document(line.as_bytes(), next.as_bytes(), true), "{line}");
+        }
+        assert!(
+            is_element(b"{\"a\":1} ,") && is_element(b"{\"a\":1}\n]") && !is_element(b"{\"a\":1}\n{") && !is_element(b"{\"a\":1")
+        );
         assert!(is_record_behind_first_line(b"# exported\r\n{\"a\":1}\r\n"));
         assert!(is_record_behind_first_line(b"ssage\":\"x\",\"b\":1}\n{\"a\":1}\n"));
         assert!(!is_record_behind_first_line(b"a,b\n{\"a\":1,\n"));

@@ -108,7 +108,7 @@ fn filled(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// Passes over the records at the end of the archive, the first of which has its signature read; the place behind them.
+/// Skips the records at the end of the archive, the first of which has its signature read; the place behind them.
 fn end_of(reader: &mut impl Read, mut signature: [u8; 4], start: u64) -> io::Result<Option<u64>> {
     let mut at = start;
     loop {

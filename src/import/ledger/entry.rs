@@ -39,7 +39,7 @@ pub(crate) struct Entry {
     pub duplicates: Option<u64>,
     /// Rows that took the place of others; `None` as above.
     pub replaced: Option<u64>,
-    /// Records that were set aside.
+    /// Records that were quarantined.
     pub refused: u64,
     /// Bytes at the source.
     pub bytes: u64,
@@ -74,12 +74,12 @@ pub(crate) struct Details {
     /// The state of the tables when the unit's rows were in them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub landed: BTreeMap<String, TableVersion>,
-    /// Where refused records were set aside.
+    /// Where refused records were quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
-    /// Rows that a filter passed over.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub passed_over: u64,
+    /// Rows that a filter left out.
+    #[serde(rename = "passedOver", skip_serializing_if = "is_zero")]
+    pub filtered: u64,
     /// Rows of sites that are not wanted.
     #[serde(skip_serializing_if = "is_zero")]
     pub out_of_scope: u64,
@@ -140,7 +140,7 @@ impl Details {
         Details { format: FORMAT, import_id: import_id.to_owned(), ..Details::default() }
     }
 
-    /// True for a row that says all that a unit with refused records must say to be passed over.
+    /// True for a row that says all that a unit with refused records must say to be skipped.
     pub(crate) fn is_current(&self) -> bool {
         self.format >= FORMAT
     }
@@ -172,7 +172,7 @@ impl Entry {
             details: Details {
                 records: report.counts.records,
                 quarantine: report.quarantine.as_ref().map(path),
-                passed_over: report.counts.filtered,
+                filtered: report.counts.filtered,
                 out_of_scope: report.counts.out_of_scope,
                 stamp: report.stamp.clone(),
                 held: report.held,

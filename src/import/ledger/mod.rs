@@ -50,7 +50,7 @@ const COLUMNS: [&str; 15] = [
 enum Standpoint {
     /// Nothing: all its records are in the lake.
     Complete,
-    /// Nothing: what could be read is in the lake, and the rest was set aside.
+    /// Nothing: what could be read is in the lake, and the rest was quarantined.
     Refused,
     /// It must be read again.
     Open,
@@ -74,7 +74,7 @@ pub(crate) struct Known {
     pub section: Option<Section>,
     /// Its size on disk.
     pub bytes: u64,
-    /// Its records that were set aside.
+    /// Its records that were quarantined.
     pub refused: u64,
     /// How far it was read.
     pub extent: ReadExtent,
@@ -391,12 +391,12 @@ fn opened(batch: &RecordBatch) -> Result<NamedColumns, ImportError> {
 /// What a state of the ledger means for a unit that has not changed.
 fn standpoint(state: LedgerState, refused: u64, details: &Details) -> Standpoint {
     let LedgerState::Tried(state) = state else { return Standpoint::Open };
-    let out_of_scope = state == UnitState::Filtered && details.passed_over == 0 && details.out_of_scope > 0;
+    let out_of_scope = state == UnitState::Filtered && details.filtered == 0 && details.out_of_scope > 0;
     let is_in_part = matches!(state, UnitState::Incomplete | UnitState::Failed);
-    let set_aside = state == UnitState::Unknown || (refused > 0 && is_in_part);
+    let is_quarantined = state == UnitState::Unknown || (refused > 0 && is_in_part);
     if matches!(state, UnitState::Done | UnitState::Empty) || out_of_scope {
         Standpoint::Complete
-    } else if set_aside && !details.held && details.passed_over == 0 && details.is_current() {
+    } else if is_quarantined && !details.held && details.filtered == 0 && details.is_current() {
         Standpoint::Refused
     } else {
         Standpoint::Open

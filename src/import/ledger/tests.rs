@@ -37,10 +37,10 @@ fn units(all: &[(&str, Known)]) -> KnownUnits {
 }
 
 #[test]
-fn only_settled_and_unchanged_units_are_passed_over() {
+fn only_settled_and_unchanged_units_are_skipped() {
     let now = Details::of_run("r");
     let held = Details { held: true, ..now.clone() };
-    let filtered = Details { passed_over: 1, ..now.clone() };
+    let filtered = Details { filtered: 1, ..now.clone() };
     let old = Details::default();
     let all = units(&[
         ("a", known("done", "h", &now)),
@@ -247,7 +247,7 @@ fn what_is_in_the_lake_does_not_expire_whatever_is_read_again() {
         ("done", unit("done", &Details::of_run("r"))),
         ("failed", unit("failed", &details)),
         ("listed", unit("listed", &details)),
-        ("filtered", unit("filtered", &Details { passed_over: 1, ..Details::of_run("r") })),
+        ("filtered", unit("filtered", &Details { filtered: 1, ..Details::of_run("r") })),
         ("expired", unit("expired", &details)),
     ]);
     all.forget(None);

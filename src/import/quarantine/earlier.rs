@@ -1,4 +1,4 @@
-//! What earlier runs set aside, by units: a record that is refused again, in a file that has grown, is known.
+//! What earlier runs quarantined, by units: a record that is refused again, in a file that has grown, is known.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::names::listed_names;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Earlier {
     files: Arc<HashMap<String, Vec<QuarantineFile>>>,
-    told: Arc<ReportAgain>,
+    again: Arc<ReportAgain>,
 }
 
-/// Of which units a record that is refused again is told again, though it is set aside already.
+/// Of which units a record that is refused again is reported again, though it is quarantined already.
 #[derive(Debug)]
 pub(crate) enum ReportAgain {
     /// Of all: somebody asked for them to be read again.
     All,
-    /// Of these: no try so far came to its end, so nobody may have been told.
+    /// Of these: no try so far came to its end, so it may never have been reported.
     Of(BTreeSet<String>),
 }
 
@@ -32,39 +32,39 @@ impl Default for ReportAgain {
 
 impl Earlier {
     /// What files say of all units but those that are to be tried again (an archive's name stands for its entries): of these
-    /// everything is set aside anew.
-    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, told: ReportAgain) -> Self {
+    /// everything is quarantined anew.
+    pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, again: ReportAgain) -> Self {
         let mut by_unit: HashMap<String, Vec<QuarantineFile>> = HashMap::new();
         for file in files {
             if !listed_names(&file.unit).any(|name| retried.contains(name)) {
                 by_unit.entry(file.unit.clone()).or_default().push(file);
             }
         }
-        Earlier { files: Arc::new(by_unit), told: Arc::new(told) }
+        Earlier { files: Arc::new(by_unit), again: Arc::new(again) }
     }
 
-    /// Whether what is refused again of a unit is told again.
+    /// Whether what is refused again of a unit is reported again.
     pub(super) fn is_told_again(&self, unit: &str) -> bool {
-        match self.told.as_ref() {
+        match self.again.as_ref() {
             ReportAgain::All => true,
             ReportAgain::Of(units) => units.contains(unit),
         }
     }
 
-    /// What was set aside of a unit.
+    /// What was quarantined of a unit.
     pub(super) fn of(&self, unit: &str) -> SetAside {
         let mut found = SetAside::default();
         for file in self.files.get(unit).into_iter().flatten() {
-            // What can no longer be read is set aside anew.
+            // What can no longer be read is quarantined anew.
             if let Err(error) = store::traces(file).and_then(|mut traces| traces.try_for_each(|trace| found.add(trace?))) {
-                tracing::warn!(file = %file.path.display(), %error, "records that were set aside cannot be read");
+                tracing::warn!(file = %file.path.display(), %error, "records that were quarantined cannot be read");
             }
         }
         found
     }
 }
 
-/// Records of one unit that were set aside before.
+/// Records of one unit that were quarantined before.
 #[derive(Debug, Default)]
 pub(super) struct SetAside {
     /// How often each text was, by its SHA-256.
@@ -83,7 +83,7 @@ impl SetAside {
         Ok(())
     }
 
-    /// True for a record that was set aside, each as often as it was.
+    /// True for a record that was quarantined, each as often as it was.
     pub(super) fn take(&mut self, text: &[u8]) -> bool {
         if self.records.is_empty() || text.is_empty() {
             return false;
@@ -97,7 +97,7 @@ impl SetAside {
         true
     }
 
-    /// Of records that are only counted, those that were counted before: as many as then, where all that were set aside came by
+    /// Of records that are only counted, those that were counted before: as many as then, where all that were quarantined came by
     /// again; else nobody knows.
     pub(super) fn counted(&self, now: u64) -> u64 {
         if self.records.is_empty() { self.omitted.min(now) } else { 0 }

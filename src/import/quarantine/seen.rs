@@ -1,4 +1,4 @@
-//! What of the quarantine a try at its units has seen again, so that nothing is lost with what was set aside before.
+//! What of the quarantine a try at its units has seen again, so that nothing is lost with what was quarantined before.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -10,7 +10,7 @@ use crate::{ImportError, ImportSummary, UnitReport, UnitState};
 use kqlake_lake::Lake;
 
 /// Those files of the quarantine whose records a run has seen again, every one: its unit had the content that it had when they
-/// were refused, and all that was read of it is in the lake; or each of them was refused again and set aside by the run.
+/// were refused, and all that was read of it is in the lake; or each of them was refused again and quarantined by the run.
 ///
 /// # Errors
 /// The ledger or the quarantine cannot be read.
@@ -42,8 +42,8 @@ pub async fn seen_again<'f>(
     Ok(same.into_iter().chain(again).collect())
 }
 
-/// Removes what earlier runs set aside of units that this one read whole, with nothing refused, where they had the same content
-/// then: told its order of dates, or by a newer version, a file may be read that was refused before.
+/// Removes what earlier runs quarantined of units that this one read whole, with nothing refused, where they had the same content
+/// then: with its order of dates given, or by a newer version, a file may be read that was refused before.
 ///
 /// # Errors
 /// The ledger or the quarantine cannot be read, or a file cannot be removed.
@@ -61,13 +61,13 @@ pub(crate) async fn drop_read(lake: &Lake, summary: &ImportSummary) -> Result<()
     store::drop_files(seen).map_err(failed)
 }
 
-/// Files each of whose records a run has set aside again.
+/// Files each of whose records a run has quarantined again.
 fn refused_again<'f>(lake: &Lake, files: &[&'f QuarantineFile], import_id: &str) -> io::Result<Vec<&'f QuarantineFile>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let units: HashSet<&str> = files.iter().map(|file| file.unit.as_str()).collect();
-    // Of each unit the texts that the run set aside, and how many it only counted.
+    // Of each unit the texts that the run quarantined, and how many it only counted.
     let mut again: HashMap<String, (HashSet<[u8; 32]>, u64)> = HashMap::new();
     let new = store::list(lake.root())?.into_iter();
     for file in new.filter(|file| file.import_id == import_id && units.contains(file.unit.as_str())) {

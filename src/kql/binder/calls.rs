@@ -227,7 +227,7 @@ impl Binder<'_> {
         let mut drawn = None;
         let rel = if self.is_tabular(inner, &ctx.scope, ctx.row) {
             let scope = ctx.scope.clone();
-            // The query is answered once, not for each row: what the calling row holds is not to be had in it.
+            // The query is answered once, not for each row: what the calling row holds is not visible in it.
             let outer = std::mem::replace(&mut self.outside, self.next_id);
             let rel = self.with_depth(span, |b| b.table(inner, &scope));
             self.outside = outer;

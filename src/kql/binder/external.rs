@@ -36,12 +36,12 @@ impl<'a> Binder<'a> {
         Binder { external: Wants { source, given, wanted: Vec::new() }, ..self }
     }
 
-    /// What is to be had before the text is bound again.
+    /// What is to be fetched before the text is bound again.
     pub(crate) fn take_wanted(&mut self) -> Vec<ExternalRequest> {
         std::mem::take(&mut self.external.wanted)
     }
 
-    /// What the query reads at `span`; none where it is still to be had, or where nothing is run.
+    /// What the query reads at `span`; none where it is still to be fetched, or where nothing is run.
     pub(super) fn external(&mut self, request: ExternalRequest, span: Span) -> Bind<Option<ExternalAnswer>> {
         let refused = |refusal: &ExternalRefusal| {
             Diagnostic::error(code::UNSUPPORTED, span, refusal.message.clone()).suggest(refusal.advice.clone())

@@ -108,7 +108,7 @@ pub(crate) struct Binder<'a> {
     just_inferred: Vec<ColId>,
     /// An operator is bound only to learn such names.
     learning: bool,
-    /// Columns up to this id belong to a row that calls a query from outside, and are not to be had in it.
+    /// Columns up to this id belong to a row that calls a query from outside, and are not visible in it.
     outside: ColId,
     /// Columns of tabular arguments that the function's parameter does not list: they pass through its body, which may not name
     /// them.

@@ -13,7 +13,7 @@ use kqlake_value::Value;
 /// Result tables that one text may have.
 const MAX_TABLES: usize = 1_000;
 
-/// Options of `set` that mean nothing to a local engine and are passed over.
+/// Options of `set` that mean nothing to a local engine and are ignored.
 const IGNORED_OPTIONS: [&str; 24] = [
     "notruncation",
     "truncationmaxsize",

@@ -369,7 +369,7 @@ fn skip_blanks<'a>(text: &'a str, pair: &str) -> &'a str {
 }
 
 /// Where a value ends: at the next pair delimiter. White space before the value (up to `begin`) that has pair delimiters in it is
-/// passed over unless a pair follows it: then the value is empty.
+/// skipped unless a pair follows it: then the value is empty.
 fn plain_end(text: &str, begin: usize, pair: &str, key_value: &str) -> Option<usize> {
     let end = text[begin..].find(pair).map(|at| begin + at);
     match text[..begin].find(pair) {

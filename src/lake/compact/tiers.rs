@@ -58,7 +58,7 @@ pub(super) fn is_outdated(def: &TableDef, file: &LiveFile) -> bool {
 
 /// True for a file whose records may still change.
 pub(super) fn is_changing(def: &TableDef, file: &LiveFile, today: i32) -> bool {
-    def.version.is_some() && *file.days.end() > today.saturating_sub(CHANGING_DAYS)
+    !def.versions.is_empty() && *file.days.end() > today.saturating_sub(CHANGING_DAYS)
 }
 
 /// How many of some files can be merged at a time.

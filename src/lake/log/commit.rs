@@ -6,13 +6,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use url::Url;
 use xxhash_rust::xxh64::xxh64;
 
+use super::actions::{Actions, decoded, lines};
 use super::entry::{FileEntry, NewFile};
 
 /// The fact in a commit's own record that says how many actions follow it.
@@ -83,92 +81,6 @@ impl Digest {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct Line {
-    #[serde(rename = "commitInfo")]
-    info: Option<Info>,
-    add: Option<Added>,
-    remove: Option<Removed>,
-    txn: Option<Txn>,
-    protocol: Option<IgnoredAny>,
-    #[serde(rename = "metaData")]
-    metadata: Option<Table>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Table {
-    schema_string: String,
-    partition_columns: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Info {
-    #[serde(rename = "kqlakeActions")]
-    actions: Option<u64>,
-    #[serde(rename = "kqlakeCommit")]
-    version: Option<u64>,
-    #[serde(rename = "kqlakeDigest")]
-    digest: Option<String>,
-    #[serde(rename = "kqlakeStream")]
-    stream: Option<IgnoredAny>,
-    #[serde(rename = "kqlakeDivided")]
-    divided: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Added {
-    path: String,
-    size: i64,
-    partition_values: BTreeMap<String, Option<String>>,
-    stats: Option<String>,
-    tags: Option<BTreeMap<String, Option<String>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Removed {
-    path: String,
-}
-
-#[derive(Deserialize)]
-struct Txn {
-    #[serde(rename = "appId")]
-    app_id: String,
-    #[serde(default)]
-    version: i64,
-}
-
-/// A path of the log, which is written percent-encoded.
-fn decoded(path: &str) -> String {
-    percent_decode_str(path).decode_utf8_lossy().into_owned()
-}
-
-/// True for a path that stays below the table's folder: neither absolute, nor an address, nor leading upwards.
-pub(crate) fn is_inside(path: &str) -> bool {
-    !path.starts_with(['/', '\\']) && path.split(['/', '\\']).all(|part| part != "..") && Url::parse(path).is_err()
-}
-
-/// The lines of a commit or of a checkpoint in JSON.
-fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
-    let mut out = Vec::new();
-    for (at, line) in text.split(|b| *b == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_slice(line).map_err(|_| match at {
-            0 => "is no JSON".to_owned(),
-            at => format!("is cut off or broken: line {} is no JSON", at + 1),
-        })?;
-        if let Some(outside) = line.add.as_ref().map(|add| decoded(&add.path)).filter(|path| !is_inside(path)) {
-            return Err(format!("names a file outside of the table's folder: {outside}"));
-        }
-        out.push(line);
-    }
-    if out.is_empty() { Err("is empty".to_owned()) } else { Ok(out) }
-}
-
 /// The facts in a commit's own record, which is the first line; nothing when it has none.
 pub(crate) fn facts(first_line: &[u8]) -> Map<String, Value> {
     #[derive(Deserialize)]
@@ -179,19 +91,11 @@ pub(crate) fn facts(first_line: &[u8]) -> Map<String, Value> {
     serde_json::from_slice::<Record>(first_line).map(|record| record.info).unwrap_or_default()
 }
 
-/// Checks that a checkpoint in JSON is made of actions.
+/// Checks that a commit is whole, and the one of a version, and gives its actions.
 ///
 /// # Errors
 /// What is wrong with it, to follow its name.
-pub(crate) fn check_lines(text: &[u8]) -> Result<(), String> {
-    lines(text).map(drop)
-}
-
-/// Checks that a commit is whole, and the one of a version.
-///
-/// # Errors
-/// What is wrong with it, to follow its name.
-pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
+pub(crate) fn check(text: &[u8], version: u64) -> Result<Vec<Actions>, String> {
     let mut lines = lines(text)?;
     let info = lines.iter_mut().find_map(|line| line.info.take()).unwrap_or_default();
     let (mut adds, mut rows, mut digest) = (HashSet::new(), None, Digest::default());
@@ -199,8 +103,7 @@ pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
     for line in &lines {
         if let Some(add) = &line.add {
             let path = decoded(&add.path);
-            let none = BTreeMap::new();
-            let tags = add.tags.as_ref().unwrap_or(&none).iter();
+            let tags = add.tags.iter().flatten();
             let part = add.partition_values.values().next().and_then(|part| part.as_deref()).unwrap_or_default();
             let tags = tags.map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()));
             digest.add(&path, &add.size.to_string(), part, add.stats.as_deref().unwrap_or_default(), tags);
@@ -219,8 +122,8 @@ pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
         }
         began |= line.protocol.is_some();
         match (&line.metadata, &info.divided) {
-            (Some(table), Some(column)) if table.partition_columns == [column.as_str()] => {
-                digest.divided(column, &table.schema_string);
+            (Some(table), Some(column)) if table["partitionColumns"] == serde_json::json!([column]) => {
+                digest.divided(column, table["schemaString"].as_str().unwrap_or_default());
             }
             (table, _) => began |= table.is_some(),
         }
@@ -250,12 +153,17 @@ pub(crate) fn check(text: &[u8], version: u64) -> Result<(), String> {
     if info.digest.is_some_and(|says| says != digest.text()) {
         return Err("was changed: its actions are not those that were written".to_owned());
     }
-    Ok(())
+    Ok(lines)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::actions::is_inside;
     use super::*;
+
+    fn check(text: &[u8], version: u64) -> Result<(), String> {
+        super::check(text, version).map(drop)
+    }
 
     #[test]
     fn a_commit_that_ends_between_two_lines_is_not_whole() {

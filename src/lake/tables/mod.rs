@@ -127,8 +127,9 @@ pub struct TableDef {
     pub key: Vec<&'static str>,
     /// How far the key counts.
     pub span: KeySpan,
-    /// The column whose greater value marks the newer version of a record.
-    pub version: Option<&'static str>,
+    /// The columns whose greater value marks the newer version of a record; a later one decides where those before are equal. At
+    /// most two.
+    pub versions: Vec<&'static str>,
     /// The column that keeps the hash of a row's content, in tables whose records may come without an id.
     pub content: Option<&'static str>,
     /// The key column whose value rows share that a source rewrites together, such as the sessions of a call: of a group whose
@@ -137,6 +138,12 @@ pub struct TableDef {
 }
 
 impl TableDef {
+    /// True where a row that is the same as a landed one but for a later [`TAKEN_AT`] leaves it there. Such rows are asked for again and
+    /// again for days, and most of them stand still; a snapshot is one of its day, and its latest state the one that is true.
+    pub(crate) fn keeps_unchanged(&self) -> bool {
+        self.span == KeySpan::Table && self.versions.first() == Some(&TAKEN_AT)
+    }
+
     /// Position of a column by its exact name.
     pub fn index_of(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == column)
@@ -227,7 +234,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static
 /// The words of a table's identity.
 struct Identity {
     span: KeySpan,
-    version: Option<&'static str>,
+    versions: Vec<&'static str>,
     content: Option<&'static str>,
     group: Option<&'static str>,
 }
@@ -239,15 +246,14 @@ fn read_identity(text: &'static str) -> Option<Identity> {
         "table" => KeySpan::Table,
         _ => return None,
     };
-    let mut read = Identity { span, version: None, content: None, group: None };
-    while let Some(word) = words.next() {
-        let column = match word {
-            "newest" => &mut read.version,
-            "content" => &mut read.content,
-            "group" => &mut read.group,
+    let mut read = Identity { span, versions: Vec::new(), content: None, group: None };
+    while let (Some(word), columns) = (words.next(), words.next()) {
+        match word {
+            "newest" => read.versions = columns?.split(',').collect(),
+            "content" => read.content = Some(columns?),
+            "group" => read.group = Some(columns?),
             _ => return None,
-        };
-        *column = Some(words.next()?);
+        }
     }
     Some(read)
 }
@@ -258,10 +264,10 @@ fn read_built_in() -> Result<BuiltIn, String> {
         for (line, parts) in lines(source) {
             match parts.as_slice() {
                 [name, time, key, identity, about] if name.starts_with('@') => {
-                    let Identity { span, version, content, group } = read_identity(identity).ok_or(line)?;
+                    let Identity { span, versions, content, group } = read_identity(identity).ok_or(line)?;
                     let (name, key) = (&name[1..], key.split(',').collect());
                     let (columns, clustering) = (Vec::new(), Vec::new());
-                    tables.push(TableDef { name, about, columns, time, clustering, key, span, version, content, group });
+                    tables.push(TableDef { name, about, columns, time, clustering, key, span, versions, content, group });
                 }
                 [name, ty] | [name, ty, _] => {
                     let flags: Vec<&str> = parts.get(2).map_or(Vec::new(), |flags| flags.split(',').collect());
@@ -311,7 +317,7 @@ fn read_built_in() -> Result<BuiltIn, String> {
     }
     for table in &mut tables {
         let own = |name, ty, hidden| ColumnDef { name, ty, hidden, beside: true, promoted: None };
-        if table.version == Some(TAKEN_AT) {
+        if table.versions.contains(&TAKEN_AT) {
             table.columns.push(own(TAKEN_AT, Type::DateTime, true));
         }
         if table.group.is_some() {
@@ -359,14 +365,15 @@ mod tests {
                 let ty = table.columns[table.index_of(column).expect("clustering column")].ty;
                 assert!(matches!(ty, Type::String | Type::Long | Type::Int), "{}.{column}", table.name);
             }
-            if let Some(column) = table.version {
+            assert!(table.versions.len() <= 2, "{}", table.name);
+            for column in &table.versions {
                 let ty = table.columns[table.index_of(column).expect("version column")].ty;
                 assert!(matches!(ty, Type::DateTime | Type::Long), "{}.{column}", table.name);
             }
             if let Some(column) = table.group {
                 // It is looked for by the filter of a key column; its versions are numbers, and rows of one content are another matter.
                 assert!(table.key.contains(&column) && table.span == KeySpan::Table && table.content.is_none(), "{}", table.name);
-                let version = table.version.expect("versions of a group");
+                let [version] = table.versions[..] else { panic!("{}: versions of a group", table.name) };
                 assert_eq!(table.columns[table.index_of(version).expect("version column")].ty, Type::Long, "{}", table.name);
                 assert!(table.index_of(IS_WHOLE).is_some(), "{}", table.name);
             }

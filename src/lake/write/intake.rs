@@ -359,7 +359,7 @@ impl Intake {
                 }
                 let own = fresh.by_key.get(&hit.row.key).copied();
                 let stays = match (own, hit.rank) {
-                    (Some(own), Some(rank)) if fresh.rank(own, &mut scratch) > rank => {
+                    (Some(own), Some(rank)) if fresh.rank(own, &mut scratch).replaces(&rank, def) => {
                         here.lesser.insert(hit.row.key);
                         false
                     }
@@ -558,7 +558,7 @@ impl Intake {
         let keys: KeySet = same.iter().map(|(key, ..)| *key).collect();
         let ranks = self.own_ranks(layout, dir, &keys)?;
         for (key, landed, file) in same {
-            if ranks.get(&key).is_some_and(|own| *own > landed) {
+            if ranks.get(&key).is_some_and(|own| own.replaces(&landed, def)) {
                 self.outranked.entry(file.clone()).or_default().insert(key);
             } else {
                 let buried = self.bury(key);

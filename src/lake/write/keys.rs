@@ -70,7 +70,7 @@ impl Keyer {
         names.extend(self.def.content);
         names.extend(self.content.is_some().then_some(CONTENT_OF_V1));
         if self.def.group.is_some() {
-            names.extend(self.def.version);
+            names.extend(self.def.versions.iter().copied());
             names.push(IS_WHOLE);
         }
         names
@@ -253,16 +253,26 @@ fn value_of(ty: Type, array: &ArrayRef, row: usize) -> ContentValue<'_> {
 /// which rows arrive decides nothing; rows of one rank are the same but for the run that landed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// The value of the version column; no value is least.
-    version: i64,
+    /// The values of the version columns; no value is least.
+    versions: [i64; 2],
     /// How many columns have a value; a time with parts of a millisecond counts twice.
     filled: u32,
     hash: u128,
 }
 
+impl Rank {
+    /// True when a row takes the place of a landed one of its identity.
+    pub(crate) fn replaces(&self, landed: &Self, def: &TableDef) -> bool {
+        // A landed row that does not say when it was taken is of a file, or of an earlier program: it gets a time.
+        let stands_still =
+            def.keeps_unchanged() && landed.versions[0] != i64::MIN && (self.filled, self.hash) == (landed.filled, landed.hash);
+        self > landed && !stands_still
+    }
+}
+
 /// Ranks rows of one core batch.
 pub(crate) struct Ranker {
-    version: Option<ArrayRef>,
+    versions: [Option<ArrayRef>; 2],
     /// Columns with values, each with the hash of its name.
     columns: Vec<(u64, ArrayRef)>,
 }
@@ -277,7 +287,7 @@ impl Ranker {
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
         Ranker {
-            version: def.version.and_then(|name| core.column_by_name(name)).cloned(),
+            versions: [0, 1].map(|at| core.column_by_name(def.versions.get(at)?).cloned()),
             columns: columns.map(|(field, column)| (xxh64(field.name().as_bytes(), 0), column.clone())).collect(),
         }
     }
@@ -309,11 +319,11 @@ impl Ranker {
             scratch.extend_from_slice(&name.to_le_bytes());
             scratch.extend_from_slice(&number.to_le_bytes());
         }
-        let version = match self.version.as_ref().map(|column| value_of(Type::Long, column, row)) {
+        let version = |column: &Option<ArrayRef>| match column.as_ref().map(|column| value_of(Type::Long, column, row)) {
             Some(ContentValue::Int(v) | ContentValue::Time(v)) => v,
             _ => i64::MIN,
         };
-        Rank { version, filled, hash: xxh3_128(scratch) }
+        Rank { versions: self.versions.each_ref().map(version), filled, hash: xxh3_128(scratch) }
     }
 }
 

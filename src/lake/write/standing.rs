@@ -38,7 +38,8 @@ impl Standing {
 pub(crate) fn standings(def: &'static TableDef, batch: &RecordBatch) -> Result<Option<Vec<Standing>>, LakeError> {
     let Some(name) = def.group else { return Ok(None) };
     let groups = key_of(def, batch, name)?;
-    let versions = def.version.and_then(|name| batch.column_by_name(name)).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let versions =
+        def.versions.first().and_then(|name| batch.column_by_name(name)).and_then(|c| c.as_primitive_opt::<Int64Type>());
     let whole = batch.column_by_name(IS_WHOLE).and_then(|column| column.as_boolean_opt());
     let standing = |(row, group)| {
         let version = versions.filter(|versions| versions.is_valid(row)).map_or(0, |versions| versions.value(row).max(0));

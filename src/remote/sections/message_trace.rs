@@ -316,6 +316,8 @@ impl Source for Traces {
                 let found = open_slots(page);
                 open.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().extend(found);
             };
+            // What is asked for now is newer than what was asked for before, whatever the status.
+            let taken_at = Some(self.api.now());
             let first = first_page(&self.api, &self.set, start, end);
             // Times that are complete are not read again.
             let is_old = end < self.api.now() - DAY;
@@ -326,12 +328,12 @@ impl Source for Traces {
             if present < end && chain.as_ref().is_err_and(|error| error.status == Some(400)) {
                 self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), present.max(start));
                 if present <= start {
-                    return Ok(Opened { body: Body::Stream(Box::new(io::empty())), taken_at: None });
+                    return Ok(Opened { body: Body::Stream(Box::new(io::empty())), taken_at });
                 }
                 chain = Chain::begin(&self.api, first_page(&self.api, &self.set, start, present)).await;
             }
             let chain = chain.map_err(advised)?.with_request(request);
-            Ok(Opened { body: chain.into_body(each), taken_at: None })
+            Ok(Opened { body: chain.into_body(each), taken_at })
         })
     }
 

@@ -95,7 +95,7 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
 /// list without any is asked for once more, as a [`Chain`] that [should have records](Chain::begin_full).
 ///
 /// # Errors
-/// A page cannot be had, or has a record without an id.
+/// A page cannot be fetched, or has a record without an id.
 pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option<String>>, ServiceError> {
     #[derive(Deserialize)]
     struct Heads {
@@ -159,7 +159,7 @@ impl Chain {
     /// The chain that a request begins.
     ///
     /// # Errors
-    /// The first page cannot be had.
+    /// The first page cannot be fetched.
     pub(super) async fn begin(api: &Api, first: Request) -> Result<Self, ServiceError> {
         Ok(Chain { api: api.clone(), first: page(api, first).await?, request: Request::get, said: None })
     }
@@ -168,7 +168,7 @@ impl Chain {
     /// for once more before it is believed.
     ///
     /// # Errors
-    /// The first page cannot be had.
+    /// The first page cannot be fetched.
     pub(super) async fn begin_full(api: &Api, first: Request) -> Result<Self, ServiceError> {
         let chain = Chain::begin(api, first.clone()).await?;
         if chain.first.records > 0 || chain.first.next.is_some() {
@@ -198,7 +198,7 @@ impl Chain {
         Chain { said: Some(Said { context, columns }), ..self }
     }
 
-    /// The pages, one a line. They come while they are read; where one of them cannot be had the body breaks off. Each page is
+    /// The pages, one a line. They come while they are read; where one of them cannot be fetched the body breaks off. Each page is
     /// shown to `each` before it is handed on.
     pub(super) fn into_body(self, each: impl FnMut(&[u8]) + Send + 'static) -> Body {
         let (feed, body) = Body::fed(WAITING);
@@ -213,7 +213,7 @@ impl Chain {
     /// Hands the pages on, one a line, and counts their records.
     ///
     /// # Errors
-    /// One of them cannot be had.
+    /// One of them cannot be fetched.
     pub(super) async fn give(self, feed: &Feed, mut each: impl FnMut(&[u8])) -> Result<usize, ServiceError> {
         let mut pages = self.pages();
         let mut records = 0;
@@ -230,7 +230,7 @@ impl Chain {
     /// Appends the pages to a text, one a line.
     ///
     /// # Errors
-    /// One of them cannot be had.
+    /// One of them cannot be fetched.
     pub(super) async fn collect(self, text: &mut Vec<u8>) -> Result<(), ServiceError> {
         let mut pages = self.pages();
         while let Some(page) = pages.next().await? {

@@ -1,9 +1,9 @@
 //! Faults: where, and what. They are injected between the connection and the services, which know nothing of them.
 
 mod catalogue;
-mod inject;
 #[cfg(test)]
-mod injected;
+mod http_tests;
+mod inject;
 mod plan;
 mod rule;
 mod what;

@@ -124,7 +124,7 @@ pub struct Lexed {
 /// The longest text that is read, in bytes.
 pub const MAX_TEXT: usize = 64 << 20;
 
-/// Cuts a text into tokens. Takes time linear in the text and never fails: what is no token is reported and passed over.
+/// Cuts a text into tokens. Takes time linear in the text and never fails: what is no token is reported and skipped.
 pub fn lex(text: &str) -> Lexed {
     if text.len() > MAX_TEXT {
         let message = format!("the text has {} bytes; at most {MAX_TEXT} are read", text.len());

@@ -170,7 +170,7 @@ impl<'a> Scanner<'a> {
         Some(kind)
     }
 
-    /// Reads one token; `None` where the text was passed over (and reported).
+    /// Reads one token; `None` where the text was skipped (and reported).
     fn token(&mut self) -> Option<TokenKind> {
         use TokenKind as T;
         match (self.bytes[self.pos], self.peek(1)) {

@@ -487,7 +487,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Source(Box::new(operator)), span: self.span_from(start) })
     }
 
-    /// A source that is passed over: `entity_group […]`, `materialized-view-combine (…) …`.
+    /// A source that is skipped: `entity_group […]`, `materialized-view-combine (…) …`.
     fn unsupported_source(&mut self) -> Read<Expr> {
         let keyword = self.bump();
         let name = self.text_of(keyword).to_owned();

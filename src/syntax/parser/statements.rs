@@ -53,7 +53,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What may appear between statements: a semicolon. Anything else is reported, and passed over.
+    /// What may appear between statements: a semicolon. Anything else is reported, and skipped.
     fn end_statement(&mut self, closing: TokenKind, start: usize) {
         loop {
             if matches!(self.kind(), TokenKind::Semicolon | TokenKind::End) || self.at(closing) {

@@ -60,7 +60,7 @@ fn sources_outside(paths: &[&str]) -> Vec<PathBuf> {
 
 /// Where deltalake is named.
 fn is_delta(file: &Path) -> bool {
-    file == project().join("src/lake/log/delta.rs")
+    file.starts_with(project().join("src/lake/log/delta"))
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn the_binder_knows_no_datafusion() {
 }
 
 #[test]
-fn one_file_names_deltalake() {
+fn one_module_names_deltalake() {
     let (delta, others): (Vec<PathBuf>, Vec<PathBuf>) = all_sources().into_iter().partition(|file| is_delta(file));
-    assert_eq!(delta.len(), 1, "{delta:?}");
+    assert!(!delta.is_empty() && delta.len() <= 3, "{delta:?}");
     let found = lines_with(&others, &["deltalake::"]);
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -11,6 +11,7 @@ use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
 use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
 use crate::functions::{ArgType, OfNoRows, Param, Registry};
+use crate::room::Held;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Column, Json, Type, Value};
@@ -282,8 +283,13 @@ impl Binder<'_> {
             Some(declared) => result.and_then(|t| t.conform(&declared)),
             None => result,
         };
-        match result {
-            Ok(table) => Ok(self.rows(table.columns, table.batches)),
+        // The input and the plugin's own memory are given back by now: the result's counts until it has been read.
+        let held = |table: RowTable| Held::of(table.bytes()).map(|held| (table, held));
+        match result.and_then(held) {
+            Ok((table, held)) => {
+                held.keep();
+                Ok(self.rows(table.columns, table.batches))
+            }
             Err(message) => self.error(code::TYPE, span, format!("{name}: {message}")),
         }
     }

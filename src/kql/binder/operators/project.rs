@@ -262,7 +262,7 @@ impl Binder<'_> {
     }
 
     /// Columns by the names and patterns that constants hold, in the order in which they are named. What names no column is
-    /// passed over.
+    /// skipped.
     pub(super) fn project_by_names(&mut self, input: Rel, names: &[Expr], scope: &Scope) -> Bind<Rel> {
         let nothing = RowInfo::default();
         let mut patterns: Vec<String> = Vec::new();

@@ -9,6 +9,7 @@ use crate::functions::codec::{Decoder, write_bytes, write_u64};
 use crate::functions::sketch::text_key;
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo, ArgType, Naming, OfNoRows, Param, Returns};
 use kqlake_value::columns::ColumnBuilder;
+use kqlake_value::format::write_members;
 use kqlake_value::hashed::BuildKeyHasher;
 use kqlake_value::json::{elements, members, unescape, write_value as write_json};
 use kqlake_value::{Json, Type, Value, ValueRef, json_of};
@@ -31,7 +32,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ANY,
         "list",
         makelist,
-        "All values in an array; up to 128 unless told otherwise (older name of make_list).",
+        "All values in an array; up to 128 unless another number is given (older name of make_list).",
     ),
     gather("make_list_if", ANY, "list", make_list, "Values in an array, over the rows for which the predicate is true.")
         .predicate(1)
@@ -50,7 +51,7 @@ pub(crate) const AGGREGATES: &[AggregateFn] = &[
         ANY,
         "set",
         makeset,
-        "The distinct values in an array; up to 128 unless told otherwise (older name of make_set).",
+        "The distinct values in an array; up to 128 unless another number is given (older name of make_set).",
     ),
     gather(
         "make_set_if",
@@ -315,19 +316,22 @@ impl Bag {
             let key = unescape(key).into_owned();
             if !self.map.contains_key(&key) && self.map.len() < self.max {
                 let value = json_of(value);
-                self.bytes += key.len() + json_size(&value) + 64;
+                self.bytes += MEMBER + key.len() + json_size(&value);
                 self.map.insert(key, value);
             }
         }
     }
 }
 
+/// Bytes of a member of an object beside its key's text and what its value holds: both of them, and their share of the tree.
+const MEMBER: usize = 2 * (size_of::<String>() + size_of::<Json>());
+
 /// About how many bytes a JSON value holds on the heap.
 fn json_size(json: &Json) -> usize {
     match json {
         Json::String(s) => s.len(),
-        Json::Array(items) => items.iter().map(|i| 32 + json_size(i)).sum(),
-        Json::Object(map) => map.iter().map(|(k, v)| 64 + k.len() + json_size(v)).sum(),
+        Json::Array(items) => items.iter().map(|i| size_of::<Json>() + json_size(i)).sum(),
+        Json::Object(map) => map.iter().map(|(k, v)| MEMBER + k.len() + json_size(v)).sum(),
         _ => 0,
     }
 }
@@ -352,6 +356,13 @@ impl Accumulate for Bag {
 
     fn finish(&self) -> Value {
         Value::Dynamic(Json::Object(self.map.clone()))
+    }
+
+    fn finish_into(&self, out: &mut ColumnBuilder) {
+        out.push_text(|text| {
+            write_members(text, &self.map);
+            true
+        });
     }
 
     fn size(&self) -> usize {

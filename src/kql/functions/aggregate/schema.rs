@@ -33,8 +33,19 @@ fn scalar_name(name: &str) -> Option<&'static str> {
     ["bool", "double", "long", "string", "datetime", "timespan", "guid", "decimal", "int"].into_iter().find(|n| *n == name)
 }
 
+/// Bytes of a place of a schema beside its key's text: a node of the tree above it, and the set of its types.
+const PLACE: usize = 320;
+
 impl Schema {
-    fn add(&mut self, json: &Json) {
+    /// The schema of a key, new or known; the bytes of a new one are counted.
+    fn place(&mut self, key: &str, bytes: &mut usize) -> &mut Schema {
+        if !self.properties.contains_key(key) {
+            *bytes += PLACE + key.len();
+        }
+        self.properties.entry(key.to_owned()).or_default()
+    }
+
+    fn add(&mut self, json: &Json, bytes: &mut usize) {
         match json {
             Json::Null => {}
             Json::Bool(_) => {
@@ -47,33 +58,33 @@ impl Schema {
                 self.scalars.insert("string");
             }
             Json::Array(items) => {
-                let element = self.properties.entry(INDEXER.to_owned()).or_default();
+                let element = self.place(INDEXER, bytes);
                 for item in items {
-                    element.add(item);
+                    element.add(item, bytes);
                 }
             }
             Json::Object(map) => {
                 for (key, value) in map {
-                    self.properties.entry(key.clone()).or_default().add(value);
+                    self.place(key, bytes).add(value, bytes);
                 }
             }
         }
     }
 
     /// Takes a schema in its JSON form.
-    fn merge(&mut self, json: &Json) {
+    fn merge(&mut self, json: &Json, bytes: &mut usize) {
         match json {
             Json::String(name) => {
                 self.scalars.extend(scalar_name(name));
             }
             Json::Array(alternatives) => {
                 for alternative in alternatives {
-                    self.merge(alternative);
+                    self.merge(alternative, bytes);
                 }
             }
             Json::Object(map) => {
                 for (key, value) in map {
-                    self.properties.entry(key.clone()).or_default().merge(value);
+                    self.place(key, bytes).merge(value, bytes);
                 }
             }
             _ => {}
@@ -106,7 +117,8 @@ fn levels(json: &Json) -> usize {
 #[derive(Debug, Default)]
 struct Build {
     schema: Schema,
-    keys: usize,
+    /// Bytes of its places.
+    bytes: usize,
     /// There was a value: the schema of none is null.
     seen: bool,
 }
@@ -117,10 +129,8 @@ impl Accumulate for Build {
             // A schema has up to two levels for one of its value, and travels as JSON: what is deeper counts as text.
             let json = Some(json_of(text)).filter(|json| levels(json) <= MAX_DEPTH / 2);
             let json = json.unwrap_or_else(|| Json::String(String::new()));
-            // A text cannot have more keys than half its length; the count is for the memory limit only.
-            self.keys = self.keys.max(text.len() / 2);
             self.seen = true;
-            self.schema.add(&json);
+            self.schema.add(&json, &mut self.bytes);
         }
     }
 
@@ -130,9 +140,8 @@ impl Accumulate for Build {
 
     fn merge(&mut self, state: &[u8]) {
         if let Ok(json) = serde_json::from_slice::<Json>(state) {
-            self.keys = self.keys.max(state.len() / 2);
             self.seen = true;
-            self.schema.merge(&json);
+            self.schema.merge(&json, &mut self.bytes);
         }
     }
 
@@ -141,7 +150,7 @@ impl Accumulate for Build {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.keys * 32
+        size_of::<Self>() + self.bytes
     }
 }
 

@@ -43,7 +43,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let weights = weights(input, left_out.first().copied());
     let total: f64 = weights.iter().sum();
     let least = total * LEAST;
-    let items = Items::read(input, &left_out, weights, least);
+    let items = Items::read(input, &left_out, weights, least)?;
     let all_columns = items.columns.len().max(1) as f64;
     let mut candidates = items.closed(items.columns.len(), &|rows| items.weight(rows) >= least);
     let mut covered = vec![false; input.rows];

@@ -1,12 +1,14 @@
 //! bag_unpack: the properties of a bag as columns.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array as _, ArrayRef};
 
 use super::table::{PluginInput, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
+use crate::room::Held;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Json, Type, Value, ValueRef, json};
 
@@ -63,6 +65,9 @@ struct Slot<'a> {
     values: Vec<(usize, &'a str)>,
 }
 
+/// Bytes of a property beside its values.
+const SLOT: usize = 256;
+
 fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let bag = column(args, 0)?;
     let prefix = text(args, 1).unwrap_or_default();
@@ -77,6 +82,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         _ => HashSet::new(),
     };
 
+    let mut memory = Held::default();
     let mut slots: BTreeMap<String, Slot<'_>> = BTreeMap::new();
     for row in 0..input.rows {
         let ValueRef::Dynamic(text) = input.get(bag, row) else { continue };
@@ -86,12 +92,23 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
                 continue;
             }
             let name = format!("{prefix}{key}");
-            let slot = slots.entry(name).or_default();
+            let slot = match slots.entry(name) {
+                Entry::Occupied(slot) => slot.into_mut(),
+                Entry::Vacant(slot) => {
+                    memory.grow(SLOT + slot.key().len())?;
+                    slot.insert(Slot::default())
+                }
+            };
             slot.ty = match (slot.ty, type_of(part)) {
                 (None, ty) | (ty, None) => ty,
                 (Some(a), Some(b)) if a == b => Some(a),
                 _ => Some(Type::Dynamic),
             };
+            if slot.values.len() == slot.values.capacity() {
+                let more = slot.values.len().max(4);
+                memory.grow(more * size_of::<(usize, &str)>())?;
+                slot.values.reserve_exact(more);
+            }
             slot.values.push((row, part));
         }
     }
@@ -106,7 +123,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
             }
             Some(slot) => {
                 columns.push(Column::new(own.name.clone(), slot.ty.unwrap_or(Type::Dynamic)));
-                arrays.push(values(&slot, input.rows)?);
+                arrays.push(values(&slot, input.rows, &mut memory)?);
             }
             None if i == bag => {}
             None => {
@@ -118,13 +135,13 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     }
     for (name, slot) in slots {
         columns.push(Column::new(name, slot.ty.unwrap_or(Type::Dynamic)));
-        arrays.push(values(&slot, input.rows)?);
+        arrays.push(values(&slot, input.rows, &mut memory)?);
     }
     RowTable::from_arrays(columns, arrays, input.rows)
 }
 
 /// A property's column.
-fn values(slot: &Slot<'_>, rows: usize) -> Result<ArrayRef, String> {
+fn values(slot: &Slot<'_>, rows: usize, memory: &mut Held) -> Result<ArrayRef, String> {
     let ty = slot.ty.unwrap_or(Type::Dynamic);
     let mut builder = ColumnBuilder::new(ty, rows);
     for (row, part) in &slot.values {
@@ -147,5 +164,7 @@ fn values(slot: &Slot<'_>, rows: usize) -> Result<ArrayRef, String> {
     while builder.len() < rows {
         builder.push_ref(ValueRef::Null);
     }
-    builder.finish()
+    let array = builder.finish()?;
+    memory.grow(array.get_array_memory_size())?;
+    Ok(array)
 }

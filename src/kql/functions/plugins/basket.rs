@@ -37,7 +37,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let weights = weights(input, left_out.first().copied());
     let total: f64 = weights.iter().sum();
     let least = total * threshold;
-    let items = Items::read(input, &left_out, weights, least);
+    let items = Items::read(input, &left_out, weights, least)?;
     let mut found = items.closed(dimensions, &|rows| items.weight(rows) >= least);
     found.sort_by(|a, b| items.weight(&b.rows).total_cmp(&items.weight(&a.rows)).then(b.items.len().cmp(&a.items.len())));
     let wildcards = Wildcards::read(args, 3);

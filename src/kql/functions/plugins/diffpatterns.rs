@@ -68,7 +68,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     }
     let all_a: f64 = weights.iter().zip(&in_a).filter(|(_, a)| **a).map(|(w, _)| w).sum();
     let all_b = weights.iter().sum::<f64>() - all_a;
-    let items = Items::read(input, &left_out, weights, threshold * all_a.min(all_b));
+    let items = Items::read(input, &left_out, weights, threshold * all_a.min(all_b))?;
     let dimensions = number(args, 5).map_or(items.columns.len(), |n| n.max(1.0) as usize);
     let parts = |rows: &[u32]| {
         let of_a: f64 = rows.iter().filter(|r| in_a[**r as usize]).map(|r| items.weights[*r as usize]).sum();

@@ -81,7 +81,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let mut events: Vec<(u32, i64, u32)> = Vec::new();
     for row in 0..input.rows {
         if let Some(t) = axis.point(input.get(time, row)).filter(|t| (start..=end).contains(t)) {
-            events.push((ids.number([input.get(id, row)]), t, states.number([input.get(state, row)])));
+            events.push((ids.number([input.get(id, row)])?, t, states.number([input.get(state, row)])?));
         }
     }
     events.sort_by_key(|e| (e.0, e.1));

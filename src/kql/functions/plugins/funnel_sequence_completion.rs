@@ -74,7 +74,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         if let Some(t) = axis.point(input.get(time, row)).filter(|t| (start..=end).contains(t)) {
             let states: Vec<bool> = sequence.iter().map(|s| is_state(input.get(state, row), s)).collect();
             if states.contains(&true) {
-                events.push((ids.number([input.get(id, row)]), t, states));
+                events.push((ids.number([input.get(id, row)])?, t, states));
             }
         }
     }

@@ -134,7 +134,7 @@ fn run(input: &PluginInput, args: &[PluginArg], v6: bool) -> Result<RowTable, St
     let mut ranges: BTreeMap<u8, HashMap<(u32, u128), Vec<u32>>> = BTreeMap::new();
     for row in 0..lookup.rows {
         if let Some((bits, prefix)) = lookup.get(call.key, row).as_str().and_then(|text| parse(text, v6)) {
-            let key = keys.number(call.extra.iter().map(|(_, there)| lookup.get(*there, row)));
+            let key = keys.number(call.extra.iter().map(|(_, there)| lookup.get(*there, row)))?;
             ranges.entry(prefix).or_default().entry((key, bits)).or_default().push(row as u32);
         }
     }
@@ -142,7 +142,7 @@ fn run(input: &PluginInput, args: &[PluginArg], v6: bool) -> Result<RowTable, St
     for row in 0..input.rows {
         let before = own_rows.len();
         if let Some((bits, prefix)) = input.get(call.source, row).as_str().and_then(|text| parse(text, v6)) {
-            let key = keys.number(call.extra.iter().map(|(own, _)| input.get(*own, row)));
+            let key = keys.number(call.extra.iter().map(|(own, _)| input.get(*own, row)))?;
             for (length, rows) in &ranges {
                 let mut take = |found: &[u32]| {
                     own_rows.extend(found.iter().map(|_| Some(row as u32)));

@@ -64,7 +64,7 @@ fn known(input: &PluginInput, args: &[PluginArg], events: &mut Events) -> Result
             let known = PluginInput::new(table, table.columns.len())?;
             let id = known.find(name).or(known.columns.len().checked_sub(1)).ok_or("the look-back table has no columns")?;
             for row in 0..known.rows {
-                out.insert(events.ids.number([known.get(id, row)]));
+                out.insert(events.ids.number([known.get(id, row)])?);
             }
         }
     }

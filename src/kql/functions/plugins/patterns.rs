@@ -46,14 +46,17 @@ pub(super) struct Items {
 
 impl Items {
     /// Reads the rows. `least` is the weight that an item must have.
-    pub(super) fn read(input: &PluginInput, left_out: &[usize], weights: Vec<f64>, least: f64) -> Items {
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub(super) fn read(input: &PluginInput, left_out: &[usize], weights: Vec<f64>, least: f64) -> Result<Items, String> {
         let columns: Vec<usize> = (0..input.visible).filter(|c| !left_out.contains(c)).collect();
         let mut items = Vec::new();
         for column in &columns {
             let mut values = Interner::default();
             let mut rows: Vec<Vec<u32>> = Vec::new();
             for row in 0..input.rows {
-                let value = values.number([input.get(*column, row)]) as usize;
+                let value = values.number([input.get(*column, row)])? as usize;
                 rows.resize_with(rows.len().max(value + 1), Vec::new);
                 rows[value].push(row as u32);
             }
@@ -73,7 +76,7 @@ impl Items {
                 by_row[*row as usize].push(i);
             }
         }
-        Items { items, columns, weights, by_row }
+        Ok(Items { items, columns, weights, by_row })
     }
 
     /// The weight of rows.

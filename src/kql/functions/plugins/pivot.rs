@@ -1,10 +1,13 @@
 //! pivot: the values of one column as columns.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use arrow::array::Array as _;
 
 use super::table::{Interner, PluginInput, RowTable, free_column_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
+use crate::room::Held;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Value, ValueRef, format};
 
@@ -27,6 +30,10 @@ pub(super) const PLUGIN: Plugin = Plugin {
     doc: "The values of one column as columns, each with an aggregate.",
 };
 
+/// Bytes of a new column beside its name and its cells, and of one of its cells.
+const COLUMN: usize = 400;
+const CELL: usize = 24;
+
 fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let (pivoted, aggregate) = (column(args, 0)?, column(args, 1)?);
     let empty = constant(args, 2).cloned().unwrap_or(Value::Null);
@@ -35,12 +42,21 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let mut first: Vec<Option<u32>> = Vec::new();
     // Cells by pivoted value, ordered by its text: from the number of the row to the row of the input.
     let mut cells: BTreeMap<String, BTreeMap<u32, usize>> = BTreeMap::new();
+    let mut memory = Held::default();
     for row in 0..input.rows {
-        let key = keys.number(stay.iter().map(|c| input.get(*c, row)));
+        let key = keys.number(stay.iter().map(|c| input.get(*c, row)))?;
         if key as usize == first.len() {
             first.push(Some(row as u32));
         }
-        cells.entry(format::to_string(input.get(pivoted, row))).or_default().insert(key, row);
+        let cells = match cells.entry(format::to_string(input.get(pivoted, row))) {
+            Entry::Occupied(cells) => cells.into_mut(),
+            Entry::Vacant(cells) => {
+                memory.grow(COLUMN + cells.key().len())?;
+                cells.insert(BTreeMap::new())
+            }
+        };
+        memory.grow(CELL)?;
+        cells.insert(key, row);
     }
     let mut columns: Vec<Column> = stay.iter().map(|c| input.columns[*c].clone()).collect();
     let mut arrays = stay.iter().map(|c| input.take(*c, &first)).collect::<Result<Vec<_>, _>>()?;
@@ -53,7 +69,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         for key in 0..first.len() as u32 {
             builder.push_ref(rows.get(&key).map_or(empty, |row| input.get(aggregate, *row)));
         }
-        arrays.push(builder.finish()?);
+        let array = builder.finish()?;
+        memory.grow(array.get_array_memory_size())?;
+        arrays.push(array);
     }
     RowTable::from_arrays(columns, arrays, first.len())
 }

@@ -4,9 +4,12 @@
 //! is kept when enough texts have it there, and becomes `*` when not. Numbers always become `*`. Texts without a kept word,
 //! and patterns of too few texts, are counted together as `others`.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::hash_map::{Entry, HashMap};
 
 use arrow::array::ArrayRef;
+
+use crate::room::Held;
 
 use super::table::{PluginInput, RowTable, RowTableBuilder, free_column_name};
 use kqlake_value::columns::ColumnBuilder;
@@ -29,6 +32,8 @@ impl Default for Reduce {
     }
 }
 
+/// Bytes of a pattern beside its text.
+const PATTERN: usize = 64;
 /// The pattern of what fits no other.
 const OTHERS: &str = "others";
 
@@ -77,48 +82,92 @@ impl Reduce {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(format!("the threshold must be from 0 to 1, not {}", self.threshold));
         }
-        let texts: Vec<String> = (0..input.rows).map(|row| format::to_string(input.get(column, row))).collect();
-        let least = self.threshold * texts.len() as f64;
-        let mut words: HashMap<(usize, &str), usize> = HashMap::new();
-        for text in &texts {
-            for (place, (word, _)) in self.pieces(text).into_iter().filter(|(_, s)| !s).enumerate() {
-                *words.entry((place, word)).or_default() += 1;
-            }
+        let text_of = |row| match input.get(column, row) {
+            ValueRef::String(text) => Cow::Borrowed(text),
+            value => Cow::Owned(format::to_string(value)),
+        };
+        let least = self.threshold * input.rows as f64;
+        let words = self.words(input, column)?;
+        let mut memory = Held::default();
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        // Of each pattern how many rows have it, and the first of them.
+        let mut counts: Vec<(usize, usize)> = Vec::new();
+        memory.grow(input.rows * size_of::<Option<u32>>())?;
+        let mut patterns: Vec<Option<u32>> = Vec::with_capacity(input.rows);
+        for row in 0..input.rows {
+            let Some(pattern) = self.pattern(&text_of(row), &words, least) else {
+                patterns.push(None);
+                continue;
+            };
+            let number = match numbers.entry(pattern) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    memory.grow(PATTERN + new.key().len())?;
+                    counts.push((0, row));
+                    *new.insert(counts.len() as u32 - 1)
+                }
+            };
+            counts[number as usize].0 += 1;
+            patterns.push(Some(number));
         }
-        let patterns: Vec<Option<String>> = texts.iter().map(|text| self.pattern(text, &words, least)).collect();
-        let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
-        for (row, pattern) in patterns.iter().enumerate() {
-            if let Some(pattern) = pattern {
-                counts.entry(pattern).or_insert((0, row)).0 += 1;
-            }
-        }
-        counts.retain(|_, (count, _)| *count as f64 > least);
+        drop(words);
+        let is_kept = |number: u32| counts[number as usize].0 as f64 > least;
 
         if self.source {
+            let mut texts = vec![OTHERS; counts.len()];
+            for (pattern, number) in numbers.iter().filter(|(_, number)| is_kept(**number)) {
+                texts[*number as usize] = pattern;
+            }
             let mut builder = ColumnBuilder::new(Type::String, input.rows);
-            for pattern in &patterns {
-                let known = pattern.as_deref().filter(|p| counts.contains_key(p));
-                builder.push_ref(ValueRef::String(known.unwrap_or(OTHERS)));
+            for pattern in patterns {
+                builder.push_ref(ValueRef::String(pattern.map_or(OTHERS, |number| texts[number as usize])));
             }
             let mut arrays: Vec<ArrayRef> = (0..input.visible).map(|c| ArrayRef::clone(input.array(c))).collect();
             arrays.push(builder.finish()?);
             return RowTable::from_arrays(self.schema(input.table_columns()), arrays, input.rows);
         }
-        let grouped: usize = counts.values().map(|c| c.0).sum();
-        let mut groups: Vec<(&str, usize, &str)> = counts.iter().map(|(p, (n, row))| (*p, *n, texts[*row].as_str())).collect();
+        let kept = numbers.iter().filter(|(_, number)| is_kept(**number));
+        let mut groups: Vec<(&str, usize, Cow<'_, str>)> = kept
+            .map(|(pattern, number)| {
+                let (count, row) = counts[*number as usize];
+                (pattern.as_str(), count, text_of(row))
+            })
+            .collect();
         groups.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        if grouped < texts.len() {
-            groups.push((OTHERS, texts.len() - grouped, ""));
+        let grouped: usize = groups.iter().map(|group| group.1).sum();
+        if grouped < input.rows {
+            groups.push((OTHERS, input.rows - grouped, Cow::default()));
         }
         let mut output = RowTableBuilder::new(self.schema(input.table_columns()));
         for (pattern, count, representative) in groups {
-            output.push([ValueRef::String(pattern), ValueRef::Long(count as i64), ValueRef::String(representative)]);
+            output.push([ValueRef::String(pattern), ValueRef::Long(count as i64), ValueRef::String(&representative)]);
         }
         output.finish()
     }
 
+    /// How often each word is at each place of the texts.
+    fn words<'i>(&self, input: &'i PluginInput, column: usize) -> Result<Words<'i>, String> {
+        let mut words = Words { counts: HashMap::new(), memory: Held::default() };
+        for row in 0..input.rows {
+            match input.get(column, row) {
+                ValueRef::String(text) => {
+                    for (place, (word, _)) in self.pieces(text).into_iter().filter(|(_, s)| !s).enumerate() {
+                        words.add(place, Cow::Borrowed(word))?;
+                    }
+                }
+                value => {
+                    let text = format::to_string(value);
+                    for (place, (word, _)) in self.pieces(&text).into_iter().filter(|(_, s)| !s).enumerate() {
+                        words.add(place, Cow::Owned(word.to_owned()))?;
+                    }
+                }
+            }
+        }
+        Ok(words)
+    }
+
     /// The pattern of a text; `None` when no word of it is kept.
-    fn pattern(&self, text: &str, words: &HashMap<(usize, &str), usize>, least: f64) -> Option<String> {
+    fn pattern(&self, text: &str, words: &Words<'_>, least: f64) -> Option<String> {
         let mut out = String::new();
         let (mut place, mut kept, mut starred) = (0, false, false);
         for (piece, separates) in self.pieces(text) {
@@ -130,7 +179,7 @@ impl Reduce {
                 continue;
             }
             let number = piece.bytes().all(|b| b.is_ascii_digit());
-            let frequent = !number && words.get(&(place, piece)).is_some_and(|n| *n as f64 > least);
+            let frequent = !number && words.count(place, piece) as f64 > least;
             place += 1;
             if frequent {
                 kept = true;
@@ -147,6 +196,35 @@ impl Reduce {
             starred = !frequent;
         }
         kept.then_some(out)
+    }
+}
+
+/// Words by their places, and how often they are there.
+struct Words<'i> {
+    counts: HashMap<(usize, Cow<'i, str>), u32>,
+    memory: Held,
+}
+
+impl<'i> Words<'i> {
+    fn add(&mut self, place: usize, word: Cow<'i, str>) -> Result<(), String> {
+        if self.counts.len() == self.counts.capacity() {
+            // A table that grows is twice as large, and a copy of what it was.
+            let slots = (self.counts.capacity() * 2).max(64);
+            self.memory.grow(slots * size_of::<((usize, Cow<'i, str>), u32)>())?;
+        }
+        let owned = if let Cow::Owned(text) = &word { text.len() } else { 0 };
+        match self.counts.entry((place, word)) {
+            Entry::Occupied(mut count) => *count.get_mut() = count.get().saturating_add(1),
+            Entry::Vacant(new) => {
+                self.memory.grow(owned)?;
+                new.insert(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, place: usize, word: &str) -> u32 {
+        self.counts.get(&(place, Cow::Borrowed(word))).copied().unwrap_or_default()
     }
 }
 

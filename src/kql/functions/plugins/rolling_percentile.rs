@@ -64,7 +64,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         if found.is_null() {
             continue;
         }
-        let key = keys.number(dimensions.iter().map(|c| input.get(*c, row))) as usize;
+        let key = keys.number(dimensions.iter().map(|c| input.get(*c, row)))? as usize;
         groups.resize_with(groups.len().max(key + 1), BTreeMap::new);
         groups[key].entry(bins.start(at)).or_default().push(found.into());
     }

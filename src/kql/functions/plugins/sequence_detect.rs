@@ -93,7 +93,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         if !is.contains(&true) {
             continue;
         }
-        let key = keys.number(dimensions.iter().map(|c| input.get(*c, row))) as usize;
+        let key = keys.number(dimensions.iter().map(|c| input.get(*c, row)))? as usize;
         groups.resize_with(groups.len().max(key + 1), Vec::new);
         groups[key].push((t, is));
     }

@@ -6,9 +6,11 @@ use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::utils::memory::get_record_batch_memory_size;
 
 use crate::free_name::free_name;
 use crate::functions::codec::{OwnedValue, write_value};
+use crate::room::Held;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use kqlake_value::parse::RealForm;
 use kqlake_value::{Column, Type, Value, ValueRef, format, parse};
@@ -35,6 +37,11 @@ impl RowTable {
     pub(crate) fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
+
+    /// Bytes of the rows in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.batches.iter().map(get_record_batch_memory_size).sum()
+    }
 }
 
 /// A plugin's input: all rows in one piece.
@@ -48,6 +55,7 @@ pub(crate) struct PluginInput {
     pub rows: usize,
     arrays: Vec<ArrayRef>,
     readers: Vec<ColumnReader>,
+    _memory: Held,
 }
 
 impl PluginInput {
@@ -55,6 +63,9 @@ impl PluginInput {
     pub(crate) fn new(table: &RowTable, visible: usize) -> Result<PluginInput, String> {
         let mut arrays = Vec::with_capacity(table.columns.len());
         let mut readers = Vec::with_capacity(table.columns.len());
+        // One batch is taken as it is, several are copied.
+        let copied = if table.batches.len() > 1 { table.bytes() } else { 0 };
+        let memory = Held::of(copied)?;
         for (i, column) in table.columns.iter().enumerate() {
             let pieces: Vec<&dyn Array> = table.batches.iter().filter_map(|b| b.columns().get(i)).map(|a| a.as_ref()).collect();
             let array = match pieces.as_slice() {
@@ -70,6 +81,7 @@ impl PluginInput {
             rows: table.rows(),
             arrays,
             readers,
+            _memory: memory,
         })
     }
 
@@ -153,22 +165,30 @@ pub(crate) struct Interner {
     numbers: HashMap<Vec<u8>, u32>,
     tuples: Vec<Vec<OwnedValue>>,
     key: Vec<u8>,
+    memory: Held,
 }
+
+/// Bytes of a tuple in an [`Interner`] beside its values, which it holds twice.
+const TUPLE: usize = 128;
 
 impl Interner {
     /// The number of a tuple. Reals that are equal as keys are one.
-    pub(crate) fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> u32 {
+    ///
+    /// # Errors
+    /// There is no memory for one more.
+    pub(crate) fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> Result<u32, String> {
         self.key.clear();
         for value in tuple.clone() {
             write_value(&mut self.key, value.key());
         }
         if let Some(number) = self.numbers.get(&self.key) {
-            return *number;
+            return Ok(*number);
         }
+        self.memory.grow(TUPLE + 2 * self.key.len())?;
         let number = self.tuples.len() as u32;
         self.numbers.insert(self.key.clone(), number);
         self.tuples.push(tuple.into_iter().map(|value| OwnedValue::from(value.key())).collect());
-        number
+        Ok(number)
     }
 
     /// The tuple of a number.

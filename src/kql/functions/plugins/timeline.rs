@@ -201,8 +201,8 @@ impl Events {
         let mut events = Events { axis, dimensions: Interner::default(), ids: Interner::default(), groups: Vec::new() };
         for row in 0..input.rows {
             let Some(point) = axis.point(input.get(time, row)) else { continue };
-            let number = events.dimensions.number(places.iter().map(|c| input.get(*c, row)));
-            let id = events.ids.number([input.get(id, row)]);
+            let number = events.dimensions.number(places.iter().map(|c| input.get(*c, row)))?;
+            let id = events.ids.number([input.get(id, row)])?;
             if number as usize == events.groups.len() {
                 events.groups.push(Group { dimensions: number, events: Vec::new() });
             }

@@ -123,7 +123,7 @@ async fn subscriptions_are_started_where_they_are_not_enabled_and_not_too_often(
     }
     let empty = server.asked().into_iter().filter(|asked| asked.line.starts_with("POST") && asked.line.contains("/start"));
     assert!(empty.into_iter().all(|asked| asked.body.is_empty() && asked.header("content-length") == Some("0")));
-    // Long after its first start, a subscription that is still not there is told, and started again.
+    // Long after its first start, a subscription that is still not there is reported, and started again.
     let mut late = tenant.clone();
     late.audit.content_types = vec!["Audit.SharePoint".to_owned()];
     for (after, failures, expected) in
@@ -155,7 +155,7 @@ async fn a_subscription_that_is_enabled_and_not_there_is_started_again() {
     let mut tenant = tenant(&server.base);
     tenant.audit.content_types = vec!["Audit.General".to_owned()];
     let starts = || server.lines().iter().filter(|line| line.contains("/start?contentType=Audit.General")).count();
-    // It is told once, and then given the time that a first start has.
+    // It is reported once, and then given the time that a first start has.
     for (after, failures, expected) in [(0, 1, 1), (SECOND, 0, 1), (FIRST_CONTENT + SECOND, 1, 2)] {
         let clock = std::sync::Arc::new(kqlake_value::clock::FixedClock::at_micros(NOW + after));
         let world = World::new(crate::pace::Pace::counted(clock), Some(folder.path())).unwrap();

@@ -2,7 +2,7 @@
 //! is in the lake is not fetched. A hint leaves the spool when its calls are in the lake.
 //!
 //! A queue that another receiver fills is emptied into the spool first: each of its messages is completed when what it tells of is on
-//! the disk. One that cannot be read is a unit by itself, is set aside like any record that nobody can read, and completed then.
+//! the disk. One that cannot be read is a unit by itself, is quarantined like any record that nobody can read, and completed then.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -163,8 +163,8 @@ impl Source for Notified {
         Box::pin(self.waiting())
     }
 
-    /// A message that cannot be read stays so, and is taken out of its queue when it is set aside.
-    fn sets_unknown_aside(&self) -> bool {
+    /// A message that cannot be read stays so, and is taken out of its queue when it is quarantined.
+    fn quarantines_unknown(&self) -> bool {
         true
     }
 
@@ -182,7 +182,7 @@ impl Source for Notified {
             // When it is not completed, it comes again, and the ledger knows it.
             tokio::spawn(async move {
                 if let Err(error) = queue.complete(&message).await {
-                    tracing::warn!(%error, "a message that was set aside stays in its queue");
+                    tracing::warn!(%error, "a message that was quarantined stays in its queue");
                 }
             });
         }

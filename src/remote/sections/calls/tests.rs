@@ -21,7 +21,7 @@ async fn sessions_that_do_not_come_with_the_record_are_asked_for() {
     // One that says that there are none is believed.
     let none = r#"{"id":"a","version":1,"participants":[{}],"sessions":[]}"#;
     assert_eq!(record(move |_| json(none)).await, (Some(none.to_owned()), 1));
-    // A page that cannot be had is never a shorter record.
+    // A page that cannot be fetched is never a shorter record.
     let more = r#"{"id":"a","version":1,"participants":[{}],"sessions":[{}],"sessions@odata.nextLink":"sessions?2"}"#;
     let (found, _) = record(move |line| if line.contains("sessions?2") { reply(404, "", "{}") } else { json(more) }).await;
     assert_eq!(found, None);

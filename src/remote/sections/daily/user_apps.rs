@@ -118,7 +118,7 @@ impl UserApps {
                         item.body.map_or("", RawValue::get).clone_into(&mut why);
                     }
                     _ if tries + 1 >= TRIES => {
-                        let reason = format!("the apps of user {user} cannot be had: status {}", item.status);
+                        let reason = format!("the apps of user {user} cannot be fetched: status {}", item.status);
                         return Err(SourceError { status: Some(item.status), ..SourceError::for_now(reason) });
                     }
                     _ => {

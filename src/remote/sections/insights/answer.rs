@@ -44,7 +44,7 @@ impl Table {
     }
 }
 
-/// The number of elements of an array, whose values are passed over.
+/// The number of elements of an array, whose values are skipped.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     struct Count;
     impl<'de> Visitor<'de> for Count {

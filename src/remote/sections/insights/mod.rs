@@ -49,7 +49,7 @@ pub(super) struct Slices {
     key: Option<SecretString>,
     /// How far back the first run goes (microseconds).
     lookback: i64,
-    /// Why no slice of the table can be had, once a slice told.
+    /// Why no slice of the table can be fetched, once a slice was refused for it.
     refused: Mutex<Option<SourceError>>,
     scratch: ScratchFolder,
 }

@@ -1,4 +1,4 @@
-//! What is told of a message's text without the text: its language, how it sounds, and what it is about.
+//! What is said of a message's text without the text: its language, how it sounds, and what it is about.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,9 @@ use vader_sentimental::SentimentIntensityAnalyzer;
 use whatlang::Lang;
 use yake_rust::{Config, StopWords, get_n_best};
 
-/// Letters that a text must have for its language to be told.
+/// Letters that a text must have for its language to be recognised.
 const LEAST_LETTERS: usize = 10;
-/// Words that a text must have for what it is about to be told.
+/// Words that a text must have for what it is about to be recognised.
 const LEAST_WORDS: usize = 3;
 /// Characters that are looked at: the beginning of a long text says what it is about.
 const LOOKED_AT: usize = 4_000;
@@ -42,7 +42,7 @@ impl Analysis {
         let head = &text[..end];
         let language = language(head);
         let is_english = language.is_some_and(|(code, _)| code == "en");
-        // These libraries are not ours, and messages are anybody's: what one of them cannot read is not told.
+        // These libraries are not ours, and messages are anybody's: what one of them cannot read is left null.
         let guarded = |look: &dyn Fn() -> Option<f64>| catch_unwind(AssertUnwindSafe(look)).ok().flatten();
         let sentiment = guarded(&|| is_english.then(|| SentimentIntensityAnalyzer::new().polarity_scores(head).compound));
         let keywords = match language.filter(|_| words >= LEAST_WORDS) {

@@ -74,7 +74,7 @@ impl State {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True for a blob that lists show and that can be had at an instant.
+    /// True for a blob that lists show and that can be fetched at an instant.
     fn is_there(&self, world: &World, blob: Blob, now: i64) -> bool {
         let log = log(world);
         log.is_there(blob, now) && self.subscriptions(world).covers(blob.kind, log.created(blob), now)

@@ -11,7 +11,7 @@ use kqlake_value::US_PER_MINUTE;
 /// A client need not have asked for what ends, or began, so shortly before now, in microseconds.
 const MARGIN: i64 = 15 * US_PER_MINUTE;
 
-/// Records of all blobs that were sent, and of those that could be had now: but of what was said to have expired.
+/// Records of all blobs that were sent, and of those that could be fetched now: but of what was said to have expired.
 pub(crate) fn truth(world: &World) -> Vec<Table> {
     let state = world.state::<State>();
     let (log, now, writer) = (log(world), world.now(), state.writer(world));

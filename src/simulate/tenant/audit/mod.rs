@@ -12,7 +12,7 @@ use kqlake_value::parse::datetimes;
 use kqlake_value::us_of_datetime;
 use kqlake_value::{US_PER_DAY as DAY, US_PER_HOUR as HOUR, US_PER_SECOND as SECOND};
 
-/// How long content can be had.
+/// How long content can be fetched.
 pub(crate) const LIFE: i64 = 7 * DAY;
 
 /// A content type.
@@ -124,12 +124,12 @@ impl Log {
         self.created(blob) + LIFE
     }
 
-    /// True for a blob that can be had.
+    /// True for a blob that can be fetched.
     pub(crate) fn is_there(&self, blob: Blob, now: i64) -> bool {
         self.available(blob) <= now && now < self.expires(blob)
     }
 
-    /// Blobs whose time is in a range, whether they can be had or not, in order.
+    /// Blobs whose time is in a range, whether they can be fetched or not, in order.
     pub(crate) fn blobs(&self, kind: Kind, time: Range<i64>) -> impl Iterator<Item = Blob> + use<> {
         let log = *self;
         let indexes = match self.period(kind) {

@@ -1,4 +1,4 @@
-//! Operators of the language that kqlake reads and does not run. What must follow their name is read; the rest is passed over
+//! Operators of the language that kqlake reads and does not run. What must follow their name is read; the rest is skipped
 //! by the caller, brackets balanced.
 
 use super::super::{Parser, Read};

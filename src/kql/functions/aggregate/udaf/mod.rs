@@ -154,7 +154,7 @@ impl AggregateUDFImpl for KqlAggregate {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let state = self.call.new_any(self.positioned(&args))?;
-        Ok(Box::new(SingleGroup { call: Arc::clone(&self.call), state }))
+        Ok(Box::new(SingleGroup { call: Arc::clone(&self.call), state: Some(state) }))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -181,11 +181,25 @@ impl AggregateUDFImpl for KqlAggregate {
     }
 }
 
+/// What a state is counted for, as many times: the state of all rows is copied into a column, that into a scalar, and that into a
+/// column again.
+const COPIES_OF_ALL: usize = 4;
+/// The same of states of groups: each is copied into a column when its group leaves.
+const COPIES_OF_GROUP: usize = 2;
+
 /// The state of all rows, for a summary without keys.
 #[derive(Debug)]
 struct SingleGroup {
     call: Arc<AggregateCall>,
-    state: Box<dyn Accumulate>,
+    /// None once its value was given: it may be as large as the memory limit allows, and is there once.
+    state: Option<Box<dyn Accumulate>>,
+}
+
+impl SingleGroup {
+    fn open(&mut self) -> Result<&mut Box<dyn Accumulate>> {
+        let name = self.call.function.name;
+        self.state.as_mut().ok_or_else(|| DataFusionError::Internal(format!("{name}: its value was given before")))
+    }
 }
 
 impl Accumulator for SingleGroup {
@@ -193,31 +207,40 @@ impl Accumulator for SingleGroup {
         let (columns, positions) = self.call.open(values)?;
         let positions = positions.as_ref().map(|p| p.as_primitive::<Int64Type>());
         let rows = values.first().map_or(0, |v| v.len());
+        let state = self.open()?;
         let mut args: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len() + 1);
         for row in 0..rows {
             args.clear();
             args.extend(columns.iter().map(|c| c.get(row)));
             args.extend(positions.map(|p| ValueRef::Long(p.value(row))));
-            self.state.update(&args);
+            state.update(&args);
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(scalar(&self.state.finish(), self.call.returns))
+        self.open()?;
+        let mut out = ColumnBuilder::new(self.call.returns, 1);
+        if let Some(state) = self.state.take() {
+            state.finish_into(&mut out);
+        }
+        let column = out.finish().map_err(DataFusionError::Execution)?;
+        drop(out);
+        ScalarValue::try_from_array(&column, 0)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.state.size()
+        size_of_val(self) + COPIES_OF_ALL * self.state.as_ref().map_or(0, |state| state.size())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Binary(Some(self.state.state()))])
+        Ok(vec![ScalarValue::Binary(Some(self.open()?.state()))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for state in state_column(states)?.as_binary::<i32>().iter().flatten() {
-            self.state.merge(state);
+        let state = self.open()?;
+        for other in state_column(states)?.as_binary::<i32>().iter().flatten() {
+            state.merge(other);
         }
         Ok(())
     }
@@ -354,7 +377,7 @@ impl GroupsAccumulator for Groups {
 
     fn size(&self) -> usize {
         size_of_val(self)
-            + self.total
+            + COPIES_OF_GROUP * self.total
             + self.states.capacity() * size_of::<Box<dyn Accumulate>>()
             + self.sizes.capacity() * size_of::<usize>()
             + self.touched.capacity() * size_of::<usize>()
@@ -406,8 +429,27 @@ impl Accumulate for ByPosition {
     }
 
     fn finish(&self) -> Value {
+        self.played().map_or(Value::Null, |state| state.finish())
+    }
+
+    fn finish_into(&self, out: &mut ColumnBuilder) {
+        match self.played() {
+            Some(state) => state.finish_into(out),
+            None => out.push(&Value::Null),
+        }
+    }
+
+    fn size(&self) -> usize {
+        // The rows are played into a state at the end, which has their values once more.
+        size_of_val(self) + 2 * self.bytes.capacity() + self.rows.capacity() * size_of::<(i64, usize, usize)>()
+    }
+}
+
+impl ByPosition {
+    /// The state of the rows in their order.
+    fn played(&self) -> Option<Box<dyn Accumulate>> {
         // The same call made a state before the query started; it cannot fail now.
-        let Ok(mut state) = self.call.new_state() else { return Value::Null };
+        let mut state = self.call.new_state().ok()?;
         let mut rows = self.rows.clone();
         rows.sort_by_key(|r| r.0);
         let mut args = Vec::with_capacity(self.call.args.len());
@@ -419,11 +461,7 @@ impl Accumulate for ByPosition {
             }
             state.update(&args);
         }
-        state.finish()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.bytes.capacity() + self.rows.capacity() * size_of::<(i64, usize, usize)>()
+        Some(state)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Delta log of one table: the only file that names `deltalake`.
+//! What is written to a log: the beginning of a table, commits, columns, checkpoints.
 //!
 //! Commits never use the library's own conflict resolution: it lets two writers replace the same file when one of them
 //! only compacts, which would double rows. A commit here succeeds only right after the version that it is based on;
@@ -6,28 +6,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, Metadata, Remove, StructType, Transaction};
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
-use futures::TryStreamExt as _;
 use serde_json::Value;
-use url::Url;
 
-use super::commit::{ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
-use super::entry::{FileEntry, NewFile, rows_of};
-use super::files::{self, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
-use super::store::LakeStore;
+use super::{Log, delta_error, open_store};
 use crate::blocking::run_blocking;
-use crate::damage::Damage;
-use crate::error::{LakeError, io_cause};
-use crate::partition::{Partition, Partitioning};
+use crate::error::LakeError;
+use crate::log::commit::{ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
+use crate::log::entry::{FileEntry, NewFile};
+use crate::log::files::{self, LOG};
+use crate::partition::Partitioning;
 use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
 use kqlake_durable as durable;
 
@@ -36,9 +32,6 @@ const CHECKPOINT_EVERY: u64 = 20;
 
 /// Tries to add columns; each lost one means that another writer got through.
 const COLUMN_TRIES: usize = 64;
-
-/// Reader features that change nothing about how files are read here.
-const HARMLESS_FEATURES: [&str; 3] = ["v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"];
 
 /// What a commit does to a table.
 #[derive(Debug, Default)]
@@ -68,127 +61,7 @@ pub(crate) enum CommitError {
     Unknown(LakeError),
 }
 
-/// A table's log at one version. Cloning is cheap.
-#[derive(Clone)]
-pub(crate) struct Log {
-    table: &'static str,
-    store: LogStoreRef,
-    state: Arc<DeltaTableState>,
-    files: Arc<OnceLock<Vec<FileEntry>>>,
-    /// Of the newest version's file: another one means that the folder was replaced.
-    stamp: Option<Stamp>,
-    passed: Arc<PassedFiles>,
-    unreadable: Arc<Unreadable>,
-}
-
-impl std::fmt::Debug for Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Log({} v{})", self.table, self.version())
-    }
-}
-
-fn delta_error(table: &'static str, dir: &Path, source: DeltaTableError) -> LakeError {
-    if let Some(kind) = io_cause(&source) {
-        return LakeError::Io { table, path: dir.to_owned(), source: kind };
-    }
-    // Only what happened: the library adds a trace of its own calls.
-    let text = source.to_string();
-    let text = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
-    LakeError::Log { table, source: text.into() }
-}
-
-/// What an error of opening a log means: a broken checkpoint where there is one, else what the library says.
-async fn diagnosed(table: &'static str, dir: &Path, files: LogFiles, source: DeltaTableError) -> LakeError {
-    match run_blocking(table, move || files.broken_checkpoint()).await {
-        Ok(Some(damage)) => LakeError::Damaged { table, damage },
-        Ok(None) => delta_error(table, dir, source),
-        Err(error) => error,
-    }
-}
-
-async fn look(
-    table: &'static str,
-    dir: &Path,
-    seen: Option<u64>,
-    unreadable: &Unreadable,
-) -> Result<Option<LogFiles>, LakeError> {
-    let (dir, unreadable) = (dir.to_owned(), unreadable.clone());
-    run_blocking(table, move || LogFiles::look(table, &dir, seen, &unreadable)).await?
-}
-
-/// The store of a table's log without some of its files. The lake is a store of its own, with an address that has nothing to
-/// decode: the library decodes addresses once too often.
-fn open_store(table: &'static str, dir: &Path, without: &BTreeSet<String>) -> Result<LogStoreRef, LakeError> {
-    let lake = dir.parent().ok_or_else(|| LakeError::NotAFolder { path: dir.to_owned() })?;
-    let hidden = without.iter().map(|name| object_store::path::Path::from_iter([table, LOG, name])).collect();
-    let store = LakeStore::new(lake, hidden).map_err(|e| delta_error(table, dir, e.into()))?;
-    let address = Url::parse(&format!("memory:///{table}/")).map_err(|e| DeltaTableError::Generic(e.to_string()));
-    address.and_then(|url| logstore_with(Arc::new(store), &url, StorageConfig::default())).map_err(|e| delta_error(table, dir, e))
-}
-
 impl Log {
-    fn new(table: &'static str, dir: &Path, store: LogStoreRef, state: DeltaTableState) -> Self {
-        let stamp = files::stamp(dir, state.version());
-        let (files, passed, unreadable) = Default::default();
-        Log { table, store, state: Arc::new(state), files, stamp, passed, unreadable }
-    }
-
-    /// The same log at another version.
-    fn at(&self, dir: &Path, state: DeltaTableState) -> Self {
-        let (passed, unreadable) = (self.passed.clone(), self.unreadable.clone());
-        Log { passed, unreadable, ..Self::new(self.table, dir, self.store.clone(), state) }
-    }
-
-    /// The newest version of the table in a folder; `None` when there is no table.
-    ///
-    /// # Errors
-    /// [`LakeError::Damaged`] when the log is not whole, or data files have none; or the log cannot be read.
-    pub(crate) async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
-        let mut unreadable = Unreadable::new();
-        loop {
-            let Some(files) = look(table, dir, None, &unreadable).await? else { return Ok(None) };
-            let store = open_store(table, dir, &files.passed.names)?;
-            let error = match DeltaTableState::try_new(&store, None).await {
-                Ok(state) => {
-                    for damage in &files.passed.damage {
-                        tracing::warn!(table, "{damage}: it is passed over; {}", damage.advice());
-                    }
-                    let (passed, unreadable) = (Arc::new(files.passed), Arc::new(unreadable));
-                    let log = Log { passed, unreadable, ..Self::new(table, dir, store, state) };
-                    return log.seen_until(files.last, dir).await.map(Some);
-                }
-                Err(e) => diagnosed(table, dir, files, e).await,
-            };
-            // What the log says everything without is left out the next time.
-            let LakeError::Damaged { damage: Damage::Checkpoint { file, why, spare: true }, .. } = &error else {
-                return Err(error);
-            };
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if unreadable.insert(name, why.clone()).is_some() {
-                return Err(error);
-            }
-        }
-    }
-
-    /// What of the log is passed over, since it cannot be read and the rest says everything.
-    pub(crate) fn passed(&self) -> &PassedFiles {
-        &self.passed
-    }
-
-    /// The log, once all of its commits have been examined, of which those until a version were before.
-    async fn seen_until(self, seen: u64, dir: &Path) -> Result<Self, LakeError> {
-        let read = self.state.version();
-        if read < seen {
-            let reason = format!("the log could only be read to version {read} of {seen}");
-            return Err(LakeError::Log { table: self.table, source: reason.into() });
-        }
-        if read > seen {
-            // Committed by somebody else in between.
-            look(self.table, dir, Some(seen), &self.unreadable).await?;
-        }
-        Ok(self)
-    }
-
     /// Creates the table with a definition's columns, or opens what another process created meanwhile.
     ///
     /// # Errors
@@ -238,109 +111,12 @@ impl Log {
         }
     }
 
-    /// The newest version, read incrementally; `None` when the table has been removed.
-    ///
-    /// # Errors
-    /// As for [`Log::open`].
-    pub(crate) async fn refreshed(&self, dir: &Path) -> Result<Option<Self>, LakeError> {
-        let version = self.state.version();
-        // The folder may have been replaced by an older or other table: then nothing of what is known counts.
-        if self.stamp.is_none() || files::stamp(dir, version) != self.stamp {
-            return Self::open(self.table, dir).await;
-        }
-        let Some(files) = look(self.table, dir, Some(version), &self.unreadable).await? else { return Ok(None) };
-        if files.passed != *self.passed {
-            return Self::open(self.table, dir).await;
-        }
-        if files.last == version {
-            return Ok(Some(self.clone()));
-        }
-        let mut state = self.state.as_ref().clone();
-        match state.update(&self.store, None).await {
-            Ok(()) => self.at(dir, state).seen_until(files.last, dir).await.map(Some),
-            Err(_) => Self::open(self.table, dir).await,
-        }
-    }
-
-    /// The id that the table got when it was created.
-    pub(crate) fn id(&self) -> &str {
-        self.state.metadata().id()
-    }
-
-    /// Refuses a table that is not the one of its folder.
-    ///
-    /// # Errors
-    /// [`LakeError::Damaged`] naming what the folder holds.
-    pub(crate) fn check_identity(&self, def: &TableDef, dir: &Path) -> Result<(), LakeError> {
-        let schema = self.schema();
-        let lacks = |column: &&&'static str| schema.field_with_name(column).is_err();
-        // Other writers need not name their tables; such a table is known by what makes a row.
-        let found = match self.state.metadata().name() {
-            Some(name) if name != def.name => Some(format!("the table {name}")),
-            Some(_) => [def.time].iter().find(lacks).map(|column| format!("a table without the column {column}")),
-            None => def.key.iter().chain([&def.time]).find(lacks).map(|column| format!("a table without the column {column}")),
-        };
-        match found {
-            Some(found) => {
-                Err(LakeError::Damaged { table: self.table, damage: Damage::OtherTable { dir: dir.to_owned(), found } })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// True for the same version of the same table, read at the same time.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.state, &other.state)
-    }
-
-    /// The version.
-    pub(crate) fn version(&self) -> i64 {
-        i64::try_from(self.state.version()).unwrap_or(i64::MAX)
-    }
-
-    /// The columns as the log lists them, partition column included.
-    pub(crate) fn schema(&self) -> SchemaRef {
-        self.state.snapshot().arrow_schema()
-    }
-
-    /// Refuses tables that need something of a reader that is not implemented here: wrong rows would be the result.
-    ///
-    /// # Errors
-    /// [`LakeError::Unsupported`] naming the feature.
-    pub(crate) fn check_readable(&self) -> Result<(), LakeError> {
-        let refuse = |feature: String| LakeError::Unsupported { table: self.table, feature };
-        let protocol = self.state.protocol();
-        let config = self.state.metadata().configuration();
-        if config.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
-            return Err(refuse("columnMapping".into()));
-        }
-        if let Some(features) = protocol.reader_features() {
-            for feature in features {
-                let name = feature.to_string();
-                if !HARMLESS_FEATURES.contains(&name.as_str()) {
-                    return Err(refuse(name));
-                }
-            }
-        } else if protocol.min_reader_version() > 2 {
-            return Err(refuse(format!("reader version {}", protocol.min_reader_version())));
-        }
-        if self.partitioning().is_none() {
-            return Err(refuse(format!("partitioning other than by {EVENT_MONTH} or {EVENT_DATE}")));
-        }
-        Ok(())
-    }
-
-    /// How the table is divided; `None` for a way that is not ours.
-    pub(crate) fn partitioning(&self) -> Option<Partitioning> {
-        Partitioning::of_columns(self.state.metadata().partition_columns())
-    }
-
     /// What the log says of the table once it is divided by month, with its columns as they are then.
-    fn by_month(&self, def: &TableDef) -> Result<(Metadata, String), LakeError> {
+    fn by_month(&self, state: &DeltaTableState, def: &TableDef) -> Result<(Metadata, String), LakeError> {
         let failed = |e: serde_json::Error| LakeError::Log { table: self.table, source: Box::new(e) };
         let month: Vec<Field> = def.columns.iter().filter(|c| c.name == EVENT_MONTH).map(|c| def.field(c)).collect();
         let month = kernel_fields(self.table, &Schema::new(month))?;
-        let mut metadata = serde_json::to_value(self.state.metadata()).map_err(failed)?;
+        let mut metadata = serde_json::to_value(state.metadata()).map_err(failed)?;
         let mut schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap_or_default()).map_err(failed)?;
         if let Some(fields) = schema["fields"].as_array_mut() {
             fields.retain(|field| field["name"] != EVENT_DATE && field["name"] != EVENT_MONTH);
@@ -354,47 +130,6 @@ impl Log {
         Ok((serde_json::from_value(metadata).map_err(failed)?, schema))
     }
 
-    /// The live files, in the order of the log.
-    pub(crate) fn files(&self) -> &[FileEntry] {
-        let by = self.partitioning();
-        self.files.get_or_init(|| {
-            self.state
-                .log_data()
-                .iter()
-                .map(|view| {
-                    // The only way to a file's tags; the deprecation note points to Arrow arrays that are not public.
-                    #[allow(deprecated)]
-                    let add = view.add_action();
-                    FileEntry {
-                        path: add.path,
-                        size: u64::try_from(add.size).unwrap_or(0),
-                        modified: add.modification_time,
-                        partition: by.and_then(|by| {
-                            let text = add.partition_values.get(by.column())?.as_deref()?;
-                            Partition::parse(by, text)
-                        }),
-                        stats: add.stats,
-                        tags: add.tags.unwrap_or_default(),
-                        has_deletion_vector: add.deletion_vector.is_some(),
-                    }
-                })
-                .collect()
-        })
-    }
-
-    /// The rows of the live files that say how many they have.
-    pub(crate) fn rows(&self) -> u64 {
-        self.files().iter().filter_map(|file| rows_of(file.stats.as_deref()?)).sum()
-    }
-
-    /// The version of an application transaction.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub(crate) async fn transaction(&self, app_id: &str, dir: &Path) -> Result<Option<i64>, LakeError> {
-        self.state.transaction_version(&self.store, app_id).await.map_err(|e| delta_error(self.table, dir, e))
-    }
-
     /// Commits a change right after this version, at an instant in milliseconds since 1970, and gives the log at the new version
     /// or a later one. What the commit names is on the disk before it, and the commit is when this returns: a power cut takes
     /// back nothing that was reported to the caller.
@@ -406,6 +141,7 @@ impl Log {
         let flushed = run_blocking(self.table, move || folders.iter().try_for_each(|folder| durable::sync_folder(folder))).await;
         let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
         flushed.and_then(|flushed| flushed.map_err(failed)).map_err(CommitError::Failed)?;
+        let state = self.state(dir).await.map_err(CommitError::Failed)?;
         let data_change = change.data_change;
         let operation = if data_change {
             let column = self.partitioning().unwrap_or(Partitioning::Month).column().to_owned();
@@ -420,7 +156,7 @@ impl Log {
         let mut actions: Vec<Action> = Vec::with_capacity(change.add.len() + change.remove.len());
         let mut divided = None;
         if let Some(def) = change.months {
-            let (metadata, schema) = self.by_month(def).map_err(CommitError::Failed)?;
+            let (metadata, schema) = self.by_month(state, def).map_err(CommitError::Failed)?;
             digest.divided(EVENT_MONTH, &schema);
             actions.push(Action::Metadata(metadata));
             divided = Some((DIVIDED.to_owned(), EVENT_MONTH.into()));
@@ -451,7 +187,7 @@ impl Log {
         // A commit that says how much it holds cannot be cut between two of its actions without notice, nor can a copy of
         // another commit or of an action take the place of one that says what it is.
         let count = actions.len() + change.transactions.len();
-        let next = self.state.version() + 1;
+        let next = self.view.version + 1;
         let attempt = uuid::Uuid::new_v4().to_string();
         let facts =
             [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into()), (ATTEMPT, attempt.clone().into())];
@@ -471,12 +207,14 @@ impl Log {
             );
         let committed = CommitBuilder::from(properties)
             .with_actions(actions)
-            .build(Some(self.state.as_ref()), self.store.clone(), operation)
+            .build(Some(state.as_ref()), self.store.clone(), operation)
             .await;
         match committed {
             Ok(done) => {
-                let log = self.at(dir, done.snapshot());
-                if done.version() % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
+                let version = done.version();
+                let view = Self::of_library(self.table, done.snapshot()).map_err(CommitError::Unknown)?;
+                let log = self.at(dir, view);
+                if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
                     && let Err(error) = log.checkpoint(dir).await
                 {
                     // The log is whole without it; the next one will be tried again.
@@ -557,19 +295,6 @@ impl Log {
         }
     }
 
-    /// Removed files with the milliseconds since 1970 when they were removed.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub(crate) async fn tombstones(&self, dir: &Path) -> Result<HashMap<String, i64>, LakeError> {
-        self.state
-            .all_tombstones(&self.store)
-            .map_ok(|t| (t.path().into_owned(), t.deletion_timestamp().unwrap_or(0)))
-            .try_collect()
-            .await
-            .map_err(|e| delta_error(self.table, dir, e))
-    }
-
     /// Writes a checkpoint of this version.
     ///
     /// # Errors
@@ -577,7 +302,7 @@ impl Log {
     pub(crate) async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
         let failed = |e| delta_error(self.table, dir, e);
         let mut table = DeltaTable::new(self.store.clone());
-        table.load_version(self.state.version()).await.map_err(failed)?;
+        table.load_version(self.view.version).await.map_err(failed)?;
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
     }
 
@@ -588,7 +313,7 @@ impl Log {
     /// The log cannot be listed or written.
     pub(crate) async fn clean_log(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
         const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
-        deltalake::checkpoints::cleanup_expired_logs_for(self.state.version(), self.store.as_ref(), now - RETENTION_MILLIS, None)
+        deltalake::checkpoints::cleanup_expired_logs_for(self.view.version, self.store.as_ref(), now - RETENTION_MILLIS, None)
             .await
             .map_err(|e| delta_error(self.table, dir, e))
     }
