@@ -14,6 +14,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::gap;
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, KnownRefusal, Request, ServiceError};
@@ -69,6 +70,8 @@ struct Audit {
     content_types: Vec<String>,
     /// Where it is kept when subscriptions were started.
     started: Option<std::path::PathBuf>,
+    /// Where it is kept until when content types were listed.
+    listed: Option<std::path::PathBuf>,
     /// Whether subscriptions are left as they are.
     only_looks: bool,
     /// Where the blobs are that were listed, by the names of their units.
@@ -109,6 +112,7 @@ impl Audit {
             publisher: if own.is_empty() { tenant.id.clone() } else { own.to_owned() },
             content_types: types.filter(|name| seen.insert(plain(name))).map(str::to_owned).collect(),
             started: world.folder().map(|folder| state::file(folder, "subscriptions", &tenant.id)),
+            listed: world.folder().map(|folder| state::file(folder, "listed", &tenant.id)),
             only_looks: world.only_looks(),
             uris: Mutex::default(),
         })
@@ -284,21 +288,52 @@ impl Audit {
         windows
     }
 
+    /// Until when content types were listed without a window that failed.
+    fn listed_until(&self) -> BTreeMap<String, i64> {
+        let kept = self.listed.as_deref().and_then(state::read);
+        kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default()
+    }
+
+    /// Notes that content types were listed, all but some whole. Gives the stretches of time that were not listed while the
+    /// service had them: the service keeps blobs for seven days, and no run may have come by for longer.
+    async fn note_listed(&self, content_types: &[&str], failed: &HashSet<&str>, now: i64) -> Vec<ListedUnit> {
+        let (mut until, earliest) = (self.listed_until(), earliest(now));
+        let mut gaps = Vec::new();
+        for &name in content_types {
+            let before = until.get(&plain(name)).copied();
+            if let Some(before) = before.filter(|before| *before < earliest) {
+                gaps.push(gap::unit(&self.type_name(name), before, earliest));
+            }
+            match (failed.contains(name), before) {
+                (false, _) => until.insert(plain(name), now),
+                (true, Some(before)) => until.insert(plain(name), before.max(earliest)),
+                (true, None) => None,
+            };
+        }
+        if let Some(file) = self.listed.as_ref().filter(|_| !self.only_looks) {
+            state::write(file.clone(), json!(until)).await;
+        }
+        gaps
+    }
+
     async fn listing(&self) -> Result<UnitPage, SourceError> {
         let (mut starts, not_started) = self.subscribe().await.map_err(|error| self.advised(error))?;
         let now = self.api.now();
         let mut listing = UnitPage::default();
         let is_out = |name: &str| not_started.iter().any(|(other, _)| other == name);
-        let types = self.content_types.iter().filter(|name| !is_out(name));
-        let mut windows: Vec<Window<'_>> = types.flat_map(|name| self.windows(name, now)).collect();
+        let types: Vec<&str> = self.content_types.iter().map(String::as_str).filter(|name| !is_out(name)).collect();
+        let mut windows: Vec<Window<'_>> = types.iter().flat_map(|name| self.windows(name, now)).collect();
         // The oldest first: where the service throttles, what is nearest to its end is known, and counted, before it is gone.
         windows.sort_by_key(|window| window.from);
         let listings: Vec<BoxFuture<'_, _>> =
             windows.into_iter().map(|window| async move { (window, self.window(window).await) }.boxed()).collect();
         let mut listed = stream::iter(listings).buffered(LISTED_AT_ONCE);
         let mut uris = HashMap::new();
-        let mut reported = HashSet::new();
+        let (mut reported, mut failed) = (HashSet::new(), HashSet::new());
         while let Some((window, blobs)) = listed.next().await {
+            if blobs.is_err() {
+                failed.insert(window.content_type);
+            }
             let blobs = match blobs {
                 Ok(blobs) => blobs,
                 Err(error) if error.is_code("AF20022") || error.is_code("AF20023") => {
@@ -327,6 +362,7 @@ impl Audit {
             }
         }
         drop(listed);
+        listing.units.extend(self.note_listed(&types, &failed, now).await);
         self.start_again(reported, &mut starts).await;
         let not_started = not_started.into_iter().map(|(name, error)| (self.type_name(&name), error.reason));
         listing.failures.extend(not_started);
@@ -339,6 +375,9 @@ impl Audit {
     }
 
     async fn blob_body(&self, unit: &ListedUnit) -> Result<Body, SourceError> {
+        if let Some(refusal) = gap::refusal(unit) {
+            return Err(refusal);
+        }
         let uri = self.uris.lock().unwrap_or_else(PoisonError::into_inner).get(&unit.name).cloned();
         let uri = uri.ok_or_else(|| SourceError::for_now("it was not listed in this run"))?;
         let url = Url::parse(&uri).map_err(|_| SourceError::for_now("its address cannot be read"))?;

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::record::Record;
-use super::pages;
+use super::gap;
+use super::pages::Walk;
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Request, ServiceError, path_part};
@@ -102,25 +103,33 @@ impl Calls {
         if let Ok(days) = Days::deserialize(&cursor) {
             return days;
         }
-        let first = now - self.backfill;
-        match SectionCursor::deserialize(&cursor) {
-            Ok(kept) if now - kept.whole < WHOLE => {
-                let from = kept.until.min(now).saturating_sub(AGAIN).max(first);
-                Days { from, to: now, reaches: SectionCursor { until: now, whole: kept.whole } }
+        let (first, kept) = (now - self.backfill, SectionCursor::deserialize(&cursor).ok());
+        // What began since the last listing is listed whatever the first run looks back, as long as the service has it.
+        let again = kept.map_or(first, |kept| kept.until.min(now).saturating_sub(AGAIN).max(now - KEPT));
+        match kept {
+            Some(kept) if now - kept.whole < WHOLE => {
+                Days { from: again, to: now, reaches: SectionCursor { until: now, whole: kept.whole } }
             }
-            _ => Days { from: first, to: now, reaches: SectionCursor { until: now, whole: now } },
+            _ => Days { from: first.min(again), to: now, reaches: SectionCursor { until: now, whole: now } },
         }
+    }
+
+    /// The stretch of time that was not listed while the service had it, when a listing begins.
+    fn gap(&self, after: Option<&Value>) -> Option<ListedUnit> {
+        let (kept, earliest) = (SectionCursor::deserialize(after?).ok()?, self.api.now() - KEPT);
+        (kept.until < earliest).then(|| gap::unit(&self.stream, kept.until, earliest))
     }
 
     /// The calls of one day: those that are lost soonest come first.
     async fn page(&self, after: Option<Value>) -> Result<UnitPage, SourceError> {
+        let gap = self.gap(after.as_ref());
         let days = self.days(after);
         let end = (days.from.div_euclid(DAY) * DAY + DAY).min(days.to);
         let filter = format!("startDateTime ge {} and startDateTime lt {}", instant::text(days.from), instant::text(end));
         let mut next = Some(self.api.url(&format!("v1.0/communications/callRecords?$filter={filter}")));
-        let mut calls = BTreeMap::new();
+        let (mut calls, mut walk) = (BTreeMap::new(), Walk::default());
         while let Some(url) = next {
-            let page = pages::page(&self.api, Request::get(url)).await?;
+            let page = walk.page(&self.api, Request::get(url)).await?;
             let heads: Heads = serde_json::from_slice(&page.body)
                 .map_err(|error| SourceError::for_now(format!("the list of calls cannot be read: {error}")))?;
             for head in heads.value {
@@ -131,7 +140,7 @@ impl Calls {
         }
         let is_last = end >= days.to;
         Ok(UnitPage {
-            units: calls.into_values().collect(),
+            units: gap.into_iter().chain(calls.into_values()).collect(),
             next: (!is_last).then(|| json!(Days { from: end, ..days })),
             cursor: is_last.then(|| json!(days.reaches)),
             ..UnitPage::default()
@@ -183,8 +192,9 @@ impl Calls {
                 if next.is_none() && is_unnamed {
                     next = Some(self.api.url(&format!("v1.0/communications/callRecords/{id}/{path}")));
                 }
+                let mut walk = Walk::default();
                 while let Some(url) = next {
-                    let page = match pages::page(&self.api, Request::get(url)).await {
+                    let page = match walk.page(&self.api, Request::get(url)).await {
                         // Older services do not have the members by themselves.
                         Err(error) if is_unnamed && is_missing(&error) => break,
                         page => page?,
@@ -230,6 +240,9 @@ impl Source for Calls {
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         Box::pin(async move {
+            if let Some(refusal) = gap::refusal(unit) {
+                return Err(refusal);
+            }
             let id = unit.name.rsplit('/').next().unwrap_or_default();
             let record = self.call(id).await?;
             Ok(Opened { body: Body::Stream(Box::new(std::io::Cursor::new(record.into_text()))), taken_at: None })

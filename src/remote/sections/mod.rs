@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod daily;
+mod gap;
 mod insights;
 mod message_trace;
 mod messages;

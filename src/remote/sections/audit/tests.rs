@@ -347,3 +347,39 @@ fn without_org_urls_nothing_is_begun() {
     tenant.audit.org_urls = vec!["*".to_owned()];
     assert_eq!(sources(&tenant, &world()).unwrap()[0].stream(), "contoso/audit");
 }
+
+#[tokio::test]
+async fn what_no_run_listed_while_the_service_had_it_is_a_unit_that_is_gone() {
+    let server = Server::start(|asked, _| {
+        let query = query(asked);
+        let fails = query.get("contentType").is_some_and(|name| name == "Audit.Exchange");
+        match asked.line.contains("/subscriptions/list") {
+            true => json(ALL_ENABLED),
+            false if fails => reply(400, "", r#"{"error":{"code":"AF20055","message":"window"}}"#),
+            false => json("[]"),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut tenant = tenant(&server.base);
+    tenant.audit.content_types = ["Audit.SharePoint", "Audit.Exchange"].map(str::to_owned).to_vec();
+    let world = World::new(world().pace().clone(), Some(folder.path())).unwrap();
+    let file = state::file(folder.path(), "listed", TENANT);
+    let list = || async { Audit::new(&tenant, &world).unwrap().list(None).await.unwrap().units };
+    // A first run begins where the service does.
+    assert_eq!(list().await, []);
+    assert_eq!(state::read(&file), Some(value!({ "audit.sharepoint": NOW })));
+    // Seven days and a bit: within what the service has, there is no gap.
+    let (within, before) = (NOW - KEPT + 2 * MARGIN, NOW - 9 * DAY);
+    state::write(file.clone(), value!({ "audit.sharepoint": within, "audit.exchange": within })).await;
+    assert_eq!(list().await, []);
+    state::write(file.clone(), value!({ "audit.sharepoint": before, "audit.exchange": before })).await;
+    let gaps = list().await;
+    let names: Vec<&str> = gaps.iter().map(|unit| unit.name.as_str()).collect();
+    let name = |kind: &str| format!("contoso/audit/{kind}/gap/2026-01-03T00:00:00Z..2026-01-05T00:01:00Z");
+    assert_eq!(names, [name("Audit.SharePoint"), name("Audit.Exchange")]);
+    let error = Audit::new(&tenant, &world).unwrap().open(&gaps[0]).await.unwrap_err();
+    assert!(error.gone && error.reason.contains("from 2026-01-03T00:00:00Z to 2026-01-05T00:01:00Z"), "{}", error.reason);
+    // It is reported once, and a type that could not be listed is still not listed.
+    assert_eq!(list().await, []);
+    assert_eq!(state::read(&file), Some(value!({ "audit.sharepoint": NOW, "audit.exchange": NOW - KEPT + MARGIN })));
+}

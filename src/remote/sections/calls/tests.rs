@@ -1,3 +1,5 @@
+use serde_json::json as value;
+
 use super::*;
 use crate::testing::{Server, json, reply, tenant, world};
 
@@ -40,4 +42,27 @@ async fn a_service_that_knows_the_older_list_alone_refuses_once() {
         assert_eq!(String::from_utf8(found.into_text()).unwrap(), record);
         assert_eq!(server.lines().len(), requests, "{:?}", server.lines());
     }
+}
+
+#[tokio::test]
+async fn what_was_not_listed_is_listed_whatever_the_first_run_looks_back() {
+    let server = Server::start(|_, _| json(r#"{"value":[]}"#));
+    let mut tenant = tenant(&server.base);
+    tenant.calls.backfill_days = 2;
+    let calls = Calls::of(&tenant, &world()).unwrap();
+    let now = calls.api.now();
+    let from = |until: Option<i64>, whole: i64| calls.days(until.map(|until| value!(SectionCursor { until, whole }))).from;
+    assert_eq!(from(None, 0), now - 2 * DAY);
+    assert_eq!(from(Some(now - HOUR), now - HOUR), now - HOUR - AGAIN);
+    assert_eq!(from(Some(now - 9 * DAY), now - 9 * DAY), now - 9 * DAY - AGAIN);
+    assert_eq!(from(Some(now - 40 * DAY), now - 40 * DAY), now - KEPT);
+    // What the service had no longer when a run came by is a unit that is gone.
+    let gap = |until: i64| calls.gap(Some(&value!(SectionCursor { until, whole: until })));
+    assert_eq!(gap(now - 9 * DAY), None);
+    let unit = gap(now - 40 * DAY).unwrap();
+    assert_eq!(unit.window, Some((now - 40 * DAY, now - KEPT)));
+    assert!(calls.open(&unit).await.unwrap_err().gone);
+    let page = calls.page(Some(value!(SectionCursor { until: now - 40 * DAY, whole: now - 40 * DAY }))).await.unwrap();
+    assert_eq!(page.units, [unit]);
+    assert_eq!(calls.page(page.next).await.unwrap().units, []);
 }
