@@ -102,7 +102,14 @@ fn groups_and_joins_finish_with_little_memory() {
 #[test]
 fn what_must_be_held_at_once_fails_with_advice_and_without_rows() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    for text in [format!("{WIDE} | summarize make_list(text)"), format!("{WIDE} | summarize make_set(text) by n % 2")] {
+    for text in [
+        format!("{WIDE} | summarize make_list(text)"),
+        format!("{WIDE} | summarize make_set(text) by n % 2"),
+        format!("{WIDE} | summarize buildschema(bag_pack(id, 1))"),
+        format!("{WIDE} | reduce by text"),
+        format!("{WIDE} | project d = bag_pack('a', text) | evaluate bag_unpack(d) | count"),
+        format!("{WIDE} | project id, k = 1 | evaluate pivot(id) | count"),
+    ] {
         let run = query(dir.path(), "1MB", "2", &text).exits(3).says("memory").says("--memory-limit");
         assert_eq!(run.out, "");
     }

@@ -181,9 +181,9 @@ impl AggregateUDFImpl for KqlAggregate {
     }
 }
 
-/// What a state is counted for, as many times: the state of all rows is copied into a column, that into a scalar, and that into a
-/// column again.
-const COPIES_OF_ALL: usize = 4;
+/// What a state is counted for, as many times: the state of all rows is copied into a column, and that into a scalar, of which one
+/// is there beside the other.
+const COPIES_OF_ALL: usize = 3;
 /// The same of states of groups: each is copied into a column when its group leaves.
 const COPIES_OF_GROUP: usize = 2;
 
@@ -191,14 +191,14 @@ const COPIES_OF_GROUP: usize = 2;
 #[derive(Debug)]
 struct SingleGroup {
     call: Arc<AggregateCall>,
-    /// None once its value was given: it may be as large as the memory limit allows, and is there once.
+    /// None once its value or its state was given: it may be as large as the memory limit allows, and is there once.
     state: Option<Box<dyn Accumulate>>,
 }
 
 impl SingleGroup {
     fn open(&mut self) -> Result<&mut Box<dyn Accumulate>> {
         let name = self.call.function.name;
-        self.state.as_mut().ok_or_else(|| DataFusionError::Internal(format!("{name}: its value was given before")))
+        self.state.as_mut().ok_or_else(|| DataFusionError::Internal(format!("{name}: it was given before")))
     }
 }
 
@@ -234,7 +234,9 @@ impl Accumulator for SingleGroup {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Binary(Some(self.open()?.state()))])
+        let state = self.open()?.state();
+        self.state = None;
+        Ok(vec![ScalarValue::Binary(Some(state))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
