@@ -1,7 +1,9 @@
 //! Pages that lead to one another, as OData services give them.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
+use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ const WAITING: usize = 2;
 /// How long a list without any record is left alone before it is asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// More pages than any chain has.
-const MOST: u64 = 1_000_000;
+const MOST: usize = 1_000_000;
 
 /// A page.
 #[derive(Debug, Clone)]
@@ -68,6 +70,29 @@ pub(super) async fn page(api: &Api, request: Request) -> Result<Page, ServiceErr
     read(api.service(), &url, answer.body)
 }
 
+/// The way along the pages of one chain, none of which is asked for twice: a chain that runs in a circle has no end.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Hashes of the addresses that were asked for.
+    asked: HashSet<u64>,
+}
+
+impl Walk {
+    /// Asks for the chain's next page.
+    ///
+    /// # Errors
+    /// As [`page`]; the page has come before.
+    pub(super) async fn page(&mut self, api: &Api, request: Request) -> Result<Page, ServiceError> {
+        let mut hasher = DefaultHasher::new();
+        request.url().as_str().hash(&mut hasher);
+        if !self.asked.insert(hasher.finish()) || self.asked.len() > MOST {
+            let why = format!("{}: the pages lead to one another in a circle", crate::http::place(request.url()));
+            return Err(ServiceError::new(api.service(), Failure::Broken, why));
+        }
+        page(api, request).await
+    }
+}
+
 fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> {
     if body.is_empty() {
         return Ok(Page { body, records: 0, next: None, delta: None });
@@ -108,9 +133,9 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option
         name: Option<String>,
     }
     let mut ids = BTreeMap::new();
-    let (mut next, mut is_first) = (Some(api.url(path)), true);
+    let (mut next, mut is_first, mut walk) = (Some(api.url(path)), true, Walk::default());
     while let Some(url) = next {
-        let page = page(api, Request::get(url.clone())).await?;
+        let page = walk.page(api, Request::get(url.clone())).await?;
         let heads: Heads = serde_json::from_slice(&page.body).map_err(|error| {
             let why = format!("{}: the list cannot be read: {error}", crate::http::place(&url));
             ServiceError::new(api.service(), Failure::Broken, why)
@@ -119,7 +144,7 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option
         next = page.next;
         if next.is_none() && ids.is_empty() && std::mem::take(&mut is_first) {
             api.pace().sleep(AGAIN).await;
-            next = Some(api.url(path));
+            (next, walk) = (Some(api.url(path)), Walk::default());
         }
     }
     Ok(ids)
@@ -241,7 +266,14 @@ impl Chain {
     }
 
     fn pages(self) -> Pages {
-        Pages { api: self.api, request: self.request, said: self.said, now: Some(self.first), begun: false, passed: 0 }
+        Pages {
+            api: self.api,
+            request: self.request,
+            said: self.said,
+            now: Some(self.first),
+            begun: false,
+            walk: Walk::default(),
+        }
     }
 }
 
@@ -253,7 +285,7 @@ struct Pages {
     /// The page that was given last, or is the first.
     now: Option<Page>,
     begun: bool,
-    passed: u64,
+    walk: Walk,
 }
 
 impl Pages {
@@ -261,11 +293,7 @@ impl Pages {
     async fn next(&mut self) -> Result<Option<Bytes>, ServiceError> {
         if std::mem::replace(&mut self.begun, true) {
             let Some(next) = self.now.take().and_then(|page| page.next) else { return Ok(None) };
-            self.passed += 1;
-            if self.passed > MOST {
-                return Err(ServiceError::new(self.api.service(), Failure::Broken, "the pages have no end"));
-            }
-            self.now = Some(page(&self.api, (self.request)(next)).await?);
+            self.now = Some(self.walk.page(&self.api, (self.request)(next)).await?);
         }
         let Some(page) = &self.now else { return Ok(None) };
         Ok(Some(saying(page.body.clone(), self.said.as_ref())))
@@ -343,6 +371,22 @@ mod tests {
             let chain = Chain::begin_full(&api, Request::get(api.url("v1.0/reports"))).await.unwrap();
             assert_eq!((chain.first.records > 0, server.lines().len()), (found > 0, asked));
         }
+    }
+
+    #[tokio::test]
+    async fn pages_that_lead_to_one_another_in_a_circle_are_an_error() {
+        // The second and the third page lead to each other.
+        let server = Server::start(|asked, _| {
+            let next = if asked.line.contains("page=2") { 3 } else { 2 };
+            json(&format!(r#"{{"value":[{{"id":"{next}"}}],"@odata.nextLink":"teams?page={next}"}}"#))
+        });
+        let api = graph(&world(), &server.base);
+        let refused = |error: ServiceError| assert!(error.to_string().contains("in a circle"), "{error}");
+        refused(ids(&api, "v1.0/teams").await.unwrap_err());
+        assert_eq!(server.lines().len(), 3);
+        let chain = Chain::begin(&api, Request::get(api.url("v1.0/teams"))).await.unwrap();
+        refused(chain.collect(&mut Vec::new()).await.unwrap_err());
+        assert_eq!(server.lines().len(), 6);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError, path_part};
 use crate::instant;
-use crate::sections::pages::{self, Said};
+use crate::sections::pages::{Said, Walk};
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
@@ -199,9 +199,9 @@ impl Users {
 
     async fn read(&self, first: Url) -> Result<(Round, Url), UsersError> {
         let mut round = Round::new(&self.scratch)?;
-        let mut url = first;
+        let (mut url, mut walk) = (first, Walk::default());
         loop {
-            let page = pages::page(&self.api, Request::get(url)).await?;
+            let page = walk.page(&self.api, Request::get(url)).await?;
             round.take(&page.body)?;
             match (page.next, page.delta) {
                 (Some(next), _) => url = next,

@@ -18,7 +18,7 @@ use super::{
 use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
-use crate::sections::pages::{self, Chain};
+use crate::sections::pages::{Chain, Walk};
 use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
 
@@ -120,9 +120,9 @@ impl Details {
 
     async fn rows(&self, start: i64, stop: i64) -> Result<Vec<super::Row>, ServiceError> {
         let mut next = Some(first_page(&self.api, &self.set, start, stop));
-        let mut rows = Vec::new();
+        let (mut rows, mut walk) = (Vec::new(), Walk::default());
         while let Some(asked) = next {
-            let page = pages::page(&self.api, asked).await?;
+            let page = walk.page(&self.api, asked).await?;
             // A page was looked at when it came: what is no row in it is the traces' to tell of.
             if let Ok(found) = serde_json::from_slice::<Rows>(&page.body) {
                 rows.extend(found.all());

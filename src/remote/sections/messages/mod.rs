@@ -20,7 +20,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::daily::{is_forgotten, teams_api};
-use super::pages::{self, Page};
+use super::pages::{self, Page, Walk};
 use crate::api::Api;
 use crate::budget::RequestLimits;
 use crate::cloud::Service;
@@ -147,7 +147,7 @@ struct Round {
 impl Round {
     /// Hands the round's messages and their replies on, and gives the link behind it; none when nobody reads them.
     async fn give(self, feed: &Feed) -> Result<Option<Url>, ServiceError> {
-        let mut page = self.first.clone();
+        let (mut page, mut walk) = (self.first.clone(), Walk::default());
         loop {
             let threads = self.hand_on(&page.body, feed).await?;
             let Some(threads) = threads else { return Ok(None) };
@@ -157,7 +157,7 @@ impl Round {
                 }
             }
             page = match (page.next, page.delta) {
-                (Some(next), _) => pages::page(&self.api, Request::get(next)).await?,
+                (Some(next), _) => walk.page(&self.api, Request::get(next)).await?,
                 (None, Some(delta)) => return Ok(Some(delta)),
                 (None, None) => {
                     let why = "the round of changes ends without saying where the next one goes on";
@@ -170,9 +170,9 @@ impl Round {
     /// The replies to a message. False when nobody reads them.
     async fn replies(&self, message: &str, feed: &Feed) -> Result<bool, ServiceError> {
         let path = format!("{}/messages/{}/replies?$top={TOP}", self.channel_path, path_part(message));
-        let mut next = Some(self.api.url(&path));
+        let (mut next, mut walk) = (Some(self.api.url(&path)), Walk::default());
         while let Some(url) = next {
-            let page = match pages::page(&self.api, Request::get(url)).await {
+            let page = match walk.page(&self.api, Request::get(url)).await {
                 // It was deleted for good between the round and now.
                 Err(error) if error.status == Some(404) => break,
                 page => page?,
