@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
-use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::{Damage, Lake, LakeError, RowBuilder, lake_cause};
+use kqlake_lake::{Damage, Lake, LakeError, lake_cause};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -376,49 +375,6 @@ fn compaction_leaves_a_broken_month_and_does_the_others() {
     assert_eq!(version(kqlake(dir.path(), &["tables"])), before + 1, "the other month was compacted");
 }
 
-#[test]
-fn any_path_holds_a_lake() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    fs::create_dir_all(dir.path().join("here/below")).expect("made");
-    let trace = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
-    let trace = trace.to_string_lossy();
-    for lake in
-        ["../lakes/b", "./below/../lake", "with blank", "per%cent", "per%20cent", "ha#sh", "que?ry", "ünï", "st*r[1]", "."]
-    {
-        let at = |args: &[&str]| run_in(&dir.path().join("here"), &[&["--lake", &format!("{lake}/x")], args].concat());
-        at(&["import", "--from", &trace]).exits(0);
-        assert_eq!(
-            at(&["query", "traces | where itemId != '' | count"]).exits(0).out,
-            "Count\n42\n".replace("42", &count_of(&at))
-        );
-        at(&["compact"]).exits(0);
-        assert!(at(&["sql", "SELECT max(message) FROM traces"]).exits(0).out.lines().count() > 1);
-    }
-    // The same through the configuration.
-    fs::write(dir.path().join("here/kqlake.toml"), "lake = \"../lakes/b/x\"\n").expect("written");
-    assert!(!run_in(&dir.path().join("here"), &["query", "traces | take 1 | count"]).exits(0).out.contains("\n0"));
-}
-
-/// The rows of the one file, counted another way.
-fn count_of(at: &dyn Fn(&[&str]) -> Run) -> String {
-    let run = at(&["sql", "SELECT \"itemId\" FROM traces"]).exits(0);
-    (run.out.lines().count() - 1).to_string()
-}
-
-#[cfg(unix)]
-#[test]
-fn a_path_that_is_no_text_is_refused_before_anything_is_made() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let lake = dir.path().join(std::ffi::OsStr::from_bytes(b"l\xffke"));
-    let from = source();
-    let mut command =
-        crate::support::kqlake(["--lake".as_ref(), lake.as_os_str(), "import".as_ref(), "--from".as_ref(), from.as_ref()]);
-    let output = command.output().expect("the program runs");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(!lake.exists());
-}
-
 #[cfg(unix)]
 #[test]
 fn a_failing_import_leaves_no_table_behind() {
@@ -472,75 +428,6 @@ async fn a_folder_that_is_replaced_is_read_anew() {
     assert_eq!(rows().await, Some(2));
     land(&lake, def("traces"), traces(&[("b", DAY), ("d", DAY)]), 2).await.expect("landed");
     assert_eq!(rows().await, Some(3));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_landing_whose_files_are_gone_commits_nothing() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let month = dir.path().join("traces/event_month=2026-01-01");
-    let fault = Fault::new(move |step| {
-        if step == Step::FileWritten {
-            fs::remove_dir_all(&month).expect("removed");
-        }
-        false
-    });
-    let lake = Lake::with_fault(dir.path(), fault);
-    let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is gone");
-    assert!(matches!(error, LakeError::Damaged { damage: Damage::MissingFile { .. }, .. }), "{error}");
-    assert_eq!(lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().files), Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_landing_whose_files_were_cut_says_so_and_commits_nothing() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let month = dir.path().join("traces/event_month=2026-01-01");
-    let fault = Fault::new(move |step| {
-        if step == Step::FileWritten {
-            for entry in fs::read_dir(&month).expect("the month") {
-                let file = fs::File::options().write(true).open(entry.expect("a file").path()).expect("opened");
-                file.set_len(5).expect("cut");
-            }
-        }
-        false
-    });
-    let lake = Lake::with_fault(dir.path(), fault);
-    let error = land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect_err("the file is cut");
-    assert!(matches!(error, LakeError::Damaged { damage: Damage::FileSize { found: 5, .. }, .. }), "{error}");
-    assert!(error.to_string().contains("5 bytes"), "{error}");
-    assert_eq!(lake.snapshot(def("traces")).await.expect("a snapshot").map(|table| table.stats().files), Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let lake = Lake::new(dir.path());
-    let calls = def("CallRecords");
-    let batch = |rows: &[(&str, i64, i64)]| {
-        let mut out = RowBuilder::new(calls);
-        let at = |name: &str| calls.index_of(name).expect("a column");
-        for (id, time, version) in rows {
-            out.set_datetime_us(at("startDateTime"), *time);
-            out.set_str(at("id"), id);
-            out.set_i64(at("version"), *version);
-            out.end_row();
-        }
-        out.finish().expect("rows")
-    };
-    let day = 86_400_000_000;
-    land(&lake, calls, batch(&[("a", DAY, 1), ("far", DAY + 35 * day, 1)]), 1).await.expect("landed");
-    let folder = dir.path().join("CallRecords/event_month=2026-01-01");
-    let file = fs::read_dir(folder).expect("the day").next().expect("a file").expect("a file").path();
-    let whole = fs::read(&file).expect("a file");
-    fs::write(&file, "").expect("emptied");
-    let newer = [("a", DAY + day, 2), ("far", DAY + 35 * day, 2), ("new", DAY + 39 * day, 1)];
-    let landed = land(&lake, calls, batch(&newer), 2).await.expect("landed");
-    // A version of a call may have any time; the one that was found elsewhere is not in the broken file.
-    assert_eq!((landed.new, landed.replaced), (0, 1));
-    let held: Vec<_> = landed.held.iter().map(|held| (held.day.as_str(), held.rows)).collect();
-    assert_eq!(held, [("2026-01-06", 1), ("2026-02-13", 1)]);
-    fs::write(&file, whole).expect("restored");
-    let landed = land(&lake, calls, batch(&newer), 3).await.expect("landed");
-    assert_eq!((landed.new, landed.replaced, landed.duplicates, landed.held.len()), (1, 1, 1, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::damaged_lake::{damaged, data_file, import, kqlake, log, refused_everywhere, rows, source};
-use crate::support::run_in;
+use crate::support::{Run, project, run_in};
 
 const TRACES: [&str; 2] = ["query", "traces | count"];
 
@@ -140,4 +140,47 @@ fn a_lake_is_known_whichever_way_leads_to_it() {
     }
     kqlake(dir.path(), &["import", "--from", "here/lake", "--dry-run"]).exits(2).says("lies in the lake itself");
     assert_eq!(before, names(&dir.path().join("lake")));
+}
+
+#[test]
+fn any_path_holds_a_lake() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir_all(dir.path().join("here/below")).expect("made");
+    let trace = project().join("fixtures/app-insights/query-api/traces-2026-01-05.json");
+    let trace = trace.to_string_lossy();
+    for lake in
+        ["../lakes/b", "./below/../lake", "with blank", "per%cent", "per%20cent", "ha#sh", "que?ry", "ünï", "st*r[1]", "."]
+    {
+        let at = |args: &[&str]| run_in(&dir.path().join("here"), &[&["--lake", &format!("{lake}/x")], args].concat());
+        at(&["import", "--from", &trace]).exits(0);
+        assert_eq!(
+            at(&["query", "traces | where itemId != '' | count"]).exits(0).out,
+            "Count\n42\n".replace("42", &count_of(&at))
+        );
+        at(&["compact"]).exits(0);
+        assert!(at(&["sql", "SELECT max(message) FROM traces"]).exits(0).out.lines().count() > 1);
+    }
+    // The same through the configuration.
+    fs::write(dir.path().join("here/kqlake.toml"), "lake = \"../lakes/b/x\"\n").expect("written");
+    assert!(!run_in(&dir.path().join("here"), &["query", "traces | take 1 | count"]).exits(0).out.contains("\n0"));
+}
+
+/// The rows of the one file, counted another way.
+fn count_of(at: &dyn Fn(&[&str]) -> Run) -> String {
+    let run = at(&["sql", "SELECT \"itemId\" FROM traces"]).exits(0);
+    (run.out.lines().count() - 1).to_string()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_is_refused_before_anything_is_made() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = dir.path().join(std::ffi::OsStr::from_bytes(b"l\xffke"));
+    let from = source();
+    let mut command =
+        crate::support::kqlake(["--lake".as_ref(), lake.as_os_str(), "import".as_ref(), "--from".as_ref(), from.as_ref()]);
+    let output = command.output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!lake.exists());
 }

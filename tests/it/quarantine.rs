@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::import::{Place, classic};
 use super::support::{Run, csv_rows, run_in};
 
 /// Runs at a minute of a day after that of any file that a test writes.
@@ -257,4 +258,17 @@ fn a_name_with_an_exclamation_mark_is_no_archives() {
     assert_eq!(shown.len(), 1, "{shown:?}");
     run(dir.path(), 2, &["quarantine", "drop", "Yes!/no!.ndjson"]).exits(0);
     assert!(listed(dir.path(), &["show"]).is_empty());
+}
+
+#[tokio::test]
+async fn the_quarantine_says_where_and_why() {
+    let place = Place::new();
+    let path =
+        place.file("x.ndjson", format!("{}\n{{\"timestamp\":\"later\",\"itemType\":\"trace\",\"message\":\"m\"}}\n", classic(1)));
+    place.import(&[path]).await;
+    let quarantined = place.quarantined();
+    let [entry] = quarantined.as_slice() else { panic!("{quarantined:?}") };
+    assert_eq!((entry["place"]["line"].as_u64(), entry["place"]["byte"].as_u64()), (Some(2), Some(classic(1).len() as u64 + 1)));
+    assert!(entry["reason"].as_str().is_some_and(|r| r.contains("no time")));
+    assert!(entry["record"].as_str().is_some_and(|r| r.contains("\"later\"")));
 }

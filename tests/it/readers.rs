@@ -1,13 +1,17 @@
-//! Other programs read the same rows: the examples of README, as they stand there, where what they need is installed.
+//! Other programs read the same rows: the library of Delta tables, and the examples of README, as they stand there, where what they
+//! need is installed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use kqlake_lake::{CompactOptions, Lake};
 use serde_json::Value;
 
-use super::lake::{DAY, HOUR, def, land, number, traces};
+use super::lake::{DAY, HOUR, call_records, def, land, number, texts, traces};
 use super::support::project;
 
 /// Runs the statements of an example, and prints the values of those that are expressions as lists of rows. What is not
@@ -124,4 +128,76 @@ async fn the_examples_of_readme_give_the_rows_that_are_there() {
     let tried = try_examples(dir.path()).await;
     lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact");
     assert_eq!(try_examples(dir.path()).await, tried);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_reader_of_the_log_sees_the_same_rows() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    for n in 0..25i64 {
+        let rows = call_records(&[("same", DAY, Some(n), "x"), (&format!("c{n}"), DAY + n * HOUR, Some(1), "y")]);
+        land(&lake, def("CallRecords"), rows, n).await.expect("land");
+    }
+    lake.compact(def("CallRecords"), &CompactOptions::default()).await.expect("compact");
+    let ours: BTreeSet<String> =
+        texts(&lake, "CallRecords", r#"select id || ' ' || version from "CallRecords""#).await.into_iter().collect();
+
+    let url = url::Url::from_directory_path(dir.path().join("CallRecords")).expect("url");
+    let table = deltalake::open_table(url).await.expect("open");
+    let snapshot = table.snapshot().expect("snapshot");
+    assert_eq!((snapshot.protocol().min_reader_version(), snapshot.protocol().min_writer_version()), (1, 2));
+    let mut theirs = BTreeSet::new();
+    let mut rows = 0;
+    for uri in table.get_file_uris().expect("files") {
+        let path = url::Url::parse(&uri).ok().and_then(|u| u.to_file_path().ok()).unwrap_or_else(|| uri.clone().into());
+        let file = std::fs::File::open(path).expect("file");
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
+            .expect("parquet")
+            .build()
+            .expect("reader");
+        for batch in reader {
+            let batch = batch.expect("batch");
+            let ids = batch.column_by_name("id").expect("id").as_string::<i32>();
+            let versions = batch.column_by_name("version").expect("version").as_primitive::<Int64Type>();
+            rows += batch.num_rows();
+            theirs.extend((0..batch.num_rows()).map(|row| format!("{} {}", ids.value(row), versions.value(row))));
+        }
+    }
+    assert_eq!(ours, theirs);
+    assert_eq!(rows, 26);
+}
+
+/// Reads the lake with whatever other engine Python has here.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_engines_read_the_lake() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    land(&lake, def("traces"), traces(&[("a", DAY), ("b", DAY + 1), ("c", DAY + 30 * HOUR)]), 1).await.expect("land");
+    let script = r#"
+import sys
+path = sys.argv[1]
+def polars():
+    import polars, deltalake
+    return polars.read_delta(path).height
+def delta():
+    import deltalake
+    return deltalake.DeltaTable(path).to_pyarrow_table().num_rows
+def duckdb():
+    import duckdb
+    return duckdb.sql(f"select count(*) from delta_scan('{path}')").fetchone()[0]
+for name, read in (("polars", polars), ("deltalake", delta), ("duckdb", duckdb)):
+    try:
+        print(name, read())
+    except ImportError:
+        pass
+"#;
+    let output = std::process::Command::new("python3").arg("-c").arg(script).arg(dir.path().join("traces")).output();
+    let Ok(output) = output else { return };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if text.is_empty() {
+        eprintln!("skipped: python3 has neither polars, deltalake nor duckdb here");
+    }
+    for line in text.lines() {
+        assert!(line.ends_with(" 3"), "{line}");
+    }
 }
