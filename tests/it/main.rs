@@ -9,6 +9,7 @@ mod checked;
 mod cli;
 mod config;
 mod damaged_lake;
+mod damaged_landings;
 mod doctor;
 mod drops;
 mod export;
