@@ -12,6 +12,7 @@ use super::rows::{header_name, is_export_file, seconds_name};
 use crate::error::{Error, Result};
 use crate::saved::names::MANIFEST;
 use kqlake_durable::{self as durable, Draft, TargetKind};
+use kqlake_value::formula::{CELL_BREAKS, FORMULA_GUARD, FORMULA_STARTS};
 use kqlake_value::{Column, Type};
 
 /// Version of what `kqlake` adds to the standard's properties.

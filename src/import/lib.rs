@@ -19,6 +19,7 @@ mod convert;
 mod dispatch;
 mod error;
 mod events;
+mod exported;
 mod fields;
 mod files;
 mod graph;

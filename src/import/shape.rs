@@ -7,6 +7,7 @@ use super::app_insights::events_api;
 use super::app_insights::mapping::{AppInsights, Columns};
 use super::audit::mapping::Audit;
 use super::calls::mapping::Calls;
+use super::exported;
 use super::fields::{bare_name, nested, nested_text, plain_name};
 use super::files::documents::{AnswerHeading, Page, column_names};
 use super::graph::directory::ObjectKind;
@@ -14,6 +15,7 @@ use super::graph::messages::Messages;
 use super::graph::reports::{ReportId, Reports};
 use super::json_text::unescape;
 use super::message_trace::mapping::{CsvKind, Traces};
+use kqlake_lake::tables::TableDef;
 use kqlake_value::json::checked::{Members, Raw, elements};
 
 /// What a JSON object is.
@@ -43,6 +45,8 @@ pub(crate) enum Shape {
     ChannelMessage,
     /// A user, team or the like.
     Directory(ObjectKind),
+    /// A row that was written out of this table of a lake.
+    Exported(&'static TableDef),
     /// A record of another tool that carries the original one.
     Wrapped,
     /// A page inside a line or an element.
@@ -56,6 +60,9 @@ impl Shape {
     /// Why it is of no known shape.
     pub(crate) fn of(members: &Members<'_>, page: &Page, name: &str, reports: &Reports) -> Result<Shape, String> {
         let context = page.context.as_deref();
+        if let Some(table) = exported::table_of(members.0.iter().map(|(name, _)| name.as_ref()), name)? {
+            return Ok(Shape::Exported(table));
+        }
         if AppInsights::is_continuous(members) {
             return Ok(Shape::Continuous);
         }
@@ -104,7 +111,8 @@ impl Shape {
 
     /// True when every object with the same names of members is of this shape, too: no value decided.
     pub(crate) fn is_told_by_names(self) -> bool {
-        matches!(self, Shape::Audit | Shape::AuditWrapped | Shape::Call | Shape::CallSession | Shape::Trace | Shape::TraceDetail)
+        use Shape::{Audit, AuditWrapped, Call, CallSession, Exported, Trace, TraceDetail};
+        matches!(self, Audit | AuditWrapped | Call | CallSession | Trace | TraceDetail | Exported(_))
     }
 }
 
@@ -119,6 +127,8 @@ pub(crate) enum TableShape {
     Traces(CsvKind),
     /// A usage report.
     Report(ReportId),
+    /// Rows that were written out of this table of a lake.
+    Exported(&'static TableDef),
     /// Records of another source, by name: each row is one object.
     Objects,
 }
@@ -129,6 +139,9 @@ impl TableShape {
     /// # Errors
     /// Why they are none of those known.
     pub(crate) fn of(columns: &[String], hint: &str, name: &str, reports: &Reports) -> Result<TableShape, String> {
+        if let Some(table) = exported::table_of(columns.iter().map(String::as_str), name)? {
+            return Ok(TableShape::Exported(table));
+        }
         let at = |names: &[&str]| columns.iter().position(|c| names.contains(&plain_column(c).as_str()));
         if Audit::is_office_activity(|name| at(&[name]).is_some()) {
             return Ok(TableShape::Objects);
@@ -179,6 +192,7 @@ impl TableShape {
             // The record has its own time nearly always: what is around it decides nothing then.
             TableShape::Audit { .. } => Vec::new(),
             TableShape::Traces(_) => places(&Traces::is_time),
+            TableShape::Exported(table) => exported::times(table, columns),
             TableShape::Report(id) => places(&|name| reports.is_date(*id, name)),
             TableShape::Objects => places(&|name| Audit::is_time(&plain_column(name))),
         }

@@ -10,11 +10,12 @@ use super::audit::mapping::{Around, Audit};
 use super::audit::scope::OrgUrls;
 use super::calls::mapping::{Calls, call_of};
 use super::convert::{self, DateOrder};
+use super::exported::Exported;
 use super::fields::{bare_name, push_member};
 use super::files::documents::{AnswerHeading, Dates, Heading, Item, Page, Place, Reason, Stop};
 use super::graph::directory::Directory;
 use super::graph::messages::Messages;
-use super::graph::reports::Reports;
+use super::graph::reports::{Giver, Reports};
 use super::json_text::{string_literal, unescape};
 use super::landable::{Landable, deep};
 use super::message_trace::mapping::Traces;
@@ -23,6 +24,7 @@ use super::shape::{Inner, Shape, TableShape, inner_page, inner_table, original};
 use super::zones;
 use kqlake_lake::tables::{IS_WHOLE, TAKEN_AT};
 use kqlake_value::format::datetime_text;
+use kqlake_value::formula::unguarded;
 use kqlake_value::json::checked::{Members, elements};
 use kqlake_value::json::too_deep;
 
@@ -39,6 +41,7 @@ pub(crate) struct Mappings {
     reports: Reports,
     directory: Directory,
     messages: Messages,
+    exported: Exported,
     landable: Landable,
 }
 
@@ -123,6 +126,15 @@ pub(crate) struct Facts {
     pub taken: Option<i64>,
     /// Day or month first, as given.
     pub order: DateOrder,
+    /// The id of the tenant whose records these are, where it is not the lake's own.
+    pub tenant: Option<Arc<str>>,
+}
+
+impl Facts {
+    /// Who gave a usage report.
+    fn giver(&self) -> Giver<'_> {
+        if self.taken.is_some() { Giver::Service(self.tenant.as_deref()) } else { Giver::File }
+    }
 }
 
 /// What a unit says of the rows that follow.
@@ -279,6 +291,9 @@ impl<'m> UnitMapper<'m> {
                 };
                 let in_utc: Vec<(usize, String)> = self.said.zones.iter().filter_map(in_utc).collect();
                 in_utc.iter().for_each(|(place, time)| values[*place] = time);
+                if heading.is_guarded {
+                    values.iter_mut().for_each(|value| *value = unguarded(value));
+                }
                 self.csv_row(heading, &values, &record.raw, place)
             }
             Item::Bad { reason, text } => {
@@ -350,10 +365,14 @@ impl<'m> UnitMapper<'m> {
                 Some(call) => mappings.calls.session(&members, call),
                 None => Err("the page of sessions does not name its call in @odata.context".into()),
             },
+            Shape::Exported(table) => {
+                let values = members.0.iter().map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
+                mappings.exported.row(table, values, self.said.order).map(|row| vec![row])
+            }
             Shape::ChannelMessage => mappings.messages.row(&members).map(|row| vec![row]),
             Shape::Trace => mappings.traces.trace(&members, text, self.said.order),
             Shape::TraceDetail => mappings.traces.detail(&members, text, context, self.said.order),
-            Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order, self.facts.taken.is_some()),
+            Shape::Report(id) => mappings.reports.json(id, &members, text, self.said.order, self.facts.giver()),
             Shape::Directory(kind) => {
                 mappings.directory.object(kind, &members, text, page, self.facts.day.unwrap_or_default()).map(|row| vec![row])
             }
@@ -491,7 +510,12 @@ impl<'m> UnitMapper<'m> {
             }
             Some(TableShape::Traces(kind)) => mappings.traces.csv(*kind, &heading.columns, values, self.said.order),
             Some(TableShape::Report(id)) => {
-                mappings.reports.csv(*id, &heading.columns, values, self.said.order, self.facts.taken.is_some())
+                mappings.reports.csv(*id, &heading.columns, values, self.said.order, self.facts.giver())
+            }
+            Some(TableShape::Exported(table)) => {
+                let names = heading.columns.iter().map(String::as_str);
+                let values = names.zip(values.iter().map(|value| SourceValue::Field(value)));
+                mappings.exported.row(table, values, self.said.order).map(|row| vec![row])
             }
             Some(TableShape::Objects) => {
                 let object = csv_object(self.said, heading, values);

@@ -2,9 +2,9 @@
 //!
 //! Here are KQL's types and values, their text forms in both directions ([`parse`] and [`format`](mod@format)), the days of the
 //! [`calendar`], access to JSON text without a tree ([`json`]), text made harmless for a terminal ([`escape`]) or a spreadsheet
-//! ([`formula`]), the [`clock`] that `now()` is read from, a hasher for keys that are hashes ([`hashed`]), numbers that follow from a seed ([`splitmix64`]), and,
-//! with the feature `arrow`, columns of values as Arrow arrays (by their places or by their names), a text column in any of
-//! Arrow's forms, and the budget for its text.
+//! ([`formula`]), the [`clock`] that `now()` is read from, a hasher for keys that are hashes ([`hashed`]), numbers that follow from
+//! a seed ([`splitmix64`]), and, with the feature `arrow`, columns of values as Arrow arrays (by their places or by their names), a
+//! text column in any of Arrow's forms, and the budget for its text.
 //!
 //! This crate is the lowest layer. It may use nothing of the project, and must never know a query, a table or a file.
 

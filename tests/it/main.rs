@@ -45,6 +45,7 @@ mod quarantine;
 mod query_speed;
 mod readers;
 mod repair;
+mod returned;
 mod robust;
 mod saved;
 mod secrets;

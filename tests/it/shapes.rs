@@ -426,3 +426,57 @@ fn a_time_that_cannot_be_read_is_shown() {
     assert!(run.out.contains("1 recognised") && !run.out.contains("new"), "{}", run.out);
     assert!(!place.path().join("lake").exists());
 }
+
+#[test]
+fn a_page_with_a_record_a_line_is_one_document_however_it_comes() {
+    let members = |team: &str, count: usize| {
+        let context = format!("https://graph.microsoft.com/v1.0/$metadata#teams('{team}')/members");
+        let records: Vec<String> = (0..count)
+            .map(|n| {
+                format!(
+                    r#"{{"id":"m{n}","roles":["owner"],"displayName":"User {n}","userId":"u-{n}","email":"{}"}}"#,
+                    "x".repeat(60)
+                )
+            })
+            .collect();
+        format!("{{\"@odata.context\":\"{context}\",\"value\":[\n{}\n]}}\n", records.join(",\n"))
+    };
+    for count in [1, 14, 15, 40, 4_000] {
+        // Two pages behind one another, and lines of records before them.
+        let lines = "{\"id\":\"a\",\"userPrincipalName\":\"a@b\"}\n{\"id\":\"b\",\"userPrincipalName\":\"b@b\"}\n";
+        let text = format!("{lines}{}{}", members("t1", count), members("t2", count));
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, text.as_bytes()).expect("compressed");
+        let gz = gz.finish().expect("compressed");
+        for (form, bytes) in [("x.json", text.as_bytes()), ("x.json.gz", &gz), ("-", &gz)] {
+            let place = Place::new();
+            let args = ["--lake", "lake", "import", "--snapshot-date", "2026-01-05", "--from", form];
+            let run = if form == "-" {
+                run_with(place.path(), &args, bytes)
+            } else {
+                place.file(form, bytes);
+                run_in(place.path(), &args)
+            };
+            let run = run.exits(0);
+            assert!(!run.err.contains("refused"), "{}", run.err);
+            let found = place.query("TeamMembers | summarize count() by teamId | order by teamId asc");
+            assert_eq!(found, format!("t1|{count};t2|{count}"), "{form}");
+            assert_eq!(place.query("Users | count"), "2", "{form}");
+        }
+    }
+}
+
+#[test]
+fn what_a_page_says_holds_behind_a_broken_record_too() {
+    let place = Place::new();
+    let record = |n: usize| format!(r#"{{"id":"m{n}","roles":[],"userId":"u-{n}"}}"#);
+    let text = format!(
+        "{{\"@odata.context\":\"https://x/$metadata#teams('t1')/members\",\"value\":[\n{},\n{{\"id\":]broken,\n{},\n{}\n]}}\n",
+        record(1),
+        record(2),
+        record(3)
+    );
+    place.file("members-2026-01-05.json", text);
+    place.import(&["--from", "members-2026-01-05.json"]).exits(5);
+    assert_eq!(place.query("TeamMembers | summarize count() by teamId"), "t1|3");
+}

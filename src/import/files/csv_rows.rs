@@ -6,6 +6,7 @@ use super::dates::Dates;
 use super::input::FileLimits;
 use super::record::{Heading, Item, Place, Sink, Stop, Walked};
 use super::sniff::WINDOW;
+use kqlake_lake::tables::IMPORT_ID;
 use kqlake_value::parse::without_mark;
 
 /// Walks a CSV file: its heading first, then its rows.
@@ -133,6 +134,7 @@ fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
             return None;
         }
         let end = first_line_end(window, line_end).map_or(window.len(), |(at, _)| at);
+        let ends_as_export = window[..end].ends_with(b"\r") || window[end..].starts_with(b"\r\n");
         let line = window[..end].trim_ascii();
         // Excel's separator hint, PowerShell's type line, blank lines.
         if line.is_empty() || line.starts_with(b"sep=") || line.starts_with(b"#TYPE") {
@@ -150,7 +152,9 @@ fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
         let columns = names_of(&record);
         let used = columns.iter().rposition(|c| !c.is_empty())? + 1;
         lines += 1;
-        return Some((Heading { columns: columns[..used].to_vec() }, delimiter, lines));
+        // Exports are written for spreadsheets, with their line ends; results of queries are not, and have no guards.
+        let is_guarded = ends_as_export && columns.iter().any(|name| name == IMPORT_ID);
+        return Some((Heading { columns: columns[..used].to_vec(), is_guarded }, delimiter, lines));
     }
 }
 
@@ -175,5 +179,5 @@ fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
         names.sort_unstable();
         names
     };
-    (sorted(&columns) == sorted(&heading.columns)).then_some(Heading { columns })
+    (sorted(&columns) == sorted(&heading.columns)).then_some(Heading { columns, is_guarded: heading.is_guarded })
 }

@@ -49,6 +49,8 @@ pub(crate) struct AnswerHeading {
 pub(crate) struct Heading {
     /// Column names in order.
     pub columns: Vec<String>,
+    /// The file is an export, whose texts have a guard where a spreadsheet would take them for formulas.
+    pub is_guarded: bool,
 }
 
 /// One item found in a file.
