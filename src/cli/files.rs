@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::progress::ByteProgress;
 use super::{Context, report};
 use crate::error::{Error, Result};
-use kqlake_durable::blocker;
+use kqlake_durable::obstacle;
 use kqlake_import::{
     ImportError, ImportOptions, ImportOverrides, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState,
     import_paths,
@@ -172,7 +172,7 @@ pub(super) fn failed(err: ImportError) -> Error {
             .hint("--from takes files, folders and pipes outside of the lake (`-` is standard input)"),
         ImportError::Unreadable { .. } => Error::Source(err.to_string()),
         ImportError::Lake(err) => err.into(),
-        ImportError::Quarantine { path, source } => match path.parent().and_then(blocker) {
+        ImportError::Quarantine { path, source } => match path.parent().and_then(obstacle) {
             Some(found) => Error::storage(
                 format!("cannot quarantine refused records in {}", path.display()),
                 format!("{} is not a folder", found.display()),

@@ -30,7 +30,7 @@ use environment::{VARIABLES, filled, text_of};
 use file::{Contents, Document};
 
 use crate::error::{Error, Result};
-use kqlake_durable::Apart;
+use kqlake_durable::ReservedFolder;
 use kqlake_import::DateOrder;
 use kqlake_remote::settings::Tenant;
 
@@ -333,7 +333,7 @@ fn check_spill_dir(folder: &Path, lake: &Path) -> Result<()> {
         let what = if folder.exists() { "is not a folder" } else { "does not exist" };
         return refused(what.to_owned(), "make it, or name another one with KQLAKE_SPILL_DIR or `spill_dir`");
     }
-    if Apart::new(lake).contains(folder) {
+    if ReservedFolder::new(lake).contains(folder) {
         let what = format!("lies in the lake {}", lake.display());
         return refused(what, "the lake is written by imports alone; name a folder elsewhere");
     }

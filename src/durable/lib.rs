@@ -29,7 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use lease::Lease;
-pub use place::{Apart, blocker};
+pub use place::{ReservedFolder, obstacle};
 pub use scratch::ScratchFolder;
 pub use sync::{Observing, Synced, create_folders, observe, sync_file, sync_folder, sync_path};
 use target::{Existing, Target};

@@ -32,22 +32,22 @@ fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| resolved(path))
 }
 
-/// A folder that is kept apart from what is read or written elsewhere. A path into it is known by its name, and by the
+/// A folder that nothing else may be read from or written to. A path into it is known by its name, and by the
 /// identities of the folder and of those right below it: a mount can give each of them a second path.
 #[derive(Debug)]
-pub struct Apart {
+pub struct ReservedFolder {
     real: PathBuf,
     own: Option<Identity>,
     below: HashSet<Identity>,
 }
 
-impl Apart {
+impl ReservedFolder {
     /// The folder at a path, which need not exist.
-    pub fn new(folder: &Path) -> Apart {
+    pub fn new(folder: &Path) -> ReservedFolder {
         let real = real(folder);
         let entries = fs::read_dir(&real).into_iter().flatten().flatten().take(ENTRIES).map(|entry| entry.path());
         let below = entries.filter(|path| path.is_dir()).filter_map(|path| identity_of(&path)).collect();
-        Apart { own: identity_of(&real), real, below }
+        ReservedFolder { own: identity_of(&real), real, below }
     }
 
     /// True for a path to the folder itself.
@@ -72,7 +72,7 @@ impl Apart {
 }
 
 /// What keeps a folder from being made: a file, a pipe or a dangling link that has its name, or the name of a folder above it.
-pub fn blocker(folder: &Path) -> Option<&Path> {
+pub fn obstacle(folder: &Path) -> Option<&Path> {
     let nearest = folder.ancestors().find(|path| fs::symlink_metadata(path).is_ok())?;
     (!nearest.is_dir()).then_some(nearest)
 }
@@ -88,7 +88,7 @@ mod tests {
         for folder in ["a/lake/traces/day", "a/other", "b"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        let lake = Apart::new(&at("a/lake"));
+        let lake = ReservedFolder::new(&at("a/lake"));
         for (path, is, contains, above) in [
             ("a/lake", true, true, true),
             ("a/other/../lake", true, true, true),
@@ -102,13 +102,13 @@ mod tests {
             assert_eq!((lake.is(&path), lake.contains(&path), lake.lies_in(&path)), (is, contains, above), "{path:?}");
         }
         // What a mount does: another path to the same folders.
-        let mounted = Apart { real: at("nowhere"), ..Apart::new(&at("a/lake")) };
+        let mounted = ReservedFolder { real: at("nowhere"), ..ReservedFolder::new(&at("a/lake")) };
         assert_eq!(mounted.is(&at("a/lake")), cfg!(unix));
         assert_eq!(mounted.contains(&at("a/lake/none/deeper")), cfg!(unix));
-        let of_table = Apart { real: at("nowhere"), own: None, ..Apart::new(&at("a/lake")) };
+        let of_table = ReservedFolder { real: at("nowhere"), own: None, ..ReservedFolder::new(&at("a/lake")) };
         assert_eq!(of_table.contains(&at("a/lake/traces/day")), cfg!(unix));
         assert!(!mounted.contains(&at("a/other")) && !of_table.contains(&at("a/lake/none")));
-        let above = Apart { real: at("a/lake"), ..Apart::new(&at("none")) };
+        let above = ReservedFolder { real: at("a/lake"), ..ReservedFolder::new(&at("none")) };
         assert!(above.lies_in(&at("a")) && !above.lies_in(&at("b")));
     }
 
@@ -117,14 +117,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::write(at("file"), "").unwrap();
-        assert_eq!(blocker(&at("file/x/y")), Some(at("file").as_path()));
-        assert_eq!(blocker(&at("file")), Some(at("file").as_path()));
-        assert_eq!(blocker(&at("none/x")), None);
-        assert_eq!(blocker(root.path()), None);
+        assert_eq!(obstacle(&at("file/x/y")), Some(at("file").as_path()));
+        assert_eq!(obstacle(&at("file")), Some(at("file").as_path()));
+        assert_eq!(obstacle(&at("none/x")), None);
+        assert_eq!(obstacle(root.path()), None);
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(at("gone"), at("link")).unwrap();
-            assert_eq!(blocker(&at("link/x")), Some(at("link").as_path()));
+            assert_eq!(obstacle(&at("link/x")), Some(at("link").as_path()));
         }
     }
 }

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::saved::names;
-use kqlake_durable::{self as durable, Apart, Staging};
+use kqlake_durable::{self as durable, ReservedFolder, Staging};
 use kqlake_value::format::hex;
 use kqlake_value::{Column, Type};
 use manifest::{ExportedFile, Manifest, Resource};
@@ -74,7 +74,7 @@ pub struct Exported {
 #[derive(Debug)]
 pub struct Export {
     root: PathBuf,
-    lake: Apart,
+    lake: ReservedFolder,
     staging: Staging,
     /// What was there before.
     earlier: Manifest,
@@ -88,11 +88,11 @@ pub fn check_place(root: &Path, lake: &Path) -> Result<()> {
     if root.is_file() {
         return Err(Error::usage(format!("{} is a file, a folder was expected", root.display())));
     }
-    let apart = Apart::new(lake);
-    if !apart.contains(root) {
+    let reserved = ReservedFolder::new(lake);
+    if !reserved.contains(root) {
         return Ok(());
     }
-    let what = if apart.is(root) { "is the lake" } else { "lies in the lake" };
+    let what = if reserved.is(root) { "is the lake" } else { "lies in the lake" };
     Err(Error::usage(format!("cannot export to {}: it {what} {}", root.display(), lake.display()))
         .hint("name another folder with --to, or with `export` in the configuration; the lake is written by imports alone"))
 }
@@ -109,7 +109,7 @@ impl Export {
         let staging = Staging::create(root).map_err(failed)?;
         // A manifest that cannot be read is said before any work is done.
         let earlier = Manifest::read(root)?;
-        Ok(Export { root: root.to_path_buf(), lake: Apart::new(lake), staging, earlier })
+        Ok(Export { root: root.to_path_buf(), lake: ReservedFolder::new(lake), staging, earlier })
     }
 
     /// True where an earlier export has rows of a table.

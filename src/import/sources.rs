@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::source::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use super::stamp::stamp;
 use super::{ImportError, SkippedPath};
-use kqlake_durable::Apart;
+use kqlake_durable::ReservedFolder;
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
@@ -41,7 +41,7 @@ pub(crate) struct Found {
 /// A named path does not exist, cannot be read, or cannot be a source.
 pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, ImportError> {
     // Links, `..` and mounts must not lead into the lake. A lake that does not exist yet has no files.
-    let lake = lake.exists().then(|| Apart::new(lake));
+    let lake = lake.exists().then(|| ReservedFolder::new(lake));
     let mut search = Search { lake, now, seen: HashSet::new(), found: Found::default() };
     for path in paths {
         search.named(path)?;
@@ -98,7 +98,7 @@ impl Source for Files {
 
 struct Search {
     /// The lake's folder.
-    lake: Option<Apart>,
+    lake: Option<ReservedFolder>,
     /// A time before the search.
     now: i64,
     seen: HashSet<PathBuf>,

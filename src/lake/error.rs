@@ -178,7 +178,7 @@ impl LakeError {
 
     /// A folder of the lake that cannot be read or made: what has its name, where something has.
     pub(super) fn of_folder(table: &'static str, folder: &Path, source: io::Error) -> Self {
-        match durable::blocker(folder) {
+        match durable::obstacle(folder) {
             Some(path) => LakeError::Damaged { table, damage: Damage::NotAFolder { path: path.to_owned() } },
             None => LakeError::Io { table, path: folder.to_owned(), source },
         }

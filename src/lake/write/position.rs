@@ -149,7 +149,7 @@ fn known_witnesses(root: &Path, def: &'static TableDef) -> Result<Vec<Witness>, 
     let failed = |source| LakeError::of_folder(def.name, &folder, source);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && durable::blocker(&folder).is_none() => return Ok(Vec::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && durable::obstacle(&folder).is_none() => return Ok(Vec::new()),
         Err(e) => return Err(failed(e)),
     };
     let mut found = Vec::new();
@@ -179,7 +179,7 @@ pub(crate) fn check_unwitnessed(root: &Path, def: &'static TableDef, dir: &Path,
     if let Some(newest) = witnesses.iter().max_by_key(|witness| witness.version) {
         return damaged(Damage::MissingTable { dir: dir.to_owned(), witness: folder, rows: newest.rows });
     }
-    match durable::blocker(&folder) {
+    match durable::obstacle(&folder) {
         Some(path) if path.starts_with(root) && path != root => damaged(Damage::NotAFolder { path: path.to_owned() }),
         _ => Ok(()),
     }
