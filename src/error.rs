@@ -132,7 +132,7 @@ impl Error {
             return Error::ClosedPipe;
         }
         let hint = match err.kind() {
-            io::ErrorKind::StorageFull => Some("free some room on the disk and run the same command again"),
+            io::ErrorKind::StorageFull => Some("free some space on the disk and run the same command again"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Some("check the folder's owner and permissions")
             }

@@ -79,7 +79,7 @@ fn unreadable_files(err: impl Into<Cause>) -> Error {
     let err = err.into();
     match io_cause(err.as_ref()).filter(|io| io.raw_os_error().is_some()) {
         Some(io) if io.kind() == std::io::ErrorKind::StorageFull => Error::storage("cannot write a temporary file", err).hint(
-            "free some room on the disk of the folder for temporary files, name another one in KQLAKE_SPILL_DIR, or raise \
+            "free some space on the disk of the folder for temporary files, name another one in KQLAKE_SPILL_DIR, or raise \
              --memory-limit",
         ),
         Some(_) => Error::storage("cannot use a temporary file", err)
@@ -126,7 +126,7 @@ impl From<LakeError> for Error {
                 let error = Error::storage("the lake failed", err);
                 match kind {
                     Some(std::io::ErrorKind::StorageFull) => {
-                        error.hint("free some room on the disk and run the same command again; nothing half written is visible")
+                        error.hint("free some space on the disk and run the same command again; nothing half written is visible")
                     }
                     Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => {
                         error.hint("check the owner and permissions of the lake's folder")

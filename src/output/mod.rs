@@ -85,7 +85,7 @@ impl From<OutputError> for Error {
         match kind {
             Some(io::ErrorKind::BrokenPipe) => Error::ClosedPipe,
             Some(io::ErrorKind::StorageFull) => {
-                Error::storage("cannot write the result", err).hint("free some room on the disk and run the same command again")
+                Error::storage("cannot write the result", err).hint("free some space on the disk and run the same command again")
             }
             _ => Error::storage("cannot write the result", err),
         }

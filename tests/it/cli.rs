@@ -384,7 +384,7 @@ fn what_cannot_be_written_is_named_with_advice() {
     run_in(dir.path(), &["query", "range x from 1 to 100000 step 1", "-o", "/dev/full"])
         .exits(6)
         .says("cannot write /dev/full")
-        .says("free some room");
+        .says("free some space");
 }
 
 #[cfg(unix)]
