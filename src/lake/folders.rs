@@ -1,9 +1,9 @@
 //! The lake's own folders, beside those of its tables. Their names are on disk: they stay.
 
 /// What is known of the tables' positions beside their logs. Version 0.1.0 noted there what it was about to commit, hence the name.
-pub const POSITIONS: &str = "_intents";
+pub(crate) const POSITIONS: &str = "_intents";
 /// What repairs moved out of tables.
-pub const SET_ASIDE: &str = "_set_aside";
+pub(crate) const SET_ASIDE: &str = "_set_aside";
 /// Records that could not be read.
 pub const QUARANTINE: &str = "_quarantine";
 /// Notifications that wait to be read.

@@ -17,7 +17,7 @@ pub const US_PER_HOUR: i64 = 60 * US_PER_MINUTE;
 /// Microseconds of a day.
 pub const US_PER_DAY: i64 = TICKS_PER_DAY / TICKS_PER_US;
 /// Days between 0001-01-01 and 1970-01-01.
-pub const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
+pub(crate) const UNIX_EPOCH_DAYS: i64 = UNIX_EPOCH_TICKS / TICKS_PER_DAY;
 /// The greatest datetime, 9999-12-31T23:59:59.9999999Z; the least is tick 0.
 pub const MAX_DATETIME: i64 = 3_155_378_975_999_999_999;
 

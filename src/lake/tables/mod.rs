@@ -13,7 +13,7 @@ use kqlake_value::Type;
 use kqlake_value::columns::stored_field;
 
 /// The partition column: the first day of the month (UTC) of the row's own time.
-pub const EVENT_MONTH: &str = "event_month";
+pub(crate) const EVENT_MONTH: &str = "event_month";
 /// The partition column of tables as version 0.1.0 made them: the UTC day of the row's own time.
 pub(crate) const EVENT_DATE: &str = "event_date";
 
