@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
-use super::library_texts::{is_offset_overflow, without_columns};
+use super::library_texts::{is_offset_overflow, unsupported, without_columns};
 use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
@@ -20,7 +20,11 @@ pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
 
 /// A failure of a SQL query: an error of planning is the query's.
 pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
-    classify(err, memory_limit, Error::query)
+    classify(err, memory_limit, |message| match unsupported(&message) {
+        Some((what, instead)) => Error::query(what).hint(instead),
+        // Several lines, with what might have been meant, are one message.
+        None => Error::query(message.lines().map(str::trim).collect::<Vec<_>>().join(" ")),
+    })
 }
 
 fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(String) -> Error) -> Error {

@@ -15,6 +15,26 @@ const VALID_FIELDS: &str = "\nValid fields are";
 /// DataFusion 55.2, `SessionState::statement_to_plan`: what stands before and behind the name of a table that is not there.
 const NO_TABLE: [&str; 2] = ["table '", "' not found"];
 
+/// DataFusion 55.2, built without arrays: what it says of an array that is written out.
+const NO_ARRAYS: &str = "`nested_expressions`";
+/// DataFusion 55.2, physical planner: a column of the query around a subquery that could not be made a join.
+const OUTER_COLUMN: &str = "OuterReferenceColumn";
+
+/// What is not supported, and what does instead, where DataFusion says it in terms of its own code.
+pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)> {
+    if message.contains(NO_ARRAYS) {
+        let what = "arrays that are written out ([…], ARRAY[…]), and unnest of them, are not supported in SQL";
+        return Some((
+            what,
+            "kql.parse_json('[1,2,3]') is one, `VALUES (1), (2)` are rows, and KQL has dynamic([…]) and mv-expand",
+        ));
+    }
+    message.contains(OUTER_COLUMN).then_some((
+        "a subquery that refers to columns of the query around it is not supported in this place, such as LATERAL",
+        "join the tables, or write the expression out",
+    ))
+}
+
 /// True for text, or elements of lists, that a batch of rows has no room for.
 pub(super) fn is_offset_overflow(err: &ArrowError) -> bool {
     match err {
@@ -69,6 +89,11 @@ mod tests {
         let text = without_columns(&err);
         assert!(text.starts_with("No field named dration") && text.contains("duration") && !text.contains("other"), "{text}");
         assert_eq!(missing_table(&err), None);
+        let err = failure("SELECT [1]").await;
+        assert!(unsupported(&err.to_string()).is_some_and(|(what, _)| what.contains("arrays")), "{err}");
+        let outer = "SELECT * FROM (VALUES (1)) AS t(a), LATERAL (SELECT t.a + 1 AS s) AS l WHERE l.s = 3";
+        let planned = SessionContext::new().sql(outer).await.unwrap().create_physical_plan().await.unwrap_err();
+        assert!(unsupported(&planned.to_string()).is_some_and(|(what, _)| what.contains("LATERAL")), "{planned}");
         let err = failure("SELECT 1 FROM request").await;
         assert_eq!(missing_table(&err).as_deref(), Some("request"), "{err}");
     }

@@ -7,6 +7,7 @@ mod lowered;
 mod names;
 mod spans;
 mod times;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -167,6 +168,8 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     let mut state = session.state();
     spans::register(&mut state).map_err(fail)?;
     let dialect = &state.config_options().sql_parser.dialect;
+    let text = words::quoted(text).into_owned();
+    let text = text.as_str();
     let parsed = state.sql_to_statement(text, dialect);
     let mut statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
     check_text(&statement)?;

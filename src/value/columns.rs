@@ -17,7 +17,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
     Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, TimestampMicrosecondArray,
 };
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
@@ -54,9 +54,16 @@ pub fn in_form(array: &ArrayRef, ty: Type) -> Result<ArrayRef, String> {
     if *array.data_type() == form {
         return Ok(ArrayRef::clone(array));
     }
-    let failed = |e: arrow::error::ArrowError| format!("a column of type {} cannot be read as {ty}: {e}", array.data_type());
+    let failed = |e: arrow::error::ArrowError| {
+        format!(
+            "a column of type {} cannot be read as {ty}: {}",
+            array.data_type(),
+            e.to_string().trim_start_matches("Cast error: ")
+        )
+    };
     if ty != Type::DateTime {
-        return cast(array, &form).map_err(failed);
+        // A number that has no room is no null.
+        return cast_with_options(array, &form, &CastOptions { safe: false, ..CastOptions::default() }).map_err(failed);
     }
     let instants = cast(array, &stored_type(ty)).map_err(failed)?;
     Ok(Arc::new(instants.as_primitive::<TimestampMicrosecondType>().unary::<_, Int64Type>(datetime_of_us)))
@@ -473,6 +480,17 @@ mod tests {
             let null = if ty == Type::String { ValueRef::String("") } else { ValueRef::Null };
             assert_eq!(reader.get(1), null);
         }
+    }
+
+    #[test]
+    fn a_number_without_room_is_refused() {
+        use arrow::array::UInt64Array;
+        let wide: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX / 2 + 1]));
+        assert!(ColumnReader::new(&wide, Type::Long).unwrap_err().contains("9223372036854775808"));
+        let least: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX / 2]));
+        assert_eq!(ColumnReader::new(&least, Type::Long).unwrap().get(0), ValueRef::Long(i64::MAX));
+        let great: ArrayRef = Arc::new(Decimal128Array::from(vec![10_i128.pow(29)]).with_precision_and_scale(38, 0).unwrap());
+        assert!(ColumnReader::new(&great, Type::Decimal).is_err());
     }
 
     #[test]

@@ -366,3 +366,35 @@ fn paths_may_have_keys_in_quotes() {
         run(e).exits(3).says("cannot be read");
     }
 }
+
+#[test]
+fn all_functions_of_kql_can_be_called() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |sql: &str| run_in(dir.path(), &["sql", "-f", "csv", sql]);
+    // Names that are words of SQL need no quotes, and some functions take no argument.
+    let run_rows = |sql: &str| csv_rows(&run(sql).exits(0).out)[1..].to_vec();
+    assert_eq!(run_rows("SELECT kql.not(true), kql.substring('abc', 1), kql.trim('a', 'abca')"), [["false", "bc", "bc"]]);
+    assert_eq!(run_rows("SELECT kql.pi() AS p, kql.current_database() AS d"), [["3.141592653589793", "kqlake"]]);
+    let ids = run_rows("SELECT kql.new_guid() AS g FROM (VALUES (1), (2)) AS t(a)");
+    assert_ne!(ids[0], ids[1]);
+    let year = run_rows("SELECT kql.getyear(kql.now()) AS y")[0][0].parse::<i64>().expect("a year");
+    assert!(year >= 2026, "{year}");
+    for name in ["pack_all", "ingestion_time"] {
+        run(&format!("SELECT kql.{name}()")).exits(3).says("not supported in SQL");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_told_in_words() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |sql: &str| run_in(dir.path(), &["sql", sql]).exits(3);
+    for sql in ["SELECT ['a']", "SELECT unnest([1,2,3])"] {
+        run(sql).says("arrays that are written out");
+    }
+    run("SELECT count(*) FROM (VALUES (1)) AS t(a), LATERAL (SELECT t.a + 1 AS s) AS l WHERE l.s = 3").says("LATERAL");
+    // A number that has no room is no null.
+    run("SELECT 9223372036854775808 AS x").says("9223372036854775808");
+    run("SELECT CAST('123456789012345678901234567890' AS decimal(38,0)) AS x").says("123456789012345678901234567890");
+    let most = run_in(dir.path(), &["sql", "-f", "csv", "SELECT 9223372036854775807 AS x"]).exits(0);
+    assert_eq!(most.out, "x\n9223372036854775807\n");
+}

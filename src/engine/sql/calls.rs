@@ -10,7 +10,8 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -43,6 +44,9 @@ const OPERATORS: [(&str, &str); 13] = [
 /// The same, of one argument and a list.
 const LISTS: [&str; 2] = ["has_any", "has_all"];
 
+/// Functions that look at the row around them, which a call in SQL is not given.
+const OF_THE_ROW: [&str; 2] = ["ingestion_time", "pack_all"];
+
 /// What a call means in KQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Meaning {
@@ -67,7 +71,9 @@ pub(super) struct KqlCall {
 
 impl KqlCall {
     fn function(name: impl Into<String>, meaning: Meaning, now_us: i64) -> ScalarUDF {
-        let signature = Signature::variadic_any(Volatility::Immutable);
+        // Some take no argument; which do, binding says.
+        let any = vec![TypeSignature::VariadicAny, TypeSignature::Nullary];
+        let signature = Signature::one_of(any, Volatility::Immutable);
         ScalarUDF::new_from_impl(KqlCall { name: name.into(), meaning, now_us, signature })
     }
 
@@ -87,6 +93,9 @@ impl KqlCall {
     /// What is wrong with its arguments.
     pub(super) fn bind(&self, args: Vec<Argument>) -> Result<ScalarCall> {
         let wrong = |why: String| DataFusionError::Plan(format!("{}: {why}", self.name));
+        if matches!(self.meaning, Meaning::Function(name) if OF_THE_ROW.contains(&name)) {
+            return Err(wrong("it is about all of a row of KQL, and not supported in SQL".to_owned()));
+        }
         let text = self.text(&args).map_err(wrong)?;
         bind_scalar(&text, args, self.now_us).map_err(wrong)
     }
