@@ -60,7 +60,7 @@ Examples:
   kqlake import --from ~/Downloads/traces.zip       land files of any known shape
   kqlake query 'traces | summarize count() by bin(timestamp, 1d)'
   kqlake query @slow.kql -f csv -o slow.csv
-  kqlake run company-open-latency-by-extension --param lookback=7d
+  kqlake run company-open-latency-by-extension --param since=2026-01-01
   kqlake sql 'SELECT count(*) FROM traces'
 
 Exit status: 0 done, 2 wrong command line or configuration, 3 wrong query, 4 a source could not be read,

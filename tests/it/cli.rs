@@ -389,6 +389,34 @@ fn what_cannot_be_written_is_named_with_advice() {
 
 #[cfg(unix)]
 #[test]
+fn values_of_parameters_are_of_their_types() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |ty: &str, given: &str| {
+        let query = format!("declare query_parameters(p:{ty}); print p = p, t = gettype(p), n = isnull(p)");
+        run_in(dir.path(), &["query", "-f", "ndjson", "--param", &format!("p={given}"), &query])
+    };
+    for (ty, given, expected) in [
+        ("dynamic", "{\"a\":1}", "{\"p\":{\"a\":1},\"t\":\"dictionary\",\"n\":false}"),
+        ("dynamic", "[1, 2]", "{\"p\":[1,2],\"t\":\"array\",\"n\":false}"),
+        ("dynamic", "5", "{\"p\":5,\"t\":\"long\",\"n\":false}"),
+        ("dynamic", "some text", "{\"p\":\"some text\",\"t\":\"string\",\"n\":false}"),
+        ("dynamic", "dynamic({\"a\":1})", "{\"p\":{\"a\":1},\"t\":\"dictionary\",\"n\":false}"),
+    ] {
+        assert_eq!(run(ty, given).exits(0).out.trim(), expected, "{ty} {given}");
+    }
+    for ty in ["int", "long", "real", "bool", "datetime", "timespan", "guid", "decimal", "dynamic"] {
+        assert!(run(ty, &format!("{ty}(null)")).exits(0).out.contains("\"n\":true"), "{ty}");
+        // One error, with what was given and how it is written, and none for what is made of it.
+        let wrong = run_in(
+            dir.path(),
+            &["query", "--param", "p={bad", &format!("declare query_parameters(p:{ty}); print x = p, y = isnull(p)")],
+        );
+        let wrong = wrong.exits(3).says("`{bad`").says("write ");
+        assert_eq!(wrong.err.matches("error[").count(), 1, "{}", wrong.err);
+    }
+}
+
+#[test]
 fn a_pipe_without_a_reader_is_waited_for_as_long_as_the_query_may_take() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().expect("mkfifo starts");

@@ -8,7 +8,7 @@ use super::{Bind, BindError, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
-use kqlake_value::Value;
+use kqlake_value::{Type, Value, json_of};
 
 /// Result tables that one text may have.
 const MAX_TABLES: usize = 1_000;
@@ -183,14 +183,17 @@ impl Binder<'_> {
         };
         let row = RowInfo::default();
         let value = match self.params.get(&param.name.text) {
-            Some(text) => {
-                let given = BoundExpr::literal(Value::String(text.clone()), kqlake_value::Type::String, param.name.span);
-                // A timespan may be written as a literal (1d), a datetime as any text that todatetime reads.
-                match self.parameter_literal(text, ty) {
-                    Some(value) => BoundExpr::literal(value, ty, param.name.span),
-                    None => self.coerce(given, ty)?,
+            Some(text) => match self.given(text, ty, param.name.span)? {
+                Some(value) => value,
+                None => {
+                    // Its uses are not wrong, too.
+                    let unknown = BoundExpr::new(BoundKind::Unknown, ty, param.name.span);
+                    scope.define(&param.name.text, Binding::Scalar(unknown));
+                    let shown = kqlake_syntax::literals::shown(text);
+                    let message = format!("the value given for '{}' is no {ty}: `{shown}`", param.name.text);
+                    return self.report(Diagnostic::error(code::TYPE, param.name.span, message).suggest(written(ty)));
                 }
-            }
+            },
             None => match &param.default {
                 Some(default) => {
                     let e = self.scalar(default, &mut ExprContext::new(&row, scope))?;
@@ -207,15 +210,29 @@ impl Binder<'_> {
                 }
             },
         };
-        if value.as_literal().is_some_and(Value::is_null) && self.params.contains_key(&param.name.text) {
-            return self.error(code::TYPE, param.name.span, format!("the value given for '{}' is no {ty}", param.name.text));
-        }
         scope.define(&param.name.text, Binding::Scalar(value));
         Ok(())
     }
 
+    /// The value that a parameter's text stands for: a literal of its type, that of null too, or the bare value. `None` for a text
+    /// that is neither.
+    fn given(&mut self, text: &str, ty: Type, span: Span) -> Bind<Option<BoundExpr>> {
+        if let Some(value) = self.parameter_literal(text, ty) {
+            return Ok(Some(BoundExpr::literal(value, ty, span)));
+        }
+        if ty == Type::Dynamic {
+            // As parse_json reads a text. What begins as a bag or an array is meant to be one.
+            let value = json_of(text);
+            let is_broken = value.is_string() && text.trim_start().starts_with(['{', '[', '"']) && !is_json(text);
+            return Ok((!is_broken).then(|| BoundExpr::literal(Value::Dynamic(value), ty, span)));
+        }
+        // A datetime is any text that todatetime reads, and so on.
+        let value = self.coerce(BoundExpr::literal(Value::String(text.to_owned()), Type::String, span), ty)?;
+        Ok((!value.as_literal().is_some_and(Value::is_null)).then_some(value))
+    }
+
     /// Refuses a parameter's default of another type; a number may be of a narrower one.
-    pub(super) fn fitting_default(&mut self, name: &Name, default: &BoundExpr, ty: kqlake_value::Type) -> Bind<()> {
+    pub(super) fn fitting_default(&mut self, name: &Name, default: &BoundExpr, ty: Type) -> Bind<()> {
         let numbers = default.ty.is_numeric() && ty.is_numeric();
         if default.ty == ty || numbers || self.is_untyped(default) {
             return Ok(());
@@ -225,8 +242,8 @@ impl Binder<'_> {
     }
 
     /// A parameter's text read as a KQL literal of its type (`1d`, `datetime(2026-01-05)`, `dynamic([1])`).
-    fn parameter_literal(&self, text: &str, ty: kqlake_value::Type) -> Option<Value> {
-        if ty == kqlake_value::Type::String {
+    fn parameter_literal(&self, text: &str, ty: Type) -> Option<Value> {
+        if ty == Type::String {
             return None;
         }
         let parsed = kqlake_syntax::parser::parse(&format!("print {text}"));
@@ -281,4 +298,23 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
+/// How a value of a type is written for a parameter.
+fn written(ty: Type) -> String {
+    let example = match ty {
+        Type::Bool => "true or false",
+        Type::Int | Type::Long => "a whole number such as 5",
+        Type::Real | Type::Decimal => "a number such as 1.5",
+        Type::DateTime => "2026-01-05 or 2026-01-05T10:00:00Z",
+        Type::TimeSpan => "7d, 90m or 01:30:00",
+        Type::Guid => "74be27de-1e4e-49d9-b579-fe0b331d3642",
+        Type::Dynamic => "JSON such as {\"a\":1}",
+        Type::String => "any text",
+    };
+    format!("write {example}; {ty}(null) is the null of this type")
 }
