@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use xxhash_rust::xxh3::xxh3_128;
 use xxhash_rust::xxh64::xxh64;
 
+use super::fullness::fullness;
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::identity::{ContentValue, RowContent, content_id, ordinal_of};
@@ -257,6 +258,8 @@ pub(crate) struct Rank {
     versions: [i64; 2],
     /// How many columns have a value; a time with parts of a millisecond counts twice.
     filled: u32,
+    /// How much the row's JSON values hold.
+    held: u32,
     hash: u128,
 }
 
@@ -264,17 +267,24 @@ impl Rank {
     /// True when a row takes the place of a landed one of its identity.
     pub(crate) fn replaces(&self, landed: &Self, def: &TableDef) -> bool {
         // A landed row that does not say when it was taken is of a file, or of an earlier program: it gets a time.
-        let stands_still =
-            def.keeps_unchanged() && landed.versions[0] != i64::MIN && (self.filled, self.hash) == (landed.filled, landed.hash);
+        let same = |a: &Self, b: &Self| (a.filled, a.held, a.hash) == (b.filled, b.held, b.hash);
+        let stands_still = def.keeps_unchanged() && landed.versions[0] != i64::MIN && same(self, landed);
         self > landed && !stands_still
     }
+}
+
+/// A column with values.
+struct RankedColumn {
+    /// The hash of its name.
+    name: u64,
+    is_json: bool,
+    values: ArrayRef,
 }
 
 /// Ranks rows of one core batch.
 pub(crate) struct Ranker {
     versions: [Option<ArrayRef>; 2],
-    /// Columns with values, each with the hash of its name.
-    columns: Vec<(u64, ArrayRef)>,
+    columns: Vec<RankedColumn>,
 }
 
 impl Ranker {
@@ -286,24 +296,30 @@ impl Ranker {
         };
         let columns = schema.fields().iter().zip(core.columns());
         let columns = columns.filter(|(field, column)| counts(field.name()) && column.null_count() < column.len());
+        let ranked = |(field, values): (&FieldRef, &ArrayRef)| RankedColumn {
+            name: xxh64(field.name().as_bytes(), 0),
+            is_json: def.index_of(field.name()).is_some_and(|at| def.columns[at].ty == Type::Dynamic),
+            values: values.clone(),
+        };
         Ranker {
             versions: [0, 1].map(|at| core.column_by_name(def.versions.get(at)?).cloned()),
-            columns: columns.map(|(field, column)| (xxh64(field.name().as_bytes(), 0), column.clone())).collect(),
+            columns: columns.map(ranked).collect(),
         }
     }
 
     /// The rank of a row. `scratch` is used and not read.
     pub(crate) fn rank(&self, row: usize, scratch: &mut Vec<u8>) -> Rank {
         scratch.clear();
-        let mut filled = 0;
-        for (name, column) in &self.columns {
-            let number = match value_of(Type::String, column, row) {
+        let (mut filled, mut held) = (0, 0u32);
+        for RankedColumn { name, is_json, values } in &self.columns {
+            let number = match value_of(Type::String, values, row) {
                 ContentValue::Null => continue,
                 ContentValue::Text(text) | ContentValue::Json(text) => {
                     scratch.extend_from_slice(&name.to_le_bytes());
                     scratch.extend_from_slice(&(text.len() as u64).to_le_bytes());
                     scratch.extend_from_slice(text.as_bytes());
                     filled += 1;
+                    held = held.saturating_add(if *is_json { fullness(text) } else { 0 });
                     continue;
                 }
                 ContentValue::Time(time) => {
@@ -323,7 +339,7 @@ impl Ranker {
             Some(ContentValue::Int(v) | ContentValue::Time(v)) => v,
             _ => i64::MIN,
         };
-        Rank { versions: self.versions.each_ref().map(version), filled, hash: xxh3_128(scratch) }
+        Rank { versions: self.versions.each_ref().map(version), filled, held, hash: xxh3_128(scratch) }
     }
 }
 
@@ -339,7 +355,11 @@ mod tests {
         for (at, row) in rows.iter().enumerate() {
             out.set_datetime_us(def.index_of(def.time).expect("time"), at as i64);
             for (column, value) in *row {
-                out.set_str(def.index_of(column).expect("a column"), value);
+                let at = def.index_of(column).expect("a column");
+                match def.columns[at].ty {
+                    Type::Dynamic => out.set_dynamic_valid(at, value),
+                    _ => out.set_str(at, value),
+                }
             }
             out.end_row();
         }
@@ -357,6 +377,23 @@ mod tests {
             Keyer::new(tables::find("CallSegments").expect("table")).keys(&batch("CallSegments", &rows), true).expect("keys");
         assert_ne!(keys[0].key, keys[1].key);
         assert_eq!(keys[0].key, keys[2].key);
+    }
+
+    #[test]
+    fn a_row_whose_json_holds_more_has_a_greater_rank() {
+        let raws = [
+            r#"{"b":"1","c":"","d":null,"e":{}}"#,
+            r#"{"b":1}"#,
+            r#"{"b":"1","c":"x"}"#,
+            r#"{"b":1,"c":"x"}"#,
+            r#"{"b":"1","c":{"n":0},"d":["x"]}"#,
+        ];
+        // The first time has no part of a millisecond, which counts as well.
+        let rows: Vec<[(&str, &str); 1]> = raws[..1].iter().chain(&raws).map(|raw| [("Raw", *raw)]).collect();
+        let rows: Vec<&[(&str, &str)]> = rows.iter().map(|row| &row[..]).collect();
+        let ranker = Ranker::new(tables::find("AuditRecords").expect("table"), &batch("AuditRecords", &rows));
+        let ranks: Vec<Rank> = (0..rows.len()).map(|row| ranker.rank(row, &mut Vec::new())).collect();
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
     }
 
     #[test]

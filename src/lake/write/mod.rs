@@ -1,5 +1,6 @@
 //! The way into a table: rows in the making, and landings that commit them once.
 
+mod fullness;
 pub(crate) mod held;
 pub(crate) mod intake;
 pub(crate) mod keys;
