@@ -32,6 +32,9 @@ pub struct ImportOptions {
     pub section: Option<Section>,
     /// The tenant whose section it is, by its name in the configuration.
     pub tenant: Option<String>,
+    /// The id of that tenant, where it is not the lake's own: rows that do not say whose they are get keys of its own, since another
+    /// tenant has the like of them.
+    pub other_tenant: Option<Arc<str>>,
     /// Events and log lines are written only where something came, or went wrong.
     pub only_news: bool,
     /// Asks the import to end at its next commit.
@@ -63,6 +66,7 @@ impl Default for ImportOptions {
             retry: BTreeSet::new(),
             section: None,
             tenant: None,
+            other_tenant: None,
             only_news: false,
             stop: StopSignal::default(),
             limits: FileLimits::default(),

@@ -198,6 +198,8 @@ impl Taker for UnitOutput<'_> {
 pub(crate) struct UnitReader {
     /// Which rows are taken.
     filter: Arc<Filter>,
+    /// The id of the tenant whose records are read, where it is not the lake's own.
+    tenant: Option<Arc<str>>,
     /// What units may not say.
     given: ImportOverrides,
     limits: FileLimits,
@@ -228,12 +230,13 @@ impl UnitReader {
     pub(crate) fn new(
         filter: Filter,
         given: ImportOverrides,
+        tenant: Option<Arc<str>>,
         limits: FileLimits,
         scratch: ScratchFolder,
         clock: Arc<dyn Clock>,
         helpers: Option<Helpers>,
     ) -> Self {
-        Self { filter: Arc::new(filter), given, limits, scratch, clock, mappings: Mappings::default(), helpers }
+        Self { filter: Arc::new(filter), given, tenant, limits, scratch, clock, mappings: Mappings::default(), helpers }
     }
 
     /// Reads one unit to its end. All of its rows are sent then.
@@ -259,7 +262,7 @@ impl UnitReader {
             Ok(mut text) => {
                 let day = self.given.snapshot_date.or(unit.day);
                 let (filter, order) = (Arc::clone(&self.filter), self.given.date_order);
-                let facts = Facts { filter, name: unit.name, day, taken: unit.taken, order };
+                let facts = Facts { filter, name: unit.name, day, taken: unit.taken, order, tenant: self.tenant.clone() };
                 self.read_text(&mut text, facts, &mut output)?
             }
         };

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::lock::Lock;
+use super::owner::keep_report_owner;
 use super::{SectionOutcome, Task, Work};
 use crate::error::{Error, Result};
 use kqlake_import::{EventLog, Filter, ImportError, ImportOptions, Importer, Section, StopSignal, import_from};
@@ -116,9 +117,13 @@ impl Runner {
                 None => return Err(Error::Source(format!("{section} was asked to end before it began"))),
             }
         };
+        if let Some(owner) = work.report_owner.as_ref().filter(|_| !self.options.dry_run) {
+            keep_report_owner(self.lake.root(), owner)?;
+        }
         let options = ImportOptions {
             section: Some(section),
             tenant: Some(tenant.to_owned()),
+            other_tenant: work.other_tenant,
             filter: Filter { org_urls: work.org_urls, ..self.options.filter.clone() },
             memory: (self.options.memory / side_by_side.max(1)).clamp(LEAST_MEMORY.min(self.options.memory), MOST_MEMORY),
             ..self.options.clone()

@@ -9,6 +9,7 @@ pub mod cycle;
 pub(crate) mod health;
 pub(crate) mod heartbeat;
 pub mod lock;
+mod owner;
 pub(crate) mod plan;
 pub(crate) mod watch;
 pub(crate) mod webhook;
@@ -36,6 +37,10 @@ pub struct Work {
     pub sources: Vec<Arc<dyn Source>>,
     /// The sites that audit records are taken of.
     pub org_urls: OrgUrls,
+    /// Of usage reports, the id of the tenant whose reports have the plain keys of the lake.
+    pub report_owner: Option<String>,
+    /// The id of the tenant, where its rows need keys of its own beside those of the lake's own tenant.
+    pub other_tenant: Option<Arc<str>>,
 }
 
 /// What came of a section of a tenant.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::owner::report_owner;
 use super::{Task, Work};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -60,7 +61,7 @@ pub(crate) fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> R
             some => some.contains(section),
         });
         match live {
-            Ok(tenant) => tasks.extend(sections.filter_map(|section| task(&tenant, section, wanted, world))),
+            Ok(tenant) => tasks.extend(sections.filter_map(|section| task(config, &tenant, section, wanted, world))),
             Err(error) => {
                 tasks.extend(sections.map(|section| Task { tenant: name.clone(), section, work: Err(of_tenant(&name, &error)) }));
             }
@@ -73,7 +74,7 @@ pub(crate) fn tasks(config: &Config, wanted: &SectionFilter, world: &World) -> R
 pub(crate) fn one(config: &Config, tenant: &str, section: Section, world: &World) -> Option<Task> {
     let wanted = SectionFilter { sections: Vec::new(), tenants: vec![tenant.to_owned()] };
     match config.live().into_iter().find(|(name, _)| name == tenant)? {
-        (_, Ok(tenant)) => task(&tenant, section, &wanted, world),
+        (_, Ok(tenant)) => task(config, &tenant, section, &wanted, world),
         (name, Err(error)) => Some(Task { work: Err(of_tenant(&name, &error)), tenant: name, section }),
     }
 }
@@ -88,8 +89,8 @@ fn of_tenant(name: &str, error: &Error) -> Error {
 }
 
 /// The task of a section; `None` where nothing is configured that it could read, unless it was asked for by its name.
-fn task(tenant: &Tenant, section: Section, wanted: &SectionFilter, world: &World) -> Option<Task> {
-    let work = work(tenant, section, world);
+fn task(config: &Config, tenant: &Tenant, section: Section, wanted: &SectionFilter, world: &World) -> Option<Task> {
+    let work = work(config, tenant, section, world);
     if work.as_ref().is_ok_and(|work| work.sources.is_empty()) {
         wanted.sections.contains(&section).then(|| Task {
             tenant: tenant.name.clone(),
@@ -101,7 +102,7 @@ fn task(tenant: &Tenant, section: Section, wanted: &SectionFilter, world: &World
     }
 }
 
-fn work(tenant: &Tenant, section: Section, world: &World) -> Result<Work> {
+fn work(config: &Config, tenant: &Tenant, section: Section, world: &World) -> Result<Work> {
     if section == Section::Audit && tenant.audit.org_urls.is_empty() {
         let message = format!("tenant {}: FATAL ERROR: No org URLs found in the configuration!", tenant.name);
         return Err(Error::usage(message).hint(format!(
@@ -112,5 +113,11 @@ fn work(tenant: &Tenant, section: Section, world: &World) -> Result<Work> {
     }
     let sources = sources(tenant, section, world).map_err(|error| Error::usage(format!("tenant {}: {error}", tenant.name)))?;
     let org_urls = if section == Section::Audit { OrgUrls::new(&tenant.audit.org_urls) } else { OrgUrls::default() };
-    Ok(Work { sources, org_urls })
+    let report_owner = match section {
+        Section::UsageReports => report_owner(&config.lake, &config.tenants)?,
+        _ => None,
+    };
+    let other_tenant =
+        report_owner.as_ref().filter(|owner| !owner.eq_ignore_ascii_case(&tenant.id)).map(|_| tenant.id.as_str().into());
+    Ok(Work { sources, org_urls, report_owner, other_tenant })
 }

@@ -126,7 +126,7 @@ fn runner(dir: &Path, clock: &Arc<Hand>) -> Runner {
 
 fn task(section: Section, sources: &[&Arc<Blobs>], org_urls: &[&str]) -> Task {
     let sources = sources.iter().map(|source| Arc::clone(source) as Arc<dyn Source>).collect();
-    Task { tenant: "contoso".into(), section, work: Ok(Work { sources, org_urls: OrgUrls::new(org_urls) }) }
+    Task { tenant: "contoso".into(), section, work: Ok(Work { sources, org_urls: OrgUrls::new(org_urls), ..Work::default() }) }
 }
 
 async fn audit(runner: &Runner, blobs: &Arc<Blobs>, org_urls: &[&str]) -> SectionOutcome {

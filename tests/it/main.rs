@@ -45,6 +45,7 @@ mod quarantine;
 mod query_speed;
 mod readers;
 mod repair;
+mod report_tenants;
 mod returned;
 mod robust;
 mod saved;

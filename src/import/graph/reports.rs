@@ -87,6 +87,26 @@ fn report_name(name: &str) -> String {
     plain_name(&name.replace("(Byte)", "In Bytes"))
 }
 
+/// Who gave a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Giver<'t> {
+    /// A file: it may have a part of the report, and of which tenant is not known.
+    File,
+    /// A service: it gave all of the report, and may give a later state of it. With the id of the tenant, where that is not the
+    /// lake's own.
+    Service(Option<&'t str>),
+}
+
+impl Giver<'_> {
+    /// The key of a row, which is another one for each tenant that is not the lake's own.
+    fn key(self, key: RecordHash) -> RecordHash {
+        match self {
+            Giver::Service(Some(tenant)) => key.then(RecordHash::of(format!("tenant {}", tenant.to_lowercase()).as_bytes())),
+            Giver::Service(None) | Giver::File => key,
+        }
+    }
+}
+
 /// A recognised report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReportId(usize);
@@ -179,15 +199,14 @@ impl Reports {
         self.reports[id.0].table
     }
 
-    /// The rows of a JSON row: several where it carries a list of them. `is_given`: a service gave the whole report, and may give a
-    /// later state of it.
+    /// The rows of a JSON row: several where it carries a list of them.
     pub(crate) fn json(
         &mut self,
         id: ReportId,
         members: &Members<'_>,
         text: &str,
         order: DateOrder,
-        is_given: bool,
+        giver: Giver<'_>,
     ) -> Result<Vec<Row<'static>>, String> {
         let inner = nested_list(members)
             .map(elements)
@@ -202,12 +221,12 @@ impl Reports {
                         .map_err(|error| format!("a row in the report row's list is no object: {error}"))?;
                     let all =
                         members.0.iter().chain(&inner.0).map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
-                    self.row(id, all, raw.clone(), order, is_given)
+                    self.row(id, all, raw.clone(), order, giver)
                 })
                 .collect(),
             _ => {
                 let all = members.0.iter().map(|(name, value)| (name.as_ref(), SourceValue::Json(value.get())));
-                self.row(id, all, raw, order, is_given).map(|row| vec![row])
+                self.row(id, all, raw, order, giver).map(|row| vec![row])
             }
         }
     }
@@ -219,7 +238,7 @@ impl Reports {
         names: &[String],
         values: &[&str],
         order: DateOrder,
-        is_given: bool,
+        giver: Giver<'_>,
     ) -> Result<Vec<Row<'static>>, String> {
         let mut raw = String::from("{");
         for (name, value) in names.iter().zip(values) {
@@ -227,7 +246,7 @@ impl Reports {
         }
         raw.push('}');
         let all = names.iter().zip(values).map(|(name, value)| (name.as_str(), SourceValue::Field(value)));
-        self.row(id, all, Cell::Json(Cow::Owned(raw)), order, is_given).map(|row| vec![row])
+        self.row(id, all, Cell::Json(Cow::Owned(raw)), order, giver).map(|row| vec![row])
     }
 
     fn row<'v>(
@@ -236,7 +255,7 @@ impl Reports {
         values: impl Iterator<Item = (&'v str, SourceValue<'v>)>,
         raw: Cell<'static>,
         order: DateOrder,
-        is_given: bool,
+        giver: Giver<'_>,
     ) -> Result<Row<'static>, String> {
         let report = &mut self.reports[id.0];
         let table = report.table;
@@ -267,7 +286,8 @@ impl Reports {
             return Err("the report row has no refresh date that can be read".into());
         }
         let Some(column) = table.index_of("rowKey") else { return Ok(row) };
-        match named_key(&row, is_given) {
+        let is_given = giver != Giver::File;
+        match named_key(&row, is_given).map(|key| giver.key(key)) {
             // Of a whole report, rows about one name are numbered: there may be one that is deleted, and another that has its name
             // now. The first has the key that a row about the name has anywhere.
             Some(key) if is_given => {
@@ -278,8 +298,11 @@ impl Reports {
             // A row about someone whose name is withheld.
             None => {
                 let content = if is_given { given_key(&row) } else { content_key(&row, others) };
-                row.derive_id(column, content);
+                row.derive_id(column, giver.key(content));
             }
+        }
+        if let (Some(column), Giver::Service(Some(tenant))) = (table.tenant, giver) {
+            row.set(column, Cell::Text(Cow::Owned(tenant.to_owned())));
         }
         row.set("Raw", raw);
         Ok(row)
@@ -329,7 +352,7 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"Amy@contoso.com","lastActivityDate":"2026-01-04","isDeleted":false,"deletedDate":null,"viewedOrEditedFileCount":3,"syncedFileCount":"4","sharedInternallyFileCount":0,"sharedExternallyFileCount":0,"assignedProducts":["E5","POWER BI"],"reportPeriod":"7"}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let from_json = reports.json(id, &members, json, DateOrder::Unknown, false).unwrap().remove(0);
+        let from_json = reports.json(id, &members, json, DateOrder::Unknown, Giver::File).unwrap().remove(0);
         let names = [
             "Report Refresh Date",
             "User Principal Name",
@@ -351,7 +374,7 @@ mod tests {
                 &names,
                 &["2026-01-05", "amy@contoso.com", "False", "", "2026-01-04", "3", "4", "0", "0", "E5+POWER BI", "7"],
                 DateOrder::Unknown,
-                false,
+                Giver::File,
             )
             .unwrap()
             .remove(0);
@@ -366,7 +389,7 @@ mod tests {
         let json = r#"{"reportRefreshDate":"2026-01-05","userPrincipalName":"amy@contoso.com","displayName":"Amy","userActivationCounts":[{"productType":"A","windows":1},{"productType":"B","windows":2}]}"#;
         let members = Members::parse(json).unwrap();
         let id = reports.recognise_json(&members, &[]).unwrap();
-        let rows = reports.json(id, &members, json, DateOrder::Unknown, false).unwrap();
+        let rows = reports.json(id, &members, json, DateOrder::Unknown, Giver::File).unwrap();
         assert_eq!((rows.len(), rows[1].get("productType"), rows[1].get("windows")), (2, &Cell::text("B"), &Cell::Int(2)));
         assert_ne!(rows[0].get("rowKey"), rows[1].get("rowKey"));
     }
@@ -376,7 +399,7 @@ mod tests {
         let mut of = |reports: &mut Reports, text: &str| -> String {
             let members = Members::parse(text).unwrap();
             let id = reports.recognise_json(&members, &["SharePointSiteUsageDetail"]).unwrap();
-            let mut row = reports.json(id, &members, text, DateOrder::Unknown, false).unwrap().remove(0);
+            let mut row = reports.json(id, &members, text, DateOrder::Unknown, Giver::File).unwrap().remove(0);
             ordinals.number(&mut row).unwrap();
             row.get("rowKey").as_text().unwrap().to_owned()
         };
@@ -401,6 +424,28 @@ mod tests {
         assert!(early.is_subset(&late));
         // Of files it is not known which is the later one: what differs stays.
         assert!(keys(&first, false).is_disjoint(&keys(&later, false)));
+    }
+
+    #[test]
+    fn rows_of_another_tenant_have_keys_of_its_own() {
+        let user = |name: &str| {
+            format!(
+                r#"{{"reportRefreshDate":"2026-01-05","userPrincipalName":"{name}","displayName":"{name}","isDeleted":false,"deletedDate":null,"lastActivityDate":"2026-01-04","sendCount":1,"receiveCount":1,"readCount":0,"meetingCreatedCount":0,"meetingInteractedCount":0,"assignedProducts":[],"reportPeriod":"7"}}"#
+            )
+        };
+        let count = r#"{"reportRefreshDate":"2026-01-05","exchange":1,"oneDrive":2,"sharePoint":3,"skypeForBusiness":4,"yammer":5,"teams":6,"office365":7,"reportDate":"2026-01-04","reportPeriod":"7"}"#;
+        let rows = [user("amy@x"), user("--"), user("--"), count.to_owned()];
+        let of = |giver| keys_of(&rows, giver).into_iter().collect::<BTreeSet<String>>();
+        let (own, one, other) = (of(Giver::Service(None)), of(Giver::Service(Some("t1"))), of(Giver::Service(Some("T2"))));
+        assert!(own.len() == 4 && own.is_disjoint(&one) && own.is_disjoint(&other) && one.is_disjoint(&other));
+        assert_eq!(other, of(Giver::Service(Some("t2"))));
+        let mut reports = Reports::default();
+        let members = Members::parse(count).unwrap();
+        let id = reports.recognise_json(&members, &[]).unwrap();
+        for (giver, tenant) in [(Giver::File, None), (Giver::Service(None), None), (Giver::Service(Some("t1")), Some("t1"))] {
+            let row = reports.json(id, &members, count, DateOrder::Unknown, giver).unwrap().remove(0);
+            assert_eq!(row.get("_tenantId").as_text(), tenant);
+        }
     }
 
     #[test]
@@ -446,12 +491,16 @@ mod tests {
 
     /// The keys of a unit's rows of a report that their columns tell.
     fn given_keys(rows: &[String], is_given: bool) -> Vec<String> {
+        keys_of(rows, if is_given { Giver::Service(None) } else { Giver::File })
+    }
+
+    fn keys_of(rows: &[String], giver: Giver<'_>) -> Vec<String> {
         let (mut ordinals, mut reports) = (Ordinals::new(ScratchFolder::default()), Reports::default());
         rows.iter()
             .map(|text| {
                 let members = Members::parse(text).unwrap();
                 let id = reports.recognise_json(&members, &[]).unwrap();
-                let mut row = reports.json(id, &members, text, DateOrder::Unknown, is_given).unwrap().remove(0);
+                let mut row = reports.json(id, &members, text, DateOrder::Unknown, giver).unwrap().remove(0);
                 ordinals.number(&mut row).unwrap();
                 row.get("rowKey").as_text().unwrap().to_owned()
             })

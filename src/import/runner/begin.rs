@@ -76,7 +76,8 @@ pub(super) async fn begin(
     let reader = || {
         let clock = Arc::clone(&options.clock);
         let (filter, scratch) = (options.filter.clone(), scratch.clone());
-        let reader = UnitReader::new(filter, options.given, options.limits, scratch, clock, helpers.clone());
+        let tenant = options.other_tenant.clone();
+        let reader = UnitReader::new(filter, options.given, tenant, options.limits, scratch, clock, helpers.clone());
         Units::new(shared.clone(), reader, quarantine.clone())
     };
     let readers = (0..options.threads.max(1)).map(|_| reader()).collect();

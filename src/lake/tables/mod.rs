@@ -132,6 +132,9 @@ pub struct TableDef {
     pub versions: Vec<&'static str>,
     /// The column that keeps the hash of a row's content, in tables whose records may come without an id.
     pub content: Option<&'static str>,
+    /// The column for the id of the tenant whose row it is, where that is not the lake's own: in tables whose rows do not say whose they
+    /// are, and have keys that two tenants may have.
+    pub tenant: Option<&'static str>,
     /// The key column whose value rows share that a source rewrites together, such as the sessions of a call: of a group whose
     /// newest version came whole, only rows of that version are there.
     pub group: Option<&'static str>,
@@ -237,6 +240,7 @@ struct Identity {
     versions: Vec<&'static str>,
     content: Option<&'static str>,
     group: Option<&'static str>,
+    tenant: Option<&'static str>,
 }
 
 fn read_identity(text: &'static str) -> Option<Identity> {
@@ -246,12 +250,13 @@ fn read_identity(text: &'static str) -> Option<Identity> {
         "table" => KeySpan::Table,
         _ => return None,
     };
-    let mut read = Identity { span, versions: Vec::new(), content: None, group: None };
+    let mut read = Identity { span, versions: Vec::new(), content: None, group: None, tenant: None };
     while let (Some(word), columns) = (words.next(), words.next()) {
         match word {
             "newest" => read.versions = columns?.split(',').collect(),
             "content" => read.content = Some(columns?),
             "group" => read.group = Some(columns?),
+            "tenant" => read.tenant = Some(columns?),
             _ => return None,
         }
     }
@@ -264,10 +269,10 @@ fn read_built_in() -> Result<BuiltIn, String> {
         for (line, parts) in lines(source) {
             match parts.as_slice() {
                 [name, time, key, identity, about] if name.starts_with('@') => {
-                    let Identity { span, versions, content, group } = read_identity(identity).ok_or(line)?;
+                    let Identity { span, versions, content, group, tenant } = read_identity(identity).ok_or(line)?;
                     let (name, key) = (&name[1..], key.split(',').collect());
                     let (columns, clustering) = (Vec::new(), Vec::new());
-                    tables.push(TableDef { name, about, columns, time, clustering, key, span, versions, content, group });
+                    tables.push(TableDef { name, about, columns, time, clustering, key, span, versions, content, tenant, group });
                 }
                 [name, ty] | [name, ty, _] => {
                     let flags: Vec<&str> = parts.get(2).map_or(Vec::new(), |flags| flags.split(',').collect());
@@ -319,6 +324,9 @@ fn read_built_in() -> Result<BuiltIn, String> {
         let own = |name, ty, hidden| ColumnDef { name, ty, hidden, beside: true, promoted: None };
         if table.versions.contains(&TAKEN_AT) {
             table.columns.push(own(TAKEN_AT, Type::DateTime, true));
+        }
+        if let Some(tenant) = table.tenant {
+            table.columns.push(own(tenant, Type::String, true));
         }
         if table.group.is_some() {
             table.columns.push(own(IS_WHOLE, Type::Bool, true));
