@@ -72,6 +72,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn cursor_after(&self, unit: &ListedUnit) -> Option<Value> {
         unit.cursor.clone()
     }
+
+    /// The stamp of what came when a unit was read: the one that it was listed with, unless what came is known to be another content.
+    /// What counts as read is what came, so a unit that is listed with another stamp the next time is read again.
+    fn stamp_after(&self, unit: &ListedUnit) -> Option<String> {
+        unit.stamp.clone()
+    }
 }
 
 /// The stream under which a source's cursor is kept in the ledger.

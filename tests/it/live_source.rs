@@ -396,3 +396,56 @@ async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() 
     let expected = ["0 expired", "10 empty", "15 empty", "20 done", "30 empty", "40 empty", "of a day done"];
     assert_eq!(states, expected.map(|state| format!("windows/{state}")));
 }
+
+/// One record whose listing says its newest version at once, and that itself comes from a machine which may be behind.
+#[derive(Debug)]
+struct Behind {
+    listed: AtomicI64,
+    given: AtomicI64,
+    opened: AtomicI64,
+}
+
+impl Source for Behind {
+    fn stream(&self) -> &str {
+        "behind"
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
+        let stamp = Some(self.listed.load(Ordering::Relaxed).to_string());
+        let unit = ListedUnit { name: "behind/1".to_owned(), stamp, ..ListedUnit::default() };
+        Box::pin(async move { Ok(UnitPage { units: vec![unit], ..UnitPage::default() }) })
+    }
+
+    fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let text = format!(
+            "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"{}\",\"Operation\":\"FileModified\",\"RecordType\":6}}\n",
+            self.given.load(Ordering::Relaxed)
+        );
+        Box::pin(async move { Ok(Opened { body: Body::Stream(Box::new(io::Cursor::new(text))), taken_at: None }) })
+    }
+
+    fn stamp_after(&self, _unit: &ListedUnit) -> Option<String> {
+        Some(self.given.load(Ordering::Relaxed).to_string())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_listed_is_fetched_until_it_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::new(&dir.path().join("lake"));
+    let source = Arc::new(Behind { listed: AtomicI64::new(2), given: AtomicI64::new(1), opened: AtomicI64::new(0) });
+    let sources: [Arc<dyn Source>; 1] = [Arc::clone(&source) as _];
+    let run = async |seconds: i64, given: i64| {
+        source.given.store(given, Ordering::Relaxed);
+        let clock = Arc::new(FixedClock::at_micros(1_768_186_800_000_000 + seconds * 1_000_000));
+        let summary = import_from(&lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await;
+        (states(&summary.expect("an import")), source.opened.load(Ordering::Relaxed))
+    };
+    assert_eq!(run(0, 1).await, (vec!["behind/1 done".to_owned()], 1));
+    assert_eq!(run(10, 1).await, (vec!["behind/1 done".to_owned()], 2), "the version that was listed is not there yet");
+    assert_eq!(run(20, 2).await, (vec!["behind/1 done".to_owned()], 3));
+    assert_eq!(run(30, 1).await, (vec!["behind/1 unchanged".to_owned()], 3));
+    let ids = run_in(dir.path(), &["--lake", "lake", "query", "AuditRecords | project Id | sort by Id asc", "-f", "csv"]);
+    assert_eq!(csv_rows(&ids.exits(0).out)[1..], [["1"], ["2"]]);
+}

@@ -29,6 +29,9 @@ impl Run<'_> {
         let is_try = report.state != UnitState::Expired || report.status.is_some();
         entry.attempt = self.known.attempts(&report.name) + i64::from(is_try);
         entry.section = self.options.section.or(report.section);
+        if report.stamp.is_some() && report.name == listed.name {
+            entry.details.stamp = source.stamp_after(listed);
+        }
         entry.details.tiles = source.tiles();
         entry.details.source = source.keeps_listings().then(|| source.stream().to_owned());
         entry.details = entry.details.under(self.options.given.date_order, report.counts.refused);

@@ -9,8 +9,9 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,8 @@ pub(super) struct Calls {
     backfill: i64,
     /// True once the service has refused to give participants with a call: it is not asked so again.
     is_older: AtomicBool,
+    /// The versions that came, by their units, as stamps: the list and a call itself may be of machines of which one is behind.
+    came: Mutex<HashMap<String, String>>,
 }
 
 impl Calls {
@@ -94,6 +97,7 @@ impl Calls {
             stream: format!("{}/calls", tenant.name),
             backfill,
             is_older: AtomicBool::new(false),
+            came: Mutex::default(),
         })
     }
 
@@ -160,8 +164,8 @@ impl Calls {
     }
 
     /// A call with all its sessions, none of which is of another version than the rest.
-    async fn call(&self, id: &str) -> Result<Record, SourceError> {
-        let id = path_part(id);
+    async fn call(&self, call: &str) -> Result<Record, SourceError> {
+        let id = path_part(call);
         let whole =
             self.api.url(&format!("v1.0/communications/callRecords/{id}?$expand=sessions($expand=segments),participants_v2"));
         // What services take that have the older list of participants alone.
@@ -178,7 +182,7 @@ impl Calls {
                 answer => answer,
             };
             let answer = answer.map_err(gone_if_missing)?;
-            let mut record = Record::read(&answer.body).map_err(unreadable)?;
+            let mut record = record_of(call, &answer.body)?;
             let mut is_of_pages = false;
             // Participants stand apart where the record itself names none, or as many as the older list holds at most.
             for (member, path) in [("sessions", "sessions?$expand=segments"), ("participants_v2", "participants_v2")] {
@@ -208,11 +212,20 @@ impl Calls {
                 return Ok(record);
             }
             let now = self.api.json_bytes(Request::get(head.clone())).await.map_err(gone_if_missing)?;
-            if Record::read(&now.body).map_err(unreadable)?.version() == record.version() {
+            if record_of(call, &now.body)?.version() == record.version() {
                 return Ok(record);
             }
         }
         Err(SourceError::for_now("the call is written anew while it is read; the next run reads it"))
+    }
+}
+
+/// The record of a call in an answer. An answer that is another thing says nothing of the call, be it well formed.
+fn record_of(call: &str, answer: &[u8]) -> Result<Record, SourceError> {
+    let record = Record::read(answer).map_err(unreadable)?;
+    match record.id() {
+        Some(id) if id.eq_ignore_ascii_case(call) => Ok(record),
+        _ => Err(SourceError::for_now(format!("what came is no record of the call {call}"))),
     }
 }
 
@@ -245,7 +258,14 @@ impl Source for Calls {
             }
             let id = unit.name.rsplit('/').next().unwrap_or_default();
             let record = self.call(id).await?;
+            let version = record.version().unwrap_or_default().to_owned();
+            self.came.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), version);
             Ok(Opened { body: Body::Stream(Box::new(std::io::Cursor::new(record.into_text()))), taken_at: None })
         })
+    }
+
+    fn stamp_after(&self, unit: &ListedUnit) -> Option<String> {
+        let came = self.came.lock().unwrap_or_else(PoisonError::into_inner).get(&unit.name).cloned();
+        came.or_else(|| unit.stamp.clone())
     }
 }

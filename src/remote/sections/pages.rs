@@ -94,10 +94,10 @@ impl Walk {
 }
 
 fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> {
-    if body.is_empty() {
-        return Ok(Page { body, records: 0, next: None, delta: None });
-    }
     let broken = |why: &str| ServiceError::new(service, Failure::Broken, format!("{}: {why}", crate::http::place(url)));
+    if body.is_empty() {
+        return Err(broken("the answer is empty, where a page of records is due"));
+    }
     let links: Links = serde_json::from_slice(&body).map_err(|error| broken(&format!("no page of records came: {error}")))?;
     if links.value.is_none() && links.d.is_none() {
         let what = if links.error.is_some() { "the answer says an error" } else { "the answer has no `value`" };
@@ -353,7 +353,9 @@ mod tests {
         assert_eq!(records(r#"{"d":{"results":[]}}"#), Ok(0));
         assert_eq!(records(r#"{"value":[{},{}]}"#), Ok(2));
         assert_eq!(records(r#"{"d":{"results":[1]}}"#), Ok(1));
-        assert_eq!(records(r#"{"value":null}"#), Err(()));
+        for strange in ["", "{}", r#"{"value":null}"#, r#"{"id":"a"}"#] {
+            assert_eq!(records(strange), Err(()), "{strange}");
+        }
     }
 
     #[tokio::test]

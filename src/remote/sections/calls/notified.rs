@@ -134,6 +134,9 @@ impl Notified {
         match self.calls.api.json_bytes(Request::get(url)).await {
             Ok(answer) => {
                 let head: Head = serde_json::from_slice(&answer.body).map_err(super::unreadable)?;
+                if !head.id.eq_ignore_ascii_case(id) {
+                    return Err(SourceError::for_now(format!("what came is no record of the call {id}")));
+                }
                 Ok(Some(self.calls.unit(&head)))
             }
             Err(error) if matches!(error.status, Some(404 | 410)) => Ok(None),
@@ -174,6 +177,10 @@ impl Source for Notified {
             return Box::pin(async { Ok(Opened { body, taken_at: None }) });
         }
         self.calls.open(unit)
+    }
+
+    fn stamp_after(&self, unit: &ListedUnit) -> Option<String> {
+        self.calls.stamp_after(unit)
     }
 
     /// Is asked when the unit is in the lake.

@@ -42,6 +42,11 @@ impl Record {
         self.get(name).is_some()
     }
 
+    /// The call's id.
+    pub(super) fn id(&self) -> Option<String> {
+        serde_json::from_str(self.get("id")?.get()).ok()
+    }
+
     /// The version, as it is written.
     pub(super) fn version(&self) -> Option<&str> {
         self.get("version").map(RawValue::get)

@@ -66,3 +66,28 @@ async fn what_was_not_listed_is_listed_whatever_the_first_run_looks_back() {
     assert_eq!(page.units, [unit]);
     assert_eq!(calls.page(page.next).await.unwrap().units, []);
 }
+
+#[tokio::test]
+async fn what_is_no_record_of_the_call_is_a_failure_and_no_call_without_records() {
+    for strange in [r#"{"value":[]}"#, "{}", r#"{"id":"b","version":1}"#, r#"{"id":null}"#, "[]"] {
+        let (found, _) = record(move |_| json(strange)).await;
+        assert_eq!(found, None, "{strange}");
+    }
+    // The service may write ids in another case.
+    let own = r#"{"id":"A","version":1,"participants":[{}],"sessions":[]}"#;
+    assert_eq!(record(move |_| json(own)).await.0.as_deref(), Some(own));
+}
+
+#[tokio::test]
+async fn the_version_that_came_is_known_and_not_the_one_that_was_listed() {
+    let server = Server::start(|_, _| json(r#"{"id":"a","version":1,"participants":[{}],"sessions":[]}"#));
+    let calls = Calls::of(&tenant(&server.base), &world()).unwrap();
+    let head = |version: u32| Head { id: "a".to_owned(), version: version.into(), start: None, end: None };
+    let unit = calls.unit(&head(2));
+    calls.open(&unit).await.unwrap();
+    assert_eq!((unit.stamp.as_deref(), calls.stamp_after(&unit).as_deref()), (Some("2"), Some("1")));
+    assert_eq!(calls.unit(&head(1)).stamp, calls.stamp_after(&unit));
+    // What was not opened is known as it was listed.
+    let other = ListedUnit { name: "contoso/calls/b".to_owned(), ..unit };
+    assert_eq!(calls.stamp_after(&other), other.stamp);
+}

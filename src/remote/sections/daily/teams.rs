@@ -60,10 +60,12 @@ impl Teams {
         };
         #[derive(Deserialize)]
         struct Head {
+            id: String,
             #[serde(rename = "displayName")]
             name: Option<String>,
         }
-        let name = serde_json::from_slice::<Head>(&team).ok().and_then(|head| head.name);
+        let head = serde_json::from_slice::<Head>(&team).ok().filter(|head| head.id.eq_ignore_ascii_case(id));
+        let name = head.ok_or_else(|| SourceError::for_now(format!("what came is no record of the team {id}")))?.name;
         let columns: Map<String, Value> = name.into_iter().map(|name| ("teamDisplayName".to_owned(), name.into())).collect();
         let mut chains = Vec::new();
         for (what, name) in PARTS {

@@ -148,6 +148,9 @@ impl Users {
             self.api.pace().sleep(AGAIN).await;
             (round, delta) = self.whole().await?;
         }
+        if round.last.is_empty() {
+            return Err(SourceError::for_now("the service says twice that there are no users, which no tenant is without"));
+        }
         round.name_managers();
         Ok((round, delta))
     }
@@ -181,13 +184,20 @@ impl Users {
     async fn manager(&self, id: &str) -> Result<Option<Manager>, ServiceError> {
         #[derive(Deserialize)]
         struct Seen {
+            id: String,
             #[serde(default)]
             manager: Option<Manager>,
         }
         let expand = "$select=id&$expand=manager($select=id,userPrincipalName)";
         let url = self.api.url(&format!("v1.0/users/{}?{expand}", path_part(id)));
         match self.api.json_bytes(Request::get(url)).await {
-            Ok(answer) => Ok(serde_json::from_slice::<Seen>(&answer.body).ok().and_then(|seen| seen.manager)),
+            Ok(answer) => match serde_json::from_slice::<Seen>(&answer.body) {
+                Ok(seen) if seen.id.eq_ignore_ascii_case(id) => Ok(seen.manager),
+                _ => {
+                    let why = format!("what came is no record of the user {id}");
+                    Err(ServiceError::new(self.api.service(), Failure::Broken, why))
+                }
+            },
             // It was deleted since, or the service does not tell.
             Err(error) if matches!(error.status, Some(400 | 403 | 404 | 501)) => {
                 tracing::warn!(user = id, %error, "the manager of a user is not known");
@@ -418,6 +428,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tenant_without_users_is_a_failure_and_no_empty_snapshot() {
+        let server = Server::start(|_, _| json(r#"{"value":[],"@odata.deltaLink":"delta?2"}"#));
+        let users = Users::of(&tenant(&server.base), &world()).unwrap();
+        assert!(users.round().await.err().expect("a failure").reason.contains("no users"));
+        assert_eq!(server.lines().len(), 2);
+    }
+
+    #[tokio::test]
     async fn managers_of_changed_users_are_asked_for_and_of_all_users_are_told() {
         let server = Server::start(|asked, _| {
             json(if asked.line.contains("/users/a?") {
@@ -439,6 +457,20 @@ mod tests {
             .collect();
         assert_eq!(managers, [("a", Some("m@x")), ("b", None), ("c", None)]);
         assert_eq!(server.lines().len(), 3, "{:?}", server.lines());
+        // An answer that is no user says nothing of a manager.
+        for strange in [r#"{"value":[]}"#, r#"{"id":"b","manager":{"id":"m"}}"#] {
+            let server = Server::start(move |asked, _| {
+                json(if asked.line.contains("/users/a?") {
+                    strange
+                } else {
+                    r#"{"value":[{"id":"a"}],"@odata.deltaLink":"delta?2"}"#
+                })
+            });
+            let users = Users::of(&tenant(&server.base), &world()).unwrap();
+            *users.position() = Some(SectionCursor { delta: users.api.url("v1.0/users/delta?1").to_string(), day: 0 });
+            let why = users.round().await.err().expect("a failure").reason;
+            assert!(why.contains("no record of the user a"), "{why}");
+        }
         // A service that does not take the relation gives users without it.
         let server = Server::start(|asked, _| {
             if asked.line.contains("expand=manager") {
