@@ -14,6 +14,7 @@ use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::prelude::SessionContext;
 use url::Url;
 
@@ -72,15 +73,26 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
         let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
         return table.and_then(|table| with_columns(&table.schema()).map(|()| table)).map_err(failed);
     };
-    if format.get_ext() == "csv" {
-        named_once(&real, if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' })
-            .map_err(failed)?;
-    }
+    let delimited = match format.get_ext() == "csv" {
+        true => {
+            let delimiter = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
+            let file = real.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                named_once(&file, delimiter)?;
+                delimited_schema(&file, delimiter)
+            });
+            Some(read.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?)
+        }
+        false => None,
+    };
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
     let options = ListingOptions::new(format).with_file_extension("");
     let state = session.state();
-    let schema = options.infer_schema(&state, &url).await.map_err(|err| failed(err.strip_backtrace()))?;
+    let schema = match delimited {
+        Some(schema) => Arc::new(schema),
+        None => options.infer_schema(&state, &url).await.map_err(|err| failed(err.strip_backtrace()))?,
+    };
     with_columns(&schema).map_err(failed)?;
     let schema = Arc::new(Schema::new(schema.fields().iter().map(as_computed).collect::<Vec<_>>()));
     let of_time = |field: &Field| matches!(field.data_type(), DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_));
@@ -89,7 +101,38 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     }
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
     let table = ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?;
-    Ok(Arc::new(table))
+    in_microseconds(Arc::new(table), session).map_err(|err| failed(err.strip_backtrace()))
+}
+
+/// A table whose instants in nanoseconds are in microseconds: the digits behind are dropped towards the past, where the library's cast
+/// drops them towards 1970. Nanoseconds, which the digits of a text ask for, end in the year 2262.
+fn in_microseconds(
+    table: Arc<dyn TableProvider>,
+    session: &SessionContext,
+) -> std::result::Result<Arc<dyn TableProvider>, DataFusionError> {
+    let schema = table.schema();
+    let is_finer = |field: &Arc<Field>| matches!(field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _));
+    if !schema.fields().iter().any(is_finer) {
+        return Ok(table);
+    }
+    let columns = schema.fields().iter().map(|field| {
+        let column = Expr::Column(datafusion::common::Column::from_name(field.name()));
+        let DataType::Timestamp(TimeUnit::Nanosecond, zone) = field.data_type() else { return column };
+        let number = cast(column, DataType::Int64);
+        let rest = (number.clone() % lit(1_000_i64) + lit(1_000_i64)) % lit(1_000_i64);
+        let micros = (number - rest) / lit(1_000_i64);
+        cast(micros, DataType::Timestamp(TimeUnit::Microsecond, zone.clone())).alias(field.name())
+    });
+    Ok(session.read_table(table)?.select(columns)?.into_view())
+}
+
+/// The columns of a delimited file, with the types of all of their values. It is read as one text: DataFusion reads it in pieces, which
+/// may end at a line break inside of quotes.
+fn delimited_schema(path: &Path, delimiter: u8) -> std::result::Result<Schema, String> {
+    let file = std::fs::File::open(path).map_err(|err| err.to_string())?;
+    let format = arrow::csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
+    let (schema, _) = format.infer_schema(std::io::BufReader::new(file), None).map_err(|err| err.to_string())?;
+    Ok(schema)
 }
 
 /// Refuses delimited files that name a column twice.
@@ -108,11 +151,9 @@ fn with_columns(schema: &Schema) -> std::result::Result<(), String> {
     if schema.fields().is_empty() { Err("it has no columns".to_owned()) } else { Ok(()) }
 }
 
-/// A column in the form that expressions give, which texts and times of it meet with. Nanoseconds, which the digits of a text ask
-/// for, end in the year 2262.
+/// A column in the form that expressions give, which texts of it meet with.
 fn as_computed(field: &Arc<Field>) -> Arc<Field> {
     let ty = match field.data_type() {
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         ty if is_text(ty) => DataType::Utf8,
         DataType::Dictionary(_, ty) if is_text(ty) => DataType::Utf8,
         _ => return Arc::clone(field),

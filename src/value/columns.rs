@@ -12,7 +12,9 @@ use std::sync::Arc;
 use crate::format::{json_text, write_json};
 use crate::text_column::TextBuilder;
 use crate::texts::Texts;
-use crate::{Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, json_of, us_of_datetime};
+use crate::{
+    Json, TICKS_PER_DAY, Type, UNIX_EPOCH_TICKS, Value, ValueRef, datetime_of_us, decimal_of_real, json_of, us_of_datetime,
+};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array, Decimal128Builder, Float64Array,
     Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, TimestampMicrosecondArray,
@@ -353,7 +355,7 @@ impl ColumnBuilder {
             Inner::Real(b) => b.append_option(value.as_f64()),
             Inner::Decimal(b) => b.append_option(match value {
                 ValueRef::Decimal(v) => Some(v),
-                ValueRef::Real(v) => decimal_from_real(v),
+                ValueRef::Real(v) => decimal_of_real(v),
                 other => other.as_i64().map(|v| i128::from(v) * 1_000_000_000_000_000_000),
             }),
             Inner::DateTime(b) => b.append_option(match value {
@@ -410,12 +412,6 @@ fn as_i64(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Real(v) if v.is_finite() && v.abs() < 9.3e18 => Some(v as i64),
         other => other.as_i64(),
     }
-}
-
-/// A real as a decimal; null where it does not fit.
-fn decimal_from_real(v: f64) -> Option<i128> {
-    let scaled = v * 1e18;
-    (scaled.is_finite() && scaled.abs() < 1e38).then_some(scaled.round() as i128)
 }
 
 /// An array of one value.

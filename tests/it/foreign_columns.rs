@@ -225,3 +225,49 @@ fn columns_that_another_writer_retyped_or_dropped_give_no_wrong_answer() {
     commit(&table, |fields| fields.retain(|f| f["name"] != "timestamp"), &[]);
     kqlake(dir.path(), &["query", "traces | count"]).exits(6).says("holds a table without the column timestamp").says("help: ");
 }
+
+#[test]
+fn files_as_tables_hold_numbers_that_no_type_of_kql_holds() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let decimals = |values: Vec<Option<i128>>, scale| -> ArrayRef {
+        Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, scale).expect("decimals"))
+    };
+    // 100000000000000000000.5 has more than 20 digits before its point.
+    let great = decimals(vec![Some(1_000_000_000_000_000_000_005_000), Some(25_000)], 4);
+    // 1.123456789012345678901 has more than 18 behind it.
+    let fine =
+        decimals(vec![Some(1_123_456_789_012_345_678_901_000_000_000), Some(2_500_000_000_000_000_000_000_000_000_000)], 30);
+    let unsigned: ArrayRef = Arc::new(arrow::array::UInt64Array::from(vec![1, u64::MAX]));
+    let nanos: ArrayRef = Arc::new(arrow::array::TimestampNanosecondArray::from(vec![-1, 1_500]));
+    write(&dir.path().join("n.parquet"), vec![("great", great), ("fine", fine), ("unsigned", unsigned), ("Nanos", nanos)]);
+    let rows = |text: &str| {
+        let run = run_in(dir.path(), &["query", "--table", "F=n.parquet", "-f", "csv", text]).exits(0);
+        run.out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("F | project great, unsigned"), [",1", "2.5,"]);
+    assert_eq!(rows("F | where great > 2 | count"), ["1"]);
+    assert_eq!(rows("F | where unsigned >= 1 | count"), ["1"]);
+    // A row is kept for which the condition is true, whatever the file has behind the digits that are seen.
+    assert_eq!(rows("F | project e = fine == decimal(1.123456789012345679)"), ["true", "false"]);
+    assert_eq!(rows("F | where fine == decimal(1.123456789012345679) | project fine"), ["1.123456789012345679"]);
+    assert_eq!(rows("F | where fine < decimal(1.123456789012345679) | count"), ["0"]);
+    // A digit that is dropped moves no instant into the next second, day and year.
+    let of_time = "F | project Nanos, before = Nanos < datetime(1970-01-01)";
+    assert_eq!(rows(of_time), ["1969-12-31T23:59:59.9999990Z,true", "1970-01-01T00:00:00.0000010Z,false"]);
+    assert_eq!(rows("F | where Nanos < datetime(1970-01-01) | count"), ["1"]);
+    let sql = run_in(dir.path(), &["sql", "--table", "F=n.parquet", "-f", "csv", "SELECT max(\"Nanos\") FROM \"F\""]).exits(0);
+    assert_eq!(sql.out.lines().nth(1), Some("1970-01-01T00:00:00.0000010Z"));
+}
+
+#[test]
+fn delimited_files_have_line_breaks_in_quotes_whatever_their_size() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut text = String::from("a,b\n");
+    for row in 0..5000 {
+        text.push_str(&format!("{row},\"line\nbreak\"\n"));
+    }
+    fs::write(dir.path().join("nl.csv"), text).expect("a file");
+    let query = "F | summarize count(), sum(a), countif(b == 'line\\nbreak')";
+    let run = run_in(dir.path(), &["query", "--table", "F=nl.csv", "-f", "csv", query]).exits(0);
+    assert_eq!(run.out.lines().nth(1), Some("5000,12497500,5000"), "{}", run.out);
+}

@@ -144,6 +144,9 @@ impl Binder<'_> {
         let mut groups: Vec<(Type, Vec<BoundExpr>)> = Vec::new();
         for item in items {
             let compared = match item.ty {
+                // As `==` converts them.
+                _ if left.ty == Type::Bool && item.ty.is_numeric() => ty_of_bool(item.ty),
+                Type::TimeSpan if left.ty.is_integer() => Type::TimeSpan,
                 _ if !mixed => ty,
                 Type::Int | Type::Long => Type::Real,
                 // A null and what has no type of its own goes with the others.
@@ -195,10 +198,9 @@ impl Binder<'_> {
             // An item that cannot be of the type cannot be equal.
             let compatible = item.ty == ty
                 || (item.ty.is_numeric() && ty.is_numeric())
-                || matches!(
-                    (item.ty, ty),
-                    (Type::String, _) | (Type::Guid, Type::String) | (Type::Dynamic, _) | (Type::Bool, Type::Long)
-                );
+                || matches!((item.ty, ty), (Type::String, _) | (Type::Guid, Type::String) | (Type::Dynamic, _))
+                || (item.ty == Type::Bool && ty.is_numeric())
+                || (item.ty.is_integer() && ty == Type::TimeSpan);
             if !compatible {
                 continue;
             }
@@ -225,6 +227,11 @@ impl Binder<'_> {
             )),
         }
     }
+}
+
+/// The type that a bool and a number of a type are compared as.
+fn ty_of_bool(number: Type) -> Type {
+    if number == Type::Int { Type::Long } else { number }
 }
 
 /// An element of a dynamic literal list as a typed constant.

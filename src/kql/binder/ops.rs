@@ -2,6 +2,7 @@
 
 use super::{Bind, Binder};
 use crate::bound::*;
+use crate::functions::scalar::dynamic_numbers;
 use crate::functions::{Registry, regex_syntax};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
@@ -16,11 +17,11 @@ impl Binder<'_> {
         let ty = match inner.ty {
             Type::Int if inner.as_literal().is_none() => Type::Long,
             Type::Int | Type::Long | Type::Real | Type::Decimal | Type::TimeSpan => inner.ty,
-            Type::Dynamic => {
+            Type::Dynamic if op == UnaryOp::Plus => {
                 let number = self.convert(inner, "toreal", Type::Real)?;
-                let negated = self.unary(op, number, span)?;
-                return self.to_dynamic(negated);
+                return self.to_dynamic(number);
             }
+            Type::Dynamic => return self.of_dynamics("__dynamic_negate", vec![inner], span),
             other => return self.error(code::TYPE, span, format!("a value of type {other} has no sign")),
         };
         if op == UnaryOp::Plus {
@@ -127,12 +128,11 @@ impl Binder<'_> {
     fn arithmetic(&mut self, op: BinaryOp, mut left: BoundExpr, mut right: BoundExpr, span: Span) -> Bind<BoundExpr> {
         use BinaryOp as B;
         use Type as T;
-        // A dynamic operand takes the other's type; two dynamics are compared as reals and give a dynamic.
+        // A dynamic operand takes the other's type; two dynamics give a dynamic.
         match (left.ty, right.ty) {
             (T::Dynamic, T::Dynamic) => {
-                let (l, r) = (self.convert(left, "toreal", T::Real)?, self.convert(right, "toreal", T::Real)?);
-                let result = self.arithmetic(op, l, r, span)?;
-                return self.to_dynamic(result);
+                let name = dynamic_numbers::name_of(op).unwrap_or_default();
+                return self.of_dynamics(name, vec![left, right], span);
             }
             (T::Dynamic, T::DateTime) if op == B::Subtract => left = self.coerce(left, T::DateTime)?,
             (T::DateTime, T::Dynamic) if op == B::Subtract => right = self.coerce(right, T::DateTime)?,
@@ -180,6 +180,14 @@ impl Binder<'_> {
             }
         };
         Ok(BoundExpr::new(BoundKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) }, ty, span))
+    }
+
+    /// A function without a name in the language over dynamics, which gives a dynamic.
+    fn of_dynamics(&mut self, name: &str, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
+        match Registry::get().scalar(name) {
+            Some(function) => self.fold(BoundExpr::new(BoundKind::Call { function, args }, Type::Dynamic, span)),
+            None => self.report(Diagnostic::error(code::UNSUPPORTED, span, "arithmetic of two dynamic values is not supported")),
+        }
     }
 
     /// `==`, `!=`

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use arrow::compute::cast as convert;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -50,6 +51,22 @@ fn in_form(e: Expr, ty: Type, schema: &DFSchema) -> Lower<Expr> {
         // Nanoseconds are a hundredth of a tick.
         DataType::Duration(_) => cast(cast(e, DataType::Duration(TimeUnit::Nanosecond)), DataType::Int64) / lit(100i64),
         _ if found == stored_type(ty) => e,
-        _ => cast(e, stored_type(ty)),
+        _ => at_rest(e, &found, ty),
     })
+}
+
+/// An expression of another Arrow form of a type in the form that the type has at rest. What is beyond a type's range is null.
+pub(super) fn at_rest(e: Expr, found: &DataType, ty: Type) -> Expr {
+    match found {
+        // The library's cast ends the query at the first value that does not fit, and compares a predicate with what the file has,
+        // which may have more digits.
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::UInt64 => kernel::call("at_rest", ty.name(), stored_type(ty), vec![e], move |a, _| {
+            convert(&a[0], &stored_type(ty)).map_err(|err| err.to_string())
+        }),
+        _ => cast(e, stored_type(ty)),
+    }
 }

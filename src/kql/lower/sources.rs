@@ -15,6 +15,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use super::arrow::array;
 use super::column_name;
 use super::expr::dynamic;
+use super::over::at_rest;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId, range_rows};
 use crate::catalog::{Answers, PromotedColumn};
@@ -69,7 +70,10 @@ impl Lowering<'_> {
                 *f.data_type() == stored_type(ty)
                     || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
             });
-            let e = if same { e } else { datafusion::logical_expr::cast(e, stored_type(ty)) };
+            let e = match field {
+                Some(field) if !same => at_rest(e, field.data_type(), ty),
+                _ => e,
+            };
             e.alias(column_name(id))
         };
         let mut exprs: Vec<_> = columns.iter().map(|(id, name, ty)| pick(name, *ty, *id)).collect();

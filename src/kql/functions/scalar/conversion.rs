@@ -184,8 +184,7 @@ pub(crate) fn real_of(value: ValueRef<'_>) -> Option<f64> {
 pub(crate) fn decimal_of(value: ValueRef<'_>) -> Option<i128> {
     match value {
         ValueRef::Decimal(v) => Some(v),
-        // By way of its shortest text, so that 0.1 becomes exactly 0.1.
-        ValueRef::Real(v) => parse::decimal(&format!("{v:e}")),
+        ValueRef::Real(v) => value::decimal_of_real(v),
         ValueRef::String(v) => parse::decimal(v),
         ValueRef::Dynamic(v) => held(v, parse::decimal, decimal_of),
         other => long_of(other).map(|v| i128::from(v) * DECIMAL_ONE),

@@ -5,6 +5,7 @@ pub(crate) mod bags;
 pub(crate) mod binning;
 pub(crate) mod conversion;
 pub(crate) mod datetime;
+pub(crate) mod dynamic_numbers;
 pub(crate) mod encoding;
 pub(crate) mod geo;
 pub(crate) mod hashing;
@@ -40,6 +41,7 @@ pub(crate) fn families() -> &'static [&'static [ScalarFn]] {
         binning::FUNCTIONS,
         conversion::FUNCTIONS,
         datetime::FUNCTIONS,
+        dynamic_numbers::FUNCTIONS,
         encoding::FUNCTIONS,
         geo::FUNCTIONS,
         geo::buffer::FUNCTIONS,

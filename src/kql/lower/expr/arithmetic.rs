@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::kernels::arity::{binary as binary_kernel, try_binary};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type, i256};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 
 use super::{Lowered, internal, value};
@@ -146,17 +146,17 @@ fn decimal(op: BinaryOp, l: Expr, r: Expr) -> Expr {
 
 const SCALE: i128 = 1_000_000_000_000_000_000;
 
-/// `x * y / z` without losing the product's high part.
+/// `x * y / z`, rounded to the nearest whole number and halves away from zero; `None` beyond the range. `z` is not zero.
 fn mul_div(x: i128, y: i128, z: i128) -> Option<i128> {
-    if let Some(product) = x.checked_mul(y) {
-        return Some(product / z);
-    }
-    // The product needs 256 bits: divide first what is divisible, keep the remainder's share.
-    let (whole, rest) = (x / z, x % z);
-    whole.checked_mul(y)?.checked_add(match rest.checked_mul(y) {
-        Some(product) => product / z,
-        None => ((rest as f64) * (y as f64) / (z as f64)) as i128,
-    })
+    let (product, z) = (i256::from_i128(x).checked_mul(i256::from_i128(y))?, i256::from_i128(z));
+    let (quotient, rest) = (product.checked_div(z)?, product.checked_rem(z)?);
+    let is_half = rest.wrapping_abs().checked_mul(i256::from_i128(2))? >= z.wrapping_abs();
+    let away = match (is_half, (product < i256::ZERO) == (z < i256::ZERO)) {
+        (false, _) => i256::ZERO,
+        (true, true) => i256::ONE,
+        (true, false) => i256::MINUS_ONE,
+    };
+    quotient.checked_add(away)?.to_i128()
 }
 
 /// The mathematical remainder, never negative; null for zero.

@@ -11,11 +11,11 @@ mod search;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array};
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, try_cast, when};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit, when};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::arrow::{scalar, value_at};
@@ -28,7 +28,7 @@ use kqlake_syntax::ast::BinaryOp;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::columns::arrow_type;
 use kqlake_value::texts::is_text;
-use kqlake_value::{Type, Value, real_key};
+use kqlake_value::{Type, Value, decimal_of_real, real_key};
 
 /// Bytes of a text of which every batch of rows has room for one a row.
 const LONG_TEXT: usize = 4096;
@@ -395,8 +395,12 @@ fn widen(inner: &BoundExpr, ty: Type) -> Lowered<Expr> {
     }
     Ok(match (inner.ty, ty) {
         (from, to) if from == to => value(inner)?,
-        // NaN, the infinities and what is too great are no decimals.
-        (Type::Real, Type::Decimal) => try_cast(value(inner)?, arrow_type(ty)),
+        // As `todecimal` does, not by way of a product of reals.
+        (Type::Real, Type::Decimal) => kernel::call("decimal_of_real", "", arrow_type(ty), vec![value(inner)?], |a, _| {
+            let reals = a[0].as_primitive_opt::<Float64Type>().ok_or("a column of reals was expected")?;
+            let decimals: Decimal128Array = reals.iter().map(|v| v.and_then(decimal_of_real)).collect();
+            Ok(Arc::new(decimals.with_data_type(arrow_type(Type::Decimal))))
+        }),
         (_, Type::String) if inner.ty == Type::Guid => value(inner)?,
         // A bool's number is 0 or 1; every other widening is Arrow's own.
         _ => cast(value(inner)?, arrow_type(ty)),
