@@ -10,13 +10,13 @@ pub(crate) fn parse_date_order(text: &str) -> Result<DateOrder> {
     match text.trim().to_ascii_lowercase().as_str() {
         "month-first" => Ok(DateOrder::MonthFirst),
         "day-first" => Ok(DateOrder::DayFirst),
-        _ => Err(Error::usage(format!("`{text}` is no order of dates; write it as month-first or day-first"))),
+        _ => Err(Error::usage(format!("`{text}` is no order of dates")).hint("write it as month-first or day-first")),
     }
 }
 
 /// `512MB`, `2GiB`, `1000000`: bytes. Units count in 1024.
 pub(super) fn parse_bytes(text: &str) -> Result<usize> {
-    let wrong = || Error::usage(format!("`{text}` is no amount of memory; write it as 512MB or 2GB"));
+    let wrong = || Error::usage(format!("`{text}` is no amount of memory")).hint("write it as 512MB or 2GB");
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
@@ -39,7 +39,7 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize> {
 
 /// `90s`, `10m`, `2h`, `90d`, `250ms`, plain seconds; `0` and `none` are no limit.
 pub(super) fn parse_duration(text: &str) -> Result<Option<Duration>> {
-    let wrong = || Error::usage(format!("`{text}` is no length of time; write it as 30s, 10m or 2h (0 for no limit)"));
+    let wrong = || Error::usage(format!("`{text}` is no length of time")).hint("write it as 30s, 10m or 2h (0 for no limit)");
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("none") {
         return Ok(None);

@@ -5,7 +5,7 @@ use std::path::{Display, Path, PathBuf};
 
 use super::FILE;
 use super::file::Document;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use kqlake_remote::download::AllowedPrefix;
 
 /// A folder whose files `externaldata` may read.
@@ -42,15 +42,13 @@ impl ExternalSettings {
         self.file.as_deref().unwrap_or(Path::new(FILE)).display()
     }
 
-    /// What a file says, with paths that are meant from its folder.
-    ///
-    /// # Errors
-    /// For an address that may not be one.
+    /// What a file says, with paths that are meant from its folder. Addresses that may not be ones are added to `wrong`.
     pub(super) fn of(
         document: &mut Document,
         file: Option<&Path>,
         based: &dyn Fn(PathBuf) -> PathBuf,
-    ) -> Result<ExternalSettings> {
+        wrong: &mut Vec<Error>,
+    ) -> ExternalSettings {
         let mut external = ExternalSettings {
             file: file.map(Path::to_owned),
             watchlists: document.watchlists.take().map(based),
@@ -60,13 +58,16 @@ impl ExternalSettings {
         };
         for entry in document.external_data.take().into_iter().flatten() {
             if entry.contains("://") {
-                let allowed = AllowedPrefix::parse(&entry).map_err(|why| {
-                    // It may hold a password.
-                    let shown = kqlake_remote::download::shown_address(&entry);
-                    Error::usage(format!("`external_data` in {}: {shown} {why}", external.file_shown()))
-                        .hint("name folders, and the beginnings of addresses such as https://example.org/lists/")
-                })?;
-                external.addresses.push(allowed);
+                match AllowedPrefix::parse(&entry) {
+                    Ok(allowed) => external.addresses.push(allowed),
+                    Err(why) => {
+                        // It may hold a password.
+                        let shown = kqlake_remote::download::shown_address(&entry);
+                        let error = Error::usage(format!("`external_data` in {}: {shown} {why}", external.file_shown()));
+                        wrong
+                            .push(error.hint("name folders, and the beginnings of addresses such as https://example.org/lists/"));
+                    }
+                }
             } else {
                 external.roots.push(FileRoot { folder: based(PathBuf::from(&entry)), address: None });
             }
@@ -74,6 +75,22 @@ impl ExternalSettings {
         }
         let locations = document.external_locations.take().into_iter().flatten();
         external.roots.extend(locations.map(|(address, folder)| FileRoot { folder: based(folder), address: Some(address) }));
-        Ok(external)
+        external
+    }
+
+    /// What is named and not there: a query that needs it would fail.
+    pub(super) fn missing(&self) -> Vec<Error> {
+        let named = |key: &str, path: &Path, what: &str| {
+            let advice = format!("make it, or correct `{key}`");
+            Error::usage(format!("`{key}` in {}: {} is no {what} that is there", self.file_shown(), path.display())).hint(advice)
+        };
+        let mut missing = Vec::new();
+        missing.extend(self.watchlists.iter().filter(|path| !path.is_dir()).map(|path| named("watchlists", path, "folder")));
+        missing.extend(self.ip_locations.iter().filter(|path| !path.is_file()).map(|path| named("ip_locations", path, "file")));
+        for root in self.roots.iter().filter(|root| !root.folder.is_dir()) {
+            let key = if root.address.is_some() { "external_locations" } else { "external_data" };
+            missing.push(named(key, &root.folder, "folder"));
+        }
+        missing
     }
 }

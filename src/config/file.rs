@@ -109,11 +109,7 @@ pub(super) fn parse(path: &Path, text: &str, jobs: Option<&str>) -> Contents {
             return Contents { problems: vec![problem], ..Contents::default() };
         }
     };
-    let document = toml::from_str::<Document>(text);
-    let document = document.unwrap_or_else(|err| {
-        note(&reader, &err);
-        Document::default()
-    });
+    let document = document(&reader, text);
     if let Some(key) = document.empty_value() {
         reader.note(Problem {
             place: path.display().to_string(),
@@ -143,6 +139,23 @@ pub(super) fn parse(path: &Path, text: &str, jobs: Option<&str>) -> Contents {
     Contents { document, tenants, problems: reader.into_problems() }
 }
 
+/// The keys at the top as far as they can be read: each that cannot is noted, and left out of the next try.
+fn document(reader: &Reader<'_>, text: &str) -> Document {
+    let Ok(mut left) = DeTable::parse(text) else { return Document::default() };
+    loop {
+        let err = match Document::deserialize(toml::de::Deserializer::from(left.clone())) {
+            Ok(document) => return document,
+            Err(err) => err,
+        };
+        note(reader, &err);
+        let at = err.span().map_or(0, |span| span.start);
+        // The last key that begins before what is wrong.
+        let wrong = left.get_ref().iter().filter(|(key, _)| key.span().start <= at).max_by_key(|(key, _)| key.span().start);
+        let Some(wrong) = wrong.map(|(key, _)| key.clone()) else { return Document::default() };
+        left.get_mut().remove(&wrong);
+    }
+}
+
 /// Notes what keeps the keys at the top from being read. A value may be in the message: those of tenants, where secrets are
 /// near, are not read this way.
 fn note(reader: &Reader<'_>, err: &toml::de::Error) {
@@ -155,10 +168,16 @@ fn note(reader: &Reader<'_>, err: &toml::de::Error) {
     reader.note(Problem {
         place: reader.place(err.span().map_or(0, |span| span.start)),
         key: unknown.unwrap_or_default().to_owned(),
-        message: err.message().to_owned(),
+        message: in_words(err.message()),
         solution,
         known_as: None,
     });
+}
+
+/// What the parser says of a value, without the names of types in its program.
+fn in_words(message: &str) -> String {
+    let words = [("expected usize", "expected a whole number"), ("expected path string", "expected a path in quotes")];
+    words.iter().fold(message.to_owned(), |message, (type_name, word)| message.replace(type_name, word))
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -125,9 +125,14 @@ impl Config {
         VARIABLES.iter().try_for_each(|name| filled(name, env(name)).map(drop))?;
         let file = named(flags, env);
         let contents = contents(file.as_deref(), env)?;
-        match contents.problems.as_slice() {
-            [] => Config::assemble(flags, env, file, contents.document, contents.tenants),
-            [first, others @ ..] => Err(first.error(others.len())),
+        if let [first, others @ ..] = contents.problems.as_slice() {
+            return Err(first.error(others.len()));
+        }
+        let mut wrong = Vec::new();
+        let config = Config::assemble(flags, env, file, contents.document, contents.tenants, &mut wrong);
+        match wrong.into_iter().next() {
+            None => Ok(config),
+            Some(first) => Err(first),
         }
     }
 
@@ -145,44 +150,27 @@ impl Config {
         let contents = contents(file.as_deref(), env).unwrap_or_else(empty);
         let Contents { document, tenants, mut problems } = contents;
         problems.extend(VARIABLES.iter().filter_map(|name| filled(name, env(name)).err()).map(|err| problem(&err)));
-        let config = Config::assemble(flags, env, file.clone(), document, tenants.clone()).unwrap_or_else(|err| {
-            problems.push(problem(&err));
-            let lake = flags.lake.clone().or_else(|| env("KQLAKE_LAKE").map(PathBuf::from));
-            Config { file, tenants, ..Config::at(lake.unwrap_or_else(|| DEFAULT_LAKE.into())) }
+        let mut wrong = Vec::new();
+        let config = Config::assemble(flags, env, file, document, tenants, &mut wrong);
+        wrong.extend(config.external.missing());
+        // What the environment has without a value is named already.
+        wrong.iter().map(problem).for_each(|problem| {
+            if !problems.iter().any(|known| known.message == problem.message) {
+                problems.push(problem);
+            }
         });
         (config, problems)
     }
 
-    /// Everything as it is when nothing is configured but the lake.
-    fn at(lake: PathBuf) -> Config {
-        Config {
-            file: None,
-            lake,
-            lake_is_named: false,
-            export: DEFAULT_EXPORT.into(),
-            from: None,
-            import_job_settings: None,
-            memory_limit: DEFAULT_MEMORY,
-            spill_dir: None,
-            timeout: Some(DEFAULT_TIMEOUT),
-            threads: None,
-            quarantine_keep: Some(DEFAULT_QUARANTINE_KEEP),
-            quarantine_size: DEFAULT_QUARANTINE_SIZE,
-            date_order: DateOrder::Unknown,
-            params: BTreeMap::new(),
-            external: ExternalSettings::default(),
-            tenants: Vec::new(),
-            same_lake: BTreeMap::new(),
-        }
-    }
-
+    /// The settings; what is wrong in them is added to `wrong`, and is as if nothing was said.
     fn assemble(
         flags: &Flags,
         env: &dyn Fn(&str) -> Option<OsString>,
         file: Option<PathBuf>,
         mut document: Document,
         tenants: Vec<TenantConfig>,
-    ) -> Result<Config> {
+        wrong: &mut Vec<Error>,
+    ) -> Config {
         let text = |name: &str| env(name).map(|value| text_of(name, value)).transpose();
         // Paths in the file are meant from the file's folder, so that it works from anywhere.
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
@@ -190,60 +178,38 @@ impl Config {
         let path = |flag: Option<PathBuf>, name: &str, written: Option<PathBuf>| {
             flag.or_else(|| env(name).map(PathBuf::from)).or(written.map(based))
         };
-
-        let external = ExternalSettings::of(&mut document, file.as_deref(), &based)?;
-        // With the place where it was written; a flag is before everybody's eyes.
-        let written = |name: &str, key: &str, value: Option<String>| -> Result<Option<(String, String)>> {
-            let variable = text(name)?.map(|value| (format!("{name}: "), value));
-            let shown = file.as_deref().unwrap_or(Path::new(FILE)).display();
-            Ok(variable.or(value.map(|value| (format!("`{key}` in {shown}: "), value))))
-        };
-        let flag = |value: &Option<String>| value.clone().map(|value| (String::new(), value));
-        let memory = flag(&flags.memory_limit).or(written("KQLAKE_MEMORY_LIMIT", "memory_limit", document.memory_limit)?);
-        let timeout = flag(&flags.timeout).or(written("KQLAKE_TIMEOUT", "timeout", document.timeout)?);
-        let threads = match (flags.threads, text("KQLAKE_THREADS")?) {
-            (Some(n), _) => Some(n),
-            (None, Some(text)) => {
-                Some(text.parse().map_err(|_| Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected")))?)
-            }
-            (None, None) => document.threads,
-        };
-        if let Some(n) = threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
-            return Err(Error::usage(format!("the number of threads is {n}, a number from 1 to {MAX_THREADS} was expected"))
-                .hint("leave it out to use one thread for each processor"));
-        }
-        let (place, memory_limit) = match memory {
-            Some((place, text)) => parse_bytes(&text).map_err(|err| err.at(&place)).map(|bytes| (place, bytes))?,
-            None => (String::new(), DEFAULT_MEMORY),
-        };
-        if memory_limit < MIN_MEMORY {
-            return Err(Error::usage(format!("{place}the memory limit is {memory_limit} bytes, at least 1MB was expected"))
-                .hint("write it as 512MB or 2GB"));
-        }
         let shown = file.as_deref().unwrap_or(Path::new(FILE)).display().to_string();
-        let quarantine_keep = match &document.quarantine_keep {
-            Some(text) => parse_duration(text).map_err(|err| err.at(&format!("`quarantine_keep` in {shown}: ")))?,
-            None => Some(DEFAULT_QUARANTINE_KEEP),
+
+        let external = ExternalSettings::of(&mut document, file.as_deref(), &based, wrong);
+        // With the place where it was written; a flag is before everybody's eyes.
+        let written = |flag: &Option<String>, name: &str, key: &str, value: Option<String>, wrong: &mut Vec<Error>| {
+            let variable = noted(text(name), wrong).flatten().map(|value| (format!("{name}: "), value));
+            let flag = flag.clone().map(|value| (String::new(), value));
+            flag.or(variable).or(value.map(|value| (format!("`{key}` in {shown}: "), value)))
         };
-        let quarantine_size = match &document.quarantine_size {
-            Some(text) => parse_bytes(text).map_err(|err| err.at(&format!("`quarantine_size` in {shown}: ")))?,
-            None => DEFAULT_QUARANTINE_SIZE,
-        };
-        let date_order = match &document.date_order {
-            Some(text) => parse_date_order(text).map_err(|err| err.at(&format!("`date_order` in {shown}: ")))?,
-            None => DateOrder::Unknown,
-        };
+        let memory = written(&flags.memory_limit, "KQLAKE_MEMORY_LIMIT", "memory_limit", document.memory_limit, wrong);
+        let timeout = written(&flags.timeout, "KQLAKE_TIMEOUT", "timeout", document.timeout, wrong);
+        let threads = noted(threads(flags.threads, noted(text("KQLAKE_THREADS"), wrong).flatten(), document.threads), wrong);
+        let memory_limit = memory.and_then(|(place, text)| noted(memory_limit(&place, &text), wrong));
+        let timeout = timeout.and_then(|(place, text)| noted(parse_duration(&text).map_err(|err| err.at(&place)), wrong));
+        let in_file = |key: &str| format!("`{key}` in {shown}: ");
+        let quarantine_keep = document.quarantine_keep.as_deref().map(parse_duration);
+        let quarantine_keep = quarantine_keep.map(|kept| kept.map_err(|err| err.at(&in_file("quarantine_keep"))));
+        let quarantine_size = document.quarantine_size.as_deref().map(parse_bytes);
+        let quarantine_size = quarantine_size.map(|size| size.map_err(|err| err.at(&in_file("quarantine_size"))));
+        let date_order = document.date_order.as_deref().map(parse_date_order);
+        let date_order = date_order.map(|order| order.map_err(|err| err.at(&in_file("date_order"))));
         let same_lake = document.same_lake.unwrap_or_default();
-        if let Some(kind) = same_lake.keys().find(|kind| !SAME_LAKE.contains(&kind.as_str())) {
+        for kind in same_lake.keys().filter(|kind| !SAME_LAKE.contains(&kind.as_str())) {
             let error = Error::usage(format!("[same_lake] in {shown} has `{kind}`, which names no lake"));
-            return Err(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
+            wrong.push(error.hint(format!("it takes {}", SAME_LAKE.join(", "))));
         }
         let named = path(flags.lake.clone(), "KQLAKE_LAKE", document.lake);
         let lake_is_named = named.is_some();
         let lake = named.unwrap_or_else(|| DEFAULT_LAKE.into());
-        let import_job_settings = text("KQLAKE_IMPORT_JOB_SETTINGS")?;
+        let import_job_settings = noted(text("KQLAKE_IMPORT_JOB_SETTINGS"), wrong).flatten();
         if let Some(Err((message, advice))) = import_job_settings.as_deref().map(jobs::parse) {
-            return Err(Error::usage(format!("KQLAKE_IMPORT_JOB_SETTINGS {message}")).hint(advice));
+            wrong.push(Error::usage(format!("KQLAKE_IMPORT_JOB_SETTINGS {message}")).hint(advice));
         }
         // With tenants it is what runs for any of them.
         let import_job_settings = match tenants.is_empty() {
@@ -251,8 +217,10 @@ impl Config {
             false => Some(jobs::text(&tenants.iter().flat_map(|tenant| tenant.jobs.iter().copied()).collect::<BTreeSet<_>>())),
         };
         let spill_dir = path(None, "KQLAKE_SPILL_DIR", document.spill_dir);
-        spill_dir.as_deref().map_or(Ok(()), |folder| check_spill_dir(folder, &lake))?;
-        Ok(Config {
+        if let Some(folder) = spill_dir.as_deref() {
+            noted(check_spill_dir(folder, &lake), wrong);
+        }
+        Config {
             external,
             same_lake,
             lake,
@@ -260,20 +228,17 @@ impl Config {
             export: path(None, "KQLAKE_EXPORT", document.export).unwrap_or_else(|| DEFAULT_EXPORT.into()),
             from: document.from.map(|paths| paths.into_iter().map(&based).collect()),
             import_job_settings,
-            memory_limit,
+            memory_limit: memory_limit.unwrap_or(DEFAULT_MEMORY),
             spill_dir,
-            timeout: match timeout {
-                Some((place, text)) => parse_duration(&text).map_err(|err| err.at(&place))?,
-                None => Some(DEFAULT_TIMEOUT),
-            },
-            threads,
-            quarantine_keep,
-            quarantine_size,
-            date_order,
+            timeout: timeout.unwrap_or(Some(DEFAULT_TIMEOUT)),
+            threads: threads.flatten(),
+            quarantine_keep: quarantine_keep.and_then(|kept| noted(kept, wrong)).unwrap_or(Some(DEFAULT_QUARANTINE_KEEP)),
+            quarantine_size: quarantine_size.and_then(|size| noted(size, wrong)).unwrap_or(DEFAULT_QUARANTINE_SIZE),
+            date_order: date_order.and_then(|order| noted(order, wrong)).unwrap_or(DateOrder::Unknown),
             params: document.params.unwrap_or_default(),
             tenants,
             file,
-        })
+        }
     }
 
     /// The tenants with their secrets, which are read now: those of a service that stays may have changed since. A tenant whose
@@ -304,6 +269,38 @@ impl Config {
             self.file_shown()
         )))
     }
+}
+
+/// What was read; what is wrong with it is added to `wrong`.
+fn noted<T>(read: Result<T>, wrong: &mut Vec<Error>) -> Option<T> {
+    read.map_err(|err| wrong.push(err)).ok()
+}
+
+/// The number of threads by flag, environment and file.
+fn threads(flag: Option<usize>, variable: Option<String>, written: Option<usize>) -> Result<Option<usize>> {
+    let threads = match (flag, variable) {
+        (Some(n), _) => Some(n),
+        (None, Some(text)) => {
+            let wrong = || Error::usage(format!("KQLAKE_THREADS is `{text}`, a whole number was expected"));
+            Some(text.parse().map_err(|_| wrong().hint("write it as 4, or leave it out to use one thread for each processor"))?)
+        }
+        (None, None) => written,
+    };
+    match threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+        Some(n) => Err(Error::usage(format!("the number of threads is {n}, a number from 1 to {MAX_THREADS} was expected"))
+            .hint("leave it out to use one thread for each processor")),
+        None => Ok(threads),
+    }
+}
+
+/// The bytes that the engine may hold; `place` is where the text was written.
+fn memory_limit(place: &str, text: &str) -> Result<usize> {
+    let bytes = parse_bytes(text).map_err(|err| err.at(place))?;
+    if bytes < MIN_MEMORY {
+        return Err(Error::usage(format!("{place}the memory limit is {bytes} bytes, at least 1MB was expected"))
+            .hint("write it as 512MB or 2GB"));
+    }
+    Ok(bytes)
 }
 
 /// What is wrong in a text that is to become a configuration file.

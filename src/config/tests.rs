@@ -316,6 +316,38 @@ fn all_mistakes_are_found_at_once() {
 }
 
 #[test]
+fn all_mistakes_at_the_top_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kqlake.toml");
+    let text = "memory_limit = \"2XB\"\ntimeout = \"5x\"\nquarantine_keep = \"ninety\"\nquarantine_size = \"x\"\ndate_order = \"x\"\n\
+                expot = \"x\"\nexprt = \"y\"\nlake = 5\nthreads = \"2\"\nwatchlists = \"nope\"\nip_locations = \"nope.mmdb\"\n\
+                external_data = [\"nowhere\", \"ftp://x\"]\n[same_lake]\nplanet = [\"x\"]\n[tenants.a]\nid = \"no\"\n";
+    std::fs::write(&file, text).unwrap();
+    let (_, problems) = Config::survey(&Flags { config: Some(file), ..Flags::default() }, &none);
+    let shown: Vec<String> = problems.iter().map(|problem| format!("{} -> {}", problem.line(), problem.solution)).collect();
+    for said in [
+        "`2XB`",
+        "`5x`",
+        "`ninety`",
+        "quarantine_size",
+        "`x` is no order",
+        "`expot`",
+        "`exprt`",
+        "a path in quotes",
+        "a whole number",
+        "nope is no folder",
+        "nope.mmdb is no file",
+        "nowhere is no folder",
+        "ftp://x",
+        "`planet`",
+        "tenants.a.id",
+    ] {
+        assert!(shown.iter().any(|line| line.contains(said)), "{said}: {shown:#?}");
+    }
+    assert!(problems.iter().all(|problem| !problem.solution.is_empty()), "{shown:#?}");
+}
+
+#[test]
 fn no_secret_is_written_into_the_file_or_shown() {
     for text in [
         "client_secret = \"canary-1\"",
