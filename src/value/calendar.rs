@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(date(1, 1, 1), Some(0));
         assert_eq!((day_of(0), day_of(-1), start_of_day(-719_162), start_of_day(i64::MAX)), (-719_162, -719_163, Some(0), None));
         // 2026-01-11 was a Sunday.
-        assert_eq!([20_463, 20_464, 20_469, -4].map(weekday), [0, 1, 6, 0]);
+        assert_eq!([20_464, 20_465, 20_470, -4].map(weekday), [0, 1, 6, 0]);
     }
 
     #[test]
