@@ -183,6 +183,22 @@ impl Reports {
         settings.is_ok_and(|settings| settings.body.get("displayConcealedNames").and_then(Value::as_bool) == Some(true))
     }
 
+    /// A report as JSON; `None` where it comes as CSV, which it does the next time, too. What is neither, or breaks off, is asked for
+    /// again: as CSV a report has fewer columns.
+    async fn json(&self, url: Url) -> Result<Option<Chain>, ServiceError> {
+        match Chain::begin_full(&self.api, Request::get(url.clone()).once()).await {
+            Err(error) if error.failure == Failure::Broken => {
+                let came = self.api.bytes(Request::get(url.clone()).cap(CAP)).await?.body;
+                if is_csv(&came) {
+                    return Ok(None);
+                }
+            }
+            Err(error) if error.is_transient() || error.failure == Failure::Unauthorized => {}
+            other => return other.map(Some),
+        }
+        Chain::begin_full(&self.api, Request::get(url)).await.map(Some)
+    }
+
     /// A report as CSV. A text whose last line does not end may have been cut off on its way, which nothing else shows: it is asked
     /// for again, and taken when it is the same.
     async fn csv(&self, url: Url) -> Result<Bytes, ServiceError> {
@@ -211,21 +227,15 @@ impl Reports {
         let age = unit.window.map(|(start, _)| today - start.div_euclid(DAY));
         if !ONLY_CSV.contains(&function) && self.without_json.load(Ordering::Relaxed) < ENOUGH {
             let json = self.api.url(&format!("beta/{folder}/{asked}?$format=application/json"));
-            // Something else than JSON is so the next time, too.
-            let first = match Chain::begin_full(&self.api, Request::get(json.clone()).once()).await {
-                Err(error) if error.is_transient() && !is_no_json(&error) => {
-                    Chain::begin_full(&self.api, Request::get(json)).await
-                }
-                other => other,
-            };
-            match first {
-                Ok(chain) => {
+            match self.json(json).await {
+                Ok(Some(chain)) => {
                     self.without_json.store(0, Ordering::Relaxed);
                     let mut pages = Vec::new();
                     chain.collect(&mut pages).await?;
                     return Ok(pages);
                 }
                 // What it does not have as JSON, it may have as CSV.
+                Ok(None) => _ = self.without_json.fetch_add(1, Ordering::Relaxed),
                 Err(error) if is_no_json(&error) || is_no_day(&error) => {
                     self.without_json.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(function, %error, "a report has no JSON");
@@ -245,9 +255,7 @@ impl Reports {
             }
             other => other?,
         };
-        let text = without_mark(&report);
-        let has_heading = text.get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING));
-        if has_heading {
+        if is_csv(&report) {
             return Ok(report.to_vec());
         }
         let error = ServiceError::new(Service::Graph, Failure::Broken, format!("{function}: what came is no report"));
@@ -255,9 +263,14 @@ impl Reports {
     }
 }
 
-/// Whether the service has no JSON of a report: it says CSV, or nothing that can be read.
+/// Whether a text is a report as CSV.
+fn is_csv(report: &[u8]) -> bool {
+    without_mark(report).get(..HEADING.len()).is_some_and(|start| start.eq_ignore_ascii_case(HEADING))
+}
+
+/// Whether the service says that it has no JSON of a report, or sends who wants it elsewhere.
 fn is_no_json(error: &ServiceError) -> bool {
-    matches!(error.failure, Failure::Broken | Failure::Forbidden) || matches!(error.status, Some(405 | 406 | 415 | 501))
+    error.failure == Failure::Forbidden || matches!(error.status, Some(405 | 406 | 415 | 501))
 }
 
 /// Whether the service has no report of a day.
@@ -330,6 +343,36 @@ mod tests {
             let listed = |reports: &Reports| reports.units().units.iter().filter(|unit| unit.name.contains("Copilot")).count();
             let government = Tenant { cloud: Cloud::GccHigh, ..tenant(&server.base) };
             assert_eq!((listed(&reports), listed(&Reports::of(&government, &world()).unwrap())), (3, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_broke_as_json_is_asked_for_as_json_again() {
+        let unit =
+            ListedUnit { name: "contoso/usagereports/getM365AppUserDetail/2025-12-23".to_owned(), ..ListedUnit::default() };
+        let cut = b"HTTP/1.1 200 x\r\nContent-Length: 90\r\nContent-Type: application/json\r\n\r\n{\"value\":[{".to_vec();
+        for broken in [
+            cut,
+            reply(200, "Content-Type: application/json\r\n", ""),
+            reply(200, "Content-Type: text/html\r\n", "<html>Sign in</html>"),
+            reply(200, "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", &crate::testing::gzip(b"{}")[..9]),
+        ] {
+            for times in [1, 2, usize::MAX] {
+                let broken = broken.clone();
+                let server = Server::start(move |asked, number| {
+                    if !asked.line.contains("$format=application/json") {
+                        return reply(200, "Content-Type: text/csv\r\n", "Report Refresh Date,User Principal Name\r\n");
+                    }
+                    if number <= times { broken.clone() } else { crate::testing::json(r#"{"value":[{"isLicensed":true}]}"#) }
+                });
+                let reports = Reports::of(&tenant(&server.base), &world()).unwrap();
+                let report = reports.report(&unit).await.ok();
+                let report = report.map(|report| String::from_utf8(report).unwrap());
+                // What never comes whole is a failure, and not the poorer form of the report.
+                assert_eq!(report.is_some(), times < usize::MAX, "{times}");
+                assert!(report.is_none_or(|report| report.contains("isLicensed")), "{:?}", server.lines());
+                assert!(server.lines().iter().all(|line| line.contains("$format=application/json")), "{:?}", server.lines());
+            }
         }
     }
 
