@@ -14,6 +14,7 @@ use std::time::Duration;
 use kqlake_durable::ScratchFolder;
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::answer::Spooled;
@@ -38,6 +39,24 @@ const PATIENCE: Duration = Duration::from_secs(630);
 /// What asks a service for its longest run time.
 const PREFER: &str = "wait=600";
 
+/// How far a table is, as it is kept.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct SectionCursor {
+    /// Rows before this instant were read at least once.
+    until: i64,
+    /// Rows from this instant on. Positions of earlier programs do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<i64>,
+}
+
+/// What a slice has.
+struct Fetched {
+    /// The answers, in the order of time.
+    answers: Vec<File>,
+    /// Which parts have more rows than one answer may have, where there are such.
+    lacks: Option<String>,
+}
+
 /// One table of a resource.
 pub(super) struct Slices {
     api: Api,
@@ -47,7 +66,7 @@ pub(super) struct Slices {
     /// The column of the table's times.
     time: &'static str,
     key: Option<SecretString>,
-    /// How far back the first run goes (microseconds).
+    /// How far back is read (microseconds).
     lookback: i64,
     /// Why no slice of the table can be fetched, once a slice was refused for it.
     refused: Mutex<Option<SourceError>>,
@@ -139,26 +158,36 @@ impl Slices {
         })
     }
 
+    /// The slices since the last run, and those before its first one that the lookback covers now.
     fn slices(&self, after: Option<&Value>) -> UnitPage {
         let now = self.api.now();
-        let until = after.and_then(|cursor| cursor.get("until")).and_then(Value::as_i64);
+        let kept = after.and_then(|cursor| SectionCursor::deserialize(cursor).ok());
         let first = now.saturating_sub(self.lookback).div_euclid(SLICE) * SLICE;
         // A clock that was set back moves nothing.
-        let from = until.map_or(first, |until| until.min(now).saturating_sub(LATE));
-        let begin = until.is_none().then(|| json!({ "until": first.saturating_add(LATE) }));
+        let from = kept.map_or(first, |kept| kept.until.min(now).saturating_sub(LATE)).div_euclid(SLICE) * SLICE;
+        let begin = kept.is_none().then(|| SectionCursor { until: first.saturating_add(LATE), since: Some(first) });
+        let unit = |start: i64, reaches: SectionCursor| ListedUnit {
+            name: format!("{}/{}", self.stream, instant::day(start)),
+            window: Some((start, (start + SLICE).min(now))),
+            cursor: Some(json!(reaches)),
+            ..ListedUnit::default()
+        };
+        // Of a position that does not say since when everything was read, that is not known.
+        let since = kept.map_or(first, |kept| kept.since.unwrap_or(from).min(from));
         let mut units = Vec::new();
-        let mut start = from.div_euclid(SLICE) * SLICE;
+        let mut start = from;
         while start < now {
-            let end = (start + SLICE).min(now);
-            units.push(ListedUnit {
-                name: format!("{}/{}", self.stream, instant::day(start)),
-                window: Some((start, end)),
-                cursor: Some(json!({ "until": end })),
-                ..ListedUnit::default()
-            });
+            units.push(unit(start, SectionCursor { until: (start + SLICE).min(now), since: Some(since) }));
             start += SLICE;
         }
-        UnitPage { units, cursor: Some(json!({ "until": now })), begin, ..UnitPage::default() }
+        // The newest of them first: where it is cut off, the next run goes on before what was read.
+        let mut end = since;
+        while end > first {
+            end -= SLICE;
+            units.push(unit(end, SectionCursor { until: now, since: Some(end) }));
+        }
+        let reached = SectionCursor { until: now, since: Some(since.min(first)) };
+        UnitPage { units, cursor: Some(json!(reached)), begin: begin.map(|begin| json!(begin)), ..UnitPage::default() }
     }
 
     fn request(&self, start: i64, end: i64) -> Request {
@@ -173,23 +202,34 @@ impl Slices {
         }
     }
 
-    /// What a slice has, in the order of time: one answer, or those of its parts.
-    async fn fetch(&self, start: i64, end: i64) -> Result<Vec<File>, SourceError> {
-        let (mut files, mut open) = (Vec::new(), vec![(start, end)]);
+    /// What a slice has, in the order of time: one answer, or those of its parts. A part that is too large though it is narrow is
+    /// left out.
+    async fn fetch(&self, start: i64, end: i64) -> Result<Fetched, SourceError> {
+        let (mut answers, mut open, mut lacks) = (Vec::new(), vec![(start, end)], Vec::new());
         while let Some((start, end)) = open.pop() {
+            let between = || format!("between {} and {}", instant::text(start), instant::text(end));
             match self.answer(start, end).await? {
-                Spooled::Whole(file, _) => files.extend(file),
+                Spooled::Whole(file, _) => answers.extend(file),
                 Spooled::TooLarge(_) if end - start >= NARROWEST => {
                     let middle = start + (end - start) / 2;
                     open.extend([(middle, end), (start, middle)]);
                 }
-                Spooled::TooLarge(why) | Spooled::Partial(why) => {
-                    let between = format!("between {} and {}", instant::text(start), instant::text(end));
+                Spooled::TooLarge(why) => lacks.push((between(), why)),
+                Spooled::Partial(why) => {
+                    let between = between();
                     return Err(SourceError::for_now(format!("{} {between}: the answer is not whole: {why}", self.table)));
                 }
             }
         }
-        Ok(files)
+        let lacks = lacks.first().map(|(between, why)| {
+            let more = if lacks.len() > 1 { format!(", and {} other parts", lacks.len() - 1) } else { String::new() };
+            format!("{} {between}{more}: the answer is not whole, and the rows are left out: {why}", self.table)
+        });
+        // Where nothing came, the slice failed as a whole.
+        match lacks {
+            Some(why) if answers.is_empty() => Err(SourceError::for_now(why)),
+            lacks => Ok(Fetched { answers, lacks }),
+        }
     }
 
     /// The answer for a slice. One that is partial for no reason of size is asked for once more, and so is one without rows for a time
@@ -240,6 +280,15 @@ impl Slices {
     }
 }
 
+/// The end of a body of which rows are left out: it breaks off with the reason, so that the slice is read again.
+struct Lacking(String);
+
+impl Read for Lacking {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other(self.0.clone()))
+    }
+}
+
 /// Whether a failure says that less should be asked for.
 fn is_too_much(error: &ServiceError) -> bool {
     error.failure == Failure::TooLarge || matches!(error.status, Some(413 | 504))
@@ -264,14 +313,18 @@ impl Source for Slices {
                 return Err(refused);
             }
             let (start, end) = unit.window.unwrap_or_default();
-            let files = self.fetch(start, end).await?;
+            let Fetched { answers, lacks } = self.fetch(start, end).await?;
             let empty: Box<dyn Read + Send> = Box::new(io::empty());
             // Answers stand one a line.
             let after = |all: Box<dyn Read + Send>, file: File| -> Box<dyn Read + Send> {
                 Box::new(all.chain(file).chain(Cursor::new(b"\n")))
             };
-            let all = files.into_iter().fold(empty, after);
-            Ok(Opened { body: Body::Stream(all), taken_at: None })
+            let all = answers.into_iter().fold(empty, after);
+            let body: Box<dyn Read + Send> = match lacks {
+                Some(why) => Box::new(all.chain(Lacking(why))),
+                None => all,
+            };
+            Ok(Opened { body: Body::Stream(body), taken_at: None })
         })
     }
 }

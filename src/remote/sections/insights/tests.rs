@@ -77,7 +77,7 @@ async fn hours(slices: &Slices, unit: &ListedUnit) -> Vec<i64> {
 async fn a_slice_that_is_too_large_is_cut_until_each_part_is_whole() {
     let (url, asked) = service(5).await;
     let slices = slices(&url);
-    let listing = slices.list(Some(json!({ "until": NOW }))).await.unwrap();
+    let listing = slices.list(Some(json!({ "until": NOW, "since": 0 }))).await.unwrap();
     let names: Vec<&str> = listing.units.iter().map(|unit| unit.name.as_str()).collect();
     assert_eq!(
         names,
@@ -95,10 +95,70 @@ async fn the_first_run_looks_back_as_far_as_it_is_set() {
     let listing = slices(&url).list(None).await.unwrap();
     assert_eq!(listing.units.len(), 31);
     assert_eq!(listing.units[0].name, "contoso/hits/a-1/traces/2025-12-13");
-    assert_eq!(listing.cursor, Some(json!({ "until": NOW })));
+    let first = NOW.div_euclid(DAY) * DAY - 30 * DAY;
+    assert_eq!(listing.cursor, Some(json!({ "until": NOW, "since": first })));
     // A run that was cut off goes on where it began, however long ago that was.
     let again = slices(&url).list(listing.begin).await.unwrap();
     assert_eq!((again.units, again.begin), (listing.units, None));
-    let later = slices(&url).list(Some(json!({ "until": NOW - 33 * 24 * 3_600_000_000_i64 }))).await.unwrap();
+    let later = slices(&url).list(Some(json!({ "until": NOW - 33 * DAY, "since": 0 }))).await.unwrap();
     assert_eq!((later.units.len(), later.units[0].name.as_str()), (36, "contoso/hits/a-1/traces/2025-12-08"));
+}
+
+#[tokio::test]
+async fn what_a_raised_lookback_covers_is_fetched() {
+    let (url, _) = service(5).await;
+    let days =
+        |listing: &UnitPage| listing.units.iter().map(|unit| unit.name[unit.name.len() - 10..].to_owned()).collect::<Vec<_>>();
+    let back = |days: i64| Slices { lookback: days * DAY, ..slices(&url) };
+    let few = back(2).list(None).await.unwrap();
+    assert_eq!(days(&few), ["2026-01-10", "2026-01-11", "2026-01-12"]);
+    let more = back(5).list(few.cursor.clone()).await.unwrap();
+    // What is new comes first, then what lies before it, backwards.
+    assert_eq!(days(&more), ["2026-01-10", "2026-01-11", "2026-01-12", "2026-01-09", "2026-01-08", "2026-01-07"]);
+    assert_eq!(days(&back(5).list(more.cursor.clone()).await.unwrap()), ["2026-01-10", "2026-01-11", "2026-01-12"]);
+    assert_eq!(days(&back(2).list(more.cursor).await.unwrap()).len(), 3, "what was read is not forgotten");
+    // A run that was cut off goes on before what it had.
+    let cut = back(5).list(more.units[3].cursor.clone()).await.unwrap();
+    assert_eq!(days(&cut)[3..], ["2026-01-08", "2026-01-07"]);
+    let early = back(5).list(more.units[0].cursor.clone()).await.unwrap();
+    assert_eq!(days(&early), ["2026-01-09", "2026-01-10", "2026-01-11", "2026-01-12", "2026-01-08", "2026-01-07"]);
+    // A position of an earlier program does not say how far back it went.
+    let old = back(5).list(Some(json!({ "until": NOW }))).await.unwrap();
+    assert_eq!(days(&old)[3..], ["2026-01-09", "2026-01-08", "2026-01-07"]);
+}
+
+#[tokio::test]
+async fn one_part_with_too_many_rows_keeps_no_others_from_coming() {
+    // Two seconds of an hour have more rows than an answer takes, at whatever width they are asked for.
+    let answer = move |body: Bytes| async move {
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let span = body["timespan"].as_str().unwrap();
+        let (from, to) = span.split_once('/').unwrap();
+        let (from, to) = (instant::read(from).unwrap(), instant::read(to).unwrap());
+        let start = NOW.div_euclid(DAY) * DAY - DAY;
+        let inside = |at: &i64| (from..to).contains(at);
+        let many = inside(&(start + 5_000_000));
+        let rows: Vec<Value> = [start, start + 8_000_000].iter().filter(|at| inside(at)).map(|at| json!([at - start])).collect();
+        let mut answer = json!({ "tables": [{ "name": "PrimaryResult", "columns": [{ "name": "hour" }], "rows": rows }] });
+        if many {
+            answer["error"] = json!({ "code": "PartialError", "message": "(E_QUERY_RESULT_SET_TOO_LARGE)" });
+        }
+        (StatusCode::OK, [("content-type", "application/json")], answer.to_string()).into_response()
+    };
+    let router = Router::new().route("/v1/apps/{app}/query", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let slices = slices(&url);
+    let listing = slices.list(Some(json!({ "until": NOW, "since": 0 }))).await.unwrap();
+    let Body::Stream(mut body) = slices.open(&listing.units[1]).await.unwrap().body else { panic!("no stream") };
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::new();
+        let end = body.read_to_end(&mut text);
+        (String::from_utf8(text).unwrap(), end)
+    });
+    let (text, end) = read.await.unwrap();
+    assert!(text.contains("[[0]]") && text.contains("[[8000000]]"), "{text}");
+    let why = end.unwrap_err().to_string();
+    assert!(why.contains("traces between 2026-01-11T00:00:0") && why.contains("left out"), "{why}");
 }
